@@ -27,6 +27,7 @@ COMMANDS = {
     "sort": ("value_model.files", "Group a file's rows by customer."),
     "serve": ("serve", "Serve the champion over HTTP until stopped."),
     "tokens": ("serve", "Tokens: who may call the service, and what they used up."),
+    "mcp": ("mcp", "Answer an agent on this machine, by the Model Context Protocol."),
     "members": ("platform.accounts", "Members: the people of an organisation, and their roles."),
     "import": ("platform.importing", "Entities and what is known of them, from files."),
     "level": ("platform.levels", "Show a stored customer's level and why, or count all levels."),

@@ -28,6 +28,7 @@ EXTRAS = {
         "fastapi",
         "httptools",
         "joserfc",
+        "mcp",
         "prometheus_client",
         "pydantic_core",
         "reportlab",

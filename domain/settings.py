@@ -76,6 +76,8 @@ class Settings:
         pinned_models: BentoML's store of models (`BENTOML_HOME`); None for a folder in *var*.
         trusted_proxies: addresses and networks of proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` are believed
             (`FIVEFOLD_TRUSTED_PROXIES`, by commas); none by default.
+        mcp_hosts: names, with a port unless it is 443, under which `/mcp` is reached (`FIVEFOLD_MCP_HOSTS`, by commas);
+            by loopback names it always is.
         tracking: another MLflow than the embedded one, a server or a database (`MLFLOW_TRACKING_URI`).
         openid: None where people sign in to the console by tokens alone.
     """
@@ -89,6 +91,7 @@ class Settings:
     webhook_keys: tuple[str, ...] = field(default=(), repr=False)
     clock_tolerance_seconds: int = 60
     trusted_proxies: tuple[str, ...] = ()
+    mcp_hosts: tuple[str, ...] = ()
     tracking: str = ""
     openid: OpenIdSettings | None = None
 
@@ -185,6 +188,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         webhook_keys=tuple(key for key in re.split(r"[,\s]+", variables.get("FIVEFOLD_WEBHOOK_KEYS", "")) if key),
         clock_tolerance_seconds=_positive(variables, "FIVEFOLD_CLOCK_TOLERANCE_SECONDS", 60),
         trusted_proxies=_networks(variables, "FIVEFOLD_TRUSTED_PROXIES"),
+        mcp_hosts=tuple(host for host in re.split(r"[,\s]+", variables.get("FIVEFOLD_MCP_HOSTS", "")) if host),
         openid=_openid(variables),
     )
 

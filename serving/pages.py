@@ -37,7 +37,7 @@ SAFE: Final[Mapping[str, str]] = {
 PAGE_SECONDS: Final = 5.0
 """Time limit of a computed page: most take some milliseconds, the OpenAPI document a second once."""
 PASSED_ON: Final = ("/v4/", "/v1/", "/console/")
-PASSED_ON_EXACTLY: Final = frozenset({"/livez", "/healthz", "/console"})
+PASSED_ON_EXACTLY: Final = frozenset({"/livez", "/healthz", "/console", "/mcp"})
 """The framework's other routes answer without a token, and are unused or too costly."""
 
 

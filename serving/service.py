@@ -27,6 +27,7 @@ from fivefold.serving.console import Console, add_console
 from fivefold.serving.error_middleware import ErrorMiddleware
 from fivefold.serving.http_protocol import guard, trust_proxies
 from fivefold.serving.logs import configure_logs
+from fivefold.serving.mcp.endpoint import McpEndpoint, add_mcp
 from fivefold.serving.metrics.platform import PlatformMetrics
 from fivefold.serving.metrics.service import ServiceMetrics
 from fivefold.serving.pages import Pages
@@ -83,7 +84,9 @@ def open_registry() -> Registry | None:
     return _opened_registry() if SETTINGS.has_registry else None
 
 
-add_platform(APP, Dispatcher(PLATFORM, SETTINGS.limits, entity_scorer, PLANS, open_registry))
+DISPATCHER = Dispatcher(PLATFORM, SETTINGS.limits, entity_scorer, PLANS, open_registry)
+add_platform(APP, DISPATCHER)
+add_mcp(APP, McpEndpoint(DISPATCHER, SETTINGS.mcp_hosts))
 add_console(APP, Console(PLATFORM, entity_scorer, PLANS, open_registry, SETTINGS.openid))
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30

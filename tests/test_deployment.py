@@ -122,7 +122,7 @@ def test_proxies_pass_on_the_same_paths_and_let_go_of_connections_before_the_ser
     (location,) = re.findall(r"location ~ (\S+) \{", nginx)
     (globs,) = re.findall(r"@service path (.+)", caddy)
     inside = ["/metrics", "/livez", "/healthz", "/readyz", "/readyz/v1", "/v2/scoring"]
-    outside = ["/", "/docs", "/docs/fivefold.css", "/openapi.json", "/v1/decisions", "/v4/scoring"]
+    outside = ["/", "/docs", "/docs/fivefold.css", "/openapi.json", "/v1/decisions", "/v4/scoring", "/mcp"]
     for path in inside + outside:
         passed = path in outside
         assert bool(re.match(location, path)) == passed, path

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 from sqlalchemy import Engine
@@ -49,6 +49,7 @@ LANES: Mapping[Work, Lane] = {
 SHARED_BYTES = 16_000
 """Largest body of a request that is carried out together with others: so many may wait."""
 KEY = b"idempotency-key"
+Result = TypeVar("Result")
 
 log = structlog.get_logger("fivefold.service")
 
@@ -83,6 +84,24 @@ class Dispatcher:
         self._rate_limiter = RateLimiter()
         self._body_memory = body_memory()
 
+    @property
+    def engine(self) -> Engine:
+        """The database."""
+        return self._engine
+
+    async def identify(self, secret: str) -> Credential:
+        """Look up who holds a token; ApiError 401 for nobody."""
+        return await _run_in_authentication_pool(partial(authenticate, self._engine, secret))
+
+    def require_rate(self, credential: Credential) -> None:
+        """Count a request of a token; ApiError 429 where its plan allows no more in this minute."""
+        plan = self._plans.get(credential.plan)
+        self._rate_limiter.require(credential.token_id, None if plan is None else plan.requests_per_minute)
+
+    async def run_quickly(self, credential: Credential, work: Callable[[], Result]) -> Result:
+        """Run quick work in the lane of quick requests, as of an organisation."""
+        return await LANES[Work.QUICK].run(credential.organisation_id, work)
+
     async def answer(self, route: Route, request: Request) -> Response:
         """Answer one request, errors included."""
         request.scope[ROUTE] = route.path
@@ -96,13 +115,13 @@ class Dispatcher:
         try:
             secret = secret_of(request)
             request.scope[SIGN_IN] = BAD_TOKEN if secret else NO_TOKEN  # until it proves valid
-            credential = await _run_in_authentication_pool(partial(authenticate, self._engine, secret))
+            credential = await self.identify(secret)
             request.scope[WHO] = (credential.organisation_id, credential.actor.name)
             request.scope[SIGN_IN] = NOT_ALLOWED
             require_role(route, credential)
             del request.scope[SIGN_IN]
+            self.require_rate(credential)
             plan = self._plans.get(credential.plan)
-            self._rate_limiter.require(credential.token_id, None if plan is None else plan.requests_per_minute)
             with self._body_memory.reserving_for(credential.organisation_id) as reserve:
                 most_bytes = route.most_bytes(self._limits.body_bytes)
                 body = await read_body(request, credential.token_id, most_bytes, reserve)

@@ -83,7 +83,7 @@ def test_the_document_is_written_once() -> None:
     assert ask("/openapi.json")[1]["body"] != BENTOML.body
 
 
-@pytest.mark.parametrize("path", ["/v4/scoring", "/v1/settings", "/livez", "/healthz"])
+@pytest.mark.parametrize("path", ["/v4/scoring", "/v1/settings", "/livez", "/healthz", "/mcp"])
 def test_what_is_documented_is_passed_on(path: str) -> None:
     assert ask(path)[1]["body"] == BENTOML.body
 

@@ -1,0 +1,72 @@
+"""`fivefold mcp`: the platform for an agent on this machine, over standard input and output."""
+
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fivefold.cli.terminal import open_current_database, warn
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.settings import read_settings
+
+if TYPE_CHECKING:
+    from fivefold.models.registry import Registry
+
+LOOK_SECONDS = 30
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(mcp)
+
+
+def mcp(
+    token: Annotated[
+        str, typer.Option("--token", envvar="FIVEFOLD_TOKEN", help="Says who asks, as over HTTP.", show_default=False)
+    ] = "",
+) -> None:
+    """Answer an agent on this machine, by the Model Context Protocol.
+
+    It reads requests from standard input and answers on standard output until that ends: agents start it themselves.
+    """
+    import asyncio
+
+    from fivefold.serving.logs import configure_logs
+    from fivefold.serving.mcp.transport import converse
+    from fivefold.serving.responses import ApiError
+    from fivefold.serving.v1.dispatch import Dispatcher
+    from fivefold.store.accounts.plans import read_plans
+    from fivefold.usecases.levels.worker_loop import ChampionWatcher
+
+    if not token:
+        raise ConfigError("a token must be given, in FIVEFOLD_TOKEN or by --token: fivefold tokens create makes one")
+    configure_logs()
+    settings = read_settings()
+    engine = open_current_database()
+    champion, ended, opened = ChampionWatcher(engine, settings), Event(), list["Registry"]()
+
+    def open_registry() -> "Registry | None":
+        if settings.has_registry and not opened:
+            from fivefold.models.registry import Registry
+
+            opened.append(Registry(settings, settings.model_name))
+        return opened[0] if opened else None
+
+    def keep_loading() -> None:
+        while not ended.wait(LOOK_SECONDS):
+            champion.load()
+
+    plans = read_plans(settings.plans_file)
+    dispatcher = Dispatcher(engine, settings.limits, lambda: champion.valuer, plans, open_registry)
+    try:
+        who = asyncio.run(dispatcher.identify(token))
+    except ApiError:
+        raise ConfigError("the token is not valid, or not any more: `fivefold tokens list` shows which are") from None
+    champion.load()
+    Thread(target=keep_loading, name="value model", daemon=True).start()
+    warn(f"answering as {who.role} on standard input and output; end it by closing standard input")
+    try:
+        asyncio.run(converse(dispatcher, token))
+    finally:
+        ended.set()
+        engine.dispose()

@@ -1,0 +1,145 @@
+"""Who asks by the protocol: every read goes through the dispatcher of `/v1`, as if it had come over HTTP.
+
+So the token, the role, the organisation, the rate of the plan and the answer are those of `/v1`, each time anew.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from starlette.requests import Request
+from starlette.types import Message
+
+from fivefold.domain.errors import StoreError
+from fivefold.serving.responses import ApiError
+from fivefold.serving.v1.dispatch import Dispatcher
+from fivefold.serving.v1.paging import LINK
+from fivefold.serving.v1.path_encoding import path_to
+from fivefold.serving.v1.permissions import ROUTES
+from fivefold.serving.v1.route import Route
+from fivefold.usecases.accounts.credentials import Credential
+from fivefold.usecases.audit.tool_calls import record_call
+from fivefold.usecases.shared.context import Context
+
+BY_NAME: Final[Mapping[str, Route]] = {f"{route.method} {route.path}": route for route in ROUTES}
+"""The permission table by method and path; this room reads, so it asks for none but GET."""
+OUT_OF_REACH: Final = "The database is out of reach"
+
+
+class RefusedReadError(Exception):
+    """What a route refused, with its status and its own words."""
+
+    def __init__(self, status: int, text: str) -> None:
+        """Keep the status and the words."""
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a route answered: null for nothing; `after`: where the next page of a list begins, None for the last."""
+
+    content: Any
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class Caller:
+    """One who holds a token, and the dispatcher that answers.
+
+    Attributes:
+        dispatcher: of this process.
+        secret: the token; it is looked up at every call, so a revocation holds at once.
+    """
+
+    dispatcher: Dispatcher
+    secret: str
+
+    async def credential(self) -> Credential:
+        """Look up who that is; RefusedReadError 401 where the token is not valid, or not any more."""
+        try:
+            return await self.dispatcher.identify(self.secret)
+        except ApiError as error:
+            raise RefusedReadError(error.status, error.text) from None
+        except StoreError:
+            raise RefusedReadError(503, OUT_OF_REACH) from None
+
+    async def read(
+        self, name: str, parts: Mapping[str, str] | None = None, query: Mapping[str, object] | None = None
+    ) -> Reply:
+        """Ask a route such as `GET /v1/search`; what is None or empty in the query is left out.
+
+        RefusedReadError where it does not answer well.
+        """
+        route = BY_NAME[name]
+        parts = parts or {}
+        response = await self.dispatcher.answer(route, _request(route, parts, query or {}, self.secret))
+        content = json.loads(bytes(response.body)) if response.body else None
+        if response.status_code >= 400:
+            raise RefusedReadError(response.status_code, words_of(content))
+        return Reply(content, _after(response.headers.get(LINK, "")))
+
+    async def record(
+        self, credential: Credential, action: str, details: Mapping[str, Any], entity: tuple[str, str] | None = None
+    ) -> None:
+        """Write a call down in the audit log; RefusedReadError 503 where that is not possible."""
+        context = Context(self.dispatcher.engine, credential.actor)
+        entry = partial(record_call, context, action, credential.token_id, details, entity)
+        try:
+            await self.dispatcher.run_quickly(credential, entry)
+        except ApiError as error:
+            raise RefusedReadError(error.status, error.text) from None
+        except StoreError:
+            raise RefusedReadError(503, OUT_OF_REACH) from None
+
+
+def words_of(content: Any) -> str:
+    """Write an error of `/v1` as text: what it says, and each problem.
+
+    >>> words_of([{"detail": "Unprocessable", "errors": [{"field": "type", "problem": "is missing"}]}])
+    'Unprocessable: type is missing'
+    """
+    lines = []
+    for error in content:
+        problems = "; ".join(" ".join(_problem(each)) for each in error.get("errors", ()))
+        lines.append(f"{error['detail']}: {problems}" if problems else error["detail"])
+    return "\n".join(lines)
+
+
+def _problem(problem: Mapping[str, Any]) -> list[str]:
+    said = [str(problem[name]) for name in ("field", "problem") if problem.get(name)]
+    return [*said, f"({problem['allowed']})"] if problem.get("allowed") else said
+
+
+def _request(route: Route, parts: Mapping[str, str], query: Mapping[str, object], secret: str) -> Request:
+    path = path_to(route.path, **parts)
+    asked = {name: str(value) for name, value in query.items() if value not in {None, ""}}
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": route.method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode("ascii"),
+        "path_params": dict(parts),
+        "query_string": urlencode(asked).encode("ascii"),
+        "headers": [(b"token", secret.encode("latin-1", "replace"))],
+    }
+    return Request(scope, _no_body)
+
+
+async def _no_body() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+def _after(link: str) -> str | None:
+    """Read where the next page begins from a Link header.
+
+    >>> _after('</v1/search?type=customer&after=abc>; rel="next"'), _after("")
+    ('abc', None)
+    """
+    found = parse_qs(urlsplit(link.partition(">")[0].lstrip("<")).query).get("after")
+    return found[0] if found else None

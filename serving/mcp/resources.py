@@ -1,0 +1,120 @@
+"""The resources: documents behind the figures, each for the roles that may read its route of `/v1`."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, unquote
+
+from fivefold.serving.mcp.caller import BY_NAME, Caller, RefusedReadError
+from fivefold.usecases.shared.actors import Role
+
+FAMILIES, VERSION = "GET /v1/rulesets", "GET /v1/rulesets/{family}/versions/{number}"
+MODELS, MODEL = "GET /v1/models", "GET /v1/models/{version}"
+INDICATORS: Final = "fivefold://indicators"
+RULESET_PATTERN: Final = "fivefold://rulesets/{family}/versions/{number}"
+MODEL_PATTERN: Final = "fivefold://models/{version}"
+MARKDOWN, YAML = "text/markdown", "application/yaml"
+MOST_LISTED: Final = 100
+
+
+@dataclass(frozen=True)
+class Found:
+    """A resource that there is."""
+
+    uri: str
+    name: str
+    description: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """A resource that was read; *pattern* is what the audit log has of it."""
+
+    pattern: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A kind of resource.
+
+    Attributes:
+        uri: with the names of its parts in braces.
+        route: of `/v1` that gives it: whoever may ask it may read.
+        read: reads one, by its parts.
+    """
+
+    uri: str
+    name: str
+    description: str
+    kind: str
+    route: str
+    read: Callable[[Caller, tuple[str, ...]], Awaitable[str]]
+
+    def parts_in(self, uri: str) -> tuple[str, ...] | None:
+        """Read the parts of an address; None where it is not of this kind."""
+        mine, given = self.uri.split("/"), uri.split("/")
+        if len(mine) != len(given):
+            return None
+        pairs = list(zip(mine, given, strict=True))
+        if any(part != other for part, other in pairs if not part.startswith("{")):
+            return None
+        return tuple(unquote(other) for part, other in pairs if part.startswith("{"))
+
+
+async def _ruleset(caller: Caller, parts: tuple[str, ...]) -> str:
+    family, number = parts
+    found = (await caller.read(VERSION, {"family": family, "number": number})).content
+    return str(found["document"])
+
+
+async def _model_card(caller: Caller, parts: tuple[str, ...]) -> str:
+    found = (await caller.read(MODEL, {"version": parts[0]})).content
+    if found["card"] is None:
+        raise RefusedReadError(404, f"version {parts[0]} has no model card any more")
+    return str(found["card"])
+
+
+PATTERNS: Final = (
+    Pattern(RULESET_PATTERN, "A version of a ruleset", "The rules as they were written.", YAML, VERSION, _ruleset),
+    Pattern(MODEL_PATTERN, "The card of a value model", "Data, measures and limits.", MARKDOWN, MODEL, _model_card),
+)
+
+
+def patterns_of(role: Role) -> list[Pattern]:
+    """List the kinds of resources that a role may read."""
+    return [pattern for pattern in PATTERNS if role in BY_NAME[pattern.route].roles]
+
+
+async def list_resources(caller: Caller, role: Role) -> list[Found]:
+    """List what a role may read: the indicators, the rulesets that decide, and the versions of the value model."""
+    found = [Found(INDICATORS, "The indicators", "What each indicator of the value model means.", MARKDOWN)]
+    if role in BY_NAME[FAMILIES].roles:
+        for family in (await caller.read(FAMILIES, query={"limit": MOST_LISTED})).content:
+            number = family["active"] or family["newest"]
+            if number is not None:
+                uri = RULESET_PATTERN.format(family=quote(family["name"], safe=""), number=number)
+                state = "It decides." if family["active"] else "It does not decide."
+                found.append(Found(uri, f"Ruleset {family['name']}, version {number}", state, YAML))
+    if role in BY_NAME[MODELS].roles:
+        for model in (await caller.read(MODELS, query={"limit": MOST_LISTED})).content:
+            aliases = ", ".join(model["aliases"])
+            uri = MODEL_PATTERN.format(version=model["number"])
+            found.append(Found(uri, f"Value model, version {model['number']}", aliases, MARKDOWN))
+    return found
+
+
+async def read_resource(caller: Caller, role: Role, uri: str) -> Document:
+    """Read one; RefusedReadError 404 where there is none for this role."""
+    if uri == INDICATORS:
+        from fivefold.features.catalogue_page import catalogue_markdown  # noqa: PLC0415 (asked for seldom)
+
+        return Document(INDICATORS, MARKDOWN, catalogue_markdown())
+    for pattern in patterns_of(role):
+        parts = pattern.parts_in(uri)
+        if parts is not None:
+            return Document(pattern.uri, pattern.kind, await pattern.read(caller, parts))
+    raise RefusedReadError(404, f"there is no resource {json.dumps(uri)}")

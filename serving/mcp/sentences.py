@@ -1,0 +1,210 @@
+"""What a tool says first: one sentence of its answer, made of the same fields that follow it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Content = Mapping[str, Any]
+
+
+def level_sentence(level: Content) -> str:
+    """Say where somebody stands, since when, and by which arithmetic.
+
+    >>> level_sentence({"external_id": "c1", "level": None, "status": "never assessed"})
+    'c1 has no level: never assessed.'
+    """
+    who, name = level["external_id"], level["level"]
+    if name is None:
+        return f"{who} has no level: {level['status']}."
+    said = [f"{who} is {name}" + (f" since {_day(level['since'])}" if level["since"] else "")]
+    if override := level.get("override"):
+        said.append(f"by an override ({override['reason']}); the rules say {level.get('rules_level') or 'nothing'}")
+    elif reasons := level.get("reasons"):
+        said.append(reasons["line"])
+    if level["may_move_down_on"]:
+        said.append(f"it may move down on {_day(level['may_move_down_on'])}")
+    if level.get("refreshing"):
+        said.append("something happened since, and it is about to be computed again")
+    return ". ".join(_begun(part) for part in said) + "."
+
+
+def value_sentence(who: str, value: Content | None) -> str:
+    """Say what somebody is worth, and which three indicators matter most.
+
+    >>> value_sentence("c1", None)
+    'The value model knows no value of c1.'
+    """
+    if value is None or value["score"] is None:
+        return f"The value model knows no value of {who}."
+    expected = f"{value['expected_value']:.2f} {value['currency']}"
+    days = f" in {value['horizon_days']} days" if value["horizon_days"] else ""
+    said = f"{who} scores {value['score']:.2f} of 5 ({value['segment']}), expected to bring {expected}{days}"
+    said += f", as of {_day(value['as_of'])}."
+    if value["breakdown"] is None:
+        return f"{said} It cannot be explained: {value['unexplained']}."
+    parts = sorted(value["breakdown"]["contributions"], key=lambda part: -abs(part["points"]))[:3]
+    return f"{said} Most of it: " + "; ".join(part["sentence"].rstrip(".") for part in parts) + "."
+
+
+def found_sentence(text: str, found: Sequence[Content], after: str | None) -> str:
+    """Say how many were found, and who the first ones are.
+
+    >>> found_sentence("ann", [], None)
+    'Nobody is found by ann.'
+    """
+    if not found:
+        return f"Nobody is found by {text}."
+    return (
+        f"{_number(found, after, 'customer')} found by {text}: {_first([row['external_id'] for row in found], after)}."
+    )
+
+
+def history_sentence(who: str, lines: Sequence[Content], after: str | None) -> str:
+    """Say how often somebody was assessed, and how the level moved.
+
+    >>> history_sentence("c1", [], None)
+    'c1 was never assessed.'
+    """
+    if not lines:
+        return f"{who} was never assessed."
+    moves = [f"{line['level'] or 'no level'} on {_day(line['at'])}" for line in lines if line["reached"]]
+    said = f"{_number(lines, after, 'assessment')} of {who}, the latest first"
+    return f"{said}. Levels reached: {', '.join(moves)}." if moves else f"{said}; the level did not move in them."
+
+
+def reasons_sentence(answer: Content) -> str:
+    """Say the arithmetic of an assessment.
+
+    >>> reasons_sentence({"assessment": "1.1", "reasons": None})
+    'Assessment 1.1: its reasons were erased, or no ruleset took part in it.'
+    """
+    said = f"Assessment {answer['assessment']}: "
+    reasons = answer["reasons"]
+    return said + (
+        "its reasons were erased, or no ruleset took part in it." if reasons is None else f"{reasons['line']}."
+    )
+
+
+def decision_sentence(decision: Content) -> str:
+    """Say what was decided, by which policy, and why."""
+    policy = decision["policy"]
+    said = f"Decision {decision['decision']} on {_day(decision['at'])} by {policy['name']} {policy['version']}"
+    reasons = decision.get("reasons")
+    return f"{said}: {decision['action']}." + ("" if reasons is None else f" {reasons['line']}.")
+
+
+def decisions_sentence(who: str, lines: Sequence[Content], after: str | None) -> str:
+    """Say how many decisions there were, and what the latest was.
+
+    >>> decisions_sentence("c1", [], None)
+    'Nothing was decided on c1.'
+    """
+    if not lines:
+        return f"Nothing was decided on {who}."
+    latest = lines[0]
+    return f"{_number(lines, after, 'decision')} on {who}; the latest, on {_day(latest['at'])}: {latest['line']}."
+
+
+def what_if_sentence(who: str, answer: Content) -> str:
+    """Say what would move a level: the first changes, or that nothing shown would.
+
+    >>> what_if_sentence("c1", {"what_if": None})
+    'There is no assessment of c1 to look at.'
+    """
+    found = answer["what_if"]
+    if found is None:
+        return f"There is no assessment of {who} to look at."
+    if found["wished"] is None:
+        return f"{who} is at {found['level'] or 'no level'}, and there is none {_beyond(found['direction'])}."
+    changes = [" and ".join(_change(each) for each in answer["changes"]) for answer in found["answers"][:3]]
+    if not changes:
+        return f"No change that can be shown, of one factor or of two, moves {who} to {found['wished']}."
+    more = len(found["answers"]) - len(changes)
+    others = f"; there are {more} more" if more else ""
+    return f"{who} would move from {found['level']} to {found['wished']} with: {'; or '.join(changes)}{others}."
+
+
+def levels_sentence(distribution: Content) -> str:
+    """Say how many stand at each level, over all versions, overrides included.
+
+    >>> levels_sentence({"entity_type": "customer", "entities": 0, "versions": (), "overridden": (), "no_level": 0,
+    ...     "not_assessed": 0, "quarantined": 0})
+    '0 of type customer.'
+    """
+    counts: dict[str, int] = {}
+    for version in distribution["versions"]:
+        for level, count in version["levels"].items():
+            counts[level] = counts.get(level, 0) + count
+    for row in distribution["overridden"]:
+        name = row["level"] or "at no level by an override"
+        counts[name] = counts.get(name, 0) + row["entities"]
+    without = {"without a level": distribution["no_level"], "not assessed yet": distribution["not_assessed"]}
+    parts = [f"{count} {level}" for level, count in reversed(counts.items())]
+    parts += [f"{count} {state}" for state, count in without.items() if count]
+    all_of_them = f"{distribution['entities']} of type {distribution['entity_type']}"
+    return f"{all_of_them}: {', '.join(parts)}." if parts else f"{all_of_them}."
+
+
+def changes_sentence(type_: str, migration: Content) -> str:
+    """Say how many rose and fell in a time, and which move was the most frequent."""
+    order = {name: number for number, name in enumerate(migration["levels"], 1)}
+    moved = [cell for cell in migration["cells"] or () if cell["from_level"] != cell["to_level"]]
+    steps = [(order.get(cell["to_level"], 0) - order.get(cell["from_level"], 0), cell) for cell in moved]
+    first = sum(cell["entities"] for cell in moved if cell["from_level"] is None)
+    rose = sum(cell["entities"] for step, cell in steps if step > 0 and cell["from_level"] is not None)
+    fell = sum(cell["entities"] for step, cell in steps if step < 0)
+    said = f"From {_day(migration['since'])} until before {_day(migration['until'])}, of type {type_}: "
+    if migration["cells"] is None:
+        return f"{said}{migration['moves']} moves of levels, too many to count who stands where."
+    said += f"{rose} stand higher, {fell} lower, {first} reached their first level; {migration['moves']} moves in all."
+    known = [cell for cell in moved if cell["from_level"] is not None]
+    if not known:
+        return said
+    most = max(known, key=lambda cell: cell["entities"])
+    return f"{said} Most often from {most['from_level']} to {most['to_level'] or 'no level'}: {most['entities']}."
+
+
+def worth_sentence(value: Content) -> str:
+    """Say how many are in each segment, and what they are expected to bring."""
+    parts = [
+        f"{part['entities']} {part['segment'] or 'of unknown value'}" + _money(part["worth"])
+        for part in value["segments"]
+        if part["entities"]
+    ]
+    return f"{value['entities']} of type {value['type']}" + (f": {', '.join(parts)}." if parts else ".")
+
+
+def _money(worth: Sequence[Content]) -> str:
+    amounts = " and ".join(f"{money['amount']:,.2f} {money['currency']}" for money in worth)
+    return f" ({amounts})" if amounts else ""
+
+
+def _change(change: Content) -> str:
+    towards = change["then"] or change["towards"]
+    return f"{change['name']} {towards} (now {change['now']})"
+
+
+def _beyond(direction: str) -> str:
+    return "below it" if direction == "down" else "above it"
+
+
+def _number(rows: Sequence[Content], after: str | None, of: str) -> str:
+    """Count rows in words.
+
+    >>> _number([{}], None, "decision"), _number([{}, {}], "x", "decision")
+    ('1 decision', 'More than 2 decisions')
+    """
+    count = f"More than {len(rows)}" if after else str(len(rows))
+    return f"{count} {of}" if count == "1" else f"{count} {of}s"
+
+
+def _first(names: Sequence[str], after: str | None) -> str:
+    shown = ", ".join(names[:5])
+    return f"{shown}, …" if len(names) > 5 or after else shown
+
+
+def _day(moment: str) -> str:
+    return moment.partition("T")[0]
+
+
+def _begun(text: str) -> str:
+    return text[:1].upper() + text[1:] if text.startswith(("it ", "by ", "something ")) else text

@@ -1,0 +1,201 @@
+"""The protocol's server over a caller's tools, resources and prompts: nothing is kept between two messages.
+
+It imports the protocol's library, which takes a while: `endpoint` and the command import it when they are used.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from mcp import types
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
+
+from fivefold.domain.provenance import release
+from fivefold.serving.mcp.caller import Caller, RefusedReadError
+from fivefold.serving.mcp.prompts import prompts_of
+from fivefold.serving.mcp.resources import Document, list_resources, patterns_of, read_resource
+from fivefold.serving.mcp.tools import TOOLS, Answer, Tool, tools_of
+from fivefold.usecases.accounts.credentials import Credential
+from fivefold.usecases.audit.tool_calls import RESOURCE_READ, TOOL_CALLED
+from fivefold.usecases.shared.actors import Role
+
+NAME = "fivefold"
+INSTRUCTIONS = (
+    "What customers are worth and how risky they are, and exactly why, as an organisation's records have it. Everything"
+    " is read and nothing is changed. Each answer begins with a sentence; what follows is what it was made of. Quote"
+    " figures as they are given. What is known of a customer's risk is not to be told to that customer."
+)
+_READS = types.ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+_OK, _UNPROCESSABLE = int(HTTPStatus.OK), int(HTTPStatus.UNPROCESSABLE_ENTITY)
+
+logging.getLogger("mcp").setLevel(logging.CRITICAL)  # its lines quote what was sent; ours name what was asked
+
+
+@dataclass(frozen=True)
+class _Message:
+    """By whom a message is."""
+
+    caller: Caller
+    credential: Credential
+
+    @property
+    def role(self) -> Role:
+        return Role(self.credential.role)
+
+
+def server_for(caller: Caller) -> Server[Any]:
+    """Make the server of one who holds a token; who that is, is looked up anew for each message."""
+    server: Server[Any] = Server(
+        NAME,
+        version=release(),
+        instructions=INSTRUCTIONS,
+        on_list_tools=_handler(caller, _list_tools),
+        on_call_tool=_handler(caller, _call_tool),
+        on_list_resources=_handler(caller, _list_resources),
+        on_list_resource_templates=_handler(caller, _list_templates),
+        on_read_resource=_handler(caller, _read_resource),
+        on_list_prompts=_handler(caller, _list_prompts),
+        on_get_prompt=_handler(caller, _get_prompt),
+    )
+    server.middleware.clear()  # it traces each message for OpenTelemetry, with the names of tools
+    return server
+
+
+def _handler(caller: Caller, answer: Callable[..., Any]) -> Callable[..., Any]:
+    async def handle(_: Any, params: Any) -> Any:
+        try:
+            return await answer(_Message(caller, await caller.credential()), params)
+        except RefusedReadError as refusal:
+            raise _refusal(refusal) from None
+
+    return handle
+
+
+def _refusal(refusal: RefusedReadError) -> MCPError:
+    code = types.INTERNAL_ERROR if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR else types.INVALID_PARAMS
+    return MCPError(code, str(refusal), {"status": refusal.status})
+
+
+@cache
+def _tool(tool: Tool) -> types.Tool:
+    return types.Tool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.input_schema,
+        output_schema=tool.output_schema,
+        annotations=_READS,
+    )
+
+
+async def _list_tools(by: _Message, _: Any) -> types.ListToolsResult:
+    return types.ListToolsResult(tools=[_tool(tool) for tool in tools_of(by.role)])
+
+
+async def _call_tool(by: _Message, params: types.CallToolRequestParams) -> types.CallToolResult:
+    """Call a tool; the audit log has the call before its answer goes out, also where it is refused."""
+    known = {tool.name: tool for tool in TOOLS}
+    tool = known.get(params.name)
+    if tool is None:
+        raise RefusedReadError(HTTPStatus.NOT_FOUND, "there is no such tool")
+    if by.role not in tool.roles:
+        await by.caller.record(by.credential, TOOL_CALLED, {"tool": tool.name, "status": int(HTTPStatus.FORBIDDEN)})
+        raise RefusedReadError(HTTPStatus.NOT_FOUND, "there is no such tool")  # as for one that nobody has
+    try:
+        asked = tool.given.model_validate(params.arguments or {})
+    except ValidationError as error:
+        await by.caller.record(by.credential, TOOL_CALLED, {"tool": tool.name, "status": _UNPROCESSABLE})
+        return _failed("; ".join(_fault(fault) for fault in error.errors()))
+    try:
+        answer = await tool.answer(by.caller, asked)
+    except RefusedReadError as refusal:
+        await by.caller.record(by.credential, TOOL_CALLED, {"tool": tool.name, "status": refusal.status}, asked.entity)
+        return _failed(str(refusal))
+    await by.caller.record(by.credential, TOOL_CALLED, {"tool": tool.name, "status": _OK}, asked.entity)
+    return _answered(answer)
+
+
+def _fault(fault: Any) -> str:
+    place = ".".join(str(part) for part in fault["loc"]) or "arguments"
+    return f"{place}: {fault['msg']}"
+
+
+def _failed(text: str) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(text=text)], is_error=True)
+
+
+def _answered(answer: Answer) -> types.CallToolResult:
+    structure = {"sentence": answer.sentence, **answer.structure}
+    written = json.dumps(answer.structure, ensure_ascii=False, indent=1)
+    content: list[Any] = [types.TextContent(text=answer.sentence), types.TextContent(text=written)]
+    return types.CallToolResult(content=content, structured_content=structure)
+
+
+async def _list_resources(by: _Message, _: Any) -> types.ListResourcesResult:
+    found = await list_resources(by.caller, by.role)
+    return types.ListResourcesResult(
+        resources=[
+            types.Resource(uri=each.uri, name=each.name, description=each.description, mime_type=each.kind)
+            for each in found
+        ]
+    )
+
+
+async def _list_templates(by: _Message, _: Any) -> types.ListResourceTemplatesResult:
+    return types.ListResourceTemplatesResult(
+        resource_templates=[
+            types.ResourceTemplate(
+                uri_template=each.uri, name=each.name, description=each.description, mime_type=each.kind
+            )
+            for each in patterns_of(by.role)
+        ]
+    )
+
+
+async def _read_resource(by: _Message, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+    """Read a resource; the audit log has of it which kind it was, and that it was read."""
+    uri = str(params.uri)
+    try:
+        found: Document = await read_resource(by.caller, by.role, uri)
+    except RefusedReadError as refusal:
+        await by.caller.record(by.credential, RESOURCE_READ, {"status": refusal.status})
+        raise
+    await by.caller.record(by.credential, RESOURCE_READ, {"resource": found.pattern, "status": _OK})
+    return types.ReadResourceResult(
+        contents=[types.TextResourceContents(uri=uri, mime_type=found.kind, text=found.text)]
+    )
+
+
+async def _list_prompts(by: _Message, _: Any) -> types.ListPromptsResult:
+    return types.ListPromptsResult(
+        prompts=[
+            types.Prompt(
+                name=prompt.name,
+                title=prompt.title,
+                description=prompt.description,
+                arguments=[
+                    types.PromptArgument(name=name, description=text, required=name in prompt.required)
+                    for name, text in prompt.arguments.items()
+                ],
+            )
+            for prompt in prompts_of(by.role)
+        ]
+    )
+
+
+async def _get_prompt(by: _Message, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+    found = {prompt.name: prompt for prompt in prompts_of(by.role)}.get(params.name)
+    if found is None:
+        raise RefusedReadError(HTTPStatus.NOT_FOUND, "there is no such prompt")
+    try:
+        text = found.filled(params.arguments or {})
+    except KeyError as missing:
+        raise RefusedReadError(_UNPROCESSABLE, f"{missing.args[0]} is missing") from None
+    message = types.PromptMessage(role="user", content=types.TextContent(text=text))
+    return types.GetPromptResult(description=found.description, messages=[message])
