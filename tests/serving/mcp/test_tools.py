@@ -1,0 +1,191 @@
+"""Tools: the sentence first, then exactly what `/v1` answers to the same token; each call in the audit log."""
+
+import subprocess
+import sys
+from itertools import product
+from typing import Any
+
+import pytest
+from mcp import Client
+
+from fivefold.serving.mcp.caller import BY_NAME
+from fivefold.serving.mcp.resources import PATTERNS
+from fivefold.serving.mcp.tools import RISK, TOOLS, tools_of
+from fivefold.usecases.shared.actors import Role
+from tests.serving.mcp.asking import arguments_of, calls_recorded, conversation, of_role, structure_of
+from tests.serving.v1.examples import CUSTOMER
+from tests.serving.v1.places import OURS, Place
+
+ONE = "/v1/entities/customer/c%2F1%20%C3%A4"
+SAME: dict[str, dict[str, str]] = {
+    "find_customer": {"found": "/v1/search?type=customer&text=c&limit=20"},
+    "read_value": {"value": f"{ONE}/value"},
+    "read_level": {"level": f"{ONE}/risk?freshness=stored"},
+    "read_level_history": {"history": f"{ONE}/history?limit=20"},
+    "read_assessment": {"assessment": "/v1/assessments/1.1"},
+    "what_would_change_level": {"answer": f"{ONE}/what-if"},
+    "list_decisions": {"decisions": f"{ONE}/decisions"},
+    "read_decision": {"decision": "/v1/decisions/1"},
+    "portfolio_levels": {"distribution": "/v1/distribution?type=customer"},
+    "portfolio_changes": {
+        "migration": "/v1/migration?type=customer",
+        "movers": "/v1/migration/movers?type=customer&limit=10",
+    },
+    "portfolio_value": {"segments": "/v1/segments?type=customer"},
+}
+
+
+def test_tools_and_resources_ask_only_routes_that_read() -> None:
+    asked = {name for tool in TOOLS for routes in tool.gives.values() for name in routes}
+    asked |= {pattern.route for pattern in PATTERNS}
+    assert {BY_NAME[name].method for name in asked} == {"GET"}
+    assert {tool.name for tool in TOOLS} == set(SAME)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_tool_of_a_role_answers_what_v1_answers_to_it(place: Place, role: Role) -> None:
+    async def talk(client: Client) -> dict[str, Any]:
+        names = [tool.name for tool in (await client.list_tools()).tools]
+        return {name: await client.call_tool(name, await arguments_of(client, name)) for name in names}
+
+    results = of_role(place, role, talk)
+    assert list(results) == [tool.name for tool in tools_of(role)]
+    for name, result in results.items():
+        expected = {key: place.good("GET", path, role=role) for key, path in _paths(name, role).items()}
+        structure = structure_of(result)
+        structure.pop("after", None)
+        assert structure == expected, name
+    recorded = [(entry["details"]["tool"], entry["details"]["status"]) for entry in calls_recorded(place)]
+    assert recorded == [(name, 200) for name in results]
+
+
+def _paths(name: str, role: Role) -> dict[str, str]:
+    if name == "find_customer" and role is Role.COMMERCIAL:
+        return {"found": "/v1/values/search?type=customer&text=c&limit=20"}
+    return SAME[name]
+
+
+def test_a_call_is_recorded_with_whom_it_was_about_and_by_which_token_and_nothing_personal(place: Place) -> None:
+    async def talk(client: Client) -> None:
+        await client.call_tool("read_level", {"external_id": CUSTOMER})
+        await client.call_tool("read_level", {"external_id": "nobody-7f3a9"})
+        await client.call_tool("portfolio_levels", {})
+        await client.call_tool("portfolio_levels", {"type": "type-7f3a9"})
+        await client.call_tool("read_level", {"external-7f3a9": 1})
+
+    of_role(place, "investigator", talk)
+    entries = calls_recorded(place)
+    assert [(entry["subject_kind"], entry["details"]["status"]) for entry in entries] == [
+        ("entity", 200),
+        ("token", 404),
+        ("token", 200),
+        ("token", 404),
+        ("token", 422),
+    ]
+    assert {entry["actor"] for entry in entries} == {place.actor("investigator").name}
+    assert "7f3a9" not in str(entries)
+    assert CUSTOMER not in str(entries)
+
+
+def test_what_cannot_be_answered_is_told_in_the_words_of_v1(place: Place) -> None:
+    async def talk(client: Client) -> list[Any]:
+        return [
+            await client.call_tool("read_level", {"external_id": "nobody"}),
+            await client.call_tool("read_level", {}),
+            await client.call_tool("read_level_history", {"external_id": CUSTOMER, "limit": 0}),
+            await client.call_tool("portfolio_changes", {"since": "yesterday"}),
+        ]
+
+    results = of_role(place, "investigator", talk)
+    assert all(result.is_error and result.structured_content is None for result in results)
+    told = [result.content[0].text for result in results]
+    there = place.ask("GET", "/v1/entities/customer/nobody/risk", role="investigator").json()[0]["detail"]
+    assert told[0] == there
+    assert told[1].startswith("external_id: ")
+    assert told[2].startswith("limit: ")
+    assert "ISO 8601" in told[3]
+
+
+def test_a_list_goes_on_where_it_ended(place: Place) -> None:
+    for name in ("ann-1", "ann-2", "ann-3"):
+        place.good("PUT", f"/v1/entities/customer/{name}", {}, role="app")
+
+    async def talk(client: Client) -> tuple[Any, Any]:
+        first = await client.call_tool("find_customer", {"text": "ann", "limit": 2})
+        after = first.structured_content["after"]
+        return first, await client.call_tool("find_customer", {"text": "ann", "limit": 2, "after": after})
+
+    first, second = (structure_of(result) for result in of_role(place, "investigator", talk))
+    assert [row["external_id"] for row in first["found"] + second["found"]] == ["ann-1", "ann-2", "ann-3"]
+    assert (first["after"] is None, second["after"]) == (False, None)
+
+
+def test_a_level_is_read_and_not_computed(place: Place) -> None:
+    """A call changes nothing: nobody becomes due by it, and no assessment is made."""
+    place.good("PUT", "/v1/entities/customer/new-1", {}, role="app")
+
+    async def talk(client: Client) -> Any:
+        return await client.call_tool("read_level", {"external_id": "new-1"})
+
+    result = of_role(place, "investigator", talk)
+    assert result.content[0].text == "new-1 has no level: never assessed."
+    assert place.good("GET", "/v1/entities/customer/new-1/history", role="investigator") == []
+    assert RISK in BY_NAME
+
+
+@pytest.mark.parametrize("role", Role)
+def test_resources_are_those_that_a_role_may_read(place: Place, role: Role) -> None:
+    async def talk(client: Client) -> tuple[list[str], list[str], str]:
+        listed = [resource.uri for resource in (await client.list_resources()).resources]
+        kinds = [each.uri_template for each in (await client.list_resource_templates()).resource_templates]
+        (read,) = (await client.read_resource(listed[1 if len(listed) > 1 else 0])).contents
+        return listed, kinds, str(getattr(read, "text", ""))
+
+    listed, kinds, text = of_role(place, role, talk)
+    assert listed[0] == "fivefold://indicators"
+    if role in {Role.PUBLISHER, Role.ADMIN}:
+        assert "fivefold://rulesets/retail/versions/1" in listed
+        assert "fivefold://models/1" in listed
+        assert len(kinds) == 2
+        there = place.good("GET", "/v1/rulesets/retail/versions/1", role=role)
+        assert text == there["document"]
+    else:
+        assert (len(listed), kinds) == (1, [])
+        assert text.startswith("# The indicators")
+    assert calls_recorded(place)[-1]["details"]["status"] == 200
+
+
+@pytest.mark.parametrize("role", Role)
+def test_prompts_are_those_whose_tools_a_role_has(furnished: Place, role: Role) -> None:
+    async def talk(client: Client) -> list[str]:
+        prompts = (await client.list_prompts()).prompts
+        texts = []
+        for prompt in prompts:
+            given = {each.name: "c-17" for each in prompt.arguments or () if each.required}
+            (message,) = (await client.get_prompt(prompt.name, given)).messages
+            texts.append(str(getattr(message.content, "text", "")))
+        return texts
+
+    texts = of_role(furnished, role, talk)
+    assert len(texts) == (0 if role in {Role.APP, Role.COMMERCIAL} else 3)
+    own = {tool.name for tool in tools_of(role)}
+    named = {tool.name for tool, text in product(TOOLS, texts) if tool.name in text}
+    assert named <= own
+    assert sum("c-17" in text for text in texts) == (2 if texts else 0)
+
+
+def test_the_library_is_not_imported_by_what_the_service_imports_at_its_start() -> None:
+    program = "import sys, fivefold.serving.mcp.endpoint; print([m for m in sys.modules if m.startswith('mcp')])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.postgresql
+def test_calls_are_recorded_on_postgresql_too(on_postgresql: Place) -> None:
+    async def talk(client: Client) -> Any:
+        return await client.call_tool("read_level", {"external_id": CUSTOMER})
+
+    result = conversation(on_postgresql, on_postgresql.tokens[OURS, "investigator"], talk)
+    path = SAME["read_level"]["level"]
+    assert structure_of(result) == {"level": on_postgresql.good("GET", path, role="investigator")}
+    assert calls_recorded(on_postgresql)[-1]["details"]["tool"] == "read_level"
