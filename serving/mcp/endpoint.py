@@ -36,7 +36,7 @@ class McpEndpoint:
     def __init__(self, dispatcher: Dispatcher, hosts: tuple[str, ...] = ()) -> None:
         """Answer by a dispatcher of `/v1`, to those who ask for this machine by a loopback name or one of *hosts*.
 
-        A page in somebody's browser that another name leads here is refused by its Host, and one of another site by its
+        A page in a browser that another name leads here is refused by its Host, and one of another site by its
         Origin.
         """
         self._dispatcher = dispatcher

@@ -43,7 +43,7 @@ class Pattern:
 
     Attributes:
         uri: with the names of its parts in braces.
-        route: of `/v1` that gives it: whoever may ask it may read.
+        route: of `/v1` that gives it: its roles may read the resource.
         read: reads one, by its parts.
     """
 

@@ -7,7 +7,7 @@ Content = Mapping[str, Any]
 
 
 def level_sentence(level: Content) -> str:
-    """Say where somebody stands, since when, and by which arithmetic.
+    """Say where a customer stands, since when, and by which arithmetic.
 
     >>> level_sentence({"external_id": "c1", "level": None, "status": "never assessed"})
     'c1 has no level: never assessed.'
@@ -28,7 +28,7 @@ def level_sentence(level: Content) -> str:
 
 
 def value_sentence(who: str, value: Content | None) -> str:
-    """Say what somebody is worth, and which three indicators matter most.
+    """Say what a customer is worth, and which three indicators matter most.
 
     >>> value_sentence("c1", None)
     'The value model knows no value of c1.'
@@ -59,7 +59,7 @@ def found_sentence(text: str, found: Sequence[Content], after: str | None) -> st
 
 
 def history_sentence(who: str, lines: Sequence[Content], after: str | None) -> str:
-    """Say how often somebody was assessed, and how the level moved.
+    """Say how often a customer was assessed, and how the level moved.
 
     >>> history_sentence("c1", [], None)
     'c1 was never assessed.'

@@ -29,7 +29,7 @@ NAME = "fivefold"
 INSTRUCTIONS = (
     "What customers are worth and how risky they are, and exactly why, as an organisation's records have it. Everything"
     " is read and nothing is changed. Each answer begins with a sentence; what follows is what it was made of. Quote"
-    " figures as they are given. What is known of a customer's risk is not to be told to that customer."
+    " figures as they are given. What is known of a customer's risk is not to be shown to that customer."
 )
 _READS = types.ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 _OK, _UNPROCESSABLE = int(HTTPStatus.OK), int(HTTPStatus.UNPROCESSABLE_ENTITY)

@@ -41,7 +41,8 @@ def over_http(service: Service, token: str, talk: Talk[Result], mode: str = "aut
     return talked(streamable_http_client(f"{service.url}/mcp", http_client=http), talk, mode)
 
 
-def over_a_pipe(service: Service, token: str, talk: Talk[Result], mode: str = "auto") -> Result:
+def over_a_pipe(service: Service, token: str, talk: Talk[Result]) -> Result:
+    """By the handshake, which waits for a command that starts slowly; the other way tries something else after a while."""
     settings = {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         "FIVEFOLD_VAR": str(service.var),
@@ -51,7 +52,9 @@ def over_a_pipe(service: Service, token: str, talk: Talk[Result], mode: str = "a
     }
     command = str(Path(sys.executable).parent / "fivefold")
     with (service.var / "mcp.log").open("a", encoding="utf-8") as log:
-        return talked(stdio_client(StdioServerParameters(command=command, args=["mcp"], env=settings), log), talk, mode)
+        return talked(
+            stdio_client(StdioServerParameters(command=command, args=["mcp"], env=settings), log), talk, "legacy"
+        )
 
 
 @pytest.fixture
