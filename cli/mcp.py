@@ -11,6 +11,7 @@ from fivefold.domain.settings import read_settings
 
 if TYPE_CHECKING:
     from fivefold.models.registry import Registry
+    from fivefold.usecases.levels.value_scores import EntityScorer
 
 LOOK_SECONDS = 30
 
@@ -43,7 +44,8 @@ def mcp(
     configure_logs()
     settings = read_settings()
     engine = open_current_database()
-    champion, ended, opened = ChampionWatcher(engine, settings), Event(), list["Registry"]()
+    champion, opened = ChampionWatcher(engine, settings), list["Registry"]()
+    looked, ended = Event(), Event()
 
     def open_registry() -> "Registry | None":
         if settings.has_registry and not opened:
@@ -53,16 +55,23 @@ def mcp(
         return opened[0] if opened else None
 
     def keep_loading() -> None:
-        while not ended.wait(LOOK_SECONDS):
-            champion.load()
+        while not ended.is_set():
+            try:
+                champion.load()
+            finally:
+                looked.set()
+            ended.wait(LOOK_SECONDS)
+
+    def valuer() -> "EntityScorer | None":
+        looked.wait()  # an agent waits for the greeting no longer than some seconds, and for an answer it does
+        return champion.valuer
 
     plans = read_plans(settings.plans_file)
-    dispatcher = Dispatcher(engine, settings.limits, lambda: champion.valuer, plans, open_registry)
+    dispatcher = Dispatcher(engine, settings.limits, valuer, plans, open_registry)
     try:
         who = asyncio.run(dispatcher.identify(token))
     except ApiError:
         raise ConfigError("the token is not valid, or not any more: `fivefold tokens list` shows which are") from None
-    champion.load()
     Thread(target=keep_loading, name="value model", daemon=True).start()
     warn(f"answering as {who.role} on standard input and output; end it by closing standard input")
     try:

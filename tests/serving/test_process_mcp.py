@@ -42,7 +42,7 @@ def over_http(service: Service, token: str, talk: Talk[Result], mode: str = "aut
 
 
 def over_a_pipe(service: Service, token: str, talk: Talk[Result]) -> Result:
-    """By the handshake, which waits for a command that starts slowly; the other way tries something else after a while."""
+    """By the handshake, which waits for a command that starts slowly; otherwise the client gives up after 10 s."""
     settings = {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         "FIVEFOLD_VAR": str(service.var),
