@@ -1,7 +1,7 @@
 """A ruleset or a policy, and what follows from it alone: read once, and looked through once."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
@@ -30,6 +30,7 @@ from fivefold.risk.compiler.value_types import Vocabulary, inputs_of, inputs_of_
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import distinct, tests_in
+from fivefold.risk.language.fields import Definition
 from fivefold.risk.language.operators import Fuzzy
 from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.policy import Policy
@@ -39,12 +40,12 @@ from fivefold.risk.language.ruleset import Rule, Ruleset
 VERSIONS_KEPT = 64
 """So many stored versions are kept with their analysis, and as many compiled programs and explainers."""
 
-AnyDefinition = TypeVar("AnyDefinition", Ruleset, Policy)
+AnyDefinition = TypeVar("AnyDefinition", bound=Definition)
 
 
 @dataclass(frozen=True, eq=False)
 class Analysed(ABC, Generic[AnyDefinition]):
-    """A ruleset or a policy, and what follows from it alone; each part is computed once, when it is first needed.
+    """A ruleset, a policy or a flow, and what follows from it alone; each part is computed once, when it is needed.
 
     Two of them are equal where they have the same content.
     """
@@ -123,8 +124,11 @@ class Analysed(ABC, Generic[AnyDefinition]):
     @cached_property
     def errors(self) -> tuple[Finding, ...]:
         """What makes it unusable, as people read it, without lines: also what commerce may not read."""
-        forbidden: list[Diagnostic] = list(purpose_diagnostics(self.definition, Sources()))
-        return tuple(findings((*self.diagnostics, *forbidden), self.definition))
+        return tuple(findings((*self.diagnostics, *self.purpose_diagnostics(Sources())), self.definition))
+
+    @abstractmethod
+    def purpose_diagnostics(self, sources: Sources) -> Iterable[Diagnostic]:
+        """Find what reads data for commerce that were gathered against money laundering."""
 
     def require_usable(self) -> None:
         """Raise InvalidRulesetError, which names all errors, where there are any."""
@@ -151,6 +155,10 @@ class AnalysedRuleset(Analysed[Ruleset]):
         inputs = [each for rule in self.ruleset.rules for each in inputs_of_rule(rule)]
         return tuple(distinct([*inputs, *(each for place in self.conditions for each in inputs_of(place.condition))]))
 
+    def purpose_diagnostics(self, sources: Sources) -> Iterable[Diagnostic]:
+        """Find what the ruleset may not read."""
+        return purpose_diagnostics(self.ruleset, sources)
+
     @cached_property
     def signals(self) -> tuple[LanguageModel, ...]:
         """The inputs whose latest moments decay counts from, each once."""
@@ -175,6 +183,10 @@ class AnalysedPolicy(Analysed[Policy]):
     def policy(self) -> Policy:
         """The policy itself."""
         return self.definition
+
+    def purpose_diagnostics(self, sources: Sources) -> Iterable[Diagnostic]:
+        """Find what the policy may not read, for one of its actions."""
+        return purpose_diagnostics(self.policy, sources)
 
     @cached_property
     def conditions(self) -> tuple[Location, ...]:

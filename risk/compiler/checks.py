@@ -39,6 +39,7 @@ from fivefold.risk.language.fields import (
     COUNTRIES,
     MONEY_FIELDS,
     TRANSACTION_FIELDS,
+    Definition,
     FieldType,
     OneOf,
     ValueType,
@@ -47,7 +48,7 @@ from fivefold.risk.language.fields import (
 )
 from fivefold.risk.language.messages import name_phrase
 from fivefold.risk.language.operators import INPUT_OPERATORS, OPERATOR_KINDS, Operators
-from fivefold.risk.language.policy import SOURCES_OF_LEVELS, STATUSES, LevelInput, Policy, TransactionInput
+from fivefold.risk.language.policy import SOURCES_OF_LEVELS, STATUSES, LevelInput, Policy, StepInput, TransactionInput
 from fivefold.risk.language.ruleset import (
     LevelName,
     Outcome,
@@ -217,6 +218,9 @@ def type_of(subject: Any, place: Location, names: Vocabulary) -> FieldType | Non
         return None if words is None else OneOf(one_of=words)
     if isinstance(subject, TransactionInput):
         return names.transaction.get(subject.transaction)
+    if isinstance(subject, StepInput):
+        given = names.outputs.get(subject.step, {}).get(subject.output)
+        return OneOf(one_of=given.choices) if given is not None and given.choices else None
     if not isinstance(subject, FieldInput):
         return None
     fields = names.entity if place.source is None else names.linked(place.source)
@@ -272,7 +276,7 @@ def actions_at(policy: Policy) -> Iterator[tuple[Path, str]]:
     yield ("otherwise",), policy.otherwise
 
 
-def taken_names(definition: Ruleset | Policy) -> Iterator[Diagnostic]:
+def taken_names(definition: Definition) -> Iterator[Diagnostic]:
     """Find declared fields whose names have a meaning already."""
     for part, reserved in TAKEN.items():
         for name in getattr(definition, part):

@@ -6,9 +6,8 @@ from enum import IntEnum
 
 from fivefold.domain.errors import Finding
 from fivefold.risk.language.documents import Document, Path
-from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.fields import Definition
 from fivefold.risk.language.reading import where_of
-from fivefold.risk.language.ruleset import Ruleset
 
 
 class Severity(IntEnum):
@@ -43,22 +42,17 @@ def warning(path: Path, problem: str) -> Diagnostic:
 
 
 def findings(
-    diagnostics: Iterable[Diagnostic], definition: Ruleset | Policy, document: Document | None = None
+    diagnostics: Iterable[Diagnostic], definition: Definition, document: Document | None = None
 ) -> list[Finding]:
     """Write diagnostics for people: with their lines, and in the order of the file, where there is a document."""
     return [finding for _, finding in checked_findings(diagnostics, definition, document)]
 
 
 def checked_findings(
-    diagnostics: Iterable[Diagnostic], definition: Ruleset | Policy, document: Document | None = None
+    diagnostics: Iterable[Diagnostic], definition: Definition, document: Document | None = None
 ) -> list[tuple[Diagnostic, Finding]]:
     """Give the same, each beside its diagnostic."""
-    examples = definition.examples if isinstance(definition, Ruleset) else ()
-    names = {
-        "rules": [{"id": rule.id} for rule in definition.rules],
-        "examples": [{"name": example.name} for example in examples],
-    }
-    rows = []
+    names, rows = definition.named_parts, []
     for fault in dict.fromkeys(diagnostics):
         line, column = (None, None) if document is None else document.position(fault.path)[1:]
         is_fatal = fault.severity is Severity.FATAL

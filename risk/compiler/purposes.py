@@ -41,8 +41,8 @@ from fivefold.risk.language.expressions import (
 )
 from fivefold.risk.language.fields import TRANSACTION_FIELDS
 from fivefold.risk.language.peers import peers_of
-from fivefold.risk.language.policy import POLICY_INPUTS, LevelInput, Policy, TransactionInput
-from fivefold.risk.language.purposes import PolicyPurposes, Purpose, strictest
+from fivefold.risk.language.policy import POLICY_INPUTS, LevelInput, Policy, StepInput, TransactionInput
+from fivefold.risk.language.purposes import DecisionPurposes, PolicyPurposes, Purpose, strictest
 from fivefold.risk.language.ruleset import Ruleset
 
 
@@ -98,10 +98,10 @@ class _Source(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """Follows what is named in a document to what is read."""
+class SourceReader:
+    """Follows what is named in a ruleset, a policy or a flow to what is read."""
 
-    definition: Ruleset | Policy
+    definition: Any
     sources: Sources
     _known: dict[str, dict[_Source, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -150,6 +150,8 @@ class _Reader:
             yield self._said("tags", rule_input.tag, "tag")
         elif isinstance(rule_input, LevelInput):
             yield _Source(f"level {rule_input.level}", self._level())
+        elif isinstance(rule_input, StepInput):
+            return  # what the step reads is looked at where it is written
         else:
             is_free = isinstance(rule_input, IndicatorInput | ValueInput)
             yield _Source(_words_of_other(rule_input), "both" if is_free else "aml")
@@ -210,7 +212,7 @@ class _Reader:
 
     def _level(self) -> Purpose:
         own, declared = self.definition.purposes, self.sources.declared
-        said = [own.level] if isinstance(own, PolicyPurposes) else []
+        said = [own.level] if isinstance(own, DecisionPurposes) else []
         return strictest([*said, *(() if declared is None else (declared.level,))])
 
 
@@ -224,7 +226,7 @@ def _words_of_other(rule_input: Any) -> str:
 
 def readings(definition: Ruleset | Policy, sources: Sources) -> Iterator[Reading]:
     """Give what each part reads: everything once for each rule, by its shortest path, in the order written."""
-    reader = _Reader(definition, sources)
+    reader = SourceReader(definition, sources)
     serving = _serving(definition)
     found = set[tuple[str, _Source]]()
     for path, step, source, chain in _named(definition, reader):
@@ -244,7 +246,7 @@ def readings(definition: Ruleset | Policy, sources: Sources) -> Iterator[Reading
         )
 
 
-def _named(definition: Ruleset | Policy, reader: _Reader) -> Iterator[tuple[Path, str, _Source, tuple[str, ...]]]:
+def _named(definition: Ruleset | Policy, reader: SourceReader) -> Iterator[tuple[Path, str, _Source, tuple[str, ...]]]:
     """Give what is read wherever something is named: the path, the part in words, what is read, what lies between."""
     if isinstance(definition, Ruleset):
         places = list(conditions_of(definition))
@@ -316,7 +318,7 @@ def purpose_diagnostics(definition: Ruleset | Policy, sources: Sources) -> Itera
             alone = f"for aml alone ({each.hint})" if each.hint else "for aml alone"
             problem = f"reads {each.source}, which is {alone}, and {whose}: {' → '.join(each.steps)}"
             yield Diagnostic(each.path, problem, check="purposes")
-    yield from _names(definition)
+    yield from purpose_name_diagnostics(definition)
 
 
 def _serves_commerce(definition: Ruleset | Policy) -> bool:
@@ -328,7 +330,8 @@ def _serves_commerce(definition: Ruleset | Policy) -> bool:
 _PHRASES: Mapping[Purpose, str] = {"aml": "aml", "commercial": "commerce", "both": "aml and commerce"}
 
 
-def _names(definition: Ruleset | Policy) -> Iterator[Diagnostic]:
+def purpose_name_diagnostics(definition: Any) -> Iterator[Diagnostic]:
+    """Find names under `purposes` that are not there."""
     purposes = definition.purposes
     there: list[tuple[str, Iterable[str], Mapping[str, Any] | tuple[str, ...]]] = [
         ("fields", purposes.fields, definition.fields),

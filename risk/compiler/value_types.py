@@ -47,17 +47,17 @@ from fivefold.risk.language.fields import (
     TAG_FIELDS,
     TRANSACTION_FIELDS,
     FieldType,
+    StepOutput,
     ValueType,
     value_type_of,
 )
 from fivefold.risk.language.peers import PeerFact, PeerInput, peers_of
-from fivefold.risk.language.policy import LevelInput, Policy, PolicyRule, TransactionInput
+from fivefold.risk.language.policy import LevelInput, PolicyRule, StepInput, TransactionInput
 from fivefold.risk.language.quantities import MomentText
-from fivefold.risk.language.ruleset import LinkType, Rule, Ruleset
+from fivefold.risk.language.ruleset import LinkType, Rule
 
 _MOMENT: TypeAdapter[int] = TypeAdapter(MomentText)
 NUMERIC_TYPES = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.FINDING})
-
 
 DTYPES: Mapping[ValueType, Any] = {
     ValueType.TEXT: pl.String,
@@ -190,6 +190,7 @@ class Vocabulary:
         calculations: by name.
         links: the types of links, by name.
         reference: the name of the reference portfolio; None where there is none.
+        outputs: what each step of a flow gives, by the step and the name.
     """
 
     entity: Mapping[str, FieldType]
@@ -199,6 +200,7 @@ class Vocabulary:
     calculations: Mapping[str, Any] = field(default_factory=dict)
     links: Mapping[str, LinkType] = field(default_factory=dict)
     reference: str | None = None
+    outputs: Mapping[str, Mapping[str, StepOutput]] = field(default_factory=dict)
 
     def linked(self, source: str) -> Mapping[str, FieldType]:
         """Give the fields of one source of linked facts."""
@@ -206,8 +208,8 @@ class Vocabulary:
         return own.get(source, self.case)
 
 
-def vocabulary(definition: Ruleset | Policy) -> Vocabulary:
-    """Collect the names that a ruleset or a policy declares, beside those that are always there."""
+def vocabulary(definition: Any, outputs: Mapping[str, Mapping[str, StepOutput]] | None = None) -> Vocabulary:
+    """Collect the names that a ruleset, a policy or a flow (with what its steps give) declares, and those of all."""
     return Vocabulary(
         definition.fields,
         {**definition.transaction_fields, **TRANSACTION_FIELDS},
@@ -216,6 +218,7 @@ def vocabulary(definition: Ruleset | Policy) -> Vocabulary:
         definition.calculate,
         definition.links,
         definition.reference,
+        outputs or {},
     )
 
 
@@ -260,10 +263,23 @@ def value_type_of_input(  # noqa: PLR0911 (one for each kind of input)
         return ValueType.NUMBER
     if isinstance(rule_input, Linked):
         return _value_type_of_group(rule_input.linked, names)
+    if isinstance(rule_input, StepInput):
+        return step_output(rule_input, names).kind
     if isinstance(rule_input, ValueInput | LevelInput):
         return _VALUE_TYPES[rule_input.value if isinstance(rule_input, ValueInput) else rule_input.level]
     is_mark = isinstance(rule_input, TagInput | ScreeningInput)
     return ValueType.MARK if is_mark else _value_type_of_pattern(rule_input, names)
+
+
+def step_output(rule_input: StepInput, names: Vocabulary) -> StepOutput:
+    """Find what a step gives; UnknownNameError where there is no such step, or it gives nothing of that name."""
+    step, output, steps = rule_input.step, rule_input.output, names.outputs
+    if step not in steps:
+        there = f"; steps of a flow that give anything are {', '.join(steps) or 'none here'}"
+        raise UnknownNameError(f"reads the step {step}{there}{perhaps(step, steps)}")
+    if output not in (given := steps[step]):
+        raise UnknownNameError(f"reads {output} of {step}, which gives {', '.join(given)}{perhaps(output, given)}")
+    return steps[step][output]
 
 
 def inputs_of_group(group: Group) -> Iterator[LanguageModel]:
@@ -390,7 +406,8 @@ def column_for(rule_input: Any, names: Vocabulary, base: str) -> Column:
     """
     kind = value_type_of_input(rule_input, names)
     units = minor_units(currency_of(rule_input, names) or base) if kind is ValueType.MONEY else 1
-    return Column(input_key(rule_input), kind, units, names.levels if kind is ValueType.LEVEL else ())
+    levels = step_output(rule_input, names).choices if isinstance(rule_input, StepInput) else names.levels
+    return Column(input_key(rule_input), kind, units, levels if kind is ValueType.LEVEL else ())
 
 
 def _declared(name: str, fields: Mapping[str, FieldType], whose: str, also: Sequence[str] = ()) -> ValueType:

@@ -1,6 +1,7 @@
 """Typed fields of entities and transactions, by which lint finds a wrong name or comparison; the codes of countries."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final
 
@@ -27,6 +28,19 @@ class ValueType(StrEnum):
     MARK = "tag"
     FINDING = "pattern"
     LEVEL = "level"
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What a step of a flow gives under one name.
+
+    Attributes:
+        kind: what its values are.
+        choices: of text everything that it can be, of a level the names, lowest first; empty where anything can be.
+    """
+
+    kind: ValueType
+    choices: tuple[str, ...] = ()
 
 
 class OneOf(LanguageModel):
@@ -60,7 +74,7 @@ LevelNames = Annotated[
 
 
 class Definition(ContentHashed):
-    """What decides on one type of entity: a ruleset or a policy, which `word` tells, as the document's first word does.
+    """What decides on one type of entity: a ruleset, a policy or a flow, which `word` tells, the document's first word.
 
     Attributes: as those of `Ruleset` and `Policy`.
     """
@@ -73,6 +87,11 @@ class Definition(ContentHashed):
     transaction_fields: dict[Name, FieldType] = Field(default_factory=dict)
     case_fields: dict[Name, FieldType] = Field(default_factory=dict)
     reference: Identifier | None = None
+
+    @property
+    def named_parts(self) -> dict[str, list[dict[str, str]]]:
+        """The names of parts that messages speak of, by the word under which they stand."""
+        return {}
 
 
 _KINDS = {

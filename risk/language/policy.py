@@ -76,6 +76,18 @@ class TransactionInput(LanguageModel):
     in_currency: Currency | None = None
 
 
+class StepInput(LanguageModel):
+    """What a step of a flow came to; unknown where the step was not passed, or came to nothing known.
+
+    Attributes:
+        step: the id of a step before.
+        output: the name of one of its outputs.
+    """
+
+    step: Identifier
+    output: Name
+
+
 class PolicyRatio(Ratio):
     """The first number over the second; unknown where the second is 0 or one of them unknown."""
 
@@ -87,8 +99,9 @@ POLICY_INPUTS: dict[str, type[LanguageModel]] = {
     "ratio": PolicyRatio,
     "level": LevelInput,
     "transaction": TransactionInput,
+    "step": StepInput,
 }
-"""The word that names each input of a policy, and its form."""
+"""The word that names each input of a policy or a flow, and its form; only a flow has steps."""
 
 _NUMERIC = (*NUMERIC_WORDS, "level", "transaction")
 if TYPE_CHECKING:
@@ -183,7 +196,7 @@ if TYPE_CHECKING:
     PolicyOperand: TypeAlias = Any
     PolicyCalculation: TypeAlias = Any
 else:
-    PolicyOperand = operand_of({word: POLICY_INPUTS[word] for word in (*_NUMERIC, "linked")}, _OPERATIONS)
+    PolicyOperand = operand_of({word: POLICY_INPUTS[word] for word in (*_NUMERIC, "linked", "step")}, _OPERATIONS)
     for _form in (*_OPERATIONS.values(), PolicyOf):
         _form.model_rebuild(_types_namespace={"PolicyOperand": PolicyOperand})
     PolicyCalculation = calculation_of({**_OPERATIONS, "of": PolicyOf}, "Policy")
@@ -207,7 +220,7 @@ class PolicyNot(Not):
     negated: "PolicyCondition" = Field(alias="not")
 
 
-_COMPARED = (*COMPARED_WORDS, "level", "transaction")
+_COMPARED = (*COMPARED_WORDS, "level", "transaction", "step")
 if TYPE_CHECKING:
     PolicyCompared: TypeAlias = Any
 else:
@@ -293,6 +306,11 @@ class Policy(Definition):
     rationale: Words | None = None
     rules: Annotated[tuple[PolicyRule, ...], Field(min_length=1, max_length=1000)]
     otherwise: Identifier
+
+    @property
+    def named_parts(self) -> dict[str, list[dict[str, str]]]:
+        """The names of rules."""
+        return {"rules": [{"id": rule.id} for rule in self.rules]}
 
 
 def read_policy(text: str, source: str = "the policy") -> Policy:

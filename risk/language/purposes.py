@@ -27,15 +27,23 @@ class Purposes(LanguageModel):
     links: dict[Name, Purpose] = Field(default_factory=dict)
 
 
-class PolicyPurposes(Purposes):
-    """What data were gathered for, and what actions are for.
+class DecisionPurposes(Purposes):
+    """What data were gathered for, the level among them.
 
     Attributes:
         level: what the rulesets that decide on the type are for; `aml` where nothing is said.
-        actions: those that are for something else than the policy, by name.
     """
 
     level: Purpose = "aml"
+
+
+class PolicyPurposes(DecisionPurposes):
+    """What data were gathered for, and what actions are for.
+
+    Attributes:
+        actions: those that are for something else than the policy, by name.
+    """
+
     actions: dict[Identifier, Purpose] = Field(default_factory=dict)
 
 

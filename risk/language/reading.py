@@ -125,6 +125,9 @@ def _items_are_wrong(fault: Any, faults: list[Any]) -> bool:
 _ONE_OF = {
     "rules": "rule",
     "actions": "action",
+    "steps": "step",
+    "route": "way",
+    "rows": "row",
     "cases": "case",
     "examples": "example",
     "levels": "level",

@@ -199,19 +199,28 @@ Given = Annotated[dict[str, Any], AfterValidator(_exactly), PlainSerializer(_pla
 """Values by name: text, exact numbers, true, false, nothing, and lists and mappings of these."""
 
 
-class Example(LanguageModel):
-    """An invented entity, and the result that is expected of it.
+class GivenExample(LanguageModel):
+    """An invented entity.
 
     Attributes:
         given: its fields by name; also `transactions`, `cases`, `alerts` (rows), `tags` (words), `screening` (what
-            screenings found; with it, whatever else the ruleset screens for counts as screened and clean),
-            `indicators` and `value` (numbers by name), `peers` (places among peers, by the rule whose input it is).
-        expect: level, total, floor_by, status, and the number of the case of a rule, counted from 1.
+            screenings found; with it, whatever else is screened for counts as screened and clean), `indicators` and
+            `value` (numbers by name).
     """
 
     name: Words
     as_of: MomentText | None = None
     given: Given
+
+
+class Example(GivenExample):
+    """An invented entity, and the result that is expected of it.
+
+    Attributes:
+        given: besides, `peers`: places among peers, by the rule whose input it is.
+        expect: level, total, floor_by, status, and the number of the case of a rule, counted from 1.
+    """
+
     expect: "Expectation"
 
 
@@ -306,6 +315,14 @@ class Ruleset(Definition):
     undisclosed: Undisclosed = Undisclosed()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=1000)]
     examples: tuple[Example, ...] = ()
+
+    @property
+    def named_parts(self) -> dict[str, list[dict[str, str]]]:
+        """The names of rules and examples."""
+        return {
+            "rules": [{"id": rule.id} for rule in self.rules],
+            "examples": [{"name": example.name} for example in self.examples],
+        }
 
     def level_number(self, level: str | int) -> int:
         """Give a level's number from 1 (lowest); KeyError where there is no such level.

@@ -58,7 +58,7 @@ from fivefold.risk.language.expressions import (
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Fuzzy, Operators
 from fivefold.risk.language.peers import PeerPercentile, TimesPeerMedian, peers_of
-from fivefold.risk.language.policy import LevelInput, PolicyRatio, TransactionInput
+from fivefold.risk.language.policy import LevelInput, PolicyRatio, StepInput, TransactionInput
 from fivefold.risk.language.quantities import json_number
 from fivefold.risk.language.ruleset import Rule
 
@@ -150,6 +150,7 @@ _NAMES: Mapping[type, Callable[[Any], str]] = {
     PolicyRatio: _ratio_words,
     LevelInput: lambda rule_input: _LEVELS[rule_input.level],
     TransactionInput: _transaction_words,
+    StepInput: lambda rule_input: f"{rule_input.output.replace('_', ' ')} of {rule_input.step}",
     IndicatorInput: _indicator_words,
     ValueInput: lambda rule_input: f"value {rule_input.value.replace('_', ' ')}",
     TagInput: lambda rule_input: f"tag {rule_input.tag}",

@@ -1,6 +1,7 @@
 """What an example gives, as the frames of a portfolio: short words, and defaults where there is only one sense."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -19,9 +20,10 @@ from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.governance.examples.links import LINKS, everybody, given_below, strange_links
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import ScreeningInput, input_key
+from fivefold.risk.language.fields import Definition
 from fivefold.risk.language.peers import PeerPercentile, peers_of
 from fivefold.risk.language.quantities import quoted_value
-from fivefold.risk.language.ruleset import Example, Ruleset
+from fivefold.risk.language.ruleset import Example, GivenExample, Ruleset
 
 BASE = "EUR"
 """The currency of examples: their transactions are in it where they say nothing else."""
@@ -67,7 +69,7 @@ def check_examples(ruleset: Ruleset) -> list[Finding]:
             for name in given
             if name not in declared
         ]
-        findings += [*strange_links(example, ruleset), *_strange_words(example, ruleset)]
+        findings += [*strange_links(example, ruleset), *strange_words(example, ruleset)]
         findings += [*_strange_score(example), *_strange_peers(example, ruleset)]
         expect = example.expect
         rules = {rule.id: len(rule.cases) for rule in ruleset.rules}
@@ -125,7 +127,7 @@ def _is_place(place: Any, rule_input: Any) -> bool:
     return place >= 0 and (place <= MOST_PERCENT or not isinstance(rule_input, PeerPercentile))
 
 
-def _strange_words(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
+def strange_words(example: GivenExample, ruleset: Definition) -> Iterator[Finding]:
     """Find words in rows that nothing reads: a misspelt one would be left out without a word."""
     records = {*_RECORD, *ruleset.case_fields}
     words = {
@@ -163,22 +165,40 @@ def example_portfolio(analysed: AnalysedRuleset, lists: Mapping[str, NamedList],
     """
     ruleset = analysed.ruleset
     examples, links = everybody(ruleset)
-    rows = [{ENTITY: str(number), **example.given} for number, example in enumerate(examples)]
-    everyone = entities_from_rows(rows, ruleset.fields)
-    return Portfolio(
-        everyone.head(len(ruleset.examples)),
-        base_only(BASE, from_microseconds(as_of).date()),
-        transactions=_transactions(examples, ruleset),
-        cases=_records(examples, "cases", ruleset),
-        alerts=_records(examples, "alerts", ruleset),
-        tags=_tags(examples),
-        screenings=_screenings(examples, Needs.of(analysed).facts),
-        indicators=_values(examples, "indicators", catalogue().names),
-        values=_values(examples, "value", ("score", "segment", "expected_value")),
+    everyone = portfolio_of(examples, ruleset, Needs.of(analysed), as_of)
+    return replace(
+        everyone,
+        entities=everyone.entities.head(len(ruleset.examples)),
         lists=_with_reference(analysed, lists),
         peers=_peers(ruleset) if analysed.peer_inputs else None,
         links=links,
-        everyone=everyone,
+        everyone=everyone.entities,
+    )
+
+
+def portfolio_of(examples: Sequence[GivenExample], definition: Definition, needs: Needs, as_of: int) -> Portfolio:
+    """Make the portfolio of what examples give by themselves, numbered from 0.
+
+    Args:
+        examples: of a ruleset or a flow.
+        definition: whose fields they give.
+        needs: what is read of them.
+        as_of: a moment on whose day money is in the base currency (microseconds).
+
+    Raises:
+        InvalidRulesetError: an example gives something in a form that cannot be read.
+    """
+    rows = [{ENTITY: str(number), **example.given} for number, example in enumerate(examples)]
+    return Portfolio(
+        entities_from_rows(rows, definition.fields),
+        base_only(BASE, from_microseconds(as_of).date()),
+        transactions=transactions_of(examples, definition),
+        cases=_records(examples, "cases", definition),
+        alerts=_records(examples, "alerts", definition),
+        tags=_tags(examples),
+        screenings=_screenings(examples, needs.facts),
+        indicators=_values(examples, "indicators", catalogue().names),
+        values=_values(examples, "value", ("score", "segment", "expected_value")),
     )
 
 
@@ -225,7 +245,7 @@ def previous_levels(ruleset: Ruleset) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={ENTITY: pl.String, "level": pl.Int8, "entered": pl.Int64})
 
 
-def _each(examples: Sequence[Example], part: str) -> list[tuple[int, Any]]:
+def _each(examples: Sequence[GivenExample], part: str) -> list[tuple[int, Any]]:
     items = []
     for number, example in enumerate(examples):
         value = example.given.get(part, [])
@@ -235,7 +255,7 @@ def _each(examples: Sequence[Example], part: str) -> list[tuple[int, Any]]:
     return items
 
 
-def _unreadable(example: Example, part: str, right: str) -> InvalidRulesetError:
+def _unreadable(example: GivenExample, part: str, right: str) -> InvalidRulesetError:
     value = example.given.get(part)
     return InvalidRulesetError(
         [Finding(f"example {example.name}, {part}", f"is {quoted_value(value)}; it must be {right}")], "an example"
@@ -252,7 +272,8 @@ def _text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else str(value)
 
 
-def _transactions(examples: Sequence[Example], ruleset: Ruleset) -> pl.DataFrame:
+def transactions_of(examples: Sequence[GivenExample], ruleset: Definition) -> pl.DataFrame:
+    """Make the transactions of examples, as a portfolio has them; what is not said is in the base currency."""
     rows = []
     for number, row in _each(examples, "transactions"):
         if not isinstance(row, dict):
@@ -264,7 +285,7 @@ def _transactions(examples: Sequence[Example], ruleset: Ruleset) -> pl.DataFrame
     return _frame(rows, (*_TRANSACTION, *ruleset.transaction_fields))
 
 
-def _records(examples: Sequence[Example], part: str, ruleset: Ruleset) -> pl.DataFrame:
+def _records(examples: Sequence[GivenExample], part: str, ruleset: Definition) -> pl.DataFrame:
     rows = _each(examples, part)
     for number, row in rows:
         if not isinstance(row, dict):
@@ -272,13 +293,13 @@ def _records(examples: Sequence[Example], part: str, ruleset: Ruleset) -> pl.Dat
     return _frame(rows, (*_RECORD, *ruleset.case_fields))
 
 
-def _tags(examples: Sequence[Example]) -> pl.DataFrame:
+def _tags(examples: Sequence[GivenExample]) -> pl.DataFrame:
     """Make the tags of examples: words, or rows with the moments from which and until which they are there."""
     tags = [(number, tag if isinstance(tag, dict) else {"tag": tag}) for number, tag in _each(examples, "tags")]
     return _frame(tags, _TAG)
 
 
-def _screenings(examples: Sequence[Example], inputs: Sequence[LanguageModel]) -> pl.DataFrame:
+def _screenings(examples: Sequence[GivenExample], inputs: Sequence[LanguageModel]) -> pl.DataFrame:
     """Make the screenings of examples.
 
     With `screening`, what was found, one was made of every kind that the ruleset reads, at no moment in particular;
@@ -305,7 +326,7 @@ def _screenings(examples: Sequence[Example], inputs: Sequence[LanguageModel]) ->
     return pl.DataFrame(texts, schema=dict.fromkeys((ENTITY, *_SCREENING), pl.String))
 
 
-def _values(examples: Sequence[Example], part: str, names: Sequence[str]) -> pl.DataFrame:
+def _values(examples: Sequence[GivenExample], part: str, names: Sequence[str]) -> pl.DataFrame:
     rows = []
     for number, example in enumerate(examples):
         value = example.given.get(part, {})

@@ -8,7 +8,7 @@ import polars as pl
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
 from fivefold.risk.facts.groups.links import FROM, TO, TYPE, Links
-from fivefold.risk.language.ruleset import Example, LinkType, Ruleset
+from fivefold.risk.language.ruleset import Example, GivenExample, LinkType, Ruleset
 
 LINKS: Final = "links"
 _SHARED = "a list of entities such as [{income: 100}], empty for nobody"
@@ -75,7 +75,7 @@ def _unreadable(example: Example, name: str, right: str) -> InvalidRulesetError:
     return InvalidRulesetError([Finding(where, f"must be {right}")], "an example")
 
 
-def given_below(example: Example) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def given_below(example: GivenExample) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Give what an example gives, and what it gives of those linked, each with the words for where that stands."""
     waiting: list[tuple[str, Mapping[str, Any]]] = [(f"example {example.name}", example.given)]
     while waiting:

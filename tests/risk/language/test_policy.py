@@ -132,7 +132,7 @@ NUMBER = TypeAdapter[object](PolicyNumber)
 
 
 def test_a_policy_looks_at_whatever_rulesets_do() -> None:
-    assert set(POLICY_INPUTS) == {*PLAIN_INPUTS, "level", "transaction"}
+    assert set(POLICY_INPUTS) == {*PLAIN_INPUTS, "level", "transaction", "step"}
 
 
 def test_the_statuses_are_those_that_there_are() -> None:
