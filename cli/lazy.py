@@ -49,6 +49,7 @@ COMMANDS = {
     "evidence": ("platform.audit", "Put what decided in a quarter into one archive."),
     "drift": ("value_model.registry", "Tell how far scored customers drifted."),
     "rules": ("rules.app", "Rulesets as files: lint, test, apply, compare."),
+    "flows": ("flows.app", "Decision flows as files: lint, test, run."),
 }
 """Every command in the order of the overview: the module in `cli` that adds it, and its summary."""
 

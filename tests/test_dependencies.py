@@ -18,7 +18,20 @@ from fivefold.domain.provenance import release
 from tests.cli.running import AS_OF, CONFIG
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("domain", "charts", "features", "models", "risk", "store", "training", "usecases", "console", "serving", "cli")
+ROOMS = (
+    "domain",
+    "charts",
+    "features",
+    "models",
+    "risk",
+    "flows",
+    "store",
+    "training",
+    "usecases",
+    "console",
+    "serving",
+    "cli",
+)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NOT_IMPORTED = {"httptools", "tzdata", "uvloop"}
 """uvicorn takes two of them where they are, and zoneinfo the third."""

@@ -70,13 +70,27 @@ def assess_files(
     Raises:
         ConfigError: two rulesets have the same name, other levels or another type of entity, or a file cannot be used.
     """
+    portfolio, held_levels, set_by_hand = read_with_levels(rulesets, files, as_of, previous, overrides)
+    before = Before(held_levels, {} if previous is None else read_deciding_rulesets(previous), set_by_hand)
+    return assess_portfolio(rulesets, portfolio, as_of, before)
+
+
+def assess_portfolio(
+    rulesets: Sequence[AnalysedRuleset], portfolio: Portfolio, as_of: int, before: Before
+) -> AssessedFamilies:
+    """Assess what was read, as `assess_files` does.
+
+    Args:
+        rulesets: in the order in which they are tried; one at least.
+        portfolio: all that they read.
+        as_of: the moment, microseconds.
+        before: the levels until now, and what people set.
+    """
     first, *others = rulesets
     composition = composed(rulesets)
-    portfolio, held_levels, set_by_hand = read_with_levels(rulesets, files, as_of, previous, overrides)
-    entities = portfolio.entities
+    entities, held_levels, set_by_hand = portfolio.entities, before.standing, before.overrides
     if not others:
         return AssessedFamilies(entities, (assess(first, portfolio, as_of, held_levels, set_by_hand),))
-    before = Before(held_levels, {} if previous is None else read_deciding_rulesets(previous), set_by_hand)
     parts = [part for _, part in deciding_assessments(composition, portfolio, as_of, before)]
     for part in parts:
         entities = entities.join(part.outcomes.select(ENTITY), on=ENTITY, how="anti", maintain_order="left")

@@ -13,9 +13,9 @@ from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.text import perhaps
-from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.diagnostics import findings
-from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
+from fivefold.risk.compiler.purposes import Sources
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.facts.groups.links import FROM, TO, TYPE, Links
 from fivefold.risk.facts.peers.columns import peers_in
@@ -81,7 +81,7 @@ class PortfolioFiles:
         return TableFile(path, self.warn, lambda frame: self.names.rename(part, frame, str(path)))
 
 
-def read_portfolio(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], as_of: int) -> Portfolio:
+def read_portfolio(files: PortfolioFiles, rulesets: Sequence[Analysed[Any]], as_of: int) -> Portfolio:
     """Read everything that any of the rulesets reads; indicators and the value are computed from the transactions.
 
     Raises:
@@ -103,7 +103,7 @@ def read_portfolio(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], a
     return Portfolio(entities, rates, **parts, lists=files.lists)
 
 
-def _refuse_lists_for_aml(rulesets: Sequence[AnalysedRuleset], lists: Mapping[str, NamedList]) -> None:
+def _refuse_lists_for_aml(rulesets: Sequence[Analysed[Any]], lists: Mapping[str, NamedList]) -> None:
     """Refuse rulesets for commerce that read a list for aml; what they read besides was looked at when they were read.
 
     A list that is missing is refused later, by its name.
@@ -111,13 +111,13 @@ def _refuse_lists_for_aml(rulesets: Sequence[AnalysedRuleset], lists: Mapping[st
     purposes = {name: list_.purpose or "aml" for name, list_ in lists.items()}
     for ruleset in rulesets:
         absent: dict[str, Purpose] = dict.fromkeys(set(ruleset.lists) - set(purposes), "both")
-        forbidden = purpose_diagnostics(ruleset.ruleset, Sources(lists=purposes | absent))
-        problems = findings(forbidden, ruleset.ruleset)
+        definition = ruleset.definition
+        problems = findings(ruleset.purpose_diagnostics(Sources(lists=purposes | absent)), definition)
         if problems:
-            raise InvalidRulesetError(problems, f"ruleset {ruleset.ruleset.name}")
+            raise InvalidRulesetError(problems, f"{definition.word} {definition.name}")
 
 
-def read_with_warnings(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], as_of: int) -> Portfolio:
+def read_with_warnings(files: PortfolioFiles, rulesets: Sequence[Analysed[Any]], as_of: int) -> Portfolio:
     """Read a portfolio as `read_portfolio` does, and warn as `warn_about_portfolio` does."""
     portfolio = read_portfolio(files, rulesets, as_of)
     warn_about_portfolio(files, portfolio, rulesets)
@@ -131,7 +131,7 @@ def _rates(files: PortfolioFiles, as_of: int) -> RateTable:
     return read_rates(files.rates, files.base, day) if files.rates else ecb_rates(files.base, day)
 
 
-def warn_about_portfolio(files: PortfolioFiles, portfolio: Portfolio, rulesets: Sequence[AnalysedRuleset]) -> None:
+def warn_about_portfolio(files: PortfolioFiles, portfolio: Portfolio, rulesets: Sequence[Analysed[Any]]) -> None:
     """Warn of rows without a known entity, and of tags, screenings and links that a ruleset spells differently."""
     for part in _LINKED:
         rows, path = getattr(portfolio, part), getattr(files, part)
@@ -168,20 +168,24 @@ def warn_of_unknown_entities(path: Path, rows: pl.DataFrame, entities: pl.DataFr
         warn(f"{nameless:,} of the {len(rows):,} rows of {path} have no {ENTITY}, and count for no entity")
 
 
-def _absent_links(path: Path, rows: pl.DataFrame, analysed: AnalysedRuleset) -> Iterator[str]:
+def _absent_links(path: Path, rows: pl.DataFrame, analysed: Analysed[Any]) -> Iterator[str]:
     """Describe types of links of which the file has none: a misspelt one would leave all entities without a group."""
     there = rows[TYPE].cast(pl.String).drop_nulls().unique().sort().to_list()
-    for name in analysed.ruleset.links:
+    for name in analysed.names.links:
         if name not in there:
             types = f"{', '.join(there) or 'none'}{perhaps(name, there)}"
-            yield f"{path} has no links of the type {name} of ruleset {analysed.ruleset.name}; there are {types}"
+            yield f"{path} has no links of the type {name} of {_called(analysed)}; there are {types}"
+
+
+def _called(analysed: Analysed[Any]) -> str:
+    return f"{analysed.definition.word} {analysed.definition.name}"
 
 
 def _idle_links(
-    path: Path, rows: pl.DataFrame, entities: pl.DataFrame, rulesets: Sequence[AnalysedRuleset]
+    path: Path, rows: pl.DataFrame, entities: pl.DataFrame, rulesets: Sequence[Analysed[Any]]
 ) -> Iterator[str]:
     """Describe links that count for nothing: of types that no ruleset declares, or to entities that were not read."""
-    declared = {name: kind for ruleset in rulesets for name, kind in ruleset.ruleset.links.items()}
+    declared = {name: kind for ruleset in rulesets for name, kind in ruleset.names.links.items()}
     types = rows[TYPE].cast(pl.String)
     for name in types.drop_nulls().unique().sort():
         if declared and name not in declared:
@@ -207,7 +211,7 @@ def _undated_links(path: Path, links: Links) -> Iterator[str]:
         yield f"{path} has {len(found) - SHOWN:,} more links with a moment that cannot be read"
 
 
-def _absent_peers(portfolio: Portfolio, analysed: AnalysedRuleset) -> Iterator[str]:
+def _absent_peers(portfolio: Portfolio, analysed: Analysed[Any]) -> Iterator[str]:
     """Describe numbers that a reference portfolio lacks, so that their places among peers are unknown for everyone."""
     name = analysed.definition.reference
     named = None if name is None else portfolio.lists.get(name)
@@ -229,7 +233,7 @@ def _absent_peers(portfolio: Portfolio, analysed: AnalysedRuleset) -> Iterator[s
         )
 
 
-def _other_spellings(portfolio: Portfolio, analysed: AnalysedRuleset) -> Iterator[str]:
+def _other_spellings(portfolio: Portfolio, analysed: Analysed[Any]) -> Iterator[str]:
     """Describe tags and screenings that differ from the ruleset's in case or signs alone."""
     for input_ in analysed.inputs:
         column = _NAMED.get(type(input_))
@@ -239,10 +243,7 @@ def _other_spellings(portfolio: Portfolio, analysed: AnalysedRuleset) -> Iterato
             words = frame[column].cast(pl.String).unique().drop_nulls().sort()
             for word in words.filter(words != expected):
                 if _plain(word) == _plain(expected):
-                    yield (
-                        f"there are {column}s called {word!r}; "
-                        f"ruleset {analysed.ruleset.name} asks for {expected!r} alone"
-                    )
+                    yield (f"there are {column}s called {word!r}; {_called(analysed)} asks for {expected!r} alone")
 
 
 def _plain(word: str) -> str:

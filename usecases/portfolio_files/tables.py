@@ -14,7 +14,7 @@ from fivefold.domain.text import count_text
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
 from fivefold.features.reading.text_files import GZIP, TornRow, is_gzipped, open_text, suffix_of_name
-from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.groups.links import FROM, TO, TYPE
 from fivefold.risk.facts.portfolio import ENTITY, NOT_KNOWN, NOT_READ, error_of
 from fivefold.risk.facts.reading import entities_from_rows, refuse_link
@@ -169,7 +169,7 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
-def read_entities(file: TableFile, *rulesets: AnalysedRuleset) -> pl.DataFrame:
+def read_entities(file: TableFile, *rulesets: Analysed[Any]) -> pl.DataFrame:
     """Read entities; in JSON a value may be of any type, and one of a wrong type fails its own entity alone.
 
     A field has the type that the first of the *rulesets* declares.
@@ -191,7 +191,7 @@ def read_entities(file: TableFile, *rulesets: AnalysedRuleset) -> pl.DataFrame:
     rows = [linked[number] for number in _named_rows([row[ENTITY] for row in linked], file)]
     names = {name for row in rows for name in row}
     dated: dict[str, FieldType] = {KNOWN_AT: "date"} if KNOWN_AT in names else {}
-    declared = {name: form for each in reversed(rulesets) for name, form in each.ruleset.fields.items()}
+    declared = {name: form for each in reversed(rulesets) for name, form in each.definition.fields.items()}
     fields = {name: form for name, form in declared.items() if name in names}
     entities = entities_from_rows(rows, {**fields, **dated})
     return _with_errors(pl.concat([entities, unread.drop_nulls(ENTITY)], how="diagonal"))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -12,7 +12,7 @@ from fivefold.domain.money import RateTable
 from fivefold.features.histories import Histories, missing_values
 from fivefold.features.reading.text_files import suffix_of_name
 from fivefold.features.schema import DATE, NULLABLE, USER_ID
-from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.portfolio import ENTITY, NOT_READ
 from fivefold.risk.facts.reading import read_moments
 from fivefold.risk.language.expressions import IndicatorInput, ValueInput
@@ -37,7 +37,7 @@ class ValueSide:
         warn: takes warnings about missing values.
     """
 
-    rulesets: Sequence[AnalysedRuleset]
+    rulesets: Sequence[Analysed[Any]]
     rates: RateTable
     as_of: int
     load_model: "Callable[[], ValueModel]"
@@ -48,15 +48,18 @@ class ValueSide:
 
         An entity with an unreadable row has the reason instead.
         """
-        readers = {type(input_): each.ruleset.name for each in reversed(self.rulesets) for input_ in each.simple_inputs}
+        readers = {
+            type(input_): f"{each.definition.word} {each.definition.name}"
+            for each in reversed(self.rulesets)
+            for input_ in each.simple_inputs
+        }
         reads_indicators, reads_value = IndicatorInput in readers, ValueInput in readers
         if not (reads_indicators or reads_value):
             return None, None
         if path is None or rows is None:
             reader = readers.get(IndicatorInput) or readers[ValueInput]
             raise ConfigError(
-                f"ruleset {reader} reads indicators or the value, which are computed from --transactions; "
-                "none are given"
+                f"{reader} reads indicators or the value, which are computed from --transactions; none are given"
             )
         from fivefold.risk.facts.value_inputs import indicator_frame, value_frame  # noqa: PLC0415 (imports LightGBM)
 

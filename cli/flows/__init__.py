@@ -1,0 +1,1 @@
+"""`fivefold flows`: decision flows as files."""

@@ -1,0 +1,89 @@
+"""`fivefold flows lint`, `test` and `schema`: flows by themselves, before anyone meets them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fivefold.cli.rules.options import ListsOption
+from fivefold.cli.terminal import AsOfOption, echo, moment
+from fivefold.domain.errors import InvalidRulesetError
+from fivefold.domain.text import count_text
+
+FOUND = 1
+"""Exit code where a flow cannot be used, or an example fails; a refused command ends with 2."""
+
+FlowArgument = Annotated[str, typer.Argument(metavar="FLOW", help="A flow's file, or the name of one that ships.")]
+FlowsArgument = Annotated[
+    list[str], typer.Argument(metavar="FLOW...", help="Files of flows (YAML or JSON), or names of shipped ones.")
+]
+PoliciesOption = Annotated[
+    list[Path] | None, typer.Option("--policy", help="The file of a policy that the flow asks. Repeat it.")
+]
+
+
+def lint_flows(
+    flows: FlowsArgument,
+    policies: PoliciesOption = None,
+    lists: ListsOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="End with 1 where there is a doubt, too.")] = False,
+) -> None:
+    """Find what is wrong or doubtful in flows. Exit code 1 where one cannot be used."""
+    from fivefold.flows.doubts import lint_flow
+    from fivefold.risk.language.documents import Document
+    from fivefold.usecases.flows.on_files import flow_text, load_flow
+    from fivefold.usecases.portfolio_files.bundled import lists_with
+
+    lists_by_name = lists_with(lists)
+    errors = doubts = 0
+    for source in flows:
+        try:
+            found = lint_flow(load_flow(source, policies or ()), lists_by_name, Document(flow_text(source), source))
+        except InvalidRulesetError as error:
+            found = list(error.findings)
+        for finding in found:
+            place = f"{source}:{finding.line}" if finding.line else source
+            echo(f"{place}: {'error' if finding.fatal else 'warning'}: {finding.where}: {finding.problem}")
+        errors += sum(1 for finding in found if finding.fatal)
+        doubts += sum(1 for finding in found if not finding.fatal)
+    told = f"{count_text(errors, 'error')}, {count_text(doubts, 'warning')}" if errors or doubts else "nothing found"
+    echo(f"{count_text(len(flows), 'flow')}: {told}")
+    if errors or (strict and doubts):
+        raise typer.Exit(FOUND)
+
+
+def run_flow_tests(
+    flow: FlowArgument,
+    policies: PoliciesOption = None,
+    lists: ListsOption = None,
+    as_of: AsOfOption = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every step of every example.")] = False,
+) -> None:
+    """Run a flow's examples. It passes if all come to the end that they expect, and every way is taken by one."""
+    from fivefold.flows.examples import run_flow_examples
+    from fivefold.usecases.flows.on_files import load_flow
+    from fivefold.usecases.portfolio_files.bundled import lists_with
+
+    results = run_flow_examples(load_flow(flow, policies or ()), lists_with(lists), moment(as_of, "--as-of"))
+    for result in results.results:
+        if result.differences or verbose:
+            echo(f"{'FAILED' if result.differences else 'passed'}  {result.name}: {result.explanation.line}")
+            for step in result.explanation.steps:
+                echo(f"        {step.sentence}")
+            for difference in result.differences:
+                echo(f"        {difference}")
+    echo(f"{count_text(len(results.results), 'example')}, {results.failed} failed")
+    echo(f"They take {sum(results.ways.values())} of {count_text(len(results.ways), 'way')} ({results.percent:.1f} %)")
+    for way in results.missing():
+        echo(f"  not taken: {way}")
+    echo("passed" if results.passed else "FAILED")
+    if not results.passed:
+        raise typer.Exit(FOUND)
+
+
+def print_flow_schema() -> None:
+    """Print the JSON Schema of flows. An editor that knows it completes words and marks mistakes."""
+    from fivefold.flows.language import Flow
+    from fivefold.risk.language.schema import schema_json
+
+    typer.echo(schema_json(Flow), nl=False)

@@ -1,0 +1,97 @@
+"""`fivefold flows run`: files in, the end of every run and why out. Nothing acts."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fivefold.cli.flows.documents import FlowArgument, PoliciesOption
+from fivefold.cli.rules.options import PartOptions, ValueOptions, portfolio_files
+from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
+from fivefold.cli.value_model.output import open_output
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing
+from fivefold.domain.text import percent
+
+if TYPE_CHECKING:
+    from fivefold.flows.run import Runs
+
+EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
+RulesetsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ruleset",
+        help="A ruleset that gives the level: a file or a name. Repeat it: the first that "
+        "applies to an entity decides.",
+    ),
+]
+
+
+def run_flow_on_files(
+    flow: FlowArgument,
+    entities: EntitiesArgument,
+    parts: PartOptions,
+    rulesets: RulesetsOption = None,
+    policies: PoliciesOption = None,
+    answers: Annotated[
+        Path | None, typer.Option("--answers", help="What persons answered: entity_id, step, answer.")
+    ] = None,
+    as_of: AsOfOption = None,
+    *,
+    value: ValueOptions,
+    entity: Annotated[str | None, typer.Option("--explain", help="Show every step of this entity's run alone.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Ends and actions: Parquet, CSV, JSON or JSON lines.")
+    ] = None,
+    explanations: Annotated[
+        Path | None, typer.Option("--explanations", help="Every run with its steps, as JSON lines.")
+    ] = None,
+) -> None:
+    """Run a flow for every entity of a file, and count its ends and actions. Nothing is done to anyone."""
+    from fivefold.usecases.flows.on_files import explanation_lines, load_flow, run_on_files
+    from fivefold.usecases.portfolio_files.bundled import load_ruleset
+
+    at = past_moment(as_of)
+    loaded = load_flow(flow, policies or ())
+    levels = [load_ruleset(name) for name in rulesets or ()]
+    runs = run_on_files(loaded, portfolio_files(entities, parts, value), at, rulesets=levels, answers=answers)
+    if entity is not None:
+        _show_run(runs, entity)
+        return
+    if output is not None:
+        with open_output(output) as write:
+            write(runs.table)
+    if explanations is not None:
+        with replacing(explanations) as unfinished, unfinished.open("w", encoding="utf-8") as file:
+            file.writelines(explanation_lines(runs))
+    _show_counts(runs, f"{len(runs):,} of type {loaded.flow.entity_type}, as of {day_text(at)}")
+
+
+def _show_run(runs: "Runs", entity: str) -> None:
+    position = runs.position(entity)
+    if position is None:
+        raise ConfigError(f"there is no entity {entity} among the {len(runs):,} that were read")
+    explanation = runs.explain(position)
+    echo(f"{entity}: {explanation.line}")
+    for number, step in enumerate(explanation.steps, 1):
+        echo(f"{number}. {step.sentence}")
+    for action in explanation.actions:
+        echo(f"   {action.title}: {action.kind} {action.sets}")
+
+
+def _show_counts(runs: "Runs", title: str) -> None:
+    counts, total = runs.counts(), max(len(runs), 1)
+    steps = {step.id: step.title for step in runs.program.flow.steps}
+    rows = [
+        [f"{status} at {step}", steps[step], f"{count:,}", percent(count / total)]
+        for status, at in counts.items()
+        for step, count in at.items()
+    ]
+    show_table(title, ("run", "step", "entities", "share"), rows, left=2)
+    taken = [[name, f"{count:,}", percent(count / total)] for name, count in runs.taken().items()]
+    if taken:
+        show_table("Actions that would follow", ("action", "entities", "share"), taken)
+    failed = sum(counts["failed"].values())
+    if failed:
+        warn(f"{failed:,} runs fail, as the facts do not decide a step; --explain shows one of them")

@@ -1,0 +1,171 @@
+"""Actions: what a flow may do in the end. Each is declared with its kind, its purpose, and whether it can be undone."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from fivefold.risk.language.base import Identifier, Label, LanguageModel, Words
+from fivefold.risk.language.expressions import CalculationInput, word_of
+from fivefold.risk.language.policy import StepInput
+from fivefold.risk.language.purposes import Purpose
+from fivefold.risk.language.quantities import DurationText, Number
+
+Status = Literal["approved", "flagged", "escalated", "blocked"]
+
+
+class Action(LanguageModel):
+    """What all actions have.
+
+    Attributes:
+        id: how steps and records name it.
+        title: in plain words.
+        purpose: what it is for; that of the flow where nothing is said.
+        reversible: a person can take it back. Null stands for what is usual of its kind.
+        relationship: it starts, refuses or ends the relationship with the customer, so a person decides before it
+            (Regulation (EU) 2024/1624, article 76(5)).
+    """
+
+    id: Identifier
+    title: Words
+    purpose: Purpose | None = None
+    reversible: bool | None = None
+    relationship: Literal["starts", "refused", "ended"] | None = None
+
+    @property
+    def kind(self) -> str:
+        """The word that says what it does."""
+        return str(word_of(self, ACTION_KINDS))
+
+    @property
+    def subject(self) -> str:
+        """What it does that to: of two actions with one subject only one can be taken."""
+        return self.kind
+
+
+class StatusAction(Action):
+    """Gives the customer, or the transaction that caused the run, a status."""
+
+    status: Status
+
+
+class LimitAction(Action):
+    """Sets a limit to an amount that the flow found, held within bounds.
+
+    Attributes:
+        limit: the name of the limit.
+        amount: a number, an output of a step, or a calculation; in the base currency.
+        between: the least and the greatest amount that may be set.
+    """
+
+    limit: Identifier
+    amount: "Amount"
+    between: tuple[Number, Number]
+
+    @property
+    def subject(self) -> str:
+        """The limit that it sets."""
+        return f"limit {self.limit}"
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if not 0 <= self.between[0] <= self.between[1]:
+            raise ValueError("between must be two amounts from 0 on, the smaller one first")
+        return self
+
+
+class ReviewAction(Action):
+    """Has the customer reviewed by a person, so long after the run at the latest."""
+
+    review: DurationText
+
+
+class TagAction(Action):
+    """Gives the customer a tag, for so long if that is said."""
+
+    tag: Label
+    lasts: DurationText | None = None
+
+    @property
+    def subject(self) -> str:
+        """The tag."""
+        return f"tag {self.tag}"
+
+
+class CaseAction(Action):
+    """Opens a case with these words."""
+
+    case: Words
+
+    @property
+    def subject(self) -> str:
+        """The case: each action opens its own."""
+        return f"case {self.id}"
+
+
+class WebhookAction(Action):
+    """Tells the organisation's endpoints, under this name of an event."""
+
+    webhook: Identifier
+
+    @property
+    def subject(self) -> str:
+        """The event."""
+        return f"webhook {self.webhook}"
+
+
+ACTION_KINDS: dict[str, type[Action]] = {
+    "status": StatusAction,
+    "limit": LimitAction,
+    "review": ReviewAction,
+    "tag": TagAction,
+    "case": CaseAction,
+    "webhook": WebhookAction,
+}
+"""The word that names each kind of action, and its form."""
+
+
+def _amount_form(value: Any) -> str:
+    return word_of(value, ("step", "calculation")) or "number"
+
+
+Amount = Annotated[
+    Annotated[StepInput, Tag("step")]
+    | Annotated[CalculationInput, Tag("calculation")]
+    | Annotated[Number, Tag("number")],
+    Discriminator(_amount_form),
+]
+"""Money in the base currency."""
+
+LimitAction.model_rebuild()
+
+AnyAction = Annotated[
+    Annotated[StatusAction, Tag("status")]
+    | Annotated[LimitAction, Tag("limit")]
+    | Annotated[ReviewAction, Tag("review")]
+    | Annotated[TagAction, Tag("tag")]
+    | Annotated[CaseAction, Tag("case")]
+    | Annotated[WebhookAction, Tag("webhook")],
+    Discriminator(
+        lambda value: word_of(value, ACTION_KINDS),
+        custom_error_type="action",
+        custom_error_message=f"is no action; it must have one of the words {', '.join(ACTION_KINDS)}",
+    ),
+]
+"""Any action."""
+
+Actions = Annotated[tuple[AnyAction, ...], Field(max_length=100)]
+
+REVERSIBLE: dict[str, bool] = {
+    "status": True,
+    "limit": True,
+    "review": True,
+    "tag": True,
+    "case": True,
+    "webhook": False,
+}
+"""Whether a person can take an action back, by its kind, where it does not say."""
+
+
+def is_reversible(action: Action) -> bool:
+    """Tell whether a person can take an action back."""
+    return REVERSIBLE[action.kind] if action.reversible is None else action.reversible

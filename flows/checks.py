@@ -1,0 +1,274 @@
+"""What makes a flow unusable: steps that lead nowhere, outputs read before they are there, actions nobody agreed to."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from fivefold.domain.text import perhaps
+from fivefold.flows.actions import LimitAction
+from fivefold.flows.language import (
+    NOBODY,
+    CalculateStep,
+    EndStep,
+    Flow,
+    Given,
+    PersonStep,
+    RulesStep,
+    TableStep,
+    ways_from,
+)
+from fivefold.flows.paths import Passed, passed_before, without_person
+from fivefold.risk.compiler.analysis import AnalysedPolicy
+from fivefold.risk.compiler.checks import taken_names, twice
+from fivefold.risk.compiler.diagnostics import Diagnostic
+from fivefold.risk.compiler.value_types import (
+    UnknownNameError,
+    Vocabulary,
+    currency_of,
+    value_type_of_input,
+    value_type_phrase,
+)
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.expressions import CalculationInput
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.peers import peers_of
+from fivefold.risk.language.policy import StepInput
+
+
+def flow_structure_diagnostics(
+    flow: Flow, policies: Mapping[str, AnalysedPolicy], inputs: Sequence[tuple[Path, LanguageModel]]
+) -> list[Diagnostic]:
+    """Find what is wrong between the parts of a flow; each part alone was checked when it was read."""
+    diagnostics = [
+        *taken_names(flow),
+        *twice(("steps",), [step.id for step in flow.steps], "step"),
+        *twice(("actions",), [action.id for action in flow.actions], "action"),
+        *twice(("levels",), flow.levels, "level"),
+        *_names_calculated_twice(flow),
+    ]
+    wrong_ways = list(_ways(flow))
+    diagnostics += [*wrong_ways, *_ends(flow), *_on_failure(flow), *_policies(flow, policies)]
+    for position, step in enumerate(flow.steps):
+        if isinstance(step, TableStep):
+            diagnostics += _table(("steps", position, "table"), step)
+        if isinstance(step, PersonStep) and NOBODY in step.person.answers:
+            path = ("steps", position, "person", "answers", NOBODY)
+            diagnostics.append(Diagnostic(path, f"{NOBODY} stands for no answer in time; choose another word"))
+    if not wrong_ways:
+        diagnostics += [*_read_in_time(flow, inputs), *_relationships(flow)]
+    return [*diagnostics, *_peers_of_calculations(inputs)]
+
+
+def amount_diagnostics(flow: Flow, names: Vocabulary) -> Iterator[Diagnostic]:
+    """Find amounts of limits that are no money in the base currency."""
+    for number, action in enumerate(flow.actions):
+        if not isinstance(action, LimitAction) or isinstance(action.amount, Decimal):
+            continue
+        try:
+            kind = value_type_of_input(action.amount, names)
+        except UnknownNameError:  # all inputs are looked at by themselves
+            continue
+        currency = currency_of(action.amount, names)
+        if kind is not ValueType.MONEY or currency is not None:
+            found = value_type_phrase(kind) if currency is None else f"money in {currency}"
+            yield Diagnostic(
+                ("actions", number, "amount"),
+                f"is {found}; a limit is set to money in the base currency: to a number, to a calculation with "
+                "unit: money, or to an output of a table that is money",
+            )
+
+
+def _names_calculated_twice(flow: Flow) -> Iterator[Diagnostic]:
+    before: set[str] = set()
+    for position, step in enumerate(flow.steps):
+        for name in step.calculate if isinstance(step, CalculateStep) else ():
+            if name in before:
+                yield Diagnostic(
+                    ("steps", position, "calculate", name),
+                    f"{name} is calculated by a step before; each calculation has a name of its own",
+                )
+            before.add(name)
+
+
+def _ways(flow: Flow) -> Iterator[Diagnostic]:
+    """Find ways that lead to no step, or back."""
+    for position, step in enumerate(flow.steps):
+        for path, to in ways_from(flow, position):
+            if to is None and position + 1 == len(flow.steps):
+                yield Diagnostic(path[:-1], "leads nowhere: the last step must be an end, or say then")
+            elif to is not None and to not in flow.positions:
+                there = ", ".join(flow.positions)
+                yield Diagnostic(path, f"there is no step {to}; there are {there}{perhaps(to, flow.positions)}")
+            elif to is not None and flow.positions[to] <= position:
+                back = "itself" if to == step.id else f"{to}, which stands before {step.id}"
+                yield Diagnostic(path, f"leads to {back}; a step leads to later ones only")
+
+
+def _ends(flow: Flow) -> Iterator[Diagnostic]:
+    for position, step in enumerate(flow.steps):
+        if isinstance(step, EndStep):
+            yield from _taken(("steps", position, "end"), step.end, flow)
+
+
+def _taken(path: Path, actions: Sequence[str], flow: Flow) -> Iterator[Diagnostic]:
+    """Find actions that are not declared, and those of which only one can be taken."""
+    there = {action.id: action for action in flow.actions}
+    subjects: dict[str, str] = {}
+    for number, name in enumerate(actions):
+        if name not in there:
+            names = ", ".join(there) or "none"
+            yield Diagnostic((*path, number), f"there is no action {name}; there are {names}{perhaps(name, there)}")
+            continue
+        subject = there[name].subject
+        if subjects.get(subject) == name:
+            yield Diagnostic((*path, number), f"{name} is there already; an action is taken once")
+        elif subject in subjects:
+            yield Diagnostic(
+                (*path, number), f"{name} and {subjects[subject]} both set the {subject}; one of them can be taken"
+            )
+        subjects[subject] = name
+
+
+def _on_failure(flow: Flow) -> Iterator[Diagnostic]:
+    yield from _taken(("on_failure",), flow.on_failure, flow)
+    acts = any(step.end for step in flow.steps if isinstance(step, EndStep))
+    if acts and not flow.on_failure:
+        yield Diagnostic(
+            ("flow",), "takes actions, and has no on_failure: the actions that are taken where a step fails"
+        )
+    for number, name in enumerate(flow.on_failure):
+        action = next((each for each in flow.actions if each.id == name), None)
+        if isinstance(action, LimitAction) and not isinstance(action.amount, Decimal):
+            yield Diagnostic(
+                ("on_failure", number),
+                f"the amount of {name} is found by a step, which may not have been passed; "
+                "an action after a failure needs a number",
+            )
+        if action is not None and action.relationship is not None:
+            yield Diagnostic(
+                ("on_failure", number), f"{name}: the relationship {action.relationship} without a person deciding it"
+            )
+
+
+def _policies(flow: Flow, policies: Mapping[str, AnalysedPolicy]) -> Iterator[Diagnostic]:
+    for position, step in enumerate(flow.steps):
+        if not isinstance(step, RulesStep):
+            continue
+        path, name = ("steps", position, "rules", "policy"), step.rules.policy
+        if name not in policies:
+            there = ", ".join(policies) or "none"
+            yield Diagnostic(path, f"there is no policy {name}; there are {there}{perhaps(name, policies)}")
+            continue
+        policy = policies[name].policy
+        if policy.entity_type != flow.entity_type:
+            yield Diagnostic(path, f"{name} decides on entities of the type {policy.entity_type} alone")
+        for part in ("fields", "transaction_fields", "case_fields"):
+            declared = getattr(flow, part)
+            for field_name, form in getattr(policy, part).items():
+                if declared.get(field_name) != form:
+                    problem = f"{name} reads {field_name}, which must be declared under {part} here as there"
+                    yield Diagnostic(path, problem)
+        if policy.levels != flow.levels:
+            yield Diagnostic(path, f"{name} has the levels {', '.join(policy.levels)}; the flow has other ones")
+
+
+_FITS: Mapping[str, type] = {"text": str, "number": Decimal, "money": Decimal, "flag": bool}
+_KINDS: Mapping[str, str] = {"text": "a text", "number": "a number", "money": "an amount of money", "flag": "a flag"}
+
+
+def _written(value: Any) -> str:
+    """Write a value as a file has it: text in quotes, so that '2' is not taken for a number."""
+    return str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else str(value)
+
+
+def _table(path: Path, step: TableStep) -> Iterator[Diagnostic]:
+    """Find rows that give too much, too little, or something of another kind."""
+    table = step.table
+    places: list[tuple[Path, Given]] = [
+        *(((*path, "rows", number, "give"), row.give) for number, row in enumerate(table.rows)),
+        ((*path, "otherwise"), table.otherwise),
+        *([] if table.on_unknown is None else [((*path, "on_unknown"), table.on_unknown)]),
+    ]
+    for at, given in places:
+        missing = [name for name in table.gives if name not in given]
+        if missing:
+            yield Diagnostic(at, f"does not give {', '.join(missing)}")
+        for name, value in given.items():
+            if name not in table.gives:
+                there = ", ".join(table.gives)
+                yield Diagnostic((*at, name), f"is no output; there are {there}{perhaps(name, table.gives)}")
+            elif not isinstance(value, _FITS[table.gives[name]]):
+                yield Diagnostic((*at, name), f"is {_written(value)}, and {name} is {_KINDS[table.gives[name]]}")
+
+
+def _read_in_time(flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]]) -> Iterator[Diagnostic]:
+    """Find what is read from a step that no way leads through before."""
+    before = passed_before(flow)
+    for path, rule_input in inputs:
+        source = _source(flow, rule_input)
+        if source is None:
+            continue
+        for position in _readers(flow, path):
+            problem = _not_in_time(flow, source, position, rule_input, before[position])
+            if problem:
+                yield Diagnostic(path, problem)
+                break
+
+
+def _not_in_time(flow: Flow, source: int, position: int, rule_input: LanguageModel, before: Passed) -> str:
+    """Say why what a step gives is not there at another one; nothing where it is, or may be.
+
+    A calculation must be there for sure: it is made of facts, and would else be known on one way and not on another.
+    """
+    reads, at = flow.steps[source].id, flow.steps[position].id
+    is_calculation = isinstance(rule_input, CalculationInput)
+    if source == position:
+        return "" if is_calculation else f"reads {reads} in that step itself"
+    if source not in before.possibly:
+        return f"reads {reads}, which is never passed before {at}"
+    if is_calculation and source not in before.surely:
+        return f"reads a calculation of {reads}, which some ways to {at} do not pass; calculate it where all ways pass"
+    return ""
+
+
+def _source(flow: Flow, rule_input: Any) -> int | None:
+    """Give the position of the step that an input comes from; None where it is a fact, or comes from nowhere."""
+    if isinstance(rule_input, StepInput):
+        return flow.positions.get(rule_input.step)
+    if not isinstance(rule_input, CalculationInput):
+        return None
+    for position, step in enumerate(flow.steps):
+        if isinstance(step, CalculateStep) and rule_input.calculation in step.calculate:
+            return position
+    return None
+
+
+def _readers(flow: Flow, path: Path) -> list[int]:
+    """Give the positions of the steps at which something written at *path* is read."""
+    if path[0] == "steps":
+        return [int(path[1])]
+    name = flow.actions[int(path[1])].id
+    return [place for place, step in enumerate(flow.steps) if isinstance(step, EndStep) and name in step.end]
+
+
+def _relationships(flow: Flow) -> Iterator[Diagnostic]:
+    """Find ends that start, refuse or end a relationship, and can be reached without a person's answer."""
+    alone = without_person(flow)
+    for position, step in enumerate(flow.steps):
+        for number, name in enumerate(step.end if isinstance(step, EndStep) and position in alone else ()):
+            action = next((each for each in flow.actions if each.id == name), None)
+            if action is not None and action.relationship is not None:
+                way = " → ".join(flow.steps[each].id for each in alone[position])
+                yield Diagnostic(
+                    ("steps", position, "end", number),
+                    f"{name}: the relationship {action.relationship} without the answer of a person, by {way}; "
+                    "a person decides that (Regulation (EU) 2024/1624, article 76(5))",
+                )
+
+
+def _peers_of_calculations(inputs: Sequence[tuple[Path, LanguageModel]]) -> Iterator[Diagnostic]:
+    for path, rule_input in inputs:
+        peers = peers_of(rule_input)
+        if peers is not None and isinstance(peers.of, CalculationInput | StepInput):
+            yield Diagnostic(path, "places a calculation among peers, which are read before the first step")

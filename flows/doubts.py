@@ -1,0 +1,212 @@
+"""Lint of flows: what is wrong or doubtful in one, found without any data, and the ways that no values can go."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+import polars as pl
+
+from fivefold.domain.errors import Finding
+from fivefold.flows.actions import LimitAction
+from fivefold.flows.analysis import AnalysedFlow
+from fivefold.flows.language import CalculateStep, EndStep, Flow, PersonStep, RouteStep, TableStep
+from fivefold.flows.paths import passed_before, reached
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings, warning
+from fivefold.risk.compiler.formulas import calculations_in_order
+from fivefold.risk.compiler.locations import Location
+from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, try_conditions
+from fivefold.risk.governance.lint.ruleset import Lists, lint_scope, list_diagnostics, purpose_sources
+from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.expressions import CalculationInput
+from fivefold.risk.language.policy import StepInput
+from fivefold.risk.language.purposes import PolicyPurposes
+
+
+def lint_flow(
+    analysed: AnalysedFlow,
+    lists: Lists | None = None,
+    document: Document | None = None,
+    declared: PolicyPurposes | None = None,
+) -> list[Finding]:
+    """Find everything that is wrong or doubtful in a flow.
+
+    Args:
+        analysed: the flow, with the policies that it asks.
+        lists: the named lists; without them, what depends on them is not decided, and that is said.
+        document: what it was read from; without it the findings have no lines.
+        declared: what the data of the entity type and its level are for, beside what the flow says.
+    """
+    return findings(flow_diagnostics(analysed, lists, declared), analysed.flow, document)
+
+
+def flow_diagnostics(
+    analysed: AnalysedFlow, lists: Lists | None = None, declared: PolicyPurposes | None = None
+) -> list[Diagnostic]:
+    """Find the same, each with how bad it is: a NOTE is no doubt, and says what a run does or what was not decided."""
+    flow, fatal = analysed.flow, analysed.diagnostics
+    diagnostics = [*fatal, *list_diagnostics(analysed, lists)]
+    diagnostics += analysed.purpose_diagnostics(purpose_sources(lists, declared))
+    diagnostics += _reasons(flow)
+    if fatal:
+        return diagnostics
+    diagnostics += [*_never_reached(flow), *_never_taken(flow), *_amounts(flow), *_answers(analysed)]
+    diagnostics += [*_never_read(analysed), *_read_on_some_ways(analysed)]
+    diagnostics += _choices(analysed, lint_scope(analysed, lists))
+    return diagnostics
+
+
+def _reasons(flow: Flow) -> Iterator[Diagnostic]:
+    """Find missing reasons and examples; an end says by its title and its actions what it is for."""
+    if flow.rationale is None:
+        yield warning(("flow",), "has no written rationale")
+    if not flow.examples:
+        yield warning(("flow",), "has no examples, so nobody sees where it ends")
+    for position, step in enumerate(flow.steps):
+        if step.rationale is None and not isinstance(step, EndStep):
+            yield warning(("steps", position), "has no written rationale")
+
+
+def _never_reached(flow: Flow) -> Iterator[Diagnostic]:
+    there = reached(flow)
+    for position in range(len(flow.steps)):
+        if position not in there:
+            yield warning(("steps", position), "is never reached: no step that is reached leads to it")
+
+
+def _never_taken(flow: Flow) -> Iterator[Diagnostic]:
+    there = reached(flow)
+    ends = [step for position, step in enumerate(flow.steps) if isinstance(step, EndStep) and position in there]
+    taken = {*flow.on_failure, *(name for step in ends for name in step.end)}
+    for number, action in enumerate(flow.actions):
+        if action.id not in taken:
+            yield warning(("actions", number), "is never taken: neither an end that is reached nor on_failure names it")
+
+
+def _amounts(flow: Flow) -> Iterator[Diagnostic]:
+    """Find amounts that are written, and are never set, as they are out of bounds."""
+    for number, action in enumerate(flow.actions):
+        if not isinstance(action, LimitAction) or not isinstance(action.amount, Decimal):
+            continue
+        least, most = action.between
+        if not least <= action.amount <= most:
+            bound = least if action.amount < least else most
+            yield warning(("actions", number, "amount"), f"is {action.amount:,f}, and {bound:,f} is set: see between")
+
+
+def _answers(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
+    """Find people whose answers change nothing: all lead to one step, and none reads which it was."""
+    flow = analysed.flow
+    read = {(each.step, each.output) for each in analysed.inputs if isinstance(each, StepInput)}
+    for position, step in enumerate(flow.steps):
+        if not isinstance(step, PersonStep) or (step.id, "answer") in read:
+            continue
+        to = set(step.person.answers.values())
+        if len(to) == 1:
+            problem = f"all lead to {to.pop()}, and nothing reads which it was: the person decides nothing"
+            yield warning(("steps", position, "person", "answers"), problem)
+
+
+def _never_read(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
+    """Find calculations and outputs of tables that no condition, amount, or calculation that is read, reads."""
+    flow, calculations = analysed.flow, analysed.names.calculations
+    outside = [each for path, each in analysed.inputs_with_paths if "calculate" not in path]
+    named = [each.calculation for each in outside if isinstance(each, CalculationInput)]
+    used = calculations_in_order(named, calculations)
+    within = [each for path, each in analysed.inputs_with_paths if "calculate" in path and path[3] in used]
+    given = {(each.step, each.output) for each in (*outside, *within) if isinstance(each, StepInput)}
+    for position, step in enumerate(flow.steps):
+        if isinstance(step, CalculateStep):
+            for name in step.calculate:
+                if name not in used:
+                    path: Path = ("steps", position, "calculate", name)
+                    yield warning(path, "is never read: by no condition, no amount, no calculation that is read")
+        if isinstance(step, TableStep):
+            for name in step.table.gives:
+                if (step.id, name) not in given:
+                    yield warning(("steps", position, "table", "gives", name), "is never read")
+
+
+def _read_on_some_ways(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
+    """Find outputs that are read where some ways do not pass the step that gives them."""
+    flow, before = analysed.flow, passed_before(analysed.flow)
+    there = reached(flow)
+    for path, each in analysed.inputs_with_paths:
+        if not isinstance(each, StepInput):
+            continue
+        for position in _readers(flow, path):
+            if position in there and flow.positions[each.step] not in before[position].surely:
+                at = flow.steps[position].id
+                yield warning(path, f"reads {each.step}, which some ways to {at} do not pass: it is unknown there")
+                break
+
+
+def _readers(flow: Flow, path: Path) -> list[int]:
+    """Give the positions of the steps at which something written at *path* is read."""
+    if path[0] == "steps":
+        return [int(path[1])]
+    name = flow.actions[int(path[1])].id
+    return [place for place, step in enumerate(flow.steps) if isinstance(step, EndStep) and name in step.end]
+
+
+def _choices(analysed: AnalysedFlow, scope: LintScope) -> Iterator[Diagnostic]:
+    """Find ways and rows that are never taken, and choices that fail where something is unknown."""
+    for position, step in enumerate(analysed.flow.steps):
+        if not isinstance(step, RouteStep | TableStep):
+            continue
+        places = [place for place in analysed.conditions if place.path[:2] == ("steps", position)]
+        path: Path = ("steps", position) if isinstance(step, RouteStep) else ("steps", position, "table")
+        word = "way" if isinstance(step, RouteStep) else "row"
+        trial = try_conditions(places, scope)
+        is_sure = trial is not None and trial.exact
+        if trial is not None and is_sure:
+            yield from _never_first(places, trial.truths, path, word)
+        elif len(places) <= MOST_BY_THEMSELVES:
+            yield from order_diagnostics(places, scope, word)
+        on_unknown = step.on_unknown if isinstance(step, RouteStep) else step.table.on_unknown
+        if on_unknown is None and not (trial is not None and is_sure and not _can_be_unknown(trial.truths)):
+            problem = "has no on_unknown: where the facts do not decide, the run fails"
+            yield Diagnostic(path, problem, Severity.NOTE)
+
+
+MOST_BY_THEMSELVES = 50
+"""So many conditions at most are tried one after another where they cannot be tried together: each is tried with all
+before it."""
+
+
+def _never_first(places: Sequence[Location], truths: pl.DataFrame, path: Path, word: str) -> Iterator[Diagnostic]:
+    """Find the conditions that are never the first to hold with all before them known, tried on all values."""
+    columns = truths.get_columns()
+    free = pl.repeat(True, len(truths), dtype=pl.Boolean, eager=True)
+    for number, column in enumerate(columns):
+        held = column.fill_null(value=False)
+        if not (free & held).any():
+            yield warning(places[number].path[:-1], _why_never(held, columns[:number], word))
+        free &= ~column.fill_null(value=True)
+    if not free.any():
+        yield warning((*path, "otherwise"), f"is never needed: some {word} always holds, or is unknown")
+
+
+def _why_never(held: pl.Series, before: Sequence[pl.Series], word: str) -> str:
+    if not held.any():
+        return "never holds, whatever the values"
+    for number, column in enumerate(before, 1):
+        if not (held & ~column.fill_null(value=False)).any():
+            return f"is never reached: {word} {number} holds whenever it does"
+    rest = held
+    for column in before:
+        rest &= ~column.fill_null(value=False)
+    if not rest.any():
+        return "is never reached: those before it hold whenever it does"
+    return (
+        f"is never reached: where it holds, a {word} before it holds or is unknown; what is asked of something that "
+        "may be absent comes first, or on_unknown says what happens"
+    )
+
+
+def _can_be_unknown(truths: pl.DataFrame) -> bool:
+    """Tell whether for some values a condition is unknown, and none before it holds."""
+    free = pl.repeat(True, len(truths), dtype=pl.Boolean, eager=True)
+    for column in truths.get_columns():
+        if (free & column.is_null()).any():
+            return True
+        free &= ~column.fill_null(value=True)
+    return False

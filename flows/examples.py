@@ -1,0 +1,222 @@
+"""Examples beside a flow: each is run, compared with the end that it expects, and counted for coverage."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.domain.text import perhaps
+from fivefold.flows.analysis import AnalysedFlow
+from fivefold.flows.facts import needs_of
+from fivefold.flows.language import NOBODY, EndStep, Flow, FlowExample, PersonStep, RouteStep, TableStep
+from fivefold.flows.run import Runs, run_flow
+from fivefold.flows.steps import Stop
+from fivefold.flows.trace import RunExplanation
+from fivefold.risk.facts.inputs import LEVEL_TYPES
+from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
+from fivefold.risk.governance.examples.facts import LINKED, portfolio_of, strange_words, transactions_of
+from fivefold.risk.language.quantities import quoted_value
+
+FAILED = "failed"
+"""What an example expects of a run that fails."""
+
+_GIVEN = (*(word for word in LINKED if word not in {"previous", "links", "peers"}), "level", "transaction")
+
+
+@dataclass(frozen=True)
+class FlowExampleResult:
+    """What became of one example.
+
+    Attributes:
+        name: of the example.
+        differences: results other than expected; empty where it passed.
+        explanation: the run.
+    """
+
+    name: str
+    differences: tuple[str, ...]
+    explanation: RunExplanation
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowExamples:
+    """A flow's examples, and which of its ways they take.
+
+    Attributes:
+        results: in the order of the examples.
+        ways: everything that can happen at a choice, a person or an end, in words, and whether some example has it.
+    """
+
+    results: tuple[FlowExampleResult, ...]
+    ways: Mapping[str, bool]
+
+    @property
+    def failed(self) -> int:
+        """How many examples come out otherwise than expected."""
+        return sum(1 for result in self.results if result.differences)
+
+    @property
+    def percent(self) -> float:
+        """Percent of ways that some example takes."""
+        return 100 * sum(self.ways.values()) / len(self.ways) if self.ways else 100.0
+
+    def missing(self) -> list[str]:
+        """Name the ways that no example takes."""
+        return [way for way, is_taken in self.ways.items() if not is_taken]
+
+    @property
+    def passed(self) -> bool:
+        """True where there are examples, all come out as expected, and every way is taken."""
+        return bool(self.results) and not self.failed and not self.missing()
+
+
+def run_flow_examples(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int) -> FlowExamples:
+    """Run all examples of a flow and compare; *as_of* is for those that name no moment (microseconds).
+
+    Raises:
+        InvalidRulesetError: the flow cannot be used, or an example gives or expects something that is not there.
+    """
+    analysed.require_usable()
+    flow = analysed.flow
+    problems = list(check_flow_examples(flow))
+    if problems:
+        raise InvalidRulesetError(problems, f"the examples of {flow.name}")
+    everyone = _portfolio(analysed, lists, as_of)
+    results, taken = [], set[str]()
+    for number, example in enumerate(flow.examples):
+        runs = _run_one(analysed, everyone, number, as_of if example.as_of is None else example.as_of)
+        explanation = runs.explain(0)
+        taken |= set(_taken(runs))
+        results.append(FlowExampleResult(example.name, tuple(_differences(example, explanation)), explanation))
+    return FlowExamples(results=tuple(results), ways={way: way in taken for way in _ways(flow)})
+
+
+def _run_one(analysed: AnalysedFlow, everyone: Portfolio, number: int, as_of: int) -> Runs:
+    example = analysed.flow.examples[number]
+    own = everyone.entities.filter(pl.col(ENTITY) == str(number))
+    answers = {step: pl.Series(step, [answer], dtype=pl.String) for step, answer in example.answers.items()}
+    return run_flow(analysed, replace(everyone, entities=own), as_of, answers)
+
+
+def check_flow_examples(flow: Flow) -> Iterator[Finding]:
+    """Find what examples give or expect that the flow does not have."""
+    declared = {*flow.fields, *_GIVEN}
+    actions = {action.id for action in flow.actions}
+    stops = {step.id for step in flow.steps if isinstance(step, EndStep | PersonStep)} | {FAILED}
+    persons = {step.id: step for step in flow.steps if isinstance(step, PersonStep)}
+    for example in flow.examples:
+        where = f"example {example.name}"
+        for name in example.given:
+            if name not in declared:
+                there = ", ".join(sorted(declared))
+                yield Finding(where, f"gives {name}, which is no field; there are {there}{perhaps(name, declared)}")
+        yield from strange_words(example, flow)
+        if example.ends not in stops:
+            there = ", ".join(sorted(stops))
+            yield Finding(where, f"expects the end {example.ends}; runs stop at {there}{perhaps(example.ends, stops)}")
+        for step, answer in example.answers.items():
+            if step not in persons:
+                there = ", ".join(persons) or "none"
+                yield Finding(where, f"answers at {step}, where no person is asked; there are {there}")
+            elif answer not in (answers := (*persons[step].person.answers, NOBODY)):
+                yield Finding(where, f"answers {answer} at {step}; there are {', '.join(answers)}")
+        for name in example.actions or ():
+            if name not in actions:
+                there = ", ".join(sorted(actions)) or "none"
+                yield Finding(where, f"expects the action {name}; there are {there}{perhaps(name, actions)}")
+
+
+def _portfolio(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int) -> Portfolio:
+    flow = analysed.flow
+    pending = [
+        example.model_copy(update={"given": {"transactions": [_pending(example)]} if _pending(example) else {}})
+        for example in flow.examples
+    ]
+    portfolio = portfolio_of(flow.examples, flow, needs_of(analysed), as_of)
+    return replace(portfolio, lists=lists, levels=_levels(flow), pending=transactions_of(pending, flow))
+
+
+def _pending(example: FlowExample) -> dict[str, Any] | None:
+    """Give the transaction that an example looks at, in the words of examples; pending where it says nothing."""
+    given = example.given.get("transaction")
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        right = "a row such as {amount: -50, time: 2024-06-01}"
+        raise InvalidRulesetError([_unreadable(example, "transaction", given, right)], "an example")
+    return {"state": "pending", **given}
+
+
+def _levels(flow: Flow) -> pl.DataFrame:
+    rows = []
+    for number, example in enumerate(flow.examples):
+        given = example.given.get("level", {})
+        given = {"in_force": given} if isinstance(given, str) else given
+        if not isinstance(given, dict) or not set(given) <= set(LEVEL_TYPES):
+            right = f"the name of a level, or values by name, of {', '.join(LEVEL_TYPES)}"
+            raise InvalidRulesetError([_unreadable(example, "level", given, right)], "an example")
+        row = {name: _level(value, name, example, flow) for name, value in given.items()}
+        if row.get("in_force") is not None:
+            row = {"rules": row["in_force"], "status": "assessed", "source": "rules", "age_days": 0.0, **row}
+        rows.append({ENTITY: str(number), **row})
+    return pl.DataFrame(rows, schema={ENTITY: pl.String, **LEVEL_TYPES}, strict=False)
+
+
+def _level(value: Any, name: str, example: FlowExample, flow: Flow) -> Any:
+    if name not in {"in_force", "rules"} or value is None:
+        return value
+    if value not in flow.levels:
+        right = f"one of {', '.join(flow.levels)}"
+        raise InvalidRulesetError([_unreadable(example, f"level {name}", value, right)], "an example")
+    return flow.levels.index(value) + 1
+
+
+def _unreadable(example: FlowExample, part: str, value: Any, right: str) -> Finding:
+    return Finding(f"example {example.name}, {part}", f"is {quoted_value(value)}; it must be {right}")
+
+
+def _differences(example: FlowExample, explanation: RunExplanation) -> Iterator[str]:
+    ends = FAILED if explanation.status == "failed" else explanation.at
+    if ends != example.ends:
+        yield f"it comes to {ends}, not {example.ends}"
+    taken = [each.action for each in explanation.actions]
+    if example.actions is not None and sorted(taken) != sorted(example.actions):
+        yield f"actions are {', '.join(taken) or 'none'}, not {', '.join(example.actions) or 'none'}"
+
+
+def _ways(flow: Flow) -> Iterator[str]:
+    """Name everything that can happen at a choice, a person or an end, that can be reached by writing an example."""
+    for step in flow.steps:
+        yield from _ways_of(step)
+
+
+def _ways_of(step: Any) -> Sequence[str]:
+    """Name what can happen at a step, by the code that it comes to; what is unknown is one way for all its codes."""
+    if isinstance(step, RouteStep):
+        names = [f"way {number + 1}" for number in range(len(step.route))]
+        return _named(step, [*names, "otherwise", *(["on_unknown"] if step.on_unknown is not None else [])])
+    if isinstance(step, TableStep):
+        names = [f"row {number + 1}" for number in range(len(step.table.rows))]
+        return _named(step, [*names, "otherwise", *(["on_unknown"] if step.table.on_unknown is not None else [])])
+    if isinstance(step, PersonStep):
+        return _named(step, [*(f"answer {answer}" for answer in step.person.answers), NOBODY])
+    return [f"end {step.id}"] if isinstance(step, EndStep) else []
+
+
+def _named(step: Any, ways: Sequence[str]) -> list[str]:
+    return [f"step {step.id}, {way}" for way in ways]
+
+
+def _taken(runs: Runs) -> Iterator[str]:
+    """Name what happened in one run."""
+    row = runs.outcomes.row(0, named=True)
+    for step, compiled in zip(runs.program.flow.steps, runs.program.steps, strict=True):
+        code, ways = row[compiled.column], _ways_of(step)
+        if code is None or not ways:
+            continue
+        if not isinstance(step, RouteStep | TableStep):
+            yield from ways[code : code + 1]
+        elif compiled.leads[code] != Stop.FAILED:
+            yield ways[min(code, len(ways) - 1)]

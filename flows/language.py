@@ -1,0 +1,288 @@
+"""A flow as a document: steps in their order, each with an id, that end in actions."""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from fivefold.flows.actions import Action, Actions
+from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
+from fivefold.risk.language.calculations import MOST_CALCULATIONS
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.expressions import word_of
+from fivefold.risk.language.fields import Definition, LevelNames
+from fivefold.risk.language.operators import Scalar
+from fivefold.risk.language.policy import PolicyCalculation, PolicyCondition
+from fivefold.risk.language.purposes import DecisionPurposes
+from fivefold.risk.language.quantities import DurationText
+from fivefold.risk.language.reading import read_text
+from fivefold.risk.language.ruleset import MOST_LINK_TYPES, GivenExample, LinkType
+
+MOST_STEPS = 100
+MOST_ROWS = 1_000
+
+
+class Step(LanguageModel):
+    """What all steps have.
+
+    Attributes:
+        id: how other steps, records and inputs name it.
+        title: in plain words.
+        rationale: why it is there.
+    """
+
+    id: Identifier
+    title: Words
+    rationale: Words | None = None
+
+    @property
+    def kind(self) -> str:
+        """The word that says what it does."""
+        return str(word_of(self, STEP_KINDS))
+
+
+class Passing(Step):
+    """A step after which one other comes.
+
+    Attributes:
+        then: the id of that step, one of those below; the next one where nothing is said.
+    """
+
+    then: Identifier | None = None
+
+
+class CalculateStep(Passing):
+    """Calculates named numbers, which conditions and calculations of later steps read by their names."""
+
+    calculate: Annotated[dict[Name, PolicyCalculation], Field(min_length=1, max_length=MOST_CALCULATIONS)]
+
+
+class Route(LanguageModel):
+    """One way to go.
+
+    Attributes:
+        when: what must hold.
+        to: the id of the step to which it leads, one of those below.
+    """
+
+    when: PolicyCondition
+    to: Identifier
+
+
+class RouteStep(Step):
+    """Goes the first way whose condition holds, where it is known that none before it does.
+
+    Attributes:
+        route: the ways, in the order in which they are tried.
+        otherwise: the step where no condition holds.
+        on_unknown: the step where the facts do not decide which way is the first; where it is not written, the run
+            fails then. What is unknown is never taken for a condition that does not hold.
+    """
+
+    route: Annotated[tuple[Route, ...], Field(min_length=1, max_length=MOST_ROWS)]
+    otherwise: Identifier
+    on_unknown: Identifier | None = None
+
+
+Given = dict[Name, Scalar]
+"""What a table gives, by the names of its outputs."""
+
+
+class Row(LanguageModel):
+    """A row of a table: what it gives where its condition holds."""
+
+    when: PolicyCondition
+    give: Given
+
+
+class Table(LanguageModel):
+    """A decision table: the first row whose condition holds, where it is known that none before it does.
+
+    Attributes:
+        gives: its outputs and what each is; money is in the base currency.
+        rows: in the order in which they are tried.
+        otherwise: what is given where no row holds.
+        on_unknown: what is given where the facts do not decide which row is the first; where it is not written, the
+            run fails then.
+    """
+
+    gives: Annotated[dict[Name, Literal["text", "number", "money", "flag"]], Field(min_length=1, max_length=20)]
+    rows: Annotated[tuple[Row, ...], Field(min_length=1, max_length=MOST_ROWS)]
+    otherwise: Given
+    on_unknown: Given | None = None
+
+
+class TableStep(Passing):
+    """Looks up what a decision table gives."""
+
+    table: Table
+
+
+class PolicyName(LanguageModel):
+    """A policy that is asked, in the version that decides."""
+
+    policy: Identifier
+
+
+class RulesStep(Passing):
+    """Asks a policy. It gives `action`, and `decided_by`, the rule whose action it is, unknown where none gave one."""
+
+    rules: PolicyName
+
+
+class Question(LanguageModel):
+    """What a person is asked.
+
+    Attributes:
+        question: in plain words.
+        role: who may answer.
+        within: how long they have.
+        answers: the step that follows each answer; two at least.
+        otherwise: the step that follows where nobody answers in time.
+    """
+
+    question: Words
+    role: Literal["investigator", "publisher"] = "investigator"
+    within: DurationText
+    answers: Annotated[dict[Identifier, Identifier], Field(min_length=2, max_length=10)]
+    otherwise: Identifier
+
+
+class PersonStep(Step):
+    """Waits for the answer of a person. It gives `answer`: one of the answers, unknown where nobody answered."""
+
+    person: Question
+
+
+class EndStep(Step):
+    """Ends the run with actions; with none where the list is empty."""
+
+    end: tuple[Identifier, ...]
+
+
+STEP_KINDS: dict[str, type[Step]] = {
+    "calculate": CalculateStep,
+    "route": RouteStep,
+    "table": TableStep,
+    "rules": RulesStep,
+    "person": PersonStep,
+    "end": EndStep,
+}
+"""The word that names each kind of step, and its form."""
+
+AnyStep = Annotated[
+    Annotated[CalculateStep, Tag("calculate")]
+    | Annotated[RouteStep, Tag("route")]
+    | Annotated[TableStep, Tag("table")]
+    | Annotated[RulesStep, Tag("rules")]
+    | Annotated[PersonStep, Tag("person")]
+    | Annotated[EndStep, Tag("end")],
+    Discriminator(
+        lambda value: word_of(value, STEP_KINDS),
+        custom_error_type="step",
+        custom_error_message=f"is no step; it must have one of the words {', '.join(STEP_KINDS)}",
+    ),
+]
+"""Any step."""
+
+
+class FlowExample(GivenExample):
+    """An invented entity, and the end to which the flow must come with it.
+
+    Attributes:
+        given: besides, `level` (in_force, rules, status, source and age_days by name), and `transaction`, the one that
+            the flow looks at.
+        answers: what persons answer, by the step; `nobody` for no answer in time.
+        ends: the id of the end, or of the step at which the run waits; `failed` where a step fails.
+        actions: that are taken; they are compared where they are written.
+    """
+
+    answers: dict[Identifier, Identifier] = Field(default_factory=dict)
+    ends: Identifier
+    actions: tuple[Identifier, ...] | None = None
+
+
+class Flow(Definition):
+    """What is done about the entities of one type, by value, risk and behaviour.
+
+    Attributes:
+        name: of all its versions.
+        purpose: what it and its actions are for.
+        levels: names, lowest first.
+        links: the types of links between entities that inputs may follow.
+        purposes: what the data that it reads were gathered for.
+        actions: that it can take; of those with one subject the mildest first.
+        steps: the first one is where a run begins; a step leads to later ones only, so that every run ends.
+        on_failure: the actions that are taken where a step fails.
+        examples: what the flow must do, run by `fivefold flows test`.
+    """
+
+    word = "flow"
+    name: Identifier = Field(alias="flow")
+    title: Words
+    rationale: Words | None = None
+    levels: LevelNames
+    links: Annotated[dict[Name, LinkType], Field(default_factory=dict, max_length=MOST_LINK_TYPES)]
+    purposes: DecisionPurposes = DecisionPurposes()
+    actions: Actions = ()
+    steps: Annotated[tuple[AnyStep, ...], Field(min_length=1, max_length=MOST_STEPS)]
+    on_failure: tuple[Identifier, ...] = ()
+    examples: tuple[FlowExample, ...] = ()
+
+    @cached_property
+    def calculate(self) -> Mapping[str, Any]:
+        """The calculations of all steps, by name."""
+        return {
+            name: each
+            for step in self.steps
+            if isinstance(step, CalculateStep)
+            for name, each in step.calculate.items()
+        }
+
+    @property
+    def named_parts(self) -> dict[str, list[dict[str, str]]]:
+        """The names of steps, actions and examples."""
+        return {
+            "steps": [{"id": step.id} for step in self.steps],
+            "actions": [{"id": action.id} for action in self.actions],
+            "examples": [{"name": example.name} for example in self.examples],
+        }
+
+    @cached_property
+    def positions(self) -> Mapping[str, int]:
+        """The position of each step, by its id."""
+        return {step.id: position for position, step in enumerate(self.steps)}
+
+    def action(self, identifier: str) -> Action:
+        """Find an action by its id; KeyError where there is none."""
+        for action in self.actions:
+            if action.id == identifier:
+                return action
+        raise KeyError(identifier)
+
+
+NOBODY = "nobody"
+"""The answer of a person who did not come in time."""
+
+
+def ways_from(flow: Flow, position: int) -> Iterator[tuple[Path, str | None]]:
+    """Give the steps to which a step leads, with where each is written; None is the next step."""
+    step, at = flow.steps[position], ("steps", position)
+    if isinstance(step, RouteStep):
+        for number, way in enumerate(step.route):
+            yield (*at, "route", number, "to"), way.to
+        yield (*at, "otherwise"), step.otherwise
+        if step.on_unknown is not None:
+            yield (*at, "on_unknown"), step.on_unknown
+    elif isinstance(step, PersonStep):
+        for answer, to in step.person.answers.items():
+            yield (*at, "person", "answers", answer), to
+        yield (*at, "person", "otherwise"), step.person.otherwise
+    elif isinstance(step, Passing):
+        yield (*at, "then"), step.then
+
+
+def read_flow(text: str, source: str = "the flow") -> Flow:
+    """Read a flow from YAML or JSON; InvalidRulesetError, with the lines, names everything that does not fit."""
+    return read_text(Flow, text, source)

@@ -1,0 +1,73 @@
+"""The ways through a flow: which steps a run may have passed, or surely has, before it comes to another one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fivefold.flows.language import Flow, PersonStep, ways_from
+
+
+@dataclass(frozen=True)
+class Passed:
+    """The positions of steps that a run passes before it comes to one.
+
+    Attributes:
+        possibly: by one way or another.
+        surely: whatever the way.
+    """
+
+    possibly: frozenset[int]
+    surely: frozenset[int]
+
+
+def next_positions(flow: Flow, position: int) -> Iterator[int]:
+    """Give the position of each step that one leads to; a way that leads nowhere, or back, is left out."""
+    for _, to in ways_from(flow, position):
+        place = position + 1 if to is None else flow.positions.get(to, position)
+        if position < place < len(flow.steps):
+            yield place
+
+
+def passed_before(flow: Flow) -> list[Passed]:
+    """Give for each step what was passed before it; for a step that is never reached, nothing."""
+    possibly: list[set[int]] = [set() for _ in flow.steps]
+    surely: list[set[int] | None] = [None] * len(flow.steps)
+    surely[0] = set()
+    for position in range(len(flow.steps)):  # a step leads to later ones only
+        sure = surely[position]
+        if sure is None:
+            continue
+        for to in next_positions(flow, position):
+            possibly[to] |= possibly[position] | {position}
+            before = surely[to]
+            surely[to] = sure | {position} if before is None else before & (sure | {position})
+    return [Passed(frozenset(some), frozenset(sure or ())) for some, sure in zip(possibly, surely, strict=True)]
+
+
+def reached(flow: Flow) -> frozenset[int]:
+    """Give the positions of the steps to which some way leads from the first one."""
+    found = {0}
+    for position in range(len(flow.steps)):
+        if position in found:
+            found |= set(next_positions(flow, position))
+    return frozenset(found)
+
+
+def without_person(flow: Flow) -> dict[int, tuple[int, ...]]:
+    """Give each step that can be reached without the answer of a person, with a way there, itself the last.
+
+    Where nobody answers, no person decided: the way for that case counts as one without an answer.
+    """
+    ways: dict[int, tuple[int, ...]] = {0: (0,)}
+    for position in range(len(flow.steps)):
+        if position not in ways:
+            continue
+        step = flow.steps[position]
+        places = (
+            [flow.positions.get(step.person.otherwise, position)]
+            if isinstance(step, PersonStep)
+            else next_positions(flow, position)
+        )
+        for to in places:
+            if to > position:
+                ways.setdefault(to, (*ways[position], to))
+    return ways

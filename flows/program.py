@@ -1,0 +1,334 @@
+"""A flow compiled for one set of list versions, and run: for many entities as columns, or for one as plain functions.
+
+A run is a function of the facts that were read before the first step and of the answers of people: with the same of
+both it comes to the same end, so that it can be continued, and made again, from its record.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.domain.money import minor_units
+from fivefold.flows.actions import LimitAction
+from fivefold.flows.analysis import AnalysedFlow
+from fivefold.flows.language import (
+    CalculateStep,
+    Flow,
+    Passing,
+    PersonStep,
+    RouteStep,
+    RulesStep,
+    TableStep,
+)
+from fivefold.flows.steps import (
+    Amount,
+    Asked,
+    AskedOfRow,
+    AskingPolicy,
+    Calculating,
+    Choosing,
+    CompiledStep,
+    Ending,
+    Stop,
+    Waiting,
+    table_value,
+)
+from fivefold.risk.compiler.conditions import Compiler
+from fivefold.risk.compiler.formulas import calculations_in_order
+from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest
+from fivefold.risk.compiler.value_types import DTYPES, Column, column_for
+from fivefold.risk.engine.policy_program import PolicyProgram, compile_policy
+from fivefold.risk.engine.program import compiled_once
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import CalculationInput, input_key
+from fivefold.risk.language.policy import StepInput
+
+LAST, STOP = "last step", "stop"
+"""Columns beside the codes of steps: the position of the last step that was passed, and why the run stopped there."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FlowProgram:
+    """A compiled flow.
+
+    Attributes:
+        analysed: the flow.
+        lists: the members of every list that it, or a policy that it asks, names.
+        base: the currency that money is in.
+        inputs: the column of every input, by its key.
+        policies: the compiled policies that it asks, by name.
+        steps: in their order.
+        failure_amounts: of the limits that are set after a failure.
+    """
+
+    analysed: AnalysedFlow
+    lists: Mapping[str, Sequence[str]]
+    base: str
+    inputs: Mapping[str, Column]
+    policies: Mapping[str, PolicyProgram]
+    steps: tuple[CompiledStep, ...]
+    failure_amounts: tuple[Amount, ...]
+
+    @property
+    def flow(self) -> Flow:
+        """The flow that is compiled."""
+        return self.analysed.flow
+
+    @cached_property
+    def has_plain_form(self) -> bool:
+        """Tell whether every condition has a plain form, so that one row is run without columns."""
+        return all(step.tests is not None for step in self.steps if isinstance(step, Choosing))
+
+    def run(self, facts: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+        """Run the flow for every row.
+
+        Args:
+            facts: a column for each of `analysed.fact_inputs`, null where unknown or unreadable.
+            asked: the inputs of policies and the answers of people, in the same rows.
+
+        Returns:
+            The facts, and beside them the code of each step (Int32, null where it was not passed), its outputs (null
+            there too), the amounts of limits; `last step`, a position (Int32), and `stop`, a `Stop` (Int8).
+        """
+        frame = facts.with_columns(self._empty(facts))
+        at = pl.repeat(0, len(facts), dtype=pl.Int32, eager=True)
+        last = at
+        for position, step in enumerate(self.steps):
+            here = (at == position).arg_true()
+            if not len(here):
+                continue
+            rows = frame[here]
+            codes, outputs = step.run(rows, _asked_of(asked, here))
+            columns = [_spread(series, here, frame) for series in (codes.alias(step.column), *outputs)]
+            frame = frame.with_columns(columns)
+            leads = pl.Series(step.leads, dtype=pl.Int32).gather(codes)
+            at = at.clone().scatter(here, leads)
+            last = last.clone().scatter(here, position)
+        return frame.with_columns(last.alias(LAST), at.cast(pl.Int8).alias(STOP))
+
+    def _empty(self, facts: pl.DataFrame) -> list[pl.Series]:
+        """Give the columns of steps that nobody has passed yet."""
+        empty: dict[str, Any] = {}
+        for step in self.steps:
+            empty[step.column] = pl.Int32
+            empty |= {column.name: _held(column, step) for column in step.outputs.values()}
+            if isinstance(step, Ending):
+                empty |= dict.fromkeys((each.column for each in step.amounts), pl.Int64)
+        return [
+            pl.Series(name, [None] * len(facts), dtype=kind)
+            for name, kind in empty.items()
+            if name not in facts.columns
+        ]
+
+    def run_row(self, facts: Mapping[str, Any], asked: AskedOfRow) -> dict[str, Any]:
+        """Run the flow for one entity, as `run` does; the values by the names of its columns."""
+        if not self.has_plain_form:
+            return self._run_as_columns(facts, asked)
+        row = {**facts, **self._unpassed}
+        at = 0
+        while at >= 0:
+            step = self.steps[at]
+            row[LAST] = at
+            code = step.run_row(row, asked)
+            row[step.column] = code
+            at = step.leads[code]
+        row[STOP] = at
+        return row
+
+    @cached_property
+    def _unpassed(self) -> dict[str, None]:
+        return {series.name: None for series in self._empty(pl.DataFrame())}
+
+    def _run_as_columns(self, facts: Mapping[str, Any], asked: AskedOfRow) -> dict[str, Any]:
+        frame = pl.DataFrame([facts], schema_overrides=_schema(self.inputs, facts))
+        policies = {
+            name: pl.DataFrame([row], schema_overrides=_schema(self.policies[name].inputs, row))
+            for name, row in asked.policies.items()
+        }
+        answers = {step: pl.Series(step, [answer], dtype=pl.String) for step, answer in asked.answers.items()}
+        return self.run(frame, Asked(policies, answers)).row(0, named=True)
+
+
+def _schema(inputs: Mapping[str, Column], row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: pl.Float64 if isinstance(row[name], float) else DTYPES[column.kind]
+        for name, column in inputs.items()
+        if name in row
+    }
+
+
+def _held(column: Column, step: CompiledStep) -> Any:
+    return pl.Float64 if isinstance(step, Calculating) else DTYPES[column.kind]
+
+
+def _asked_of(asked: Asked, rows: pl.Series) -> Asked:
+    return Asked(
+        {name: frame[rows] for name, frame in asked.policies.items()},
+        {step: answers.gather(rows) for step, answers in asked.answers.items()},
+    )
+
+
+def _spread(series: pl.Series, rows: pl.Series, frame: pl.DataFrame) -> pl.Series:
+    """Give a column of all rows: the values of some, and what stood there of the others."""
+    before = (
+        frame[series.name]
+        if series.name in frame.columns
+        else pl.Series(series.name, [None] * len(frame), dtype=series.dtype)
+    )
+    return before.clone().scatter(rows, series)
+
+
+def compile_flow(analysed: AnalysedFlow, lists: Mapping[str, Sequence[str]], base: str) -> FlowProgram:
+    """Compile a flow; InvalidRulesetError names all that is wrong with it.
+
+    Args:
+        analysed: the flow.
+        lists: the members of every list that it, or a policy that it asks, names.
+        base: the currency that money is in.
+    """
+    analysed.require_usable()
+    policies = {
+        name: compile_policy(analysed.policies[name], lists, base)
+        for name in dict.fromkeys(step.rules.policy for step in analysed.flow.steps if isinstance(step, RulesStep))
+    }
+    inputs = {input_key(each): column_for(each, analysed.names, base) for each in analysed.inputs}
+    compiled = _StepCompiler(analysed, lists, base, inputs, policies)
+    steps = tuple(compiled.step(position) for position in range(len(analysed.flow.steps)))
+    return FlowProgram(
+        analysed=analysed,
+        lists=lists,
+        base=base,
+        inputs=inputs,
+        policies=policies,
+        steps=steps,
+        failure_amounts=compiled.amounts(analysed.flow.on_failure),
+    )
+
+
+flow_program_for = compiled_once(compile_flow)
+
+
+@dataclass(frozen=True)
+class _StepCompiler:
+    analysed: AnalysedFlow
+    lists: Mapping[str, Sequence[str]]
+    base: str
+    inputs: Mapping[str, Column]
+    policies: Mapping[str, PolicyProgram]
+
+    def step(self, position: int) -> CompiledStep:
+        """Compile the step at a position."""
+        step = self.analysed.flow.steps[position]
+        outputs = {
+            name: column_for(StepInput(step=step.id, output=name), self.analysed.names, self.base)
+            for name in self.analysed.names.outputs.get(step.id, {})
+        }
+        after = self._place(step.then, position) if isinstance(step, Passing) else Stop.ENDED
+        if isinstance(step, RouteStep):
+            ways = [self._place(way.to, position) for way in step.route]
+            unknown = Stop.FAILED if step.on_unknown is None else self._place(step.on_unknown, position)
+            leads = (*ways, self._place(step.otherwise, position), *[unknown] * len(ways))
+            return self._choosing(step.id, [way.when for way in step.route], leads)
+        if isinstance(step, TableStep):
+            return self._table(step, outputs, after)
+        if isinstance(step, CalculateStep):
+            names = [name for name in self._in_order() if name in step.calculate]
+            columns = {name: self._calculation(name) for name in names}
+            calculated = tuple(CalculationInput(calculation=name) for name in names)
+            return Calculating(
+                identifier=step.id,
+                leads=(after,),
+                outputs=columns,
+                calculated=calculated,
+                names=self.analysed.names,
+                base=self.base,
+            )
+        if isinstance(step, RulesStep):
+            program = self.policies[step.rules.policy]
+            return AskingPolicy(identifier=step.id, leads=(after,), outputs=outputs, program=program)
+        if isinstance(step, PersonStep):
+            to = [self._place(each, position) for each in (*step.person.answers.values(), step.person.otherwise)]
+            answers = tuple(step.person.answers)
+            return Waiting(identifier=step.id, leads=(*to, Stop.WAITS), outputs=outputs, answers=answers)
+        leads = (Stop.ENDED, Stop.FAILED)
+        return Ending(identifier=step.id, leads=leads, outputs={}, actions=step.end, amounts=self.amounts(step.end))
+
+    def _place(self, to: str | None, position: int) -> int:
+        return position + 1 if to is None else self.analysed.flow.positions[to]
+
+    def _in_order(self) -> list[str]:
+        names = self.analysed.names.calculations
+        return calculations_in_order(names, names)
+
+    def _calculation(self, name: str) -> Column:
+        return column_for(CalculationInput(calculation=name), self.analysed.names, self.base)
+
+    def _choosing(
+        self,
+        identifier: str,
+        conditions: Sequence[Any],
+        leads: tuple[int, ...],
+        outputs: Mapping[str, Column] | None = None,
+        gives: Mapping[str, tuple[Any, ...]] | None = None,
+    ) -> Choosing:
+        return Choosing(
+            identifier=identifier,
+            leads=leads,
+            outputs=outputs or {},
+            conditions=tuple(Compiler(self._resolve, self.lists).condition(each) for each in conditions),
+            tests=self._tests(conditions),
+            gives=gives or {},
+        )
+
+    def _tests(self, conditions: Sequence[Any]) -> tuple[PlainTest, ...] | None:
+        compiler = PlainCompiler(self._resolve, self.lists)
+        try:
+            return tuple(compiler.condition(each) for each in conditions)
+        except NoPlainFormError:
+            return None
+
+    def _resolve(self, rule_input: LanguageModel) -> Column:
+        return self.inputs[input_key(rule_input)]
+
+    def _table(self, step: TableStep, outputs: Mapping[str, Column], after: int) -> Choosing:
+        table, whose = step.table, f"flow {self.analysed.flow.name}"
+        count = len(table.rows)
+        given = [*(row.give for row in table.rows), table.otherwise, *[table.on_unknown or {}] * count]
+        gives = {
+            name: tuple(table_value(one.get(name), column, (whose, f"step {step.id}, {name}")) for one in given)
+            for name, column in outputs.items()
+        }
+        unknown = Stop.FAILED if table.on_unknown is None else after
+        leads = (*[after] * (count + 1), *[unknown] * count)
+        return self._choosing(step.id, [row.when for row in table.rows], leads, outputs, gives)
+
+    def amounts(self, actions: Sequence[str]) -> tuple[Amount, ...]:
+        """Compile the amounts of the limits among some actions."""
+        units = minor_units(self.base)
+        amounts = []
+        for action in map(self.analysed.flow.action, actions):
+            if not isinstance(action, LimitAction):
+                continue
+            amount = action.amount
+            least, most = (self._minor(bound * units, action.id) for bound in action.between)
+            amounts.append(
+                Amount(
+                    action=action.id,
+                    source=input_key(amount) if isinstance(amount, LanguageModel) else None,
+                    number=self._minor(amount * units, action.id) if isinstance(amount, Decimal) else None,
+                    least=least,
+                    most=most,
+                )
+            )
+        return tuple(amounts)
+
+    def _minor(self, minor: Decimal, action: str) -> int:
+        if minor != minor.to_integral_value():
+            problem = f"has an amount that is no whole number of the smallest unit of {self.base}"
+            raise InvalidRulesetError([Finding(f"action {action}", problem)], f"flow {self.analysed.flow.name}")
+        return int(minor)

@@ -1,0 +1,411 @@
+"""Compiled steps: what each comes to, for many entities as columns and for one as a plain function.
+
+What a step comes to is a small number, its code. Both forms are made of the same checked step, side by side, and give
+the same codes and outputs. Where the facts do not decide a step, its code says so: it is never another way, or row.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.flows.language import NOBODY
+from fivefold.risk.compiler.formulas import (
+    QUOTIENTS,
+    Function,
+    TooLargeError,
+    calculations_in_order,
+    exact_value,
+    formula,
+    kept,
+    parts_of_quotient,
+)
+from fivefold.risk.compiler.plain_conditions import PlainTest
+from fivefold.risk.compiler.value_types import DTYPES, Column, Vocabulary, column_for
+from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyProgram
+from fivefold.risk.engine.single.policies import single_policy
+from fivefold.risk.facts.calculated import TOO_LARGE, with_calculations
+from fivefold.risk.facts.portfolio import error_of
+from fivefold.risk.language.expressions import CalculationInput, input_key
+from fivefold.risk.language.fields import ValueType
+
+
+class Stop(IntEnum):
+    """Why a run goes no further, in the place of the next step."""
+
+    ENDED = -1
+    FAILED = -2
+    WAITS = -3
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CompiledStep(ABC):
+    """A step, ready to be run.
+
+    Attributes:
+        identifier: of the step.
+        leads: by the code that the step comes to, the position of the next step, or a `Stop`.
+        outputs: the column of each output.
+    """
+
+    identifier: str
+    leads: tuple[int, ...]
+    outputs: Mapping[str, Column]
+
+    @property
+    def column(self) -> str:
+        """The column of its codes; null where a run did not pass it."""
+        return f"step {self.identifier}"
+
+    @abstractmethod
+    def run(self, frame: pl.DataFrame, asked: "Asked") -> tuple[pl.Series, list[pl.Series]]:
+        """Give the codes of every row of a frame, and the columns of its outputs.
+
+        Args:
+            frame: the rows that came to this step: a column for each input, null where unknown.
+            asked: what is known of these rows beside the flow's own inputs.
+        """
+
+    @abstractmethod
+    def run_row(self, row: dict[str, Any], asked: "AskedOfRow") -> int:
+        """Give the code of one row, and add its outputs to the row."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What steps ask of others, for the rows of a frame.
+
+    Attributes:
+        policies: the inputs of each policy, by its name.
+        answers: the answer of a person, by the step; null where none is there yet.
+    """
+
+    policies: Mapping[str, pl.DataFrame]
+    answers: Mapping[str, pl.Series]
+
+
+@dataclass(frozen=True)
+class AskedOfRow:
+    """The same of one row."""
+
+    policies: Mapping[str, Mapping[str, Any]]
+    answers: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Choosing(CompiledStep):
+    """A step that takes the first of several conditions: the ways of a route, the rows of a table.
+
+    Its code is the position of that condition; with n of them, n where none holds, and n + 1 + i where it is not known
+    whether condition i holds, and none before it does.
+
+    Attributes:
+        conditions: as expressions over columns.
+        tests: the same as plain functions; None where one of them has no plain form.
+        gives: by the code, what it gives under each name of `outputs`.
+    """
+
+    conditions: tuple[pl.Expr, ...]
+    tests: tuple[PlainTest, ...] | None
+    gives: Mapping[str, tuple[Any, ...]]
+
+    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+        """Try the conditions of every row."""
+        count = len(self.conditions)
+        tried = [
+            pl.when(condition.is_null())
+            .then(pl.lit(count + 1 + number, pl.Int32))
+            .when(condition)
+            .then(pl.lit(number, pl.Int32))
+            for number, condition in enumerate(self.conditions)
+        ]
+        codes = frame.select(pl.coalesce([*tried, pl.lit(count, pl.Int32)]).alias(self.column)).to_series()
+        if len(codes) != len(frame):  # conditions that read no column
+            codes = pl.Series(self.column, [codes[0]] * len(frame), dtype=pl.Int32)
+        return codes, [
+            pl.Series(column.name, self.gives[name], dtype=_dtype(column)).gather(codes)
+            for name, column in self.outputs.items()
+        ]
+
+    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+        """Try the conditions of one row."""
+        code = len(self.conditions)
+        assert self.tests is not None
+        for number, test in enumerate(self.tests):
+            holds = test(row)
+            if holds is not False:
+                code = number if holds else code + 1 + number
+                break
+        for name, column in self.outputs.items():
+            row[column.name] = self.gives[name][code]
+        return code
+
+
+def _dtype(column: Column) -> Any:
+    return DTYPES[column.kind]
+
+
+def table_value(value: Any, column: Column, where: tuple[str, str]) -> Any:
+    """Give a value of a table as its column holds it; *where* are the flow and the place in it.
+
+    InvalidRulesetError for a part of the smallest unit of money.
+    """
+    if not isinstance(value, Decimal):
+        return value
+    if column.kind is not ValueType.MONEY:
+        return float(value)
+    minor = value * column.units
+    if minor != minor.to_integral_value():
+        problem = f"is {value}, which is no whole number of the smallest unit of money"
+        raise InvalidRulesetError([Finding(where[1], problem)], where[0])
+    return int(minor)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Calculating(CompiledStep):
+    """A step that calculates numbers, one after another, in exact fractions.
+
+    Attributes:
+        calculated: the calculations, each after those that it is made of.
+        names: what is declared.
+        base: the currency of money that names none.
+    """
+
+    calculated: tuple[CalculationInput, ...]
+    names: Vocabulary
+    base: str
+
+    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+        """Calculate for every row."""
+        own = {input_key(each) for each in self.calculated}
+        needless = [name for name in frame.columns if name in own or name in map(error_of, own)]
+        frame = with_calculations(frame.drop(needless), self.calculated, self.names, self.base)
+        found = [frame[name] for key in own for name in (key, error_of(key)) if name in frame.columns]
+        return pl.repeat(0, len(frame), dtype=pl.Int32, eager=True).alias(self.column), found
+
+    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+        """Calculate for one row."""
+        exact: dict[str, Fraction | None] = {}
+        for each in self._plain:
+            values = [part.exact(row, exact) for part in each.parts]
+            result, problem = None, next((row[name] for name in each.errors if row.get(name) is not None), None)
+            row[each.key] = None
+            try:
+                if None not in values:
+                    result = each.function([value for value in values if value is not None])
+                    row[each.key] = kept(result * each.units if each.units > 1 else result)
+            except ZeroDivisionError:
+                pass
+            except TooLargeError:
+                result, problem = None, problem or TOO_LARGE
+            exact[each.key] = result
+            if problem is not None:
+                row[error_of(each.key)] = problem
+        return 0
+
+    @cached_property
+    def _plain(self) -> tuple["_Plain", ...]:
+        # Those of steps before are calculated again: what the row has of them was rounded.
+        own = [each.calculation for each in self.calculated]
+        names = calculations_in_order(own, self.names.calculations)
+        return tuple(self._plain_form(CalculationInput(calculation=name)) for name in names)
+
+    def _plain_form(self, calculated: CalculationInput) -> "_Plain":
+        made = formula(self.names.calculations[calculated.calculation])
+        read = [
+            part
+            for each in made.inputs
+            for part in (each, *(parts_of_quotient(each) if isinstance(each, QUOTIENTS) else ()))
+        ]
+        return _Plain(
+            key=input_key(calculated),
+            function=made.function,
+            parts=tuple(map(self._part, made.inputs)),
+            errors=tuple(error_of(input_key(each)) for each in read),
+            units=column_for(calculated, self.names, self.base).units,
+        )
+
+    def _part(self, rule_input: Any) -> "_Part":
+        key = input_key(rule_input)
+        if isinstance(rule_input, QUOTIENTS):
+            total, count = (self._part(each) for each in parts_of_quotient(rule_input))
+            return _Part(key=key, error=error_of(key), read=None, quotient=(total, count))
+        column = column_for(rule_input, self.names, self.base)
+        read = exact_value(rule_input, column.kind, column.units)
+        return _Part(key=key, error=error_of(key), read=read, quotient=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A part of a calculation: how it is read from a row, or of which two parts it is the quotient."""
+
+    key: str
+    error: str
+    read: Callable[[Any], Fraction] | None
+    quotient: "tuple[_Part, _Part] | None"
+
+    def exact(self, row: Mapping[str, Any], known: dict[str, Fraction | None]) -> Fraction | None:
+        """Give its exact value; None where it is unknown, could not be read, or divides by 0."""
+        if self.key not in known:
+            if self.quotient is not None:
+                total, count = (each.exact(row, known) for each in self.quotient)
+                known[self.key] = total / count if total is not None and count else None
+            elif self.read is not None:
+                value = row[self.key]
+                known[self.key] = None if value is None or row.get(self.error) is not None else self.read(value)
+        return known[self.key]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plain:
+    """A calculation as a plain function of the parts of a row."""
+
+    key: str
+    function: Function
+    parts: tuple[_Part, ...]
+    errors: tuple[str, ...]
+    units: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AskingPolicy(CompiledStep):
+    """A step that asks a policy.
+
+    Attributes:
+        program: the compiled policy.
+    """
+
+    program: PolicyProgram
+
+    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+        """Ask it of every row."""
+        policy = self.program.policy
+        outcomes = self.program.run(asked.policies[policy.name])
+        actions = pl.Series(self.outputs["action"].name, policy.actions, dtype=pl.String)
+        rules = pl.Series(self.outputs["decided_by"].name, [rule.id for rule in policy.rules], dtype=pl.String)
+        given = [actions.gather(outcomes[ACTION]), rules.gather(outcomes[DECIDED])]
+        return pl.repeat(0, len(frame), dtype=pl.Int32, eager=True).alias(self.column), given
+
+    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+        """Ask it of one row."""
+        policy, inputs = self.program.policy, asked.policies[self.program.policy.name]
+        single = single_policy(self.program)
+        if single is None:
+            frame = pl.DataFrame([inputs], schema_overrides=_schema(self.program.inputs))
+            outcomes = self.program.run(frame).row(0, named=True)
+        else:
+            outcomes = single.run(inputs)
+        decided = outcomes[DECIDED]
+        row[self.outputs["action"].name] = policy.actions[outcomes[ACTION]]
+        row[self.outputs["decided_by"].name] = None if decided is None else policy.rules[decided].id
+        return 0
+
+
+def _schema(inputs: Mapping[str, Column]) -> dict[str, Any]:
+    return {name: DTYPES[column.kind] for name, column in inputs.items()}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Waiting(CompiledStep):
+    """A step that waits for a person.
+
+    With n answers its code is the position of the one that was given, n where nobody came, and n + 1 as long as it
+    waits.
+
+    Attributes:
+        answers: those that there are.
+    """
+
+    answers: tuple[str, ...]
+
+    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+        """Look up the answers of every row."""
+        given = asked.answers.get(self.identifier)
+        texts: list[str | None] = [None] * len(frame) if given is None else given.to_list()
+        codes = [self._code(text) for text in texts]
+        answered = [text if text in self.answers else None for text in texts]
+        return (
+            pl.Series(self.column, codes, dtype=pl.Int32),
+            [pl.Series(self.outputs["answer"].name, answered, dtype=pl.String)],
+        )
+
+    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+        """Look up the answer of one row."""
+        text = asked.answers.get(self.identifier)
+        row[self.outputs["answer"].name] = text if text in self.answers else None
+        return self._code(text)
+
+    def _code(self, text: str | None) -> int:
+        if text is None:
+            return len(self.answers) + 1
+        return len(self.answers) if text == NOBODY else self.answers.index(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amount:
+    """The amount of a limit.
+
+    Attributes:
+        action: its id.
+        source: the column that it is read from; None for a number.
+        number: the number, in minor units; None where a column has it.
+        least: of the bounds, in minor units.
+        most: of the bounds.
+    """
+
+    action: str
+    source: str | None
+    number: int | None
+    least: int
+    most: int
+
+    @property
+    def column(self) -> str:
+        """The column of the amount that is set, in minor units."""
+        return f"amount {self.action}"
+
+    def within(self, minor: float | None) -> int | None:
+        """Round an amount to minor units, half to even, and hold it within the bounds; None for an unknown one."""
+        return None if minor is None else min(max(round(Fraction(minor)), self.least), self.most)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Ending(CompiledStep):
+    """An end: 0 where its actions can be taken, 1 where the amount of one of them is unknown: then no limit is set.
+
+    Attributes:
+        actions: their ids.
+        amounts: of those that set a limit.
+    """
+
+    actions: tuple[str, ...]
+    amounts: tuple[Amount, ...]
+
+    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+        """Find the amounts of every row."""
+        amounts = [pl.Series(each.column, self._of_rows(each, frame), dtype=pl.Int64) for each in self.amounts]
+        unknown = pl.repeat(False, len(frame), dtype=pl.Boolean, eager=True)
+        for series in amounts:
+            unknown |= series.is_null()
+        return unknown.cast(pl.Int32).alias(self.column), [series.set(unknown, None) for series in amounts]
+
+    def _of_rows(self, amount: Amount, frame: pl.DataFrame) -> list[int | None]:
+        if amount.source is None:
+            return [amount.within(amount.number)] * len(frame)
+        return [amount.within(minor) for minor in frame[amount.source].to_list()]
+
+    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+        """Find the amounts of one row."""
+        for each in self.amounts:
+            row[each.column] = each.within(each.number if each.source is None else row[each.source])
+        failed = any(row[each.column] is None for each in self.amounts)
+        if failed:
+            row |= dict.fromkeys((each.column for each in self.amounts), None)
+        return int(failed)

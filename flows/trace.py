@@ -1,0 +1,268 @@
+"""Why a run came to its end: every step that it passed, what that asked and saw, and the actions that follow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from fivefold.domain.money import minor_units
+from fivefold.flows.actions import Action, LimitAction, is_reversible
+from fivefold.flows.language import NOBODY, CalculateStep, EndStep, PersonStep, RouteStep, RulesStep, TableStep
+from fivefold.flows.program import LAST, STOP, FlowProgram
+from fivefold.flows.steps import Ending, Stop
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT
+from fivefold.risk.compiler.value_types import Column, inputs_of
+from fivefold.risk.engine.explain.describe import (
+    InputDescription,
+    condition_words,
+    describe_inputs,
+    numbers_in,
+    value_words,
+)
+from fivefold.risk.engine.explain.policies import DecisionExplanation
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import CalculationInput, distinct, input_key
+from fivefold.risk.language.fields import ValueType
+
+STATUSES: Mapping[Stop, str] = {Stop.ENDED: "ended", Stop.FAILED: "failed", Stop.WAITS: "waits"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTrace:
+    """A step that was passed.
+
+    Attributes:
+        step: its id.
+        kind: the word that says what it does.
+        outcome: which way or row, what was answered, or that it failed.
+        to: the id of the next step; None where the run stopped.
+        asked: the condition that decided, in plain words; empty where none did.
+        seen: what its inputs were.
+        missing: those that were unknown, where that decided.
+        gives: its outputs in words, by name.
+        sentence: all of it in one sentence.
+    """
+
+    step: str
+    title: str
+    kind: str
+    outcome: str
+    to: str | None
+    asked: str
+    seen: str
+    missing: tuple[str, ...]
+    gives: Mapping[str, str]
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionTaken:
+    """An action that follows from a run.
+
+    Attributes:
+        action: its id.
+        kind: the word that says what it does.
+        subject: what it does that to; of two actions with one subject only one is taken.
+        purpose: what it is for.
+        is_reversible: a person can take it back.
+        sets: what it sets that to, in words.
+        amount_minor: of a limit, in the smallest unit of the base currency; None for others.
+    """
+
+    action: str
+    title: str
+    kind: str
+    subject: str
+    purpose: str
+    is_reversible: bool
+    sets: str
+    amount_minor: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunExplanation:
+    """A run of a flow.
+
+    Attributes:
+        status: ended, failed, or waits.
+        at: the id of the step where it stopped.
+        actions: that follow; after a failure those of `on_failure`.
+        steps: that were passed, in their order.
+        line: the run in one line.
+    """
+
+    status: str
+    at: str
+    actions: tuple[ActionTaken, ...]
+    steps: tuple[StepTrace, ...]
+    line: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as plain data for JSON."""
+        steps = [{**vars(step), "missing": list(step.missing), "gives": dict(step.gives)} for step in self.steps]
+        return {**vars(self), "actions": [dict(vars(each)) for each in self.actions], "steps": steps}
+
+
+def explain_run(
+    program: FlowProgram, row: Mapping[str, Any], decisions: Mapping[str, DecisionExplanation] | None = None
+) -> RunExplanation:
+    """Say why a run came to its end.
+
+    Args:
+        program: that was run.
+        row: what `FlowProgram.run` or `run_row` gave for it.
+        decisions: why the policies that it asked decided so, by their names, as far as it is to be said.
+    """
+    explainer = _explainer(program)
+    passed = [position for position, step in enumerate(program.steps) if row[step.column] is not None]
+    steps = tuple(explainer.step(position, row, decisions or {}) for position in passed)
+    stop, last = Stop(row[STOP]), program.flow.steps[row[LAST]]
+    actions = tuple(explainer.actions(stop, row))
+    return RunExplanation(
+        status=STATUSES[stop], at=last.id, actions=actions, steps=steps, line=_line(stop, last.title, steps, actions)
+    )
+
+
+def _line(stop: Stop, title: str, steps: tuple[StepTrace, ...], actions: tuple[ActionTaken, ...]) -> str:
+    taken = ", ".join(each.title for each in actions) or "no action"
+    if stop is Stop.WAITS:
+        return f"Waits: {title}"
+    if stop is Stop.FAILED:
+        return f"Failed at {title}, as {steps[-1].outcome}: {taken}"
+    return f"{title}: {taken}"
+
+
+@lru_cache(maxsize=VERSIONS_KEPT)
+def _explainer(program: FlowProgram) -> "_Explainer":
+    return _Explainer(program)
+
+
+class _Explainer:
+    """Explains the runs of one program; what belongs to its steps is prepared once."""
+
+    def __init__(self, program: FlowProgram) -> None:
+        self._program = program
+        self._names = program.analysed.names
+        self._own: dict[int, tuple[InputDescription, ...]] = {}
+
+    def step(self, position: int, row: Mapping[str, Any], decisions: Mapping[str, DecisionExplanation]) -> StepTrace:
+        """Explain one step that was passed."""
+        step, compiled = self._program.flow.steps[position], self._program.steps[position]
+        code: int = row[compiled.column]
+        leads = compiled.leads[code]
+        gives = {name: self._value(row[column.name], column) for name, column in compiled.outputs.items()}
+        asked, seen, missing = "", "", tuple[str, ...]()
+        if isinstance(step, RouteStep | TableStep):
+            asked, seen, missing, outcome = self._choice(step, code, row)
+        elif isinstance(step, CalculateStep):
+            outcome = ""
+            descriptions = self._describe(position, [CalculationInput(calculation=name) for name in step.calculate], ())
+            seen = ", ".join(each.words(row) for each in descriptions)
+        elif isinstance(step, RulesStep):
+            outcome = "asked"
+            decision = decisions.get(step.rules.policy)
+            asked, seen = f"policy {step.rules.policy}", "" if decision is None else decision.line
+        elif isinstance(step, PersonStep):
+            answers = (*step.person.answers, NOBODY)
+            outcome = f"answered {answers[code]}" if code < len(step.person.answers) else _UNANSWERED[leads < 0]
+            asked = step.person.question
+        else:
+            assert isinstance(step, EndStep)
+            outcome = "ended" if leads == Stop.ENDED else "the amount of a limit is unknown"
+        to = self._program.flow.steps[leads].id if leads >= 0 else None
+        said = ", ".join(f"{name.replace('_', ' ')} {words}" for name, words in gives.items())
+        return StepTrace(
+            step=step.id,
+            title=step.title,
+            kind=step.kind,
+            outcome=outcome,
+            to=to,
+            asked=asked,
+            seen=seen,
+            missing=missing,
+            gives=gives,
+            sentence=_sentence(step, outcome, seen, said if isinstance(step, TableStep | RulesStep) else "", to),
+        )
+
+    def _choice(
+        self, step: RouteStep | TableStep, code: int, row: Mapping[str, Any]
+    ) -> tuple[str, str, tuple[str, ...], str]:
+        """Say which condition decided, what was seen for it, and what was missing."""
+        choices = (
+            [(way.when, "way") for way in step.route]
+            if isinstance(step, RouteStep)
+            else [(each.when, "row") for each in step.table.rows]
+        )
+        count = len(choices)
+        decided = code if code < count else code - count - 1 if code > count else None
+        tried = [when for when, _ in (choices if decided is None else choices[: decided + 1])]
+        inputs = distinct(each for when in tried for each in inputs_of(when))
+        descriptions = describe_inputs(inputs, self._names, self._program.base, numbers_in(tried))
+        seen = ", ".join(each.words(row) for each in descriptions)
+        if decided is None:
+            return f"none of {count} holds", seen, (), "otherwise"
+        when, word = choices[decided]
+        asked = condition_words(when)
+        if code < count:
+            return asked, seen, (), f"{word} {decided + 1} holds, as {asked}"
+        keys = set(map(input_key, inputs_of(when)))
+        missing = tuple(each.name for each in descriptions if each.key in keys and row[each.key] is None)
+        return asked, seen, missing, f"it is not known whether {asked} ({word} {decided + 1})"
+
+    def _describe(
+        self, position: int, inputs: list[CalculationInput], conditions: tuple[Any, ...]
+    ) -> tuple[InputDescription, ...]:
+        if position not in self._own:
+            self._own[position] = describe_inputs(inputs, self._names, self._program.base, numbers_in(conditions))
+        return self._own[position]
+
+    def _value(self, value: Any, column: Column) -> str:
+        return value_words(value, column, self._program.base if column.kind is ValueType.MONEY else "")
+
+    def actions(self, stop: Stop, row: Mapping[str, Any]) -> list[ActionTaken]:
+        """Give the actions that follow from a run; none while it waits."""
+        program = self._program
+        if stop is Stop.WAITS:
+            return []
+        last = program.steps[row[LAST]]
+        if stop is Stop.ENDED:
+            assert isinstance(last, Ending)
+            amounts = {each.action: row[each.column] for each in last.amounts}
+            taken = last.actions
+        else:
+            amounts = {each.action: each.within(each.number) for each in program.failure_amounts}
+            taken = program.flow.on_failure
+        return [self._action(program.flow.action(name), amounts.get(name), row) for name in taken]
+
+    def _action(self, action: Action, amount: int | None, row: Mapping[str, Any]) -> ActionTaken:
+        sets = str(getattr(action, action.kind))
+        if isinstance(action, LimitAction):
+            column = Column("", ValueType.MONEY, minor_units(self._program.base))
+            sets = f"{action.limit} {self._value(amount, column)}"
+            asked = row[input_key(action.amount)] if isinstance(action.amount, LanguageModel) else amount
+            if asked is not None and amount is not None and round(asked) != amount:
+                bound = "greatest" if asked > amount else "least"
+                sets += f", the {bound} that may be set, in place of {self._value(round(asked), column)}"
+        return ActionTaken(
+            action=action.id,
+            title=action.title,
+            kind=action.kind,
+            subject=action.subject,
+            purpose=action.purpose or self._program.flow.purpose,
+            is_reversible=is_reversible(action),
+            sets=sets,
+            amount_minor=amount,
+        )
+
+
+_UNANSWERED: Mapping[bool, str] = {True: "waits for an answer", False: "nobody answered in time"}
+
+
+def _sentence(step: Any, outcome: str, seen: str, said: str, to: str | None) -> str:
+    begins = f"{seen}. {outcome[:1].upper()}{outcome[1:]}" if seen and outcome else seen or outcome
+    parts = [f"{step.title}: {begins}"]
+    if said:
+        parts.append(f"gives {said}")
+    if to is not None and isinstance(step, RouteStep | PersonStep):
+        parts.append(f"goes to {to}")
+    return "; ".join(parts)

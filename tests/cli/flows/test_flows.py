@@ -1,0 +1,140 @@
+"""`fivefold flows`: flows on files, as a person at the terminal meets them."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.cli.rules_files import AS_OF, made
+from tests.cli.running import refuse, run, succeed
+
+FLOW = """
+flow: cash-limit
+title: A limit for cash
+entity_type: customer
+rationale: Cash leaves no trail.
+levels: [low, medium, high, critical]
+fields: {kind: text}
+actions:
+  - {id: set-limit, title: Set the limit, limit: cash, amount: {step: room, output: amount}, between: [0, 500]}
+  - {id: look, title: Review within a week, review: 7 days}
+steps:
+  - id: by-risk
+    title: Risk first
+    rationale: A person looks at high risk.
+    route: [{when: {level: in_force, equals: high}, to: ask}]
+    otherwise: room
+    on_unknown: ask
+  - id: room
+    title: Room
+    rationale: By kind.
+    table:
+      gives: {amount: money}
+      rows: [{when: {field: kind, equals: person}, give: {amount: 900}}]
+      otherwise: {amount: 100}
+      on_unknown: {amount: 0}
+    then: limited
+  - id: ask
+    title: A person looks
+    rationale: Before anything is set.
+    person: {question: "In order?", within: 2 days, answers: {fine: nothing, stop: looked-at}, otherwise: looked-at}
+  - {id: nothing, title: Nothing, rationale: In order., end: []}
+  - {id: looked-at, title: Looked at, rationale: Not in order., end: [look]}
+  - {id: limited, title: Limited, rationale: By the table., end: [set-limit]}
+on_failure: [look]
+"""
+EXAMPLES = """
+examples:
+  - {name: a person, given: {level: low, kind: person}, ends: limited, actions: [set-limit]}
+  - {name: a company, given: {level: low, kind: company}, ends: limited}
+  - {name: of unknown kind, given: {level: low}, ends: limited}
+  - {name: high, given: {level: high}, answers: {ask: fine}, ends: nothing, actions: []}
+  - {name: not in order, given: {level: high}, answers: {ask: stop}, ends: looked-at}
+  - {name: nobody came, given: {level: high}, answers: {ask: nobody}, ends: looked-at, actions: [look]}
+  - {name: never assessed, given: {}, ends: ask}
+"""
+
+
+def written(folder: Path, text: str = FLOW + EXAMPLES) -> Path:
+    path = folder / "flow.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """People, and the ruleset that gives their levels."""
+    made(tmp_path)
+    return tmp_path
+
+
+def options(folder: Path) -> tuple[object, ...]:
+    return (folder / "people.parquet", "--ruleset", folder / "now.yaml", *AS_OF)
+
+
+def test_a_flow_that_ships_has_nothing_wrong_and_passes_its_examples(tmp_path: Path) -> None:
+    for name in ("escalation", "limits", "payment", "reactivation"):
+        assert succeed(tmp_path, "flows", "lint", name, "--strict").splitlines()[-1] == "1 flow: nothing found"
+        out = succeed(tmp_path, "flows", "test", name)
+        assert "(100.0 %)" in out
+        assert out.splitlines()[-1] == "passed"
+
+
+def test_lint_names_the_line_and_ends_with_one(tmp_path: Path) -> None:
+    path = written(tmp_path, FLOW.replace("then: limited", "then: limitted"))
+    done = run(tmp_path, "flows", "lint", path)
+    assert done.code == 1
+    line = 1 + path.read_text().splitlines().index("    then: limitted")
+    assert f"{path}:{line}: error: step room, then: there is no step limitted" in done.out.replace("\n", " ")
+
+
+def test_examples_tell_what_came_out_otherwise_and_which_ways_none_takes(tmp_path: Path) -> None:
+    few = FLOW + EXAMPLES.split("  - {name: high", maxsplit=1)[0].replace("[set-limit]", "[look]")
+    done = run(tmp_path, "flows", "test", written(tmp_path, few))
+    assert done.code == 1
+    assert "actions are set-limit, not look" in done.out
+    assert "not taken: step ask, nobody" in done.out
+    assert done.out.splitlines()[-1] == "FAILED"
+
+
+def test_a_run_counts_ends_and_actions_and_writes_each_with_its_why(folder: Path) -> None:
+    output, why = folder / "ends.csv", folder / "why.jsonl"
+    out = succeed(folder, "flows", "run", written(folder), *options(folder), "-o", output, "--explanations", why)
+    table = pl.read_csv(output, schema_overrides={"entity_id": pl.String})
+    people = pl.read_parquet(folder / "people.parquet")
+    assert table["entity_id"].to_list() == people["entity_id"].to_list()
+    limited = table.filter(pl.col("at") == "limited")
+    assert set(limited["set-limit_minor"]) <= {50000, 10000, 0}
+    assert f"{len(limited):,}" in out
+    lines = [json.loads(line) for line in why.read_text().splitlines()]
+    assert [line["entity"] for line in lines] == people["entity_id"].to_list()
+    held = next(line for line in lines if line["actions"] and line["actions"][0]["amount_minor"] == 50000)
+    assert "the greatest that may be set, in place of 900.00 EUR" in held["actions"][0]["sets"]
+
+
+def test_answers_lead_on_and_only_those_that_there_are(folder: Path) -> None:
+    path, answers = written(folder), folder / "answers.csv"
+    people = pl.read_parquet(folder / "people.parquet")["entity_id"]
+    before = succeed(folder, "flows", "run", path, *options(folder), "--explain", people[0])
+    answers.write_text(f"entity_id,step,answer\n{people[0]},ask,stop\n")
+    after = succeed(folder, "flows", "run", path, *options(folder), "--answers", answers, "--explain", people[0])
+    assert ("Waits" in before) == ("answered stop" in after)
+    answers.write_text(f"entity_id,step,answer\n{people[0]},ask,perhaps\n")
+    refused = refuse(folder, "flows", "run", path, *options(folder), "--answers", answers)
+    assert "there are fine, stop, nobody" in refused
+
+
+def test_what_files_cannot_give_is_said(folder: Path) -> None:
+    path = written(folder)
+    people = folder / "people.parquet"
+    assert "say with --ruleset which ruleset gives it" in refuse(folder, "flows", "run", path, people, *AS_OF)
+    assert "looks at the transaction" in refuse(folder, "flows", "run", "payment", people, *AS_OF)
+    assert "neither a file nor a bundled flow" in refuse(folder, "flows", "run", "nowhere", people, *AS_OF)
+
+
+def test_the_schema_knows_every_step(tmp_path: Path) -> None:
+    schema = json.loads(succeed(tmp_path, "flows", "schema"))
+    assert {"calculate-step", "route-step", "table-step", "rules-step", "person-step", "end-step"} <= set(
+        schema["$defs"]
+    )

@@ -1,0 +1,82 @@
+"""What makes a flow unusable is found before anything is run by it, and said with what would be right."""
+
+import json
+from typing import Any
+
+import polars as pl
+import pytest
+
+from fivefold.domain.errors import InvalidRulesetError
+from fivefold.flows.checks import flow_structure_diagnostics
+from fivefold.flows.steps import Asked, AskedOfRow
+from fivefold.flows.trace import explain_run
+from fivefold.risk.compiler.analysis import AnalysedPolicy
+from fivefold.risk.compiler.purposes import Sources
+from tests.flows.flows_small import ACTIONS, END, HIGH, NOTHING, analysed, document, program
+from tests.golden import compare
+from tests.risk.engine.policies_small import policy
+
+Data = dict[str, Any]
+INCOME: Data = {"field": "income"}
+POLICY = AnalysedPolicy(policy({"when": HIGH, "action": "block"}))
+
+
+def told(steps: list[Data], parts: Data) -> str:
+    made = analysed(document(*steps, **parts), {"small": POLICY})
+    found = [*made.diagnostics, *made.purpose_diagnostics(Sources())]
+    return " | ".join(f"{'.'.join(map(str, fault.path))}: {fault.problem}" for fault in found) or "nothing"
+
+
+def test_what_is_wrong_is_found_at_its_place() -> None:
+    compare("flow_errors", lambda row: told(row[0], row[1]))
+
+
+def test_what_is_wrong_of_a_policy_that_is_asked() -> None:
+    asks = [{"id": "ask", "rules": {"policy": "small"}}, END]
+    rule = {"when": {"value": "score", "above": 1}, "action": "block"}
+    other = policy(rule, entity_type="account", levels=["a", "b", "c"])
+    made = analysed(document(*asks), {"small": AnalysedPolicy(other)})
+    assert [each.problem for each in flow_structure_diagnostics(made.flow, made.policies, ())] == [
+        "small decides on entities of the type account alone",
+        "small has the levels a, b, c; the flow has other ones",
+    ]
+    assert "there is no policy small; there are none" in str(analysed(document(*asks)).errors[0])
+
+
+def test_a_flow_without_steps_is_refused_when_it_is_read() -> None:
+    with pytest.raises(InvalidRulesetError, match="steps: has 0; there must be at least 1"):
+        analysed(document())
+
+
+@pytest.mark.parametrize("amount", [0.005, 1.001])
+def test_a_part_of_a_cent_is_refused_when_the_currency_is_known(amount: float) -> None:
+    limit = {"id": "l", "title": "L", "limit": "daily", "amount": amount, "between": [0, 5]}
+    with pytest.raises(InvalidRulesetError, match="no whole number"):
+        program(document({**END, "end": ["l"]}, actions=[*ACTIONS, limit]))
+    table = {"gives": {"m": "money"}, "rows": [{"when": HIGH, "give": {"m": amount}}], "otherwise": {"m": 0}}
+    with pytest.raises(InvalidRulesetError, match="no whole number"):
+        program(document({"id": "t", "table": table}, END))
+
+
+def test_a_condition_may_be_nested_and_words_may_be_any() -> None:
+    when: Data = {"field": "city", "equals": "Zürich"}
+    for _ in range(40):
+        when = {"not": when}
+    step = {"id": "r", "title": "Größe → 日本", "route": [{"when": when, "to": "done"}], "otherwise": "nothing"}
+    made = program(document(step, END, NOTHING, fields={"city": "text"}))
+    row = made.run_row({'{"field":"city"}': "Zürich"}, AskedOfRow({}, {}))
+    assert row["step r"] == 0
+    assert explain_run(made, row).steps[0].sentence.startswith("Größe → 日本: city is Zürich")
+
+
+def test_a_table_of_a_thousand_rows_gives_the_first_that_holds() -> None:
+    rows = [{"when": {**INCOME, "equals": number}, "give": {"n": number}} for number in range(1_000)]
+    table = {"gives": {"n": "number"}, "rows": rows, "otherwise": {"n": -1}, "on_unknown": {"n": -2}}
+    made = program(document({"id": "t", "table": table}, END))
+    incomes = [0.0, 999.0, 1_000.0, None]
+    found = made.run(pl.DataFrame({json.dumps(INCOME, separators=(",", ":")): incomes}), Asked({}, {}))
+    output = made.steps[0].outputs["n"].name
+    assert found[output].to_list() == [0.0, 999.0, -1.0, -2.0]
+    alone = [made.run_row({'{"field":"income"}': income}, AskedOfRow({}, {}))[output] for income in incomes]
+    assert alone == [0.0, 999.0, -1.0, -2.0]
+    assert explain_run(made, found.row(3, named=True)).steps[0].missing == ("income",)

@@ -1,0 +1,176 @@
+"""Lint of flows: every doubt is told at its place, and a flow without one is told nothing."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from fivefold.flows.analysis import AnalysedFlow, analyse_flow
+from fivefold.flows.doubts import flow_diagnostics, lint_flow
+from fivefold.risk.compiler.analysis import AnalysedPolicy
+from fivefold.risk.compiler.diagnostics import Severity
+from fivefold.risk.language.documents import Document
+from tests.flows.flows_drawn import Case, cases
+from tests.flows.flows_small import ACTIONS, END, HIGH, NOTHING, analysed, document, text_of
+from tests.flows.test_program import as_columns, compiled, words_of
+from tests.risk.engine.policies_small import policy
+
+Data = dict[str, Any]
+ROUTE: Data = {"id": "r", "route": [{"when": HIGH, "to": "done"}], "otherwise": "nothing", "on_unknown": "nothing"}
+EXAMPLE: Data = {"name": "One", "given": {}, "ends": "nothing"}
+CALM: Data = {"actions": ACTIONS[:1], "examples": [EXAMPLE]}
+PERSON: Data = {
+    "id": "p",
+    "person": {
+        "question": "Well?",
+        "within": "5 days",
+        "answers": {"yes": "done", "no": "nothing"},
+        "otherwise": "nothing",
+    },
+}
+
+
+def told(*steps: Data, notes: bool = False, **parts: Any) -> list[str]:
+    """Give all doubts, each with its path."""
+    made = analysed(document(*steps, **{**CALM, **parts}))
+    assert not made.errors
+    severities = {Severity.WARNING, Severity.NOTE} if notes else {Severity.WARNING}
+    found = [each for each in flow_diagnostics(made) if each.severity in severities]
+    return [f"{'.'.join(map(str, each.path))}: {each.problem}" for each in found]
+
+
+def table(*rows: tuple[Data, Any], **parts: Any) -> Data:
+    given = [{"when": when, "give": {"n": give}} for when, give in rows]
+    made = {"gives": {"n": "number"}, "rows": given, "otherwise": {"n": 0}, "on_unknown": {"n": 0}, **parts}
+    return {"id": "t", "table": made}
+
+
+READS_TABLE: Data = {"id": "r", "route": [{"when": {"step": "t", "output": "n", "above": 1}, "to": "done"}]}
+READS: Data = {**READS_TABLE, "otherwise": "nothing", "on_unknown": "nothing"}
+
+
+def test_of_a_good_flow_nothing_is_told() -> None:
+    assert told(ROUTE, END, NOTHING) == []
+    assert told(table((HIGH, 2)), READS, END, NOTHING) == []
+    assert told(PERSON, END, NOTHING) == []
+
+
+def test_reasons_and_examples_that_are_missing_are_told() -> None:
+    bare = document(ROUTE, END, NOTHING, actions=ACTIONS[:1])
+    del bare["rationale"]
+    for step in bare["steps"]:
+        del step["rationale"]
+    found = [".".join(map(str, each.path)) for each in flow_diagnostics(analysed(bare))]
+    assert found == ["flow", "flow", "steps.0"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "parts", "path"),
+    [
+        ([{**END, "id": "first"}, END], {}, "steps.1"),
+        ([ROUTE, END, NOTHING], {"actions": ACTIONS[:2]}, "actions.1"),
+        (
+            [{"id": "c", "calculate": {"x": {"of": {"field": "income"}, "unit": "ratio"}}}, END],
+            {},
+            "steps.0.calculate.x",
+        ),
+        ([table((HIGH, 2)), END], {}, "steps.0.table.gives.n"),
+        (
+            [{**PERSON, "person": {**PERSON["person"], "answers": {"yes": "done", "no": "done"}}}, END, NOTHING],
+            {},
+            "steps.0.person.answers",
+        ),
+    ],
+    ids=["a step", "an action", "a calculation", "an output", "answers"],
+)
+def test_what_serves_nothing_is_told(steps: list[Data], parts: Data, path: str) -> None:
+    assert [line.partition(":")[0] for line in told(*steps, **parts)] == [path]
+
+
+def test_a_calculation_that_only_an_unread_one_reads_is_not_read() -> None:
+    first = {"x": {"of": {"field": "income"}, "unit": "ratio"}, "y": {"of": {"calculation": "x"}, "unit": "ratio"}}
+    read = {**ROUTE, "route": [{"when": {"calculation": "y", "above": 1}, "to": "done"}]}
+    assert len(told({"id": "c", "calculate": first}, END)) == 2
+    assert told({"id": "c", "calculate": first}, read, END, NOTHING) == []
+
+
+def test_answers_that_a_later_step_reads_decide_something() -> None:
+    asked = {**PERSON, "person": {**PERSON["person"], "answers": {"yes": "r", "no": "r"}, "otherwise": "r"}}
+    when = {"step": "p", "output": "answer", "equals": "yes"}
+    assert told(asked, {**ROUTE, "route": [{"when": when, "to": "done"}]}, END, NOTHING) == []
+
+
+def test_an_output_that_some_ways_do_not_give_is_told_at_its_reader() -> None:
+    first = {**ROUTE, "id": "first", "route": [{"when": HIGH, "to": "r"}], "otherwise": "t"}
+    found = told(first, table((HIGH, 2)), READS, END, NOTHING)
+    assert found == ["steps.2.route.0.when: reads t, which some ways to r do not pass: it is unknown there"]
+
+
+def test_an_amount_that_is_never_set_as_it_is_written_is_told() -> None:
+    limit = {"id": "l", "title": "L", "limit": "daily", "between": [10, 20]}
+    end = {"id": "done", "end": ["l"]}
+    for amount, bound in ((5, "10"), (30, "20")):
+        found = told(end, actions=[ACTIONS[0], {**limit, "amount": amount}])
+        assert found == [f"actions.1.amount: is {amount}, and {bound} is set: see between"]
+    assert told(end, actions=[ACTIONS[0], {**limit, "amount": 15}]) == []
+
+
+INCOME: Data = {"field": "income"}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "told_of"),
+    [
+        ([{**INCOME, "above": 5}, {**INCOME, "above": 9}], "1: is never reached: row 1 holds whenever it does"),
+        ([{"all": [{**INCOME, "above": 5}, {**INCOME, "below": 3}]}], "0: never holds, whatever the values"),
+        (
+            [{**INCOME, "above": 5}, {**INCOME, "at_most": 5}, {**INCOME, "between": [4, 6]}],
+            "2: is never reached: those before it hold whenever it does",
+        ),
+        ([{**INCOME, "above": 5}, {**INCOME, "is": "absent"}], "1: is never reached: where it holds, a row before it"),
+        ([{**INCOME, "is": "absent"}, {**INCOME, "above": 5}], None),
+        ([{**INCOME, "above": 9}, {**INCOME, "above": 5}], None),
+    ],
+    ids=["covered", "never", "covered by two", "unknown before", "absent first", "in order"],
+)
+def test_a_row_that_is_never_the_first_is_told(conditions: list[Data], told_of: str | None) -> None:
+    found = told(table(*((when, number) for number, when in enumerate(conditions))), READS, END, NOTHING)
+    found = [line.removeprefix("steps.0.table.rows.") for line in found if "otherwise" not in line]
+    assert [line[: len(told_of or "")] for line in found] == ([] if told_of is None else [told_of])
+
+
+def test_otherwise_that_is_never_needed_is_told() -> None:
+    found = told(table(({**INCOME, "above": 5}, 1), ({**INCOME, "at_most": 5}, 2)), READS, END, NOTHING)
+    assert found == ["steps.0.table.otherwise: is never needed: some row always holds, or is unknown"]
+
+
+def test_that_a_run_fails_where_facts_do_not_decide_is_a_note() -> None:
+    bare = {word: part for word, part in ROUTE.items() if word != "on_unknown"}
+    assert told(bare, END, NOTHING) == []
+    assert ["has no on_unknown" in line for line in told(bare, END, NOTHING, notes=True)] == [True]
+    known = {**bare, "route": [{"when": {"level": "in_force", "is": "present"}, "to": "done"}]}
+    assert told(known, END, NOTHING, notes=True) == []
+
+
+def test_what_is_wrong_is_told_with_its_line_and_without_doubts_of_the_same() -> None:
+    written = text_of(document({**ROUTE, "otherwise": "nowhere"}, END, NOTHING, **CALM))
+    lines = written.replace('"steps"', '\n"steps"')
+    found = lint_flow(analyse_flow(lines), document=Document(lines, "the flow"))
+    assert [(each.fatal, each.line) for each in found] == [(True, 2)]
+    assert "there is no step nowhere" in found[0].problem
+
+
+@given(case=cases())
+def test_what_is_told_never_to_happen_never_does(case: Case) -> None:
+    made = compiled(case)
+    asked = AnalysedFlow(made.flow, {"small": AnalysedPolicy(policy(*case.rules))})
+    never = {each.path for each in flow_diagnostics(asked) if "never" in each.problem and each.path[0] == "steps"}
+    unneeded = [path for path in never if path[-1] == "otherwise"]
+    for values in as_columns(made, case.rows):
+        for step, word in words_of(made, values):
+            position = made.flow.positions[step]
+            assert ("steps", position) not in never
+            for part in ("route", "rows"):
+                at = ("steps", position, *(("table",) if part == "rows" else ()), part)
+                assert not any((*at, number) in never and word == f"holds {number}" for number in range(3))
+            assert word != "otherwise" or not any(path[1] == position for path in unneeded)

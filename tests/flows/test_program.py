@@ -1,0 +1,229 @@
+"""Runs of flows: as columns, alone and beside others, as plain functions, and by the book."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import polars as pl
+from hypothesis import given
+
+from fivefold.flows.language import NOBODY
+from fivefold.flows.program import LAST, STOP, FlowProgram
+from fivefold.flows.steps import Asked, AskedOfRow, Choosing, Ending, Stop, Waiting
+from fivefold.flows.trace import STATUSES
+from fivefold.risk.compiler.analysis import AnalysedPolicy
+from fivefold.risk.facts.portfolio import error_of
+from fivefold.risk.language.expressions import CalculationInput, input_key
+from tests.flows.flows_drawn import POLICY_COLUMNS, Case, Row, cases
+from tests.flows.flows_small import ACTIONS, END, NOTHING, document, program
+from tests.flows.reference import Book, BookRun
+from tests.risk.engine.policies_small import policy
+
+KEYS = {
+    '{"level":"in_force"}': ("level", pl.Int64),
+    '{"value":"score"}': ("score", pl.Float64),
+    '{"sum":"amount"}': ("sum", pl.Int64),
+    '{"count":"transactions"}': ("count", pl.Float64),
+    '{"mean":"amount"}': ("mean", pl.Float64),
+    '{"field":"income"}': ("income", pl.Float64),
+    error_of('{"field":"income"}'): ("problem", pl.String),
+    '{"field":"country"}': ("country", pl.String),
+    '{"tag":"known"}': ("known", pl.Boolean),
+}
+"""The columns of all facts that drawn flows read."""
+
+
+def compiled(case: Case) -> FlowProgram:
+    return program(case.written, {"small": AnalysedPolicy(policy(*case.rules))})
+
+
+def facts_of(row: Row) -> dict[str, Any]:
+    total, count = row.facts["sum"], row.facts["count"]
+    known = {**row.facts, "mean": total / count if total is not None and count else None}
+    return {key: known[name] for key, (name, _) in KEYS.items()}
+
+
+def as_columns(made: FlowProgram, rows: list[Row]) -> list[dict[str, Any]]:
+    facts = pl.DataFrame([facts_of(row) for row in rows], schema={key: kind for key, (_, kind) in KEYS.items()})
+    policies = pl.DataFrame([row.policy for row in rows], schema=POLICY_COLUMNS, orient="row")
+    answers = {step: pl.Series(step, [row.answers[step] for row in rows], dtype=pl.String) for step in rows[0].answers}
+    return made.run(facts, Asked({"small": policies}, answers)).rows(named=True)
+
+
+def as_row(made: FlowProgram, row: Row) -> dict[str, Any]:
+    policy_row = dict(zip(POLICY_COLUMNS, row.policy, strict=True))
+    return made.run_row(facts_of(row), AskedOfRow({"small": policy_row}, row.answers))
+
+
+def by_the_book(case: Case, row: Row) -> BookRun:
+    return Book(case.written, row.facts, row.answers, case.rules, row.policy).run()
+
+
+def known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is null: what could not be read has a column only where there is some."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def words_of(made: FlowProgram, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say in words what each step that was passed came to."""
+    found = []
+    for step in made.steps:
+        code = values[step.column]
+        if code is None:
+            continue
+        word = {"CalculateStep": "calculated", "RulesStep": "asked"}.get(type(_written(made, step)).__name__, "")
+        if isinstance(step, Choosing):
+            count = len(step.conditions)
+            word = f"holds {code}" if code < count else f"unknown {code - count - 1}" if code > count else "otherwise"
+        elif isinstance(step, Waiting):
+            word = (*step.answers, NOBODY, "waits")[code]
+        elif isinstance(step, Ending):
+            word = ("ended", "unknown amount")[code]
+        found.append((step.identifier, word))
+    return found
+
+
+def _written(made: FlowProgram, step: Any) -> Any:
+    return made.flow.steps[made.flow.positions[step.identifier]]
+
+
+@given(case=cases())
+def test_a_row_comes_to_the_same_whatever_is_beside_it(case: Case) -> None:
+    made = compiled(case)
+    together = as_columns(made, case.rows)
+    assert [known(each) for row in case.rows for each in as_columns(made, [row])] == [known(each) for each in together]
+    shuffled = [*reversed(case.rows), *case.rows[:1]]
+    assert list(map(known, as_columns(made, shuffled))) == list(map(known, [*reversed(together), *together[:1]]))
+
+
+@given(case=cases())
+def test_one_entity_runs_as_columns_do(case: Case) -> None:
+    made = compiled(case)
+    assert made.has_plain_form
+    for row, columns in zip(case.rows, as_columns(made, case.rows), strict=True):
+        assert known(as_row(made, row)) == known(columns)
+
+
+@given(case=cases())
+def test_a_run_comes_to_what_the_book_says(case: Case) -> None:
+    made = compiled(case)
+    for row, values in zip(case.rows, as_columns(made, case.rows), strict=True):
+        book = by_the_book(case, row)
+        assert words_of(made, values) == book.passed
+        assert STATUSES[Stop(values[STOP])] == book.status
+        assert made.flow.steps[values[LAST]].id == book.passed[-1][0]
+        for step in made.steps:
+            for name, column in step.outputs.items():
+                if '"calculation"' not in column.name:
+                    exact = book.outputs.get((step.identifier, name))
+                    assert values[column.name] == (None if exact is None else _in_column(exact, column))
+        for name in made.flow.calculate:
+            key = input_key(CalculationInput(calculation=name))
+            assert_near(values[key], book.calculated.get(name), 100 if made.flow.calculate[name].unit == "money" else 1)
+            assert (values.get(error_of(key)) is not None) == (name in book.unreadable)
+        amounts = {name.removeprefix("amount "): each for name, each in values.items() if name.startswith("amount ")}
+        assert known(amounts) == known(book.amounts)
+
+
+def _in_column(exact: Any, column: Any) -> Any:
+    return (
+        float(exact) * column.units
+        if isinstance(exact, Fraction) and column.units == 1
+        else (int(exact * column.units) if isinstance(exact, Fraction) else exact)
+    )
+
+
+def assert_near(value: float | None, exact: Fraction | None, units: int) -> None:
+    """An exact result is kept as the float nearest to it, or the next one."""
+    assert (value is None) == (exact is None)
+    if value is not None and exact is not None:
+        assert abs(Fraction(value) - exact * units) <= abs(exact * units) / 2**51
+
+
+def leads_of(step: dict[str, Any], position: int, steps: list[dict[str, Any]]) -> set[int]:
+    """Give the positions of the steps to which one leads, from the document."""
+    places = {each["id"]: number for number, each in enumerate(steps)}
+    if "route" in step:
+        to = [
+            *(way["to"] for way in step["route"]),
+            step["otherwise"],
+            *([step["on_unknown"]] if "on_unknown" in step else []),
+        ]
+    elif "person" in step:
+        to = [*step["person"]["answers"].values(), step["person"]["otherwise"]]
+    elif "end" in step:
+        return set()
+    else:
+        return {places[step["then"]] if "then" in step else position + 1}
+    return {places[each] for each in to}
+
+
+@given(case=cases())
+def test_a_run_stops_and_passes_only_what_the_step_before_leads_to(case: Case) -> None:
+    made, steps = compiled(case), case.written["steps"]
+    for values in as_columns(made, case.rows):
+        passed = [place for place, step in enumerate(made.steps) if values[step.column] is not None]
+        assert passed[0] == 0
+        for before, after in pairwise(passed):
+            assert after in leads_of(steps[before], before, steps)
+        last = steps[values[LAST]]
+        assert passed[-1] == values[LAST]
+        kinds = {Stop.ENDED: {"end"}, Stop.WAITS: {"person"}, Stop.FAILED: {"route", "table", "end"}}
+        assert kinds[Stop(values[STOP])] & set(last)
+
+
+@given(case=cases(people=True))
+def test_a_run_that_waited_goes_on_from_where_it_was(case: Case) -> None:
+    made = compiled(case)
+    for row in case.rows:
+        waiting = Row(row.facts, row.policy, {**row.answers, "s0": None})
+        for _ in case.written["steps"]:
+            before = as_row(made, waiting)
+            if before[STOP] != Stop.WAITS:
+                break
+            at = made.steps[before[LAST]]
+            after = as_row(made, Row(row.facts, row.policy, answers := {**waiting.answers, at.identifier: "yes"}))
+            first = words_of(made, before)[:-1]
+            assert words_of(made, after)[: len(first)] == first
+            assert words_of(made, after)[len(first)] == (at.identifier, "yes")
+            same = {name: value for name, value in known(before).items() if not _of_step(name, at)}
+            assert same.items() <= {**after, STOP: before[STOP], LAST: before[LAST]}.items()
+            waiting = Row(row.facts, row.policy, answers)
+        assert before[STOP] != Stop.WAITS
+
+
+def _of_step(name: str, step: Any) -> bool:
+    return name == step.column or name in {column.name for column in step.outputs.values()}
+
+
+THIRDS: list[dict[str, Any]] = [
+    {"id": "first", "calculate": {"third": {"divide": [{"field": "income"}, 3], "unit": "ratio"}}},
+    {"id": "second", "calculate": {"whole": {"multiply": [{"calculation": "third"}, 3], "unit": "ratio"}}},
+    {"id": "same", "route": [{"when": {"calculation": "whole", "equals": 1}, "to": "done"}], "otherwise": "nothing"},
+]
+
+
+def test_a_calculation_of_an_earlier_one_is_exact_for_one_entity_too() -> None:
+    made = program(document(*THIRDS, END, NOTHING))
+    row = Row({**dict.fromkeys(name for name, _ in KEYS.values()), "income": 1.0}, (), {})
+    facts = facts_of(Row({**row.facts, "count": 0.0}, (), {}))
+    assert made.run_row(facts, AskedOfRow({}, {}))["step same"] == 0
+    frame = pl.DataFrame([facts], schema={key: kind for key, (_, kind) in KEYS.items()})
+    assert made.run(frame, Asked({}, {}))["step same"].to_list() == [0]
+
+
+def test_where_one_amount_is_unknown_no_limit_is_set() -> None:
+    between = {"title": "L", "between": [0, 100]}
+    limits = [{**between, "id": "known", "limit": "a", "amount": 5}]
+    limits += [{**between, "id": "unknown", "limit": "b", "amount": {"calculation": "spent"}}]
+    calculate = {"id": "c", "calculate": {"spent": {"of": {"sum": "amount"}, "unit": "money"}}}
+    made = program(document(calculate, {**END, "end": ["known", "unknown"]}, actions=[*ACTIONS, *limits]))
+    for total, amounts in ((None, (None, None)), (200, (500, 200))):
+        facts = {'{"sum":"amount"}': total}
+        columns = made.run(pl.DataFrame([facts], schema={'{"sum":"amount"}': pl.Int64}), Asked({}, {})).row(
+            0, named=True
+        )
+        for values in (columns, made.run_row(facts, AskedOfRow({}, {}))):
+            assert (values["amount known"], values["amount unknown"]) == amounts
+            assert values[STOP] == (Stop.FAILED if total is None else Stop.ENDED)

@@ -1,0 +1,48 @@
+"""Why a run came to its end: said of the run alone, and of nothing but what was passed."""
+
+import copy
+
+from hypothesis import given
+
+from fivefold.flows.program import STOP
+from fivefold.flows.steps import Stop
+from fivefold.flows.trace import explain_run
+from tests.flows.flows_drawn import Case, cases
+from tests.flows.test_program import as_columns, as_row, by_the_book, compiled
+
+
+@given(case=cases())
+def test_what_is_said_of_a_run_is_what_it_passed_and_what_follows(case: Case) -> None:
+    made = compiled(case)
+    for row in case.rows:
+        values, book = as_row(made, row), by_the_book(case, row)
+        said = explain_run(made, values)
+        assert [each.step for each in said.steps] == [step for step, _ in book.passed]
+        assert [each.to for each in said.steps] == [*(step for step, _ in book.passed[1:]), None]
+        assert (said.status, said.at) == (book.status, book.passed[-1][0])
+        assert [each.action for each in said.actions] == book.actions
+        fixed = {"fixed": 2000}  # its amount is beyond its bounds
+        amounts = book.amounts if values[STOP] == Stop.ENDED else fixed
+        for action in said.actions:
+            assert action.amount_minor == amounts.get(action.action)
+
+
+@given(case=cases())
+def test_where_a_choice_is_undecided_what_was_missing_is_named(case: Case) -> None:
+    made = compiled(case)
+    for row in case.rows:
+        said, book = explain_run(made, as_row(made, row)), by_the_book(case, row)
+        for step, (_, word) in zip(said.steps, book.passed, strict=True):
+            assert bool(step.missing) == (word.startswith("unknown ") and word != "unknown amount")
+
+
+@given(case=cases())
+def test_saying_why_changes_nothing_and_says_the_same_again(case: Case) -> None:
+    made = compiled(case)
+    for row, columns in zip(case.rows, as_columns(made, case.rows), strict=True):
+        values = as_row(made, row)
+        before = copy.deepcopy(values)
+        said = explain_run(made, values).as_json()
+        assert values == before
+        assert explain_run(compiled(case), values).as_json() == said
+        assert explain_run(made, columns).as_json() == said

@@ -1,0 +1,1 @@
+"""Decision flows: those that ship and one's own, run on files."""

@@ -1,0 +1,174 @@
+"""Flows on files: those that ship and one's own, and a run of one for every entity of a portfolio."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.errors import ConfigError
+from fivefold.flows.analysis import AnalysedFlow, analyse_flow
+from fivefold.flows.language import PersonStep
+from fivefold.flows.run import Runs, run_flow
+from fivefold.risk.compiler.analysis import Analysed, AnalysedPolicy, AnalysedRuleset
+from fivefold.risk.engine.assessments import STATUS, Status
+from fivefold.risk.engine.levels import LEVEL, OVERRIDDEN, RULES_LEVEL
+from fivefold.risk.facts.inputs import LEVEL_TYPES
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.governance.backtest.compositions import Before
+from fivefold.risk.language.policy import LevelInput, TransactionInput, read_policy
+from fivefold.usecases.portfolio_files.assess import assess_portfolio
+from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
+from fivefold.usecases.portfolio_files.tables import TableFile, read_frame
+
+
+def bundled_flows() -> tuple[str, ...]:
+    """Name the flows that ship.
+
+    >>> bundled_flows()
+    ('escalation', 'limits', 'payment', 'reactivation')
+    """
+    folder = package_files("fivefold.flows") / "shipped"
+    return tuple(sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml")))
+
+
+def flow_text(source: str) -> str:
+    """Read the text of a flow's file, or of one that ships; ConfigError where *source* is neither."""
+    path = Path(source)
+    if source in bundled_flows() and not path.exists():
+        return (package_files("fivefold.flows") / "shipped" / f"{source}.yaml").read_text("utf-8")
+    if not path.is_file():
+        raise ConfigError(f"{source} is neither a file nor a bundled flow ({', '.join(bundled_flows())})")
+    return _utf8(path)
+
+
+def load_flow(source: str, policies: Sequence[Path] = ()) -> AnalysedFlow:
+    """Read a flow and the policies that it may ask.
+
+    Raises:
+        InvalidRulesetError: what is wrong with one of them.
+        ConfigError: a file cannot be read, or two policies have one name.
+    """
+    asked: dict[str, AnalysedPolicy] = {}
+    for path in policies:
+        if not path.is_file():
+            raise ConfigError(f"{path} is no file; --policy names the file of a policy that the flow asks")
+        policy = read_policy(_utf8(path), str(path))
+        if policy.name in asked:
+            raise ConfigError(f"two files have the policy {policy.name}; give one of them")
+        asked[policy.name] = AnalysedPolicy(policy)
+    return analyse_flow(flow_text(source), source, asked)
+
+
+def _utf8(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not text in UTF-8") from None
+
+
+def run_on_files(
+    flow: AnalysedFlow,
+    files: PortfolioFiles,
+    as_of: int,
+    *,
+    rulesets: Sequence[AnalysedRuleset] = (),
+    answers: Path | None = None,
+) -> Runs:
+    """Run a flow for every entity of a portfolio.
+
+    Args:
+        flow: the flow, with the policies that it asks.
+        files: the portfolio.
+        as_of: the moment, microseconds.
+        rulesets: that give the level, the first that applies to an entity; none where the flow reads no level.
+        answers: of persons: `entity_id`, `step`, `answer`; None for nobody has answered yet.
+
+    Raises:
+        ConfigError: the flow looks at a transaction, or reads a level that no ruleset gives, or a file cannot be used.
+        InvalidRulesetError: something that is read is missing.
+    """
+    flow.require_usable()
+    read: list[Analysed[Any]] = [flow, *(flow.policies[name] for name in flow.policies_asked)]
+    _refuse(read, rulesets)
+    portfolio = read_with_warnings(files, [*rulesets, *read], as_of)
+    entities = portfolio.entities
+    if entities[ENTITY].n_unique() < len(entities):
+        twice = entities.filter(entities[ENTITY].is_duplicated())[ENTITY][0]
+        raise ConfigError(f"{files.entities} has entity {twice!r} in several rows; a flow is run once for each")
+    if rulesets:
+        portfolio = replace(portfolio, levels=_levels(rulesets, portfolio, as_of))
+    given = None if answers is None else _answers(flow, TableFile(answers, files.warn), entities[ENTITY])
+    return run_flow(flow, portfolio, as_of, given)
+
+
+def _refuse(read: Sequence[Analysed[Any]], rulesets: Sequence[AnalysedRuleset]) -> None:
+    flow = read[0].definition
+    kinds = {type(each) for analysed in read for each in analysed.simple_inputs}
+    if TransactionInput in kinds:
+        raise ConfigError(
+            f"flow {flow.name} looks at the transaction that it is run for, and files have no such one; "
+            "its examples give one, and fivefold flows test runs them"
+        )
+    if LevelInput in kinds and not rulesets:
+        raise ConfigError(f"flow {flow.name} reads the level; say with --ruleset which ruleset gives it")
+    for each in rulesets:
+        if each.ruleset.levels != flow.levels:
+            ours, theirs = ", ".join(flow.levels), ", ".join(each.ruleset.levels)
+            raise ConfigError(f"flow {flow.name} has the levels {ours}, and ruleset {each.ruleset.name} {theirs}")
+
+
+def _levels(rulesets: Sequence[AnalysedRuleset], portfolio: Portfolio, as_of: int) -> pl.DataFrame:
+    """Assess everyone, and give the levels as flows read them; computed at this moment, so of no age."""
+    parts = assess_portfolio(rulesets, portfolio, as_of, Before()).parts
+    in_force = pl.when(pl.col(STATUS) != Status.NOT_APPLICABLE.value).then(pl.col(LEVEL))
+    rows = [
+        part.outcomes.select(
+            ENTITY,
+            in_force.alias("in_force"),
+            pl.col(RULES_LEVEL).alias("rules"),
+            pl.col(STATUS).alias("status"),
+            pl.when(pl.col(OVERRIDDEN)).then(pl.lit("override")).otherwise(pl.lit("rules")).alias("source"),
+            pl.lit(0.0).alias("age_days"),
+        )
+        for part in parts
+    ]
+    return pl.concat(rows).cast(dict(LEVEL_TYPES))  # type: ignore[arg-type]  # names and their types
+
+
+def _answers(flow: AnalysedFlow, file: TableFile, entities: pl.Series) -> Mapping[str, pl.Series]:
+    frame = read_frame(file)
+    missing = [name for name in ("step", "answer") if name not in frame.columns]
+    if missing:
+        raise ConfigError(f"{file.path} has no column {', '.join(missing)}; answers are entity_id, step, answer")
+    persons = {step.id: step for step in flow.flow.steps if isinstance(step, PersonStep)}
+    rows = frame.select(pl.col(ENTITY, "step", "answer").cast(pl.String))
+    for entity, step, answer in rows.rows():
+        if step not in persons:
+            raise ConfigError(
+                f"{file.path}: entity {entity} has an answer at {step}; persons are asked at "
+                f"{', '.join(persons) or 'no step'}"
+            )
+        allowed = (*persons[step].person.answers, "nobody")
+        if answer not in allowed:
+            raise ConfigError(
+                f"{file.path}: entity {entity} has the answer {answer} at {step}; there are {', '.join(allowed)}"
+            )
+    if rows.select(ENTITY, "step").is_duplicated().any():
+        entity, step = rows.filter(rows.select(ENTITY, "step").is_duplicated()).row(0)[:2]
+        raise ConfigError(f"{file.path}: entity {entity} has two answers at {step}")
+    everyone = entities.alias(ENTITY).to_frame()
+    return {
+        step: everyone.join(rows.filter(pl.col("step") == step), on=ENTITY, how="left", maintain_order="left")["answer"]
+        for step in persons
+    }
+
+
+def explanation_lines(runs: Runs) -> Iterator[str]:
+    """Write why each run came to its end, as lines of canonical JSON."""
+    return (
+        f"{canonical_json({'entity': entity, **explanation.as_json()})}\n" for entity, explanation in runs.explain_all()
+    )
