@@ -188,9 +188,12 @@ def _value_phrase(value: Any) -> str:
     return "" if isinstance(value, dict | list | tuple | BaseModel) else f"is {value}; "
 
 
+_OWN = __name__.partition(".risk.")[0] + ".risk."
+
+
 @cache
 def words_of_the_language() -> tuple[str, ...]:
-    """Collect every word that can stand before a colon.
+    """Collect every word that can stand before a colon in rulesets, policies and lists.
 
     >>> {"points", "floor", "when", "not"} <= set(words_of_the_language())
     True
@@ -199,6 +202,7 @@ def words_of_the_language() -> tuple[str, ...]:
     while forms:
         form = forms.pop()
         forms += form.__subclasses__()
-        if getattr(form, "in_files", True):
+        # Words of other documents, such as flows, would be advised or not by what the program happens to have read.
+        if getattr(form, "in_files", True) and form.__module__.startswith(_OWN):
             words |= {field.alias or name for name, field in form.model_fields.items()}
     return tuple(sorted(words))
