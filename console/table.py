@@ -261,7 +261,7 @@ VIEWS: Final[tuple[View, ...]] = (
         overview.show_ruleset,
     ),
     View("GET", f"{_RULESET}/points", f"GET {_RULESET_OF}/points", points.show_points),
-    View("POST", f"{_RULESET}/points", f"POST {_RULESET_OF}/points", points.ask_for_points, points.show_points),
+    View("POST", f"{_RULESET}/points/ask", f"POST {_RULESET_OF}/points", points.ask_for_points, points.show_points),
     View("POST", f"{_RULESET}/switch", f"POST {_RULESET_OF}/switch", overview.switch, overview.show_ruleset),
     View("POST", f"{_RULESET}/roll-back", f"POST {_RULESET_OF}/rollback", overview.roll_back, overview.show_ruleset),
     View("GET", f"{_RULESET}/edit", f"GET {_RULESET_OF}/draft", editor.show_editor),
