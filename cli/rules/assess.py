@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fivefold.cli.rules.evidence import require_folders
 from fivefold.cli.rules.options import PartOptions, RulesetArgument, ThenOption, ValueOptions, portfolio_files
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.cli.value_model.output import open_output
@@ -26,6 +27,8 @@ OverridesOption = Annotated[
     Path | None, typer.Option("--overrides", help="Overrides: entity_id, level, until (empty: no end).")
 ]
 SHOWN = 20
+SOME_FAILED = 1
+"""Exit code where an entity could not be assessed in full; everybody else has a level, and files are written."""
 
 
 def print_assessment(
@@ -52,12 +55,15 @@ def print_assessment(
 ) -> None:
     """Assess every entity of a file. A level comes with its breakdown, and one that fails with its reason.
 
+    Exit code 1 where an entity could not be assessed in full.
+
     With --then several rulesets stand side by side, such as one for people and one for companies: the first that
     applies to an entity decides.
     """
     from fivefold.usecases.portfolio_files import assess
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
+    require_folders(output, breakdowns, failures)
     at = past_moment(as_of)
     files = portfolio_files(entities, parts, value)
     rulesets = [load_ruleset(name) for name in (path, *(then or ()))]
@@ -83,8 +89,11 @@ def print_assessment(
         _show_shares("By ruleset", table["ruleset"], [each.ruleset.name for each in rulesets], "ruleset")
     for status, listed in assess.without_level(assessed).items():
         warn(f"{len(listed):,} {status}: {', '.join(listed[:SHOWN])}{' ...' if len(listed) > SHOWN else ''}")
-    for failed, rule, problem in assess.failures_of(assessed, SHOWN).iter_rows():
+    reasons = assess.failures_of(assessed, SHOWN)
+    for failed, rule, problem in reasons.iter_rows():
         warn(f"{failed}: {rule}: {problem}")
+    if not reasons.is_empty():
+        raise typer.Exit(SOME_FAILED)
 
 
 def _show_breakdown(assessed: "AssessedFamilies", entity: str, *, is_one_of_several: bool) -> None:
@@ -98,6 +107,8 @@ def _show_breakdown(assessed: "AssessedFamilies", entity: str, *, is_one_of_seve
     for failure in explanation.failures:
         warn(failure)
     show_table("", ("rule", "case", "seen", "points", "floor"), outcome_rows(explanation), left=3)
+    if explanation.failures:
+        raise typer.Exit(SOME_FAILED)
 
 
 def _show_shares(title: str, column: "pl.Series", names: Sequence[str], word: str) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from fivefold.cli.terminal import echo, show_table, warn
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.files import replacing
+from fivefold.domain.files import replacing, require_folder
 
 if TYPE_CHECKING:
     from fivefold.risk.governance.reports.json_text import Reportable
@@ -29,6 +29,13 @@ def refuse_the_same(path: str | Path, output: Path, what: str = "the ruleset its
     """Refuse a draft that would take the place of what it is made from."""
     if output.exists() and Path(path).exists() and output.samefile(path):
         raise ConfigError(f"--output is {output}, {what}; a draft is another file")
+
+
+def require_folders(*paths: Path | None) -> None:
+    """Refuse a place that cannot be written to before anything is computed."""
+    for path in paths:
+        if path is not None:
+            require_folder(path)
 
 
 def write_draft(output: Path, draft: str) -> None:

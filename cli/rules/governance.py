@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, show_evidence
+from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, require_folders, show_evidence
 from fivefold.cli.rules.options import (
     LabelOptions,
     LabelsOption,
@@ -71,6 +71,7 @@ def print_backtest(
     from fivefold.usecases.portfolio_files.governance import Draw, Standing, backtest_files
 
     _check_standing(rulesets, standing)
+    require_folders(html, json)
     in_force = load_ruleset(rulesets[0]) if len(rulesets) > 1 else None
     draft = load_ruleset(rulesets[-1])
     first, then = ([load_ruleset(source) for source in sources or ()] for sources in (standing.first, standing.then))
@@ -156,6 +157,7 @@ def print_validation(
     from fivefold.usecases.portfolio_files.governance import validate_files
     from fivefold.usecases.portfolio_files.labels import read_peer_file
 
+    require_folders(html, json)
     rulesets = [load_ruleset(source) for source in (path, *(then or ()))]
     other = None if against is None else load_ruleset(against)
     at = past_moment(as_of)

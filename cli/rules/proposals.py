@@ -12,6 +12,7 @@ from fivefold.cli.rules.evidence import (
     OutputOption,
     SeedOption,
     refuse_the_same,
+    require_folders,
     show,
     write_draft,
     write_evidence,
@@ -70,6 +71,7 @@ def write_points_draft(
     from fivefold.usecases.portfolio_files.governance import propose_points_from_files
 
     refuse_the_same(path, output)
+    require_folders(output, html, json)
     text, at = ruleset_text(path), past_moment(as_of)
     proposal, draft = propose_points_from_files(
         text,
@@ -124,6 +126,7 @@ def write_threshold_draft(
     refuse_the_same(path, output)
     for draft in earlier or ():
         refuse_the_same(draft, output, "a draft of --earlier")
+    require_folders(output, moves, json)
     if until is not None and labels is None:
         raise ConfigError("--until says which labels count; give --labels too")
     text, at = ruleset_text(path), past_moment(as_of)

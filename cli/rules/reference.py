@@ -9,6 +9,7 @@ from fivefold.cli.rules.assess import EntitiesArgument
 from fivefold.cli.rules.options import PartOptions, RulesetArgument, ValueOptions, portfolio_files
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
 
 OutputOption = Annotated[
     Path, typer.Option("--output", "-o", help="The list's file; a version is added where there is one.")
@@ -25,9 +26,11 @@ def write_reference_portfolio(
     value: ValueOptions,
 ) -> None:
     """Write the reference portfolio in which a ruleset looks up peers: of each number, how it is distributed."""
-    from fivefold.usecases.portfolio_files.bundled import load_ruleset
+    from fivefold.usecases.portfolio_files.bundled import SUFFIXES, load_ruleset
     from fivefold.usecases.portfolio_files.reference import make_reference, write_reference
 
+    if output.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"--output is {output}; it must end in {', '.join(SUFFIXES)}, by which a list is found")
     at = past_moment(as_of)
     ruleset = load_ruleset(path)
     before = output if output.exists() else None

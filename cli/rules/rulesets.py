@@ -1,6 +1,8 @@
 """`fivefold rules lint`, `diff` and `schema`: rulesets by themselves, before anyone is assessed by them."""
 
 from enum import StrEnum
+from os.path import normpath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,23 +44,31 @@ def lint(
 ) -> None:
     """Find what is wrong or doubtful in rulesets. Exit code 1 where one cannot be used."""
     from fivefold.domain.provenance import release
-    from fivefold.risk.governance.lint.ruleset import lint_text_by_check
     from fivefold.risk.governance.reports.json_text import report_json
     from fivefold.risk.governance.reports.lint import LintReport
-    from fivefold.usecases.portfolio_files.bundled import lists_with, ruleset_text
+    from fivefold.usecases.portfolio_files.bundled import lint_file, lists_with
 
     lists_by_name = lists_with(lists)
-    report = LintReport(
-        {source: lint_text_by_check(ruleset_text(source), lists_by_name, notes=every)[1] for source in rulesets}
-    )
+    report = LintReport({source: lint_file(source, lists_by_name, notes=every) for source in rulesets})
     if format_ is LintFormat.SARIF:
-        typer.echo(report.sarif(release()), nl=False)
+        typer.echo(report.sarif(release(), _address), nl=False)
     elif format_ is LintFormat.JSON:
         typer.echo(report_json("lint", report), nl=False)
     else:
         _show_findings(report)
     if report.errors or (strict and report.doubts):
         raise typer.Exit(FOUND)
+
+
+def _address(source: str) -> str:
+    """Give the address of a file as code hosts know it: from the folder in which the command runs, if it is below."""
+    from urllib.parse import quote
+
+    path = Path(source)
+    if not path.exists():
+        return quote(source)  # a ruleset that ships
+    whole, here = Path(normpath(path.absolute())), Path.cwd()
+    return quote(whole.relative_to(here).as_posix()) if whole.is_relative_to(here) else whole.as_uri()
 
 
 def _show_findings(report: "LintReport") -> None:

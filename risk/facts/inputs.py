@@ -10,6 +10,7 @@ import polars as pl
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.money import minor_units
+from fivefold.domain.text import nearest
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
 from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.compiler.formulas import calculations_in_order, parts_of_calculation
@@ -181,7 +182,11 @@ def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
     for rule_input in everything:
         if isinstance(rule_input, FieldInput) and rule_input.field not in portfolio.entities.columns:
             there = ", ".join(portfolio.entities.columns)
-            problems.append(Finding(f"field {rule_input.field}", f"is no column of the entities; they have {there}"))
+            near = nearest(rule_input.field, portfolio.entities.columns)
+            hint = f"; perhaps {near} is meant: --map {near}={rule_input.field}" if near else ""
+            problems.append(
+                Finding(f"field {rule_input.field}", f"is no column of the entities; they have {there}{hint}")
+            )
     if problems:
         raise InvalidRulesetError(problems, "what the ruleset needs")
 

@@ -12,6 +12,7 @@ from fivefold.risk.language.ruleset import Ruleset
 
 if TYPE_CHECKING:
     from fivefold.risk.compiler.analysis import AnalysedRuleset
+    from fivefold.risk.compiler.diagnostics import Diagnostic
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """How files of rulesets and lists end."""
@@ -23,7 +24,7 @@ class _Readable(Protocol):
     @property
     def name(self) -> str: ...
 
-    def read_text(self, encoding: str) -> str: ...
+    def read_bytes(self) -> bytes: ...
 
 
 def bundled_rulesets() -> tuple[str, ...]:
@@ -52,7 +53,10 @@ def bundled_text(name: str) -> str:
 
 
 def ruleset_text(source: str) -> str:
-    """Read the text of a ruleset's file, or of one that ships; ConfigError where *source* is neither."""
+    """Read the text of a ruleset's file, or of one that ships; ConfigError where *source* is neither.
+
+    InvalidRulesetError names the line of what is not UTF-8.
+    """
     path = Path(source)
     if source in bundled_rulesets() and not path.exists():
         return bundled_text(source)
@@ -66,6 +70,17 @@ def load_ruleset(source: str) -> "AnalysedRuleset":
     from fivefold.risk.compiler.analysis import analyse_text  # noqa: PLC0415 (imports Polars and the indicators)
 
     return analyse_text(ruleset_text(source), source)
+
+
+def lint_file(source: str, lists: Mapping[str, NamedList], *, notes: bool) -> list[tuple["Diagnostic", Finding]]:
+    """Lint a ruleset's file; what is no text is a finding like others, so that other files are looked at too."""
+    from fivefold.risk.governance.lint.ruleset import lint_text_by_check, unread  # noqa: PLC0415 (imports Polars)
+
+    try:
+        text = ruleset_text(source)
+    except InvalidRulesetError as error:
+        return unread(error)
+    return lint_text_by_check(text, lists, notes=notes)[1]
 
 
 def bundled_lists() -> dict[str, NamedList]:
@@ -84,8 +99,8 @@ def lists_with(folder: Path | None, others: Sequence[Path] = ()) -> Mapping[str,
     files of lists beside it.
 
     Raises:
-        ConfigError: the folder does not exist or has no list, or a file is not in UTF-8.
-        InvalidRulesetError: a file is no list, or two of the folder's files are of the same list.
+        ConfigError: the folder does not exist or has no list.
+        InvalidRulesetError: a file is not in UTF-8 or no list, or two of the folder's files are of the same list.
     """
     named = _by_name(others)
     if folder is None:
@@ -115,7 +130,20 @@ def _by_name(files_: Iterable[_Readable]) -> dict[str, NamedList]:
 
 
 def _text(file: _Readable, source: str) -> str:
+    content = file.read_bytes()
     try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{source} is not text in UTF-8") from None
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        beginning = next((words for sign, words in _BEGINNINGS.items() if content.startswith(sign)), None)
+        problem = f"is not text in UTF-8; {beginning or 'save it as UTF-8 in the editor that wrote it'}"
+        line = None if beginning else content[: error.start].count(b"\n") + 1
+        raise InvalidRulesetError([Finding("the text", problem, line)], source) from None
+
+
+_BEGINNINGS = {
+    b"\xff\xfe": "it is in UTF-16: save it as UTF-8",
+    b"\xfe\xff": "it is in UTF-16: save it as UTF-8",
+    b"PAR1": "it is a Parquet file, and a ruleset or a list is one in YAML or JSON",
+    b"PK\x03\x04": "it is a workbook or another packed file, and a ruleset or a list is one in YAML or JSON",
+}
+"""What a file that is no text is, by its first bytes."""

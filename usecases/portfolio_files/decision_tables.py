@@ -99,27 +99,40 @@ def read_csv(content: bytes, source: str) -> Grid:
     """Read a table from CSV, its columns parted by commas, semicolons or tabs.
 
     Raises:
-        ConfigError: it is no text in UTF-8, or rows are not as long as the header.
+        ConfigError: it is no text in UTF-8, or a quotation mark is never closed. A row that is longer than the header
+            is refused in the table itself, beside its other faults.
     """
     text = _text(content, source)
     if text.startswith("sep="):  # a line by which some spreadsheets say what parts the columns
         text = text.partition("\n")[2]
-    try:
-        sign = delimiter_of(text.partition("\n")[0])
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=sign, strict=True))
-    except csv.Error as error:
-        raise ConfigError(f"{source} is no CSV: {error}") from None
+    sign, rows = _csv_rows(text, source)
     while rows and not any(cell.strip() for cell in rows[-1]):
         rows.pop()
     width = max(len(rows[0]) if rows else 0, 1)
-    for number, row in enumerate(rows, 1):
-        if len(row) > width:
-            raise ConfigError(
-                f"{source}: row {number} has {len(row)} cells, and the header {width}; a text that holds a comma or a "
-                'semicolon stands in quotes, as in "in A, B"'
-            )
+    quotes = 'a text that holds a comma or a semicolon stands in quotes, as in "in A, B"'
+    refused = {
+        (number, width): f"row {number + 1} has {len(row)} cells, and the header {width}; {quotes}"
+        for number, row in enumerate(rows)
+        if len(row) > width
+    }
     cells = [[unguarded(cell) or None for cell in [*row, *[""] * width][:width]] for row in rows]
-    return Grid(cells, has_semicolons=sign == ";")
+    return Grid(cells, has_semicolons=sign == ";", refused=refused)
+
+
+def _csv_rows(text: str, source: str) -> tuple[str, list[list[str]]]:
+    """Give what parts the columns, and the rows; ConfigError with the line where a row begins that is none."""
+    rows: list[list[str]] = []
+    begins = 1
+    try:
+        sign = delimiter_of(text.partition("\n")[0])
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=sign, strict=True)
+        for row in reader:
+            rows.append(row)
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        hint = "; a quotation mark that opens a text is to be closed" if "end of data" in str(error) else ""
+        raise ConfigError(f"{source} is no CSV: the row that begins in line {begins}: {error}{hint}") from None
+    return sign, rows
 
 
 def _text(content: bytes, source: str) -> str:

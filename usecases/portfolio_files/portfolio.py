@@ -133,6 +133,8 @@ def _rates(files: PortfolioFiles, as_of: int) -> RateTable:
 
 def warn_about_portfolio(files: PortfolioFiles, portfolio: Portfolio, rulesets: Sequence[Analysed[Any]]) -> None:
     """Warn of rows without a known entity, and of tags, screenings and links that a ruleset spells differently."""
+    if not len(portfolio.entities):
+        files.warn(f"{files.entities} has no row below its header, or names nobody: there is no one to assess")
     for part in _LINKED:
         rows, path = getattr(portfolio, part), getattr(files, part)
         if rows is not None and path is not None:

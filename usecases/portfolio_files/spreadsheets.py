@@ -212,7 +212,24 @@ def _value(cell: Any) -> tuple[Value, str]:  # noqa: PLR0911 (one for each sort 
         return None, f"is shown as {shown} and kept as {value!r}; format it as a number, and type the one that is meant"
     if isinstance(value, float) and not math.isfinite(value):
         return None, f"is {value}, which is no number"
-    return Decimal(repr(value)), ""
+    return _typed(value), ""
+
+
+def _typed(value: float) -> Decimal:
+    """Give a number as a spreadsheet shows it: with the 15 digits that it keeps of what people type.
+
+    A workbook stores what was calculated with 17, as 0.30000000000000004 where 0.1 and 0.2 were added.
+
+    >>> _typed(0.30000000000000004), _typed(60.0), _typed(12)
+    (Decimal('0.3'), Decimal('60'), Decimal('12'))
+    """
+    exact = Decimal(repr(value))
+    if exact == exact.to_integral_value():
+        return exact.to_integral_value()
+    return Decimal(f"{value:.{_DIGITS}g}")
+
+
+_DIGITS = 15
 
 
 _AS_TEXT = "format the cell as text, and type it as 2024-07-01 or 2024-07-01T12:00:00Z"

@@ -156,7 +156,7 @@ def run_examples(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_o
     ruleset = analysed.ruleset
     problems = check_examples(ruleset)
     if problems:
-        raise InvalidRulesetError(problems, f"the examples of {ruleset.name}")
+        raise InvalidRulesetError(problems, f"ruleset {ruleset.name}")
     cases_held: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
     expected: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
     results = []

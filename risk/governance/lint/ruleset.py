@@ -180,9 +180,14 @@ def lint_text_by_check(
         document = Document(text)
         analysed = AnalysedRuleset(read_document(Ruleset, document, "the ruleset"))
     except InvalidRulesetError as error:
-        return None, [(Diagnostic((), each.problem, check="language"), each) for each in error.findings]
+        return None, unread(error)
     diagnostics = _diagnostics(analysed, lists, notes=notes, declared=declared)
     return analysed, checked_findings(diagnostics, analysed.ruleset, document)
+
+
+def unread(error: InvalidRulesetError) -> list[tuple[Diagnostic, Finding]]:
+    """Give what is wrong with a text that cannot be read as a ruleset, each beside its diagnostic."""
+    return [(Diagnostic((), each.problem, check="language"), each) for each in error.findings]
 
 
 def _diagnostics(

@@ -155,12 +155,12 @@ def mutate(
         raise InvalidRulesetError([Finding("examples", "are missing, so no change can be noticed")], ruleset.name)
     wrong = check_examples(ruleset)
     if wrong:
-        raise InvalidRulesetError(wrong, f"the examples of {ruleset.name}")
+        raise InvalidRulesetError(wrong, f"ruleset {ruleset.name}")
     mutants = list(_mutants(analysed))
     trial = _Trial(analysed, lists, as_of, mutants)
     if trial.failing:
         findings = [Finding(f"example {ruleset.examples[at].name}", "fails as the ruleset is") for at in trial.failing]
-        raise InvalidRulesetError(findings, f"the examples of {ruleset.name}")
+        raise InvalidRulesetError(findings, f"ruleset {ruleset.name}")
     found = [(Verdict.NOT_TRIED, "", Telling()) if is_over() else trial.found(mutant) for mutant in mutants]
     tellings = _proved(analysed, lists, as_of, list(zip(mutants, (telling for *_, telling in found), strict=True)))
     names = {"rules": [{"id": rule.id} for rule in ruleset.rules]}

@@ -4,10 +4,9 @@ SARIF: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from fivefold.domain.errors import Finding
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
@@ -66,25 +65,32 @@ class LintReport:
             ],
         }
 
-    def sarif(self, release: str) -> str:
-        """Write it as SARIF 2.1.0; *release* is the version of this program."""
+    def sarif(self, release: str, address: Callable[[str], str]) -> str:
+        """Write it as SARIF 2.1.0, with what GitHub asks for beside it: a line everywhere, and words of each check.
+
+        Args:
+            release: the version of this program.
+            address: gives the URI of a file, relative to the repository where it is in it.
+        """
         ids = list(CHECKS)
         driver = {
             "name": "fivefold",
             "version": release,
-            "rules": [{"id": name, "shortDescription": {"text": words}} for name, words in CHECKS.items()],
+            "rules": [
+                {"id": name, **{word: {"text": words} for word in ("shortDescription", "fullDescription", "help")}}
+                for name, words in CHECKS.items()
+            ],
         }
-        results = [_result(file, *each, ids) for file, found in self.findings.items() for each in found]
+        results = [_result(address(file), *each, ids) for file, found in self.findings.items() for each in found]
         run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
         log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
         return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
 
 
-def _result(file: str, fault: Diagnostic, finding: Finding, ids: Sequence[str]) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": quote(file.replace("\\", "/"))}}
-    if finding.line is not None:
-        column = {} if finding.column is None else {"startColumn": finding.column}
-        place["region"] = {"startLine": finding.line, **column}
+def _result(uri: str, fault: Diagnostic, finding: Finding, ids: Sequence[str]) -> dict[str, Any]:
+    column = {} if finding.column is None or finding.line is None else {"startColumn": finding.column}
+    region = {"startLine": finding.line or 1, **column}  # without a line a code host shows nothing
+    place = {"artifactLocation": {"uri": uri}, "region": region}
     return {
         "ruleId": fault.check,
         "ruleIndex": ids.index(fault.check),

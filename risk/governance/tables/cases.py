@@ -1,6 +1,6 @@
 """The cases of one rule by themselves, as a table gives them, checked in the ruleset in which they are to stand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.governance.tables.columns import ON_UNKNOWN, OTHERWISE
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.messages import problem_of
 from fivefold.risk.language.reading import WRITTEN
@@ -43,35 +44,87 @@ def position_of(ruleset: Ruleset, identifier: str) -> int:
     return names.index(identifier)
 
 
-def with_cases(ruleset: Ruleset, position: int, made: RuleCases, source: str, where: Where) -> Ruleset:
+@dataclass(frozen=True)
+class Doubted:
+    """What the reader of a table has found already, so that the rest of it is looked at beside that.
+
+    Attributes:
+        findings: each with its cell.
+        parts: cases, by their place from 0, and `otherwise` or `on_unknown`, which cannot be looked at.
+    """
+
+    findings: Sequence[Finding] = ()
+    parts: frozenset[str | int] = frozenset()
+
+
+def with_cases(
+    ruleset: Ruleset, position: int, made: RuleCases, source: str, where: Where, doubted: Doubted | None = None
+) -> Ruleset:
     """Give a ruleset in which one rule has other cases.
+
+    Forms are looked at before what names and values mean. What is at fault is left out and the rest looked at again, so
+    that a person reads all faults at once.
 
     Raises:
         InvalidRulesetError: what a table says does not fit the ruleset; every fault names its cell.
     """
+    doubted = doubted or Doubted()
+    found, out = list(doubted.findings), set(doubted.parts)
+    while True:
+        places = [place for place in range(len(made.cases)) if place not in out]
+        if not places and found:
+            break
+        rest = {word: None if word in out else getattr(made, word) for word in (OTHERWISE, ON_UNKNOWN)}
+        sound = RuleCases(tuple(made.cases[place] for place in places), **rest)
+        whole, faults = _tried(ruleset, position, sound)
+        if whole is not None and not found:
+            return whole
+        named = [(_as_made(path, places), problem) for path, problem in faults]
+        parts = {part for part in (_part(path) for path, _ in named) if part is not None}
+        # With parts left out, what is said of the rule as a whole may come from that alone.
+        found += [Finding(where(path), problem) for path, problem in named if not out or _part(path) is not None]
+        if not parts:
+            break
+        out |= parts
+    raise InvalidRulesetError(list(dict.fromkeys(found)), source)
+
+
+def _as_made(path: Path, places: Sequence[int]) -> Path:
+    """Give the path of a fault by the place that its case had before others were left out."""
+    if path[:1] == ("cases",) and len(path) > 1 and isinstance(path[1], int):
+        return ("cases", places[path[1]], *path[2:])
+    return path
+
+
+def _part(path: Path) -> str | int | None:
+    """Name what a path leads into: a case, otherwise or on_unknown; None for the rule as a whole."""
+    if path[:1] == ("cases",) and len(path) > 1 and isinstance(path[1], int):
+        return path[1]
+    return str(path[0]) if path and path[0] in {OTHERWISE, ON_UNKNOWN} else None
+
+
+def _tried(ruleset: Ruleset, position: int, made: RuleCases) -> tuple[Ruleset | None, list[tuple[Path, str]]]:
+    """Put cases into a rule; give the ruleset, or what is wrong with them by its path in the rule."""
     rule = ruleset.rules[position]
     said = rule.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-    data = {word: value for word, value in said.items() if word not in {"cases", "otherwise", "on_unknown"}}
+    data = {word: value for word, value in said.items() if word not in {"cases", OTHERWISE, ON_UNKNOWN}}
     data["cases"] = list(made.cases)
-    data |= {} if made.otherwise is None else {"otherwise": made.otherwise}
-    data |= {} if made.on_unknown is None else {"on_unknown": made.on_unknown}
+    data |= {} if made.otherwise is None else {OTHERWISE: made.otherwise}
+    data |= {} if made.on_unknown is None else {ON_UNKNOWN: made.on_unknown}
     try:
         changed = Rule.model_validate(data, by_alias=True, by_name=False, context=WRITTEN)
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        findings = [
-            Finding(where(fault["loc"]), problem_of(fault, list(ruleset.fields), list(ruleset.calculate)))
+        return None, [
+            (fault["loc"], problem_of(fault, list(ruleset.fields), list(ruleset.calculate)))
             for fault in faults
             if len(faults) == 1 or fault["type"] != "too_short"  # cases that are not right themselves are named
         ]
-        raise InvalidRulesetError(list(dict.fromkeys(findings)), source) from None
     rules = (*ruleset.rules[:position], changed, *ruleset.rules[position + 1 :])
     whole = ruleset.model_copy(update={"rules": rules})
-    findings = [
-        Finding(where(fault.path[2:]), fault.problem)
+    found = [
+        (fault.path[2:], fault.problem)
         for fault in AnalysedRuleset(whole).diagnostics
         if fault.path[:2] == ("rules", position)
     ]
-    if findings:
-        raise InvalidRulesetError(list(dict.fromkeys(findings)), source)
-    return whole
+    return (None if found else whole), found

@@ -1,5 +1,6 @@
 """A decision table read back: the cases of a rule, with every fault named by its cell."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -7,7 +8,7 @@ from typing import Any
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.value_types import Vocabulary, vocabulary
-from fivefold.risk.governance.tables.cases import RuleCases, position_of, with_cases
+from fivefold.risk.governance.tables.cases import Doubted, RuleCases, position_of, with_cases
 from fivefold.risk.governance.tables.cells import CellError, read_cell, read_flow, read_number
 from fivefold.risk.governance.tables.columns import (
     CASE,
@@ -48,9 +49,20 @@ def read_table(grid: Grid, ruleset: Ruleset, identifier: str, source: str) -> Ru
     position = position_of(ruleset, identifier)
     reader = _Table(grid, ruleset.rules[position], vocabulary(ruleset))
     made = reader.read()
-    if reader.findings:
-        raise InvalidRulesetError(list(dict.fromkeys(reader.findings)), source)
-    return with_cases(ruleset, position, made, source, reader.where)
+    try:
+        return with_cases(ruleset, position, made, source, reader.where, reader.doubted())
+    except InvalidRulesetError as error:
+        raise InvalidRulesetError(sorted(error.findings, key=_as_read), source) from None
+
+
+_CELL = re.compile(r"(?:cell |!)(?P<column>[A-Z]+)(?P<row>[0-9]+)\b|^row (?P<whole>[0-9]+)")
+
+
+def _as_read(finding: Finding) -> tuple[int, int, str]:
+    """Order faults as a person reads the table: by rows, then by columns; what is said of all of it comes first."""
+    found = _CELL.search(finding.where)
+    column = (found and found["column"]) or ""
+    return (int(found["row"] or found["whole"]) if found else 0, len(column), column)
 
 
 @dataclass(frozen=True)
@@ -74,18 +86,22 @@ class _Table:
     _inputs: list[_Column] = field(default_factory=list)
     _rows: dict[str | int, int] = field(default_factory=dict)
     _cells: dict[int, list[int]] = field(default_factory=dict)
+    _faulty: set[int] = field(default_factory=set)
 
     def read(self) -> RuleCases:
-        self._look_at_size()
-        if not self.findings:
-            self._read_header()
-        if self.findings:
+        if self._has_no_size():
             return RuleCases(())
+        for (row, column), problem in self.grid.refused.items():
+            self.findings.append(Finding(self.grid.address(row, column), problem))
+            self._faulty.add(row)
+        self._read_header()
         cases: list[dict[str, Any]] = []
         rest: dict[str, dict[str, Any]] = {}
         last = 0
         for row in range(1, len(self.grid.rows)):
-            if not any(self._text(row, column) for column in range(len(self.grid.rows[row]))):
+            if self._is_refused(row, self._width):
+                continue  # of a row that is too long nobody knows which cell belongs to which column
+            if not any(self._text(row, column) or self._is_refused(row, column) for column in range(self._width)):
                 self.findings.append(Finding(f"row {row + 1}", "is empty, with rows below it; take it out"))
                 continue
             try:
@@ -102,10 +118,17 @@ class _Table:
                 )
             else:
                 self._rows[len(cases)] = row
-                cases.append({"when": self._condition(row, len(cases)), **outcome})
+                cases.append({"when": self._condition(row), **outcome})
         if not cases and not self.findings:
             self.findings.append(Finding("the table", "has no case; a rule has at least one"))
         return RuleCases(tuple(cases), rest.get(OTHERWISE), rest.get(ON_UNKNOWN))
+
+    def doubted(self) -> Doubted:
+        """Give what was found, and which cases are not to be looked at further: all where a column is not known."""
+        is_whole = 0 not in self._faulty
+        return Doubted(
+            self.findings, frozenset(part for part, row in self._rows.items() if not is_whole or row in self._faulty)
+        )
 
     def where(self, path: Path) -> str:
         """Name the cell of a path that begins at the rule."""
@@ -130,15 +153,23 @@ class _Table:
 
     def _find(self, row: int, column: int, problem: str) -> None:
         self.findings.append(Finding(self._address(row, column), problem))
+        self._faulty.add(row)
+
+    @property
+    def _width(self) -> int:
+        return len(self.grid.rows[0])
+
+    def _is_refused(self, row: int, column: int) -> bool:
+        """Tell whether a cell holds something that is not read, and named as such already."""
+        return (row, column) in self.grid.refused
 
     def _text(self, row: int, column: int) -> str:
         value = self.grid.rows[row][column]
         return "" if value is None else str(value).strip()
 
-    def _look_at_size(self) -> None:
+    def _has_no_size(self) -> bool:
+        """Look whether there are rows, and not too many of them."""
         rows = self.grid.rows
-        for (row, column), problem in self.grid.refused.items():
-            self.findings.append(Finding(self.grid.address(row, column), problem))
         if not rows:
             self.findings.append(
                 Finding("the table", f"is empty; its first row names the columns: {', '.join(OWN_WORDS)}, and inputs")
@@ -148,10 +179,11 @@ class _Table:
                 f"has {len(rows):,} rows and {len(rows[0])} columns; read are {MOST_ROWS} rows, {MOST_COLUMNS} columns"
             )
             self.findings.append(Finding("the table", problem))
+        return bool(self.findings)
 
     def _read_header(self) -> None:
         own = self.rule.input
-        for number in range(len(self.grid.rows[0])):
+        for number in range(self._width):
             text = self._text(0, number)
             if text.lower() in OWN_WORDS:
                 if text.lower() in self._words:
@@ -159,26 +191,29 @@ class _Table:
                 self._words[text.lower()] = number
                 continue
             if not text:
-                if any(self._text(row, number) for row in range(len(self.grid.rows))):
+                is_used = any(self._text(row, number) for row in range(len(self.grid.rows)))
+                if is_used and not self._is_refused(0, number):
                     self._find(0, number, "is empty above cells that are not; the first row names every column")
                 continue
             try:
                 found, kind = read_header(text, self.names)
             except CellError as error:
                 self.findings.append(Finding(self.grid.address(0, number), str(error)))
+                self._faulty.add(0)
                 continue
             is_own = same_input(found, own)
             data = {} if is_own else found.model_dump(mode="json", by_alias=True, exclude_none=True)
             if any(column.data == data for column in self._inputs):
                 self._find(0, number, "is the same input as another column; join the two")
             self._inputs.append(_Column(number, kind, data))
-        if not self.findings and not ({POINTS, FLOOR} & self._words.keys()):
+        if 0 not in self._faulty and not ({POINTS, FLOOR} & self._words.keys()):
             self._lack(f"has no column {POINTS} or {FLOOR}")
-        if not self.findings and not self._inputs and WHEN not in self._words:
+        if 0 not in self._faulty and not self._inputs and WHEN not in self._words:
             self._lack("has no column of an input; its header is a field, or an input as rules write it")
 
     def _lack(self, problem: str) -> None:
         self.findings.append(Finding(self.grid.address(0, 0), f"the header {problem}; it has {self._names()}"))
+        self._faulty.add(0)
 
     def _names(self) -> str:
         return ", ".join(str(value) for value in self.grid.rows[0] if value is not None)
@@ -230,11 +265,10 @@ class _Table:
             raise CellError(f"is {value}, where points are to be: a number such as 10 or -2.5")
         return read_number(value.strip(), has_semicolons=self.grid.has_semicolons)
 
-    def _condition(self, row: int, case: int) -> Any:
+    def _condition(self, row: int) -> Any:
         """Read the condition of a case; each fault is kept with its cell."""
         self._cells[row] = []
         parts: list[Any] = []
-        found_before = len(self.findings)
         for column in self._inputs:
             value = self.grid.rows[row][column.number]
             try:
@@ -257,7 +291,7 @@ class _Table:
             self._find(
                 row, self._words[WHEN], "is not empty beside cells of inputs; write the whole condition in one of them"
             )
-        elif not parts and len(self.findings) == found_before:
+        elif not parts and not {0, row} & self._faulty:
             self._find(
                 row,
                 0,

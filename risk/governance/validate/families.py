@@ -218,7 +218,7 @@ def _cautions(options: Options, undecided_confirmed: int, strangers: int) -> tup
             "count nowhere: nothing would have found them"
         )
     if strangers:
-        cautions.append(f"{strangers} confirmed entities are not in the portfolio, and count nowhere")
+        cautions.append(f"Confirmed, but not in the portfolio, so counted nowhere: {strangers}")
     return tuple(cautions)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError, Finding, InvalidRulesetError
-from fivefold.domain.text import count_text
+from fivefold.domain.text import count_text, nearest
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.formulas import simple_parts
 from fivefold.risk.compiler.value_types import Vocabulary, inputs_of_rule
@@ -88,8 +88,9 @@ def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
         )
     confirmed = _flags(labels, CONFIRMED, pl.repeat(True, len(labels), eager=True))
     if confirmed.null_count():
-        which = _label_words(labels, confirmed.is_null())
-        raise FileFormatError(f"{which} does not say in the column {CONFIRMED} whether it is true or false")
+        which, value = _label_words(labels, confirmed.is_null()), labels[CONFIRMED].filter(confirmed.is_null())[0]
+        said = "nothing" if value is None else repr(value)
+        raise FileFormatError(f"{which} has {said} in the column {CONFIRMED}; it must be true or false")
     at = read_moments(labels[AT]) if AT in labels.columns else pl.repeat(None, len(labels), dtype=pl.Int64, eager=True)
     texts = labels[AT].cast(pl.String) if AT in labels.columns else pl.Series([], dtype=pl.String)
     unread = at.is_null() & texts.is_not_null() & (texts != "") if AT in labels.columns else at.is_not_null()
@@ -148,6 +149,14 @@ def refuse_leaks(analysed: AnalysedRuleset, banned: Sequence[str] = (), made_of:
     ]
     if findings:
         raise InvalidRulesetError(list(dict.fromkeys(findings)), f"what ruleset {ruleset.name} would be validated with")
+
+
+def doubts_about_banned(analysed: AnalysedRuleset, banned: Sequence[str]) -> Iterator[str]:
+    """Describe banned names that nothing has, but that are nearly one that is read: a typing error bans nothing."""
+    read = {name for each in analysed.inputs for name in _names_below(each, analysed.names)}
+    for name in banned:
+        if name not in read and (near := nearest(name, sorted(read))):
+            yield f"The ruleset reads nothing that is called {name}, which is banned; perhaps {near} was meant"
 
 
 def _names_below(rule_input: LanguageModel, names: Vocabulary) -> set[str]:

@@ -21,7 +21,7 @@ from fivefold.risk.governance.validate.factors import (
     lifts,
     stability_indices,
 )
-from fivefold.risk.governance.validate.labels import LabelledEntities, match_labels, refuse_leaks
+from fivefold.risk.governance.validate.labels import LabelledEntities, doubts_about_banned, match_labels, refuse_leaks
 from fivefold.risk.governance.validate.leaks import Single, singles
 from fivefold.risk.governance.validate.measures import Capture, LevelRow, capture_curve, captured_share, level_rows
 from fivefold.risk.governance.validate.peers import PeerComparison, PeerFigures, compare_with_peer
@@ -213,7 +213,10 @@ def validate(
         stability=() if reference is None else stability_indices(reference, assessments),
         verdicts=verdicts(measured.gini, capture, population.confirmed, levels, options.floors),
         failures=failures(assessments),
-        cautions=tuple(_cautions(population, measured.singles, options)),
+        cautions=(
+            *_cautions(population, measured.singles, options),
+            *doubts_about_banned(assessments.program.analysed, options.banned),
+        ),
     )
 
 
@@ -292,7 +295,7 @@ def _cautions(population: Population, alone: tuple[Single, ...], options: Option
             "nothing here shows that they were not known before"
         )
     if population.strangers:
-        cautions.append(f"{len(population.strangers)} confirmed entities are not in the portfolio, and count nowhere")
+        cautions.append(f"Confirmed, but not in the portfolio, so counted nowhere: {len(population.strangers)}")
     if population.failed:
         cautions.append(
             f"{population.failed} entities could not be assessed in full, {population.failed_confirmed} of them "

@@ -51,7 +51,7 @@ def asked(folder: Path, *more: str | Path, as_of: str = "2024-07-01") -> tuple[s
 
 def test_levels_go_to_a_file_and_their_distribution_to_the_screen(folder: Path) -> None:
     done = run(folder, *asked(folder, "--output", folder / "levels.parquet"))
-    assert done.code == 0
+    assert done.code == 1  # one failed, and the others are written
     assert done.out.splitlines()[0] == "4 of type customer, as of 2024-07-01"
     assert "warning: 1 failed: d" in done.err
     assert "warning: 1 not applicable: c" in done.err
@@ -180,15 +180,41 @@ def test_a_row_without_a_balance_leaves_its_customer_all_but_the_value_and_one_l
 
 
 def test_who_could_not_be_assessed_is_written_with_the_reasons(folder: Path) -> None:
-    assert run(folder, *asked(folder, "--failures", folder / "failures.csv")).code == 0
+    assert run(folder, *asked(folder, "--failures", folder / "failures.csv")).code == 1
     failed = pl.read_csv(folder / "failures.csv")
     assert failed.select("entity_id", "rule").rows() == [("d", "country")]
     assert "Germany" in failed["problem"].item()
 
 
+def test_a_failure_ends_with_1_and_nothing_else_does(folder: Path) -> None:
+    assert run(folder, *asked(folder, "--explain", "d")).code == 1
+    assert run(folder, *asked(folder, "--explain", "a")).code == 0
+    entities = folder / "entities.csv"
+    header, *lines = entities.read_text().splitlines()
+    entities.write_text("\n".join([header, *(line for line in lines if "Germany" not in line)]))
+    assert run(folder, *asked(folder)).code == 0
+    entities.write_text(header + "\n")
+    done = run(folder, *asked(folder))
+    assert (done.code, "there is no one to assess" in done.err) == (0, True)
+
+
+@pytest.mark.parametrize("option", ["--output", "--breakdowns", "--failures"])
+def test_a_folder_that_is_not_there_is_named_before_anything_is_written(folder: Path, option: str) -> None:
+    said = refuse(folder, *asked(folder, "--output", folder / "levels.csv", option, folder / "none" / "a.csv"))
+    assert "there is no folder" in said
+    assert not (folder / "levels.csv").exists()
+
+
+def test_a_column_that_is_spelt_otherwise_is_suggested(folder: Path) -> None:
+    entities = folder / "entities.csv"
+    entities.write_text(entities.read_text().replace("country", "Country", 1))
+    assert "perhaps Country is meant: --map Country=country" in refuse(folder, *asked(folder))
+    assert run(folder, *asked(folder, "--map", "Country=country")).code == 1  # as without the change
+
+
 def test_a_moment_that_is_to_come_gets_a_warning(folder: Path) -> None:
     done = run(folder, *asked(folder, as_of="2999-01-01"))
-    assert done.code == 0
+    assert done.code == 1
     assert "warning: --as-of is 2999-01-01, which is to come" in done.err
     assert "to come" not in run(folder, *asked(folder)).err
 

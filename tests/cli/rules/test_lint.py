@@ -111,8 +111,39 @@ def test_code_hosts_read_what_was_found(tmp_path: Path, lists: Path) -> None:
     for result in found["results"]:
         assert rules[result["ruleIndex"]] == result["ruleId"]
         (place,) = result["locations"]
-        assert place["physicalLocation"]["region"]["startLine"] > 0 or result["level"] == "note"
-    assert found["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("/a%20b.yaml")
+        assert place["physicalLocation"]["region"]["startLine"] > 0
+    for rule in found["tool"]["driver"]["rules"]:
+        assert all(rule[words]["text"] for words in ("shortDescription", "fullDescription", "help"))
+    assert address_of(found["results"][0]) == wrong.as_uri()
+
+
+def address_of(result: dict[str, Any]) -> str:
+    return str(result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"])
+
+
+def test_a_file_below_the_present_folder_is_named_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    below = tmp_path / "a b"
+    below.mkdir()
+    wrong = written(below, "- a")
+    monkeypatch.chdir(below)
+    for named in (wrong, "mine.yaml", "../a b/mine.yaml"):
+        _, log = sarif(tmp_path / "var", named)
+        assert address_of(log["runs"][0]["results"][0]) == "mine.yaml"
+    monkeypatch.chdir(tmp_path)
+    _, log = sarif(tmp_path / "var", wrong)
+    assert address_of(log["runs"][0]["results"][0]) == "a%20b/mine.yaml"
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "sarif"])
+def test_what_is_no_text_is_found_beside_the_others(tmp_path: Path, format_: str) -> None:
+    latin, wide = tmp_path / "latin.yaml", tmp_path / "wide.yaml"
+    latin.write_bytes("ruleset: a\n# für\n".encode("latin-1"))
+    wide.write_bytes("ruleset: a\n".encode("utf-16"))
+    done = run(tmp_path, "rules", "lint", latin, wide, written(tmp_path, "rulset: a\n"), "--format", format_)
+    assert (done.code, done.err) == (1, "")
+    assert all(words in done.out for words in ("not text in UTF-8", "UTF-16", "perhaps ruleset was meant"))
+    if format_ == "text":
+        assert done.out.startswith(f"{latin}:2: error: ")
 
 
 def test_a_text_that_is_no_ruleset_is_found_by_code_hosts_too(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_peers_are_written_once_and_read_for_whoever_is_assessed(home: Home, fol
     assert " ".join(told.split()).startswith("number among groups too small sum of amount in 30 days segment 1 1")
     breakdowns = folder / "breakdowns.jsonl"
     shown = ("--as-of", "2024-07-10", "--reference", output, "--breakdowns", breakdowns)
-    assert run(home, *files(folder, "assess", *shown)).code == 0
+    assert run(home, *files(folder, "assess", *shown)).code == 1  # of one it is unknown whether he is judged
     rows = [json.loads(line) for line in breakdowns.read_text().splitlines()]
     seen = {row["entity"]: row["rules"][0]["seen"] for row in rows}
     assert "38.00 EUR, higher than 92.5 % of 40 peers in segment retail (reference 2024-07-01)" in seen["r37"]
@@ -67,10 +67,10 @@ def test_a_reference_of_other_numbers_or_another_currency_is_warned_of(home: Hom
     succeed(home, *files(folder, "reference", "--as-of", "2024-07-01", "--output", output))
     assert "peers" not in run(home, *files(folder, "assess", *now, "--reference", output)).err
     dollars = run(home, *files(folder, "assess", *now, "--reference", output, "--base", "USD"))
-    assert (dollars.code, "our-peers is in EUR, and this one in USD" in dollars.err) == (0, True)
+    assert (dollars.code, "our-peers is in EUR, and this one in USD" in dollars.err) == (1, True)
     (folder / "rules.yaml").write_text(RULES.replace("over: 30 days", "over: 60 days"))
     others = run(home, *files(folder, "assess", *now, "--reference", output))
-    assert (others.code, "has no numbers for sum of amount in 60 days" in others.err) == (0, True)
+    assert (others.code, "has no numbers for sum of amount in 60 days" in others.err) == (1, True)
 
 
 def test_a_version_is_added_and_none_is_changed(home: Home, folder: Path) -> None:
@@ -127,3 +127,9 @@ def test_examples_give_places_that_there_are(home: Home, folder: Path) -> None:
         assert (f"the place {place} among peers; there is 0 to 100 percent" in linted.out + linted.err) == is_doubted
     (folder / "rules.yaml").write_text(text.replace("peer_percentile", "times_peer_median") % "198")
     assert "among peers; there is" not in run(home, "rules", "lint", folder / "rules.yaml").out
+
+
+def test_a_file_that_no_folder_of_lists_would_show_is_refused(home: Home, folder: Path) -> None:
+    said = refuse(home, *files(folder, "reference", "--as-of", "2024-07-01", "--output", folder / "our-peers.txt"))
+    assert "must end in .yaml, .yml, .json" in said
+    assert not (folder / "our-peers.txt").exists()

@@ -70,6 +70,8 @@ def test_undated_labels_need_a_word(folder: Path) -> None:
 
 def test_what_the_label_was_made_of_is_refused(folder: Path) -> None:
     assert "rule income: reads income: income is banned" in refuse(folder, *asked(folder, "--banned", "income"))
+    misspelt = run(folder, *asked(folder, "--banned", "incme", "--banned", "something-else"))
+    assert (misspelt.code, misspelt.err.count("which is banned; perhaps income was meant")) == (0, 1)
     text = (folder / "now.yaml").read_text()
     (folder / "now.yaml").write_text(text.replace("input: {field: income}", "input: {count: alerts, over: 90 days}"))
     columns = {"entity_id": ["e0000"], "opened": ["2024-05-01"], "closed": ["2024-05-02"], "outcome": ["confirmed"]}

@@ -67,7 +67,7 @@ def test_a_file_that_is_no_list_is_named(tmp_path: Path) -> None:
 
 def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes("list: españa".encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"latin\.yaml is not text in UTF-8"):
+    with pytest.raises(InvalidRulesetError, match=r"latin\.yaml is not valid:\nline 1: the text: is not text in UTF-8"):
         lists_with(tmp_path)
 
 
@@ -95,8 +95,11 @@ def test_neither_is_refused() -> None:
         load_ruleset("nothing")
 
 
-def test_text_that_is_none_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "what"), [(b"\xff\xfe\x00", "UTF-16"), (b"PAR1\xff", "Parquet"), (b"PK\x03\x04\xff", "workbook")]
+)
+def test_text_that_is_none_is_refused(tmp_path: Path, content: bytes, what: str) -> None:
     path = tmp_path / "rules.yaml"
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="not text in UTF-8"):
+    path.write_bytes(content)
+    with pytest.raises(InvalidRulesetError, match=f"not text in UTF-8; it is .*{what}"):
         load_ruleset(str(path))

@@ -109,7 +109,8 @@ def test_the_forms_in_which_spreadsheets_write_csv_are_read(content: bytes | str
         (CSV.replace(",", ";").replace("> 5", "> 5.000"), "cell C2 "),
         (CSV.replace("1,a", "1,in a, b"), "row 2 "),
         (CSV.replace("10", "10%"), "cell D2 "),
-        (CSV.replace("1,a", '1,"a'), "no CSV"),
+        (CSV.replace("1,a", '1,"a'), "begins in line 2: .*quotation mark"),
+        (CSV.replace("1,a", "1,a,b") + "3,c,x,1\r\n", r"cell E2: row 2 has 5[^|]*\ncell C4 "),
         (CSV.replace("a", "ä").encode("cp1252"), "line 1"),
         (b"PK\x03\x04\x00", "t.csv"),
         ("case,word\rpoints", "no CSV"),
@@ -127,6 +128,21 @@ def test_numbers_and_dates_of_a_spreadsheet_are_exact() -> None:
     assert str(rule.cases[1].points) == "0.1"
     assert rule.cases[1].when.all[1].equals == "2024-03-01"
     assert rule.cases[0].when.all[1].equals == 5
+
+
+def test_a_number_is_what_a_spreadsheet_shows_of_it() -> None:
+    """A workbook keeps 0.1 + 0.2 with 17 digits, and shows 15, which is as many as people can type."""
+    whole = sheet_bytes(*ROWS)
+    with zipfile.ZipFile(io.BytesIO(whole)) as packed:
+        parts = {part.filename: packed.read(part) for part in packed.infolist()}
+    sheet = parts["xl/worksheets/sheet1.xml"]
+    parts["xl/worksheets/sheet1.xml"] = sheet.replace(b"<v>0.1</v>", b"<v>0.30000000000000004</v>")
+    assert parts["xl/worksheets/sheet1.xml"] != sheet
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        for name, content in parts.items():
+            packed.writestr(name, content)
+    assert str(drafted(file.getvalue(), "xlsx").cases[1].points) == "0.3"
 
 
 def _cell(address: str, value: Any, number_format: str | None = None) -> Any:

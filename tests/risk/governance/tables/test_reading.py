@@ -135,6 +135,23 @@ def test_a_point_between_thousands_is_not_guessed(refusal: Refusal) -> None:
         ],
         [HEADER, ("1", "a", None, None, "1", None, None), (None,) * 7, ("2", "b", None, None, "1", None, None)],
         [("case", "born", "points"), ("1", "> 31.12.2000", "1")],
+        [
+            HEADER,
+            (
+                "1",
+                "a",
+                "> x",
+                None,
+                "1",
+                None,
+                None,
+            ),  # a cell, the level below, the list's form: faults of three stages
+            ("2", "b", None, None, "1", "hihg", None),
+            ("3", "in list No!", None, None, "1", None, None),
+            ("4", "starts with a", "starts with a", None, "1", None, None),
+            ("otherwise", None, None, None, "x", None, None),
+        ],
+        [("case", "word", "amuont", "points"), ("1", "a", "1", "five"), ("2", "b", "2", "1,5")],
         [HEADER, *(("", f"w{number}", None, None, "1", None, None) for number in range(201))],
         [HEADER, *(("", f"w{number}", None, None, "1", None, None) for number in range(300))],
     ],
@@ -142,6 +159,25 @@ def test_a_point_between_thousands_is_not_guessed(refusal: Refusal) -> None:
 def test_a_table_that_does_not_fit_is_refused_by_its_cells(rows: list[Any], refusal: Refusal) -> None:
     with refusal(InvalidRulesetError):
         read_table(Grid(rows), read_ruleset(SMALL), "first", "t.csv")
+
+
+def test_what_a_sheet_cannot_say_stands_beside_what_does_not_fit(refusal: Refusal) -> None:
+    rows: list[Any] = [
+        HEADER,
+        ("1", None, None, None, Decimal(1), None, None),
+        ("2", "b", "> x", None, None, "hihg", None),
+        ("3", "c", None, None, Decimal(1), "hihg", None),
+        ("4", "in A", "B", None, "1", None, None),
+    ]
+    grid = Grid(rows, "cases", refused={(1, 1): "is a formula", (2, 4): "is a formula", (4, 7): "is one too many"})
+    with refusal(InvalidRulesetError):
+        read_table(grid, read_ruleset(SMALL), "first", "t.xlsx")
+
+
+def test_a_header_that_cannot_be_read_says_nothing_of_its_cases(refusal: Refusal) -> None:
+    rows: list[Any] = [("case", None, "points"), ("1", "a", Decimal(1)), ("2", "b", "five")]
+    with refusal(InvalidRulesetError):
+        read_table(Grid(rows, refused={(0, 1): "is a formula"}), read_ruleset(SMALL), "first", "t.csv")
 
 
 def test_a_rule_that_is_not_there_is_refused(refusal: Refusal) -> None:
