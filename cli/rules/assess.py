@@ -87,9 +87,16 @@ def print_assessment(
     )
     if then:
         _show_shares("By ruleset", table["ruleset"], [each.ruleset.name for each in rulesets], "ruleset")
-    for status, listed in assess.without_level(assessed).items():
+    _warn_of_failures(assessed)
+
+
+def _warn_of_failures(assessed: "AssessedFamilies") -> None:
+    """Name who has no level, and the reasons of failures; end with `SOME_FAILED` where there are any."""
+    from fivefold.usecases.portfolio_files.assess import failures_of, without_level
+
+    for status, listed in without_level(assessed).items():
         warn(f"{len(listed):,} {status}: {', '.join(listed[:SHOWN])}{' ...' if len(listed) > SHOWN else ''}")
-    reasons = assess.failures_of(assessed, SHOWN)
+    reasons = failures_of(assessed, SHOWN)
     for failed, rule, problem in reasons.iter_rows():
         warn(f"{failed}: {rule}: {problem}")
     if not reasons.is_empty():

@@ -213,10 +213,7 @@ def validate(
         stability=() if reference is None else stability_indices(reference, assessments),
         verdicts=verdicts(measured.gini, capture, population.confirmed, levels, options.floors),
         failures=failures(assessments),
-        cautions=(
-            *_cautions(population, measured.singles, options),
-            *doubts_about_banned(assessments.program.analysed, options.banned),
-        ),
+        cautions=tuple(_cautions(assessments, population, measured.singles, options)),
     )
 
 
@@ -282,8 +279,10 @@ def _compared(
     return other.program.ruleset.name, compare_rankings(first, second, confirmed[both], options.seed, options.resamples)
 
 
-def _cautions(population: Population, alone: tuple[Single, ...], options: Options) -> list[str]:
-    cautions = list(options.cautions)
+def _cautions(
+    assessments: Assessments, population: Population, alone: tuple[Single, ...], options: Options
+) -> list[str]:
+    cautions = [*options.cautions, *doubts_about_banned(assessments.program.analysed, options.banned)]
     cautions += [
         f"{single.column} alone has an AUC of {single.auc:.3f}: it was probably made from the label, or after it"
         for single in alone
