@@ -26,6 +26,8 @@ def lint_flow(
     lists: Lists | None = None,
     document: Document | None = None,
     declared: PolicyPurposes | None = None,
+    *,
+    notes: bool = False,
 ) -> list[Finding]:
     """Find everything that is wrong or doubtful in a flow.
 
@@ -34,8 +36,10 @@ def lint_flow(
         lists: the named lists; without them, what depends on them is not decided, and that is said.
         document: what it was read from; without it the findings have no lines.
         declared: what the data of the entity type and its level are for, beside what the flow says.
+        notes: include what is no doubt: where a run fails, and what could not be decided.
     """
-    return findings(flow_diagnostics(analysed, lists, declared), analysed.flow, document)
+    found = flow_diagnostics(analysed, lists, declared)
+    return findings([each for each in found if notes or each.severity is not Severity.NOTE], analysed.flow, document)
 
 
 def flow_diagnostics(

@@ -239,7 +239,11 @@ class _Explainer:
         if isinstance(action, LimitAction):
             column = Column("", ValueType.MONEY, minor_units(self._program.base))
             sets = f"{action.limit} {self._value(amount, column)}"
-            asked = row[input_key(action.amount)] if isinstance(action.amount, LanguageModel) else amount
+            asked = (
+                row[input_key(action.amount)]
+                if isinstance(action.amount, LanguageModel)
+                else action.amount * column.units
+            )
             if asked is not None and amount is not None and round(asked) != amount:
                 bound = "greatest" if asked > amount else "least"
                 sets += f", the {bound} that may be set, in place of {self._value(round(asked), column)}"

@@ -172,7 +172,7 @@ def _outputs(step: Data) -> list[tuple[str, str, str, list[str]]]:
 
 @st.composite
 def flows(draw: Draw, *, people: bool = False) -> Data:
-    """Draw a flow; where *people* is set, its first step asks a person."""
+    """Draw a flow; where *people* is set, the step before its ends asks a person."""
     kinds = draw(
         st.lists(
             st.sampled_from(["calculate", "calculate", "route", "route", "table", "table", "rules", "person"]),
@@ -180,7 +180,7 @@ def flows(draw: Draw, *, people: bool = False) -> Data:
             max_size=MOST_STEPS,
         )
     )
-    kinds = ["person", *kinds[1:]] if people else kinds
+    kinds = [*kinds, "person"] if people else kinds
     count = len(kinds) + draw(st.integers(1, MOST_ENDS))
     drawing = _Drawing([], {})
     actions = list(ACTIONS[:3])

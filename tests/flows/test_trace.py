@@ -5,9 +5,10 @@ import copy
 from hypothesis import given
 
 from fivefold.flows.program import STOP
-from fivefold.flows.steps import Stop
+from fivefold.flows.steps import AskedOfRow, Stop
 from fivefold.flows.trace import explain_run
 from tests.flows.flows_drawn import Case, cases
+from tests.flows.flows_small import ACTIONS, END, document, program
 from tests.flows.test_program import as_columns, as_row, by_the_book, compiled
 
 
@@ -46,3 +47,13 @@ def test_saying_why_changes_nothing_and_says_the_same_again(case: Case) -> None:
         assert values == before
         assert explain_run(compiled(case), values).as_json() == said
         assert explain_run(made, columns).as_json() == said
+
+
+def test_a_written_amount_beyond_its_bounds_is_said_to_be_held() -> None:
+    limit = {"id": "l", "title": "L", "limit": "daily", "amount": 30, "between": [10, 20]}
+    made = program(document({**END, "end": ["l"]}, actions=[*ACTIONS, limit]))
+    [action] = explain_run(made, made.run_row({}, AskedOfRow({}, {}))).actions
+    assert (action.amount_minor, action.sets) == (
+        2_000,
+        "daily 20.00 EUR, the greatest that may be set, in place of 30.00 EUR",
+    )
