@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.tables.levels import Assessment
@@ -106,7 +106,8 @@ def findings(bank: Bank) -> list[Any]:
 
 
 def of_timeline(bank: Bank, kinds: Sequence[str] = ("challenges",)) -> list[tuple[str, str, str | None, str]]:
-    found = list_events(bank.context, "customer", "a", kinds=kinds)
+    now_us = max(bank.now, now_microseconds())  # the audit log, where replies stand, has the machine's time
+    found = list_events(bank.context.at(now_us), "customer", "a", kinds=kinds)
     return [(event.kind, event.about, event.after, event.reason) for event in found]
 
 
