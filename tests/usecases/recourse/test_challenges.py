@@ -105,9 +105,13 @@ def findings(bank: Bank) -> list[Any]:
     return found
 
 
+def as_of_today(bank: Bank) -> Context:
+    """Look at the machine's time, which the audit log has, where replies stand: the bank's may be before it."""
+    return bank.context.at(max(bank.now, now_microseconds()))
+
+
 def of_timeline(bank: Bank, kinds: Sequence[str] = ("challenges",)) -> list[tuple[str, str, str | None, str]]:
-    now_us = max(bank.now, now_microseconds())  # the audit log, where replies stand, has the machine's time
-    found = list_events(bank.context.at(now_us), "customer", "a", kinds=kinds)
+    found = list_events(as_of_today(bank), "customer", "a", kinds=kinds)
     return [(event.kind, event.about, event.after, event.reason) for event in found]
 
 
@@ -136,7 +140,7 @@ def test_a_challenge_waits_in_the_queue_until_its_own_day_and_all_of_it_stands_i
     after = [("challenge_settled", number, "confirmed", WHY), ("challenge_opened", number, None, SAID)]
     assert of_timeline(bank) == [("challenge_answered", number, None, ""), *after]
     assert of_timeline(bank, ("people",))[:1] == [("challenge_answered", number, None, "")]
-    assert [event.by for event in list_events(bank.context, "customer", "a", kinds=("challenge_answered",))] == [
+    assert [event.by for event in list_events(as_of_today(bank), "customer", "a", kinds=("challenge_answered",))] == [
         "member:5"
     ]
     assert list(list_events(bank.context, "customer", "b", kinds=("challenges",))) == []
