@@ -130,7 +130,7 @@ def test_no_word_of_risk_is_told(valued: Place) -> None:
     for address, said in zip((*ADDRESSES, *PAGES), told(valued), strict=True):
         shown = re.sub(r"(?s)<[^>]*>", " ", said).casefold()
         assert [word for word in words if word in shown] == [], address
-    fields = {"external_id", "score", "segment", "expected_value", "currency", "as_of"}
+    fields = {"external_id", "score", "segment", "expected_value", "currency", "as_of", "superseded_by"}
     token = valued.tokens[OURS, Role.COMMERCIAL]
     for address in ADDRESSES[2:6]:
         rows = json.loads(valued.ask("GET", address, token=token).text)
