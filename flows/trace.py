@@ -132,6 +132,15 @@ def _line(stop: Stop, title: str, steps: tuple[StepTrace, ...], actions: tuple[A
     return f"{title}: {taken}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """What is shown of a choice: the inputs that were looked at, and the condition that decided with its own inputs."""
+
+    descriptions: tuple[InputDescription, ...]
+    asked: str
+    keys: frozenset[str]
+
+
 @lru_cache(maxsize=VERSIONS_KEPT)
 def _explainer(program: FlowProgram) -> "_Explainer":
     return _Explainer(program)
@@ -143,7 +152,8 @@ class _Explainer:
     def __init__(self, program: FlowProgram) -> None:
         self._program = program
         self._names = program.analysed.names
-        self._own: dict[int, tuple[InputDescription, ...]] = {}
+        self._choices: dict[tuple[str, int | None], _Shown] = {}
+        self._calculations: dict[str, tuple[InputDescription, ...]] = {}
 
     def step(self, position: int, row: Mapping[str, Any], decisions: Mapping[str, DecisionExplanation]) -> StepTrace:
         """Explain one step that was passed."""
@@ -156,8 +166,7 @@ class _Explainer:
             asked, seen, missing, outcome = self._choice(step, code, row)
         elif isinstance(step, CalculateStep):
             outcome = ""
-            descriptions = self._describe(position, [CalculationInput(calculation=name) for name in step.calculate], ())
-            seen = ", ".join(each.words(row) for each in descriptions)
+            seen = ", ".join(each.words(row) for each in self._calculated(step))
         elif isinstance(step, RulesStep):
             outcome = "asked"
             decision = decisions.get(step.rules.policy)
@@ -188,33 +197,37 @@ class _Explainer:
         self, step: RouteStep | TableStep, code: int, row: Mapping[str, Any]
     ) -> tuple[str, str, tuple[str, ...], str]:
         """Say which condition decided, what was seen for it, and what was missing."""
-        choices = (
-            [(way.when, "way") for way in step.route]
-            if isinstance(step, RouteStep)
-            else [(each.when, "row") for each in step.table.rows]
-        )
-        count = len(choices)
+        count = len(step.route) if isinstance(step, RouteStep) else len(step.table.rows)
         decided = code if code < count else code - count - 1 if code > count else None
-        tried = [when for when, _ in (choices if decided is None else choices[: decided + 1])]
-        inputs = distinct(each for when in tried for each in inputs_of(when))
-        descriptions = describe_inputs(inputs, self._names, self._program.base, numbers_in(tried))
-        seen = ", ".join(each.words(row) for each in descriptions)
+        shown = self._shown(step, decided)
+        seen = ", ".join(each.words(row) for each in shown.descriptions)
         if decided is None:
             return f"none of {count} holds", seen, (), "otherwise"
-        when, word = choices[decided]
-        asked = condition_words(when)
+        word = "way" if isinstance(step, RouteStep) else "row"
         if code < count:
-            return asked, seen, (), f"{word} {decided + 1} holds, as {asked}"
-        keys = set(map(input_key, inputs_of(when)))
-        missing = tuple(each.name for each in descriptions if each.key in keys and row[each.key] is None)
-        return asked, seen, missing, f"it is not known whether {asked} ({word} {decided + 1})"
+            return shown.asked, seen, (), f"{word} {decided + 1} holds, as {shown.asked}"
+        missing = tuple(each.name for each in shown.descriptions if each.key in shown.keys and row[each.key] is None)
+        return shown.asked, seen, missing, f"it is not known whether {shown.asked} ({word} {decided + 1})"
 
-    def _describe(
-        self, position: int, inputs: list[CalculationInput], conditions: tuple[Any, ...]
-    ) -> tuple[InputDescription, ...]:
-        if position not in self._own:
-            self._own[position] = describe_inputs(inputs, self._names, self._program.base, numbers_in(conditions))
-        return self._own[position]
+    def _shown(self, step: RouteStep | TableStep, decided: int | None) -> "_Shown":
+        """Prepare what is shown of a choice that one condition decided, or none, once."""
+        if (step.id, decided) not in self._choices:
+            whens = [way.when for way in step.route] if isinstance(step, RouteStep) else []
+            whens += [each.when for each in step.table.rows] if isinstance(step, TableStep) else []
+            tried = whens if decided is None else whens[: decided + 1]
+            inputs = distinct(each for when in tried for each in inputs_of(when))
+            self._choices[step.id, decided] = _Shown(
+                descriptions=describe_inputs(inputs, self._names, self._program.base, numbers_in(tried)),
+                asked="" if decided is None else condition_words(whens[decided]),
+                keys=frozenset() if decided is None else frozenset(map(input_key, inputs_of(whens[decided]))),
+            )
+        return self._choices[step.id, decided]
+
+    def _calculated(self, step: CalculateStep) -> tuple[InputDescription, ...]:
+        if step.id not in self._calculations:
+            inputs = [CalculationInput(calculation=name) for name in step.calculate]
+            self._calculations[step.id] = describe_inputs(inputs, self._names, self._program.base)
+        return self._calculations[step.id]
 
     def _value(self, value: Any, column: Column) -> str:
         return value_words(value, column, self._program.base if column.kind is ValueType.MONEY else "")
