@@ -1,9 +1,10 @@
 """An organisation's lock, settings and tables of exchange rates. Nothing here begins or ends a transaction."""
 
 from collections import Counter
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, cast
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Table, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
@@ -12,13 +13,20 @@ from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.accounts import Organisation, RateTableRow
 from fivefold.store.tables.entities import Correction, OrganisationSettings, Transaction
 
+_RATES: Final = cast("Table", RateTableRow.__table__)
 _NEWEST_RATES: Final = (
     select(RateTableRow)
     .where(RateTableRow.organisation_id == bindparam("of"))
     .order_by(RateTableRow.number.desc())
     .limit(1)
 )
-"""Built once, as each decision asks it."""
+_NEWEST_CONTENT: Final = (
+    select(*(_RATES.c[name] for name in ("base_currency", "content", "number", "source")))
+    .where(_RATES.c.organisation_id == bindparam("of"))
+    .order_by(_RATES.c.number.desc())
+    .limit(1)
+)
+"""Built once, as each decision asks it; it asks for values, as to make an object of a row takes longer."""
 
 
 def settings_row(session: Session, organisation_id: int, *, locked: bool = False) -> OrganisationSettings:
@@ -73,6 +81,28 @@ def newest_rates(session: Session, organisation_id: int) -> RateTableRow | None:
     """Find the table that holds; None for the shipped rates."""
     found: RateTableRow | None = session.scalar(_NEWEST_RATES, {"of": organisation_id})
     return found
+
+
+@dataclass(frozen=True)
+class RatesHeld:
+    """An organisation's own rates, as they are kept.
+
+    Attributes:
+        content: JSON, as `usecases.shared.rates` reads it.
+        number: of the table.
+        source: where they are from.
+    """
+
+    base_currency: str
+    content: str
+    number: int
+    source: str
+
+
+def rates_held(session: Session, organisation_id: int) -> RatesHeld | None:
+    """Give the rates of the table that holds; None for the shipped rates."""
+    row = session.execute(_NEWEST_CONTENT, {"of": organisation_id}).one_or_none()
+    return None if row is None else RatesHeld(*row)
 
 
 def rate_tables(session: Session, organisation_id: int, part: Part) -> Page[RateTableRow]:

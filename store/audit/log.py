@@ -20,6 +20,7 @@ from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
 _ENTRIES = cast("Table", AuditEntry.__table__)
 _VALUES = cast("Table", AuditValues.__table__)
 _HEADS = cast("Table", AuditHead.__table__)
+_ADD_ENTRIES, _ADD_VALUES = insert(_ENTRIES), insert(_VALUES)
 _TAKE_NUMBERS = (
     update(_HEADS)
     .where(_HEADS.c.organisation_id == bindparam("of"))
@@ -63,10 +64,10 @@ def append_all(session: Session, entries: Sequence[Entry]) -> list[Appended]:
         columns |= {"number": number, "previous_hash": previous}
         previous = columns["hash"] = hash_of_entry(columns)
         values |= {"organisation_id": of, "number": number}
-    session.execute(insert(_ENTRIES), [columns for columns, _ in rows])
+    session.execute(_ADD_ENTRIES, [columns for columns, _ in rows])
     with_values = [values for _, values in rows if values["before"] is not None or values["after"] is not None]
     if with_values:
-        session.execute(insert(_VALUES), with_values)
+        session.execute(_ADD_VALUES, with_values)
     session.execute(_SET_HASH, {"of": of, "made": previous})
     return [Appended(columns["number"], columns["hash"]) for columns, _ in rows]
 

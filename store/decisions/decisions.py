@@ -63,8 +63,9 @@ _STANDPOINT: Final = (
     )
     .where(Entity.id == bindparam("entity_id"))
 )
-_KEYED: Final = select(Decision).where(
-    Decision.organisation_id == bindparam("organisation_id"), Decision.decision_key == bindparam("key")
+_DECISIONS: Final = cast("Table", Decision.__table__)
+_KEYED: Final = select(_DECISIONS.c.id).where(
+    _DECISIONS.c.organisation_id == bindparam("organisation_id"), _DECISIONS.c.decision_key == bindparam("key")
 )
 """These are built once, as every decision asks them, and building one costs more than the database's answer."""
 
@@ -122,9 +123,9 @@ def standpoint_of(session: Session, entity_id: int, now_us: int) -> EntityState:
 
 
 def decision_keyed(session: Session, organisation_id: int, key: str) -> Decision | None:
-    """Find the decision of a key."""
-    found: Decision | None = session.scalar(_KEYED, {"organisation_id": organisation_id, "key": key})
-    return found
+    """Find the decision of a key; mostly there is none, so its number alone is asked for first."""
+    number = session.scalar(_KEYED, {"organisation_id": organisation_id, "key": key})
+    return None if number is None else session.get_one(Decision, number)
 
 
 def decision_numbered(session: Session, organisation_id: int, number: int) -> Decision:

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import polars as pl
-from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy import Table, and_, bindparam, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
@@ -30,6 +30,19 @@ _NAMED: Final = (
 _LIVE: Final = _NAMED.where(Entity.erased_us.is_(None))
 _STAYS, _ALONE = (_LIVE.with_for_update(key_share=True, read=read, of=Entity) for read in (True, False))
 """The same one, locked against erasure, and against others as well."""
+_ENTITIES, _TYPES = (cast("Table", table.__table__) for table in (Entity, EntityType))
+_NUMBER_STAYS: Final = (
+    select(_ENTITIES.c.id)
+    .join(_TYPES, _TYPES.c.id == _ENTITIES.c.type_id)
+    .where(
+        _TYPES.c.organisation_id == bindparam("organisation_id"),
+        _TYPES.c.name == bindparam("type_name"),
+        _ENTITIES.c.external_id == bindparam("external_id"),
+        _ENTITIES.c.erased_us.is_(None),
+    )
+    .with_for_update(key_share=True, read=True, of=_ENTITIES)
+)
+"""Its number alone: to make an object of the row takes longer than to find it."""
 
 
 def type_named(
@@ -78,6 +91,15 @@ def entity_named(
     if row is None:
         raise NotFoundError(f"there is no {type_name} {external_id!r}")
     return row
+
+
+def number_of_entity(session: Session, organisation_id: int, type_name: str, external_id: str) -> int:
+    """Find the number of an entity that `entity_named` finds with *stays*, and lock it in the same way."""
+    names = {"organisation_id": organisation_id, "type_name": type_name, "external_id": external_id}
+    number: int | None = session.scalar(_NUMBER_STAYS, names)
+    if number is None:
+        raise NotFoundError(f"there is no {type_name} {external_id!r}")
+    return number
 
 
 def names_of_entities(session: Session, organisation_id: int, entity_ids: Iterable[int]) -> dict[int, tuple[str, str]]:

@@ -6,6 +6,8 @@ one.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -77,8 +79,7 @@ _RELEASES: Mapping[str, Any] = {
     "floors_lost": pl.String,
 }
 _RUNS: Mapping[str, Any] = {"entity": pl.Int64, "number": pl.Int64, "as_of_us": pl.Int64, "content": pl.String}
-_KEYS = ("fact_of", "entity")
-_OWNED: Mapping[str, Any] = dict.fromkeys((*_KEYS, "type_id", "from_us", "until_us"), pl.Int64)
+_OWNED: Mapping[str, Any] = dict.fromkeys(("fact_of", "entity", "type_id", "from_us", "until_us"), pl.Int64)
 _OVERRIDES: Mapping[str, Any] = {"entity": pl.Int64, "id": pl.Int64, "level": pl.Int64, "until_us": pl.Int64}
 
 MANY = 100
@@ -87,9 +88,17 @@ ROWS_AT_ONCE = 2_000
 
 
 def read_rows(
-    session: Session, query: str, ids: Sequence[int] | Sequence[str], schema: Mapping[str, Any]
+    session: Session,
+    query: str,
+    ids: Sequence[int] | Sequence[str],
+    schema: Mapping[str, Any],
+    order: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Run *query*, with the columns of *schema*; `IN :ids` in it matches any of *ids*."""
+    """Run *query*, with the columns of *schema*; `IN :ids` in it matches any of *ids*.
+
+    The rows come in the *order* of columns that are never null. Few rows are put into it before they are a frame: a
+    query of Polars takes longer, as it goes through other threads.
+    """
     connection = session.connection()
     driver: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
@@ -100,18 +109,33 @@ def read_rows(
         cursor = driver.cursor(binary=True).execute(
             query.replace("IN :ids", f"= ANY(%s::{kind}[])"), (array_text(ids),)
         )
-    parts = [_frame(cursor.fetchmany(ROWS_AT_ONCE), schema)]
+    first = cursor.fetchmany(ROWS_AT_ONCE)
+    if len(first) < ROWS_AT_ONCE:
+        names = list(schema)
+        for name in reversed(order):  # a later sort keeps what an earlier one did
+            first.sort(key=itemgetter(names.index(name)))
+        return _frame(first, schema)
+    parts = [_frame(first, schema)]
     while len(parts[-1]) == ROWS_AT_ONCE:
         parts.append(_frame(cursor.fetchmany(ROWS_AT_ONCE), schema))
-    return parts[0] if len(parts) == 1 else pl.concat(parts)
+    together = pl.concat(parts)
+    return together.sort(*order) if order else together
 
 
 def _frame(rows: Sequence[Sequence[Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
     """Make a frame of rows; of many by columns, which takes two thirds of the time, of few as Polars itself does."""
+    if not rows:
+        return _empty_frame(tuple(schema.items())).clone()
     if len(rows) < MANY:
         return pl.DataFrame(rows, schema=dict(schema), orient="row", strict=False)
     columns = zip(schema.items(), zip(*rows, strict=True), strict=True)
     return pl.DataFrame([pl.Series(name, values, kind, strict=False) for (name, kind), values in columns])
+
+
+@cache
+def _empty_frame(columns: tuple[tuple[str, Any], ...]) -> pl.DataFrame:
+    """Give the frame of no rows; most of what is asked of one entity has none, and to make one takes long."""
+    return pl.DataFrame(schema=dict(columns))
 
 
 def entities(session: Session, ids: Sequence[int]) -> pl.DataFrame:
@@ -139,8 +163,8 @@ def owned(session: Session, ids: Sequence[int]) -> pl.DataFrame:
         ids,
         _OWNED,
     )
-    own = pl.DataFrame({"fact_of": list(ids), "entity": list(ids)}, schema=dict.fromkeys(_KEYS, pl.Int64))
-    return pl.concat([own, frame], how="diagonal")
+    own = pl.DataFrame([(number, number, None, None, None) for number in ids], schema=dict(_OWNED), orient="row")
+    return pl.concat([own, frame]) if len(frame) else own
 
 
 def transaction_columns(*, for_value: bool) -> Mapping[str, Any]:
@@ -158,7 +182,7 @@ def transactions(session: Session, ids: Sequence[int], *, for_value: bool, after
     schema = transaction_columns(for_value=for_value)
     later = "" if after_us is None else f" AND at_us > {after_us:d}"
     query = f"SELECT entity_id, {_names(schema)} FROM transactions WHERE entity_id IN :ids{later}"  # noqa: S608 (our own words)
-    return read_rows(session, query, ids, schema).sort(*IN_ORDER)
+    return read_rows(session, query, ids, schema, IN_ORDER)
 
 
 def corrected_transactions(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
@@ -170,7 +194,7 @@ def corrected_transactions(session: Session, ids: Sequence[int], *, for_value: b
         " WHERE entity_id IN :ids) c JOIN transactions t ON t.organisation_id = c.organisation_id"
         " AND t.transaction_id = c.transaction_id"
     )
-    return read_rows(session, query, ids, schema).sort(*IN_ORDER)
+    return read_rows(session, query, ids, schema, IN_ORDER)
 
 
 def corrections(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
@@ -182,8 +206,9 @@ def corrections(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.
     schema = transaction_columns(for_value=for_value)
     query = f"SELECT entity_id, {_names(schema)}, id, kind, {COUNTS_FROM} FROM corrections WHERE entity_id IN :ids"  # noqa: S608 (our own words)
     more = {"id": pl.Int64, "kind": pl.String, "known_us": pl.Int64}
-    frame = read_rows(session, query, ids, {**schema, **more})
-    return (frame.sort("known_us", "id") if len(frame) > 1 else frame).drop("id")
+    frame = read_rows(session, query, ids, {**schema, **more}, ("known_us", "id"))
+    frame.drop_in_place("id")
+    return frame
 
 
 def corrections_to_come(session: Session, ids: Sequence[int], as_of_us: int) -> pl.DataFrame:

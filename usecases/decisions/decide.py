@@ -30,9 +30,9 @@ from fivefold.store.decisions.decisions import (
     parties_of,
     standpoint_of,
 )
-from fivefold.store.ingest.entities import entity_named, subject_of
+from fivefold.store.ingest.entities import number_of_entity, subject_of
 from fivefold.store.levels import assessment_queue as due
-from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.levels.assessment_queue import Reason, Subject
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.usecases.decisions.inputs import DecisionInputs, load_decision_inputs
 from fivefold.usecases.levels.read import Freshness
@@ -113,7 +113,7 @@ class _DecisionRequest:
 class _Decision:
     """Everything that is to be written down."""
 
-    entity_id: int
+    subject: Subject
     policy_id: int
     policy: tuple[str, int]
     number_of_assessment: int | None
@@ -261,7 +261,7 @@ def _decide_once(
     replay = _replay_inputs(inputs, request, policy, now_us)
     outcome, answer = outcome_and_answer(policy.canonical, inputs.versions, inputs.inputs, replay)
     return _Decision(
-        entity_id=parties.entity.id,
+        subject=subject_of(parties.entity),
         policy_id=policy.id,
         policy=(policy.name, policy.number),
         number_of_assessment=None if point.standing is None else point.standing.number,
@@ -286,15 +286,17 @@ def _replay_inputs(inputs: DecisionInputs, request: _DecisionRequest, policy: Po
 def _store(context: Context, request: _DecisionRequest, decision: _Decision, *, assessed: bool) -> DecisionMade | None:
     """Store a decision; None where its key was taken meanwhile."""
     with context.writing() as session:
-        entity = entity_named(session, context.organisation_id, request.type_name, request.external_id, stays=True)
-        if entity.id != decision.entity_id:  # it was erased meanwhile, and another entity has its name
+        names = (context.organisation_id, request.type_name, request.external_id)
+        if (
+            number_of_entity(session, *names) != decision.subject.entity_id
+        ):  # it was erased meanwhile, and another entity has its name
             raise NotFoundError(f"there is no {request.type_name} {request.external_id!r}")
         number = add_decision(
             session,
             {
                 "organisation_id": context.organisation_id,
                 "policy_id": decision.policy_id,
-                "entity_id": decision.entity_id,
+                "entity_id": decision.subject.entity_id,
                 "assessment_number": decision.number_of_assessment,
                 "value_as_of_us": decision.value_as_of_us,
                 "at_us": decision.at_us,
@@ -308,7 +310,7 @@ def _store(context: Context, request: _DecisionRequest, decision: _Decision, *, 
         if number is None:
             return None
         if request.freshness is Freshness.REFRESH and not assessed:
-            due.mark(session, [subject_of(entity)], Reason.VIEW, decision.at_us)
+            due.mark(session, [decision.subject], Reason.VIEW, decision.at_us)
         _record(session, context, decision, number)
     return DecisionMade(
         number=number,

@@ -233,7 +233,7 @@ def transactions_for(
     Summaries are made where *for_value* is asked for, as they need it, and where *back* is satisfied by them; blocks
     of those in *stored_of*.
     """
-    ids = whose["fact_of"].unique().to_list()
+    ids = _facts_of(whose)
     opens_us = None if back is None else back.opens_us(as_of_us)
     corrections = loading.corrections(session, ids, for_value=for_value)
     summary = None
@@ -331,9 +331,15 @@ def coming_corrections(session: Session, whose: pl.DataFrame, as_of_us: int) -> 
     return about.select("entity", "at_us")
 
 
+def _facts_of(whose: pl.DataFrame) -> list[int]:
+    """Give the numbers of those whose facts count; in plain Python, as a query of one row takes longer."""
+    return sorted(set(whose["fact_of"].to_list()))
+
+
 def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFrame:
     """Say for whom each fact counts: for whom it is about, and whole for each who owned that at the fact's moment."""
-    if len(whose) == whose["entity"].n_unique() and (whose["fact_of"] == whose["entity"]).all():
+    whom = whose["entity"].to_list()
+    if whose["fact_of"].to_list() == whom and len(set(whom)) == len(whom):
         return facts
     of = whose.select("fact_of", "entity", "from_us", "until_us")
     counted = facts.rename({"entity": "fact_of"}).join(of, on="fact_of", maintain_order="left")
@@ -344,7 +350,7 @@ def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFr
 
 def _entities(session: Session, entity_ids: Sequence[int], fields: Mapping[str, FieldType]) -> pl.DataFrame:
     rows = loading.entities(session, entity_ids)
-    return rows.select(entity_text(), *_own_fields(rows["content"], fields, mixed=False))
+    return _of_entities(rows, [*_own_fields(rows["content"], fields, mixed=False)])
 
 
 def _mixed(session: Session, whose: pl.DataFrame, part: str, declared: Mapping[str, FieldType]) -> bool:
@@ -363,15 +369,9 @@ def transactions_frame(stored: pl.DataFrame, declared: Mapping[str, FieldType], 
 
     *mixed*: some of them may mean something else by the name of a field, and are taken not to say it.
     """
-    return stored.select(
-        entity_text(),
-        "transaction_id",
-        pl.col("at_us").alias("time"),
-        "amount",
-        "currency",
-        "state",
-        *_own_fields(stored["content"], declared, mixed=mixed),
-    )
+    plain = (stored["transaction_id"], stored["at_us"].alias("time"), stored["amount"], stored["currency"])
+    own = _own_fields(stored["content"], declared, mixed=mixed)
+    return _of_entities(stored, [*plain, stored["state"], *own])
 
 
 def transaction_types(declared: Mapping[str, FieldType]) -> dict[str, Any]:
@@ -386,10 +386,9 @@ def _own_fields(content: pl.Series, declared: Mapping[str, FieldType], *, mixed:
     if not declared:
         return []
     kinds = {name: _JSON_TYPES[value_type_of(form)] for name, form in declared.items()}
-    filled = content.fill_null("{}")
-    if mixed:
-        return _own_fields_one_by_one(filled, kinds)
-    decoded = _decoded(filled, pl.Struct(kinds)).struct.unnest()
+    if mixed or len(content) < loading.MANY:
+        return _own_fields_one_by_one(content, kinds)
+    decoded = _decoded(content.fill_null("{}"), pl.Struct(kinds)).struct.unnest()
     return [decoded[name] for name in declared]
 
 
@@ -405,7 +404,9 @@ def _decoded(texts: pl.Series, kind: pl.Struct) -> pl.Series:
 
 def _own_fields_one_by_one(content: pl.Series, kinds: Mapping[str, Any]) -> list[pl.Series]:
     """Leave out what is of another kind."""
-    rows = [json.loads(text) for text in content]
+    texts = content.to_list()
+    read = {text: {} if text is None else json.loads(text) for text in set(texts)}
+    rows = [read[text] for text in texts]
     return [
         pl.Series(name, [row.get(name) if _is_of(kind, row.get(name)) else None for row in rows], kind)
         for name, kind in kinds.items()
@@ -427,27 +428,21 @@ def _indicators(stored: pl.DataFrame, rates: RateTable, as_of_us: int) -> pl.Dat
 def _records(
     session: Session, kind: str, whose: pl.DataFrame, declared: Mapping[str, FieldType], *, mixed: bool
 ) -> pl.DataFrame:
-    stored = _counted_for(loading.records(session, kind, whose["fact_of"].unique().to_list()), whose, "opened_us")
+    stored = _counted_for(loading.records(session, kind, _facts_of(whose)), whose, "opened_us")
     own = {name: form for name, form in declared.items() if name not in CASE_FIELDS}
-    return stored.select(
-        entity_text(),
-        pl.col("opened_us").cast(pl.Datetime("us")).alias("opened"),
-        pl.col("closed_us").cast(pl.Datetime("us")).alias("closed"),
-        "outcome",
-        "status",
-        *_own_fields(stored["content"], own, mixed=mixed),
-    )
+    plain = (_moments(stored, "opened"), _moments(stored, "closed"), stored["outcome"], stored["status"])
+    return _of_entities(stored, [*plain, *_own_fields(stored["content"], own, mixed=mixed)])
 
 
 def _tags(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
-    moments = (pl.col(f"{name}_us").cast(pl.Datetime("us")).alias(name) for name in ("from", "until"))
-    return loading.tags(session, entity_ids).select(entity_text(), "tag", *moments)
+    rows = loading.tags(session, entity_ids)
+    return _of_entities(rows, [rows["tag"], _moments(rows, "from"), _moments(rows, "until")])
 
 
 def _screenings(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
-    return loading.screenings(session, entity_ids).select(
-        entity_text(), "screening", pl.col("found") == 1, pl.col("at_us").cast(pl.Datetime("us")).alias("at")
-    )
+    rows = loading.screenings(session, entity_ids)
+    found = rows["found"].cast(pl.Boolean)
+    return _of_entities(rows, [rows["screening"], found, _moments(rows, "at")])
 
 
 _OF_EVERYONE: Mapping[str, Callable[[Session, Sequence[int]], pl.DataFrame]] = {
@@ -457,9 +452,19 @@ _OF_EVERYONE: Mapping[str, Callable[[Session, Sequence[int]], pl.DataFrame]] = {
 
 
 def _values(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
-    return loading.value_scores(session, entity_ids).select(entity_text(), "score", "segment", "expected_value")
+    rows = loading.value_scores(session, entity_ids)
+    return _of_entities(rows, [rows["score"], rows["segment"], rows["expected_value"]])
 
 
 def entity_text() -> pl.Expr:
     """Give the number of each stored entity as the text by which the engine knows it."""
     return pl.col("entity").cast(pl.String).alias(ENTITY)
+
+
+def _of_entities(rows: pl.DataFrame, columns: Sequence[pl.Series]) -> pl.DataFrame:
+    """Put the entity of each row before columns; at once, as a query of few rows takes longer."""
+    return rows["entity"].cast(pl.String).alias(ENTITY).to_frame().hstack(list(columns))
+
+
+def _moments(rows: pl.DataFrame, name: str) -> pl.Series:
+    return rows[f"{name}_us"].cast(pl.Datetime("us")).alias(name)
