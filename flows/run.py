@@ -46,7 +46,7 @@ class Runs:
             .then(pl.lit(", ".join(flow.on_failure)))
             .otherwise(actions.gather(last))
         ).to_series()
-        amounts = [self.outcomes[name] for name in self.outcomes.columns if name.startswith("amount ")]
+        amounts = list(self._amounts())
         return pl.DataFrame(
             [
                 self.facts.own[ENTITY],
@@ -56,6 +56,17 @@ class Runs:
                 *(each.alias(f"{each.name.removeprefix('amount ')}_minor") for each in amounts),
             ]
         )
+
+    def _amounts(self) -> Iterator[pl.Series]:
+        """Give the amounts of limits that are set, those of runs that failed among them."""
+        failed = self.outcomes[STOP] == int(Stop.FAILED)
+        after_failure = {each.column: each.within(each.number) for each in self.program.failure_amounts}
+        names = [name for name in self.outcomes.columns if name.startswith("amount ")]
+        for name in dict.fromkeys((*names, *after_failure)):
+            found = self.outcomes[name] if name in names else pl.Series(name, [None] * len(self), dtype=pl.Int64)
+            if name in after_failure:
+                found = found.set(failed, after_failure[name])
+            yield found
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count the entities at each step where runs stopped, by status."""

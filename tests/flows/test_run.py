@@ -1,0 +1,49 @@
+"""A flow run for many entities: the table of ends, and the amounts that are set."""
+
+from datetime import date
+
+import polars as pl
+
+from fivefold.domain.money import base_only
+from fivefold.flows.run import run_flow
+from fivefold.risk.facts.portfolio import Portfolio
+from tests.flows.flows_small import analysed, document
+
+RATES = base_only("EUR", date(2023, 11, 14))
+STEPS = (
+    {
+        "id": "choice",
+        "route": [{"when": {"field": "income", "above": 10}, "to": "rich"}],
+        "otherwise": "poor",
+    },
+    {"id": "rich", "end": ["high"]},
+    {"id": "poor", "end": []},
+)
+LIMITS = [
+    {"id": "high", "title": "High", "limit": "daily", "amount": 500, "between": [0, 1000]},
+    {"id": "none", "title": "None", "limit": "daily", "amount": 0, "between": [0, 0]},
+]
+
+
+def test_a_run_that_fails_sets_the_limit_of_on_failure() -> None:
+    flow = analysed(document(*STEPS, actions=LIMITS, on_failure=["none"]))
+    entities = pl.DataFrame(
+        {"entity_id": ["a", "b", "c"], "income": [20.0, 5.0, None]} | dict.fromkeys(("country", "born"), [None] * 3)
+    )
+    runs = run_flow(flow, Portfolio(entities.with_columns(words=None), RATES), 1_700_000_000_000_000)
+    table = runs.table
+    assert table["status"].to_list() == ["ended", "ended", "failed"]
+    assert table["actions"].to_list() == ["high", "", "none"]
+    assert table["high_minor"].to_list() == [50_000, None, None]
+    assert table["none_minor"].to_list() == [None, None, 0]
+    assert runs.taken() == {"high": 1, "none": 1}
+    assert runs.counts() == {"ended": {"rich": 1, "poor": 1}, "failed": {"choice": 1}, "waits": {}}
+    assert [action.amount_minor for action in runs.explain(2).actions] == [0]
+
+
+def test_without_entities_there_are_no_runs() -> None:
+    flow = analysed(document(*STEPS, actions=LIMITS, on_failure=["none"]))
+    entities = pl.DataFrame(schema={"entity_id": pl.String, "income": pl.Float64})
+    runs = run_flow(flow, Portfolio(entities, RATES), 1_700_000_000_000_000)
+    assert len(runs.table) == 0
+    assert runs.taken() == {"high": 0, "none": 0}
