@@ -102,8 +102,9 @@ class FlowProgram:
             here = (at == position).arg_true()
             if not len(here):
                 continue
-            rows = frame[here]
-            codes, outputs = step.run(rows, _asked_of(asked, here))
+            everyone = len(here) == len(frame)
+            rows, asked_here = (frame, asked) if everyone else (_rows(frame, step, here), _asked_of(asked, here))
+            codes, outputs = step.run(rows, asked_here)
             columns = [_spread(series, here, frame) for series in (codes.alias(step.column), *outputs)]
             frame = frame.with_columns(columns)
             leads = pl.Series(step.leads, dtype=pl.Int32).gather(codes)
@@ -119,11 +120,7 @@ class FlowProgram:
             empty |= {column.name: _held(column, step) for column in step.outputs.values()}
             if isinstance(step, Ending):
                 empty |= dict.fromkeys((each.column for each in step.amounts), pl.Int64)
-        return [
-            pl.Series(name, [None] * len(facts), dtype=kind)
-            for name, kind in empty.items()
-            if name not in facts.columns
-        ]
+        return [_unknown(name, kind, len(facts)) for name, kind in empty.items() if name not in facts.columns]
 
     def run_row(self, facts: Mapping[str, Any], asked: AskedOfRow) -> dict[str, Any]:
         """Run the flow for one entity, as `run` does; the values by the names of its columns."""
@@ -173,13 +170,21 @@ def _asked_of(asked: Asked, rows: pl.Series) -> Asked:
     )
 
 
+def _rows(frame: pl.DataFrame, step: CompiledStep, rows: pl.Series) -> pl.DataFrame:
+    """Take some rows, with what the step reads of them; a frame without a column would have no rows."""
+    names = frame.columns if step.reads is None else step.reads or frame.columns[:1]
+    return frame.select(names)[rows]
+
+
+def _unknown(name: str, kind: Any, length: int) -> pl.Series:
+    return pl.repeat(None, length, dtype=kind, eager=True).alias(name)
+
+
 def _spread(series: pl.Series, rows: pl.Series, frame: pl.DataFrame) -> pl.Series:
     """Give a column of all rows: the values of some, and what stood there of the others."""
-    before = (
-        frame[series.name]
-        if series.name in frame.columns
-        else pl.Series(series.name, [None] * len(frame), dtype=series.dtype)
-    )
+    if len(rows) == len(frame):
+        return series
+    before = frame[series.name] if series.name in frame.columns else _unknown(series.name, series.dtype, len(frame))
     return before.clone().scatter(rows, series)
 
 

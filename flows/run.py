@@ -63,7 +63,11 @@ class Runs:
         after_failure = {each.column: each.within(each.number) for each in self.program.failure_amounts}
         names = [name for name in self.outcomes.columns if name.startswith("amount ")]
         for name in dict.fromkeys((*names, *after_failure)):
-            found = self.outcomes[name] if name in names else pl.Series(name, [None] * len(self), dtype=pl.Int64)
+            found = (
+                self.outcomes[name]
+                if name in names
+                else pl.repeat(None, len(self), dtype=pl.Int64, eager=True).alias(name)
+            )
             if name in after_failure:
                 found = found.set(failed, after_failure[name])
             yield found

@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
@@ -64,6 +65,11 @@ class CompiledStep(ABC):
         """The column of its codes; null where a run did not pass it."""
         return f"step {self.identifier}"
 
+    @property
+    def reads(self) -> tuple[str, ...] | None:
+        """The columns that it reads; None for whichever there are."""
+        return None
+
     @abstractmethod
     def run(self, frame: pl.DataFrame, asked: "Asked") -> tuple[pl.Series, list[pl.Series]]:
         """Give the codes of every row of a frame, and the columns of its outputs.
@@ -99,6 +105,10 @@ class AskedOfRow:
     answers: Mapping[str, str | None]
 
 
+TRIED_TOGETHER = 64
+"""So many conditions of a choice are computed in one query."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Choosing(CompiledStep):
     """A step that takes the first of several conditions: the ways of a route, the rows of a table.
@@ -117,20 +127,28 @@ class Choosing(CompiledStep):
     gives: Mapping[str, tuple[Any, ...]]
 
     def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
-        """Try the conditions of every row."""
+        """Try the conditions of every row, some together, as long as there are rows that none has decided."""
         count = len(self.conditions)
-        tried = [
-            pl.when(condition.is_null())
-            .then(pl.lit(count + 1 + number, pl.Int32))
-            .when(condition)
-            .then(pl.lit(number, pl.Int32))
-            for number, condition in enumerate(self.conditions)
-        ]
-        codes = frame.select(pl.coalesce([*tried, pl.lit(count, pl.Int32)]).alias(self.column)).to_series()
-        if len(codes) != len(frame):  # conditions that read no column
-            codes = pl.Series(self.column, [codes[0]] * len(frame), dtype=pl.Int32)
-        return codes, [
-            pl.Series(column.name, self.gives[name], dtype=_dtype(column)).gather(codes)
+        codes, is_open = np.full(len(frame), count, dtype=np.int32), np.ones(len(frame), dtype=np.bool_)
+        for first in range(0, count, TRIED_TOGETHER):
+            tried = {
+                f"tried {place}": each for place, each in enumerate(self.conditions[first : first + TRIED_TOGETHER])
+            }
+            truths = frame.with_columns(**tried).select(list(tried))
+            for number, truth in enumerate(truths.get_columns(), first):
+                if truth.null_count():
+                    unknown = is_open & truth.is_null().to_numpy()
+                    codes[unknown] = count + 1 + number
+                    is_open &= ~unknown
+                    truth = truth.fill_null(value=False)  # noqa: PLW2901 (the same, without what was seen to)
+                holds = truth.to_numpy() & is_open
+                codes[holds] = number
+                is_open &= ~holds
+            if not is_open.any():
+                break
+        series = pl.Series(self.column, codes, dtype=pl.Int32)
+        return series, [
+            pl.Series(column.name, self.gives[name], dtype=_dtype(column)).gather(series)
             for name, column in self.outputs.items()
         ]
 
@@ -387,6 +405,11 @@ class Ending(CompiledStep):
 
     actions: tuple[str, ...]
     amounts: tuple[Amount, ...]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns of amounts."""
+        return tuple(each.source for each in self.amounts if each.source is not None)
 
     def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
         """Find the amounts of every row."""
