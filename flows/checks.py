@@ -253,17 +253,18 @@ def _readers(flow: Flow, path: Path) -> list[int]:
 
 
 def _relationships(flow: Flow) -> Iterator[Diagnostic]:
-    """Find ends that start, refuse or end a relationship, and can be reached without a person's answer."""
-    alone = without_person(flow)
+    """Find ends that start, refuse or end a relationship, and to which a run can come whatever a person answers."""
+    there = {action.id: action for action in flow.actions}
     for position, step in enumerate(flow.steps):
-        for number, name in enumerate(step.end if isinstance(step, EndStep) and position in alone else ()):
-            action = next((each for each in flow.actions if each.id == name), None)
-            if action is not None and action.relationship is not None:
-                way = " → ".join(flow.steps[each].id for each in alone[position])
+        for number, name in enumerate(step.end if isinstance(step, EndStep) else ()):
+            action = there.get(name)
+            way = without_person(flow, position) if action is not None and action.relationship is not None else None
+            if action is not None and way is not None:
+                passed = " → ".join(flow.steps[each].id for each in way)
                 yield Diagnostic(
                     ("steps", position, "end", number),
-                    f"{name}: the relationship {action.relationship} without the answer of a person, by {way}; "
-                    "a person decides that (Regulation (EU) 2024/1624, article 76(5))",
+                    f"{name}: the relationship {action.relationship} without the answer of a person that decides it, "
+                    f"by {passed}; some answer must keep a run from here (Regulation (EU) 2024/1624, article 76(5))",
                 )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from fivefold.flows.actions import Action, Actions
 from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
@@ -52,10 +52,18 @@ class Passing(Step):
     then: Identifier | None = None
 
 
+def _in_order(named: dict[str, Any]) -> dict[str, Any]:
+    return dict(sorted(named.items()))
+
+
+InOrder = AfterValidator(_in_order)
+"""Names in alphabetical order: what a document means, and its hash, does not depend on the order of its names."""
+
+
 class CalculateStep(Passing):
     """Calculates named numbers, which conditions and calculations of later steps read by their names."""
 
-    calculate: Annotated[dict[Name, PolicyCalculation], Field(min_length=1, max_length=MOST_CALCULATIONS)]
+    calculate: Annotated[dict[Name, PolicyCalculation], Field(min_length=1, max_length=MOST_CALCULATIONS), InOrder]
 
 
 class Route(LanguageModel):
@@ -96,6 +104,9 @@ class Row(LanguageModel):
     give: Given
 
 
+OutputKind = Literal["text", "number", "money", "flag"]
+
+
 class Table(LanguageModel):
     """A decision table: the first row whose condition holds, where it is known that none before it does.
 
@@ -107,7 +118,9 @@ class Table(LanguageModel):
             run fails then.
     """
 
-    gives: Annotated[dict[Name, Literal["text", "number", "money", "flag"]], Field(min_length=1, max_length=20)]
+    gives: Annotated[
+        dict[Name, Literal["text", "number", "money", "flag"]], Field(min_length=1, max_length=20), InOrder
+    ]
     rows: Annotated[tuple[Row, ...], Field(min_length=1, max_length=MOST_ROWS)]
     otherwise: Given
     on_unknown: Given | None = None
@@ -126,9 +139,16 @@ class PolicyName(LanguageModel):
 
 
 class RulesStep(Passing):
-    """Asks a policy. It gives `action`, and `decided_by`, the rule whose action it is, unknown where none gave one."""
+    """Asks a policy. It gives `action`, and `decided_by`, the rule whose action it is, unknown where none gave one.
+
+    Attributes:
+        rules: the policy.
+        on_unknown: the step where a rule that is unknown could change the action; where it is not written, the run
+            fails then. A rule of the policy that has an `on_unknown` of its own gives that, and decides.
+    """
 
     rules: PolicyName
+    on_unknown: Identifier | None = None
 
 
 class Question(LanguageModel):
@@ -145,7 +165,7 @@ class Question(LanguageModel):
     question: Words
     role: Literal["investigator", "publisher"] = "investigator"
     within: DurationText
-    answers: Annotated[dict[Identifier, Identifier], Field(min_length=2, max_length=10)]
+    answers: Annotated[dict[Identifier, Identifier], Field(min_length=2, max_length=10), InOrder]
     otherwise: Identifier
 
 
@@ -281,6 +301,8 @@ def ways_from(flow: Flow, position: int) -> Iterator[tuple[Path, str | None]]:
         yield (*at, "person", "otherwise"), step.person.otherwise
     elif isinstance(step, Passing):
         yield (*at, "then"), step.then
+        if isinstance(step, RulesStep) and step.on_unknown is not None:
+            yield (*at, "on_unknown"), step.on_unknown
 
 
 def read_flow(text: str, source: str = "the flow") -> Flow:

@@ -52,22 +52,33 @@ def reached(flow: Flow) -> frozenset[int]:
     return frozenset(found)
 
 
-def without_person(flow: Flow) -> dict[int, tuple[int, ...]]:
-    """Give each step that can be reached without the answer of a person, with a way there, itself the last.
+def without_person(flow: Flow, end: int) -> tuple[int, ...] | None:
+    """Find a way to an end that no person decided on, as positions, the end the last; None where there is none.
 
-    Where nobody answers, no person decided: the way for that case counts as one without an answer.
+    An answer decides where another answer to the same question keeps the run from that end. That nobody answers in time
+    is no answer.
     """
+    leading = {end}
+    for position in range(end, -1, -1):
+        if any(to in leading for to in next_positions(flow, position)):
+            leading.add(position)
     ways: dict[int, tuple[int, ...]] = {0: (0,)}
-    for position in range(len(flow.steps)):
+    for position in range(end):
         if position not in ways:
             continue
-        step = flow.steps[position]
-        places = (
-            [flow.positions.get(step.person.otherwise, position)]
-            if isinstance(step, PersonStep)
-            else next_positions(flow, position)
-        )
-        for to in places:
+        for to in _undecided(flow, position, leading):
             if to > position:
                 ways.setdefault(to, (*ways[position], to))
-    return ways
+    return ways.get(end)
+
+
+def _undecided(flow: Flow, position: int, leading: set[int]) -> Iterator[int]:
+    """Give the steps to which one leads without a person who keeps the run from *leading*, or does not."""
+    step = flow.steps[position]
+    if not isinstance(step, PersonStep):
+        yield from next_positions(flow, position)
+        return
+    answers = [flow.positions.get(to, position) for to in step.person.answers.values()]
+    yield flow.positions.get(step.person.otherwise, position)
+    if all(to in leading for to in answers):
+        yield from answers

@@ -42,6 +42,7 @@ from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest
 from fivefold.risk.compiler.value_types import DTYPES, Column, column_for
+from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import PolicyProgram, compile_policy
 from fivefold.risk.engine.program import compiled_once
 from fivefold.risk.language.base import LanguageModel
@@ -255,7 +256,15 @@ class _StepCompiler:
             )
         if isinstance(step, RulesStep):
             program = self.policies[step.rules.policy]
-            return AskingPolicy(identifier=step.id, leads=(after,), outputs=outputs, program=program)
+            unknown = Stop.FAILED if step.on_unknown is None else self._place(step.on_unknown, position)
+            changing = tuple(
+                (rule_column(rule.id), place, program.policy.actions.index(rule.action))
+                for place, rule in enumerate(program.policy.rules)
+                if rule.on_unknown is None
+            )
+            return AskingPolicy(
+                identifier=step.id, leads=(after, unknown), outputs=outputs, program=program, changing=changing
+            )
         if isinstance(step, PersonStep):
             to = [self._place(each, position) for each in (*step.person.answers.values(), step.person.otherwise)]
             answers = tuple(step.person.answers)

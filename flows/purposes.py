@@ -4,7 +4,7 @@ Any step can change which end a run comes to, so every step counts for every act
 """
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fivefold.flows.language import Flow, RulesStep
 from fivefold.risk.compiler.analysis import AnalysedPolicy
@@ -13,7 +13,8 @@ from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.purposes import SourceReader, Sources, purpose_name_diagnostics
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.purposes import Purpose
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.purposes import Purpose, strictest
 
 
 class _Served(NamedTuple):
@@ -94,7 +95,7 @@ def _of_policies(flow: Flow, policies: Mapping[str, AnalysedPolicy], sources: So
         if not isinstance(step, RulesStep) or step.rules.policy not in policies:
             continue
         asked = policies[step.rules.policy]
-        reader = SourceReader(asked.policy, sources)
+        reader = SourceReader(_as_strict(asked.policy, flow), sources)
         path: Path = ("steps", position, "rules", "policy")
         for at, rule_input in asked.inputs_with_paths:
             for source, chain in reader.read(rule_input).items():
@@ -106,6 +107,16 @@ def _of_policies(flow: Flow, policies: Mapping[str, AnalysedPolicy], sources: So
             for _, source in reader.lists_in(place):
                 if source.purpose == "aml":
                     yield _Reading(path, (f"step {step.id}", f"policy {asked.policy.name}"), source.words, source.hint)
+
+
+def _as_strict(policy: Policy, flow: Flow) -> Policy:
+    """Give a policy whose data are for no more than its own document and the flow's allow."""
+    own, said = policy.purposes, flow.purposes
+    stricter: dict[str, Any] = {"level": strictest([own.level, said.level])}
+    for kind in ("fields", "transaction_fields", "tags", "links"):
+        here, there = getattr(own, kind), getattr(said, kind)
+        stricter[kind] = {name: strictest([here[name], there.get(name, here[name])]) for name in here}
+    return policy.model_copy(update={"purposes": own.model_copy(update=stricter)})
 
 
 def _part(flow: Flow, path: Path) -> str:

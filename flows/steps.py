@@ -30,7 +30,7 @@ from fivefold.risk.compiler.formulas import (
 )
 from fivefold.risk.compiler.plain_conditions import PlainTest
 from fivefold.risk.compiler.value_types import DTYPES, Column, Vocabulary, column_for
-from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyProgram
+from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
 from fivefold.risk.engine.single.policies import single_policy
 from fivefold.risk.facts.calculated import TOO_LARGE, with_calculations
 from fivefold.risk.facts.portfolio import error_of
@@ -294,13 +294,16 @@ class _Plain:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AskingPolicy(CompiledStep):
-    """A step that asks a policy.
+    """A step that asks a policy: 0 where it is decided, 1 where a rule that is unknown could change the action.
 
     Attributes:
         program: the compiled policy.
+        changing: of each rule that gives nothing where it is unknown, the column of its outcome, its position and the
+            position of its action.
     """
 
     program: PolicyProgram
+    changing: tuple[tuple[str, int, int], ...]
 
     def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
         """Ask it of every row."""
@@ -308,8 +311,21 @@ class AskingPolicy(CompiledStep):
         outcomes = self.program.run(asked.policies[policy.name])
         actions = pl.Series(self.outputs["action"].name, policy.actions, dtype=pl.String)
         rules = pl.Series(self.outputs["decided_by"].name, [rule.id for rule in policy.rules], dtype=pl.String)
+        codes = pl.Series(self.column, [self._code(row) for row in outcomes.iter_rows(named=True)], dtype=pl.Int32)
+        is_decided = codes == 0
         given = [actions.gather(outcomes[ACTION]), rules.gather(outcomes[DECIDED])]
-        return pl.repeat(0, len(frame), dtype=pl.Int32, eager=True).alias(self.column), given
+        return codes, [each.to_frame().select(pl.when(is_decided).then(pl.first())).to_series() for each in given]
+
+    def _code(self, outcomes: Mapping[str, Any]) -> int:
+        """Tell whether one of the rules that are unknown would change the action if it held."""
+        decided, action, is_first = outcomes[DECIDED], outcomes[ACTION], self.program.policy.wins == "first"
+        for column, position, own in self.changing:
+            if outcomes[column] != PolicyOutcome.UNKNOWN:
+                continue
+            comes_before = decided is None or (position < decided if is_first else own > action)
+            if comes_before and own != action:
+                return 1
+        return 0
 
     def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
         """Ask it of one row."""
@@ -320,10 +336,10 @@ class AskingPolicy(CompiledStep):
             outcomes = self.program.run(frame).row(0, named=True)
         else:
             outcomes = single.run(inputs)
-        decided = outcomes[DECIDED]
-        row[self.outputs["action"].name] = policy.actions[outcomes[ACTION]]
-        row[self.outputs["decided_by"].name] = None if decided is None else policy.rules[decided].id
-        return 0
+        decided, code = outcomes[DECIDED], self._code(outcomes)
+        row[self.outputs["action"].name] = None if code else policy.actions[outcomes[ACTION]]
+        row[self.outputs["decided_by"].name] = None if code or decided is None else policy.rules[decided].id
+        return code
 
 
 def _schema(inputs: Mapping[str, Column]) -> dict[str, Any]:
@@ -409,7 +425,7 @@ class Ending(CompiledStep):
     @property
     def reads(self) -> tuple[str, ...]:
         """The columns of amounts."""
-        return tuple(each.source for each in self.amounts if each.source is not None)
+        return tuple(dict.fromkeys(each.source for each in self.amounts if each.source is not None))
 
     def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
         """Find the amounts of every row."""

@@ -19,7 +19,8 @@ from fivefold.risk.engine.explain.describe import (
     numbers_in,
     value_words,
 )
-from fivefold.risk.engine.explain.policies import DecisionExplanation
+from fivefold.risk.engine.explain.policies import OUTCOMES, DecisionExplanation
+from fivefold.risk.engine.policy_program import PolicyOutcome
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import CalculationInput, distinct, input_key
 from fivefold.risk.language.fields import ValueType
@@ -168,9 +169,10 @@ class _Explainer:
             outcome = ""
             seen = ", ".join(each.words(row) for each in self._calculated(step))
         elif isinstance(step, RulesStep):
-            outcome = "asked"
+            outcome = "asked" if code == 0 else "a rule that is unknown could change the action"
             decision = decisions.get(step.rules.policy)
             asked, seen = f"policy {step.rules.policy}", "" if decision is None else decision.line
+            missing = () if code == 0 or decision is None else _unknown_of(decision)
         elif isinstance(step, PersonStep):
             answers = (*step.person.answers, NOBODY)
             outcome = f"answered {answers[code]}" if code < len(step.person.answers) else _UNANSWERED[leads < 0]
@@ -270,6 +272,12 @@ class _Explainer:
             sets=sets,
             amount_minor=amount,
         )
+
+
+def _unknown_of(decision: DecisionExplanation) -> tuple[str, ...]:
+    """Name what was unknown to the rules of a policy that are unknown, each once."""
+    rules = [rule for rule in decision.rules if rule.outcome == OUTCOMES[PolicyOutcome.UNKNOWN]]
+    return tuple(dict.fromkeys(name for rule in rules for name in rule.missing))
 
 
 _UNANSWERED: Mapping[bool, str] = {True: "waits for an answer", False: "nobody answered in time"}

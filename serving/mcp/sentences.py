@@ -151,11 +151,13 @@ def changes_sentence(type_: str, migration: Content) -> str:
     steps = [(order.get(cell["to_level"], 0) - order.get(cell["from_level"], 0), cell) for cell in moved]
     first = sum(cell["entities"] for cell in moved if cell["from_level"] is None)
     rose = sum(cell["entities"] for step, cell in steps if step > 0 and cell["from_level"] is not None)
-    fell = sum(cell["entities"] for step, cell in steps if step < 0)
+    fell = sum(cell["entities"] for step, cell in steps if step < 0 and cell["to_level"] is not None)
+    lost = sum(cell["entities"] for cell in moved if cell["to_level"] is None)
     said = f"From {_day(migration['since'])} until before {_day(migration['until'])}, of type {type_}: "
     if migration["cells"] is None:
         return f"{said}{migration['moves']} moves of levels, too many to count who stands where."
-    said += f"{rose} stand higher, {fell} lower, {first} reached their first level; {migration['moves']} moves in all."
+    said += f"{rose} stand higher, {fell} lower, {first} reached their first level, {lost} have none any more; "
+    said += f"{migration['moves']} moves in all."
     known = [cell for cell in moved if cell["from_level"] is not None]
     if not known:
         return said

@@ -5,12 +5,15 @@ It imports the protocol's library, which takes a while: `endpoint` and the comma
 
 import json
 import logging
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
+import structlog
 from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
@@ -33,6 +36,9 @@ INSTRUCTIONS = (
 )
 _READS = types.ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 _OK, _UNPROCESSABLE = int(HTTPStatus.OK), int(HTTPStatus.UNPROCESSABLE_ENTITY)
+_BROKEN = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+LOG = structlog.get_logger("fivefold.mcp")
 
 logging.getLogger("mcp").setLevel(logging.CRITICAL)  # its lines quote what was sent; ours name what was asked
 
@@ -112,13 +118,26 @@ async def _call_tool(by: _Message, params: types.CallToolRequestParams) -> types
     except ValidationError as error:
         await by.caller.record(by.credential, TOOL_CALLED, {"tool": tool.name, "status": _UNPROCESSABLE})
         return _failed("; ".join(_fault(fault) for fault in error.errors()))
+    called = {"tool": tool.name, **asked.recorded}
     try:
         answer = await tool.answer(by.caller, asked)
     except RefusedReadError as refusal:
-        await by.caller.record(by.credential, TOOL_CALLED, {"tool": tool.name, "status": refusal.status}, asked.entity)
+        await by.caller.record(by.credential, TOOL_CALLED, {**called, "status": refusal.status}, asked.entity)
         return _failed(str(refusal))
-    await by.caller.record(by.credential, TOOL_CALLED, {"tool": tool.name, "status": _OK}, asked.entity)
+    except Exception as error:  # noqa: BLE001 (the library would answer, and nothing would have it on record)
+        LOG.error(  # noqa: TRY400 (its words may quote what was sent)
+            "tool.failed", tool=tool.name, error=type(error).__name__, where=_where(error)
+        )
+        await by.caller.record(by.credential, TOOL_CALLED, {**called, "status": _BROKEN})
+        return _failed("the service could not answer; its log says why")
+    await by.caller.record(by.credential, TOOL_CALLED, {**called, "status": _OK}, asked.entity)
     return _answered(answer)
+
+
+def _where(error: Exception) -> str:
+    """Name the last place of our own that an error came from; its words may quote what was sent."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if "fivefold" in each.filename]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
 
 
 def _fault(fault: Any) -> str:

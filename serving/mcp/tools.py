@@ -31,6 +31,11 @@ class Arguments(BaseModel):
         """Type and identifier of the one that is asked about; None where it is not about one."""
         return None
 
+    @property
+    def recorded(self) -> dict[str, object]:
+        """What the audit log has of it beside the entity: numbers of records, nothing personal."""
+        return {}
+
 
 class OfType(Arguments):
     """About everybody of a type."""
@@ -79,13 +84,25 @@ class Searched(Paged):
 class OneAssessment(Arguments):
     """About one assessment."""
 
-    assessment: str = Field(description="The number of an assessment, such as 12.3; a history names them.")
+    assessment: str = Field(
+        description="The number of an assessment, such as 12.3; a history names them.", pattern=r"^\d{1,18}\.\d{1,18}$"
+    )
+
+    @property
+    def recorded(self) -> dict[str, object]:
+        """The number of the assessment."""
+        return {"assessment": self.assessment}
 
 
 class OneDecision(Arguments):
     """About one decision."""
 
     decision: int = Field(ge=1, description="The number of a decision.")
+
+    @property
+    def recorded(self) -> dict[str, object]:
+        """The number of the decision."""
+        return {"decision": self.decision}
 
 
 class Moved(OfEntity):

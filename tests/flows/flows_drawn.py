@@ -220,7 +220,8 @@ def _step(draw: Draw, drawing: _Drawing, kind: str, count: int) -> Data:
     if kind == "table":
         return {**step, "table": draw(tables(known))}
     if kind == "rules":
-        return {**step, "rules": {"policy": "small"}}
+        step |= {"rules": {"policy": "small"}}
+        return {**step, "on_unknown": to()} if draw(st.booleans()) else step
     names = {}
     for number in range(draw(st.integers(1, 2))):
         unit = draw(st.sampled_from(["money", "ratio"]))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from tests.risk.engine.policies_small import decision_of
+from tests.risk.engine.policies_small import decision_of, outcome_of
 
 Data = dict[str, Any]
 Truth = bool | None
@@ -79,6 +79,8 @@ class Book:
             return self._table(step["id"], step["table"], after)
         if "rules" in step:
             action, decided = decision_of(self.rules, "first", self.policy_row)
+            if self._could_change(action):
+                return "undecided", step.get("on_unknown", "failed")
             self.found.outputs[step["id"], "action"] = action
             self.found.outputs[step["id"], "decided_by"] = None if decided is None else f"r{decided}"
             return "asked", after
@@ -90,6 +92,21 @@ class Book:
             person = step["person"]
             return (answer, person["otherwise"] if answer == "nobody" else person["answers"][answer])
         return self._end(step)
+
+    def _could_change(self, action: str) -> bool:
+        """Tell whether the policy would take another action, if one of the rules that are unknown held."""
+        for number, rule in enumerate(self.rules):
+            if outcome_of(rule, self.policy_row)[0] == "unknown" and "on_unknown" not in rule:
+                held = {
+                    "when": {"any": [{"level": "in_force", "is": "present"}, {"level": "in_force", "is": "absent"}]}
+                }
+                others = [
+                    held | {"action": rule["action"]} if place == number else each
+                    for place, each in enumerate(self.rules)
+                ]
+                if decision_of(others, "first", self.policy_row)[0] != action:
+                    return True
+        return False
 
     def _table(self, own: str, table: Data, after: str) -> tuple[str, str]:
         word, number = self._first([row["when"] for row in table["rows"]])

@@ -27,6 +27,25 @@ def told(steps: list[Data], parts: Data) -> str:
     return " | ".join(f"{'.'.join(map(str, fault.path))}: {fault.problem}" for fault in found) or "nothing"
 
 
+ENDED = {"id": "over", "title": "Over", "status": "blocked", "relationship": "ended"}
+
+
+def asking(answers: dict[str, str], otherwise: str = "done") -> Data:
+    person = {"question": "Is it over?", "within": "5 days", "answers": answers, "otherwise": otherwise}
+    return {"id": "p", "person": person}
+
+
+def test_an_answer_must_decide_about_a_relationship() -> None:
+    over: Data = {"id": "o", "title": "Over", "end": ["over"]}
+    route = {"id": "r", "route": [{"when": HIGH, "to": "o"}], "otherwise": "done", "on_unknown": "o"}
+    same = document(asking({"aye": "r", "nay": "r"}), route, over, END, actions=[*ACTIONS, ENDED])
+    assert "without the answer of a person that decides it" in str(analysed(same).errors[0])
+    decides = document(asking({"aye": "o", "nay": "done"}), over, END, actions=[*ACTIONS, ENDED])
+    assert not analysed(decides).errors
+    nobody = document(asking({"aye": "o", "nay": "done"}, "o"), over, END, actions=[*ACTIONS, ENDED])
+    assert analysed(nobody).errors
+
+
 def test_what_is_wrong_is_found_at_its_place() -> None:
     compare("flow_errors", lambda row: told(row[0], row[1]))
 

@@ -72,7 +72,8 @@ def words_of(made: FlowProgram, values: Mapping[str, Any]) -> list[tuple[str, st
         code = values[step.column]
         if code is None:
             continue
-        word = {"CalculateStep": "calculated", "RulesStep": "asked"}.get(type(_written(made, step)).__name__, "")
+        words = {"CalculateStep": ("calculated",), "RulesStep": ("asked", "undecided")}
+        word = words.get(type(_written(made, step)).__name__, ("",) * (code + 1))[code]
         if isinstance(step, Choosing):
             count = len(step.conditions)
             word = f"holds {code}" if code < count else f"unknown {code - count - 1}" if code > count else "otherwise"
@@ -161,7 +162,8 @@ def leads_of(step: dict[str, Any], position: int, steps: list[dict[str, Any]]) -
     elif "end" in step:
         return set()
     else:
-        return {places[step["then"]] if "then" in step else position + 1}
+        unknown = {places[step["on_unknown"]]} if "on_unknown" in step else set()
+        return {places[step["then"]] if "then" in step else position + 1, *unknown}
     return {places[each] for each in to}
 
 

@@ -47,3 +47,30 @@ def test_without_entities_there_are_no_runs() -> None:
     runs = run_flow(flow, Portfolio(entities, RATES), 1_700_000_000_000_000)
     assert len(runs.table) == 0
     assert runs.taken() == {"high": 0, "none": 0}
+
+
+def test_two_limits_may_be_of_one_amount() -> None:
+    amount = {"step": "room", "output": "amount"}
+    limits = [
+        {"id": name, "title": name, "limit": name, "amount": amount, "between": [0, 1000]} for name in ("day", "night")
+    ]
+    room = {"gives": {"amount": "money"}, "rows": [], "otherwise": {"amount": 5}}
+    rows = [{"when": {"field": "income", "above": 10}, "give": {"amount": 50}}]
+    choice = {**STEPS[0], "otherwise": "poor"}
+    steps = ({"id": "room", "table": room | {"rows": rows}}, choice, {"id": "rich", "end": ["day", "night"]}, STEPS[2])
+    flow = analysed(document(*steps, actions=[*limits, LIMITS[1]], on_failure=["none"]))
+    entities = pl.DataFrame({"entity_id": ["a", "b"], "income": [20.0, 5.0]})
+    table = run_flow(flow, Portfolio(entities, RATES), 1_700_000_000_000_000).table
+    assert table["day_minor"].to_list() == table["night_minor"].to_list() == [5_000, None]
+
+
+def test_the_order_of_names_makes_no_difference() -> None:
+    answers = {"yes": "rich", "no": "poor"}
+    steps = [
+        {"id": "ask", "person": {"question": "?", "within": "1 day", "answers": each, "otherwise": "poor"}}
+        for each in (answers, dict(reversed(answers.items())))
+    ]
+    one, other = (analysed(document(step, STEPS[1], STEPS[2], actions=LIMITS, on_failure=["none"])) for step in steps)
+    assert one.flow == other.flow
+    assert one.flow.content_hash == other.flow.content_hash
+    assert list(one.flow.steps[0].person.answers) == ["no", "yes"]

@@ -116,6 +116,11 @@ def _refuse(read: Sequence[Analysed[Any]], rulesets: Sequence[AnalysedRuleset]) 
     if LevelInput in kinds and not rulesets:
         raise ConfigError(f"flow {flow.name} reads the level; say with --ruleset which ruleset gives it")
     for each in rulesets:
+        if each.ruleset.entity_type != flow.entity_type:
+            raise ConfigError(
+                f"flow {flow.name} is about entities of the type {flow.entity_type}, and ruleset {each.ruleset.name} "
+                f"gives levels to those of the type {each.ruleset.entity_type}"
+            )
         if each.ruleset.levels != flow.levels:
             ours, theirs = ", ".join(flow.levels), ", ".join(each.ruleset.levels)
             raise ConfigError(f"flow {flow.name} has the levels {ours}, and ruleset {each.ruleset.name} {theirs}")
@@ -160,6 +165,9 @@ def _answers(flow: AnalysedFlow, file: TableFile, entities: pl.Series) -> Mappin
     if rows.select(ENTITY, "step").is_duplicated().any():
         entity, step = rows.filter(rows.select(ENTITY, "step").is_duplicated()).row(0)[:2]
         raise ConfigError(f"{file.path}: entity {entity} has two answers at {step}")
+    strange = rows.filter(~pl.col(ENTITY).is_in(entities.implode()))
+    if len(strange):
+        raise ConfigError(f"{file.path} has an answer about {strange[ENTITY][0]!r}, which is no entity that was read")
     everyone = entities.alias(ENTITY).to_frame()
     return {
         step: everyone.join(rows.filter(pl.col("step") == step), on=ENTITY, how="left", maintain_order="left")["answer"]
