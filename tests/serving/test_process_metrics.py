@@ -44,6 +44,7 @@ def test_labels_are_a_few_known_words(on_sqlite: Service) -> None:
         "/readyz",
         "/readyz/v1",
         "/healthz",
+        "/mcp",
         "/metrics",
         "other",
     }

@@ -53,12 +53,12 @@ def test_indexes_lead_to_what_is_later_and_to_what_stands_for_the_rest(
     plans: list[str] = []
     real = bulk_reads.read_rows
 
-    def explained(session: Session, query: str, ids: Any, schema: Any) -> pl.DataFrame:
+    def explained(session: Session, query: str, ids: Any, schema: Any, *order: Any) -> pl.DataFrame:
         is_postgresql = engine.dialect.name == "postgresql"
         shape = {"plan": pl.String} if is_postgresql else dict.fromkeys(("a", "b", "c", "plan"), pl.String)
         how = "EXPLAIN" if is_postgresql else "EXPLAIN QUERY PLAN"
         plans.append("\n".join(real(session, f"{how} {query}", ids, shape)["plan"]))
-        return real(session, query, ids, schema)
+        return real(session, query, ids, schema, *order)
 
     ids = [subject.entity_id for subject in subjects]
     with engine.begin() as connection:

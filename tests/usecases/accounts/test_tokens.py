@@ -216,6 +216,14 @@ def test_who_made_and_who_revoked_a_token_is_recorded(engine: Engine, now: list[
     assert verify(engine, print).entries == 2
 
 
+class Breaks:
+    """A statement during which the connection is lost."""
+
+    @property
+    def __clause_element__(self) -> None:
+        raise ConnectionError
+
+
 def test_a_token_without_a_record_is_neither_made_nor_revoked(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     number, secret = add(engine)
     before = everything_stored(engine)
@@ -223,9 +231,9 @@ def test_a_token_without_a_record_is_neither_made_nor_revoked(engine: Engine, mo
     def fails(*_: Any) -> None:
         raise ConnectionError
 
-    for place in ("hash_of_entry", "insert"):  # before the head is locked, and after
+    for place in ("hash_of_entry", "_ADD_ENTRIES"):  # before the head is locked, and after
         with monkeypatch.context() as patch:
-            patch.setattr(audit, place, fails)
+            patch.setattr(audit, place, fails if place == "hash_of_entry" else Breaks())
             with pytest.raises(ConnectionError):
                 add(engine, organisation="new")
             with pytest.raises(ConnectionError):

@@ -106,7 +106,7 @@ def test_rises_and_falls_are_read_from_their_own_indexes(context: Context, wante
     with statements(context.engine) as asked:
         list_transitions(context, filters, Part(2, first.next))
     assert len(asked) == 5
-    plan = plan_of(context.engine, asked[1])
+    plan = plan_of(context.engine, asked[1], "transitions", "entities")
     assert index in plan, plan
     assert "SCAN transitions" not in plan, plan
     assert "Seq Scan on transitions" not in plan, plan

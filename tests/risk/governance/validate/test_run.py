@@ -117,7 +117,12 @@ def test_doubts_are_told() -> None:
     assert made.population.strangers == ("nobody",)
     for line, start in zip(
         made.cautions,
-        ("156 labels have no date", "1 confirmed entities are not", "60 entities could not", "The labels are said"),
+        (
+            "156 labels have no date",
+            "Confirmed, but not in the portfolio",
+            "60 entities could not",
+            "The labels are said",
+        ),
         strict=True,
     ):
         assert line.startswith(start)
