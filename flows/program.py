@@ -36,6 +36,7 @@ from fivefold.flows.steps import (
     Ending,
     Stop,
     Waiting,
+    one_row,
     table_value,
 )
 from fivefold.risk.compiler.conditions import Compiler
@@ -143,21 +144,9 @@ class FlowProgram:
         return {series.name: None for series in self._empty(pl.DataFrame())}
 
     def _run_as_columns(self, facts: Mapping[str, Any], asked: AskedOfRow) -> dict[str, Any]:
-        frame = pl.DataFrame([facts], schema_overrides=_schema(self.inputs, facts))
-        policies = {
-            name: pl.DataFrame([row], schema_overrides=_schema(self.policies[name].inputs, row))
-            for name, row in asked.policies.items()
-        }
+        policies = {name: one_row(row, self.policies[name].inputs) for name, row in asked.policies.items()}
         answers = {step: pl.Series(step, [answer], dtype=pl.String) for step, answer in asked.answers.items()}
-        return self.run(frame, Asked(policies, answers)).row(0, named=True)
-
-
-def _schema(inputs: Mapping[str, Column], row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: pl.Float64 if isinstance(row[name], float) else DTYPES[column.kind]
-        for name, column in inputs.items()
-        if name in row
-    }
+        return self.run(one_row(facts, self.inputs), Asked(policies, answers)).row(0, named=True)
 
 
 def _held(column: Column, step: CompiledStep) -> Any:

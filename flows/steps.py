@@ -311,10 +311,21 @@ class AskingPolicy(CompiledStep):
         outcomes = self.program.run(asked.policies[policy.name])
         actions = pl.Series(self.outputs["action"].name, policy.actions, dtype=pl.String)
         rules = pl.Series(self.outputs["decided_by"].name, [rule.id for rule in policy.rules], dtype=pl.String)
-        codes = pl.Series(self.column, [self._code(row) for row in outcomes.iter_rows(named=True)], dtype=pl.Int32)
+        codes = outcomes.select(self._codes().cast(pl.Int32).alias(self.column)).to_series()
         is_decided = codes == 0
         given = [actions.gather(outcomes[ACTION]), rules.gather(outcomes[DECIDED])]
         return codes, [each.to_frame().select(pl.when(is_decided).then(pl.first())).to_series() for each in given]
+
+    def _codes(self) -> pl.Expr:
+        """Tell the same as `_code` does, of every row."""
+        decided, action, is_first = pl.col(DECIDED), pl.col(ACTION), self.program.policy.wins == "first"
+        changes = [
+            (pl.col(column) == int(PolicyOutcome.UNKNOWN))
+            & (action != own)
+            & (decided.is_null() | (decided > position if is_first else action < own))
+            for column, position, own in self.changing
+        ]
+        return pl.any_horizontal(action.is_null(), *changes)
 
     def _code(self, outcomes: Mapping[str, Any]) -> int:
         """Tell whether one of the rules that are unknown would change the action if it held."""
@@ -332,8 +343,7 @@ class AskingPolicy(CompiledStep):
         policy, inputs = self.program.policy, asked.policies[self.program.policy.name]
         single = single_policy(self.program)
         if single is None:
-            frame = pl.DataFrame([inputs], schema_overrides=_schema(self.program.inputs))
-            outcomes = self.program.run(frame).row(0, named=True)
+            outcomes = self.program.run(one_row(inputs, self.program.inputs)).row(0, named=True)
         else:
             outcomes = single.run(inputs)
         decided, code = outcomes[DECIDED], self._code(outcomes)
@@ -342,8 +352,14 @@ class AskingPolicy(CompiledStep):
         return code
 
 
-def _schema(inputs: Mapping[str, Column]) -> dict[str, Any]:
-    return {name: DTYPES[column.kind] for name, column in inputs.items()}
+def one_row(row: Mapping[str, Any], inputs: Mapping[str, Column]) -> pl.DataFrame:
+    """Give one row as a frame whose columns have the types of *inputs*; money that is a mean is a float."""
+    kinds = {
+        name: pl.Float64 if isinstance(row[name], float) else DTYPES[column.kind]
+        for name, column in inputs.items()
+        if name in row
+    }
+    return pl.DataFrame([row], schema_overrides=kinds)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,7 +7,6 @@ import typer
 
 from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.terminal import AsOfOption, echo, moment
-from fivefold.domain.errors import InvalidRulesetError
 from fivefold.domain.text import count_text
 
 FOUND = 1
@@ -29,25 +28,20 @@ def lint_flows(
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 where there is a doubt, too.")] = False,
 ) -> None:
     """Find what is wrong or doubtful in flows. Exit code 1 where one cannot be used."""
-    from fivefold.flows.doubts import lint_flow
-    from fivefold.risk.language.documents import Document
-    from fivefold.usecases.flows.on_files import flow_text, load_flow
+    from fivefold.usecases.flows.on_files import lint_flow_file, load_policies
     from fivefold.usecases.portfolio_files.bundled import lists_with
 
-    lists_by_name = lists_with(lists)
+    lists_by_name, asked = lists_with(lists), load_policies(policies or ())
     errors = doubts = 0
     for source in flows:
-        try:
-            found = lint_flow(load_flow(source, policies or ()), lists_by_name, Document(flow_text(source), source))
-        except InvalidRulesetError as error:
-            found = list(error.findings)
+        found = lint_flow_file(source, asked, lists_by_name)
         for finding in found:
             place = f"{source}:{finding.line}" if finding.line else source
             echo(f"{place}: {'error' if finding.fatal else 'warning'}: {finding.where}: {finding.problem}")
         errors += sum(1 for finding in found if finding.fatal)
         doubts += sum(1 for finding in found if not finding.fatal)
-    told = f"{count_text(errors, 'error')}, {count_text(doubts, 'warning')}" if errors or doubts else "nothing found"
-    echo(f"{count_text(len(flows), 'flow')}: {told}")
+    counts = f"{count_text(errors, 'error')}, {count_text(doubts, 'warning')}"
+    echo(f"{count_text(len(flows), 'flow')}: {counts if errors or doubts else 'nothing found'}")
     if errors or (strict and doubts):
         raise typer.Exit(FOUND)
 

@@ -9,18 +9,22 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.flows.analysis import AnalysedFlow, analyse_flow
-from fivefold.flows.language import PersonStep
+from fivefold.flows.doubts import lint_flow
+from fivefold.flows.language import Flow, PersonStep
 from fivefold.flows.run import Runs, run_flow
 from fivefold.risk.compiler.analysis import Analysed, AnalysedPolicy, AnalysedRuleset
 from fivefold.risk.engine.assessments import STATUS, Status
 from fivefold.risk.engine.levels import LEVEL, OVERRIDDEN, RULES_LEVEL
 from fivefold.risk.facts.inputs import LEVEL_TYPES
-from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.governance.backtest.compositions import Before
+from fivefold.risk.language.documents import Document
 from fivefold.risk.language.policy import LevelInput, TransactionInput, read_policy
+from fivefold.risk.language.reading import read_document
 from fivefold.usecases.portfolio_files.assess import assess_portfolio
+from fivefold.usecases.portfolio_files.bundled import text_of
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
 from fivefold.usecases.portfolio_files.tables import TableFile, read_frame
 
@@ -42,32 +46,41 @@ def flow_text(source: str) -> str:
         return (package_files("fivefold.flows") / "shipped" / f"{source}.yaml").read_text("utf-8")
     if not path.is_file():
         raise ConfigError(f"{source} is neither a file nor a bundled flow ({', '.join(bundled_flows())})")
-    return _utf8(path)
+    return text_of(path, source)
 
 
-def load_flow(source: str, policies: Sequence[Path] = ()) -> AnalysedFlow:
-    """Read a flow and the policies that it may ask.
+def load_policies(paths: Sequence[Path]) -> dict[str, AnalysedPolicy]:
+    """Read the policies that flows may ask, by name.
 
     Raises:
         InvalidRulesetError: what is wrong with one of them.
-        ConfigError: a file cannot be read, or two policies have one name.
+        ConfigError: a file is not there, or two policies have one name.
     """
     asked: dict[str, AnalysedPolicy] = {}
-    for path in policies:
+    for path in paths:
         if not path.is_file():
             raise ConfigError(f"{path} is no file; --policy names the file of a policy that the flow asks")
-        policy = read_policy(_utf8(path), str(path))
+        policy = read_policy(text_of(path, str(path)), str(path))
         if policy.name in asked:
             raise ConfigError(f"two files have the policy {policy.name}; give one of them")
         asked[policy.name] = AnalysedPolicy(policy)
-    return analyse_flow(flow_text(source), source, asked)
+    return asked
 
 
-def _utf8(path: Path) -> str:
+def load_flow(source: str, policies: Sequence[Path] = ()) -> AnalysedFlow:
+    """Read a flow and the policies that it may ask; errors as `flow_text` and `load_policies` have them."""
+    return analyse_flow(flow_text(source), source, load_policies(policies))
+
+
+def lint_flow_file(
+    source: str, policies: Mapping[str, AnalysedPolicy], lists: Mapping[str, NamedList]
+) -> list[Finding]:
+    """Find what is wrong or doubtful in a flow's file, or in one that ships; ConfigError where there is none."""
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not text in UTF-8") from None
+        document = Document(flow_text(source), source)
+        return lint_flow(AnalysedFlow(read_document(Flow, document, source), policies), lists, document)
+    except InvalidRulesetError as error:
+        return list(error.findings)
 
 
 def run_on_files(

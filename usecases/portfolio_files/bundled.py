@@ -62,7 +62,7 @@ def ruleset_text(source: str) -> str:
         return bundled_text(source)
     if not path.is_file():
         raise ConfigError(f"{source} is neither a file nor a bundled ruleset ({', '.join(bundled_rulesets())})")
-    return _text(path, source)
+    return text_of(path, source)
 
 
 def load_ruleset(source: str) -> "AnalysedRuleset":
@@ -121,7 +121,7 @@ def _by_name(files_: Iterable[_Readable]) -> dict[str, NamedList]:
     lists: dict[str, NamedList] = {}
     sources: dict[str, str] = {}
     for file in files_:
-        list_ = read_list(_text(file, file.name), file.name)
+        list_ = read_list(text_of(file, file.name), file.name)
         if list_.name in lists:
             problem = f"is in {sources[list_.name]} as well; a list is one file, with all of its versions"
             raise InvalidRulesetError([Finding(f"list {list_.name}", problem)], file.name)
@@ -129,7 +129,8 @@ def _by_name(files_: Iterable[_Readable]) -> dict[str, NamedList]:
     return lists
 
 
-def _text(file: _Readable, source: str) -> str:
+def text_of(file: _Readable, source: str) -> str:
+    """Read a document; InvalidRulesetError names the line of what is not UTF-8."""
     content = file.read_bytes()
     try:
         return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
