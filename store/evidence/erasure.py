@@ -38,6 +38,7 @@ from fivefold.store.tables.entities import (
     ValueScore,
 )
 from fivefold.store.tables.events import Decision, Delivery, OutboxEvent
+from fivefold.store.tables.flows import FlowAction, FlowRun, FlowStep
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, Opening, OverrideRow, Standing
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.recourse import Challenge
@@ -45,7 +46,7 @@ from fivefold.store.tables.rulesets import BacktestMover, Proposal
 
 _DELETED: tuple[type[Any], ...] = (
     *(DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore, SearchWord, QueueWork),
-    *(SummaryTransaction, TransactionBlock, BacktestMover, Opening, Challenge),
+    *(SummaryTransaction, TransactionBlock, BacktestMover, Opening, Challenge, FlowStep, FlowAction, FlowRun),
 )
 """Rows about the person alone. Due marks come first, so that a worker with their lease stores nothing any more."""
 
@@ -95,8 +96,8 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
 """Every moment that restarts retention, with its entity. A test compares all tables about entities with it."""
 
 DERIVED = (
-    "assessment_inputs", "assessments", "backtest_movers", "deliveries", "due_marks", "level_releases", "openings",
-    "outbox",
+    "assessment_inputs", "assessments", "backtest_movers", "deliveries", "due_marks", "flow_actions", "flow_runs",
+    "flow_steps", "level_releases", "openings", "outbox",
     "search_words", "standings", "summary_transactions", "transaction_blocks",
     "transitions", "value_scores",
 )  # fmt: skip

@@ -1,0 +1,221 @@
+"""The tables of flows: their versions, what is active, and their runs with finished steps and actions.
+
+Where a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
+"""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
+from fivefold.store.sql.json_text import JSONText
+from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
+from fivefold.store.tables.entities import BIG
+
+CAUSE_CHARACTERS = 160
+_ORGANISATION = "organisations.id"
+_FLOW = "flows.id"
+_VERSION = "flow_versions.id"
+_RUN = "flow_runs.id"
+_ENTITY = "entities.id"
+_PENDING = text("due_us IS NOT NULL")
+_STANDS = text("taken_back_us IS NULL")
+
+
+class FlowRow(Base):
+    """All versions of one flow, and which of them act.
+
+    Attributes:
+        active_version_id: the version whose runs act; None for none.
+        shadow_version_id: a version that runs beside it and acts on nothing; None for none.
+        revision: how often the pointers were written.
+    """
+
+    __tablename__ = "flows"
+    __table_args__ = (Unique("organisation_id", "name"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    type_id: Mapped[int] = mapped_column(ForeignKey("entity_types.id"), index=True)
+    name: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    active_version_id: Mapped[int | None] = mapped_column(Integer)
+    shadow_version_id: Mapped[int | None] = mapped_column(Integer)
+    revision: Mapped[int] = mapped_column(Integer, default=0)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
+
+
+class FlowDraft(Base):
+    """What may still be edited, as it was written; `editors` in the order of their first edits."""
+
+    __tablename__ = "flow_drafts"
+
+    flow_id: Mapped[int] = mapped_column(ForeignKey(_FLOW), primary_key=True)
+    document: Mapped[str] = mapped_column(Text)
+    revision: Mapped[int] = mapped_column(Integer)
+    editors: Mapped[list[str]] = mapped_column(JSONText())
+    edited_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class FlowVersion(Base):
+    """A committed version: never changed.
+
+    Attributes:
+        pinned: the versions of what it asks - policies, rulesets, other flows, models - by kind and name.
+        tests: the results of its examples.
+        editors: who wrote it; none of them activates it.
+    """
+
+    __tablename__ = "flow_versions"
+    __table_args__ = (Unique("flow_id", "number"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    flow_id: Mapped[int] = mapped_column(ForeignKey(_FLOW))
+    number: Mapped[int] = mapped_column(Integer)
+    document: Mapped[str] = mapped_column(Text)
+    canonical: Mapped[str] = mapped_column(Text)
+    content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS), index=True)
+    pinned: Mapped[dict[str, Any]] = mapped_column(JSONText())
+    tests: Mapped[dict[str, Any]] = mapped_column(JSONText())
+    editors: Mapped[list[str]] = mapped_column(JSONText())
+    committed_by: Mapped[str] = mapped_column(Text)
+    committed_us: Mapped[int] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
+
+
+class FlowActivation(Base):
+    """Which version of a flow acted, or ran as a shadow, from when on, by whom and why.
+
+    Attributes:
+        version_id: None where none does any more.
+    """
+
+    __tablename__ = "flow_activations"
+    __table_args__ = (
+        CheckConstraint("kind IN ('active', 'rollback', 'off', 'shadow', 'shadow_off')", name="kind"),
+        Index("ix_flow_activations_flow_id", "flow_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    flow_id: Mapped[int] = mapped_column(ForeignKey(_FLOW))
+    version_id: Mapped[int | None] = mapped_column(ForeignKey(_VERSION))
+    previous_version_id: Mapped[int | None] = mapped_column(ForeignKey(_VERSION))
+    kind: Mapped[str] = mapped_column(String(10))
+    reason: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(Text)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
+
+
+class FlowRun(Base):
+    """A run of a version for an entity and a cause; a cause that comes again is the same run.
+
+    Attributes:
+        cause: what it was begun for, such as `transaction:T-1`.
+        about: what is known of the cause.
+        acting: its actions are carried out; false for a shadow's.
+        stopped_at: the step at which it ended, failed or waits.
+        due_us: when a worker is to look at it next; None for never.
+        as_of_us: the moment of its facts; None until they were read.
+        inputs: the facts, canonical JSON; None until they were read.
+        answer: where it came to and why, canonical JSON; None until it stopped for the first time.
+        actor: who called it; the worker otherwise.
+        error: why it failed or is quarantined.
+        revision: how often it was looked at.
+    """
+
+    __tablename__ = "flow_runs"
+    __table_args__ = (
+        Unique("version_id", "entity_id", "cause", "acting"),
+        CheckConstraint("state IN ('queued', 'running', 'waiting', 'ended', 'failed', 'quarantined')", name="state"),
+        Index("ix_flow_runs_due", "due_us", "id", sqlite_where=_PENDING, postgresql_where=_PENDING),
+        Index("ix_flow_runs_entity", "entity_id", "id"),
+        Index("ix_flow_runs_flow", "flow_id", "state", "stopped_at", "id"),
+        Index("ix_flow_runs_organisation", "organisation_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    flow_id: Mapped[int] = mapped_column(ForeignKey(_FLOW))
+    version_id: Mapped[int] = mapped_column(ForeignKey(_VERSION))
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY))
+    cause: Mapped[str] = mapped_column(String(CAUSE_CHARACTERS))
+    about: Mapped[dict[str, Any]] = mapped_column(JSONText())
+    acting: Mapped[bool] = mapped_column(Boolean)
+    state: Mapped[str] = mapped_column(String(12))
+    stopped_at: Mapped[str | None] = mapped_column(String(NAME_CHARACTERS))
+    due_us: Mapped[int | None] = mapped_column(BigInteger)
+    lease: Mapped[str | None] = mapped_column(String(40))
+    lease_until_us: Mapped[int | None] = mapped_column(BigInteger)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    as_of_us: Mapped[int | None] = mapped_column(BigInteger)
+    inputs: Mapped[str | None] = mapped_column(Text)
+    answer: Mapped[str | None] = mapped_column(Text)
+    begun_us: Mapped[int] = mapped_column(BigInteger)
+    ended_us: Mapped[int | None] = mapped_column(BigInteger)
+    actor: Mapped[str] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text)
+    revision: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class FlowStep(Base):
+    """What a step came to that asks a person or another system; written once, before the next step begins.
+
+    Attributes:
+        kind: person, data, model or agent.
+        outcome: canonical JSON.
+        actor: the person who answered; the worker otherwise.
+    """
+
+    __tablename__ = "flow_steps"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey(_RUN), primary_key=True)
+    step: Mapped[str] = mapped_column(String(NAME_CHARACTERS), primary_key=True)
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    outcome: Mapped[str] = mapped_column(Text)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    actor: Mapped[str] = mapped_column(Text)
+
+
+class FlowAction(Base):
+    """An action that a run took: once for a flow, an entity and a cause, whatever is tried again.
+
+    Attributes:
+        action: its id in the flow; `kind` and `subject` as `flows.actions` has them.
+        content: what was done, such as the status or the amount.
+        taken_back_us: when a person took it back; None while it stands.
+    """
+
+    __tablename__ = "flow_actions"
+    __table_args__ = (
+        Unique("flow_id", "entity_id", "cause", "action"),
+        Index("ix_flow_actions_run", "run_id"),
+        Index(
+            "ix_flow_actions_standing",
+            "entity_id",
+            "kind",
+            "subject",
+            sqlite_where=_STANDS,
+            postgresql_where=_STANDS,
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    flow_id: Mapped[int] = mapped_column(ForeignKey(_FLOW))
+    run_id: Mapped[int] = mapped_column(ForeignKey(_RUN))
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY))
+    cause: Mapped[str] = mapped_column(String(CAUSE_CHARACTERS))
+    action: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    kind: Mapped[str] = mapped_column(String(12))
+    subject: Mapped[str] = mapped_column(String(CAUSE_CHARACTERS))
+    content: Mapped[dict[str, Any]] = mapped_column(JSONText())
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    taken_back_us: Mapped[int | None] = mapped_column(BigInteger)
+    taken_back_by: Mapped[str | None] = mapped_column(Text)
+    taken_back_reason: Mapped[str | None] = mapped_column(Text)
