@@ -52,7 +52,7 @@ class MoveField:
     """A field of the matrix: so many, and the address that lists them.
 
     Attributes:
-        move: up, down, stay or other.
+        move: up, down, stay, first or lost.
         query: None where nobody is to be listed.
     """
 
@@ -72,8 +72,6 @@ class OverTimePage:
         since: the first day of the time that is looked at.
         until: its last day.
         rows: the level before, the highest first, with its fields by the level at the end; None where too many moved.
-        up: how many stood higher at the end than before, as `down` lower.
-        first: how many had no level before, and have one at the end.
         from_level: of those who are listed; None for all who had a level.
     """
 
@@ -88,13 +86,30 @@ class OverTimePage:
     migration: Migration
     most_moves: int
     rows: tuple[tuple[str | None, tuple[MoveField, ...]], ...] | None
-    up: int
-    down: int
-    first: int
     from_level: str | None
     to_level: str | None
     movers: Page[Mover]
     next: str | None
+
+    @property
+    def up(self) -> int:
+        """Count who had a level, and stood at a higher one at the end."""
+        return _count(self.migration, "up")
+
+    @property
+    def down(self) -> int:
+        """Count who had a level, and stood at a lower one at the end."""
+        return _count(self.migration, "down")
+
+    @property
+    def lost(self) -> int:
+        """Count who had a level, and none at the end."""
+        return _count(self.migration, "lost")
+
+    @property
+    def first(self) -> int:
+        """Count who had no level, and one at the end."""
+        return _count(self.migration, "first")
 
 
 def show_over_time(visit: Visit) -> Rendered:
@@ -129,9 +144,6 @@ def show_over_time(visit: Visit) -> Rendered:
         migration=found,
         most_moves=MOST_MOVES,
         rows=_rows(found, asked, (ends[0], ends[1])),
-        up=_moved(found, 1),
-        down=_moved(found, -1),
-        first=sum(cell.entities for cell in found.cells or () if cell.from_level is None and cell.to_level),
         from_level=ends[0],
         to_level=ends[1],
         movers=movers,
@@ -172,17 +184,18 @@ def _tone(place: int, levels: int) -> int:
     return 1 + round((TONES - 1) * place / max(levels - 1, 1))
 
 
-def _rank(found: Migration, level: str | None) -> int:
-    return 0 if level is None else found.levels.index(level) + 1
+def _move(found: Migration, before: str | None, after: str | None) -> str:
+    """Tell how an entity moved: up, down, stay, first (from no level), or lost (to none, which is no lower level)."""
+    if before == after:
+        return "stay"
+    if before is None or after is None:
+        return "first" if before is None else "lost"
+    return "up" if found.levels.index(after) > found.levels.index(before) else "down"
 
 
-def _moved(found: Migration, sign: int) -> int:
-    """Count who had a level and stood higher at the end, or lower where *sign* is negative."""
-    return sum(
-        cell.entities
-        for cell in found.cells or ()
-        if cell.from_level and sign * (_rank(found, cell.to_level) - _rank(found, cell.from_level)) > 0
-    )
+def _count(found: Migration, move: str) -> int:
+    cells = found.cells or ()
+    return sum(cell.entities for cell in cells if _move(found, cell.from_level, cell.to_level) == move)
 
 
 def _rows(
@@ -194,15 +207,13 @@ def _rows(
     counts = {(cell.from_level, cell.to_level): cell.entities for cell in found.cells}
 
     def field(before: str | None, after: str | None) -> MoveField:
-        entities = counts.get((before, after), 0)
-        is_move = before != after
-        rank = _rank(found, after) - _rank(found, before)
+        entities, move = counts.get((before, after), 0), _move(found, before, after)
         ends = (before or NO_LEVEL, after or NO_LEVEL)
         return MoveField(
             entities=entities,
-            move="stay" if not is_move else "other" if before is None else "up" if rank > 0 else "down",
+            move=move,
             chosen=ends == chosen,
-            query={**asked, "from": ends[0], "to": ends[1]} if is_move and entities else None,
+            query={**asked, "from": ends[0], "to": ends[1]} if move != "stay" and entities else None,
         )
 
     columns = (*found.levels, None)

@@ -6,9 +6,11 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from fivefold.console.levels.migration import _count, _rows
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.store.tables.levels import Standing, Transition
 from fivefold.usecases.portfolio import migration
+from fivefold.usecases.portfolio.migration import Migration, MigrationCell
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import THEIRS, Place
 from tests.store.portfolio.counting import assert_counted
@@ -86,7 +88,8 @@ def test_the_matrix_over_time_leads_to_the_people_who_moved_and_why(place: Place
     visitor = Visitor(place).sign_in("investigator").go("/console/portfolio?type=company")
     (over_time,) = [each for each in visitor.links() if "over-time?" in each]
     visitor.go(f"{over_time}&since={day_text(at_us - at_us % DAY_US)}&until={day_text(at_us - at_us % DAY_US)}")
-    assert "1 of the type company stand at a higher level at the end, 0 at a lower one, and " in visitor.text
+    moved_up = "1 of the type company stand at a higher level at the end, 0 at a lower one, 0 have none any more, and "
+    assert moved_up in visitor.text
     assert 'role="img"' in visitor.page.text
     (cell,) = [each for each in visitor.links() if "to=high" in each and "from=low" in each]
     visitor.go("/console/portfolio/over-time" + cell.replace("&amp;", "&"))
@@ -124,3 +127,22 @@ def test_where_too_many_moved_a_shorter_time_is_asked_for(place: Place, monkeypa
     visitor = Visitor(place).sign_in("investigator").go("/console/portfolio/over-time?type=company")
     assert "choose a shorter time" in visitor.text
     assert '<table class="matrix">' not in visitor.page.text
+
+
+def test_a_level_that_is_lost_is_no_lower_one() -> None:
+    cells = (("high", None, 3), ("high", "low", 2), (None, "low", 4), ("low", "low", 1))
+    found = Migration(
+        levels=("low", "high"),
+        since_us=0,
+        until_us=DAY_US,
+        moves=5,
+        cells=tuple(MigrationCell(from_level=before, to_level=after, entities=count) for before, after, count in cells),
+    )
+    counts = {move: _count(found, move) for move in ("up", "down", "lost", "first")}
+    assert counts == {"up": 0, "down": 2, "lost": 3, "first": 4}
+    moves = {
+        (before, field.entities): field.move
+        for before, fields in _rows(found, {}, (None, None)) or ()
+        for field in fields
+    }
+    assert (moves["high", 3], moves["high", 2], moves[None, 4]) == ("lost", "down", "first")

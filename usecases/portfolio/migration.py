@@ -57,7 +57,7 @@ class LevelEntities:
 class LevelsAtMoment:
     """How many stood at each level before a moment, the lowest level first; `entities`: those who had one.
 
-    `rises` and `falls`: levels reached since the moment before.
+    `rises` and `falls`: levels reached since the moment before; `lost`: levels left for none, which is no lower level.
 
     Attributes:
         since_us: where the time begins that it ends.
@@ -69,6 +69,7 @@ class LevelsAtMoment:
     entities: int
     rises: int
     falls: int
+    lost: int
     levels: tuple[LevelEntities, ...]
 
 
@@ -265,7 +266,8 @@ def _at(
         until_us=until_day * DAY_US,
         entities=sum(there.values()),
         rises=sum(each.entities for each in moved if each.to_level > each.from_level),
-        falls=sum(each.entities for each in moved if each.to_level < each.from_level),
+        falls=sum(each.entities for each in moved if 0 < each.to_level < each.from_level),
+        lost=sum(each.entities for each in moved if not each.to_level),
         levels=tuple(
             LevelEntities(level=name, entities=there.get(number, 0)) for number, name in enumerate(names, start=1)
         ),

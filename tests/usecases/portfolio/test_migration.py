@@ -133,7 +133,8 @@ def test_a_series_has_who_stood_where_at_each_end(context: Context, every: Every
         assert line.entities == sum(there.values()) - there[0]
         inside = [move for _, path in people for move in path if since <= move[0] < until and move[1]]
         assert line.rises == sum(after > before for _, before, after in inside)
-        assert line.falls == sum(after < before for _, before, after in inside)
+        assert line.falls == sum(0 < after < before for _, before, after in inside)
+        assert line.lost == sum(not after for _, _, after in inside)
     assert all(early.until_us == late.since_us for early, late in pairwise(series))
     first = from_microseconds(series[0].since_us)
     assert first.day == 1 or every is not Every.MONTH
