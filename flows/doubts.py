@@ -1,24 +1,34 @@
 """Lint of flows: what is wrong or doubtful in one, found without any data, and the ways that no values can go."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 import polars as pl
 
-from fivefold.domain.errors import Finding
+from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.flows.actions import LimitAction
 from fivefold.flows.analysis import AnalysedFlow
+from fivefold.flows.examples import check_flow_examples
 from fivefold.flows.language import CalculateStep, EndStep, Flow, PersonStep, RouteStep, TableStep
 from fivefold.flows.paths import passed_before, reached
-from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings, warning
+from fivefold.risk.compiler.analysis import AnalysedPolicy
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, by_check, checked_findings, findings, warning
 from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.locations import Location
 from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, try_conditions
-from fivefold.risk.governance.lint.ruleset import Lists, lint_scope, list_diagnostics, purpose_sources
+from fivefold.risk.governance.lint.ruleset import (
+    Lists,
+    example_diagnostics,
+    lint_scope,
+    list_diagnostics,
+    purpose_sources,
+    unread,
+)
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import CalculationInput
 from fivefold.risk.language.policy import StepInput
 from fivefold.risk.language.purposes import PolicyPurposes
+from fivefold.risk.language.reading import read_document
 
 
 def lint_flow(
@@ -38,24 +48,43 @@ def lint_flow(
         declared: what the data of the entity type and its level are for, beside what the flow says.
         notes: include what is no doubt: where a run fails, and what could not be decided.
     """
-    found = flow_diagnostics(analysed, lists, declared)
-    return findings([each for each in found if notes or each.severity is not Severity.NOTE], analysed.flow, document)
+    return findings(flow_diagnostics(analysed, lists, declared, notes=notes), analysed.flow, document)
+
+
+def lint_flow_document(
+    document: Document, policies: Mapping[str, AnalysedPolicy], lists: Lists | None = None, *, notes: bool = False
+) -> list[tuple[Diagnostic, Finding]]:
+    """Find the same in a document that was read, each beside its diagnostic, which names the check."""
+    try:
+        analysed = AnalysedFlow(read_document(Flow, document, "the flow"), policies)
+    except InvalidRulesetError as error:
+        return unread(error)
+    return checked_findings(flow_diagnostics(analysed, lists, notes=notes), analysed.flow, document)
 
 
 def flow_diagnostics(
-    analysed: AnalysedFlow, lists: Lists | None = None, declared: PolicyPurposes | None = None
+    analysed: AnalysedFlow,
+    lists: Lists | None = None,
+    declared: PolicyPurposes | None = None,
+    *,
+    notes: bool = True,
 ) -> list[Diagnostic]:
     """Find the same, each with how bad it is: a NOTE is no doubt, and says what a run does or what was not decided."""
     flow, fatal = analysed.flow, analysed.diagnostics
-    diagnostics = [*fatal, *list_diagnostics(analysed, lists)]
-    diagnostics += analysed.purpose_diagnostics(purpose_sources(lists, declared))
-    diagnostics += _reasons(flow)
-    if fatal:
-        return diagnostics
-    diagnostics += [*_never_reached(flow), *_never_taken(flow), *_amounts(flow), *_answers(analysed)]
-    diagnostics += [*_never_read(analysed), *_read_on_some_ways(analysed)]
-    diagnostics += _choices(analysed, lint_scope(analysed, lists))
-    return diagnostics
+    found: dict[str, Iterable[Diagnostic]] = {
+        "names-and-types": fatal,
+        "lists": list_diagnostics(analysed, lists),
+        "purposes": analysed.purpose_diagnostics(purpose_sources(lists, declared)),
+        "reasons": _reasons(flow),
+        "examples": example_diagnostics(flow.examples, check_flow_examples(flow)),
+    }
+    if not fatal:
+        choices = list(_choices(analysed, lint_scope(analysed, lists)))
+        found["doubts"] = (*_amounts(flow), *_answers(analysed), *_never_read(analysed), *_read_on_some_ways(analysed))
+        never = [each for each in choices if each.check != _FAILURES]
+        found["reach"] = (*_never_reached(flow), *_never_taken(flow), *never)
+        found[_FAILURES] = [each for each in choices if each.check == _FAILURES]
+    return by_check(found, notes=notes)
 
 
 def _reasons(flow: Flow) -> Iterator[Diagnostic]:
@@ -168,8 +197,10 @@ def _choices(analysed: AnalysedFlow, scope: LintScope) -> Iterator[Diagnostic]:
         on_unknown = step.on_unknown if isinstance(step, RouteStep) else step.table.on_unknown
         if on_unknown is None and not (trial is not None and is_sure and not _can_be_unknown(trial.truths)):
             problem = "has no on_unknown: where the facts do not decide, the run fails"
-            yield Diagnostic(path, problem, Severity.NOTE)
+            yield Diagnostic(path, problem, Severity.NOTE, _FAILURES)
 
+
+_FAILURES = "failures"
 
 MOST_BY_THEMSELVES = 50
 """So many conditions at most are tried one after another where they cannot be tried together: each is tried with all

@@ -119,9 +119,13 @@ def check_flow_examples(flow: Flow) -> Iterator[Finding]:
         for step, answer in example.answers.items():
             if step not in persons:
                 there = ", ".join(persons) or "none"
-                yield Finding(where, f"answers at {step}, where no person is asked; there are {there}")
+                yield Finding(
+                    where, f"answers at {step}, where no person is asked; there are {there}{perhaps(step, persons)}"
+                )
             elif answer not in (answers := (*persons[step].person.answers, NOBODY)):
-                yield Finding(where, f"answers {answer} at {step}; there are {', '.join(answers)}")
+                yield Finding(
+                    where, f"answers {answer} at {step}; there are {', '.join(answers)}{perhaps(answer, answers)}"
+                )
         for name in example.actions or ():
             if name not in actions:
                 there = ", ".join(sorted(actions)) or "none"

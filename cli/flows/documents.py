@@ -5,12 +5,10 @@ from typing import Annotated
 
 import typer
 
+from fivefold.cli.lint import FOUND, AllOption, LintFormat, LintFormatOption, StrictOption, write_findings
 from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.terminal import AsOfOption, echo, moment
 from fivefold.domain.text import count_text
-
-FOUND = 1
-"""Exit code where a flow cannot be used, or an example fails; a refused command ends with 2."""
 
 FlowArgument = Annotated[str, typer.Argument(metavar="FLOW", help="A flow's file, or the name of one that ships.")]
 FlowsArgument = Annotated[
@@ -25,25 +23,18 @@ def lint_flows(
     flows: FlowsArgument,
     policies: PoliciesOption = None,
     lists: ListsOption = None,
-    strict: Annotated[bool, typer.Option("--strict", help="End with 1 where there is a doubt, too.")] = False,
+    every: AllOption = False,
+    strict: StrictOption = False,
+    format_: LintFormatOption = LintFormat.TEXT,
 ) -> None:
     """Find what is wrong or doubtful in flows. Exit code 1 where one cannot be used."""
+    from fivefold.risk.governance.reports.lint import LintReport
     from fivefold.usecases.flows.on_files import lint_flow_file, load_policies
     from fivefold.usecases.portfolio_files.bundled import lists_with
 
     lists_by_name, asked = lists_with(lists), load_policies(policies or ())
-    errors = doubts = 0
-    for source in flows:
-        found = lint_flow_file(source, asked, lists_by_name)
-        for finding in found:
-            place = f"{source}:{finding.line}" if finding.line else source
-            echo(f"{place}: {'error' if finding.fatal else 'warning'}: {finding.where}: {finding.problem}")
-        errors += sum(1 for finding in found if finding.fatal)
-        doubts += sum(1 for finding in found if not finding.fatal)
-    counts = f"{count_text(errors, 'error')}, {count_text(doubts, 'warning')}"
-    echo(f"{count_text(len(flows), 'flow')}: {counts if errors or doubts else 'nothing found'}")
-    if errors or (strict and doubts):
-        raise typer.Exit(FOUND)
+    report = LintReport({source: lint_flow_file(source, asked, lists_by_name, notes=every) for source in flows})
+    write_findings(report, "flow", format_, strict=strict)
 
 
 def run_flow_tests(

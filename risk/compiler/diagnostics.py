@@ -1,7 +1,7 @@
-"""Diagnostics of a ruleset or a policy, each with the path that leads to it, so that its line can be found."""
+"""Diagnostics of a ruleset, a policy or a flow, each with the path that leads to it, so that its line can be found."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from fivefold.domain.errors import Finding
@@ -9,9 +9,27 @@ from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.fields import Definition
 from fivefold.risk.language.reading import where_of
 
+CHECKS = {
+    "language": "The text cannot be read: a word, a form or a value that the language does not have.",
+    "names-and-types": "Names, types, levels, cuts, weights and steps that do not fit, so that it cannot be run.",
+    "purposes": "Data gathered against money laundering, read for commerce.",
+    "lists": "A named list that is missing.",
+    "reasons": "Missing reasons and examples, and parts without effect.",
+    "doubts": "Screenings, likenesses, gaps between cases, shares of coverage and amounts that are hardly meant.",
+    "examples": "Examples that cannot be run as they are written.",
+    "levels": "Tiers that overlap or leave gaps, and levels that nothing can reach.",
+    "history": "Inputs for which an assessment on the platform reads every transaction of an entity.",
+    "reach": "Cases, choices, ways, rows, steps and outcomes that no value can reach.",
+    "failures": "Choices of a flow at which a run fails where the facts do not decide.",
+}
+"""What lint looks at in rulesets, policies and flows, by the name of the check."""
+
 
 class Severity(IntEnum):
-    """How bad it is: FATAL makes a ruleset unusable, a WARNING is a doubt, a NOTE is what could not be decided."""
+    """How bad it is: FATAL makes a document unusable, a WARNING is a doubt, a NOTE is none.
+
+    A note says what could not be decided, what costs much, or where a run of a flow fails.
+    """
 
     FATAL = 0
     WARNING = 1
@@ -26,8 +44,7 @@ class Diagnostic:
         path: leads to it, in the words of the file.
         problem: what is wrong, and what would be right.
         severity: how bad it is.
-        check: which of lint's checks found it, as `risk.governance.lint.ruleset.CHECKS` has them; two diagnostics do
-            not differ by it.
+        check: which of lint's `CHECKS` found it; two diagnostics do not differ by it.
     """
 
     path: Path
@@ -39,6 +56,12 @@ class Diagnostic:
 def warning(path: Path, problem: str) -> Diagnostic:
     """Make a doubt."""
     return Diagnostic(path, problem, Severity.WARNING)
+
+
+def by_check(found: Mapping[str, Iterable[Diagnostic]], *, notes: bool) -> list[Diagnostic]:
+    """Join what the checks found, each naming its check; without notes where these are not asked for."""
+    diagnostics = [replace(fault, check=check) for check, faults in found.items() for fault in faults]
+    return [fault for fault in diagnostics if notes or fault.severity is not Severity.NOTE]
 
 
 def findings(

@@ -10,6 +10,20 @@ from pydantic import BaseModel
 from fivefold.domain.text import perhaps
 from fivefold.risk.language.base import LanguageModel
 
+_ROOMS_BEFORE = len(__name__.split(".")) - 2
+OWN = __name__.rpartition(".language.")[0]
+"""The package whose forms are the language of rules itself."""
+
+
+def room_of(form: type[Any]) -> str:
+    """Give the package, such as `fivefold.risk`, in which a form of the language is.
+
+    >>> room_of(LanguageModel) == OWN
+    True
+    """
+    return ".".join(form.__module__.split(".")[:_ROOMS_BEFORE])
+
+
 _LOOKS_LIKE = {
     "^[a-z][a-z0-9]*(-[a-z0-9]+)*$": "names here are lower-case letters, digits and hyphens, such as cash-out",
     "^[A-Za-z_][A-Za-z0-9_]*$": "names of fields are letters, digits and underscores, such as opened_on",
@@ -28,13 +42,14 @@ def nothing_after(word: int | str) -> str:
     return "is empty; give a value, or leave the word out"
 
 
-def problem_of(fault: Any, fields: Iterable[str], calculations: Iterable[str] = ()) -> str:
+def problem_of(fault: Any, fields: Iterable[str], calculations: Iterable[str] = (), room: str = OWN) -> str:
     """Say what is wrong, and what would be right.
 
     Args:
         fault: one of pydantic's errors.
         fields: the names of fields that the ruleset declares.
         calculations: the names of its calculations.
+        room: the package of the document's form, whose words may be meant besides.
     """
     kind: str = fault["type"]
     if fault["input"] is None:
@@ -45,7 +60,7 @@ def problem_of(fault: Any, fields: Iterable[str], calculations: Iterable[str] = 
         return _among(fault, fields)
     write = _MESSAGES.get(kind) or next((make for end, make in _MESSAGES_BY_END if kind.endswith(end)), None)
     if kind == "extra_forbidden":
-        return _unknown_word(str(fault["loc"][-1]), fields)
+        return _unknown_word(str(fault["loc"][-1]), fields, words_of_the_language(room))
     return (write(fault) if write else _as_it_is(fault)) + _swapped(fault)
 
 
@@ -74,15 +89,15 @@ def _among(fault: Any, fields: Iterable[str]) -> str:
     return f"{_value_phrase(name)}must be everyone, or a field as {{field: segment}}{near}"
 
 
-def _unknown_word(word: str, fields: Iterable[str]) -> str:
+def _unknown_word(word: str, fields: Iterable[str], words: Sequence[str]) -> str:
     problem = "is not a word of the language here"
     if word in fields:
         return f"{problem}; {word} is a field: write {{field: {word}, ...}}"
     if word == "pattern":
         return f"{problem}; a pattern can only be a rule's own input"
-    if word in words_of_the_language():
+    if word in words:
         return "is a word of the language, but has no meaning here"
-    return problem + perhaps(word, words_of_the_language())
+    return problem + perhaps(word, words)
 
 
 def _bare_name(fault: Any, there: Mapping[str, Sequence[str]]) -> str:
@@ -153,7 +168,7 @@ def _text(fault: Any) -> str:
 
 
 _MESSAGES: dict[str, Callable[[Any], str]] = {
-    "input": _no_input,
+    **dict.fromkeys(("input", "step", "action"), _no_input),
     "missing": lambda _: "is missing",
     "literal_error": _one_of,
     "union_tag_invalid": _one_of,
@@ -188,12 +203,11 @@ def _value_phrase(value: Any) -> str:
     return "" if isinstance(value, dict | list | tuple | BaseModel) else f"is {value}; "
 
 
-_OWN = __name__.partition(".risk.")[0] + ".risk."
-
-
 @cache
-def words_of_the_language() -> tuple[str, ...]:
-    """Collect every word that can stand before a colon in rulesets, policies and lists.
+def words_of_the_language(room: str = OWN) -> tuple[str, ...]:
+    """Collect every word that can stand before a colon in rulesets, policies and lists, and in documents of a *room*.
+
+    Words of other documents would be advised or not by what the program happens to have read.
 
     >>> {"points", "floor", "when", "not"} <= set(words_of_the_language())
     True
@@ -202,7 +216,6 @@ def words_of_the_language() -> tuple[str, ...]:
     while forms:
         form = forms.pop()
         forms += form.__subclasses__()
-        # Words of other documents, such as flows, would be advised or not by what the program happens to have read.
-        if getattr(form, "in_files", True) and form.__module__.startswith(_OWN):
+        if getattr(form, "in_files", True) and room_of(form) in {OWN, room}:
             words |= {field.alias or name for name, field in form.model_fields.items()}
     return tuple(sorted(words))

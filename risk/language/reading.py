@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.fields import Definition
-from fivefold.risk.language.messages import nothing_after, problem_of
+from fivefold.risk.language.messages import OWN, nothing_after, problem_of, room_of
 from fivefold.risk.language.ruleset import Ruleset
 
 Form = TypeVar("Form", bound=BaseModel)
@@ -78,7 +78,7 @@ def validate_document(form: type[Form], document: Document, source: str) -> Form
     try:
         part = _validated(form, document.data)
     except ValidationError as error:
-        raise InvalidRulesetError(findings_of(error, document), source) from None
+        raise InvalidRulesetError(findings_of(error, document, room_of(form)), source) from None
     if empty:
         raise InvalidRulesetError([_empty_value(path, document) for path in empty], source)
     return part
@@ -99,8 +99,8 @@ def _empty_value(path: Path, document: Document) -> Finding:
     return Finding(where_of(path, document.data), nothing_after(path[-1]), line, column=column)
 
 
-def findings_of(error: ValidationError, document: Document) -> list[Finding]:
-    """Write what pydantic found for people, in the order of the document."""
+def findings_of(error: ValidationError, document: Document, room: str = OWN) -> list[Finding]:
+    """Write what pydantic found for people, in the order of the document; *room* is as `problem_of` has it."""
     faults = error.errors(include_url=False)
     parts = document.data if isinstance(document.data, dict) else {}
     fields, calculations = (
@@ -113,7 +113,7 @@ def findings_of(error: ValidationError, document: Document) -> list[Finding]:
         missing = fault["loc"][-1:] if fault["type"] == "missing" else ()
         path, line, column = document.position(fault["loc"][: -1 if missing else None], fault["input"])
         where = where_of((*path, *missing), document.data)
-        findings.append(Finding(where, problem_of(fault, fields, calculations), line, column=column))
+        findings.append(Finding(where, problem_of(fault, fields, calculations, room), line, column=column))
     return sorted(dict.fromkeys(findings), key=lambda finding: finding.line or 0)
 
 

@@ -6,18 +6,19 @@ import pytest
 from hypothesis import given
 
 from fivefold.flows.analysis import AnalysedFlow, analyse_flow
-from fivefold.flows.doubts import flow_diagnostics, lint_flow
+from fivefold.flows.doubts import flow_diagnostics, lint_flow, lint_flow_document
 from fivefold.risk.compiler.analysis import AnalysedPolicy
-from fivefold.risk.compiler.diagnostics import Severity
+from fivefold.risk.compiler.diagnostics import CHECKS, Severity
 from fivefold.risk.language.documents import Document
 from tests.flows.flows_drawn import Case, cases
 from tests.flows.flows_small import ACTIONS, END, HIGH, NOTHING, analysed, document, text_of
 from tests.flows.test_program import as_columns, compiled, words_of
+from tests.golden import compare
 from tests.risk.engine.policies_small import policy
 
 Data = dict[str, Any]
 ROUTE: Data = {"id": "r", "route": [{"when": HIGH, "to": "done"}], "otherwise": "nothing", "on_unknown": "nothing"}
-EXAMPLE: Data = {"name": "One", "given": {}, "ends": "nothing"}
+EXAMPLE: Data = {"name": "One", "given": {}, "ends": "failed"}
 CALM: Data = {"actions": ACTIONS[:1], "examples": [EXAMPLE]}
 PERSON: Data = {
     "id": "p",
@@ -160,6 +161,28 @@ def test_what_is_wrong_is_told_with_its_line_and_without_doubts_of_the_same() ->
     found = lint_flow(analyse_flow(lines), document=Document(lines, "the flow"))
     assert [(each.fatal, each.line) for each in found] == [(True, 2)]
     assert "there is no step nowhere" in found[0].problem
+
+
+WRITTEN = "flow: small\ntitle: Small\nentity_type: customer\nrationale: So.\nlevels: [low, medium, high]\n"
+
+
+def errors_and_doubts(parts: list[str]) -> str:
+    found = lint_flow_document(Document("\n".join([WRITTEN, *parts])), {}, {})
+    wrong = [(fault, one) for fault, one in found if fault.check in {"language", "names-and-types", "examples"}]
+    return " | ".join(f"{fault.check}: {one.where}: {one.problem}" for fault, one in wrong) or "nothing"
+
+
+def test_a_word_or_a_name_that_is_misspelt_gets_a_suggestion() -> None:
+    compare("flow_words", errors_and_doubts)
+
+
+def test_every_finding_names_one_of_the_checks() -> None:
+    bare = {word: part for word, part in ROUTE.items() if word not in {"on_unknown", "rationale"}}
+    wrong: Data = {"name": "Two", "given": {}, "ends": "nowhere"}
+    made = analysed(document(bare, {**END, "id": "first"}, END, NOTHING, **{**CALM, "examples": [wrong]}))
+    found = {each.check for each in flow_diagnostics(made)}
+    assert found == {"examples", "reach", "failures"}
+    assert found <= set(CHECKS)
 
 
 @given(case=cases())

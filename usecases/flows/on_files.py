@@ -11,18 +11,19 @@ import polars as pl
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.flows.analysis import AnalysedFlow, analyse_flow
-from fivefold.flows.doubts import lint_flow
-from fivefold.flows.language import Flow, PersonStep
+from fivefold.flows.doubts import lint_flow_document
+from fivefold.flows.language import PersonStep
 from fivefold.flows.run import Runs, run_flow
 from fivefold.risk.compiler.analysis import Analysed, AnalysedPolicy, AnalysedRuleset
+from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.engine.assessments import STATUS, Status
 from fivefold.risk.engine.levels import LEVEL, OVERRIDDEN, RULES_LEVEL
 from fivefold.risk.facts.inputs import LEVEL_TYPES
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.governance.backtest.compositions import Before
+from fivefold.risk.governance.lint.ruleset import unread
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.policy import LevelInput, TransactionInput, read_policy
-from fivefold.risk.language.reading import read_document
 from fivefold.usecases.portfolio_files.assess import assess_portfolio
 from fivefold.usecases.portfolio_files.bundled import text_of
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
@@ -73,14 +74,17 @@ def load_flow(source: str, policies: Sequence[Path] = ()) -> AnalysedFlow:
 
 
 def lint_flow_file(
-    source: str, policies: Mapping[str, AnalysedPolicy], lists: Mapping[str, NamedList]
-) -> list[Finding]:
-    """Find what is wrong or doubtful in a flow's file, or in one that ships; ConfigError where there is none."""
+    source: str, policies: Mapping[str, AnalysedPolicy], lists: Mapping[str, NamedList], *, notes: bool = False
+) -> list[tuple[Diagnostic, Finding]]:
+    """Find what is wrong or doubtful in a flow's file, or in one that ships; ConfigError where there is none.
+
+    What is no text is a finding like others. With *notes* it says also where a run fails, and what is not decided.
+    """
     try:
-        document = Document(flow_text(source), source)
-        return lint_flow(AnalysedFlow(read_document(Flow, document, source), policies), lists, document)
+        document = Document(flow_text(source))
     except InvalidRulesetError as error:
-        return list(error.findings)
+        return unread(error)
+    return lint_flow_document(document, policies, lists, notes=notes)
 
 
 def run_on_files(

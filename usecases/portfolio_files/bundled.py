@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.risk.facts.portfolio import NamedList, read_list
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 
@@ -73,14 +75,21 @@ def load_ruleset(source: str) -> "AnalysedRuleset":
 
 
 def lint_file(source: str, lists: Mapping[str, NamedList], *, notes: bool) -> list[tuple["Diagnostic", Finding]]:
-    """Lint a ruleset's file; what is no text is a finding like others, so that other files are looked at too."""
-    from fivefold.risk.governance.lint.ruleset import lint_text_by_check, unread  # noqa: PLC0415 (imports Polars)
+    """Lint the file of a ruleset, or of a policy, which begins with that word.
+
+    What is no text is a finding like others, so that other files are looked at too.
+    """
+    from fivefold.risk.governance.lint.policy import lint_policy_document  # noqa: PLC0415 (imports Polars)
+    from fivefold.risk.governance.lint.ruleset import lint_document, unread  # noqa: PLC0415 (as above)
 
     try:
-        text = ruleset_text(source)
+        document = Document(ruleset_text(source))
     except InvalidRulesetError as error:
         return unread(error)
-    return lint_text_by_check(text, lists, notes=notes)[1]
+    words = document.data if isinstance(document.data, dict) else {}
+    if Policy.word in words and Ruleset.word not in words:
+        return lint_policy_document(document, lists, notes=notes)
+    return lint_document(document, lists, notes=notes)[1]
 
 
 def bundled_lists() -> dict[str, NamedList]:

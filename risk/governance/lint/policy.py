@@ -1,14 +1,14 @@
 """Lint of policies: what is wrong or doubtful in one, and the rules in it that never decide, found without any data."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from fivefold.domain.errors import Finding
+from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.checks import actions_at
-from fivefold.risk.compiler.diagnostics import Diagnostic, findings, warning
+from fivefold.risk.compiler.diagnostics import Diagnostic, by_check, checked_findings, findings, warning
 from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.purposes import purpose_diagnostics
 from fivefold.risk.compiler.value_types import inputs_of_policy_rule
@@ -18,6 +18,7 @@ from fivefold.risk.governance.lint.ruleset import (
     lint_scope,
     list_diagnostics,
     purpose_sources,
+    unread,
     unused_calculations,
     unused_links,
 )
@@ -25,6 +26,7 @@ from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule
 from fivefold.risk.language.purposes import PolicyPurposes
+from fivefold.risk.language.reading import read_document
 
 
 def lint_policy(
@@ -44,14 +46,29 @@ def lint_policy(
     return findings(_diagnostics(analysed, lists, declared), analysed.policy, document)
 
 
-def _diagnostics(analysed: AnalysedPolicy, lists: Lists | None, declared: PolicyPurposes | None) -> list[Diagnostic]:
+def lint_policy_document(
+    document: Document, lists: Lists | None = None, *, notes: bool = False
+) -> list[tuple[Diagnostic, Finding]]:
+    """Find the same in a document that was read, each beside its diagnostic, which names the check."""
+    try:
+        analysed = AnalysedPolicy(read_document(Policy, document, "the policy"))
+    except InvalidRulesetError as error:
+        return unread(error)
+    return checked_findings(_diagnostics(analysed, lists, None, notes=notes), analysed.policy, document)
+
+
+def _diagnostics(
+    analysed: AnalysedPolicy, lists: Lists | None, declared: PolicyPurposes | None, *, notes: bool = True
+) -> list[Diagnostic]:
     policy, fatal = analysed.policy, analysed.diagnostics
-    diagnostics = [*fatal, *list_diagnostics(analysed, lists), *_style_diagnostics(policy)]
-    diagnostics += purpose_diagnostics(policy, purpose_sources(lists, declared))
-    diagnostics += [*unused_calculations(analysed), *unused_links(analysed)]
-    if not fatal:
-        diagnostics += _reach_diagnostics(policy, lint_scope(analysed, lists))
-    return diagnostics
+    found: dict[str, Iterable[Diagnostic]] = {
+        "names-and-types": fatal,
+        "lists": list_diagnostics(analysed, lists),
+        "reasons": (*_style_diagnostics(policy), *unused_calculations(analysed), *unused_links(analysed)),
+        "purposes": purpose_diagnostics(policy, purpose_sources(lists, declared)),
+        "reach": () if fatal else _reach_diagnostics(policy, lint_scope(analysed, lists)),
+    }
+    return by_check(found, notes=notes)
 
 
 def _style_diagnostics(policy: Policy) -> Iterator[Diagnostic]:

@@ -1,14 +1,13 @@
 """Lint: everything that is wrong, doubtful or without effect in a ruleset, found without any data."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.compiler.checks import outcomes_with_paths
-from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, checked_findings, findings, warning
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, by_check, checked_findings, findings, warning
 from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.locations import Location, lists_named
 from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
@@ -29,21 +28,7 @@ from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.quantities import Duration
 from fivefold.risk.language.reading import read_document
-from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset, WeightedScore
-
-CHECKS = {
-    "language": "The text is no ruleset: a word, a form or a value that the language does not have.",
-    "names-and-types": "Names, types, levels, cuts and weights that do not fit, so that the ruleset cannot be run.",
-    "purposes": "Data gathered against money laundering, read for commerce.",
-    "lists": "A named list that is missing.",
-    "reasons": "Missing reasons and examples, and parts without effect.",
-    "doubts": "Screenings, likenesses, gaps between cases and shares of coverage that are hardly meant.",
-    "examples": "Examples that cannot be run as they are written.",
-    "levels": "Tiers that overlap or leave gaps, and levels that nothing can reach.",
-    "history": "Inputs for which an assessment on the platform reads every transaction of an entity.",
-    "reach": "Cases, choices and outcomes that no value can reach.",
-}
-"""What lint looks at, by the name of the check, in the order in which it does."""
+from fivefold.risk.language.ruleset import GivenExample, Outcome, Rule, Ruleset, WeightedScore
 
 HALF_LIVES = 2
 """A decaying rule sees its facts for at least so many half-lives: points should fade before they vanish."""
@@ -178,6 +163,16 @@ def lint_text_by_check(
     """Find the same, each beside its diagnostic, which names the check and how bad it is."""
     try:
         document = Document(text)
+    except InvalidRulesetError as error:
+        return None, unread(error)
+    return lint_document(document, lists, notes=notes, declared=declared)
+
+
+def lint_document(
+    document: Document, lists: Lists | None = None, *, notes: bool = False, declared: PolicyPurposes | None = None
+) -> tuple[AnalysedRuleset | None, list[tuple[Diagnostic, Finding]]]:
+    """Find the same in a document that was read."""
+    try:
         analysed = AnalysedRuleset(read_document(Ruleset, document, "the ruleset"))
     except InvalidRulesetError as error:
         return None, unread(error)
@@ -186,7 +181,7 @@ def lint_text_by_check(
 
 
 def unread(error: InvalidRulesetError) -> list[tuple[Diagnostic, Finding]]:
-    """Give what is wrong with a text that cannot be read as a ruleset, each beside its diagnostic."""
+    """Give what is wrong with a text that cannot be read, each beside its diagnostic."""
     return [(Diagnostic((), each.problem, check="language"), each) for each in error.findings]
 
 
@@ -201,13 +196,12 @@ def _diagnostics(
         "lists": list_diagnostics(analysed, lists),
         "reasons": (*style_diagnostics(analysed), *unused_calculations(analysed)),
         "doubts": doubt_diagnostics(ruleset, members),
-        "examples": _example_diagnostics(ruleset),
+        "examples": example_diagnostics(ruleset.examples, check_examples(ruleset)),
         "levels": () if analysed.structural_diagnostics else level_diagnostics(ruleset),
         "history": history_diagnostics(analysed),
         "reach": _reach_diagnostics(analysed, lint_scope(analysed, lists), [fault.path for fault in fatal]),
     }
-    diagnostics = [replace(fault, check=check) for check, faults in found.items() for fault in faults]
-    return [fault for fault in diagnostics if notes or fault.severity is not Severity.NOTE]
+    return by_check(found, notes=notes)
 
 
 def purpose_sources(lists: Lists | None, declared: PolicyPurposes | None = None) -> Sources:
@@ -238,10 +232,10 @@ def unused_calculations(analysed: Analysed[Any]) -> Iterator[Diagnostic]:
             yield warning(("calculate", name), "is never used: no rule reads it, and no calculation that a rule reads")
 
 
-def _example_diagnostics(ruleset: Ruleset) -> Iterator[Diagnostic]:
-    """Find examples that could not be run as they are written."""
-    names = [f"example {example.name}" for example in ruleset.examples]
-    for finding in check_examples(ruleset):
+def example_diagnostics(examples: Sequence[GivenExample], problems: Iterable[Finding]) -> Iterator[Diagnostic]:
+    """Lead to what makes examples such that they could not be run as they are written."""
+    names = [f"example {example.name}" for example in examples]
+    for finding in problems:
         number = next(number for number, name in enumerate(names) if f"{finding.where}, ".startswith(f"{name}, "))
         part = finding.where.removeprefix(names[number])[2:]
         path: Path = ("examples", number, "given", part) if part else ("examples", number)

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from fivefold.domain.errors import Finding
-from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
-from fivefold.risk.governance.lint.ruleset import CHECKS
+from fivefold.risk.compiler.diagnostics import CHECKS, Diagnostic, Severity
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 SEVERITIES = {Severity.FATAL: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
-"""How bad a finding is, in SARIF's words; a note is what could not be decided."""
+"""How bad a finding is, in SARIF's words; a note is no doubt."""
 
 
 @dataclass(frozen=True)
 class LintReport:
-    """What was found in some rulesets.
+    """What was found in some rulesets, policies or flows.
 
     Attributes:
         findings: of each file, by the name under which it was given, each beside its diagnostic.
@@ -30,12 +29,17 @@ class LintReport:
 
     @property
     def errors(self) -> int:
-        """How many findings make a ruleset unusable."""
+        """How many findings make a document unusable."""
         return self._count(Severity.FATAL)
 
     @property
+    def notes(self) -> int:
+        """How many findings are neither."""
+        return self._count(Severity.NOTE)
+
+    @property
     def doubts(self) -> int:
-        """How many findings are warnings; what could not be decided is none."""
+        """How many findings are warnings; notes are none."""
         return self._count(Severity.WARNING)
 
     def _count(self, severity: Severity) -> int:

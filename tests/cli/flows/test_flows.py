@@ -89,6 +89,30 @@ def test_lint_names_the_line_and_ends_with_one(tmp_path: Path) -> None:
     assert f"{path}:{line}: error: step room, then: there is no step limitted" in done.out.replace("\n", " ")
 
 
+def test_lint_is_read_by_programs_and_code_hosts_and_tells_notes_where_they_are_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path, (FLOW + EXAMPLES).replace("    on_unknown: ask\n", "").replace("rationale: By kind.", ""))
+    plain = run(tmp_path, "flows", "lint", path)
+    assert (plain.code, plain.out.splitlines()[-1]) == (0, "1 flow: 0 errors, 1 warning")
+    assert run(tmp_path, "flows", "lint", path, "--strict").code == 1
+    told = succeed(tmp_path, "flows", "lint", path, "--all").splitlines()
+    assert told[-1] == "1 flow: 0 errors, 1 warning, 1 note"
+    found = json.loads(succeed(tmp_path, "flows", "lint", path, "--all", "--format", "json"))
+    checks = [(one["check"], one["severity"], one["where"]) for one in found["files"][0]["findings"]]
+    assert checks == [("failures", "note", "step by-risk"), ("reasons", "warning", "step room")]
+    log = json.loads(succeed(tmp_path, "flows", "lint", path, "limits", "--format", "sarif"))
+    (result,) = log["runs"][0]["results"]
+    assert (result["ruleId"], result["level"]) == ("reasons", "warning")
+    assert result["locations"][0]["physicalLocation"]["region"]["startLine"] > 1
+
+
+def test_a_text_that_cannot_be_read_is_found_beside_other_flows(tmp_path: Path) -> None:
+    wide = tmp_path / "wide.yaml"
+    wide.write_bytes("flow: a".encode("utf-16"))
+    done = run(tmp_path, "flows", "lint", wide, "limits")
+    assert (done.code, done.out.splitlines()[-1]) == (1, "2 flows: 1 error, 0 warnings")
+    assert "UTF-16" in done.out
+
+
 def test_examples_tell_what_came_out_otherwise_and_which_ways_none_takes(tmp_path: Path) -> None:
     few = FLOW + EXAMPLES.split("  - {name: high", maxsplit=1)[0].replace("[set-limit]", "[look]")
     done = run(tmp_path, "flows", "test", written(tmp_path, few))

@@ -28,7 +28,7 @@ def written(folder: Path, text: str, name: str = "mine.yaml") -> Path:
 
 def test_what_ships_is_found_clean(tmp_path: Path) -> None:
     names = ("fatf-retail", "eu-bank-weighted", "session-verification")
-    assert succeed(tmp_path, "rules", "lint", *names) == "3 rulesets: nothing found\n"
+    assert succeed(tmp_path, "rules", "lint", *names) == "3 files: nothing found\n"
 
 
 def test_errors_are_told_with_file_and_line_and_end_with_1(tmp_path: Path, lists: Path) -> None:
@@ -39,7 +39,7 @@ def test_errors_are_told_with_file_and_line_and_end_with_1(tmp_path: Path, lists
     warning, error, summary = done.out.splitlines()
     assert warning == f"{path}:40: warning: rule cash, case 2: is never reached: case 1 holds whenever it does"
     assert error.startswith(f"{path}:49: error: rule structuring, case 2, floor: there is no level mid; there are low,")
-    assert summary == "1 ruleset: 1 error, 1 warning"
+    assert summary == "1 file: 1 error, 1 warning"
 
 
 def test_warnings_alone_end_well(tmp_path: Path, lists: Path) -> None:
@@ -47,7 +47,7 @@ def test_warnings_alone_end_well(tmp_path: Path, lists: Path) -> None:
     out = succeed(tmp_path, "rules", "lint", path, "--lists", lists)
     assert out.splitlines() == [
         f"{path}:1: warning: ruleset: has no written rationale",
-        "1 ruleset: 0 errors, 1 warning",
+        "1 file: 0 errors, 1 warning",
     ]
 
 
@@ -76,6 +76,27 @@ def test_what_is_no_file_is_refused(tmp_path: Path, lists: Path) -> None:
     assert "must be a folder" in refuse(tmp_path, "rules", "lint", "fatf-retail", "--lists", lists / "grey.yaml")
     (lists / "bad.yaml").write_text("list: bad")
     assert "bad.yaml" in refuse(tmp_path, "rules", "lint", "fatf-retail", "--lists", lists)
+
+
+def test_a_policy_is_looked_at_as_one(tmp_path: Path, lists: Path) -> None:
+    rule = "{id: r, title: R, rationale: So., when: {level: in_force, equals: hihg}, action: hold}"
+    whole = f"""policy: cash
+rationale: Because.
+entity_type: customer
+levels: [low, medium, high]
+actions: [allow, hold, stop]
+wins: first
+rules: [{rule}]
+otherwise: allow
+"""
+    path = written(tmp_path, whole)
+    done = run(tmp_path, "rules", "lint", path, "--lists", lists)
+    assert (done.code, done.out.splitlines()[-1]) == (1, "1 file: 1 error, 1 warning")
+    assert "perhaps high was meant" in done.out
+    path = written(tmp_path, whole.replace("hihg", "high"))
+    assert "stop is never given" in succeed(tmp_path, "rules", "lint", path, "--lists", lists)
+    path = written(tmp_path, whole.replace("hihg", "high").replace(", stop", ""))
+    assert succeed(tmp_path, "rules", "lint", path, "--lists", lists) == "1 file: nothing found\n"
 
 
 DOUBTFUL = ("{at_least: 10000}, points: 10", "{at_least: 60000}, points: 10")
