@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from fivefold.flows.actions import LimitAction
 from fivefold.flows.checks import amount_diagnostics, flow_structure_diagnostics
 from fivefold.flows.language import CalculateStep, Flow, PersonStep, RouteStep, RulesStep, TableStep, read_flow
 from fivefold.flows.purposes import flow_purpose_diagnostics
-from fivefold.risk.compiler.analysis import Analysed, AnalysedPolicy
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed, AnalysedPolicy, analyse_canonical_policy
 from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.compiler.locations import Location, inputs_named
 from fivefold.risk.compiler.purposes import Sources
@@ -22,6 +22,7 @@ from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import CalculationInput, distinct
 from fivefold.risk.language.fields import StepOutput, ValueType
 from fivefold.risk.language.policy import StepInput
+from fivefold.risk.language.reading import read_stored
 
 _KINDS = {"text": ValueType.TEXT, "number": ValueType.NUMBER, "money": ValueType.MONEY, "flag": ValueType.FLAG}
 
@@ -174,3 +175,15 @@ def analyse_flow(
 ) -> AnalysedFlow:
     """Read a flow that people wrote; InvalidRulesetError, with the lines, names everything that does not fit."""
     return AnalysedFlow(read_flow(text, source), policies or {})
+
+
+@lru_cache(maxsize=VERSIONS_KEPT)
+def analyse_canonical_flow(canonical: str, policies: tuple[str, ...] = ()) -> AnalysedFlow:
+    """Read a stored flow from its canonical form, once for the same content; InvalidRulesetError as above.
+
+    Args:
+        canonical: of the flow.
+        policies: the canonical forms of the policies that it asks.
+    """
+    asked = [analyse_canonical_policy(each) for each in policies]
+    return AnalysedFlow(read_stored(Flow, canonical), {each.policy.name: each for each in asked})

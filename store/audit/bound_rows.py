@@ -163,6 +163,29 @@ _ALL = (
         ),
         entities=(),
     ),
+    BoundTable(
+        name="flows",
+        columns=(
+            "id", "organisation_id", "type_id", "name", "active_version_id", "shadow_version_id", "revision",
+            "created_us",
+        ),
+        entities=(),
+    ),
+    BoundTable(
+        name="flow_versions",
+        columns=(
+            "id", "organisation_id", "flow_id", "number", "document", "canonical", "content_hash", "pinned", "tests",
+            "editors", "committed_by", "committed_us",
+        ),
+        entities=(),
+    ),
+    BoundTable(
+        name="flow_activations",
+        columns=(
+            "id", "organisation_id", "flow_id", "version_id", "previous_version_id", "kind", "reason", "actor", "at_us",
+        ),
+        entities=(),
+    ),
 )  # fmt: skip
 TABLES: Final[Mapping[str, BoundTable]] = {table.name: table for table in _ALL}
 """Every table whose rows are bound.

@@ -30,7 +30,7 @@ class FlowRow(Base):
     Attributes:
         active_version_id: the version whose runs act; None for none.
         shadow_version_id: a version that runs beside it and acts on nothing; None for none.
-        revision: how often the pointers were written.
+        revision: of the last draft that was committed or discarded; the next draft goes on from there.
     """
 
     __tablename__ = "flows"

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.flows.analysis import AnalysedFlow
 from fivefold.risk.compiler.analysis import analyse_canonical, analyse_canonical_policy
 from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
 from fivefold.risk.language.messages import problem_of
@@ -23,7 +24,9 @@ from fivefold.store.ingest.entities import type_named, types_of_organisation
 from fivefold.store.rulesets.activations import contents_that_decided
 from fivefold.store.rulesets.rulesets import all_active_versions
 from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.flows import FlowVersion
 from fivefold.store.tables.rulesets import Family, RulesetVersion
+from fivefold.usecases.accounts.flows_in_force import flow_of_version, standing_flows
 
 _PURPOSE: TypeAdapter[Purpose] = TypeAdapter(Purpose)
 
@@ -102,11 +105,16 @@ def declared_of(session: Session, kind: EntityType, candidate: RulesetVersion | 
     return declared_purposes(kind.name, types, strictest(decided))
 
 
-def refuse_feeding_commerce(session: Session, organisation_id: int, candidate: RulesetVersion | None = None) -> None:
+def refuse_feeding_commerce(
+    session: Session,
+    organisation_id: int,
+    candidate: RulesetVersion | None = None,
+    flow: FlowVersion | None = None,
+) -> None:
     """Raise ConflictError where something that decides for commerce reads what is `aml`, with the path.
 
     Called in the transaction of whatever changes what decides or what is said of data, after it: so the change is
-    undone. Or before it, with the version that is to decide.
+    undone. Or before it, with the version of a ruleset or a flow that is to decide.
     """
     session.flush()
     type_id = None if candidate is None else session.get_one(Family, candidate.family_id).type_id
@@ -116,6 +124,11 @@ def refuse_feeding_commerce(session: Session, organisation_id: int, candidate: R
         declared = declared_of(session, kind, candidate if kind.id == type_id else None)
         for found in purpose_diagnostics(definition, Sources(lists=lists, declared=declared)):
             raise ConflictError(f"{definition.word} {definition.name} would feed commerce: it {found.problem}")
+    for analysed in _flows_for_commerce(session, organisation_id, flow):
+        kind = type_named(session, organisation_id, analysed.flow.entity_type)
+        declared = declared_of(session, kind, candidate if kind.id == type_id else None)
+        for found in analysed.purpose_diagnostics(Sources(lists=lists, declared=declared)):
+            raise ConflictError(f"flow {analysed.flow.name} would feed commerce: it {found.problem}")
 
 
 def purposes_of_lists(session: Session, organisation_id: int) -> dict[str, Purpose]:
@@ -139,3 +152,13 @@ def _deciding_for_commerce(
     for policy in active_policies(session, organisation_id):
         if '"purpose' in policy.canonical:
             yield analyse_canonical_policy(policy.canonical).policy
+
+
+def _flows_for_commerce(
+    session: Session, organisation_id: int, candidate: FlowVersion | None
+) -> Iterator[AnalysedFlow]:
+    """Give the flows that act, or run as a shadow, and are not for `aml` alone."""
+    standing = standing_flows(session, organisation_id)
+    for each in standing if candidate is None else [*standing, flow_of_version(session, candidate.id)]:
+        if '"purpose' in each.version.canonical:
+            yield each.analysed

@@ -24,6 +24,7 @@ from fivefold.store.decisions.decisions import (
 )
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.events import Policy
+from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce
 from fivefold.usecases.accounts.second_person import refuse_same_person
@@ -171,7 +172,7 @@ def approve_policy(context: Context, name: str, number: int, reason: str) -> Pol
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
         ConflictError: it is not proposed any more, its writer approves it, or a newer one is active; or it is for
-            commerce, and reads what has become `aml` since.
+            commerce, and reads what has become `aml` since; or a flow that asks it could not run any more.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -184,6 +185,7 @@ def approve_policy(context: Context, name: str, number: int, reason: str) -> Pol
             before.state = RETIRED
         row.state, row.approved_by, row.approved_us = ACTIVE, context.actor.name, now
         refuse_feeding_commerce(session, context.organisation_id)
+        refuse_unusable_flows(session, context.organisation_id)
         replaced = None if before is None else before.number
         _record(session, context, "policy.approved", row, {"reason": why}, replaced=replaced)
         return policy_line(row)
@@ -222,12 +224,14 @@ def retire_policy_in(session: Session, context: Context, name: str, number: int,
 
     Raises:
         NotFoundError: there is no such version.
-        ConflictError: it is not active.
+        ConflictError: it is not active, or a flow that acts or runs as a shadow asks it.
     """
     row = policy_numbered(session, context.organisation_id, name, number)
     if row.state != ACTIVE:
         raise ConflictError(f"version {number} of {name} is {row.state}; one that is active can be retired")
-    return _retired(session, context, row, why)
+    line = _retired(session, context, row, why)
+    refuse_unusable_flows(session, context.organisation_id)
+    return line
 
 
 def _retired(session: Session, context: Context, row: Policy, why: str) -> PolicyLine:

@@ -1,0 +1,1 @@
+"""Queries about decision flows: their drafts, versions, and which of these act."""

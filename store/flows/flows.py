@@ -1,0 +1,89 @@
+"""Flows by name, with what acts in each, what was committed last and what is edited. No transactions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from fivefold.domain.errors import NotFoundError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.keyset import rows_of
+from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.flows import FlowDraft, FlowRow, FlowVersion
+
+
+def flow_or_none(session: Session, organisation_id: int, name: str) -> FlowRow | None:
+    """Find a flow by its name."""
+    return session.scalar(select(FlowRow).where(FlowRow.organisation_id == organisation_id, FlowRow.name == name))
+
+
+def flow_named(session: Session, organisation_id: int, name: str) -> FlowRow:
+    """Find a flow by its name; NotFoundError where the organisation has none of that name."""
+    row = flow_or_none(session, organisation_id, name)
+    if row is None:
+        raise NotFoundError(f"there is no flow {name!r}")
+    return row
+
+
+def draft_of_flow(session: Session, flow: FlowRow) -> FlowDraft:
+    """Find the draft of a flow; NotFoundError where it has none."""
+    row = session.get(FlowDraft, flow.id)
+    if row is None:
+        raise NotFoundError(f"there is no draft of the flow {flow.name}")
+    return row
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowState:
+    """A flow with the numbers of its versions, and its draft; None for what is not there."""
+
+    flow: FlowRow
+    entity_type: str
+    active: FlowVersion | None
+    shadow: int | None
+    newest: int | None
+    draft_revision: int | None
+    draft_editors: Sequence[str] | None
+    drafted_us: int | None
+
+
+def flow_states(
+    session: Session, organisation_id: int, type_id: int | None = None, part: Part = WHOLE
+) -> Page[FlowState]:
+    """List flows by name with their state, of one type or of all, in one statement."""
+    versions, active, shadow = aliased(FlowVersion), aliased(FlowVersion), aliased(FlowVersion)
+    newest = select(func.max(versions.number)).where(versions.flow_id == FlowRow.id)
+    statement = (
+        select(
+            FlowRow,
+            EntityType.name,
+            active,
+            shadow.number,
+            newest.scalar_subquery(),
+            FlowDraft.revision,
+            FlowDraft.editors,
+            FlowDraft.edited_us,
+        )
+        .join(EntityType, EntityType.id == FlowRow.type_id)
+        .outerjoin(active, active.id == FlowRow.active_version_id)
+        .outerjoin(shadow, shadow.id == FlowRow.shadow_version_id)
+        .outerjoin(FlowDraft, FlowDraft.flow_id == FlowRow.id)
+        .where(FlowRow.organisation_id == organisation_id)
+    )
+    if type_id is not None:
+        statement = statement.where(FlowRow.type_id == type_id)
+    names = [field.name for field in fields(FlowState)]
+    page = rows_of(session, statement, (FlowRow.name, FlowRow.id), part)
+    return page.map(lambda row: FlowState(**dict(zip(names, row, strict=True))))
+
+
+def versions_in_force(
+    session: Session, organisation_id: int, type_id: int | None = None
+) -> list[tuple[FlowRow, FlowVersion]]:
+    """List the versions that act or run as a shadow, with their flows, by name; those of one type, or of all."""
+    runs = or_(FlowVersion.id == FlowRow.active_version_id, FlowVersion.id == FlowRow.shadow_version_id)
+    statement = select(FlowRow, FlowVersion).join(FlowVersion, runs).where(FlowRow.organisation_id == organisation_id)
+    if type_id is not None:
+        statement = statement.where(FlowRow.type_id == type_id)
+    return [(flow, version) for flow, version in session.execute(statement.order_by(FlowRow.name, FlowVersion.id))]

@@ -1,0 +1,62 @@
+"""Versions of flows, and when each of them began to act. Nothing here begins or ends a transaction."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
+
+from fivefold.domain.errors import NotFoundError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.keyset import rows_of, scalars_of
+from fivefold.store.tables.flows import FlowActivation, FlowRow, FlowVersion
+
+ACTIVE, ROLLBACK, OFF, SHADOW, SHADOW_OFF = "active", "rollback", "off", "shadow", "shadow_off"
+"""The kinds of changes of what acts."""
+
+
+def newest_flow_version(session: Session, flow_id: int) -> FlowVersion | None:
+    """Find the version of a flow that was committed last; None before the first."""
+    statement = select(FlowVersion).where(FlowVersion.flow_id == flow_id)
+    return session.scalar(statement.order_by(FlowVersion.number.desc()).limit(1))
+
+
+def flow_version_numbered(session: Session, flow: FlowRow, number: int) -> FlowVersion:
+    """Find a version of a flow; NotFoundError where it has none of that number."""
+    row = session.scalar(select(FlowVersion).where(FlowVersion.flow_id == flow.id, FlowVersion.number == number))
+    if row is None:
+        raise NotFoundError(f"there is no version {number} of the flow {flow.name}")
+    return row
+
+
+def flow_versions_of(session: Session, flow_id: int, part: Part = WHOLE) -> Page[FlowVersion]:
+    """List the versions of a flow, the newest first."""
+    statement = select(FlowVersion).where(FlowVersion.flow_id == flow_id)
+    return scalars_of(session, statement, (FlowVersion.number,), part, descending=True)
+
+
+def acted_before(session: Session, version: FlowVersion) -> bool:
+    """Tell whether a version acted at any time; to have run as a shadow does not count."""
+    of = (FlowActivation.version_id == version.id, FlowActivation.kind.in_((ACTIVE, ROLLBACK)))
+    return session.scalar(select(FlowActivation.id).where(*of).limit(1)) is not None
+
+
+@dataclass(frozen=True)
+class FlowActivationRow:
+    """A change of what acts, with the numbers of the versions; None where there is none."""
+
+    activation: FlowActivation
+    version: int | None
+    previous: int | None
+
+
+def activations_of_flow(session: Session, flow_id: int, part: Part = WHOLE) -> Page[FlowActivationRow]:
+    """List what acted, or ran as a shadow, the newest first."""
+    version, previous = aliased(FlowVersion), aliased(FlowVersion)
+    statement = (
+        select(FlowActivation, version.number, previous.number)
+        .outerjoin(version, version.id == FlowActivation.version_id)
+        .outerjoin(previous, previous.id == FlowActivation.previous_version_id)
+        .where(FlowActivation.flow_id == flow_id)
+    )
+    page = rows_of(session, statement, (FlowActivation.id,), part, descending=True)
+    return page.map(lambda row: FlowActivationRow(*row))

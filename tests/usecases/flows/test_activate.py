@@ -1,0 +1,271 @@
+"""Which version of a flow acts: another person lets it; what it asks, and what its data are for, still hold then."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.store.tables.flows import FlowActivation, FlowRow
+from fivefold.usecases.accounts.entity_types import define_type
+from fivefold.usecases.accounts.flows_in_force import AskedVersion, flow_of_version, standing_flow, standing_flows
+from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.changes import asks
+from fivefold.usecases.decisions.policies import approve_policy, propose_policy
+from fivefold.usecases.flows.activate import (
+    activate_flow,
+    end_flow_shadow,
+    list_flow_activations,
+    roll_back_flow,
+    shadow_flow,
+    switch_flow_off,
+    what_stands_against_flow,
+)
+from fivefold.usecases.flows.commit import commit_flow
+from fivefold.usecases.flows.drafts import save_flow_draft
+from fivefold.usecases.flows.read import list_flows, read_flow_version
+from fivefold.usecases.shared.actors import Actor
+from tests.store.audits import bind_unnamed
+from tests.store.filling import filled_once
+from tests.usecases.at_once import retire_policy
+from tests.usecases.deciding import CASH, WORTH, Desk, document, opened
+from tests.usecases.flow_documents import (
+    BY_COUNTRY,
+    WHY,
+    acting,
+    as_,
+    asking,
+    committed,
+    flow_document,
+    shadowing,
+)
+from tests.usecases.governed import audited, rows_of
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture
+@filled_once
+def desk(engine: Engine) -> Desk:
+    return opened(engine)
+
+
+def stands(desk: Desk) -> tuple[int | None, int | None]:
+    """The numbers of the versions that act and run as a shadow."""
+    line = next(line for line in list_flows(as_(desk, desk.ana)) if line.name == "care")
+    return line.active, line.shadow
+
+
+def test_another_person_lets_it_act(desk: Desk) -> None:
+    draft = save_flow_draft(as_(desk, desk.ana), flow_document())
+    cyd = Actor(desk.bank.of, "member:3")
+    commit_flow(as_(desk, cyd), "care", draft.revision)
+    for actor in (desk.ana, cyd):
+        with pytest.raises(ConflictError, match="edited or committed version 1 of the flow care: another person"):
+            activate_flow(as_(desk, actor), "care", 1, WHY)
+        assert what_stands_against_flow(as_(desk, actor), "care", 1)
+    for nobody in ("cli:ana", "token:9"):
+        with pytest.raises(ConflictError, match="is no member"):
+            activate_flow(as_(desk, Actor(desk.bank.of, nobody)), "care", 1, WHY)
+    with pytest.raises(ConfigError):
+        activate_flow(as_(desk, desk.ben), "care", 1, " ")
+    assert stands(desk) == (None, None)
+    assert what_stands_against_flow(as_(desk, desk.ben), "care", 1) == ()
+    activate_flow(as_(desk, desk.ben), "care", 1, WHY)
+    assert stands(desk) == (1, None)
+    assert read_flow_version(as_(desk, desk.ana), "care", 1).active
+    with pytest.raises(ConflictError, match="version 1 of the flow care is active already"):
+        activate_flow(as_(desk, desk.ben), "care", 1, WHY)
+
+
+def test_only_what_is_there_acts(desk: Desk, engine: Engine) -> None:
+    committed(desk, flow_document())
+    other = opened(engine, "other")
+    for change in (activate_flow, roll_back_flow, shadow_flow):
+        with pytest.raises(NotFoundError, match="there is no version 2 of the flow care"):
+            change(as_(desk, desk.ben), "care", 2, WHY)
+        with pytest.raises(NotFoundError, match="there is no flow 'care'"):
+            change(as_(other, other.ben), "care", 1, WHY)
+    for end in (switch_flow_off, end_flow_shadow):
+        with pytest.raises(ConflictError, match="no version of the flow care"):
+            end(as_(desk, desk.ben), "care", WHY)
+        with pytest.raises(NotFoundError, match="there is no flow 'care'"):
+            end(as_(other, other.ben), "care", WHY)
+
+
+def test_the_life_of_versions(desk: Desk) -> None:
+    acting(desk, flow_document())
+    shadowing(desk, flow_document(title="Two"))
+    assert stands(desk) == (1, 2)
+    with pytest.raises(ConflictError, match="version 2 of the flow care runs as a shadow already"):
+        shadow_flow(as_(desk, desk.ana), "care", 2, WHY)
+    with pytest.raises(ConflictError, match="version 1 of the flow care is active already"):
+        shadow_flow(as_(desk, desk.ana), "care", 1, WHY)
+    with pytest.raises(ConflictError, match="version 2 of the flow care never acted; it needs to be activated"):
+        roll_back_flow(as_(desk, desk.ben), "care", 2, WHY)
+    activate_flow(as_(desk, desk.ben), "care", 2, WHY)
+    assert stands(desk) == (2, None), "beside itself it shows nothing"
+    with pytest.raises(ConflictError, match="another person"):
+        roll_back_flow(as_(desk, desk.ana), "care", 1, WHY)
+    roll_back_flow(as_(desk, desk.ben), "care", 1, WHY)
+    shadow_flow(as_(desk, desk.ana), "care", 2, WHY)
+    switch_flow_off(as_(desk, desk.ana), "care", "It does harm.")
+    assert stands(desk) == (None, 2)
+    end_flow_shadow(as_(desk, desk.ana), "care", WHY)
+    assert stands(desk) == (None, None)
+    roll_back_flow(as_(desk, desk.ben), "care", 2, WHY)
+    told = [(line.kind, line.version, line.previous) for line in list_flow_activations(as_(desk, desk.ana), "care")]
+    assert told == [
+        ("rollback", 2, None),
+        ("shadow_off", None, 2),
+        ("off", None, 1),
+        ("shadow", 2, None),
+        ("rollback", 1, 2),
+        ("shadow_off", None, 2),
+        ("active", 2, 1),
+        ("shadow", 2, None),
+        ("active", 1, None),
+    ]
+    done = [entry[1] for entry in audited(desk.bank.engine) if entry[1].startswith("flow.")]
+    assert done[-5:] == ["flow.rolled_back", "flow.shadowed", "flow.switched_off", "flow.shadow_ended"] + [
+        "flow.rolled_back"
+    ]
+    bind_unnamed(desk.bank.engine)
+    assert verify(desk.bank.engine, pytest.fail).entries
+
+
+def test_what_stands_is_given_with_what_it_asks(desk: Desk) -> None:
+    first = desk.publish(WORTH)
+    made = acting(desk, asking())
+    shadowing(desk, asking(title="Two"))
+    with Session(desk.bank.engine) as session:
+        now = standing_flow(session, desk.bank.of, "care")
+        assert (now.version.number, now.version.content_hash, now.acting) == (1, made.content_hash, True)
+        assert now.asked == {"policies": {"payments": AskedVersion(version=1, content_hash=first.content_hash)}}
+        assert now.analysed.errors == ()
+        assert [(each.version.number, each.acting) for each in standing_flows(session, desk.bank.of)] == [
+            (1, True),
+            (2, False),
+        ]
+        assert standing_flows(session, desk.bank.of, 99) == []
+        assert not flow_of_version(session, 2).acting
+        with pytest.raises(NotFoundError):
+            standing_flow(session, desk.bank.of, "other")
+    switch_flow_off(as_(desk, desk.ana), "care", WHY)
+    with Session(desk.bank.engine) as session, pytest.raises(NotFoundError, match="no version of the flow care is"):
+        standing_flow(session, desk.bank.of, "care")
+
+
+def test_a_policy_approved_anew_is_asked_from_then_on(desk: Desk) -> None:
+    desk.publish(WORTH)
+    acting(desk, asking())
+    new = desk.publish(WORTH, CASH)
+    with Session(desk.bank.engine) as session:
+        asked = standing_flow(session, desk.bank.of, "care").asked["policies"]["payments"]
+    assert asked == AskedVersion(version=2, content_hash=new.content_hash)
+    pinned = read_flow_version(as_(desk, desk.ana), "care", 1).pinned["policies"]["payments"]
+    assert pinned["version"] == 1, "which it was committed with"
+
+
+@pytest.mark.parametrize("stand", [acting, shadowing])
+def test_what_flows_ask_is_not_taken_from_them(desk: Desk, stand: Callable[[Desk, str], Any]) -> None:
+    desk.publish(WORTH)
+    stand(desk, asking())
+    with pytest.raises(ConflictError, match="version 1 of the flow care could not run any more"):
+        retire_policy(as_(desk, desk.ana), "payments", 1, WHY)
+    # nobody notes anyone any more, which a way of the flow asks for
+    quiet = document([CASH], actions=["allow", "block"])
+    line = propose_policy(as_(desk, desk.ana), quiet, WHY, WHY)
+    with pytest.raises(ConflictError, match="version 1 of the flow care could not run any more"):
+        approve_policy(as_(desk, desk.ben), "payments", line.number, WHY)
+    end = switch_flow_off if stand is acting else end_flow_shadow
+    end(as_(desk, desk.ana), "care", WHY)
+    assert approve_policy(as_(desk, desk.ben), "payments", line.number, WHY).state == "active"
+    for change in (activate_flow, shadow_flow, *((roll_back_flow,) if stand is acting else ())):
+        with pytest.raises(ConflictError, match="version 1 of the flow care cannot run now"):
+            change(as_(desk, desk.ben), "care", 1, WHY)
+    assert any("cannot run now" in each for each in what_stands_against_flow(as_(desk, desk.ben), "care", 1))
+
+
+def test_what_is_asked_does_not_change_while_it_is_committed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fivefold.usecases.flows import commit
+
+    desk.publish(WORTH)
+    draft = save_flow_draft(as_(desk, desk.ana), asking())
+    review = commit.review_flow
+
+    def slow(*args: Any) -> Any:
+        looked = review(*args)
+        desk.publish(WORTH, CASH)
+        return looked
+
+    monkeypatch.setattr(commit, "review_flow", slow)
+    with pytest.raises(ConflictError, match="what the flow care asks was approved or retired in between"):
+        commit_flow(as_(desk, desk.ana), "care", draft.revision)
+
+
+def commercial(**parts: Any) -> str:
+    """An offer to those from one country, which may be read for it."""
+    return flow_document(purpose="commercial", purposes={"fields": {"country": "both"}}, **parts)
+
+
+def say(desk: Desk, purpose: str) -> None:
+    define_type(as_(desk, desk.ana), "customer", {}, purposes={"fields": {"country": purpose}})
+
+
+@pytest.mark.parametrize("stand", [acting, shadowing])
+def test_nothing_of_aml_comes_to_serve_commerce(desk: Desk, stand: Callable[[Desk, str], Any]) -> None:
+    say(desk, "both")
+    stand(desk, commercial())
+    with pytest.raises(ConflictError, match="flow care would feed commerce: it reads"):
+        say(desk, "aml")
+    (switch_flow_off if stand is acting else end_flow_shadow)(as_(desk, desk.ana), "care", WHY)
+    say(desk, "aml")
+    for change in (activate_flow, shadow_flow, *((roll_back_flow,) if stand is acting else ())):
+        with pytest.raises(ConflictError, match="flow care would feed commerce"):
+            change(as_(desk, desk.ben), "care", 1, WHY)
+    assert any("would feed commerce" in each for each in what_stands_against_flow(as_(desk, desk.ben), "care", 1))
+    assert stands(desk) == (None, None)
+    draft = save_flow_draft(as_(desk, desk.ana), commercial(title="Two"))
+    from fivefold.domain.errors import InvalidRulesetError
+
+    with pytest.raises(InvalidRulesetError):
+        commit_flow(as_(desk, desk.ana), "care", draft.revision)
+
+
+def test_a_list_or_a_policy_does_not_become_aml_while_commerce_reads_it(desk: Desk) -> None:
+    say(desk, "both")
+    of = as_(desk, desk.ana)
+
+    def put(since_us: int, purpose: str) -> Any:
+        return asks.put_list_version(of, "watched", since_us, ["IR"], "Watched", "our own", WHY, purpose=purpose)
+
+    put(0, "both")
+    listed = {**BY_COUNTRY, "route": [{"when": {"field": "country", "in_list": "watched"}, "to": "done"}]}
+    acting(desk, commercial(steps=[listed]))
+    with pytest.raises(ConflictError, match="flow care would feed commerce: it reads"):
+        put(1, "aml")
+    desk.publish(WORTH)
+    acting(desk, asking("offer", purpose="commercial"))
+    line = propose_policy(
+        of, document([WORTH, {"id": "x", "when": {"level": "in_force", "equals": "high"}, "action": "block"}]), WHY, WHY
+    )
+    with pytest.raises(ConflictError, match="flow offer would feed commerce"):
+        approve_policy(as_(desk, desk.ben), "payments", line.number, WHY)
+
+
+def test_changes_of_what_acts_are_bound_to_the_log(desk: Desk) -> None:
+    acting(desk, flow_document())
+    assert [row["kind"] for row in rows_of(desk.bank.engine, FlowActivation)] == ["active"]
+    (row,) = rows_of(desk.bank.engine, FlowRow)
+    assert (row["active_version_id"], row["revision"]) == (1, 1)
+    bind_unnamed(desk.bank.engine)
+    told: list[Any] = []
+    verify(desk.bank.engine, told.append)
+    assert told == []
+    with desk.bank.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE flows SET active_version_id = NULL")
+    verify(desk.bank.engine, told.append)
+    assert any("row of flows 1 was changed since" in str(each) for each in told)

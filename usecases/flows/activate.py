@@ -1,0 +1,262 @@
+"""Which version of a flow acts: another person than those who wrote it lets it; a shadow acts on nothing.
+
+Two people are needed to let a version act, for the first time or again. One alone may have a version run as a shadow,
+and may switch a flow off: to stop it must not wait for anybody. What was done before stays as it is.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConflictError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.accounts.organisation import settings_row
+from fivefold.store.audit.bound_rows import digests, joined
+from fivefold.store.flows.flows import flow_named
+from fivefold.store.flows.versions import (
+    ACTIVE,
+    OFF,
+    ROLLBACK,
+    SHADOW,
+    SHADOW_OFF,
+    FlowActivationRow,
+    acted_before,
+    activations_of_flow,
+    flow_version_numbered,
+)
+from fivefold.store.tables.flows import FlowActivation, FlowRow, FlowVersion
+from fivefold.usecases.accounts.flows_in_force import flow_of_version
+from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
+from fivefold.usecases.accounts.second_person import refuse_same_person
+from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import checked_reason
+
+_DONE = {
+    ACTIVE: "flow.activated",
+    ROLLBACK: "flow.rolled_back",
+    OFF: "flow.switched_off",
+    SHADOW: "flow.shadowed",
+    SHADOW_OFF: "flow.shadow_ended",
+}
+"""What the audit log calls each kind of change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowActivationLine:
+    """A change of what acts, or runs as a shadow.
+
+    Attributes:
+        kind: active, rollback, off, shadow or shadow_off.
+        version: its number; None where none acts, or runs as a shadow, from then on.
+        previous: the number of the version before.
+    """
+
+    kind: str
+    version: int | None
+    previous: int | None
+    reason: str
+    actor: str
+    at_us: Annotated[Moment, shown_as("at")]
+
+
+def activate_flow(context: Context, flow: str, version: int, reason: str) -> None:
+    """Let a version act from now on, in place of the one before. If it ran as a shadow, it does so no more.
+
+    Raises:
+        ConfigError: there is no reason.
+        NotFoundError: there is no such flow or version.
+        ConflictError: it is active; the actor edited or committed it; or it could not run with what it asks now; or it
+            is for commerce, and reads what has become `aml` since.
+    """
+    _let_act(context, flow, version, reason, ACTIVE)
+
+
+def roll_back_flow(context: Context, flow: str, version: int, reason: str) -> None:
+    """Let a version act again that acted before; errors as `activate_flow`, and ConflictError where it never did."""
+    _let_act(context, flow, version, reason, ROLLBACK)
+
+
+def _let_act(context: Context, name: str, number: int, reason: str, kind: str) -> None:
+    now, why = context.now(), checked_reason(reason)
+    with context.writing() as session:
+        flow, version = _locked_version(session, context, name, number)
+        if flow.active_version_id == version.id:
+            raise ConflictError(f"version {number} of the flow {name} is active already")
+        if kind == ROLLBACK and not acted_before(session, version):
+            raise ConflictError(f"version {number} of the flow {name} never acted; it needs to be activated")
+        _refuse_author(session, context, flow, version)
+        _refuse_unusable(session, version)
+        was, flow.active_version_id = flow.active_version_id, version.id
+        made = [_noted(session, context, flow, (kind, version.id, was), why, now)]
+        if flow.shadow_version_id == version.id:
+            flow.shadow_version_id = None
+            made.append(_noted(session, context, flow, (SHADOW_OFF, None, version.id), why, now))
+        refuse_feeding_commerce(session, context.organisation_id)
+        _record(session, context, flow, version, made)
+
+
+def switch_flow_off(context: Context, flow: str, reason: str) -> None:
+    """Let no version of a flow act any more; its shadow goes on.
+
+    Raises:
+        ConfigError: there is no reason.
+        NotFoundError: there is no such flow.
+        ConflictError: none acts.
+    """
+    now, why = context.now(), checked_reason(reason)
+    with context.writing() as session:
+        row = _locked(session, context, flow)
+        if row.active_version_id is None:
+            raise ConflictError(f"no version of the flow {flow} is active")
+        was, row.active_version_id = row.active_version_id, None
+        made = _noted(session, context, row, (OFF, None, was), why, now)
+        _record(session, context, row, session.get_one(FlowVersion, was), [made])
+
+
+def shadow_flow(context: Context, flow: str, version: int, reason: str) -> None:
+    """Let a version run as a shadow, in place of another one: its runs are recorded, and act on nothing.
+
+    Raises:
+        ConfigError: there is no reason.
+        NotFoundError: there is no such flow or version.
+        ConflictError: it acts, or runs as a shadow already; or could not run with what it asks now; or it is for
+            commerce, and reads what has become `aml` since.
+    """
+    now, why = context.now(), checked_reason(reason)
+    with context.writing() as session:
+        row, version_row = _locked_version(session, context, flow, version)
+        if version_row.id in {row.active_version_id, row.shadow_version_id}:
+            how = "is active" if version_row.id == row.active_version_id else "runs as a shadow"
+            raise ConflictError(f"version {version} of the flow {flow} {how} already")
+        _refuse_unusable(session, version_row)
+        was, row.shadow_version_id = row.shadow_version_id, version_row.id
+        made = _noted(session, context, row, (SHADOW, version_row.id, was), why, now)
+        refuse_feeding_commerce(session, context.organisation_id)
+        _record(session, context, row, version_row, [made])
+
+
+def end_flow_shadow(context: Context, flow: str, reason: str) -> None:
+    """Let no version of a flow run as a shadow any more.
+
+    Raises:
+        ConfigError: there is no reason.
+        NotFoundError: there is no such flow.
+        ConflictError: none does.
+    """
+    now, why = context.now(), checked_reason(reason)
+    with context.writing() as session:
+        row = _locked(session, context, flow)
+        if row.shadow_version_id is None:
+            raise ConflictError(f"no version of the flow {flow} runs as a shadow")
+        was, row.shadow_version_id = row.shadow_version_id, None
+        made = _noted(session, context, row, (SHADOW_OFF, None, was), why, now)
+        _record(session, context, row, session.get_one(FlowVersion, was), [made])
+
+
+def what_stands_against_flow(context: Context, flow: str, version: int) -> tuple[str, ...]:
+    """Say why `activate_flow` would refuse a version that is not active; nothing where it would not.
+
+    NotFoundError where there is no such flow or version.
+    """
+    against = []
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        version_row = flow_version_numbered(session, row, version)
+        for check in (
+            partial(_refuse_author, session, context, row, version_row),
+            partial(_refuse_unusable, session, version_row),
+            partial(refuse_feeding_commerce, session, context.organisation_id, flow=version_row),
+        ):
+            try:
+                check()
+            except ConflictError as error:
+                against.append(str(error))
+    return tuple(against)
+
+
+def list_flow_activations(context: Context, flow: str, part: Part = WHOLE) -> Page[FlowActivationLine]:
+    """List what acted in a flow, or ran as a shadow, the newest first; NotFoundError where there is no such flow."""
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        return activations_of_flow(session, row.id, part).map(_line)
+
+
+def _line(row: FlowActivationRow) -> FlowActivationLine:
+    made = row.activation
+    return FlowActivationLine(
+        kind=made.kind,
+        version=row.version,
+        previous=row.previous,
+        reason=made.reason,
+        actor=made.actor,
+        at_us=made.at_us,
+    )
+
+
+def _locked(session: Session, context: Context, name: str) -> FlowRow:
+    """Find a flow, with others that change what decides waiting."""
+    settings_row(session, context.organisation_id, locked=True)
+    return flow_named(session, context.organisation_id, name)
+
+
+def _locked_version(session: Session, context: Context, name: str, number: int) -> tuple[FlowRow, FlowVersion]:
+    flow = _locked(session, context, name)
+    return flow, flow_version_numbered(session, flow, number)
+
+
+def _refuse_author(session: Session, context: Context, flow: FlowRow, version: FlowVersion) -> None:
+    refuse_same_person(
+        session,
+        context.actor,
+        (version.committed_by, *version.editors),
+        f"edited or committed version {version.number} of the flow {flow.name}: another person activates",
+    )
+
+
+def _refuse_unusable(session: Session, version: FlowVersion) -> None:
+    """Raise ConflictError where a version cannot run with what it asks now."""
+    standing = flow_of_version(session, version.id)
+    for found in standing.analysed.errors:
+        called = f"version {version.number} of the flow {standing.flow.name}"
+        raise ConflictError(f"{called} cannot run now: {found.where}: {found.problem}")
+
+
+def _noted(
+    session: Session, context: Context, flow: FlowRow, change: tuple[str, int | None, int | None], why: str, now_us: int
+) -> FlowActivation:
+    """Store a change: its kind, the version, and the one before."""
+    kind, version_id, previous_id = change
+    row = FlowActivation(
+        organisation_id=flow.organisation_id,
+        flow_id=flow.id,
+        version_id=version_id,
+        previous_version_id=previous_id,
+        kind=kind,
+        reason=why,
+        actor=context.actor.name,
+        at_us=now_us,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def _record(
+    session: Session, context: Context, flow: FlowRow, version: FlowVersion, made: list[FlowActivation]
+) -> None:
+    first = made[0]
+    context.record(
+        session,
+        _DONE[first.kind],
+        ("flow", flow.id),
+        before={"version_id": first.previous_version_id},
+        after={"version_id": first.version_id, "reason": first.reason},
+        details={"flow": flow.name, "version": version.number, "content_hash": version.content_hash},
+        rows=joined(
+            digests(session, "flows", [flow.id]),
+            digests(session, "flow_activations", [each.id for each in made]),
+        ),
+    )

@@ -1,0 +1,154 @@
+"""Drafts of flows: what publishers edit, saved as it is written.
+
+The first draft of a name makes its flow, for one type of entity for good. A call that saves a draft names the revision
+that it began with: two people who edit at once do not overwrite each other unknowingly.
+"""
+
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError
+from fivefold.risk.language.base import Identifier
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.messages import problem_of
+from fivefold.store.accounts.organisation import settings_row
+from fivefold.store.audit.bound_rows import Digests, digests, joined
+from fivefold.store.flows.flows import draft_of_flow, flow_named, flow_or_none
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.tables.flows import FlowDraft, FlowRow
+from fivefold.usecases.accounts.settings import lock_settings
+from fivefold.usecases.shared.context import Context
+
+NO_DRAFT = 0
+"""The revision that stands for: there is no draft."""
+SOURCE = "the draft"
+
+_IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
+
+
+@dataclass(frozen=True)
+class FlowDraftSaved:
+    """A draft of a flow as it was saved; the next save or commit sends its revision.
+
+    Attributes:
+        flow: its name.
+        revision: the next call that saves, discards or commits must name it.
+        editors: all who edited it.
+    """
+
+    flow: str
+    entity_type: str
+    revision: int
+    editors: tuple[str, ...]
+
+
+def save_flow_draft(context: Context, document: str, expected_revision: int = NO_DRAFT) -> FlowDraftSaved:
+    """Save a draft as it is written: it may still be wrong, as long as it names its flow and its entity type.
+
+    What one of its editors saves again unchanged is the same revision.
+
+    Args:
+        context: is among the draft's editors from now on.
+        document: YAML or JSON.
+        expected_revision: the one that was edited; 0 where there was no draft.
+
+    Raises:
+        InvalidRulesetError: it is neither YAML nor JSON, or does not say what it is of.
+        NotFoundError: there is no such entity type.
+        ConflictError: it was saved or committed in between; or the flow is of another type.
+    """
+    now = context.now()
+    name, type_name = names_of_flow(document)
+    with context.writing() as session:
+        written = lock_settings(session, context.organisation_id, now)
+        flow, made = _flow(session, context.organisation_id, name, type_name, now)
+        if made:
+            written = joined(written, digests(session, "flows", [flow.id]))
+        draft = session.get(FlowDraft, flow.id)
+        refuse_other_flow_revision(flow, draft, expected_revision)
+        if draft is None:
+            draft = FlowDraft(flow_id=flow.id, revision=flow.revision, editors=[])
+            session.add(draft)
+        if draft.document == document and context.actor.name in draft.editors:
+            return FlowDraftSaved(name, type_name, draft.revision, tuple(draft.editors))
+        draft.document, draft.edited_us = document, now
+        draft.editors = list(dict.fromkeys([*draft.editors, context.actor.name]))
+        draft.revision += 1
+        _record(session, context, "flow.draft_saved", flow, draft.revision, written)
+        return FlowDraftSaved(name, type_name, draft.revision, tuple(draft.editors))
+
+
+def discard_flow_draft(context: Context, flow: str, expected_revision: int) -> None:
+    """Take a draft away; the versions stay.
+
+    Raises:
+        NotFoundError: there is no such flow, or no draft of it.
+        ConflictError: it was saved or committed in between.
+    """
+    with context.writing() as session:
+        settings_row(session, context.organisation_id, locked=True)
+        row = flow_named(session, context.organisation_id, flow)
+        draft = draft_of_flow(session, row)
+        refuse_other_flow_revision(row, draft, expected_revision)
+        row.revision = draft.revision
+        session.delete(draft)
+        _record(session, context, "flow.draft_discarded", row, row.revision, digests(session, "flows", [row.id]))
+
+
+def _record(
+    session: Session, context: Context, action: str, flow: FlowRow, revision: int, rows: Digests | None = None
+) -> None:
+    details = {"flow": flow.name, "revision": revision}
+    context.record(session, action, ("flow", flow.id), details=details, rows=rows)
+
+
+def names_of_flow(document: str) -> tuple[str, str]:
+    """Tell the names of the flow and of the entity type of a document; InvalidRulesetError where it has none."""
+    read = Document(document, SOURCE)
+    if not isinstance(read.data, dict):
+        raise InvalidRulesetError([Finding(SOURCE, "must be a mapping that begins with `flow: NAME`")], SOURCE)
+    names, faults = [], []
+    for word in ("flow", "entity_type"):
+        try:
+            names.append(_IDENTIFIER.validate_python(read.data.get(word)))
+        except ValidationError as error:
+            is_there = word in read.data
+            problem = problem_of(error.errors(include_url=False)[0], ()) if is_there else "is missing"
+            _, line, column = read.position((word,)) if is_there else ((), None, None)
+            faults.append(Finding(word, problem, line, column=column))
+    if faults:
+        raise InvalidRulesetError(faults, SOURCE)
+    return names[0], names[1]
+
+
+def refuse_other_flow_name(document: str, flow: str) -> None:
+    """Raise InvalidRulesetError where a document is not of the flow as which it is to be saved."""
+    name = names_of_flow(document)[0]
+    if name != flow:
+        raise InvalidRulesetError([Finding("flow", f"is {name}; here it must be {flow}")], SOURCE)
+
+
+def _flow(session: Session, organisation_id: int, name: str, type_name: str, now_us: int) -> tuple[FlowRow, bool]:
+    """Find a flow, or make it; tell whether it was made."""
+    kind = type_named(session, organisation_id, type_name)
+    flow = flow_or_none(session, organisation_id, name)
+    if flow is not None:
+        if flow.type_id != kind.id:
+            raise ConflictError(f"the flow {name} is of another entity type than {type_name}, for good")
+        return flow, False
+    flow = FlowRow(organisation_id=organisation_id, type_id=kind.id, name=name, revision=0, created_us=now_us)
+    session.add(flow)
+    session.flush()
+    return flow, True
+
+
+def refuse_other_flow_revision(flow: FlowRow, draft: FlowDraft | None, expected_revision: int) -> None:
+    """Raise ConflictError where a draft is not of the expected revision."""
+    present = NO_DRAFT if draft is None else draft.revision
+    if present != expected_revision:
+        there = "has no draft now (revision 0)" if draft is None else f"has a draft of revision {present}"
+        raise ConflictError(
+            f"the flow {flow.name} {there}, not {expected_revision}: another call was faster; read it first"
+        )

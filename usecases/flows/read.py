@@ -1,0 +1,156 @@
+"""Flows as publishers read them: by name, drafts and versions as they were written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.flows.analysis import analyse_canonical_flow
+from fivefold.store.flows.flows import FlowState, draft_of_flow, flow_named, flow_states
+from fivefold.store.flows.versions import flow_version_numbered, flow_versions_of
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.tables.flows import FlowRow, FlowVersion
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.context import Context
+
+
+@schema("Flow")
+@dataclass(frozen=True, kw_only=True)
+class FlowLine:
+    """A flow and its versions.
+
+    Attributes:
+        title: of the version that acts; None where none does.
+        purpose: what that version is for; None where none acts.
+        active: the number of the version that acts; None where none does.
+        shadow: the number of the version that runs as a shadow; None where none does.
+        newest: the number of the version that was committed last; None before the first.
+        draft_revision: of its draft; None where it has none.
+    """
+
+    name: str
+    entity_type: str
+    title: str | None
+    purpose: str | None
+    active: int | None
+    shadow: int | None
+    newest: int | None
+    draft_revision: int | None
+
+
+@schema("FlowDraft")
+@dataclass(frozen=True, kw_only=True)
+class FlowDraftShown:
+    """A draft of a flow as it was written."""
+
+    flow: str
+    revision: int
+    document: str
+    editors: tuple[str, ...]
+    edited_us: Annotated[Moment, shown_as("edited_at")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowVersionLine:
+    """A committed version of a flow."""
+
+    number: int
+    content_hash: str
+    active: bool
+    shadow: bool
+    editors: tuple[str, ...]
+    committed_by: str
+    committed_us: Annotated[Moment, shown_as("committed_at")]
+
+
+@schema("FlowVersion")
+@dataclass(frozen=True, kw_only=True)
+class FlowVersionView(FlowVersionLine):
+    """A committed version as it was written.
+
+    `pinned` has the versions of what it asked when it was committed, by kind and name; `tests` what its examples came
+    to.
+
+    Attributes:
+        canonical: its text, from which its hash is made.
+        pinned: the versions of what it asked when it was committed, by kind and name.
+        tests: what its examples came to, and the doubts that were accepted.
+    """
+
+    title: str
+    purpose: str
+    document: str
+    canonical: str
+    pinned: Mapping[str, Any]
+    tests: Mapping[str, Any]
+
+
+def list_flows(context: Context, type_name: str | None = None, part: Part = WHOLE) -> Page[FlowLine]:
+    """List the flows of a type, or all, by name; NotFoundError where there is no such type."""
+    with context.reading() as session:
+        of = context.organisation_id
+        kind = None if type_name is None else type_named(session, of, type_name).id
+        return flow_states(session, of, kind, part).map(_flow)
+
+
+def _flow(state: FlowState) -> FlowLine:
+    acting = None if state.active is None else analyse_canonical_flow(state.active.canonical).flow
+    return FlowLine(
+        name=state.flow.name,
+        entity_type=state.entity_type,
+        title=None if acting is None else acting.title,
+        purpose=None if acting is None else acting.purpose,
+        active=None if state.active is None else state.active.number,
+        shadow=state.shadow,
+        newest=state.newest,
+        draft_revision=state.draft_revision,
+    )
+
+
+def read_flow_draft(context: Context, flow: str) -> FlowDraftShown:
+    """Show a draft; NotFoundError where there is no such flow, or no draft of it."""
+    with context.reading() as session:
+        draft = draft_of_flow(session, flow_named(session, context.organisation_id, flow))
+        return FlowDraftShown(
+            flow=flow,
+            revision=draft.revision,
+            document=draft.document,
+            editors=tuple(draft.editors),
+            edited_us=draft.edited_us,
+        )
+
+
+def list_flow_versions(context: Context, flow: str, part: Part = WHOLE) -> Page[FlowVersionLine]:
+    """List the versions of a flow, the newest first; NotFoundError where there is no such flow."""
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        return flow_versions_of(session, row.id, part).map(lambda version: FlowVersionLine(**_fields(version, row)))
+
+
+def read_flow_version(context: Context, flow: str, number: int) -> FlowVersionView:
+    """Show a version; NotFoundError where there is no such flow or version."""
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        version = flow_version_numbered(session, row, number)
+        written = analyse_canonical_flow(version.canonical).flow
+        return FlowVersionView(
+            **_fields(version, row),
+            title=written.title,
+            purpose=written.purpose,
+            document=version.document,
+            canonical=version.canonical,
+            pinned=version.pinned,
+            tests=version.tests,
+        )
+
+
+def _fields(version: FlowVersion, flow: FlowRow) -> dict[str, Any]:
+    return {
+        "number": version.number,
+        "content_hash": version.content_hash,
+        "active": version.id == flow.active_version_id,
+        "shadow": version.id == flow.shadow_version_id,
+        "editors": tuple(version.editors),
+        "committed_by": version.committed_by,
+        "committed_us": version.committed_us,
+    }

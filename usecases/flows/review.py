@@ -1,0 +1,250 @@
+"""What stands between the text of a flow and a committed version: faults, doubts, its organisation, its examples."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import Finding, FivefoldError, InvalidRulesetError
+from fivefold.flows.analysis import AnalysedFlow
+from fivefold.flows.doubts import lint_flow
+from fivefold.flows.examples import FlowExamples, run_flow_examples
+from fivefold.flows.language import Flow
+from fivefold.risk.compiler.analysis import AnalysedPolicy, analyse_canonical_policy
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.reading import read_document
+from fivefold.store.decisions.decisions import active_policies
+from fivefold.store.flows.flows import draft_of_flow, flow_named, flow_or_none
+from fivefold.store.flows.versions import newest_flow_version
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.flows import FlowRow, FlowVersion
+from fivefold.usecases.accounts.entity_types import list_types
+from fivefold.usecases.accounts.flows_in_force import Asked, asked_now
+from fivefold.usecases.flows.drafts import SOURCE, names_of_flow
+from fivefold.usecases.rulesets.review import OrganisationContext, context_of_type, organisation_findings
+from fivefold.usecases.shared.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowContext:
+    """What a flow has to fit: its organisation, and what it may ask there.
+
+    Attributes:
+        around: levels, fields, lists, and least coverage.
+        policies: that decide now, by name.
+        asked: the versions of these.
+    """
+
+    around: OrganisationContext
+    policies: Mapping[str, AnalysedPolicy]
+    asked: Asked
+
+    def pinned(self, analysed: AnalysedFlow) -> Asked:
+        """Give the versions of what a flow asks."""
+        names = set(analysed.policies_asked)
+        kinds = {
+            kind: {name: each for name, each in versions.items() if name in names}
+            for kind, versions in self.asked.items()
+        }
+        return {kind: versions for kind, versions in kinds.items() if versions}
+
+
+@dataclass(frozen=True)
+class FlowExampleLine:
+    """What became of an example.
+
+    Attributes:
+        ends: the id of the step at which it stopped, or `failed`.
+        actions: that it took.
+        differences: results other than expected; empty where it passed.
+    """
+
+    name: str
+    ends: str
+    actions: tuple[str, ...]
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowCheck:
+    """Everything that is to be known of a flow before it is committed; nothing of it is stored.
+
+    Attributes:
+        flow: the name that it has; None where it has none.
+        content_hash: None where it cannot be read.
+        findings: what is wrong and what is doubtful, those without a line first, then in the order of the text.
+        examples: in the order of the text; they are run only where nothing is wrong.
+        ways_percent: ways, rows, answers and ends that some example takes, with one decimal, as text.
+        not_taken: those that no example takes.
+        pinned: the versions of what it asks, by kind and name.
+        compared_with: the number of the version that acts, or else of the newest; None where there is none.
+    """
+
+    flow: str | None
+    content_hash: str | None
+    findings: tuple[Finding, ...]
+    examples: tuple[FlowExampleLine, ...] = ()
+    ways_percent: str = "0.0"
+    not_taken: tuple[str, ...] = ()
+    pinned: Asked
+    compared_with: int | None = None
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What makes it impossible to commit."""
+        return tuple(finding for finding in self.findings if finding.fatal)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What can be committed with a reason."""
+        return tuple(finding for finding in self.findings if not finding.fatal)
+
+
+def check_flow(context: Context, document: str) -> FlowCheck:
+    """Look through a text as committing it would; nothing is stored."""
+    now = context.now()
+    try:
+        name, type_name = names_of_flow(document)
+    except InvalidRulesetError as wrong:
+        return FlowCheck(flow=None, content_hash=None, findings=tuple(wrong.findings), pinned={})
+    types = [each.name for each in list_types(context)]
+    if type_name not in types:
+        unknown = Finding("entity_type", f"is {type_name}; the types of entities are {', '.join(types) or 'none'}")
+        return FlowCheck(flow=name, content_hash=None, findings=(unknown,), pinned={})
+    with context.reading() as session:
+        kind = type_named(session, context.organisation_id, type_name)
+        fits = flow_context(session, kind)
+        flow = flow_or_none(session, context.organisation_id, name)
+        there = [] if flow is None else _other_type(session, flow, type_name)
+        present = None if flow is None else _present(session, flow)
+    return review_flow(document, fits, now, there, present)[0]
+
+
+def review_flow_draft(context: Context, flow: str) -> FlowCheck:
+    """Check a draft as committing it does, and change nothing; NotFoundError where there is none."""
+    now = context.now()
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        document, fits = draft_of_flow(session, row).document, context_of_flow(session, row)
+        present = _present(session, row)
+    return review_flow(document, fits, now, (), present)[0]
+
+
+def context_of_flow(session: Session, flow: FlowRow) -> FlowContext:
+    """Read what the versions of a flow have to fit."""
+    return flow_context(session, session.get_one(EntityType, flow.type_id))
+
+
+def flow_context(session: Session, kind: EntityType) -> FlowContext:
+    """Read what flows of a type have to fit."""
+    policies = {row.name: row for row in active_policies(session, kind.organisation_id)}
+    return FlowContext(
+        around=context_of_type(session, kind),
+        policies={name: analyse_canonical_policy(row.canonical) for name, row in policies.items()},
+        asked=asked_now(policies),
+    )
+
+
+def review_flow(
+    document: str,
+    fits: FlowContext,
+    now_us: int,
+    found_before: tuple[Finding, ...] | list[Finding] = (),
+    compared_with: int | None = None,
+) -> tuple[FlowCheck, AnalysedFlow | None]:
+    """Look through a text; give the flow too, where it can be read."""
+    name = names_of_flow(document)[0]
+    read = Document(document, SOURCE)
+    try:
+        flow = read_document(Flow, read, SOURCE)
+    except InvalidRulesetError as wrong:
+        return _check(name, None, [*found_before, *wrong.findings], fits, None, compared_with), None
+    analysed = AnalysedFlow(flow, fits.policies)
+    found = [*found_before, *lint_flow(analysed, fits.around.lists, read, fits.around.declared)]
+    found += _placed(read, organisation_findings(flow, fits.around))
+    tested = None
+    if not any(each.fatal for each in found):
+        try:
+            tested = run_flow_examples(analysed, fits.around.lists, now_us)
+        except InvalidRulesetError as wrong:
+            found += wrong.findings
+        except FivefoldError as wrong:  # such as an invalid moment
+            found.append(Finding("examples", str(wrong)))
+    if tested is not None:
+        found += _failures(tested, fits.around.minimum_coverage_percent)
+    return _check(name, analysed, found, fits, tested, compared_with), analysed
+
+
+def _check(
+    name: str,
+    analysed: AnalysedFlow | None,
+    found: list[Finding],
+    fits: FlowContext,
+    tested: FlowExamples | None,
+    compared_with: int | None,
+) -> FlowCheck:
+    lines = () if tested is None else tested.results
+    return FlowCheck(
+        flow=name,
+        content_hash=None if analysed is None else analysed.flow.content_hash,
+        findings=tuple(sorted(found, key=lambda each: (each.line or 0, each.column or 0))),
+        examples=tuple(
+            FlowExampleLine(
+                each.name,
+                "failed" if each.explanation.status == "failed" else each.explanation.at,
+                tuple(action.action for action in each.explanation.actions),
+                each.differences,
+            )
+            for each in lines
+        ),
+        ways_percent="0.0" if tested is None else _percent(tested),
+        not_taken=() if tested is None else tuple(tested.missing()),
+        pinned={} if analysed is None else fits.pinned(analysed),
+        compared_with=compared_with,
+    )
+
+
+def _failures(tested: FlowExamples, minimum_percent: int) -> list[Finding]:
+    """Find examples that come out otherwise, and coverage below what the organisation asks for."""
+    failures = [
+        Finding(f"example {result.name}", difference) for result in tested.results for difference in result.differences
+    ]
+    if tested.ways and _share(tested) < minimum_percent:
+        missing = ", ".join(tested.missing())
+        least = f"at least {minimum_percent} % are needed by the organisation"
+        failures.append(Finding("examples", f"take {_percent(tested)} % of ways, {least}: {missing}"))
+    return failures
+
+
+def _share(tested: FlowExamples) -> Decimal:
+    return Decimal(100 * sum(tested.ways.values())) / len(tested.ways) if tested.ways else Decimal(100)
+
+
+def _percent(tested: FlowExamples) -> str:
+    """Write the share of ways with one decimal, cut off: 99.96 is not 100."""
+    return str(_share(tested).quantize(Decimal("0.1"), ROUND_DOWN))
+
+
+def _placed(read: Document, found: list[Finding]) -> list[Finding]:
+    """Give findings about the organisation their lines."""
+    placed = []
+    for each in found:
+        path, line, column = read.position(tuple(each.where.split(", ")))
+        placed.append(Finding(each.where, each.problem, line, column=column) if path else each)
+    return placed
+
+
+def _other_type(session: Session, flow: FlowRow, type_name: str) -> list[Finding]:
+    own = session.get_one(EntityType, flow.type_id).name
+    problem = f"is {type_name}; the flow {flow.name} is of the type {own}, for good"
+    return [] if own == type_name else [Finding("entity_type", problem)]
+
+
+def _present(session: Session, flow: FlowRow) -> int | None:
+    """Find what a text is compared with: what acts, or the version that was committed last."""
+    if flow.active_version_id is not None:
+        return session.get_one(FlowVersion, flow.active_version_id).number
+    newest = newest_flow_version(session, flow.id)
+    return None if newest is None else newest.number
