@@ -64,7 +64,7 @@ def flow_document(name: str = "care", steps: Sequence[Data] = (BY_COUNTRY,), **p
         "examples": EXAMPLES,
         **parts,
     }
-    return json.dumps(whole, indent=1)
+    return json.dumps({name: part for name, part in whole.items() if part is not None}, indent=1)
 
 
 def asking(name: str = "care", **parts: Any) -> str:

@@ -39,6 +39,8 @@ from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.changes.test_facts import decided
+from tests.usecases.deciding import Desk
+from tests.usecases.flow_documents import acting, flow_document
 
 WHY = "it is not the same person"
 NOT_BOUND = {"entities": {"noted_us"}, "activations": {"reached_id", "reached_us", "finished_us"}}
@@ -77,6 +79,7 @@ def bank(engine: Engine) -> Bank:
     )
     proposals(made)
     challenges(made)
+    acting(Desk(made), flow_document())
     bind_unnamed(engine)
     return made
 
@@ -193,6 +196,8 @@ def test_every_column_is_compared(bank: Bank, table: str) -> None:
         changed["kind"] = "case" if row["kind"] == "alert" else "alert"
     if table == "activations":
         changed["kind"] = "off"
+    if table == "flow_activations":
+        changed["kind"] = "off"
     if table == "challenges":
         changed["state"] = "corrected"
     for column, value in changed.items():
@@ -221,9 +226,9 @@ def test_a_row_that_goes_and_one_that_comes_are_found(bank: Bank, table: str) ->
         new = {**row, bound.primary[-1]: 999, "salt": salt}
         if "external_id" in row:
             new["external_id"] = "new"
-        if table in {"entity_types", "ruleset_families"}:
+        if table in {"entity_types", "ruleset_families", "flows"}:
             new["name"] = "new"
-        if table == "ruleset_versions":
+        if table in {"ruleset_versions", "flow_versions"}:
             new["number"] = 999
         with unguarded(bank.engine) as connection:
             insert(connection, table, new)
@@ -311,6 +316,10 @@ REFUSED = [
     "UPDATE activations SET at_us = 1",
     "DELETE FROM activations",
     "UPDATE ruleset_versions SET salt = '0'",
+    "UPDATE flow_versions SET salt = '0'",
+    "DELETE FROM flow_versions",
+    "UPDATE flow_activations SET reason = 'other'",
+    "DELETE FROM flow_activations",
 ]
 
 

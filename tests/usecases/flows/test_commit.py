@@ -214,7 +214,7 @@ def test_of_two_who_commit_at_once_one_is_told(kind: str, tmp_path: Path) -> Non
 
 
 def test_findings_have_the_lines_of_the_text(desk: Desk) -> None:
-    text = flow_document(steps=[{**BY_COUNTRY, "otherwise": "nowhere"}], levels=["low"])
+    text = flow_document(steps=[{**BY_COUNTRY, "otherwise": "nowhere"}], levels=["low", "high", "higher"])
     lines = text.splitlines()
     found = check_flow(as_(desk, desk.ana), text).errors
     assert found
