@@ -1,7 +1,7 @@
 """Which version of a flow acts: another person than those who wrote it lets it; a shadow acts on nothing.
 
 Two people are needed to let a version act, for the first time or again. One alone may have a version run as a shadow,
-and may switch a flow off: to stop it must not wait for anybody. What was done before stays as it is.
+and may switch a flow off, so that to stop it takes no second person. What was done before stays as it is.
 """
 
 from dataclasses import dataclass
