@@ -7,7 +7,16 @@ from typing import Any
 
 from fivefold.flows.actions import LimitAction
 from fivefold.flows.checks import amount_diagnostics, flow_structure_diagnostics
-from fivefold.flows.language import CalculateStep, Flow, PersonStep, RouteStep, RulesStep, TableStep, read_flow
+from fivefold.flows.language import (
+    CalculateStep,
+    Flow,
+    OutsideStep,
+    PersonStep,
+    RouteStep,
+    RulesStep,
+    TableStep,
+    read_flow,
+)
 from fivefold.flows.purposes import flow_purpose_diagnostics
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed, AnalysedPolicy, analyse_canonical_policy
 from fivefold.risk.compiler.diagnostics import Diagnostic
@@ -127,6 +136,11 @@ def outputs_of(step: Any, policies: Mapping[str, AnalysedPolicy]) -> dict[str, S
         return {
             name: StepOutput(_KINDS[kind], texts[name] if kind == "text" else ()) for name, kind in table.gives.items()
         }
+    if isinstance(step, OutsideStep):
+        return {
+            name: StepOutput(_KINDS[kind]) if isinstance(kind, str) else StepOutput(ValueType.TEXT, kind.one_of)
+            for name, kind in step.asks.outputs.items()
+        }
     if isinstance(step, PersonStep):
         return {"answer": StepOutput(ValueType.TEXT, tuple(step.person.answers))}
     if isinstance(step, RulesStep) and step.rules.policy in policies:
@@ -154,6 +168,9 @@ def _inputs(flow: Flow, conditions: tuple[Location, ...]) -> Iterator[tuple[Path
         if isinstance(step, CalculateStep):
             for name, calculation in step.calculate.items():
                 yield from inputs_calculated(calculation, ("steps", position, "calculate", name))
+        elif isinstance(step, OutsideStep):
+            for name, fact in step.asks.facts.items():
+                yield ("steps", position, step.kind, step.asks.facts_word, name), fact
     for place in conditions:
         yield from inputs_named(place)
     for number, action in enumerate(flow.actions):
@@ -165,6 +182,8 @@ def inputs_of_step(step: Any) -> list[LanguageModel]:
     """List every input that a step reads, each once."""
     if isinstance(step, CalculateStep):
         return distinct(each for one in step.calculate.values() for _, each in inputs_calculated(one))
+    if isinstance(step, OutsideStep):
+        return distinct(step.asks.facts.values())
     whens = [way.when for way in step.route] if isinstance(step, RouteStep) else []
     whens += [row.when for row in step.table.rows] if isinstance(step, TableStep) else []
     return distinct(each for when in whens for each in inputs_of(when))

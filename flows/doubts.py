@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 
@@ -9,7 +10,7 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.flows.actions import LimitAction
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.examples import check_flow_examples
-from fivefold.flows.language import CalculateStep, EndStep, Flow, PersonStep, RouteStep, TableStep
+from fivefold.flows.language import CalculateStep, EndStep, Flow, OutsideStep, PersonStep, RouteStep, TableStep
 from fivefold.flows.paths import passed_before, reached
 from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, by_check, checked_findings, findings, warning
@@ -83,7 +84,7 @@ def flow_diagnostics(
         found["doubts"] = (*_amounts(flow), *_answers(analysed), *_never_read(analysed), *_read_on_some_ways(analysed))
         never = [each for each in choices if each.check != _FAILURES]
         found["reach"] = (*_never_reached(flow), *_never_taken(flow), *never)
-        found[_FAILURES] = [each for each in choices if each.check == _FAILURES]
+        found[_FAILURES] = [*(each for each in choices if each.check == _FAILURES), *_failing(flow)]
     return by_check(found, notes=notes)
 
 
@@ -139,23 +140,29 @@ def _answers(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
 
 
 def _never_read(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
-    """Find calculations and outputs of tables that no condition, amount, or calculation that is read, reads."""
+    """Find calculations and outputs of steps that no condition, amount, or calculation that is read, reads."""
     flow, calculations = analysed.flow, analysed.names.calculations
-    outside = [each for path, each in analysed.inputs_with_paths if "calculate" not in path]
-    named = [each.calculation for each in outside if isinstance(each, CalculationInput)]
+    elsewhere = [each for path, each in analysed.inputs_with_paths if "calculate" not in path]
+    named = [each.calculation for each in elsewhere if isinstance(each, CalculationInput)]
     used = calculations_in_order(named, calculations)
     within = [each for path, each in analysed.inputs_with_paths if "calculate" in path and path[3] in used]
-    given = {(each.step, each.output) for each in (*outside, *within) if isinstance(each, StepInput)}
+    given = {(each.step, each.output) for each in (*elsewhere, *within) if isinstance(each, StepInput)}
     for position, step in enumerate(flow.steps):
         if isinstance(step, CalculateStep):
             for name in step.calculate:
                 if name not in used:
                     path: Path = ("steps", position, "calculate", name)
                     yield warning(path, "is never read: by no condition, no amount, no calculation that is read")
-        if isinstance(step, TableStep):
-            for name in step.table.gives:
-                if (step.id, name) not in given:
-                    yield warning(("steps", position, "table", "gives", name), "is never read")
+        for name in _given_by(step):
+            if (step.id, name) not in given:
+                yield warning(("steps", position, step.kind, "gives", name), "is never read")
+
+
+def _given_by(step: Any) -> Iterable[str]:
+    """Give the names under which a step gives what it declares by itself."""
+    if isinstance(step, TableStep):
+        return step.table.gives
+    return step.asks.outputs if isinstance(step, OutsideStep) else ()
 
 
 def _read_on_some_ways(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
@@ -178,6 +185,14 @@ def _readers(flow: Flow, path: Path) -> list[int]:
         return [int(path[1])]
     name = flow.actions[int(path[1])].id
     return [place for place, step in enumerate(flow.steps) if isinstance(step, EndStep) and name in step.end]
+
+
+def _failing(flow: Flow) -> Iterator[Diagnostic]:
+    """Find steps that ask the outside, and with which the run fails."""
+    for position, step in enumerate(flow.steps):
+        if isinstance(step, OutsideStep) and step.on_unknown is None:
+            problem = f"has no on_unknown: where {step.asks.whom} gives nothing that can be used, the run fails"
+            yield Diagnostic(("steps", position), problem, Severity.NOTE, _FAILURES)
 
 
 def _choices(analysed: AnalysedFlow, scope: LintScope) -> Iterator[Diagnostic]:

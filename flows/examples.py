@@ -10,7 +10,18 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.facts import needs_of
-from fivefold.flows.language import NOBODY, EndStep, Flow, FlowExample, PersonStep, RouteStep, TableStep
+from fivefold.flows.language import (
+    NOBODY,
+    EndStep,
+    Flow,
+    FlowExample,
+    GivenOutcome,
+    OutsideStep,
+    PersonStep,
+    RouteStep,
+    TableStep,
+)
+from fivefold.flows.outside.outcomes import Outcome, failed_outcome, misfit_of
 from fivefold.flows.run import Runs, run_flow
 from fivefold.flows.steps import Stop
 from fivefold.flows.trace import RunExplanation
@@ -80,7 +91,7 @@ def run_flow_examples(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as
     """
     analysed.require_usable()
     flow = analysed.flow
-    problems = list(check_flow_examples(flow))
+    problems = [*check_flow_examples(flow), *_strange_outcomes(analysed)]
     if problems:
         raise InvalidRulesetError(problems, f"the examples of {flow.name}")
     everyone = _portfolio(analysed, lists, as_of)
@@ -97,14 +108,25 @@ def _run_one(analysed: AnalysedFlow, everyone: Portfolio, number: int, as_of: in
     example = analysed.flow.examples[number]
     own = everyone.entities.filter(pl.col(ENTITY) == str(number))
     answers = {step: pl.Series(step, [answer], dtype=pl.String) for step, answer in example.answers.items()}
-    return run_flow(analysed, replace(everyone, entities=own), as_of, answers)
+    outcomes = {step: [_outcome(given, as_of)] for step, given in example.outcomes.items()}
+    return run_flow(analysed, replace(everyone, entities=own), as_of, answers, outcomes)
+
+
+_SOURCE = "the example"
+
+
+def _outcome(given: GivenOutcome, as_of: int) -> Outcome:
+    """Give what an example says that came back, at its moment."""
+    if isinstance(given, str):
+        return failed_outcome("the example says so", _SOURCE, as_of)
+    return Outcome(values=given, source=_SOURCE, at_us=as_of)
 
 
 def check_flow_examples(flow: Flow) -> Iterator[Finding]:
     """Find what examples give or expect that the flow does not have."""
     declared = {*flow.fields, *_GIVEN}
     actions = {action.id for action in flow.actions}
-    stops = {step.id for step in flow.steps if isinstance(step, EndStep | PersonStep)} | {FAILED}
+    stops = {step.id for step in flow.steps if isinstance(step, EndStep | PersonStep | OutsideStep)} | {FAILED}
     persons = {step.id: step for step in flow.steps if isinstance(step, PersonStep)}
     for example in flow.examples:
         where = f"example {example.name}"
@@ -130,6 +152,26 @@ def check_flow_examples(flow: Flow) -> Iterator[Finding]:
             if name not in actions:
                 there = ", ".join(sorted(actions)) or "none"
                 yield Finding(where, f"expects the action {name}; there are {there}{perhaps(name, actions)}")
+
+
+def _strange_outcomes(analysed: AnalysedFlow) -> Iterator[Finding]:
+    """Find outcomes of examples at steps that ask nobody outside, and values that those steps do not give."""
+    flow = analysed.flow
+    asking = {step.id: analysed.names.outputs[step.id] for step in flow.steps if isinstance(step, OutsideStep)}
+    for example in flow.examples:
+        where = f"example {example.name}"
+        for step, outcome in example.outcomes.items():
+            if step not in asking:
+                there = ", ".join(asking) or "none"
+                yield Finding(where, f"has an outcome at {step}, which asks nobody outside; there are {there}")
+                continue
+            for name, value in outcome.items() if isinstance(outcome, dict) else ():
+                given = asking[step].get(name)
+                if given is None:
+                    there = ", ".join(asking[step])
+                    yield Finding(where, f"{step} gives {name}; it can give {there}{perhaps(name, asking[step])}")
+                elif problem := misfit_of(value, given):
+                    yield Finding(where, f"{step}, {name}: {problem}")
 
 
 def _portfolio(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int) -> Portfolio:
@@ -206,6 +248,8 @@ def _ways_of(step: Any) -> Sequence[str]:
         return _named(step, [*names, "otherwise", *(["on_unknown"] if step.table.on_unknown is not None else [])])
     if isinstance(step, PersonStep):
         return _named(step, [*(f"answer {answer}" for answer in step.person.answers), NOBODY])
+    if isinstance(step, OutsideStep):
+        return _named(step, ["an outcome", *(["on_unknown"] if step.on_unknown is not None else [])])
     return [f"end {step.id}"] if isinstance(step, EndStep) else []
 
 

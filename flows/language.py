@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from fivefold.flows.actions import Action, Actions
+from fivefold.flows.outside.language import MOST_OUTPUTS, Asking, DataQuestion, InOrder, OutputKind
 from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
 from fivefold.risk.language.calculations import MOST_CALCULATIONS
 from fivefold.risk.language.documents import Path
@@ -50,14 +51,6 @@ class Passing(Step):
     """
 
     then: Identifier | None = None
-
-
-def _in_order(named: dict[str, Any]) -> dict[str, Any]:
-    return dict(sorted(named.items()))
-
-
-InOrder = AfterValidator(_in_order)
-"""Names in alphabetical order: what a document means, and its hash, does not depend on the order of its names."""
 
 
 class CalculateStep(Passing):
@@ -104,9 +97,6 @@ class Row(LanguageModel):
     give: Given
 
 
-OutputKind = Literal["text", "number", "money", "flag"]
-
-
 class Table(LanguageModel):
     """A decision table: the first row whose condition holds, where it is known that none before it does.
 
@@ -118,9 +108,7 @@ class Table(LanguageModel):
             run fails then.
     """
 
-    gives: Annotated[
-        dict[Name, Literal["text", "number", "money", "flag"]], Field(min_length=1, max_length=20), InOrder
-    ]
+    gives: Annotated[dict[Name, OutputKind], Field(min_length=1, max_length=MOST_OUTPUTS), InOrder]
     rows: Annotated[tuple[Row, ...], Field(min_length=1, max_length=MOST_ROWS)]
     otherwise: Given
     on_unknown: Given | None = None
@@ -175,6 +163,30 @@ class PersonStep(Step):
     person: Question
 
 
+class OutsideStep(Passing):
+    """A step whose outcome comes from outside; as long as it is not there, the run stops and asks for it.
+
+    Attributes:
+        on_unknown: the step where it failed, as nothing came back that can be used; where it is not written, the run
+            fails then.
+    """
+
+    on_unknown: Identifier | None = None
+
+    @property
+    def asks(self) -> Asking:
+        """What it asks."""
+        asked = getattr(self, self.kind)
+        assert isinstance(asked, Asking)
+        return asked
+
+
+class DataStep(OutsideStep):
+    """Asks a registered source of data. It gives what the source gives."""
+
+    data: DataQuestion
+
+
 class EndStep(Step):
     """Ends the run with actions; with none where the list is empty."""
 
@@ -187,6 +199,7 @@ STEP_KINDS: dict[str, type[Step]] = {
     "table": TableStep,
     "rules": RulesStep,
     "person": PersonStep,
+    "data": DataStep,
     "end": EndStep,
 }
 """The word that names each kind of step, and its form."""
@@ -197,6 +210,7 @@ AnyStep = Annotated[
     | Annotated[TableStep, Tag("table")]
     | Annotated[RulesStep, Tag("rules")]
     | Annotated[PersonStep, Tag("person")]
+    | Annotated[DataStep, Tag("data")]
     | Annotated[EndStep, Tag("end")],
     Discriminator(
         lambda value: word_of(value, STEP_KINDS),
@@ -207,6 +221,10 @@ AnyStep = Annotated[
 """Any step."""
 
 
+GivenOutcome = Literal["failed"] | Given
+"""What came back, by the names of outputs; what is not there is unknown. `failed` where nothing could be used."""
+
+
 class FlowExample(GivenExample):
     """An invented entity, and the end to which the flow must come with it.
 
@@ -214,11 +232,13 @@ class FlowExample(GivenExample):
         given: besides, `level` (in_force, rules, status, source and age_days by name), and `transaction`, the one that
             the flow looks at.
         answers: what persons answer, by the step; `nobody` for no answer in time.
-        ends: the id of the end, or of the step at which the run waits; `failed` where a step fails.
+        outcomes: what comes back from outside, by the step: values by name, or `failed`.
+        ends: the id of the end, or of the step at which the run waits or asks; `failed` where a step fails.
         actions: that are taken; they are compared where they are written.
     """
 
     answers: dict[Identifier, Identifier] = Field(default_factory=dict)
+    outcomes: dict[Identifier, GivenOutcome] = Field(default_factory=dict)
     ends: Identifier
     actions: tuple[Identifier, ...] | None = None
 
@@ -301,7 +321,7 @@ def ways_from(flow: Flow, position: int) -> Iterator[tuple[Path, str | None]]:
         yield (*at, "person", "otherwise"), step.person.otherwise
     elif isinstance(step, Passing):
         yield (*at, "then"), step.then
-        if isinstance(step, RulesStep) and step.on_unknown is not None:
+        if isinstance(step, RulesStep | OutsideStep) and step.on_unknown is not None:
             yield (*at, "on_unknown"), step.on_unknown
 
 

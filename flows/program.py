@@ -1,7 +1,7 @@
 """A flow compiled for one set of list versions, and run: for many entities as columns, or for one as plain functions.
 
-A run is a function of the facts that were read before the first step and of the answers of people: with the same of
-both it comes to the same end, so that it can be continued, and made again, from its record.
+A run is a function of the facts that were read before the first step, of the answers of people and of what came from
+outside: with the same of all it comes to the same end, so that it can be continued, and made again, from its record.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,15 @@ from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.language import (
     CalculateStep,
     Flow,
+    OutsideStep,
     Passing,
     PersonStep,
     RouteStep,
     RulesStep,
     TableStep,
 )
+from fivefold.flows.outside.outcomes import Outcome
+from fivefold.flows.outside.step import Outside
 from fivefold.flows.steps import (
     Amount,
     Asked,
@@ -91,7 +94,7 @@ class FlowProgram:
 
         Args:
             facts: a column for each of `analysed.fact_inputs`, null where unknown or unreadable.
-            asked: the inputs of policies and the answers of people, in the same rows.
+            asked: the inputs of policies, the answers of people and what came from outside, in the same rows.
 
         Returns:
             The facts, and beside them the code of each step (Int32, null where it was not passed), its outputs (null
@@ -120,6 +123,8 @@ class FlowProgram:
         for step in self.steps:
             empty[step.column] = pl.Int32
             empty |= {column.name: _held(column, step) for column in step.outputs.values()}
+            if isinstance(step, Outside):
+                empty |= step.told
             if isinstance(step, Ending):
                 empty |= dict.fromkeys((each.column for each in step.amounts), pl.Int64)
         return [_unknown(name, kind, len(facts)) for name, kind in empty.items() if name not in facts.columns]
@@ -146,7 +151,16 @@ class FlowProgram:
     def _run_as_columns(self, facts: Mapping[str, Any], asked: AskedOfRow) -> dict[str, Any]:
         policies = {name: one_row(row, self.policies[name].inputs) for name, row in asked.policies.items()}
         answers = {step: pl.Series(step, [answer], dtype=pl.String) for step, answer in asked.answers.items()}
-        return self.run(one_row(facts, self.inputs), Asked(policies, answers)).row(0, named=True)
+        outcomes = self.outcome_frames({step: [outcome] for step, outcome in asked.outcomes.items()})
+        return self.run(one_row(facts, self.inputs), Asked(policies, answers, outcomes)).row(0, named=True)
+
+    def outcome_frames(self, outcomes: Mapping[str, Sequence[Outcome | None]]) -> dict[str, pl.DataFrame]:
+        """Give what came from outside, by the step and in the rows of entities, as `Asked` has it."""
+        return {
+            step.identifier: step.frame(outcomes[step.identifier])
+            for step in self.steps
+            if isinstance(step, Outside) and step.identifier in outcomes
+        }
 
 
 def _held(column: Column, step: CompiledStep) -> Any:
@@ -157,6 +171,7 @@ def _asked_of(asked: Asked, rows: pl.Series) -> Asked:
     return Asked(
         {name: frame[rows] for name, frame in asked.policies.items()},
         {step: answers.gather(rows) for step, answers in asked.answers.items()},
+        {step: frame[rows] for step, frame in asked.outcomes.items()},
     )
 
 
@@ -226,7 +241,7 @@ class _StepCompiler:
         after = self._place(step.then, position) if isinstance(step, Passing) else Stop.ENDED
         if isinstance(step, RouteStep):
             ways = [self._place(way.to, position) for way in step.route]
-            unknown = Stop.FAILED if step.on_unknown is None else self._place(step.on_unknown, position)
+            unknown = self._unknown(step.on_unknown, position)
             leads = (*ways, self._place(step.otherwise, position), *[unknown] * len(ways))
             return self._choosing(step.id, [way.when for way in step.route], leads)
         if isinstance(step, TableStep):
@@ -243,9 +258,18 @@ class _StepCompiler:
                 names=self.analysed.names,
                 base=self.base,
             )
+        if isinstance(step, RulesStep | PersonStep | OutsideStep):
+            return self._asking(step, position, outputs, after)
+        leads = (Stop.ENDED, Stop.FAILED)
+        return Ending(identifier=step.id, leads=leads, outputs={}, actions=step.end, amounts=self.amounts(step.end))
+
+    def _asking(
+        self, step: RulesStep | PersonStep | OutsideStep, position: int, outputs: Mapping[str, Column], after: int
+    ) -> CompiledStep:
+        """Compile a step that asks a policy, a person or the outside."""
         if isinstance(step, RulesStep):
             program = self.policies[step.rules.policy]
-            unknown = Stop.FAILED if step.on_unknown is None else self._place(step.on_unknown, position)
+            unknown = self._unknown(step.on_unknown, position)
             changing = tuple(
                 (rule_column(rule.id), place, program.policy.actions.index(rule.action))
                 for place, rule in enumerate(program.policy.rules)
@@ -258,8 +282,12 @@ class _StepCompiler:
             to = [self._place(each, position) for each in (*step.person.answers.values(), step.person.otherwise)]
             answers = tuple(step.person.answers)
             return Waiting(identifier=step.id, leads=(*to, Stop.WAITS), outputs=outputs, answers=answers)
-        leads = (Stop.ENDED, Stop.FAILED)
-        return Ending(identifier=step.id, leads=leads, outputs={}, actions=step.end, amounts=self.amounts(step.end))
+        unknown = self._unknown(step.on_unknown, position)
+        choices = {name: given.choices for name, given in self.analysed.names.outputs[step.id].items()}
+        return Outside(identifier=step.id, leads=(after, unknown, Stop.ASKS), outputs=outputs, choices=choices)
+
+    def _unknown(self, to: str | None, position: int) -> int:
+        return Stop.FAILED if to is None else self._place(to, position)
 
     def _place(self, to: str | None, position: int) -> int:
         return position + 1 if to is None else self.analysed.flow.positions[to]

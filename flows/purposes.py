@@ -6,7 +6,7 @@ Any step can change which end a run comes to, so every step counts for every act
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fivefold.flows.language import Flow, RulesStep
+from fivefold.flows.language import DataStep, Flow, RulesStep
 from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.compiler.locations import Location
@@ -44,7 +44,8 @@ def flow_purpose_diagnostics(
     served = _served(flow)
     if served is not None:
         seen = set[tuple[str, str]]()
-        for reading in (*_own(flow, inputs, places, sources), *_of_policies(flow, policies, sources)):
+        read = (*_own(flow, inputs, places, sources), *_of_policies(flow, policies, sources), *_of_data(flow))
+        for reading in read:
             if (reading.chain[0], reading.source) in seen:
                 continue
             seen.add((reading.chain[0], reading.source))
@@ -107,6 +108,14 @@ def _of_policies(flow: Flow, policies: Mapping[str, AnalysedPolicy], sources: So
             for _, source in reader.lists_in(place):
                 if source.purpose == "aml":
                     yield _Reading(path, (f"step {step.id}", f"policy {asked.policy.name}"), source.words, source.hint)
+
+
+def _of_data(flow: Flow) -> Iterator[_Reading]:
+    """Give the sources whose data were gathered against money laundering."""
+    for position, step in enumerate(flow.steps):
+        if isinstance(step, DataStep) and step.data.purpose == "aml":
+            path: Path = ("steps", position, "data", "source")
+            yield _Reading(path, (f"step {step.id}",), step.data.whom, "purpose of the step's data")
 
 
 def _as_strict(policy: Policy, flow: Flow) -> Policy:

@@ -1,6 +1,6 @@
 """A flow run for many entities at once, as before it is activated: how many come to each end, and what follows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +9,7 @@ import polars as pl
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.facts import FlowFacts, resolve_facts
 from fivefold.flows.language import EndStep
+from fivefold.flows.outside.outcomes import Outcome
 from fivefold.flows.program import LAST, STOP, FlowProgram, flow_program_for
 from fivefold.flows.steps import Asked, Stop
 from fivefold.flows.trace import STATUSES, RunExplanation, explain_run
@@ -106,7 +107,11 @@ class Runs:
 
 
 def run_flow(
-    analysed: AnalysedFlow, portfolio: Portfolio, as_of: int, answers: Mapping[str, pl.Series] | None = None
+    analysed: AnalysedFlow,
+    portfolio: Portfolio,
+    as_of: int,
+    answers: Mapping[str, pl.Series] | None = None,
+    outcomes: Mapping[str, Sequence[Outcome | None]] | None = None,
 ) -> Runs:
     """Run a flow for every entity of a portfolio.
 
@@ -115,11 +120,12 @@ def run_flow(
         portfolio: what is known of them.
         as_of: the moment (microseconds).
         answers: of persons, by the step; in the rows of the entities, null where there is none yet.
+        outcomes: of steps that ask the outside, in the same way.
 
     Raises:
         InvalidRulesetError: the flow cannot be used, or something that it reads is missing.
     """
     facts = resolve_facts(analysed, portfolio, as_of)
     program = flow_program_for(analysed, facts.versions, portfolio.rates.base)
-    outcomes = program.run(facts.own, Asked(facts.policies, answers or {}))
-    return Runs(program=program, facts=facts, outcomes=outcomes)
+    asked = Asked(facts.policies, answers or {}, program.outcome_frames(outcomes or {}))
+    return Runs(program=program, facts=facts, outcomes=program.run(facts.own, asked))

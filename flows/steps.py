@@ -6,7 +6,7 @@ the same codes and outputs. Where the facts do not decide a step, its code says 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
@@ -18,6 +18,7 @@ import polars as pl
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.flows.language import NOBODY
+from fivefold.flows.outside.outcomes import Outcome
 from fivefold.risk.compiler.formulas import (
     QUOTIENTS,
     Function,
@@ -44,6 +45,7 @@ class Stop(IntEnum):
     ENDED = -1
     FAILED = -2
     WAITS = -3
+    ASKS = -4
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -91,18 +93,21 @@ class Asked:
     Attributes:
         policies: the inputs of each policy, by its name.
         answers: the answer of a person, by the step; null where none is there yet.
+        outcomes: what came from outside, by the step, as `flows.outside.step.Outside.frame` makes it.
     """
 
     policies: Mapping[str, pl.DataFrame]
     answers: Mapping[str, pl.Series]
+    outcomes: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class AskedOfRow:
-    """The same of one row."""
+    """The same of one row; an outcome is None where none is there yet."""
 
     policies: Mapping[str, Mapping[str, Any]]
     answers: Mapping[str, str | None]
+    outcomes: Mapping[str, Outcome | None] = field(default_factory=dict)
 
 
 TRIED_TOGETHER = 64

@@ -1,13 +1,26 @@
 """Why a run came to its end: every step that it passed, what that asked and saw, and the actions that follow."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from fivefold.domain.clock import second_text, utc_text
 from fivefold.domain.money import minor_units
 from fivefold.flows.actions import Action, LimitAction, is_reversible
-from fivefold.flows.language import NOBODY, CalculateStep, EndStep, PersonStep, RouteStep, RulesStep, TableStep
+from fivefold.flows.analysis import inputs_of_step
+from fivefold.flows.language import (
+    NOBODY,
+    CalculateStep,
+    EndStep,
+    OutsideStep,
+    PersonStep,
+    RouteStep,
+    RulesStep,
+    TableStep,
+)
+from fivefold.flows.outside.step import CAME, Outside
 from fivefold.flows.program import LAST, STOP, FlowProgram
 from fivefold.flows.steps import Ending, Stop
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
@@ -25,7 +38,12 @@ from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import CalculationInput, distinct, input_key
 from fivefold.risk.language.fields import ValueType
 
-STATUSES: Mapping[Stop, str] = {Stop.ENDED: "ended", Stop.FAILED: "failed", Stop.WAITS: "waits"}
+STATUSES: Mapping[Stop, str] = {
+    Stop.ENDED: "ended",
+    Stop.FAILED: "failed",
+    Stop.WAITS: "waits",
+    Stop.ASKS: "asks",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +60,9 @@ class StepTrace:
         missing: those that were unknown, where that decided.
         gives: its outputs in words, by name.
         sentence: all of it in one sentence.
+        source: of what came from outside, from where; empty for all else.
+        came_at: when that came, in UTC; empty for all else.
+        reasons: of an agent, each with the facts that it quotes.
     """
 
     step: str
@@ -54,6 +75,9 @@ class StepTrace:
     missing: tuple[str, ...]
     gives: Mapping[str, str]
     sentence: str
+    source: str = ""
+    came_at: str = ""
+    reasons: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +109,7 @@ class RunExplanation:
     """A run of a flow.
 
     Attributes:
-        status: ended, failed, or waits.
+        status: ended, failed, waits for a person, or asks the outside.
         at: the id of the step where it stopped.
         actions: that follow; after a failure those of `on_failure`.
         steps: that were passed, in their order.
@@ -100,7 +124,15 @@ class RunExplanation:
 
     def as_json(self) -> dict[str, Any]:
         """Give it as plain data for JSON."""
-        steps = [{**vars(step), "missing": list(step.missing), "gives": dict(step.gives)} for step in self.steps]
+        steps = [
+            {
+                **vars(step),
+                "missing": list(step.missing),
+                "gives": dict(step.gives),
+                "reasons": [dict(each) for each in step.reasons],
+            }
+            for step in self.steps
+        ]
         return {**vars(self), "actions": [dict(vars(each)) for each in self.actions], "steps": steps}
 
 
@@ -126,8 +158,8 @@ def explain_run(
 
 def _line(stop: Stop, title: str, steps: tuple[StepTrace, ...], actions: tuple[ActionTaken, ...]) -> str:
     taken = ", ".join(each.title for each in actions) or "no action"
-    if stop is Stop.WAITS:
-        return f"Waits: {title}"
+    if stop is Stop.WAITS or stop is Stop.ASKS:
+        return f"{STATUSES[stop].capitalize()}: {title}"
     if stop is Stop.FAILED:
         return f"Failed at {title}, as {steps[-1].outcome}: {taken}"
     return f"{title}: {taken}"
@@ -154,7 +186,7 @@ class _Explainer:
         self._program = program
         self._names = program.analysed.names
         self._choices: dict[tuple[str, int | None], _Shown] = {}
-        self._calculations: dict[str, tuple[InputDescription, ...]] = {}
+        self._inputs: dict[str, tuple[InputDescription, ...]] = {}
 
     def step(self, position: int, row: Mapping[str, Any], decisions: Mapping[str, DecisionExplanation]) -> StepTrace:
         """Explain one step that was passed."""
@@ -162,12 +194,12 @@ class _Explainer:
         code: int = row[compiled.column]
         leads = compiled.leads[code]
         gives = {name: self._value(row[column.name], column) for name, column in compiled.outputs.items()}
-        asked, seen, missing = "", "", tuple[str, ...]()
+        asked, seen, missing, told = "", "", tuple[str, ...](), dict[str, Any]()
         if isinstance(step, RouteStep | TableStep):
             asked, seen, missing, outcome = self._choice(step, code, row)
         elif isinstance(step, CalculateStep):
             outcome = ""
-            seen = ", ".join(each.words(row) for each in self._calculated(step))
+            seen = ", ".join(each.words(row) for each in self._described(step))
         elif isinstance(step, RulesStep):
             outcome = "asked" if code == 0 else "a rule that is unknown could change the action"
             decision = decisions.get(step.rules.policy)
@@ -177,6 +209,11 @@ class _Explainer:
             answers = (*step.person.answers, NOBODY)
             outcome = f"answered {answers[code]}" if code < len(step.person.answers) else _UNANSWERED[leads < 0]
             asked = step.person.question
+        elif isinstance(step, OutsideStep):
+            assert isinstance(compiled, Outside)
+            told = _told(compiled, row)
+            asked, seen = step.asks.whom, ", ".join(each.words(row) for each in self._described(step))
+            outcome = _came(step, compiled, row)
         else:
             assert isinstance(step, EndStep)
             outcome = "ended" if leads == Stop.ENDED else "the amount of a limit is unknown"
@@ -192,7 +229,8 @@ class _Explainer:
             seen=seen,
             missing=missing,
             gives=gives,
-            sentence=_sentence(step, outcome, seen, said if isinstance(step, TableStep | RulesStep) else "", to),
+            sentence=_sentence(step, outcome, seen, said if _says_outputs(step, code) else "", to),
+            **told,
         )
 
     def _choice(
@@ -225,19 +263,24 @@ class _Explainer:
             )
         return self._choices[step.id, decided]
 
-    def _calculated(self, step: CalculateStep) -> tuple[InputDescription, ...]:
-        if step.id not in self._calculations:
-            inputs = [CalculationInput(calculation=name) for name in step.calculate]
-            self._calculations[step.id] = describe_inputs(inputs, self._names, self._program.base)
-        return self._calculations[step.id]
+    def _described(self, step: CalculateStep | OutsideStep) -> tuple[InputDescription, ...]:
+        """Prepare what a step calculated, or what it sends, once."""
+        if step.id not in self._inputs:
+            inputs: list[LanguageModel] = (
+                [CalculationInput(calculation=name) for name in step.calculate]
+                if isinstance(step, CalculateStep)
+                else inputs_of_step(step)
+            )
+            self._inputs[step.id] = describe_inputs(inputs, self._names, self._program.base)
+        return self._inputs[step.id]
 
     def _value(self, value: Any, column: Column) -> str:
         return value_words(value, column, self._program.base if column.kind is ValueType.MONEY else "")
 
     def actions(self, stop: Stop, row: Mapping[str, Any]) -> list[ActionTaken]:
-        """Give the actions that follow from a run; none while it waits."""
+        """Give the actions that follow from a run; none while it waits or asks."""
         program = self._program
-        if stop is Stop.WAITS:
+        if stop is Stop.WAITS or stop is Stop.ASKS:
             return []
         last = program.steps[row[LAST]]
         if stop is Stop.ENDED:
@@ -283,11 +326,42 @@ def _unknown_of(decision: DecisionExplanation) -> tuple[str, ...]:
 _UNANSWERED: Mapping[bool, str] = {True: "waits for an answer", False: "nobody answered in time"}
 
 
+def _told(compiled: Outside, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give from where and when an outcome came, and an agent's reasons; nothing as long as there is none."""
+    if row[compiled.at_column] is None:
+        return {}
+    reasons = json.loads(row[compiled.reasons_column] or "[]")
+    return {
+        "source": row[compiled.source_column],
+        "came_at": utc_text(row[compiled.at_column]),
+        "reasons": tuple(reasons),
+    }
+
+
+def _came(step: OutsideStep, compiled: Outside, row: Mapping[str, Any]) -> str:
+    """Say what came back, from where and when."""
+    at = row[compiled.at_column]
+    if at is None:
+        return f"asks {step.asks.whom}"
+    came = f"{row[compiled.source_column]} at {second_text(at)}"
+    failed = row[compiled.failed_column]
+    if failed is not None:
+        return f"nothing that can be used came from {came}: {failed}"
+    reasons = json.loads(row[compiled.reasons_column] or "[]")
+    said = " ".join(f"{each['text']} ({', '.join(each['evidence'])})" for each in reasons)
+    return f"came from {came}" + (f", as: {said}" if said else "")
+
+
+def _says_outputs(step: Any, code: int) -> bool:
+    """Tell whether the sentence of a step says what it gives."""
+    return isinstance(step, TableStep | RulesStep) or (isinstance(step, OutsideStep) and code == CAME)
+
+
 def _sentence(step: Any, outcome: str, seen: str, said: str, to: str | None) -> str:
     begins = f"{seen}. {outcome[:1].upper()}{outcome[1:]}" if seen and outcome else seen or outcome
     parts = [f"{step.title}: {begins}"]
     if said:
         parts.append(f"gives {said}")
-    if to is not None and isinstance(step, RouteStep | PersonStep):
+    if to is not None and (isinstance(step, RouteStep | PersonStep) or (isinstance(step, OutsideStep) and not said)):
         parts.append(f"goes to {to}")
     return "; ".join(parts)

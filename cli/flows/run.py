@@ -37,6 +37,10 @@ def run_flow_on_files(
     answers: Annotated[
         Path | None, typer.Option("--answers", help="What persons answered: entity_id, step, answer.")
     ] = None,
+    outcomes: Annotated[
+        Path | None,
+        typer.Option("--outcomes", help="What came from outside: JSON lines of entity_id, step, and values or failed."),
+    ] = None,
     as_of: AsOfOption = None,
     *,
     value: ValueOptions,
@@ -55,7 +59,8 @@ def run_flow_on_files(
     at = past_moment(as_of)
     loaded = load_flow(flow, policies or ())
     levels = [load_ruleset(name) for name in rulesets or ()]
-    runs = run_on_files(loaded, portfolio_files(entities, parts, value), at, rulesets=levels, answers=answers)
+    files = portfolio_files(entities, parts, value)
+    runs = run_on_files(loaded, files, at, rulesets=levels, answers=answers, outcomes=outcomes)
     if entity is not None:
         _show_run(runs, entity)
         return

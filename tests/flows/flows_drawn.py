@@ -16,6 +16,7 @@ Data = dict[str, Any]
 Draw = Any
 MOST_STEPS, MOST_ENDS, MOST_ROWS = 6, 3, 4
 ANSWERS = ["yes", "no"]
+WORDS = ["a", "b"]
 _NUMBERS = [Decimal(-2), Decimal(0), Decimal("0.3"), Decimal(1), Decimal(3), Decimal("29.99")]
 _ORDERED = st.sampled_from(["equals", "not_equals", "above", "at_least", "below", "at_most"])
 _STATES = st.sampled_from(["present", "absent"])
@@ -119,6 +120,17 @@ def tables(draw: Draw, known: Known) -> Data:
     return {**made, "on_unknown": draw(given)} if draw(st.booleans()) else made
 
 
+@st.composite
+def questions(draw: Draw, known: Known) -> Data:
+    """Draw a question to a source of data."""
+    kinds = draw(st.lists(st.sampled_from([*_GIVEN, "one_of"]), min_size=1, max_size=3, unique=True))
+    facts = [*known.parts("ratio"), *known.parts("money"), {"field": "country"}, {"level": "in_force"}]
+    facts += [{"step": step, "output": name} for step, name, _, _ in known.outputs]
+    sent = draw(st.lists(st.sampled_from(facts), min_size=1, max_size=2))
+    gives = {f"{kind}_out": {"one_of": WORDS} if kind == "one_of" else kind for kind in kinds}
+    return {"source": "book", "send": {f"x{number}": fact for number, fact in enumerate(sent)}, "gives": gives}
+
+
 @dataclass
 class _Drawing:
     """Steps as far as they are drawn, and what each way to a later one has passed."""
@@ -165,6 +177,9 @@ def _outputs(step: Data) -> list[tuple[str, str, str, list[str]]]:
         return [(own, name, kind, words.get(name, [])) for name, kind in table["gives"].items()]
     if "person" in step:
         return [(own, "answer", "text", ANSWERS)]
+    if "data" in step:
+        gives = step["data"]["gives"].items()
+        return [(own, name, kind if isinstance(kind, str) else "text", WORDS) for name, kind in gives]
     if "rules" in step:
         return [(own, "action", "text", POLICY_ACTIONS), (own, "decided_by", "text", ["r0"])]
     return []
@@ -175,7 +190,7 @@ def flows(draw: Draw, *, people: bool = False) -> Data:
     """Draw a flow; where *people* is set, the step before its ends asks a person."""
     kinds = draw(
         st.lists(
-            st.sampled_from(["calculate", "calculate", "route", "route", "table", "table", "rules", "person"]),
+            st.sampled_from(["calculate", "calculate", "route", "route", "table", "table", "rules", "person", "data"]),
             min_size=1,
             max_size=MOST_STEPS,
         )
@@ -219,6 +234,9 @@ def _step(draw: Draw, drawing: _Drawing, kind: str, count: int) -> Data:
         drawing.lead(position + 1)
     if kind == "table":
         return {**step, "table": draw(tables(known))}
+    if kind == "data":
+        step |= {"data": draw(questions(known))}
+        return {**step, "on_unknown": to()} if draw(st.booleans()) else step
     if kind == "rules":
         step |= {"rules": {"policy": "small"}}
         return {**step, "on_unknown": to()} if draw(st.booleans()) else step
@@ -248,11 +266,15 @@ NOT_READ = "not a number"
 
 @dataclass
 class Row:
-    """What is known of one entity: facts, what a policy is asked with, and answers by the step."""
+    """What is known of one entity: facts, what a policy is asked with, answers and outcomes by the step.
+
+    An outcome is None where none is there yet, and else what came back, under names that need not be declared.
+    """
 
     facts: Data
     policy: tuple[Any, ...]
     answers: dict[str, str | None]
+    outcomes: dict[str, Data | str | None] = field(default_factory=dict)
 
 
 _maybe_nobody: st.SearchStrategy[str | None] = st.sampled_from([None, "nobody", *ANSWERS])
@@ -262,6 +284,7 @@ _maybe_nobody: st.SearchStrategy[str | None] = st.sampled_from([None, "nobody", 
 def rows(draw: Draw, written: Data) -> list[Row]:
     """Draw what is known of some entities."""
     people = [step["id"] for step in written["steps"] if "person" in step]
+    sources = [step for step in written["steps"] if "data" in step]
     found = []
     for policy in draw(policy_rows)[:MOST_ROWS]:
         income = draw(st.sampled_from([None, NOT_READ, -2.0, 0.0, 0.3, 3.0, 29.99]))
@@ -275,8 +298,35 @@ def rows(draw: Draw, written: Data) -> list[Row]:
             "country": draw(st.sampled_from([None, "NO", "DE"])),
             "known": draw(st.booleans()),
         }
-        found.append(Row(facts, policy, {step: draw(_maybe_nobody) for step in people}))
+        outcomes = {step["id"]: draw(_came_back(step["data"]["gives"])) for step in sources}
+        found.append(Row(facts, policy, {step: draw(_maybe_nobody) for step in people}, outcomes))
     return found
+
+
+_WRONG: dict[str, st.SearchStrategy[Any]] = {
+    "text": st.sampled_from([Decimal(1), True, "a\x00b", "\ud800"]),
+    "number": st.sampled_from(["1", True, Decimal("1e15")]),
+    "money": st.sampled_from(["1", Decimal("0.001")]),
+    "flag": st.sampled_from(["true", Decimal(0)]),
+    "one_of": st.sampled_from(["c", Decimal(1)]),
+}
+"""What is none of a kind."""
+
+
+@st.composite
+def _came_back(draw: Draw, gives: Data) -> Data | str | None:
+    """Draw what came back: nothing yet, that it failed, or values, of which some may lack and one may be wrong."""
+    word = draw(st.sampled_from(["values", "values", "values", "values", "failed", "nothing", "wrong", "strange"]))
+    if word in {"failed", "nothing"}:
+        return word if word == "failed" else None
+    kinds = {name: name.removesuffix("_out") for name in gives if draw(st.integers(0, 3))}
+    values = {name: draw(_GIVEN["text" if kind == "one_of" else kind]) for name, kind in kinds.items()}
+    if word == "strange":
+        return {**values, "undeclared": "a"}
+    if word == "wrong" and kinds:
+        name = draw(st.sampled_from(sorted(kinds)))
+        return {**values, name: draw(_WRONG[kinds[name]])}
+    return values
 
 
 @dataclass

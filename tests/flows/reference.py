@@ -18,7 +18,7 @@ class BookRun:
 
     Attributes:
         passed: the steps in their order, each with what it came to.
-        status: ended, failed, or waits.
+        status: ended, failed, waits, or asks.
         outputs: by step and name; of those that were not passed nothing.
         calculated: by name; None where unknown.
         unreadable: the calculations with a part that could not be read.
@@ -42,6 +42,7 @@ class Book:
         self, written: Data, facts: Data, answers: dict[str, str | None], rules: list[Data], policy: Sequence[Any]
     ) -> None:
         self.written, self.facts, self.answers = written, facts, answers
+        self.outcomes: dict[str, Data | str | None] = {}
         self.rules, self.policy_row = rules, tuple(policy)
         self.found = BookRun()
 
@@ -53,7 +54,7 @@ class Book:
             step = self.written["steps"][at]
             word, to = self._step(step)
             self.found.passed.append((step["id"], word))
-            if to in {"ended", "failed", "waits"}:
+            if to in {"ended", "failed", "waits", "asks"}:
                 self.found.status, at = to, None
             else:
                 at = at + 1 if to == "next" else steps[to]
@@ -84,6 +85,8 @@ class Book:
             self.found.outputs[step["id"], "action"] = action
             self.found.outputs[step["id"], "decided_by"] = None if decided is None else f"r{decided}"
             return "asked", after
+        if "data" in step:
+            return self._came(step, after)
         if "person" in step:
             answer = self.answers.get(step["id"])
             self.found.outputs[step["id"], "answer"] = None if answer == "nobody" else answer
@@ -92,6 +95,17 @@ class Book:
             person = step["person"]
             return (answer, person["otherwise"] if answer == "nobody" else person["answers"][answer])
         return self._end(step)
+
+    def _came(self, step: Data, after: str) -> tuple[str, str]:
+        """Take what came back; one value that is not what is declared, and nothing of it can be used."""
+        came, gives = self.outcomes.get(step["id"]), step["data"]["gives"]
+        if came is None:
+            return "asks", "asks"
+        if isinstance(came, str) or not all(_fits(gives.get(name), value) for name, value in came.items()):
+            return "nothing came", step.get("on_unknown", "failed")
+        for name, value in came.items():
+            self.found.outputs[step["id"], name] = Fraction(value) if gives[name] in ("number", "money") else value
+        return "came", after
 
     def _could_change(self, action: str) -> bool:
         """Tell whether the policy would take another action, if one of the rules that are unknown held."""
@@ -208,6 +222,19 @@ class Book:
                 self.found.unreadable.add(name)
         known = [part for part in parts if part is not None]
         return None if len(known) < len(parts) else _operation(word, formula, known)
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    """Tell whether a value is one of the kind; of the money that is drawn the smallest unit is a cent."""
+    if isinstance(kind, dict):
+        return value in kind["one_of"]
+    if kind == "flag":
+        return isinstance(value, bool)
+    if kind == "text":
+        return isinstance(value, str) and "\x00" not in value and "\ud800" not in value
+    if isinstance(value, str | bool) or kind is None or abs(value) >= 10**15:
+        return False
+    return kind == "number" or Fraction(value) * 100 % 1 == 0
 
 
 def _compared(word: str, value: Any, wanted: Any) -> bool:

@@ -9,6 +9,7 @@ import polars as pl
 from hypothesis import given
 
 from fivefold.flows.language import NOBODY
+from fivefold.flows.outside.outcomes import Outcome, failed_outcome
 from fivefold.flows.program import LAST, STOP, FlowProgram
 from fivefold.flows.steps import Asked, AskedOfRow, Choosing, Ending, Stop, Waiting
 from fivefold.flows.trace import STATUSES
@@ -48,16 +49,31 @@ def as_columns(made: FlowProgram, rows: list[Row]) -> list[dict[str, Any]]:
     facts = pl.DataFrame([facts_of(row) for row in rows], schema={key: kind for key, (_, kind) in KEYS.items()})
     policies = pl.DataFrame([row.policy for row in rows], schema=POLICY_COLUMNS, orient="row")
     answers = {step: pl.Series(step, [row.answers[step] for row in rows], dtype=pl.String) for step in rows[0].answers}
-    return made.run(facts, Asked({"small": policies}, answers)).rows(named=True)
+    came = made.outcome_frames({step: [outcome_of(row.outcomes[step]) for row in rows] for step in rows[0].outcomes})
+    return made.run(facts, Asked({"small": policies}, answers, came)).rows(named=True)
+
+
+def outcome_of(came: dict[str, Any] | str | None) -> Outcome | None:
+    """Make the outcome that is drawn: values, that it failed, or nothing yet."""
+    if came is None:
+        return None
+    return (
+        failed_outcome("it is down", "a book", 7)
+        if came == "failed"
+        else Outcome(values=came, source="a book", at_us=7)
+    )
 
 
 def as_row(made: FlowProgram, row: Row) -> dict[str, Any]:
     policy_row = dict(zip(POLICY_COLUMNS, row.policy, strict=True))
-    return made.run_row(facts_of(row), AskedOfRow({"small": policy_row}, row.answers))
+    came = {step: outcome_of(each) for step, each in row.outcomes.items()}
+    return made.run_row(facts_of(row), AskedOfRow({"small": policy_row}, row.answers, came))
 
 
 def by_the_book(case: Case, row: Row) -> BookRun:
-    return Book(case.written, row.facts, row.answers, case.rules, row.policy).run()
+    book = Book(case.written, row.facts, row.answers, case.rules, row.policy)
+    book.outcomes = row.outcomes
+    return book.run()
 
 
 def known(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,7 +88,11 @@ def words_of(made: FlowProgram, values: Mapping[str, Any]) -> list[tuple[str, st
         code = values[step.column]
         if code is None:
             continue
-        words = {"CalculateStep": ("calculated",), "RulesStep": ("asked", "undecided")}
+        words = {
+            "CalculateStep": ("calculated",),
+            "RulesStep": ("asked", "undecided"),
+            "DataStep": ("came", "nothing came", "asks"),
+        }
         word = words.get(type(_written(made, step)).__name__, ("",) * (code + 1))[code]
         if isinstance(step, Choosing):
             count = len(step.conditions)
@@ -177,28 +197,32 @@ def test_a_run_stops_and_passes_only_what_the_step_before_leads_to(case: Case) -
             assert after in leads_of(steps[before], before, steps)
         last = steps[values[LAST]]
         assert passed[-1] == values[LAST]
-        kinds = {Stop.ENDED: {"end"}, Stop.WAITS: {"person"}, Stop.FAILED: {"route", "table", "end"}}
+        kinds = {Stop.ENDED: {"end"}, Stop.WAITS: {"person"}, Stop.FAILED: {"route", "table", "rules", "data", "end"}}
+        kinds[Stop.ASKS] = {"data"}
         assert kinds[Stop(values[STOP])] & set(last)
 
 
 @given(case=cases(people=True))
-def test_a_run_that_waited_goes_on_from_where_it_was(case: Case) -> None:
+def test_a_run_that_stopped_goes_on_from_where_it_was(case: Case) -> None:
     made = compiled(case)
+    stops = {Stop.WAITS, Stop.ASKS}
     for row in case.rows:
-        waiting = Row(row.facts, row.policy, dict.fromkeys(row.answers))
+        stopped = Row(row.facts, row.policy, dict.fromkeys(row.answers), dict.fromkeys(row.outcomes))
         for _ in case.written["steps"]:
-            before = as_row(made, waiting)
-            if before[STOP] != Stop.WAITS:
+            before = as_row(made, stopped)
+            if before[STOP] not in stops:
                 break
             at = made.steps[before[LAST]]
-            after = as_row(made, Row(row.facts, row.policy, answers := {**waiting.answers, at.identifier: "yes"}))
+            came = {at.identifier: {}} if before[STOP] == Stop.ASKS else {}
+            answered = {} if came else {at.identifier: "yes"}
+            stopped = Row(row.facts, row.policy, {**stopped.answers, **answered}, {**stopped.outcomes, **came})
+            after = as_row(made, stopped)
             first = words_of(made, before)[:-1]
             assert words_of(made, after)[: len(first)] == first
-            assert words_of(made, after)[len(first)] == (at.identifier, "yes")
+            assert words_of(made, after)[len(first)] == (at.identifier, "came" if came else "yes")
             same = {name: value for name, value in known(before).items() if not _of_step(name, at)}
             assert same.items() <= {**after, STOP: before[STOP], LAST: before[LAST]}.items()
-            waiting = Row(row.facts, row.policy, answers)
-        assert before[STOP] != Stop.WAITS
+        assert before[STOP] not in stops
 
 
 def _of_step(name: str, step: Any) -> bool:

@@ -37,7 +37,7 @@ def test_a_run_that_fails_sets_the_limit_of_on_failure() -> None:
     assert table["high_minor"].to_list() == [50_000, None, None]
     assert table["none_minor"].to_list() == [None, None, 0]
     assert runs.taken() == {"high": 1, "none": 1}
-    assert runs.counts() == {"ended": {"rich": 1, "poor": 1}, "failed": {"choice": 1}, "waits": {}}
+    assert runs.counts() == {"ended": {"rich": 1, "poor": 1}, "failed": {"choice": 1}, "waits": {}, "asks": {}}
     assert [action.amount_minor for action in runs.explain(2).actions] == [0]
 
 

@@ -24,6 +24,7 @@ from fivefold.risk.governance.backtest.compositions import Before
 from fivefold.risk.governance.lint.ruleset import unread
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.policy import LevelInput, TransactionInput, read_policy
+from fivefold.usecases.flows.outcome_files import read_outcomes
 from fivefold.usecases.portfolio_files.assess import assess_portfolio
 from fivefold.usecases.portfolio_files.bundled import text_of
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
@@ -94,6 +95,7 @@ def run_on_files(
     *,
     rulesets: Sequence[AnalysedRuleset] = (),
     answers: Path | None = None,
+    outcomes: Path | None = None,
 ) -> Runs:
     """Run a flow for every entity of a portfolio.
 
@@ -103,6 +105,7 @@ def run_on_files(
         as_of: the moment, microseconds.
         rulesets: that give the level, the first that applies to an entity; none where the flow reads no level.
         answers: of persons: `entity_id`, `step`, `answer`; None for nobody has answered yet.
+        outcomes: of steps that ask the outside, as `read_outcomes` reads them; None where none is there yet.
 
     Raises:
         ConfigError: the flow looks at a transaction, or reads a level that no ruleset gives, or a file cannot be used.
@@ -119,7 +122,8 @@ def run_on_files(
     if rulesets:
         portfolio = replace(portfolio, levels=_levels(rulesets, portfolio, as_of))
     given = None if answers is None else _answers(flow, TableFile(answers, files.warn), entities[ENTITY])
-    return run_flow(flow, portfolio, as_of, given)
+    came = {} if outcomes is None else read_outcomes(flow, outcomes, entities[ENTITY], portfolio.rates.base)
+    return run_flow(flow, portfolio, as_of, given, came)
 
 
 def _refuse(read: Sequence[Analysed[Any]], rulesets: Sequence[AnalysedRuleset]) -> None:

@@ -1,0 +1,1 @@
+"""Steps whose outcome comes from outside: what they ask, and what came back."""

@@ -1,0 +1,115 @@
+"""What steps ask of the outside: named facts go out, and declared values come back."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+
+from fivefold.risk.language.base import Identifier, LanguageModel, Name
+from fivefold.risk.language.expressions import word_of
+from fivefold.risk.language.fields import OneOf
+from fivefold.risk.language.policy import POLICY_INPUTS
+from fivefold.risk.language.purposes import Purpose
+from fivefold.risk.language.quantities import DurationText
+
+
+def _in_order(named: dict[str, Any]) -> dict[str, Any]:
+    return dict(sorted(named.items()))
+
+
+InOrder = AfterValidator(_in_order)
+"""Names in alphabetical order: what a document means, and its hash, does not depend on the order of its names."""
+
+OutputKind = Literal["text", "number", "money", "flag"]
+"""What a step can give; money is in the base currency."""
+
+Gives = Annotated[
+    Annotated[OutputKind, Tag("word")] | Annotated[OneOf, Tag("one_of")],
+    Discriminator(lambda value: "word" if isinstance(value, str) else "one_of"),
+]
+"""What comes back under one name: a kind, or text that can only be one of some words."""
+
+MOST_FACTS = 40
+MOST_OUTPUTS = 20
+
+if TYPE_CHECKING:
+    Fact: TypeAlias = Any
+else:
+    Fact = Annotated[
+        reduce(or_, [Annotated[form, Tag(word)] for word, form in POLICY_INPUTS.items()]),
+        Discriminator(
+            lambda value: word_of(value, POLICY_INPUTS),
+            custom_error_type="input",
+            custom_error_message=f"is no input; it must have one of the words {', '.join(POLICY_INPUTS)}",
+        ),
+    ]
+"""A fact that is sent: any input that conditions may read."""
+
+Facts = Annotated[dict[Name, Fact], Field(min_length=1, max_length=MOST_FACTS), InOrder]
+"""Facts, by the names under which they are sent."""
+
+
+class Asking(LanguageModel):
+    """What is asked of the outside."""
+
+    @property
+    @abstractmethod
+    def whom(self) -> str:
+        """Who is asked, in words."""
+
+    @property
+    @abstractmethod
+    def facts(self) -> Mapping[str, LanguageModel]:
+        """The facts that are sent, by name."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> Mapping[str, OutputKind | OneOf]:
+        """What comes back, by name."""
+
+    @property
+    @abstractmethod
+    def facts_word(self) -> str:
+        """The word under which the facts are written."""
+
+
+class DataQuestion(Asking):
+    """What is asked of a source of data that the operator has registered.
+
+    Attributes:
+        source: its name.
+        send: the facts that it is given, by the names under which it takes them.
+        gives: what comes back, and what each is. What is declared here and does not come back is unknown.
+        no_older_than: the age up to which what it answered before to the same facts will do; where nothing is said it
+            is asked anew.
+        purpose: what it was gathered for; where the registration of the source says something stricter, that counts.
+    """
+
+    source: Identifier
+    send: Facts
+    gives: Annotated[dict[Name, Gives], Field(min_length=1, max_length=MOST_OUTPUTS), InOrder]
+    no_older_than: DurationText | None = None
+    purpose: Purpose = "aml"
+
+    @property
+    def whom(self) -> str:
+        """The source."""
+        return f"the source {self.source}"
+
+    @property
+    def facts(self) -> Mapping[str, LanguageModel]:
+        """What is sent."""
+        return self.send
+
+    @property
+    def outputs(self) -> Mapping[str, OutputKind | OneOf]:
+        """What it gives."""
+        return self.gives
+
+    @property
+    def facts_word(self) -> str:
+        """The word of a data step's facts."""
+        return "send"

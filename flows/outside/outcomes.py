@@ -1,0 +1,181 @@
+"""The outcome of a step that asks the outside: values that came back, or why there are none; from where, and when.
+
+An outcome is kept with its run, in one form of JSON. A run that is made again reads it, and asks nobody.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.language.fields import StepOutput, ValueType
+from fivefold.risk.language.quantities import exact, quoted_value
+
+Value = str | bool | Decimal
+MOST_TEXT_CHARACTERS = 2_000
+MOST_REASON_CHARACTERS = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why an agent answers so.
+
+    Attributes:
+        text: in its words.
+        evidence: the names of the facts, and of the steps before, that it quotes.
+    """
+
+    text: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came back.
+
+    Attributes:
+        values: by the name of the output; numbers and money are exact. What is not there is unknown.
+        failed: why nothing came back that can be used, in words; None where something did.
+        source: from where.
+        at_us: when, microseconds; of what was kept from an earlier question the time of that.
+        reasons: of an agent.
+        digest: the SHA-256 of the bytes that came back, in hexadecimal; empty where there are none.
+    """
+
+    values: Mapping[str, Value] = field(default_factory=dict)
+    failed: str | None = None
+    source: str
+    at_us: int
+    reasons: tuple[Reason, ...] = ()
+    digest: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as plain data for canonical JSON: exact numbers are text."""
+        values = {name: str(value) if isinstance(value, Decimal) else value for name, value in self.values.items()}
+        return {
+            "at_us": self.at_us,
+            "digest": self.digest,
+            "failed": self.failed,
+            "reasons": [{"text": each.text, "evidence": list(each.evidence)} for each in self.reasons],
+            "source": self.source,
+            "values": values,
+        }
+
+    @property
+    def canonical(self) -> str:
+        """Its one form as text."""
+        return canonical_json(self.as_json())
+
+
+def failed_outcome(reason: str, source: str, at_us: int) -> Outcome:
+    """Make the outcome of a question that nothing came of."""
+    return Outcome(failed=reason[:MOST_REASON_CHARACTERS], source=source, at_us=at_us)
+
+
+def read_outcome(content: Mapping[str, Any], columns: Mapping[str, Column]) -> Outcome:
+    """Read an outcome from its form as JSON; *columns* are those of the step's outputs.
+
+    ValueError for what is no outcome of that step.
+    """
+    values = content.get("values", {})
+    reasons = content.get("reasons", ())
+    if not isinstance(values, dict) or not isinstance(content.get("failed"), str | None):
+        raise ValueError("an outcome has values by name, or failed with the reason in words")  # noqa: TRY004
+    if not isinstance(content.get("source"), str) or not isinstance(content.get("at_us"), int):
+        raise ValueError("an outcome has source, from where it came, and at_us, when")  # noqa: TRY004
+    try:
+        read = {name: _read(value, columns[name]) for name, value in values.items() if value is not None}
+    except KeyError as error:
+        raise ValueError(f"gives {error.args[0]}, which the step does not; it gives {', '.join(columns)}") from None
+    return Outcome(
+        values=read,
+        failed=content.get("failed"),
+        source=content["source"],
+        at_us=content["at_us"],
+        reasons=tuple(Reason(text=each["text"], evidence=tuple(each["evidence"])) for each in reasons),
+        digest=content.get("digest", ""),
+    )
+
+
+_NUMBERS = frozenset({ValueType.NUMBER, ValueType.MONEY})
+
+
+def _read(value: Any, column: Column) -> Any:
+    if column.kind in _NUMBERS and isinstance(value, str):
+        try:
+            return Decimal(value)
+        except ArithmeticError:
+            raise ValueError(f"has {quoted_value(value)} for a number") from None
+    return value
+
+
+def held_value(value: Any, column: Column, choices: tuple[str, ...] = ()) -> Any:
+    """Give a value as its column holds it: money in minor units, a number as the nearest float.
+
+    ValueError says why it is none that the step may give.
+    """
+    if column.kind in _NUMBERS:
+        number = exact(value)
+        if column.kind is ValueType.NUMBER:
+            return float(number)
+        minor = number * column.units
+        if minor != minor.to_integral_value():
+            raise ValueError(f"is {number}, which is no whole number of the smallest unit of money")
+        return int(minor)
+    if column.kind is ValueType.FLAG:
+        if not isinstance(value, bool):
+            raise ValueError(f"is {quoted_value(value)}; it must be true or false")
+        return value
+    if not isinstance(value, str) or not is_plain_text(value):
+        raise ValueError(f"is {quoted_value(value)}; it must be text, without control characters")
+    if len(value) > MOST_TEXT_CHARACTERS:
+        raise ValueError(f"has {len(value):,} characters; at most {MOST_TEXT_CHARACTERS:,} are taken")
+    if choices and value not in choices:
+        raise ValueError(f"is {quoted_value(value)}; it must be one of {', '.join(choices)}")
+    return value
+
+
+_ANY_UNITS = 10**8
+"""Of money whose currency is not known yet: more decimals than any has."""
+
+
+def misfit_of(value: Any, given: StepOutput) -> str | None:
+    """Say why a value is none that a step may give under a name; None where it is one."""
+    try:
+        held_value(value, Column("", given.kind, _ANY_UNITS), given.choices)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def is_plain_text(text: str) -> bool:
+    r"""Tell whether text can be stored and shown: no control characters but line ends and tabs, no half characters.
+
+    >>> is_plain_text("Größe\n"), is_plain_text("a\x00b"), is_plain_text("\ud800")
+    (True, False, False)
+    """
+    return not any(
+        (each < " " and each not in "\n\t\r") or each == "\x7f" or "\ud800" <= each <= "\udfff" for each in text
+    )
+
+
+def fitted(outcome: Outcome, columns: Mapping[str, Column], choices: Mapping[str, tuple[str, ...]]) -> Outcome:
+    """Give an outcome whose values are what the step declares; it failed where one of them is not.
+
+    Args:
+        outcome: what came back.
+        columns: of the step's outputs, by name.
+        choices: of outputs that can only be some words, those; by name.
+    """
+    if outcome.failed is not None:
+        return replace(outcome, values={}) if outcome.values else outcome
+    for name, value in outcome.values.items():
+        if name not in columns:
+            return replace(outcome, values={}, failed=f"{name} came back, which the step does not give")
+        try:
+            held_value(value, columns[name], choices.get(name, ()))
+        except ValueError as error:
+            return replace(outcome, values={}, failed=f"{name} {error}"[:MOST_REASON_CHARACTERS])
+    return outcome

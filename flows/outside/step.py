@@ -1,0 +1,106 @@
+"""A compiled step that asks the outside: it waits for an outcome, and gives what came back."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.flows.outside.outcomes import Outcome, fitted, held_value
+from fivefold.flows.steps import Asked, AskedOfRow, CompiledStep
+from fivefold.risk.compiler.value_types import DTYPES
+
+CAME, FAILED, ASKS = range(3)
+"""What such a step comes to."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outside(CompiledStep):
+    """A step that asks the outside.
+
+    Its code is 0 where an outcome came, 1 where it failed, and 2 as long as it is not there.
+
+    Attributes:
+        choices: of outputs that can only be some words, those; by name.
+    """
+
+    choices: Mapping[str, tuple[str, ...]]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """No column: what is sent was sent before."""
+        return ()
+
+    @property
+    def at_column(self) -> str:
+        """The column of when the outcome came, microseconds; null as long as it is not there."""
+        return f"{self.column} at"
+
+    @property
+    def source_column(self) -> str:
+        """The column of where it came from."""
+        return f"{self.column} source"
+
+    @property
+    def failed_column(self) -> str:
+        """The column of why it failed; null where it did not."""
+        return f"{self.column} failed"
+
+    @property
+    def reasons_column(self) -> str:
+        """The column of an agent's reasons, as canonical JSON; null where there are none."""
+        return f"{self.column} reasons"
+
+    @cached_property
+    def told(self) -> Mapping[str, Any]:
+        """The columns beside the outputs, and their types."""
+        texts = (self.source_column, self.failed_column, self.reasons_column)
+        return {self.at_column: pl.Int64, **dict.fromkeys(texts, pl.String)}
+
+    def row(self, outcome: Outcome | None) -> dict[str, Any]:
+        """Give an outcome as the columns of one row; all of them null where there is none yet."""
+        if outcome is None:
+            return {**dict.fromkeys(column.name for column in self.outputs.values()), **dict.fromkeys(self.told)}
+        outcome = fitted(outcome, self.outputs, self.choices)
+        values = {
+            column.name: held_value(outcome.values[name], column) if name in outcome.values else None
+            for name, column in self.outputs.items()
+        }
+        reasons = outcome.as_json()["reasons"]
+        return {
+            **values,
+            self.at_column: outcome.at_us,
+            self.source_column: outcome.source,
+            self.failed_column: outcome.failed,
+            self.reasons_column: canonical_json(reasons) if reasons else None,
+        }
+
+    def frame(self, outcomes: Iterable[Outcome | None]) -> pl.DataFrame:
+        """Give the outcomes of rows as columns, for `Asked.outcomes`."""
+        schema = {column.name: DTYPES[column.kind] for column in self.outputs.values()} | dict(self.told)
+        return pl.DataFrame([self.row(each) for each in outcomes], schema=schema, orient="row")
+
+    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+        """Look up the outcomes of every row."""
+        found = asked.outcomes.get(self.identifier)
+        if found is None:
+            found = self.frame([None] * len(frame))
+        code = (
+            pl.when(pl.col(self.at_column).is_null())
+            .then(ASKS)
+            .when(pl.col(self.failed_column).is_not_null())
+            .then(FAILED)
+            .otherwise(CAME)
+        )
+        codes = found.select(code.cast(pl.Int32).alias(self.column)).to_series()
+        return codes, found.get_columns()
+
+    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+        """Look up the outcome of one row."""
+        found = self.row(asked.outcomes.get(self.identifier))
+        row |= found
+        if found[self.at_column] is None:
+            return ASKS
+        return CAME if found[self.failed_column] is None else FAILED
