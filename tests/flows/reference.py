@@ -87,14 +87,15 @@ class Book:
             return "asked", after
         if "data" in step:
             return self._came(step, after)
-        if "person" in step:
-            answer = self.answers.get(step["id"])
-            self.found.outputs[step["id"], "answer"] = None if answer == "nobody" else answer
-            if answer is None:
-                return "waits", "waits"
-            person = step["person"]
-            return (answer, person["otherwise"] if answer == "nobody" else person["answers"][answer])
-        return self._end(step)
+        return self._answered(step) if "person" in step else self._end(step)
+
+    def _answered(self, step: Data) -> tuple[str, str]:
+        answer = self.answers.get(step["id"])
+        self.found.outputs[step["id"], "answer"] = None if answer == "nobody" else answer
+        if answer is None:
+            return "waits", "waits"
+        person = step["person"]
+        return (answer, person["otherwise"] if answer == "nobody" else person["answers"][answer])
 
     def _came(self, step: Data, after: str) -> tuple[str, str]:
         """Take what came back; one value that is not what is declared, and nothing of it can be used."""

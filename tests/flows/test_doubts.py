@@ -191,7 +191,8 @@ def test_what_is_told_never_to_happen_never_does(case: Case) -> None:
     asked = AnalysedFlow(made.flow, {"small": AnalysedPolicy(policy(*case.rules))})
     never = {each.path for each in flow_diagnostics(asked) if "never" in each.problem and each.path[0] == "steps"}
     unneeded = [path for path in never if path[-1] == "otherwise"]
-    for values in as_columns(made, case.rows):
+    rows = [row for row in case.rows if row.facts["sum"] is not None]  # lint knows that a sum is never unknown
+    for values in as_columns(made, rows) if rows else ():
         for step, word in words_of(made, values):
             position = made.flow.positions[step]
             assert ("steps", position) not in never
