@@ -8,7 +8,7 @@ import polars as pl
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
-from fivefold.flows.analysis import AnalysedFlow
+from fivefold.flows.analysis import AnalysedFlow, outputs_of
 from fivefold.flows.facts import needs_of
 from fivefold.flows.language import (
     NOBODY,
@@ -91,7 +91,7 @@ def run_flow_examples(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as
     """
     analysed.require_usable()
     flow = analysed.flow
-    problems = [*check_flow_examples(flow), *_strange_outcomes(analysed)]
+    problems = list(check_flow_examples(flow))
     if problems:
         raise InvalidRulesetError(problems, f"the examples of {flow.name}")
     everyone = _portfolio(analysed, lists, as_of)
@@ -135,6 +135,7 @@ def check_flow_examples(flow: Flow) -> Iterator[Finding]:
                 there = ", ".join(sorted(declared))
                 yield Finding(where, f"gives {name}, which is no field; there are {there}{perhaps(name, declared)}")
         yield from strange_words(example, flow)
+        yield from _strange_outcomes(example, flow)
         if example.ends not in stops:
             there = ", ".join(sorted(stops))
             yield Finding(where, f"expects the end {example.ends}; runs stop at {there}{perhaps(example.ends, stops)}")
@@ -154,24 +155,22 @@ def check_flow_examples(flow: Flow) -> Iterator[Finding]:
                 yield Finding(where, f"expects the action {name}; there are {there}{perhaps(name, actions)}")
 
 
-def _strange_outcomes(analysed: AnalysedFlow) -> Iterator[Finding]:
-    """Find outcomes of examples at steps that ask nobody outside, and values that those steps do not give."""
-    flow = analysed.flow
-    asking = {step.id: analysed.names.outputs[step.id] for step in flow.steps if isinstance(step, OutsideStep)}
-    for example in flow.examples:
-        where = f"example {example.name}"
-        for step, outcome in example.outcomes.items():
-            if step not in asking:
-                there = ", ".join(asking) or "none"
-                yield Finding(where, f"has an outcome at {step}, which asks nobody outside; there are {there}")
-                continue
-            for name, value in outcome.items() if isinstance(outcome, dict) else ():
-                given = asking[step].get(name)
-                if given is None:
-                    there = ", ".join(asking[step])
-                    yield Finding(where, f"{step} gives {name}; it can give {there}{perhaps(name, asking[step])}")
-                elif problem := misfit_of(value, given):
-                    yield Finding(where, f"{step}, {name}: {problem}")
+def _strange_outcomes(example: FlowExample, flow: Flow) -> Iterator[Finding]:
+    """Find outcomes at steps that ask nobody outside, and values that those steps do not give."""
+    asking = {step.id: outputs_of(step, {}) for step in flow.steps if isinstance(step, OutsideStep)}
+    where = f"example {example.name}"
+    for step, outcome in example.outcomes.items():
+        if step not in asking:
+            there = ", ".join(asking) or "none"
+            yield Finding(where, f"has an outcome at {step}, which asks nobody outside; there are {there}")
+            continue
+        for name, value in outcome.items() if isinstance(outcome, dict) else ():
+            given = asking[step].get(name)
+            if given is None:
+                there = ", ".join(asking[step])
+                yield Finding(where, f"{step} gives {name}; it can give {there}{perhaps(name, asking[step])}")
+            elif problem := misfit_of(value, given):
+                yield Finding(where, f"{step}, {name}: {problem}")
 
 
 def _portfolio(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int) -> Portfolio:

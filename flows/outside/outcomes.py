@@ -81,10 +81,12 @@ def read_outcome(content: Mapping[str, Any], columns: Mapping[str, Column]) -> O
     """
     values = content.get("values", {})
     reasons = content.get("reasons", ())
-    if not isinstance(values, dict) or not isinstance(content.get("failed"), str | None):
-        raise ValueError("an outcome has values by name, or failed with the reason in words")  # noqa: TRY004
-    if not isinstance(content.get("source"), str) or not isinstance(content.get("at_us"), int):
-        raise ValueError("an outcome has source, from where it came, and at_us, when")  # noqa: TRY004
+    is_failed = isinstance(content.get("failed"), str | None)
+    _require(
+        isinstance(values, dict) and is_failed, "an outcome has values by name, or failed with the reason in words"
+    )
+    is_placed = isinstance(content.get("source"), str) and isinstance(content.get("at_us"), int)
+    _require(is_placed, "an outcome has source, from where it came, and at_us, when")
     try:
         read = {name: _read(value, columns[name]) for name, value in values.items() if value is not None}
     except KeyError as error:
@@ -97,6 +99,11 @@ def read_outcome(content: Mapping[str, Any], columns: Mapping[str, Column]) -> O
         reasons=tuple(Reason(text=each["text"], evidence=tuple(each["evidence"])) for each in reasons),
         digest=content.get("digest", ""),
     )
+
+
+def _require(holds: bool, words: str) -> None:
+    if not holds:
+        raise ValueError(words)
 
 
 _NUMBERS = frozenset({ValueType.NUMBER, ValueType.MONEY})

@@ -162,3 +162,73 @@ def test_the_schema_knows_every_step(tmp_path: Path) -> None:
     assert {"calculate-step", "route-step", "table-step", "rules-step", "person-step", "end-step"} <= set(
         schema["$defs"]
     )
+
+
+ASKING = """
+flow: register
+title: The register
+entity_type: customer
+rationale: A dissolved company opens no account.
+levels: [low, medium, high, critical]
+fields: {kind: text}
+actions: [{id: look, title: Review within a week, review: 7 days}]
+steps:
+  - id: registry
+    title: What the register says
+    rationale: It knows.
+    data: {source: companies, send: {kind: {field: kind}}, gives: {status: text, capital: money}}
+    on_unknown: looked-at
+  - id: choice
+    title: By that
+    rationale: Dissolved is looked at.
+    route: [{when: {step: registry, output: status, equals: dissolved}, to: looked-at}]
+    otherwise: nothing
+    on_unknown: looked-at
+  - {id: nothing, title: Nothing, rationale: In order., end: []}
+  - {id: looked-at, title: Looked at, rationale: Not in order., end: [look]}
+on_failure: [look]
+examples:
+  - {name: dissolved, given: {kind: company}, outcomes: {registry: {status: dissolved, capital: 1}}, ends: looked-at}
+  - {name: active, given: {kind: company}, outcomes: {registry: {status: active}}, ends: nothing}
+  - {name: nothing is said, given: {kind: company}, outcomes: {registry: {}}, ends: looked-at}
+  - {name: it is down, given: {kind: company}, outcomes: {registry: failed}, ends: looked-at}
+  - {name: not asked yet, given: {kind: company}, ends: registry}
+"""
+
+
+def test_what_came_from_outside_is_read_from_a_file(folder: Path) -> None:
+    flow, outcomes = written(folder, ASKING), folder / "outcomes.jsonl"
+    assert "passed" in succeed(folder, "flows", "test", flow)
+    people = pl.read_parquet(folder / "people.parquet")["entity_id"].to_list()
+    lines = [
+        {"values": {"status": "dissolved", "capital": 12.34}, "source": "a register", "at_us": 1_700_000_000_000_000},
+        {"failed": "it was down"},
+    ]
+    told = [{"entity_id": person, "step": "registry", **line} for person, line in zip(people, lines, strict=False)]
+    outcomes.write_text("\n".join(map(json.dumps, told)))
+    out = succeed(folder, "flows", "run", flow, *options(folder)[:1], *AS_OF, "--outcomes", outcomes)
+    assert "ended at looked-at" in out
+    assert "asks at registry" in out or len(people) == len(lines)
+    one = (*options(folder)[:1], *AS_OF, "--outcomes", outcomes, "--explain", people[0])
+    out = succeed(folder, "flows", "run", flow, *one)
+    assert "Came from a register at 2023-11-14T22:13:20Z; gives capital 12.34" in out
+
+
+def test_an_outcome_that_cannot_be_is_refused_with_its_line(folder: Path) -> None:
+    flow, outcomes = written(folder, ASKING), folder / "outcomes.jsonl"
+    person = pl.read_parquet(folder / "people.parquet")["entity_id"][0]
+    right = {"entity_id": person, "step": "registry", "values": {}}
+    for lines, part in (
+        (["{"], "line 1 is no JSON"),
+        (["[]"], "line 1 is no JSON object"),
+        ([{**right, "step": "choice"}], "'choice' asks nobody outside; steps that do are registry"),
+        ([{**right, "entity_id": "nobody"}], "is no entity that was read"),
+        ([right, right], "line 2: entity"),
+        ([{**right, "values": {"status": 3}}], "status is 3; it must be text"),
+        ([{**right, "values": {"capital": 0.001}}], "no whole number of the smallest unit"),
+        ([{**right, "values": {"mayor": "x"}}], "mayor"),
+        ([{**right, "reasons": [{}]}], "line 1"),
+    ):
+        outcomes.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+        told = refuse(folder, "flows", "run", flow, *options(folder)[:1], *AS_OF, "--outcomes", outcomes)
+        assert part in " ".join(told.split())
