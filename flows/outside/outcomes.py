@@ -82,9 +82,7 @@ def read_outcome(content: Mapping[str, Any], columns: Mapping[str, Column]) -> O
     values = content.get("values", {})
     reasons = content.get("reasons", ())
     is_failed = isinstance(content.get("failed"), str | None)
-    _require(
-        isinstance(values, dict) and is_failed, "an outcome has values by name, or failed with the reason in words"
-    )
+    _require(isinstance(values, dict) and is_failed, "an outcome has values by name, or failed, a reason in words")
     is_placed = isinstance(content.get("source"), str) and isinstance(content.get("at_us"), int)
     _require(is_placed, "an outcome has source, from where it came, and at_us, when")
     try:
