@@ -179,16 +179,21 @@ def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
                     f"are read, as by {in_short(rule_input)}, and none were given; {_without(part)}",
                 )
             )
-    for rule_input in everything:
-        if isinstance(rule_input, FieldInput) and rule_input.field not in portfolio.entities.columns:
+    for name in dict.fromkeys(filter(None, map(_field_name, everything))):
+        if name not in portfolio.entities.columns:
             there = ", ".join(portfolio.entities.columns)
-            near = nearest(rule_input.field, portfolio.entities.columns)
-            hint = f"; perhaps {near} is meant: --map {near}={rule_input.field}" if near else ""
-            problems.append(
-                Finding(f"field {rule_input.field}", f"is no column of the entities; they have {there}{hint}")
-            )
+            near = nearest(name, portfolio.entities.columns)
+            hint = f"; perhaps {near} is meant: --map {near}={name}" if near else ""
+            problems.append(Finding(f"field {name}", f"is no column of the entities; they have {there}{hint}"))
     if problems:
         raise InvalidRulesetError(problems, "what the ruleset needs")
+
+
+def _field_name(rule_input: LanguageModel) -> str | None:
+    """Name the field of the entity that an input reads by itself, or as a date that days are counted from."""
+    if isinstance(rule_input, FieldInput):
+        return rule_input.field
+    return rule_input.days_since if isinstance(rule_input, DaysSince) and part_of(rule_input) is None else None
 
 
 def in_short(rule_input: LanguageModel) -> str:

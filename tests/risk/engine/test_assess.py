@@ -192,6 +192,13 @@ def test_no_column_nobody_is_assessed(refusal: Refusal) -> None:
         assess(AnalysedRuleset(read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"})))), bare, DAY)
 
 
+def test_no_column_of_a_date_nobody_is_assessed(refusal: Refusal) -> None:
+    bare = Portfolio(pl.DataFrame({"entity_id": ["a"]}), base_only("EUR", date(2024, 7, 1)))
+    since = rule("review", {"days_since": "opened_on", "at_least": 730})
+    with refusal(InvalidRulesetError):
+        assess(AnalysedRuleset(read(ruleset_with(since))), bare, DAY)
+
+
 def test_list_is_that_of_each_rows_moment() -> None:
     held = named_list(
         "watched", [(datetime(2024, 1, 1, tzinfo=UTC), ["NO"]), (datetime(2024, 7, 1, tzinfo=UTC), ["SE"])]

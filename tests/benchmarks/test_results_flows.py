@@ -1,0 +1,59 @@
+"""Berka as a replay of flows: the page is written from runs as they are, and its figures come out again."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import benchmarks
+from benchmarks import results_flows
+from benchmarks.results_flows import Replay, action_rows, limit_rows, outcome_rows, page, waiting
+from fivefold.usecases.flows.on_files import load_flow
+
+ROOT = Path(benchmarks.__file__).parent.parent
+DATA = ROOT.parent / "shared" / "data"
+ENDS = pl.DataFrame(
+    {
+        "entity_id": ["a", "b", "c", "d"],
+        "status": ["ended", "waits", "failed", "ended"],
+        "at": ["limited", "ask", "limit", "limited"],
+        "actions": ["set-limit", "", "look-soon", "set-limit"],
+        "set-limit_minor": [2_000_000, None, None, 50_000],
+    }
+)
+
+
+def replayed(as_of: str = "1999-01-01", **columns: list[str]) -> Replay:
+    ends = pl.DataFrame({"entity_id": ["a", "b"], "status": ["ended"] * 2, "actions": [""] * 2, **columns})
+    return Replay("escalation", as_of, "the command", 1.0, 2.0, 3.0, ends)
+
+
+def test_runs_are_counted_where_they_stop_and_by_what_would_follow() -> None:
+    limits = load_flow("limits")
+    assert [row.split(" | ")[0::2] for row in outcome_rows(limits, ENDS)] == [
+        ["| ended at `limited`", "2"],
+        ["| failed at `limit`", "1"],
+        ["| waits at `ask`", "1"],
+    ]
+    assert [row.split(" | ")[2] for row in action_rows(limits, ENDS)] == ["2", "0", "0", "0", "1"]
+    assert limit_rows(ENDS) == ["| set-limit | 20,000 CZK | 1 |", "| set-limit | 500 CZK | 1 |"]
+    assert waiting(ENDS).rows() == [("b", "ask")]
+
+
+def test_the_page_says_who_stops_elsewhere_than_a_year_before() -> None:
+    years = [replayed("1994-01-01", at=["nothing", "flagged"]), replayed("1995-01-01", at=["flagged", "nothing"])]
+    text = page([replayed(at=["nothing", "ask"])], [], years, 0.0)
+    assert "| 1995-01-01 | 2 | 1 | 1 | 2 | 1 |" in text
+    assert "no person answers" not in text
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not (DATA / "berka").is_dir(), reason="the data set is not there")
+def test_the_figures_of_the_page_come_out_again(tmp_path: Path) -> None:
+    """Of a flow that reads no value: no model has to be trained for it."""
+    results_flows.write_files(DATA, tmp_path)
+    found = results_flows.replay(tmp_path, "escalation", "1999-01-01")
+    text = (ROOT / "docs" / "results-flows.md").read_text(encoding="utf-8")
+    rows = outcome_rows(load_flow("escalation"), found.ends)
+    assert len(rows) == 3
+    assert [row for row in rows if row not in text] == []
