@@ -1,4 +1,4 @@
-"""`fivefold flows`: lint, test and run decision flows on files; the table of its commands."""
+"""`fivefold flows`: lint, compare, test and run decision flows on files; the table of its commands."""
 
 from collections.abc import Callable
 
@@ -9,6 +9,7 @@ from fivefold.cli.rules.options import with_options
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lint": documents.lint_flows,
+    "diff": documents.diff_flow_files,
     "test": documents.run_flow_tests,
     "run": run.run_flow_on_files,
     "schema": documents.print_flow_schema,
@@ -18,7 +19,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands under one word."""
-    flows = typer.Typer(help="Decision flows as files: lint, test, run.", no_args_is_help=True, rich_markup_mode=None)
+    flows = typer.Typer(
+        help="Decision flows as files: lint, diff, test, run.", no_args_is_help=True, rich_markup_mode=None
+    )
     for name, command in COMMANDS.items():
         flows.command(name=name)(with_options(command))
     app.add_typer(flows, name="flows")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fivefold.cli.lint import FOUND, AllOption, LintFormat, LintFormatOption, StrictOption, write_findings
+from fivefold.cli.rules.evidence import JsonOption, write_json
 from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.terminal import AsOfOption, echo, moment
 from fivefold.domain.text import count_text
@@ -35,6 +36,23 @@ def lint_flows(
     lists_by_name, asked = lists_with(lists), load_policies(policies or ())
     report = LintReport({source: lint_flow_file(source, asked, lists_by_name, notes=every) for source in flows})
     write_findings(report, "flow", format_, strict=strict)
+
+
+def diff_flow_files(
+    before: Annotated[str, typer.Argument(metavar="A", help="A flow's file, or the name of one that ships.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")],
+    json: JsonOption = None,
+) -> None:
+    """Show everything that changes from A to B: steps, ways, rows, actions, examples, and which ends are reached."""
+    from fivefold.flows.diff import diff_flows
+    from fivefold.flows.language import read_flow
+    from fivefold.usecases.flows.on_files import flow_text
+
+    difference = diff_flows(*(read_flow(flow_text(source), source) for source in (before, after)))
+    for line in difference.lines():
+        echo(line)
+    if json is not None:
+        write_json("flow diff", difference, json)
 
 
 def run_flow_tests(

@@ -7,7 +7,7 @@ from fivefold.console.rulesets.text import typed_document
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Download, Visit
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
-from fivefold.risk.governance.diff import RulesetChange
+from fivefold.risk.governance.differences import DocumentChange
 from fivefold.usecases.portfolio_files.sent_tables import TableSent, export_table, foreign_of, import_table
 from fivefold.usecases.rulesets.overview import read_ruleset
 
@@ -28,7 +28,7 @@ class TableRead:
     file: str
     rule: str
     document: str | None = None
-    changes: tuple[RulesetChange, ...] = ()
+    changes: tuple[DocumentChange, ...] = ()
     notes: tuple[str, ...] = ()
     faults: tuple[Finding, ...] = ()
 

@@ -9,7 +9,7 @@ from fivefold.console.rulesets.text import TextLine, numbered_lines
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.errors import ConfigError
-from fivefold.risk.governance.diff import RulesetDifference
+from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes.backtests import report_of, request_backtest
 from fivefold.usecases.rulesets.activate import activate, what_stands_against
@@ -37,7 +37,7 @@ class VersionPage:
     lines: tuple[TextLine, ...]
     against: int | None
     others: tuple[int, ...]
-    difference: RulesetDifference | None
+    difference: DocumentDifference | None
     matrix: Matrix | None
     hindrances: tuple[str, ...] | None
 

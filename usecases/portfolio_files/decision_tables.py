@@ -11,7 +11,8 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import delimiter_of, perhaps
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.facts.portfolio import NamedList
-from fivefold.risk.governance.diff import RulesetDifference, diff
+from fivefold.risk.governance.diff import diff
+from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.risk.governance.tables.cases import position_of
 from fivefold.risk.governance.tables.draft import draft_text, reasons
 from fivefold.risk.governance.tables.foreign.jdm import read_jdm
@@ -161,7 +162,7 @@ class TableDraft:
     """
 
     text: str
-    changes: RulesetDifference
+    changes: DocumentDifference
     is_same: bool
     notes: tuple[str, ...] = ()
 

@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import Finding, InvalidRulesetError, NotFoundError
 from fivefold.risk.compiler.analysis import analyse_canonical
-from fivefold.risk.governance.diff import RulesetChange, RulesetDifference, diff
+from fivefold.risk.governance.diff import diff
+from fivefold.risk.governance.differences import DocumentChange, DocumentDifference
 from fivefold.risk.governance.lint.ruleset import lint_text
 from fivefold.risk.language.documents import Document
 from fivefold.store.ingest.entities import type_named
@@ -43,7 +44,7 @@ class TextCheck:
     cases_percent: str = "0.0"
     not_reached: tuple[str, ...] = ()
     compared_with: int | None = None
-    changes: tuple[RulesetChange, ...] = ()
+    changes: tuple[DocumentChange, ...] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -74,7 +75,7 @@ def check_text(context: Context, document: str) -> TextCheck:
         present = None if family is None else _present(session, family)
         findings = [] if family is None else _other_type(session, family, type_name)
     looked, ruleset = review(document, name, 0, around, now)
-    changes: tuple[RulesetChange, ...] = ()
+    changes: tuple[DocumentChange, ...] = ()
     if present is not None and ruleset is not None:
         changes = diff(analyse_canonical(present.canonical).ruleset, ruleset).changes
     return TextCheck(
@@ -129,7 +130,7 @@ def _present(session: Session, family: Family) -> RulesetVersion | None:
     return newest_version(session, family.id)
 
 
-def compare_draft(context: Context, family: str) -> RulesetDifference:
+def compare_draft(context: Context, family: str) -> DocumentDifference:
     """Tell what changed from the version that decides, or from the newest where none does, to the draft.
 
     Raises:

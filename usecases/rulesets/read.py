@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
-from fivefold.risk.governance.diff import RulesetDifference, diff
+from fivefold.risk.governance.diff import diff
+from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.rulesets import (
     draft_of,
@@ -136,7 +137,7 @@ def read_version(context: Context, family: str, number: int) -> VersionView:
         )
 
 
-def compare_versions(context: Context, family: str, number: int, before: int) -> RulesetDifference:
+def compare_versions(context: Context, family: str, number: int, before: int) -> DocumentDifference:
     """Tell what changed between two versions of a family; NotFoundError where there is no such family or version."""
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)

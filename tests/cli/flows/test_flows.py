@@ -105,6 +105,23 @@ def test_lint_is_read_by_programs_and_code_hosts_and_tells_notes_where_they_are_
     assert result["locations"][0]["physicalLocation"]["region"]["startLine"] > 1
 
 
+def test_two_versions_are_compared_for_people_and_for_programs(tmp_path: Path) -> None:
+    path, found = written(tmp_path), tmp_path / "diff.json"
+    other = tmp_path / "other.yaml"
+    other.write_text(
+        path.read_text().replace("stop: looked-at}", "stop: nothing}").replace("{amount: 900}", "{amount: 90}")
+    )
+    out = succeed(tmp_path, "flows", "diff", path, other, "--json", found).splitlines()
+    assert out[:3] == [
+        "step room, table, row 1, give: amount 900 → amount 90",
+        "step ask, person, answer stop: looked-at → nothing",
+        "end nothing: a person decides before it → some way leads there without a person",
+    ]
+    plain = json.loads(found.read_text())
+    assert (plain["kind"], plain["same"], len(plain["changes"])) == ("flow diff", False, 3)
+    assert succeed(tmp_path, "flows", "diff", path, path).startswith("The same content: ")
+
+
 def test_a_text_that_cannot_be_read_is_found_beside_other_flows(tmp_path: Path) -> None:
     wide = tmp_path / "wide.yaml"
     wide.write_bytes("flow: a".encode("utf-16"))

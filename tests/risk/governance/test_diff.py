@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from fivefold.risk.governance.diff import Pair, RulesetChange, align, change_words, diff, exact_words, part_words
+from fivefold.risk.governance.diff import change_words, diff
+from fivefold.risk.governance.differences import DocumentChange, Pair, align, exact_words, part_words
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 from tests.depth import examples
@@ -86,7 +87,7 @@ def test_a_rule_that_comes_goes_or_is_moved() -> None:
         "rule country: moved from place 1 to 3",
     ]
     (gone,) = diff(made(), made(first + country + structuring)).changes
-    assert gone == RulesetChange(
+    assert gone == DocumentChange(
         "rule cash",
         "removed",
         "Cash (transaction execution, of sum of amount in 180 days): it is at least 50,000: 20 points",
