@@ -18,6 +18,7 @@ from fivefold.flows.language import (
     ways_from,
 )
 from fivefold.flows.paths import Passed, passed_before, without_person
+from fivefold.flows.triggers import LevelTrigger
 from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.checks import taken_names, twice
 from fivefold.risk.compiler.diagnostics import Diagnostic
@@ -48,7 +49,7 @@ def flow_structure_diagnostics(
         *_names_calculated_twice(flow),
     ]
     wrong_ways = list(_ways(flow))
-    diagnostics += [*wrong_ways, *_ends(flow), *_on_failure(flow), *_policies(flow, policies)]
+    diagnostics += [*_triggers(flow), *wrong_ways, *_ends(flow), *_on_failure(flow), *_policies(flow, policies)]
     for position, step in enumerate(flow.steps):
         if isinstance(step, TableStep):
             diagnostics += _table(("steps", position, "table"), step)
@@ -58,6 +59,18 @@ def flow_structure_diagnostics(
     if not wrong_ways:
         diagnostics += [*_read_in_time(flow, inputs), *_relationships(flow)]
     return [*diagnostics, *_peers_of_calculations(inputs)]
+
+
+def _triggers(flow: Flow) -> Iterator[Diagnostic]:
+    """Find triggers that could never run the flow."""
+    for number, trigger in enumerate(flow.triggers):
+        if trigger in flow.triggers[:number]:
+            yield Diagnostic(("triggers", number), "is there twice")
+        for level in trigger.to if isinstance(trigger, LevelTrigger) else ():
+            if level not in flow.levels:
+                there = ", ".join(flow.levels)
+                problem = f"names the level {level}, which is not there; there are {there}{perhaps(level, flow.levels)}"
+                yield Diagnostic(("triggers", number, "to"), problem)
 
 
 def amount_diagnostics(flow: Flow, names: Vocabulary) -> Iterator[Diagnostic]:

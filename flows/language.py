@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag
 
 from fivefold.flows.actions import Action, Actions
 from fivefold.flows.outside.language import MOST_OUTPUTS, Asking, DataQuestion, InOrder, OutputKind
+from fivefold.flows.triggers import Triggers
 from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
 from fivefold.risk.language.calculations import MOST_CALCULATIONS
 from fivefold.risk.language.documents import Path
@@ -252,6 +253,7 @@ class Flow(Definition):
         levels: names, lowest first.
         links: the types of links between entities that inputs may follow.
         purposes: what the data that it reads were gathered for.
+        triggers: for which events of the platform it runs by itself.
         actions: that it can take; of those with one subject the mildest first.
         steps: the first one is where a run begins; a step leads to later ones only, so that every run ends.
         on_failure: the actions that are taken where a step fails.
@@ -265,6 +267,7 @@ class Flow(Definition):
     levels: LevelNames
     links: Annotated[dict[Name, LinkType], Field(default_factory=dict, max_length=MOST_LINK_TYPES)]
     purposes: DecisionPurposes = DecisionPurposes()
+    triggers: Triggers = ()
     actions: Actions = ()
     steps: Annotated[tuple[AnyStep, ...], Field(min_length=1, max_length=MOST_STEPS)]
     on_failure: tuple[Identifier, ...] = ()

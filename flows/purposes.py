@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fivefold.flows.language import DataStep, Flow, RulesStep
+from fivefold.flows.triggers import CaseTrigger, ImportTrigger, LevelTrigger, TagTrigger
 from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.purposes import SourceReader, Sources, purpose_name_diagnostics
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.expressions import TagInput
+from fivefold.risk.language.policy import LevelInput, Policy
 from fivefold.risk.language.purposes import Purpose, strictest
 
 
@@ -44,8 +46,8 @@ def flow_purpose_diagnostics(
     served = _served(flow)
     if served is not None:
         seen = set[tuple[str, str]]()
-        read = (*_own(flow, inputs, places, sources), *_of_policies(flow, policies, sources), *_of_data(flow))
-        for reading in read:
+        own = (*_of_triggers(flow, sources), *_own(flow, inputs, places, sources))
+        for reading in (*own, *_of_policies(flow, policies, sources), *_of_data(flow)):
             if (reading.chain[0], reading.source) in seen:
                 continue
             seen.add((reading.chain[0], reading.source))
@@ -72,6 +74,21 @@ def _served(flow: Flow) -> _Served | None:
             assert action.purpose is not None
             return _Served(f"the action {action.id}", action.purpose)
     return None
+
+
+def _of_triggers(flow: Flow, sources: Sources) -> Iterator[_Reading]:
+    """Give what an event tells by itself: that a flow ran for somebody says that the level moved, or a case was put."""
+    reader = SourceReader(flow, sources)
+    for number, trigger in enumerate(flow.triggers):
+        path, part = ("triggers", number), f"trigger {trigger.on}"
+        if isinstance(trigger, CaseTrigger | ImportTrigger):
+            words = "cases" if isinstance(trigger, CaseTrigger) else "files, which may be of cases and screenings"
+            yield _Reading(path, (part,), words, "")
+        elif isinstance(trigger, LevelTrigger | TagTrigger):
+            told = LevelInput(level="in_force") if isinstance(trigger, LevelTrigger) else TagInput(tag=trigger.tag)
+            for source in reader.read(told):
+                if source.purpose == "aml":
+                    yield _Reading(path, (part,), source.words, source.hint)
 
 
 def _own(
