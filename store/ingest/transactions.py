@@ -90,6 +90,7 @@ class AddedTransactions:
         conflicts: numbers that were taken before with other content; then the transaction must be undone.
         batch: the number by which the added and changed rows are found again.
         lines: of what was added and changed, as `store.audit.history` seals them.
+        added: those that were new.
     """
 
     new: int
@@ -98,6 +99,7 @@ class AddedTransactions:
     conflicts: list[str]
     batch: int = field(default=0, compare=False)
     lines: list[str] = field(default_factory=list, compare=False)
+    added: pl.DataFrame = field(default_factory=pl.DataFrame, compare=False)
 
 
 def _copied(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int, batch: int) -> bool:
@@ -135,6 +137,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
             conflicts=[],
             batch=batch,
             lines=transaction_lines(staged),
+            added=staged,
         )
     session.execute(text(_STAGED[dialect]))
     if dialect == "sqlite":
@@ -150,6 +153,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
             conflicts=[],
             batch=batch,
             lines=transaction_lines(staged),
+            added=staged,
         )
     contradicts, change = _LATER[dialect]
     # The update first: it waits for a concurrent call that settles the same one, which then shows as a conflict.
@@ -159,7 +163,13 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
     lines = transaction_lines(new_rows) + settled_lines((row.transaction_id, row.state) for row in settled_rows)
     touched = {row.entity_id for row in (*new, *settled_rows)}
     return AddedTransactions(
-        new=len(new), changed=len(settled_rows), touched=touched, conflicts=list(conflicts), batch=batch, lines=lines
+        new=len(new),
+        changed=len(settled_rows),
+        touched=touched,
+        conflicts=list(conflicts),
+        batch=batch,
+        lines=lines,
+        added=new_rows,
     )
 
 

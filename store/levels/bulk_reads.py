@@ -185,6 +185,16 @@ def transactions(session: Session, ids: Sequence[int], *, for_value: bool, after
     return read_rows(session, query, ids, schema, IN_ORDER)
 
 
+def transactions_numbered(session: Session, organisation_id: int, numbers: Sequence[str]) -> pl.DataFrame:
+    """Read transactions of an organisation by their numbers, as they were taken."""
+    schema = transaction_columns(for_value=False)
+    query = (
+        f"SELECT entity_id, {_names(schema)} FROM transactions"  # noqa: S608 (our own words)
+        f" WHERE organisation_id = {organisation_id:d} AND transaction_id IN :ids"
+    )
+    return read_rows(session, query, numbers, schema, IN_ORDER)
+
+
 def corrected_transactions(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
     """Read transactions of which something was corrected, as they were taken: they may count at another time now."""
     schema = transaction_columns(for_value=for_value)

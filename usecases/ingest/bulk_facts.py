@@ -30,6 +30,7 @@ from fivefold.usecases.shared.entity_checks import (
     problems_of_new_names,
     storable,
 )
+from fivefold.usecases.shared.flow_triggers import Event, note
 
 MOMENT = "a moment that is not after now"
 WORD = f"text of 1 to {MOST_WORD_CHARACTERS} characters, none of them NUL"
@@ -246,6 +247,9 @@ def _finish(
     subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in dict.fromkeys(touched)]
     record_activity(session, touched, now)
     mark_with_owners(session, subjects, reason, now, BULK if len(subjects) > AT_ONCE else EVENT)
+    cause = f"import:{sealed[0]}-{min(sealed[1])}.{now}"
+    events = [Event(subject.entity_id, cause, {}) for subject in subjects]
+    note(session, kind.organisation_id, kind.id, "import", events, now)
     rows = digests(session, *sealed)
     context.record(
         session,

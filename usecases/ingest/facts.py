@@ -22,6 +22,7 @@ from fivefold.usecases.ingest.owners import mark_with_owners
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
+from fivefold.usecases.shared.flow_triggers import Event, note
 from fivefold.usecases.shared.inputs import LATEST_US
 
 MOST_WORD_CHARACTERS = 100
@@ -93,6 +94,7 @@ def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, unt
     session.add(tag_row)
     _mark(session, entity, Reason.TAG, now)
     session.flush()
+    _note(session, entity, "tag", f"tag:{tag_row.id}", {"tag": tag}, now)
     rows = digests(session, "tags", [*ended, tag_row.id])
     _record(session, context, "tag.set", entity, rows, before, {"tag": tag, "until_us": until_us})
 
@@ -261,6 +263,8 @@ def put_record_in(
         return
     add_alone(session, record)
     _mark(session, entity, Reason.RECORD, now)
+    if kind == "case":
+        _note(session, entity, "case", f"case:{record.id}.{now}", {"case": record.external_id}, now)
     _record(
         session,
         context,
@@ -324,6 +328,10 @@ def _refuse_future(what: str, at: int, now: int) -> None:
 def _mark(session: Session, entity: Entity, reason: Reason, now: int) -> None:
     record_activity(session, [entity.id], now)
     mark_with_owners(session, [subject_of(entity)], reason, now)
+
+
+def _note(session: Session, entity: Entity, kind: str, cause: str, about: Mapping[str, Any], now: int) -> None:
+    note(session, entity.organisation_id, entity.type_id, kind, [Event(entity.id, cause, about)], now)
 
 
 def _record(

@@ -126,7 +126,7 @@ def _transactions(source: _Source) -> Take:
     text = suffix_of_name(source.path) == ".csv"
 
     def take(part: pl.DataFrame) -> RowCounts:
-        counts = add_transactions(source.context, part, source.type_name, text=text, most_named=None)
+        counts = add_transactions(source.context, part, source.type_name, text=text, most_named=None, from_file=True)
         return RowCounts(counts.new, counts.changed + counts.corrections, counts.repeated)
 
     return take

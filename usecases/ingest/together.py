@@ -35,6 +35,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.correction_columns import NAMES
 from fivefold.usecases.shared.entity_checks import FIELDS
+from fivefold.usecases.shared.flow_triggers import note, transaction_events
 from fivefold.usecases.shared.rates import rates_for
 from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
 
@@ -107,6 +108,8 @@ class _Together:
             Subject(entity, self._of, kind) for entity, kind in staged.select("entity_id", "type_id").iter_rows()
         }
         mark_with_owners(self._session, subjects, Reason.TRANSACTION, self._now, EVENT)
+        for (kind,), rows in staged.group_by("type_id"):
+            note(self._session, self._of, kind, "transaction", transaction_events(rows), self._now)
         earliest = dict(staged.group_by("entity_id").agg(pl.col("at_us").min()).iter_rows())
         forget_summaries(self._session, earliest)
         forget_blocks(self._session, earliest)

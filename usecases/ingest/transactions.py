@@ -27,6 +27,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.correction_columns import Rows, read_corrections, split_corrections
 from fivefold.usecases.shared.entity_checks import FIELDS
+from fivefold.usecases.shared.flow_triggers import Event, note, transaction_events
 from fivefold.usecases.shared.rates import rates_for
 from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
 
@@ -54,6 +55,7 @@ def add_transactions(
     *,
     text: bool = False,
     most_named: int | None = PROBLEMS_LISTED,
+    from_file: bool = False,
 ) -> TransactionCounts:
     """Take transactions of entities that are there. One whose number was taken before, with the same content, is left.
 
@@ -69,6 +71,8 @@ def add_transactions(
         type_name: the type of their entities.
         text: numbers may be written as text, as in CSV.
         most_named: how many rows with problems of one kind are named; None for all of them.
+        from_file: it is history from a file: flows that listen to files see it, and those that listen to each
+            transaction do not.
 
     Raises:
         NotFoundError: there is no such type.
@@ -82,7 +86,7 @@ def add_transactions(
         declared = FIELDS.validate_python(kind.transaction_fields)
         base = base_currency_of(session, context.organisation_id)
         rates = rates_for(session, context.organisation_id, base, from_microseconds(now).date())
-        call = _Call(session, context.actor, kind, declared, now, text, most_named, len(rows))
+        call = _Call(session, context.actor, kind, declared, now, text, most_named, len(rows), from_file)
         counts = TransactionCounts(0, 0, 0)
         if len(plain):
             with renumbered(places):
@@ -105,6 +109,7 @@ class _Call:
     text: bool
     most_named: int | None
     rows: int
+    from_file: bool
 
     def mark(self, touched: Collection[int]) -> None:
         """Mark those who are concerned, and who owns them or did, as due."""
@@ -122,6 +127,7 @@ def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> Transaction
     added = transactions.add_transactions(session, of, staged, call.now)
     _refuse_conflicts(added.conflicts, read, most_named)
     call.mark(added.touched)
+    _note(call, added)
     earliest = staged.filter(pl.col("entity_id").is_in(added.touched)).group_by("entity_id").agg(pl.col("at_us").min())
     forget_summaries(session, dict(earliest.iter_rows()))
     forget_blocks(session, dict(earliest.iter_rows()))
@@ -132,6 +138,15 @@ def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> Transaction
         about = (ADDED, "transaction", added.batch)
         audit.record_rows(session, call.actor, about, added.lines, vars(counts))
     return counts
+
+
+def _note(call: _Call, added: transactions.AddedTransactions) -> None:
+    """Let flows run that listen to new transactions, or to files."""
+    of = (call.session, call.kind.organisation_id, call.kind.id)
+    if call.from_file:
+        note(*of, "import", [Event(entity, f"import:{added.batch}", {}) for entity in added.touched], call.now)
+    elif added.new:
+        note(*of, "transaction", transaction_events(added.added), call.now)
 
 
 def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: TransactionCounts) -> TransactionCounts:

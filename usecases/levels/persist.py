@@ -29,6 +29,7 @@ from fivefold.usecases.levels.content.inputs import layout_name
 from fivefold.usecases.levels.records import AssessmentRecord, CurrentValue
 from fivefold.usecases.levels.value_scores import EntityScores
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.flow_triggers import Event, note
 
 ENGINE = "2"
 """Of the engine that assesses: another one where the same inputs could come to something else.
@@ -116,6 +117,7 @@ def store_result(session: Session, batch: Batch, result: AssessmentResult, actor
     transitions = (_transition(each, of) for each in moved)
     write_rows(session, "transitions", _TRANSITION, transitions)
     add_events(session, of, _events(session, batch, moved))
+    _note(session, batch, records, result)
     for values in result.values:
         _store_values(session, values, leased)
     for summary in result.summaries:
@@ -265,6 +267,35 @@ def _events(session: Session, batch: Batch, moved: Sequence[AssessmentRecord]) -
         )
         for assessment in moved
     ]
+
+
+def _note(session: Session, batch: Batch, records: Sequence[AssessmentRecord], result: AssessmentResult) -> None:
+    """Let flows run that listen to levels and segments."""
+    of = (session, batch.organisation_id, batch.type_id)
+    moved = [each for each in records if each.level != each.level_before]
+    if moved:
+        names = [None, *levels_of(session, batch.organisation_id)]
+        note(*of, "level", [_level_event(each, names) for each in moved], moved[0].as_of_us)
+    values = _changed_values(result.values)
+    other = [each for each in records if each.entity_id in values]
+    segments = [
+        Event(each.entity_id, f"segment:{each.as_of_us}", {"from": each.value.segment, "to": new.segment})
+        for each in other
+        if (new := values[each.entity_id]).segment != each.value.segment
+    ]
+    if segments:
+        note(*of, "segment", segments, other[0].as_of_us)
+
+
+def _level_event(moved: AssessmentRecord, names: Sequence[str | None]) -> Event:
+    """Tell how a level moved: one that is reached for the first time rose, and one that is gone did neither."""
+    before, after = moved.level_before or 0, moved.level or 0
+    about = {
+        "direction": None if not after else "up" if after > before else "down",
+        "from": names[before],
+        "to": names[after],
+    }
+    return Event(moved.entity_id, f"level:{moved.entity_id}.{moved.number}", about)
 
 
 def _rulesets(session: Session, version_ids: Iterable[int]) -> dict[int, dict[str, Any]]:

@@ -1,0 +1,45 @@
+"""Actions that runs took: one row for a flow, an entity, a cause and an action. No transactions begin or end here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+from sqlalchemy import Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotFoundError
+from fivefold.store.tables.flows import FlowAction
+
+_ACTIONS = cast("Table", FlowAction.__table__)
+_ADD: Final = {
+    dialect: insert(_ACTIONS)
+    .on_conflict_do_nothing(index_elements=["flow_id", "entity_id", "cause", "action"])
+    .returning(_ACTIONS.c.id)
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+
+
+def add_action(session: Session, values: Mapping[str, Any]) -> int | None:
+    """Add an action, and give its number; None where it was taken already: then nothing is to be done again."""
+    number: int | None = session.scalar(_ADD[session.get_bind().dialect.name], dict(values))
+    return number
+
+
+def action_numbered(session: Session, organisation_id: int, number: int) -> FlowAction:
+    """Find an action and lock it; NotFoundError where the organisation has none of that number."""
+    statement = select(FlowAction).where(FlowAction.id == number, FlowAction.organisation_id == organisation_id)
+    row = session.scalar(statement.with_for_update())
+    if row is None:
+        raise NotFoundError(f"there is no action {number}")
+    return row
+
+
+def actions_of_run(session: Session, run_id: int) -> Sequence[FlowAction]:
+    """List the actions of a run, in the order in which they were taken."""
+    return session.scalars(select(FlowAction).where(FlowAction.run_id == run_id).order_by(FlowAction.id)).all()
+
+
+def standing_actions(session: Session, entity_id: int, kinds: Sequence[str]) -> Sequence[FlowAction]:
+    """List the actions on an entity that nobody took back, of some kinds, the oldest first."""
+    of = (FlowAction.entity_id == entity_id, FlowAction.kind.in_(kinds), FlowAction.taken_back_us.is_(None))
+    return session.scalars(select(FlowAction).where(*of).order_by(FlowAction.id)).all()

@@ -1,0 +1,231 @@
+"""Runs of flows: begun once for a cause, claimed by a lease, continued or given back. Begins and ends no transaction.
+
+Any number of workers claim runs, and any of them may die: what a lease held is free again once it ends.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, cast
+
+from sqlalchemy import Table, and_, bindparam, case, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotFoundError
+from fivefold.store.sql.arrays import among
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.events import Policy
+from fivefold.store.tables.flows import FlowRow, FlowRun, FlowStep, FlowVersion
+
+QUEUED, RUNNING, WAITING, ENDED, FAILED, QUARANTINED = "queued", "running", "waiting", "ended", "failed", "quarantined"
+"""The states of a run; the last three are for good."""
+_RUNS, _STEPS = (cast("Table", table.__table__) for table in (FlowRun, FlowStep))
+
+
+class Listener(NamedTuple):
+    """A version that acts, or runs as a shadow."""
+
+    flow_id: int
+    version_id: int
+    content_hash: str
+    acting: bool
+
+
+def listeners(session: Session, organisation_id: int, type_id: int) -> list[Listener]:
+    """List the versions that act and those that run as shadows, of the flows about one type of entity."""
+    is_active = FlowVersion.id == FlowRow.active_version_id
+    runs = or_(is_active, FlowVersion.id == FlowRow.shadow_version_id)
+    statement = (
+        select(FlowRow.id, FlowVersion.id, FlowVersion.content_hash, is_active)
+        .join(FlowVersion, runs)
+        .where(FlowRow.organisation_id == organisation_id, FlowRow.type_id == type_id)
+        .order_by(FlowVersion.id)
+    )
+    return [Listener(*row[:3], bool(row[3])) for row in session.execute(statement)]
+
+
+_BEGIN: Final = {
+    dialect: insert(_RUNS).on_conflict_do_nothing(index_elements=["version_id", "entity_id", "cause", "acting"])
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_NEW: Final[Mapping[str, Any]] = {"state": QUEUED, "attempts": 0, "revision": 0}
+
+
+def begin_runs(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Begin runs, queued; one whose version, entity and cause are there already is that run.
+
+    Args:
+        session: in the transaction of what caused them.
+        rows: organisation_id, flow_id, version_id, entity_id, cause, about, acting, due_us, begun_us, actor.
+    """
+    if rows:
+        ordered = sorted(rows, key=lambda row: (row["entity_id"], row["version_id"], row["cause"]))
+        session.connection().execute(_BEGIN[session.get_bind().dialect.name], [{**row, **_NEW} for row in ordered])
+
+
+@dataclass(frozen=True)
+class RunBatch:
+    """Runs of one version that a worker holds.
+
+    Attributes:
+        lease: its name.
+        attempts: how often each was tried before, by its number.
+    """
+
+    organisation_id: int
+    flow_id: int
+    version_id: int
+    lease: str
+    attempts: Mapping[int, int]
+
+
+_ONE_BY_ONE: Final = 3
+"""A run that was tried so often is claimed alone: it may be what ends the workers."""
+
+
+def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, most_attempts: int) -> RunBatch | None:
+    """Claim runs that are due, of the version whose run has been due for longest; None where there are none.
+
+    One whose worker did not come back *most_attempts* times is quarantined instead.
+    """
+    free = (FlowRun.due_us <= now_us, or_(FlowRun.lease.is_(None), FlowRun.lease_until_us <= now_us))
+    columns = (FlowRun.id, FlowRun.organisation_id, FlowRun.flow_id, FlowRun.version_id, FlowRun.attempts)
+    in_order = select(*columns).where(*free).order_by(FlowRun.due_us, FlowRun.id)
+    first = session.execute(in_order.limit(1).with_for_update(skip_locked=True)).first()
+    if first is None:
+        return None
+    rows = [first]
+    if first.attempts < _ONE_BY_ONE:
+        alike = (FlowRun.version_id == first.version_id, FlowRun.attempts < _ONE_BY_ONE)
+        rows = list(session.execute(in_order.where(*alike).limit(most).with_for_update(skip_locked=True)))
+    return _leased(session, rows, lease, until_us, most_attempts)
+
+
+def claim_one(session: Session, run_id: int, lease: str, now_us: int, until_us: int) -> RunBatch | None:
+    """Claim one run, whether it is due or not; None where it is at an end, or somebody else's."""
+    columns = (FlowRun.id, FlowRun.organisation_id, FlowRun.flow_id, FlowRun.version_id, FlowRun.attempts)
+    free = or_(FlowRun.lease.is_(None), FlowRun.lease_until_us <= now_us)
+    wanted = select(*columns).where(FlowRun.id == run_id, FlowRun.due_us.is_not(None), free)
+    row = session.execute(wanted.with_for_update()).first()
+    return None if row is None else _leased(session, [row], lease, until_us, row.attempts + 1)
+
+
+def _leased(session: Session, rows: Sequence[Any], lease: str, until_us: int, most_attempts: int) -> RunBatch:
+    lost = [row.id for row in rows if row.attempts >= most_attempts]
+    if lost:
+        words = f"whoever tried it did not come back, {most_attempts} times"
+        finish(session, {number: {"state": QUARANTINED, "due_us": None, "error": words} for number in lost})
+    held = {row.id: row.attempts for row in rows if row.id not in lost}
+    # The attempt counts from here on: who dies cannot count it.
+    taken = update(_RUNS).where(among(session, FlowRun.id, sorted(held)))
+    session.execute(
+        taken.values(state=RUNNING, lease=lease, lease_until_us=until_us, attempts=_RUNS.c.attempts + 1),
+        execution_options={"synchronize_session": False},
+    )
+    first = rows[0]
+    return RunBatch(first.organisation_id, first.flow_id, first.version_id, lease, held)
+
+
+def runs_held(session: Session, batch: RunBatch, run_ids: Iterable[int], *, locked: bool = False) -> list[FlowRun]:
+    """Read those of some runs that a batch's lease still holds, by number; *locked* until the transaction ends."""
+    statement = select(FlowRun).where(among(session, FlowRun.id, sorted(run_ids)), FlowRun.lease == batch.lease)
+    statement = statement.order_by(FlowRun.id).execution_options(populate_existing=True)
+    return list(session.scalars(statement.with_for_update() if locked else statement))
+
+
+def present_entities(session: Session, entity_ids: Iterable[int]) -> dict[int, str]:
+    """Give the names of those of some entities that are there, and were not erased."""
+    statement = select(Entity.id, Entity.external_id).where(
+        among(session, Entity.id, sorted(set(entity_ids))), Entity.erased_us.is_(None)
+    )
+    return {row.id: row.external_id for row in session.execute(statement)}
+
+
+def outcomes_of(session: Session, run_ids: Iterable[int]) -> dict[int, dict[str, FlowStep]]:
+    """Give the finished steps of runs that asked somebody, by run and step."""
+    found: dict[int, dict[str, FlowStep]] = {}
+    for row in session.scalars(select(FlowStep).where(among(session, FlowStep.run_id, sorted(run_ids)))):
+        found.setdefault(row.run_id, {})[row.step] = row
+    return found
+
+
+_ADD_STEP: Final = {
+    dialect: insert(_STEPS).on_conflict_do_nothing(index_elements=["run_id", "step"]).returning(_STEPS.c.run_id)
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+
+
+def add_outcome(session: Session, values: Mapping[str, Any]) -> bool:
+    """Store what a step came to; False where that is stored already: the first one stays."""
+    return session.execute(_ADD_STEP[session.get_bind().dialect.name], dict(values)).first() is not None
+
+
+def finish(session: Session, values: Mapping[int, Mapping[str, Any]]) -> None:
+    """Store where runs stand now, by their numbers, and give their leases back."""
+    for number in sorted(values):
+        statement = update(_RUNS).where(_RUNS.c.id == number)
+        session.execute(
+            statement.values(lease=None, lease_until_us=None, revision=_RUNS.c.revision + 1, **values[number]),
+            execution_options={"synchronize_session": False},
+        )
+
+
+_WAS_LAST: Final = bindparam("most") <= _RUNS.c.attempts
+_GIVE_BACK: Final = (
+    update(_RUNS)
+    .where(and_(_RUNS.c.id == bindparam("of"), _RUNS.c.lease == bindparam("held")))
+    .values(
+        state=case((_WAS_LAST, QUARANTINED), (_RUNS.c.stopped_at.is_not(None), WAITING), else_=QUEUED),
+        due_us=case((_WAS_LAST, None), else_=bindparam("next_us")),
+        error=bindparam("said"),
+        lease=None,
+        lease_until_us=None,
+        revision=_RUNS.c.revision + 1,
+    )
+)
+
+
+def give_back(
+    session: Session, batch: RunBatch, errors: Mapping[int, str], next_us: Mapping[int, int], most_attempts: int
+) -> None:
+    """Give runs back that could not be carried out, with the error; after *most_attempts* they are quarantined."""
+    rows = [
+        {"of": number, "held": batch.lease, "said": said, "next_us": next_us[number], "most": most_attempts}
+        for number, said in sorted(errors.items())
+    ]
+    if rows:
+        session.connection().execute(_GIVE_BACK, rows)
+
+
+def run_of_cause(session: Session, flow_id: int, entity_id: int, cause: str) -> FlowRun | None:
+    """Find the acting run of a flow for an entity and a cause, of whichever version; None where there is none."""
+    of = (FlowRun.flow_id == flow_id, FlowRun.entity_id == entity_id, FlowRun.cause == cause, FlowRun.acting)
+    return session.scalar(select(FlowRun).where(*of).order_by(FlowRun.id).limit(1))
+
+
+def run_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> FlowRun:
+    """Find a run; NotFoundError where the organisation has none of that number."""
+    statement = select(FlowRun).where(FlowRun.id == number, FlowRun.organisation_id == organisation_id)
+    row = session.scalar(statement.with_for_update() if locked else statement)
+    if row is None:
+        raise NotFoundError(f"there is no run f:{number}")
+    return row
+
+
+def version_and_flow(session: Session, version_id: int) -> tuple[FlowVersion, FlowRow]:
+    """Find a version and its flow."""
+    version = session.get_one(FlowVersion, version_id)
+    return version, session.get_one(FlowRow, version.flow_id)
+
+
+def policies_in_force(session: Session, organisation_id: int, names: Sequence[str]) -> dict[str, Policy]:
+    """Find the versions of policies that decide now, by name; one that is missing is left out."""
+    of = (Policy.organisation_id == organisation_id, Policy.state == "active", among(session, Policy.name, names))
+    return {row.name: row for row in session.scalars(select(Policy).where(*of))} if names else {}
+
+
+def policies_of_versions(session: Session, organisation_id: int, asked: Mapping[str, int]) -> dict[str, Policy]:
+    """Find policies by name and number of the version."""
+    of = (Policy.organisation_id == organisation_id, among(session, Policy.name, sorted(asked)))
+    rows = session.scalars(select(Policy).where(*of)) if asked else ()
+    return {row.name: row for row in rows if asked[row.name] == row.number}

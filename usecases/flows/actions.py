@@ -1,0 +1,106 @@
+"""Actions of runs, carried out: each once for a flow, an entity and a cause, in the transaction that ends the run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import iso_text
+from fivefold.flows.actions import CaseAction, LimitAction, ReviewAction, StatusAction, TagAction, WebhookAction
+from fivefold.flows.trace import ActionTaken
+from fivefold.store.flows.actions import add_action
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.flows import FlowRun
+from fivefold.store.webhooks.outbox import NewEvent
+from fivefold.usecases.flows.outcomes import RunnableVersion
+from fivefold.usecases.ingest.facts import RecordGiven, put_record_in, set_tag_in
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.flow_triggers import caused_by
+
+ACTED = "flow.acted"
+
+
+@dataclass(frozen=True)
+class Doing:
+    """Whose action it is, and when.
+
+    Attributes:
+        context: of the flow, which acts.
+        entity_type: the name of the type.
+    """
+
+    context: Context
+    runnable: RunnableVersion
+    entity_type: str
+    now_us: int
+
+
+def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, taken: ActionTaken) -> NewEvent | None:
+    """Carry out an action; give what is to be told of it, None where that was done before under the same cause.
+
+    Any error undoes the transaction, so that nothing is half done.
+    """
+    content = _content(doing, run, taken)
+    number = add_action(
+        session,
+        {
+            "organisation_id": run.organisation_id,
+            "flow_id": run.flow_id,
+            "run_id": run.id,
+            "entity_id": entity.id,
+            "cause": run.cause,
+            "action": taken.action,
+            "kind": taken.kind,
+            "subject": taken.subject,
+            "content": content,
+            "at_us": doing.now_us,
+        },
+    )
+    if number is None:
+        return None
+    with caused_by(session, (*run.about.get("through", ()), run.flow_id)):
+        _affect(session, doing, entity, taken, content)
+    body = {
+        "entity_type": doing.entity_type,
+        "external_id": entity.external_id,
+        "flow": doing.runnable.flow.name,
+        "version": doing.runnable.version.number,
+        "run": f"f:{run.id}",
+        "cause": run.cause,
+        "action": taken.action,
+        "title": taken.title,
+        "kind": taken.kind,
+        "purpose": taken.purpose,
+        "content": content,
+        "at": iso_text(doing.now_us),
+    }
+    return NewEvent(f"flow-action-{number}", ACTED, entity.id, doing.now_us, canonical_json(body))
+
+
+def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
+    """Tell what is done: all of it is known before it is done."""
+    action = doing.runnable.analysed.flow.action(taken.action)
+    if isinstance(action, StatusAction):
+        return {"status": action.status}
+    if isinstance(action, LimitAction):
+        return {"limit": action.limit, "amount_minor": taken.amount_minor, "sets": taken.sets}
+    if isinstance(action, ReviewAction):
+        return {"due_us": action.review.moment_after(doing.now_us)}
+    if isinstance(action, TagAction):
+        until = None if action.lasts is None else action.lasts.moment_after(doing.now_us)
+        return {"tag": action.tag, "until_us": until}
+    if isinstance(action, CaseAction):
+        return {"case": f"flow-{run.id}-{taken.action}", "words": action.case}
+    assert isinstance(action, WebhookAction)
+    return {"event": action.webhook}
+
+
+def _affect(session: Session, doing: Doing, entity: Entity, taken: ActionTaken, content: Mapping[str, Any]) -> None:
+    """Do what changes other facts; a status, a limit and a review stand in their own rows."""
+    if taken.kind == "tag":
+        set_tag_in(session, doing.context, entity, content["tag"], content["until_us"], doing.now_us)
+    elif taken.kind == "case":
+        given = RecordGiven(external_id=content["case"], opened_us=doing.now_us)
+        put_record_in(session, doing.context, entity, "case", given, doing.now_us)

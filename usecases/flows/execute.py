@@ -1,0 +1,251 @@
+"""The executor: claims runs that are due, carries them on, and stores where they came to and what follows at once.
+
+A run is a function of the facts that were read once and of what was answered. So whoever takes a run over from one who
+died comes to the same, and what it does is done in the transaction that ends it: all of it once, or nothing.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import SECOND_US, now_microseconds
+from fivefold.domain.errors import StoreError
+from fivefold.flows.language import NOBODY, PersonStep
+from fivefold.flows.program import flow_program_for
+from fivefold.flows.steps import Asked
+from fivefold.store.audit.chain import digest_of
+from fivefold.store.flows import runs as stored
+from fivefold.store.flows.runs import RunBatch
+from fivefold.store.ingest.entities import lock_entities
+from fivefold.store.sql.database import reading, writing
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.flows import FlowRun
+from fivefold.store.webhooks.outbox import add_events
+from fivefold.usecases.flows.actions import Doing, carry_out
+from fivefold.usecases.flows.facts import facts_text, read_facts
+from fivefold.usecases.flows.outcomes import (
+    RunnableVersion,
+    RunOutcome,
+    conclude,
+    outcome_kept,
+    version_kept,
+    version_now,
+)
+from fivefold.usecases.levels.persist import failure_text
+from fivefold.usecases.levels.replay import list_versions_used
+from fivefold.usecases.levels.worker import MAX_ABANDONED_LEASES, MAX_ATTEMPTS, back_off_us, new_lease
+from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
+from fivefold.usecases.shared.actors import SYSTEM, Actor
+from fivefold.usecases.shared.context import Context
+
+log = structlog.get_logger("fivefold.flows")
+
+LEASE_US: Final = 60 * SECOND_US
+"""How long a batch may take before another worker takes its runs over; a batch takes seconds."""
+BATCH_SIZE: Final = 500
+
+
+def run_flows(engine: Engine, *, clock: Callable[[], int] = now_microseconds, most: int = BATCH_SIZE) -> int | None:
+    """Carry on up to *most* runs that are due, all of one version; tell how many were, None where none is due."""
+    now = clock()
+    with writing(engine) as session:
+        batch = stored.claim(session, new_lease(), now, now + LEASE_US, most, MAX_ABANDONED_LEASES)
+    return None if batch is None else carry_on(engine, batch, clock)
+
+
+def run_one(engine: Engine, run_id: int, *, clock: Callable[[], int] = now_microseconds) -> bool:
+    """Carry on one run at once; False where it is at an end, or another worker is at it."""
+    now = clock()
+    with writing(engine) as session:
+        batch = stored.claim_one(session, run_id, new_lease(), now, now + LEASE_US)
+    return batch is not None and carry_on(engine, batch, clock) > 0
+
+
+def carry_on(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> int:
+    """Carry on the runs of a batch; one that cannot be does not hold up the others. Tell how many were.
+
+    StoreError where the database is out of reach: that is no run's failure, and the leases end by themselves.
+    """
+    work, errors = _Work(engine, batch, clock), dict[int, str]()
+    for part in _with_each_entity_once(engine, batch):
+        errors |= work.on(part)
+    if errors:
+        now = clock()
+        later = {number: now + back_off_us(batch.attempts[number] + 1) for number in errors}
+        with writing(engine) as session:
+            stored.give_back(session, batch, errors, later, MAX_ATTEMPTS)
+    return len(batch.attempts) - len(errors)
+
+
+def _with_each_entity_once(engine: Engine, batch: RunBatch) -> Iterator[list[int]]:
+    """Part runs so that no entity is in a part twice, the older run first: it may change what the next one reads."""
+    with reading(engine) as session:
+        entities = {run.id: run.entity_id for run in stored.runs_held(session, batch, batch.attempts)}
+    waiting = sorted(entities)
+    while waiting:
+        part: dict[int, int] = {}
+        for number in waiting:
+            part.setdefault(entities[number], number)
+        yield sorted(part.values())
+        waiting = [number for number in waiting if part[entities[number]] != number]
+
+
+@dataclass(frozen=True)
+class _Reached:
+    """Where a run came to, and what is to be stored of it for the first time."""
+
+    outcome: RunOutcome
+    runnable: RunnableVersion
+    facts: Mapping[str, Any]
+    nobody: str | None
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is the same for all parts of a batch."""
+
+    engine: Engine
+    batch: RunBatch
+    clock: Callable[[], int]
+
+    def on(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Carry runs on together; where that fails by one of them, each half alone. Give the errors of single ones."""
+        try:
+            self._all_of(numbers)
+        except StoreError:
+            raise
+        except UNEXPECTED_ERRORS as error:  # it must not hold up the others; it is kept and shown
+            if len(numbers) == 1:
+                log.warning("run not carried out", run=numbers[0], error=type(error).__name__)
+                return {numbers[0]: failure_text(error)}
+            half = len(numbers) // 2
+            return self.on(numbers[:half]) | self.on(numbers[half:])
+        return {}
+
+    def _all_of(self, numbers: Sequence[int]) -> None:
+        now = self.clock()
+        with reading(self.engine) as session:
+            reached = self._reached(session, numbers, now)
+        with writing(self.engine) as session:
+            lock_entities(session, {each.entity_id for each in self._held(session, numbers)})
+            held = stored.runs_held(session, self.batch, reached, locked=True)
+            if held:
+                self._store(session, held, reached, now)
+
+    def _held(self, session: Session, numbers: Iterable[int]) -> list[FlowRun]:
+        return stored.runs_held(session, self.batch, numbers)
+
+    def _reached(self, session: Session, numbers: Sequence[int], now: int) -> dict[int, _Reached]:
+        """Come to where runs lead: those that begin as columns, and those that go on each from its own facts."""
+        held = self._held(session, numbers)
+        there = stored.present_entities(session, [run.entity_id for run in held])
+        held = [run for run in held if run.entity_id in there]
+        begun = [run for run in held if run.inputs is not None]
+        reached = self._begin(session, [run for run in held if run.inputs is None], now)
+        steps = stored.outcomes_of(session, [run.id for run in begun])
+        for run in begun:
+            answers = {name: str(json.loads(step.outcome)["answer"]) for name, step in steps.get(run.id, {}).items()}
+            reached[run.id] = self._go_on(session, run, answers, now)
+        return reached
+
+    def _begin(self, session: Session, runs: Sequence[FlowRun], now: int) -> dict[int, _Reached]:
+        if not runs:
+            return {}
+        version, flow = stored.version_and_flow(session, self.batch.version_id)
+        runnable = version_now(session, flow, version)
+        looked_at = {run.entity_id: run.about.get("transaction_id") for run in runs}
+        read = read_facts(session, flow.organisation_id, flow.type_id, runnable.analysed, looked_at, now)
+        facts, program = read.facts, flow_program_for(runnable.analysed, read.facts.versions, read.base)
+        outcomes = program.run(facts.own, Asked(facts.policies, {}))
+        places = {int(entity): place for place, entity in enumerate(facts.own["entity_id"])}
+        reached = {}
+        for run in runs:
+            place = places[run.entity_id]
+            kept = {**read.kept(place), "flow": dict(runnable.about), "cause": run.cause}
+            policies = {name: frame[place] for name, frame in facts.policies.items()}
+            outcome = conclude(program, kept, policies, outcomes.row(place, named=True), now)
+            first = {"inputs": facts_text(kept), "as_of_us": now}
+            reached[run.id] = _Reached(outcome, runnable, first, None)
+        return reached
+
+    def _go_on(self, session: Session, run: FlowRun, answers: dict[str, str], now: int) -> _Reached:
+        """Come to where a run leads that waited; a person who did not come in time is nobody."""
+        version, flow = stored.version_and_flow(session, run.version_id)
+        kept, nobody = json.loads(run.inputs or "{}"), None
+        runnable = version_kept(session, flow, version, kept)
+        if run.stopped_at is not None and run.stopped_at not in answers and (run.due_us or 0) <= now:
+            nobody = run.stopped_at
+            answers[nobody] = NOBODY
+        lists = list_versions_used(session, run.organisation_id, kept["lists"])
+        assert run.as_of_us is not None  # it is stored with the facts
+        outcome = outcome_kept(runnable, kept, lists, answers, (run.entity_id, run.as_of_us))
+        return _Reached(outcome, runnable, {}, nobody)
+
+    def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, _Reached], now: int) -> None:
+        """Store where runs came to, what that does, and what is told of it; the audit log has all of them at once."""
+        flow = reached[runs[0].id].runnable.flow
+        context = Context(self.engine, Actor(flow.organisation_id, f"flow:{flow.name}"), lambda: now)
+        type_name = session.get_one(EntityType, flow.type_id).name
+        events, values, lines = [], {}, []
+        for run in runs:
+            this = reached[run.id]
+            if this.nobody is not None:
+                stored.add_outcome(session, _nobody(run, this.nobody, now))
+            taken = this.outcome.explanation.actions
+            doing = Doing(context, this.runnable, type_name, now)
+            for action in taken if run.acting else ():
+                event = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
+                events += [] if event is None else [event]
+            values[run.id] = {**this.facts, **_state(run, this, now)}
+            lines.append([run.id, values[run.id]["state"], this.outcome.answer])
+        add_events(session, flow.organisation_id, events)
+        stored.finish(session, values)
+        counts = {state: sum(1 for each in values.values() if each["state"] == state) for state in _STATES.values()}
+        context.record(
+            session,
+            "flow.ran",
+            ("flow", flow.id),
+            details={**counts, "actions": len(events), "acting": any(run.acting for run in runs)},
+            bulk=(len(lines), digest_of(lines)),
+        )
+
+
+_STATES: Final = {"ended": stored.ENDED, "failed": stored.FAILED, "waits": stored.WAITING}
+
+
+def _state(run: FlowRun, reached: _Reached, now: int) -> dict[str, Any]:
+    """Give the columns that say where a run stands; nobody is asked about a shadow's, so it waits for good."""
+    explanation = reached.outcome.explanation
+    values = {
+        "state": _STATES[explanation.status],
+        "stopped_at": explanation.at,
+        "answer": reached.outcome.answer,
+        "error": explanation.line if explanation.status == "failed" else None,
+        "attempts": 0,
+    }
+    if explanation.status != "waits":
+        return {**values, "due_us": None, "ended_us": now}
+    if not run.acting or run.stopped_at == explanation.at:
+        return {**values, "due_us": run.due_us if run.acting else None}
+    flow = reached.runnable.analysed.flow
+    step = flow.steps[flow.positions[explanation.at]]
+    assert isinstance(step, PersonStep)
+    return {**values, "due_us": step.person.within.moment_after(now)}
+
+
+def _nobody(run: FlowRun, step: str, now: int) -> dict[str, Any]:
+    return {
+        "run_id": run.id,
+        "step": step,
+        "entity_id": run.entity_id,
+        "kind": "person",
+        "outcome": canonical_json({"answer": NOBODY}),
+        "at_us": now,
+        "actor": SYSTEM,
+    }

@@ -1,0 +1,128 @@
+"""Events begin runs of the flows that listen to them, in the transaction that stores what happened.
+
+What a flow does is an event too: a tag that it gives may begin runs of other flows. Of itself, or of a flow by which it
+came about, it begins none, so what flows cause among each other ends.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+import polars as pl
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fivefold.flows.language import Flow
+from fivefold.flows.triggers import Trigger
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT
+from fivefold.risk.language.reading import read_stored
+from fivefold.store.flows.runs import Listener, begin_runs, listeners
+from fivefold.store.tables.flows import CAUSE_CHARACTERS, FlowVersion
+from fivefold.usecases.shared.actors import SYSTEM
+
+THROUGH: Final = "fivefold_flows_through"
+"""Where a session keeps the flows whose action is being carried out, the first one first."""
+
+
+class Event(NamedTuple):
+    """Something that happened to an entity.
+
+    Attributes:
+        cause: names it among all that happened to the entity; whatever is told again under it is the same.
+        about: what triggers ask for: `direction` and `to`, `tag`, `transaction_id`.
+    """
+
+    entity_id: int
+    cause: str
+    about: Mapping[str, Any]
+
+
+def note(session: Session, organisation_id: int, type_id: int, kind: str, events: Iterable[Event], now_us: int) -> None:
+    """Begin the runs of flows that listen to events; where nobody listens, that is one look-up.
+
+    Args:
+        session: in the transaction that stores what happened.
+        organisation_id: whose entities they are.
+        type_id: their type.
+        kind: of `flows.triggers.EVENT_KINDS`.
+        events: what happened.
+        now_us: the present.
+    """
+    through: tuple[int, ...] = session.info.get(THROUGH, ())
+    listening = [
+        (listener, triggers)
+        for listener in listeners(session, organisation_id, type_id)
+        if listener.flow_id not in through and (triggers := _triggers_of(session, listener, kind))
+    ]
+    if listening:
+        begin_runs(
+            session,
+            [
+                _run(organisation_id, listener, kind, event, through, now_us)
+                for event in events
+                for listener, triggers in listening
+                if any(trigger.answers_to(event.about) for trigger in triggers)
+            ],
+        )
+
+
+def transaction_events(rows: pl.DataFrame) -> list[Event]:
+    """Give the events of transactions: `entity_id`, `transaction_id`."""
+    return [
+        Event(entity, f"transaction:{number}", {"transaction_id": number})
+        for entity, number in rows.select("entity_id", "transaction_id").iter_rows()
+    ]
+
+
+def _triggers_of(session: Session, listener: Listener, kind: str) -> tuple[Trigger, ...]:
+    if listener.content_hash not in _KNOWN:
+        canonical = session.scalars(select(FlowVersion.canonical).where(FlowVersion.id == listener.version_id)).one()
+        if len(_KNOWN) >= VERSIONS_KEPT:
+            _KNOWN.clear()
+        _KNOWN[listener.content_hash] = read_stored(Flow, canonical).triggers
+    return tuple(trigger for trigger in _KNOWN[listener.content_hash] if trigger.on == kind)
+
+
+_KNOWN: dict[str, tuple[Trigger, ...]] = {}
+"""The triggers of versions, by the hash of their content."""
+
+
+def _run(
+    organisation_id: int, listener: Listener, kind: str, event: Event, through: tuple[int, ...], now_us: int
+) -> dict[str, Any]:
+    return {
+        "organisation_id": organisation_id,
+        "flow_id": listener.flow_id,
+        "version_id": listener.version_id,
+        "entity_id": event.entity_id,
+        "cause": bounded_cause(event.cause),
+        "about": {"kind": kind, **event.about, **({"through": list(through)} if through else {})},
+        "acting": listener.acting,
+        "due_us": now_us,
+        "begun_us": now_us,
+        "actor": SYSTEM,
+    }
+
+
+def bounded_cause(cause: str) -> str:
+    """Give a cause as it is kept: of one that is too long the kind, and a hash of the rest.
+
+    >>> bounded_cause("transaction:T-1")
+    'transaction:T-1'
+    """
+    if len(cause) <= CAUSE_CHARACTERS:
+        return cause
+    kind, _, rest = cause.partition(":")
+    return f"{kind}:sha256-{sha256(rest.encode()).hexdigest()}"
+
+
+@contextmanager
+def caused_by(session: Session, flow_ids: Iterable[int]) -> Iterator[None]:
+    """Let what happens in a session come about by flows: events of these begin no run of any of them."""
+    before = session.info.get(THROUGH, ())
+    session.info[THROUGH] = tuple(flow_ids)
+    try:
+        yield
+    finally:
+        session.info[THROUGH] = before
