@@ -40,7 +40,7 @@ COMMANDS = {
     "erase-again": ("platform.privacy", "Put legal holds and erasures again, after a restore."),
     "hold": ("platform.privacy", "Put a legal hold on an entity, against erasure."),
     "retention": ("platform.retention", "Show what the retention policy would remove."),
-    "replay": ("platform.audit", "Make a stored assessment or decision again, to the byte."),
+    "replay": ("platform.audit", "Make a stored assessment, decision or run of a flow again, to the byte."),
     "statement": ("platform.statement", "Write the statement of an assessment for the person concerned."),
     "challenge": ("platform.challenges", "Challenges: a person contests an assessment."),
     "audit": ("platform.audit", "The audit log: prove it whole, keep its heads, read it."),

@@ -139,20 +139,25 @@ def _check(path: Path) -> None:
         raise typer.Exit(FINDINGS)
 
 
+_KINDS = {"d:": "decision", "f:": "run"}
+
+
 def replay(
-    assessment: Annotated[str, typer.Argument(help="Its number, such as 12.3; d:12 for a decision.")],
+    assessment: Annotated[
+        str, typer.Argument(help="Its number, such as 12.3; d:12 for a decision, f:12 for a run.")
+    ],
     organisation: Annotated[str, typer.Option("--organisation", help="Whose it is.")] = "default",
     show: Annotated[bool, typer.Option("--show", help="Print the breakdown that came out.")] = False,
 ) -> None:
-    """Make a stored assessment or decision again, to the byte.
+    """Make a stored assessment, decision or run of a flow again, to the byte.
 
     It is made from its recorded inputs and versions. Exit code 1 where it is not the same.
     """
-    from fivefold.usecases.decisions.read import replay_by_name
+    from fivefold.usecases.flows.replay import replay_record
 
     engine = open_current_database()
-    outcome = replay_by_name(acting_in(engine, organisation), assessment)
-    what = f"{'decision' if assessment.startswith('d:') else 'assessment'} {assessment}"
+    outcome = replay_record(acting_in(engine, organisation), assessment)
+    what = f"{_KINDS.get(assessment[:2], 'assessment')} {assessment}"
     if show:
         echo(json.dumps(json.loads(outcome.breakdown_now), indent=2, ensure_ascii=False))
     if outcome.in_other_words:

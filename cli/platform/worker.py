@@ -120,6 +120,7 @@ def _tasks(
     from fivefold.usecases.changes.references import run_next_reference
     from fivefold.usecases.erasure.retention import remove_next_parts
     from fivefold.usecases.evidence.jobs import prune_archives, run_next_evidence
+    from fivefold.usecases.flows.execute import run_flows
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
     from fivefold.usecases.monitoring.validation_jobs import run_next_validation
@@ -150,6 +151,7 @@ def _tasks(
 
     return [
         PeriodicTask("assess", assess, 0.1),
+        PeriodicTask("flows", lambda: bool(run_flows(engine, clock=clock)), 0.2),
         PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
         PeriodicTask("markings", lambda: advance_markings(engine, clock()) > 0, 0.5),
         PeriodicTask("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),

@@ -188,6 +188,8 @@ def transactions(session: Session, ids: Sequence[int], *, for_value: bool, after
 def transactions_numbered(session: Session, organisation_id: int, numbers: Sequence[str]) -> pl.DataFrame:
     """Read transactions of an organisation by their numbers, as they were taken."""
     schema = transaction_columns(for_value=False)
+    if not numbers:
+        return _frame((), schema)
     query = (
         f"SELECT entity_id, {_names(schema)} FROM transactions"  # noqa: S608 (our own words)
         f" WHERE organisation_id = {organisation_id:d} AND transaction_id IN :ids"

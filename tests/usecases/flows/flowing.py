@@ -10,9 +10,9 @@ from fivefold.store.tables.flows import FlowAction, FlowRow, FlowRun, FlowVersio
 from fivefold.usecases.flows.execute import run_flows
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.transactions import add_transactions
-from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
-from tests.usecases.platforms import NOW, actor, organisation, transaction
+from tests.usecases.banks import Bank
+from tests.usecases.platforms import NOW, transaction
 
 HOUR_US = 3_600_000_000
 
@@ -53,13 +53,11 @@ on_failure: [look]
 """
 
 
-class FlowBank:
-    """A bank with customers a and b, and a clock that stands until it is moved."""
+class FlowBank(Bank):
+    """A bank with customers a and b, flows, and a clock that stands until it is moved."""
 
     def __init__(self, engine: Engine, customers: str = "ab") -> None:
-        self.engine, self.now = engine, NOW
-        self.of = organisation(engine)
-        self.context = Context(engine, actor(self.of), lambda: self.now)
+        super().__init__(engine)
         put_entities(self.context, "customer", [EntityRow(name, {}) for name in customers])
 
     def add_flow(self, document: str, *, acting: bool = True, shadow: bool = False) -> int:
@@ -94,7 +92,7 @@ class FlowBank:
                 row.active_version_id = version.id
             return version.id
 
-    def pay(self, number: int, amount: float, user: str = "a", **changed: Any) -> None:
+    def post(self, number: int, amount: float, user: str = "a", **changed: Any) -> None:
         """Post a transaction."""
         add_transactions(self.context, [transaction(number, user, transaction_amount=amount, **changed)])
 
