@@ -77,7 +77,7 @@ def _served(flow: Flow) -> _Served | None:
 
 
 def _of_triggers(flow: Flow, sources: Sources) -> Iterator[_Reading]:
-    """Give what an event tells by itself: that a flow ran for somebody says that the level moved, or a case was put."""
+    """Give what an event tells by itself: that a flow ran says that the level moved, or a case was put."""
     reader = SourceReader(flow, sources)
     for number, trigger in enumerate(flow.triggers):
         path, part = ("triggers", number), f"trigger {trigger.on}"

@@ -143,9 +143,7 @@ _KINDS = {"d:": "decision", "f:": "run"}
 
 
 def replay(
-    assessment: Annotated[
-        str, typer.Argument(help="Its number, such as 12.3; d:12 for a decision, f:12 for a run.")
-    ],
+    assessment: Annotated[str, typer.Argument(help="Its number, such as 12.3; d:12 for a decision, f:12 for a run.")],
     organisation: Annotated[str, typer.Option("--organisation", help="Whose it is.")] = "default",
     show: Annotated[bool, typer.Option("--show", help="Print the breakdown that came out.")] = False,
 ) -> None:

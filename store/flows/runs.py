@@ -102,7 +102,7 @@ def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, m
 
 
 def claim_one(session: Session, run_id: int, lease: str, now_us: int, until_us: int) -> RunBatch | None:
-    """Claim one run, whether it is due or not; None where it is at an end, or somebody else's."""
+    """Claim one run, whether it is due or not; None where it is at an end, or another worker has it."""
     columns = (FlowRun.id, FlowRun.organisation_id, FlowRun.flow_id, FlowRun.version_id, FlowRun.attempts)
     free = or_(FlowRun.lease.is_(None), FlowRun.lease_until_us <= now_us)
     wanted = select(*columns).where(FlowRun.id == run_id, FlowRun.due_us.is_not(None), free)
@@ -113,7 +113,7 @@ def claim_one(session: Session, run_id: int, lease: str, now_us: int, until_us: 
 def _leased(session: Session, rows: Sequence[Any], lease: str, until_us: int, most_attempts: int) -> RunBatch:
     lost = [row.id for row in rows if row.attempts >= most_attempts]
     if lost:
-        words = f"whoever tried it did not come back, {most_attempts} times"
+        words = f"the worker that tried it did not come back, {most_attempts} times"
         finish(session, {number: {"state": QUARANTINED, "due_us": None, "error": words} for number in lost})
     held = {row.id: row.attempts for row in rows if row.id not in lost}
     # The attempt counts from here on: who dies cannot count it.
@@ -142,7 +142,7 @@ def present_entities(session: Session, entity_ids: Iterable[int]) -> dict[int, s
 
 
 def outcomes_of(session: Session, run_ids: Iterable[int]) -> dict[int, dict[str, FlowStep]]:
-    """Give the finished steps of runs that asked somebody, by run and step."""
+    """Give the finished steps of runs that asked a person, by run and step."""
     found: dict[int, dict[str, FlowStep]] = {}
     for row in session.scalars(select(FlowStep).where(among(session, FlowStep.run_id, sorted(run_ids)))):
         found.setdefault(row.run_id, {})[row.step] = row

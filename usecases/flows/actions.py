@@ -38,7 +38,7 @@ class Doing:
 
 
 def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, taken: ActionTaken) -> NewEvent | None:
-    """Carry out an action; give what is to be told of it, None where that was done before under the same cause.
+    """Carry out an action; give the event that reports it, None where that was done before under the same cause.
 
     Any error undoes the transaction, so that nothing is half done.
     """

@@ -1,6 +1,6 @@
 """The executor: claims runs that are due, carries them on, and stores where they came to and what follows at once.
 
-A run is a function of the facts that were read once and of what was answered. So whoever takes a run over from one who
+A run is a function of the facts that were read once and of what was answered. So a worker that takes a run over from one that
 died comes to the same, and what it does is done in the transaction that ends it: all of it once, or nothing.
 """
 
@@ -188,7 +188,7 @@ class _Work:
         return _Reached(outcome, runnable, {}, nobody)
 
     def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, _Reached], now: int) -> None:
-        """Store where runs came to, what that does, and what is told of it; the audit log has all of them at once."""
+        """Store where runs came to, what that does, and the events that report it; the audit log has all of them at once."""
         flow = reached[runs[0].id].runnable.flow
         context = Context(self.engine, Actor(flow.organisation_id, f"flow:{flow.name}"), lambda: now)
         type_name = session.get_one(EntityType, flow.type_id).name

@@ -29,7 +29,7 @@ class Event(NamedTuple):
     """Something that happened to an entity.
 
     Attributes:
-        cause: names it among all that happened to the entity; whatever is told again under it is the same.
+        cause: names it among all that happened to the entity; another event under it is the same one.
         about: what triggers ask for: `direction` and `to`, `tag`, `transaction_id`.
     """
 
