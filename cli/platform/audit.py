@@ -151,7 +151,7 @@ def replay(
 
     It is made from its recorded inputs and versions. Exit code 1 where it is not the same.
     """
-    from fivefold.usecases.flows.replay import replay_record
+    from fivefold.usecases.flows.runs.replay import replay_record
 
     engine = open_current_database()
     outcome = replay_record(acting_in(engine, organisation), assessment)

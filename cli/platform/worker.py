@@ -120,7 +120,7 @@ def _tasks(
     from fivefold.usecases.changes.references import run_next_reference
     from fivefold.usecases.erasure.retention import remove_next_parts
     from fivefold.usecases.evidence.jobs import prune_archives, run_next_evidence
-    from fivefold.usecases.flows.execute import run_flows
+    from fivefold.usecases.flows.runs.execute import run_flows
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
     from fivefold.usecases.monitoring.validation_jobs import run_next_validation

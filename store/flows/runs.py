@@ -218,12 +218,6 @@ def version_and_flow(session: Session, version_id: int) -> tuple[FlowVersion, Fl
     return version, session.get_one(FlowRow, version.flow_id)
 
 
-def policies_in_force(session: Session, organisation_id: int, names: Sequence[str]) -> dict[str, Policy]:
-    """Find the versions of policies that decide now, by name; one that is missing is left out."""
-    of = (Policy.organisation_id == organisation_id, Policy.state == "active", among(session, Policy.name, names))
-    return {row.name: row for row in session.scalars(select(Policy).where(*of))} if names else {}
-
-
 def policies_of_versions(session: Session, organisation_id: int, asked: Mapping[str, int]) -> dict[str, Policy]:
     """Find policies by name and number of the version."""
     of = (Policy.organisation_id == organisation_id, among(session, Policy.name, sorted(asked)))

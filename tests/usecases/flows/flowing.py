@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.flows.analysis import analyse_flow
 from fivefold.store.tables.flows import FlowAction, FlowRow, FlowRun, FlowVersion
-from fivefold.usecases.flows.execute import run_flows
+from fivefold.usecases.flows.runs.execute import run_flows
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.entity_checks import EntityRow

@@ -13,9 +13,9 @@ from fivefold.store.flows.runs import claim
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.erasure.erase import erase_entity
-from fivefold.usecases.flows import actions
-from fivefold.usecases.flows.execute import LEASE_US, carry_on
-from fivefold.usecases.flows.replay import replay_record
+from fivefold.usecases.flows.runs import actions
+from fivefold.usecases.flows.runs.execute import LEASE_US, carry_on
+from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS

@@ -1,7 +1,7 @@
 """The executor: claims runs that are due, carries them on, and stores where they came to and what follows at once.
 
-A run is a function of the facts that were read once and of what was answered. So a worker that takes a run over from one that
-died comes to the same, and what it does is done in the transaction that ends it: all of it once, or nothing.
+A run is a function of the facts that were read once and of what was answered. So a worker that takes a run over from
+one that died comes to the same, and what a run does is done in the transaction that ends it: all of it, or nothing.
 """
 
 import json
@@ -27,9 +27,9 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowRun
 from fivefold.store.webhooks.outbox import add_events
-from fivefold.usecases.flows.actions import Doing, carry_out
-from fivefold.usecases.flows.facts import facts_text, read_facts
-from fivefold.usecases.flows.outcomes import (
+from fivefold.usecases.flows.runs.actions import Doing, carry_out
+from fivefold.usecases.flows.runs.facts import facts_text, read_facts
+from fivefold.usecases.flows.runs.outcomes import (
     RunnableVersion,
     RunOutcome,
     conclude,
@@ -157,8 +157,8 @@ class _Work:
     def _begin(self, session: Session, runs: Sequence[FlowRun], now: int) -> dict[int, _Reached]:
         if not runs:
             return {}
-        version, flow = stored.version_and_flow(session, self.batch.version_id)
-        runnable = version_now(session, flow, version)
+        runnable = version_now(session, self.batch.version_id)
+        flow = runnable.flow
         looked_at = {run.entity_id: run.about.get("transaction_id") for run in runs}
         read = read_facts(session, flow.organisation_id, flow.type_id, runnable.analysed, looked_at, now)
         facts, program = read.facts, flow_program_for(runnable.analysed, read.facts.versions, read.base)
@@ -176,9 +176,8 @@ class _Work:
 
     def _go_on(self, session: Session, run: FlowRun, answers: dict[str, str], now: int) -> _Reached:
         """Come to where a run leads that waited; a person who did not come in time is nobody."""
-        version, flow = stored.version_and_flow(session, run.version_id)
         kept, nobody = json.loads(run.inputs or "{}"), None
-        runnable = version_kept(session, flow, version, kept)
+        runnable = version_kept(session, run.version_id, kept)
         if run.stopped_at is not None and run.stopped_at not in answers and (run.due_us or 0) <= now:
             nobody = run.stopped_at
             answers[nobody] = NOBODY
@@ -188,7 +187,7 @@ class _Work:
         return _Reached(outcome, runnable, {}, nobody)
 
     def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, _Reached], now: int) -> None:
-        """Store where runs came to, what that does, and the events that report it; the audit log has all of them at once."""
+        """Store where runs came to, what that does, and the events that report it; one audit entry is about all."""
         flow = reached[runs[0].id].runnable.flow
         context = Context(self.engine, Actor(flow.organisation_id, f"flow:{flow.name}"), lambda: now)
         type_name = session.get_one(EntityType, flow.type_id).name

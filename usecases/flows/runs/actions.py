@@ -14,7 +14,7 @@ from fivefold.store.flows.actions import add_action
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRun
 from fivefold.store.webhooks.outbox import NewEvent
-from fivefold.usecases.flows.outcomes import RunnableVersion
+from fivefold.usecases.flows.runs.outcomes import RunnableVersion
 from fivefold.usecases.ingest.facts import RecordGiven, put_record_in, set_tag_in
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import caused_by

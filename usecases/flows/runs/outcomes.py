@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import polars as pl
@@ -10,38 +9,28 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import iso_text
-from fivefold.domain.errors import Finding, InvalidRulesetError
-from fivefold.flows.analysis import AnalysedFlow
-from fivefold.flows.language import Flow
+from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
 from fivefold.flows.program import FlowProgram, flow_program_for
 from fivefold.flows.steps import Asked
 from fivefold.flows.trace import RunExplanation, explain_run
-from fivefold.risk.compiler.analysis import VERSIONS_KEPT, analyse_canonical_policy
 from fivefold.risk.engine.explain.policies import explain_decisions
 from fivefold.risk.facts.portfolio import ListVersion
-from fivefold.risk.language.reading import read_stored
-from fivefold.store.flows.runs import policies_in_force, policies_of_versions
-from fivefold.store.tables.events import Policy
+from fivefold.store.flows.runs import policies_of_versions, version_and_flow
 from fivefold.store.tables.flows import FlowRow, FlowVersion
-from fivefold.usecases.flows.facts import facts_kept
+from fivefold.usecases.accounts.flows_in_force import POLICIES, flow_of_version
+from fivefold.usecases.flows.runs.facts import facts_kept
 
 ENGINE: Final = "1"
 """Of what carries flows out: another one where the same facts could come to something else."""
 
 
-@lru_cache(maxsize=VERSIONS_KEPT)
-def analysed_flow(canonical: str, policies: tuple[str, ...]) -> AnalysedFlow:
-    """Read a stored version from its canonical form, with those of the policies that it asks, once for the same."""
-    asked = [analyse_canonical_policy(policy) for policy in policies]
-    return AnalysedFlow(read_stored(Flow, canonical), {each.policy.name: each for each in asked})
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunnableVersion:
-    """A version of a flow, with the versions of the policies that it asks.
+    """A version of a flow, with the versions of what it asks.
 
     Attributes:
-        about: what is said of it in every run: name, version, hash, and the same of the policies.
+        about: what is said of it in every run: name, version, hash, and under `asked` the same of what it asks, by kind
+            and name.
     """
 
     flow: FlowRow
@@ -50,32 +39,26 @@ class RunnableVersion:
     about: Mapping[str, Any]
 
 
-def version_now(session: Session, flow: FlowRow, version: FlowVersion) -> RunnableVersion:
-    """Give a version with the policies that decide now; InvalidRulesetError where one is missing."""
-    names = analysed_flow(version.canonical, ()).policies_asked
-    found = policies_in_force(session, flow.organisation_id, names)
-    missing = [name for name in names if name not in found]
-    if missing:
-        there = f"asks the policy {missing[0]}, and no version of it is active"
-        raise InvalidRulesetError([Finding(f"flow {flow.name}", there)], f"flow {flow.name}")
-    return _runnable(flow, version, found)
+def version_now(session: Session, version_id: int) -> RunnableVersion:
+    """Give a version with what it asks in the versions that decide now."""
+    standing = flow_of_version(session, version_id)
+    asked = {kind: {name: dict(vars(of)) for name, of in each.items()} for kind, each in standing.asked.items()}
+    return _runnable(standing.flow, standing.version, standing.analysed, asked)
 
 
-def version_kept(session: Session, flow: FlowRow, version: FlowVersion, kept: Mapping[str, Any]) -> RunnableVersion:
-    """Give a version with the policies that a run asked when it began."""
-    asked = {name: int(each["version"]) for name, each in kept["flow"]["policies"].items()}
-    return _runnable(flow, version, policies_of_versions(session, flow.organisation_id, asked))
+def version_kept(session: Session, version_id: int, kept: Mapping[str, Any]) -> RunnableVersion:
+    """Give a version with what a run of it asked when it began."""
+    version, flow = version_and_flow(session, version_id)
+    asked = kept["flow"]["asked"]
+    numbers = {name: int(each["version"]) for name, each in asked.get(POLICIES, {}).items()}
+    policies = policies_of_versions(session, flow.organisation_id, numbers)
+    canonicals = tuple(policies[name].canonical for name in sorted(policies))
+    return _runnable(flow, version, analyse_canonical_flow(version.canonical, canonicals), asked)
 
 
-def _runnable(flow: FlowRow, version: FlowVersion, policies: Mapping[str, Policy]) -> RunnableVersion:
-    in_order = {name: policies[name] for name in sorted(policies)}
-    said = {name: {"version": row.number, "content_hash": row.content_hash} for name, row in in_order.items()}
-    return RunnableVersion(
-        flow=flow,
-        version=version,
-        analysed=analysed_flow(version.canonical, tuple(row.canonical for row in in_order.values())),
-        about={"name": flow.name, "version": version.number, "content_hash": version.content_hash, "policies": said},
-    )
+def _runnable(flow: FlowRow, version: FlowVersion, analysed: AnalysedFlow, asked: Mapping[str, Any]) -> RunnableVersion:
+    about = {"name": flow.name, "version": version.number, "content_hash": version.content_hash, "asked": asked}
+    return RunnableVersion(flow=flow, version=version, analysed=analysed, about=about)
 
 
 @dataclass(frozen=True)
@@ -102,7 +85,7 @@ def outcome_kept(
 
     Args:
         runnable: the version, with the policies that it asked.
-        kept: the facts, as `usecases.flows.facts.FactsRead.kept` gave them, with `flow` and `cause`.
+        kept: the facts, as `usecases.flows.runs.facts.FactsRead.kept` gave them, with `flow` and `cause`.
         versions: of the lists that it read.
         answers: what was answered until now, by step.
         of: the number of the entity, and the moment of the facts.

@@ -5,9 +5,9 @@ import re
 from typing import Final
 
 from fivefold.domain.errors import ConflictError, NotFoundError
-from fivefold.store.flows.runs import outcomes_of, run_numbered, version_and_flow
+from fivefold.store.flows.runs import outcomes_of, run_numbered
 from fivefold.usecases.decisions.read import replay_by_name
-from fivefold.usecases.flows.outcomes import ENGINE, outcome_kept, version_kept
+from fivefold.usecases.flows.runs.outcomes import ENGINE, outcome_kept, version_kept
 from fivefold.usecases.levels.replay import Replayed, list_versions_used
 from fivefold.usecases.shared.context import Context
 
@@ -36,13 +36,12 @@ def replay_run(context: Context, number: int) -> Replayed:
         run = run_numbered(session, context.organisation_id, number)
         if run.inputs is None or run.answer is None or run.as_of_us is None:
             raise ConflictError(f"run f:{number} has not come to anything yet: its facts were not read")
-        version, flow = version_and_flow(session, run.version_id)
         kept = json.loads(run.inputs)
         steps = outcomes_of(session, [run.id]).get(run.id, {})
         answers = {step: str(json.loads(row.outcome)["answer"]) for step, row in steps.items()}
         if run.state not in {"ended", "failed"} and run.stopped_at is not None:
             answers.pop(run.stopped_at, None)  # it was answered, and has not gone on yet
-        runnable = version_kept(session, flow, version, kept)
+        runnable = version_kept(session, run.version_id, kept)
         lists = list_versions_used(session, context.organisation_id, kept["lists"])
         replayed = outcome_kept(runnable, kept, lists, answers, (run.entity_id, run.as_of_us)).answer
         return Replayed(

@@ -1,0 +1,1 @@
+"""Runs of flows on the platform: begun by events, carried on by workers, and what they do."""
