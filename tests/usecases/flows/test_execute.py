@@ -14,7 +14,7 @@ from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.runs import actions
-from fivefold.usecases.flows.runs.execute import LEASE_US, carry_on
+from fivefold.usecases.flows.runs.execute import LEASE_US, carry_on, run_flows
 from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
 from fivefold.usecases.ingest.transactions import add_transactions
@@ -317,3 +317,34 @@ def test_a_run_is_made_again_to_the_byte(engine: Engine, amount: float) -> None:
     assert json.loads(replayed.breakdown_now)["cause"] == "transaction:t1"
     with pytest.raises(NotFoundError):
         replay_record(bank.context, "f:99")
+
+
+ASKS = """
+flow: asks
+title: Asks
+entity_type: customer
+levels: [low, medium, high]
+triggers: [{on: transaction}]
+actions: [{id: look, title: Look, review: 2 days}]
+steps:
+  - id: register
+    title: The register
+    data: {source: register, send: {amount: {transaction: amount}}, gives: {live: flag}}
+    on_unknown: unknown
+  - {id: known, title: Known, end: []}
+  - {id: unknown, title: Unknown, end: [look]}
+on_failure: [look]
+"""
+
+
+def test_a_step_that_asks_the_outside_is_stored_before_the_next_begins(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(ASKS)
+    bank.post(1, 500)
+    assert run_flows(engine, clock=lambda: bank.now) == 1
+    (run,) = bank.runs()
+    assert (run.state, run.stopped_at, run.inputs is None) == ("queued", "register", False)
+    assert bank.work() == 1
+    assert bank.states() == [("transaction:t1", "ended", "unknown")]
+    assert bank.count("flow_steps WHERE kind = 'data'") == 1
+    assert replay_record(bank.context, "f:1").same

@@ -4,7 +4,6 @@ A run is a function of the facts that were read once and of what was answered. S
 one that died comes to the same, and what a run does is done in the transaction that ends it: all of it, or nothing.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,9 +24,10 @@ from fivefold.store.flows.runs import RunBatch
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.store.tables.flows import FlowRun
+from fivefold.store.tables.flows import FlowRun, FlowStep
 from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.flows.runs.actions import Doing, carry_out
+from fivefold.usecases.flows.runs.asking import ask_outside, kept_of
 from fivefold.usecases.flows.runs.facts import facts_text, read_facts
 from fivefold.usecases.flows.runs.outcomes import (
     RunnableVersion,
@@ -73,7 +73,8 @@ def carry_on(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> int:
     StoreError where the database is out of reach: that is no run's failure, and the leases end by themselves.
     """
     work, errors = _Work(engine, batch, clock), dict[int, str]()
-    for part in _with_each_entity_once(engine, batch):
+    left = ask_outside(engine, batch, clock)
+    for part in _with_each_entity_once(engine, batch, left):
         errors |= work.on(part)
     if errors:
         now = clock()
@@ -83,11 +84,14 @@ def carry_on(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> int:
     return len(batch.attempts) - len(errors)
 
 
-def _with_each_entity_once(engine: Engine, batch: RunBatch) -> Iterator[list[int]]:
-    """Part runs so that no entity is in a part twice, the older run first: it may change what the next one reads."""
+def _with_each_entity_once(engine: Engine, batch: RunBatch, left: set[int]) -> Iterator[list[int]]:
+    """Part runs so that no entity is in a part twice, the older run first: it may change what the next one reads.
+
+    Those that are *left* wait until their lease ends.
+    """
     with reading(engine) as session:
         entities = {run.id: run.entity_id for run in stored.runs_held(session, batch, batch.attempts)}
-    waiting = sorted(entities)
+    waiting = sorted(entities.keys() - left)
     while waiting:
         part: dict[int, int] = {}
         for number in waiting:
@@ -103,7 +107,7 @@ class _Reached:
     outcome: RunOutcome
     runnable: RunnableVersion
     facts: Mapping[str, Any]
-    nobody: str | None
+    nobody: FlowStep | None
 
 
 @dataclass(frozen=True)
@@ -150,8 +154,7 @@ class _Work:
         reached = self._begin(session, [run for run in held if run.inputs is None], now)
         steps = stored.outcomes_of(session, [run.id for run in begun])
         for run in begun:
-            answers = {name: str(json.loads(step.outcome)["answer"]) for name, step in steps.get(run.id, {}).items()}
-            reached[run.id] = self._go_on(session, run, answers, now)
+            reached[run.id] = self._go_on(session, run, steps.get(run.id, {}), now)
         return reached
 
     def _begin(self, session: Session, runs: Sequence[FlowRun], now: int) -> dict[int, _Reached]:
@@ -174,16 +177,16 @@ class _Work:
             reached[run.id] = _Reached(outcome, runnable, first, None)
         return reached
 
-    def _go_on(self, session: Session, run: FlowRun, answers: dict[str, str], now: int) -> _Reached:
+    def _go_on(self, session: Session, run: FlowRun, steps: dict[str, FlowStep], now: int) -> _Reached:
         """Come to where a run leads that waited; a person who did not come in time is nobody."""
-        kept, nobody = json.loads(run.inputs or "{}"), None
+        kept, nobody = kept_of(run), None
         runnable = version_kept(session, run.version_id, kept)
-        if run.stopped_at is not None and run.stopped_at not in answers and (run.due_us or 0) <= now:
-            nobody = run.stopped_at
-            answers[nobody] = NOBODY
+        if run.stopped_at is not None and run.stopped_at not in steps and (run.due_us or 0) <= now:
+            nobody = FlowStep(**_nobody(run, run.stopped_at, now))
+            steps = {**steps, nobody.step: nobody}
         lists = list_versions_used(session, run.organisation_id, kept["lists"])
         assert run.as_of_us is not None  # it is stored with the facts
-        outcome = outcome_kept(runnable, kept, lists, answers, (run.entity_id, run.as_of_us))
+        outcome = outcome_kept(runnable, kept, lists, steps, (run.entity_id, run.as_of_us))
         return _Reached(outcome, runnable, {}, nobody)
 
     def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, _Reached], now: int) -> None:
@@ -195,7 +198,7 @@ class _Work:
         for run in runs:
             this = reached[run.id]
             if this.nobody is not None:
-                stored.add_outcome(session, _nobody(run, this.nobody, now))
+                stored.add_outcome(session, _nobody(run, this.nobody.step, now))
             taken = this.outcome.explanation.actions
             doing = Doing(context, this.runnable, type_name, now)
             for action in taken if run.acting else ():
@@ -215,7 +218,7 @@ class _Work:
         )
 
 
-_STATES: Final = {"ended": stored.ENDED, "failed": stored.FAILED, "waits": stored.WAITING}
+_STATES: Final = {"ended": stored.ENDED, "failed": stored.FAILED, "waits": stored.WAITING, "asks": stored.QUEUED}
 
 
 def _state(run: FlowRun, reached: _Reached, now: int) -> dict[str, Any]:
@@ -228,6 +231,8 @@ def _state(run: FlowRun, reached: _Reached, now: int) -> dict[str, Any]:
         "error": explanation.line if explanation.status == "failed" else None,
         "attempts": 0,
     }
+    if explanation.status == "asks":  # its facts are stored now, so the outside may be asked
+        return {**values, "due_us": now}
     if explanation.status != "waits":
         return {**values, "due_us": None, "ended_us": now}
     if not run.acting or run.stopped_at == explanation.at:

@@ -1,5 +1,6 @@
 """What a run comes to: a function of the facts that are kept of it and of what was answered, and so made again."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,16 +11,20 @@ from sqlalchemy.orm import Session
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import iso_text
 from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
+from fivefold.flows.outside.outcomes import read_outcome
+from fivefold.flows.outside.step import Outside
 from fivefold.flows.program import FlowProgram, flow_program_for
 from fivefold.flows.steps import Asked
 from fivefold.flows.trace import RunExplanation, explain_run
 from fivefold.risk.engine.explain.policies import explain_decisions
 from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.store.flows.runs import policies_of_versions, version_and_flow
-from fivefold.store.tables.flows import FlowRow, FlowVersion
+from fivefold.store.tables.flows import FlowRow, FlowStep, FlowVersion
 from fivefold.usecases.accounts.flows_in_force import POLICIES, flow_of_version
 from fivefold.usecases.flows.runs.facts import facts_kept
 
+PERSON: Final = "person"
+"""The kind of a step that a person answers."""
 ENGINE: Final = "1"
 """Of what carries flows out: another one where the same facts could come to something else."""
 
@@ -78,7 +83,7 @@ def outcome_kept(
     runnable: RunnableVersion,
     kept: Mapping[str, Any],
     versions: Mapping[str, ListVersion],
-    answers: Mapping[str, str],
+    steps: Mapping[str, FlowStep],
     of: tuple[int, int],
 ) -> RunOutcome:
     """Come to the outcome of a run from what is kept of it.
@@ -87,15 +92,30 @@ def outcome_kept(
         runnable: the version, with the policies that it asked.
         kept: the facts, as `usecases.flows.runs.facts.FactsRead.kept` gave them, with `flow` and `cause`.
         versions: of the lists that it read.
-        answers: what was answered until now, by step.
+        steps: that asked, and have an answer or an outcome, by their ids.
         of: the number of the entity, and the moment of the facts.
     """
     entity_id, as_of_us = of
     own, policies = facts_kept(kept, as_of_us, entity_id)
     program = flow_program_for(runnable.analysed, versions, kept["base"])
-    given = {step: pl.Series(step, [answer], dtype=pl.String) for step, answer in answers.items()}
-    row = program.run(own, Asked(policies, given)).row(0, named=True)
+    row = program.run(own, _asked(program, policies, steps)).row(0, named=True)
     return conclude(program, kept, policies, row, as_of_us)
+
+
+def _asked(program: FlowProgram, policies: Mapping[str, pl.DataFrame], steps: Mapping[str, FlowStep]) -> Asked:
+    """Give what was asked of others, and came back, in the form in which one row is run."""
+    contents = {name: json.loads(step.outcome) for name, step in steps.items()}
+    answers = {
+        name: pl.Series(name, [contents[name]["answer"]], dtype=pl.String)
+        for name, step in steps.items()
+        if step.kind == PERSON
+    }
+    outcomes = {
+        step.identifier: step.frame([read_outcome(contents[step.identifier], step.outputs)])
+        for step in program.steps
+        if isinstance(step, Outside) and step.identifier in contents
+    }
+    return Asked(policies, answers, outcomes)
 
 
 def conclude(

@@ -38,12 +38,11 @@ def replay_run(context: Context, number: int) -> Replayed:
             raise ConflictError(f"run f:{number} has not come to anything yet: its facts were not read")
         kept = json.loads(run.inputs)
         steps = outcomes_of(session, [run.id]).get(run.id, {})
-        answers = {step: str(json.loads(row.outcome)["answer"]) for step, row in steps.items()}
         if run.state not in {"ended", "failed"} and run.stopped_at is not None:
-            answers.pop(run.stopped_at, None)  # it was answered, and has not gone on yet
+            steps.pop(run.stopped_at, None)  # it was answered, and has not gone on yet
         runnable = version_kept(session, run.version_id, kept)
         lists = list_versions_used(session, context.organisation_id, kept["lists"])
-        replayed = outcome_kept(runnable, kept, lists, answers, (run.entity_id, run.as_of_us)).answer
+        replayed = outcome_kept(runnable, kept, lists, steps, (run.entity_id, run.as_of_us)).answer
         return Replayed(
             assessment=f"f:{number}",
             same=replayed == run.answer,
