@@ -27,7 +27,7 @@ def ask(step: OutsideStep, run: FlowRun, now_us: int) -> Outcome:
 
 
 def ask_outside(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> set[int]:
-    """Ask for every run of a batch that stopped at a step that asks the outside, and store what came of it.
+    """Ask for every run of a batch that stopped at a step that asks the outside, and store the outcome.
 
     No transaction is open meanwhile. Where another worker stored an outcome already, that one stays.
 
