@@ -75,6 +75,30 @@ rules:
     action: review
 otherwise: allow
 """
+FLOW: Final = """\
+flow: care
+title: Care for those at a high level
+entity_type: customer
+levels: [low, medium, high]
+rationale: Who reaches a high level is looked at within a day.
+actions:
+  - {id: look, title: Review tomorrow, review: 1 day}
+steps:
+  - id: by-level
+    title: By the level
+    rationale: At a high level somebody looks.
+    route:
+      - {when: {level: in_force, at_least: high}, to: looked-at}
+    otherwise: nothing
+    on_unknown: looked-at
+  - {id: looked-at, title: Looked at tomorrow, end: [look]}
+  - {id: nothing, title: Nothing is done, end: []}
+on_failure: [look]
+examples:
+  - {name: High, given: {level: high}, ends: looked-at, actions: [look]}
+  - {name: Low, given: {level: low}, ends: nothing}
+  - {name: Never assessed, given: {}, ends: looked-at}
+"""
 _TRANSACTION: Final = {
     "transaction_id": "payment-1",
     "user_id": "customer-17",
@@ -153,6 +177,16 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
         "decision_key": "payment-2",
     },
     "retire_policy": {"reason": WHY},
+    "begin_flow": {"document": FLOW},
+    "check_flow": {"document": FLOW},
+    "save_flow_draft": {"document": FLOW, "revision": 0},
+    "discard_flow_draft": {"revision": 1},
+    "commit_flow": {"revision": 2},
+    "activate_flow": {"version": 1, "reason": WHY},
+    "roll_back_flow": {"version": 1, "reason": "The newer version looks at too many"},
+    "switch_flow_off": {"reason": "It looks at the wrong ones"},
+    "shadow_flow": {"version": 1, "reason": "To see whom it would look at"},
+    "end_flow_shadow": {"reason": "It was seen"},
     "request_override": {"level": "high", "reason": "Known from an earlier bank", "until": "2030-01-01"},
     "open_challenge": {"words": "The income that you have of me is of another year"},
     "settle_challenge": {
@@ -194,6 +228,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "change": "1",
     "name": "customer",
     "family": "retail",
+    "flow": "care",
     "backtest": "1",
     "proposal": "1",
     "endpoint": "1",

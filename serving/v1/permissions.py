@@ -5,6 +5,7 @@ from fivefold.serving.v1.audit import log as audit
 from fivefold.serving.v1.changes import proposals
 from fivefold.serving.v1.decisions import decisions, policies
 from fivefold.serving.v1.erasure import retention
+from fivefold.serving.v1.flows import flows
 from fivefold.serving.v1.ingest import entities
 from fivefold.serving.v1.levels import entity_profile as facts
 from fivefold.serving.v1.levels import levels, overrides
@@ -44,6 +45,7 @@ _OVERRIDE = "/v1/overrides/{override}"
 _FAMILY = "/v1/rulesets/{family}"
 _CHALLENGE = "/v1/challenges/{challenge}"
 _POLICY = "/v1/policies/{policy}/versions/{number}"
+_FLOW = "/v1/flows/{flow}"
 _PROPOSAL = "/v1/proposals/{proposal}"
 _ENDPOINT = "/v1/webhooks/{endpoint}"
 _TOKEN_REQUEST = "/v1/token-requests/{token_request}"  # noqa: S105 (a path)
@@ -102,6 +104,22 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", _POLICY, PUBLISHERS, policies.read_policy),
     Route("POST", f"{_POLICY}/approve", PUBLISHERS, policies.approve_policy),
     Route("POST", f"{_POLICY}/retire", PUBLISHERS, policies.retire_policy),
+    Route("GET", "/v1/flows", PUBLISHERS, flows.list_flows),
+    Route("POST", "/v1/flows", PUBLISHERS, flows.begin_flow, 201, work=Work.READING),
+    Route("POST", "/v1/flows/check", PUBLISHERS, flows.check_flow, work=Work.READING),
+    Route("GET", f"{_FLOW}/draft", PUBLISHERS, flows.read_flow_draft),
+    Route("PUT", f"{_FLOW}/draft", PUBLISHERS, flows.save_flow_draft, work=Work.READING),
+    Route("POST", f"{_FLOW}/draft/discard", PUBLISHERS, flows.discard_flow_draft),
+    Route("GET", f"{_FLOW}/draft/review", PUBLISHERS, flows.review_flow_draft, work=Work.READING),
+    Route("POST", f"{_FLOW}/commit", PUBLISHERS, flows.commit_flow, 201, work=Work.READING),
+    Route("GET", f"{_FLOW}/versions", PUBLISHERS, flows.list_flow_versions),
+    Route("GET", f"{_FLOW}/versions/{{number}}", PUBLISHERS, flows.read_flow_version),
+    Route("GET", f"{_FLOW}/activations", PUBLISHERS, flows.list_flow_activations),
+    Route("POST", f"{_FLOW}/activate", PUBLISHERS, flows.activate_flow),
+    Route("POST", f"{_FLOW}/rollback", PUBLISHERS, flows.roll_back_flow),
+    Route("POST", f"{_FLOW}/off", PUBLISHERS, flows.switch_flow_off),
+    Route("POST", f"{_FLOW}/shadow", PUBLISHERS, flows.shadow_flow),
+    Route("POST", f"{_FLOW}/shadow/end", PUBLISHERS, flows.end_flow_shadow),
     Route("GET", "/v1/search", READERS, entity_lists.search_entities),
     Route("GET", "/v1/search/count", READERS, entity_lists.count_entities),
     Route("GET", "/v1/levels", READERS, entity_lists.list_current_levels),

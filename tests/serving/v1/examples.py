@@ -24,6 +24,7 @@ from tests.serving.v1.registries import registry
 from tests.sharing import made_once
 from tests.usecases.deciding import CASH, WORTH, cash
 from tests.usecases.deciding import document as policy
+from tests.usecases.flow_documents import flow_document
 from tests.usecases.platforms import transaction
 
 CUSTOMER, COMPANY = "c/1 ä", "acme"
@@ -63,7 +64,8 @@ _COMPANY = {"type": "company", "external_id": COMPANY}
 _OF_CUSTOMER = ("external_id", "type")
 _REVOCATION = {"proposal": "4"}
 _RETAIL, _SECOND, _DRAFTED = {"family": "retail"}, {"family": "second"}, {"family": "drafted"}
-_FAMILY, _ENDPOINT = ("family",), ("endpoint",)
+_CARE, _WRITTEN = {"flow": "care"}, {"flow": "written"}
+_FAMILY, _ENDPOINT, _FLOW = ("family",), ("endpoint",), ("flow",)
 _KEPT = {"name": "kept"}
 _PROPOSED = {"policy": "payments", "number": "2"}
 WHY = "because of the test"
@@ -120,6 +122,22 @@ EXAMPLES: Mapping[str, Example] = {
     "read_policy": Example(_PROPOSED, own=("policy", "number")),
     "approve_policy": Example(_PROPOSED, {"reason": WHY}, own=("policy", "number")),
     "retire_policy": Example(_PROPOSED, {"reason": WHY}, own=("policy", "number")),
+    "list_flows": Example(query={"type": "customer"}),
+    "begin_flow": Example(body={"document": flow_document("another")}),
+    "check_flow": Example(body={"document": flow_document("another")}),
+    "read_flow_draft": Example(_WRITTEN, own=_FLOW),
+    "save_flow_draft": Example(_WRITTEN, {"document": flow_document("written", title="More"), "revision": 1}),
+    "discard_flow_draft": Example(_WRITTEN, {"revision": 1}, own=_FLOW),
+    "review_flow_draft": Example(_WRITTEN, own=_FLOW),
+    "commit_flow": Example(_WRITTEN, {"revision": 1}, own=_FLOW),
+    "list_flow_versions": Example(_CARE, own=_FLOW),
+    "read_flow_version": Example({**_CARE, "number": "1"}, own=("flow", "number")),
+    "list_flow_activations": Example(_CARE, own=_FLOW),
+    "activate_flow": Example(_CARE, {"version": 3, "reason": WHY}, own=_FLOW),
+    "roll_back_flow": Example(_CARE, {"version": 1, "reason": WHY}, own=_FLOW),
+    "switch_flow_off": Example(_CARE, {"reason": WHY}, own=_FLOW),
+    "shadow_flow": Example(_CARE, {"version": 1, "reason": WHY}, own=_FLOW),
+    "end_flow_shadow": Example(_CARE, {"reason": WHY}, own=_FLOW),
     "search_entities": Example(query={"type": "company", "text": "a"}),
     "count_entities": Example(query={"type": "company", "text": "acme"}),
     "read_segments": Example(query={"type": "customer"}),
@@ -283,6 +301,7 @@ def furnish(place: Place) -> Place:
     place.good("POST", "/v1/webhooks", {"url": "https://example.com/hook"}, role="admin")
     validated(place)
     decided(place, maker)
+    flowing(place, maker)
     token_asked_for(place)
     imported(place)
     return place
@@ -333,6 +352,17 @@ def decided(place: Place, maker: str) -> None:
             place.good("POST", "/v1/policies/payments/versions/1/approve", {"reason": WHY}, role="publisher")
     asked = {"policy": "payments", "external_id": CUSTOMER, "transaction": cash()}
     place.good("POST", "/v1/decisions", asked, role="app")
+
+
+def flowing(place: Place, maker: str) -> None:
+    """Let two versions of a flow act, one after the other, and a third one run as a shadow; another flow has a draft."""
+    for number in (1, 2, 3):
+        body = {"document": flow_document("care", title=f"Care {number}")}
+        revision = place.good("PUT", "/v1/flows/care/draft", body, token=maker)["revision"]
+        place.good("POST", "/v1/flows/care/commit", {"revision": revision}, token=maker)
+        given = {"version": number, "reason": WHY}
+        place.good("POST", f"/v1/flows/care/{'activate' if number < 3 else 'shadow'}", given, role="publisher")
+    place.good("POST", "/v1/flows", {"document": flow_document("written")}, token=maker)
 
 
 def validated(place: Place) -> None:

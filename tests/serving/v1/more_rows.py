@@ -10,6 +10,7 @@ from fivefold.serving.v1.path_encoding import path_to
 from fivefold.store.tables.accounts import RateTableRow, Token
 from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
+from fivefold.store.tables.flows import FlowActivation, FlowVersion
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import (
@@ -29,6 +30,7 @@ from tests.serving.v1.examples import COMPANY, CUSTOMER, OPENED, WHY
 from tests.serving.v1.places import OURS, Place
 from tests.usecases.deciding import CASH, cash
 from tests.usecases.deciding import document as policy
+from tests.usecases.flow_documents import flow_document
 from tests.usecases.platforms import transaction
 
 _CUSTOMER = path_to("/v1/entities/{t}/{e}", t="customer", e=CUSTOMER)
@@ -210,6 +212,9 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
         "/v1/policies",
         lambda number: {"document": policy([CASH], f"more-{number}"), "reason": WHY, "accept_warnings": WHY},
     ),
+    "list_flows": _asked("PUT", "/v1/flows/more{}/draft", lambda number: {"document": flow_document(f"more{number}")}),
+    "list_flow_versions": _copied(FlowVersion, number=lambda number: 100 + number),
+    "list_flow_activations": _copied(FlowActivation, reason=str),
     "search_entities": _entity,
     "list_current_levels": _entity,
     "list_values": _valued,

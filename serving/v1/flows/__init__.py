@@ -1,0 +1,1 @@
+"""Routes about decision flows."""

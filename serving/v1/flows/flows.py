@@ -1,0 +1,139 @@
+"""Flows: drafts, versions, and which of them act. For publishers alone: they show every threshold."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.rulesets.rulesets import CommitGiven, DraftGiven, OfType, TextPlace
+from fivefold.serving.v1.schemas import LARGEST, Number, RequestModel, ResponseModel, Text
+from fivefold.usecases.accounts.flows_in_force import AskedVersion
+from fivefold.usecases.flows import activate, commit, drafts, read, review
+from fivefold.usecases.flows.activate import FlowActivationLine
+from fivefold.usecases.flows.commit import FlowCommitted
+from fivefold.usecases.flows.drafts import FlowDraftSaved
+from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, FlowVersionLine, FlowVersionView
+from fivefold.usecases.flows.review import FlowExampleLine
+
+
+class FlowGiven(RequestModel):
+    """A flow as it is written, in YAML or JSON."""
+
+    document: Text
+
+
+class FlowReview(ResponseModel):
+    """What a flow comes to before it is committed: faults, doubts, its examples, what they leave out, what it asks."""
+
+    flow: str | None
+    content_hash: str | None
+    errors: list[TextPlace]
+    warnings: list[TextPlace]
+    examples: list[FlowExampleLine]
+    ways_percent: str
+    not_taken: list[str]
+    pinned: Mapping[str, Mapping[str, AskedVersion]]
+    compared_with: int | None
+
+
+class DraftSeen(RequestModel):
+    """The revision of the draft that was seen."""
+
+    revision: Annotated[int, Field(ge=1, le=LARGEST)]
+
+
+class FlowVersionGiven(RequestModel):
+    """The version, and why."""
+
+    version: Annotated[int, Field(ge=1, le=LARGEST)]
+    reason: Text
+
+
+class FlowWhy(RequestModel):
+    """Why."""
+
+    reason: Text
+
+
+def list_flows(context: RequestContext, query: OfType) -> Page[FlowLine]:
+    """List the flows by name, and which of their versions act or run as a shadow."""
+    return read.list_flows(context, query.type, query.part)
+
+
+def begin_flow(context: RequestContext, body: FlowGiven) -> FlowDraftSaved:
+    """Save the draft of a flow that has none, as which its text names it. It may still be wrong."""
+    return drafts.save_flow_draft(context, body.document)
+
+
+def check_flow(context: RequestContext, body: FlowGiven) -> FlowReview:
+    """Look through a text that is not saved, as committing it would; nothing of it is stored."""
+    return FlowReview.of(review.check_flow(context, body.document))
+
+
+def save_flow_draft(context: RequestContext, flow: Text, body: DraftGiven) -> FlowDraftSaved:
+    """Save a draft; the first one of a name makes the flow. It may still be wrong."""
+    drafts.refuse_other_flow_name(body.document, flow)
+    return drafts.save_flow_draft(context, body.document, body.revision)
+
+
+def read_flow_draft(context: RequestContext, flow: Text) -> FlowDraftShown:
+    """Show a draft as it was written."""
+    return read.read_flow_draft(context, flow)
+
+
+def discard_flow_draft(context: RequestContext, flow: Text, body: DraftSeen) -> None:
+    """Take a draft away that was seen; the versions stay."""
+    drafts.discard_flow_draft(context, flow, body.revision)
+
+
+def review_flow_draft(context: RequestContext, flow: Text) -> FlowReview:
+    """Look through a draft as committing it does: faults, doubts, examples and the ways that none takes."""
+    return FlowReview.of(review.review_flow_draft(context, flow))
+
+
+def commit_flow(context: RequestContext, flow: Text, body: CommitGiven) -> FlowCommitted:
+    """Make a version of a draft, which nothing changes any more. It must be without faults, and tested."""
+    return commit.commit_flow(context, flow, body.revision, body.accept_warnings)
+
+
+def list_flow_versions(context: RequestContext, flow: Text, query: PageQuery) -> Page[FlowVersionLine]:
+    """List the versions of a flow, the newest first."""
+    return read.list_flow_versions(context, flow, query.part)
+
+
+def read_flow_version(context: RequestContext, flow: Text, number: Number) -> FlowVersionView:
+    """Show a version as it was written, the versions of what it asks, and the results of its examples."""
+    return read.read_flow_version(context, flow, number)
+
+
+def list_flow_activations(context: RequestContext, flow: Text, query: PageQuery) -> Page[FlowActivationLine]:
+    """List which versions acted or ran as a shadow, since when and why, the newest first."""
+    return activate.list_flow_activations(context, flow, query.part)
+
+
+def activate_flow(context: RequestContext, flow: Text, body: FlowVersionGiven) -> None:
+    """Let a version act from now on; another person than who edited or committed it does."""
+    activate.activate_flow(context, flow, body.version, body.reason)
+
+
+def roll_back_flow(context: RequestContext, flow: Text, body: FlowVersionGiven) -> None:
+    """Let a version act again that acted before; another person than who edited or committed it does."""
+    activate.roll_back_flow(context, flow, body.version, body.reason)
+
+
+def switch_flow_off(context: RequestContext, flow: Text, body: FlowWhy) -> None:
+    """Let no version of a flow act any more; that takes no second person, and what was done stays."""
+    activate.switch_flow_off(context, flow, body.reason)
+
+
+def shadow_flow(context: RequestContext, flow: Text, body: FlowVersionGiven) -> None:
+    """Let a version run as a shadow beside the active one: it acts on nothing."""
+    activate.shadow_flow(context, flow, body.version, body.reason)
+
+
+def end_flow_shadow(context: RequestContext, flow: Text, body: FlowWhy) -> None:
+    """Let no version of a flow run as a shadow any more."""
+    activate.end_flow_shadow(context, flow, body.reason)
