@@ -355,7 +355,7 @@ def decided(place: Place, maker: str) -> None:
 
 
 def flowing(place: Place, maker: str) -> None:
-    """Let two versions of a flow act, one after the other, and a third one run as a shadow; another flow has a draft."""
+    """Let two versions of a flow act in turn, and a third one run as a shadow; another flow has a draft."""
     for number in (1, 2, 3):
         body = {"document": flow_document("care", title=f"Care {number}")}
         revision = place.good("PUT", "/v1/flows/care/draft", body, token=maker)["revision"]
