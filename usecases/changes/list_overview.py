@@ -28,6 +28,7 @@ from fivefold.store.decisions.decisions import active_policies
 from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.rulesets.rulesets import all_active_versions, rulesets_of_versions
 from fivefold.store.tables.audit import AuditEntry
+from fivefold.usecases.accounts.flows_in_force import standing_flows
 from fivefold.usecases.accounts.list_members import ListContent, ListDifference, compare_with_stored, difference
 from fivefold.usecases.accounts.purposes import purposes_of_lists
 from fivefold.usecases.changes.contents import ListVersionsAdded
@@ -40,12 +41,13 @@ class ReaderKind(StrEnum):
 
     RULESET = "ruleset"
     POLICY = "policy"
+    FLOW = "flow"
 
 
 @schema("ListReader")
 @dataclass(frozen=True, kw_only=True)
 class ListReader:
-    """What reads a list and decides now: the active version of a ruleset, or of a policy."""
+    """What reads a list and decides now: the active version of a ruleset, of a policy, or of a flow."""
 
     kind: ReaderKind
     name: str
@@ -187,6 +189,10 @@ def _readers(session: Session, organisation_id: int) -> Mapping[str, tuple[ListR
     for policy in active_policies(session, organisation_id):
         for each in analyse_canonical_policy(policy.canonical).lists:
             readers[each].append(ListReader(kind=ReaderKind.POLICY, name=policy.name, version=policy.number))
+    for standing in standing_flows(session, organisation_id):
+        for each in standing.analysed.lists if standing.acting else ():
+            found = ListReader(kind=ReaderKind.FLOW, name=standing.flow.name, version=standing.version.number)
+            readers[each].append(found)
     return {name: tuple(found) for name, found in readers.items()}
 
 

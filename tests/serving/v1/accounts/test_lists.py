@@ -9,6 +9,7 @@ import pytest
 from tests.serving.v1.places import OURS, THEIRS, Place, copied
 from tests.usecases.deciding import CASH
 from tests.usecases.deciding import document as policy
+from tests.usecases.flow_documents import BY_COUNTRY, flow_document
 
 PATH = "/v1/lists/watched/versions"
 BODY = {
@@ -61,6 +62,17 @@ def test_a_list_says_what_is_in_force_who_added_it_and_what_reads_it(place: Plac
     place.good("POST", "/v1/policies/listed/versions/1/approve", {"reason": "why"}, role="admin")
     (kept,) = place.good("GET", "/v1/lists/overview", role="publisher")
     assert kept["readers"] == [{"kind": "policy", "name": "listed", "version": 1}]
+    way = {**BY_COUNTRY, "route": [{"when": condition, "to": "done"}]}
+    document = flow_document("listening", [way])
+    revision = place.good("POST", "/v1/flows", {"document": document}, role="publisher")["revision"]
+    place.good("POST", "/v1/flows/listening/commit", {"revision": revision}, role="publisher")
+    given = {"version": 1, "reason": "why"}
+    place.good("POST", "/v1/flows/listening/shadow", given, role="publisher")
+    (kept,) = place.good("GET", "/v1/lists/overview", role="publisher")
+    assert [each["kind"] for each in kept["readers"]] == ["policy"], "a shadow acts on nothing"
+    place.good("POST", "/v1/flows/listening/activate", given, role="admin")
+    (kept,) = place.good("GET", "/v1/lists/overview", role="publisher")
+    assert kept["readers"][1:] == [{"kind": "flow", "name": "listening", "version": 1}]
     assert (kept["since"], kept["members"], kept["versions"]) == ("2025-01-01T00:00:00Z", 5, 2)
     assert kept["put_by"] == f"member:{place.members[OURS, 'publisher']}"
 
