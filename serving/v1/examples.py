@@ -86,7 +86,7 @@ actions:
 steps:
   - id: by-level
     title: By the level
-    rationale: At a high level somebody looks.
+    rationale: At a high level a person looks.
     route:
       - {when: {level: in_force, at_least: high}, to: looked-at}
     otherwise: nothing
