@@ -18,8 +18,8 @@ import polars as pl
 import zen
 
 from fivefold.flows.analysis import analyse_flow
-from fivefold.flows.program import LAST, FlowProgram, compile_flow
-from fivefold.flows.steps import Asked, AskedOfRow
+from fivefold.flows.program import FlowProgram, compile_flow
+from fivefold.flows.steps import LAST, Asked, AskedOfRow
 from fivefold.flows.trace import explain_run
 from fivefold.risk.language.expressions import input_key
 

@@ -1,34 +1,46 @@
 """A flow, and what follows from it alone: what its steps give, what they read, and everything that is wrong."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
 from fivefold.flows.actions import LimitAction
-from fivefold.flows.checks import amount_diagnostics, flow_structure_diagnostics
+from fivefold.flows.checks import amount_diagnostics, asked_diagnostics, flow_structure_diagnostics
 from fivefold.flows.language import (
     CalculateStep,
+    EndStep,
     Flow,
+    FlowStep,
     OutsideStep,
     PersonStep,
+    PolicyName,
     RouteStep,
+    RulesetName,
     RulesStep,
     TableStep,
+    ValueStep,
     read_flow,
 )
 from fivefold.flows.purposes import flow_purpose_diagnostics
-from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed, AnalysedPolicy, analyse_canonical_policy
+from fivefold.risk.compiler.analysis import (
+    VERSIONS_KEPT,
+    Analysed,
+    AnalysedPolicy,
+    AnalysedRuleset,
+    analyse_canonical_policy,
+)
 from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.compiler.locations import Location, inputs_named
 from fivefold.risk.compiler.purposes import Sources
 from fivefold.risk.compiler.units import unit_diagnostics
-from fivefold.risk.compiler.value_types import Vocabulary, inputs_of, vocabulary
+from fivefold.risk.compiler.value_types import Vocabulary, inputs_of, value_type_of_input, vocabulary
 from fivefold.risk.facts.inputs import parts_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.calculations import inputs_calculated
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.expressions import CalculationInput, distinct
+from fivefold.risk.language.expressions import CalculationInput, ValueInput, distinct
 from fivefold.risk.language.fields import StepOutput, ValueType
 from fivefold.risk.language.policy import StepInput
 from fivefold.risk.language.reading import read_stored
@@ -36,26 +48,44 @@ from fivefold.risk.language.reading import read_stored
 _KINDS = {"text": ValueType.TEXT, "number": ValueType.NUMBER, "money": ValueType.MONEY, "flag": ValueType.FLAG}
 
 
+VALUE_INPUTS: Mapping[str, ValueInput] = {
+    "score": ValueInput(value="score"),
+    "segment": ValueInput(value="segment"),
+    "expected_value": ValueInput(value="expected_value"),
+}
+"""What a step that asks for the value reads, by the names of its outputs."""
+
+
 @dataclass(frozen=True, eq=False)
 class AnalysedFlow(Analysed[Flow]):
-    """A flow with the policies that it asks; two are equal where both have the same content.
+    """A flow with all that it asks; two are equal where both have the same content.
 
     Attributes:
         policies: by name; a flow that asks one which is not there cannot be used.
+        rulesets: the same.
+        flows: the same, each with all that it asks itself.
+        cycles: the names of flows that a step asks, and that ask this one in turn: from the first to itself again.
     """
 
     policies: Mapping[str, AnalysedPolicy] = field(default_factory=dict)
+    rulesets: Mapping[str, AnalysedRuleset] = field(default_factory=dict)
+    flows: Mapping[str, "AnalysedFlow"] = field(default_factory=dict)
+    cycles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, AnalysedFlow) and self._identity == other._identity
+        return isinstance(other, AnalysedFlow) and self.identity == other.identity
 
     def __hash__(self) -> int:
-        return hash(self._identity)
+        return hash(self.identity)
 
     @cached_property
-    def _identity(self) -> tuple[tuple[str, str], ...]:
-        asked = ((name, self.policies[name].policy.content_hash) for name in sorted(self.policies))
-        return (("", self.flow.content_hash), *asked)
+    def identity(self) -> str:
+        """The SHA-256 of what it and all that it asks contain, in hexadecimal."""
+        parts = [self.flow.content_hash]
+        parts += [f"policy {name} {self.policies[name].policy.content_hash}" for name in sorted(self.policies)]
+        parts += [f"ruleset {name} {self.rulesets[name].ruleset.content_hash}" for name in sorted(self.rulesets)]
+        parts += [f"flow {name} {self.flows[name].identity}" for name in sorted(self.flows)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @property
     def flow(self) -> Flow:
@@ -65,7 +95,7 @@ class AnalysedFlow(Analysed[Flow]):
     @cached_property
     def names(self) -> Vocabulary:
         """The fields, levels, calculations and outputs of steps that conditions may name."""
-        outputs = {step.id: given for step in self.flow.steps if (given := outputs_of(step, self.policies))}
+        outputs = {step.id: given for step in self.flow.steps if (given := outputs_of(step, self))}
         return vocabulary(self.flow, outputs)
 
     @cached_property
@@ -86,14 +116,62 @@ class AnalysedFlow(Analysed[Flow]):
 
     @cached_property
     def policies_asked(self) -> tuple[str, ...]:
-        """The names of the policies that it asks, each once."""
-        return tuple(dict.fromkeys(step.rules.policy for step in self.flow.steps if isinstance(step, RulesStep)))
+        """The names of the policies that it asks by itself, each once."""
+        return self.flow.asked("policy")
+
+    @cached_property
+    def asked(self) -> Mapping[str, Analysed[Any]]:
+        """Every policy, ruleset and flow that is there and that it asks, or that one of those flows asks, by its key.
+
+        A policy has its name; a ruleset and a flow have the word before it. What another flow asks has that flow's key
+        before its own: `flow night/ruleset plain`.
+        """
+        own: dict[str, Analysed[Any]] = {name: self.policies[name] for name in self._there("policy", self.policies)}
+        own |= {f"ruleset {name}": self.rulesets[name] for name in self._there("ruleset", self.rulesets)}
+        for name in self._there("flow", self.flows):
+            own[key := f"flow {name}"] = self.flows[name]
+            own |= {f"{key}/{below}": each for below, each in self.flows[name].asked.items()}
+        return own
+
+    def _there(self, word: Any, there: Mapping[str, Any]) -> list[str]:
+        return [name for name in self.flow.asked(word) if name in there]
+
+    @cached_property
+    def cycle(self) -> tuple[str, ...]:
+        """The first way on which it, or a flow that it asks, leads back to one that asked before; empty for none."""
+        below = (self.flows[name].cycle for name in self._there("flow", self.flows))
+        return next((way for way in (*self.cycles.values(), *below) if way), ())
+
+    @cached_property
+    def declared(self) -> Flow:
+        """The flow with the fields that anything it asks declares beside its own: all that an example can give."""
+        parts = ("fields", "transaction_fields", "case_fields")
+        documents = [*(each.definition for each in self.asked.values()), self.flow]
+        return self.flow.model_copy(
+            update={
+                part: {name: form for one in documents for name, form in getattr(one, part).items()} for part in parts
+            }
+        )
+
+    @cached_property
+    def asks_value(self) -> bool:
+        """Whether a step of its own asks for the value."""
+        return any(isinstance(step, ValueStep) for step in self.flow.steps)
+
+    @cached_property
+    def inner_count(self) -> int:
+        """How many flows are run where it is: itself, and each that it asks with all that those ask."""
+        return 1 + sum(self.flows[name].inner_count for name in self._there("flow", self.flows))
 
     @cached_property
     def lists_asked(self) -> tuple[str, ...]:
-        """The named lists that it needs, or a policy that it asks."""
-        asked = (self.policies[name].lists for name in self.policies_asked)
-        return tuple(sorted({*self.lists, *(name for names in asked for name in names)}))
+        """The named lists that it needs, or anything that it asks."""
+        return tuple(sorted({*self.lists, *(name for each in self.asked.values() for name in each.lists)}))
+
+    @cached_property
+    def references_asked(self) -> frozenset[str]:
+        """The reference portfolios that it needs, or anything that it asks."""
+        return self.references.union(*(each.references for each in self.asked.values()))
 
     @cached_property
     def inputs_with_paths(self) -> tuple[tuple[Path, LanguageModel], ...]:
@@ -104,13 +182,13 @@ class AnalysedFlow(Analysed[Flow]):
     def structural_diagnostics(self) -> tuple[Diagnostic, ...]:
         """What is wrong with steps, actions, and what leads where."""
         units = unit_diagnostics(self.flow.calculate, self.names)
-        found = [*flow_structure_diagnostics(self.flow, self.policies, self.inputs_with_paths), *units]
+        found = [*flow_structure_diagnostics(self.flow, self.inputs_with_paths), *asked_diagnostics(self), *units]
         found += amount_diagnostics(self.flow, self.names)
         return tuple(replace(each, path=self._in_step(each.path)) for each in found)
 
     def purpose_diagnostics(self, sources: Sources) -> Iterator[Diagnostic]:
         """Find what the flow may not read, for one of its actions."""
-        return flow_purpose_diagnostics(self.flow, self.policies, self.inputs_with_paths, self.conditions, sources)
+        return flow_purpose_diagnostics(self, sources)
 
     def _in_step(self, path: Path) -> Path:
         """Lead to a calculation in the step that has it."""
@@ -127,8 +205,8 @@ def position_of_calculation(flow: Flow, name: str) -> int:
     )
 
 
-def outputs_of(step: Any, policies: Mapping[str, AnalysedPolicy]) -> dict[str, StepOutput]:
-    """Give what a step gives under names of its own; nothing for a policy that is not there."""
+def outputs_of(step: Any, analysed: AnalysedFlow) -> dict[str, StepOutput]:
+    """Give what a step of a flow gives under names of its own; nothing for what it asks and is not there."""
     if isinstance(step, TableStep):
         table = step.table
         given = [*(row.give for row in table.rows), table.otherwise, table.on_unknown or {}]
@@ -143,13 +221,32 @@ def outputs_of(step: Any, policies: Mapping[str, AnalysedPolicy]) -> dict[str, S
         }
     if isinstance(step, PersonStep):
         return {"answer": StepOutput(ValueType.TEXT, tuple(step.person.answers))}
-    if isinstance(step, RulesStep) and step.rules.policy in policies:
-        policy = policies[step.rules.policy].policy
-        rules = tuple(rule.id for rule in policy.rules)
+    return _outputs_of_rules(step.rules, analysed) if isinstance(step, RulesStep) else _outputs_asked(step, analysed)
+
+
+_NO_NAMES = Vocabulary({}, {}, {})
+
+
+def _outputs_asked(step: Any, analysed: AnalysedFlow) -> dict[str, StepOutput]:
+    if isinstance(step, ValueStep):
+        return {name: StepOutput(value_type_of_input(each, _NO_NAMES)) for name, each in VALUE_INPUTS.items()}
+    if isinstance(step, FlowStep) and step.flow in analysed.flows:
+        ends = tuple(each.id for each in analysed.flows[step.flow].flow.steps if isinstance(each, EndStep))
+        return {"ends": StepOutput(ValueType.TEXT, ends)}
+    return {}
+
+
+def _outputs_of_rules(rules: PolicyName | RulesetName, analysed: AnalysedFlow) -> dict[str, StepOutput]:
+    if isinstance(rules, PolicyName) and rules.policy in analysed.policies:
+        policy = analysed.policies[rules.policy].policy
+        ids = tuple(rule.id for rule in policy.rules)
         return {
             "action": StepOutput(ValueType.TEXT, policy.actions),
-            "decided_by": StepOutput(ValueType.TEXT, rules),
+            "decided_by": StepOutput(ValueType.TEXT, ids),
         }
+    if isinstance(rules, RulesetName) and rules.ruleset in analysed.rulesets:
+        ruleset = analysed.rulesets[rules.ruleset].ruleset
+        return {"level": StepOutput(ValueType.LEVEL, ruleset.levels), "total": StepOutput(ValueType.NUMBER)}
     return {}
 
 
@@ -171,6 +268,8 @@ def _inputs(flow: Flow, conditions: tuple[Location, ...]) -> Iterator[tuple[Path
         elif isinstance(step, OutsideStep):
             for name, fact in step.asks.facts.items():
                 yield ("steps", position, step.kind, step.asks.facts_word, name), fact
+        if isinstance(step, ValueStep):
+            yield from ((("steps", position, "value"), each) for each in VALUE_INPUTS.values())
     for place in conditions:
         yield from inputs_named(place)
     for number, action in enumerate(flow.actions):
@@ -184,16 +283,53 @@ def inputs_of_step(step: Any) -> list[LanguageModel]:
         return distinct(each for one in step.calculate.values() for _, each in inputs_calculated(one))
     if isinstance(step, OutsideStep):
         return distinct(step.asks.facts.values())
+    if isinstance(step, ValueStep):
+        return [*VALUE_INPUTS.values()]
     whens = [way.when for way in step.route] if isinstance(step, RouteStep) else []
     whens += [row.when for row in step.table.rows] if isinstance(step, TableStep) else []
     return distinct(each for when in whens for each in inputs_of(when))
 
 
 def analyse_flow(
-    text: str, source: str = "the flow", policies: Mapping[str, AnalysedPolicy] | None = None
+    text: str,
+    source: str = "the flow",
+    policies: Mapping[str, AnalysedPolicy] | None = None,
+    rulesets: Mapping[str, AnalysedRuleset] | None = None,
+    flows: Mapping[str, Flow] | None = None,
 ) -> AnalysedFlow:
-    """Read a flow that people wrote; InvalidRulesetError, with the lines, names everything that does not fit."""
-    return AnalysedFlow(read_flow(text, source), policies or {})
+    """Read a flow that people wrote; InvalidRulesetError, with the lines, names everything that does not fit.
+
+    Args:
+        text: YAML or JSON.
+        source: where it comes from, for messages.
+        policies: that it may ask, by name.
+        rulesets: the same.
+        flows: the same; those that they ask are looked up here too.
+    """
+    return with_asked(read_flow(text, source), policies or {}, rulesets or {}, flows or {})
+
+
+def with_asked(
+    flow: Flow,
+    policies: Mapping[str, AnalysedPolicy],
+    rulesets: Mapping[str, AnalysedRuleset],
+    flows: Mapping[str, Flow],
+) -> AnalysedFlow:
+    """Bring a flow together with all that it asks; a flow that asks one which leads back to it has the way there."""
+    known: dict[str, AnalysedFlow] = {}
+
+    def joined(one: Flow, way: tuple[str, ...]) -> AnalysedFlow:
+        inner, cycles = dict[str, AnalysedFlow](), dict[str, tuple[str, ...]]()
+        for name in one.asked("flow"):
+            if name in way:
+                cycles[name] = (*way[way.index(name) :], name)
+            elif name in flows:
+                if name not in known:
+                    known[name] = joined(flows[name], (*way, name))
+                inner[name] = known[name]
+        return AnalysedFlow(one, policies, rulesets, inner, cycles)
+
+    return joined(flow, (flow.name,))
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fivefold.domain.text import perhaps
 from fivefold.flows.actions import LimitAction
@@ -11,17 +11,20 @@ from fivefold.flows.language import (
     CalculateStep,
     EndStep,
     Flow,
+    FlowStep,
     Given,
+    OutsideStep,
     PersonStep,
+    PolicyName,
+    RulesetName,
     RulesStep,
     TableStep,
     ways_from,
 )
 from fivefold.flows.paths import Passed, passed_before, without_person
 from fivefold.flows.triggers import LevelTrigger
-from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.checks import taken_names, twice
-from fivefold.risk.compiler.diagnostics import Diagnostic
+from fivefold.risk.compiler.diagnostics import Diagnostic, findings
 from fivefold.risk.compiler.value_types import (
     UnknownNameError,
     Vocabulary,
@@ -32,14 +35,15 @@ from fivefold.risk.compiler.value_types import (
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import CalculationInput
-from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.fields import Definition, ValueType
 from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.policy import StepInput
 
+if TYPE_CHECKING:
+    from fivefold.flows.analysis import AnalysedFlow
 
-def flow_structure_diagnostics(
-    flow: Flow, policies: Mapping[str, AnalysedPolicy], inputs: Sequence[tuple[Path, LanguageModel]]
-) -> list[Diagnostic]:
+
+def flow_structure_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]]) -> list[Diagnostic]:
     """Find what is wrong between the parts of a flow; each part alone was checked when it was read."""
     diagnostics = [
         *taken_names(flow),
@@ -49,7 +53,7 @@ def flow_structure_diagnostics(
         *_names_calculated_twice(flow),
     ]
     wrong_ways = list(_ways(flow))
-    diagnostics += [*_triggers(flow), *wrong_ways, *_ends(flow), *_on_failure(flow), *_policies(flow, policies)]
+    diagnostics += [*_triggers(flow), *wrong_ways, *_ends(flow), *_on_failure(flow)]
     for position, step in enumerate(flow.steps):
         if isinstance(step, TableStep):
             diagnostics += _table(("steps", position, "table"), step)
@@ -164,26 +168,71 @@ def _on_failure(flow: Flow) -> Iterator[Diagnostic]:
             )
 
 
-def _policies(flow: Flow, policies: Mapping[str, AnalysedPolicy]) -> Iterator[Diagnostic]:
-    for position, step in enumerate(flow.steps):
-        if not isinstance(step, RulesStep):
-            continue
-        path, name = ("steps", position, "rules", "policy"), step.rules.policy
-        if name not in policies:
-            there = ", ".join(policies) or "none"
-            yield Diagnostic(path, f"there is no policy {name}; there are {there}{perhaps(name, policies)}")
-            continue
-        policy = policies[name].policy
-        if policy.entity_type != flow.entity_type:
-            yield Diagnostic(path, f"{name} decides on entities of the type {policy.entity_type} alone")
-        for part in ("fields", "transaction_fields", "case_fields"):
-            declared = getattr(flow, part)
-            for field_name, form in getattr(policy, part).items():
-                if declared.get(field_name) != form:
-                    problem = f"{name} reads {field_name}, which must be declared under {part} here as there"
-                    yield Diagnostic(path, problem)
-        if policy.levels != flow.levels:
-            yield Diagnostic(path, f"{name} has the levels {', '.join(policy.levels)}; the flow has other ones")
+MOST_INNER = 50
+"""So many flows at most are run where one is: itself, and each that it asks with all that those ask."""
+
+
+def asked_diagnostics(analysed: "AnalysedFlow") -> Iterator[Diagnostic]:
+    """Find what a flow asks that is not there, is about other entities, or cannot be asked."""
+    for position, step in enumerate(analysed.flow.steps):
+        path: Path = ("steps", position)
+        if isinstance(step, FlowStep):
+            yield from _flow_asked((*path, "flow"), step.flow, analysed)
+        elif isinstance(step, RulesStep) and isinstance(step.rules, RulesetName):
+            path = (*path, "rules", "ruleset")
+            yield from _asked(path, "ruleset", step.rules.ruleset, analysed.rulesets, analysed.flow)
+        elif isinstance(step, RulesStep):
+            assert isinstance(step.rules, PolicyName)
+            name, policies = step.rules.policy, analysed.policies
+            path = (*path, "rules", "policy")
+            yield from _asked(path, "policy", name, policies, analysed.flow)
+            if name in policies:
+                yield from _levels(path, name, policies[name].policy, analysed.flow)
+    if analysed.inner_count > MOST_INNER:
+        problem = f"runs {analysed.inner_count:,} flows, with all that is asked; {MOST_INNER} at most can be"
+        yield Diagnostic(("flow",), problem)
+
+
+def _asked(path: Path, word: str, name: str, there: Mapping[str, Any], flow: Flow) -> Iterator[Diagnostic]:
+    if name not in there:
+        names = "" if word == "flow" else f"; there are {', '.join(there) or 'none'}"
+        yield Diagnostic(path, f"there is no {word} {name}{names}{perhaps(name, there)}")
+        return
+    asked = there[name].definition
+    if asked.entity_type != flow.entity_type:
+        yield Diagnostic(path, f"{name} is about entities of the type {asked.entity_type} alone")
+    for part in ("fields", "transaction_fields", "case_fields"):
+        declared = getattr(flow, part)
+        for field_name, form in getattr(asked, part).items():
+            if field_name not in declared and word == "policy":
+                problem = f"{name} reads {field_name}, which must be declared under {part} here as there"
+                yield Diagnostic(path, problem)
+            elif declared.get(field_name, form) != form:
+                yield Diagnostic(path, f"{name} declares {field_name} otherwise under {part}; both must be the same")
+
+
+def _levels(path: Path, name: str, asked: Definition, flow: Flow) -> Iterator[Diagnostic]:
+    levels: tuple[str, ...] = getattr(asked, "levels")  # noqa: B009 (policies and flows have them, definitions not)
+    if levels != flow.levels:
+        yield Diagnostic(path, f"{name} has the levels {', '.join(levels)}; the flow has other ones")
+
+
+def _flow_asked(path: Path, name: str, analysed: "AnalysedFlow") -> Iterator[Diagnostic]:
+    back = analysed.cycles.get(name) or (analysed.flows[name].cycle if name in analysed.flows else ())
+    if back:
+        yield Diagnostic(path, f"leads back: {' → '.join(back)}; no flow can ask one that asks it")
+        return
+    yield from _asked(path, "flow", name, analysed.flows, analysed.flow)
+    if name not in analysed.flows:
+        return
+    asked = analysed.flows[name]
+    yield from _levels(path, name, asked.flow, analysed.flow)
+    waits = [step.id for step in asked.flow.steps if isinstance(step, PersonStep | OutsideStep)]
+    if waits:
+        yield Diagnostic(path, f"{name} waits at {', '.join(waits)}; a flow that is asked answers at once")
+    if asked.diagnostics:
+        first = findings([asked.diagnostics[0]], asked.flow)[0]
+        yield Diagnostic(path, f"{name} cannot be used: {first.where}: {first.problem}")
 
 
 _FITS: Mapping[str, type] = {"text": str, "number": Decimal, "money": Decimal, "flag": bool}

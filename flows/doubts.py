@@ -1,6 +1,6 @@
 """Lint of flows: what is wrong or doubtful in one, found without any data, and the ways that no values can go."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,9 +10,8 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.flows.actions import LimitAction
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.examples import check_flow_examples
-from fivefold.flows.language import CalculateStep, EndStep, Flow, OutsideStep, PersonStep, RouteStep, TableStep
+from fivefold.flows.language import AskStep, CalculateStep, EndStep, Flow, OutsideStep, PersonStep, RouteStep, TableStep
 from fivefold.flows.paths import passed_before, reached
-from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, by_check, checked_findings, findings, warning
 from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.locations import Location
@@ -53,11 +52,14 @@ def lint_flow(
 
 
 def lint_flow_document(
-    document: Document, policies: Mapping[str, AnalysedPolicy], lists: Lists | None = None, *, notes: bool = False
+    document: Document, joined: Callable[[Flow], AnalysedFlow], lists: Lists | None = None, *, notes: bool = False
 ) -> list[tuple[Diagnostic, Finding]]:
-    """Find the same in a document that was read, each beside its diagnostic, which names the check."""
+    """Find the same in a document that was read, each beside its diagnostic, which names the check.
+
+    *joined* brings a flow together with all that it asks.
+    """
     try:
-        analysed = AnalysedFlow(read_document(Flow, document, "the flow"), policies)
+        analysed = joined(read_document(Flow, document, "the flow"))
     except InvalidRulesetError as error:
         return unread(error)
     return checked_findings(flow_diagnostics(analysed, lists, notes=notes), analysed.flow, document)
@@ -77,7 +79,7 @@ def flow_diagnostics(
         "lists": list_diagnostics(analysed, lists),
         "purposes": analysed.purpose_diagnostics(purpose_sources(lists, declared)),
         "reasons": _reasons(flow),
-        "examples": example_diagnostics(flow.examples, check_flow_examples(flow)),
+        "examples": example_diagnostics(flow.examples, check_flow_examples(analysed.declared)),
     }
     if not fatal:
         choices = list(_choices(analysed, lint_scope(analysed, lists)))
@@ -156,6 +158,8 @@ def _never_read(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
         for name in _given_by(step):
             if (step.id, name) not in given:
                 yield warning(("steps", position, step.kind, "gives", name), "is never read")
+        if isinstance(step, AskStep) and step.on_unknown is None and step.id not in {name for name, _ in given}:
+            yield warning(("steps", position), "asks, and nothing reads what it gives")
 
 
 def _given_by(step: Any) -> Iterable[str]:

@@ -12,6 +12,7 @@ from fivefold.flows.analysis import AnalysedFlow, outputs_of
 from fivefold.flows.facts import needs_of
 from fivefold.flows.language import (
     NOBODY,
+    AskStep,
     EndStep,
     Flow,
     FlowExample,
@@ -25,9 +26,11 @@ from fivefold.flows.outside.outcomes import Outcome, failed_outcome, misfit_of
 from fivefold.flows.run import Runs, run_flow
 from fivefold.flows.steps import Stop
 from fivefold.flows.trace import RunExplanation
-from fivefold.risk.facts.inputs import LEVEL_TYPES
+from fivefold.risk.compiler.analysis import Analysed
+from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.governance.examples.facts import LINKED, portfolio_of, strange_words, transactions_of
+from fivefold.risk.language.expressions import distinct
 from fivefold.risk.language.quantities import quoted_value
 
 FAILED = "failed"
@@ -91,7 +94,7 @@ def run_flow_examples(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as
     """
     analysed.require_usable()
     flow = analysed.flow
-    problems = list(check_flow_examples(flow))
+    problems = list(check_flow_examples(analysed.declared))
     if problems:
         raise InvalidRulesetError(problems, f"the examples of {flow.name}")
     everyone = _portfolio(analysed, lists, as_of)
@@ -123,7 +126,7 @@ def _outcome(given: GivenOutcome, as_of: int) -> Outcome:
 
 
 def check_flow_examples(flow: Flow) -> Iterator[Finding]:
-    """Find what examples give or expect that the flow does not have."""
+    """Find what examples give or expect that the flow, as `AnalysedFlow.declared` has it, does not have."""
     declared = {*flow.fields, *_GIVEN}
     actions = {action.id for action in flow.actions}
     stops = {step.id for step in flow.steps if isinstance(step, EndStep | PersonStep | OutsideStep)} | {FAILED}
@@ -157,7 +160,7 @@ def check_flow_examples(flow: Flow) -> Iterator[Finding]:
 
 def _strange_outcomes(example: FlowExample, flow: Flow) -> Iterator[Finding]:
     """Find outcomes at steps that ask nobody outside, and values that those steps do not give."""
-    asking = {step.id: outputs_of(step, {}) for step in flow.steps if isinstance(step, OutsideStep)}
+    asking = {step.id: outputs_of(step, AnalysedFlow(flow)) for step in flow.steps if isinstance(step, OutsideStep)}
     where = f"example {example.name}"
     for step, outcome in example.outcomes.items():
         if step not in asking:
@@ -174,13 +177,18 @@ def _strange_outcomes(example: FlowExample, flow: Flow) -> Iterator[Finding]:
 
 
 def _portfolio(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int) -> Portfolio:
-    flow = analysed.flow
+    flow = analysed.declared
+    facts = [each for one in (needs_of(analysed), *map(_needs, analysed.asked.values())) for each in one.facts]
     pending = [
         example.model_copy(update={"given": {"transactions": [_pending(example)]} if _pending(example) else {}})
         for example in flow.examples
     ]
-    portfolio = portfolio_of(flow.examples, flow, needs_of(analysed), as_of)
+    portfolio = portfolio_of(flow.examples, flow, distinct(facts), as_of)
     return replace(portfolio, lists=lists, levels=_levels(flow), pending=transactions_of(pending, flow))
+
+
+def _needs(asked: Analysed[Any]) -> Needs:
+    return needs_of(asked) if isinstance(asked, AnalysedFlow) else Needs.of(asked)
 
 
 def _pending(example: FlowExample) -> dict[str, Any] | None:
@@ -249,6 +257,8 @@ def _ways_of(step: Any) -> Sequence[str]:
         return _named(step, [*(f"answer {answer}" for answer in step.person.answers), NOBODY])
     if isinstance(step, OutsideStep):
         return _named(step, ["an outcome", *(["on_unknown"] if step.on_unknown is not None else [])])
+    if isinstance(step, AskStep):
+        return _named(step, ["asked", *(["on_unknown"] if step.on_unknown is not None else [])])
     return [f"end {step.id}"] if isinstance(step, EndStep) else []
 
 
@@ -263,7 +273,7 @@ def _taken(runs: Runs) -> Iterator[str]:
         code, ways = row[compiled.column], _ways_of(step)
         if code is None or not ways:
             continue
-        if not isinstance(step, RouteStep | TableStep):
+        if not isinstance(step, RouteStep | TableStep | AskStep):
             yield from ways[code : code + 1]
         elif compiled.leads[code] != Stop.FAILED:
             yield ways[min(code, len(ways) - 1)]

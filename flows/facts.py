@@ -1,11 +1,14 @@
-"""What a flow reads before its first step, resolved: one row for each entity, for itself and for each policy."""
+"""What a flow reads before its first step, resolved: one row for each entity, for itself and for all that it asks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from fivefold.flows.analysis import AnalysedFlow
+from fivefold.flows.steps import AskedOfRow
+from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.engine.assess import timed_entities
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import ENTITY, ListVersion, Portfolio, members_at
@@ -17,14 +20,24 @@ class FlowFacts:
     """What is known of n entities, before a flow begins.
 
     Attributes:
-        own: `entity_id`, `as_of`, and a column for each of the flow's `fact_inputs`.
-        policies: the same for each policy that it asks, by its name and in the same rows.
-        versions: of the lists that it or a policy names.
+        own: `entity_id`, `as_of`, a column for each of the flow's `fact_inputs`, and where the flow asks for the value,
+            `MODEL_COLUMNS` as far as they are known.
+        asked: the same for everything that it asks, by the key of `AnalysedFlow.asked` and in the same rows.
+        versions: of the lists that any of them names.
     """
 
     own: pl.DataFrame
-    policies: Mapping[str, pl.DataFrame]
+    asked: Mapping[str, pl.DataFrame]
     versions: Mapping[str, ListVersion]
+
+    def asked_of(self, position: int, answers: Mapping[str, str | None] | None = None) -> AskedOfRow:
+        """Give what is asked of one entity, with the answers about it."""
+        inputs = {key: frame.row(position, named=True) for key, frame in self.asked.items()}
+        return AskedOfRow(inputs, answers or {})
+
+
+MODEL_COLUMNS: Mapping[str, Any] = {"model": pl.String, "model_version": pl.Int64, "as_of_us": pl.Int64}
+"""What of `Portfolio.values` says where the value comes from; columns of facts are named `value model`, and so on."""
 
 
 def needs_of(analysed: AnalysedFlow) -> Needs:
@@ -33,7 +46,7 @@ def needs_of(analysed: AnalysedFlow) -> Needs:
 
 
 def resolve_facts(analysed: AnalysedFlow, portfolio: Portfolio, as_of: int) -> FlowFacts:
-    """Resolve what a flow, and every policy that it asks, reads of entities.
+    """Resolve what a flow, and everything that it asks, reads of entities.
 
     Args:
         analysed: the flow.
@@ -44,14 +57,30 @@ def resolve_facts(analysed: AnalysedFlow, portfolio: Portfolio, as_of: int) -> F
         InvalidRulesetError: the flow cannot be used, or something that it reads (a list, a frame) is missing.
     """
     analysed.require_usable()
-    versions = members_at(portfolio.lists, analysed.lists_asked, as_of, analysed.references)
+    versions = members_at(portfolio.lists, analysed.lists_asked, as_of, analysed.references_asked)
     members = {name: version.members for name, version in versions.items()}
     entities = timed_entities(portfolio, as_of)
-    policies = {}
-    for name in analysed.policies_asked:
-        needs = Needs.of(analysed.policies[name])
-        policies[name] = resolve_inputs(needs, portfolio, lazy_sources(needs, portfolio), members, entities)
-    needs = needs_of(analysed)
-    own = resolve_inputs(needs, portfolio, lazy_sources(needs, portfolio), members, entities)
-    assert own[ENTITY].equals(entities[ENTITY])
-    return FlowFacts(own=own, policies=policies, versions=versions)
+
+    def resolved(one: Analysed[Any]) -> pl.DataFrame:
+        known = portfolio
+        if isinstance(one, AnalysedRuleset):
+            known = portfolio.with_empty_tables(one.ruleset.optional_tables, one.ruleset.case_fields)
+        needs = needs_of(one) if isinstance(one, AnalysedFlow) else Needs.of(one)
+        found = resolve_inputs(needs, known, lazy_sources(needs, known), members, entities)
+        assert found[ENTITY].equals(entities[ENTITY])
+        return _with_models(found, known) if isinstance(one, AnalysedFlow) and one.asks_value else found
+
+    asked = {key: resolved(one) for key, one in analysed.asked.items()}
+    return FlowFacts(own=resolved(analysed), asked=asked, versions=versions)
+
+
+def _with_models(facts: pl.DataFrame, portfolio: Portfolio) -> pl.DataFrame:
+    """Add what gave the value, and when, of those of whom that is known."""
+    values = portfolio.values
+    if values is None:
+        return facts
+    there = [name for name in MODEL_COLUMNS if name in values.columns]
+    if not there:
+        return facts
+    of_each = values.select(ENTITY, *(pl.col(name).cast(MODEL_COLUMNS[name]).alias(f"value {name}") for name in there))
+    return facts.join(of_each.unique(ENTITY, keep="first"), on=ENTITY, how="left", maintain_order="left")

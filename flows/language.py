@@ -127,17 +127,77 @@ class PolicyName(LanguageModel):
     policy: Identifier
 
 
-class RulesStep(Passing):
-    """Asks a policy. It gives `action`, and `decided_by`, the rule whose action it is, unknown where none gave one.
+class RulesetName(LanguageModel):
+    """A ruleset that is asked, in the version that is active."""
+
+    ruleset: Identifier
+
+
+_RULES: dict[str, type[LanguageModel]] = {"policy": PolicyName, "ruleset": RulesetName}
+RulesName = Annotated[
+    Annotated[PolicyName, Tag("policy")] | Annotated[RulesetName, Tag("ruleset")],
+    Discriminator(
+        lambda value: word_of(value, _RULES),
+        custom_error_type="rules",
+        custom_error_message="names neither a policy nor a ruleset: {policy: name} or {ruleset: name}",
+    ),
+]
+"""What a step asks of rules."""
+
+
+class AskStep(Passing):
+    """A step that asks what may not be known.
 
     Attributes:
-        rules: the policy.
-        on_unknown: the step where a rule that is unknown could change the action; where it is not written, the run
-            fails then. A rule of the policy that has an `on_unknown` of its own gives that, and decides.
+        on_unknown: the step where it is not known; where it is not written, the run fails then.
     """
 
-    rules: PolicyName
     on_unknown: Identifier | None = None
+
+
+class RulesStep(AskStep):
+    """Asks a policy or a ruleset, of what is known of the entity.
+
+    Of a policy it gives `action`, and `decided_by`, the rule whose action it is, unknown where none gave one. Of a
+    ruleset it gives `level`, what the rules alone say now, and `total`, the points.
+
+    Attributes:
+        rules: the policy or the ruleset.
+        on_unknown: the step where a rule of the policy that is unknown could change the action, or where the ruleset
+            gives no level: it failed, no tier owns the total, or it does not apply, or nobody knows whether it does.
+            Where it is not written, the run fails then. A rule of the policy that has an `on_unknown` of its own gives
+            that, and decides.
+    """
+
+    rules: RulesName
+
+
+class ValueAsked(LanguageModel):
+    """Asks for the value as it is known when the run begins; there is nothing to choose."""
+
+
+class ValueStep(AskStep):
+    """Asks what the entity is worth. It gives `score`, `segment` and `expected_value` (in the base currency).
+
+    Attributes:
+        value: written as {}.
+        on_unknown: the step where the entity has no value; where it is not written, the run fails then.
+    """
+
+    value: ValueAsked
+
+
+class FlowStep(AskStep):
+    """Asks another flow, which is run on the same facts in the same moment. It gives `ends`, the id of its end.
+
+    What its ends would do is not done: the flow that asks decides by its own actions.
+
+    Attributes:
+        flow: its name; it asks no person and nothing outside, and no flow that asks this one.
+        on_unknown: the step where its run fails; where it is not written, this run fails then.
+    """
+
+    flow: Identifier
 
 
 class Question(LanguageModel):
@@ -199,6 +259,8 @@ STEP_KINDS: dict[str, type[Step]] = {
     "route": RouteStep,
     "table": TableStep,
     "rules": RulesStep,
+    "value": ValueStep,
+    "flow": FlowStep,
     "person": PersonStep,
     "data": DataStep,
     "end": EndStep,
@@ -210,6 +272,8 @@ AnyStep = Annotated[
     | Annotated[RouteStep, Tag("route")]
     | Annotated[TableStep, Tag("table")]
     | Annotated[RulesStep, Tag("rules")]
+    | Annotated[ValueStep, Tag("value")]
+    | Annotated[FlowStep, Tag("flow")]
     | Annotated[PersonStep, Tag("person")]
     | Annotated[DataStep, Tag("data")]
     | Annotated[EndStep, Tag("end")],
@@ -297,6 +361,15 @@ class Flow(Definition):
         """The position of each step, by its id."""
         return {step.id: position for position, step in enumerate(self.steps)}
 
+    def asked(self, word: Literal["policy", "ruleset", "flow"]) -> tuple[str, ...]:
+        """The names of the policies, the rulesets or the flows that it asks by itself, each once."""
+        names = [
+            getattr(step.rules if isinstance(step, RulesStep) else step, word, None)
+            for step in self.steps
+            if isinstance(step, FlowStep if word == "flow" else RulesStep)
+        ]
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
     def action(self, identifier: str) -> Action:
         """Find an action by its id; KeyError where there is none."""
         for action in self.actions:
@@ -324,7 +397,7 @@ def ways_from(flow: Flow, position: int) -> Iterator[tuple[Path, str | None]]:
         yield (*at, "person", "otherwise"), step.person.otherwise
     elif isinstance(step, Passing):
         yield (*at, "then"), step.then
-        if isinstance(step, RulesStep | OutsideStep) and step.on_unknown is not None:
+        if isinstance(step, AskStep | OutsideStep) and step.on_unknown is not None:
             yield (*at, "on_unknown"), step.on_unknown
 
 

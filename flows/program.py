@@ -8,31 +8,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.money import minor_units
 from fivefold.flows.actions import LimitAction
-from fivefold.flows.analysis import AnalysedFlow
+from fivefold.flows.analysis import VALUE_INPUTS, AnalysedFlow
+from fivefold.flows.asking.steps import (
+    STATUS_CODES,
+    AskingFlow,
+    AskingPolicy,
+    AskingRuleset,
+    Valuing,
+    frame_of_ruleset,
+)
 from fivefold.flows.language import (
+    AskStep,
     CalculateStep,
     Flow,
+    FlowStep,
     OutsideStep,
     Passing,
     PersonStep,
     RouteStep,
+    RulesetName,
     RulesStep,
     TableStep,
+    ValueStep,
 )
 from fivefold.flows.outside.outcomes import Outcome
 from fivefold.flows.outside.step import Outside
 from fivefold.flows.steps import (
+    LAST,
+    STOP,
     Amount,
     Asked,
     AskedOfRow,
-    AskingPolicy,
     Calculating,
     Choosing,
     CompiledStep,
@@ -42,19 +55,20 @@ from fivefold.flows.steps import (
     one_row,
     table_value,
 )
+from fivefold.risk.compiler.analysis import Analysed, AnalysedPolicy, AnalysedRuleset
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest
 from fivefold.risk.compiler.value_types import DTYPES, Column, column_for
 from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import PolicyProgram, compile_policy
-from fivefold.risk.engine.program import compiled_once
+from fivefold.risk.engine.program import Program, compile_ruleset, compiled_once
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import CalculationInput, input_key
 from fivefold.risk.language.policy import StepInput
 
-LAST, STOP = "last step", "stop"
-"""Columns beside the codes of steps: the position of the last step that was passed, and why the run stopped there."""
+AskedProgram: TypeAlias = "PolicyProgram | Program | FlowProgram"
+"""What a step asks on the same facts, compiled."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,7 +80,7 @@ class FlowProgram:
         lists: the members of every list that it, or a policy that it asks, names.
         base: the currency that money is in.
         inputs: the column of every input, by its key.
-        policies: the compiled policies that it asks, by name.
+        asked: the compiled policies, rulesets and flows that it asks by itself, by the keys of `AnalysedFlow.asked`.
         steps: in their order.
         failure_amounts: of the limits that are set after a failure.
     """
@@ -75,7 +89,7 @@ class FlowProgram:
     lists: Mapping[str, Sequence[str]]
     base: str
     inputs: Mapping[str, Column]
-    policies: Mapping[str, PolicyProgram]
+    asked: Mapping[str, AskedProgram]
     steps: tuple[CompiledStep, ...]
     failure_amounts: tuple[Amount, ...]
 
@@ -149,10 +163,10 @@ class FlowProgram:
         return {series.name: None for series in self._empty(pl.DataFrame())}
 
     def _run_as_columns(self, facts: Mapping[str, Any], asked: AskedOfRow) -> dict[str, Any]:
-        policies = {name: one_row(row, self.policies[name].inputs) for name, row in asked.policies.items()}
+        inputs = {key: self._frame_of(key, asked.inputs[key]) for key in self.analysed.asked}
         answers = {step: pl.Series(step, [answer], dtype=pl.String) for step, answer in asked.answers.items()}
         outcomes = self.outcome_frames({step: [outcome] for step, outcome in asked.outcomes.items()})
-        return self.run(one_row(facts, self.inputs), Asked(policies, answers, outcomes)).row(0, named=True)
+        return self.run(one_row(facts, self.inputs), Asked(inputs, answers, outcomes)).row(0, named=True)
 
     def outcome_frames(self, outcomes: Mapping[str, Sequence[Outcome | None]]) -> dict[str, pl.DataFrame]:
         """Give what came from outside, by the step and in the rows of entities, as `Asked` has it."""
@@ -162,6 +176,14 @@ class FlowProgram:
             if isinstance(step, Outside) and step.identifier in outcomes
         }
 
+    def _frame_of(self, key: str, row: Mapping[str, Any]) -> pl.DataFrame:
+        """Give what something is asked with, of one entity, as a frame."""
+        first, _, below = key.partition("/")
+        program = self.asked[first]
+        if isinstance(program, FlowProgram) and below:
+            return program._frame_of(below, row)  # noqa: SLF001 (another flow's own)
+        return frame_of_ruleset(program, row) if isinstance(program, Program) else one_row(row, program.inputs)
+
 
 def _held(column: Column, step: CompiledStep) -> Any:
     return pl.Float64 if isinstance(step, Calculating) else DTYPES[column.kind]
@@ -169,7 +191,7 @@ def _held(column: Column, step: CompiledStep) -> Any:
 
 def _asked_of(asked: Asked, rows: pl.Series) -> Asked:
     return Asked(
-        {name: frame[rows] for name, frame in asked.policies.items()},
+        {name: frame[rows] for name, frame in asked.inputs.items()},
         {step: answers.gather(rows) for step, answers in asked.answers.items()},
         {step: frame[rows] for step, frame in asked.outcomes.items()},
     )
@@ -202,22 +224,33 @@ def compile_flow(analysed: AnalysedFlow, lists: Mapping[str, Sequence[str]], bas
         base: the currency that money is in.
     """
     analysed.require_usable()
-    policies = {
-        name: compile_policy(analysed.policies[name], lists, base)
-        for name in dict.fromkeys(step.rules.policy for step in analysed.flow.steps if isinstance(step, RulesStep))
+    asked = {
+        key: _compiled(one, lists, base)
+        for key, one in analysed.asked.items()
+        if "/" not in key  # not those of others
     }
     inputs = {input_key(each): column_for(each, analysed.names, base) for each in analysed.inputs}
-    compiled = _StepCompiler(analysed, lists, base, inputs, policies)
+    compiled = _StepCompiler(analysed, lists, base, inputs, asked)
     steps = tuple(compiled.step(position) for position in range(len(analysed.flow.steps)))
     return FlowProgram(
         analysed=analysed,
         lists=lists,
         base=base,
         inputs=inputs,
-        policies=policies,
+        asked=asked,
         steps=steps,
         failure_amounts=compiled.amounts(analysed.flow.on_failure),
     )
+
+
+def _compiled(asked: Analysed[Any], lists: Mapping[str, Sequence[str]], base: str) -> AskedProgram:
+    if isinstance(asked, AnalysedFlow):
+        return compile_flow(asked, lists, base)
+    if isinstance(asked, AnalysedPolicy):
+        return compile_policy(asked, lists, base)
+    assert isinstance(asked, AnalysedRuleset)
+    asked.require_usable()
+    return compile_ruleset(asked, lists, base)
 
 
 flow_program_for = compiled_once(compile_flow)
@@ -229,7 +262,7 @@ class _StepCompiler:
     lists: Mapping[str, Sequence[str]]
     base: str
     inputs: Mapping[str, Column]
-    policies: Mapping[str, PolicyProgram]
+    asked: Mapping[str, AskedProgram]
 
     def step(self, position: int) -> CompiledStep:
         """Compile the step at a position."""
@@ -258,26 +291,17 @@ class _StepCompiler:
                 names=self.analysed.names,
                 base=self.base,
             )
-        if isinstance(step, RulesStep | PersonStep | OutsideStep):
-            return self._asking(step, position, outputs, after)
+        if isinstance(step, AskStep):
+            return self._asking(step, outputs, after, self._unknown(step.on_unknown, position))
+        if isinstance(step, PersonStep | OutsideStep):
+            return self._waiting(step, position, outputs, after)
         leads = (Stop.ENDED, Stop.FAILED)
         return Ending(identifier=step.id, leads=leads, outputs={}, actions=step.end, amounts=self.amounts(step.end))
 
-    def _asking(
-        self, step: RulesStep | PersonStep | OutsideStep, position: int, outputs: Mapping[str, Column], after: int
+    def _waiting(
+        self, step: PersonStep | OutsideStep, position: int, outputs: Mapping[str, Column], after: int
     ) -> CompiledStep:
-        """Compile a step that asks a policy, a person or the outside."""
-        if isinstance(step, RulesStep):
-            program = self.policies[step.rules.policy]
-            unknown = self._unknown(step.on_unknown, position)
-            changing = tuple(
-                (rule_column(rule.id), place, program.policy.actions.index(rule.action))
-                for place, rule in enumerate(program.policy.rules)
-                if rule.on_unknown is None
-            )
-            return AskingPolicy(
-                identifier=step.id, leads=(after, unknown), outputs=outputs, program=program, changing=changing
-            )
+        """Compile a step that waits for a person or for the outside."""
         if isinstance(step, PersonStep):
             to = [self._place(each, position) for each in (*step.person.answers.values(), step.person.otherwise)]
             answers = tuple(step.person.answers)
@@ -288,6 +312,34 @@ class _StepCompiler:
 
     def _unknown(self, to: str | None, position: int) -> int:
         return Stop.FAILED if to is None else self._place(to, position)
+
+    def _asking(self, step: AskStep, outputs: Mapping[str, Column], after: int, unknown: int) -> CompiledStep:
+        """Compile a step that asks a policy, a ruleset, the value or another flow."""
+        own: dict[str, Any] = {"identifier": step.id, "leads": (after, unknown), "outputs": outputs}
+        if isinstance(step, ValueStep):
+            return Valuing(**own, sources={name: input_key(each) for name, each in VALUE_INPUTS.items()})
+        if isinstance(step, FlowStep):
+            key = f"flow {step.flow}"
+            inner = self.asked[key]
+            assert isinstance(inner, FlowProgram)
+            keys = {below: f"{key}/{below}" for below in inner.analysed.asked}
+            steps = tuple(each.id for each in inner.flow.steps)
+            return AskingFlow(**own, program=inner, key=key, keys=keys, steps=steps)
+        assert isinstance(step, RulesStep)
+        if isinstance(step.rules, RulesetName):
+            key = f"ruleset {step.rules.ruleset}"
+            ruleset = self.asked[key]
+            assert isinstance(ruleset, Program)
+            leads = (after, *[unknown] * (len(STATUS_CODES) - 1))
+            return AskingRuleset(**{**own, "leads": leads}, program=ruleset, key=key)
+        program = self.asked[step.rules.policy]
+        assert isinstance(program, PolicyProgram)
+        changing = tuple(
+            (rule_column(rule.id), place, program.policy.actions.index(rule.action))
+            for place, rule in enumerate(program.policy.rules)
+            if rule.on_unknown is None
+        )
+        return AskingPolicy(**own, program=program, changing=changing)
 
     def _place(self, to: str | None, position: int) -> int:
         return position + 1 if to is None else self.analysed.flow.positions[to]

@@ -4,19 +4,21 @@ Any step can change which end a run comes to, so every step counts for every act
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fivefold.flows.language import DataStep, Flow, RulesStep
+from fivefold.flows.language import DataStep, Flow, FlowStep, PolicyName, RulesetName, RulesStep
 from fivefold.flows.triggers import CaseTrigger, ImportTrigger, LevelTrigger, TagTrigger
-from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.diagnostics import Diagnostic
-from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.purposes import SourceReader, Sources, purpose_name_diagnostics
-from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import TagInput
-from fivefold.risk.language.policy import LevelInput, Policy
+from fivefold.risk.language.policy import LevelInput
 from fivefold.risk.language.purposes import Purpose, strictest
+from fivefold.risk.language.ruleset import Ruleset
+
+if TYPE_CHECKING:
+    from fivefold.flows.analysis import AnalysedFlow
+    from fivefold.risk.compiler.analysis import Analysed
 
 
 class _Served(NamedTuple):
@@ -35,19 +37,14 @@ class _Reading(NamedTuple):
     hint: str
 
 
-def flow_purpose_diagnostics(
-    flow: Flow,
-    policies: Mapping[str, AnalysedPolicy],
-    inputs: tuple[tuple[Path, LanguageModel], ...],
-    places: tuple[Location, ...],
-    sources: Sources,
-) -> Iterator[Diagnostic]:
+def flow_purpose_diagnostics(analysed: "AnalysedFlow", sources: Sources) -> Iterator[Diagnostic]:
     """Find what the flow reads for commerce that was gathered against money laundering, with the path to it."""
+    flow = analysed.flow
     served = _served(flow)
     if served is not None:
         seen = set[tuple[str, str]]()
-        own = (*_of_triggers(flow, sources), *_own(flow, inputs, places, sources))
-        for reading in (*own, *_of_policies(flow, policies, sources), *_of_data(flow)):
+        own = (*_of_triggers(flow, sources), *_own(flow, analysed, sources))
+        for reading in (*own, *_of_asked(analysed, (flow,), sources), *_of_data(flow)):
             if (reading.chain[0], reading.source) in seen:
                 continue
             seen.add((reading.chain[0], reading.source))
@@ -91,40 +88,38 @@ def _of_triggers(flow: Flow, sources: Sources) -> Iterator[_Reading]:
                     yield _Reading(path, (part,), source.words, source.hint)
 
 
-def _own(
-    flow: Flow,
-    inputs: tuple[tuple[Path, LanguageModel], ...],
-    places: tuple[Location, ...],
-    sources: Sources,
-) -> Iterator[_Reading]:
+def _own(flow: Flow, analysed: "AnalysedFlow", sources: Sources) -> Iterator[_Reading]:
+    """Find what a flow reads by itself; *flow* is as strict about its data as those that ask it."""
     reader = SourceReader(flow, sources)
-    for path, rule_input in inputs:
+    for path, rule_input in analysed.inputs_with_paths:
         for source, chain in reader.read(rule_input).items():
             if source.purpose == "aml":
                 yield _Reading(path, (_part(flow, path), *chain), source.words, source.hint)
-    for place in places:
+    for place in analysed.conditions:
         for path, source in reader.lists_in(place):
             if source.purpose == "aml":
                 yield _Reading(path, (_part(flow, path),), source.words, source.hint)
 
 
-def _of_policies(flow: Flow, policies: Mapping[str, AnalysedPolicy], sources: Sources) -> Iterator[_Reading]:
-    for position, step in enumerate(flow.steps):
-        if not isinstance(step, RulesStep) or step.rules.policy not in policies:
+def _of_asked(analysed: "AnalysedFlow", asking: tuple[Flow, ...], sources: Sources) -> Iterator[_Reading]:
+    """Find what is read by all that a flow asks; *asking* are the flow and those that ask it."""
+    for position, step in enumerate(analysed.flow.steps):
+        path: Path = ("steps", position, step.kind)
+        if isinstance(step, FlowStep) and step.flow in analysed.flows:
+            inner = analysed.flows[step.flow]
+            strict = _as_strict(inner.flow, asking)
+            found = (*_own(strict, inner, sources), *_of_asked(inner, (*asking, inner.flow), sources))
+            chain: tuple[str, ...] = (f"step {step.id}", f"flow {step.flow}")
+            yield from (each._replace(path=path, chain=(*chain, *each.chain)) for each in found)
+        if not isinstance(step, RulesStep):
             continue
-        asked = policies[step.rules.policy]
-        reader = SourceReader(_as_strict(asked.policy, flow), sources)
-        path: Path = ("steps", position, "rules", "policy")
-        for at, rule_input in asked.inputs_with_paths:
-            for source, chain in reader.read(rule_input).items():
-                if source.purpose == "aml":
-                    rule = f"rule {asked.policy.rules[int(at[1])].id}" if at[0] == "rules" else f"calculation {at[1]}"
-                    steps = (f"step {step.id}", f"policy {asked.policy.name}", rule, *chain)
-                    yield _Reading(path, steps, source.words, source.hint)
-        for place in asked.conditions:
-            for _, source in reader.lists_in(place):
-                if source.purpose == "aml":
-                    yield _Reading(path, (f"step {step.id}", f"policy {asked.policy.name}"), source.words, source.hint)
+        rules = step.rules
+        if isinstance(rules, RulesetName) and rules.ruleset in analysed.rulesets:
+            chain = (f"step {step.id}", f"ruleset {rules.ruleset}")
+            yield from _of_rules(analysed.rulesets[rules.ruleset], (*path, "ruleset"), chain, asking, sources)
+        elif isinstance(rules, PolicyName) and rules.policy in analysed.policies:
+            chain = (f"step {step.id}", f"policy {rules.policy}")
+            yield from _of_rules(analysed.policies[rules.policy], (*path, "policy"), chain, asking, sources)
 
 
 def _of_data(flow: Flow) -> Iterator[_Reading]:
@@ -135,14 +130,36 @@ def _of_data(flow: Flow) -> Iterator[_Reading]:
             yield _Reading(path, (f"step {step.id}",), step.data.whom, "purpose of the step's data")
 
 
-def _as_strict(policy: Policy, flow: Flow) -> Policy:
-    """Give a policy whose data are for no more than its own document and the flow's allow."""
-    own, said = policy.purposes, flow.purposes
-    stricter: dict[str, Any] = {"level": strictest([own.level, said.level])}
+def _of_rules(
+    asked: "Analysed[Any]", path: Path, steps: tuple[str, ...], asking: tuple[Flow, ...], sources: Sources
+) -> Iterator[_Reading]:
+    """Find what a policy or a ruleset that is asked reads."""
+    if isinstance(asked.definition, Ruleset) and asked.definition.purpose == "aml":
+        yield _Reading(path, steps, f"the level by {asked.definition.name}", "")
+    reader = SourceReader(_as_strict(asked.definition, asking), sources)
+    for at, rule_input in asked.inputs_with_paths:
+        part: tuple[str, ...] = (f"calculation {at[1]}",) if at[0] == "calculate" else ()
+        part = (f"rule {asked.definition.rules[int(at[1])].id}",) if at[0] == "rules" else part
+        for source, chain in reader.read(rule_input).items():
+            if source.purpose == "aml":
+                yield _Reading(path, (*steps, *part, *chain), source.words, source.hint)
+    for place in asked.conditions:
+        for _, source in reader.lists_in(place):
+            if source.purpose == "aml":
+                yield _Reading(path, steps, source.words, source.hint)
+
+
+def _as_strict(definition: Any, asking: tuple[Flow, ...]) -> Any:
+    """Give a definition whose data are for no more than its own document and those that ask it allow."""
+    own = definition.purposes
+    stricter: dict[str, Any] = {}
+    if hasattr(own, "level"):
+        stricter["level"] = strictest([own.level, *(flow.purposes.level for flow in asking)])
     for kind in ("fields", "transaction_fields", "tags", "links"):
-        here, there = getattr(own, kind), getattr(said, kind)
-        stricter[kind] = {name: strictest([here[name], there.get(name, here[name])]) for name in here}
-    return policy.model_copy(update={"purposes": own.model_copy(update=stricter)})
+        here = getattr(own, kind)
+        there = [getattr(flow.purposes, kind) for flow in asking]
+        stricter[kind] = {name: strictest([here[name], *(one[name] for one in there if name in one)]) for name in here}
+    return definition.model_copy(update={"purposes": own.model_copy(update=stricter)})
 
 
 def _part(flow: Flow, path: Path) -> str:

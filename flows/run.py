@@ -10,10 +10,9 @@ from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.facts import FlowFacts, resolve_facts
 from fivefold.flows.language import EndStep
 from fivefold.flows.outside.outcomes import Outcome
-from fivefold.flows.program import LAST, STOP, FlowProgram, flow_program_for
-from fivefold.flows.steps import Asked, Stop
+from fivefold.flows.program import FlowProgram, flow_program_for
+from fivefold.flows.steps import LAST, STOP, Asked, Stop
 from fivefold.flows.trace import STATUSES, RunExplanation, explain_run
-from fivefold.risk.engine.explain.policies import explain_decisions
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 
 
@@ -95,11 +94,7 @@ class Runs:
 
     def explain(self, position: int) -> RunExplanation:
         """Say why the run of one entity came to its end."""
-        decisions = {
-            name: explain_decisions(self.program.policies[name], frame[position], self.program.base)[0]
-            for name, frame in self.facts.policies.items()
-        }
-        return explain_run(self.program, self.outcomes.row(position, named=True), decisions)
+        return explain_run(self.program, self.outcomes.row(position, named=True), self.facts.asked_of(position))
 
     def explain_all(self) -> Iterator[tuple[str, RunExplanation]]:
         """Say it of every entity, in their order."""
@@ -127,5 +122,5 @@ def run_flow(
     """
     facts = resolve_facts(analysed, portfolio, as_of)
     program = flow_program_for(analysed, facts.versions, portfolio.rates.base)
-    asked = Asked(facts.policies, answers or {}, program.outcome_frames(outcomes or {}))
+    asked = Asked(facts.asked, answers or {}, program.outcome_frames(outcomes or {}))
     return Runs(program=program, facts=facts, outcomes=program.run(facts.own, asked))

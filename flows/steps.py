@@ -31,12 +31,13 @@ from fivefold.risk.compiler.formulas import (
 )
 from fivefold.risk.compiler.plain_conditions import PlainTest
 from fivefold.risk.compiler.value_types import DTYPES, Column, Vocabulary, column_for
-from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
-from fivefold.risk.engine.single.policies import single_policy
 from fivefold.risk.facts.calculated import TOO_LARGE, with_calculations
 from fivefold.risk.facts.portfolio import error_of
 from fivefold.risk.language.expressions import CalculationInput, input_key
 from fivefold.risk.language.fields import ValueType
+
+LAST, STOP = "last step", "stop"
+"""Columns beside the codes of steps: the position of the last step that was passed, and why the run stopped there."""
 
 
 class Stop(IntEnum):
@@ -91,12 +92,12 @@ class Asked:
     """What steps ask of others, for the rows of a frame.
 
     Attributes:
-        policies: the inputs of each policy, by its name.
+        inputs: of everything that is asked on the facts, by its key, as `flows.facts.FlowFacts` has them.
         answers: the answer of a person, by the step; null where none is there yet.
         outcomes: what came from outside, by the step, as `flows.outside.step.Outside.frame` makes it.
     """
 
-    policies: Mapping[str, pl.DataFrame]
+    inputs: Mapping[str, pl.DataFrame]
     answers: Mapping[str, pl.Series]
     outcomes: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
@@ -105,7 +106,7 @@ class Asked:
 class AskedOfRow:
     """The same of one row; an outcome is None where none is there yet."""
 
-    policies: Mapping[str, Mapping[str, Any]]
+    inputs: Mapping[str, Mapping[str, Any]]
     answers: Mapping[str, str | None]
     outcomes: Mapping[str, Outcome | None] = field(default_factory=dict)
 
@@ -295,66 +296,6 @@ class _Plain:
     parts: tuple[_Part, ...]
     errors: tuple[str, ...]
     units: int
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class AskingPolicy(CompiledStep):
-    """A step that asks a policy: 0 where it is decided, 1 where a rule that is unknown could change the action.
-
-    Attributes:
-        program: the compiled policy.
-        changing: of each rule that gives nothing where it is unknown, the column of its outcome, its position and the
-            position of its action.
-    """
-
-    program: PolicyProgram
-    changing: tuple[tuple[str, int, int], ...]
-
-    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
-        """Ask it of every row."""
-        policy = self.program.policy
-        outcomes = self.program.run(asked.policies[policy.name])
-        actions = pl.Series(self.outputs["action"].name, policy.actions, dtype=pl.String)
-        rules = pl.Series(self.outputs["decided_by"].name, [rule.id for rule in policy.rules], dtype=pl.String)
-        codes = outcomes.select(self._codes().cast(pl.Int32).alias(self.column)).to_series()
-        is_decided = codes == 0
-        given = [actions.gather(outcomes[ACTION]), rules.gather(outcomes[DECIDED])]
-        return codes, [each.to_frame().select(pl.when(is_decided).then(pl.first())).to_series() for each in given]
-
-    def _codes(self) -> pl.Expr:
-        """Tell the same as `_code` does, of every row."""
-        decided, action, is_first = pl.col(DECIDED), pl.col(ACTION), self.program.policy.wins == "first"
-        changes = [
-            (pl.col(column) == int(PolicyOutcome.UNKNOWN))
-            & (action != own)
-            & (decided.is_null() | (decided > position if is_first else action < own))
-            for column, position, own in self.changing
-        ]
-        return pl.any_horizontal(action.is_null(), *changes)
-
-    def _code(self, outcomes: Mapping[str, Any]) -> int:
-        """Tell whether one of the rules that are unknown would change the action if it held."""
-        decided, action, is_first = outcomes[DECIDED], outcomes[ACTION], self.program.policy.wins == "first"
-        for column, position, own in self.changing:
-            if outcomes[column] != PolicyOutcome.UNKNOWN:
-                continue
-            comes_before = decided is None or (position < decided if is_first else own > action)
-            if comes_before and own != action:
-                return 1
-        return 0
-
-    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
-        """Ask it of one row."""
-        policy, inputs = self.program.policy, asked.policies[self.program.policy.name]
-        single = single_policy(self.program)
-        if single is None:
-            outcomes = self.program.run(one_row(inputs, self.program.inputs)).row(0, named=True)
-        else:
-            outcomes = single.run(inputs)
-        decided, code = outcomes[DECIDED], self._code(outcomes)
-        row[self.outputs["action"].name] = None if code else policy.actions[outcomes[ACTION]]
-        row[self.outputs["decided_by"].name] = None if code or decided is None else policy.rules[decided].id
-        return code
 
 
 def one_row(row: Mapping[str, Any], inputs: Mapping[str, Column]) -> pl.DataFrame:

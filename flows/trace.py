@@ -10,19 +10,22 @@ from fivefold.domain.clock import second_text, utc_text
 from fivefold.domain.money import minor_units
 from fivefold.flows.actions import Action, LimitAction, is_reversible
 from fivefold.flows.analysis import inputs_of_step
+from fivefold.flows.asking.steps import AskingFlow, AskingPolicy, AskingRuleset, Valuing
+from fivefold.flows.asking.whys import Why, why_of_policy, why_of_ruleset, why_of_value
 from fivefold.flows.language import (
     NOBODY,
+    AskStep,
     CalculateStep,
     EndStep,
+    FlowStep,
     OutsideStep,
     PersonStep,
     RouteStep,
-    RulesStep,
     TableStep,
 )
 from fivefold.flows.outside.step import CAME, Outside
-from fivefold.flows.program import LAST, STOP, FlowProgram
-from fivefold.flows.steps import Ending, Stop
+from fivefold.flows.program import FlowProgram
+from fivefold.flows.steps import LAST, STOP, AskedOfRow, Ending, Stop
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.value_types import Column, inputs_of
 from fivefold.risk.engine.explain.describe import (
@@ -32,8 +35,6 @@ from fivefold.risk.engine.explain.describe import (
     numbers_in,
     value_words,
 )
-from fivefold.risk.engine.explain.policies import OUTCOMES, DecisionExplanation
-from fivefold.risk.engine.policy_program import PolicyOutcome
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import CalculationInput, distinct, input_key
 from fivefold.risk.language.fields import ValueType
@@ -59,6 +60,7 @@ class StepTrace:
         seen: what its inputs were.
         missing: those that were unknown, where that decided.
         gives: its outputs in words, by name.
+        inner: of another flow that was asked, the steps that its run passed.
         sentence: all of it in one sentence.
         source: of what came from outside, from where; empty for all else.
         came_at: when that came, in UTC; empty for all else.
@@ -78,6 +80,14 @@ class StepTrace:
     source: str = ""
     came_at: str = ""
     reasons: tuple[Mapping[str, Any], ...] = ()
+    inner: tuple["StepTrace", ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as plain data for JSON."""
+        inner = {"inner": [each.as_json() for each in self.inner]} if self.inner else {}
+        own = {name: value for name, value in vars(self).items() if name != "inner"}
+        plain = {"missing": list(self.missing), "gives": dict(self.gives)}
+        return {**own, **plain, "reasons": [dict(each) for each in self.reasons], **inner}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,31 +134,21 @@ class RunExplanation:
 
     def as_json(self) -> dict[str, Any]:
         """Give it as plain data for JSON."""
-        steps = [
-            {
-                **vars(step),
-                "missing": list(step.missing),
-                "gives": dict(step.gives),
-                "reasons": [dict(each) for each in step.reasons],
-            }
-            for step in self.steps
-        ]
+        steps = [step.as_json() for step in self.steps]
         return {**vars(self), "actions": [dict(vars(each)) for each in self.actions], "steps": steps}
 
 
-def explain_run(
-    program: FlowProgram, row: Mapping[str, Any], decisions: Mapping[str, DecisionExplanation] | None = None
-) -> RunExplanation:
+def explain_run(program: FlowProgram, row: Mapping[str, Any], asked: AskedOfRow | None = None) -> RunExplanation:
     """Say why a run came to its end.
 
     Args:
         program: that was run.
         row: what `FlowProgram.run` or `run_row` gave for it.
-        decisions: why the policies that it asked decided so, by their names, as far as it is to be said.
+        asked: what it was run with; without it, nothing is said of why what it asked came out so.
     """
     explainer = _explainer(program)
     passed = [position for position, step in enumerate(program.steps) if row[step.column] is not None]
-    steps = tuple(explainer.step(position, row, decisions or {}) for position in passed)
+    steps = tuple(explainer.step(position, row, asked) for position in passed)
     stop, last = Stop(row[STOP]), program.flow.steps[row[LAST]]
     actions = tuple(explainer.actions(stop, row))
     return RunExplanation(
@@ -188,66 +188,82 @@ class _Explainer:
         self._choices: dict[tuple[str, int | None], _Shown] = {}
         self._inputs: dict[str, tuple[InputDescription, ...]] = {}
 
-    def step(self, position: int, row: Mapping[str, Any], decisions: Mapping[str, DecisionExplanation]) -> StepTrace:
+    def step(self, position: int, row: Mapping[str, Any], asked: AskedOfRow | None) -> StepTrace:
         """Explain one step that was passed."""
         step, compiled = self._program.flow.steps[position], self._program.steps[position]
         code: int = row[compiled.column]
         leads = compiled.leads[code]
         gives = {name: self._value(row[column.name], column) for name, column in compiled.outputs.items()}
-        asked, seen, missing, told = "", "", tuple[str, ...](), dict[str, Any]()
+        why, told = Why(), dict[str, Any]()
         if isinstance(step, RouteStep | TableStep):
-            asked, seen, missing, outcome = self._choice(step, code, row)
+            why = self._choice(step, code, row)
         elif isinstance(step, CalculateStep):
-            outcome = ""
-            seen = ", ".join(each.words(row) for each in self._described(step))
-        elif isinstance(step, RulesStep):
-            outcome = "asked" if code == 0 else "a rule that is unknown could change the action"
-            decision = decisions.get(step.rules.policy)
-            asked, seen = f"policy {step.rules.policy}", "" if decision is None else decision.line
-            missing = () if code == 0 or decision is None else _unknown_of(decision)
+            why = Why(seen=", ".join(each.words(row) for each in self._described(step)))
+        elif isinstance(step, AskStep):
+            why = self._asking(step, compiled, code, row, asked)
         elif isinstance(step, PersonStep):
             answers = (*step.person.answers, NOBODY)
             outcome = f"answered {answers[code]}" if code < len(step.person.answers) else _UNANSWERED[leads < 0]
-            asked = step.person.question
+            why = Why(outcome, step.person.question)
         elif isinstance(step, OutsideStep):
             assert isinstance(compiled, Outside)
             told = _told(compiled, row)
-            asked, seen = step.asks.whom, ", ".join(each.words(row) for each in self._described(step))
-            outcome = _came(step, compiled, row)
+            seen = ", ".join(each.words(row) for each in self._described(step))
+            why = Why(_came(step, compiled, row), step.asks.whom, seen)
         else:
             assert isinstance(step, EndStep)
-            outcome = "ended" if leads == Stop.ENDED else "the amount of a limit is unknown"
+            why = Why("ended" if leads == Stop.ENDED else "the amount of a limit is unknown")
         to = self._program.flow.steps[leads].id if leads >= 0 else None
         said = ", ".join(f"{name.replace('_', ' ')} {words}" for name, words in gives.items())
         return StepTrace(
             step=step.id,
             title=step.title,
             kind=step.kind,
-            outcome=outcome,
+            outcome=why.outcome,
             to=to,
-            asked=asked,
-            seen=seen,
-            missing=missing,
+            asked=why.asked,
+            seen=why.seen,
+            missing=why.missing,
             gives=gives,
-            sentence=_sentence(step, outcome, seen, said if _says_outputs(step, code) else "", to),
+            sentence=_sentence(step, why, said if _says_outputs(step, code) else "", to),
+            inner=why.inner,
             **told,
         )
 
-    def _choice(
-        self, step: RouteStep | TableStep, code: int, row: Mapping[str, Any]
-    ) -> tuple[str, str, tuple[str, ...], str]:
+    def _asking(
+        self, step: AskStep, compiled: Any, code: int, row: Mapping[str, Any], asked: AskedOfRow | None
+    ) -> "Why":
+        """Say what became of asking a policy, a ruleset, the value or another flow."""
+        base = self._program.base
+        if isinstance(compiled, Valuing):
+            return why_of_value(compiled, code, row)
+        if isinstance(compiled, AskingRuleset):
+            return why_of_ruleset(compiled, code, base, asked)
+        if isinstance(compiled, AskingPolicy):
+            return why_of_policy(compiled, code, base, asked)
+        assert isinstance(compiled, AskingFlow)
+        assert isinstance(step, FlowStep)
+        if asked is None:
+            return Why("" if code == 0 else "its run failed", f"flow {step.flow}")
+        inner, within = self._program.asked[compiled.key], compiled.within(asked)
+        assert isinstance(inner, FlowProgram)
+        run = explain_run(inner, inner.run_row(asked.inputs[compiled.key], within), within)
+        missing = run.steps[-1].missing if code else ()
+        return Why("" if code == 0 else "its run failed", f"flow {step.flow}", run.line, missing, run.steps)
+
+    def _choice(self, step: RouteStep | TableStep, code: int, row: Mapping[str, Any]) -> "Why":
         """Say which condition decided, what was seen for it, and what was missing."""
         count = len(step.route) if isinstance(step, RouteStep) else len(step.table.rows)
         decided = code if code < count else code - count - 1 if code > count else None
         shown = self._shown(step, decided)
         seen = ", ".join(each.words(row) for each in shown.descriptions)
         if decided is None:
-            return f"none of {count} holds", seen, (), "otherwise"
+            return Why("otherwise", f"none of {count} holds", seen)
         word = "way" if isinstance(step, RouteStep) else "row"
         if code < count:
-            return shown.asked, seen, (), f"{word} {decided + 1} holds, as {shown.asked}"
+            return Why(f"{word} {decided + 1} holds, as {shown.asked}", shown.asked, seen)
         missing = tuple(each.name for each in shown.descriptions if each.key in shown.keys and row[each.key] is None)
-        return shown.asked, seen, missing, f"it is not known whether {shown.asked} ({word} {decided + 1})"
+        return Why(f"it is not known whether {shown.asked} ({word} {decided + 1})", shown.asked, seen, missing)
 
     def _shown(self, step: RouteStep | TableStep, decided: int | None) -> "_Shown":
         """Prepare what is shown of a choice that one condition decided, or none, once."""
@@ -317,12 +333,6 @@ class _Explainer:
         )
 
 
-def _unknown_of(decision: DecisionExplanation) -> tuple[str, ...]:
-    """Name what was unknown to the rules of a policy that are unknown, each once."""
-    rules = [rule for rule in decision.rules if rule.outcome == OUTCOMES[PolicyOutcome.UNKNOWN]]
-    return tuple(dict.fromkeys(name for rule in rules for name in rule.missing))
-
-
 _UNANSWERED: Mapping[bool, str] = {True: "waits for an answer", False: "nobody answered in time"}
 
 
@@ -354,12 +364,13 @@ def _came(step: OutsideStep, compiled: Outside, row: Mapping[str, Any]) -> str:
 
 def _says_outputs(step: Any, code: int) -> bool:
     """Tell whether the sentence of a step says what it gives."""
-    return isinstance(step, TableStep | RulesStep) or (isinstance(step, OutsideStep) and code == CAME)
+    return isinstance(step, TableStep) or (isinstance(step, AskStep | OutsideStep) and code == CAME)
 
 
-def _sentence(step: Any, outcome: str, seen: str, said: str, to: str | None) -> str:
+def _sentence(step: Any, why: Why, said: str, to: str | None) -> str:
+    seen, outcome = why.seen, "" if why.is_said else why.outcome
     begins = f"{seen}. {outcome[:1].upper()}{outcome[1:]}" if seen and outcome else seen or outcome
-    parts = [f"{step.title}: {begins}"]
+    parts = [f"{step.title}: {begins}" if begins else step.title]
     if said:
         parts.append(f"gives {said}")
     if to is not None and (isinstance(step, RouteStep | PersonStep) or (isinstance(step, OutsideStep) and not said)):

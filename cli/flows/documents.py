@@ -15,14 +15,19 @@ FlowArgument = Annotated[str, typer.Argument(metavar="FLOW", help="A flow's file
 FlowsArgument = Annotated[
     list[str], typer.Argument(metavar="FLOW...", help="Files of flows (YAML or JSON), or names of shipped ones.")
 ]
-PoliciesOption = Annotated[
-    list[Path] | None, typer.Option("--policy", help="The file of a policy that the flow asks. Repeat it.")
+AsksOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--asks",
+        help="The file of a policy, a ruleset or another flow that the flow asks; rulesets and flows that ship are "
+        "found by name. Repeat it.",
+    ),
 ]
 
 
 def lint_flows(
     flows: FlowsArgument,
-    policies: PoliciesOption = None,
+    asks: AsksOption = None,
     lists: ListsOption = None,
     every: AllOption = False,
     strict: StrictOption = False,
@@ -30,10 +35,11 @@ def lint_flows(
 ) -> None:
     """Find what is wrong or doubtful in flows. Exit code 1 where one cannot be used."""
     from fivefold.risk.governance.reports.lint import LintReport
-    from fivefold.usecases.flows.on_files import lint_flow_file, load_policies
+    from fivefold.usecases.flows.asked_files import load_asked
+    from fivefold.usecases.flows.on_files import lint_flow_file
     from fivefold.usecases.portfolio_files.bundled import lists_with
 
-    lists_by_name, asked = lists_with(lists), load_policies(policies or ())
+    lists_by_name, asked = lists_with(lists), load_asked(asks or ())
     report = LintReport({source: lint_flow_file(source, asked, lists_by_name, notes=every) for source in flows})
     write_findings(report, "flow", format_, strict=strict)
 
@@ -46,7 +52,7 @@ def diff_flow_files(
     """Show everything that changes from A to B: steps, ways, rows, actions, examples, and which ends are reached."""
     from fivefold.flows.diff import diff_flows
     from fivefold.flows.language import read_flow
-    from fivefold.usecases.flows.on_files import flow_text
+    from fivefold.usecases.flows.asked_files import flow_text
 
     difference = diff_flows(*(read_flow(flow_text(source), source) for source in (before, after)))
     for line in difference.lines():
@@ -57,7 +63,7 @@ def diff_flow_files(
 
 def run_flow_tests(
     flow: FlowArgument,
-    policies: PoliciesOption = None,
+    asks: AsksOption = None,
     lists: ListsOption = None,
     as_of: AsOfOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every step of every example.")] = False,
@@ -67,7 +73,7 @@ def run_flow_tests(
     from fivefold.usecases.flows.on_files import load_flow
     from fivefold.usecases.portfolio_files.bundled import lists_with
 
-    results = run_flow_examples(load_flow(flow, policies or ()), lists_with(lists), moment(as_of, "--as-of"))
+    results = run_flow_examples(load_flow(flow, asks or ()), lists_with(lists), moment(as_of, "--as-of"))
     for result in results.results:
         if result.differences or verbose:
             echo(f"{'FAILED' if result.differences else 'passed'}  {result.name}: {result.explanation.line}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.flows.documents import FlowArgument, PoliciesOption
+from fivefold.cli.flows.documents import AsksOption, FlowArgument
 from fivefold.cli.rules.options import PartOptions, ValueOptions, portfolio_files
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.cli.value_model.output import open_output
@@ -33,7 +33,7 @@ def run_flow_on_files(
     entities: EntitiesArgument,
     parts: PartOptions,
     rulesets: RulesetsOption = None,
-    policies: PoliciesOption = None,
+    asks: AsksOption = None,
     answers: Annotated[
         Path | None, typer.Option("--answers", help="What persons answered: entity_id, step, answer.")
     ] = None,
@@ -57,7 +57,7 @@ def run_flow_on_files(
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
     at = past_moment(as_of)
-    loaded = load_flow(flow, policies or ())
+    loaded = load_flow(flow, asks or ())
     levels = [load_ruleset(name) for name in rulesets or ()]
     files = portfolio_files(entities, parts, value)
     runs = run_on_files(loaded, files, at, rulesets=levels, answers=answers, outcomes=outcomes)

@@ -17,6 +17,7 @@ Draw = Any
 MOST_STEPS, MOST_ENDS, MOST_ROWS = 6, 3, 4
 ANSWERS = ["yes", "no"]
 WORDS = ["a", "b"]
+INNER_ENDS = ["good", "bad"]
 _NUMBERS = [Decimal(-2), Decimal(0), Decimal("0.3"), Decimal(1), Decimal(3), Decimal("29.99")]
 _ORDERED = st.sampled_from(["equals", "not_equals", "above", "at_least", "below", "at_most"])
 _STATES = st.sampled_from(["present", "absent"])
@@ -72,6 +73,7 @@ def conditions(known: Known) -> st.SearchStrategy[Data]:
     numbers = [*known.parts("ratio"), {"sum": "amount"}, *known.parts("money")[2:]]
     texts = [({"step": step, "output": name}, words) for step, name, kind, words in known.outputs if kind == "text"]
     flags = [{"step": step, "output": name} for step, name, kind, _ in known.outputs if kind == "flag"]
+    levels = [{"step": step, "output": name} for step, name, kind, _ in known.outputs if kind == "level"]
     tests: list[st.SearchStrategy[Data]] = [
         st.tuples(st.sampled_from(numbers), _ORDERED, st.sampled_from(_NUMBERS)).map(
             lambda one: {**one[0], one[1]: one[2]}
@@ -87,6 +89,12 @@ def conditions(known: Known) -> st.SearchStrategy[Data]:
                 lambda one: st.tuples(st.sampled_from(["equals", "not_equals"]), st.sampled_from(one[1])).map(
                     lambda two: {**one[0], two[0]: two[1]}
                 )
+            )
+        )
+    if levels:
+        tests.append(
+            st.tuples(st.sampled_from(levels), _ORDERED, st.sampled_from(LEVELS)).map(
+                lambda one: {**one[0], one[1]: one[2]}
             )
         )
     if flags:
@@ -180,17 +188,33 @@ def _outputs(step: Data) -> list[tuple[str, str, str, list[str]]]:
     if "data" in step:
         gives = step["data"]["gives"].items()
         return [(own, name, kind if isinstance(kind, str) else "text", WORDS) for name, kind in gives]
-    if "rules" in step:
-        return [(own, "action", "text", POLICY_ACTIONS), (own, "decided_by", "text", ["r0"])]
-    return []
+    asked = next((kind for kind, asks in ASKING.items() if asks.items() <= step.items()), "")
+    return [(own, *given) for given in _GIVEN_BY.get(asked, [])]
+
+
+ASKING: dict[str, Data] = {
+    "rules": {"rules": {"policy": "small"}},
+    "ruleset": {"rules": {"ruleset": "plain"}},
+    "value": {"value": {}},
+    "flow": {"flow": "inner"},
+}
+"""What the steps that ask on the same facts have, by the word that is drawn."""
+
+_GIVEN_BY: dict[str, list[tuple[str, str, list[str]]]] = {
+    "rules": [("action", "text", POLICY_ACTIONS), ("decided_by", "text", ["r0"])],
+    "ruleset": [("level", "level", LEVELS), ("total", "number", [])],
+    "value": [("score", "number", []), ("expected_value", "number", [])],
+    "flow": [("ends", "text", INNER_ENDS)],
+}
 
 
 @st.composite
 def flows(draw: Draw, *, people: bool = False) -> Data:
     """Draw a flow; where *people* is set, the step before its ends asks a person."""
+    often = ["calculate", "calculate", "route", "route", "table", "table"]
     kinds = draw(
         st.lists(
-            st.sampled_from(["calculate", "calculate", "route", "route", "table", "table", "rules", "person", "data"]),
+            st.sampled_from([*often, "rules", "ruleset", "value", "flow", "person", "data"]),
             min_size=1,
             max_size=MOST_STEPS,
         )
@@ -237,8 +261,8 @@ def _step(draw: Draw, drawing: _Drawing, kind: str, count: int) -> Data:
     if kind == "data":
         step |= {"data": draw(questions(known))}
         return {**step, "on_unknown": to()} if draw(st.booleans()) else step
-    if kind == "rules":
-        step |= {"rules": {"policy": "small"}}
+    if kind in ASKING:
+        step |= ASKING[kind]
         return {**step, "on_unknown": to()} if draw(st.booleans()) else step
     names = {}
     for number in range(draw(st.integers(1, 2))):
@@ -291,6 +315,7 @@ def rows(draw: Draw, written: Data) -> list[Row]:
         facts = {
             "level": draw(st.sampled_from([None, 1, 2, 3])),
             "score": draw(st.sampled_from([None, 1.0, 2.5, 3.0])),
+            "worth": draw(st.sampled_from([None, -2.0, 29.99])),
             "sum": draw(st.sampled_from([None, 0, 1, 100, 1001, 2999])),
             "count": draw(st.sampled_from([0.0, 3.0, 7.0])),
             "income": None if income == NOT_READ else income,
@@ -329,20 +354,57 @@ def _came_back(draw: Draw, gives: Data) -> Data | str | None:
     return values
 
 
+@st.composite
+def inner_flows(draw: Draw) -> Data:
+    """Draw a flow that other ones ask: a choice between two ends, perhaps after asking a ruleset or a policy."""
+    known = Known()
+    steps: list[Data] = []
+    for kind in draw(st.sampled_from([[], ["ruleset"], ["rules"]])):
+        steps.append({"id": "first", **ASKING[kind], **draw(st.sampled_from([{}, {"on_unknown": "bad"}]))})
+        known.outputs += _outputs(steps[0])
+    ways = [{"when": draw(conditions(known)), "to": "good"}]
+    choice: Data = {"id": "choice", "route": ways, "otherwise": "bad"}
+    choice |= draw(st.sampled_from([{}, {"on_unknown": "bad"}]))
+    return document(*steps, choice, *({"id": name, "end": []} for name in INNER_ENDS), flow="inner")
+
+
+@st.composite
+def rulesets(draw: Draw) -> Data:
+    """Draw a ruleset of two rules that may not apply, and that fails where income could not be read."""
+    points = st.sampled_from([0, Decimal("4.5"), 10, 30])
+    cases = [{"when": {"above": draw(st.sampled_from([0, Decimal("0.3"), 3]))}, "points": draw(points)}]
+    rules = [
+        {"id": "income", "input": {"field": "income"}, "cases": cases, "on_unknown": {"points": draw(points)}},
+        {"id": "known", "cases": [{"when": {"tag": "known", "is": "present"}, "points": draw(points)}]},
+    ]
+    return {
+        "ruleset": "plain",
+        "entity_type": "customer",
+        "fields": {"country": "country", "income": "number"},
+        "levels": LEVELS,
+        "score": {"points": {"thresholds": [10, 30]}},
+        "max_recompute_interval": "180 days",
+        "rules": [{"title": rule["id"], "category": "other", **rule} for rule in rules],
+        **draw(st.sampled_from([{}, {"applies_to": {"field": "country", "equals": "NO"}}])),
+    }
+
+
 @dataclass
 class Case:
-    """A flow, the rules of the policy that it may ask, and entities."""
+    """A flow, the rules of the policy, the ruleset and the flow that it may ask, and entities."""
 
     written: Data
     rules: list[Data]
     rows: list[Row]
+    ruleset: Data
+    inner: Data
 
 
 @st.composite
 def cases(draw: Draw, *, people: bool = False) -> Case:
     """Draw a flow with entities."""
     written = draw(flows(people=people))
-    return Case(written, draw(drawn_rules), draw(rows(written)))
+    return Case(written, draw(drawn_rules), draw(rows(written)), draw(rulesets()), draw(inner_flows()))
 
 
 __all__ = ["POLICY_COLUMNS", "Case", "Row", "cases", "flows", "rows"]

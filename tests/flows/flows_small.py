@@ -1,13 +1,14 @@
 """Small flows written by hand, and programs of them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from fivefold.flows.analysis import AnalysedFlow, analyse_flow
+from fivefold.flows.language import read_flow
 from fivefold.flows.program import FlowProgram, compile_flow
-from fivefold.risk.compiler.analysis import AnalysedPolicy
+from fivefold.risk.compiler.analysis import AnalysedPolicy, analyse_text
 
 Data = dict[str, Any]
 LEVELS = ["low", "medium", "high"]
@@ -47,9 +48,21 @@ def _number(value: Decimal) -> float:
     return float(value)
 
 
-def analysed(written: Data, policies: Mapping[str, AnalysedPolicy] | None = None) -> AnalysedFlow:
-    return analyse_flow(text_of(written), policies=policies)
+def analysed(
+    written: Data,
+    policies: Mapping[str, AnalysedPolicy] | None = None,
+    rulesets: Sequence[Data] = (),
+    flows: Sequence[Data] = (),
+) -> AnalysedFlow:
+    asked = {each["ruleset"]: analyse_text(text_of(each)) for each in rulesets}
+    others = {each["flow"]: read_flow(text_of(each)) for each in flows}
+    return analyse_flow(text_of(written), policies=policies, rulesets=asked, flows=others)
 
 
-def program(written: Data, policies: Mapping[str, AnalysedPolicy] | None = None) -> FlowProgram:
-    return compile_flow(analysed(written, policies), {}, "EUR")
+def program(
+    written: Data,
+    policies: Mapping[str, AnalysedPolicy] | None = None,
+    rulesets: Sequence[Data] = (),
+    flows: Sequence[Data] = (),
+) -> FlowProgram:
+    return compile_flow(analysed(written, policies, rulesets, flows), {}, "EUR")

@@ -39,11 +39,20 @@ class Book:
     """Runs one entity through a flow as the documentation says."""
 
     def __init__(
-        self, written: Data, facts: Data, answers: dict[str, str | None], rules: list[Data], policy: Sequence[Any]
+        self,
+        written: Data,
+        facts: Data,
+        answers: dict[str, str | None],
+        rules: list[Data],
+        policy: Sequence[Any],
+        *,
+        ruleset: Data,
+        inner: Data,
     ) -> None:
         self.written, self.facts, self.answers = written, facts, answers
         self.outcomes: dict[str, Data | str | None] = {}
         self.rules, self.policy_row = rules, tuple(policy)
+        self.ruleset, self.inner = ruleset, inner
         self.found = BookRun()
 
     def run(self) -> BookRun:
@@ -79,15 +88,12 @@ class Book:
         if "table" in step:
             return self._table(step["id"], step["table"], after)
         if "rules" in step:
-            action, decided = decision_of(self.rules, "first", self.policy_row)
-            if self._could_change(action):
-                return "undecided", step.get("on_unknown", "failed")
-            self.found.outputs[step["id"], "action"] = action
-            self.found.outputs[step["id"], "decided_by"] = None if decided is None else f"r{decided}"
-            return "asked", after
+            return self._policy(step, after)
         if "data" in step:
             return self._came(step, after)
-        return self._answered(step) if "person" in step else self._end(step)
+        if "person" in step:
+            return self._answered(step)
+        return self._end(step) if "end" in step else self._others(step, after)
 
     def _answered(self, step: Data) -> tuple[str, str]:
         answer = self.answers.get(step["id"])
@@ -107,6 +113,43 @@ class Book:
         for name, value in came.items():
             self.found.outputs[step["id"], name] = Fraction(value) if gives[name] in ("number", "money") else value
         return "came", after
+
+    def _policy(self, step: Data, after: str) -> tuple[str, str]:
+        if "policy" not in step["rules"]:
+            return self._others(step, after)
+        action, decided = decision_of(self.rules, "first", self.policy_row)
+        if self._could_change(action):
+            return "undecided", step.get("on_unknown", "failed")
+        self.found.outputs[step["id"], "action"] = action
+        self.found.outputs[step["id"], "decided_by"] = None if decided is None else f"r{decided}"
+        return "asked", after
+
+    def _others(self, step: Data, after: str) -> tuple[str, str]:
+        word, given = self._asked(step)
+        self.found.outputs |= {(step["id"], name): value for name, value in given.items()}
+        return word, after if given else step.get("on_unknown", "failed")
+
+    def _asked(self, step: Data) -> tuple[str, Data]:
+        """Ask the ruleset, the value or the other flow: what it came to, and what it gives; nothing where unknown."""
+        if "value" in step:
+            if self.facts["score"] is None:
+                return "no value", {}
+            return "worth", {"score": self._number("score"), "expected_value": self._number("worth"), "segment": None}
+        if "flow" in step:
+            others = {"ruleset": self.ruleset, "inner": self.inner}
+            run = Book(self.inner, self.facts, {}, self.rules, self.policy_row, **others).run()
+            return ("came", {"ends": run.passed[-1][0]}) if run.status == "ended" else ("failed", {})
+        if "applies_to" in self.ruleset and self.facts["country"] != "NO":
+            return "undetermined" if self.facts["country"] is None else "not applicable", {}
+        if self.facts["problem"] is not None:
+            return "failed", {}
+        income, known = self.ruleset["rules"]
+        [case], value = income["cases"], self._number("income")
+        total = Fraction(income["on_unknown"]["points"])
+        if value is not None:
+            total = Fraction(case["points"]) if value > Fraction(case["when"]["above"]) else Fraction(0)
+        total += Fraction(known["cases"][0]["points"]) if self.facts["known"] else 0
+        return "a level", {"level": 1 + (total >= 10) + (total >= 30), "total": total}
 
     def _could_change(self, action: str) -> bool:
         """Tell whether the policy would take another action, if one of the rules that are unknown held."""
@@ -173,7 +216,7 @@ class Book:
             total = self._number("sum")
             return None if total is None else total / 100
         if "value" in of:
-            return self._number("score")
+            return self._number("score" if of["value"] == "score" else "worth")
         if "level" in of:
             return self.facts["level"]
         if "tag" in of:
@@ -204,7 +247,7 @@ class Book:
             wanted = self.value(wanted)
         if value is None or wanted is None:
             return None
-        if "level" in condition:
+        if wanted in self.written["levels"]:
             wanted = self.written["levels"].index(wanted) + 1
         elif isinstance(value, Fraction):
             wanted = Fraction(wanted)

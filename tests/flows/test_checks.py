@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from fivefold.domain.errors import InvalidRulesetError
-from fivefold.flows.checks import flow_structure_diagnostics
+from fivefold.flows.checks import asked_diagnostics
 from fivefold.flows.steps import Asked, AskedOfRow
 from fivefold.flows.trace import explain_run
 from fivefold.risk.compiler.analysis import AnalysedPolicy
@@ -55,8 +55,8 @@ def test_what_is_wrong_of_a_policy_that_is_asked() -> None:
     rule = {"when": {"value": "score", "above": 1}, "action": "block"}
     other = policy(rule, entity_type="account", levels=["a", "b", "c"])
     made = analysed(document(*asks), {"small": AnalysedPolicy(other)})
-    assert [each.problem for each in flow_structure_diagnostics(made.flow, made.policies, ())] == [
-        "small decides on entities of the type account alone",
+    assert [each.problem for each in asked_diagnostics(made)] == [
+        "small is about entities of the type account alone",
         "small has the levels a, b, c; the flow has other ones",
     ]
     assert "there is no policy small; there are none" in str(analysed(document(*asks)).errors[0])

@@ -7,14 +7,12 @@ from hypothesis import given
 
 from fivefold.flows.analysis import AnalysedFlow, analyse_flow
 from fivefold.flows.doubts import flow_diagnostics, lint_flow, lint_flow_document
-from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.diagnostics import CHECKS, Severity
 from fivefold.risk.language.documents import Document
 from tests.flows.flows_drawn import Case, cases
 from tests.flows.flows_small import ACTIONS, END, HIGH, NOTHING, analysed, document, text_of
 from tests.flows.test_program import as_columns, compiled, words_of
 from tests.golden import compare
-from tests.risk.engine.policies_small import policy
 
 Data = dict[str, Any]
 ROUTE: Data = {"id": "r", "route": [{"when": HIGH, "to": "done"}], "otherwise": "nothing", "on_unknown": "nothing"}
@@ -167,7 +165,7 @@ WRITTEN = "flow: small\ntitle: Small\nentity_type: customer\nrationale: So.\nlev
 
 
 def errors_and_doubts(parts: list[str]) -> str:
-    found = lint_flow_document(Document("\n".join([WRITTEN, *parts])), {}, {})
+    found = lint_flow_document(Document("\n".join([WRITTEN, *parts])), AnalysedFlow, {})
     wrong = [(fault, one) for fault, one in found if fault.check in {"language", "names-and-types", "examples"}]
     return " | ".join(f"{fault.check}: {one.where}: {one.problem}" for fault, one in wrong) or "nothing"
 
@@ -188,8 +186,9 @@ def test_every_finding_names_one_of_the_checks() -> None:
 @given(case=cases())
 def test_what_is_told_never_to_happen_never_does(case: Case) -> None:
     made = compiled(case)
-    asked = AnalysedFlow(made.flow, {"small": AnalysedPolicy(policy(*case.rules))})
-    never = {each.path for each in flow_diagnostics(asked) if "never" in each.problem and each.path[0] == "steps"}
+    never = {
+        each.path for each in flow_diagnostics(made.analysed) if "never" in each.problem and each.path[0] == "steps"
+    }
     unneeded = [path for path in never if path[-1] == "otherwise"]
     rows = [row for row in case.rows if row.facts["sum"] is not None]  # lint knows that a sum is never unknown
     for values in as_columns(made, rows) if rows else ():

@@ -1,6 +1,7 @@
 """Runs of flows: as columns, alone and beside others, as plain functions, and by the book."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 import polars as pl
 from hypothesis import given
 
+from fivefold.flows.asking.steps import AskingFlow, AskingPolicy, AskingRuleset, Valuing
 from fivefold.flows.language import NOBODY
 from fivefold.flows.outside.outcomes import Outcome, failed_outcome
-from fivefold.flows.program import LAST, STOP, FlowProgram
-from fivefold.flows.steps import Asked, AskedOfRow, Choosing, Ending, Stop, Waiting
+from fivefold.flows.outside.step import Outside
+from fivefold.flows.program import FlowProgram
+from fivefold.flows.steps import LAST, STOP, Asked, AskedOfRow, Calculating, Choosing, Ending, Stop, Waiting
 from fivefold.flows.trace import STATUSES
 from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.facts.portfolio import error_of
@@ -24,6 +27,8 @@ from tests.risk.engine.policies_small import policy
 KEYS = {
     '{"level":"in_force"}': ("level", pl.Int64),
     '{"value":"score"}': ("score", pl.Float64),
+    '{"value":"expected_value"}': ("worth", pl.Float64),
+    '{"value":"segment"}': ("segment", pl.String),
     '{"sum":"amount"}': ("sum", pl.Int64),
     '{"count":"transactions"}': ("count", pl.Float64),
     '{"mean":"amount"}': ("mean", pl.Float64),
@@ -36,12 +41,16 @@ KEYS = {
 
 
 def compiled(case: Case) -> FlowProgram:
-    return program(case.written, {"small": AnalysedPolicy(policy(*case.rules))})
+    return program(case.written, {"small": AnalysedPolicy(policy(*case.rules))}, [case.ruleset], [case.inner])
+
+
+ASKED = ("ruleset plain", "flow inner", "flow inner/ruleset plain")
+"""The keys of what is asked on the same facts; `small` and `flow inner/small` are asked on those of the policy."""
 
 
 def facts_of(row: Row) -> dict[str, Any]:
     total, count = row.facts["sum"], row.facts["count"]
-    known = {**row.facts, "mean": total / count if total is not None and count else None}
+    known = {**row.facts, "segment": None, "mean": total / count if total is not None and count else None}
     return {key: known[name] for key, (name, _) in KEYS.items()}
 
 
@@ -49,8 +58,10 @@ def as_columns(made: FlowProgram, rows: list[Row]) -> list[dict[str, Any]]:
     facts = pl.DataFrame([facts_of(row) for row in rows], schema={key: kind for key, (_, kind) in KEYS.items()})
     policies = pl.DataFrame([row.policy for row in rows], schema=POLICY_COLUMNS, orient="row")
     answers = {step: pl.Series(step, [row.answers[step] for row in rows], dtype=pl.String) for step in rows[0].answers}
+    named = facts.with_columns(entity_id=pl.lit("e"), as_of=pl.lit(0, pl.Int64))
+    asked = {"small": policies, "flow inner/small": policies, **dict.fromkeys(ASKED, named)}
     came = made.outcome_frames({step: [outcome_of(row.outcomes[step]) for row in rows] for step in rows[0].outcomes})
-    return made.run(facts, Asked({"small": policies}, answers, came)).rows(named=True)
+    return made.run(facts, Asked(asked, answers, came)).rows(named=True)
 
 
 def outcome_of(came: dict[str, Any] | str | None) -> Outcome | None:
@@ -65,13 +76,19 @@ def outcome_of(came: dict[str, Any] | str | None) -> Outcome | None:
 
 
 def as_row(made: FlowProgram, row: Row) -> dict[str, Any]:
+    return made.run_row(facts_of(row), asked_of(row))
+
+
+def asked_of(row: Row) -> AskedOfRow:
     policy_row = dict(zip(POLICY_COLUMNS, row.policy, strict=True))
-    came = {step: outcome_of(each) for step, each in row.outcomes.items()}
-    return made.run_row(facts_of(row), AskedOfRow({"small": policy_row}, row.answers, came))
+    named = {**facts_of(row), "entity_id": "e", "as_of": 0}
+    asked = {"small": policy_row, "flow inner/small": policy_row, **dict.fromkeys(ASKED, named)}
+    return AskedOfRow(asked, row.answers, {step: outcome_of(each) for step, each in row.outcomes.items()})
 
 
 def by_the_book(case: Case, row: Row) -> BookRun:
-    book = Book(case.written, row.facts, row.answers, case.rules, row.policy)
+    others = {"ruleset": case.ruleset, "inner": case.inner}
+    book = Book(case.written, row.facts, row.answers, case.rules, row.policy, **others)
     book.outcomes = row.outcomes
     return book.run()
 
@@ -81,6 +98,16 @@ def known(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+WORDS: dict[type, tuple[str, ...]] = {
+    Calculating: ("calculated",),
+    AskingPolicy: ("asked", "undecided"),
+    AskingRuleset: ("a level", "failed", "unclassified", "undetermined", "not applicable"),
+    Valuing: ("worth", "no value"),
+    AskingFlow: ("came", "failed"),
+    Outside: ("came", "nothing came", "asks"),
+}
+
+
 def words_of(made: FlowProgram, values: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Say in words what each step that was passed came to."""
     found = []
@@ -88,12 +115,7 @@ def words_of(made: FlowProgram, values: Mapping[str, Any]) -> list[tuple[str, st
         code = values[step.column]
         if code is None:
             continue
-        words = {
-            "CalculateStep": ("calculated",),
-            "RulesStep": ("asked", "undecided"),
-            "DataStep": ("came", "nothing came", "asks"),
-        }
-        word = words.get(type(_written(made, step)).__name__, ("",) * (code + 1))[code]
+        word = WORDS.get(type(step), ("",) * (code + 1))[code]
         if isinstance(step, Choosing):
             count = len(step.conditions)
             word = f"holds {code}" if code < count else f"unknown {code - count - 1}" if code > count else "otherwise"
@@ -103,10 +125,6 @@ def words_of(made: FlowProgram, values: Mapping[str, Any]) -> list[tuple[str, st
             word = ("ended", "unknown amount")[code]
         found.append((step.identifier, word))
     return found
-
-
-def _written(made: FlowProgram, step: Any) -> Any:
-    return made.flow.steps[made.flow.positions[step.identifier]]
 
 
 def assert_same(found: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]) -> None:
@@ -130,6 +148,14 @@ def test_one_entity_runs_as_columns_do(case: Case) -> None:
     made = compiled(case)
     assert made.has_plain_form
     assert_same([as_row(made, row) for row in case.rows], as_columns(made, case.rows))
+
+
+@given(case=cases())
+def test_one_entity_runs_the_same_where_a_condition_has_no_plain_form(case: Case) -> None:
+    made = compiled(case)
+    steps = tuple(replace(step, tests=None) if isinstance(step, Choosing) else step for step in made.steps)
+    without = replace(made, steps=steps)
+    assert_same([as_row(without, row) for row in case.rows], as_columns(made, case.rows))
 
 
 @given(case=cases())
@@ -197,8 +223,8 @@ def test_a_run_stops_and_passes_only_what_the_step_before_leads_to(case: Case) -
             assert after in leads_of(steps[before], before, steps)
         last = steps[values[LAST]]
         assert passed[-1] == values[LAST]
-        kinds = {Stop.ENDED: {"end"}, Stop.WAITS: {"person"}, Stop.FAILED: {"route", "table", "rules", "data", "end"}}
-        kinds[Stop.ASKS] = {"data"}
+        fail = {"route", "table", "end", "rules", "value", "flow", "data"}
+        kinds = {Stop.ENDED: {"end"}, Stop.WAITS: {"person"}, Stop.FAILED: fail, Stop.ASKS: {"data"}}
         assert kinds[Stop(values[STOP])] & set(last)
 
 

@@ -4,12 +4,11 @@ import copy
 
 from hypothesis import given
 
-from fivefold.flows.program import STOP
-from fivefold.flows.steps import AskedOfRow, Stop
+from fivefold.flows.steps import STOP, AskedOfRow, Stop
 from fivefold.flows.trace import explain_run
 from tests.flows.flows_drawn import Case, cases
 from tests.flows.flows_small import ACTIONS, END, document, program
-from tests.flows.test_program import as_columns, as_row, by_the_book, compiled
+from tests.flows.test_program import as_columns, as_row, asked_of, by_the_book, compiled
 
 
 @given(case=cases())
@@ -34,7 +33,8 @@ def test_where_a_choice_is_undecided_what_was_missing_is_named(case: Case) -> No
     for row in case.rows:
         said, book = explain_run(made, as_row(made, row)), by_the_book(case, row)
         for step, (_, word) in zip(said.steps, book.passed, strict=True):
-            assert bool(step.missing) == (word.startswith("unknown ") and word != "unknown amount")
+            is_missing = (word.startswith("unknown ") and word != "unknown amount") or word == "no value"
+            assert bool(step.missing) == is_missing
 
 
 @given(case=cases())
@@ -43,10 +43,10 @@ def test_saying_why_changes_nothing_and_says_the_same_again(case: Case) -> None:
     for row, columns in zip(case.rows, as_columns(made, case.rows), strict=True):
         values = as_row(made, row)
         before = copy.deepcopy(values)
-        said = explain_run(made, values).as_json()
+        said = explain_run(made, values, asked_of(row)).as_json()
         assert values == before
-        assert explain_run(compiled(case), values).as_json() == said
-        assert explain_run(made, columns).as_json() == said
+        assert explain_run(compiled(case), values, asked_of(row)).as_json() == said
+        assert explain_run(made, columns, asked_of(row)).as_json() == said
 
 
 def test_a_written_amount_beyond_its_bounds_is_said_to_be_held() -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,11 @@ import polars as pl
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
-from fivefold.flows.analysis import AnalysedFlow, analyse_flow
+from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.doubts import lint_flow_document
-from fivefold.flows.language import PersonStep
+from fivefold.flows.language import PersonStep, read_flow
 from fivefold.flows.run import Runs, run_flow
-from fivefold.risk.compiler.analysis import Analysed, AnalysedPolicy, AnalysedRuleset
+from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.engine.assessments import STATUS, Status
 from fivefold.risk.engine.levels import LEVEL, OVERRIDDEN, RULES_LEVEL
@@ -23,59 +22,21 @@ from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.governance.backtest.compositions import Before
 from fivefold.risk.governance.lint.ruleset import unread
 from fivefold.risk.language.documents import Document
-from fivefold.risk.language.policy import LevelInput, TransactionInput, read_policy
+from fivefold.risk.language.policy import LevelInput, TransactionInput
+from fivefold.usecases.flows.asked_files import AskedFiles, flow_text, load_asked
 from fivefold.usecases.flows.outcome_files import read_outcomes
 from fivefold.usecases.portfolio_files.assess import assess_portfolio
-from fivefold.usecases.portfolio_files.bundled import text_of
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
 from fivefold.usecases.portfolio_files.tables import TableFile, read_frame
 
 
-def bundled_flows() -> tuple[str, ...]:
-    """Name the flows that ship.
-
-    >>> bundled_flows()
-    ('escalation', 'limits', 'payment', 'reactivation')
-    """
-    folder = package_files("fivefold.flows") / "shipped"
-    return tuple(sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml")))
-
-
-def flow_text(source: str) -> str:
-    """Read the text of a flow's file, or of one that ships; ConfigError where *source* is neither."""
-    path = Path(source)
-    if source in bundled_flows() and not path.exists():
-        return (package_files("fivefold.flows") / "shipped" / f"{source}.yaml").read_text("utf-8")
-    if not path.is_file():
-        raise ConfigError(f"{source} is neither a file nor a bundled flow ({', '.join(bundled_flows())})")
-    return text_of(path, source)
-
-
-def load_policies(paths: Sequence[Path]) -> dict[str, AnalysedPolicy]:
-    """Read the policies that flows may ask, by name.
-
-    Raises:
-        InvalidRulesetError: what is wrong with one of them.
-        ConfigError: a file is not there, or two policies have one name.
-    """
-    asked: dict[str, AnalysedPolicy] = {}
-    for path in paths:
-        if not path.is_file():
-            raise ConfigError(f"{path} is no file; --policy names the file of a policy that the flow asks")
-        policy = read_policy(text_of(path, str(path)), str(path))
-        if policy.name in asked:
-            raise ConfigError(f"two files have the policy {policy.name}; give one of them")
-        asked[policy.name] = AnalysedPolicy(policy)
-    return asked
-
-
-def load_flow(source: str, policies: Sequence[Path] = ()) -> AnalysedFlow:
-    """Read a flow and the policies that it may ask; errors as `flow_text` and `load_policies` have them."""
-    return analyse_flow(flow_text(source), source, load_policies(policies))
+def load_flow(source: str, asks: Sequence[Path] = ()) -> AnalysedFlow:
+    """Read a flow and what it may ask; errors as `flow_text` and `load_asked` have them."""
+    return load_asked(asks).analysed(read_flow(flow_text(source), source))
 
 
 def lint_flow_file(
-    source: str, policies: Mapping[str, AnalysedPolicy], lists: Mapping[str, NamedList], *, notes: bool = False
+    source: str, asked: AskedFiles, lists: Mapping[str, NamedList], *, notes: bool = False
 ) -> list[tuple[Diagnostic, Finding]]:
     """Find what is wrong or doubtful in a flow's file, or in one that ships; ConfigError where there is none.
 
@@ -85,7 +46,7 @@ def lint_flow_file(
         document = Document(flow_text(source))
     except InvalidRulesetError as error:
         return unread(error)
-    return lint_flow_document(document, policies, lists, notes=notes)
+    return lint_flow_document(document, asked.analysed, lists, notes=notes)
 
 
 def run_on_files(
@@ -100,7 +61,7 @@ def run_on_files(
     """Run a flow for every entity of a portfolio.
 
     Args:
-        flow: the flow, with the policies that it asks.
+        flow: the flow, with all that it asks.
         files: the portfolio.
         as_of: the moment, microseconds.
         rulesets: that give the level, the first that applies to an entity; none where the flow reads no level.
@@ -112,7 +73,7 @@ def run_on_files(
         InvalidRulesetError: something that is read is missing.
     """
     flow.require_usable()
-    read: list[Analysed[Any]] = [flow, *(flow.policies[name] for name in flow.policies_asked)]
+    read: list[Analysed[Any]] = [flow, *flow.asked.values()]
     _refuse(read, rulesets)
     portfolio = read_with_warnings(files, [*rulesets, *read], as_of)
     entities = portfolio.entities

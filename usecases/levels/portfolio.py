@@ -453,7 +453,8 @@ _OF_EVERYONE: Mapping[str, Callable[[Session, Sequence[int]], pl.DataFrame]] = {
 
 def _values(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
     rows = loading.value_scores(session, entity_ids)
-    return _of_entities(rows, [rows["score"], rows["segment"], rows["expected_value"]])
+    names = ("score", "segment", "expected_value", "model", "model_version", "as_of_us")
+    return _of_entities(rows, [rows[name] for name in names])
 
 
 def entity_text() -> pl.Expr:

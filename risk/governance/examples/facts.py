@@ -165,7 +165,7 @@ def example_portfolio(analysed: AnalysedRuleset, lists: Mapping[str, NamedList],
     """
     ruleset = analysed.ruleset
     examples, links = everybody(ruleset)
-    everyone = portfolio_of(examples, ruleset, Needs.of(analysed), as_of)
+    everyone = portfolio_of(examples, ruleset, Needs.of(analysed).facts, as_of)
     return replace(
         everyone,
         entities=everyone.entities.head(len(ruleset.examples)),
@@ -176,13 +176,15 @@ def example_portfolio(analysed: AnalysedRuleset, lists: Mapping[str, NamedList],
     )
 
 
-def portfolio_of(examples: Sequence[GivenExample], definition: Definition, needs: Needs, as_of: int) -> Portfolio:
+def portfolio_of(
+    examples: Sequence[GivenExample], definition: Definition, facts: Sequence[LanguageModel], as_of: int
+) -> Portfolio:
     """Make the portfolio of what examples give by themselves, numbered from 0.
 
     Args:
         examples: of a ruleset or a flow.
         definition: whose fields they give.
-        needs: what is read of them.
+        facts: the inputs that read facts of them.
         as_of: a moment on whose day money is in the base currency (microseconds).
 
     Raises:
@@ -196,7 +198,7 @@ def portfolio_of(examples: Sequence[GivenExample], definition: Definition, needs
         cases=_records(examples, "cases", definition),
         alerts=_records(examples, "alerts", definition),
         tags=_tags(examples),
-        screenings=_screenings(examples, needs.facts),
+        screenings=_screenings(examples, facts),
         indicators=_values(examples, "indicators", catalogue().names),
         values=_values(examples, "value", ("score", "segment", "expected_value")),
     )

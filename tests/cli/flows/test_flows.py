@@ -74,7 +74,7 @@ def options(folder: Path) -> tuple[object, ...]:
 
 
 def test_a_flow_that_ships_has_nothing_wrong_and_passes_its_examples(tmp_path: Path) -> None:
-    for name in ("escalation", "limits", "payment", "reactivation"):
+    for name in ("escalation", "limits", "payment", "reactivation", "review"):
         assert succeed(tmp_path, "flows", "lint", name, "--strict").splitlines()[-1] == "1 flow: nothing found"
         out = succeed(tmp_path, "flows", "test", name)
         assert "(100.0 %)" in out
@@ -249,3 +249,22 @@ def test_an_outcome_that_cannot_be_is_refused_with_its_line(folder: Path) -> Non
         outcomes.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
         told = refuse(folder, "flows", "run", flow, *options(folder)[:1], *AS_OF, "--outcomes", outcomes)
         assert part in " ".join(told.split())
+
+
+def test_what_a_flow_asks_is_given_or_ships(folder: Path) -> None:
+    rules = (folder / "now.yaml").read_text().replace("ruleset: ", "ruleset: own-", 1)
+    (folder / "own.yaml").write_text(rules)
+    name = rules.split("ruleset: ", 1)[1].split()[0]
+    steps = f"steps:\n  - {{id: today, title: Today, rationale: R., rules: {{ruleset: {name}}}, on_unknown: end}}\n"
+    asks = FLOW[: FLOW.index("fields:")] + steps + "  - {id: end, title: End, end: []}\n"
+    path = written(folder, asks)
+    refused = run(folder, "flows", "lint", path)
+    assert (refused.code, f"there is no ruleset {name}" in refused.out) == (1, True)
+    assert run(folder, "flows", "lint", path, "--asks", folder / "own.yaml").code == 0
+    people = (folder / "people.parquet", "--asks", folder / "own.yaml", *AS_OF)
+    assert "ended at end" in succeed(folder, "flows", "run", path, *people)
+    other = folder / "other.yaml"
+    other.write_text(asks.replace("flow: cash-limit", "flow: other"))
+    path.write_text(asks.replace(f"rules: {{ruleset: {name}}}", "flow: other"))
+    succeed(folder, "flows", "lint", path, "--asks", folder / "own.yaml", "--asks", other)
+    assert "begins with none of these words" in refuse(folder, "flows", "lint", path, "--asks", folder / "labels.csv")

@@ -165,14 +165,14 @@ class _Work:
         looked_at = {run.entity_id: run.about.get("transaction_id") for run in runs}
         read = read_facts(session, flow.organisation_id, flow.type_id, runnable.analysed, looked_at, now)
         facts, program = read.facts, flow_program_for(runnable.analysed, read.facts.versions, read.base)
-        outcomes = program.run(facts.own, Asked(facts.policies, {}))
+        outcomes = program.run(facts.own, Asked(facts.asked, {}))
         places = {int(entity): place for place, entity in enumerate(facts.own["entity_id"])}
         reached = {}
         for run in runs:
             place = places[run.entity_id]
             kept = {**read.kept(place), "flow": dict(runnable.about), "cause": run.cause}
-            policies = {name: frame[place] for name, frame in facts.policies.items()}
-            outcome = conclude(program, kept, policies, outcomes.row(place, named=True), now)
+            asked = {key: frame[place] for key, frame in facts.asked.items()}
+            outcome = conclude(program, kept, asked, outcomes.row(place, named=True), now)
             first = {"inputs": facts_text(kept), "as_of_us": now}
             reached[run.id] = _Reached(outcome, runnable, first, None)
         return reached

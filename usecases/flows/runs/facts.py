@@ -51,7 +51,7 @@ class FactsRead:
             "base": self.base,
             "lists": {name: version.since for name, version in sorted(self.facts.versions.items())},
             "own": _kept(self.facts.own, position),
-            "policies": {name: _kept(frame, position) for name, frame in sorted(self.facts.policies.items())},
+            "asked": {key: _kept(frame, position) for key, frame in sorted(self.facts.asked.items())},
         }
 
 
@@ -61,10 +61,10 @@ def _kept(frame: pl.DataFrame, position: int) -> dict[str, Any]:
 
 
 def facts_kept(kept: Mapping[str, Any], as_of_us: int, entity_id: int) -> tuple[pl.DataFrame, dict[str, pl.DataFrame]]:
-    """Read the facts of a run back: its own, and those of the policies that it asks, one row each."""
+    """Read the facts of a run back: its own, and those of all that it asks by their keys, one row each."""
     entity = str(entity_id)
-    policies = {name: inputs_frame(each, as_of_us, entity) for name, each in kept["policies"].items()}
-    return inputs_frame(kept["own"], as_of_us, entity), policies
+    asked = {key: inputs_frame(each, as_of_us, entity) for key, each in kept["asked"].items()}
+    return inputs_frame(kept["own"], as_of_us, entity), asked
 
 
 def read_facts(
@@ -75,7 +75,7 @@ def read_facts(
     entities: Mapping[int, str | None],
     now_us: int,
 ) -> FactsRead:
-    """Read everything that a flow, and the policies that it asks, read of entities, as of now.
+    """Read everything that a flow, and all that it asks, read of entities, as of now.
 
     Args:
         session: to read with.
@@ -88,9 +88,8 @@ def read_facts(
     Raises:
         InvalidRulesetError: something that is read is not there, such as a list.
     """
-    asked: list[Analysed[Any]] = [analysed, *(analysed.policies[name] for name in analysed.policies_asked)]
-    own = {part for each in needs_of(analysed).facts if (part := part_of(each)) is not None}
-    parts = own.union(*(parts_of(each) for each in asked[1:])) - _OWN_PARTS
+    asked: list[Analysed[Any]] = [analysed, *analysed.asked.values()]
+    parts = set[str]().union(*map(_parts_of, asked)) - _OWN_PARTS
     ids = sorted(entities)
     back: dict[str, Any] = {"back": LookBack.of(asked), "rules": LookBack.of(asked, RULES)}
     linked = read_linked(session, type_id, ids, asked, now_us)
@@ -101,6 +100,13 @@ def read_facts(
     pending = transactions_looked_at(session, organisation_id, type_id, entities, now_us)
     portfolio = replace(read, levels=levels_frame(session, ids, now_us), pending=pending)
     return FactsRead(facts=resolve_facts(analysed, portfolio, now_us), base=rates.base)
+
+
+def _parts_of(analysed: Analysed[Any]) -> set[str]:
+    """Give the parts of a portfolio that a flow reads by itself, or that a policy or a ruleset reads."""
+    if not isinstance(analysed, AnalysedFlow):
+        return set(parts_of(analysed))
+    return {part for each in needs_of(analysed).facts if (part := part_of(each)) is not None}
 
 
 _LEVELS: Final[Mapping[str, Any]] = {

@@ -14,9 +14,8 @@ from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
 from fivefold.flows.outside.outcomes import read_outcome
 from fivefold.flows.outside.step import Outside
 from fivefold.flows.program import FlowProgram, flow_program_for
-from fivefold.flows.steps import Asked
+from fivefold.flows.steps import Asked, AskedOfRow
 from fivefold.flows.trace import RunExplanation, explain_run
-from fivefold.risk.engine.explain.policies import explain_decisions
 from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.store.flows.runs import policies_of_versions, version_and_flow
 from fivefold.store.tables.flows import FlowRow, FlowStep, FlowVersion
@@ -89,20 +88,20 @@ def outcome_kept(
     """Come to the outcome of a run from what is kept of it.
 
     Args:
-        runnable: the version, with the policies that it asked.
+        runnable: the version, with all that it asked.
         kept: the facts, as `usecases.flows.runs.facts.FactsRead.kept` gave them, with `flow` and `cause`.
         versions: of the lists that it read.
         steps: that asked, and have an answer or an outcome, by their ids.
         of: the number of the entity, and the moment of the facts.
     """
     entity_id, as_of_us = of
-    own, policies = facts_kept(kept, as_of_us, entity_id)
+    own, inputs = facts_kept(kept, as_of_us, entity_id)
     program = flow_program_for(runnable.analysed, versions, kept["base"])
-    row = program.run(own, _asked(program, policies, steps)).row(0, named=True)
-    return conclude(program, kept, policies, row, as_of_us)
+    row = program.run(own, _asked(program, inputs, steps)).row(0, named=True)
+    return conclude(program, kept, inputs, row, as_of_us)
 
 
-def _asked(program: FlowProgram, policies: Mapping[str, pl.DataFrame], steps: Mapping[str, FlowStep]) -> Asked:
+def _asked(program: FlowProgram, inputs: Mapping[str, pl.DataFrame], steps: Mapping[str, FlowStep]) -> Asked:
     """Give what was asked of others, and came back, in the form in which one row is run."""
     contents = {name: json.loads(step.outcome) for name, step in steps.items()}
     answers = {
@@ -115,21 +114,19 @@ def _asked(program: FlowProgram, policies: Mapping[str, pl.DataFrame], steps: Ma
         for step in program.steps
         if isinstance(step, Outside) and step.identifier in contents
     }
-    return Asked(policies, answers, outcomes)
+    return Asked(inputs, answers, outcomes)
 
 
 def conclude(
     program: FlowProgram,
     kept: Mapping[str, Any],
-    policies: Mapping[str, pl.DataFrame],
+    asked: Mapping[str, pl.DataFrame],
     row: Mapping[str, Any],
     as_of_us: int,
 ) -> RunOutcome:
-    """Explain one row of a program's run; *policies* have the facts of that row alone."""
-    decisions = {
-        name: explain_decisions(program.policies[name], frame, program.base)[0] for name, frame in policies.items()
-    }
-    explanation = explain_run(program, row, decisions)
+    """Explain one row of a program's run; *asked* has the facts of that row alone, by the keys of what it asks."""
+    inputs = {key: frame.row(0, named=True) for key, frame in asked.items()}
+    explanation = explain_run(program, row, AskedOfRow(inputs, {}))
     answer = {
         "engine": ENGINE,
         "as_of": iso_text(as_of_us),

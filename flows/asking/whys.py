@@ -1,0 +1,81 @@
+"""Why a step that asks a policy, a ruleset or the value came to what it did, in plain words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fivefold.domain.clock import second_text
+from fivefold.flows.asking.steps import STATUS_CODES, AskingPolicy, AskingRuleset, Valuing, outcome_of_row
+from fivefold.flows.steps import AskedOfRow, one_row
+from fivefold.risk.engine.assessments import VERSIONS, Status
+from fivefold.risk.engine.explain.breakdown import explain_columns
+from fivefold.risk.engine.explain.policies import OUTCOMES, DecisionExplanation, explain_decisions
+from fivefold.risk.engine.policy_program import PolicyOutcome
+from fivefold.risk.facts.portfolio import error_of
+
+if TYPE_CHECKING:
+    from fivefold.flows.trace import StepTrace
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why a step came to what it did; the attributes are those of `flows.trace.StepTrace`.
+
+    Attributes:
+        is_said: what was seen says the outcome already.
+    """
+
+    outcome: str = ""
+    asked: str = ""
+    seen: str = ""
+    missing: tuple[str, ...] = ()
+    inner: "tuple[StepTrace, ...]" = ()
+    is_said: bool = False
+
+
+def why_of_policy(compiled: AskingPolicy, code: int, base: str, asked: AskedOfRow | None) -> Why:
+    """Say what a policy decided, or which rules that are unknown could change it."""
+    outcome = "asked" if code == 0 else "a rule that is unknown could change the action"
+    name = compiled.program.policy.name
+    if asked is None:
+        return Why(outcome, f"policy {name}")
+    [decision] = explain_decisions(compiled.program, one_row(asked.inputs[name], compiled.program.inputs), base)
+    return Why(outcome, f"policy {name}", decision.line, () if code == 0 else _unknown_of(decision))
+
+
+def _unknown_of(decision: DecisionExplanation) -> tuple[str, ...]:
+    """Name what was unknown to the rules of a policy that are unknown, each once."""
+    rules = [rule for rule in decision.rules if rule.outcome == OUTCOMES[PolicyOutcome.UNKNOWN]]
+    return tuple(dict.fromkeys(name for rule in rules for name in rule.missing))
+
+
+_NO_LEVEL: Mapping[Status, str] = {
+    Status.ASSESSED: "asked",
+    Status.FAILED: "it failed",
+    Status.UNCLASSIFIED: "no tier owns the total",
+    Status.UNDETERMINED: "it is not known whether it applies",
+    Status.NOT_APPLICABLE: "it does not apply",
+}
+
+
+def why_of_ruleset(compiled: AskingRuleset, code: int, base: str, asked: AskedOfRow | None) -> Why:
+    """Say how the rules add up, or why they give no level."""
+    outcome, name = _NO_LEVEL[STATUS_CODES[code]], f"ruleset {compiled.program.ruleset.name}"
+    if asked is None:
+        return Why(outcome, name)
+    inputs = asked.inputs[compiled.key]
+    values = {**inputs, **outcome_of_row(compiled.program, inputs), VERSIONS: 0}
+    columns = {column: [tuple(value) if isinstance(value, list) else value] for column, value in values.items()}
+    [explained] = explain_columns(compiled.program, base, [{}], columns)
+    return Why(outcome, name, explained.line, explained.failures if code else (), is_said=True)
+
+
+def why_of_value(compiled: Valuing, code: int, row: Mapping[str, Any]) -> Why:
+    """Say which model gave the value, in which version and as of when, as far as that is known."""
+    if code:
+        problem = next((row[name] for name in map(error_of, compiled.reads) if row.get(name) is not None), None)
+        return Why("there is no value" if problem is None else f"there is no value: {problem}", "value", "", ("value",))
+    model, version, as_of = (row.get(f"value {name}") for name in ("model", "model_version", "as_of_us"))
+    parts = [f"by {model}" if model else "", f"version {version}" if version is not None else ""]
+    parts += [f"as of {second_text(as_of)}" if as_of is not None else ""]
+    return Why("", "value", " ".join(part for part in parts if part))
