@@ -263,6 +263,7 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "list_list_members": {"name": "watched", "since": "2026-11-20", "text": "IR"},
     "list_member_changes": {"name": "watched", "since": "2026-11-20", "against": "2026-11-20"},
     "compare_versions": {"number": "2"},
+    "compare_flow_versions": {"number": "2"},
     "list_movers": {"level_before": "medium", "level_after": "high"},
     "search_entities": _SEARCH,
     "count_entities": _SEARCH,

@@ -114,6 +114,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_FLOW}/commit", PUBLISHERS, flows.commit_flow, 201, work=Work.READING),
     Route("GET", f"{_FLOW}/versions", PUBLISHERS, flows.list_flow_versions),
     Route("GET", f"{_FLOW}/versions/{{number}}", PUBLISHERS, flows.read_flow_version),
+    Route("GET", f"{_FLOW}/versions/{{number}}/diff", PUBLISHERS, flows.compare_flow_versions, work=Work.READING),
     Route("GET", f"{_FLOW}/activations", PUBLISHERS, flows.list_flow_activations),
     Route("POST", f"{_FLOW}/activate", PUBLISHERS, flows.activate_flow),
     Route("POST", f"{_FLOW}/rollback", PUBLISHERS, flows.roll_back_flow),

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.flows.analysis import analyse_canonical_flow
+from fivefold.flows.diff import diff_flows
+from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.store.flows.flows import FlowState, draft_of_flow, flow_named, flow_states
 from fivefold.store.flows.versions import flow_version_numbered, flow_versions_of
 from fivefold.store.ingest.entities import type_named
@@ -142,6 +144,14 @@ def read_flow_version(context: Context, flow: str, number: int) -> FlowVersionVi
             pinned=version.pinned,
             tests=version.tests,
         )
+
+
+def compare_flow_versions(context: Context, flow: str, number: int, before: int) -> DocumentDifference:
+    """Tell what changed between two versions of a flow; NotFoundError where there is no such flow or version."""
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        texts = [flow_version_numbered(session, row, each).canonical for each in (before, number)]
+    return diff_flows(*(analyse_canonical_flow(text).flow for text in texts))
 
 
 def _fields(version: FlowVersion, flow: FlowRow) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from decimal import ROUND_DOWN, Decimal
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import Finding, FivefoldError, InvalidRulesetError
-from fivefold.flows.analysis import AnalysedFlow
+from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
+from fivefold.flows.diff import diff_flows
 from fivefold.flows.doubts import lint_flow
 from fivefold.flows.examples import FlowExamples, run_flow_examples
 from fivefold.flows.language import Flow
 from fivefold.risk.compiler.analysis import AnalysedPolicy, analyse_canonical_policy
+from fivefold.risk.governance.differences import DocumentChange
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
 from fivefold.store.decisions.decisions import active_policies
@@ -80,6 +82,7 @@ class FlowCheck:
         not_taken: those that no example takes.
         pinned: the versions of what it asks, by kind and name.
         compared_with: the number of the version that acts, or else of the newest; None where there is none.
+        changes: from that version to the text, in words; none where it has the same content, or cannot be read.
     """
 
     flow: str | None
@@ -90,6 +93,7 @@ class FlowCheck:
     not_taken: tuple[str, ...] = ()
     pinned: Asked
     compared_with: int | None = None
+    changes: tuple[DocumentChange, ...] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -118,7 +122,7 @@ def check_flow(context: Context, document: str) -> FlowCheck:
         fits = flow_context(session, kind)
         flow = flow_or_none(session, context.organisation_id, name)
         there = [] if flow is None else _other_type(session, flow, type_name)
-        present = None if flow is None else _present(session, flow)
+        present = None if flow is None else present_version(session, flow)
     return review_flow(document, fits, now, there, present)[0]
 
 
@@ -128,7 +132,7 @@ def review_flow_draft(context: Context, flow: str) -> FlowCheck:
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
         document, fits = draft_of_flow(session, row).document, context_of_flow(session, row)
-        present = _present(session, row)
+        present = present_version(session, row)
     return review_flow(document, fits, now, (), present)[0]
 
 
@@ -152,9 +156,9 @@ def review_flow(
     fits: FlowContext,
     now_us: int,
     found_before: tuple[Finding, ...] | list[Finding] = (),
-    compared_with: int | None = None,
+    compared_with: FlowVersion | None = None,
 ) -> tuple[FlowCheck, AnalysedFlow | None]:
-    """Look through a text; give the flow too, where it can be read."""
+    """Look through a text, and compare it with a version; give the flow too, where it can be read."""
     name = names_of_flow(document)[0]
     read = Document(document, SOURCE)
     try:
@@ -183,9 +187,12 @@ def _check(
     found: list[Finding],
     fits: FlowContext,
     tested: FlowExamples | None,
-    compared_with: int | None,
+    present: FlowVersion | None,
 ) -> FlowCheck:
     lines = () if tested is None else tested.results
+    changes: tuple[DocumentChange, ...] = ()
+    if present is not None and analysed is not None:
+        changes = diff_flows(analyse_canonical_flow(present.canonical).flow, analysed.flow).changes
     return FlowCheck(
         flow=name,
         content_hash=None if analysed is None else analysed.flow.content_hash,
@@ -202,7 +209,8 @@ def _check(
         ways_percent="0.0" if tested is None else _percent(tested),
         not_taken=() if tested is None else tuple(tested.missing()),
         pinned={} if analysed is None else fits.pinned(analysed),
-        compared_with=compared_with,
+        compared_with=None if present is None else present.number,
+        changes=changes,
     )
 
 
@@ -242,9 +250,8 @@ def _other_type(session: Session, flow: FlowRow, type_name: str) -> list[Finding
     return [] if own == type_name else [Finding("entity_type", problem)]
 
 
-def _present(session: Session, flow: FlowRow) -> int | None:
+def present_version(session: Session, flow: FlowRow) -> FlowVersion | None:
     """Find what a text is compared with: what acts, or the version that was committed last."""
     if flow.active_version_id is not None:
-        return session.get_one(FlowVersion, flow.active_version_id).number
-    newest = newest_flow_version(session, flow.id)
-    return None if newest is None else newest.number
+        return session.get_one(FlowVersion, flow.active_version_id)
+    return newest_flow_version(session, flow.id)

@@ -8,7 +8,15 @@ from pydantic import Field
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.rulesets.rulesets import CommitGiven, DraftGiven, OfType, TextPlace
+from fivefold.serving.v1.rulesets.rulesets import (
+    Change,
+    CommitGiven,
+    ComparedWith,
+    Difference,
+    DraftGiven,
+    OfType,
+    TextPlace,
+)
 from fivefold.serving.v1.schemas import LARGEST, Number, RequestModel, ResponseModel, Text
 from fivefold.usecases.accounts.flows_in_force import AskedVersion
 from fivefold.usecases.flows import activate, commit, drafts, read, review
@@ -26,7 +34,7 @@ class FlowGiven(RequestModel):
 
 
 class FlowReview(ResponseModel):
-    """What a flow comes to before it is committed: faults, doubts, its examples, what they leave out, what it asks."""
+    """What a flow comes to before it is committed: faults, doubts, its examples, what it asks, what it changes."""
 
     flow: str | None
     content_hash: str | None
@@ -37,6 +45,7 @@ class FlowReview(ResponseModel):
     not_taken: list[str]
     pinned: Mapping[str, Mapping[str, AskedVersion]]
     compared_with: int | None
+    changes: list[Change]
 
 
 class DraftSeen(RequestModel):
@@ -107,6 +116,11 @@ def list_flow_versions(context: RequestContext, flow: Text, query: PageQuery) ->
 def read_flow_version(context: RequestContext, flow: Text, number: Number) -> FlowVersionView:
     """Show a version as it was written, the versions of what it asks, and the results of its examples."""
     return read.read_flow_version(context, flow, number)
+
+
+def compare_flow_versions(context: RequestContext, flow: Text, number: Number, query: ComparedWith) -> Difference:
+    """List every change from one version of a flow to another, and the ends that a run can come to no more."""
+    return Difference.of(read.compare_flow_versions(context, flow, number, query.before))
 
 
 def list_flow_activations(context: RequestContext, flow: Text, query: PageQuery) -> Page[FlowActivationLine]:

@@ -132,6 +132,7 @@ EXAMPLES: Mapping[str, Example] = {
     "commit_flow": Example(_WRITTEN, {"revision": 1}, own=_FLOW),
     "list_flow_versions": Example(_CARE, own=_FLOW),
     "read_flow_version": Example({**_CARE, "number": "1"}, own=("flow", "number")),
+    "compare_flow_versions": Example({**_CARE, "number": "2"}, query={"before": "1"}, own=("flow", "number")),
     "list_flow_activations": Example(_CARE, own=_FLOW),
     "activate_flow": Example(_CARE, {"version": 3, "reason": WHY}, own=_FLOW),
     "roll_back_flow": Example(_CARE, {"version": 1, "reason": WHY}, own=_FLOW),

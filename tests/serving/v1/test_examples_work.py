@@ -164,6 +164,14 @@ def another_draft(bank: Bank) -> None:
     bank.place.good("PUT", "/v1/rulesets/retail/draft", {"document": text}, token=bank.tokens["ada", "publisher"])
 
 
+def another_flow(bank: Bank) -> None:
+    """A second version of the flow is committed."""
+    ada, at = bank.tokens["ada", "publisher"], "/v1/flows/care"
+    text = bank.body("begin_flow")["document"].replace("within a day", "soon")
+    revision = bank.place.good("PUT", f"{at}/draft", {"document": text, "revision": 0}, token=ada)["revision"]
+    bank.place.good("POST", f"{at}/commit", {"revision": revision}, token=ada)
+
+
 def list_approved(bank: Bank) -> None:
     """Another person approves the version of a list that waits."""
     found = bank.place.good("GET", "/v1/proposals?state=proposed", token=bank.tokens["bo", "publisher"])
@@ -283,6 +291,7 @@ FIRST_DAYS = (
     Step("list_flow_activations"),
     Step("switch_flow_off"),
     Step("roll_back_flow", "bo"),
+    Step("compare_flow_versions", first=another_flow),
     Step("request_override"),
     Step("list_queue"),
     Step("count_queue"),

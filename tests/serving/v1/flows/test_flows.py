@@ -61,6 +61,26 @@ def test_a_text_is_checked_without_being_saved(place: Place) -> None:
     assert place.good("GET", "/v1/flows", role="publisher") == []
 
 
+def test_what_changes_is_told_before_and_after_the_commit(place: Place) -> None:
+    (ana,) = place.join("ana", "publisher")
+    place.good("POST", "/v1/flows", {"document": flow_document()}, token=ana)
+    assert place.good("GET", f"{AT}/draft/review", token=ana)["changes"] == [], "there is no version to compare with"
+    place.good("POST", f"{AT}/commit", {"revision": 1}, token=ana)
+    text = flow_document(title="More care")
+    told = place.good("POST", "/v1/flows/check", {"document": text}, token=ana)
+    assert told["compared_with"] == 1
+    assert [(each["where"], each["before"], each["after"]) for each in told["changes"]] == [
+        ("title", "Care", "More care")
+    ]
+    place.good("PUT", f"{AT}/draft", {"document": text}, token=ana)
+    place.good("POST", f"{AT}/commit", {"revision": 2}, token=ana)
+    difference = place.good("GET", f"{AT}/versions/2/diff?before=1", token=ana)
+    assert difference["changes"] == told["changes"]
+    back = place.good("GET", f"{AT}/versions/1/diff?before=2", token=ana)["changes"]
+    assert [(each["before"], each["after"]) for each in back] == [("More care", "Care")]
+    assert place.ask("GET", f"{AT}/versions/3/diff?before=1", token=ana).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
