@@ -1,0 +1,1 @@
+"""Flows: the drawn graph, versions, the editor, and what activates them."""

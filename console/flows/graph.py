@@ -1,0 +1,159 @@
+"""The drawn graph of a flow: its steps in layers, what leads where, and the path of one run lit up."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fivefold.charts.graphs import Box, GraphPlot, Label, Line, Node, Pair, Way, layered_graph
+from fivefold.console.texts import text
+from fivefold.domain.errors import InvalidRulesetError
+from fivefold.flows.language import EndStep, Flow, RouteStep, read_flow, ways_from
+from fivefold.risk.engine.explain.describe import condition_words
+from fivefold.risk.language.documents import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepLine:
+    """A step in the table beside the graph; `leads` are the labels of its ways and the titles of where they lead."""
+
+    id: str
+    title: str
+    kind: str
+    rationale: str
+    leads: tuple[tuple[str, str], ...]
+    actions: tuple[str, ...]
+
+    @property
+    def what(self) -> str:
+        """What it does, in words."""
+        return kind_words(self.kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowPicture:
+    """A flow as it is drawn.
+
+    Attributes:
+        passed: the steps that a run passed; None where no run is shown.
+        taken: the ways that it took.
+        stopped: where it stopped; empty where no run is shown.
+    """
+
+    plot: GraphPlot
+    steps: tuple[StepLine, ...]
+    passed: frozenset[str] | None = None
+    taken: frozenset[Pair] = field(default_factory=frozenset)
+    stopped: str = ""
+
+    def look_of_box(self, box: Box) -> str:
+        """Give the class of a step's box."""
+        if self.passed is None:
+            return ""
+        return "lit stopped" if box.id == self.stopped else "lit" if box.id in self.passed else "dim"
+
+    def look_of_line(self, line: Line) -> str:
+        """Give the class of a part of a line."""
+        return self._look(bool(line.of & self.taken))
+
+    def look_of_label(self, label: Label) -> str:
+        """Give the class of a label."""
+        return self._look(label.of in self.taken)
+
+    def look_of_arrow(self, box: Box) -> str:
+        """Give the class of the arrow that enters a box."""
+        return self._look(any(target == box.id for _, target in self.taken))
+
+    def _look(self, is_lit: bool) -> str:
+        if self.passed is None:
+            return ""
+        return "lit" if is_lit else "dim"
+
+
+def kind_words(kind: str) -> str:
+    """Say what a step does."""
+    kinds = {
+        "calculate": text("calculation"),
+        "route": text("choice"),
+        "table": text("decision table"),
+        "rules": text("policy"),
+        "person": text("a person answers"),
+        "end": text("end"),
+    }
+    return kinds.get(kind, kind)
+
+
+def picture_of_text(document: str) -> FlowPicture | None:
+    """Draw a text; None where it cannot be read."""
+    try:
+        return picture_of(read_flow(document))
+    except InvalidRulesetError:
+        return None
+
+
+def picture_of(flow: Flow, run: Sequence[Mapping[str, Any]] | None = None) -> FlowPicture:
+    """Draw a flow, with the path of a run where its steps are given, in their order, as a run's record has them."""
+    steps = tuple(_steps(flow))
+    plot = layered_graph(_nodes(steps), tuple(_ways(flow)))
+    if run is None:
+        return FlowPicture(plot=plot, steps=steps)
+    return FlowPicture(
+        plot=plot,
+        steps=steps,
+        passed=frozenset(str(each["step"]) for each in run),
+        taken=frozenset((str(each["step"]), str(each["to"])) for each in run if each["to"] is not None),
+        stopped=str(run[-1]["step"]) if run else "",
+    )
+
+
+def _nodes(steps: Sequence[StepLine]) -> tuple[Node, ...]:
+    return tuple(
+        Node(id=step.id, title=step.title, kind=step.kind, heading=step.what, notes=step.actions)
+        for step in steps
+    )
+
+
+def _steps(flow: Flow) -> Iterator[StepLine]:
+    titles = {step.id: step.title for step in flow.steps}
+    actions = {action.id: action.title for action in flow.actions}
+    for position, step in enumerate(flow.steps):
+        ways = [(label, to) for label, to in _leads(flow, position) if to is not None]
+        ends = step.end if isinstance(step, EndStep) else ()
+        yield StepLine(
+            id=step.id,
+            title=step.title,
+            kind=step.kind,
+            rationale=step.rationale or "",
+            leads=tuple((label, titles.get(to, to)) for label, to in ways),
+            actions=tuple(actions.get(name, name) for name in ends),
+        )
+
+
+def _ways(flow: Flow) -> Iterator[Way]:
+    for position, step in enumerate(flow.steps):
+        yield from (Way(step.id, to, label) for label, to in _leads(flow, position) if to is not None)
+
+
+def _leads(flow: Flow, position: int) -> Iterator[tuple[str, str | None]]:
+    """Give the label of each way from a step, and the step to which it leads; None behind the last one."""
+    for path, to in ways_from(flow, position):
+        following = flow.steps[position + 1].id if position + 1 < len(flow.steps) else None
+        yield _label(flow, path), following if to is None else to
+
+
+def _label(flow: Flow, path: Path) -> str:
+    step = flow.steps[int(path[1])]
+    match path[2:]:
+        case ("then",):
+            return ""
+        case ("route", int(number), "to") if isinstance(step, RouteStep):
+            return condition_words(step.route[number].when)
+        case ("person", "answers", answer):
+            return str(answer)
+        case (*_, "on_unknown"):
+            return text("not known")
+        case ("person", "otherwise"):
+            return text("nobody in time")
+        case ("otherwise",):
+            return text("otherwise")
+        case _:
+            return str(path[-1]).replace("_", " ")
