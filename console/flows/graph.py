@@ -107,8 +107,7 @@ def picture_of(flow: Flow, run: Sequence[Mapping[str, Any]] | None = None) -> Fl
 
 def _nodes(steps: Sequence[StepLine]) -> tuple[Node, ...]:
     return tuple(
-        Node(id=step.id, title=step.title, kind=step.kind, heading=step.what, notes=step.actions)
-        for step in steps
+        Node(id=step.id, title=step.title, kind=step.kind, heading=step.what, notes=step.actions) for step in steps
     )
 
 
@@ -141,19 +140,12 @@ def _leads(flow: Flow, position: int) -> Iterator[tuple[str, str | None]]:
 
 
 def _label(flow: Flow, path: Path) -> str:
-    step = flow.steps[int(path[1])]
-    match path[2:]:
-        case ("then",):
-            return ""
-        case ("route", int(number), "to") if isinstance(step, RouteStep):
-            return condition_words(step.route[number].when)
-        case ("person", "answers", answer):
-            return str(answer)
-        case (*_, "on_unknown"):
-            return text("not known")
-        case ("person", "otherwise"):
-            return text("nobody in time")
-        case ("otherwise",):
-            return text("otherwise")
-        case _:
-            return str(path[-1]).replace("_", " ")
+    step, word = flow.steps[int(path[1])], str(path[-1])
+    if isinstance(step, RouteStep) and len(path) > 3:
+        return condition_words(step.route[int(path[3])].when)
+    if path[2:4] == ("person", "answers"):
+        return word
+    if path[2:] == ("person", "otherwise"):
+        return text("nobody in time")
+    words = {"then": "", "otherwise": text("otherwise"), "on_unknown": text("not known")}
+    return words.get(word, word.replace("_", " "))

@@ -1,0 +1,110 @@
+"""All flows at a glance; and one: its graph, what acts and what runs as a shadow, its versions, and the way back."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fivefold.console.flows.graph import FlowPicture, picture_of_text
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
+from fivefold.domain.paging import Page, Part
+from fivefold.usecases.flows.activate import (
+    FlowActivationLine,
+    end_flow_shadow,
+    list_flow_activations,
+    roll_back_flow,
+    switch_flow_off,
+)
+from fivefold.usecases.flows.read import (
+    FlowLine,
+    FlowVersionLine,
+    list_flow_versions,
+    list_flows,
+    read_flow_draft,
+    read_flow_line,
+    read_flow_version,
+)
+
+FLOWS: Final = "/console/flows"
+CHANGES: Final = Part(20)
+"""As many changes of what acts are shown; the versions that acted before are among them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowsPage:
+    """The flows, by name; `next` is the address of the next page."""
+
+    flows: Page[FlowLine]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowPage:
+    """One flow.
+
+    Attributes:
+        drawn: the number of the version whose graph is shown; None where the draft's is.
+        picture: None where there is neither a version nor a draft that can be read.
+        earlier: numbers of the versions that acted before, and do not now.
+    """
+
+    flow: FlowLine
+    address: str
+    drawn: int | None
+    picture: FlowPicture | None
+    versions: Page[FlowVersionLine]
+    next: str | None
+    activations: Page[FlowActivationLine]
+    earlier: tuple[int, ...]
+
+
+def show_flows(visit: Visit) -> Rendered:
+    """List the flows, which version acts, and which runs as a shadow."""
+    flows = list_flows(visit, part=visit.part("flows"))
+    page = FlowsPage(flows=flows, next=visit.next_of("flows", flows))
+    return Rendered(template="flows/flows.html", title=text("Flows"), page=page)
+
+
+def show_flow(visit: Visit) -> Rendered:
+    """Show one flow: the graph of what acts, or else of the newest version, or of the draft; versions and changes."""
+    name = visit.parts["flow"]
+    flow = read_flow_line(visit, name)
+    versions = list_flow_versions(visit, name, visit.part("versions", 20))
+    drawn = flow.active or flow.newest
+    document = read_flow_version(visit, name, drawn).document if drawn else read_flow_draft(visit, name).document
+    activations = list_flow_activations(visit, name, CHANGES)
+    acted = (each.version for each in activations if each.kind in {"active", "rollback"} and each.version)
+    page = FlowPage(
+        flow=flow,
+        address=address("flows", name),
+        drawn=drawn,
+        picture=picture_of_text(document),
+        versions=versions,
+        next=visit.next_of("versions", versions),
+        activations=activations,
+        earlier=tuple(number for number in dict.fromkeys(acted) if number != flow.active),
+    )
+    return Rendered(template="flows/flow.html", title=name, page=page)
+
+
+def roll_back(visit: Visit) -> Answer:
+    """Let a version act again that acted before; another person than its editors does."""
+    version = existing_number(visit.typed("version", text("Version")), text("version"))
+    roll_back_flow(visit, _known(visit), version, visit.typed("reason", text("Reason")))
+    return Redirect(visit.path, "flow-rolled-back")
+
+
+def switch_off(visit: Visit) -> Answer:
+    """Let no version act any more; one publisher alone may."""
+    switch_flow_off(visit, _known(visit), visit.typed("reason", text("Reason")))
+    return Redirect(visit.path, "flow-off")
+
+
+def end_shadow(visit: Visit) -> Answer:
+    """Let no version run as a shadow any more."""
+    end_flow_shadow(visit, _known(visit), visit.typed("reason", text("Reason")))
+    return Redirect(visit.path, "flow-shadow-ended")
+
+
+def _known(visit: Visit) -> str:
+    """Name the flow of the page; NotFoundError where there is none, whatever was typed."""
+    return read_flow_line(visit, visit.parts["flow"]).name

@@ -1,0 +1,79 @@
+"""One version of a flow: its graph, what it changes, what its examples came to, its text; and its activation."""
+
+from dataclasses import dataclass
+
+from fivefold.console.flows.graph import FlowPicture, picture_of_text
+from fivefold.console.rulesets.text import LineChange, TextLine, line_changes, numbered_lines
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
+from fivefold.domain.errors import ConfigError
+from fivefold.usecases.flows.activate import activate_flow, shadow_flow, what_stands_against_flow
+from fivefold.usecases.flows.read import FlowLine, FlowVersionView, read_flow_line, read_flow_version
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowVersionPage:
+    """One version.
+
+    Attributes:
+        against: the number of the version that it is compared with; None where there is no other.
+        others: numbers that it can be compared with: the one that acts, and the one before.
+        changes: the lines that differ from that one.
+        hindrances: why it cannot be activated by this person now; None where it acts already.
+    """
+
+    flow: FlowLine
+    address: str
+    version: FlowVersionView
+    picture: FlowPicture | None
+    lines: tuple[TextLine, ...]
+    against: int | None
+    others: tuple[int, ...]
+    changes: tuple[LineChange, ...]
+    hindrances: tuple[str, ...] | None
+
+
+def show_version(visit: Visit) -> Rendered:
+    """Show a version beside the one that acts, or beside the one before where it acts itself."""
+    name, number = _version(visit)
+    version, flow = read_flow_version(visit, name, number), read_flow_line(visit, name)
+    others = tuple(dict.fromkeys(each for each in (flow.active, number - 1) if each and each != number))
+    against = visit.query.get("against", "")
+    chosen = existing_number(against, text("version")) if against else next(iter(others), None)
+    earlier = "" if chosen is None else read_flow_version(visit, name, chosen).document
+    page = FlowVersionPage(
+        flow=flow,
+        address=address("flows", name, "versions", str(number)),
+        version=version,
+        picture=picture_of_text(version.document),
+        lines=numbered_lines(version.document),
+        against=chosen,
+        others=others,
+        changes=() if chosen is None else line_changes(earlier, version.document),
+        hindrances=None if version.active else what_stands_against_flow(visit, name, number),
+    )
+    title = text("{flow} version {number}", flow=name, number=number)
+    return Rendered(template="flows/version.html", title=title, page=page)
+
+
+def _version(visit: Visit) -> tuple[str, int]:
+    return visit.parts["flow"], existing_number(visit.parts["number"], text("version"))
+
+
+def activate(visit: Visit) -> Answer:
+    """Let a version act; another person than its editors confirms that they looked at it."""
+    name, number = _version(visit)
+    read_flow_version(visit, name, number)
+    reason = visit.typed("reason", text("Reason"))
+    if "confirmed" not in visit.form:
+        raise ConfigError(text("confirm that you looked at what changes"))
+    activate_flow(visit, name, number, reason)
+    return Redirect(visit.path, "flow-activated")
+
+
+def shadow(visit: Visit) -> Answer:
+    """Let a version run as a shadow, which acts on nothing; one publisher alone may."""
+    name, number = _version(visit)
+    read_flow_version(visit, name, number)
+    shadow_flow(visit, name, number, visit.typed("reason", text("Reason")))
+    return Redirect(visit.path, "flow-shadowed")
