@@ -1,0 +1,64 @@
+"""The drawn graph of a flow: what is written at its ways, and the path of a run."""
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from fivefold.console.flows.graph import FlowPicture, picture_of, picture_of_text
+from fivefold.console.rendering import environment
+from fivefold.flows.language import read_flow
+from fivefold.usecases.flows.on_files import bundled_flows, flow_text
+
+LIMITS = read_flow(flow_text("limits"))
+RUN = [
+    {"step": "usual", "to": "by-risk"},
+    {"step": "by-risk", "to": "ask"},
+    {"step": "ask", "to": None},
+]
+
+
+def svg_of(picture: FlowPicture) -> ET.Element:
+    macros = environment().get_template("flows/macros.html").make_module({"visit": None, "now_us": 0})
+    return ET.fromstring(str(macros.drawn(picture, "The steps")))[0]  # type: ignore[attr-defined]  # a macro of the template
+
+
+@pytest.mark.parametrize("name", bundled_flows())
+def test_every_step_and_its_actions_are_drawn_and_every_way_has_its_words(name: str) -> None:
+    flow = read_flow(flow_text(name))
+    picture = picture_of(flow)
+    assert [step.id for step in picture.steps] == [box.id for box in picture.plot.boxes] == [*flow.positions]
+    for step in flow.steps:
+        (line,) = [each for each in picture.steps if each.id == step.id]
+        assert (not line.leads) == (step.kind == "end")
+    drawn = svg_of(picture)
+    assert (drawn.get("role"), drawn[0].tag, drawn[1].tag) == ("img", "title", "desc")
+    assert len([each for each in drawn if each.tag == "rect"]) == len(flow.steps)
+    assert not [each for each in drawn.iter() if each.get("style")]
+
+
+def test_ways_say_what_must_hold_and_which_answer_leads_there() -> None:
+    leads = {step.id: step.leads for step in picture_of(LIMITS).steps}
+    assert leads["usual"] == (("", "How great the risk is"),)
+    assert ("level is critical", "A person looks at a critical or unknown risk") in leads["by-risk"]
+    assert ("not known", "A person looks at a critical or unknown risk") in leads["by-risk"]
+    assert leads["ask"][-1] == ("nobody in time", "Stopped")
+
+
+def test_the_path_of_a_run_is_lit_and_all_else_is_dim() -> None:
+    picture = picture_of(LIMITS, RUN)
+    looks = {box.id: picture.look_of_box(box) for box in picture.plot.boxes}
+    assert {step for step, look in looks.items() if "lit" in look} == {"usual", "by-risk", "ask"}
+    assert looks["ask"] == "lit stopped"
+    assert {look for step, look in looks.items() if step not in {"usual", "by-risk", "ask"}} == {"dim"}
+    lit = {pair for line in picture.plot.lines if picture.look_of_line(line) == "lit" for pair in line.of}
+    assert {("usual", "by-risk"), ("by-risk", "ask")} <= lit
+    assert {label.of for label in picture.plot.labels if picture.look_of_label(label) == "lit"} == {("by-risk", "ask")}
+    assert {box.id for box in picture.plot.boxes if picture.look_of_arrow(box) == "lit"} == {"by-risk", "ask"}
+    plain = picture_of(LIMITS)
+    assert {plain.look_of_line(line) for line in plain.plot.lines} == {""}
+    assert {plain.look_of_box(box) for box in plain.plot.boxes} == {""}
+
+
+def test_what_cannot_be_read_is_not_drawn() -> None:
+    assert picture_of_text("flow: [") is None
+    assert picture_of_text(flow_text("limits")) == picture_of(LIMITS)
