@@ -101,6 +101,12 @@ NOTICES = {
     "policy-refused": "The version will not decide.",
     "policy-retired": "The version decides no more.",
     "retirement-proposed": "It is proposed that the version decides no more. Another person approves it.",
+    "flow-activated": "The version acts from now on.",
+    "flow-rolled-back": "The version acts again.",
+    "flow-off": "The flow is switched off. Nothing is done by it from now on.",
+    "flow-shadowed": "The version runs as a shadow from now on, and acts on nothing.",
+    "flow-shadow-ended": "No version runs as a shadow any more.",
+    "flow-committed": "The version is committed. Let it run as a shadow first; then another person activates it.",
     "token-refused": "There will be no such token.",
     "token-revoked": "The token is revoked. Its sessions here have ended.",
 }

@@ -49,9 +49,9 @@ class FlowState:
 
 
 def flow_states(
-    session: Session, organisation_id: int, type_id: int | None = None, part: Part = WHOLE
+    session: Session, organisation_id: int, type_id: int | None = None, part: Part = WHOLE, *, name: str | None = None
 ) -> Page[FlowState]:
-    """List flows by name with their state, of one type or of all, in one statement."""
+    """List flows by name with their state, of one type or of all, or the one of a name, in one statement."""
     versions, active, shadow = aliased(FlowVersion), aliased(FlowVersion), aliased(FlowVersion)
     newest = select(func.max(versions.number)).where(versions.flow_id == FlowRow.id)
     statement = (
@@ -73,6 +73,8 @@ def flow_states(
     )
     if type_id is not None:
         statement = statement.where(FlowRow.type_id == type_id)
+    if name is not None:
+        statement = statement.where(FlowRow.name == name)
     names = [field.name for field in fields(FlowState)]
     page = rows_of(session, statement, (FlowRow.name, FlowRow.id), part)
     return page.map(lambda row: FlowState(**dict(zip(names, row, strict=True))))

@@ -95,6 +95,13 @@ def list_flows(context: Context, type_name: str | None = None, part: Part = WHOL
         return flow_states(session, of, kind, part).map(_flow)
 
 
+def read_flow_line(context: Context, flow: str) -> FlowLine:
+    """Show one flow as `list_flows` does; NotFoundError where there is none."""
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        return _flow(flow_states(session, context.organisation_id, name=row.name)[0])
+
+
 def _flow(state: FlowState) -> FlowLine:
     acting = None if state.active is None else analyse_canonical_flow(state.active.canonical).flow
     return FlowLine(
