@@ -53,7 +53,9 @@ _POLICY_OF = "/v1/policies/{policy}/versions/{number}"
 _PROPOSE_POLICY = "POST /v1/policies"
 _CHECK_POLICY = "POST /v1/policies/check"
 _FLOW = f"{flows.FLOWS}/{{flow}}"
+_FLOW_OF = "/v1/flows/{flow}"
 _FLOW_VERSION = f"{_FLOW}/versions/{{number}}"
+_CHECK_FLOW = "POST /v1/flows/check"
 _NEW_FLOW = "/console/new-flow"
 _PUT_LIST = "POST /v1/lists/{name}/versions"
 
@@ -335,29 +337,29 @@ VIEWS: Final[tuple[View, ...]] = (
     View("GET", _POLICY_VERSION, f"GET {_POLICY_OF}", policies.show_version),
     View("POST", f"{_POLICY_VERSION}/approve", f"POST {_POLICY_OF}/approve", policies.approve, policies.show_version),
     View("POST", f"{_POLICY_VERSION}/retire", f"POST {_POLICY_OF}/retire", policies.retire, policies.show_version),
-    View("GET", flows.FLOWS, "GET /v1/policies", flows.show_flows),
-    View("GET", _NEW_FLOW, _CHECK_POLICY, flow_editor.show_new),
-    View("POST", f"{_NEW_FLOW}/check", _CHECK_POLICY, flow_editor.check, flow_editor.show_new, reads_document=True),
-    View("POST", f"{_NEW_FLOW}/write", _CHECK_POLICY, flow_editor.write, flow_editor.show_new, reads_document=True),
+    View("GET", flows.FLOWS, "GET /v1/flows", flows.show_flows),
+    View("GET", _NEW_FLOW, _CHECK_FLOW, flow_editor.show_new),
+    View("POST", f"{_NEW_FLOW}/check", _CHECK_FLOW, flow_editor.check, flow_editor.show_new, reads_document=True),
+    View("POST", f"{_NEW_FLOW}/write", _CHECK_FLOW, flow_editor.write, flow_editor.show_new, reads_document=True),
     View(
         "POST",
         f"{_NEW_FLOW}/save",
-        _PROPOSE_POLICY,
+        "POST /v1/flows",
         flow_editor.save_new,
         flow_editor.show_new,
         reads_document=True,
     ),
-    View("GET", _FLOW, "GET /v1/policies", flows.show_flow),
-    View("POST", f"{_FLOW}/roll-back", f"POST {_POLICY_OF}/approve", flows.roll_back, flows.show_flow),
-    View("POST", f"{_FLOW}/off", _PROPOSE_POLICY, flows.switch_off, flows.show_flow),
-    View("POST", f"{_FLOW}/end-shadow", _PROPOSE_POLICY, flows.end_shadow, flows.show_flow),
-    View("GET", f"{_FLOW}/edit", _PROPOSE_POLICY, flow_editor.show_editor),
-    View("POST", f"{_FLOW}/edit/check", _CHECK_POLICY, flow_editor.check, flow_editor.show_editor, reads_document=True),
-    View("POST", f"{_FLOW}/edit/write", _CHECK_POLICY, flow_editor.write, flow_editor.show_editor, reads_document=True),
+    View("GET", _FLOW, f"GET {_FLOW_OF}/versions", flows.show_flow),
+    View("POST", f"{_FLOW}/roll-back", f"POST {_FLOW_OF}/rollback", flows.roll_back, flows.show_flow),
+    View("POST", f"{_FLOW}/off", f"POST {_FLOW_OF}/off", flows.switch_off, flows.show_flow),
+    View("POST", f"{_FLOW}/end-shadow", f"POST {_FLOW_OF}/shadow/end", flows.end_shadow, flows.show_flow),
+    View("GET", f"{_FLOW}/edit", f"GET {_FLOW_OF}/draft", flow_editor.show_editor),
+    View("POST", f"{_FLOW}/edit/check", _CHECK_FLOW, flow_editor.check, flow_editor.show_editor, reads_document=True),
+    View("POST", f"{_FLOW}/edit/write", _CHECK_FLOW, flow_editor.write, flow_editor.show_editor, reads_document=True),
     View(
         "POST",
         f"{_FLOW}/edit/save",
-        _PROPOSE_POLICY,
+        f"PUT {_FLOW_OF}/draft",
         flow_editor.save,
         flow_editor.show_editor,
         reads_document=True,
@@ -365,20 +367,20 @@ VIEWS: Final[tuple[View, ...]] = (
     View(
         "POST",
         f"{_FLOW}/edit/commit",
-        _PROPOSE_POLICY,
+        f"POST {_FLOW_OF}/commit",
         flow_editor.commit,
         flow_editor.show_editor,
         reads_document=True,
     ),
-    View("GET", _FLOW_VERSION, f"GET {_POLICY_OF}", flow_version.show_version),
+    View("GET", _FLOW_VERSION, f"GET {_FLOW_OF}/versions/{{number}}", flow_version.show_version),
     View(
         "POST",
         f"{_FLOW_VERSION}/activate",
-        f"POST {_POLICY_OF}/approve",
+        f"POST {_FLOW_OF}/activate",
         flow_version.activate,
         flow_version.show_version,
     ),
-    View("POST", f"{_FLOW_VERSION}/shadow", _PROPOSE_POLICY, flow_version.shadow, flow_version.show_version),
+    View("POST", f"{_FLOW_VERSION}/shadow", f"POST {_FLOW_OF}/shadow", flow_version.shadow, flow_version.show_version),
     View("GET", decisions.DECISIONS, "GET /v1/decisions/search", decisions.show_decisions),
     View("GET", f"{decisions.DECISIONS}/{{decision}}", "GET /v1/decisions/{decision}", decisions.show_decision),
     View("GET", "/console/backtests/{backtest}", "GET /v1/backtests/{backtest}", backtest.show_backtest),

@@ -33,7 +33,7 @@ PARTS = {
     "endpoint": "1",
     "list": "kept",
     "policy": "payments",
-    "flow": "welcome",
+    "flow": "care",
     "decision": "1",
     "challenge": "1",
     "since": "2025-01-01",

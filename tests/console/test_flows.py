@@ -7,8 +7,8 @@ from tests.serving.v1.places import THEIRS, Place
 from tests.usecases.flow_documents import flow_document
 
 FLOWS, NEW = "/console/flows", "/console/new-flow"
-CARE = f"{FLOWS}/care"
-EDIT = f"{CARE}/edit"
+MINE = f"{FLOWS}/mine"
+EDIT = f"{MINE}/edit"
 WHY = {"reason": "Because of the test."}
 MARKUP = "<script>alert('x')</script>"
 
@@ -34,38 +34,38 @@ def committed(visitor: Visitor, text: str) -> Visitor:
 
 
 def test_a_flow_is_written_committed_and_activated_by_another_person(place: Place, publisher: Visitor) -> None:
-    committed(publisher, flow_document())
+    committed(publisher, flow_document("mine"))
     assert "The version is committed." in publisher.text
-    assert publisher.page.url.path == f"{CARE}/versions/1"
+    assert publisher.page.url.path == f"{MINE}/versions/1"
     assert "another person activates" in publisher.text
     assert 'aria-labelledby="graph-title graph-text"' in publisher.page.text
     assert "3 examples, all as expected" in publisher.text
-    other = Visitor(place).sign_in("admin").go(f"{CARE}/versions/1")
+    other = Visitor(place).sign_in("admin").go(f"{MINE}/versions/1")
     other.submit("/activate", **WHY)
     assert (other.page.status_code, "confirm that you looked at what changes" in other.text) == (422, True)
     other.submit("/activate", **WHY, confirmed="yes")
     assert "The version acts from now on." in other.text
     assert "It acts." in other.text
-    assert "Version 1 acts." in publisher.go(CARE).text
+    assert "Version 1 acts." in publisher.go(MINE).text
     assert "acts, version 1" in publisher.text
-    assert {f"{CARE}/versions/1", EDIT} <= {*publisher.links()}
-    assert CARE in publisher.go(FLOWS).links()
+    assert {f"{MINE}/versions/1", EDIT} <= {*publisher.links()}
+    assert MINE in publisher.go(FLOWS).links()
 
 
 def test_a_shadow_begins_and_ends_and_the_flow_is_switched_off_and_on_again(place: Place, publisher: Visitor) -> None:
-    committed(publisher, flow_document())
-    other = Visitor(place).sign_in("admin").go(f"{CARE}/versions/1").submit("/activate", **WHY, confirmed="yes")
-    committed(publisher, flow_document(title="More care"))
+    committed(publisher, flow_document("mine"))
+    other = Visitor(place).sign_in("admin").go(f"{MINE}/versions/1").submit("/activate", **WHY, confirmed="yes")
+    committed(publisher, flow_document("mine", title="More care"))
     assert "&#34;title&#34;: &#34;More care&#34;" in publisher.page.text.partition("Its examples")[0]
     publisher.submit("/shadow", **WHY)
     assert "It runs as a shadow, and acts on nothing." in publisher.text
-    assert "Version 2 runs as a shadow" in publisher.go(CARE).text
+    assert "Version 2 runs as a shadow" in publisher.go(MINE).text
     publisher.submit("/end-shadow", **WHY)
     assert "No version runs as a shadow any more." in publisher.text
-    other.go(f"{CARE}/versions/2").submit("/activate", **WHY, confirmed="yes")
-    other.go(CARE).submit("/roll-back", **WHY, version="1")
+    other.go(f"{MINE}/versions/2").submit("/activate", **WHY, confirmed="yes")
+    other.go(MINE).submit("/roll-back", **WHY, version="1")
     assert "The version acts again." in other.text
-    publisher.go(CARE).submit("/off", reason="")
+    publisher.go(MINE).submit("/off", reason="")
     assert (publisher.page.status_code, "Reason is empty" in publisher.text) == (422, True)
     publisher.submit("/off", **WHY)
     assert "The flow is switched off." in publisher.text
@@ -73,43 +73,43 @@ def test_a_shadow_begins_and_ends_and_the_flow_is_switched_off_and_on_again(plac
 
 
 def test_a_mistake_is_shown_at_its_line_and_nothing_is_stored(publisher: Visitor) -> None:
-    wrong = flow_document().replace('"nothing"', '"nowhere"', 1)
+    wrong = flow_document("mine").replace('"nothing"', '"nowhere"', 1)
     sent(publisher.go(NEW), "check", wrong)
     assert "With faults it cannot be committed." in publisher.text
     assert 'href="#line-' in publisher.page.text
-    assert publisher.go(CARE).page.status_code == 404
+    assert publisher.go(MINE).page.status_code == 404
     sent(publisher.go(NEW), "check", "a: [")
     assert "Faults: 1." in publisher.text
     assert "graph-title" not in publisher.page.text
-    assert "&lt;script&gt;" in sent(publisher.go(NEW), "check", flow_document(title=MARKUP)).page.text
+    assert "&lt;script&gt;" in sent(publisher.go(NEW), "check", flow_document("mine", title=MARKUP)).page.text
     assert MARKUP not in publisher.page.text
 
 
 def test_a_new_flow_begins_with_one_that_ships(publisher: Visitor) -> None:
     assert "flow: limits" in publisher.go(f"{NEW}?start=limits").page.text
     assert publisher.go(f"{NEW}?start=none").page.status_code == 422
-    sent(publisher.go(NEW), "save", flow_document())
+    sent(publisher.go(NEW), "save", flow_document("mine"))
     assert "The draft is saved." in publisher.text
-    sent(publisher.go(NEW), "save", flow_document())
-    assert (publisher.page.status_code, "there is a flow care already" in publisher.text) == (409, True)
+    sent(publisher.go(NEW), "save", flow_document("mine"))
+    assert (publisher.page.status_code, "there is a flow mine already" in publisher.text) == (409, True)
     sent(publisher.go(EDIT), "save", flow_document("other"))
-    assert (publisher.page.status_code, "here it must be care" in publisher.text) == (422, True)
+    assert (publisher.page.status_code, "here it must be mine" in publisher.text) == (422, True)
 
 
 def test_two_who_edit_at_once_see_each_other(place: Place, publisher: Visitor) -> None:
-    sent(publisher.go(NEW), "save", flow_document())
+    sent(publisher.go(NEW), "save", flow_document("mine"))
     other = Visitor(place).sign_in("admin").go(EDIT)
-    sent(publisher, "save", flow_document(title="Mine"))
-    sent(other, "save", flow_document(title="Theirs"))
+    sent(publisher, "save", flow_document("mine", title="Mine"))
+    sent(other, "save", flow_document("mine", title="Theirs"))
     assert other.page.status_code == 409
     assert "Somebody changed this." in other.text
     assert "&#34;title&#34;: &#34;Theirs&#34;" in other.page.text
-    sent(other, "save", flow_document(title="Theirs"), over="2")
+    sent(other, "save", flow_document("mine", title="Theirs"), over="2")
     assert "The draft is saved." in other.text
 
 
 def test_steps_are_added_changed_moved_and_taken_out_by_forms(publisher: Visitor) -> None:
-    text = flow_document()
+    text = flow_document("mine")
     sent(publisher.go(NEW), "write", text, write="begin:", new_kind="person", new_after="home")
     assert "A new step behind home" in publisher.text
     form = next(form for form in publisher.forms() if form.action.endswith("/check"))
@@ -152,7 +152,7 @@ def shown_document(visitor: Visitor) -> str:
 
 
 def test_another_organisation_sees_nothing_of_them(place: Place, publisher: Visitor) -> None:
-    committed(publisher, flow_document())
+    committed(publisher, flow_document("mine"))
     other = Visitor(place).sign_in("publisher", THEIRS)
     assert "There is no flow yet." in other.go(FLOWS).text
-    assert other.go(CARE).page.status_code == 404
+    assert other.go(MINE).page.status_code == 404
