@@ -77,6 +77,11 @@ def kind_words(kind: str) -> str:
         "table": text("decision table"),
         "rules": text("policy"),
         "person": text("a person answers"),
+        "data": text("data from outside"),
+        "agent": text("an agent's answer"),
+        "flow": text("another flow"),
+        "value": text("value"),
+        "model": text("model"),
         "end": text("end"),
     }
     return kinds.get(kind, kind)
