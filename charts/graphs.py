@@ -176,7 +176,7 @@ def layered_graph(nodes: tuple[Node, ...], ways: tuple[Way, ...]) -> GraphPlot:
         place.x = round(place.x - least)
     boxes = [_box(places["box", node.id, ""], node, tops) for node in nodes]
     written = [_label(place, tops, bottoms) for place in places.values() if place.key[0] == "label"]
-    shapes = [*boxes, *written]
+    shapes: list[Box | Label] = [*boxes, *written]
     return GraphPlot(
         width=max((shape.x + shape.width for shape in shapes), default=0.0) + _MARGIN,
         height=(bottoms[-1] if bottoms else 0.0) + _MARGIN,

@@ -90,7 +90,7 @@ def form_of(text: str, step: str) -> StepForm:
     kind = _kind(written)
     if kind not in FORMS:
         raise ConfigError(f"a step of the kind {kind or 'unknown'} has no form; change {step} in the text")
-    values = {path[-1]: _shown(path, _below(written, path)) for path in _VALUES[kind]}
+    values = {str(path[-1]): _shown(path, _below(written, path)) for path in _VALUES[kind]}
     rows: tuple[tuple[str, str], ...] = ()
     if kind in ROWS:
         path, first, second = ROWS[kind]
@@ -248,7 +248,7 @@ def _step(form: StepForm, written: Mapping[str, Any] | None = None) -> dict[str,
         path, first, second = ROWS[form.kind]
         _put(step, path, _rows(form, first, second))
     for at in _VALUES[form.kind]:
-        typed = form.values.get(at[-1], "").strip()
+        typed = form.values.get(str(at[-1]), "").strip()
         if at == ("end",):
             step["end"] = [part.strip() for part in typed.split(",") if part.strip()]
         elif typed:
