@@ -32,6 +32,7 @@ from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.governance.examples.facts import LINKED, portfolio_of, strange_words, transactions_of
 from fivefold.risk.language.expressions import distinct
 from fivefold.risk.language.quantities import quoted_value
+from fivefold.risk.language.ruleset import GivenExample
 
 FAILED = "failed"
 """What an example expects of a run that fails."""
@@ -184,7 +185,7 @@ def _portfolio(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: in
         for example in flow.examples
     ]
     portfolio = portfolio_of(flow.examples, flow, distinct(facts), as_of)
-    return replace(portfolio, lists=lists, levels=_levels(flow), pending=transactions_of(pending, flow))
+    return replace(portfolio, lists=lists, levels=levels_given(flow), pending=transactions_of(pending, flow))
 
 
 def _needs(asked: Analysed[Any]) -> Needs:
@@ -202,7 +203,8 @@ def _pending(example: FlowExample) -> dict[str, Any] | None:
     return {"state": "pending", **given}
 
 
-def _levels(flow: Flow) -> pl.DataFrame:
+def levels_given(flow: Any) -> pl.DataFrame:
+    """Give the levels that the examples of a flow or a group give, numbered from 0; InvalidRulesetError as below."""
     rows = []
     for number, example in enumerate(flow.examples):
         given = example.given.get("level", {})
@@ -217,7 +219,7 @@ def _levels(flow: Flow) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={ENTITY: pl.String, **LEVEL_TYPES}, strict=False)
 
 
-def _level(value: Any, name: str, example: FlowExample, flow: Flow) -> Any:
+def _level(value: Any, name: str, example: GivenExample, flow: Any) -> Any:
     if name not in {"in_force", "rules"} or value is None:
         return value
     if value not in flow.levels:
@@ -226,7 +228,7 @@ def _level(value: Any, name: str, example: FlowExample, flow: Flow) -> Any:
     return flow.levels.index(value) + 1
 
 
-def _unreadable(example: FlowExample, part: str, value: Any, right: str) -> Finding:
+def _unreadable(example: GivenExample, part: str, value: Any, right: str) -> Finding:
     return Finding(f"example {example.name}, {part}", f"is {quoted_value(value)}; it must be {right}")
 
 

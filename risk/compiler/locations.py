@@ -79,8 +79,8 @@ def inputs_at(ruleset: Ruleset, conditions: Iterable[Location]) -> Iterator[tupl
         yield from inputs_named(place)
 
 
-def inputs_of_calculations(definition: Ruleset | Policy) -> Iterator[tuple[Path, LanguageModel]]:
-    """Give every input that calculations are made of, used or not."""
+def inputs_of_calculations(definition: Any) -> Iterator[tuple[Path, LanguageModel]]:
+    """Give every input that calculations of a ruleset, a policy or a group are made of, used or not."""
     for name, calculation in definition.calculate.items():
         yield from inputs_calculated(calculation, ("calculate", name))
 

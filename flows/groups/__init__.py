@@ -1,0 +1,1 @@
+"""Named groups: a condition by which entities are members, and what follows from it alone."""

@@ -1,0 +1,149 @@
+"""A group, and what follows from it alone: what its condition reads, and everything that is wrong or doubtful."""
+
+from collections.abc import Iterator
+from functools import cached_property, lru_cache
+
+from fivefold.domain.errors import Finding
+from fivefold.flows.groups.language import Group
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
+from fivefold.risk.compiler.checks import taken_names, twice
+from fivefold.risk.compiler.diagnostics import Diagnostic, findings, warning
+from fivefold.risk.compiler.locations import Location, inputs_named, inputs_of_calculations
+from fivefold.risk.compiler.purposes import SourceReader, Sources, purpose_name_diagnostics
+from fivefold.risk.compiler.units import unit_diagnostics
+from fivefold.risk.compiler.value_types import inputs_of
+from fivefold.risk.governance.lint.reachability import try_conditions
+from fivefold.risk.governance.lint.ruleset import (
+    Lists,
+    lint_scope,
+    list_diagnostics,
+    purpose_sources,
+    unused_calculations,
+    unused_links,
+)
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.expressions import distinct
+from fivefold.risk.language.policy import LevelInput, StepInput, TransactionInput
+from fivefold.risk.language.purposes import PolicyPurposes
+from fivefold.risk.language.reading import read_stored
+
+
+class AnalysedGroup(Analysed[Group]):
+    """A group, and what follows from it."""
+
+    @property
+    def group(self) -> Group:
+        """The group itself."""
+        return self.definition
+
+    @cached_property
+    def conditions(self) -> tuple[Location, ...]:
+        """What must hold of a member."""
+        return (Location(("when",), self.group.when),)
+
+    @cached_property
+    def inputs(self) -> tuple[LanguageModel, ...]:
+        """Every input that the condition reads, each once."""
+        return tuple(distinct(inputs_of(self.group.when)))
+
+    @cached_property
+    def inputs_with_paths(self) -> tuple[tuple[Path, LanguageModel], ...]:
+        """Every input wherever it is written, with its path."""
+        named = (at for place in self.conditions for at in inputs_named(place))
+        return (*inputs_of_calculations(self.group), *named)
+
+    @cached_property
+    def structural_diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What is wrong with names and levels, and inputs that no entity has by itself."""
+        return (
+            *taken_names(self.group),
+            *twice(("levels",), self.group.levels, "level"),
+            *unit_diagnostics(self.group.calculate, self.names),
+            *(_of_nobody(path, each) for path, each in self.inputs_with_paths if _is_of_nobody(each)),
+        )
+
+    def purpose_diagnostics(self, sources: Sources) -> Iterator[Diagnostic]:
+        """Find what the group reads for commerce that was gathered against money laundering, with the path to it."""
+        if self.group.purpose != "aml":
+            seen = set[str]()
+            for path, chain, source, hint in self._read_as_aml(sources):
+                if source not in seen:
+                    seen.add(source)
+                    alone = f"for aml alone ({hint})" if hint else "for aml alone"
+                    way = " → ".join((f"group {self.group.name}", *chain, source))
+                    served = "commerce" if self.group.purpose == "commercial" else "aml and commerce"
+                    problem = f"reads {source}, which is {alone}, and the group is for {served}: {way}"
+                    yield Diagnostic(path, problem, check="purposes")
+        yield from purpose_name_diagnostics(self.group)
+
+    def _read_as_aml(self, sources: Sources) -> Iterator[tuple[Path, tuple[str, ...], str, str]]:
+        reader = SourceReader(self.group, sources)
+        for place in self.conditions:
+            for path, each in inputs_named(place):
+                for source, chain in reader.read(each).items():
+                    if source.purpose == "aml":
+                        yield path, chain, source.words, source.hint
+            for path, source in reader.lists_in(place):
+                if source.purpose == "aml":
+                    yield path, (), source.words, source.hint
+
+
+def _is_of_nobody(rule_input: LanguageModel) -> bool:
+    is_age = isinstance(rule_input, LevelInput) and rule_input.level == "age_days"
+    return is_age or isinstance(rule_input, TransactionInput | StepInput)
+
+
+def _of_nobody(path: Path, rule_input: LanguageModel) -> Diagnostic:
+    if isinstance(rule_input, LevelInput):
+        problem = "a group is looked at whenever a level is computed, so that is always 0 days old"
+    elif isinstance(rule_input, TransactionInput):
+        problem = "a group has no transaction that is being decided on; aggregates read those that happened"
+    else:
+        problem = "a group has no steps"
+    return Diagnostic(path, problem)
+
+
+def lint_group(
+    analysed: AnalysedGroup,
+    lists: Lists | None = None,
+    document: Document | None = None,
+    declared: PolicyPurposes | None = None,
+) -> list[Finding]:
+    """Find everything that is wrong or doubtful in a group.
+
+    Args:
+        analysed: the group.
+        lists: the named lists; without them, what depends on them is not decided, and that is said.
+        document: what it was read from; without it the findings have no lines.
+        declared: what the data of the entity type and its level are for, beside what the group says.
+    """
+    fatal = analysed.diagnostics
+    found = [*fatal, *list_diagnostics(analysed, lists)]
+    found += analysed.purpose_diagnostics(purpose_sources(lists, declared))
+    if analysed.group.rationale is None:
+        found.append(warning(("group",), "has no written rationale"))
+    if not analysed.group.examples:
+        found.append(warning(("group",), "has no examples, so nobody sees who is a member"))
+    found += [*unused_calculations(analysed), *unused_links(analysed)]
+    if not fatal:
+        found += _always_or_never(analysed, lists)
+    return findings(found, analysed.group, document)
+
+
+def _always_or_never(analysed: AnalysedGroup, lists: Lists | None) -> Iterator[Diagnostic]:
+    """Find a condition that comes to the same whatever the values."""
+    trial = try_conditions(analysed.conditions, lint_scope(analysed, lists))
+    if trial is None or not trial.exact:
+        return
+    truths = trial.truths.to_series(0)
+    if not truths.fill_null(value=False).any():
+        yield warning(("when",), "never holds, whatever the values: the group has no members")
+    elif truths.fill_null(value=False).all():
+        yield warning(("when",), "always holds, whatever the values: everybody is a member")
+
+
+@lru_cache(maxsize=VERSIONS_KEPT)
+def analyse_canonical_group(canonical: str) -> AnalysedGroup:
+    """Read a stored group from its canonical form, once for the same content; InvalidRulesetError as its reader's."""
+    return AnalysedGroup(read_stored(Group, canonical))

@@ -1,0 +1,73 @@
+"""Examples beside a group: each is looked at as an entity of its own, and compared with what it expects."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.domain.text import perhaps
+from fivefold.flows.examples import levels_given
+from fivefold.flows.groups.analysis import AnalysedGroup
+from fivefold.flows.groups.language import UNKNOWN, Group
+from fivefold.flows.groups.membership import HOLDS, look_at_members
+from fivefold.risk.facts.inputs import Needs
+from fivefold.risk.facts.portfolio import ENTITY, NamedList
+from fivefold.risk.governance.examples.facts import LINKED, portfolio_of, strange_words
+
+_GIVEN = (*(word for word in LINKED if word not in {"previous", "links", "peers"}), "level")
+
+
+@dataclass(frozen=True)
+class GroupExampleResult:
+    """What became of one example: what it expects and what the condition comes to, both as words."""
+
+    name: str
+    expected: str
+    found: str
+
+    @property
+    def passed(self) -> bool:
+        """True where both are the same."""
+        return self.expected == self.found
+
+
+def run_group_examples(
+    analysed: AnalysedGroup, lists: Mapping[str, NamedList], as_of: int
+) -> tuple[GroupExampleResult, ...]:
+    """Look at all examples of a group and compare; *as_of* is for those that name no moment (microseconds).
+
+    Raises:
+        InvalidRulesetError: the group cannot be used, or an example gives something that is not there.
+    """
+    analysed.require_usable()
+    group = analysed.group
+    problems = list(check_group_examples(group))
+    if problems:
+        raise InvalidRulesetError(problems, f"the examples of {group.name}")
+    everyone = replace(
+        portfolio_of(group.examples, group, Needs.of(analysed).facts, as_of), lists=lists, levels=levels_given(group)
+    )
+    results = []
+    for number, example in enumerate(group.examples):
+        own = replace(everyone, entities=everyone.entities.filter(pl.col(ENTITY) == str(number)))
+        holds = look_at_members(analysed, own, as_of if example.as_of is None else example.as_of)[HOLDS][0]
+        expected = None if example.member == UNKNOWN else bool(example.member)
+        results.append(GroupExampleResult(example.name, _word(expected), _word(holds)))
+    return tuple(results)
+
+
+def _word(holds: bool | None) -> str:
+    return UNKNOWN if holds is None else "a member" if holds else "no member"
+
+
+def check_group_examples(group: Group) -> Iterator[Finding]:
+    """Find what examples give that the group does not have."""
+    declared = {*group.fields, *_GIVEN}
+    for example in group.examples:
+        for name in example.given:
+            if name not in declared:
+                there = ", ".join(sorted(declared))
+                problem = f"gives {name}, which is no field; there are {there}{perhaps(name, declared)}"
+                yield Finding(f"example {example.name}", problem)
+        yield from strange_words(example, group)
