@@ -121,6 +121,7 @@ def _tasks(
     from fivefold.usecases.erasure.retention import remove_next_parts
     from fivefold.usecases.evidence.jobs import prune_archives, run_next_evidence
     from fivefold.usecases.flows.runs.execute import run_flows
+    from fivefold.usecases.groups.members import count_sizes
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
     from fivefold.usecases.monitoring.validation_jobs import run_next_validation
@@ -159,6 +160,7 @@ def _tasks(
         PeriodicTask("points", lambda: run_next_points(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("validations", lambda: run_next_validation(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("evidence", lambda: run_next_evidence(engine, settings, clock(), stopping=stop.is_set), 1.0),
+        PeriodicTask("sizes of groups", lambda: count_sizes(engine, clock()) > 0, 60.0),
         PeriodicTask("quarterly thresholds", review_thresholds, 60.0),
         PeriodicTask("old evidence", lambda: prune_archives(engine, clock=clock) > 0, 600.0),
         PeriodicTask("retention", lambda: remove_next_parts(engine, clock(), pages.count_removed), 60.0),

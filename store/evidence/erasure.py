@@ -39,6 +39,7 @@ from fivefold.store.tables.entities import (
 )
 from fivefold.store.tables.events import Decision, Delivery, OutboxEvent
 from fivefold.store.tables.flows import FlowAction, FlowRun, FlowStep
+from fivefold.store.tables.groups import GroupMember, GroupMove
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, Opening, OverrideRow, Standing
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.recourse import Challenge
@@ -47,6 +48,7 @@ from fivefold.store.tables.rulesets import BacktestMover, Proposal
 _DELETED: tuple[type[Any], ...] = (
     *(DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore, SearchWord, QueueWork),
     *(SummaryTransaction, TransactionBlock, BacktestMover, Opening, Challenge, FlowStep, FlowAction, FlowRun),
+    *(GroupMember, GroupMove),
 )
 """Rows about the person alone. Due marks come first, so that a worker with their lease stores nothing any more."""
 
@@ -97,7 +99,7 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
 
 DERIVED = (
     "assessment_inputs", "assessments", "backtest_movers", "deliveries", "due_marks", "flow_actions", "flow_runs",
-    "flow_steps", "level_releases", "openings", "outbox",
+    "flow_steps", "group_members", "group_moves", "level_releases", "openings", "outbox",
     "search_words", "standings", "summary_transactions", "transaction_blocks",
     "transitions", "value_scores",
 )  # fmt: skip

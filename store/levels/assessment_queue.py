@@ -45,6 +45,8 @@ class Reason(IntFlag):
     """Rows that a clock ahead had written were repaired."""
     TIME = 131072
     """A rule may come to another case by time alone: days since passed a bound, a window lost a transaction."""
+    GROUP = 262144
+    """A group came into force or was retired, so it has to be seen who is a member."""
 
 
 _MARKS = cast("Table", DueMark.__table__)

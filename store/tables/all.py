@@ -5,6 +5,7 @@ import fivefold.store.tables.audit
 import fivefold.store.tables.entities
 import fivefold.store.tables.events
 import fivefold.store.tables.flows
+import fivefold.store.tables.groups
 import fivefold.store.tables.levels
 import fivefold.store.tables.operations
 import fivefold.store.tables.queue

@@ -16,6 +16,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.text import control_in
+from fivefold.flows.groups.analysis import analyse_canonical_group
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.facts.portfolio import ListVersion, NamedList
 from fivefold.risk.language.documents import MOST_NODES
@@ -24,6 +25,7 @@ from fivefold.risk.language.purposes import strictest
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.audit.chain import digest_of
+from fivefold.store.groups.groups import active_canonicals
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.markings import mark_everybody
 from fivefold.store.rulesets.rulesets import all_active_versions
@@ -193,11 +195,16 @@ def _not_there(rows: Sequence[ListVersionRow], there: Sequence[ListVersionRow]) 
 
 
 def _types_reading(session: Session, organisation_id: int, name: str) -> list[int]:
-    """Find the types of which a ruleset in force reads a list."""
+    """Find the types of which a ruleset or a group in force reads a list."""
     type_ids = {
         type_id
         for type_id, version in all_active_versions(session, organisation_id)
         if name in analyse_canonical(version.canonical).lists
+    }
+    type_ids |= {
+        type_id
+        for type_id, canonical in active_canonicals(session, organisation_id)
+        if name in analyse_canonical_group(canonical).lists
     }
     return sorted(type_ids)
 

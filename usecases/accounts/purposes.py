@@ -12,14 +12,14 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.flows.analysis import AnalysedFlow
-from fivefold.risk.compiler.analysis import analyse_canonical, analyse_canonical_policy
-from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
+from fivefold.flows.groups.analysis import analyse_canonical_group
+from fivefold.risk.compiler.analysis import Analysed, analyse_canonical, analyse_canonical_policy
+from fivefold.risk.compiler.purposes import Sources
 from fivefold.risk.language.messages import problem_of
-from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.purposes import PolicyPurposes, Purpose, Purposes, strictest
-from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.lists import list_purposes
 from fivefold.store.decisions.decisions import active_policies
+from fivefold.store.groups.groups import active_canonicals
 from fivefold.store.ingest.entities import type_named, types_of_organisation
 from fivefold.store.rulesets.activations import contents_that_decided
 from fivefold.store.rulesets.rulesets import all_active_versions
@@ -119,10 +119,11 @@ def refuse_feeding_commerce(
     session.flush()
     type_id = None if candidate is None else session.get_one(Family, candidate.family_id).type_id
     lists = purposes_of_lists(session, organisation_id)
-    for definition in _deciding_for_commerce(session, organisation_id, candidate):
+    for analysed in _deciding_for_commerce(session, organisation_id, candidate):
+        definition = analysed.definition
         kind = type_named(session, organisation_id, definition.entity_type)
         declared = declared_of(session, kind, candidate if kind.id == type_id else None)
-        for found in purpose_diagnostics(definition, Sources(lists=lists, declared=declared)):
+        for found in analysed.purpose_diagnostics(Sources(lists=lists, declared=declared)):
             raise ConflictError(f"{definition.word} {definition.name} would feed commerce: it {found.problem}")
     for analysed in _flows_for_commerce(session, organisation_id, flow):
         kind = type_named(session, organisation_id, analysed.flow.entity_type)
@@ -143,15 +144,18 @@ def _or_none(said: str | None) -> Purpose | None:
 
 def _deciding_for_commerce(
     session: Session, organisation_id: int, candidate: RulesetVersion | None
-) -> Iterator[Ruleset | Policy]:
-    """Give the rulesets and policies that decide and are not for `aml` alone; others are not even read."""
+) -> Iterator[Analysed[Any]]:
+    """Give the rulesets, policies and groups that decide and are not for `aml` alone; others are not even read."""
     versions = [version for _, version in all_active_versions(session, organisation_id)]
     for version in versions if candidate is None else [*versions, candidate]:
         if '"purpose":' in version.canonical:
-            yield analyse_canonical(version.canonical).ruleset
+            yield analyse_canonical(version.canonical)
     for policy in active_policies(session, organisation_id):
         if '"purpose' in policy.canonical:
-            yield analyse_canonical_policy(policy.canonical).policy
+            yield analyse_canonical_policy(policy.canonical)
+    for _, canonical in active_canonicals(session, organisation_id):
+        if '"purpose":' in canonical:
+            yield analyse_canonical_group(canonical)
 
 
 def _flows_for_commerce(

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 from sqlalchemy.orm import Session
 
-from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
+from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.deciding import DECIDES, deciders
@@ -21,6 +21,7 @@ from fivefold.store.rulesets.rulesets import active_versions, families_of_versio
 from fivefold.store.sql import clocks
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.groups.links import LinkedEntities, read_linked
+from fivefold.usecases.levels.memberships.look import GroupLook, groups_of_type, look_at_groups
 from fivefold.usecases.levels.portfolio import (
     TransactionsRead,
     coming_corrections,
@@ -42,21 +43,22 @@ def rows_to_read(
     Those of whom it is linked to are counted for it, and each of these as one more.
     """
     rulesets = [analyse_canonical(version.canonical) for version in active_versions(session, organisation_id, type_id)]
-    if valuer is None and not _reads_transactions(rulesets):
+    read: list[Analysed[Any]] = [*rulesets, *groups_of_type(session, type_id).read]
+    if valuer is None and not _reads_transactions(read):
         return {}
-    back, linked = _look_back(rulesets, valuer), read_linked(session, type_id, ids, rulesets, now_us)
+    back, linked = _look_back(read, valuer), read_linked(session, type_id, ids, read, now_us)
     if linked is None:
         return count_rows(session, loading.owned(session, ids), now_us, back)
     return linked.summed(count_rows(session, loading.owned(session, linked.everyone()), now_us, back))
 
 
-def _reads_transactions(rulesets: Sequence[AnalysedRuleset]) -> bool:
-    return any(parts_of(ruleset) & {"transactions", "indicators"} for ruleset in rulesets)
+def _reads_transactions(read: Sequence[Analysed[Any]]) -> bool:
+    return any(parts_of(each) & {"transactions", "indicators"} for each in read)
 
 
-def _look_back(rulesets: Sequence[AnalysedRuleset], valuer: EntityScorer | None) -> LookBack | None:
+def _look_back(read: Sequence[Analysed[Any]], valuer: EntityScorer | None) -> LookBack | None:
     """Tell how far back is read; None where that is everything, as the value model has indicators of all history."""
-    return LookBack.of(rulesets) if valuer is None else None
+    return LookBack.of(read) if valuer is None else None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class AssessmentResult:
         values: what the value model said of them, at each moment.
         summaries: new ones of transactions, `store.levels.summaries.store_summaries` them.
         blocks: new ones of transactions, `store.ingest.blocks.store_blocks` them.
+        looks: what the conditions of groups came to, `usecases.levels.memberships.persist.store_looks` them.
     """
 
     records: tuple[AssessmentRecord, ...]
@@ -77,6 +80,7 @@ class AssessmentResult:
     summaries: tuple[pl.DataFrame, ...] = ()
     blocks: tuple[NewBlocks, ...] = ()
     ahead: Mapping[int, str] = field(default_factory=dict)
+    looks: tuple[GroupLook, ...] = ()
 
 
 def assess_entities(
@@ -120,6 +124,7 @@ def assess_entities(
         tuple(summary for result in results for summary in result.summaries),
         tuple(new for result in results for new in result.blocks),
         ahead,
+        tuple(look for result in results for look in result.looks),
     )
 
 
@@ -168,13 +173,15 @@ def _assess_at(
     overrides = loading.overrides(session, ids)
     versions = active_versions(session, organisation_id, type_id)
     rulesets = [analyse_canonical(version.canonical) for version in versions]
-    read = {part for ruleset in rulesets for part in parts_of(ruleset)}
-    linked = read_linked(session, type_id, ids, rulesets, as_of)
+    groups = groups_of_type(session, type_id)
+    read_for: list[Analysed[Any]] = [*rulesets, *groups.read]
+    read = {part for each in read_for for part in parts_of(each)}
+    linked = read_linked(session, type_id, ids, read_for, as_of)
     stored = to_come = None
     found = TransactionsRead(pl.DataFrame())
-    if valuer is not None or _reads_transactions(rulesets):
+    if valuer is not None or _reads_transactions(read_for):
         whose = loading.owned(session, ids if linked is None else linked.everyone())
-        back = _look_back(rulesets, valuer)
+        back = _look_back(read_for, valuer)
         for_value = back is None or "indicators" in read or bool(back.summary)
         found = transactions_for(session, whose, as_of, for_value=for_value, back=back, stored_of=ids)
         stored = found.rows
@@ -186,7 +193,7 @@ def _assess_at(
         organisation_id,
         type_id,
         ids,
-        rulesets,
+        read_for,
         as_of,
         stored=stored,
         values=None if values is None else values.frame,
@@ -209,10 +216,11 @@ def _assess_at(
         records += context.records(assessments, version_id, portfolio, rulesets[:version], moves)
     if not rulesets:
         records = [context.without_ruleset(entity) for entity in entity_ids]
+    records, looks = look_at_groups(groups, portfolio, records, as_of)
     absent = tuple(sorted(set(ids).difference(entity_ids)))
     summaries = () if found.summary is None else (found.summary,)
     scores = () if values is None else (values,)
-    return AssessmentResult(tuple(records), absent, scores, summaries, tuple(found.blocks))
+    return AssessmentResult(tuple(records), absent, scores, summaries, tuple(found.blocks), looks=looks)
 
 
 def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:

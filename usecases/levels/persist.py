@@ -26,6 +26,7 @@ from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.levels.assess import AssessmentResult
 from fivefold.usecases.levels.content.inputs import layout_name
+from fivefold.usecases.levels.memberships.persist import store_looks
 from fivefold.usecases.levels.records import AssessmentRecord, CurrentValue
 from fivefold.usecases.levels.value_scores import EntityScores
 from fivefold.usecases.shared.actors import Actor
@@ -118,6 +119,7 @@ def store_result(session: Session, batch: Batch, result: AssessmentResult, actor
     write_rows(session, "transitions", _TRANSITION, transitions)
     add_events(session, of, _events(session, batch, moved))
     _note(session, batch, records, result)
+    store_looks(session, of, batch.type_id, result.looks, leased)
     for values in result.values:
         _store_values(session, values, leased)
     for summary in result.summaries:

@@ -15,7 +15,7 @@ from fivefold.domain.clock import from_microseconds
 from fivefold.domain.money import RateTable
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.stored import stored_histories
-from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
+from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.inputs import Needs, part_of
 from fivefold.risk.facts.look_back import RULES, LookBack
 from fivefold.risk.facts.look_back.summary import FEWEST, SUMMARY_READS, summary_of, with_summary
@@ -91,7 +91,7 @@ def read_stored_portfolio(
     organisation_id: int,
     type_id: int,
     entity_ids: Sequence[int],
-    rulesets: Sequence[AnalysedRuleset],
+    rulesets: Sequence[Analysed[Any]],
     as_of_us: int,
     *,
     stored: pl.DataFrame | None = None,
@@ -106,7 +106,7 @@ def read_stored_portfolio(
         organisation_id: whose entities they are.
         type_id: their type.
         entity_ids: their numbers.
-        rulesets: what is to be assessed with.
+        rulesets: what is to be assessed with, and groups.
         as_of_us: the moment; later facts are read too, and the engine leaves them aside.
         stored: `read_transactions` them, where those were read already, with all that the rulesets need.
         values: what the value model says now, instead of what it said last.

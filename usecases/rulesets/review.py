@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import Finding, FivefoldError, InvalidRulesetError
+from fivefold.flows.groups.language import Group
 from fivefold.flows.language import Flow
 from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.examples.run import ExampleResults, run_examples
@@ -195,8 +196,8 @@ def _failures(tested: ExampleResults, ruleset: Ruleset, minimum: int) -> Iterato
             )
 
 
-def organisation_findings(document: Ruleset | Policy | Flow, context: OrganisationContext) -> list[Finding]:
-    """Find where a ruleset, a policy or a flow does not fit its organisation: other levels, other fields."""
+def organisation_findings(document: Ruleset | Policy | Flow | Group, context: OrganisationContext) -> list[Finding]:
+    """Find where a ruleset, a policy, a flow or a group does not fit its organisation: other levels, other fields."""
     findings = []
     if document.levels != context.levels:
         there = ", ".join(context.levels)
@@ -206,7 +207,7 @@ def organisation_findings(document: Ruleset | Policy | Flow, context: Organisati
     return [*findings, *_strange_links(document, context)]
 
 
-def _strange_links(document: Ruleset | Policy | Flow, context: OrganisationContext) -> Iterator[Finding]:
+def _strange_links(document: Ruleset | Policy | Flow | Group, context: OrganisationContext) -> Iterator[Finding]:
     for name, declared in document.links.items():
         kind = context.links.get(name)
         if kind is None:

@@ -12,8 +12,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import HOUR_US
+from fivefold.flows.groups.analysis import analyse_canonical_group
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.facts.groups.links import MOST_LINKED
+from fivefold.store.groups.groups import canonicals_of_type
 from fivefold.store.ingest.entities import subjects
 from fivefold.store.ingest.links import links_at, touched_by_links
 from fivefold.store.levels import assessment_queue as due
@@ -110,8 +112,9 @@ def _reached_in(
 ) -> Reached:
     _hold_what_decides(session, type_id)
     rulesets = [analyse_canonical(version.canonical) for version in active_versions(session, organisation_id, type_id)]
+    named = [analyse_canonical_group(canonical) for canonical in canonicals_of_type(session, type_id)]
     reached = Reached()
-    for way in followed_by(rulesets):
+    for way in followed_by([*rulesets, *named]):
         search = _Search(session, type_id, way, now_us, max(MOST_MARKED, TIMES_AS_MANY * about))
         found = search.follow(begin)
         if found is None:

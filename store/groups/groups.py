@@ -1,0 +1,132 @@
+"""Named groups and their versions. Nothing here begins or ends a transaction."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotFoundError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.keyset import rows_of
+from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.groups import GroupMember, GroupVersion, NamedGroup
+
+PROPOSED, ACTIVE, RETIRED = "proposed", "active", "retired"
+"""The states of a version."""
+
+
+class TypeGroup(NamedTuple):
+    """A group that members are looked at for; without a version where it was retired and still has members.
+
+    Attributes:
+        name: of the group.
+        number: of the version, as `version_id` and `canonical`.
+    """
+
+    group_id: int
+    name: str
+    purpose: str
+    version_id: int | None
+    number: int | None
+    canonical: str | None
+
+
+_HAS_MEMBERS: Final = (
+    select(GroupMember.group_id)
+    .where(GroupMember.group_id == NamedGroup.id, or_(GroupMember.is_member, GroupMember.is_unknown))
+    .correlate(NamedGroup)
+    .exists()
+)
+_OF_TYPE: Final = (
+    select(
+        *(NamedGroup.id, NamedGroup.name, NamedGroup.purpose),
+        *(GroupVersion.id, GroupVersion.number, GroupVersion.canonical),
+    )
+    .outerjoin(GroupVersion, and_(GroupVersion.group_id == NamedGroup.id, GroupVersion.state == ACTIVE))
+    .where(NamedGroup.type_id == bindparam("type_id"), or_(GroupVersion.id.is_not(None), _HAS_MEMBERS))
+    .order_by(NamedGroup.id)
+)
+
+
+def groups_looked_at(session: Session, type_id: int) -> list[TypeGroup]:
+    """List the groups of a type that have an active version, and those that still have members without one."""
+    return [TypeGroup(*row) for row in session.execute(_OF_TYPE, {"type_id": type_id})]
+
+
+def canonicals_of_type(session: Session, type_id: int) -> Sequence[str]:
+    """Give the active versions of the groups of a type, in their canonical form."""
+    statement = select(GroupVersion.canonical).join(NamedGroup, NamedGroup.id == GroupVersion.group_id)
+    of = (NamedGroup.type_id == type_id, GroupVersion.state == ACTIVE)
+    return session.scalars(statement.where(*of).order_by(NamedGroup.id)).all()
+
+
+def active_canonicals(session: Session, organisation_id: int) -> list[tuple[int, str]]:
+    """Give the active versions of all groups of an organisation: the type, and the canonical form."""
+    rows = session.execute(
+        select(NamedGroup.type_id, GroupVersion.canonical)
+        .join(NamedGroup, NamedGroup.id == GroupVersion.group_id)
+        .where(GroupVersion.organisation_id == organisation_id, GroupVersion.state == ACTIVE)
+        .order_by(NamedGroup.name)
+    )
+    return [(type_id, canonical) for type_id, canonical in rows]
+
+
+def group_named(session: Session, organisation_id: int, name: str) -> NamedGroup:
+    """Find a group; NotFoundError where the organisation has none of that name."""
+    row = find_group(session, organisation_id, name)
+    if row is None:
+        raise NotFoundError(f"there is no group {name!r}")
+    return row
+
+
+def find_group(session: Session, organisation_id: int, name: str) -> NamedGroup | None:
+    """Find a group; None where there is none."""
+    return session.scalar(
+        select(NamedGroup).where(NamedGroup.organisation_id == organisation_id, NamedGroup.name == name)
+    )
+
+
+class GroupVersionRow(NamedTuple):
+    """A version, its group, and the name of its type."""
+
+    version: GroupVersion
+    group: NamedGroup
+    entity_type: str
+
+
+def versions_of(
+    session: Session, organisation_id: int, name: str | None = None, part: Part = WHOLE, *, with_aml: bool = True
+) -> Page[GroupVersionRow]:
+    """List the versions of one group, or of all: by name, the newest first; perhaps without groups for `aml` alone."""
+    statement = _versions(organisation_id)
+    if name is not None:
+        statement = statement.where(NamedGroup.name == name)
+    if not with_aml:
+        statement = statement.where(NamedGroup.purpose != "aml")
+    return rows_of(session, statement, (NamedGroup.name, -GroupVersion.number), part).map(
+        lambda row: GroupVersionRow(*row)
+    )
+
+
+def version_numbered(session: Session, organisation_id: int, name: str, number: int) -> GroupVersionRow:
+    """Find a version; NotFoundError where the organisation has none of that name and number."""
+    statement = _versions(organisation_id).where(NamedGroup.name == name, GroupVersion.number == number)
+    row = session.execute(statement).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no version {number} of a group {name!r}")
+    return GroupVersionRow(*row)
+
+
+def _versions(organisation_id: int) -> Any:
+    return (
+        select(GroupVersion, NamedGroup, EntityType.name)
+        .join(NamedGroup, NamedGroup.id == GroupVersion.group_id)
+        .join(EntityType, EntityType.id == NamedGroup.type_id)
+        .where(GroupVersion.organisation_id == organisation_id)
+    )
+
+
+def active_version(session: Session, group_id: int) -> GroupVersion | None:
+    """Find the version of a group that is in force."""
+    return session.scalar(select(GroupVersion).where(GroupVersion.group_id == group_id, GroupVersion.state == ACTIVE))

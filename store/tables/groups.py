@@ -1,0 +1,112 @@
+"""The tables of named groups: versions, who is a member, who entered and left, and how many they were each day."""
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
+from fivefold.store.tables.entities import BIG
+
+_ORGANISATION = "organisations.id"
+_GROUP = "named_groups.id"
+_IS_MEMBER = text("is_member")
+
+
+class NamedGroup(Base):
+    """A group of entities of one type; its purpose is that of all its versions, as members were chosen by them."""
+
+    __tablename__ = "named_groups"
+    __table_args__ = (Unique("organisation_id", "name"), Index("ix_named_groups_type_id", "type_id"))
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    type_id: Mapped[int] = mapped_column(ForeignKey("entity_types.id"))
+    name: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    purpose: Mapped[str] = mapped_column(String(10))
+    created_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class GroupVersion(Base):
+    """A version of a group: proposed, active or retired; one of a group is active at most."""
+
+    __tablename__ = "group_versions"
+    __table_args__ = (
+        Unique("group_id", "number"),
+        CheckConstraint("state IN ('proposed', 'active', 'retired')", name="state"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    group_id: Mapped[int] = mapped_column(ForeignKey(_GROUP))
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    number: Mapped[int] = mapped_column(Integer)
+    document: Mapped[str] = mapped_column(Text)
+    canonical: Mapped[str] = mapped_column(Text)
+    content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS))
+    state: Mapped[str] = mapped_column(String(10))
+    written_by: Mapped[str] = mapped_column(Text)
+    written_us: Mapped[int] = mapped_column(BigInteger)
+    approved_by: Mapped[str | None] = mapped_column(Text)
+    approved_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class GroupMember(Base):
+    """Whether an entity is a member; there is no row of one that never was, and of whom it was never unknown.
+
+    Attributes:
+        is_unknown: the condition was unknown when it was looked at last.
+        since_us: since when it is a member, or none.
+        moves: how often it entered or left.
+    """
+
+    __tablename__ = "group_members"
+    __table_args__ = (
+        Index("ix_group_members_entity_id", "entity_id"),
+        Index("ix_group_members_in", "group_id", "entity_id", sqlite_where=_IS_MEMBER, postgresql_where=_IS_MEMBER),
+    )
+
+    group_id: Mapped[int] = mapped_column(ForeignKey(_GROUP), primary_key=True)
+    entity_id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    is_member: Mapped[bool] = mapped_column(Boolean)
+    is_unknown: Mapped[bool] = mapped_column(Boolean)
+    since_us: Mapped[int] = mapped_column(BigInteger)
+    moves: Mapped[int] = mapped_column(Integer)
+
+
+class GroupMove(Base):
+    """An entity entered a group or left it, numbered from 1 for each entity; written once, announced once.
+
+    Attributes:
+        version_id: by which version; None where the group was retired.
+        is_unknown: the condition was unknown, and the group's `on_unknown` moved the entity.
+    """
+
+    __tablename__ = "group_moves"
+    __table_args__ = (
+        Index("ix_group_moves_entity_id", "entity_id", "at_us"),
+        Index("ix_group_moves_by_at", "group_id", "at_us", "entity_id", "number"),
+    )
+
+    group_id: Mapped[int] = mapped_column(ForeignKey(_GROUP), primary_key=True)
+    entity_id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    version_id: Mapped[int | None] = mapped_column(Integer)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    entered: Mapped[bool] = mapped_column(Boolean)
+    is_unknown: Mapped[bool] = mapped_column(Boolean)
+
+
+class GroupSize(Base):
+    """How many members a group had, as counted once on each day (UTC) by a worker; of a day without one there is none.
+
+    Attributes:
+        day: since 1970.
+        unknown: entities for whom the condition was unknown, members or not.
+    """
+
+    __tablename__ = "group_sizes"
+
+    group_id: Mapped[int] = mapped_column(ForeignKey(_GROUP), primary_key=True)
+    day: Mapped[int] = mapped_column(Integer, primary_key=True)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    members: Mapped[int] = mapped_column(BigInteger)
+    unknown: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,179 @@
+"""Who is a member of a group, who entered and who left, and how many they are: now, and on each day."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from sqlalchemy import Engine
+
+from fivefold.domain.clock import DAY_US, day_text, resolve_now
+from fivefold.domain.paging import Page, Part
+from fivefold.store.groups import members as stored
+from fivefold.store.groups.groups import ACTIVE, PROPOSED, versions_of
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.sql.database import reading, writing
+from fivefold.usecases.groups.versions import GroupLine, group_line, visible_group
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.context import Context
+
+LOOKED_BACK_DAYS = 400
+"""So many days of sizes are shown."""
+MOST_COUNTED = 50
+"""Groups whose sizes are counted in one transaction."""
+
+
+@schema("MemberOfGroup")
+@dataclass(frozen=True)
+class Member:
+    """A member of a group: since when; `unknown`, where the facts do not decide now whether it still is one."""
+
+    external_id: str
+    since_us: Annotated[Moment, shown_as("since")]
+    is_unknown: Annotated[bool, shown_as("unknown")]
+
+
+@schema("MoveOfGroup")
+@dataclass(frozen=True)
+class GroupMove:
+    """An entity entered the group or left it, by which version; null where the group was retired.
+
+    `unknown`: the facts did not decide, and the group says what becomes of an entity then.
+    """
+
+    external_id: str
+    at_us: Annotated[Moment, shown_as("at")]
+    entered: bool
+    is_unknown: Annotated[bool, shown_as("unknown")]
+    version: int | None
+
+
+@schema("SizeOfGroup")
+@dataclass(frozen=True)
+class DaySize:
+    """How many members a group had when a worker counted them on a day (UTC), and of how many it was unknown.
+
+    A day on which no worker ran is left out.
+    """
+
+    day: str
+    members: int
+    unknown: int
+
+
+@schema("GroupNow")
+@dataclass(frozen=True, kw_only=True)
+class GroupNow:
+    """A group as it is: the version in force, the one that is proposed, and how many members there are.
+
+    `settled` is false while entities are still to be looked at after an approval or a retirement.
+    """
+
+    name: str
+    title: str
+    entity_type: str
+    purpose: str
+    active: int | None
+    proposed: int | None
+    members: int
+    unknown: int
+    settled: bool
+
+
+@schema("GroupOfEntity")
+@dataclass(frozen=True)
+class EntityGroup:
+    """A group that an entity is a member of: since when; `unknown`, where the facts do not decide now."""
+
+    name: str
+    purpose: str
+    since_us: Annotated[Moment, shown_as("since")]
+    is_unknown: Annotated[bool, shown_as("unknown")]
+
+
+def list_members(context: Context, name: str, part: Part, *, with_aml: bool) -> Page[Member]:
+    """List the members of a group, in the order in which they were added to the platform.
+
+    NotFoundError where there is no such group, or it is for `aml` alone and that may not be seen.
+    """
+    with context.reading() as session:
+        group = visible_group(session, context, name, with_aml=with_aml)
+        rows = stored.members_of(session, group.id, part)
+        return rows.map(lambda row: Member(row.external_id, row.since_us, row.is_unknown))
+
+
+def list_moves(context: Context, name: str, part: Part, *, with_aml: bool) -> Page[GroupMove]:
+    """List who entered a group and who left it, the latest first; errors as above."""
+    with context.reading() as session:
+        group = visible_group(session, context, name, with_aml=with_aml)
+        return stored.moves_of(session, group.id, part).map(lambda row: GroupMove(*row))
+
+
+def sizes_of(context: Context, name: str, *, with_aml: bool) -> tuple[DaySize, ...]:
+    """Give the sizes of a group on the days of the last year and a bit, the first day first; errors as above."""
+    with context.reading() as session:
+        group = visible_group(session, context, name, with_aml=with_aml)
+        rows = stored.sizes_by_day(session, group.id, context.now() // DAY_US - LOOKED_BACK_DAYS)
+        return tuple(DaySize(day_text(row.day * DAY_US), row.members, row.unknown) for row in rows)
+
+
+def groups_now(context: Context, *, with_aml: bool) -> tuple[GroupNow, ...]:
+    """Give all groups by name, with their sizes now; perhaps without those for `aml` alone."""
+    now = context.now()
+    with context.reading() as session:
+        found: dict[int, list[GroupLine]] = {}
+        types: dict[int, int] = {}
+        for row in versions_of(session, context.organisation_id, with_aml=with_aml):
+            found.setdefault(row.group.id, []).append(group_line(row))
+            types[row.group.id] = row.group.type_id
+        sizes = stored.sizes_now(session, sorted(found))
+        open_types = {
+            type_id
+            for type_id in set(types.values())
+            if stored.is_being_looked_at(session, context.organisation_id, type_id, now)
+        }
+        return tuple(
+            _group_now(lines, sizes[group_id], settled=types[group_id] not in open_types)
+            for group_id, lines in found.items()
+        )
+
+
+def _group_now(lines: list[GroupLine], size: stored.Size, *, settled: bool) -> GroupNow:
+    """Describe a group by its version in force, or by the newest one; *lines* are its versions, the newest first."""
+    active = next((line for line in lines if line.state == ACTIVE), None)
+    shown = active or lines[0]
+    return GroupNow(
+        name=shown.name,
+        title=shown.title,
+        entity_type=shown.entity_type,
+        purpose=shown.purpose,
+        active=None if active is None else active.number,
+        proposed=next((line.number for line in lines if line.state == PROPOSED), None),
+        members=size.members,
+        unknown=size.unknown,
+        settled=settled,
+    )
+
+
+def groups_of_entity(
+    context: Context, entity_type: str, external_id: str, *, with_aml: bool
+) -> tuple[EntityGroup, ...]:
+    """List the groups that an entity is a member of, by name; NotFoundError where there is no such entity."""
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, entity_type, external_id)
+        rows = stored.groups_of(session, entity.id, with_aml=with_aml)
+        return tuple(EntityGroup(*row) for row in rows)
+
+
+def count_sizes(engine: Engine, now_us: int | None = None) -> int:
+    """Count the members of groups that were not counted today (UTC), some at a time; tell how many groups that were.
+
+    To be called again until it gives 0. Several workers may call it: the first count of a day stays.
+    """
+    now = resolve_now(now_us)
+    day = now // DAY_US
+    with reading(engine) as session:
+        ids = stored.uncounted_groups(session, day, MOST_COUNTED)
+        sizes = stored.sizes_now(session, ids)
+    if ids:
+        with writing(engine) as session:
+            stored.store_sizes(session, day, now, sizes)
+    return len(ids)

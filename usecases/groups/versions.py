@@ -1,0 +1,323 @@
+"""Named groups: a version is proposed by one person and approved by another; from then on it says who is a member."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError, NotFoundError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.flows.groups.analysis import AnalysedGroup, analyse_canonical_group, lint_group
+from fivefold.flows.groups.examples import run_group_examples
+from fivefold.flows.groups.language import Group
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.reading import read_document
+from fivefold.store.accounts.organisation import settings_row
+from fivefold.store.audit.bound_rows import Digests
+from fivefold.store.groups import groups as stored
+from fivefold.store.groups.groups import ACTIVE, PROPOSED, RETIRED, GroupVersionRow
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.levels.markings import mark_everybody
+from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.groups import GroupVersion, NamedGroup
+from fivefold.usecases.accounts.lists import named_lists
+from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce
+from fivefold.usecases.accounts.second_person import refuse_same_person
+from fivefold.usecases.accounts.settings import lock_settings
+from fivefold.usecases.rulesets.review import (
+    OrganisationContext,
+    context_of_type,
+    organisation_findings,
+    refuse_findings,
+)
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import checked_reason
+
+SOURCE = "the group"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupLine:
+    """A version of a group.
+
+    Attributes:
+        number: from 1 in each group.
+        purpose: what membership is used for; the same in all versions.
+        state: proposed, active or retired.
+        approved_by: who let it say who is a member, or None; never who wrote it.
+    """
+
+    name: str
+    title: str
+    entity_type: str
+    purpose: str
+    number: int
+    state: str
+    content_hash: str
+    written_by: str
+    written_us: int
+    approved_by: str | None
+    approved_us: int | None
+
+
+@dataclass(frozen=True)
+class GroupView(GroupLine):
+    """A version of a group as it was written, and what lint doubts in it."""
+
+    document: str
+    doubts: tuple[Finding, ...]
+
+
+def name_of_group(document: str) -> str:
+    """Give the name that a group has in its text; InvalidRulesetError where it is none that can be read."""
+    return _read(document)[0].group.name
+
+
+def check_group(context: Context, document: str) -> tuple[Finding, ...]:
+    """Check a group as proposing it does, and change nothing: errors and warnings.
+
+    NotFoundError where there is no such entity type.
+    """
+    return tuple(_review(context, document)[1])
+
+
+def propose_group(
+    context: Context, document: str, reason: str, accept_warnings: str = "", seen: int | None = None
+) -> GroupLine:
+    """Propose a version of a group; another person approves it.
+
+    Args:
+        context: who writes it, and so cannot approve it.
+        document: YAML or JSON.
+        reason: why.
+        accept_warnings: why it is proposed in spite of lint's warnings.
+        seen: the number of the newest version while it was written, 0 for none; None not to ask.
+
+    Raises:
+        InvalidRulesetError: it cannot be read or used, does not fit the organisation, or an example comes to something
+            else; or there are warnings not accepted.
+        ConfigError: there is no reason.
+        NotFoundError: there is no such entity type.
+        ConflictError: the newest version says the same, and is not retired; or is a later one than was seen; or the
+            group is of another type or purpose.
+    """
+    now = context.now()
+    why = checked_reason(reason)
+    accepted = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
+    group, findings = _review(context, document)  # takes a while, so before the transaction
+    refuse_findings(findings, accepted, SOURCE, "to be")
+    with context.writing() as session:
+        written = lock_settings(session, context.organisation_id, now)
+        kind = type_named(session, context.organisation_id, group.entity_type)
+        wrong = organisation_findings(group, context_of_type(session, kind))
+        if wrong:  # levels may have been chosen anew since
+            raise InvalidRulesetError(wrong, SOURCE)
+        row = _row(session, context, group, kind, document, now)
+        if seen is not None and row.version.number != seen + 1:
+            raise ConflictError(f"another person proposed version {row.version.number - 1} of {group.name}")
+        doubts = {"accept_warnings": accepted} if findings else {}
+        _record(session, context, "group.proposed", row, {"reason": why, **doubts}, written)
+        return group_line(row)
+
+
+def _review(context: Context, text: str) -> tuple[Group, list[Finding]]:
+    analysed, document = _read(text)
+    group = analysed.group
+    with context.reading() as session:
+        around = context_of_type(session, type_named(session, context.organisation_id, group.entity_type))
+    found = [
+        *organisation_findings(group, around),
+        *lint_group(analysed, around.lists, document, around.declared),
+    ]
+    if not any(finding.fatal for finding in found):
+        found += _examples(analysed, around, context.now())
+    return group, found
+
+
+def _examples(analysed: AnalysedGroup, around: OrganisationContext, now_us: int) -> list[Finding]:
+    """Find examples that come to something else than they expect, or cannot be run."""
+    try:
+        results = run_group_examples(analysed, around.lists, now_us)
+    except InvalidRulesetError as wrong:
+        return list(wrong.findings)
+    return [
+        Finding(f"example {each.name}", f"is {each.found}, not {each.expected}") for each in results if not each.passed
+    ]
+
+
+def _read(text: str) -> tuple[AnalysedGroup, Document]:
+    document = Document(text, SOURCE)
+    return AnalysedGroup(read_document(Group, document, SOURCE)), document
+
+
+def _row(
+    session: Session, context: Context, group: Group, kind: EntityType, document: str, now_us: int
+) -> GroupVersionRow:
+    named = stored.find_group(session, context.organisation_id, group.name)
+    if named is None:
+        named = NamedGroup(
+            organisation_id=context.organisation_id,
+            type_id=kind.id,
+            name=group.name,
+            purpose=group.purpose,
+            created_us=now_us,
+        )
+        session.add(named)
+        session.flush()
+    if named.type_id != kind.id:
+        raise ConflictError(f"the group {group.name} is of another entity type than {group.entity_type}, for good")
+    if named.purpose != group.purpose:
+        raise ConflictError(
+            f"the purpose of the group {group.name} is {named.purpose}, for good: members were chosen for it"
+        )
+    newest = next(iter(stored.versions_of(session, context.organisation_id, group.name, Part(1))), None)
+    last = None if newest is None else newest.version
+    if last is not None and last.content_hash == group.content_hash and last.state != RETIRED:
+        raise ConflictError(f"version {last.number} of {group.name} says the same, and is {last.state}")
+    row = GroupVersion(
+        group_id=named.id,
+        organisation_id=context.organisation_id,
+        number=1 if last is None else last.number + 1,
+        document=document,
+        canonical=group.canonical,
+        content_hash=group.content_hash,
+        state=PROPOSED,
+        written_by=context.actor.name,
+        written_us=now_us,
+    )
+    session.add(row)
+    session.flush()
+    return GroupVersionRow(row, named, kind.name)
+
+
+def approve_group(context: Context, name: str, number: int, reason: str) -> GroupLine:
+    """Let a proposed version say who is a member from now on, in place of the one before.
+
+    Everybody of the type is looked at, part by part.
+
+    Raises:
+        ConfigError: there is no reason.
+        NotFoundError: there is no such version.
+        ConflictError: it is not proposed any more, its writer approves it, or a newer one is active; or it is for
+            commerce, and reads what has become `aml` since.
+    """
+    now = context.now()
+    why = checked_reason(reason)
+    with context.writing() as session:
+        settings_row(session, context.organisation_id, locked=True)
+        row = stored.version_numbered(session, context.organisation_id, name, number)
+        before = stored.active_version(session, row.group.id)
+        _refuse_approval(session, row, before, context)
+        if before is not None:
+            before.state = RETIRED
+            session.flush()
+        row.version.state, row.version.approved_by, row.version.approved_us = ACTIVE, context.actor.name, now
+        refuse_feeding_commerce(session, context.organisation_id)
+        touched = _mark(session, context, row, now)
+        replaced = None if before is None else before.number
+        _record(session, context, "group.approved", row, {"reason": why}, replaced=replaced, touched=touched)
+        return group_line(row)
+
+
+def _mark(session: Session, context: Context, row: GroupVersionRow, now_us: int) -> int:
+    """Let everybody of the type be looked at; facts that follow links wait until it is known what decides."""
+    kind = type_named(session, context.organisation_id, row.entity_type, locked=True)
+    return mark_everybody(session, kind, Reason.GROUP, now_us, now_us)
+
+
+def _refuse_approval(session: Session, row: GroupVersionRow, active: GroupVersion | None, context: Context) -> None:
+    of = f"version {row.version.number} of {row.group.name}"
+    if row.version.state != PROPOSED:
+        raise ConflictError(f"{of} is {row.version.state}; what is proposed can be approved")
+    refuse_same_person(session, context.actor, (row.version.written_by,), f"wrote {of}; another person approves it")
+    if active is not None and active.number > row.version.number:
+        raise ConflictError(f"version {active.number} of {row.group.name} is active and newer; propose this one anew")
+
+
+def retire_group(context: Context, name: str, number: int, reason: str) -> GroupLine:
+    """Refuse or withdraw a proposed version, or retire the active one: then its members leave, part by part.
+
+    Raises:
+        ConfigError: there is no reason.
+        NotFoundError: there is no such version.
+        ConflictError: it is retired already.
+    """
+    now = context.now()
+    why = checked_reason(reason)
+    with context.writing() as session:
+        settings_row(session, context.organisation_id, locked=True)
+        row = stored.version_numbered(session, context.organisation_id, name, number)
+        was = row.version.state
+        if was == RETIRED:
+            raise ConflictError(f"version {number} of {name} is retired already")
+        row.version.state = RETIRED
+        session.flush()
+        touched = _mark(session, context, row, now) if was == ACTIVE else 0
+        _record(session, context, "group.retired", row, {"reason": why}, was=was, touched=touched)
+        return group_line(row)
+
+
+def groups_of_organisation(
+    context: Context, name: str | None = None, part: Part = WHOLE, *, with_aml: bool
+) -> Page[GroupLine]:
+    """List the versions of one group, or of all: by name, the newest first; perhaps without those for `aml` alone."""
+    with context.reading() as session:
+        return stored.versions_of(session, context.organisation_id, name, part, with_aml=with_aml).map(group_line)
+
+
+def show_group(context: Context, name: str, number: int) -> GroupView:
+    """Show a version as it was written, with what lint doubts in it today; NotFoundError where there is none."""
+    with context.reading() as session:
+        row = stored.version_numbered(session, context.organisation_id, name, number)
+        line, text = group_line(row), row.version.document
+        lists = named_lists(session, context.organisation_id)
+        declared = declared_of(session, type_named(session, context.organisation_id, line.entity_type))
+    analysed, document = _read(text)
+    return GroupView(**vars(line), document=text, doubts=tuple(lint_group(analysed, lists, document, declared)))
+
+
+def visible_group(session: Session, context: Context, name: str, *, with_aml: bool) -> NamedGroup:
+    """Find a group; NotFoundError where there is none, or it is for `aml` alone and that may not be seen."""
+    row = stored.group_named(session, context.organisation_id, name)
+    if not with_aml and row.purpose == "aml":
+        raise NotFoundError(f"there is no group {name!r}")
+    return row
+
+
+def group_line(row: GroupVersionRow) -> GroupLine:
+    """Give a version as it is listed."""
+    version, group, entity_type = row
+    return GroupLine(
+        name=group.name,
+        title=analyse_canonical_group(version.canonical).group.title,
+        entity_type=entity_type,
+        purpose=group.purpose,
+        number=version.number,
+        state=version.state,
+        content_hash=version.content_hash,
+        written_by=version.written_by,
+        written_us=version.written_us,
+        approved_by=version.approved_by,
+        approved_us=version.approved_us,
+    )
+
+
+def _record(
+    session: Session,
+    context: Context,
+    action: str,
+    row: GroupVersionRow,
+    after: dict[str, Any],
+    rows: Digests | None = None,
+    **details: Any,
+) -> None:
+    version, group, _ = row
+    context.record(
+        session,
+        action,
+        ("group", group.id),
+        after=after,
+        details={"group": group.name, "version": version.number, "content_hash": version.content_hash, **details},
+        rows=rows,
+    )

@@ -1,0 +1,1 @@
+"""Membership of named groups, looked at whenever an entity is assessed."""
