@@ -7,7 +7,7 @@ from fivefold.store.migrations.initial.columns import BIG, only_where
 from fivefold.store.migrations.initial.guards import refuse, refuse_unless_erased, unchanged
 
 revision = "0044"
-down_revision = "0042"
+down_revision = "0043"
 branch_labels = None
 depends_on = None
 
