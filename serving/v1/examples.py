@@ -99,6 +99,23 @@ examples:
   - {name: Low, given: {level: low}, ends: nothing}
   - {name: Never assessed, given: {}, ends: looked-at}
 """
+GROUP: Final = """\
+group: high-and-busy
+title: High risk that moves much
+entity_type: customer
+rationale: These are looked at every week.
+levels: [low, medium, high]
+when:
+  all:
+    - {level: in_force, at_least: high}
+    - {sum: amount, over: 30 days, above: 20000}
+on_unknown: in
+examples:
+  - name: High, and moves much
+    as_of: 2026-06-01
+    given: {level: high, transactions: [{amount: 25000, time: 2026-05-20}]}
+    member: true
+"""
 _TRANSACTION: Final = {
     "transaction_id": "payment-1",
     "user_id": "customer-17",
@@ -166,6 +183,10 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "check_policy": {"document": POLICY},
     "propose_policy": {"document": POLICY, "reason": WHY, "accept_warnings": "Looked at, and taken as they are"},
     "approve_policy": {"reason": WHY},
+    "check_group": {"document": GROUP},
+    "propose_group": {"document": GROUP, "reason": WHY, "accept_warnings": "Looked at, and taken as they are"},
+    "approve_group": {"reason": WHY},
+    "retire_group": {"reason": WHY},
     "decide": {
         "policy": "payments",
         "external_id": "customer-17",
@@ -223,6 +244,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "item": "override-1-0",
     "decision": "1",
     "policy": "payments",
+    "group": "high-and-busy",
     "validation": "1",
     "version": "1",
     "change": "1",

@@ -6,6 +6,7 @@ from fivefold.serving.v1.changes import proposals
 from fivefold.serving.v1.decisions import decisions, policies
 from fivefold.serving.v1.erasure import retention
 from fivefold.serving.v1.flows import flows
+from fivefold.serving.v1.groups import groups
 from fivefold.serving.v1.ingest import entities
 from fivefold.serving.v1.levels import entity_profile as facts
 from fivefold.serving.v1.levels import levels, overrides
@@ -37,6 +38,8 @@ READERS = OF_RISK
 """All people who see levels."""
 VALUE_READERS = OF_MEMBERS
 """All people: what they read says nothing of risk."""
+GROUP_READERS = VALUE_READERS | {Role.APP}
+"""All: whoever may not know a level sees no group that rests on one."""
 EVERYBODY = READERS | {Role.APP}
 """Who may know a level, or an action that rests on it."""
 
@@ -46,6 +49,7 @@ _FAMILY = "/v1/rulesets/{family}"
 _CHALLENGE = "/v1/challenges/{challenge}"
 _POLICY = "/v1/policies/{policy}/versions/{number}"
 _FLOW = "/v1/flows/{flow}"
+_GROUP = "/v1/groups/{group}"
 _PROPOSAL = "/v1/proposals/{proposal}"
 _ENDPOINT = "/v1/webhooks/{endpoint}"
 _TOKEN_REQUEST = "/v1/token-requests/{token_request}"  # noqa: S105 (a path)
@@ -121,6 +125,17 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_FLOW}/off", PUBLISHERS, flows.switch_flow_off),
     Route("POST", f"{_FLOW}/shadow", PUBLISHERS, flows.shadow_flow),
     Route("POST", f"{_FLOW}/shadow/end", PUBLISHERS, flows.end_flow_shadow),
+    Route("GET", "/v1/groups", GROUP_READERS, groups.list_groups),
+    Route("POST", "/v1/groups", PUBLISHERS, groups.propose_group, 201, work=Work.READING),
+    Route("POST", "/v1/groups/check", PUBLISHERS, groups.check_group, work=Work.READING),
+    Route("GET", f"{_GROUP}/versions", PUBLISHERS, groups.list_group_versions),
+    Route("GET", f"{_GROUP}/versions/{{number}}", PUBLISHERS, groups.read_group),
+    Route("POST", f"{_GROUP}/versions/{{number}}/approve", PUBLISHERS, groups.approve_group),
+    Route("POST", f"{_GROUP}/versions/{{number}}/retire", PUBLISHERS, groups.retire_group),
+    Route("GET", f"{_GROUP}/members", GROUP_READERS, groups.list_group_members),
+    Route("GET", f"{_GROUP}/moves", GROUP_READERS, groups.list_group_moves),
+    Route("GET", f"{_GROUP}/sizes", GROUP_READERS, groups.read_group_sizes),
+    Route("GET", f"{_ENTITY}/groups", GROUP_READERS, groups.list_groups_of_entity),
     Route("GET", "/v1/search", READERS, entity_lists.search_entities),
     Route("GET", "/v1/search/count", READERS, entity_lists.count_entities),
     Route("GET", "/v1/levels", READERS, entity_lists.list_current_levels),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy import and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
@@ -85,6 +85,12 @@ def find_group(session: Session, organisation_id: int, name: str) -> NamedGroup 
     return session.scalar(
         select(NamedGroup).where(NamedGroup.organisation_id == organisation_id, NamedGroup.name == name)
     )
+
+
+def count_groups(session: Session, organisation_id: int) -> int:
+    """Count the groups of an organisation, retired ones among them."""
+    statement = select(func.count()).select_from(NamedGroup).where(NamedGroup.organisation_id == organisation_id)
+    return session.scalar(statement) or 0
 
 
 class GroupVersionRow(NamedTuple):

@@ -35,6 +35,8 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
 SOURCE = "the group"
+MOST_GROUPS = 200
+"""An organisation has no more: each is asked whenever an entity of its type is assessed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,7 @@ def propose_group(
         ConfigError: there is no reason.
         NotFoundError: there is no such entity type.
         ConflictError: the newest version says the same, and is not retired; or is a later one than was seen; or the
-            group is of another type or purpose.
+            group is of another type or purpose; or there are too many groups.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -156,6 +158,10 @@ def _row(
 ) -> GroupVersionRow:
     named = stored.find_group(session, context.organisation_id, group.name)
     if named is None:
+        if stored.count_groups(session, context.organisation_id) >= MOST_GROUPS:
+            raise ConflictError(
+                f"there are {MOST_GROUPS} groups, and no organisation has more; propose another version of one of them"
+            )
         named = NamedGroup(
             organisation_id=context.organisation_id,
             type_id=kind.id,

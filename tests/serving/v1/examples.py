@@ -25,6 +25,9 @@ from tests.sharing import made_once
 from tests.usecases.deciding import CASH, WORTH, cash
 from tests.usecases.deciding import document as policy
 from tests.usecases.flow_documents import flow_document
+from tests.usecases.grouped import HIGH
+from tests.usecases.grouped import WORTH as WORTH_MUCH
+from tests.usecases.grouped import document as group
 from tests.usecases.platforms import transaction
 
 CUSTOMER, COMPANY = "c/1 ä", "acme"
@@ -68,6 +71,7 @@ _CARE, _WRITTEN = {"flow": "care"}, {"flow": "written"}
 _FAMILY, _ENDPOINT, _FLOW = ("family",), ("endpoint",), ("flow",)
 _KEPT = {"name": "kept"}
 _PROPOSED = {"policy": "payments", "number": "2"}
+_GROUP, _GROUP_PROPOSED = {"group": "high-ones"}, {"group": "high-ones", "number": "1"}
 WHY = "because of the test"
 WORDS = "That is not so"
 QUARTER = {"begins": "2026-07-01", "ends": "2026-10-01"}
@@ -139,6 +143,17 @@ EXAMPLES: Mapping[str, Example] = {
     "switch_flow_off": Example(_CARE, {"reason": WHY}, own=_FLOW),
     "shadow_flow": Example(_CARE, {"version": 1, "reason": WHY}, own=_FLOW),
     "end_flow_shadow": Example(_CARE, {"reason": WHY}, own=_FLOW),
+    "list_groups": Example(),
+    "propose_group": Example(body={"document": group(HIGH, "others"), "reason": WHY, "accept_warnings": WHY}),
+    "check_group": Example(body={"document": group(HIGH, "others")}),
+    "list_group_versions": Example(_GROUP),
+    "read_group": Example(_GROUP_PROPOSED, own=("group", "number")),
+    "approve_group": Example(_GROUP_PROPOSED, {"reason": WHY}, own=("group", "number")),
+    "retire_group": Example(_GROUP_PROPOSED, {"reason": WHY}, own=("group", "number")),
+    "list_group_members": Example(_GROUP, own=("group",)),
+    "list_group_moves": Example(_GROUP, own=("group",)),
+    "read_group_sizes": Example(_GROUP, own=("group",)),
+    "list_groups_of_entity": Example(_CUSTOMER, own=_OF_CUSTOMER),
     "search_entities": Example(query={"type": "company", "text": "a"}),
     "count_entities": Example(query={"type": "company", "text": "acme"}),
     "read_segments": Example(query={"type": "customer"}),
@@ -303,6 +318,8 @@ def furnish(place: Place) -> Place:
     validated(place)
     decided(place, maker)
     flowing(place, maker)
+    body = {"document": group(WORTH_MUCH, "high-ones", purpose="both"), "reason": WHY, "accept_warnings": WHY}
+    place.good("POST", "/v1/groups", body, token=maker)
     token_asked_for(place)
     imported(place)
     return place

@@ -11,6 +11,7 @@ from fivefold.store.tables.accounts import RateTableRow, Token
 from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
 from fivefold.store.tables.flows import FlowActivation, FlowVersion
+from fivefold.store.tables.groups import GroupMember, GroupMove, NamedGroup
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import (
@@ -31,10 +32,21 @@ from tests.serving.v1.places import OURS, Place
 from tests.usecases.deciding import CASH, cash
 from tests.usecases.deciding import document as policy
 from tests.usecases.flow_documents import flow_document
+from tests.usecases.grouped import document as group
 from tests.usecases.platforms import transaction
 
 _CUSTOMER = path_to("/v1/entities/{t}/{e}", t="customer", e=CUSTOMER)
 _COMPANY = path_to("/v1/entities/{t}/{e}", t="company", e=COMPANY)
+
+
+def _member(place: Place, number: int) -> None:
+    """A company that entered a group."""
+    entity_id = _entity(place, number)
+    with Session(place.engine) as session, session.begin():
+        group_id = session.scalars(select(NamedGroup.id).where(NamedGroup.name == "high-ones")).first()
+        of = {"group_id": group_id, "entity_id": entity_id, "is_unknown": False}
+        session.add(GroupMember(**of, is_member=True, since_us=number, moves=1))
+        session.add(GroupMove(**of, number=1, at_us=number, entered=True))
 
 
 def _asked(method: str, path: str, body: Callable[[int], Any], role: str = "admin") -> Callable[[Place, int], None]:
@@ -215,6 +227,17 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_flows": _asked("PUT", "/v1/flows/more{}/draft", lambda number: {"document": flow_document(f"more{number}")}),
     "list_flow_versions": _copied(FlowVersion, number=lambda number: 100 + number),
     "list_flow_activations": _copied(FlowActivation, reason=str),
+    "list_group_versions": _asked(
+        "POST",
+        "/v1/groups",
+        lambda number: {
+            "document": group({"value": "score", "at_least": number}, "high-ones", purpose="both"),
+            "reason": WHY,
+            "accept_warnings": WHY,
+        },
+    ),
+    "list_group_members": _member,
+    "list_group_moves": _member,
     "search_entities": _entity,
     "list_current_levels": _entity,
     "list_values": _valued,

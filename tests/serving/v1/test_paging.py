@@ -19,8 +19,11 @@ from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.more_rows import MORE
 from tests.serving.v1.places import OURS, THEIRS, Place, copied
 
-BOUNDED = {"count_queue", "list_queue_views", "list_transaction_days"}
-"""A row for each kind, for each name that was kept, for each day of a range: their number has a bound of its own."""
+BOUNDED = {
+    *("count_queue", "list_queue_views", "list_transaction_days"),
+    *("list_groups", "list_groups_of_entity", "read_group_sizes"),
+}
+"""A row for each kind, for each name that was kept, for each day of a range, for each group: these have a bound."""
 LISTS = [
     route
     for route in ROUTES

@@ -1,0 +1,118 @@
+"""Named groups: their versions are for publishers, as they show every threshold; members for all who may know them.
+
+Who may not know levels sees no group that was made against money laundering, nor that there is one.
+"""
+
+from pydantic import Field
+
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.errors import Place
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import Number, RequestModel, ResponseModel, Text
+from fivefold.usecases.groups import members, versions
+from fivefold.usecases.groups.members import DaySize, EntityGroup, GroupMove, GroupNow, Member
+from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.api_fields import Moment
+
+
+class GroupGiven(RequestModel):
+    """A group as it is written, in YAML or JSON."""
+
+    document: Text
+
+
+class GroupProposed(GroupGiven):
+    """The same, why, and why it is proposed although there are doubts, where there are."""
+
+    reason: Text
+    accept_warnings: Text = ""
+
+
+class WhyOfGroup(RequestModel):
+    """Why."""
+
+    reason: Text
+
+
+class GroupVersion(ResponseModel):
+    """A version of a group; one of a name is active at most, and its author never approved it."""
+
+    name: str
+    title: str
+    entity_type: str
+    purpose: str
+    number: int
+    state: str
+    content_hash: str
+    written_by: str
+    written_at: Moment = Field(validation_alias="written_us")
+    approved_by: str | None
+    approved_at: Moment | None = Field(validation_alias="approved_us")
+
+
+class GroupDocument(GroupVersion):
+    """A version of a group as it was written, and what is doubtful in it."""
+
+    document: str
+    doubts: list[Place]
+
+
+def _with_aml(context: RequestContext) -> bool:
+    return context.role is not Role.COMMERCIAL
+
+
+def list_groups(context: RequestContext) -> list[GroupNow]:
+    """List the groups, by name: which version says who is a member, and how many there are now."""
+    return list(members.groups_now(context, with_aml=_with_aml(context)))
+
+
+def check_group(context: RequestContext, body: GroupGiven) -> list[Place]:
+    """Look through a group as proposing it does, and change nothing: faults and doubts, each with its line."""
+    return [Place.model_validate(finding) for finding in versions.check_group(context, body.document)]
+
+
+def propose_group(context: RequestContext, body: GroupProposed) -> GroupVersion:
+    """Propose a version of a group, which says who is a member once another person approves it."""
+    return GroupVersion.of(versions.propose_group(context, body.document, body.reason, body.accept_warnings))
+
+
+def list_group_versions(context: RequestContext, group: Text, query: PageQuery) -> Page[GroupVersion]:
+    """List the versions of a group, the newest first."""
+    found = versions.groups_of_organisation(context, group, query.part, with_aml=_with_aml(context))
+    return found.map(GroupVersion.of)
+
+
+def read_group(context: RequestContext, group: Text, number: Number) -> GroupDocument:
+    """Show a version of a group as it was written, and what is doubtful in it."""
+    return GroupDocument.of(versions.show_group(context, group, number))
+
+
+def approve_group(context: RequestContext, group: Text, number: Number, body: WhyOfGroup) -> GroupVersion:
+    """Let a version that another person proposed say who is a member, in place of the one before."""
+    return GroupVersion.of(versions.approve_group(context, group, number, body.reason))
+
+
+def retire_group(context: RequestContext, group: Text, number: Number, body: WhyOfGroup) -> GroupVersion:
+    """Refuse a proposed version, or retire the active one, so that its members leave."""
+    return GroupVersion.of(versions.retire_group(context, group, number, body.reason))
+
+
+def list_group_members(context: RequestContext, group: Text, query: PageQuery) -> Page[Member]:
+    """List the members of a group, in the order in which they came to the platform."""
+    return members.list_members(context, group, query.part, with_aml=_with_aml(context))
+
+
+def list_group_moves(context: RequestContext, group: Text, query: PageQuery) -> Page[GroupMove]:
+    """List who entered a group and who left it, the latest first."""
+    return members.list_moves(context, group, query.part, with_aml=_with_aml(context))
+
+
+def read_group_sizes(context: RequestContext, group: Text) -> list[DaySize]:
+    """Give how many members a group had on each day of the last 400 on which a worker counted them."""
+    return list(members.sizes_of(context, group, with_aml=_with_aml(context)))
+
+
+def list_groups_of_entity(context: RequestContext, type_: Text, external_id: Text) -> list[EntityGroup]:
+    """List the groups that an entity is a member of, by name."""
+    return list(members.groups_of_entity(context, type_, external_id, with_aml=_with_aml(context)))
