@@ -50,6 +50,7 @@ COMMANDS = {
     "drift": ("value_model.registry", "Tell how far scored customers drifted."),
     "rules": ("rules.app", "Rulesets as files: lint, test, apply, compare."),
     "flows": ("flows.app", "Decision flows as files: lint, test, run."),
+    "groups": ("groups.app", "Named groups as files: lint, test."),
 }
 """Every command in the order of the overview: the module in `cli` that adds it, and its summary."""
 

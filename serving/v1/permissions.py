@@ -39,7 +39,7 @@ READERS = OF_RISK
 VALUE_READERS = OF_MEMBERS
 """All people: what they read says nothing of risk."""
 GROUP_READERS = VALUE_READERS | {Role.APP}
-"""All: whoever may not know a level sees no group that rests on one."""
+"""All: a role that may not know a level sees no group that was made against money laundering."""
 EVERYBODY = READERS | {Role.APP}
 """Who may know a level, or an action that rests on it."""
 

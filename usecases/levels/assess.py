@@ -170,10 +170,9 @@ def _assess_at(
     standing: pl.DataFrame,
 ) -> AssessmentResult:
     ids = sorted(reasons)
-    overrides = loading.overrides(session, ids)
+    overrides, groups = loading.overrides(session, ids), groups_of_type(session, type_id)
     versions = active_versions(session, organisation_id, type_id)
     rulesets = [analyse_canonical(version.canonical) for version in versions]
-    groups = groups_of_type(session, type_id)
     read_for: list[Analysed[Any]] = [*rulesets, *groups.read]
     read = {part for each in read_for for part in parts_of(each)}
     linked = read_linked(session, type_id, ids, read_for, as_of)
@@ -199,7 +198,7 @@ def _assess_at(
         values=None if values is None else values.frame,
         linked=linked,
     )
-    entity_ids = sorted(int(entity) for entity in portfolio.entities[ENTITY])
+    entity_ids = sorted(map(int, portfolio.entities[ENTITY]))
     before = {row["entity"]: row for row in standing.iter_rows(named=True)}
     live = {row["entity"]: row for row in overrides.iter_rows(named=True)}
     context = AssessmentContext(

@@ -1,0 +1,1 @@
+"""`fivefold groups`: named groups as files."""

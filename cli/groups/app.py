@@ -1,0 +1,91 @@
+"""`fivefold groups`: lint and test named groups on files, before anybody proposes them; the table of its commands."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from fivefold.cli.rules.options import ListsOption, with_options
+from fivefold.cli.terminal import AsOfOption, echo, moment
+from fivefold.domain.text import count_text
+
+FOUND = 1
+"""Exit code where a group cannot be used, or an example fails; a refused command ends with 2."""
+
+GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="A group's file, or the name of one that ships.")]
+GroupsArgument = Annotated[
+    list[str], typer.Argument(metavar="GROUP...", help="Files of groups (YAML or JSON), or names of shipped ones.")
+]
+
+
+def lint_groups(
+    groups: GroupsArgument,
+    lists: ListsOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="End with 1 where there is a doubt, too.")] = False,
+) -> None:
+    """Find what is wrong or doubtful in groups. Exit code 1 where one cannot be used."""
+    from fivefold.usecases.groups.on_files import lint_group_file
+    from fivefold.usecases.portfolio_files.bundled import lists_with
+
+    lists_by_name = lists_with(lists)
+    errors = doubts = 0
+    for source in groups:
+        found = lint_group_file(source, lists_by_name)
+        for finding in found:
+            place = f"{source}:{finding.line}" if finding.line else source
+            echo(f"{place}: {'error' if finding.fatal else 'warning'}: {finding.where}: {finding.problem}")
+        errors += sum(1 for finding in found if finding.fatal)
+        doubts += sum(1 for finding in found if not finding.fatal)
+    counts = f"{count_text(errors, 'error')}, {count_text(doubts, 'warning')}"
+    echo(f"{count_text(len(groups), 'group')}: {counts if errors or doubts else 'nothing found'}")
+    if errors or (strict and doubts):
+        raise typer.Exit(FOUND)
+
+
+def run_group_tests(
+    group: GroupArgument,
+    lists: ListsOption = None,
+    as_of: AsOfOption = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the examples that pass, too.")] = False,
+) -> None:
+    """Run a group's examples. It passes if there are some and all come out as they expect."""
+    from fivefold.flows.groups.examples import run_group_examples
+    from fivefold.usecases.groups.on_files import load_group
+    from fivefold.usecases.portfolio_files.bundled import lists_with
+
+    results = run_group_examples(load_group(group), lists_with(lists), moment(as_of, "--as-of"))
+    for result in results:
+        if not result.passed:
+            echo(f"FAILED  {result.name}: {result.found}, not {result.expected}")
+        elif verbose:
+            echo(f"passed  {result.name}: {result.found}")
+    failed = sum(1 for result in results if not result.passed)
+    echo(f"{count_text(len(results), 'example')}, {failed} failed")
+    passed = bool(results) and not failed
+    echo("passed" if passed else "FAILED")
+    if not passed:
+        raise typer.Exit(FOUND)
+
+
+def print_group_schema() -> None:
+    """Print the JSON Schema of groups. An editor that knows it completes words and marks mistakes."""
+    from fivefold.flows.groups.language import Group
+    from fivefold.risk.language.schema import schema_json
+
+    typer.echo(schema_json(Group), nl=False)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "lint": lint_groups,
+    "test": run_group_tests,
+    "schema": print_group_schema,
+}
+"""Every command in the order in which help lists it."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands under one word."""
+    groups = typer.Typer(help="Named groups as files: lint, test.", no_args_is_help=True, rich_markup_mode=None)
+    for name, command in COMMANDS.items():
+        groups.command(name=name)(with_options(command))
+    app.add_typer(groups, name="groups")
