@@ -1,4 +1,4 @@
-"""`fivefold groups`: lint and test named groups on files, before anybody proposes them; the table of its commands."""
+"""`fivefold groups`: lint and test named groups on files, before they are proposed; the table of its commands."""
 
 from collections.abc import Callable
 from typing import Annotated
