@@ -12,6 +12,7 @@ from fivefold.console.table import VIEWS
 from fivefold.serving.console import RIGHTS
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings, ValueScore
+from fivefold.store.tables.groups import GroupMember, GroupMove, NamedGroup
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.queue.items import kinds_for
 from fivefold.usecases.shared.actors import Role
@@ -19,9 +20,14 @@ from tests.console.test_queries import MANY, count
 from tests.console.test_rights import PARTS
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import OURS, THEIRS, Place
+from tests.usecases.grouped import HIGH
+from tests.usecases.grouped import document as group
 
 OF = "/v1/entities/{type}/{external_id}"
-MAY_ASK = {"GET /v1/segments", "GET /v1/values", "GET /v1/values/search", f"GET {OF}/value"}
+MAY_ASK = {
+    *("GET /v1/segments", "GET /v1/values", "GET /v1/values/search", f"GET {OF}/value", f"GET {OF}/groups"),
+    *("GET /v1/groups", *(f"GET /v1/groups/{{group}}/{part}" for part in ("members", "moves", "sizes"))),
+}
 MAY_SEE = {"/console/values", "/console/value-search", "/console/values/{type}/{external_id}"}
 ACME = "/entities/company/acme"
 ADDRESSES = (
@@ -34,6 +40,12 @@ ADDRESSES = (
     f"/v1{ACME}/value",
     "/v1/entities/company/v1/value",
     "/v1/entities/company/none/value",
+    "/v1/groups",
+    "/v1/groups/high-ones/members",
+    "/v1/groups/high-ones/moves",
+    "/v1/groups/high-ones/sizes",
+    "/v1/groups/of-aml/members",
+    f"/v1{ACME}/groups",
 )
 PAGES = (
     "/console",
@@ -56,11 +68,18 @@ def valued(place: Place) -> Place:
         place.good("PUT", f"/v1/entities/company/{name}", {"attributes": {"size": 1}}, role="app")
         place.good("GET", f"/v1/entities/company/{name}/risk", params={"freshness": "now"}, role="investigator")
     values = {"v1": ("top", 4.5, 1250.5), "v2": ("top", 4.25, 749.5), "v3": ("low", 1.5, 3.0)}
+    (maker,) = place.join("maker of groups", "publisher")
+    body = {"document": group(HIGH, "of-aml"), "reason": "R", "accept_warnings": "A"}
+    place.good("POST", "/v1/groups", body, token=maker)
     with Session(place.engine) as session, session.begin():
         of = OrganisationSettings.organisation_id == place.organisations[OURS]
         session.execute(update(OrganisationSettings).where(of).values(levels=LEVELS))
         for name, (segment, score, value) in values.items():
             entity = session.query(Entity).where(Entity.external_id == name).one()
+            for of_group in session.query(NamedGroup.id).where(NamedGroup.organisation_id == place.organisations[OURS]):
+                member = {"group_id": of_group.id, "entity_id": entity.id, "is_unknown": False}
+                session.add(GroupMember(**member, is_member=True, since_us=1, moves=1))
+                session.add(GroupMove(**member, number=1, at_us=1, entered=True))
             standing = session.get_one(Standing, entity.id)
             said = {"segment": segment, "expected_value": value}
             standing.value_score, standing.value_currency = score, "EUR"
