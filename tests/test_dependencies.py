@@ -31,6 +31,7 @@ ROOMS = (
     "console",
     "serving",
     "cli",
+    "client",
 )
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NOT_IMPORTED = {"httptools", "tzdata", "uvloop"}

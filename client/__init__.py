@@ -1,0 +1,42 @@
+"""A typed client of a fivefold service: `Client`, its errors, and the answers as they are typed.
+
+It takes httpx and pydantic and nothing of the other rooms: `pip install 'fivefold[client]'`.
+"""
+
+from fivefold.client.client import Client
+from fivefold.client.errors import (
+    ApiError,
+    ClientError,
+    ConflictError,
+    ForbiddenError,
+    LimitError,
+    NoAnswerError,
+    NotFoundError,
+    NotSentError,
+    Problem,
+    RefusedDataError,
+    UnauthorizedError,
+    UnavailableError,
+    UnexpectedAnswerError,
+    UnknownOutcomeError,
+)
+from fivefold.client.pages import Pages
+
+__all__ = [
+    "ApiError",
+    "Client",
+    "ClientError",
+    "ConflictError",
+    "ForbiddenError",
+    "LimitError",
+    "NoAnswerError",
+    "NotFoundError",
+    "NotSentError",
+    "Pages",
+    "Problem",
+    "RefusedDataError",
+    "UnauthorizedError",
+    "UnavailableError",
+    "UnexpectedAnswerError",
+    "UnknownOutcomeError",
+]

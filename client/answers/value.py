@@ -1,0 +1,148 @@
+"""What customers are worth: of rows that were sent, and of customers that are stored."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from fivefold.client.answers.base import Answer
+
+
+class Score(Answer):
+    """A customer's score, from 1 to 5, and the segment that it is in."""
+
+    user_id: str
+    score: float
+    category: Literal["low", "medium", "high", "top"]
+
+
+class Contribution(Answer):
+    """What one indicator adds to a score, in points, with a sentence."""
+
+    indicator: str
+    family: str
+    value: float | None
+    unit: str
+    points: float
+    sentence: str
+
+
+class RowsReach(Answer):
+    """How far the rows of a customer reach; `short` where more of them would make the score surer."""
+
+    begins: str = Field(alias="from")
+    user_created: str
+    days: int
+    days_before_it: int
+    short: bool
+
+
+class ModelNamed(Answer):
+    """Which model answered."""
+
+    name: str
+    version: int
+    fingerprint: str
+    rates_date: str
+
+
+class ExplainedScore(Score):
+    """A score with everything behind it: `base` and the points of all contributions add up to it before rounding."""
+
+    expected_value: float
+    currency: str
+    horizon_days: int
+    percentile: float
+    reference_date: str
+    base: float
+    contributions: tuple[Contribution, ...]
+    families: dict[str, float]
+    history: RowsReach
+    model: ModelNamed
+
+
+class Indicator(Answer):
+    """An indicator that the model reads."""
+
+    indicator: str
+    family: str
+    unit: str
+    meaning: str
+    window_days: int | None
+
+
+class Catalogue(Answer):
+    """The indicators of the model that serves."""
+
+    fingerprint: str
+    indicators: tuple[Indicator, ...]
+
+
+class PartOfValue(Answer):
+    """What one indicator adds to a stored customer's score, in points."""
+
+    name: str
+    family: str
+    value: float | str | None
+    unit: str
+    points: float
+    sentence: str
+
+
+class BreakdownOfValue(Answer):
+    """The score of the average prediction, and what each indicator adds to it; together they are the score."""
+
+    base: float
+    contributions: tuple[PartOfValue, ...]
+
+
+class ValueOfEntity(Answer):
+    """What a stored customer is worth; `score` is null where that is unknown, `unexplained` says why no breakdown."""
+
+    type: str
+    external_id: str
+    score: float | None
+    segment: str | None
+    expected_value: float | None
+    currency: str
+    as_of: datetime
+    horizon_days: int | None
+    model: str
+    model_version: int
+    superseded_by: int | None
+    breakdown: BreakdownOfValue | None
+    unexplained: str
+
+
+class CustomerValue(Answer):
+    """A line of the list of values; all but the identifier is null where nothing is known."""
+
+    external_id: str
+    score: float | None
+    segment: str | None
+    expected_value: float | None
+    currency: str | None
+    as_of: datetime | None
+
+
+class Money(Answer):
+    """A sum of expected values, in one currency."""
+
+    amount: float
+    currency: str
+
+
+class SegmentValue(Answer):
+    """The customers of one segment; those without a value have none."""
+
+    segment: str | None
+    entities: int
+    worth: tuple[Money, ...]
+
+
+class PortfolioValue(Answer):
+    """What the customers of a type are worth, by segment."""
+
+    type: str
+    entities: int
+    segments: tuple[SegmentValue, ...]

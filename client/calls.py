@@ -1,0 +1,131 @@
+"""A call of the API as data: its route, what it takes, and what its answer is. A test compares each with OpenAPI."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from string import Formatter
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote
+
+from pydantic import TypeAdapter
+
+from fivefold.client.errors import NotSentError
+
+Answer = TypeVar("Answer")
+
+
+class Repeat(Enum):
+    """When a call is sent again without having been answered.
+
+    ALWAYS: it changes nothing, or comes to the same however often it is carried out.
+    BY_KEY: it changes something, and has an `Idempotency-Key`, by which it is carried out once.
+    UNDONE: where it is certain that nothing was done: it is charged for, and has no key.
+    """
+
+    ALWAYS = "always"
+    BY_KEY = "by key"
+    UNDONE = "undone"
+
+
+@dataclass(frozen=True)
+class Call(Generic[Answer]):
+    """A route of the API, as this client asks it.
+
+    Attributes:
+        method: of HTTP.
+        path: with its variable parts in braces.
+        gives: the type of the answer; of a list that has pages, of one row.
+        query: the parameters that are sent.
+        body: the fields that are sent; `rows` where it is an array of anything.
+        repeat: when it is sent again.
+        has_pages: whether it is a list that is read page by page.
+    """
+
+    method: str
+    path: str
+    gives: Any
+    query: tuple[str, ...] = ()
+    body: tuple[str, ...] = ()
+    repeat: Repeat = Repeat.ALWAYS
+    has_pages: bool = False
+    form: TypeAdapter[Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        row: Any = self.gives
+        form: TypeAdapter[Any] = TypeAdapter(tuple[row, ...] if self.has_pages else row)
+        object.__setattr__(self, "form", form)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the variable parts of the path."""
+        return tuple(name for _, name, _, _ in Formatter().parse(self.path) if name)
+
+    def path_of(self, parts: Mapping[str, object]) -> str:
+        """Write the path; NotSentError for a part that no path can hold.
+
+        >>> Call("GET", "/v1/entities/{type}/{external_id}", str).path_of({"type": "customer", "external_id": "a/b"})
+        '/v1/entities/customer/a%2Fb'
+        """
+        return self.path.format(**{name: _part(name, str(parts[name])) for name in self.parts})
+
+
+def _part(name: str, text: str) -> str:
+    if not text:
+        raise NotSentError(f"{name} is empty; a path cannot name nothing")
+    try:
+        written = quote(text, safe="")
+    except UnicodeEncodeError:
+        raise NotSentError(f"{name} is {text!r}, which is no text that UTF-8 can hold") from None
+    # Steps to this folder or the one above are taken out of paths on the way.
+    return written.replace(".", "%2E") if text in {".", ".."} else written
+
+
+def query_of(given: Mapping[str, object]) -> dict[str, str]:
+    """Write the parameters of a query: None and the empty are left out, several names have commas between them.
+
+    >>> query_of({"level": ["high", "medium"], "since": date(2026, 1, 2), "until": None, "explain": True})
+    {'level': 'high,medium', 'since': '2026-01-02', 'explain': 'true'}
+    """
+    written = {name: _parameter(value) for name, value in given.items() if value is not None}
+    return {name: text for name, text in written.items() if text}
+
+
+def _parameter(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, date):
+        return value.isoformat()
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple, set, frozenset)) else str(value)
+
+
+_KNOWN: Final = "numbers, text, flags, moments, Decimals, and lists and dicts of them"
+
+
+def body_of(given: object) -> bytes:
+    """Write a body as JSON.
+
+    Raises:
+        NotSentError: a value that JSON cannot say, such as NaN, or a Decimal with more digits than its numbers keep.
+    """
+    try:
+        return json.dumps(given, default=_plain, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotSentError(f"this cannot be sent: {error}") from error
+
+
+def _plain(value: object) -> object:
+    """Give what JSON lacks in words that it has; amounts never lose a digit."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        if not value.is_finite() or Decimal(repr(float(value))) != value:
+            raise ValueError(f"{value} has more digits than a number of JSON keeps")
+        return float(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (tuple, set, frozenset)):
+        return list(value)
+    raise TypeError(f"{value!r} is none of {_KNOWN}")

@@ -1,0 +1,157 @@
+"""The way to a service and back: headers, attempts, waits, errors, answers."""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+from pydantic import ValidationError
+
+from fivefold.client.calls import Call, Repeat, body_of, query_of
+from fivefold.client.errors import NoAnswerError, UnexpectedAnswerError, error_of, retry_after
+from fivefold.client.pages import Pages
+
+Answer = TypeVar("Answer")
+KEY: Final = "Idempotency-Key"
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+"""Faults that arise before a request leaves: nothing can have been done."""
+FIRST_WAIT_SECONDS: Final = 0.25
+"""Before the second attempt; twice as long before each one after it, and up to half as much more by chance."""
+
+
+class Connection:
+    """A service, a token, and how patient to be.
+
+    Attributes:
+        attempts: how often a call is sent at most.
+        longest_wait_seconds: where the service asks to wait longer than this, the error is raised instead.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout_seconds: float,
+        attempts: int,
+        longest_wait_seconds: float,
+        transport: httpx.BaseTransport | None,
+    ) -> None:
+        """Open nothing yet; *transport* takes the place of the network, for tests."""
+        self.attempts = attempts
+        self.longest_wait_seconds = longest_wait_seconds
+        self._url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        self._http = httpx.Client(headers=headers, timeout=timeout_seconds, transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        """Say which service, never the token."""
+        return f"Connection({self._url!r})"
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._http.close()
+
+    def ask(
+        self,
+        call: Call[Answer],
+        parts: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        key: str | None = None,
+    ) -> Answer:
+        """Make a call, as often as is safe.
+
+        Args:
+            call: the route.
+            parts: the variable parts of its path.
+            query: its parameters; those that are None are left out.
+            body: what is sent as JSON; None for nothing.
+            key: the caller's own `Idempotency-Key`; one is made where the call has need of it.
+
+        Raises:
+            ClientError: as `fivefold.client.errors` has them.
+        """
+        return self._read(call, self._send(call, parts or {}, query_of(query or {}), body, key))  # type: ignore[no-any-return]  # the form of the call is the answer's
+
+    def pages(
+        self,
+        call: Call[Answer],
+        parts: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        limit: int | None = None,
+    ) -> Pages[Answer]:
+        """Read a list page by page, *limit* rows at a time; nothing is asked for before the first row is."""
+        asked = query_of({**(query or {}), "limit": limit})
+
+        def read(after: str | None) -> tuple[Sequence[Answer], str | None]:
+            response = self._send(call, parts or {}, asked if after is None else {**asked, "after": after}, None, None)
+            return self._read(call, response), _after(response)
+
+        return Pages(read)
+
+    def _send(
+        self, call: Call[Any], parts: Mapping[str, object], query: Mapping[str, str], body: object, key: str | None
+    ) -> httpx.Response:
+        content = None if body is None else body_of(body)
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        if call.repeat is Repeat.BY_KEY or key is not None:
+            headers[KEY] = key or secrets.token_urlsafe(24)
+        repeatable = call.repeat is Repeat.ALWAYS or KEY in headers
+        url = f"{self._url}{call.path_of(parts)}"
+        for number in range(1, self.attempts + 1):
+            is_last = number == self.attempts
+            try:
+                response = self._http.request(call.method, url, params=dict(query), content=content, headers=headers)
+            except httpx.TransportError as error:
+                if is_last or not (repeatable or isinstance(error, NOT_SENT)):
+                    raise _without_answer(call, error) from error
+                wait: float | None = None
+            else:
+                if response.is_success:
+                    return response
+                wait = retry_after(response)
+                again = number > 1 and KEY in headers and response.status_code == 409  # one before may be under way
+                if is_last or not (again or self._may_repeat(response, repeatable=repeatable)):
+                    raise error_of(response)
+            time.sleep(_wait(number) if wait is None else wait)
+        raise AssertionError("the last attempt gives an answer or an error")
+
+    def _may_repeat(self, response: httpx.Response, *, repeatable: bool) -> bool:
+        """Tell whether a refusal is for now alone: 429 and 503 did nothing, 504 may have."""
+        if (retry_after(response) or 0) > self.longest_wait_seconds:
+            return False
+        if response.status_code == 429:
+            return retry_after(response) is not None
+        return response.status_code == 503 or (repeatable and response.status_code in {502, 504})
+
+    def _read(self, call: Call[Any], response: httpx.Response) -> Any:
+        """Read an answer by the form of the call; a call that gives nothing has no body to read."""
+        try:
+            return call.form.validate_json(response.content or b"null")
+        except ValidationError as error:
+            raise UnexpectedAnswerError(f"{call.method} {call.path} was answered in another form: {error}") from error
+
+
+def _after(response: httpx.Response) -> str | None:
+    """Read where the next page begins. The address itself is not followed: the token goes nowhere else."""
+    address = response.links.get("next", {}).get("url")
+    return None if address is None else parse_qs(urlsplit(address).query)["after"][0]
+
+
+def _wait(number: int) -> float:
+    return FIRST_WAIT_SECONDS * 2.0 ** (number - 1) * (1 + secrets.randbelow(500) / 1000)
+
+
+def _without_answer(call: Call[Any], error: httpx.TransportError) -> NoAnswerError:
+    changes = call.method != "GET" and not isinstance(error, NOT_SENT)
+    words = str(error) or type(error).__name__
+    return NoAnswerError(f"{call.method} {call.path} had no answer: {words}", may_be_done=changes)

@@ -1,0 +1,208 @@
+"""Entities and the facts about them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Final
+
+from fivefold.client.answers.base import Proposal, RowsTaken, Taken
+from fivefold.client.answers.entities import EntityFound, EntityLine, Profile, Tag, Transaction, TransactionsTaken
+from fivefold.client.calls import Call, Repeat
+from fivefold.client.connection import Connection
+from fivefold.client.pages import Pages
+
+Moment = date | datetime | str
+"""A moment: without a zone it is UTC, and a day is its midnight."""
+
+_ENTITY: Final = "/v1/entities/{type}/{external_id}"
+LIST: Final[Call[EntityLine]] = Call("GET", "/v1/entities/{type}", EntityLine, query=("level", "limit"), has_pages=True)
+SEARCH: Final[Call[EntityFound]] = Call(
+    *("GET", "/v1/search", EntityFound),
+    query=("type", "text", "tag", "level", "segment", "status", "limit"),
+    has_pages=True,
+)
+GET: Final[Call[Profile]] = Call("GET", _ENTITY, Profile)
+PUT: Final[Call[Taken]] = Call("PUT", _ENTITY, Taken, body=("attributes", "owner"), repeat=Repeat.BY_KEY)
+PUT_MANY: Final[Call[RowsTaken]] = Call(
+    *("POST", "/v1/entities/{type}", RowsTaken), query=("atomic",), body=("rows",), repeat=Repeat.BY_KEY
+)
+TRANSACTIONS: Final[Call[Transaction]] = Call(
+    "GET", f"{_ENTITY}/transactions", Transaction, query=("since", "until", "limit"), has_pages=True
+)
+ADD_TRANSACTIONS: Final[Call[TransactionsTaken]] = Call(
+    "POST", "/v1/transactions", TransactionsTaken, query=("type", "atomic"), body=("rows",)
+)
+"""Taken once each, by their `transaction_id`, whatever is sent again: so it needs no key."""
+TAGS: Final[Call[Tag]] = Call("GET", f"{_ENTITY}/tags", Tag, query=("limit",), has_pages=True)
+SET_TAG: Final[Call[Proposal | None]] = Call(
+    *("PUT", f"{_ENTITY}/tags/{{tag}}", Proposal | None), body=("until", "reason"), repeat=Repeat.BY_KEY
+)
+END_TAG: Final[Call[Proposal | None]] = Call(
+    *("DELETE", f"{_ENTITY}/tags/{{tag}}", Proposal | None), query=("reason",), repeat=Repeat.BY_KEY
+)
+ADD_SCREENING: Final[Call[Proposal | None]] = Call(
+    "POST",
+    f"{_ENTITY}/screenings",
+    Proposal | None,
+    body=("screening", "found", "at", "reason"),
+    repeat=Repeat.BY_KEY,
+)
+PUT_CASE: Final[Call[Proposal | None]] = Call(
+    "PUT",
+    f"{_ENTITY}/cases/{{number}}",
+    Proposal | None,
+    body=("opened_at", "closed_at", "outcome", "status", "fields", "reason"),
+    repeat=Repeat.BY_KEY,
+)
+
+
+class Entities:
+    """Entities: customers, accounts, whatever the organisation calls its types.
+
+    Calls that change something are carried out once, however often they are sent: the client makes an
+    `Idempotency-Key`, or takes the caller's *key*, by which another process can repeat a call within a day.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        """Ask over *connection*."""
+        self._connection = connection
+
+    def list(self, type_: str, *, level: str | None = None, limit: int | None = None) -> Pages[EntityLine]:
+        """List the entities of a type, in the order in which they were added; those of one level."""
+        return self._connection.pages(LIST, {"type": type_}, {"level": level}, limit)
+
+    def search(
+        self,
+        type_: str,
+        text: str = "",
+        *,
+        tag: str | None = None,
+        level: Sequence[str] = (),
+        segment: Sequence[str] = (),
+        status: Sequence[str] = (),
+        limit: int | None = None,
+    ) -> Pages[EntityFound]:
+        """Find entities by the beginnings of words of their identifier, name or other text."""
+        query = {"type": type_, "text": text, "tag": tag}
+        among = {"level": list(level), "segment": list(segment), "status": list(status)}
+        return self._connection.pages(SEARCH, None, {**query, **among}, limit)
+
+    def get(self, type_: str, external_id: str) -> Profile:
+        """Show an entity with its level, which is computed where anything happened since; NotFoundError for none."""
+        return self._connection.ask(GET, {"type": type_, "external_id": external_id})
+
+    def put(
+        self,
+        type_: str,
+        external_id: str,
+        attributes: Mapping[str, object] | None = None,
+        *,
+        owner: tuple[str, str] | None = None,
+        key: str | None = None,
+    ) -> Taken:
+        """Add an entity, or change it. Attributes that are not given stay; None takes one away.
+
+        Args:
+            type_: of the entity.
+            external_id: the caller's own name of it.
+            attributes: by name.
+            owner: type and identifier of the entity that it belongs to.
+            key: the caller's own `Idempotency-Key`.
+        """
+        body: dict[str, Any] = {"attributes": dict(attributes or {})}
+        if owner is not None:
+            body["owner"] = {"type": owner[0], "external_id": owner[1]}
+        return self._connection.ask(PUT, {"type": type_, "external_id": external_id}, body=body, key=key)
+
+    def put_many(
+        self, type_: str, rows: Sequence[Mapping[str, object]], *, atomic: bool = False, key: str | None = None
+    ) -> RowsTaken:
+        """Add or change entities: those rows that can be taken, or with *atomic* all or none.
+
+        The answer's `errors` say what is wrong with rows that were refused; where all were it is a RefusedDataError.
+        """
+        rows = [dict(row) for row in rows]
+        return self._connection.ask(PUT_MANY, {"type": type_}, {"atomic": atomic}, rows, key)
+
+    def transactions(
+        self,
+        type_: str,
+        external_id: str,
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        limit: int | None = None,
+    ) -> Pages[Transaction]:
+        """List the transactions that an entity's level reads, the latest first."""
+        parts = {"type": type_, "external_id": external_id}
+        return self._connection.pages(TRANSACTIONS, parts, {"since": since, "until": until}, limit)
+
+    def add_transactions(
+        self, rows: Sequence[Mapping[str, object]], *, type_: str = "customer", atomic: bool = False
+    ) -> TransactionsTaken:
+        """Store transactions of entities that are there, each once by its `transaction_id`, whatever is sent again.
+
+        The answer's `errors` say what is wrong with rows that were refused; where all were it is a RefusedDataError.
+        """
+        query = {"type": type_, "atomic": atomic}
+        return self._connection.ask(ADD_TRANSACTIONS, query=query, body=[dict(row) for row in rows])
+
+    def tags(self, type_: str, external_id: str, *, limit: int | None = None) -> Pages[Tag]:
+        """List the tags that an entity has or had, the newest first."""
+        return self._connection.pages(TAGS, {"type": type_, "external_id": external_id}, limit=limit)
+
+    def set_tag(
+        self,
+        type_: str,
+        external_id: str,
+        tag: str,
+        *,
+        until: Moment | None = None,
+        reason: str = "",
+        key: str | None = None,
+    ) -> Proposal | None:
+        """Set a tag; a proposal comes back where a level would fall, so that another person has to approve."""
+        parts = {"type": type_, "external_id": external_id, "tag": tag}
+        return self._connection.ask(SET_TAG, parts, body={"until": until, "reason": reason}, key=key)
+
+    def end_tag(
+        self, type_: str, external_id: str, tag: str, *, reason: str = "", key: str | None = None
+    ) -> Proposal | None:
+        """Take a tag off; a proposal where a level would fall."""
+        parts = {"type": type_, "external_id": external_id, "tag": tag}
+        return self._connection.ask(END_TAG, parts, {"reason": reason}, key=key)
+
+    def add_screening(
+        self,
+        type_: str,
+        external_id: str,
+        screening: str,
+        *,
+        found: bool,
+        at: Moment | None = None,
+        reason: str = "",
+        key: str | None = None,
+    ) -> Proposal | None:
+        """Say what an entity was screened for and whether anything was found; a proposal where a level would fall."""
+        body = {"screening": screening, "found": found, "at": at, "reason": reason}
+        return self._connection.ask(ADD_SCREENING, {"type": type_, "external_id": external_id}, body=body, key=key)
+
+    def put_case(
+        self,
+        type_: str,
+        external_id: str,
+        number: str,
+        *,
+        opened_at: Moment,
+        closed_at: Moment | None = None,
+        outcome: str | None = None,
+        status: str | None = None,
+        fields: Mapping[str, object] | None = None,
+        reason: str = "",
+        key: str | None = None,
+    ) -> Proposal | None:
+        """Say where a case stands; sent again it is changed. A proposal where a level would fall."""
+        body = {"opened_at": opened_at, "closed_at": closed_at, "outcome": outcome, "status": status}
+        parts = {"type": type_, "external_id": external_id, "number": number}
+        return self._connection.ask(
+            PUT_CASE, parts, body={**body, "fields": dict(fields or {}), "reason": reason}, key=key
+        )

@@ -1,0 +1,130 @@
+"""Levels and values of stored entities."""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from fivefold.client.answers.levels import (
+    CurrentLevel,
+    HistoryLine,
+    Level,
+    LevelReached,
+    ReasonsOfAssessment,
+    WhatIfOfEntity,
+)
+from fivefold.client.answers.value import CustomerValue, PortfolioValue, ValueOfEntity
+from fivefold.client.calls import Call
+from fivefold.client.connection import Connection
+from fivefold.client.pages import Pages
+from fivefold.client.parts.entities import Moment
+
+Freshness = Literal["stored", "refresh", "now"]
+
+_ENTITY: Final = "/v1/entities/{type}/{external_id}"
+RISK: Final[Call[Level]] = Call("GET", f"{_ENTITY}/risk", Level, query=("freshness",))
+HISTORY: Final[Call[HistoryLine]] = Call("GET", f"{_ENTITY}/history", HistoryLine, query=("limit",), has_pages=True)
+REASONS: Final[Call[ReasonsOfAssessment]] = Call("GET", "/v1/assessments/{assessment}", ReasonsOfAssessment)
+WHAT_IF: Final[Call[WhatIfOfEntity]] = Call("GET", f"{_ENTITY}/what-if", WhatIfOfEntity, query=("direction", "level"))
+CURRENT: Final[Call[CurrentLevel]] = Call(
+    "GET",
+    "/v1/levels",
+    CurrentLevel,
+    query=("type", "order", "level", "segment", "status", "ruleset", "since", "limit"),
+    has_pages=True,
+)
+TRANSITIONS: Final[Call[LevelReached]] = Call(
+    "GET",
+    "/v1/transitions",
+    LevelReached,
+    query=("type", "direction", "to", "since", "until", "limit"),
+    has_pages=True,
+)
+VALUE: Final[Call[ValueOfEntity | None]] = Call("GET", f"{_ENTITY}/value", ValueOfEntity | None)
+VALUES: Final[Call[CustomerValue]] = Call(
+    "GET", "/v1/values", CustomerValue, query=("type", "segment", "limit"), has_pages=True
+)
+SEGMENTS: Final[Call[PortfolioValue]] = Call("GET", "/v1/segments", PortfolioValue, query=("type",))
+
+
+class Levels:
+    """Where entities stand, why, and how they came there."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Ask over *connection*."""
+        self._connection = connection
+
+    def get(self, type_: str, external_id: str, freshness: Freshness = "refresh") -> Level:
+        """Show an entity's level.
+
+        Args:
+            type_: of the entity.
+            external_id: of the entity.
+            freshness: `stored` as it stands; `refresh` the same, and computed again behind the answer; `now` computed
+                for the answer.
+        """
+        return self._connection.ask(RISK, {"type": type_, "external_id": external_id}, {"freshness": freshness})
+
+    def history(self, type_: str, external_id: str, *, limit: int | None = None) -> Pages[HistoryLine]:
+        """List an entity's assessments, the latest first."""
+        return self._connection.pages(HISTORY, {"type": type_, "external_id": external_id}, limit=limit)
+
+    def reasons(self, assessment: str) -> ReasonsOfAssessment:
+        """Show the reasons of an assessment, such as 12.3."""
+        return self._connection.ask(REASONS, {"assessment": assessment})
+
+    def what_if(
+        self, type_: str, external_id: str, direction: Literal["down", "up"] = "down", level: str | None = None
+    ) -> WhatIfOfEntity:
+        """Find the smallest changes of one factor, or of two, that would move an entity's level."""
+        query = {"direction": direction, "level": level}
+        return self._connection.ask(WHAT_IF, {"type": type_, "external_id": external_id}, query)
+
+    def current(
+        self,
+        type_: str,
+        *,
+        order: Literal["risk", "latest", "value"] = "risk",
+        level: Sequence[str] = (),
+        segment: Sequence[str] = (),
+        status: Sequence[str] = (),
+        ruleset: str | None = None,
+        since: Moment | None = None,
+        limit: int | None = None,
+    ) -> Pages[CurrentLevel]:
+        """List where the entities of a type stand, as it is stored."""
+        query = {"type": type_, "order": order, "ruleset": ruleset, "since": since}
+        among = {"level": list(level), "segment": list(segment), "status": list(status)}
+        return self._connection.pages(CURRENT, None, {**query, **among}, limit)
+
+    def transitions(
+        self,
+        *,
+        type_: str | None = None,
+        direction: Sequence[str] = (),
+        to: Sequence[str] = (),
+        since: Moment | None = None,
+        until: Moment | None = None,
+        limit: int | None = None,
+    ) -> Pages[LevelReached]:
+        """List the levels that entities reached: rises first, then falls, then first levels."""
+        query = {"type": type_, "direction": list(direction), "to": list(to), "since": since, "until": until}
+        return self._connection.pages(TRANSITIONS, None, query, limit)
+
+
+class Values:
+    """What stored customers are worth."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Ask over *connection*."""
+        self._connection = connection
+
+    def get(self, type_: str, external_id: str) -> ValueOfEntity | None:
+        """Show what an entity is worth, and why; None where it never had a value."""
+        return self._connection.ask(VALUE, {"type": type_, "external_id": external_id})
+
+    def list(self, type_: str, *, segment: Sequence[str] = (), limit: int | None = None) -> Pages[CustomerValue]:
+        """List the customers of a type by what they are expected to bring, the highest first."""
+        return self._connection.pages(VALUES, None, {"type": type_, "segment": [*segment]}, limit)
+
+    def segments(self, type_: str) -> PortfolioValue:
+        """Count the customers of a type, and add up what they are expected to bring, by segment."""
+        return self._connection.ask(SEGMENTS, query={"type": type_})

@@ -1,0 +1,49 @@
+"""Scores of rows that are sent, which the service does not keep."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final
+
+from fivefold.client.answers.value import Catalogue, ExplainedScore, Score
+from fivefold.client.calls import Call, Repeat
+from fivefold.client.connection import Connection
+
+Row = dict[str, Any]
+"""A transaction: the columns of `POST /v4/scoring`, such as `user_id`, `transaction_date` and `transaction_amount`."""
+
+SCORE: Final[Call[list[Score]]] = Call(
+    "POST", "/v4/scoring", list[Score], query=("as_of",), body=("rows",), repeat=Repeat.UNDONE
+)
+EXPLAIN: Final[Call[list[ExplainedScore]]] = Call(
+    "POST", "/v4/scoring", list[ExplainedScore], query=("as_of", "explain"), body=("rows",), repeat=Repeat.UNDONE
+)
+INDICATORS: Final[Call[Catalogue]] = Call("GET", "/v4/indicators", Catalogue)
+
+
+class Scoring:
+    """The prediction endpoint. A call is charged to the token's plan; one that failed is not."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Ask over *connection*."""
+        self._connection = connection
+
+    def score(self, rows: Sequence[Row], as_of: date | datetime | str | None = None) -> list[Score]:
+        """Score every customer of some transactions, in the order in which they first appear.
+
+        Args:
+            rows: all transactions of these customers, or those of the last 365 days at least.
+            as_of: nothing later is seen; now by default.
+
+        Raises:
+            RefusedDataError: rows that are not right, each in `problems`; none was scored.
+            LimitError: more rows or calls than the plan has.
+        """
+        return self._connection.ask(SCORE, query={"as_of": as_of}, body=list(rows))
+
+    def explain(self, rows: Sequence[Row], as_of: date | datetime | str | None = None) -> list[ExplainedScore]:
+        """Score as `score` does, and say what each score is made of; errors likewise."""
+        return self._connection.ask(EXPLAIN, query={"as_of": as_of, "explain": True}, body=list(rows))
+
+    def indicators(self) -> Catalogue:
+        """Describe what the model that serves reads."""
+        return self._connection.ask(INDICATORS)

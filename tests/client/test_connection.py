@@ -1,0 +1,277 @@
+"""How a call goes there and back: attempts, keys, waits, errors, pages; against a service that does as it is told."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from fivefold.client import (
+    ApiError,
+    Client,
+    ClientError,
+    ConflictError,
+    ForbiddenError,
+    LimitError,
+    NoAnswerError,
+    NotFoundError,
+    NotSentError,
+    Problem,
+    RefusedDataError,
+    UnauthorizedError,
+    UnavailableError,
+    UnexpectedAnswerError,
+    UnknownOutcomeError,
+)
+from fivefold.client import connection as connecting
+
+TOKEN = "a-token-that-nobody-prints"
+TAKEN = {"new": 1, "changed": 0, "same": 0}
+Reply = httpx.Response | httpx.TransportError
+
+
+class Service(httpx.BaseTransport):
+    """Answers as it is told, one reply after another, and keeps what it was asked."""
+
+    def __init__(self, *replies: Reply) -> None:
+        self.replies = list(replies)
+        self.asked: list[httpx.Request] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        reply = self.replies.pop(0)
+        if isinstance(reply, httpx.TransportError):
+            raise reply
+        return reply
+
+    @property
+    def keys(self) -> set[str | None]:
+        return {request.headers.get("Idempotency-Key") for request in self.asked}
+
+
+def answer(status: int = 200, body: Any = None, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(status, json=body, headers=named)
+
+
+def refused(status: int, detail: str = "no", **headers: str) -> httpx.Response:
+    return answer(status, [{"detail": detail}], **headers)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    found: list[float] = []
+    monkeypatch.setattr(connecting.time, "sleep", found.append)
+    return found
+
+
+def client(service: Service, **settings: Any) -> Client:
+    return Client("http://service.test/", TOKEN, transport=service, **settings)
+
+
+def put(asking: Client, **more: Any) -> Any:
+    return asking.entities.put("customer", "c1", {"country": "NO"}, **more)
+
+
+def score(asking: Client) -> Any:
+    return asking.scoring.score([{"user_id": "a"}])
+
+
+def read(asking: Client) -> Any:
+    return asking.rulesets.version("retail", 1)
+
+
+def test_the_token_is_sent_and_never_shown() -> None:
+    service = Service(answer(200, TAKEN), refused(401))
+    with client(service) as asking:
+        assert put(asking).new == 1
+        with pytest.raises(UnauthorizedError) as error:
+            read(asking)
+    assert {request.headers["Authorization"] for request in service.asked} == {f"Bearer {TOKEN}"}
+    assert TOKEN not in repr(asking) + str(error.value) + repr(vars(error.value))
+
+
+@pytest.mark.parametrize(
+    "fault", [refused(503), refused(504), answer(502), httpx.ReadTimeout("late"), httpx.ConnectError("refused")]
+)
+def test_what_changes_something_is_sent_again_by_one_key(fault: Reply, waits: list[float]) -> None:
+    service = Service(fault, answer(200, TAKEN), answer(200, TAKEN))
+    assert put(client(service)).new == 1
+    (key,) = service.keys
+    assert key is not None
+    assert len(waits) == 1
+    put(client(service))
+    assert len(service.keys) == 2  # another call has another one
+
+
+def test_a_key_of_the_callers_own_is_sent() -> None:
+    service = Service(answer(200, TAKEN))
+    put(client(service), key="import-7")
+    assert service.keys == {"import-7"}
+
+
+def test_an_attempt_that_is_still_under_way_is_waited_for(waits: list[float]) -> None:
+    service = Service(httpx.ReadTimeout("late"), refused(409, "is under way"), answer(200, TAKEN))
+    assert put(client(service)).new == 1
+    with pytest.raises(ConflictError):
+        put(client(Service(refused(409, "four eyes"))))
+    assert len(waits) == 2
+
+
+def test_scoring_is_sent_again_where_nothing_was_done_alone(waits: list[float]) -> None:
+    scored = [{"user_id": "a", "score": 2.5, "category": "medium"}]
+    (found,) = score(client(Service(httpx.ConnectError("refused"), refused(503, Retry_After="3"), answer(200, scored))))
+    assert (found.user_id, found.score, found.category) == ("a", 2.5, "medium")
+    assert waits[1] == 3.0
+    service = Service(httpx.ReadTimeout("late"))
+    with pytest.raises(NoAnswerError) as error:
+        score(client(service))
+    assert error.value.may_be_done
+    assert service.keys == {None}
+    with pytest.raises(UnknownOutcomeError):
+        score(client(Service(refused(504))))
+
+
+def test_the_last_attempt_says_what_was_wrong(waits: list[float]) -> None:
+    with pytest.raises(UnavailableError):
+        read(client(Service(refused(503), refused(503)), attempts=2))
+    with pytest.raises(NoAnswerError) as error:
+        read(client(Service(httpx.ConnectError("refused")), attempts=1))
+    assert not error.value.may_be_done
+    assert len(waits) == 1
+
+
+def test_nobody_waits_for_the_end_of_the_month(waits: list[float]) -> None:
+    with pytest.raises(LimitError) as error:
+        score(client(Service(refused(429, Retry_After="900000"))))
+    assert error.value.retry_after_seconds == 900_000
+    with pytest.raises(LimitError):
+        score(client(Service(refused(429))))
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, RefusedDataError),
+        (401, UnauthorizedError),
+        (403, ForbiddenError),
+        (404, NotFoundError),
+        (405, ApiError),
+        (406, LimitError),
+        (409, ConflictError),
+        (413, RefusedDataError),
+        (422, RefusedDataError),
+        (500, ApiError),
+    ],
+)
+def test_errors_are_told_apart_by_their_status(status: int, kind: type[ApiError], waits: list[float]) -> None:
+    with pytest.raises(ClientError) as error:
+        read(client(Service(refused(status, "the words", X_Request_Id="r-1"))))
+    assert type(error.value) is kind
+    assert isinstance(error.value, ApiError)
+    assert (error.value.status, error.value.detail, error.value.request_id) == (status, "the words", "r-1")
+    assert waits == []
+
+
+def test_problems_are_carried_by_row_and_by_place() -> None:
+    listed = [
+        {"row": 3, "field": "user_balance", "problem": "is 'x'", "allowed": "a number"},
+        {"where": "body.attributes", "problem": "is missing", "line": 4, "fatal": False},
+        "nonsense",
+    ]
+    with pytest.raises(RefusedDataError) as error:
+        score(client(Service(answer(422, [{"detail": "not valid", "errors": listed}]))))
+    assert error.value.problems == (
+        Problem("is 'x'", row=3, field="user_balance", allowed="a number"),
+        Problem("is missing", where="body.attributes", line=4, fatal=False),
+    )
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"[3]", b"{}", b'{"detail": 3}', b"\xff"])
+def test_an_error_of_a_program_on_the_way_is_an_error(body: bytes) -> None:
+    with pytest.raises(ApiError) as error:
+        read(client(Service(httpx.Response(418, content=body)), attempts=1))
+    assert (error.value.status, error.value.problems) == (418, ())
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"new": 1}', b'{"new": "many", "changed": 0, "same": 0}'])
+def test_an_answer_in_another_form_is_no_answer(body: bytes) -> None:
+    with pytest.raises(UnexpectedAnswerError):
+        put(client(Service(httpx.Response(200, content=body))))
+
+
+def test_fields_that_are_new_break_nothing_and_nothing_is_read_as_none() -> None:
+    service = Service(answer(200, {**TAKEN, "later": 7}), httpx.Response(204))
+    asking = client(service)
+    assert put(asking).new == 1
+    assert asking.entities.end_tag("customer", "c1", "vip") is None
+
+
+def line(name: str) -> dict[str, Any]:
+    return {"id": 1, "external_id": name, "level": None, "status": None}
+
+
+def test_pages_are_followed_by_their_mark_and_never_to_another_host() -> None:
+    elsewhere = '<https://elsewhere.test/v1/entities/customer?after=m%2F1&limit=2>; rel="next"'
+    service = Service(
+        answer(200, [line("a"), line("b")], Link=elsewhere),
+        answer(200, [], Link='</v1/entities/customer?after=m2>; rel="next"'),
+        answer(200, [line("c")]),
+    )
+    rows = client(service).entities.list("customer", level="high", limit=2)
+    assert service.asked == []
+    assert [each.external_id for each in rows] == ["a", "b", "c"]
+    assert rows.more is False
+    assert [dict(request.url.params) for request in service.asked] == [
+        {"level": "high", "limit": "2"},
+        {"level": "high", "limit": "2", "after": "m/1"},
+        {"level": "high", "limit": "2", "after": "m2"},
+    ]
+    assert {request.url.host for request in service.asked} == {"service.test"}
+
+
+def test_a_page_at_a_time_and_more() -> None:
+    service = Service(answer(200, [line("a"), line("b")], Link='</v1/x?after=m>; rel="next"'), answer(200, [line("c")]))
+    rows = client(service).entities.list("customer")
+    assert next(rows).external_id == "a"
+    assert (len(rows.page()), rows.more) == (1, True)
+    assert ([each.external_id for each in rows.page()], rows.more, rows.page()) == (["c"], False, [])
+
+
+@pytest.mark.parametrize("identifier", ["a/b", "..", ".", "ä ?#%2F", "a%2Fb", "é\u0301", "x" * 200])
+def test_any_identifier_stays_one_part_of_the_path(identifier: str) -> None:
+    from urllib.parse import unquote
+
+    service = Service(refused(404))
+    with pytest.raises(NotFoundError):
+        client(service).levels.get("customer", identifier)
+    raw = service.asked[0].url.raw_path.partition(b"?")[0].decode("ascii")
+    assert [unquote(part) for part in raw.split("/")] == ["", "v1", "entities", "customer", identifier, "risk"]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda asking: asking.levels.get("customer", ""),
+        lambda asking: asking.levels.get("customer", "\udcff"),
+        lambda asking: asking.scoring.score([{"transaction_amount": float("nan")}]),
+        lambda asking: asking.scoring.score([{"transaction_amount": object()}]),
+    ],
+)
+def test_what_cannot_be_written_is_not_sent(ask: Callable[[Client], object]) -> None:
+    service = Service()
+    with pytest.raises(NotSentError):
+        ask(client(service))
+    assert service.asked == []
+
+
+def test_amounts_lose_no_digit() -> None:
+    from decimal import Decimal
+
+    service = Service(answer(200, []))
+    client(service).scoring.score([{"transaction_amount": Decimal("12.10")}])
+    assert json.loads(service.asked[0].content) == [{"transaction_amount": 12.1}]
+    with pytest.raises(NotSentError):
+        client(service).scoring.score([{"transaction_amount": Decimal("0.1234567890123456789")}])

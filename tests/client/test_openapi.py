@@ -1,0 +1,85 @@
+"""Each route, parameter and field that the client names is in the document that the service gives of itself."""
+
+import importlib
+import json
+import pkgutil
+from functools import cache
+from typing import Any
+
+import pytest
+
+from fivefold.client import parts
+from fivefold.client.calls import Call, Repeat
+from fivefold.serving.v1.permissions import ROUTES
+from tests.client.documents import differences
+from tests.serving.v1.places import routes
+
+CALLS: dict[str, Call[Any]] = {
+    f"{module.name}.{name}": call
+    for module in pkgutil.iter_modules(parts.__path__)
+    for name, call in vars(importlib.import_module(f"{parts.__name__}.{module.name}")).items()
+    if isinstance(call, Call)
+}
+
+
+@cache
+def document() -> str:
+    return json.dumps(routes()[0].openapi())
+
+
+def served() -> dict[str, Any]:
+    return dict(json.loads(document()))
+
+
+def test_there_are_calls() -> None:
+    assert {"scoring.SCORE", "entities.PUT", "levels.RISK", "work.DECIDE"} <= set(CALLS)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_what_a_call_names_is_served(name: str) -> None:
+    assert list(differences(CALLS[name], served())) == []
+
+
+def test_what_changes_something_is_sent_again_by_its_key_alone() -> None:
+    """But for transactions, which are taken once by their own identifier, and scoring, which keeps nothing."""
+    free = {"scoring.SCORE", "scoring.EXPLAIN", "entities.ADD_TRANSACTIONS"}
+    assert {name for name, call in CALLS.items() if call.method != "GET" and call.repeat is not Repeat.BY_KEY} == free
+    secret = {route.path for route in ROUTES if route.tells_secret}
+    assert not {call.path for call in CALLS.values()} & secret
+
+
+def renamed(node: Any, old: str) -> Any:
+    """The same document, in which every property *old* has another name."""
+    if isinstance(node, dict):
+        return {f"{key}_" if key == old else key: renamed(value, old) for key, value in node.items()}
+    if isinstance(node, list):
+        return [f"{each}_" if each == old else renamed(each, old) for each in node]
+    return node
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("scoring.SCORE", "category"),
+        ("scoring.EXPLAIN", "days_before_it"),
+        ("levels.RISK", "stale_rates_days"),
+        ("levels.RISK", "rationale"),
+        ("entities.TRANSACTIONS", "corrections"),
+        ("entities.PUT", "attributes"),
+        ("work.DECIDE", "decision_key"),
+        ("work.QUEUE", "has_left"),
+    ],
+)
+def test_a_field_of_another_name_is_noticed(name: str, field: str) -> None:
+    assert any(field in each for each in differences(CALLS[name], renamed(served(), field)))
+
+
+def test_a_route_of_another_name_a_parameter_and_a_null_are_noticed() -> None:
+    call, changed = CALLS["levels.HISTORY"], served()
+    operation = changed["paths"][call.path]["get"]
+    operation["parameters"] = [each for each in operation["parameters"] if each["name"] != "limit"]
+    assert list(differences(call, changed)) == [f"{call.path}: no parameter limit"]
+    changed["components"]["schemas"]["HistoryLine"]["properties"]["line"] = {"anyOf": [{"type": "null"}]}
+    assert any("may be null" in each for each in differences(call, changed))
+    del changed["paths"][call.path]
+    assert list(differences(call, changed)) == [f"GET {call.path} is no route"]

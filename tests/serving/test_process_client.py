@@ -1,0 +1,152 @@
+"""The client against a running service, on both databases: its page as it is written, errors, pages, and one key."""
+
+import re
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from fivefold.client import (
+    Client,
+    ForbiddenError,
+    NoAnswerError,
+    NotFoundError,
+    Problem,
+    RefusedDataError,
+    UnauthorizedError,
+)
+from fivefold.serving.v1.examples import POLICY
+from tests.serving.process_service import Service, free_port, sample_rows
+from tests.serving.test_process_platform import RETAIL, WHY, Bank
+from tests.serving.v1.bank_rulesets import document
+
+PAGE = Path(__file__).parents[2] / "docs" / "client.md"
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def bank_with_levels(service: Service, name: str) -> Bank:
+    """An organisation with a ruleset and a policy that decide."""
+    bank = Bank(service, name)
+    bank.good("ada", "PUT", "/v1/settings/levels", {"levels": ["low", "medium", "high"]})
+    with service.engine.begin() as connection:  # as two people had set it: the examples of this ruleset reach few cases
+        connection.execute(text("UPDATE organisation_settings SET minimum_coverage_percent = 0"))
+    fields = {"country": "country", "occupation": "text", "income": "number", "opened_on": "date", "pep": "flag"}
+    kinds = {"fields": fields, "transaction_fields": {"operation": "text"}}
+    bank.good("ada", "PUT", "/v1/entity-types/customer", kinds)
+    bank.good("max", "PUT", f"{RETAIL}/draft", {"document": document()})
+    bank.good("max", "POST", f"{RETAIL}/commit", {"revision": 1, "accept_warnings": "a test"})
+    bank.good("max", "POST", f"{RETAIL}/backtests", {"version": 1})
+    bank.work()
+    bank.good("eve", "POST", f"{RETAIL}/activate", {"version": 1, **WHY})
+    proposed = {"document": POLICY, **WHY, "accept_warnings": "a test"}
+    bank.good("max", "POST", "/v1/policies", proposed)
+    bank.good("eve", "POST", "/v1/policies/payments/versions/1/approve", WHY)
+    return bank
+
+
+def test_the_page_does_what_it_says(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    bank = bank_with_levels(service, f"clients of {service.port}")
+    setup, *stories = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
+    assert "Client(" in setup
+    people = {"scoring": "app", "entities.put": "app", "transitions": "ivo"}
+    names: dict[str, object] = {}
+    for story in stories:
+        who = next((person for word, person in people.items() if word in story), "app")
+        with Client(service.url, bank.tokens[who]) as client:
+            exec(story, names | {"client": client}, names)
+    said = capsys.readouterr().out
+    assert re.search(r"^customer-17 [1-5]\S* (low|medium|high|top)$", said, re.MULTILINE)
+    assert re.search(r"^0 transaction_amount .*much", said, re.MULTILINE)
+    assert "2 new, 0 known before, 0 refused" in said
+    assert re.search(r"^medium 20", said, re.MULTILINE)
+    assert re.search(r"^customer-17 None → medium", said, re.MULTILINE)
+    assert "Country of residence A neighbour" in said
+    assert "no more" in said
+    with Client(service.url, bank.tokens["max"]) as client:
+        (ruleset,) = client.rulesets.list("customer")
+        (version,) = client.rulesets.versions(ruleset.name)
+        assert version.active
+        assert client.rulesets.version("retail", version.number).document == document()
+        (line,) = client.decisions.of("customer", "customer-17")
+        decision = client.decisions.get(line.decision)
+        assert decision.reasons is not None
+        assert decision.answer is not None
+
+
+def test_facts_are_sent_read_and_refused(service: Service) -> None:
+    bank = Bank(service, f"facts of {service.port}")
+    bank.good("ada", "PUT", "/v1/settings/levels", {"levels": ["low", "medium", "high"]})
+    bank.good("ada", "PUT", "/v1/entity-types/customer", {"fields": {"country": "country"}})
+    with Client(service.url, bank.tokens["app"]) as app, Client(service.url, bank.tokens["ivo"]) as ivo:
+        assert app.entities.put("customer", "a/b ä", {"country": "NO"}, key="once").new == 1
+        assert app.entities.put("customer", "a/b ä", {"country": "NO"}, key="once").new == 1  # the answer of then
+        some = app.entities.put_many(
+            "customer",
+            [
+                {"external_id": "..", "attributes": {"country": "SE"}},
+                {"external_id": "x", "attributes": {"country": 7}},
+            ],
+        )
+        assert (some.new, some.refused, some.errors[0].row, some.errors[0].field) == (1, 1, 1, "country")
+        with pytest.raises(RefusedDataError) as error:
+            app.entities.put_many("customer", [{"external_id": "x", "attributes": {"country": 7}}], atomic=True)
+        assert error.value.problems[0].row == 0
+        rows = [
+            {**sample_rows("a/b ä")[0], "transaction_id": f"t{number}", "transaction_date": f"2024-06-0{number}"}
+            for number in range(1, 6)
+        ]
+        assert app.entities.add_transactions(rows).new == 5
+        assert app.entities.add_transactions(rows).repeated == 5
+        pages = ivo.entities.transactions("customer", "a/b ä", limit=2)
+        assert ([len(pages.page()) for _ in range(3)], pages.more) == ([2, 2, 1], False)
+        assert {one.transaction_id for one in ivo.entities.transactions("customer", "a/b ä", limit=2)} == {
+            f"t{number}" for number in range(1, 6)
+        }
+        assert [each.external_id for each in ivo.entities.list("customer", limit=1)] == ["a/b ä", ".."]
+        assert ivo.entities.get("customer", "..").attributes == {"country": "SE"}
+        assert [each.external_id for each in ivo.entities.search("customer", "a/b")] == ["a/b ä"]
+        assert app.entities.set_tag("customer", "..", "vip", until="2099-01-01") is None
+        assert [tag.tag for tag in ivo.entities.tags("customer", "..")] == ["vip"]
+        assert app.entities.end_tag("customer", "..", "vip") is None
+        assert app.entities.add_screening("customer", "..", "sanctions", found=False) is None
+        assert app.entities.put_case("customer", "..", "1", opened_at="2026-01-05") is None
+        assert list(ivo.queue.list(kind=["override"])) == []
+        assert {count.overdue for count in ivo.queue.counts()} <= {0}
+        segments = ivo.values.segments("customer")
+        assert (segments.type, sum(each.entities for each in segments.segments)) == ("customer", segments.entities)
+        assert {each.external_id for each in ivo.values.list("customer")} <= {"a/b ä", ".."}
+        ivo.values.get("customer", "..")
+        assert list(ivo.levels.current("customer", level=["high"], since="2020-01-01")) == []
+
+
+def test_who_may_not_is_told_so(on_sqlite: Service) -> None:
+    bank = Bank(on_sqlite, "walls of clients")
+    bank.good("ada", "PUT", "/v1/settings/levels", {"levels": ["low", "medium", "high"]})
+    bank.good("ada", "PUT", "/v1/entity-types/customer", {"fields": {"country": "country"}})
+    with Client(on_sqlite.url, bank.tokens["app"]) as app:
+        with pytest.raises(NotFoundError) as missing:
+            app.levels.get("customer", "nobody")
+        assert missing.value.request_id
+        with pytest.raises(ForbiddenError):
+            app.rulesets.list().page()
+        with pytest.raises(RefusedDataError) as error:
+            app.entities.put("customer", "c", {"shoe": 44})
+        assert [type(problem) for problem in error.value.problems] == [Problem]
+    with Client(on_sqlite.url, "nobody's") as stranger, pytest.raises(UnauthorizedError):
+        stranger.scoring.indicators()
+    with Client(f"http://127.0.0.1:{free_port()}", "any", attempts=1) as nowhere:
+        with pytest.raises(NoAnswerError) as gone:
+            nowhere.scoring.score(sample_rows())
+        assert not gone.value.may_be_done
+
+
+def test_what_the_model_reads_is_described(on_sqlite: Service) -> None:
+    bank = Bank(on_sqlite, "described to clients")
+    with Client(on_sqlite.url, bank.tokens["app"]) as app:
+        catalogue = app.scoring.indicators()
+        (explained,) = app.scoring.explain(sample_rows(), as_of="2024-07-01")
+    assert explained.model.fingerprint == catalogue.fingerprint
+    assert {each.indicator for each in explained.contributions} <= {each.indicator for each in catalogue.indicators}
+    assert explained.base + sum(each.points for each in explained.contributions) == pytest.approx(
+        explained.score, abs=0.01
+    )
