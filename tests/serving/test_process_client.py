@@ -133,7 +133,7 @@ def test_who_may_not_is_told_so(on_sqlite: Service) -> None:
             app.entities.put("customer", "c", {"shoe": 44})
         assert [type(problem) for problem in error.value.problems] == [Problem]
     with Client(on_sqlite.url, "nobody's") as stranger, pytest.raises(UnauthorizedError):
-        stranger.scoring.indicators()
+        stranger.scoring.score(sample_rows())
     with Client(f"http://127.0.0.1:{free_port()}", "any", attempts=1) as nowhere:
         with pytest.raises(NoAnswerError) as gone:
             nowhere.scoring.score(sample_rows())
