@@ -15,9 +15,9 @@ from fivefold.console.rulesets.text import (
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, plain_lines
 from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidRulesetError, NotFoundError
+from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import NO_DRAFT, save_flow_draft
-from fivefold.usecases.flows.on_files import bundled_flows, flow_text
 from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, read_flow_draft, read_flow_line, read_flow_version
 from fivefold.usecases.flows.review import FlowCheck, check_flow
 from fivefold.usecases.flows.text_forms import (

@@ -7,7 +7,7 @@ import pytest
 from fivefold.console.flows.graph import FlowPicture, picture_of, picture_of_text
 from fivefold.console.rendering import environment
 from fivefold.flows.language import read_flow
-from fivefold.usecases.flows.on_files import bundled_flows, flow_text
+from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 
 LIMITS = read_flow(flow_text("limits"))
 RUN = [

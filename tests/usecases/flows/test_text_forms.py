@@ -8,7 +8,7 @@ import pytest
 from fivefold.domain.errors import ConfigError
 from fivefold.flows.language import read_flow
 from fivefold.risk.language.documents import Document
-from fivefold.usecases.flows.on_files import bundled_flows, flow_text
+from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.text_forms import (
     FORMS,
     StepForm,
