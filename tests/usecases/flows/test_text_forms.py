@@ -39,7 +39,10 @@ def ids(text: str) -> list[str]:
 @pytest.mark.parametrize("text", [*SHIPPED, in_json(SHIPPED[0])], ids=[*bundled_flows(), "json"])
 def test_a_form_that_is_not_changed_changes_nothing_of_what_the_flow_means(text: str) -> None:
     for step, kind, _ in steps_of(text).steps:
-        assert kind in FORMS
+        if kind not in FORMS:
+            with pytest.raises(ConfigError):
+                form_of(text, step)
+            continue
         written = with_changed_step(text, form_of(text, step))
         assert read_flow(written).content_hash == read_flow(text).content_hash, step
 
