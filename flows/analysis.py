@@ -29,6 +29,7 @@ from fivefold.risk.compiler.analysis import (
     Analysed,
     AnalysedPolicy,
     AnalysedRuleset,
+    analyse_canonical,
     analyse_canonical_policy,
 )
 from fivefold.risk.compiler.diagnostics import Diagnostic
@@ -333,12 +334,21 @@ def with_asked(
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
-def analyse_canonical_flow(canonical: str, policies: tuple[str, ...] = ()) -> AnalysedFlow:
+def analyse_canonical_flow(
+    canonical: str, policies: tuple[str, ...] = (), rulesets: tuple[str, ...] = (), flows: tuple[str, ...] = ()
+) -> AnalysedFlow:
     """Read a stored flow from its canonical form, once for the same content; InvalidRulesetError as above.
 
     Args:
         canonical: of the flow.
         policies: the canonical forms of the policies that it asks.
+        rulesets: the same.
+        flows: the same, with those that they ask.
     """
-    asked = [analyse_canonical_policy(each) for each in policies]
-    return AnalysedFlow(read_stored(Flow, canonical), {each.policy.name: each for each in asked})
+    inner = [read_stored(Flow, each) for each in flows]
+    return with_asked(
+        read_stored(Flow, canonical),
+        {each.policy.name: each for each in map(analyse_canonical_policy, policies)},
+        {each.ruleset.name: each for each in map(analyse_canonical, rulesets)},
+        {flow.name: flow for flow in inner},
+    )

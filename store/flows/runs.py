@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.events import Policy
 from fivefold.store.tables.flows import FlowRow, FlowRun, FlowStep, FlowVersion
 
 QUEUED, RUNNING, WAITING, ENDED, FAILED, QUARANTINED = "queued", "running", "waiting", "ended", "failed", "quarantined"
@@ -216,10 +215,3 @@ def version_and_flow(session: Session, version_id: int) -> tuple[FlowVersion, Fl
     """Find a version and its flow."""
     version = session.get_one(FlowVersion, version_id)
     return version, session.get_one(FlowRow, version.flow_id)
-
-
-def policies_of_versions(session: Session, organisation_id: int, asked: Mapping[str, int]) -> dict[str, Policy]:
-    """Find policies by name and number of the version."""
-    of = (Policy.organisation_id == organisation_id, among(session, Policy.name, sorted(asked)))
-    rows = session.scalars(select(Policy).where(*of)) if asked else ()
-    return {row.name: row for row in rows if asked[row.name] == row.number}

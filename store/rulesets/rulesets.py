@@ -29,6 +29,13 @@ def all_active_versions(session: Session, organisation_id: int) -> list[tuple[in
     return [(type_id, version) for type_id, version in session.execute(statement)]
 
 
+def active_version_named(session: Session, organisation_id: int, name: str) -> RulesetVersion | None:
+    """Find the active version of a family that is on, by the name of its rulesets."""
+    of = (Family.organisation_id == organisation_id, Family.name == name, Family.enabled)
+    statement = select(RulesetVersion).join(Family, Family.active_version_id == RulesetVersion.id)
+    return session.scalar(statement.where(*of))
+
+
 def families_of_versions(session: Session, version_ids: Sequence[int]) -> dict[int, int]:
     """Map versions to their families."""
     statement = select(RulesetVersion.id, RulesetVersion.family_id).where(RulesetVersion.id.in_(version_ids))

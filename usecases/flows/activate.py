@@ -27,7 +27,7 @@ from fivefold.store.flows.versions import (
     flow_version_numbered,
 )
 from fivefold.store.tables.flows import FlowActivation, FlowRow, FlowVersion
-from fivefold.usecases.accounts.flows_in_force import flow_of_version
+from fivefold.usecases.accounts.flows_in_force import flow_of_version, refuse_unusable_flows
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -68,8 +68,8 @@ def activate_flow(context: Context, flow: str, version: int, reason: str) -> Non
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such flow or version.
-        ConflictError: it is active; the actor edited or committed it; or it could not run with what it asks now; or it
-            is for commerce, and reads what has become `aml` since.
+        ConflictError: it is active; the actor edited or committed it; or it, or a flow that asks it, could not run with
+            what is asked now; or one of them is for commerce, and reads what has become `aml` since.
     """
     _let_act(context, flow, version, reason, ACTIVE)
 
@@ -95,6 +95,7 @@ def _let_act(context: Context, name: str, number: int, reason: str, kind: str) -
             flow.shadow_version_id = None
             made.append(_noted(session, context, flow, (SHADOW_OFF, None, version.id), why, now))
         refuse_feeding_commerce(session, context.organisation_id)
+        refuse_unusable_flows(session, context.organisation_id)
         _record(session, context, flow, version, made)
 
 
@@ -104,7 +105,7 @@ def switch_flow_off(context: Context, flow: str, reason: str) -> None:
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such flow.
-        ConflictError: none acts.
+        ConflictError: none acts, or another flow that acts or runs as a shadow asks it.
     """
     now, why = context.now(), checked_reason(reason)
     with context.writing() as session:
@@ -113,6 +114,7 @@ def switch_flow_off(context: Context, flow: str, reason: str) -> None:
             raise ConflictError(f"no version of the flow {flow} is active")
         was, row.active_version_id = row.active_version_id, None
         made = _noted(session, context, row, (OFF, None, was), why, now)
+        refuse_unusable_flows(session, context.organisation_id)
         _record(session, context, row, session.get_one(FlowVersion, was), [made])
 
 

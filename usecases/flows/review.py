@@ -7,23 +7,27 @@ from decimal import ROUND_DOWN, Decimal
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import Finding, FivefoldError, InvalidRulesetError
-from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
+from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow, with_asked
 from fivefold.flows.diff import diff_flows
 from fivefold.flows.doubts import lint_flow
 from fivefold.flows.examples import FlowExamples, run_flow_examples
 from fivefold.flows.language import Flow
-from fivefold.risk.compiler.analysis import AnalysedPolicy, analyse_canonical_policy
+from fivefold.risk.compiler.analysis import (
+    AnalysedPolicy,
+    AnalysedRuleset,
+    analyse_canonical,
+    analyse_canonical_policy,
+)
 from fivefold.risk.governance.differences import DocumentChange
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
-from fivefold.store.decisions.decisions import active_policies
 from fivefold.store.flows.flows import draft_of_flow, flow_named, flow_or_none
 from fivefold.store.flows.versions import newest_flow_version
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRow, FlowVersion
 from fivefold.usecases.accounts.entity_types import list_types
-from fivefold.usecases.accounts.flows_in_force import Asked, asked_now
+from fivefold.usecases.accounts.flows_in_force import Asked, everything_asked, names_asked
 from fivefold.usecases.flows.drafts import SOURCE, names_of_flow
 from fivefold.usecases.rulesets.review import OrganisationContext, context_of_type, organisation_findings
 from fivefold.usecases.shared.context import Context
@@ -36,18 +40,26 @@ class FlowContext:
     Attributes:
         around: levels, fields, lists, and least coverage.
         policies: that decide now, by name.
-        asked: the versions of these.
+        rulesets: the same.
+        flows: that act now, by name.
+        asked: the versions of all these.
     """
 
     around: OrganisationContext
     policies: Mapping[str, AnalysedPolicy]
+    rulesets: Mapping[str, AnalysedRuleset]
+    flows: Mapping[str, Flow]
     asked: Asked
+
+    def analysed(self, flow: Flow) -> AnalysedFlow:
+        """Bring a flow together with what it may ask."""
+        return with_asked(flow, self.policies, self.rulesets, self.flows)
 
     def pinned(self, analysed: AnalysedFlow) -> Asked:
         """Give the versions of what a flow asks."""
-        names = set(analysed.policies_asked)
+        names = names_asked(analysed)
         kinds = {
-            kind: {name: each for name, each in versions.items() if name in names}
+            kind: {name: each for name, each in versions.items() if name in names[kind]}
             for kind, versions in self.asked.items()
         }
         return {kind: versions for kind, versions in kinds.items() if versions}
@@ -143,11 +155,13 @@ def context_of_flow(session: Session, flow: FlowRow) -> FlowContext:
 
 def flow_context(session: Session, kind: EntityType) -> FlowContext:
     """Read what flows of a type have to fit."""
-    policies = {row.name: row for row in active_policies(session, kind.organisation_id)}
+    rows = everything_asked(session, kind.organisation_id)
     return FlowContext(
         around=context_of_type(session, kind),
-        policies={name: analyse_canonical_policy(row.canonical) for name, row in policies.items()},
-        asked=asked_now(policies),
+        policies={name: analyse_canonical_policy(row.canonical) for name, row in rows.policies.items()},
+        rulesets={name: analyse_canonical(row.canonical) for name, row in rows.rulesets.items()},
+        flows={name: analyse_canonical_flow(row.canonical).flow for name, row in rows.flows.items()},
+        asked=rows.versions,
     )
 
 
@@ -165,7 +179,7 @@ def review_flow(
         flow = read_document(Flow, read, SOURCE)
     except InvalidRulesetError as wrong:
         return _check(name, None, [*found_before, *wrong.findings], fits, None, compared_with), None
-    analysed = AnalysedFlow(flow, fits.policies)
+    analysed = fits.analysed(flow)
     found = [*found_before, *lint_flow(analysed, fits.around.lists, read, fits.around.declared)]
     found += _placed(read, organisation_findings(flow, fits.around))
     tested = None

@@ -39,6 +39,7 @@ from fivefold.store.rulesets.backtests import newest_done
 from fivefold.store.rulesets.rulesets import family_named, version_numbered
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
+from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.rulesets.deciding import reached_by
@@ -84,7 +85,8 @@ def activate(context: Context, family: str, version: int, reason: str, per_secon
         ConfigError: the reason is empty, or the rate none.
         NotFoundError: there is no such family or version.
         ConflictError: it is active; the actor edited or committed it; or no backtest of its content is done that
-            counts (`usecases.rulesets.run_backtest`); or something that decides for commerce would read what is `aml`.
+            counts (`usecases.rulesets.run_backtest`); or something that decides for commerce would read what is `aml`;
+            or a flow that asks it could not run any more.
     """
     now = context.now()
     why, rate = checked_reason(reason), checked_per_second(per_second)
@@ -186,6 +188,7 @@ def _switch(
     family.active_version_id = version.id
     activation = begin(session, family, change)
     refuse_feeding_commerce(session, context.organisation_id)
+    refuse_unusable_flows(session, context.organisation_id)
     context.record(
         session,
         "ruleset.rolled_back" if change.kind == "rollback" else "ruleset.activated",

@@ -26,6 +26,7 @@ from fivefold.store.rulesets.rulesets import (
     revision_of,
 )
 from fivefold.store.tables.rulesets import Draft, Family
+from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.accounts.settings import lock_settings
 from fivefold.usecases.shared.context import Context
@@ -222,13 +223,15 @@ def switch_family_in(
 
     Raises:
         NotFoundError: there is no such family.
-        ConflictError: it is switched like that already; or it is for commerce, and reads what has become `aml` since.
+        ConflictError: it is switched like that already; or it is for commerce, and reads what has become `aml` since;
+            or a flow asks it, and could not run without it.
     """
     family_row = family_named(session, context.organisation_id, family)
     if family_row.enabled == on:
         raise ConflictError(f"{family} is {'on' if on else 'off'} already")
     family_row.enabled = on
     refuse_feeding_commerce(session, context.organisation_id)
+    refuse_unusable_flows(session, context.organisation_id)
     rows = digests(session, "ruleset_families", [family_row.id])
     active = family_row.active_version_id
     if active is not None:

@@ -1,5 +1,6 @@
 """Which version of a flow acts: another person lets it; what it asks, and what its data are for, still hold then."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,13 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.store.tables.flows import FlowActivation, FlowRow
 from fivefold.usecases.accounts.entity_types import define_type
-from fivefold.usecases.accounts.flows_in_force import AskedVersion, flow_of_version, standing_flow, standing_flows
+from fivefold.usecases.accounts.flows_in_force import (
+    AskedVersion,
+    flow_as_asked,
+    flow_of_version,
+    standing_flow,
+    standing_flows,
+)
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import asks
 from fivefold.usecases.decisions.policies import approve_policy, propose_policy
@@ -30,11 +37,13 @@ from fivefold.usecases.flows.read import list_flows, read_flow_version
 from fivefold.usecases.shared.actors import Actor
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
-from tests.usecases.at_once import retire_policy
+from tests.usecases import platforms
+from tests.usecases.at_once import retire_policy, switch_family
 from tests.usecases.deciding import CASH, WORTH, Desk, document, opened
 from tests.usecases.flow_documents import (
     BY_COUNTRY,
     WHY,
+    Data,
     acting,
     as_,
     asking,
@@ -264,3 +273,98 @@ def test_changes_of_what_acts_are_bound_to_the_log(desk: Desk) -> None:
         connection.exec_driver_sql("UPDATE flows SET active_version_id = NULL")
     verify(desk.bank.engine, told.append)
     assert any("row of flows 1 was changed since" in str(each) for each in told)
+
+
+BY_LEVEL_OF_RULES: Data = {
+    "id": "by-rules",
+    "title": "By what the rules say",
+    "rationale": "They know.",
+    "route": [{"when": {"step": "ruled", "output": "level", "equals": "high"}, "to": "done"}],
+    "otherwise": "nothing",
+    "on_unknown": "done",
+}
+RULED: Data = {
+    "id": "ruled",
+    "title": "What the rules say",
+    "rationale": "Today.",
+    "rules": {"ruleset": "retail"},
+    "on_unknown": "done",
+}
+INNER: Data = {
+    "id": "inner",
+    "title": "What another flow comes to",
+    "rationale": "It knows.",
+    "flow": "inner",
+    "on_unknown": "done",
+}
+BY_END: Data = {
+    "id": "by-end",
+    "title": "By where it ends",
+    "rationale": "As there.",
+    "route": [{"when": {"step": "inner", "output": "ends", "equals": "done"}, "to": "done"}],
+    "otherwise": "nothing",
+    "on_unknown": "done",
+}
+
+
+def ruled(name: str, **parts: Any) -> str:
+    """A flow that asks the ruleset that decides."""
+    examples = [
+        {"name": "watched", "given": {"country": "IR"}, "ends": "done"},
+        {"name": "home", "given": {"country": "NO"}, "ends": "nothing"},
+    ]
+    return flow_document(
+        name, [RULED, BY_LEVEL_OF_RULES], **{"examples": examples, "fields": platforms.FIELDS, **parts}
+    )
+
+
+def outer(**parts: Any) -> str:
+    """A flow that asks the flow `inner`."""
+    examples = [
+        {"name": "watched", "given": {"country": "IR"}, "ends": "done"},
+        {"name": "home", "given": {"country": "NO"}, "ends": "nothing"},
+    ]
+    return flow_document("care", [INNER, BY_END], **{"examples": examples, "fields": platforms.FIELDS, **parts})
+
+
+def test_rulesets_and_flows_that_are_asked_are_pinned_and_not_taken_away(desk: Desk) -> None:
+    draft = save_flow_draft(as_(desk, desk.ana), outer())
+    with pytest.raises(InvalidRulesetError, match="inner"):
+        commit_flow(as_(desk, desk.ana), "care", draft.revision, WHY)
+    inner = acting(desk, ruled("inner"))
+    commit_flow(as_(desk, desk.ana), "care", draft.revision, WHY)
+    pinned = read_flow_version(as_(desk, desk.ana), "care", 1).pinned
+    assert pinned["flows"] == {"inner": {"version": 1, "content_hash": inner.content_hash}}
+    assert [*pinned["rulesets"]] == ["retail"], "which the inner flow asks"
+    activate_flow(as_(desk, desk.ben), "care", 1, WHY)
+    with Session(desk.bank.engine) as session:
+        now = standing_flow(session, desk.bank.of, "care")
+        assert now.analysed.errors == ()
+        assert {kind: {name: each.version for name, each in of.items()} for kind, of in now.asked.items()} == {
+            "rulesets": {"retail": 1},
+            "flows": {"inner": 1},
+        }
+        kept = flow_as_asked(session, now.version.id, {"rulesets": {"retail": 1}, "flows": {"inner": 1}})
+        assert kept == now.analysed
+    with pytest.raises(ConflictError, match="version 1 of the flow care could not run any more"):
+        switch_flow_off(as_(desk, desk.ana), "inner", WHY)
+    with pytest.raises(ConflictError, match="could not run any more"):
+        switch_family(as_(desk, desk.ana), "retail", False, WHY)
+    second = committed(desk, ruled("inner", title="Two"))
+    activate_flow(as_(desk, desk.ben), "inner", second.number, WHY)
+    with Session(desk.bank.engine) as session:
+        assert standing_flow(session, desk.bank.of, "care").asked["flows"]["inner"].version == 2
+    switch_flow_off(as_(desk, desk.ana), "care", WHY)
+    switch_flow_off(as_(desk, desk.ana), "inner", WHY)
+    switch_family(as_(desk, desk.ana), "retail", False, WHY)
+    assert any("cannot run now" in each for each in what_stands_against_flow(as_(desk, desk.ben), "inner", 1))
+
+
+def test_a_flow_that_is_asked_asks_not_back(desk: Desk) -> None:
+    acting(desk, ruled("inner"))
+    acting(desk, outer())
+    back = json.loads(outer())
+    back["flow"], back["steps"][0]["flow"] = "inner", "care"
+    draft = save_flow_draft(as_(desk, desk.ana), json.dumps(back))
+    with pytest.raises(InvalidRulesetError, match="inner"):
+        commit_flow(as_(desk, desk.ana), "inner", draft.revision, WHY)

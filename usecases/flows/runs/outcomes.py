@@ -10,16 +10,16 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import iso_text
-from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
+from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.outside.outcomes import read_outcome
 from fivefold.flows.outside.step import Outside
 from fivefold.flows.program import FlowProgram, flow_program_for
 from fivefold.flows.steps import Asked, AskedOfRow
 from fivefold.flows.trace import RunExplanation, explain_run
 from fivefold.risk.facts.portfolio import ListVersion
-from fivefold.store.flows.runs import policies_of_versions, version_and_flow
+from fivefold.store.flows.runs import version_and_flow
 from fivefold.store.tables.flows import FlowRow, FlowStep, FlowVersion
-from fivefold.usecases.accounts.flows_in_force import POLICIES, flow_of_version
+from fivefold.usecases.accounts.flows_in_force import flow_as_asked, flow_of_version
 from fivefold.usecases.flows.runs.facts import facts_kept
 
 PERSON: Final = "person"
@@ -54,10 +54,8 @@ def version_kept(session: Session, version_id: int, kept: Mapping[str, Any]) -> 
     """Give a version with what a run of it asked when it began."""
     version, flow = version_and_flow(session, version_id)
     asked = kept["flow"]["asked"]
-    numbers = {name: int(each["version"]) for name, each in asked.get(POLICIES, {}).items()}
-    policies = policies_of_versions(session, flow.organisation_id, numbers)
-    canonicals = tuple(policies[name].canonical for name in sorted(policies))
-    return _runnable(flow, version, analyse_canonical_flow(version.canonical, canonicals), asked)
+    numbers = {kind: {name: int(each["version"]) for name, each in of.items()} for kind, of in asked.items()}
+    return _runnable(flow, version, flow_as_asked(session, version_id, numbers), asked)
 
 
 def _runnable(flow: FlowRow, version: FlowVersion, analysed: AnalysedFlow, asked: Mapping[str, Any]) -> RunnableVersion:
