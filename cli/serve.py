@@ -109,6 +109,8 @@ def _absolute_paths(settings: Settings) -> dict[str, str]:
     variables |= {"MLFLOW_TRACKING_URI": _absolute(settings.tracking)}
     if settings.plans_file:
         variables["FIVEFOLD_PLANS_FILE"] = str(settings.plans_file.absolute())
+    if settings.sources_file:
+        variables["FIVEFOLD_SOURCES_FILE"] = str(settings.sources_file)
     return {name: value for name, value in variables.items() if value}
 
 

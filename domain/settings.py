@@ -61,6 +61,24 @@ class OpenIdSettings:
 
 
 @dataclass(frozen=True)
+class AgentSettings:
+    """The operator's own agent, which steps of flows may ask: a server of chat completions, as OpenAI's API has them.
+
+    Attributes:
+        url: up to `/chat/completions`, such as `https://llm.internal/v1` (`FIVEFOLD_AGENT_URL`). Plain http will do
+            where the host has private addresses alone.
+        model: as the server names it (`FIVEFOLD_AGENT_MODEL`).
+        key: that it asks for (`FIVEFOLD_AGENT_KEY`); none by default.
+        limit_seconds: of one answer (`FIVEFOLD_AGENT_SECONDS`).
+    """
+
+    url: str
+    model: str
+    key: str = field(default="", repr=False)
+    limit_seconds: int = 60
+
+
+@dataclass(frozen=True)
 class Settings:
     """Where fivefold stores its data, and what it serves.
 
@@ -80,6 +98,9 @@ class Settings:
             by loopback names it always is.
         tracking: another MLflow than the embedded one, a server or a database (`MLFLOW_TRACKING_URI`).
         openid: None where people sign in to the console by tokens alone.
+        sources_file: the operator's sources of data outside (`FIVEFOLD_SOURCES_FILE`); None for none.
+        secrets: of those sources, by name (`FIVEFOLD_SECRET_<name>`).
+        agent: that flows may ask; None, as by default, for none.
     """
 
     var: Path
@@ -94,6 +115,9 @@ class Settings:
     mcp_hosts: tuple[str, ...] = ()
     tracking: str = ""
     openid: OpenIdSettings | None = None
+    sources_file: Path | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    agent: AgentSettings | None = None
 
     @property
     def tracking_uri(self) -> str:
@@ -169,6 +193,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     variables = os.environ if environment is None else environment
     plans = variables.get("FIVEFOLD_PLANS_FILE")
     pinned = variables.get("BENTOML_HOME")
+    sources = variables.get("FIVEFOLD_SOURCES_FILE")
     defaults = Limits()
     return Settings(
         pinned_models=Path(pinned).expanduser() if pinned else None,
@@ -190,7 +215,26 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         trusted_proxies=_networks(variables, "FIVEFOLD_TRUSTED_PROXIES"),
         mcp_hosts=tuple(host for host in re.split(r"[,\s]+", variables.get("FIVEFOLD_MCP_HOSTS", "")) if host),
         openid=_openid(variables),
+        sources_file=Path(sources).expanduser().absolute() if sources else None,
+        secrets={name.removeprefix(_SECRET): value for name, value in variables.items() if name.startswith(_SECRET)},
+        agent=_agent(variables),
     )
+
+
+_SECRET = "FIVEFOLD_SECRET_"  # noqa: S105 (how the names of variables begin)
+
+
+def _agent(environment: Mapping[str, str]) -> AgentSettings | None:
+    """Read the agent's settings: the address and the model, or neither."""
+    url, model = environment.get("FIVEFOLD_AGENT_URL", ""), environment.get("FIVEFOLD_AGENT_MODEL", "")
+    if not url and not model:
+        return None
+    if not url or not model:
+        raise ConfigError("FIVEFOLD_AGENT_URL and FIVEFOLD_AGENT_MODEL must be set both, or neither")
+    key = environment.get("FIVEFOLD_AGENT_KEY", "")
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError("FIVEFOLD_AGENT_KEY must be text that a header can have")
+    return AgentSettings(url.rstrip("/"), model, key, _positive(environment, "FIVEFOLD_AGENT_SECONDS", 60))
 
 
 def _openid(environment: Mapping[str, str]) -> OpenIdSettings | None:

@@ -216,13 +216,18 @@ def outputs_of(step: Any, analysed: AnalysedFlow) -> dict[str, StepOutput]:
             name: StepOutput(_KINDS[kind], texts[name] if kind == "text" else ()) for name, kind in table.gives.items()
         }
     if isinstance(step, OutsideStep):
-        return {
-            name: StepOutput(_KINDS[kind]) if isinstance(kind, str) else StepOutput(ValueType.TEXT, kind.one_of)
-            for name, kind in step.asks.outputs.items()
-        }
+        return outside_outputs(step)
     if isinstance(step, PersonStep):
         return {"answer": StepOutput(ValueType.TEXT, tuple(step.person.answers))}
     return _outputs_of_rules(step.rules, analysed) if isinstance(step, RulesStep) else _outputs_asked(step, analysed)
+
+
+def outside_outputs(step: OutsideStep) -> dict[str, StepOutput]:
+    """Give what comes back from outside, by name."""
+    return {
+        name: StepOutput(_KINDS[kind]) if isinstance(kind, str) else StepOutput(ValueType.TEXT, kind.one_of)
+        for name, kind in step.asks.given.items()
+    }
 
 
 _NO_NAMES = Vocabulary({}, {}, {})
@@ -267,8 +272,8 @@ def _inputs(flow: Flow, conditions: tuple[Location, ...]) -> Iterator[tuple[Path
             for name, calculation in step.calculate.items():
                 yield from inputs_calculated(calculation, ("steps", position, "calculate", name))
         elif isinstance(step, OutsideStep):
-            for name, fact in step.asks.facts.items():
-                yield ("steps", position, step.kind, step.asks.facts_word, name), fact
+            for name, fact in step.asks.sent.items():
+                yield ("steps", position, step.kind, step.asks.sent_word, name), fact
         if isinstance(step, ValueStep):
             yield from ((("steps", position, "value"), each) for each in VALUE_INPUTS.values())
     for place in conditions:
@@ -283,7 +288,7 @@ def inputs_of_step(step: Any) -> list[LanguageModel]:
     if isinstance(step, CalculateStep):
         return distinct(each for one in step.calculate.values() for _, each in inputs_calculated(one))
     if isinstance(step, OutsideStep):
-        return distinct(step.asks.facts.values())
+        return distinct(step.asks.sent.values())
     if isinstance(step, ValueStep):
         return [*VALUE_INPUTS.values()]
     whens = [way.when for way in step.route] if isinstance(step, RouteStep) else []

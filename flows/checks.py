@@ -21,6 +21,7 @@ from fivefold.flows.language import (
     TableStep,
     ways_from,
 )
+from fivefold.flows.outside.checks import agent_diagnostics
 from fivefold.flows.paths import Passed, passed_before, without_person
 from fivefold.flows.triggers import LevelTrigger
 from fivefold.risk.compiler.checks import taken_names, twice
@@ -53,15 +54,19 @@ def flow_structure_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, Language
         *_names_calculated_twice(flow),
     ]
     wrong_ways = list(_ways(flow))
-    diagnostics += [*_triggers(flow), *wrong_ways, *_ends(flow), *_on_failure(flow)]
+    wrong_ends = [*_ends(flow), *_on_failure(flow)]
+    diagnostics += [*_triggers(flow), *wrong_ways, *wrong_ends]
     for position, step in enumerate(flow.steps):
         if isinstance(step, TableStep):
             diagnostics += _table(("steps", position, "table"), step)
         if isinstance(step, PersonStep) and NOBODY in step.person.answers:
             path = ("steps", position, "person", "answers", NOBODY)
             diagnostics.append(Diagnostic(path, f"{NOBODY} stands for no answer in time; choose another word"))
+    is_sound = not wrong_ways and not wrong_ends
     if not wrong_ways:
         diagnostics += [*_read_in_time(flow, inputs), *_relationships(flow)]
+    if is_sound:
+        diagnostics += agent_diagnostics(flow, inputs)
     return [*diagnostics, *_peers_of_calculations(inputs)]
 
 

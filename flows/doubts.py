@@ -10,7 +10,17 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.flows.actions import LimitAction
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.examples import check_flow_examples
-from fivefold.flows.language import AskStep, CalculateStep, EndStep, Flow, OutsideStep, PersonStep, RouteStep, TableStep
+from fivefold.flows.language import (
+    AgentStep,
+    AskStep,
+    CalculateStep,
+    EndStep,
+    Flow,
+    OutsideStep,
+    PersonStep,
+    RouteStep,
+    TableStep,
+)
 from fivefold.flows.paths import passed_before, reached
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, by_check, checked_findings, findings, warning
 from fivefold.risk.compiler.formulas import calculations_in_order
@@ -155,18 +165,20 @@ def _never_read(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
                 if name not in used:
                     path: Path = ("steps", position, "calculate", name)
                     yield warning(path, "is never read: by no condition, no amount, no calculation that is read")
-        for name in _given_by(step):
+        for name, at in _given_by(step).items():
             if (step.id, name) not in given:
-                yield warning(("steps", position, step.kind, "gives", name), "is never read")
+                yield warning(("steps", position, step.kind, *at), "is never read")
         if isinstance(step, AskStep) and step.on_unknown is None and step.id not in {name for name, _ in given}:
             yield warning(("steps", position), "asks, and nothing reads what it gives")
 
 
-def _given_by(step: Any) -> Iterable[str]:
-    """Give the names under which a step gives what it declares by itself."""
+def _given_by(step: Any) -> Mapping[str, Path]:
+    """Give the names under which a step gives what it declares, and where in it each is written."""
     if isinstance(step, TableStep):
-        return step.table.gives
-    return step.asks.outputs if isinstance(step, OutsideStep) else ()
+        return {name: ("gives", name) for name in step.table.gives}
+    if isinstance(step, AgentStep):
+        return {"answer": ("answers",)}
+    return {name: ("gives", name) for name in step.asks.given} if isinstance(step, OutsideStep) else {}
 
 
 def _read_on_some_ways(analysed: AnalysedFlow) -> Iterator[Diagnostic]:

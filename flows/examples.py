@@ -8,7 +8,7 @@ import polars as pl
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
-from fivefold.flows.analysis import AnalysedFlow, outputs_of
+from fivefold.flows.analysis import AnalysedFlow, outside_outputs
 from fivefold.flows.facts import needs_of
 from fivefold.flows.language import (
     NOBODY,
@@ -161,7 +161,7 @@ def check_flow_examples(flow: Flow) -> Iterator[Finding]:
 
 def _strange_outcomes(example: FlowExample, flow: Flow) -> Iterator[Finding]:
     """Find outcomes at steps that ask nobody outside, and values that those steps do not give."""
-    asking = {step.id: outputs_of(step, AnalysedFlow(flow)) for step in flow.steps if isinstance(step, OutsideStep)}
+    asking = {step.id: outside_outputs(step) for step in flow.steps if isinstance(step, OutsideStep)}
     where = f"example {example.name}"
     for step, outcome in example.outcomes.items():
         if step not in asking:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from fivefold.flows.actions import Action, Actions
-from fivefold.flows.outside.language import MOST_OUTPUTS, Asking, DataQuestion, InOrder, OutputKind
+from fivefold.flows.outside.language import MOST_OUTPUTS, AgentQuestion, Asking, DataQuestion, InOrder, OutputKind
 from fivefold.flows.triggers import Triggers
 from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
 from fivefold.risk.language.calculations import MOST_CALCULATIONS
@@ -248,6 +248,12 @@ class DataStep(OutsideStep):
     data: DataQuestion
 
 
+class AgentStep(OutsideStep):
+    """Asks the operator's agent. It gives `answer`, one of those that are declared."""
+
+    agent: AgentQuestion
+
+
 class EndStep(Step):
     """Ends the run with actions; with none where the list is empty."""
 
@@ -263,6 +269,7 @@ STEP_KINDS: dict[str, type[Step]] = {
     "flow": FlowStep,
     "person": PersonStep,
     "data": DataStep,
+    "agent": AgentStep,
     "end": EndStep,
 }
 """The word that names each kind of step, and its form."""
@@ -276,6 +283,7 @@ AnyStep = Annotated[
     | Annotated[FlowStep, Tag("flow")]
     | Annotated[PersonStep, Tag("person")]
     | Annotated[DataStep, Tag("data")]
+    | Annotated[AgentStep, Tag("agent")]
     | Annotated[EndStep, Tag("end")],
     Discriminator(
         lambda value: word_of(value, STEP_KINDS),

@@ -66,13 +66,13 @@ def without_person(flow: Flow, end: int) -> tuple[int, ...] | None:
     for position in range(end):
         if position not in ways:
             continue
-        for to in _undecided(flow, position, leading):
+        for to in undecided_by_person(flow, position, leading):
             if to > position:
                 ways.setdefault(to, (*ways[position], to))
     return ways.get(end)
 
 
-def _undecided(flow: Flow, position: int, leading: set[int]) -> Iterator[int]:
+def undecided_by_person(flow: Flow, position: int, leading: set[int]) -> Iterator[int]:
     """Give the steps to which one leads without a person who keeps the run from *leading*, or does not."""
     step = flow.steps[position]
     if not isinstance(step, PersonStep):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from fivefold.risk.language.base import Identifier, LanguageModel, Name
+from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
 from fivefold.risk.language.expressions import word_of
 from fivefold.risk.language.fields import OneOf
 from fivefold.risk.language.policy import POLICY_INPUTS
@@ -62,17 +62,17 @@ class Asking(LanguageModel):
 
     @property
     @abstractmethod
-    def facts(self) -> Mapping[str, LanguageModel]:
+    def sent(self) -> Mapping[str, LanguageModel]:
         """The facts that are sent, by name."""
 
     @property
     @abstractmethod
-    def outputs(self) -> Mapping[str, OutputKind | OneOf]:
+    def given(self) -> Mapping[str, OutputKind | OneOf]:
         """What comes back, by name."""
 
     @property
     @abstractmethod
-    def facts_word(self) -> str:
+    def sent_word(self) -> str:
         """The word under which the facts are written."""
 
 
@@ -100,16 +100,50 @@ class DataQuestion(Asking):
         return f"the source {self.source}"
 
     @property
-    def facts(self) -> Mapping[str, LanguageModel]:
+    def sent(self) -> Mapping[str, LanguageModel]:
         """What is sent."""
         return self.send
 
     @property
-    def outputs(self) -> Mapping[str, OutputKind | OneOf]:
+    def given(self) -> Mapping[str, OutputKind | OneOf]:
         """What it gives."""
         return self.gives
 
     @property
-    def facts_word(self) -> str:
+    def sent_word(self) -> str:
         """The word of a data step's facts."""
         return "send"
+
+
+class AgentQuestion(Asking):
+    """What is asked of the operator's agent. It gives `answer`, one of those that are declared, and nothing else.
+
+    Attributes:
+        question: in plain words.
+        facts: what it is told, by the names under which it can quote them. It is told too why the run came here.
+        answers: among which it chooses; two at least. None may have the name of an action.
+    """
+
+    question: Words
+    facts: Facts
+    answers: Annotated[tuple[Identifier, ...], Field(min_length=2, max_length=10)]
+
+    @property
+    def whom(self) -> str:
+        """The agent."""
+        return "the agent"
+
+    @property
+    def sent(self) -> Mapping[str, LanguageModel]:
+        """The facts."""
+        return self.facts
+
+    @property
+    def given(self) -> Mapping[str, OutputKind | OneOf]:
+        """The answer."""
+        return {"answer": OneOf(one_of=self.answers)}
+
+    @property
+    def sent_word(self) -> str:
+        """The word of what it is told."""
+        return "facts"

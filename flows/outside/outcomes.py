@@ -184,3 +184,9 @@ def fitted(outcome: Outcome, columns: Mapping[str, Column], choices: Mapping[str
         except ValueError as error:
             return replace(outcome, values={}, failed=f"{name} {error}"[:MOST_REASON_CHARACTERS])
     return outcome
+
+
+def fitted_to(outcome: Outcome, given: Mapping[str, StepOutput]) -> Outcome:
+    """Do the same where the base currency is not known: by what a step declares."""
+    columns = {name: Column("", each.kind, _ANY_UNITS) for name, each in given.items()}
+    return fitted(outcome, columns, {name: each.choices for name, each in given.items()})

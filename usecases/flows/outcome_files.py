@@ -50,9 +50,7 @@ def read_outcomes(flow: AnalysedFlow, path: Path, entities: pl.Series, base: str
 
 def _columns(flow: AnalysedFlow, base: str) -> dict[str, dict[str, Column]]:
     return {
-        step.id: {
-            name: column_for(StepInput(step=step.id, output=name), flow.names, base) for name in step.asks.outputs
-        }
+        step.id: {name: column_for(StepInput(step=step.id, output=name), flow.names, base) for name in step.asks.given}
         for step in flow.flow.steps
         if isinstance(step, OutsideStep)
     }

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.store.webhooks.deliveries import LeasedDelivery
+from fivefold.usecases.shared.connections import open_transport
 from fivefold.usecases.webhooks.plan import (
     Batch,
     DeliveryAttempt,
@@ -25,7 +26,7 @@ from fivefold.usecases.webhooks.plan import (
     prune_deliveries,
     record_attempts,
 )
-from fivefold.usecases.webhooks.send import LIMIT_SECONDS, Destination, Found, look_up, open_transport, send
+from fivefold.usecases.webhooks.send import LIMIT_SECONDS, Destination, Found, look_up, send
 
 SENT_AT_ONCE = 16
 """Webhooks on their way to one endpoint, each of another entity."""

@@ -20,9 +20,9 @@ from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.store.webhooks import endpoints
 from fivefold.store.webhooks.outbox import settled_number
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.addresses import checked_url
 from fivefold.usecases.shared.api_fields import INTERNAL, Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context, EntryValues
-from fivefold.usecases.webhooks.addresses import checked_url
 from fivefold.usecases.webhooks.signing import Secret, live_secrets, new_secret, read_secrets, rotate, secrets_json
 
 KEPT_HOURS = 24

@@ -4,21 +4,18 @@ import asyncio
 import json
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from ssl import SSLContext
 
 import httpx
 
 from fivefold.domain.clock import utc_text
 from fivefold.domain.errors import ConflictError
 from fivefold.store.webhooks.deliveries import LeasedDelivery
-from fivefold.usecases.webhooks.addresses import addresses_of
+from fivefold.usecases.shared.addresses import addresses_of
+from fivefold.usecases.shared.connections import request_to
 from fivefold.usecases.webhooks.signing import Secret, earlier_signature, webhook_signature
 
 LIMIT_SECONDS = 10
 """An attempt takes no longer, from looking up the host to the end of the answer."""
-CONNECT_SECONDS = 4
-"""How long one address is tried for, where the host has others."""
 MOST_ANSWER_BYTES = 65_536
 """Of an answer that many are read, and thrown away: only its status counts."""
 MOST_ERROR_CHARACTERS = 300
@@ -69,20 +66,6 @@ def headers_of(claim: LeasedDelivery, secrets: Sequence[Secret], timestamp_s: in
         "Fivefold-Timestamp": str(timestamp_s),
         "Fivefold-Signature": earlier_signature(secrets, timestamp_s, body),
     }
-
-
-@cache
-def _trusted() -> SSLContext:
-    """Authorities that certificates are checked against: to read them takes longer than to send a webhook."""
-    return httpx.create_ssl_context()
-
-
-def open_transport() -> httpx.AsyncHTTPTransport:
-    """Open connections to one endpoint, and never to two: they are kept by address, not by name.
-
-    The bare transport follows no redirect, keeps no cookie and knows of no proxy.
-    """
-    return httpx.AsyncHTTPTransport(verify=_trusted())
 
 
 async def look_up(destination: Destination) -> Found:
@@ -146,15 +129,7 @@ async def _post(
 async def _post_to(
     transport: httpx.AsyncBaseTransport, url: httpx.URL, address: str, headers: dict[str, str], body: bytes
 ) -> int:
-    """Connect to an address that was checked; the name is what the receiver is asked for, and must prove to be."""
-    request = httpx.Request(
-        "POST",
-        url.copy_with(host=address),
-        headers={"Host": url.netloc.decode("ascii"), **headers},
-        content=body,
-        extensions={"sni_hostname": url.raw_host.decode("ascii"), "timeout": {"connect": CONNECT_SECONDS}},
-    )
-    response = await transport.handle_async_request(request)
+    response = await transport.handle_async_request(request_to(address, "POST", url, headers, body))
     try:
         read = 0
         async for chunk in response.aiter_raw():

@@ -19,8 +19,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fivefold.store.webhooks.deliveries import LeasedDelivery
+from fivefold.usecases.shared import connections
+from fivefold.usecases.shared.connections import open_transport
 from fivefold.usecases.webhooks import send as webhook_sending
-from fivefold.usecases.webhooks.send import Destination, Found, body_of, look_up, open_transport, send
+from fivefold.usecases.webhooks.send import Destination, Found, body_of, look_up, send
 from fivefold.usecases.webhooks.signing import Secret, earlier_signature, webhook_signature
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import Receiver, receiving
@@ -292,9 +294,9 @@ def certified(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "certificate.pem"))
-    webhook_sending._trusted.cache_clear()
+    connections._trusted.cache_clear()
     yield context
-    webhook_sending._trusted.cache_clear()
+    connections._trusted.cache_clear()
 
 
 @pytest.mark.parametrize(("name", "trusted"), [("hooks.example", True), ("other.example", False)])

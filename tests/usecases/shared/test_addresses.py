@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fivefold.domain.errors import ConfigError, ConflictError
-from fivefold.usecases.webhooks.addresses import MOST_URL_CHARACTERS, addresses_of, checked_url, port_of, refusal_reason
+from fivefold.usecases.shared.addresses import MOST_URL_CHARACTERS, addresses_of, checked_url, port_of, refusal_reason
 
 REFUSED = {
     "loopback": ["127.0.0.1", "127.255.255.255", "::1"],

@@ -1,4 +1,4 @@
-"""Where webhooks may go: which URLs can be endpoints, and which addresses a host may have when one is sent.
+"""Where requests to the outside may go: which URLs can be asked, and which addresses a host may have at that moment.
 
 A host's name is resolved when a webhook is sent, and the connection goes to the very address that was checked: the name
 server cannot give another one a moment later.

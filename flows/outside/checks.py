@@ -1,0 +1,224 @@
+"""What an agent may not do: name an action, or be the only reason for an end that is bad for a customer.
+
+An end is adverse where it flags, escalates or blocks, sets a limit, or starts, refuses or ends a relationship. A run
+that passed an agent may come to such an end only past something else that could have kept it away:
+
+- an answer of a person, where another answer to the same question leads away from that end;
+- a way of a route whose condition asks something else as well, where a later way or `otherwise` leads away from it; or
+  the ways before it, where one asks nothing of the agent and leads away.
+
+That nobody answered is no answer, and that facts did not decide (`on_unknown`) is no rule. What a table, a calculation
+or a source of data makes of an agent's answer counts as the agent's, as does what a step gives that was passed or not
+as the agent answered.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from fivefold.flows.actions import Action, LimitAction, StatusAction
+from fivefold.flows.language import (
+    AgentStep,
+    CalculateStep,
+    EndStep,
+    Flow,
+    PersonStep,
+    RouteStep,
+    RulesStep,
+    TableStep,
+)
+from fivefold.flows.paths import Passed, next_positions, passed_before, undecided_by_person
+from fivefold.risk.compiler.diagnostics import Diagnostic
+from fivefold.risk.compiler.value_types import inputs_of
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.expressions import All, Any_, CalculationInput
+from fivefold.risk.language.policy import StepInput
+
+ADVERSE = frozenset({"flagged", "escalated", "blocked"})
+"""The statuses that are bad for a customer."""
+
+
+def is_adverse(action: Action) -> bool:
+    """Tell whether an action is bad for a customer, or may be."""
+    is_status = isinstance(action, StatusAction) and action.status in ADVERSE
+    return is_status or isinstance(action, LimitAction) or action.relationship is not None
+
+
+def agent_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]]) -> Iterator[Diagnostic]:
+    """Find where an agent would decide more than it may; *inputs* are those of the flow, with their paths."""
+    agents = [position for position, step in enumerate(flow.steps) if isinstance(step, AgentStep)]
+    if not agents:
+        return
+    names = {action.id for action in flow.actions}
+    for position in agents:
+        step = flow.steps[position]
+        assert isinstance(step, AgentStep)
+        for number, answer in enumerate(step.agent.answers):
+            path: Path = ("steps", position, "agent", "answers", number)
+            if answer in names:
+                yield Diagnostic(path, f"{answer} is an action; an agent names none, choose another word")
+            if answer in step.agent.answers[:number]:
+                yield Diagnostic(path, f"{answer} is there already; each answer is another one")
+    reader = _Reader(flow, inputs, agents)
+    yield from _ends(flow, reader)
+    yield from _amounts(flow, reader)
+    yield from _failures(flow, reader)
+
+
+class _Reader:
+    """Knows what comes from an agent, wherever in a flow it is read."""
+
+    def __init__(self, flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]], agents: Sequence[int]) -> None:
+        self._flow, self._agents = flow, frozenset(agents)
+        self._before: list[Passed] = passed_before(flow)
+        self._by_step: dict[int, list[LanguageModel]] = {}
+        for path, each in inputs:
+            if path[0] == "steps":
+                self._by_step.setdefault(int(path[1]), []).append(each)
+        self._from_agent: set[int] = set(agents)
+        for position, step in enumerate(flow.steps):  # a step reads what earlier ones give
+            if not isinstance(step, PersonStep | RulesStep) and self.reads_agent(
+                self._by_step.get(position, ()), position
+            ):
+                self._from_agent.add(position)
+
+    def passed_agent(self, position: int) -> bool:
+        """Tell whether a run may have passed an agent before a step."""
+        return bool(self._before[position].possibly & self._agents)
+
+    def step_reads_agent(self, position: int) -> bool:
+        """Tell whether anything that a step reads comes from an agent."""
+        return self.reads_agent(self._by_step.get(position, ()), position)
+
+    def reads_agent(self, inputs: Sequence[LanguageModel], position: int) -> bool:
+        """Tell whether one of some inputs, read at a step, comes from an agent."""
+        return any(self._comes_from_agent(source, position) for each in inputs for source in self._sources(each))
+
+    def _comes_from_agent(self, source: int, position: int) -> bool:
+        if source in self._from_agent:
+            return True
+        is_sure = source in self._before[position].surely or source == position
+        return not is_sure and self.passed_agent(source)  # that it was passed may tell what the agent answered
+
+    def _sources(self, part: Any) -> Iterator[int]:
+        """Give the steps that an input is made of."""
+        if isinstance(part, StepInput):
+            yield from self._places(part.step)
+        elif isinstance(part, CalculationInput):
+            for position, step in enumerate(self._flow.steps):
+                if isinstance(step, CalculateStep) and part.calculation in step.calculate:
+                    yield position
+        elif isinstance(part, BaseModel):
+            for name in type(part).model_fields:
+                yield from self._sources(getattr(part, name))
+        elif isinstance(part, list | tuple):
+            for each in part:
+                yield from self._sources(each)
+
+    def _places(self, step: str) -> Iterator[int]:
+        if step in self._flow.positions:
+            yield self._flow.positions[step]
+
+    def stands_alone(self, condition: Any, position: int) -> bool:
+        """Tell whether a condition asks something, and nothing of it comes from an agent."""
+        inputs = list(inputs_of(condition))
+        return bool(inputs) and not self.reads_agent(inputs, position)
+
+    def asks_else(self, condition: Any, position: int) -> bool:
+        """Tell whether a condition holds only where something holds that does not come from an agent."""
+        if isinstance(condition, All):
+            return any(self.asks_else(part, position) for part in condition.all)
+        if isinstance(condition, Any_):
+            return all(self.asks_else(part, position) for part in condition.any)
+        return self.stands_alone(condition, position)
+
+
+def _ends(flow: Flow, reader: _Reader) -> Iterator[Diagnostic]:
+    """Find adverse ends for which an agent could be the only reason."""
+    for position, step in enumerate(flow.steps):
+        if not isinstance(step, EndStep) or not reader.passed_agent(position):
+            continue
+        adverse = [number for number, name in enumerate(step.end) if is_adverse(flow.action(name))]
+        way = _by_agent_alone(flow, position, reader) if adverse else None
+        if way is not None:
+            passed = " → ".join(flow.steps[each].id for each in way)
+            yield Diagnostic(
+                ("steps", position, "end", adverse[0]),
+                f"{step.end[adverse[0]]}: an agent could be the only reason, by {passed}; a person's answer, or a way "
+                "of a route that asks something else, must be able to keep a run from here",
+            )
+
+
+def _by_agent_alone(flow: Flow, end: int, reader: _Reader) -> tuple[int, ...] | None:
+    """Find a way past an agent to an end that nothing else could have kept away; None where there is none."""
+    leading = {end}
+    for position in range(end, -1, -1):
+        if any(to in leading for to in next_positions(flow, position)):
+            leading.add(position)
+    ways: dict[tuple[int, bool], tuple[int, ...]] = {(0, False): (0,)}
+    for position in range(end):
+        for passed in (False, True):
+            way = ways.get((position, passed))
+            if way is None:
+                continue
+            after = passed or isinstance(flow.steps[position], AgentStep)
+            for to in _undecided(flow, position, leading, reader):
+                ways.setdefault((to, after), (*way, to))
+    return ways.get((end, True))
+
+
+def _undecided(flow: Flow, position: int, leading: set[int], reader: _Reader) -> Iterator[int]:
+    """Give the steps to which one leads where nothing but an agent could have kept the run from *leading*."""
+    step = flow.steps[position]
+    if not isinstance(step, RouteStep):
+        yield from undecided_by_person(flow, position, leading)
+        return
+    to = [flow.positions[way.to] for way in step.route]
+    otherwise = flow.positions[step.otherwise]
+    for number, way in enumerate(step.route):
+        leads_away = any(each not in leading for each in (*to[number + 1 :], otherwise))
+        is_asked = reader.asks_else(way.when, position) and leads_away
+        if not is_asked and not _kept_before(step, to[:number], position, leading, reader):
+            yield to[number]
+    if not _kept_before(step, to, position, leading, reader):
+        yield otherwise
+    if step.on_unknown is not None:
+        yield flow.positions[step.on_unknown]
+
+
+def _kept_before(step: RouteStep, to: Sequence[int], position: int, leading: set[int], reader: _Reader) -> bool:
+    """Tell whether one of the first ways leads away, and asks nothing of an agent."""
+    whens = [way.when for way in step.route]
+    return any(
+        place not in leading and reader.stands_alone(when, position) for when, place in zip(whens, to, strict=False)
+    )
+
+
+def _amounts(flow: Flow, reader: _Reader) -> Iterator[Diagnostic]:
+    """Find limits whose amount an agent would name."""
+    for number, action in enumerate(flow.actions):
+        if not isinstance(action, LimitAction) or not isinstance(action.amount, LanguageModel):
+            continue
+        ends = [place for place, step in enumerate(flow.steps) if isinstance(step, EndStep) and action.id in step.end]
+        if any(reader.reads_agent([action.amount], place) for place in ends):
+            yield Diagnostic(("actions", number, "amount"), "is made of what an agent answered; an agent sets no limit")
+
+
+def _failures(flow: Flow, reader: _Reader) -> Iterator[Diagnostic]:
+    """Find where an agent that gives no answer fails the run, and so would be the reason for what follows."""
+    adverse = [name for name in flow.on_failure if is_adverse(flow.action(name))]
+    if not adverse:
+        return
+    for position, step in enumerate(flow.steps):
+        if isinstance(step, RouteStep | TableStep):
+            path: Path = ("steps", position) if isinstance(step, RouteStep) else ("steps", position, "table")
+            bare = (step.on_unknown if isinstance(step, RouteStep) else step.table.on_unknown) is None
+            is_agent = bare and reader.step_reads_agent(position)
+        else:
+            path, is_agent = ("steps", position), isinstance(step, AgentStep) and step.on_unknown is None
+        if is_agent:
+            yield Diagnostic(
+                path, f"has no on_unknown: an agent without an answer would be the only reason for {adverse[0]}"
+            )

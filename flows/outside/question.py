@@ -1,0 +1,89 @@
+"""What a run that asks the outside sends: the facts that the step names, and why the run came there."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from fivefold.domain.clock import day_text
+from fivefold.flows.language import OutsideStep
+from fivefold.flows.program import LAST, STOP, FlowProgram
+from fivefold.flows.steps import Stop
+from fivefold.flows.trace import explain_run
+from fivefold.risk.compiler.value_types import Column, column_for
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.quantities import json_number
+
+SentValue = str | bool | Decimal | tuple[str, ...] | None
+"""A fact as it is sent: numbers and money, in the main unit of the base currency, are exact; None where unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentFacts:
+    """What is sent.
+
+    Attributes:
+        values: by the name of the fact.
+        why: why the run came to the step: the id of each step before, with its sentence.
+    """
+
+    values: Mapping[str, SentValue]
+    why: tuple[tuple[str, str], ...]
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The names of the facts that are unknown."""
+        return tuple(name for name, value in self.values.items() if value is None)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The values as plain data for JSON."""
+        return {
+            name: json_number(value) if isinstance(value, Decimal) else value for name, value in self.values.items()
+        }
+
+    @property
+    def text(self) -> str:
+        """The values as JSON, always the same for the same values."""
+        return json.dumps(self.plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def asking_step(program: FlowProgram, row: Mapping[str, Any]) -> OutsideStep | None:
+    """Give the step whose outcome a run asks for; None where it does not ask."""
+    if row[STOP] != Stop.ASKS:
+        return None
+    step = program.flow.steps[row[LAST]]
+    assert isinstance(step, OutsideStep)
+    return step
+
+
+def sent_facts(program: FlowProgram, row: Mapping[str, Any]) -> SentFacts:
+    """Give what a run that asks sends.
+
+    Args:
+        program: that was run.
+        row: what `FlowProgram.run` or `run_row` gave for it.
+    """
+    step = asking_step(program, row)
+    assert step is not None, "the run asks for nothing"
+    values = {}
+    for name, fact in step.asks.sent.items():
+        column = column_for(fact, program.analysed.names, program.base)
+        values[name] = _sent(row[column.name], column)
+    passed = explain_run(program, row).steps[:-1]
+    return SentFacts(values=values, why=tuple((each.step, each.sentence) for each in passed))
+
+
+def _sent(value: Any, column: Column) -> SentValue:
+    if value is None:
+        return None
+    if column.kind in {ValueType.NUMBER, ValueType.FINDING}:
+        return Decimal(str(value))
+    if column.kind is ValueType.MONEY:
+        return Decimal(str(value)) / column.units
+    if column.kind is ValueType.LEVEL:
+        return str(column.levels[value - 1])
+    if column.kind is ValueType.MOMENT:
+        return day_text(value)
+    return tuple(value) if column.kind is ValueType.TEXTS else value

@@ -1,0 +1,86 @@
+"""Answers of the outside as JSON: read exactly, refused where another reader could take them for something else."""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from referencing.exceptions import Unresolvable
+
+from fivefold.flows.outside.outcomes import is_plain_text
+from fivefold.usecases.shared.connections import NotAnsweredError
+
+MOST_NAME_CHARACTERS = 80
+LEAST_SECRET_CHARACTERS = 8
+"""A shorter secret may be in any answer by chance."""
+
+
+def read_json(body: bytes | str) -> Any:
+    """Read JSON with exact numbers (int and Decimal); NotAnsweredError where it is none, or a name is there twice."""
+    try:
+        text = body if isinstance(body, str) else body.decode("utf-8")
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_once)
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        what = "is nested too deeply" if isinstance(error, RecursionError) else "is no JSON"
+        raise NotAnsweredError(f"the answer {what}") from None
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a name is there twice")
+    return made
+
+
+def require_fit(content: Any, validator: Draft202012Validator) -> None:
+    """Compare an answer with its schema; NotAnsweredError says where it does not fit, and never what is there."""
+    try:
+        error = next(validator.iter_errors(_floats(content)), None)
+    except (Unresolvable, RecursionError, ArithmeticError, ValueError) as failure:
+        raise NotAnsweredError(f"the answer cannot be compared with its schema ({type(failure).__name__})") from None
+    if error is not None:
+        place = "/".join(_named(part) for part in error.absolute_path) or "the whole"
+        raise NotAnsweredError(f"the answer does not fit its schema: {error.validator} at {place}")
+
+
+def _named(part: Any) -> str:
+    """Write a part of a path for people: names come from the outside too."""
+    text = str(part)[:MOST_NAME_CHARACTERS]
+    return text if is_plain_text(text) and "\n" not in text else "?"
+
+
+def _floats(content: Any) -> Any:
+    """Give the same with floats for exact numbers, which the comparison with a schema knows."""
+    if isinstance(content, dict):
+        return {name: _floats(below) for name, below in content.items()}
+    if isinstance(content, list):
+        return [_floats(below) for below in content]
+    return float(content) if isinstance(content, Decimal) else content
+
+
+def require_without(body: bytes, secret: str) -> None:
+    """Raise NotAnsweredError where an answer says the secret by which it was asked: it would be kept with the run."""
+    if len(secret) >= LEAST_SECRET_CHARACTERS and secret.encode() in body:
+        raise NotAnsweredError("the answer has the secret in it by which it was asked")
+
+
+def at_pointer(content: Any, pointer: str) -> Any:
+    """Follow a JSON pointer (RFC 6901); None where it leads nowhere.
+
+    >>> at_pointer({"a/b": [{"c": 1}]}, "/a~1b/0/c"), at_pointer({}, "/a")
+    (1, None)
+    """
+    for word in pointer.split("/")[1:]:
+        name = word.replace("~1", "/").replace("~0", "~")
+        if isinstance(content, Mapping):
+            content = content.get(name)
+        elif isinstance(content, list) and name.isascii() and name.isdigit() and int(name) < len(content):
+            content = content[int(name)]
+        else:
+            return None
+    return content

@@ -1,0 +1,181 @@
+"""Asking the outside for the outcome of a step: one function for all kinds of steps, to be called in no transaction."""
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.domain.settings import AgentSettings, Settings
+from fivefold.flows.analysis import outside_outputs
+from fivefold.flows.language import AgentStep, DataStep, OutsideStep
+from fivefold.flows.outside.outcomes import Outcome, failed_outcome, fitted_to
+from fivefold.flows.outside.question import SentFacts, SentValue
+from fivefold.usecases.flows.agents import answer_of_agent, require_agent
+from fivefold.usecases.flows.answers import at_pointer, read_json, require_fit, require_without
+from fivefold.usecases.flows.sources import Source, problems_of_step, read_sources
+from fivefold.usecases.shared.connections import NotAnsweredError, Question, answer_after_tries
+
+MOST_KEPT = 1_000
+LONGEST_KEPT_US = DAY_US
+"""No answer is kept for longer, whatever a flow says: it may be about a person."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a source answered: the values at its pointers, when, and the SHA-256 of the bytes."""
+
+    values: Mapping[str, Any]
+    at_us: int
+    digest: str
+
+
+class KeptAnswers:
+    """What sources answered lately, in this process's memory alone; of many answers the oldest go."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, ...], Kept] = OrderedDict()
+
+    def get(self, key: tuple[str, ...], oldest_us: int, now_us: int) -> Kept | None:
+        """Find an answer that is not older than a moment."""
+        with self._lock:
+            while self._kept and next(iter(self._kept.values())).at_us < now_us - LONGEST_KEPT_US:
+                self._kept.popitem(last=False)
+            found = self._kept.get(key)
+        return found if found is not None and oldest_us <= found.at_us <= now_us else None
+
+    def put(self, key: tuple[str, ...], answer: Kept) -> None:
+        """Keep an answer."""
+        with self._lock:
+            self._kept.pop(key, None)
+            self._kept[key] = answer
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Outside:
+    """What an organisation may ask, and how.
+
+    Attributes:
+        organisation: its name.
+        sources: that it may ask, by name.
+        secrets: of sources, by name.
+        agent: None where none is set up.
+        clock: tells the present, microseconds.
+        wait: lets so many seconds pass before another try.
+        kept: what sources answered lately.
+    """
+
+    organisation: str
+    sources: Mapping[str, Source]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    agent: AgentSettings | None = None
+    clock: Callable[[], int] = now_microseconds
+    wait: Callable[[float], None] = time.sleep
+    kept: KeptAnswers = field(default_factory=KeptAnswers, repr=False)
+
+
+def outside_of(settings: Settings, organisation: str, clock: Callable[[], int] = now_microseconds) -> Outside:
+    """Give what an organisation may ask; ConfigError where the operator's file of sources cannot be used."""
+    require_agent(settings.agent)
+    allowed = read_sources(settings.sources_file, settings.secrets).allowed(organisation)
+    return Outside(organisation, allowed, settings.secrets, settings.agent, clock)
+
+
+def ask(outside: Outside, step: OutsideStep, facts: SentFacts) -> Outcome:
+    """Ask the outside for the outcome of a step.
+
+    Whatever the outside does, there is an outcome: it failed, with the reason, where nothing that can be used came.
+
+    Args:
+        outside: what the organisation may ask.
+        step: that asks.
+        facts: what it sends, of `flows.outside.question.sent_facts`.
+    """
+    if isinstance(step, DataStep):
+        return _of_source(outside, step, facts)
+    assert isinstance(step, AgentStep)
+    return answer_of_agent(outside.agent, step.agent, facts, outside.clock, outside.wait)
+
+
+def _of_source(outside: Outside, step: DataStep, facts: SentFacts) -> Outcome:
+    asked, now_us = step.data, outside.clock()
+    source = outside.sources.get(asked.source)
+    label = asked.source if source is None else f"{asked.source} ({source.host})"
+    problem = next(problems_of_step(step, outside.sources), None)
+    if source is None or problem is not None:
+        return failed_outcome(str(problem), label, now_us)
+    if facts.unknown:
+        return failed_outcome(f"not asked, as {', '.join(facts.unknown)} is unknown", label, now_us)
+    key = (outside.organisation, asked.source, repr(source), facts.text)
+    age = asked.no_older_than
+    found = None if age is None else outside.kept.get(key, age.moment_before(now_us), now_us)
+    if found is None:
+        try:
+            found = _asked(outside, source, facts)
+        except NotAnsweredError as error:
+            return failed_outcome(_without_secret(str(error), outside, source), label, outside.clock())
+        outside.kept.put(key, found)
+    values = {name: _exact(found.values[name]) for name in asked.gives if found.values.get(name) is not None}
+    outcome = Outcome(values=values, source=label, at_us=found.at_us, digest=found.digest)
+    return fitted_to(outcome, outside_outputs(step))
+
+
+def _exact(value: Any) -> Any:
+    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _asked(outside: Outside, source: Source, facts: SentFacts) -> Kept:
+    """Ask a source, and again where it may answer a moment later; NotAnsweredError where it does not."""
+    question = _question(outside, source, facts)
+    body = answer_after_tries(question, source.most_tries, outside.wait)
+    require_without(body, _secret(outside, source))
+    content = read_json(body)
+    require_fit(content, source.validator)
+    values = {name: at_pointer(content, pointer) for name, pointer in source.gives.items()}
+    return Kept(values, outside.clock(), hashlib.sha256(body).hexdigest())
+
+
+def _question(outside: Outside, source: Source, facts: SentFacts) -> Question:
+    try:
+        url = source.address({name: _text(value) for name, value in facts.values.items()})
+    except ValueError as error:
+        raise NotAnsweredError(f"not asked: {error}") from None
+    headers = {}
+    if source.secret is not None:
+        headers[source.secret.header] = source.secret.form.replace("{secret}", _secret(outside, source))
+    body = None
+    if source.method == "POST":
+        headers["Content-Type"], body = "application/json", facts.text.encode()
+    return Question(
+        method=source.method,
+        url=url,
+        headers=headers,
+        content=body,
+        private_allowed=source.private,
+        limit_seconds=source.seconds,
+        most_bytes=source.most_bytes,
+    )
+
+
+def _text(value: SentValue) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _secret(outside: Outside, source: Source) -> str:
+    return "" if source.secret is None else outside.secrets[source.secret.name]
+
+
+def _without_secret(words: str, outside: Outside, source: Source) -> str:
+    secret = _secret(outside, source)
+    return words.replace(secret, "…") if secret else words

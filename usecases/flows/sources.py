@@ -1,0 +1,246 @@
+"""Sources of data outside: what the operator registers, and which organisation may ask which.
+
+They stand in a file of the operator's, not in documents: who writes a flow names a source and the facts for it, and
+never an address or a secret.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlencode
+
+import httpx
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from referencing import Registry
+
+from fivefold.domain.errors import ConfigError, Finding
+from fivefold.domain.text import perhaps
+from fivefold.flows.language import AgentStep, DataStep, Flow
+from fivefold.risk.language.base import Identifier, Name
+from fivefold.risk.language.purposes import Purpose, strictest
+from fivefold.usecases.shared.addresses import checked_url
+
+MOST_BYTES = 1_000_000
+MOST_SECONDS = 60
+MOST_TRIES = 5
+_HOLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_POINTER = r"^(/([^~/]|~[01])*)+$"
+_OURS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding"})
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceSecret(_Part):
+    """A header with a secret.
+
+    Attributes:
+        header: its name.
+        name: of the secret: it is in `FIVEFOLD_SECRET_<name>`.
+        form: how the header is written.
+    """
+
+    header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
+    name: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+    form: str = "Bearer {secret}"
+
+
+class Source(_Part):
+    """A source of data.
+
+    Attributes:
+        title: in plain words.
+        url: of https; `{name}` stands for a fact. Facts without a place in it are parameters of a GET, and the body of
+            a POST has all of them.
+        method: GET, or POST with the facts as JSON.
+        sends: the names of the facts that it takes, all of them.
+        gives: of each output, the JSON pointer (RFC 6901) to where it is in the answer.
+        answer: the JSON Schema (2020-12) of the answer.
+        purpose: what its data were gathered for; aml where nothing is said.
+        repeatable: asking again changes nothing there, so that it is tried again where it did not answer; a GET always.
+        tries: how often it is tried then.
+        seconds: the limit of one try.
+        most_bytes: of the answer.
+        secret: a header with a secret.
+        private: it is in the operator's own network; its address may be private.
+    """
+
+    title: str
+    url: str
+    method: Literal["GET", "POST"] = "GET"
+    sends: Annotated[tuple[Name, ...], Field(min_length=1)]
+    gives: Annotated[dict[Name, Annotated[str, Field(pattern=_POINTER)]], Field(min_length=1)]
+    answer: dict[str, Any]
+    purpose: Purpose = "aml"
+    repeatable: bool = False
+    tries: Annotated[int, Field(ge=1, le=MOST_TRIES)] = 2
+    seconds: Annotated[int, Field(ge=1, le=MOST_SECONDS)] = 5
+    most_bytes: Annotated[int, Field(ge=1, le=MOST_BYTES)] = 65_536
+    secret: SourceSecret | None = None
+    private: bool = False
+
+    @field_validator("answer")
+    @classmethod
+    def _is_schema(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            raise ValueError(f"is no JSON Schema: {error.message}") from None
+        if any(not reference.startswith("#") for reference in _references(schema)):
+            raise ValueError("refers to another document; a schema refers to itself alone, as in #/$defs/name")
+        return schema
+
+    @cached_property
+    def host(self) -> str:
+        """The name of the host."""
+        return httpx.URL(_HOLE.sub("x", self.url)).host
+
+    @cached_property
+    def validator(self) -> Draft202012Validator:
+        """What tells whether an answer fits; it looks up no other document."""
+        return Draft202012Validator(self.answer, registry=Registry())
+
+    @property
+    def most_tries(self) -> int:
+        """How often it is tried."""
+        return self.tries if self.repeatable or self.method == "GET" else 1
+
+    def address(self, values: Mapping[str, str]) -> httpx.URL:
+        """Put facts, as text, into the URL; ValueError where one would change the path, as `..` would."""
+        placed = set(_HOLE.findall(self.url))
+        for name in placed:
+            if not values[name].strip(". "):
+                raise ValueError(f"{name} is empty, or dots alone, and has a place in the address")
+        url = _HOLE.sub(lambda hole: quote(values[hole[1]], safe=""), self.url)
+        rest = {name: value for name, value in sorted(values.items()) if name not in placed}
+        if self.method == "GET" and rest:
+            url += ("&" if "?" in url else "?") + urlencode(rest)
+        return httpx.URL(url)
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        for word, below in schema.items():
+            if word in {"$ref", "$dynamicRef"} and isinstance(below, str):
+                yield below
+            yield from _references(below)
+    elif isinstance(schema, list):
+        for below in schema:
+            yield from _references(below)
+
+
+class AllowedHosts(_Part):
+    """What an organisation may ask."""
+
+    hosts: tuple[str, ...]
+
+
+class Sources(_Part):
+    """The operator's file.
+
+    Attributes:
+        organisations: by name, the hosts whose sources each may ask.
+        sources: by name.
+    """
+
+    organisations: dict[str, AllowedHosts] = Field(default_factory=dict)
+    sources: dict[Identifier, Source] = Field(default_factory=dict)
+
+    def allowed(self, organisation: str) -> dict[str, Source]:
+        """Give the sources that an organisation may ask, by name."""
+        there = self.organisations.get(organisation)
+        hosts = {host.lower() for host in there.hosts} if there is not None else set()
+        return {name: source for name, source in self.sources.items() if source.host.lower() in hosts}
+
+
+def read_sources(path: Path | None, secrets: Mapping[str, str]) -> Sources:
+    """Read the operator's file of sources; there are none where no file is named.
+
+    Args:
+        path: the file (YAML).
+        secrets: by name; those that sources name must be there.
+
+    Raises:
+        ConfigError: what is wrong, and where.
+    """
+    if path is None:
+        return Sources()
+    try:
+        content = yaml.safe_load(path.read_text("utf-8")) or {}
+        read = Sources.model_validate(content)
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}, the file of sources, cannot be read: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{path}, the file of sources: {where}: {first['msg']}") from None
+    for name, source in read.sources.items():
+        for problem in _problems(source, secrets):
+            raise ConfigError(f"{path}, the file of sources: {name}: {problem}")
+    return read
+
+
+def _problems(source: Source, secrets: Mapping[str, str]) -> Iterator[str]:
+    """Find what is wrong with a source beside its form."""
+    start, _, rest = source.url.partition("://")
+    if start != "https":
+        yield "the URL must begin with https://"
+    if _HOLE.search(re.split(r"[/?#]", rest, maxsplit=1)[0]):
+        yield "the URL has a fact in the name of the host; the operator alone says which host is asked"
+    try:
+        checked_url(_HOLE.sub("x", source.url), private_allowed=source.private)
+    except ConfigError as error:
+        yield str(error)
+    strange = [name for name in _HOLE.findall(source.url) if name not in source.sends]
+    if strange:
+        yield f"the URL has a place for {', '.join(strange)}, which sends does not name"
+    secret = source.secret
+    if secret is not None:
+        value = secrets.get(secret.name, "")
+        if secret.header.lower() in _OURS:
+            yield f"the header {secret.header} is written by fivefold itself"
+        if "{secret}" not in secret.form:
+            yield "the form of the secret's header must have {secret} in it"
+        if not value or not (value.isascii() and value.isprintable()) or value != value.strip():
+            yield f"FIVEFOLD_SECRET_{secret.name} must be set, to text that a header can have"
+
+
+def source_findings(flow: Flow, sources: Mapping[str, Source], *, has_agent: bool) -> Iterator[Finding]:
+    """Find what a flow asks of the outside, and cannot.
+
+    Args:
+        flow: the flow.
+        sources: that its organisation may ask, by name.
+        has_agent: an agent is set up.
+    """
+    for step in flow.steps:
+        if isinstance(step, DataStep):
+            for problem in problems_of_step(step, sources):
+                yield Finding(f"step {step.id}", problem)
+        elif isinstance(step, AgentStep) and not has_agent:
+            yield Finding(f"step {step.id}", "asks an agent, and none is set up (FIVEFOLD_AGENT_URL)")
+
+
+def problems_of_step(step: DataStep, sources: Mapping[str, Source]) -> Iterator[str]:
+    """Find why the sources that may be asked cannot answer a step, as they are registered now."""
+    asked = step.data
+    source = sources.get(asked.source)
+    if source is None:
+        there = ", ".join(sources) or "none"
+        yield f"there is no source {asked.source} that may be asked; there are {there}{perhaps(asked.source, sources)}"
+        return
+    if set(asked.send) != set(source.sends):
+        yield f"sends {', '.join(asked.send)}; the source {asked.source} takes {', '.join(source.sends)}"
+    for name in asked.gives:
+        if name not in source.gives:
+            there = ", ".join(source.gives)
+            yield f"takes {name} of the source {asked.source}, which gives {there}{perhaps(name, source.gives)}"
+    if strictest([source.purpose, asked.purpose]) != asked.purpose:
+        registered = f"the source {asked.source} is registered for {source.purpose}"
+        yield f"says that its data are for {asked.purpose}; {registered}"

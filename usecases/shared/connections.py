@@ -1,0 +1,166 @@
+"""Requests to hosts outside: each goes to an address that was looked up and checked at that moment.
+
+The connection goes to the very address that was checked, so the name server cannot give another one a moment later. The
+name is what the host is asked for, and what its certificate must prove. No redirect is followed, no cookie is kept, no
+proxy of the environment is asked.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from ssl import SSLContext
+
+import httpx
+
+from fivefold.domain.errors import ConflictError
+from fivefold.usecases.shared.addresses import addresses_of, refusal_reason
+
+CONNECT_SECONDS = 4
+"""How long one address is tried for, where the host has others."""
+
+
+FIRST_WAIT_SECONDS = 0.2
+"""So long is waited before a second try, twice as long before a third, and so on."""
+
+
+@cache
+def _trusted() -> SSLContext:
+    """Authorities that certificates are checked against: to read them takes longer than to send a request."""
+    return httpx.create_ssl_context()
+
+
+def open_transport() -> httpx.AsyncHTTPTransport:
+    """Open connections to one host, and never to two: they are kept by address, not by name.
+
+    The bare transport follows no redirect, keeps no cookie and knows of no proxy.
+    """
+    return httpx.AsyncHTTPTransport(verify=_trusted())
+
+
+def request_to(
+    address: str, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None = None
+) -> httpx.Request:
+    """Make a request to an address that was checked; the name is what the host is asked for, and must prove to be."""
+    return httpx.Request(
+        method,
+        url.copy_with(host=address),
+        headers={"Host": url.netloc.decode("ascii"), **headers},
+        content=content,
+        extensions={"sni_hostname": url.raw_host.decode("ascii"), "timeout": {"connect": CONNECT_SECONDS}},
+    )
+
+
+class NotAnsweredError(Exception):
+    """Nothing came back that can be used; the message says why, for people.
+
+    Attributes:
+        is_passing: the same question may be answered a moment later.
+    """
+
+    def __init__(self, message: str, *, is_passing: bool = False) -> None:
+        super().__init__(message)
+        self.is_passing = is_passing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A request to the outside.
+
+    Attributes:
+        method: GET or POST.
+        url: of https, or of http where only an address of one's own network will do.
+        headers: the host's name is added.
+        content: what is sent.
+        private_allowed: an address of one's own network will do.
+        limit_seconds: from looking up the host to the end of the answer.
+        most_bytes: of the answer.
+    """
+
+    method: str
+    url: httpx.URL
+    headers: Mapping[str, str]
+    content: bytes | None
+    private_allowed: bool
+    limit_seconds: float
+    most_bytes: int
+
+
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses after which the same question may be answered a moment later."""
+
+
+async def answer_to(question: Question) -> bytes:
+    """Ask once; give the bytes of an answer of status 200, all of them.
+
+    NotAnsweredError where there is none within the limit, or it is longer than is taken.
+    """
+    try:
+        async with asyncio.timeout(question.limit_seconds):
+            addresses = await addresses_of(question.url, private_allowed=question.private_allowed)
+            if question.url.scheme != "https" and any(refusal_reason(each) is None for each in addresses):
+                raise NotAnsweredError(f"{question.url.host} is on the public internet, and is asked by https alone")
+            async with open_transport() as transport:
+                return await _first_answer(transport, question, addresses)
+    except TimeoutError:
+        raise NotAnsweredError(f"no whole answer within {question.limit_seconds:g} s", is_passing=True) from None
+    except ConflictError as error:
+        raise NotAnsweredError(str(error)) from None
+    except (OSError, UnicodeError) as error:
+        raise NotAnsweredError(f"{question.url.host} cannot be looked up: {error}", is_passing=True) from None
+    except httpx.TransportError as error:
+        words = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise NotAnsweredError(f"the connection failed, {words}", is_passing=True) from None
+
+
+def answer_after_tries(question: Question, most_tries: int, wait: Callable[[float], None]) -> bytes:
+    """Ask, and again where it may be answered a moment later; NotAnsweredError where it is not.
+
+    Args:
+        question: to ask it twice must change nothing, where there are several tries.
+        most_tries: at least 1.
+        wait: lets so many seconds pass before another try.
+    """
+    for number in range(1, most_tries):
+        try:
+            return asyncio.run(answer_to(question))
+        except NotAnsweredError as error:
+            if not error.is_passing:
+                raise
+        wait(FIRST_WAIT_SECONDS * 2 ** (number - 1))
+    return asyncio.run(answer_to(question))
+
+
+async def _first_answer(transport: httpx.AsyncHTTPTransport, question: Question, addresses: Sequence[str]) -> bytes:
+    for address in addresses[:-1]:
+        try:
+            return await _answer_of(transport, question, address)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            continue
+    return await _answer_of(transport, question, addresses[-1])
+
+
+async def _answer_of(transport: httpx.AsyncHTTPTransport, question: Question, address: str) -> bytes:
+    headers = {
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": "fivefold",
+        **question.headers,
+    }
+    request = request_to(address, question.method, question.url, headers, question.content)
+    response = await transport.handle_async_request(request)
+    try:
+        status = response.status_code
+        if status != httpx.codes.OK:
+            also = "; redirects are not followed" if httpx.codes.is_redirect(status) else ""
+            raise NotAnsweredError(f"answered {status}{also}", is_passing=status in PASSING)
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise NotAnsweredError("the answer is compressed, which was not asked for")
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > question.most_bytes:
+                raise NotAnsweredError(f"the answer has more than {question.most_bytes:,} bytes")
+        return bytes(body)
+    finally:
+        await response.aclose()
