@@ -1,10 +1,8 @@
 """One webhook over the wire: to the address that was checked, and to no other; arrived or why not, in time."""
 
 import asyncio
-import datetime as dt
 import json
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -14,16 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from fivefold.store.webhooks.deliveries import LeasedDelivery
-from fivefold.usecases.shared import connections
 from fivefold.usecases.shared.connections import open_transport
 from fivefold.usecases.webhooks import send as webhook_sending
 from fivefold.usecases.webhooks.send import Destination, Found, body_of, look_up, send
 from fivefold.usecases.webhooks.signing import Secret, earlier_signature, webhook_signature
+from tests.usecases.certificates import certified
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import Receiver, receiving
 
@@ -266,37 +261,6 @@ def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -
             monkeypatch.setenv(name, proxy.url)
         assert sent(receiver.url) is None
         assert (len(proxy.got), len(receiver.got)) == (0, 1)
-
-
-@contextmanager
-def certified(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLContext]:
-    """A server's context with a certificate for a name, whose authority is trusted for the while."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    named = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(named)
-        .issuer_name(named)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    plain = serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    )
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "certificate.pem"))
-    connections._trusted.cache_clear()
-    yield context
-    connections._trusted.cache_clear()
 
 
 @pytest.mark.parametrize(("name", "trusted"), [("hooks.example", True), ("other.example", False)])
