@@ -120,7 +120,7 @@ class AgentQuestion(Asking):
 
     Attributes:
         question: in plain words.
-        facts: what it is told, by the names under which it can quote them. It is told too why the run came here.
+        facts: what is sent to it, by the names under which it can quote them; and with them why the run came here.
         answers: among which it chooses; two at least. None may have the name of an action.
     """
 
@@ -145,5 +145,5 @@ class AgentQuestion(Asking):
 
     @property
     def sent_word(self) -> str:
-        """The word of what it is told."""
+        """The word of what is sent to it."""
         return "facts"

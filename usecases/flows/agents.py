@@ -1,7 +1,7 @@
 """Asking the operator's own agent: facts go out as data, and one of the declared answers comes back, with reasons.
 
 The agent is a server of chat completions, as OpenAI's API has them. What it says is believed in nothing but its form:
-one of the answers that the flow declares, and reasons that quote facts which it was told. There is no place in that
+one of the answers that the flow declares, and reasons that quote facts which were sent. There is no place in that
 form for an action, and whatever does not fit it is no answer.
 """
 
@@ -61,7 +61,7 @@ def answer_of_agent(
     Args:
         agent: the operator's; None where none is set up.
         asked: the question of the step.
-        facts: what it is told.
+        facts: what is sent to it.
         clock: tells the present, microseconds.
         wait: lets so many seconds pass before another try.
     """
