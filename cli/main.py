@@ -21,7 +21,17 @@ STOPPED = 130
 EXTRAS = {
     "charts": ("altair", "vl_convert"),
     "train": ("matplotlib", "mlflow", "optuna", "pandas", "sklearn", "shap"),
-    "platform": ("alembic", "cryptography", "httpx", "psycopg", "sqlalchemy", "standardwebhooks", "structlog"),
+    "platform": (
+        "alembic",
+        "cryptography",
+        "httpx",
+        "jsonschema",
+        "psycopg",
+        "referencing",
+        "sqlalchemy",
+        "standardwebhooks",
+        "structlog",
+    ),
     "serve": (
         "authlib",
         "bentoml",
