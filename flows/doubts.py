@@ -1,6 +1,6 @@
 """Lint of flows: what is wrong or doubtful in one, found without any data, and the ways that no values can go."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 

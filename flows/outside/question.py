@@ -8,8 +8,8 @@ from typing import Any
 
 from fivefold.domain.clock import day_text
 from fivefold.flows.language import OutsideStep
-from fivefold.flows.program import LAST, STOP, FlowProgram
-from fivefold.flows.steps import Stop
+from fivefold.flows.program import FlowProgram
+from fivefold.flows.steps import LAST, STOP, Stop
 from fivefold.flows.trace import explain_run
 from fivefold.risk.compiler.value_types import Column, column_for
 from fivefold.risk.language.fields import ValueType

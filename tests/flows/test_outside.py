@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from fivefold.flows.examples import run_flow_examples
 from fivefold.flows.outside.outcomes import Outcome, Reason, failed_outcome, fitted, read_outcome
-from fivefold.flows.program import STOP
-from fivefold.flows.steps import Asked, AskedOfRow, Stop
+from fivefold.flows.steps import STOP, Asked, AskedOfRow, Stop
 from fivefold.flows.trace import explain_run
 from fivefold.risk.compiler.purposes import Sources
 from tests.flows.flows_small import ACTIONS, END, NOTHING, analysed, document, program

@@ -12,8 +12,7 @@ import pytest
 
 from fivefold.flows.outside.outcomes import Outcome, read_outcome
 from fivefold.flows.outside.question import SentFacts, asking_step, sent_facts
-from fivefold.flows.program import STOP
-from fivefold.flows.steps import AskedOfRow, Stop
+from fivefold.flows.steps import STOP, AskedOfRow, Stop
 from fivefold.usecases.flows.outside import DAY_US, MOST_KEPT, Kept, KeptAnswers, Outside, ask
 from fivefold.usecases.flows.sources import Source, Sources, source_findings
 from fivefold.usecases.shared import connections
