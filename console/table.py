@@ -10,6 +10,7 @@ from fivefold.console.decisions import decisions, policies
 from fivefold.console.flows import editor as flow_editor
 from fivefold.console.flows import overview as flows
 from fivefold.console.flows import version as flow_version
+from fivefold.console.groups import groups
 from fivefold.console.levels import (
     assessment,
     customer,
@@ -57,6 +58,9 @@ _FLOW_OF = "/v1/flows/{flow}"
 _FLOW_VERSION = f"{_FLOW}/versions/{{number}}"
 _CHECK_FLOW = "POST /v1/flows/check"
 _NEW_FLOW = "/console/new-flow"
+_GROUP = f"{groups.GROUPS}/{{group}}"
+_GROUP_VERSION = f"{_GROUP}/versions/{{number}}"
+_GROUP_OF = "/v1/groups/{group}"
 _PUT_LIST = "POST /v1/lists/{name}/versions"
 
 _HOOK = f"{webhooks.WEBHOOKS}/{{endpoint}}"
@@ -381,6 +385,35 @@ VIEWS: Final[tuple[View, ...]] = (
         flow_version.show_version,
     ),
     View("POST", f"{_FLOW_VERSION}/shadow", f"POST {_FLOW_OF}/shadow", flow_version.shadow, flow_version.show_version),
+    View("GET", groups.GROUPS, "GET /v1/groups", groups.show_groups),
+    View("GET", "/console/new-group", "POST /v1/groups", groups.show_editor),
+    View(
+        "POST",
+        "/console/new-group/check",
+        "POST /v1/groups/check",
+        groups.check,
+        groups.show_editor,
+        reads_document=True,
+    ),
+    View(
+        "POST", "/console/new-group/propose", "POST /v1/groups", groups.propose, groups.show_editor, reads_document=True
+    ),
+    View("GET", _GROUP, f"GET {_GROUP_OF}/members", groups.show_group),
+    View("GET", _GROUP_VERSION, f"GET {_GROUP_OF}/versions/{{number}}", groups.show_version),
+    View(
+        "POST",
+        f"{_GROUP_VERSION}/approve",
+        f"POST {_GROUP_OF}/versions/{{number}}/approve",
+        groups.approve,
+        groups.show_version,
+    ),
+    View(
+        "POST",
+        f"{_GROUP_VERSION}/retire",
+        f"POST {_GROUP_OF}/versions/{{number}}/retire",
+        groups.retire,
+        groups.show_version,
+    ),
     View("GET", decisions.DECISIONS, "GET /v1/decisions/search", decisions.show_decisions),
     View("GET", f"{decisions.DECISIONS}/{{decision}}", "GET /v1/decisions/{decision}", decisions.show_decision),
     View("GET", "/console/backtests/{backtest}", "GET /v1/backtests/{backtest}", backtest.show_backtest),

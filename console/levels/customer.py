@@ -17,6 +17,7 @@ from fivefold.usecases.accounts.readings import Reading, note_opened, readings_o
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import asks, facts
 from fivefold.usecases.changes.proposals import ChangeOutcome
+from fivefold.usecases.groups.members import EntityGroup, groups_of_entity
 from fivefold.usecases.levels import entity_profile, overrides, read
 from fivefold.usecases.levels.entity_profile import (
     EntityShown,
@@ -74,6 +75,7 @@ class CustomerPage:
     address: str
     risk: RiskHalf
     value: ValueHalf | None
+    groups: tuple[EntityGroup, ...]
     levels: tuple[str, ...]
     overrides: Page[OverrideLine]
     readings: dict[int, list[Reading]]
@@ -102,6 +104,7 @@ def show_customer(visit: Visit) -> Rendered:
         address=address("entities", entity.entity_type, entity.external_id),
         risk=_risk_half(visit, level, reasons, levels),
         value=value_half(read_value(*of, valuer=visit.valuer)),
+        groups=groups_of_entity(*of, with_aml=True),
         levels=levels,
         overrides=listed,
         readings=readings_of(visit, [each.id for each in listed]),

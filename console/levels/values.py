@@ -14,6 +14,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page
 from fivefold.domain.segments import SEGMENTS
 from fivefold.usecases.accounts.entity_types import list_types
+from fivefold.usecases.groups.members import EntityGroup, groups_of_entity
 from fivefold.usecases.portfolio.search import EntitiesCounted
 from fivefold.usecases.portfolio.values import (
     CustomerValue,
@@ -69,6 +70,7 @@ class CustomerValuePage:
     external_id: str
     type: str
     value: ValueHalf | None
+    groups: tuple[EntityGroup, ...]
 
 
 def show_values(visit: Visit) -> Rendered:
@@ -113,7 +115,8 @@ def show_customer_value(visit: Visit) -> Rendered:
     """Show what one customer is worth, and why."""
     kind, external_id = visit.parts["type"], visit.parts["external_id"]
     value = value_half(read_value_alone(visit, kind, external_id, valuer=visit.valuer))
-    page = CustomerValuePage(external_id=external_id, type=kind, value=value)
+    groups = groups_of_entity(visit, kind, external_id, with_aml=False)
+    page = CustomerValuePage(external_id=external_id, type=kind, value=value, groups=groups)
     return Rendered(template="levels/customer_value.html", title=external_id, page=page)
 
 

@@ -28,7 +28,10 @@ MAY_ASK = {
     *("GET /v1/segments", "GET /v1/values", "GET /v1/values/search", f"GET {OF}/value", f"GET {OF}/groups"),
     *("GET /v1/groups", *(f"GET /v1/groups/{{group}}/{part}" for part in ("members", "moves", "sizes"))),
 }
-MAY_SEE = {"/console/values", "/console/value-search", "/console/values/{type}/{external_id}"}
+MAY_SEE = {
+    *("/console/values", "/console/value-search", "/console/values/{type}/{external_id}"),
+    *("/console/groups", "/console/groups/{group}"),
+}
 ACME = "/entities/company/acme"
 ADDRESSES = (
     "/v1/segments?type=company",
@@ -56,6 +59,9 @@ PAGES = (
     "/console/values/company/acme",
     "/console/values/company/v1",
     "/console/values/company/none",
+    "/console/groups",
+    "/console/groups/high-ones",
+    "/console/groups/of-aml",
 )
 LEVELS = ["tranquil", "watchful", "perilous"]
 """Names of levels that no other word contains."""

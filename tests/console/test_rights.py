@@ -26,6 +26,7 @@ PARTS = {
     "endpoint": "1",
     "list": "kept",
     "policy": "payments",
+    "group": "high-ones",
     "flow": "care",
     "decision": "1",
     "challenge": "1",

@@ -318,8 +318,9 @@ def furnish(place: Place) -> Place:
     validated(place)
     decided(place, maker)
     flowing(place, maker)
-    body = {"document": group(WORTH_MUCH, "high-ones", purpose="both"), "reason": WHY, "accept_warnings": WHY}
-    place.good("POST", "/v1/groups", body, token=maker)
+    for when in ({"value": "score", "at_least": 3.5}, WORTH_MUCH):
+        body = {"document": group(when, "high-ones", purpose="both"), "reason": WHY, "accept_warnings": WHY}
+        place.good("POST", "/v1/groups", body, token=maker)
     token_asked_for(place)
     imported(place)
     return place

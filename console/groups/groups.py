@@ -1,0 +1,219 @@
+"""Named groups: how many members each has, who they are, and a version's text until it says who is a member."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fivefold.charts.series import Sparkline, sparkline
+from fivefold.console.rulesets.text import (
+    LineChange,
+    TextLine,
+    line_changes,
+    numbered_lines,
+    refused_shortly,
+    typed_document,
+)
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, plain_lines
+from fivefold.domain.clock import DAY_US, parse_moment
+from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError, NotFoundError
+from fivefold.domain.paging import Page, Part
+from fivefold.usecases.groups import versions
+from fivefold.usecases.groups.members import (
+    DaySize,
+    GroupMove,
+    GroupNow,
+    Member,
+    groups_now,
+    list_members,
+    list_moves,
+    sizes_of,
+)
+from fivefold.usecases.groups.versions import GroupLine, GroupView
+
+GROUPS: Final = "/console/groups"
+SHOWN_DAYS: Final = 14
+"""So many of the last sizes stand in the table beside the line."""
+SHORT_LIST: Final = Part(10)
+READS_LEVELS: Final = "GET /v1/entities/{type}/{external_id}/risk"
+READS_VERSIONS: Final = "GET /v1/groups/{group}/versions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupsPage:
+    """The groups by name."""
+
+    groups: tuple[GroupNow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupPage:
+    """One group.
+
+    Attributes:
+        line: its sizes by day; None before the first count.
+        days: the last of them, the latest first.
+        moves: who entered and left last.
+        versions: the newest of them; empty for those who see none.
+    """
+
+    group: GroupNow
+    address: str
+    line: Sparkline | None
+    days: tuple[DaySize, ...]
+    members: Page[Member]
+    next: str | None
+    moves: Page[GroupMove]
+    versions: Page[GroupLine]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupVersionPage:
+    """One version of a group.
+
+    Attributes:
+        lines: its text, with what is doubtful at each line.
+        changes: the lines that differ from the version before; empty for the first one.
+        is_own: the person wrote it, so another one approves it.
+    """
+
+    group: GroupView
+    address: str
+    lines: tuple[TextLine, ...]
+    changes: tuple[LineChange, ...]
+    is_own: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupEditorPage:
+    """The text of a version that is written; `findings` are None before a check."""
+
+    address: str
+    document: str
+    findings: tuple[Finding, ...] | None
+    lines: tuple[TextLine, ...]
+
+    @property
+    def faults(self) -> int:
+        """How much makes it impossible to propose it."""
+        return sum(finding.fatal for finding in self.findings or ())
+
+
+def sees_aml(visit: Visit) -> bool:
+    """Tell whether a person may know of groups that were made against money laundering."""
+    return visit.may(READS_LEVELS)
+
+
+def show_groups(visit: Visit) -> Rendered:
+    """List the groups with their sizes now."""
+    page = GroupsPage(groups=groups_now(visit, with_aml=sees_aml(visit)))
+    return Rendered(template="groups/groups.html", title=text("Groups"), page=page)
+
+
+def show_group(visit: Visit) -> Rendered:
+    """Show how many members a group has and had, who they are, and who entered and left last."""
+    name, with_aml = visit.parts["group"], sees_aml(visit)
+    members = list_members(visit, name, visit.part("members"), with_aml=with_aml)
+    sizes = sizes_of(visit, name, with_aml=with_aml)
+    days = [parse_moment(each.day) // DAY_US for each in sizes]
+    counted = dict(zip(days, sizes, strict=True))
+    span = range(days[0], days[-1] + 1) if days else range(0)
+    known = [float(counted[day].members) if day in counted else None for day in span]
+    page = GroupPage(
+        group=next(each for each in groups_now(visit, with_aml=with_aml) if each.name == name),
+        address=address("groups", name),
+        line=sparkline(span, known) if known else None,
+        days=sizes[: -SHOWN_DAYS - 1 : -1],
+        members=members,
+        next=visit.next_of("members", members),
+        moves=list_moves(visit, name, SHORT_LIST, with_aml=with_aml),
+        versions=versions.groups_of_organisation(visit, name, SHORT_LIST, with_aml=with_aml)
+        if visit.may(READS_VERSIONS)
+        else Page(),
+    )
+    return Rendered(template="groups/group.html", title=name, page=page)
+
+
+def show_version(visit: Visit) -> Rendered:
+    """Show a version, and what it changes in the one before."""
+    name, number = _version(visit)
+    group = versions.show_group(visit, name, number)
+    before = None if number == 1 else versions.show_group(visit, name, number - 1).document
+    page = GroupVersionPage(
+        group=group,
+        address=address("groups", name, "versions", str(number)),
+        lines=numbered_lines(group.document, group.doubts),
+        changes=() if before is None else line_changes(before, group.document),
+        is_own=group.written_by == visit.actor.name,
+    )
+    title = text("{group} version {number}", group=name, number=number)
+    return Rendered(template="groups/version.html", title=title, page=page)
+
+
+def _version(visit: Visit) -> tuple[str, int]:
+    return visit.parts["group"], existing_number(visit.parts["number"], text("version"))
+
+
+def show_editor(visit: Visit) -> Rendered:
+    """Show the text of the version that the address names, or of none; what was typed is kept, and checked."""
+    typed = "document" in visit.form
+    document = plain_lines(visit.form["document"]) if typed else _begun(visit)
+    findings = _findings(visit, document) if typed and document.strip() else None
+    page = GroupEditorPage(
+        address="/console/new-group",
+        document=document,
+        findings=findings,
+        lines=() if findings is None else numbered_lines(document, findings),
+    )
+    return Rendered(template="groups/editor.html", title=text("New version of a group"), page=page)
+
+
+def _begun(visit: Visit) -> str:
+    name, number = visit.query.get("group", ""), visit.query.get("version", "")
+    return versions.show_group(visit, name, existing_number(number, text("version"))).document if name else ""
+
+
+def _findings(visit: Visit, document: str) -> tuple[Finding, ...]:
+    try:
+        found = versions.check_group(visit, document)
+    except InvalidRulesetError as wrong:
+        found = tuple(wrong.findings)
+    except NotFoundError as missing:
+        found = (Finding("entity_type", str(missing)),)
+    return tuple(sorted(found, key=lambda finding: (finding.line or 0, finding.column or 0)))
+
+
+def check(visit: Visit) -> Answer:
+    """Look through what was typed; nothing is stored."""
+    typed_document(visit)
+    return show_editor(visit)
+
+
+def propose(visit: Visit) -> Answer:
+    """Propose what was typed as the next version of the group that it names; another person approves it."""
+    document, reason = typed_document(visit), visit.typed("reason", text("Reason"))
+    try:
+        line = versions.propose_group(visit, document, reason, visit.form.get("accept_warnings", "").strip())
+    except InvalidRulesetError as wrong:
+        raise refused_shortly(wrong, text("say why it is proposed with them")) from wrong
+    except NotFoundError as missing:  # its type of entity; the page shows the text again
+        raise ConfigError(str(missing)) from missing
+    return Redirect(address("groups", line.name, "versions", str(line.number)), "group-proposed")
+
+
+def approve(visit: Visit) -> Answer:
+    """Let a version say who is a member that another person wrote, once what it changes was looked at."""
+    name, number = _version(visit)
+    versions.show_group(visit, name, number)
+    reason = visit.typed("reason", text("Reason"))
+    if "confirmed" not in visit.form:
+        raise ConfigError(text("confirm that you looked at what changes"))
+    versions.approve_group(visit, name, number, reason)
+    return Redirect(visit.path, "group-approved")
+
+
+def retire(visit: Visit) -> Answer:
+    """Refuse or withdraw a version that waits, or retire the one in force."""
+    name, number = _version(visit)
+    versions.show_group(visit, name, number)
+    versions.retire_group(visit, name, number, visit.typed("reason", text("Reason")))
+    return Redirect(visit.path, "group-retired")

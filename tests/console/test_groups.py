@@ -1,0 +1,105 @@
+"""Groups in the console: from a text to members, with sizes by day; the commercial role sees what is its own."""
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.store.tables.groups import GroupSize, NamedGroup
+from tests.console.visitors import Visitor
+from tests.serving.v1.examples import COMPANY
+from tests.serving.v1.more_rows import MORE
+from tests.serving.v1.places import Place
+from tests.usecases.grouped import HIGH, WORTH, document
+
+GROUPS = "/console/groups"
+GROUP = f"{GROUPS}/high-ones"
+MARKUP = "<script>alert('x')</script>"
+LOOKED_AT = {"reason": "a new threshold", "accept_warnings": "known"}
+
+
+@pytest.fixture
+def publisher(place: Place) -> Visitor:
+    """A publisher of the bank, signed in."""
+    return Visitor(place).sign_in("publisher")
+
+
+def sent(visitor: Visitor, action: str, text: str, **typed: str) -> Visitor:
+    """Send the editor's form by one of its buttons."""
+    form = next(form for form in visitor.forms() if form.action.endswith("/check"))
+    return visitor.post(form.action.removesuffix("check") + action, {**form.fields, "document": text, **typed})
+
+
+def test_a_text_with_a_mistake_is_shown_and_one_without_becomes_a_version_that_another_person_approves(
+    place: Place, publisher: Visitor
+) -> None:
+    publisher.go("/console/new-group")
+    sent(publisher, "check", document({"level": "in_force", "at_least": "huge"}, "mine"))
+    assert "Faults: 1." in publisher.text
+    sent(publisher, "propose", document(HIGH, "mine"), reason=MARKUP)
+    assert "Nothing was changed" in publisher.text, "there are doubts that nobody accepted"
+    assert "mine" not in publisher.go(GROUPS).text
+    sent(publisher.go("/console/new-group"), "propose", document(HIGH, "mine"), **LOOKED_AT)
+    assert publisher.page.url.path == f"{GROUPS}/mine/versions/1"
+    assert "You wrote it, so another person approves it." in publisher.text
+    other = Visitor(place).sign_in("admin").go(f"{GROUPS}/mine/versions/1")
+    form = next(form for form in other.forms() if form.action.endswith("/approve"))
+    other.post(form.action, {**form.fields, "reason": "seen"})
+    assert "confirm that you looked at what changes" in other.text
+    other.post(form.action, {**form.fields, "reason": "seen", "confirmed": "yes"})
+    assert "It says who is a member since" in other.text
+    assert "version 1 is in force" in other.go(GROUPS).text
+    retire = next(form for form in other.go(f"{GROUPS}/mine/versions/1").forms() if form.action.endswith("/retire"))
+    other.post(retire.action, {**retire.fields, "reason": "over"})
+    assert "no version is in force" in other.go(f"{GROUPS}/mine").text
+
+
+def test_a_version_shows_what_it_changes_and_the_editor_begins_with_it(publisher: Visitor) -> None:
+    text = publisher.go(f"{GROUP}/versions/2").text
+    assert "What changes from version 1" in text
+    assert "What is doubtful in it" in text
+    assert publisher.go(f"{GROUP}/versions/9").page.status_code == 404
+    assert publisher.go(f"{GROUPS}/none").page.status_code == 404
+    assert "&#34;group&#34;: &#34;high-ones&#34;" in publisher.go("/console/new-group?group=high-ones&version=2").text
+
+
+def test_members_moves_and_sizes_are_shown_and_a_day_without_a_count_is_a_gap(place: Place, publisher: Visitor) -> None:
+    assert "there is no count yet" in publisher.go(GROUP).text
+    MORE["list_group_members"](place, 1)
+    today = now_microseconds() // DAY_US
+    with Session(place.engine) as session, session.begin():
+        group = session.scalars(select(NamedGroup.id).where(NamedGroup.name == "high-ones")).first()
+        for day, members in ((today - 3, 4), (today - 2, 5), (today, 7)):
+            session.add(GroupSize(group_id=group, day=day, at_us=day * DAY_US, members=members, unknown=1))
+    text = publisher.go(GROUP).text
+    assert "assessed 1" in text
+    assert "entered" in text
+    assert "From 4 to 7" in text
+    path = text.partition('<path d="')[2].partition('"')[0]
+    assert path.count("M") == 2, "the line does not cross the day that was not counted"
+
+
+def test_the_commercial_role_sees_groups_of_its_own_alone_and_no_threshold(place: Place, publisher: Visitor) -> None:
+    sent(publisher.go("/console/new-group"), "propose", document(HIGH, "watched"), **LOOKED_AT)
+    sent(publisher.go("/console/new-group"), "propose", document(WORTH, "calls", purpose="commercial"), **LOOKED_AT)
+    seller = Visitor(place).sign_in("commercial")
+    text = seller.go(GROUPS).text
+    assert "calls" in text
+    assert "watched" not in text
+    assert seller.go(f"{GROUPS}/watched").page.status_code == 404
+    assert "Its versions" not in seller.go(f"{GROUPS}/calls").text
+    assert seller.go(f"{GROUPS}/calls/versions/1").page.status_code == 403
+
+
+def test_a_customer_shows_its_groups(place: Place, publisher: Visitor) -> None:
+    path = f"/console/entities/company/{COMPANY}"
+    assert GROUP not in publisher.go(path).links()
+    with Session(place.engine) as session, session.begin():
+        from fivefold.store.tables.entities import Entity
+        from fivefold.store.tables.groups import GroupMember
+
+        group = session.scalars(select(NamedGroup.id).where(NamedGroup.name == "high-ones")).one()
+        entity = session.scalars(select(Entity.id).where(Entity.external_id == COMPANY)).first()
+        of = {"is_member": True, "is_unknown": False, "since_us": 1, "moves": 1}
+        session.add(GroupMember(group_id=group, entity_id=entity, **of))
+    assert GROUP in publisher.go(path).links()
