@@ -5,7 +5,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, now_microseconds
-from fivefold.store.tables.groups import GroupSize, NamedGroup
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.groups import GroupMember, GroupSize, NamedGroup
 from tests.console.visitors import Visitor
 from tests.serving.v1.examples import COMPANY
 from tests.serving.v1.more_rows import MORE
@@ -75,7 +76,7 @@ def test_members_moves_and_sizes_are_shown_and_a_day_without_a_count_is_a_gap(pl
     assert "assessed 1" in text
     assert "entered" in text
     assert "From 4 to 7" in text
-    path = text.partition('<path d="')[2].partition('"')[0]
+    path = publisher.page.text.partition('class="spark"')[2].partition('<path d="')[2].partition('"')[0]
     assert path.count("M") == 2, "the line does not cross the day that was not counted"
 
 
@@ -95,9 +96,6 @@ def test_a_customer_shows_its_groups(place: Place, publisher: Visitor) -> None:
     path = f"/console/entities/company/{COMPANY}"
     assert GROUP not in publisher.go(path).links()
     with Session(place.engine) as session, session.begin():
-        from fivefold.store.tables.entities import Entity
-        from fivefold.store.tables.groups import GroupMember
-
         group = session.scalars(select(NamedGroup.id).where(NamedGroup.name == "high-ones")).one()
         entity = session.scalars(select(Entity.id).where(Entity.external_id == COMPANY)).first()
         of = {"is_member": True, "is_unknown": False, "since_us": 1, "moves": 1}
