@@ -88,8 +88,9 @@ def form_of(text: str, step: str) -> StepForm:
     place = _place(text, step)
     written = _data(text)["steps"][place]
     kind = _kind(written)
-    if kind not in FORMS:
-        raise ConfigError(f"a step of the kind {kind or 'unknown'} has no form; change {step} in the text")
+    if kind not in FORMS or (kind == "rules" and "ruleset" in (written["rules"] or {})):
+        asks = "that asks a ruleset" if kind == "rules" else f"of the kind {kind or 'unknown'}"
+        raise ConfigError(f"a step {asks} has no form; change {step} in the text")
     values = {str(path[-1]): _shown(path, _below(written, path)) for path in _VALUES[kind]}
     rows: tuple[tuple[str, str], ...] = ()
     if kind in ROWS:

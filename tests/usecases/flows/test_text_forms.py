@@ -39,8 +39,8 @@ def ids(text: str) -> list[str]:
 @pytest.mark.parametrize("text", [*SHIPPED, in_json(SHIPPED[0])], ids=[*bundled_flows(), "json"])
 def test_a_form_that_is_not_changed_changes_nothing_of_what_the_flow_means(text: str) -> None:
     for step, kind, _ in steps_of(text).steps:
-        if kind not in FORMS:
-            with pytest.raises(ConfigError):
+        if kind not in FORMS or step == "today":  # which asks a ruleset
+            with pytest.raises(ConfigError, match="has no form"):
                 form_of(text, step)
             continue
         written = with_changed_step(text, form_of(text, step))
