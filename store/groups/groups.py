@@ -133,6 +133,13 @@ def _versions(organisation_id: int) -> Any:
     )
 
 
+def approved_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[GroupVersion]:
+    """List the versions of groups that were approved in a period."""
+    of = (GroupVersion.organisation_id == organisation_id, GroupVersion.approved_us >= from_us)
+    statement = select(GroupVersion).where(*of, GroupVersion.approved_us < until_us)
+    return session.scalars(statement.order_by(GroupVersion.id)).all()
+
+
 def active_version(session: Session, group_id: int) -> GroupVersion | None:
     """Find the version of a group that is in force."""
     return session.scalar(select(GroupVersion).where(GroupVersion.group_id == group_id, GroupVersion.state == ACTIVE))

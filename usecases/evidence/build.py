@@ -52,6 +52,7 @@ approvals.json      what one asked for and another approved
 material-changes.json
 lists.json          every version of a list that was in force at some moment of the quarter, with its members
 policies/           versions of policies for decisions, as they were written; versions.json with hashes and people
+groups/             versions of named groups, as they were written; versions.json with hashes and people
 purposes.json       every ruleset and policy that decided: what it was for, what it read by which path, and what that
                     was gathered for; `fivefold evidence --check` works it out anew from the documents
 settings.json       levels, cap, retention, types and fields, as they are now; audit/ has every change

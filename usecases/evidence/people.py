@@ -20,6 +20,7 @@ from fivefold.store.evidence.archive import (
     proposals_in,
     versions_of_organisation,
 )
+from fivefold.store.groups.groups import approved_in as groups_approved_in
 from fivefold.store.rulesets.proposals import APPROVED, REFUSED
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import MaterialChange
@@ -190,6 +191,13 @@ def _approvals(session: Session, organisation_id: int, quarter: Quarter) -> list
                 at_us=row.approved_us, what="policy", number=row.id, asked_by=(row.written_by,), by=row.approved_by
             )
             for row in policies_approved_in(session, organisation_id, *time)
+            if row.approved_us is not None
+        ),
+        *(
+            _Approval(
+                at_us=row.approved_us, what="group", number=row.id, asked_by=(row.written_by,), by=row.approved_by
+            )
+            for row in groups_approved_in(session, organisation_id, *time)
             if row.approved_us is not None
         ),
     ]

@@ -111,7 +111,7 @@ def test_everything_that_decided_is_there(engine: Engine, people: tuple[Actor, .
     assert made.counts == {
         "models": 0, "promotions": 0, "rulesets": 2, "activations": 3, "backtests": 2, "overrides": 3, "approvals": 5,
         "challenges": 0,
-        "material_changes": 1, "proposals": 0, "validations": 1, "lists": 1, "policies": 0, "members": 1,
+        "material_changes": 1, "proposals": 0, "validations": 1, "lists": 1, "policies": 0, "groups": 0, "members": 1,
         "audit_entries": len(rows_of(engine, AuditEntry)),
     }  # fmt: skip
     assert content["rulesets/retail/0001.yaml"].decode() == document(medium=30)
