@@ -75,7 +75,7 @@ class AgentSettings:
     url: str
     model: str
     key: str = field(default="", repr=False)
-    limit_seconds: int = 60
+    limit_seconds: int = 30
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+MOST_AGENT_SECONDS = 30
+"""A worker waits for an answer under a lease, which other runs wait for too."""
 _SECRET = "FIVEFOLD_SECRET_"  # noqa: S105 (how the names of variables begin)
 
 
@@ -234,7 +236,10 @@ def _agent(environment: Mapping[str, str]) -> AgentSettings | None:
     key = environment.get("FIVEFOLD_AGENT_KEY", "")
     if not (key.isascii() and key.isprintable()):
         raise ConfigError("FIVEFOLD_AGENT_KEY must be text that a header can have")
-    return AgentSettings(url.rstrip("/"), model, key, _positive(environment, "FIVEFOLD_AGENT_SECONDS", 60))
+    seconds = _positive(environment, "FIVEFOLD_AGENT_SECONDS", 30)
+    if seconds > MOST_AGENT_SECONDS:
+        raise ConfigError(f"FIVEFOLD_AGENT_SECONDS is {seconds}; it must be at most {MOST_AGENT_SECONDS}")
+    return AgentSettings(url.rstrip("/"), model, key, seconds)
 
 
 def _openid(environment: Mapping[str, str]) -> OpenIdSettings | None:

@@ -9,7 +9,7 @@ from typing import Any
 from fivefold.domain.clock import day_text
 from fivefold.flows.language import OutsideStep
 from fivefold.flows.program import FlowProgram
-from fivefold.flows.steps import LAST, STOP, Stop
+from fivefold.flows.steps import LAST, STOP, AskedOfRow, Stop
 from fivefold.flows.trace import explain_run
 from fivefold.risk.compiler.value_types import Column, column_for
 from fivefold.risk.language.fields import ValueType
@@ -58,12 +58,13 @@ def asking_step(program: FlowProgram, row: Mapping[str, Any]) -> OutsideStep | N
     return step
 
 
-def sent_facts(program: FlowProgram, row: Mapping[str, Any]) -> SentFacts:
+def sent_facts(program: FlowProgram, row: Mapping[str, Any], asked: AskedOfRow | None = None) -> SentFacts:
     """Give what a run that asks sends.
 
     Args:
         program: that was run.
         row: what `FlowProgram.run` or `run_row` gave for it.
+        asked: what it was run with, which says why what it asked before came out so.
     """
     step = asking_step(program, row)
     assert step is not None, "the run asks for nothing"
@@ -71,7 +72,7 @@ def sent_facts(program: FlowProgram, row: Mapping[str, Any]) -> SentFacts:
     for name, fact in step.asks.sent.items():
         column = column_for(fact, program.analysed.names, program.base)
         values[name] = _sent(row[column.name], column)
-    passed = explain_run(program, row).steps[:-1]
+    passed = explain_run(program, row, asked).steps[:-1]
     return SentFacts(values=values, why=tuple((each.step, each.sentence) for each in passed))
 
 

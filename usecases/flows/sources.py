@@ -26,7 +26,7 @@ from fivefold.risk.language.purposes import Purpose, strictest
 from fivefold.usecases.shared.addresses import checked_url
 
 MOST_BYTES = 1_000_000
-MOST_SECONDS = 60
+MOST_SECONDS = 30
 MOST_TRIES = 5
 _HOLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _POINTER = r"^(/([^~/]|~[01])*)+$"

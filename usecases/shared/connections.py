@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from ssl import SSLContext
+from time import monotonic
 
 import httpx
 
@@ -20,6 +21,8 @@ CONNECT_SECONDS = 4
 """How long one address is tried for, where the host has others."""
 
 
+LONGEST_SECONDS = 30
+"""No further try is begun that could end later than that: whoever asks holds a lease meanwhile."""
 FIRST_WAIT_SECONDS = 0.2
 """So long is waited before a second try, twice as long before a third, and so on."""
 
@@ -121,11 +124,12 @@ def answer_after_tries(question: Question, most_tries: int, wait: Callable[[floa
         most_tries: at least 1.
         wait: lets so many seconds pass before another try.
     """
+    end = monotonic() + LONGEST_SECONDS
     for number in range(1, most_tries):
         try:
             return asyncio.run(answer_to(question))
         except NotAnsweredError as error:
-            if not error.is_passing:
+            if not error.is_passing or monotonic() + question.limit_seconds > end:
                 raise
         wait(FIRST_WAIT_SECONDS * 2 ** (number - 1))
     return asyncio.run(answer_to(question))

@@ -8,20 +8,24 @@ import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConflictError, NotFoundError
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.flows.runs import claim
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.erasure.erase import erase_entity
-from fivefold.usecases.flows.runs import actions
+from fivefold.usecases.flows.outside import Outside
+from fivefold.usecases.flows.runs import actions, asking
 from fivefold.usecases.flows.runs.execute import LEASE_US, carry_on, run_flows
 from fivefold.usecases.flows.runs.replay import replay_record
+from fivefold.usecases.flows.sources import Source
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS
 from fivefold.usecases.shared.flow_triggers import Event, note
 from tests.usecases import banks
+from tests.usecases.certificates import certified
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
+from tests.usecases.flows.outside_servers import Got, Said, serving
 from tests.usecases.platforms import transaction
 
 pytestmark = pytest.mark.postgresql
@@ -348,3 +352,45 @@ def test_a_step_that_asks_the_outside_is_stored_before_the_next_begins(engine: E
     assert bank.states() == [("transaction:t1", "ended", "unknown")]
     assert bank.count("flow_steps WHERE kind = 'data'") == 1
     assert replay_record(bank.context, "f:1").same
+
+
+def test_what_a_source_answers_is_stored_with_the_run_and_made_again_from_there(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(ASKS)
+    told: list[str] = []
+
+    def says(got: Got) -> Said:
+        told.append(got.path)
+        return Said(b'{"live": true}')
+
+    with certified("localhost", tmp_path, monkeypatch) as context, serving(says, context) as server:
+        register = {
+            "title": "Register",
+            "url": f"https://localhost:{server.port}/",
+            "sends": ["amount"],
+            "gives": {"live": "/live"},
+            "answer": {},
+            "private": True,
+        }
+        source = Source.model_validate(register)
+        monkeypatch.setattr(asking, "_outside", lambda name: Outside(name, {"register": source}))
+        bank.post(1, 500)
+        bank.work()
+    assert told == ["/?amount=500"]
+    assert bank.states() == [("transaction:t1", "ended", "known")]
+    assert replay_record(bank.context, "f:1").same
+    assert told == ["/?amount=500"]
+
+
+def test_settings_that_are_wrong_hold_no_run_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(_: str) -> Outside:
+        raise ConfigError("no such file")
+
+    monkeypatch.setattr(asking, "_outside", wrong)
+    bank = FlowBank(engine)
+    bank.add_flow(ASKS)
+    bank.post(1, 500)
+    bank.work()
+    assert bank.states() == [("transaction:t1", "ended", "unknown")]

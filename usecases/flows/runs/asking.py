@@ -2,28 +2,62 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 from time import monotonic
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.settings import read_settings
 from fivefold.flows.language import OutsideStep
 from fivefold.flows.outside.outcomes import Outcome, failed_outcome
+from fivefold.flows.outside.question import SentFacts, sent_facts
+from fivefold.flows.steps import AskedOfRow
 from fivefold.store.flows import runs as stored
 from fivefold.store.flows.runs import RunBatch
 from fivefold.store.sql.database import reading, writing
-from fivefold.store.tables.flows import FlowRun
-from fivefold.usecases.flows.runs.outcomes import version_kept
+from fivefold.store.tables.accounts import Organisation
+from fivefold.store.tables.flows import FlowRun, FlowStep
+from fivefold.usecases.flows.outside import Outside, ask, outside_of
+from fivefold.usecases.flows.runs.outcomes import row_kept, version_kept
+from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.shared.actors import SYSTEM
+
+log = structlog.get_logger("fivefold.flows")
 
 LONGEST_SECONDS: Final = 20.0
 """After so long no other run of a batch is begun to be asked about: the lease must hold until all are stored."""
 
 
-def ask(step: OutsideStep, run: FlowRun, now_us: int) -> Outcome:
+@dataclass(frozen=True)
+class _Question:
+    """What one run asks, and of which organisation it is."""
+
+    run_id: int
+    entity_id: int
+    organisation: str
+    step: OutsideStep
+    facts: SentFacts
+
+
+@cache
+def _outside(organisation: str) -> Outside:
+    """Read what an organisation may ask, once in a process: a change of the operator's file needs a new start."""
+    return outside_of(read_settings(), organisation)
+
+
+def ask_of(question: _Question, clock: Callable[[], int]) -> Outcome:
     """Ask the outside for a step of a run; what nothing comes of is an outcome too."""
-    del run
-    return failed_outcome("no source of this name is registered", step.asks.whom, now_us)
+    try:
+        outside = replace(_outside(question.organisation), clock=clock)
+    except ConfigError as error:
+        log.warning("nothing can be asked outside", error=str(error))
+        return failed_outcome("the operator's settings of what is asked outside are wrong", "nothing", clock())
+    return ask(outside, question.step, question.facts)
 
 
 def ask_outside(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> set[int]:
@@ -35,19 +69,19 @@ def ask_outside(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> se
         The runs that there was no time to ask for.
     """
     begun, left = monotonic(), set[int]()
-    for run, step in _asking(engine, batch):
+    for question in _asking(engine, batch):
         if monotonic() - begun > LONGEST_SECONDS:
-            left.add(run.id)
+            left.add(question.run_id)
             continue
-        outcome = ask(step, run, clock())
+        outcome = ask_of(question, clock)
         with writing(engine) as session:
             stored.add_outcome(
                 session,
                 {
-                    "run_id": run.id,
-                    "step": step.id,
-                    "entity_id": run.entity_id,
-                    "kind": step.kind,
+                    "run_id": question.run_id,
+                    "step": question.step.id,
+                    "entity_id": question.entity_id,
+                    "kind": question.step.kind,
                     "outcome": outcome.canonical,
                     "at_us": outcome.at_us,
                     "actor": SYSTEM,
@@ -56,18 +90,29 @@ def ask_outside(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> se
     return left
 
 
-def _asking(engine: Engine, batch: RunBatch) -> list[tuple[FlowRun, OutsideStep]]:
-    """Give the runs of a batch that stopped at a step that asks the outside, and have no outcome of it."""
+def _asking(engine: Engine, batch: RunBatch) -> list[_Question]:
+    """Give what the runs of a batch ask that stopped at a step that asks the outside, and have no outcome of it."""
     with reading(engine) as session:
         held = [run for run in stored.runs_held(session, batch, batch.attempts) if run.stopped_at is not None]
         there = stored.outcomes_of(session, [run.id for run in held])
-        asking: list[tuple[FlowRun, OutsideStep]] = []
-        for run in held:
-            flow = version_kept(session, run.version_id, kept_of(run)).analysed.flow
-            step = flow.steps[flow.positions[run.stopped_at or ""]]
-            if isinstance(step, OutsideStep) and step.id not in there.get(run.id, {}):
-                asking.append((run, step))
-        return asking
+        found = (_question_of(session, run, there.get(run.id, {})) for run in held)
+        return [each for each in found if each is not None]
+
+
+def _question_of(session: Session, run: FlowRun, steps: Mapping[str, FlowStep]) -> _Question | None:
+    """Give what a run asks; None where it does not ask, or has its outcome."""
+    kept = kept_of(run)
+    runnable = version_kept(session, run.version_id, kept)
+    flow = runnable.analysed.flow
+    at = flow.steps[flow.positions[run.stopped_at or ""]]
+    if not isinstance(at, OutsideStep) or at.id in steps:
+        return None
+    lists = list_versions_used(session, run.organisation_id, kept["lists"])
+    assert run.as_of_us is not None  # it is stored with the facts
+    program, row, inputs = row_kept(runnable, kept, lists, steps, (run.entity_id, run.as_of_us))
+    asked = AskedOfRow({key: frame.row(0, named=True) for key, frame in inputs.items()}, {})
+    organisation = session.get_one(Organisation, run.organisation_id).name
+    return _Question(run.id, run.entity_id, organisation, at, sent_facts(program, row, asked))
 
 
 def kept_of(run: FlowRun) -> Mapping[str, Any]:

@@ -92,11 +92,23 @@ def outcome_kept(
         steps: that asked, and have an answer or an outcome, by their ids.
         of: the number of the entity, and the moment of the facts.
     """
+    program, row, inputs = row_kept(runnable, kept, versions, steps, of)
+    return conclude(program, kept, inputs, row, of[1])
+
+
+def row_kept(
+    runnable: RunnableVersion,
+    kept: Mapping[str, Any],
+    versions: Mapping[str, ListVersion],
+    steps: Mapping[str, FlowStep],
+    of: tuple[int, int],
+) -> tuple[FlowProgram, dict[str, Any], dict[str, pl.DataFrame]]:
+    """Run what is kept of a run, as `outcome_kept` says: the program, its row, and what else that was run with."""
     entity_id, as_of_us = of
     own, inputs = facts_kept(kept, as_of_us, entity_id)
     program = flow_program_for(runnable.analysed, versions, kept["base"])
     row = program.run(own, _asked(program, inputs, steps)).row(0, named=True)
-    return conclude(program, kept, inputs, row, as_of_us)
+    return program, row, inputs
 
 
 def _asked(program: FlowProgram, inputs: Mapping[str, pl.DataFrame], steps: Mapping[str, FlowStep]) -> Asked:
