@@ -22,7 +22,7 @@ CONNECT_SECONDS = 4
 
 
 LONGEST_SECONDS = 30
-"""No further try is begun that could end later than that: whoever asks holds a lease meanwhile."""
+"""No further try is begun that could end later than that: a worker that asks holds a lease meanwhile."""
 FIRST_WAIT_SECONDS = 0.2
 """So long is waited before a second try, twice as long before a third, and so on."""
 
