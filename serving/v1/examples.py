@@ -88,16 +88,26 @@ steps:
     title: By the level
     rationale: At a high level a person looks.
     route:
-      - {when: {level: in_force, at_least: high}, to: looked-at}
+      - {when: {level: in_force, at_least: high}, to: ask}
     otherwise: nothing
-    on_unknown: looked-at
+    on_unknown: ask
+  - id: ask
+    title: Is all in order?
+    rationale: Before anything is done about it.
+    person:
+      question: Is all in order with this customer?
+      role: investigator
+      within: 1 day
+      answers: {in-order: nothing, strange: looked-at}
+      otherwise: looked-at
   - {id: looked-at, title: Looked at tomorrow, end: [look]}
   - {id: nothing, title: Nothing is done, end: []}
 on_failure: [look]
 examples:
-  - {name: High, given: {level: high}, ends: looked-at, actions: [look]}
+  - {name: High, given: {level: high}, answers: {ask: strange}, ends: looked-at, actions: [look]}
+  - {name: In order, given: {level: high}, answers: {ask: in-order}, ends: nothing}
   - {name: Low, given: {level: low}, ends: nothing}
-  - {name: Never assessed, given: {}, ends: looked-at}
+  - {name: Never assessed, given: {}, answers: {ask: nobody}, ends: looked-at}
 """
 GROUP: Final = """\
 group: high-and-busy
@@ -208,6 +218,13 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "switch_flow_off": {"reason": "It looks at the wrong ones"},
     "shadow_flow": {"version": 1, "reason": "To see whom it would look at"},
     "end_flow_shadow": {"reason": "It was seen"},
+    "call_flow": {
+        "external_id": "customer-17",
+        "transaction": {"transaction_amount": -1500.0, "transaction_currency": "EUR", "operation": "cash"},
+        "run_key": "payment-3",
+    },
+    "answer_flow_run": {"answer": "strange", "reason": "The customer knows nothing of it"},
+    "take_back_flow_action": {"reason": "It was another person of the same name"},
     "request_override": {"level": "high", "reason": "Known from an earlier bank", "until": "2030-01-01"},
     "open_challenge": {"words": "The income that you have of me is of another year"},
     "settle_challenge": {
@@ -243,6 +260,8 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "challenge": "1",
     "item": "override-1-0",
     "decision": "1",
+    "run": "1",
+    "action": "1",
     "policy": "payments",
     "group": "high-and-busy",
     "validation": "1",

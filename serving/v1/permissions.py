@@ -6,6 +6,7 @@ from fivefold.serving.v1.changes import proposals
 from fivefold.serving.v1.decisions import decisions, policies
 from fivefold.serving.v1.erasure import retention
 from fivefold.serving.v1.flows import flows
+from fivefold.serving.v1.flows import runs as flow_runs
 from fivefold.serving.v1.groups import groups
 from fivefold.serving.v1.ingest import entities
 from fivefold.serving.v1.levels import entity_profile as facts
@@ -32,6 +33,8 @@ INVESTIGATORS = frozenset({Role.INVESTIGATOR, Role.ADMIN})
 APPROVERS = frozenset({Role.APPROVER, Role.ADMIN})
 RECEIVERS = INVESTIGATORS | PUBLISHERS
 """People who take what a customer says, and answer."""
+ANSWERERS = INVESTIGATORS | PUBLISHERS
+"""People whom flows may ask; each question says whom."""
 REVIEWERS = frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN})
 """The roles that validate levels."""
 READERS = OF_RISK
@@ -136,6 +139,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_GROUP}/moves", GROUP_READERS, groups.list_group_moves),
     Route("GET", f"{_GROUP}/sizes", GROUP_READERS, groups.read_group_sizes),
     Route("GET", f"{_ENTITY}/groups", GROUP_READERS, groups.list_groups_of_entity),
+    Route("POST", "/v1/flows/{flow}/run", DECIDERS, flow_runs.call_flow),
+    Route("GET", "/v1/flow-runs", READERS, flow_runs.list_flow_runs),
+    Route("GET", "/v1/flow-runs/{run}", EVERYBODY, flow_runs.read_flow_run),
+    Route("POST", "/v1/flow-runs/{run}/answer", ANSWERERS, flow_runs.answer_flow_run),
+    Route("POST", "/v1/flow-actions/{action}/take-back", INVESTIGATORS, flow_runs.take_back_flow_action),
+    Route("GET", f"{_ENTITY}/flow-actions", EVERYBODY, flow_runs.read_flow_actions),
     Route("GET", "/v1/search", READERS, entity_lists.search_entities),
     Route("GET", "/v1/search/count", READERS, entity_lists.count_entities),
     Route("GET", "/v1/levels", READERS, entity_lists.list_current_levels),

@@ -162,7 +162,7 @@ class _Work:
             return {}
         runnable = version_now(session, self.batch.version_id)
         flow = runnable.flow
-        looked_at = {run.entity_id: run.about.get("transaction_id") for run in runs}
+        looked_at = {run.entity_id: run.about.get("transaction", run.about.get("transaction_id")) for run in runs}
         read = read_facts(session, flow.organisation_id, flow.type_id, runnable.analysed, looked_at, now)
         facts, program = read.facts, flow_program_for(runnable.analysed, read.facts.versions, read.base)
         outcomes = program.run(facts.own, Asked(facts.asked, {}))

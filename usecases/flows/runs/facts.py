@@ -18,17 +18,21 @@ from fivefold.risk.facts.inputs import part_of
 from fivefold.risk.facts.look_back import RULES, LookBack
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.store.accounts.organisation import base_currency_of
+from fivefold.store.ingest.entities import known_as
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.levels import Standing
+from fivefold.usecases.decisions.inputs import read_pending_transaction
 from fivefold.usecases.levels.content.inputs import inputs_frame, types_of
 from fivefold.usecases.levels.groups.links import read_linked
 from fivefold.usecases.levels.portfolio import parts_of, read_parts, transactions_frame, with_corrections
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.rates import rates_for
 
+LookedAt = str | Mapping[str, Any] | None
+"""The transaction that a run looks at: the number of a stored one, one as it was sent, or none."""
 _OWN_PARTS: Final = frozenset({"levels", "pending"})
 """Parts of a portfolio that are made for runs."""
 
@@ -72,7 +76,7 @@ def read_facts(
     organisation_id: int,
     type_id: int,
     analysed: AnalysedFlow,
-    entities: Mapping[int, str | None],
+    entities: Mapping[int, LookedAt],
     now_us: int,
 ) -> FactsRead:
     """Read everything that a flow, and all that it asks, read of entities, as of now.
@@ -82,7 +86,7 @@ def read_facts(
         organisation_id: whose entities they are.
         type_id: their type.
         analysed: the flow.
-        entities: by number the transaction that is looked at; None where there is none.
+        entities: by number the transaction that is looked at.
         now_us: the present.
 
     Raises:
@@ -143,10 +147,10 @@ def _standings(session: Session, entity_ids: Sequence[int]) -> Any:
 
 
 def transactions_looked_at(
-    session: Session, organisation_id: int, type_id: int, entities: Mapping[int, str | None], now_us: int
+    session: Session, organisation_id: int, type_id: int, entities: Mapping[int, LookedAt], now_us: int
 ) -> pl.DataFrame:
     """Give the transactions that runs look at, as they are known by now; none for one that was reversed."""
-    wanted = {number: entity for entity, number in entities.items() if number is not None}
+    wanted = {number for number in entities.values() if isinstance(number, str)}
     stored = loading.transactions_numbered(session, organisation_id, sorted(wanted))
     stored = stored.filter(pl.col("entity").is_in(list(entities)))
     about = sorted(set(stored["entity"].to_list()))
@@ -154,7 +158,13 @@ def transactions_looked_at(
         corrections = loading.corrections(session, about, for_value=False)
         stored = with_corrections(stored, corrections.filter(pl.col("known_us") <= now_us))
     declared = FIELDS.validate_python(session.get_one(EntityType, type_id).transaction_fields)
-    return transactions_frame(stored, declared)
+    names = {number: name for number, (name, *_) in known_as(session, sorted(entities)).items()}
+    sent = [
+        read_pending_transaction(given, declared, (number, names[number]), now_us).frame
+        for number, given in entities.items()
+        if isinstance(given, Mapping)
+    ]
+    return pl.concat([transactions_frame(stored, declared), *sent])
 
 
 def facts_text(kept: Mapping[str, Any]) -> str:

@@ -1,0 +1,138 @@
+"""Runs of flows: called and read by programs, answered and taken back by people."""
+
+from typing import Any
+
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import BigNumber, MomentGiven, RequestModel, ResponseModel, Text
+from fivefold.usecases.flows.runs import answering, calling, reading
+from fivefold.usecases.flows.runs.reading import (
+    ActionLine,
+    EntityActions,
+    RunFilters,
+    RunLine,
+    RunView,
+)
+from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.api_fields import Moment
+
+
+class FlowCalled(RequestModel):
+    """For whom a flow is run.
+
+    The transaction has the fields of POST /v1/transactions; its number, date and state may be missing; it is not
+    stored.
+    `run_key` is what you call this run, by default the transaction's number: called again under it, the flow gives the
+    run that there was.
+    """
+
+    type: Text = "customer"
+    external_id: Text
+    transaction: dict[str, Any] | None = None
+    run_key: Text | None = None
+
+
+class ActionForApps(ResponseModel):
+    """An action that was taken."""
+
+    number: int
+    action: str
+    kind: str
+    content: dict[str, Any]
+
+
+class RunForApps(ResponseModel):
+    """Where a run came to, without its why.
+
+    `state`: ended, failed, waiting (for a person), queued or running. `at`: the step.
+    """
+
+    run: int
+    flow: str
+    version: int
+    cause: str
+    state: str
+    at: str | None
+    due_at: Moment | None
+    taken: list[ActionForApps]
+
+
+RunAnswer = RunForApps | RunView
+
+
+class PageOfRuns(PageQuery):
+    """Which runs: from `since` until before `until`; without a filter all.
+
+    `external_id` is of an entity of the `type`. `acting`: false for runs of shadows.
+    """
+
+    flow: Text | None = None
+    state: Text | None = None
+    at: Text | None = None
+    type: Text = "customer"
+    external_id: Text | None = None
+    acting: bool | None = None
+    since: MomentGiven | None = None
+    until: MomentGiven | None = None
+
+
+class AnswerGiven(RequestModel):
+    """One of the answers that the step takes, and why."""
+
+    answer: Text
+    reason: Text
+
+
+class WhyTakenBack(RequestModel):
+    """Why."""
+
+    reason: Text
+
+
+def call_flow(context: RequestContext, flow: Text, body: FlowCalled) -> RunAnswer:
+    """Run a flow for an entity in this request, with what it does; programs see where it came to, people why."""
+    run = calling.call_flow(context, flow, body.type, body.external_id, body.transaction, body.run_key)
+    return _for(context, run)
+
+
+def list_flow_runs(context: RequestContext, query: PageOfRuns) -> Page[RunLine]:
+    """List runs, the latest first."""
+    filters = RunFilters(
+        flow=query.flow,
+        state=query.state,
+        at=query.at,
+        entity=None if query.external_id is None else (query.type, query.external_id),
+        acting=query.acting,
+        since_us=query.since,
+        until_us=query.until,
+    )
+    return reading.search_runs(context, filters, query.part)
+
+
+def read_flow_run(context: RequestContext, run: BigNumber) -> RunAnswer:
+    """Show a run, with its why for people."""
+    return _for(context, reading.view_run(context, run))
+
+
+def answer_flow_run(context: RequestContext, run: BigNumber, body: AnswerGiven) -> RunView:
+    """Answer what a run asks; it goes on in this request. A person who called it cannot."""
+    return answering.answer_run(context, context.role, run, body.answer, body.reason)
+
+
+def take_back_flow_action(context: RequestContext, action: BigNumber, body: WhyTakenBack) -> ActionLine:
+    """Take back what a run did."""
+    return answering.take_back_action(context, action, body.reason)
+
+
+def read_flow_actions(context: RequestContext, type_: Text, external_id: Text) -> EntityActions:
+    """Tell the status, the limits and the reviews that stand because of flows."""
+    return reading.entity_actions(context, type_, external_id)
+
+
+def _for(context: RequestContext, run: RunView) -> RunAnswer:
+    if context.role is not Role.APP:
+        return run
+    taken = [{name: getattr(each, name) for name in ("number", "action", "kind", "content")} for each in run.taken]
+    fields = {name: getattr(run, name) for name in ("flow", "version", "cause", "state", "at")}
+    return RunForApps.model_validate({**fields, "run": run.number, "due_at": run.due_us, "taken": taken})

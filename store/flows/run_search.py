@@ -1,0 +1,73 @@
+"""Lists of runs, and what stands about an entity. Nothing here begins or ends a transaction."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.paging import Page, Part
+from fivefold.store.sql.keyset import rows_of, where_given
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.flows import FlowRow, FlowRun, FlowVersion
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedRuns:
+    """Which runs of an organisation are listed; None is no condition.
+
+    Attributes:
+        flow: its name, in whatever version.
+        at: the step at which they stopped.
+        since_us: they began then or later.
+        until_us: they began before.
+    """
+
+    organisation_id: int
+    flow: str | None = None
+    state: str | None = None
+    at: str | None = None
+    entity_id: int | None = None
+    acting: bool | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+class RunRow(NamedTuple):
+    """A run with its flow, the number of its version, and whom it is about."""
+
+    run: FlowRun
+    flow: str
+    version: int
+    entity_type: str
+    external_id: str
+
+
+_RUNS = (
+    select(FlowRun, FlowRow.name, FlowVersion.number, EntityType.name, Entity.external_id)
+    .join(FlowRow, FlowRow.id == FlowRun.flow_id)
+    .join(FlowVersion, FlowVersion.id == FlowRun.version_id)
+    .join(Entity, Entity.id == FlowRun.entity_id)
+    .join(EntityType, EntityType.id == Entity.type_id)
+)
+
+
+def runs_among(session: Session, wanted: WantedRuns, part: Part) -> Page[RunRow]:
+    """List the runs that are wanted, the latest first."""
+    statement = where_given(
+        _RUNS.where(FlowRun.organisation_id == wanted.organisation_id),
+        (FlowRow.name, wanted.flow),
+        (FlowRun.state, wanted.state),
+        (FlowRun.stopped_at, wanted.at),
+        (FlowRun.entity_id, wanted.entity_id),
+        (FlowRun.acting, wanted.acting),
+        moment=FlowRun.begun_us,
+        since_us=wanted.since_us,
+        until_us=wanted.until_us,
+    )
+    return rows_of(session, statement, (FlowRun.id,), part, descending=True).map(lambda row: RunRow(*row))
+
+
+def run_row(session: Session, run_id: int) -> RunRow:
+    """Give one run that is there."""
+    return RunRow(*session.execute(_RUNS.where(FlowRun.id == run_id)).one())

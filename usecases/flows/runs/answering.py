@@ -1,0 +1,141 @@
+"""What people do about runs: they answer what one asks, and take back what one did. Both are kept with a reason."""
+
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import iso_text
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.flows.actions import is_reversible
+from fivefold.flows.analysis import analyse_canonical_flow
+from fivefold.flows.language import PersonStep
+from fivefold.store.flows.actions import action_numbered
+from fivefold.store.flows.runs import WAITING, add_outcome, run_numbered, version_and_flow
+from fivefold.store.ingest.entities import lock_entities
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.flows import FlowAction
+from fivefold.store.webhooks.outbox import NewEvent, add_events
+from fivefold.usecases.flows.runs.calling import carried_on
+from fivefold.usecases.flows.runs.outcomes import PERSON
+from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line
+from fivefold.usecases.ingest.facts import end_tag_in
+from fivefold.usecases.levels.lowering import Concern, LoweringGuard
+from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import checked_reason
+
+ANSWERED_BY: Final = {
+    "investigator": frozenset({Role.INVESTIGATOR, Role.ADMIN}),
+    "publisher": frozenset({Role.PUBLISHER, Role.ADMIN}),
+}
+"""Who may answer, by the role that a step asks."""
+
+
+def answer_run(context: Context, role: Role, number: int, answer: str, reason: str) -> RunView:
+    """Answer what a run asks, and carry it on.
+
+    Whoever called the run cannot answer it: a program or a person would decide on what they asked for.
+
+    Args:
+        context: who answers.
+        role: with which.
+        number: of the run.
+        answer: one of those that its step takes.
+        reason: why.
+
+    Raises:
+        NotFoundError: there is no such run.
+        ConfigError: the step takes no such answer, or asks another role.
+        ConflictError: nothing is asked, or not any more; or who answers called the run.
+    """
+    now, reason = context.now(), checked_reason(reason)
+    with context.writing() as session:
+        run = run_numbered(session, context.organisation_id, number, locked=True)
+        if run.state != WAITING or not run.acting or run.stopped_at is None or (run.due_us or 0) <= now:
+            raise ConflictError(f"run f:{number} asks nobody, or does not any more: it is {run.state}")
+        version, flow_row = version_and_flow(session, run.version_id)
+        flow = analyse_canonical_flow(version.canonical).flow
+        step = flow.steps[flow.positions[run.stopped_at]]
+        assert isinstance(step, PersonStep)  # a run that waits waits for a person
+        if role not in ANSWERED_BY[step.person.role]:
+            raise ConfigError(f"{step.id} asks a member of the role {step.person.role}, and you are {role}")
+        if answer not in step.person.answers:
+            raise ConfigError(f"{step.id} takes no answer {answer!r}; it takes {', '.join(step.person.answers)}")
+        if run.actor == context.actor.name:
+            raise ConflictError("who called a run cannot answer it; another person must")
+        outcome = {"answer": answer, "reason": reason}
+        added = add_outcome(
+            session,
+            {
+                "run_id": run.id,
+                "step": step.id,
+                "entity_id": run.entity_id,
+                "kind": PERSON,
+                "outcome": canonical_json(outcome),
+                "at_us": now,
+                "actor": context.actor.name,
+            },
+        )
+        if not added:
+            raise ConflictError(f"{step.id} of run f:{number} was answered already")
+        run.due_us = now
+        details = {"flow": flow_row.name, "version": version.number, "step": step.id}
+        context.record(session, "flow.answered", ("flow run", run.id), after=outcome, details=details)
+    return carried_on(context, number)
+
+
+def take_back_action(context: Context, number: int, reason: str) -> ActionLine:
+    """Take back what a run did, as far as that can be: a status, a limit and a review stand no longer, a tag ends.
+
+    A case stays, for whoever works on it; it is only marked.
+
+    Raises:
+        NotFoundError: there is no such action.
+        ConflictError: it cannot be taken back, or was; WouldLower where a level or a floor would fall by that.
+    """
+    now, reason = context.now(), checked_reason(reason)
+    with context.writing() as session:
+        row = action_numbered(session, context.organisation_id, number)
+        version, flow_row = version_and_flow(session, run_numbered(session, row.organisation_id, row.run_id).version_id)
+        action = analyse_canonical_flow(version.canonical).flow.action(row.action)
+        if not is_reversible(action):
+            raise ConflictError(f"{action.title} cannot be taken back")
+        if row.taken_back_us is not None:
+            raise ConflictError(f"action {number} was taken back already")
+        row.taken_back_us, row.taken_back_by, row.taken_back_reason = now, context.actor.name, reason
+        session.flush()
+        if row.kind == "tag":
+            _end_tag(session, context, row, now)
+        add_events(session, row.organisation_id, [_event(session, row, flow_row.name)])
+        details = {"flow": flow_row.name, "action": row.action}
+        context.record(session, "flow.taken_back", ("flow action", row.id), after={"reason": reason}, details=details)
+        return action_line(row, {row.action: True})
+
+
+def _end_tag(session: Session, context: Context, row: FlowAction, now: int) -> None:
+    """End the tag, if it is there still; a level that would fall by it needs another person, as always."""
+    lock_entities(session, [row.entity_id])
+    entity = session.get_one(Entity, row.entity_id)
+    watch = LoweringGuard(session, context.actor, "tags", {entity.id: Concern.of_change(now)}, now)
+    try:
+        end_tag_in(session, context, entity, row.content["tag"], now)
+    except NotFoundError:  # it ended by itself, or by another person
+        return
+    watch.refuse_falls()
+
+
+def _event(session: Session, row: FlowAction, flow: str) -> NewEvent:
+    entity = session.get_one(Entity, row.entity_id)
+    body = {
+        "entity_type": session.get_one(EntityType, entity.type_id).name,
+        "external_id": entity.external_id,
+        "flow": flow,
+        "run": f"f:{row.run_id}",
+        "action": row.action,
+        "kind": row.kind,
+        "content": row.content,
+        "at": iso_text(row.taken_back_us or 0),
+    }
+    name = f"flow-action-{row.id}-back"
+    return NewEvent(name, "flow.taken_back", row.entity_id, row.taken_back_us or 0, canonical_json(body))

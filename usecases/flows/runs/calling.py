@@ -1,0 +1,123 @@
+"""A call runs a flow in the request, by the same steps and rows as a worker would."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.text import control_in
+from fivefold.features import schema as c
+from fivefold.store.flows.run_search import run_row
+from fivefold.store.flows.runs import QUEUED, begin_runs, run_of_cause
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.tables.entities import EntityType
+from fivefold.usecases.accounts.flows_in_force import StandingFlow, standing_flow
+from fivefold.usecases.decisions.inputs import read_pending_transaction
+from fivefold.usecases.flows.runs.execute import run_one
+from fivefold.usecases.flows.runs.reading import RunView, view_of, view_run
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, storable
+from fivefold.usecases.shared.flow_triggers import bounded_cause
+
+MOST_STOPS: Final = 100
+"""A run stops at each step that asks the outside, and has no more steps than these."""
+
+
+def call_flow(
+    context: Context,
+    flow: str,
+    type_name: str,
+    external_id: str,
+    transaction: Mapping[str, Any] | None = None,
+    run_key: str | None = None,
+) -> RunView:
+    """Run the active version of a flow for an entity at once, and say where it came to.
+
+    Args:
+        context: who calls; may not answer what the run asks.
+        flow: its name.
+        type_name: of the entity.
+        external_id: of the entity.
+        transaction: that is looked at, as POST /v1/decisions takes it; it is not stored as one that happened.
+        run_key: the caller's name of this call, by default the transaction's number; called again under it, the flow
+            gives the run that there was.
+
+    Raises:
+        NotFoundError: there is no such entity, or no version of the flow is active.
+        ConfigError: the flow is about other entities, or the key cannot be kept.
+        InvalidDataError: the transaction cannot be read.
+        ConflictError: something else was called under the key.
+    """
+    now, key = context.now(), _key(run_key, transaction)
+    about = _about(type_name, external_id, transaction)
+    with context.writing() as session:
+        standing = standing_flow(session, context.organisation_id, flow)
+        entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
+        if entity.type_id != standing.flow.type_id:
+            raise ConfigError(f"the flow {flow} is not about entities of the type {type_name}")
+        cause = bounded_cause(f"call:{key or secrets.token_hex(16)}")
+        run = run_of_cause(session, standing.flow.id, entity.id, cause)
+        if run is None:
+            if transaction is not None:
+                declared = FIELDS.validate_python(session.get_one(EntityType, entity.type_id).transaction_fields)
+                read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now)
+            begin_runs(session, _rows(context, standing, entity.id, cause, about, now))
+            run = run_of_cause(session, standing.flow.id, entity.id, cause)
+            assert run is not None  # it was begun just now
+        elif run.about.get("asked") != about["asked"]:
+            raise ConflictError(f"{flow} was called for something else under {key!r}; give it a run_key of its own")
+        number = run.id
+    return carried_on(context, number)
+
+
+def carried_on(context: Context, number: int) -> RunView:
+    """Carry a run on until it stops for longer, unless a worker is at it."""
+    for _ in range(MOST_STOPS):
+        moved = run_one(context.engine, number, clock=context.clock)
+        with context.reading() as session:
+            view = view_of(session, run_row(session, number))
+        if not moved or view.state != QUEUED or view.error is not None:
+            return view
+    return view_run(context, number)
+
+
+def _key(run_key: str | None, transaction: Mapping[str, Any] | None) -> str | None:
+    key = (transaction or {}).get(c.TRANSACTION_ID) if run_key is None else run_key
+    if key is None:
+        return None
+    what = c.TRANSACTION_ID if run_key is None else "run_key"
+    if not isinstance(key, str) or not 1 <= len(key) <= MOST_CHARACTERS or not storable(key) or control_in(key):
+        raise ConfigError(f"{what} must be text of 1 to {MOST_CHARACTERS} characters, none of them a control character")
+    return key
+
+
+def _about(type_name: str, external_id: str, transaction: Mapping[str, Any] | None) -> dict[str, Any]:
+    asked = json.dumps([type_name, external_id, transaction], sort_keys=True, default=repr)
+    about: dict[str, Any] = {"kind": "call", "asked": sha256(asked.encode()).hexdigest()}
+    return about if transaction is None else {**about, "transaction": dict(transaction)}
+
+
+def _rows(
+    context: Context, standing: StandingFlow, entity_id: int, cause: str, about: Mapping[str, Any], now: int
+) -> list[dict[str, Any]]:
+    """Give the run that acts, and that of the shadow beside it."""
+    versions = {standing.version.id: True}
+    if standing.flow.shadow_version_id is not None:
+        versions.setdefault(standing.flow.shadow_version_id, False)
+    return [
+        {
+            "organisation_id": context.organisation_id,
+            "flow_id": standing.flow.id,
+            "version_id": version_id,
+            "entity_id": entity_id,
+            "cause": cause,
+            "about": about,
+            "acting": acting,
+            "due_us": now,
+            "begun_us": now,
+            "actor": context.actor.name,
+        }
+        for version_id, acting in versions.items()
+    ]

@@ -1,0 +1,298 @@
+"""Runs as people and programs read them: lists, one with its why, and what stands about an entity because of flows."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.flows.actions import is_reversible
+from fivefold.flows.analysis import analyse_canonical_flow
+from fivefold.flows.language import PersonStep
+from fivefold.store.flows.actions import actions_of_run, standing_actions
+from fivefold.store.flows.run_search import RunRow, WantedRuns, run_row, runs_among
+from fivefold.store.flows.runs import WAITING, outcomes_of, run_numbered
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.tables.flows import FlowAction, FlowVersion
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.context import Context
+
+STATUSES: Final = ("approved", "flagged", "escalated", "blocked")
+"""The mildest first: of several that stand, the last one counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFilters:
+    """Which runs are listed; None is no condition.
+
+    Attributes:
+        flow: its name, in whatever version.
+        state: queued, running, waiting, ended, failed or quarantined.
+        at: the step at which they stopped: an end, or where they wait.
+        entity: type and identifier.
+        acting: true for those whose actions happen, false for shadows.
+        since_us: they began then or later.
+        until_us: they began before.
+    """
+
+    flow: str | None = None
+    state: str | None = None
+    at: str | None = None
+    entity: tuple[str, str] | None = None
+    acting: bool | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+EVERY_RUN = RunFilters()
+
+
+@schema("FlowRunLine")
+@dataclass(frozen=True, kw_only=True)
+class RunLine:
+    """A run, in short.
+
+    Attributes:
+        cause: what it was begun for, such as transaction:T-1.
+        at: the step at which it ended, failed or waits; None before its facts were read.
+        due_us: when it is looked at next; for a run that waits, until when a person may answer.
+        acting: its actions happen; false for a shadow's.
+        actor: who called it; `system` where an event began it.
+        error: why it failed, or could not be carried out.
+    """
+
+    number: Annotated[int, shown_as("run")]
+    flow: str
+    version: int
+    entity_type: Annotated[str, shown_as("type")]
+    external_id: str
+    cause: str
+    state: str
+    at: str | None
+    acting: bool
+    actor: str
+    begun_us: Annotated[Moment, shown_as("begun_at")]
+    due_us: Annotated[Moment | None, shown_as("due_at")]
+    ended_us: Annotated[Moment | None, shown_as("ended_at")]
+    error: str | None
+
+
+@schema("FlowActionLine")
+@dataclass(frozen=True, kw_only=True)
+class ActionLine:
+    """An action that was taken.
+
+    Attributes:
+        kind: status, limit, review, tag, case or webhook.
+        subject: what it does that to.
+        content: the status, the limit and its amount in the smallest unit, the date, the tag, the case or the event.
+        reversible: a person can take it back.
+    """
+
+    number: Annotated[int, shown_as("number")]
+    action: str
+    kind: str
+    subject: str
+    content: Mapping[str, Any]
+    reversible: bool
+    at_us: Annotated[Moment, shown_as("at")]
+    taken_back_us: Annotated[Moment | None, shown_as("taken_back_at")]
+    taken_back_by: str | None
+    taken_back_reason: str | None
+
+
+@schema("FlowStepAnswered")
+@dataclass(frozen=True, kw_only=True)
+class StepAnswered:
+    """What a step came to that asked a person or another system."""
+
+    step: str
+    kind: str
+    outcome: Mapping[str, Any]
+    at_us: Annotated[Moment, shown_as("at")]
+    actor: str
+
+
+@schema("FlowQuestion")
+@dataclass(frozen=True, kw_only=True)
+class QuestionOpen:
+    """What a run asks a person; `role` says who may answer."""
+
+    step: str
+    question: str
+    role: str
+    answers: tuple[str, ...]
+
+
+@schema("FlowRunView")
+@dataclass(frozen=True, kw_only=True)
+class RunView(RunLine):
+    """A run with its why.
+
+    Attributes:
+        why: the steps that it passed, each with what it saw, and the actions that follow; None before it came anywhere.
+        taken: its actions, as they stand.
+        answered: the steps that asked.
+        question: what it waits for.
+    """
+
+    why: Mapping[str, Any] | None
+    taken: tuple[ActionLine, ...]
+    answered: tuple[StepAnswered, ...]
+    question: QuestionOpen | None
+
+
+def search_runs(context: Context, filters: RunFilters = EVERY_RUN, part: Part = WHOLE) -> Page[RunLine]:
+    """List runs, the latest first; NotFoundError where an entity is named that is not there."""
+    with context.reading() as session:
+        of = context.organisation_id
+        wanted = WantedRuns(
+            organisation_id=of,
+            flow=filters.flow,
+            state=filters.state,
+            at=filters.at,
+            entity_id=None if filters.entity is None else entity_named(session, of, *filters.entity).id,
+            acting=filters.acting,
+            since_us=filters.since_us,
+            until_us=filters.until_us,
+        )
+        return runs_among(session, wanted, part).map(lambda row: RunLine(**_line(row)))
+
+
+def view_run(context: Context, number: int) -> RunView:
+    """Show a run with its why; NotFoundError where the organisation has none of that number."""
+    with context.reading() as session:
+        run = run_numbered(session, context.organisation_id, number)
+        return view_of(session, run_row(session, run.id))
+
+
+def view_of(session: Session, row: RunRow) -> RunView:
+    """Show a run that was read."""
+    run = row.run
+    flow = analyse_canonical_flow(session.get_one(FlowVersion, run.version_id).canonical).flow
+    reversible = {action.id: is_reversible(action) for action in flow.actions}
+    steps = outcomes_of(session, [run.id]).get(run.id, {})
+    question = None
+    if run.state == WAITING and run.stopped_at is not None and run.stopped_at not in steps:
+        step = flow.steps[flow.positions[run.stopped_at]]
+        assert isinstance(step, PersonStep)
+        asked = step.person
+        question = QuestionOpen(step=step.id, question=asked.question, role=asked.role, answers=tuple(asked.answers))
+    return RunView(
+        **_line(row),
+        why=None if run.answer is None else json.loads(run.answer),
+        taken=tuple(action_line(each, reversible) for each in actions_of_run(session, run.id)),
+        answered=tuple(
+            StepAnswered(
+                step=each.step, kind=each.kind, outcome=json.loads(each.outcome), at_us=each.at_us, actor=each.actor
+            )
+            for each in sorted(steps.values(), key=lambda each: flow.positions[each.step])
+        ),
+        question=question,
+    )
+
+
+def _line(row: RunRow) -> dict[str, Any]:
+    run = row.run
+    return {
+        "number": run.id,
+        "flow": row.flow,
+        "version": row.version,
+        "entity_type": row.entity_type,
+        "external_id": row.external_id,
+        "cause": run.cause,
+        "state": run.state,
+        "at": run.stopped_at,
+        "acting": run.acting,
+        "actor": run.actor,
+        "begun_us": run.begun_us,
+        "due_us": run.due_us,
+        "ended_us": run.ended_us,
+        "error": run.error,
+    }
+
+
+def action_line(row: FlowAction, reversible: Mapping[str, bool]) -> ActionLine:
+    """Show an action; *reversible* says of which ones of its flow a person can take them back."""
+    return ActionLine(
+        number=row.id,
+        action=row.action,
+        kind=row.kind,
+        subject=row.subject,
+        content=row.content,
+        reversible=reversible.get(row.action, False),
+        at_us=row.at_us,
+        taken_back_us=row.taken_back_us,
+        taken_back_by=row.taken_back_by,
+        taken_back_reason=row.taken_back_reason,
+    )
+
+
+@schema("FlowLimit")
+@dataclass(frozen=True, kw_only=True)
+class LimitStanding:
+    """A limit that stands: the lowest of those of one name.
+
+    Attributes:
+        amount_minor: in the smallest unit of the base currency.
+        sets: the same in words.
+        action: the number of the action that set it.
+    """
+
+    limit: str
+    amount_minor: int
+    sets: str
+    action: int
+
+
+@schema("FlowStanding")
+@dataclass(frozen=True, kw_only=True)
+class EntityActions:
+    """What stands about an entity because of flows.
+
+    Attributes:
+        status: the most severe one that stands; None for none.
+        status_action: the number of the action that gave it.
+        limits: one of each name.
+        reviews: by when a person is to look at it, the first one first.
+    """
+
+    status: str | None
+    status_action: int | None
+    limits: tuple[LimitStanding, ...]
+    reviews: tuple[Moment, ...]
+
+
+def entity_actions(context: Context, type_name: str, external_id: str) -> EntityActions:
+    """Tell what stands about an entity because of flows; NotFoundError where it is not there."""
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
+        return actions_standing(standing_actions(session, entity.id, ("status", "limit", "review")))
+
+
+def actions_standing(rows: Sequence[FlowAction]) -> EntityActions:
+    """Let of several statuses the most severe one count, and of several limits of one name the lowest."""
+    severest: FlowAction | None = None
+    limits: dict[str, FlowAction] = {}
+    for row in rows:
+        if row.kind == "status" and (severest is None or _severity(row) >= _severity(severest)):
+            severest = row
+        if row.kind == "limit":
+            name, before = row.content["limit"], limits.get(row.content["limit"])
+            if before is None or row.content["amount_minor"] < before.content["amount_minor"]:
+                limits[name] = row
+    return EntityActions(
+        status=None if severest is None else severest.content["status"],
+        status_action=None if severest is None else severest.id,
+        limits=tuple(
+            LimitStanding(limit=name, amount_minor=row.content["amount_minor"], sets=row.content["sets"], action=row.id)
+            for name, row in sorted(limits.items())
+        ),
+        reviews=tuple(sorted(row.content["due_us"] for row in rows if row.kind == "review")),
+    )
+
+
+def _severity(row: FlowAction) -> int:
+    return STATUSES.index(row.content["status"])
