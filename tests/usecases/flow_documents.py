@@ -47,6 +47,23 @@ BY_ACTION: Data = {
     "on_unknown": "done",
 }
 
+INQUIRY: Data = {
+    "id": "inquiry",
+    "title": "A person looks",
+    "rationale": "They know.",
+    "person": {
+        "question": "Is all in order?",
+        "within": "1 day",
+        "answers": {"aye": "nothing", "nay": "done"},
+        "otherwise": "done",
+    },
+}
+INQUIRED: list[Data] = [
+    {"name": "aye", "given": {}, "answers": {"inquiry": "aye"}, "ends": "nothing"},
+    {"name": "nay", "given": {}, "answers": {"inquiry": "nay"}, "ends": "done", "actions": ["look"]},
+    {"name": "nobody", "given": {}, "answers": {"inquiry": "nobody"}, "ends": "done"},
+]
+
 
 def flow_document(name: str = "care", steps: Sequence[Data] = (BY_COUNTRY,), **parts: Any) -> str:
     """A flow that has those looked at tomorrow whom its steps send to `done`; the other end is `nothing`."""

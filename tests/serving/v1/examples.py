@@ -24,7 +24,7 @@ from tests.serving.v1.registries import registry
 from tests.sharing import made_once
 from tests.usecases.deciding import CASH, WORTH, cash
 from tests.usecases.deciding import document as policy
-from tests.usecases.flow_documents import flow_document
+from tests.usecases.flow_documents import INQUIRED, INQUIRY, flow_document
 from tests.usecases.grouped import HIGH
 from tests.usecases.grouped import WORTH as WORTH_MUCH
 from tests.usecases.grouped import document as group
@@ -154,6 +154,12 @@ EXAMPLES: Mapping[str, Example] = {
     "list_group_moves": Example(_GROUP, own=("group",)),
     "read_group_sizes": Example(_GROUP, own=("group",)),
     "list_groups_of_entity": Example(_CUSTOMER, own=_OF_CUSTOMER),
+    "call_flow": Example(_CARE, {"external_id": CUSTOMER, "run_key": "k"}, own=_FLOW),
+    "list_flow_runs": Example(query={"flow": "care", "state": "ended"}),
+    "read_flow_run": Example({"run": "1"}, own=("run",)),
+    "answer_flow_run": Example({"run": "3"}, {"answer": "aye", "reason": WHY}, own=("run",)),
+    "take_back_flow_action": Example({"action": "1"}, {"reason": WHY}, own=("action",)),
+    "read_flow_actions": Example(_CUSTOMER, own=_OF_CUSTOMER),
     "search_entities": Example(query={"type": "company", "text": "a"}),
     "count_entities": Example(query={"type": "company", "text": "acme"}),
     "read_segments": Example(query={"type": "customer"}),
@@ -382,6 +388,12 @@ def flowing(place: Place, maker: str) -> None:
         given = {"version": number, "reason": WHY}
         place.good("POST", f"/v1/flows/care/{'activate' if number < 3 else 'shadow'}", given, role="publisher")
     place.good("POST", "/v1/flows", {"document": flow_document("written")}, token=maker)
+    body = {"document": flow_document("inquiry", [INQUIRY], examples=INQUIRED)}
+    place.good("POST", "/v1/flows", body, token=maker)
+    place.good("POST", "/v1/flows/inquiry/commit", {"revision": 1, "accept_warnings": WHY}, token=maker)
+    place.good("POST", "/v1/flows/inquiry/activate", {"version": 1, "reason": WHY}, role="publisher")
+    place.good("POST", "/v1/flows/care/run", {"type": "customer", "external_id": CUSTOMER}, role="app")
+    place.good("POST", "/v1/flows/inquiry/run", {"type": "customer", "external_id": CUSTOMER}, role="app")
 
 
 def validated(place: Place) -> None:

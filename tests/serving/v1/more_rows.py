@@ -10,7 +10,7 @@ from fivefold.serving.v1.path_encoding import path_to
 from fivefold.store.tables.accounts import RateTableRow, Token
 from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
-from fivefold.store.tables.flows import FlowActivation, FlowVersion
+from fivefold.store.tables.flows import FlowActivation, FlowRun, FlowVersion
 from fivefold.store.tables.groups import GroupMember, GroupMove, NamedGroup
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.recourse import Challenge
@@ -226,6 +226,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     ),
     "list_flows": _asked("PUT", "/v1/flows/more{}/draft", lambda number: {"document": flow_document(f"more{number}")}),
     "list_flow_versions": _copied(FlowVersion, number=lambda number: 100 + number),
+    "list_flow_runs": _copied(FlowRun, cause=lambda number: f"call:{number}"),
     "list_flow_activations": _copied(FlowActivation, reason=str),
     "list_group_versions": _asked(
         "POST",

@@ -92,7 +92,7 @@ def take_back_action(context: Context, number: int, reason: str) -> ActionLine:
 
     Raises:
         NotFoundError: there is no such action.
-        ConflictError: it cannot be taken back, or was; WouldLower where a level or a floor would fall by that.
+        ConflictError: it cannot be taken back, or was; WouldLowerError where a level or a floor would fall by that.
     """
     now, reason = context.now(), checked_reason(reason)
     with context.writing() as session:

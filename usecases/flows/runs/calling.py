@@ -96,7 +96,7 @@ def _key(run_key: str | None, transaction: Mapping[str, Any] | None) -> str | No
 def _about(type_name: str, external_id: str, transaction: Mapping[str, Any] | None) -> dict[str, Any]:
     asked = json.dumps([type_name, external_id, transaction], sort_keys=True, default=repr)
     about: dict[str, Any] = {"kind": "call", "asked": sha256(asked.encode()).hexdigest()}
-    return about if transaction is None else {**about, "transaction": dict(transaction)}
+    return about if transaction is None else {**about, "transaction": json.dumps(transaction, sort_keys=True)}
 
 
 def _rows(

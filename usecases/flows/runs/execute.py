@@ -4,6 +4,7 @@ A run is a function of the facts that were read once and of what was answered. S
 one that died comes to the same, and what a run does is done in the transaction that ends it: all of it, or nothing.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,7 +29,7 @@ from fivefold.store.tables.flows import FlowRun, FlowStep
 from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.flows.runs.actions import Doing, carry_out
 from fivefold.usecases.flows.runs.asking import ask_outside, kept_of
-from fivefold.usecases.flows.runs.facts import facts_text, read_facts
+from fivefold.usecases.flows.runs.facts import LookedAt, facts_text, read_facts
 from fivefold.usecases.flows.runs.outcomes import (
     RunnableVersion,
     RunOutcome,
@@ -162,7 +163,7 @@ class _Work:
             return {}
         runnable = version_now(session, self.batch.version_id)
         flow = runnable.flow
-        looked_at = {run.entity_id: run.about.get("transaction", run.about.get("transaction_id")) for run in runs}
+        looked_at = {run.entity_id: _looked_at(run) for run in runs}
         read = read_facts(session, flow.organisation_id, flow.type_id, runnable.analysed, looked_at, now)
         facts, program = read.facts, flow_program_for(runnable.analysed, read.facts.versions, read.base)
         outcomes = program.run(facts.own, Asked(facts.asked, {}))
@@ -241,6 +242,12 @@ def _state(run: FlowRun, reached: _Reached, now: int) -> dict[str, Any]:
     step = flow.steps[flow.positions[explanation.at]]
     assert isinstance(step, PersonStep)
     return {**values, "due_us": step.person.within.moment_after(now)}
+
+
+def _looked_at(run: FlowRun) -> LookedAt:
+    """Give the transaction that caused a run, or that came with its call, as JSON: its amount is no whole number."""
+    sent = run.about.get("transaction")
+    return run.about.get("transaction_id") if sent is None else json.loads(sent)
 
 
 def _nobody(run: FlowRun, step: str, now: int) -> dict[str, Any]:

@@ -1,0 +1,187 @@
+"""Calls run flows in the request; people answer what runs ask, and take back what they did."""
+
+import pytest
+from sqlalchemy import Engine
+
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.flows import FlowRow
+from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
+from fivefold.usecases.flows.runs.calling import call_flow
+from fivefold.usecases.flows.runs.reading import RunFilters, entity_actions, search_runs, view_run
+from fivefold.usecases.flows.runs.replay import replay_record
+from fivefold.usecases.levels.lowering import WouldLowerError
+from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.context import Context
+from tests.usecases import banks
+from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
+from tests.usecases.platforms import actor
+
+pytestmark = pytest.mark.postgresql
+
+WHY = "Known by telephone."
+STATUSES = """
+flow: statuses
+title: Statuses
+entity_type: customer
+levels: [low, medium, high]
+transaction_fields: {operation: text}
+actions:
+  - {id: blocked, title: Block, status: blocked}
+  - {id: flagged, title: Flag, status: flagged}
+  - {id: fifty, title: Fifty, limit: daily, amount: 50, between: [0, 500]}
+  - {id: hundred, title: Hundred, limit: daily, amount: 100, between: [0, 500]}
+  - {id: weekly, title: A week, limit: weekly, amount: 300, between: [0, 500]}
+  - {id: watch, title: Watch, tag: watch}
+  - {id: tell, title: Tell, webhook: told}
+steps:
+  - id: which
+    title: Which
+    route:
+      - {when: {transaction: amount, above: 1000}, to: severe}
+      - {when: {transaction: amount, above: 100}, to: mild}
+    otherwise: watched
+  - {id: severe, title: Severe, end: [blocked, fifty]}
+  - {id: mild, title: Mild, end: [flagged, hundred]}
+  - {id: watched, title: Watched, end: [watch, weekly, tell]}
+on_failure: [watch]
+"""
+
+
+def payment(amount: float, **changed: object) -> dict[str, object]:
+    return {"transaction_amount": amount, "transaction_currency": "EUR", **changed}
+
+
+def person(bank: FlowBank, name: str = "member:2") -> Context:
+    return Context(bank.engine, actor(bank.of, name), lambda: bank.now)
+
+
+def test_a_call_looks_at_the_transaction_that_came_with_it_and_stores_none(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    run = call_flow(bank.context, "large", "customer", "a", payment(500, transaction_id="p1"))
+    assert (run.state, run.at, run.cause, len(run.taken)) == ("ended", "flag", "call:p1", 5)
+    again = call_flow(bank.context, "large", "customer", "a", payment(500, transaction_id="p1"))
+    assert (again.number, len(bank.actions())) == (run.number, 5)
+    assert replay_record(bank.context, f"f:{run.number}").same
+    assert bank.count("transactions") == 0
+    with pytest.raises(ConflictError):
+        call_flow(bank.context, "large", "customer", "a", payment(5, transaction_id="p1"))
+    without = call_flow(bank.context, "large", "customer", "a")
+    assert (without.state, without.at) == ("failed", "size")
+    assert [each.number for each in search_runs(bank.context, RunFilters(state="failed"))] == [without.number]
+
+
+def test_a_call_is_refused_before_anything_is_stored(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    with pytest.raises(NotFoundError):
+        call_flow(bank.context, "small", "customer", "a")
+    with pytest.raises(NotFoundError):
+        call_flow(bank.context, "large", "customer", "z")
+    with pytest.raises(InvalidDataError):
+        call_flow(bank.context, "large", "customer", "a", {"amount": 5})
+    with pytest.raises(ConfigError):
+        call_flow(bank.context, "large", "customer", "a", run_key="")
+    assert bank.runs() == []
+
+
+def test_a_call_during_which_another_version_becomes_active_is_one_run(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    first = call_flow(bank.context, "large", "customer", "a", payment(500), "k")
+    bank.add_flow(LARGE.replace("above: 100}", "above: 400}"))
+    assert call_flow(bank.context, "large", "customer", "a", payment(500), "k").number == first.number
+
+
+def test_a_person_answers_and_the_run_goes_on(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    run = call_flow(bank.context, "large", "customer", "a", payment(5000))
+    assert run.question is not None
+    assert (run.state, run.question.answers) == ("waiting", ("right", "wrong"))
+    for refused, error in (
+        ((bank.context, Role.INVESTIGATOR, run.number, "wrong", WHY), ConflictError),
+        ((person(bank), Role.PUBLISHER, run.number, "wrong", WHY), ConfigError),
+        ((person(bank), Role.INVESTIGATOR, run.number, "perhaps", WHY), ConfigError),
+        ((person(bank), Role.INVESTIGATOR, run.number, "wrong", " "), ConfigError),
+        ((person(bank), Role.INVESTIGATOR, 99, "wrong", WHY), NotFoundError),
+    ):
+        with pytest.raises(error):
+            answer_run(*refused)
+    done = answer_run(person(bank), Role.INVESTIGATOR, run.number, "wrong", WHY)
+    assert (done.state, done.at, [each.action for each in done.taken]) == ("ended", "stop", ["blocked"])
+    assert [(each.step, each.outcome["reason"], each.actor) for each in done.answered] == [("ask", WHY, "member:2")]
+    assert replay_record(bank.context, f"f:{run.number}").same
+    with pytest.raises(ConflictError):
+        answer_run(person(bank), Role.INVESTIGATOR, run.number, "right", WHY)
+
+
+def test_an_answer_that_comes_too_late_is_refused(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    run = call_flow(bank.context, "large", "customer", "a", payment(5000))
+    bank.now += 4 * HOUR_US
+    with pytest.raises(ConflictError):
+        answer_run(person(bank), Role.INVESTIGATOR, run.number, "right", WHY)
+    bank.work()
+    assert view_run(bank.context, run.number).at == "flag"
+
+
+def test_the_shadow_of_a_called_flow_runs_beside_it_and_nobody_answers_it(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.add_flow(LARGE, shadow=True)
+    call_flow(bank.context, "large", "customer", "a", payment(5000))
+    bank.work()
+    shadow = search_runs(bank.context, RunFilters(acting=False))[0]
+    assert shadow.state == "waiting"
+    with pytest.raises(ConflictError):
+        answer_run(person(bank), Role.INVESTIGATOR, shadow.number, "right", WHY)
+
+
+def test_the_severest_status_and_the_lowest_limit_stand_until_they_are_taken_back(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(STATUSES)
+    for number, amount in enumerate((200, 2000, 300, 5)):
+        call_flow(bank.context, "statuses", "customer", "a", payment(amount), f"k{number}")
+    standing = entity_actions(bank.context, "customer", "a")
+    assert standing.status == "blocked"
+    assert [(each.limit, each.amount_minor) for each in standing.limits] == [("daily", 5_000), ("weekly", 30_000)]
+    assert standing.status_action is not None
+    taken = take_back_action(person(bank), standing.status_action, WHY)
+    assert taken.taken_back_by == "member:2"
+    take_back_action(person(bank), standing.limits[0].action, WHY)
+    after = entity_actions(bank.context, "customer", "a")
+    assert (after.status, after.limits[0].amount_minor) == ("flagged", 10_000)
+    assert bank.count("outbox WHERE kind = 'flow.taken_back'") == 2
+    with pytest.raises(ConflictError):
+        take_back_action(person(bank), standing.status_action, WHY)
+    (told,) = [each.id for each in bank.actions() if each.action == "tell"]
+    with pytest.raises(ConflictError):
+        take_back_action(person(bank), told, WHY)
+    assert entity_actions(bank.context, "customer", "b").status is None
+
+
+def test_a_tag_that_holds_a_level_up_is_not_taken_back_by_one_person(engine: Engine) -> None:
+    bank = FlowBank(engine, "a")
+    bank.activate(banks.document({"watch": banks.WATCH}))
+    bank.add_flow(STATUSES)
+    bank.put("a", country="NO")
+    call_flow(bank.context, "statuses", "customer", "a", payment(5))
+    bank.settle()
+    bank.wait(1)
+    (tag,) = [each for each in bank.actions() if each.kind == "tag"]
+    with pytest.raises(WouldLowerError):
+        take_back_action(person(bank), tag.id, WHY)
+    (tag,) = [each for each in bank.actions() if each.kind == "tag"]
+    assert tag.taken_back_us is None
+
+
+def test_a_flow_that_is_off_is_not_called(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    with writing(engine) as session:
+        session.get_one(FlowRow, 1).active_version_id = None
+    with pytest.raises(NotFoundError):
+        call_flow(bank.context, "large", "customer", "a")
