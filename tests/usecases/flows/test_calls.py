@@ -10,10 +10,9 @@ from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.reading import RunFilters, entity_actions, search_runs, view_run
 from fivefold.usecases.flows.runs.replay import replay_record
-from fivefold.usecases.levels.lowering import WouldLowerError
+from fivefold.usecases.ingest.facts import end_tag
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
-from tests.usecases import banks
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.platforms import actor
 
@@ -163,19 +162,17 @@ def test_the_severest_status_and_the_lowest_limit_stand_until_they_are_taken_bac
     assert entity_actions(bank.context, "customer", "b").status is None
 
 
-def test_a_tag_that_holds_a_level_up_is_not_taken_back_by_one_person(engine: Engine) -> None:
-    bank = FlowBank(engine, "a")
-    bank.activate(banks.document({"watch": banks.WATCH}))
+def test_a_tag_ends_where_it_is_taken_back_and_one_that_ended_is_only_marked(engine: Engine) -> None:
+    bank = FlowBank(engine)
     bank.add_flow(STATUSES)
-    bank.put("a", country="NO")
-    call_flow(bank.context, "statuses", "customer", "a", payment(5))
-    bank.settle()
+    for name in "ab":
+        call_flow(bank.context, "statuses", "customer", name, payment(5))
     bank.wait(1)
-    (tag,) = [each for each in bank.actions() if each.kind == "tag"]
-    with pytest.raises(WouldLowerError):
-        take_back_action(person(bank), tag.id, WHY)
-    (tag,) = [each for each in bank.actions() if each.kind == "tag"]
-    assert tag.taken_back_us is None
+    first, second = (each for each in bank.actions() if each.kind == "tag")
+    end_tag(bank.context, "customer", "b", "watch")
+    for each in (first, second):
+        assert take_back_action(person(bank), each.id, WHY).taken_back_reason == WHY
+    assert bank.count("tags WHERE until_us IS NULL") == 0
 
 
 def test_a_flow_that_is_off_is_not_called(engine: Engine) -> None:
