@@ -328,6 +328,7 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "list_queue": _QUEUE,
     "count_queue": _QUEUE,
     "list_values": {"segment": "top,high"},
+    "list_flow_runs": {"state": "waiting", "at": "ask", "acting": True},
     "search_values": {"text": "customer 17"},
     "list_current_levels": {
         "order": "risk",
