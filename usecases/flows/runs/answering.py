@@ -35,7 +35,7 @@ ANSWERED_BY: Final = {
 def answer_run(context: Context, role: Role, number: int, answer: str, reason: str) -> RunView:
     """Answer what a run asks, and carry it on.
 
-    Whoever called the run cannot answer it: a program or a person would decide on what they asked for.
+    Who called the run cannot answer it: a program or a person would decide on what they asked for.
 
     Args:
         context: who answers.
@@ -88,7 +88,7 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
 def take_back_action(context: Context, number: int, reason: str) -> ActionLine:
     """Take back what a run did, as far as that can be: a status, a limit and a review stand no longer, a tag ends.
 
-    A case stays, for whoever works on it; it is only marked.
+    A case stays, for those who work on it; it is only marked.
 
     Raises:
         NotFoundError: there is no such action.
