@@ -6,6 +6,7 @@ import httpx
 
 from fivefold.client.connection import Connection
 from fivefold.client.parts.entities import Entities
+from fivefold.client.parts.flows import Flows
 from fivefold.client.parts.levels import Levels, Values
 from fivefold.client.parts.scoring import Scoring
 from fivefold.client.parts.work import Decisions, Queue, Rulesets
@@ -24,6 +25,7 @@ class Client:
         levels: levels, reasons, history, and what would move a level.
         values: what stored customers are worth.
         decisions: decisions on transactions.
+        flows: decision flows that are run, and their runs.
         queue: what waits for a person.
         rulesets: the rulesets that decide.
     """
@@ -62,6 +64,7 @@ class Client:
         self.levels = Levels(self._connection)
         self.values = Values(self._connection)
         self.decisions = Decisions(self._connection)
+        self.flows = Flows(self._connection)
         self.queue = Queue(self._connection)
         self.rulesets = Rulesets(self._connection)
 

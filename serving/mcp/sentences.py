@@ -104,6 +104,50 @@ def decisions_sentence(who: str, lines: Sequence[Content], after: str | None) ->
     return f"{_number(lines, after, 'decision')} on {who}; the latest, on {_day(latest['at'])}: {latest['line']}."
 
 
+def flow_runs_sentence(who: str, lines: Sequence[Content], after: str | None) -> str:
+    """Say how many runs of flows there were, and where the latest came to.
+
+    >>> flow_runs_sentence("c1", [], None)
+    'No flow was run for c1.'
+    """
+    if not lines:
+        return f"No flow was run for {who}."
+    latest = lines[0]
+    shadow = "" if latest["acting"] else ", a shadow, which does nothing"
+    said = f"{_number(lines, after, 'run')} of flows for {who}; the latest, of {latest['flow']} {latest['version']}"
+    return f"{said} on {_day(latest['begun_at'])}{shadow}: {_came_to(latest)}."
+
+
+def flow_run_sentence(run: Content) -> str:
+    """Say where a run came to, and by which way, as far as the role sees it.
+
+    >>> flow_run_sentence({"run": 7, "flow": "care", "version": 1, "state": "waiting", "at": "ask", "taken": []})
+    'Run 7 of care 1: waiting at ask; it did nothing.'
+    """
+    said = f"Run {run['run']} of {run['flow']} {run['version']}: {_came_to(run)}"
+    taken = ", ".join(action["action"] for action in run["taken"])
+    why = run.get("why")
+    did = f"it did: {taken}" if taken else "it did nothing"
+    return f"{said}; {did}." + (f" {why['line'].rstrip('.')}." if why else "")
+
+
+def standing_sentence(who: str, standing: Content) -> str:
+    """Say which status and limits stand about a customer because of flows, and the next review.
+
+    >>> standing_sentence("c1", {"status": None, "limits": [], "reviews": []})
+    'Nothing stands about c1 because of a flow.'
+    """
+    parts = [standing["status"]] if standing["status"] else []
+    parts += [f"{limit['limit']} {limit['sets']}" for limit in standing["limits"]]
+    parts += [f"to be reviewed by {_day(day)}" for day in standing["reviews"][:1]]
+    return f"{who}: {'; '.join(parts)}." if parts else f"Nothing stands about {who} because of a flow."
+
+
+def _came_to(run: Content) -> str:
+    place = f"{run['state']} at {run['at']}" if run["at"] else str(run["state"])
+    return f"{place} ({run['error']})" if run.get("error") else place
+
+
 def what_if_sentence(who: str, answer: Content) -> str:
     """Say what would move a level: the first changes, or that nothing shown would.
 

@@ -19,6 +19,7 @@ WHAT_IF, DECISIONS = f"{_ENTITY}/what-if", f"{_ENTITY}/decisions"
 REASONS, DECISION = "GET /v1/assessments/{assessment}", "GET /v1/decisions/{decision}"
 DISTRIBUTION, MIGRATION, MOVERS = "GET /v1/distribution", "GET /v1/migration", "GET /v1/migration/movers"
 SEGMENTS = "GET /v1/segments"
+RUNS, RUN, STANDING = "GET /v1/flow-runs", "GET /v1/flow-runs/{run}", f"{_ENTITY}/flow-actions"
 
 
 class Arguments(BaseModel):
@@ -103,6 +104,17 @@ class OneDecision(Arguments):
     def recorded(self) -> dict[str, object]:
         """The number of the decision."""
         return {"decision": self.decision}
+
+
+class OneRun(Arguments):
+    """About one run of a flow."""
+
+    run: int = Field(ge=1, description="The number of a run; a list of runs names them.")
+
+    @property
+    def recorded(self) -> dict[str, object]:
+        """The number of the run."""
+        return {"run": self.run}
 
 
 class Moved(OfEntity):
@@ -256,6 +268,27 @@ async def read_decision(caller: Caller, asked: OneDecision) -> Answer:
     return Answer(sentences.decision_sentence(found), {"decision": found})
 
 
+async def list_flow_runs(caller: Caller, asked: PagedOfEntity) -> Answer:
+    """List the runs of decision flows for a customer, the latest first: where each ended, failed or waits.
+
+    Runs that are not `acting` are of shadows: nothing of what they came to was done.
+    """
+    reply = await caller.read(RUNS, query={**asked.parts, **asked.page})
+    return _listed("runs", sentences.flow_runs_sentence(asked.external_id, reply.content, reply.after), reply)
+
+
+async def read_flow_run(caller: Caller, asked: OneRun) -> Answer:
+    """Tell where a run of a decision flow came to, what it did, and why: each step with what it saw."""
+    found = (await caller.read(RUN, {"run": str(asked.run)})).content
+    return Answer(sentences.flow_run_sentence(found), {"run": found})
+
+
+async def read_flow_actions(caller: Caller, asked: OfEntity) -> Answer:
+    """Tell what stands about a customer because of decision flows: the status, the limits, the reviews."""
+    found = (await caller.read(STANDING, asked.parts)).content
+    return Answer(sentences.standing_sentence(asked.external_id, found), {"standing": found})
+
+
 async def portfolio_levels(caller: Caller, asked: OfType) -> Answer:
     """Count the customers at each level now, by version of the ruleset, overrides apart."""
     found = (await caller.read(DISTRIBUTION, query={"type": asked.type})).content
@@ -289,6 +322,9 @@ TOOLS: tuple[Tool, ...] = (
     Tool("What would change a level", Moved, what_would_change_level, {"answer": (WHAT_IF,)}),
     Tool("Decisions on a customer", PagedOfEntity, list_decisions, {"decisions": (DECISIONS,)}, is_list=True),
     Tool("Reasons of a decision", OneDecision, read_decision, {"decision": (DECISION,)}),
+    Tool("Runs of flows for a customer", PagedOfEntity, list_flow_runs, {"runs": (RUNS,)}, is_list=True),
+    Tool("Why a flow came to its end", OneRun, read_flow_run, {"run": (RUN,)}),
+    Tool("What stands because of flows", OfEntity, read_flow_actions, {"standing": (STANDING,)}),
     Tool("Levels of the portfolio", OfType, portfolio_levels, {"distribution": (DISTRIBUTION,)}),
     Tool("Changes in the portfolio", During, portfolio_changes, {"migration": (MIGRATION,), "movers": (MOVERS,)}),
     Tool("Value of the portfolio", OfType, portfolio_value, {"segments": (SEGMENTS,)}),

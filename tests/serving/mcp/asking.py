@@ -13,7 +13,7 @@ from fivefold.serving.mcp.server import server_for
 from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.places import OURS, Place, routes
 
-ARGUMENTS: dict[str, Any] = {"text": "c", "external_id": CUSTOMER, "assessment": "1.1", "decision": 1}
+ARGUMENTS: dict[str, Any] = {"text": "c", "external_id": CUSTOMER, "assessment": "1.1", "decision": 1, "run": 1}
 """What is asked of each tool that takes one of these names, in a furnished place."""
 Result = TypeVar("Result")
 

@@ -26,6 +26,9 @@ SAME: dict[str, dict[str, str]] = {
     "what_would_change_level": {"answer": f"{ONE}/what-if"},
     "list_decisions": {"decisions": f"{ONE}/decisions"},
     "read_decision": {"decision": "/v1/decisions/1"},
+    "list_flow_runs": {"runs": "/v1/flow-runs?type=customer&external_id=c%2F1%20%C3%A4&limit=20"},
+    "read_flow_run": {"run": "/v1/flow-runs/1"},
+    "read_flow_actions": {"standing": f"{ONE}/flow-actions"},
     "portfolio_levels": {"distribution": "/v1/distribution?type=customer"},
     "portfolio_changes": {
         "migration": "/v1/migration?type=customer",
