@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from fivefold.domain.clock import iso_text
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
 from fivefold.flows.analysis import AnalysedFlow, outside_outputs
@@ -181,7 +182,7 @@ def _portfolio(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: in
     flow = analysed.declared
     facts = [each for one in (needs_of(analysed), *map(_needs, analysed.asked.values())) for each in one.facts]
     pending = [
-        example.model_copy(update={"given": {"transactions": [_pending(example)]} if _pending(example) else {}})
+        example.model_copy(update={"given": {"transactions": [row]} if (row := _pending(example, as_of)) else {}})
         for example in flow.examples
     ]
     portfolio = portfolio_of(flow.examples, flow, distinct(facts), as_of)
@@ -192,15 +193,16 @@ def _needs(asked: Analysed[Any]) -> Needs:
     return needs_of(asked) if isinstance(asked, AnalysedFlow) else Needs.of(asked)
 
 
-def _pending(example: FlowExample) -> dict[str, Any] | None:
-    """Give the transaction that an example looks at, in the words of examples; pending where it says nothing."""
+def _pending(example: FlowExample, as_of: int) -> dict[str, Any] | None:
+    """Give the transaction that an example looks at, in the words of examples; pending, and now, as on the platform."""
     given = example.given.get("transaction")
     if given is None:
         return None
     if not isinstance(given, dict):
-        right = "a row such as {amount: -50, time: 2024-06-01}"
+        right = "a row such as {amount: -50}"
         raise InvalidRulesetError([_unreadable(example, "transaction", given, right)], "an example")
-    return {"state": "pending", **given}
+    moment = iso_text(as_of if example.as_of is None else example.as_of)
+    return {"state": "pending", "time": moment, **given}
 
 
 def levels_given(flow: Any) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from datetime import date
 import polars as pl
 
 from fivefold.domain.money import base_only
+from fivefold.flows.examples import run_flow_examples
 from fivefold.flows.run import run_flow
 from fivefold.risk.facts.portfolio import Portfolio
 from tests.flows.flows_small import analysed, document
@@ -74,3 +75,15 @@ def test_the_order_of_names_makes_no_difference() -> None:
     assert one.flow == other.flow
     assert one.flow.content_hash == other.flow.content_hash
     assert list(one.flow.steps[0].person.answers) == ["no", "yes"]
+
+
+def test_the_transaction_of_an_example_happens_at_its_moment_unless_it_says_otherwise() -> None:
+    days = [{"when": {"transaction": "time", "at_least": "2026-11-01"}, "to": "rich"}]
+    choice = {"id": "choice", "route": days, "otherwise": "poor"}
+    examples = [
+        {"name": "now", "as_of": "2026-11-02", "given": {"transaction": {"amount": 1}}, "ends": "rich"},
+        {"name": "before", "as_of": "2026-10-31", "given": {"transaction": {"amount": 1}}, "ends": "poor"},
+        {"name": "said", "given": {"transaction": {"amount": 1, "time": "2026-11-02"}}, "ends": "rich"},
+    ]
+    flow = analysed(document(choice, *STEPS[1:], actions=LIMITS, on_failure=["none"], examples=examples))
+    assert run_flow_examples(flow, {}, 1_700_000_000_000_000).failed == 0
