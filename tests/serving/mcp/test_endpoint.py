@@ -66,7 +66,12 @@ def test_nobody_is_let_in_without_a_token_nor_by_a_page_of_another_site(furnishe
     assert refused.json() == [{"detail": "Could not validate credentials"}]
     assert asked(furnished, token="wrong").status_code == 401
     good = asked(furnished, token=token)
-    assert {tool["name"] for tool in good.json()["result"]["tools"]} == {"read_level", "read_decision"}
+    assert {tool["name"] for tool in good.json()["result"]["tools"]} == {
+        "read_level",
+        "read_decision",
+        "read_flow_run",
+        "read_flow_actions",
+    }
     assert "mcp-session-id" not in good.headers
     for host, status in (("bank.example", 200), ("bank.example:444", 421), ("rebound.example", 421)):
         assert asked(furnished, token=token, host=host).status_code == status
