@@ -10,6 +10,7 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.flows.actions import LimitAction
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.examples import check_flow_examples
+from fivefold.flows.governance.expected import check_expected
 from fivefold.flows.language import (
     AgentStep,
     AskStep,
@@ -84,12 +85,13 @@ def flow_diagnostics(
 ) -> list[Diagnostic]:
     """Find the same, each with how bad it is: a NOTE is no doubt, and says what a run does or what was not decided."""
     flow, fatal = analysed.flow, analysed.diagnostics
+    wrong = [*check_flow_examples(analysed.declared), *([] if fatal else check_expected(analysed))]
     found: dict[str, Iterable[Diagnostic]] = {
         "names-and-types": fatal,
         "lists": list_diagnostics(analysed, lists),
         "purposes": analysed.purpose_diagnostics(purpose_sources(lists, declared)),
         "reasons": _reasons(flow),
-        "examples": example_diagnostics(flow.examples, check_flow_examples(analysed.declared)),
+        "examples": example_diagnostics(flow.examples, wrong),
     }
     if not fatal:
         choices = list(_choices(analysed, lint_scope(analysed, lists)))

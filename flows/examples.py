@@ -1,6 +1,6 @@
 """Examples beside a flow: each is run, compared with the end that it expects, and counted for coverage."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
 from fivefold.flows.analysis import AnalysedFlow, outside_outputs
 from fivefold.flows.facts import needs_of
+from fivefold.flows.governance.expected import FAILED, check_expected, differences
 from fivefold.flows.language import (
     NOBODY,
     AskStep,
@@ -31,12 +32,10 @@ from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.governance.examples.facts import LINKED, portfolio_of, strange_words, transactions_of
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import distinct
 from fivefold.risk.language.quantities import quoted_value
 from fivefold.risk.language.ruleset import GivenExample
-
-FAILED = "failed"
-"""What an example expects of a run that fails."""
 
 _GIVEN = (*(word for word in LINKED if word not in {"previous", "links", "peers"}), "level", "transaction")
 
@@ -96,16 +95,17 @@ def run_flow_examples(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as
     """
     analysed.require_usable()
     flow = analysed.flow
-    problems = list(check_flow_examples(analysed.declared))
+    problems = [*check_flow_examples(analysed.declared), *check_expected(analysed)]
     if problems:
         raise InvalidRulesetError(problems, f"the examples of {flow.name}")
-    everyone = _portfolio(analysed, lists, as_of)
+    everyone = portfolio_of_examples(analysed, lists, as_of)
     results, taken = [], set[str]()
     for number, example in enumerate(flow.examples):
         runs = _run_one(analysed, everyone, number, as_of if example.as_of is None else example.as_of)
         explanation = runs.explain(0)
         taken |= set(_taken(runs))
-        results.append(FlowExampleResult(example.name, tuple(_differences(example, explanation)), explanation))
+        found = tuple(differences(example, runs.program, runs.outcomes.row(0, named=True)))
+        results.append(FlowExampleResult(example.name, found, explanation))
     return FlowExamples(results=tuple(results), ways={way: way in taken for way in _ways(flow)})
 
 
@@ -113,14 +113,14 @@ def _run_one(analysed: AnalysedFlow, everyone: Portfolio, number: int, as_of: in
     example = analysed.flow.examples[number]
     own = everyone.entities.filter(pl.col(ENTITY) == str(number))
     answers = {step: pl.Series(step, [answer], dtype=pl.String) for step, answer in example.answers.items()}
-    outcomes = {step: [_outcome(given, as_of)] for step, given in example.outcomes.items()}
+    outcomes = {step: [outcome_given(given, as_of)] for step, given in example.outcomes.items()}
     return run_flow(analysed, replace(everyone, entities=own), as_of, answers, outcomes)
 
 
 _SOURCE = "the example"
 
 
-def _outcome(given: GivenOutcome, as_of: int) -> Outcome:
+def outcome_given(given: GivenOutcome, as_of: int) -> Outcome:
     """Give what an example says that came back, at its moment."""
     if isinstance(given, str):
         return failed_outcome("the example says so", _SOURCE, as_of)
@@ -178,14 +178,17 @@ def _strange_outcomes(example: FlowExample, flow: Flow) -> Iterator[Finding]:
                 yield Finding(where, f"{step}, {name}: {problem}")
 
 
-def _portfolio(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int) -> Portfolio:
+def portfolio_of_examples(
+    analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int, more: Iterable[LanguageModel] = ()
+) -> Portfolio:
+    """Make a portfolio of what the examples give, each an entity by its position; *more* is read as well."""
     flow = analysed.declared
     facts = [each for one in (needs_of(analysed), *map(_needs, analysed.asked.values())) for each in one.facts]
     pending = [
         example.model_copy(update={"given": {"transactions": [row]} if (row := _pending(example, as_of)) else {}})
         for example in flow.examples
     ]
-    portfolio = portfolio_of(flow.examples, flow, distinct(facts), as_of)
+    portfolio = portfolio_of(flow.examples, flow, distinct([*facts, *more]), as_of)
     return replace(portfolio, lists=lists, levels=levels_given(flow), pending=transactions_of(pending, flow))
 
 
@@ -232,15 +235,6 @@ def _level(value: Any, name: str, example: GivenExample, flow: Any) -> Any:
 
 def _unreadable(example: GivenExample, part: str, value: Any, right: str) -> Finding:
     return Finding(f"example {example.name}, {part}", f"is {quoted_value(value)}; it must be {right}")
-
-
-def _differences(example: FlowExample, explanation: RunExplanation) -> Iterator[str]:
-    ends = FAILED if explanation.status == "failed" else explanation.at
-    if ends != example.ends:
-        yield f"it comes to {ends}, not {example.ends}"
-    taken = [each.action for each in explanation.actions]
-    if example.actions is not None and sorted(taken) != sorted(example.actions):
-        yield f"actions are {', '.join(taken) or 'none'}, not {', '.join(example.actions) or 'none'}"
 
 
 def _ways(flow: Flow) -> Iterator[str]:

@@ -45,13 +45,14 @@ def needs_of(analysed: AnalysedFlow) -> Needs:
     return Needs(analysed.fact_inputs, (), analysed.names)
 
 
-def resolve_facts(analysed: AnalysedFlow, portfolio: Portfolio, as_of: int) -> FlowFacts:
+def resolve_facts(analysed: AnalysedFlow, portfolio: Portfolio, as_of: int, needs: Needs | None = None) -> FlowFacts:
     """Resolve what a flow, and everything that it asks, reads of entities.
 
     Args:
         analysed: the flow.
         portfolio: what is known of them; no entity twice.
         as_of: the moment (microseconds).
+        needs: what is read of entities by the flow itself; more than that where its changed forms are tried as well.
 
     Raises:
         InvalidRulesetError: the flow cannot be used, or something that it reads (a list, a frame) is missing.
@@ -65,8 +66,9 @@ def resolve_facts(analysed: AnalysedFlow, portfolio: Portfolio, as_of: int) -> F
         known = portfolio
         if isinstance(one, AnalysedRuleset):
             known = portfolio.with_empty_tables(one.ruleset.optional_tables, one.ruleset.case_fields)
-        needs = needs_of(one) if isinstance(one, AnalysedFlow) else Needs.of(one)
-        found = resolve_inputs(needs, known, lazy_sources(needs, known), members, entities)
+        read = needs_of(one) if isinstance(one, AnalysedFlow) else Needs.of(one)
+        read = needs if one is analysed and needs is not None else read
+        found = resolve_inputs(read, known, lazy_sources(read, known), members, entities)
         assert found[ENTITY].equals(entities[ENTITY])
         return _with_models(found, known) if isinstance(one, AnalysedFlow) and one.asks_value else found
 

@@ -17,7 +17,7 @@ from fivefold.risk.language.fields import Definition, LevelNames
 from fivefold.risk.language.operators import Scalar
 from fivefold.risk.language.policy import PolicyCalculation, PolicyCondition
 from fivefold.risk.language.purposes import DecisionPurposes
-from fivefold.risk.language.quantities import DurationText
+from fivefold.risk.language.quantities import DurationText, Number
 from fivefold.risk.language.reading import read_text
 from fivefold.risk.language.ruleset import MOST_LINK_TYPES, GivenExample, LinkType
 
@@ -308,12 +308,16 @@ class FlowExample(GivenExample):
         outcomes: what comes back from outside, by the step: values by name, or `failed`.
         ends: the id of the end, or of the step at which the run waits or asks; `failed` where a step fails.
         actions: that are taken; they are compared where they are written.
+        outputs: what steps give, by the step and the name of the output; money in the main unit of the base currency.
+        amounts: that limits are set to, by the action, in the main unit of the base currency.
     """
 
     answers: dict[Identifier, Identifier] = Field(default_factory=dict)
     outcomes: dict[Identifier, GivenOutcome] = Field(default_factory=dict)
     ends: Identifier
     actions: tuple[Identifier, ...] | None = None
+    outputs: Annotated[dict[Identifier, Given], Field(default_factory=dict), InOrder]
+    amounts: Annotated[dict[Identifier, Number], Field(default_factory=dict), InOrder]
 
 
 class Flow(Definition):

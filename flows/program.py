@@ -98,6 +98,11 @@ class FlowProgram:
         """The flow that is compiled."""
         return self.analysed.flow
 
+    @property
+    def units(self) -> int:
+        """How many of the smallest unit the main unit of the base currency has."""
+        return minor_units(self.base)
+
     @cached_property
     def has_plain_form(self) -> bool:
         """Tell whether every condition has a plain form, so that one row is run without columns."""

@@ -1,11 +1,14 @@
-"""`fivefold flows lint`, `test` and `schema`: flows by themselves, before anyone meets them."""
+"""`fivefold flows lint`, `diff`, `test`, `mutate` and `schema`: flows by themselves, before anyone meets them."""
 
+from enum import StrEnum
 from pathlib import Path
+from time import monotonic
 from typing import Annotated
 
 import typer
 
 from fivefold.cli.lint import FOUND, AllOption, LintFormat, LintFormatOption, StrictOption, write_findings
+from fivefold.cli.mutations import MOST_SECONDS, LeastOption, SecondsOption, is_enough, show_changes
 from fivefold.cli.rules.evidence import JsonOption, write_json
 from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.terminal import AsOfOption, echo, moment
@@ -50,7 +53,7 @@ def diff_flow_files(
     json: JsonOption = None,
 ) -> None:
     """Show everything that changes from A to B: steps, ways, rows, actions, examples, and which ends are reached."""
-    from fivefold.flows.diff import diff_flows
+    from fivefold.flows.governance.diff import diff_flows
     from fivefold.flows.language import read_flow
     from fivefold.usecases.flows.asked_files import flow_text
 
@@ -87,6 +90,47 @@ def run_flow_tests(
         echo(f"  not taken: {way}")
     echo("passed" if results.passed else "FAILED")
     if not results.passed:
+        raise typer.Exit(FOUND)
+
+
+class MutationsFormat(StrEnum):
+    """How results are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def mutate_flow_file(
+    flow: FlowArgument,
+    asks: AsksOption = None,
+    lists: ListsOption = None,
+    as_of: AsOfOption = None,
+    least: LeastOption = None,
+    seconds: SecondsOption = None,
+    format_: Annotated[
+        MutationsFormat, typer.Option("--format", help="For people, or as JSON.")
+    ] = MutationsFormat.TEXT,
+) -> None:
+    """Change a flow by one step at a time, and show which changes none of its examples notices."""
+    from fivefold.flows.governance.mutation import mutate_flow
+    from fivefold.risk.governance.reports.json_text import report_json
+    from fivefold.risk.language.documents import Document
+    from fivefold.usecases.flows.asked_files import flow_text
+    from fivefold.usecases.flows.on_files import load_flow
+    from fivefold.usecases.portfolio_files.bundled import lists_with
+
+    end, loaded, now = (
+        monotonic() + (seconds or MOST_SECONDS),
+        load_flow(flow, asks or ()),
+        moment(as_of, "--as-of"),
+    )
+    document = Document(flow_text(flow))
+    tried = mutate_flow(loaded, lists_with(lists), now, document, is_over=lambda: monotonic() > end)
+    if format_ is MutationsFormat.JSON:
+        typer.echo(report_json("mutations", tried), nl=False)
+    else:
+        show_changes(flow, tried)
+    if not is_enough(tried, least):
         raise typer.Exit(FOUND)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fivefold.cli.mutations import MOST_SECONDS, LeastOption, SecondsOption, is_enough, show_changes
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import AsOfOption, echo, moment
 from fivefold.domain.errors import ConfigError
@@ -13,7 +14,6 @@ from fivefold.domain.text import count_text
 
 if TYPE_CHECKING:
     from fivefold.risk.governance.examples.run import ExampleResult
-    from fivefold.risk.governance.mutation.run import ChangeTried, Mutations
     from fivefold.risk.governance.reports.examples import ExamplesReport
 
 FAILED = 1
@@ -39,22 +39,6 @@ MutateOption = Annotated[
         " tell which changes no example notices.",
     ),
 ]
-LeastOption = Annotated[
-    float | None,
-    typer.Option(
-        "--least",
-        min=0,
-        max=100,
-        show_default="100",
-        help="With --mutate: pass where so many percent of changes are noticed.",
-    ),
-]
-SecondsOption = Annotated[
-    float | None,
-    typer.Option("--seconds", min=1, show_default="300", help="With --mutate: begin no further change after so long."),
-]
-MOST_SECONDS = 300
-ALL_PERCENT = 100
 
 
 def run_tests(
@@ -89,8 +73,8 @@ def run_tests(
         if format_ is TestFormat.JSON:
             typer.echo(report_json("mutations", tried), nl=False)
         else:
-            _show_changes(path, tried)
-        passed = not tried.counts["not tried"] and tried.noticed_percent >= (ALL_PERCENT if least is None else least)
+            show_changes(path, tried)
+        passed = is_enough(tried, least)
     else:
         machine = {TestFormat.JSON: lambda: report_json("examples", report), TestFormat.JUNIT: report.junit}
         if format_ in machine:
@@ -127,30 +111,3 @@ def _show(result: "ExampleResult") -> None:
         echo(f"        {failure}")
     for difference in result.differences:
         echo(f"        {difference}")
-
-
-def _show_changes(path: str, tried: "Mutations") -> None:
-    """Write the changes that no example notices, as editors read them, then those that none can, then the counts."""
-    from fivefold.risk.governance.mutation.run import Verdict
-
-    unnoticed, no_effect = tried.of(Verdict.UNNOTICED), tried.of(Verdict.NO_EFFECT)
-    for change in unnoticed:
-        echo(f"{_place(path, change)}: no example notices")
-        if change.inputs:
-            echo(f"    an example that would: {change.inputs}")
-        if change.example is not None:
-            echo(f"    {change.example_text}")
-    for change in no_effect:
-        echo(f"{_place(path, change)}: no example can notice: {change.no_effect}")
-    left = tried.counts["not tried"]
-    echo(
-        f"{count_text(len(tried.changes), 'change')} by one step: {tried.counts['noticed']} noticed, "
-        f"{len(unnoticed)} not noticed, {len(no_effect)} that no example can notice"
-        + (f", {left} not tried for want of time" if left else "")
-    )
-    echo(f"Examples notice {tried.noticed_percent:.1f} % of those that can be noticed")
-
-
-def _place(path: str, change: "ChangeTried") -> str:
-    at = f"{path}:{change.line}" if change.line else path
-    return f"{at}: {change.where}: {change.before} → {change.after}"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.flows.analysis import analyse_canonical_flow
-from fivefold.flows.diff import diff_flows
+from fivefold.flows.governance.diff import diff_flows
 from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.store.flows.flows import FlowState, draft_of_flow, flow_named, flow_states
 from fivefold.store.flows.versions import flow_version_numbered, flow_versions_of

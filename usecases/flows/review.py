@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import Finding, FivefoldError, InvalidRulesetError
 from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow, with_asked
-from fivefold.flows.diff import diff_flows
 from fivefold.flows.doubts import lint_flow
 from fivefold.flows.examples import FlowExamples, run_flow_examples
+from fivefold.flows.governance.diff import diff_flows
 from fivefold.flows.language import Flow
 from fivefold.risk.compiler.analysis import (
     AnalysedPolicy,

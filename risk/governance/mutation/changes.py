@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from fivefold.risk.language.base import ContentHashed
 from fivefold.risk.language.calculations import OPERATIONS
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.operators import OPERATOR_KINDS
@@ -53,7 +54,7 @@ _WORDS = {"present": "absent", "absent": "present"}
 
 @dataclass(frozen=True)
 class Change:
-    """One thing in a ruleset that is moved by one step.
+    """One thing in a ruleset or a flow that is moved by one step.
 
     Attributes:
         path: leads to what is changed, in the words of the file.
@@ -70,7 +71,7 @@ class Change:
     value: Any
 
 
-def plain_data(ruleset: Ruleset) -> dict[str, Any]:
+def plain_data(ruleset: ContentHashed) -> dict[str, Any]:
     """Give the canonical form as plain data, its numbers exact."""
     data: dict[str, Any] = json.loads(ruleset.canonical, parse_float=Decimal)
     return data
@@ -87,9 +88,9 @@ def changes_of(ruleset: Ruleset) -> Iterator[Change]:
     if "cooldown" in data:
         yield from _of_duration(("cooldown",), data["cooldown"])
     if "applies_to" in data:
-        yield from _of_condition(("applies_to",), data["applies_to"])
+        yield from changes_of_condition(("applies_to",), data["applies_to"])
     for name, calculation in data.get("calculate", {}).items():
-        yield from _of_operand(("calculate", name), calculation)
+        yield from changes_of_calculation(("calculate", name), calculation)
     for position, rule in enumerate(data["rules"]):
         yield from _of_rule(("rules", position), rule, ruleset)
 
@@ -107,7 +108,8 @@ def with_change(data: Any, path: Path, value: Any) -> Any:
     return copied
 
 
-def _set(path: Path, before: Any, after: Any) -> Change:
+def other_value(path: Path, before: Any, after: Any) -> Change:
+    """Write another value in the place of one."""
     return Change(path, _text(before), _text(after), path, after)
 
 
@@ -138,21 +140,22 @@ def steps_around(number: int | Decimal) -> tuple[int | Decimal, int | Decimal]:
     return number - step, number + step
 
 
-def _of_number(path: Path, number: Any) -> Iterator[Change]:
+def changes_of_number(path: Path, number: Any) -> Iterator[Change]:
+    """Move a number by one step down and up."""
     for other in steps_around(number):
-        yield _set(path, number, other)
+        yield other_value(path, number, other)
 
 
 def _of_duration(path: Path, text: str) -> Iterator[Change]:
     length = parse_duration(text)
     for count in (length.count - 1, length.count + 1):
         if count:
-            yield _set(path, text, f"{count} {length.unit}{'' if count == 1 else 's'}")
+            yield other_value(path, text, f"{count} {length.unit}{'' if count == 1 else 's'}")
 
 
 def _of_share(path: Path, text: str) -> Iterator[Change]:
     for other in steps_around(exact(Decimal(text.removesuffix("%")))):
-        yield _set(path, text, f"{other:f}%")
+        yield other_value(path, text, f"{other:f}%")
 
 
 # The score: cuts, tiers and weights.
@@ -164,7 +167,7 @@ def _of_score(path: Path, score: Mapping[str, Any]) -> Iterator[Change]:
     for number, tier in enumerate(score.get("tiers", ())):
         for end in ("min", "max"):
             if end in tier:
-                yield from _of_number((*path, "tiers", number, end), tier[end])
+                yield from changes_of_number((*path, "tiers", number, end), tier[end])
     if "weighted" in score:
         weighted, at = score["weighted"], (*path, "weighted")
         yield from _of_cuts((*at, "bands"), weighted["bands"])
@@ -172,12 +175,12 @@ def _of_score(path: Path, score: Mapping[str, Any]) -> Iterator[Change]:
             yield from _of_weights((*at, "weights", column), weights)
         for number, choice in enumerate(weighted["weights_by"]):
             if "when" in choice:
-                yield from _of_condition((*at, "weights_by", number, "when"), choice["when"])
+                yield from changes_of_condition((*at, "weights_by", number, "when"), choice["when"])
 
 
 def _of_cuts(path: Path, cuts: Sequence[Any]) -> Iterator[Change]:
     for number, cut in enumerate(cuts):
-        yield from _of_number((*path, number), cut)
+        yield from changes_of_number((*path, number), cut)
 
 
 def _of_weights(path: Path, weights: Mapping[str, Any]) -> Iterator[Change]:
@@ -190,20 +193,20 @@ def _of_weights(path: Path, weights: Mapping[str, Any]) -> Iterator[Change]:
             yield Change((*path, giver), before, after, path, value)
 
 
-def _of_operand(path: Path, node: Any) -> Iterator[Change]:
+def changes_of_calculation(path: Path, node: Any) -> Iterator[Change]:
     """Change the numbers of a calculation, the ends of a range, the decimals, and what its inputs count."""
     if not isinstance(node, dict):
-        yield from _of_number(path, node)
+        yield from changes_of_number(path, node)
         return
     for word in ("from", "to", "decimals"):
         if word in node:
-            yield from _of_number((*path, word), node[word])
+            yield from changes_of_number((*path, word), node[word])
     for word, below in node.items():
         if word in OPERATIONS or (word == "of" and "percentile" not in node):
             for number, part in enumerate(below) if isinstance(below, list) else ():
-                yield from _of_operand((*path, word, number), part)
+                yield from changes_of_calculation((*path, word, number), part)
             if not isinstance(below, list):
-                yield from _of_operand((*path, word), below)
+                yield from changes_of_calculation((*path, word), below)
     yield from _of_input(path, node)
 
 
@@ -214,7 +217,7 @@ def _of_rule(path: Path, rule: Mapping[str, Any], ruleset: Ruleset) -> Iterator[
     if "input" in rule:
         yield from _of_input((*path, "input"), rule["input"])
     for number, case in enumerate(rule["cases"]):
-        yield from _of_condition((*path, "cases", number, "when"), case["when"])
+        yield from changes_of_condition((*path, "cases", number, "when"), case["when"])
         yield from _of_outcome((*path, "cases", number), case, ruleset)
     for rest in ("otherwise", "on_unknown"):
         if rest in rule:
@@ -228,12 +231,12 @@ def _of_rule(path: Path, rule: Mapping[str, Any], ruleset: Ruleset) -> Iterator[
 
 def _of_outcome(path: Path, outcome: Mapping[str, Any], ruleset: Ruleset) -> Iterator[Change]:
     if "points" in outcome:
-        yield from _of_number((*path, "points"), outcome["points"])
+        yield from changes_of_number((*path, "points"), outcome["points"])
     if "floor" in outcome:
         floor = ruleset.level_number(outcome["floor"])
         for other in (floor - 1, floor + 1):
             if 1 <= other <= len(ruleset.levels):
-                yield _set((*path, "floor"), ruleset.levels[floor - 1], ruleset.levels[other - 1])
+                yield other_value((*path, "floor"), ruleset.levels[floor - 1], ruleset.levels[other - 1])
 
 
 def _of_input(path: Path, node: Mapping[str, Any]) -> Iterator[Change]:
@@ -242,24 +245,24 @@ def _of_input(path: Path, node: Mapping[str, Any]) -> Iterator[Change]:
             yield from _of_duration((*path, word), node[word])
     yield from _of_aggregate(path, node)
     if "where" in node:
-        yield from _of_condition((*path, "where"), node["where"])
+        yield from changes_of_condition((*path, "where"), node["where"])
     for number, side in enumerate(node.get("ratio", ())):
         yield from _of_input((*path, "ratio", number), side)
     if "linked" in node:
         yield from _of_group((*path, "linked"), node["linked"])
     for word in _NUMBERS if "pattern" in node else ():
         if word in node:
-            change = _of_share if isinstance(node[word], str) else _of_number
+            change = _of_share if isinstance(node[word], str) else changes_of_number
             yield from change((*path, word), node[word])
 
 
 def _of_group(path: Path, group: Mapping[str, Any]) -> Iterator[Change]:
     """Change over how many links is looked, and what is asked and read of those linked."""
     if "steps" in group:
-        yield from _of_number((*path, "steps"), group["steps"])
+        yield from changes_of_number((*path, "steps"), group["steps"])
     for word in ("where", "any"):
         if word in group:
-            yield from _of_condition((*path, word), group[word])
+            yield from changes_of_condition((*path, word), group[word])
     for word in ("sum", "mean", "min", "max"):
         if word in group:
             yield from _of_input((*path, word), group[word])
@@ -269,26 +272,27 @@ def _of_aggregate(path: Path, node: Mapping[str, Any]) -> Iterator[Change]:
     """Move the end of a window, which percentile it is, and how many are the largest."""
     if "ending" in node:
         for moved in _of_duration((*path, "ending"), node["ending"].removesuffix(_AGO)):
-            yield _set(moved.path, node["ending"], f"{moved.value}{_AGO}")
+            yield other_value(moved.path, node["ending"], f"{moved.value}{_AGO}")
     for word in _RANKS:
         if word in node:
-            yield from _of_number((*path, word), node[word])
+            yield from changes_of_number((*path, word), node[word])
 
 
-def _of_condition(path: Path, node: Any) -> Iterator[Change]:
+def changes_of_condition(path: Path, node: Any) -> Iterator[Change]:
+    """Change the operators, bounds, joins and inputs of a condition."""
     if isinstance(node, str):
-        yield _set(path, node, _WORDS[node])
+        yield other_value(path, node, _WORDS[node])
         return
     for word, other in _JOINS.items():
         if word in node:
             if len(node[word]) > 1:
                 yield _renamed(path, node, word, other)
             for number, part in enumerate(node[word]):
-                yield from _of_condition((*path, word, number), part)
+                yield from changes_of_condition((*path, word, number), part)
             return
     if "not" in node:
         yield Change((*path, "not"), "not", "without not", path, node["not"])
-        yield from _of_condition((*path, "not"), node["not"])
+        yield from changes_of_condition((*path, "not"), node["not"])
         return
     for word in OPERATOR_KINDS:
         if word in node:
@@ -299,12 +303,12 @@ def _of_condition(path: Path, node: Any) -> Iterator[Change]:
 def _of_comparison(path: Path, node: Mapping[str, Any], word: str) -> Iterator[Change]:
     at, value = (*path, word), node[word]
     if word == "is":
-        yield _set(at, value, _WORDS[value])
+        yield other_value(at, value, _WORDS[value])
     elif word in {"between", "outside"}:
         for number, bound in enumerate(value):
             yield from _of_bound((*at, number), bound)
     elif word == "fuzzy":
-        yield from _of_number((*at, "at_least"), value["at_least"])
+        yield from changes_of_number((*at, "at_least"), value["at_least"])
     elif word in OTHER_OPERATOR:
         if OTHER_OPERATOR[word] not in node:
             yield _renamed(path, node, word, OTHER_OPERATOR[word])
@@ -317,7 +321,7 @@ def _of_bound(path: Path, bound: Any) -> Iterator[Change]:
         yield from _of_input(path, bound)
         return
     if isinstance(bound, int | Decimal) and not isinstance(bound, bool):
-        yield from _of_number(path, bound)
+        yield from changes_of_number(path, bound)
     elif isinstance(bound, str):
         try:
             moment = datetime.fromisoformat(bound)
@@ -325,4 +329,4 @@ def _of_bound(path: Path, bound: Any) -> Iterator[Change]:
             return
         for days in (-1, 1):
             other = (moment + timedelta(days=days)).isoformat()
-            yield _set(path, bound, other[: len("2024-07-01")] if len(bound) == len("2024-07-01") else other)
+            yield other_value(path, bound, other[: len("2024-07-01")] if len(bound) == len("2024-07-01") else other)

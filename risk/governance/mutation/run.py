@@ -91,17 +91,19 @@ class ChangeTried:
 
 @dataclass(frozen=True)
 class Mutations:
-    """Every change by one step that was tried on a ruleset.
+    """Every change by one step that was tried on a ruleset or a flow.
 
     Attributes:
-        ruleset: its name.
-        content_hash: of the ruleset.
-        changes: in the order of the score, the predicate and the rules.
+        name: of the document.
+        content_hash: of the document.
+        changes: in the order of a ruleset's score, predicate and rules, or of a flow's actions and steps.
+        word: what it is, `ruleset` or `flow`.
     """
 
-    ruleset: str
+    name: str
     content_hash: str
     changes: tuple[ChangeTried, ...]
+    word: str = Ruleset.word
 
     def of(self, verdict: Verdict) -> tuple[ChangeTried, ...]:
         """Give the changes with a verdict."""
@@ -121,7 +123,7 @@ class Mutations:
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain data: the counts, and every change."""
         return {
-            "ruleset": self.ruleset,
+            self.word: self.name,
             "content_hash": self.content_hash,
             "counts": self.counts,
             "noticed_percent": round(self.noticed_percent, 1),

@@ -122,6 +122,30 @@ def test_two_versions_are_compared_for_people_and_for_programs(tmp_path: Path) -
     assert succeed(tmp_path, "flows", "diff", path, path).startswith("The same content: ")
 
 
+def test_changes_that_no_example_notices_are_named_and_end_with_one(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    done = run(tmp_path, "flows", "mutate", path)
+    line = 1 + path.read_text().splitlines().index("      otherwise: {amount: 100}")
+    assert (done.code, done.err) == (1, "")
+    assert f"{path}:{line}: step room, table, otherwise, amount: 100 → 99: no example notices" in done.out.splitlines()
+    found = json.loads(run(tmp_path, "flows", "mutate", path, "--format", "json").out)
+    assert (found["kind"], found["flow"]) == ("mutations", "cash-limit")
+    least = int(found["noticed_percent"])
+    assert run(tmp_path, "flows", "mutate", path, "--least", least).code == 0
+    assert run(tmp_path, "flows", "mutate", path, "--least", least + 1).code == 1
+
+
+def test_an_example_expects_outputs_and_amounts(tmp_path: Path) -> None:
+    expected = "ends: limited, outputs: {room: {amount: 900}}, amounts: {set-limit: 400}, actions: [set-limit]}"
+    path = written(tmp_path, (FLOW + EXAMPLES).replace("ends: limited, actions: [set-limit]}", expected))
+    done = run(tmp_path, "flows", "test", path)
+    assert done.code == 1
+    assert "set-limit sets 500.00 EUR, not 400.00 EUR" in done.out
+    assert "amount of room" not in done.out
+    path.write_text(path.read_text().replace("400}", "500}").replace("{amount: 900}}, am", "{amount: 90.01}}, am"))
+    assert "amount of room is 900.00, not 90.01" in run(tmp_path, "flows", "test", path).out
+
+
 def test_a_text_that_cannot_be_read_is_found_beside_other_flows(tmp_path: Path) -> None:
     wide = tmp_path / "wide.yaml"
     wide.write_bytes("flow: a".encode("utf-16"))

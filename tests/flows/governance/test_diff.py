@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from fivefold.flows.diff import diff_flows
+from fivefold.flows.governance.diff import diff_flows
 from fivefold.flows.language import Flow, read_flow
 from tests.depth import examples
 from tests.flows.flows_drawn import flows

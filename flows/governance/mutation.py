@@ -1,0 +1,282 @@
+"""Change a flow by one step at a time, and look which changes none of its examples notices.
+
+What examples give is read once for all changes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.flows.actions import LimitAction
+from fivefold.flows.analysis import AnalysedFlow
+from fivefold.flows.examples import check_flow_examples, outcome_given, portfolio_of_examples
+from fivefold.flows.facts import FlowFacts, resolve_facts
+from fivefold.flows.governance.changes import changes_of_flow
+from fivefold.flows.governance.expected import check_expected, differences
+from fivefold.flows.language import EndStep, Flow, FlowExample, RouteStep, TableStep
+from fivefold.flows.paths import passed_before, reached
+from fivefold.flows.program import FlowProgram, compile_flow
+from fivefold.flows.steps import AskedOfRow
+from fivefold.risk.facts.inputs import Needs
+from fivefold.risk.facts.portfolio import ENTITY, NamedList
+from fivefold.risk.governance.differences import part_words
+from fivefold.risk.governance.lint.reachability import LintScope, try_conditions
+from fivefold.risk.governance.lint.ruleset import lint_scope
+from fivefold.risk.governance.mutation.changes import Change, plain_data, with_change
+from fivefold.risk.governance.mutation.plain_values import plain_values, values_words
+from fivefold.risk.governance.mutation.run import ChangeTried, Mutations, Verdict
+from fivefold.risk.governance.mutation.telling_inputs import Telling
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.expressions import distinct
+from fivefold.risk.language.policy import StepInput
+from fivefold.risk.language.quantities import json_number
+from fivefold.risk.language.reading import read_plain, where_of
+
+
+def mutate_flow(
+    analysed: AnalysedFlow,
+    lists: Mapping[str, NamedList],
+    as_of: int,
+    document: Document | None = None,
+    *,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Mutations:
+    """Try every change of a flow by one step on its examples.
+
+    Args:
+        analysed: the flow, with its examples and the policies that it asks.
+        lists: the named lists.
+        as_of: for examples that name no moment of their own (microseconds).
+        document: what it was read from; without it changes have no lines.
+        is_over: asked before each change; what is left when it says yes is not tried.
+
+    Raises:
+        InvalidRulesetError: the flow cannot be used, has no examples, or one of them fails as it is.
+    """
+    analysed.require_usable()
+    flow = analysed.flow
+    if not flow.examples:
+        raise InvalidRulesetError([Finding("examples", "are missing, so no change can be noticed")], flow.name)
+    wrong = [*check_flow_examples(analysed.declared), *check_expected(analysed)]
+    if wrong:
+        raise InvalidRulesetError(wrong, f"the examples of {flow.name}")
+    mutants = list(_mutants(analysed))
+    trial = _Trial(analysed, lists, as_of, mutants)
+    failing = trial.noticed_by(analysed)
+    if failing:
+        raise InvalidRulesetError([Finding(f"example {failing}", "fails as the flow is")], f"flow {flow.name}")
+    scope, tried = lint_scope(analysed, lists), []
+    for mutant in mutants:
+        verdict, noticed_by, telling = Verdict.NOT_TRIED, "", Telling()
+        if not is_over():
+            noticed_by = trial.noticed_by(mutant.analysed)
+            telling = Telling() if noticed_by else telling_of(mutant.change, analysed, mutant.analysed, scope)
+            unnoticed = Verdict.NO_EFFECT if telling.no_effect else Verdict.UNNOTICED
+            verdict = Verdict.NOTICED if noticed_by else unnoticed
+        change = mutant.change
+        line = None if document is None else document.line(change.path)
+        where = where_of(change.path, flow.named_parts)
+        tried.append(
+            ChangeTried(
+                where=where,
+                line=line,
+                before=change.before,
+                after=change.after,
+                verdict=verdict,
+                noticed_by=noticed_by,
+                **vars(telling),
+            )
+        )
+    return Mutations(flow.name, flow.content_hash, tuple(tried), Flow.word)
+
+
+@dataclass(frozen=True)
+class _Mutant:
+    """A change that leaves a usable flow."""
+
+    change: Change
+    analysed: AnalysedFlow
+
+
+def _mutants(analysed: AnalysedFlow) -> Iterator[_Mutant]:
+    """Make every change; one after which the flow could not be used, or has the same content, is left out."""
+    bare = analysed.flow.model_copy(update={"examples": ()})
+    data, seen = plain_data(bare), {bare.content_hash}
+    for change in changes_of_flow(bare):
+        flow = read_plain(Flow, with_change(data, change.node, change.value))
+        if flow is None or flow.content_hash in seen:
+            continue
+        seen.add(flow.content_hash)
+        mutant = replace(analysed, definition=flow)
+        if not mutant.diagnostics:
+            yield _Mutant(change, mutant)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """An example: what is known of its entity, what is asked of policies and persons, and the lists at its moment."""
+
+    example: FlowExample
+    facts: Mapping[str, Any]
+    asked: AskedOfRow
+    members: Mapping[str, Sequence[str]]
+
+
+class _Trial:
+    """The examples of a flow, on which its changed forms are tried."""
+
+    def __init__(
+        self, analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int, mutants: Sequence[_Mutant]
+    ) -> None:
+        every = (analysed, *(mutant.analysed for mutant in mutants))
+        needs = Needs(distinct(each for one in every for each in one.fact_inputs), (), analysed.names)
+        everyone = portfolio_of_examples(analysed, lists, as_of, needs.facts)
+        self._base = everyone.rates.base
+        examples = analysed.flow.examples
+        moments = dict.fromkeys(as_of if example.as_of is None else example.as_of for example in examples)
+        self._tried: list[_Tried] = []
+        for moment in moments:
+            those = [
+                str(n) for n, each in enumerate(examples) if (as_of if each.as_of is None else each.as_of) == moment
+            ]
+            own = everyone.entities.filter(pl.col(ENTITY).is_in(those))
+            facts = resolve_facts(analysed, replace(everyone, entities=own), moment, needs)
+            self._tried += _known(analysed, facts, moment)
+
+    def noticed_by(self, analysed: AnalysedFlow) -> str:
+        """Name an example that comes out otherwise by a form of the flow; empty where none does."""
+        programs: dict[int, FlowProgram] = {}
+        for tried in self._tried:
+            program = programs.get(id(tried.members))
+            if program is None:
+                program = programs[id(tried.members)] = compile_flow(analysed, tried.members, self._base)
+            row = program.run_row(tried.facts, tried.asked)
+            if next(differences(tried.example, program, row), None) is not None:
+                return tried.example.name
+        return ""
+
+
+def _known(analysed: AnalysedFlow, facts: FlowFacts, moment: int) -> Iterator[_Tried]:
+    """Give the examples of one moment, row by row."""
+    members = {name: version.members for name, version in facts.versions.items()}
+    for number, row in enumerate(facts.own.iter_rows(named=True)):
+        example = analysed.flow.examples[int(row[ENTITY])]
+        outcomes = {step: outcome_given(given, moment) for step, given in example.outcomes.items()}
+        asked = replace(facts.asked_of(number, example.answers), outcomes=outcomes)
+        yield _Tried(example, row, asked, members)
+
+
+# Why no example notices a change.
+
+
+def telling_of(change: Change, before: AnalysedFlow, after: AnalysedFlow, scope: LintScope) -> Telling:
+    """Find what would notice a change, or why nothing can."""
+    if change.path[0] == "actions":
+        return _of_bound(before, after, int(change.path[1]))
+    if change.path[0] != "steps":
+        return Telling("" if _can_fail(before.flow) else "no run fails")
+    position = int(change.path[1])
+    if position not in reached(before.flow):
+        return Telling("no way leads to this step")
+    if not all(isinstance(side.flow.steps[position], RouteStep | TableStep) for side in (before, after)):
+        return Telling()
+    return _of_choice(before, after, position, scope)
+
+
+def _can_fail(flow: Flow) -> bool:
+    """Tell whether some step that is reached may fail: it says nothing of what is unknown, or an amount may be."""
+    before = passed_before(flow)
+    for position in reached(flow):
+        step = flow.steps[position]
+        choice = step.table if isinstance(step, TableStep) else step
+        if getattr(choice, "on_unknown", "") is None:
+            return True
+        if isinstance(step, EndStep):
+            for amount in (getattr(flow.action(name), "amount", None) for name in step.end):
+                source = flow.positions.get(amount.step) if isinstance(amount, StepInput) else None
+                is_sure = source in before[position].surely and isinstance(flow.steps[source or 0], TableStep)
+                if isinstance(amount, LanguageModel) and not is_sure:
+                    return True
+    return False
+
+
+def _of_choice(before: AnalysedFlow, after: AnalysedFlow, position: int, scope: LintScope) -> Telling:
+    """Compare to what a choice comes, before and after, on all values."""
+    sides = [[place for place in side.conditions if place.path[:2] == ("steps", position)] for side in (before, after)]
+    trial = try_conditions([*sides[0], *sides[1]], scope)
+    if trial is None:
+        return Telling()
+    truths, count = trial.truths.get_columns(), len(sides[0])
+    results = [_results(side.flow.steps[position]) for side in (before, after)]
+    found = [
+        np.array(result)[_codes(columns)]
+        for result, columns in zip(results, (truths[:count], truths[count:]), strict=True)
+    ]
+    differ = pl.Series(found[0] != found[1])
+    if not differ.any():
+        return Telling("it comes to the same, whatever the values" if trial.exact else "")
+    plain = plain_values(trial, differ)
+    if plain is None:
+        return Telling()
+    now, then = (side[plain.row] for side in found)
+    return Telling(inputs=f"{values_words(trial, plain.values)}: {now}, and would be {then}")
+
+
+def _codes(columns: Sequence[pl.Series]) -> Any:
+    """Give for each row of truths the code to which a choice comes, as the steps of a program have it."""
+    count = len(columns)
+    codes, is_open = np.full(len(columns[0]), count), np.ones(len(columns[0]), dtype=np.bool_)
+    for number, column in enumerate(columns):
+        unknown, holds = column.is_null().to_numpy() & is_open, column.fill_null(value=False).to_numpy() & is_open
+        codes[unknown], codes[holds] = count + 1 + number, number
+        is_open &= ~(unknown | holds)
+    return codes
+
+
+def _results(step: Any) -> list[str]:
+    """Name what follows each code: the step to which it leads, what the table gives, or that the run fails."""
+    if isinstance(step, RouteStep):
+        ways = [way.to for way in step.route]
+        return [*ways, step.otherwise, *[step.on_unknown or "the run fails"] * len(ways)]
+    table = step.table
+    given = [_given(row.give) for row in table.rows]
+    unknown = "the run fails" if table.on_unknown is None else _given(table.on_unknown)
+    return [*given, _given(table.otherwise), *[unknown] * len(given)]
+
+
+def _given(given: Mapping[str, Any]) -> str:
+    plain = {name: json_number(value) if isinstance(value, Decimal) else value for name, value in given.items()}
+    return ", ".join(f"{name} {part_words(value)}" for name, value in plain.items())
+
+
+def _of_bound(before: AnalysedFlow, after: AnalysedFlow, number: int) -> Telling:
+    """Look whether all amounts that a table gives, or the one that is written, are set as before."""
+    held = []
+    for side in (before, after):
+        action = side.flow.actions[number]
+        assert isinstance(action, LimitAction)
+        amounts = _amounts(side, action)
+        if amounts is None:
+            return Telling()
+        held.append([min(max(amount, action.between[0]), action.between[1]) for amount in amounts])
+    return Telling("the same amounts are set, by the bounds" if held[0] == held[1] else "")
+
+
+def _amounts(analysed: AnalysedFlow, action: LimitAction) -> list[Decimal] | None:
+    """Give every amount to which a limit may be set; None where a calculation finds it."""
+    if isinstance(action.amount, Decimal):
+        return [action.amount]
+    if not isinstance(action.amount, StepInput):
+        return None
+    step = analysed.flow.steps[analysed.flow.positions[action.amount.step]]
+    if not isinstance(step, TableStep):
+        return None
+    table, name = step.table, action.amount.output
+    given = (*(row.give for row in table.rows), table.otherwise, table.on_unknown or {})
+    return [value for each in given if isinstance(value := each.get(name), Decimal)]
