@@ -110,6 +110,8 @@ NOTICES = {
     "flow-shadowed": "The version runs as a shadow from now on, and acts on nothing.",
     "flow-shadow-ended": "No version runs as a shadow any more.",
     "flow-committed": "The version is committed. Let it run as a shadow first; then another person activates it.",
+    "flow-answered": "The answer is kept, and the run goes on.",
+    "flow-taken-back": "It is taken back.",
     "token-refused": "There will be no such token.",
     "token-revoked": "The token is revoked. Its sessions here have ended.",
 }

@@ -9,6 +9,8 @@ from fivefold.console.changes import proposal
 from fivefold.console.decisions import decisions, policies
 from fivefold.console.flows import editor as flow_editor
 from fivefold.console.flows import overview as flows
+from fivefold.console.flows import runs as flow_runs
+from fivefold.console.flows import shadow as flow_shadow
 from fivefold.console.flows import version as flow_version
 from fivefold.console.groups import groups
 from fivefold.console.levels import (
@@ -56,6 +58,8 @@ _CHECK_POLICY = "POST /v1/policies/check"
 _FLOW = f"{flows.FLOWS}/{{flow}}"
 _FLOW_OF = "/v1/flows/{flow}"
 _FLOW_VERSION = f"{_FLOW}/versions/{{number}}"
+_RUN = f"{flow_runs.RUNS}/{{run}}"
+_RUN_OF = "/v1/flow-runs/{run}"
 _CHECK_FLOW = "POST /v1/flows/check"
 _NEW_FLOW = "/console/new-flow"
 _GROUP = f"{groups.GROUPS}/{{group}}"
@@ -413,6 +417,13 @@ VIEWS: Final[tuple[View, ...]] = (
         f"POST {_GROUP_OF}/versions/{{number}}/retire",
         groups.retire,
         groups.show_version,
+    ),
+    View("GET", f"{_FLOW}/shadow", f"GET {_FLOW_OF}/versions", flow_shadow.show_shadow),
+    View("GET", flow_runs.RUNS, "GET /v1/flow-runs", flow_runs.show_runs),
+    View("GET", _RUN, f"GET {_RUN_OF}", flow_runs.show_run),
+    View("POST", f"{_RUN}/answer", f"POST {_RUN_OF}/answer", flow_runs.answer, flow_runs.show_run),
+    View(
+        "POST", f"{_RUN}/take-back", "POST /v1/flow-actions/{action}/take-back", flow_runs.take_back, flow_runs.show_run
     ),
     View("GET", decisions.DECISIONS, "GET /v1/decisions/search", decisions.show_decisions),
     View("GET", f"{decisions.DECISIONS}/{{decision}}", "GET /v1/decisions/{decision}", decisions.show_decision),

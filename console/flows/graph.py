@@ -95,10 +95,23 @@ def picture_of_text(document: str) -> FlowPicture | None:
         return None
 
 
-def picture_of(flow: Flow, run: Sequence[Mapping[str, Any]] | None = None) -> FlowPicture:
-    """Draw a flow, with the path of a run where its steps are given, in their order, as a run's record has them."""
-    steps = tuple(_steps(flow))
-    plot = layered_graph(_nodes(steps), tuple(_ways(flow)))
+def picture_of(
+    flow: Flow, run: Sequence[Mapping[str, Any]] | None = None, *, with_conditions: bool = True
+) -> FlowPicture:
+    """Draw a flow.
+
+    Args:
+        flow: the flow.
+        run: the steps of a run, in their order, as its record has them: its path is lit up; None for no run.
+        with_conditions: what must hold stands at the ways; left out for those who may not see versions of flows.
+    """
+    leads = {
+        step.id: [(label, to) for label, to in _leads(flow, place, with_conditions=with_conditions) if to is not None]
+        for place, step in enumerate(flow.steps)
+    }
+    steps = tuple(_steps(flow, leads))
+    ways = tuple(Way(step, to, label) for step, led in leads.items() for label, to in led)
+    plot = layered_graph(_nodes(steps), ways)
     if run is None:
         return FlowPicture(plot=plot, steps=steps)
     return FlowPicture(
@@ -116,32 +129,27 @@ def _nodes(steps: Sequence[StepLine]) -> tuple[Node, ...]:
     )
 
 
-def _steps(flow: Flow) -> Iterator[StepLine]:
+def _steps(flow: Flow, leads: Mapping[str, Sequence[tuple[str, str]]]) -> Iterator[StepLine]:
     titles = {step.id: step.title for step in flow.steps}
     actions = {action.id: action.title for action in flow.actions}
-    for position, step in enumerate(flow.steps):
-        ways = [(label, to) for label, to in _leads(flow, position) if to is not None]
+    for step in flow.steps:
         ends = step.end if isinstance(step, EndStep) else ()
         yield StepLine(
             id=step.id,
             title=step.title,
             kind=step.kind,
             rationale=step.rationale or "",
-            leads=tuple((label, titles.get(to, to)) for label, to in ways),
+            leads=tuple((label, titles.get(to, to)) for label, to in leads[step.id]),
             actions=tuple(actions.get(name, name) for name in ends),
         )
 
 
-def _ways(flow: Flow) -> Iterator[Way]:
-    for position, step in enumerate(flow.steps):
-        yield from (Way(step.id, to, label) for label, to in _leads(flow, position) if to is not None)
-
-
-def _leads(flow: Flow, position: int) -> Iterator[tuple[str, str | None]]:
+def _leads(flow: Flow, position: int, *, with_conditions: bool) -> Iterator[tuple[str, str | None]]:
     """Give the label of each way from a step, and the step to which it leads; None behind the last one."""
+    following = flow.steps[position + 1].id if position + 1 < len(flow.steps) else None
     for path, to in ways_from(flow, position):
-        following = flow.steps[position + 1].id if position + 1 < len(flow.steps) else None
-        yield _label(flow, path), following if to is None else to
+        is_hidden = path[2] == "route" and not with_conditions
+        yield "" if is_hidden else _label(flow, path), following if to is None else to
 
 
 def _label(flow: Flow, path: Path) -> str:

@@ -17,6 +17,7 @@ from fivefold.usecases.accounts.readings import Reading, note_opened, readings_o
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import asks, facts
 from fivefold.usecases.changes.proposals import ChangeOutcome
+from fivefold.usecases.flows.runs.reading import EntityActions, RunFilters, RunLine, entity_actions, search_runs
 from fivefold.usecases.groups.members import EntityGroup, groups_of_entity
 from fivefold.usecases.levels import entity_profile, overrides, read
 from fivefold.usecases.levels.entity_profile import (
@@ -86,6 +87,8 @@ class CustomerPage:
     alerts: Page[RecordLine]
     transactions: Page[TransactionLine]
     events: Page[TimelineEvent]
+    standing: EntityActions
+    runs: Page[RunLine]
 
 
 def show_customer(visit: Visit) -> Rendered:
@@ -115,6 +118,8 @@ def show_customer(visit: Visit) -> Rendered:
         alerts=entity_profile.list_records(*of, "alert", SHORT_LIST),
         transactions=entity_profile.list_transactions(*of, SHORT_LIST),
         events=list_events(*of, SHORT_LIST),
+        standing=entity_actions(*of),
+        runs=search_runs(visit, RunFilters(entity=of[1:]), SHORT_LIST),
     )
     return Rendered(template="levels/customer.html", title=entity.external_id, page=page)
 

@@ -35,6 +35,7 @@ PARTS = {
     "policy": "payments",
     "group": "high-ones",
     "flow": "care",
+    "run": "1",
     "decision": "1",
     "challenge": "1",
     "since": "2025-01-01",

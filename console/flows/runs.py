@@ -1,0 +1,149 @@
+"""Runs of flows: those that were looked for; one with its path lit up, its question, and what it did."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fivefold.console.flows.graph import FlowPicture, picture_of
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, row_number
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import NotFoundError
+from fivefold.domain.paging import Page
+from fivefold.flows.analysis import analyse_canonical_flow
+from fivefold.usecases.accounts.entity_types import list_types
+from fivefold.usecases.flows.read import read_flow_version
+from fivefold.usecases.flows.runs.answering import ANSWERED_BY, answer_run, take_back_action
+from fivefold.usecases.flows.runs.reading import RunFilters, RunLine, RunView, search_runs, view_run
+
+RUNS: Final = "/console/flow-runs"
+FILTERS: Final = ("flow", "state", "at", "type", "external_id", "acting", "since", "until")
+STATES: Final = ("waiting", "failed", "quarantined", "ended", "running", "queued")
+ACTING: Final = {"": None, "acts": True, "shadow": False}
+READS_VERSIONS: Final = "GET /v1/flows/{flow}/versions/{number}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsPage:
+    """Runs, the latest first.
+
+    Attributes:
+        chosen: the filters as they were typed.
+        types: of entities.
+        problem: why nothing can be found; empty otherwise.
+    """
+
+    chosen: dict[str, str]
+    types: tuple[str, ...]
+    states: tuple[str, ...]
+    runs: Page[RunLine]
+    problem: str
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPage:
+    """One run.
+
+    Attributes:
+        picture: the flow with the path of the run.
+        titles: of the flow's steps, by id.
+        actions: the titles of its actions, by id.
+        leads: of the question that is open: each answer, and the title of the step to which it leads.
+        hindrance: why this person cannot answer it; empty where they can.
+    """
+
+    run: RunView
+    address: str
+    picture: FlowPicture
+    titles: dict[str, str]
+    actions: dict[str, str]
+    leads: tuple[tuple[str, str], ...]
+    hindrance: str
+
+
+def show_runs(visit: Visit) -> Rendered:
+    """List the runs that the filters ask for."""
+    chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
+    visit.choice("state", ("", *STATES))
+    acting = ACTING[visit.choice("acting", tuple(ACTING))]
+    types = tuple(sorted((kind.name for kind in list_types(visit)), key=lambda name: (name != "customer", name)))
+    filters = RunFilters(
+        flow=chosen["flow"] or None,
+        state=chosen["state"] or None,
+        at=chosen["at"] or None,
+        entity=(chosen["type"] or next(iter(types), ""), chosen["external_id"]) if chosen["external_id"] else None,
+        acting=acting,
+        since_us=parse_moment(chosen["since"], text("From")) if chosen["since"] else None,
+        until_us=parse_moment(chosen["until"], text("Before")) if chosen["until"] else None,
+    )
+    problem = ""
+    try:
+        found = search_runs(visit, filters, visit.part("flow-runs"))
+    except NotFoundError as missing:
+        found, problem = Page[RunLine](), str(missing)
+    page = RunsPage(
+        chosen=chosen,
+        types=types,
+        states=STATES,
+        runs=found,
+        problem=problem,
+        next=visit.next_of("flow-runs", found),
+    )
+    return Rendered(template="flows/runs.html", title=text("Runs of flows"), page=page)
+
+
+def show_run(visit: Visit) -> Rendered:
+    """Show one run; what did not hold is left out for those who do not see versions of flows."""
+    run = view_run(visit, _number(visit))
+    flow = analyse_canonical_flow(read_flow_version(visit, run.flow, run.version).canonical).flow
+    steps = [] if run.why is None else run.why["steps"]
+    picture = picture_of(flow, steps, with_conditions=visit.may(READS_VERSIONS))
+    asked = {each.id: each for each in picture.steps}
+    leads: tuple[tuple[str, str], ...] = ()
+    if run.question is not None:
+        leads = tuple((label, to) for label, to in asked[run.question.step].leads if label in run.question.answers)
+    page = RunPage(
+        run=run,
+        address=f"{RUNS}/{run.number}",
+        picture=picture,
+        titles={step.id: step.title for step in flow.steps},
+        actions={action.id: action.title for action in flow.actions},
+        leads=leads,
+        hindrance=_hindrance(visit, run),
+    )
+    return Rendered(template="flows/run.html", title=text("Run f:{number}", number=run.number), page=page)
+
+
+def _hindrance(visit: Visit, run: RunView) -> str:
+    if run.question is None:
+        return ""
+    if not run.acting:
+        return text("It runs as a shadow, so nobody is asked.")
+    if visit.role not in ANSWERED_BY[run.question.role]:
+        return text("A member of the role {role} answers.", role=run.question.role)
+    return text("You called it, so another person answers.") if run.actor == visit.actor.name else ""
+
+
+def answer(visit: Visit) -> Answer:
+    """Answer what a run asks, with a reason; it goes on at once."""
+    number = _number(visit)
+    view_run(visit, number)
+    answer_run(visit, visit.role, number, visit.typed("answer", text("Answer")), visit.typed("reason", text("Reason")))
+    return Redirect(visit.path, "flow-answered")
+
+
+def take_back(visit: Visit) -> Answer:
+    """Take back what a run did, as far as that can be."""
+    run = view_run(visit, _number(visit))
+    number = row_number(visit.form.get("action", ""), text("action"))
+    if number not in {each.number for each in run.taken}:
+        raise NotFoundError(text("run f:{run} took no action {number}", run=run.number, number=number))
+    take_back_action(visit, number, visit.typed("reason", text("Reason")))
+    return Redirect(visit.path, "flow-taken-back")
+
+
+def _number(visit: Visit) -> int:
+    written = visit.parts["run"].removeprefix("f:")
+    if not written.isascii() or not written.isdecimal() or len(written) > 18:
+        raise NotFoundError(text("there is no run {number}", number=repr(written[:40])))
+    return int(written)

@@ -1,0 +1,82 @@
+"""Where a version that runs as a shadow comes to other ends than the one that acts, and for whom."""
+
+from dataclasses import dataclass
+
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.flows.flows import flow_named
+from fivefold.store.flows.shadows import ends_of_pairs, pairs_that_differ
+from fivefold.usecases.shared.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndsOfBoth:
+    """Where runs of one cause came to: the steps at which they stopped, and how many did.
+
+    Attributes:
+        acting_state: ended, failed or waiting.
+        shadow_state: the same of the shadow, which waits where a person would be asked.
+    """
+
+    acting_at: str
+    acting_state: str
+    shadow_at: str
+    shadow_state: str
+    runs: int
+
+    @property
+    def same(self) -> bool:
+        """Both came to the same."""
+        return (self.acting_at, self.acting_state) == (self.shadow_at, self.shadow_state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShadowPair:
+    """Two runs of one cause that came to different ends, by their numbers."""
+
+    entity_type: str
+    external_id: str
+    cause: str
+    begun_us: int
+    acting_run: int
+    acting_at: str | None
+    shadow_run: int
+    shadow_at: str | None
+
+
+def compare_shadow(context: Context, flow: str) -> tuple[EndsOfBoth, ...]:
+    """Count where the version that acts and the shadow came to for the same causes, the most first.
+
+    Nothing where no version acts, none runs as a shadow, or nothing has happened since. NotFoundError where there is no
+    such flow.
+    """
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        return tuple(EndsOfBoth(**found._asdict()) for found in ends_of_pairs(session, row))
+
+
+def list_shadow_pairs(
+    context: Context, flow: str, acting_at: str | None = None, shadow_at: str | None = None, part: Part = WHOLE
+) -> Page[ShadowPair]:
+    """List whom the two versions come to different ends for, the latest first; NotFoundError as `compare_shadow`.
+
+    Args:
+        context: who asks.
+        flow: its name.
+        acting_at: of those alone at whose step the version that acts stopped; None for any.
+        shadow_at: the same of the shadow.
+        part: of the list.
+    """
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        return pairs_that_differ(session, row, acting_at, shadow_at, part).map(
+            lambda pair: ShadowPair(
+                entity_type=pair.entity_type,
+                external_id=pair.external_id,
+                cause=pair.acting.cause,
+                begun_us=pair.acting.begun_us,
+                acting_run=pair.acting.id,
+                acting_at=pair.acting.stopped_at,
+                shadow_run=pair.shadow.id,
+                shadow_at=pair.shadow.stopped_at,
+            )
+        )
