@@ -1,0 +1,133 @@
+"""Runs of flows in the console: a person answers, an action is taken back, and a shadow differs."""
+
+from typing import Any
+
+import pytest
+
+from fivefold.serving.v1.path_encoding import path_to
+from fivefold.usecases.flows.activate import activate_flow, shadow_flow
+from fivefold.usecases.flows.commit import commit_flow
+from fivefold.usecases.flows.drafts import save_flow_draft
+from fivefold.usecases.flows.runs.calling import call_flow
+from fivefold.usecases.flows.runs.execute import run_flows
+from fivefold.usecases.shared.context import Context
+from tests.console.visitors import Visitor
+from tests.serving.v1.examples import CUSTOMER, WHY
+from tests.serving.v1.places import THEIRS, Place
+from tests.usecases.flow_documents import BY_COUNTRY, flow_document
+
+RUNS = "/console/flow-runs"
+PAGE = path_to("/console/entities/{t}/{e}", t="customer", e=CUSTOMER)
+ACTIONS = [
+    {"id": "look", "title": "Review tomorrow", "review": "1 day"},
+    {"id": "flag", "title": "Flag them", "status": "flagged"},
+    {"id": "room", "title": "Little room", "limit": "daily", "amount": 100, "between": [0, 500]},
+]
+ASK: dict[str, Any] = {
+    "id": "ask",
+    "title": "A person looks",
+    "rationale": "Somebody has to.",
+    "person": {
+        "question": "Is it in order?",
+        "role": "investigator",
+        "within": "2 days",
+        "answers": {"yes": "nothing", "no": "flagged"},
+        "otherwise": "flagged",
+    },
+}
+ROUTE = {**BY_COUNTRY, "route": [{"when": {"field": "country", "equals": "NO"}, "to": "ask"}], "on_unknown": "ask"}
+FLAGGED = {"id": "flagged", "title": "Flagged", "end": ["flag", "room", "look"]}
+EXAMPLES = [{"name": "home", "given": {"country": "NO"}, "ends": "ask"}]
+
+
+def asking(title: str, *first: dict[str, Any]) -> str:
+    """A flow that asks a person about whoever lives in Norway; *first* stands in place of that."""
+    steps = [*(first or (ROUTE,)), ASK, FLAGGED]
+    examples = [] if first else EXAMPLES
+    return flow_document("asked", steps, title=title, actions=ACTIONS, examples=examples).replace(
+        '"to": "done"', '"to": "flagged"'
+    )
+
+
+def made(place: Place, document: str) -> int:
+    """The publisher commits a version."""
+    author = Context(place.engine, place.actor("publisher"))
+    draft = save_flow_draft(author, document)
+    return commit_flow(author, draft.flow, draft.revision, WHY).number
+
+
+@pytest.fixture
+def run(place: Place) -> int:
+    """A run that waits for an investigator; called by a program."""
+    activate_flow(Context(place.engine, place.actor("admin")), "asked", made(place, asking("Asked")), WHY)
+    return call_flow(Context(place.engine, place.actor("publisher")), "asked", "customer", CUSTOMER).number
+
+
+def test_a_person_answers_with_a_reason_and_what_follows_is_taken_back(place: Place, run: int) -> None:
+    investigator = Visitor(place).sign_in("investigator").go(f"{RUNS}?state=waiting")
+    assert f"{RUNS}/{run}" in investigator.links()
+    investigator.go(f"{RUNS}/{run}")
+    assert "Is it in order?" in investigator.text
+    assert "A member of the role investigator answers until" in investigator.text
+    assert 'class="box person lit stopped"' in investigator.page.text
+    investigator.submit("/answer", answer="no", reason="")
+    assert (investigator.page.status_code, "Reason is empty" in investigator.text) == (422, True)
+    investigator.submit("/answer", answer="no", reason="It is not.")
+    assert "The answer is kept, and the run goes on." in investigator.text
+    assert "It is not." in investigator.text
+    assert "Is it in order?" not in investigator.text.partition("Each step")[0]
+    assert 'class="box end lit stopped"' in investigator.page.text
+    assert "status flagged" in investigator.text
+    customer = investigator.go(PAGE).text
+    assert "What flows did" in customer
+    assert "Status Flagged" in customer
+    assert "daily 100.00" in customer
+    investigator.go(f"{RUNS}/{run}").submit("/take-back", reason="A mistake.")
+    assert "It is taken back." in investigator.text
+    assert "Taken back by the investigator" in investigator.text
+    assert "Status Flagged" not in investigator.go(PAGE).text
+
+
+def test_another_role_and_who_called_see_why_they_cannot_answer(place: Place, run: int) -> None:
+    publisher = Visitor(place).sign_in("publisher").go(f"{RUNS}/{run}")
+    assert "A member of the role investigator answers." in publisher.text
+    assert not [form for form in publisher.forms() if form.action.endswith("/answer")]
+    assert "country is NO" in publisher.text
+    auditor = Visitor(place).sign_in("investigator").go(f"{RUNS}/{run}")
+    assert "country is NO" not in auditor.page.text.partition("passed")[0], "who sees no versions sees no conditions"
+    mine = call_flow(Context(place.engine, place.actor("investigator")), "asked", "customer", CUSTOMER).number
+    assert "You called it, so another person answers." in auditor.go(f"{RUNS}/{mine}").text
+
+
+def test_a_shadow_that_comes_to_other_ends_is_shown_with_the_people(place: Place, run: int) -> None:
+    passing = {**BY_COUNTRY, "route": [{"when": {"field": "country", "equals": "NO"}, "to": "nothing"}]}
+    number = made(place, asking("More", {**passing, "otherwise": "ask", "on_unknown": "ask"}))
+    shadow_flow(Context(place.engine, place.actor("publisher")), "asked", number, WHY)
+    publisher = Visitor(place).sign_in("publisher").go("/console/flows/asked/shadow")
+    assert "Nothing happened since that both ran for." in publisher.text
+    call_flow(
+        Context(place.engine, place.actor("app", THEIRS) if False else place.actor("publisher")),
+        "asked",
+        "customer",
+        CUSTOMER,
+    )
+    while run_flows(place.engine) is not None:
+        pass
+    publisher.go("/console/flows/asked/shadow")
+    assert "For 1 causes both ran; 1 came to different ends." in publisher.text
+    assert "ask waiting nothing 1" in publisher.text
+    assert PAGE in publisher.links()
+    assert "Nobody." in publisher.go("/console/flows/asked/shadow?acting=none").text
+    shadow = publisher.go(f"{RUNS}?acting=shadow&flow=asked").links()
+    publisher.go(next(link for link in shadow if link.startswith(f"{RUNS}/")))
+    assert "It ran as a shadow, and acted on nothing" in publisher.text
+
+
+def test_filters_that_find_nothing_and_runs_that_are_not_there(place: Place) -> None:
+    visitor = Visitor(place).sign_in("investigator")
+    assert "There is no run that these filters ask for." in visitor.go(f"{RUNS}?flow=none").text
+    assert "there is no" in visitor.go(f"{RUNS}?external_id=none").text
+    assert visitor.go(f"{RUNS}?state=gone").page.status_code == 422
+    for number in ("0", "999999", "x", "9" * 40):
+        assert visitor.go(f"{RUNS}/{number}").page.status_code == 404
+    assert "No flow has run yet." in Visitor(place).sign_in("investigator", THEIRS).go(RUNS).text
