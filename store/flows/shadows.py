@@ -1,6 +1,6 @@
 """Runs of a version that acts beside those of the shadow for the same causes. Nothing here begins a transaction."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, aliased
@@ -34,7 +34,7 @@ class PairFound(NamedTuple):
     external_id: str
 
 
-def _pairs(statement: Select[tuple[object, ...]], flow: FlowRow) -> Select[tuple[object, ...]]:
+def _pairs(statement: Select[*tuple[Any, ...]], flow: FlowRow) -> Select[*tuple[Any, ...]]:
     """Join the runs of both versions that stopped; those of before the shadow began have no partner."""
     same = (_SHADOW.entity_id == _ACTING.entity_id, _SHADOW.cause == _ACTING.cause)
     shadow = (_SHADOW.version_id == flow.shadow_version_id, _SHADOW.acting.is_(False), _SHADOW.state.in_(_STOPPED))
