@@ -41,7 +41,7 @@ def count(visitor: Visitor, address: str) -> int:
         ("/console/queue", 17),
         ("/console/portfolio?type=company", 10),
         ("/console/portfolio/over-time?type=company&from=none", 13),
-        ("/console/entities/company/acme", 26),
+        ("/console/entities/company/acme", 28),
         ("/console/entities/company/acme/history", 6),
         ("/console/search?text=none", 12),
     ],
