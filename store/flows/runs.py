@@ -101,10 +101,10 @@ def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, m
 
 
 def claim_one(session: Session, run_id: int, lease: str, now_us: int, until_us: int) -> RunBatch | None:
-    """Claim one run, whether it is due or not; None where it is at an end, or another worker has it."""
+    """Claim one run that is due; None where it is at an end, waits for a person, or another worker has it."""
     columns = (FlowRun.id, FlowRun.organisation_id, FlowRun.flow_id, FlowRun.version_id, FlowRun.attempts)
     free = or_(FlowRun.lease.is_(None), FlowRun.lease_until_us <= now_us)
-    wanted = select(*columns).where(FlowRun.id == run_id, FlowRun.due_us.is_not(None), free)
+    wanted = select(*columns).where(FlowRun.id == run_id, FlowRun.due_us <= now_us, free)
     row = session.execute(wanted.with_for_update()).first()
     return None if row is None else _leased(session, [row], lease, until_us, row.attempts + 1)
 
@@ -174,7 +174,7 @@ _GIVE_BACK: Final = (
     update(_RUNS)
     .where(and_(_RUNS.c.id == bindparam("of"), _RUNS.c.lease == bindparam("held")))
     .values(
-        state=case((_WAS_LAST, QUARANTINED), (_RUNS.c.stopped_at.is_not(None), WAITING), else_=QUEUED),
+        state=case((_WAS_LAST, QUARANTINED), else_=QUEUED),  # who was asked answered, or had no more time
         due_us=case((_WAS_LAST, None), else_=bindparam("next_us")),
         error=bindparam("said"),
         lease=None,
@@ -215,3 +215,9 @@ def version_and_flow(session: Session, version_id: int) -> tuple[FlowVersion, Fl
     """Find a version and its flow."""
     version = session.get_one(FlowVersion, version_id)
     return version, session.get_one(FlowRow, version.flow_id)
+
+
+def is_off(session: Session, flow_id: int) -> bool:
+    """Tell whether no version of a flow acts; switching it off waits until this transaction ends."""
+    statement = select(FlowRow.active_version_id).where(FlowRow.id == flow_id).with_for_update(read=True)
+    return session.execute(statement).scalar_one() is None

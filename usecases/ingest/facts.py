@@ -124,6 +124,12 @@ def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, now
     _record(session, context, "tag.ended", entity, digests(session, "tags", ended), before, None)
 
 
+def live_tag_in(session: Session, entity: Entity, tag: str, now: int) -> Tag | None:
+    """Find a tag that an entity has: of several rows the one that lasts longest; None where it does not have it."""
+    rows = session.scalars(select(Tag).where(*_live(session, entity, tag, now)).order_by(Tag.id)).all()
+    return max(rows, key=lambda row: LATEST_US if row.until_us is None else row.until_us, default=None)
+
+
 def _live(session: Session, entity: Entity, tag: str, now: int) -> tuple[ColumnElement[bool], ...]:
     # Who was waited for may have looked at the clock a little later, on another machine: what they set is ended too.
     near = now + clock_of(session.get_bind().engine).tolerance_us

@@ -23,8 +23,8 @@ class FlowCalled(RequestModel):
 
     The transaction has the fields of POST /v1/transactions; its number, date and state may be missing; it is not
     stored.
-    `run_key` is what you call this run, by default the transaction's number: called again under it, the flow gives the
-    run that there was.
+    `run_key` is what you call this run of this customer, by default the transaction's number: called again under it,
+    the flow gives the run that there was.
     """
 
     type: Text = "customer"

@@ -15,11 +15,13 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRun
 from fivefold.store.webhooks.outbox import NewEvent
 from fivefold.usecases.flows.runs.outcomes import RunnableVersion
-from fivefold.usecases.ingest.facts import RecordGiven, put_record_in, set_tag_in
+from fivefold.usecases.ingest.facts import RecordGiven, live_tag_in, put_record_in, set_tag_in
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import caused_by
 
 ACTED = "flow.acted"
+FLOW_ACTOR = "flow:"
+"""What names of actors begin with that are flows."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,21 @@ def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
 
 
 def _affect(session: Session, doing: Doing, entity: Entity, taken: ActionTaken, content: Mapping[str, Any]) -> None:
-    """Do what changes other facts; a status, a limit and a review stand in their own rows."""
-    if taken.kind == "tag":
+    """Do what changes other facts; a status, a limit and a review stand in their own rows.
+
+    A tag that a person gave stays as it is, and one that another flow gave is not shortened: it may hold a level up.
+    """
+    if taken.kind == "tag" and not _is_held(session, entity, content, doing.now_us):
         set_tag_in(session, doing.context, entity, content["tag"], content["until_us"], doing.now_us)
     elif taken.kind == "case":
         given = RecordGiven(external_id=content["case"], opened_us=doing.now_us)
         put_record_in(session, doing.context, entity, "case", given, doing.now_us)
+
+
+def _is_held(session: Session, entity: Entity, content: Mapping[str, Any], now: int) -> bool:
+    """Tell whether a person gave the tag, or it lasts as long already."""
+    live, until_us = live_tag_in(session, entity, content["tag"], now), content["until_us"]
+    if live is None:
+        return False
+    lasts = live.until_us is None or (until_us is not None and live.until_us >= until_us)
+    return lasts or not live.set_by.startswith(FLOW_ACTOR)

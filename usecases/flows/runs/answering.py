@@ -6,20 +6,21 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import iso_text
-from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.flows.actions import is_reversible
 from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.language import PersonStep
-from fivefold.store.flows.actions import action_numbered
+from fivefold.store.flows.actions import action_numbered, standing_actions
 from fivefold.store.flows.runs import WAITING, add_outcome, run_numbered, version_and_flow
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowAction
 from fivefold.store.webhooks.outbox import NewEvent, add_events
+from fivefold.usecases.flows.runs.actions import FLOW_ACTOR
 from fivefold.usecases.flows.runs.calling import carried_on
 from fivefold.usecases.flows.runs.outcomes import PERSON
 from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line
-from fivefold.usecases.ingest.facts import end_tag_in
+from fivefold.usecases.ingest.facts import end_tag_in, live_tag_in
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
@@ -114,14 +115,18 @@ def take_back_action(context: Context, number: int, reason: str) -> ActionLine:
 
 
 def _end_tag(session: Session, context: Context, row: FlowAction, now: int) -> None:
-    """End the tag, if it is there still; a level that would fall by it needs another person, as always."""
+    """End the tag, if it is there by flows alone; a level that would fall by it needs another person, as always.
+
+    It stays where a person gave it, or where another flow gave it too and that was not taken back.
+    """
     lock_entities(session, [row.entity_id])
     entity = session.get_one(Entity, row.entity_id)
-    watch = LoweringGuard(session, context.actor, "tags", {entity.id: Concern.of_change(now)}, now)
-    try:
-        end_tag_in(session, context, entity, row.content["tag"], now)
-    except NotFoundError:  # it ended by itself, or by another person
+    live = live_tag_in(session, entity, row.content["tag"], now)
+    others = standing_actions(session, entity.id, ["tag"])
+    if live is None or not live.set_by.startswith(FLOW_ACTOR) or any(each.subject == row.subject for each in others):
         return
+    watch = LoweringGuard(session, context.actor, "tags", {entity.id: Concern.of_change(now)}, now)
+    end_tag_in(session, context, entity, row.content["tag"], now)
     watch.refuse_falls()
 
 

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, StoreError
 from fivefold.domain.settings import read_settings
 from fivefold.flows.language import OutsideStep
 from fivefold.flows.outside.outcomes import Outcome, failed_outcome
@@ -24,7 +24,9 @@ from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.flows import FlowRun, FlowStep
 from fivefold.usecases.flows.outside import Outside, ask, outside_of
 from fivefold.usecases.flows.runs.outcomes import row_kept, version_kept
+from fivefold.usecases.levels.persist import failure_text
 from fivefold.usecases.levels.replay import list_versions_used
+from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 from fivefold.usecases.shared.actors import SYSTEM
 
 log = structlog.get_logger("fivefold.flows")
@@ -60,43 +62,59 @@ def ask_of(question: _Question, clock: Callable[[], int]) -> Outcome:
     return ask(outside, question.step, question.facts)
 
 
-def ask_outside(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> set[int]:
+def ask_outside(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> tuple[set[int], dict[int, str]]:
     """Ask for every run of a batch that stopped at a step that asks the outside, and store the outcome.
 
     No transaction is open meanwhile. Where another worker stored an outcome already, that one stays.
 
     Returns:
-        The runs that there was no time to ask for.
+        The runs that there was no time to ask for; and the errors of those that could not be asked for.
     """
-    begun, left = monotonic(), set[int]()
-    for question in _asking(engine, batch):
+    begun, left, errors = monotonic(), set[int](), dict[int, str]()
+    for run_id in _stopped_runs(engine, batch):
         if monotonic() - begun > LONGEST_SECONDS:
-            left.add(question.run_id)
+            left.add(run_id)
             continue
-        outcome = ask_of(question, clock)
-        with writing(engine) as session:
-            stored.add_outcome(
-                session,
-                {
-                    "run_id": question.run_id,
-                    "step": question.step.id,
-                    "entity_id": question.entity_id,
-                    "kind": question.step.kind,
-                    "outcome": outcome.canonical,
-                    "at_us": outcome.at_us,
-                    "actor": SYSTEM,
-                },
-            )
-    return left
+        try:
+            _ask_for(engine, batch, run_id, clock)
+        except StoreError:
+            raise
+        except UNEXPECTED_ERRORS as error:  # it must not hold up the others; it is kept and shown
+            log.warning("run not asked for", run=run_id, error=type(error).__name__)
+            errors[run_id] = failure_text(error)
+    return left, errors
 
 
-def _asking(engine: Engine, batch: RunBatch) -> list[_Question]:
-    """Give what the runs of a batch ask that stopped at a step that asks the outside, and have no outcome of it."""
+def _stopped_runs(engine: Engine, batch: RunBatch) -> list[int]:
+    """List the runs of a batch that stopped at a step, but a shadow's, or those of a flow that is off."""
     with reading(engine) as session:
-        held = [run for run in stored.runs_held(session, batch, batch.attempts) if run.stopped_at is not None]
-        there = stored.outcomes_of(session, [run.id for run in held])
-        found = (_question_of(session, run, there.get(run.id, {})) for run in held)
-        return [each for each in found if each is not None]
+        held = stored.runs_held(session, batch, batch.attempts)
+        acting = [run.id for run in held if run.stopped_at is not None and run.acting]
+        return acting if acting and not stored.is_off(session, batch.flow_id) else []
+
+
+def _ask_for(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[], int]) -> None:
+    """Ask for one run, and store the outcome, unless it does not ask or has one."""
+    with reading(engine) as session:
+        held = stored.runs_held(session, batch, [run_id])
+        there = stored.outcomes_of(session, [run_id])
+        question = _question_of(session, held[0], there.get(run_id, {})) if held else None
+    if question is None:
+        return
+    outcome = ask_of(question, clock)
+    with writing(engine) as session:
+        stored.add_outcome(
+            session,
+            {
+                "run_id": run_id,
+                "step": question.step.id,
+                "entity_id": question.entity_id,
+                "kind": question.step.kind,
+                "outcome": outcome.canonical,
+                "at_us": outcome.at_us,
+                "actor": SYSTEM,
+            },
+        )
 
 
 def _question_of(session: Session, run: FlowRun, steps: Mapping[str, FlowStep]) -> _Question | None:

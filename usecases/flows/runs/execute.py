@@ -27,7 +27,7 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowRun, FlowStep
 from fivefold.store.webhooks.outbox import add_events
-from fivefold.usecases.flows.runs.actions import Doing, carry_out
+from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, Doing, carry_out
 from fivefold.usecases.flows.runs.asking import ask_outside, kept_of
 from fivefold.usecases.flows.runs.facts import LookedAt, facts_text, read_facts
 from fivefold.usecases.flows.runs.outcomes import (
@@ -73,9 +73,9 @@ def carry_on(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> int:
 
     StoreError where the database is out of reach: that is no run's failure, and the leases end by themselves.
     """
-    work, errors = _Work(engine, batch, clock), dict[int, str]()
-    left = ask_outside(engine, batch, clock)
-    for part in _with_each_entity_once(engine, batch, left):
+    work = _Work(engine, batch, clock)
+    left, errors = ask_outside(engine, batch, clock)
+    for part in _with_each_entity_once(engine, batch, left | errors.keys()):
         errors |= work.on(part)
     if errors:
         now = clock()
@@ -193,19 +193,21 @@ class _Work:
     def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, _Reached], now: int) -> None:
         """Store where runs came to, what that does, and the events that report it; one audit entry is about all."""
         flow = reached[runs[0].id].runnable.flow
-        context = Context(self.engine, Actor(flow.organisation_id, f"flow:{flow.name}"), lambda: now)
+        context = Context(self.engine, Actor(flow.organisation_id, f"{FLOW_ACTOR}{flow.name}"), lambda: now)
         type_name = session.get_one(EntityType, flow.type_id).name
         events, values, lines = [], {}, []
+        off = stored.is_off(session, flow.id)
         for run in runs:
             this = reached[run.id]
             if this.nobody is not None:
                 stored.add_outcome(session, _nobody(run, this.nobody.step, now))
             taken = this.outcome.explanation.actions
             doing = Doing(context, this.runnable, type_name, now)
-            for action in taken if run.acting else ():
+            stops = off and run.acting
+            for action in taken if run.acting and not stops else ():
                 event = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
                 events += [] if event is None else [event]
-            values[run.id] = {**this.facts, **_state(run, this, now)}
+            values[run.id] = {**this.facts, **_state(run, this, now), **(_stopped(now) if stops else {})}
             lines.append([run.id, values[run.id]["state"], this.outcome.answer])
         add_events(session, flow.organisation_id, events)
         stored.finish(session, values)
@@ -222,8 +224,16 @@ class _Work:
 _STATES: Final = {"ended": stored.ENDED, "failed": stored.FAILED, "waits": stored.WAITING, "asks": stored.QUEUED}
 
 
+OFF: Final = "the flow was switched off before this run came to its end: nothing was done"
+
+
+def _stopped(now: int) -> dict[str, Any]:
+    """Give the columns of a run that may act no more: its flow was switched off, and nobody is asked for it either."""
+    return {"state": stored.FAILED, "error": OFF, "due_us": None, "ended_us": now}
+
+
 def _state(run: FlowRun, reached: _Reached, now: int) -> dict[str, Any]:
-    """Give the columns that say where a run stands; nobody is asked about a shadow's, so it waits for good."""
+    """Give the columns that say where a run stands; nobody is asked for a shadow, so it waits for good."""
     explanation = reached.outcome.explanation
     values = {
         "state": _STATES[explanation.status],
@@ -232,12 +242,14 @@ def _state(run: FlowRun, reached: _Reached, now: int) -> dict[str, Any]:
         "error": explanation.line if explanation.status == "failed" else None,
         "attempts": 0,
     }
+    if explanation.status in {"ended", "failed"}:
+        return {**values, "due_us": None, "ended_us": now}
+    if not run.acting:
+        return {**values, "state": stored.WAITING, "due_us": None}
     if explanation.status == "asks":  # its facts are stored now, so the outside may be asked
         return {**values, "due_us": now}
-    if explanation.status != "waits":
-        return {**values, "due_us": None, "ended_us": now}
-    if not run.acting or run.stopped_at == explanation.at:
-        return {**values, "due_us": run.due_us if run.acting else None}
+    if run.stopped_at == explanation.at:
+        return {**values, "due_us": run.due_us}
     flow = reached.runnable.analysed.flow
     step = flow.steps[flow.positions[explanation.at]]
     assert isinstance(step, PersonStep)

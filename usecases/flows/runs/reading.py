@@ -177,9 +177,10 @@ def view_of(session: Session, row: RunRow) -> RunView:
     question = None
     if run.state == WAITING and run.stopped_at is not None and run.stopped_at not in steps:
         step = flow.steps[flow.positions[run.stopped_at]]
-        assert isinstance(step, PersonStep)
-        asked = step.person
-        question = QuestionOpen(step=step.id, question=asked.question, role=asked.role, answers=tuple(asked.answers))
+        if isinstance(step, PersonStep):  # a shadow also waits where another system would be asked
+            asked = step.person
+            answers = tuple(asked.answers)
+            question = QuestionOpen(step=step.id, question=asked.question, role=asked.role, answers=answers)
     return RunView(
         **_line(row),
         why=None if run.answer is None else json.loads(run.answer),

@@ -14,7 +14,7 @@ class EndsOfBoth:
 
     Attributes:
         acting_state: ended, failed or waiting.
-        shadow_state: the same of the shadow, which waits where a person would be asked.
+        shadow_state: the same of the shadow, which waits where a person or a system would be asked.
     """
 
     acting_at: str

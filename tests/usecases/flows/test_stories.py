@@ -1,0 +1,180 @@
+"""Stories that went wrong: runs of flows that are off, that are asked about again, and whose tags others hold."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConflictError
+from fivefold.store.flows.runs import claim_one
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.flows import FlowRow
+from fivefold.usecases.flows.outside import Outside
+from fivefold.usecases.flows.runs import asking, execute
+from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
+from fivefold.usecases.flows.runs.calling import call_flow
+from fivefold.usecases.flows.runs.execute import LEASE_US, run_flows
+from fivefold.usecases.flows.runs.reading import view_run
+from fivefold.usecases.ingest.facts import end_tag, set_tag
+from fivefold.usecases.shared.actors import Role
+from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
+from tests.usecases.flows.test_calls import STATUSES, WHY, payment, person
+from tests.usecases.flows.test_execute import ASKS
+
+pytestmark = pytest.mark.postgresql
+
+
+def off(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        session.query(FlowRow).update({FlowRow.active_version_id: None})
+
+
+def test_a_flow_that_is_off_acts_on_nobody_who_was_queued(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.post(1, 500)
+    off(engine)
+    bank.work()
+    assert bank.actions() == []
+    (run,) = bank.runs()
+    assert (run.state, run.stopped_at, run.due_us) == ("failed", "flag", None)
+    assert "switched off" in (run.error or "")
+
+
+def test_a_flow_that_is_off_acts_on_nobody_for_whom_time_was_up(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.post(1, 5000)
+    bank.work()
+    off(engine)
+    bank.now += 4 * HOUR_US
+    bank.work()
+    assert bank.actions() == []
+
+
+def test_a_person_may_still_answer_after_a_call_died_that_asked_again(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    run = call_flow(bank.context, "large", "customer", "a", payment(5000), "k")
+    with writing(engine) as session:  # the program calls again, and its process dies
+        assert claim_one(session, run.number, "dead", bank.now, bank.now + LEASE_US) is None
+    bank.now += 2 * LEASE_US
+    bank.work()
+    assert view_run(bank.context, run.number).question is not None
+    assert answer_run(person(bank), Role.INVESTIGATOR, run.number, "wrong", WHY).at == "stop"
+
+
+def test_a_fault_while_a_call_asks_again_takes_no_time_from_the_person(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    run = call_flow(bank.context, "large", "customer", "a", payment(5000), "k")
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(execute, "outcome_kept", broken)
+        call_flow(bank.context, "large", "customer", "a", payment(5000), "k")
+    bank.now += HOUR_US
+    bank.work()
+    assert bank.states() == [("call:k", "waiting", "ask")]
+    assert view_run(bank.context, run.number).due_us == run.due_us
+
+
+def test_a_run_that_stopped_at_a_source_can_be_read_after_a_fault(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(ASKS)
+    bank.post(1, 500)
+    assert run_flows(engine, clock=lambda: bank.now) == 1
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(execute, "outcome_kept", broken)
+    assert run_flows(engine, clock=lambda: bank.now) == 0
+    view = view_run(bank.context, 1)
+    assert (view.state, view.question) == ("queued", None)
+    with pytest.raises(ConflictError):
+        answer_run(person(bank), Role.INVESTIGATOR, 1, "right", WHY)
+
+
+def test_a_fault_while_a_source_is_asked_holds_up_no_other_run(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(ASKS)
+    bank.post(1, 500)
+    bank.post(2, 500, "b")
+    assert run_flows(engine, clock=lambda: bank.now) == 2
+    real = asking.ask_of
+
+    def broken(question: Any, clock: Any) -> Any:
+        if question.run_id == 1:
+            raise RuntimeError("a fault")
+        return real(question, clock)
+
+    monkeypatch.setattr(asking, "ask_of", broken)
+    bank.work()
+    assert [run.state for run in bank.runs()] == ["queued", "ended"]
+
+
+def test_a_shadow_asks_nobody_outside(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(ASKS, shadow=True)
+    asked = list[str]()
+
+    def outside(name: str) -> Outside:
+        asked.append(name)
+        return Outside(name, {})
+
+    monkeypatch.setattr(asking, "_outside", outside)
+    bank.post(1, 500)
+    bank.work()
+    assert asked == []
+
+
+def test_a_flow_shortens_no_tag_that_a_person_gave_for_good(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    set_tag(person(bank), "customer", "a", "large")
+    bank.now += 1
+    bank.post(1, 500)
+    bank.work()
+    assert bank.count("tags WHERE tag = 'large' AND until_us IS NULL") == 1
+
+
+def test_taking_back_what_a_flow_did_ends_no_tag_of_a_person(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(STATUSES)
+    number = call_flow(bank.context, "statuses", "customer", "a", payment(5)).taken[0].number
+    bank.now += 1
+    end_tag(person(bank, "member:4"), "customer", "a", "watch")
+    bank.now += 1
+    set_tag(person(bank, "member:4"), "customer", "a", "watch")
+    bank.now += 1
+    take_back_action(person(bank), number, WHY)
+    assert bank.count("tags WHERE tag = 'watch' AND until_us IS NULL") == 1
+
+
+def test_two_flows_gave_one_tag_and_one_of_them_is_taken_back(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(STATUSES)
+    bank.add_flow(STATUSES.replace("flow: statuses", "flow: others"))
+    number = call_flow(bank.context, "statuses", "customer", "a", payment(5)).taken[0].number
+    bank.now += 1
+    call_flow(bank.context, "others", "customer", "a", payment(5))
+    bank.now += 1
+    take_back_action(person(bank), number, WHY)
+    assert bank.count("tags WHERE tag = 'watch' AND until_us IS NULL") == 1
+
+
+def test_one_key_for_two_customers_is_two_calls(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    runs = [call_flow(bank.context, "large", "customer", name, payment(500), "k") for name in "ab"]
+    assert len({run.number for run in runs}) == 2
+    with pytest.raises(ConflictError):
+        call_flow(bank.context, "large", "customer", "b", payment(501), "k")
