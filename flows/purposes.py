@@ -6,6 +6,7 @@ Any step can change which end a run comes to, so every step counts for every act
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fivefold.flows.actions import TagAction
 from fivefold.flows.language import DataStep, Flow, FlowStep, PolicyName, RulesetName, RulesStep
 from fivefold.flows.triggers import CaseTrigger, ImportTrigger, LevelTrigger, TagTrigger
 from fivefold.risk.compiler.diagnostics import Diagnostic
@@ -38,9 +39,12 @@ class _Reading(NamedTuple):
 
 
 def flow_purpose_diagnostics(analysed: "AnalysedFlow", sources: Sources) -> Iterator[Diagnostic]:
-    """Find what the flow reads for commerce that was gathered against money laundering, with the path to it."""
+    """Find what the flow reads for commerce that was gathered against money laundering, with the path to it.
+
+    A flow that gives a tag which commerce may read is for commerce too: the tag tells what the flow saw.
+    """
     flow = analysed.flow
-    served = _served(flow)
+    served = _served(flow) or _read_later(flow, sources)
     if served is not None:
         seen = set[tuple[str, str]]()
         own = (*_of_triggers(flow, sources), *_own(flow, analysed, sources))
@@ -70,6 +74,16 @@ def _served(flow: Flow) -> _Served | None:
         if action.purpose not in {None, "aml"}:
             assert action.purpose is not None
             return _Served(f"the action {action.id}", action.purpose)
+    return None
+
+
+def _read_later(flow: Flow, sources: Sources) -> _Served | None:
+    """Give the first tag that the flow gives and others may read for anything but `aml`; None where there is none."""
+    said = (flow.purposes if sources.declared is None else sources.declared).tags
+    for action in flow.actions:
+        purpose = said.get(action.tag, "aml") if isinstance(action, TagAction) else "aml"
+        if isinstance(action, TagAction) and purpose != "aml":
+            return _Served(f"the tag {action.tag}, which the action {action.id} gives,", purpose)
     return None
 
 

@@ -217,7 +217,7 @@ def version_and_flow(session: Session, version_id: int) -> tuple[FlowVersion, Fl
     return version, session.get_one(FlowRow, version.flow_id)
 
 
-def is_off(session: Session, flow_id: int) -> bool:
-    """Tell whether no version of a flow acts; switching it off waits until this transaction ends."""
-    statement = select(FlowRow.active_version_id).where(FlowRow.id == flow_id).with_for_update(read=True)
-    return session.execute(statement).scalar_one() is None
+def is_off(session: Session, flow_id: int, *, locked: bool = False) -> bool:
+    """Tell whether no version of a flow acts; *locked*: to switch it off waits until this transaction ends."""
+    statement = select(FlowRow.active_version_id).where(FlowRow.id == flow_id)
+    return session.execute(statement.with_for_update(read=True) if locked else statement).scalar_one() is None

@@ -161,8 +161,8 @@ def _deciding_for_commerce(
 def _flows_for_commerce(
     session: Session, organisation_id: int, candidate: FlowVersion | None
 ) -> Iterator[AnalysedFlow]:
-    """Give the flows that act, or run as a shadow, and are not for `aml` alone."""
+    """Give the flows that act, or run as a shadow, and are not for `aml` alone, or may give a tag that is not."""
     standing = standing_flows(session, organisation_id)
     for each in standing if candidate is None else [*standing, flow_of_version(session, candidate.id)]:
-        if '"purpose' in each.version.canonical:
+        if '"purpose' in each.version.canonical or '"tag":' in each.version.canonical:
             yield each.analysed

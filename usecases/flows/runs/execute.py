@@ -196,7 +196,7 @@ class _Work:
         context = Context(self.engine, Actor(flow.organisation_id, f"{FLOW_ACTOR}{flow.name}"), lambda: now)
         type_name = session.get_one(EntityType, flow.type_id).name
         events, values, lines = [], {}, []
-        off = stored.is_off(session, flow.id)
+        off = stored.is_off(session, flow.id, locked=True)
         for run in runs:
             this = reached[run.id]
             if this.nobody is not None:
