@@ -1,15 +1,18 @@
 """Stories that went wrong: runs of flows that are off, that are asked about again, and whose tags others hold."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
 from fivefold.store.flows.runs import claim_one
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.flows import FlowRow
+from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.outside import Outside
 from fivefold.usecases.flows.runs import asking, execute
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
@@ -119,6 +122,28 @@ def test_a_fault_while_a_source_is_asked_holds_up_no_other_run(engine: Engine, m
     monkeypatch.setattr(asking, "ask_of", broken)
     bank.work()
     assert [run.state for run in bank.runs()] == ["queued", "ended"]
+
+
+def test_a_customer_who_is_erased_while_a_source_is_asked_holds_up_no_other_run(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(ASKS)
+    bank.post(1, 500)
+    bank.post(2, 500, "b")
+    assert run_flows(engine, clock=lambda: bank.now) == 2
+    bank.now += 6 * 366 * DAY_US
+    real = asking.ask_of
+
+    def erased(question: Any, clock: Any) -> Any:
+        if question.run_id == 1:
+            erase_entity(bank.context, "customer", "a", tmp_path / "register")
+        return real(question, clock)
+
+    monkeypatch.setattr(asking, "ask_of", erased)
+    bank.work()
+    assert bank.states() == [("transaction:t2", "ended", "unknown")]
+    assert bank.count("flow_steps") == 1
 
 
 def test_a_shadow_asks_nobody_outside(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

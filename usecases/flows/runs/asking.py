@@ -19,6 +19,7 @@ from fivefold.flows.outside.question import SentFacts, sent_facts
 from fivefold.flows.steps import AskedOfRow
 from fivefold.store.flows import runs as stored
 from fivefold.store.flows.runs import RunBatch
+from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.flows import FlowRun, FlowStep
@@ -103,6 +104,9 @@ def _ask_for(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[], i
         return
     outcome = ask_of(question, clock)
     with writing(engine) as session:
+        lock_entities(session, [question.entity_id])
+        if session.get(FlowRun, run_id) is None:  # it was erased with its entity meanwhile
+            return
         stored.add_outcome(
             session,
             {
