@@ -63,6 +63,8 @@ LEFT_OUT = {
     "/console/flows/{flow}/versions/{number}": "a flow needs two people, and reads nothing of the portfolio",
     "/console/flows/{flow}/shadow": "a flow needs two people",
     "/console/flow-runs/{run}": "a flow needs two people",
+    "/console/groups/{group}": "a group needs two people",
+    "/console/groups/{group}/versions/{number}": "a group needs two people",
     "/console/backtests/{backtest}": "a backtest of the whole portfolio takes minutes",
     "/console/proposals/{proposal}": "nothing here needs two people",
     "/console/lists/{list}/peers": "no ruleset here reads peers",

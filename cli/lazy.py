@@ -40,7 +40,7 @@ COMMANDS = {
     "erase-again": ("platform.privacy", "Put legal holds and erasures again, after a restore."),
     "hold": ("platform.privacy", "Put a legal hold on an entity, against erasure."),
     "retention": ("platform.retention", "Show what the retention policy would remove."),
-    "replay": ("platform.audit", "Make a stored assessment, decision or run of a flow again, to the byte."),
+    "replay": ("platform.audit", "Make an assessment, a decision or a run of a flow again."),
     "statement": ("platform.statement", "Write the statement of an assessment for the person concerned."),
     "challenge": ("platform.challenges", "Challenges: a person contests an assessment."),
     "audit": ("platform.audit", "The audit log: prove it whole, keep its heads, read it."),
@@ -49,7 +49,7 @@ COMMANDS = {
     "evidence": ("platform.audit", "Put what decided in a quarter into one archive."),
     "drift": ("value_model.registry", "Tell how far scored customers drifted."),
     "rules": ("rules.app", "Rulesets as files: lint, test, apply, compare."),
-    "flows": ("flows.app", "Decision flows as files: lint, test, run."),
+    "flows": ("flows.app", "Decision flows as files: lint, diff, test, run."),
     "groups": ("groups.app", "Named groups as files: lint, test."),
 }
 """Every command in the order of the overview: the module in `cli` that adds it, and its summary."""

@@ -147,7 +147,7 @@ def replay(
     organisation: Annotated[str, typer.Option("--organisation", help="Whose it is.")] = "default",
     show: Annotated[bool, typer.Option("--show", help="Print the breakdown that came out.")] = False,
 ) -> None:
-    """Make a stored assessment, decision or run of a flow again, to the byte.
+    """Make an assessment, a decision or a run of a flow again.
 
     It is made from its recorded inputs and versions. Exit code 1 where it is not the same.
     """

@@ -94,7 +94,7 @@ def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, unt
     session.add(tag_row)
     _mark(session, entity, Reason.TAG, now)
     session.flush()
-    _note(session, entity, "tag", f"tag:{tag_row.id}", {"tag": tag}, now)
+    _note(session, entity, "tag", f"tag:{tag_row.id}", {"tag": tag, "by": context.actor.name}, now)
     rows = digests(session, "tags", [*ended, tag_row.id])
     _record(session, context, "tag.set", entity, rows, before, {"tag": tag, "until_us": until_us})
 
@@ -270,7 +270,14 @@ def put_record_in(
     add_alone(session, record)
     _mark(session, entity, Reason.RECORD, now)
     if kind == "case":
-        _note(session, entity, "case", f"case:{record.id}.{now}", {"case": record.external_id}, now)
+        _note(
+            session,
+            entity,
+            "case",
+            f"case:{record.id}.{now}",
+            {"case": record.external_id, "by": context.actor.name},
+            now,
+        )
     _record(
         session,
         context,

@@ -30,7 +30,7 @@ class Event(NamedTuple):
 
     Attributes:
         cause: names it among all that happened to the entity; another event under it is the same one.
-        about: what triggers ask for: `direction` and `to`, `tag`, `transaction_id`.
+        about: what triggers ask for: `direction` and `to`, `tag`, `transaction_id`; and `by`, who put a tag or a case.
     """
 
     entity_id: int

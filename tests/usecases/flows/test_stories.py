@@ -203,3 +203,18 @@ def test_one_key_for_two_customers_is_two_calls(engine: Engine) -> None:
     assert len({run.number for run in runs}) == 2
     with pytest.raises(ConflictError):
         call_flow(bank.context, "large", "customer", "b", payment(501), "k")
+
+
+TAGGED = LARGE.replace("{on: transaction}", "{on: tag, tag: ask}")
+
+
+def test_who_caused_a_run_by_a_tag_does_not_answer_it(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    asks = TAGGED.replace("{transaction: amount, above: 1000}", "{tag: ask, is: present}")
+    bank.add_flow(asks.replace("      - {when: {transaction: amount, above: 100}, to: flag}\n", ""))
+    set_tag(person(bank), "customer", "a", "ask")
+    bank.work()
+    assert bank.runs()[0].state == "waiting"
+    with pytest.raises(ConflictError, match="who called or caused"):
+        answer_run(person(bank), Role.INVESTIGATOR, 1, "right", WHY)
+    assert answer_run(person(bank, "member:4"), Role.INVESTIGATOR, 1, "right", WHY).at == "nothing"

@@ -36,7 +36,7 @@ ANSWERED_BY: Final = {
 def answer_run(context: Context, role: Role, number: int, answer: str, reason: str) -> RunView:
     """Answer what a run asks, and carry it on.
 
-    Who called the run cannot answer it: a program or a person would decide on what they asked for.
+    Who called the run, or caused it by a tag or a case, cannot answer it: they would decide on what they asked for.
 
     Args:
         context: who answers.
@@ -48,7 +48,7 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
     Raises:
         NotFoundError: there is no such run.
         ConfigError: the step takes no such answer, or asks another role.
-        ConflictError: nothing is asked, or not any more; or who answers called the run.
+        ConflictError: nothing is asked, or not any more; or who answers called or caused the run.
     """
     now, reason = context.now(), checked_reason(reason)
     with context.writing() as session:
@@ -63,8 +63,8 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
             raise ConfigError(f"{step.id} asks a member of the role {step.person.role}, and you are {role}")
         if answer not in step.person.answers:
             raise ConfigError(f"{step.id} takes no answer {answer!r}; it takes {', '.join(step.person.answers)}")
-        if run.actor == context.actor.name:
-            raise ConflictError("who called a run cannot answer it; another person must")
+        if context.actor.name in {run.actor, run.about.get("by")}:
+            raise ConflictError("who called or caused a run cannot answer it; another person must")
         outcome = {"answer": answer, "reason": reason}
         added = add_outcome(
             session,
