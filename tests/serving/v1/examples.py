@@ -48,6 +48,7 @@ class Example:
             be anybody's, or where there is none.
         status: of the answer, where it is another than the route's.
         approvers: the parts for approvers, where they see other things.
+        publishers: the parts for publishers, where they are asked other things.
     """
 
     parts: Mapping[str, str] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Example:
     own: tuple[str, ...] = ()
     status: int | None = None
     approvers: Mapping[str, str] = field(default_factory=dict)
+    publishers: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, route: Route, **other: str) -> str:
         """Give the path, with other parts in place of some."""
@@ -157,7 +159,7 @@ EXAMPLES: Mapping[str, Example] = {
     "call_flow": Example(_CARE, {"external_id": CUSTOMER, "run_key": "k"}, own=_FLOW),
     "list_flow_runs": Example(query={"flow": "care", "state": "ended"}),
     "read_flow_run": Example({"run": "1"}, own=("run",)),
-    "answer_flow_run": Example({"run": "3"}, {"answer": "aye", "reason": WHY}, own=("run",)),
+    "answer_flow_run": Example({"run": "3"}, {"answer": "aye", "reason": WHY}, own=("run",), publishers={"run": "5"}),
     "take_back_flow_action": Example({"action": "1"}, {"reason": WHY}, own=("action",)),
     "read_flow_actions": Example(_CUSTOMER, own=_OF_CUSTOMER),
     "search_entities": Example(query={"type": "company", "text": "a"}),
@@ -388,12 +390,14 @@ def flowing(place: Place, maker: str) -> None:
         given = {"version": number, "reason": WHY}
         place.good("POST", f"/v1/flows/care/{'activate' if number < 3 else 'shadow'}", given, role="publisher")
     place.good("POST", "/v1/flows", {"document": flow_document("written")}, token=maker)
-    body = {"document": flow_document("inquiry", [INQUIRY], examples=INQUIRED)}
-    place.good("POST", "/v1/flows", body, token=maker)
-    place.good("POST", "/v1/flows/inquiry/commit", {"revision": 1, "accept_warnings": WHY}, token=maker)
-    place.good("POST", "/v1/flows/inquiry/activate", {"version": 1, "reason": WHY}, role="publisher")
-    place.good("POST", "/v1/flows/care/run", {"type": "customer", "external_id": CUSTOMER}, role="app")
-    place.good("POST", "/v1/flows/inquiry/run", {"type": "customer", "external_id": CUSTOMER}, role="app")
+    of_publishers = {**INQUIRY, "person": {**INQUIRY["person"], "role": "publisher"}}
+    for name, step in (("inquiry", INQUIRY), ("release", of_publishers)):
+        place.good("POST", "/v1/flows", {"document": flow_document(name, [step], examples=INQUIRED)}, token=maker)
+        place.good("POST", f"/v1/flows/{name}/commit", {"revision": 1, "accept_warnings": WHY}, token=maker)
+        place.good("POST", f"/v1/flows/{name}/activate", {"version": 1, "reason": WHY}, role="publisher")
+    for name in ("care", "inquiry", "inquiry", "release"):
+        place.good("POST", f"/v1/flows/{name}/run", {"type": "customer", "external_id": CUSTOMER}, role="app")
+    place.good("POST", "/v1/flow-runs/4/answer", {"answer": "nay", "reason": WHY}, role="investigator")
 
 
 def validated(place: Place) -> None:
