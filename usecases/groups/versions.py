@@ -218,7 +218,8 @@ def approve_group(context: Context, name: str, number: int, reason: str) -> Grou
         if before is not None:
             before.state = RETIRED
             session.flush()
-        row.version.state, row.version.approved_by, row.version.approved_us = ACTIVE, context.actor.name, now
+        approved = row.version
+        approved.state, approved.approved_by, approved.approved_us = ACTIVE, context.actor.name, now
         refuse_feeding_commerce(session, context.organisation_id)
         touched = _mark(session, context, row, now)
         replaced = None if before is None else before.number
@@ -254,10 +255,10 @@ def retire_group(context: Context, name: str, number: int, reason: str) -> Group
     with context.writing() as session:
         settings_row(session, context.organisation_id, locked=True)
         row = stored.version_numbered(session, context.organisation_id, name, number)
-        was = row.version.state
-        if was == RETIRED:
+        retired = row.version
+        if retired.state == RETIRED:
             raise ConflictError(f"version {number} of {name} is retired already")
-        row.version.state = RETIRED
+        was, retired.state = retired.state, RETIRED
         session.flush()
         touched = _mark(session, context, row, now) if was == ACTIVE else 0
         _record(session, context, "group.retired", row, {"reason": why}, was=was, touched=touched)
