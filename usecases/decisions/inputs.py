@@ -4,7 +4,7 @@ The pending transaction is checked like a stored one, and is not stored.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -222,7 +222,7 @@ def load_decision_inputs(
     portfolio = replace(
         read,
         pending=pending.frame,
-        levels=_levels(entity.id, point, now_us, ahead=ahead),
+        levels=levels_of_rows([level_row(entity.id, point.standing, now_us, ahead=ahead)]),
         values=_values(entity.id, value),
     )
     versions = members_at(portfolio.lists, analysed.lists, now_us, analysed.references)
@@ -254,15 +254,19 @@ def _resolved(needs: Needs, portfolio: Portfolio, versions: Mapping[str, ListVer
     return resolve_inputs(needs, portfolio, lazy_sources(needs, portfolio), members, entities)
 
 
-def _levels(entity_id: int, point: EntityState, now_us: int, *, ahead: bool) -> pl.DataFrame:
-    """Give the level as policies read it; one that is dated *ahead* has failed, and its age is unknown."""
-    standing = point.standing
+def level_row(entity_id: int, standing: Standing | None, now_us: int, *, ahead: bool) -> dict[str, Any]:
+    """Give the level of an entity as policies and flows read it; one that is dated *ahead* has failed, of unknown age."""
     row: dict[str, Any] = {ENTITY: str(entity_id)}
     if standing is not None:
         row |= {"in_force": standing.level, "rules": standing.rules_level, "status": _status(standing, ahead=ahead)}
         age = None if ahead else max(now_us - standing.assessed_us, 0) / DAY_US
         row |= {"source": standing.source, "age_days": age}
-    return pl.DataFrame([row], schema=_LEVELS)
+    return row
+
+
+def levels_of_rows(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Give the part `levels` of a portfolio, of rows as `level_row` gives them."""
+    return pl.DataFrame(rows, schema=_LEVELS)
 
 
 _LEVELS: Mapping[str, Any] = {

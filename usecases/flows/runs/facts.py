@@ -9,11 +9,10 @@ import polars as pl
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, from_microseconds
+from fivefold.domain.clock import from_microseconds
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.facts import FlowFacts, needs_of, resolve_facts
 from fivefold.risk.compiler.analysis import Analysed
-from fivefold.risk.engine.assessments import Status
 from fivefold.risk.facts.inputs import part_of
 from fivefold.risk.facts.look_back import RULES, LookBack
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
@@ -24,7 +23,7 @@ from fivefold.store.sql.arrays import among
 from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.levels import Standing
-from fivefold.usecases.decisions.inputs import read_pending_transaction
+from fivefold.usecases.decisions.inputs import level_row, levels_of_rows, read_pending_transaction
 from fivefold.usecases.levels.content.inputs import inputs_frame, types_of
 from fivefold.usecases.levels.groups.links import read_linked
 from fivefold.usecases.levels.portfolio import parts_of, read_parts, transactions_frame, with_corrections
@@ -113,16 +112,6 @@ def _parts_of(analysed: Analysed[Any]) -> set[str]:
     return {part for each in needs_of(analysed).facts if (part := part_of(each)) is not None}
 
 
-_LEVELS: Final[Mapping[str, Any]] = {
-    ENTITY: pl.String,
-    "in_force": pl.Int64,
-    "rules": pl.Int64,
-    "status": pl.String,
-    "source": pl.String,
-    "age_days": pl.Float64,
-}
-
-
 def levels_frame(session: Session, entity_ids: Sequence[int], now_us: int) -> pl.DataFrame:
     """Give the levels of entities as flows read them; one that is dated after now has failed, and its age is unknown.
 
@@ -132,14 +121,9 @@ def levels_frame(session: Session, entity_ids: Sequence[int], now_us: int) -> pl
     rows = []
     for entity in entity_ids:
         standing = standings.get(entity)
-        row: dict[str, Any] = {ENTITY: str(entity)}
-        if standing is not None:
-            ahead = ahead_error(session, standing.assessed_us, now_us) is not None
-            row |= {"in_force": standing.level, "rules": standing.rules_level, "source": standing.source}
-            row |= {"status": Status.FAILED.value if ahead else standing.status}
-            row |= {"age_days": None if ahead else max(now_us - standing.assessed_us, 0) / DAY_US}
-        rows.append(row)
-    return pl.DataFrame(rows, schema=_LEVELS)
+        ahead = standing is not None and ahead_error(session, standing.assessed_us, now_us) is not None
+        rows.append(level_row(entity, standing, now_us, ahead=ahead))
+    return levels_of_rows(rows)
 
 
 def _standings(session: Session, entity_ids: Sequence[int]) -> Any:
