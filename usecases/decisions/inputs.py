@@ -255,7 +255,7 @@ def _resolved(needs: Needs, portfolio: Portfolio, versions: Mapping[str, ListVer
 
 
 def level_row(entity_id: int, standing: Standing | None, now_us: int, *, ahead: bool) -> dict[str, Any]:
-    """Give the level of an entity as policies and flows read it; one that is dated *ahead* has failed, of unknown age."""
+    """Give the level of an entity as policies and flows read it; one dated *ahead* has failed, and has no age."""
     row: dict[str, Any] = {ENTITY: str(entity_id)}
     if standing is not None:
         row |= {"in_force": standing.level, "rules": standing.rules_level, "status": _status(standing, ahead=ahead)}
