@@ -47,6 +47,7 @@ def worker(
 ) -> None:
     """Assess entities that are due, and deliver webhooks. Any number may run on PostgreSQL, one on SQLite."""
     from fivefold.serving.logs import configure_logs
+    from fivefold.usecases.flows.registrations import refuse_unregistered
     from fivefold.usecases.levels.clock_repair import refuse_future
 
     if as_of is not None and not once:
@@ -57,6 +58,7 @@ def worker(
     if at is not None:
         refuse_future(engine, at, "--as-of")
     clock = now_microseconds if at is None else _clock_from(at)
+    refuse_unregistered(engine, read_settings())
     lock = _single_worker_lock() if engine.dialect.name == "sqlite" else None
     try:
         _work(engine, clock, batch, health_port, once=once)

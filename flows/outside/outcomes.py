@@ -42,6 +42,7 @@ class Outcome:
         at_us: when, microseconds; of what was kept from an earlier question the time of that.
         reasons: of an agent.
         digest: the SHA-256 of the bytes that came back, in hexadecimal; empty where there are none.
+        registration: the SHA-256 of how the source was registered when it was asked; empty where none is.
     """
 
     values: Mapping[str, Value] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Outcome:
     at_us: int
     reasons: tuple[Reason, ...] = ()
     digest: str = ""
+    registration: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Give it as plain data for canonical JSON: exact numbers are text."""
@@ -59,6 +61,7 @@ class Outcome:
             "digest": self.digest,
             "failed": self.failed,
             "reasons": [{"text": each.text, "evidence": list(each.evidence)} for each in self.reasons],
+            **({"registration": self.registration} if self.registration else {}),
             "source": self.source,
             "values": values,
         }
@@ -96,6 +99,7 @@ def read_outcome(content: Mapping[str, Any], columns: Mapping[str, Column]) -> O
         at_us=content["at_us"],
         reasons=tuple(Reason(text=each["text"], evidence=tuple(each["evidence"])) for each in reasons),
         digest=content.get("digest", ""),
+        registration=content.get("registration", ""),
     )
 
 

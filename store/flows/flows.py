@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, aliased
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.keyset import rows_of
+from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowDraft, FlowRow, FlowVersion
 
@@ -78,6 +79,30 @@ def flow_states(
     names = [field.name for field in fields(FlowState)]
     page = rows_of(session, statement, (FlowRow.name, FlowRow.id), part)
     return page.map(lambda row: FlowState(**dict(zip(names, row, strict=True))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActingVersion:
+    """A version that acts: the names of its organisation and flow, its number, and its canonical form."""
+
+    organisation: str
+    flow: str
+    version: int
+    canonical: str
+
+
+def acting_versions(session: Session) -> list[ActingVersion]:
+    """List the versions that act, of all organisations, by their names."""
+    statement = (
+        select(Organisation.name, FlowRow.name, FlowVersion.number, FlowVersion.canonical)
+        .join(FlowRow, FlowRow.organisation_id == Organisation.id)
+        .join(FlowVersion, FlowVersion.id == FlowRow.active_version_id)
+        .order_by(Organisation.name, FlowRow.name)
+    )
+    return [
+        ActingVersion(organisation=organisation, flow=flow, version=version, canonical=canonical)
+        for organisation, flow, version, canonical in session.execute(statement)
+    ]
 
 
 def versions_in_force(

@@ -30,6 +30,7 @@ from fivefold.store.tables.flows import FlowActivation, FlowRow, FlowVersion
 from fivefold.usecases.accounts.flows_in_force import flow_of_version, refuse_unusable_flows
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.accounts.second_person import refuse_same_person
+from fivefold.usecases.flows.registrations import refuse_unanswered
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
@@ -69,7 +70,8 @@ def activate_flow(context: Context, flow: str, version: int, reason: str) -> Non
         ConfigError: there is no reason.
         NotFoundError: there is no such flow or version.
         ConflictError: it is active; the actor edited or committed it; or it, or a flow that asks it, could not run with
-            what is asked now; or one of them is for commerce, and reads what has become `aml` since.
+            what is asked now, or may be asked outside; or one of them is for commerce, and reads what has become `aml`
+            since.
     """
     _let_act(context, flow, version, reason, ACTIVE)
 
@@ -81,6 +83,7 @@ def roll_back_flow(context: Context, flow: str, version: int, reason: str) -> No
 
 def _let_act(context: Context, name: str, number: int, reason: str, kind: str) -> None:
     now, why = context.now(), checked_reason(reason)
+    refuse_unanswered(context, name, number)
     with context.writing() as session:
         flow, version = _locked_version(session, context, name, number)
         if flow.active_version_id == version.id:
@@ -176,6 +179,10 @@ def what_stands_against_flow(context: Context, flow: str, version: int) -> tuple
                 check()
             except ConflictError as error:
                 against.append(str(error))
+    try:
+        refuse_unanswered(context, flow, version)
+    except ConflictError as error:
+        against.append(str(error))
     return tuple(against)
 
 

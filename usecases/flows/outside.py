@@ -5,7 +5,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -109,10 +109,19 @@ def _of_source(outside: Outside, step: DataStep, facts: SentFacts) -> Outcome:
     source = outside.sources.get(asked.source)
     label = asked.source if source is None else f"{asked.source} ({source.host})"
     problem = next(problems_of_step(step, outside.sources), None)
-    if source is None or problem is not None:
+    if source is None:
         return failed_outcome(str(problem), label, now_us)
-    if facts.unknown:
-        return failed_outcome(f"not asked, as {', '.join(facts.unknown)} is unknown", label, now_us)
+    if problem is not None:
+        outcome = failed_outcome(problem, label, now_us)
+    elif facts.unknown:
+        outcome = failed_outcome(f"not asked, as {', '.join(facts.unknown)} is unknown", label, now_us)
+    else:
+        outcome = _answered(outside, source, step, facts, label)
+    return replace(outcome, registration=source.digest)
+
+
+def _answered(outside: Outside, source: Source, step: DataStep, facts: SentFacts, label: str) -> Outcome:
+    asked, now_us = step.data, outside.clock()
     key = (outside.organisation, asked.source, repr(source), facts.text)
     age = asked.no_older_than
     found = None if age is None else outside.kept.get(key, age.moment_before(now_us), now_us)

@@ -18,17 +18,20 @@ from fivefold.risk.compiler.analysis import (
     analyse_canonical,
     analyse_canonical_policy,
 )
+from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.governance.differences import DocumentChange
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
 from fivefold.store.flows.flows import draft_of_flow, flow_named, flow_or_none
 from fivefold.store.flows.versions import newest_flow_version
 from fivefold.store.ingest.entities import type_named
+from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRow, FlowVersion
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.accounts.flows_in_force import Asked, everything_asked, names_asked
 from fivefold.usecases.flows.drafts import SOURCE, names_of_flow
+from fivefold.usecases.flows.registrations import outside_diagnostics
 from fivefold.usecases.rulesets.review import OrganisationContext, context_of_type, organisation_findings
 from fivefold.usecases.shared.context import Context
 
@@ -38,6 +41,7 @@ class FlowContext:
     """What a flow has to fit: its organisation, and what it may ask there.
 
     Attributes:
+        organisation: its name.
         around: levels, fields, lists, and least coverage.
         policies: that decide now, by name.
         rulesets: the same.
@@ -45,6 +49,7 @@ class FlowContext:
         asked: the versions of all these.
     """
 
+    organisation: str
     around: OrganisationContext
     policies: Mapping[str, AnalysedPolicy]
     rulesets: Mapping[str, AnalysedRuleset]
@@ -157,6 +162,7 @@ def flow_context(session: Session, kind: EntityType) -> FlowContext:
     """Read what flows of a type have to fit."""
     rows = everything_asked(session, kind.organisation_id)
     return FlowContext(
+        organisation=session.get_one(Organisation, kind.organisation_id).name,
         around=context_of_type(session, kind),
         policies={name: analyse_canonical_policy(row.canonical) for name, row in rows.policies.items()},
         rulesets={name: analyse_canonical(row.canonical) for name, row in rows.rulesets.items()},
@@ -182,6 +188,7 @@ def review_flow(
     analysed = fits.analysed(flow)
     found = [*found_before, *lint_flow(analysed, fits.around.lists, read, fits.around.declared)]
     found += _placed(read, organisation_findings(flow, fits.around))
+    found += findings(outside_diagnostics(fits.organisation, flow), flow, read)
     tested = None
     if not any(each.fatal for each in found):
         try:

@@ -4,10 +4,12 @@ They stand in a file of the operator's, not in documents: who writes a flow name
 never an address or a secret.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
@@ -18,10 +20,12 @@ from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from referencing import Registry
 
-from fivefold.domain.errors import ConfigError, Finding
+from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import perhaps
 from fivefold.flows.language import AgentStep, DataStep, Flow
+from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.language.base import Identifier, Name
+from fivefold.risk.language.documents import Path
 from fivefold.risk.language.purposes import Purpose, strictest
 from fivefold.usecases.shared.addresses import checked_url
 
@@ -107,6 +111,11 @@ class Source(_Part):
         return Draft202012Validator(self.answer, registry=Registry())
 
     @property
+    def digest(self) -> str:
+        """The SHA-256 of the registration, in hexadecimal: another one where anything of it was changed."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+    @property
     def most_tries(self) -> int:
         """How often it is tried."""
         return self.tries if self.repeatable or self.method == "GET" else 1
@@ -159,7 +168,7 @@ class Sources(_Part):
         return {name: source for name, source in self.sources.items() if source.host.lower() in hosts}
 
 
-def read_sources(path: Path | None, secrets: Mapping[str, str]) -> Sources:
+def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> Sources:
     """Read the operator's file of sources; there are none where no file is named.
 
     Args:
@@ -211,7 +220,7 @@ def _problems(source: Source, secrets: Mapping[str, str]) -> Iterator[str]:
             yield f"FIVEFOLD_SECRET_{secret.name} must be set, to text that a header can have"
 
 
-def source_findings(flow: Flow, sources: Mapping[str, Source], *, has_agent: bool) -> Iterator[Finding]:
+def source_diagnostics(flow: Flow, sources: Mapping[str, Source], *, has_agent: bool) -> Iterator[Diagnostic]:
     """Find what a flow asks of the outside, and cannot.
 
     Args:
@@ -219,12 +228,12 @@ def source_findings(flow: Flow, sources: Mapping[str, Source], *, has_agent: boo
         sources: that its organisation may ask, by name.
         has_agent: an agent is set up.
     """
-    for step in flow.steps:
+    for position, step in enumerate(flow.steps):
+        path: Path = ("steps", position, step.kind)
         if isinstance(step, DataStep):
-            for problem in problems_of_step(step, sources):
-                yield Finding(f"step {step.id}", problem)
+            yield from (Diagnostic(path, problem) for problem in problems_of_step(step, sources))
         elif isinstance(step, AgentStep) and not has_agent:
-            yield Finding(f"step {step.id}", "asks an agent, and none is set up (FIVEFOLD_AGENT_URL)")
+            yield Diagnostic(path, "asks an agent, and none is set up (FIVEFOLD_AGENT_URL)")
 
 
 def problems_of_step(step: DataStep, sources: Mapping[str, Source]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from fivefold.flows.steps import AskedOfRow
 from fivefold.flows.trace import explain_run
 from fivefold.usecases.flows.agents import MOST_BYTES, require_agent
 from fivefold.usecases.flows.outside import Outside, ask
-from fivefold.usecases.flows.sources import source_findings
+from fivefold.usecases.flows.sources import source_diagnostics
 from fivefold.usecases.shared import connections
 from tests.flows.flows_small import HIGH, NOTHING, analysed, document, program
 from tests.usecases.flows.outside_servers import Got, Said, Server, serving
@@ -190,7 +190,7 @@ def test_without_an_agent_the_step_failed_and_lint_says_so() -> None:
     outcome = ask(Outside("acme", {}, clock=lambda: NOW), step, sent_facts(MADE, row))
     assert (outcome.failed, outcome.source) == ("no agent is set up", "no agent")
     flow = analysed(document(ROUTE, AGENT, READS, WATCHED, NOTHING)).flow
-    assert [len(list(source_findings(flow, {}, has_agent=has_agent))) for has_agent in (True, False)] == [0, 1]
+    assert [len(list(source_diagnostics(flow, {}, has_agent=has_agent))) for has_agent in (True, False)] == [0, 1]
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "https://user:word@host/v1", "https:///v1"])

@@ -14,7 +14,7 @@ from fivefold.flows.outside.outcomes import Outcome, read_outcome
 from fivefold.flows.outside.question import SentFacts, asking_step, sent_facts
 from fivefold.flows.steps import STOP, AskedOfRow, Stop
 from fivefold.usecases.flows.outside import DAY_US, MOST_KEPT, Kept, KeptAnswers, Outside, ask
-from fivefold.usecases.flows.sources import Source, Sources, source_findings
+from fivefold.usecases.flows.sources import Source, Sources, source_diagnostics
 from fivefold.usecases.shared import connections
 from tests.flows.flows_small import END, HIGH, NOTHING, analysed, document, program
 from tests.usecases.certificates import certified
@@ -91,6 +91,7 @@ def test_what_a_source_answers_becomes_an_outcome_that_replays(tls: ssl.SSLConte
     assert outcome.failed is None
     assert outcome.values == {"status": "active", "employees": Decimal(12), "capital": Decimal("10.5")}
     assert (outcome.source, outcome.at_us, len(outcome.digest)) == ("companies (localhost)", NOW, 64)
+    assert outcome.registration == own.digest != own.model_copy(update={"tries": 1}).digest
     [got] = server.got
     assert (got.method, got.path) == ("GET", "/of/DE%2F..%2Fx?v=1&spent=123.45")
     assert got.headers["X-Key"] == f"Key {SECRET}"
@@ -246,7 +247,7 @@ FLOW = document(STEP, END, NOTHING)
 )
 def test_what_a_flow_asks_must_be_registered_so(parts: Data, problem: str | None) -> None:
     own = source(**parts, **({"url": "https://localhost/"} if parts else {}))
-    found = [each.problem for each in source_findings(analysed(FLOW).flow, {"companies": own}, has_agent=False)]
+    found = [each.problem for each in source_diagnostics(analysed(FLOW).flow, {"companies": own}, has_agent=False)]
     assert found[:1] == ([] if problem is None else [problem])
     if problem is not None:
         assert asked(own).failed == problem  # also where it was registered otherwise after the flow was committed
@@ -255,7 +256,7 @@ def test_what_a_flow_asks_must_be_registered_so(parts: Data, problem: str | None
 def test_a_source_may_be_for_more_than_a_flow_says_and_never_for_less() -> None:
     flow = analysed(document({**STEP, "data": {**DATA, "purpose": "both"}}, END, NOTHING)).flow
     said = [
-        [each.problem for each in source_findings(flow, {"companies": source(purpose=purpose)}, has_agent=False)]
+        [each.problem for each in source_diagnostics(flow, {"companies": source(purpose=purpose)}, has_agent=False)]
         for purpose in ("both", "aml")
     ]
     assert said == [[], ["says that its data are for both; the source companies is registered for aml"]]
@@ -265,7 +266,7 @@ def test_who_may_not_ask_a_host_has_no_such_source() -> None:
     allowed = {"acme": {"hosts": ["LOCALHOST"]}, "other": {"hosts": ["example.com"]}}
     sources = Sources.model_validate({"organisations": allowed, "sources": {"companies": source().model_dump()}})
     assert [list(sources.allowed(name)) for name in ("acme", "other", "nobody")] == [["companies"], [], []]
-    [found] = source_findings(analysed(FLOW).flow, sources.allowed("other"), has_agent=False)
+    [found] = source_diagnostics(analysed(FLOW).flow, sources.allowed("other"), has_agent=False)
     assert found.problem == "there is no source companies that may be asked; there are none"
 
 

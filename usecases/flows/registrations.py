@@ -1,0 +1,68 @@
+"""What flows ask outside, beside what the operator has registered: looked at before a version acts, and at a start."""
+
+from collections.abc import Iterator, Mapping
+
+from sqlalchemy import Engine
+
+from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.settings import Settings, read_settings
+from fivefold.flows.analysis import analyse_canonical_flow
+from fivefold.flows.language import Flow, OutsideStep
+from fivefold.risk.compiler.diagnostics import Diagnostic, findings
+from fivefold.store.flows.flows import acting_versions, flow_named
+from fivefold.store.flows.versions import flow_version_numbered
+from fivefold.store.sql.database import reading
+from fivefold.store.tables.accounts import Organisation
+from fivefold.usecases.flows.outside import Outside, outside_of
+from fivefold.usecases.flows.sources import source_diagnostics
+from fivefold.usecases.shared.context import Context
+
+
+def outside_diagnostics(organisation: str, flow: Flow) -> list[Diagnostic]:
+    """Find what a flow asks outside, and an organisation cannot ask, as the operator's settings are now."""
+    if not any(isinstance(step, OutsideStep) for step in flow.steps):
+        return []
+    try:
+        outside = outside_of(read_settings(), organisation)
+    except ConfigError:  # it names files of the operator's
+        problem = "asks outside, and the operator's settings of what may be asked are wrong"
+        return [Diagnostic(("flow",), problem)]
+    return list(_registered(outside, flow))
+
+
+def _registered(outside: Outside, flow: Flow) -> Iterator[Diagnostic]:
+    yield from source_diagnostics(flow, outside.sources, has_agent=outside.agent is not None)
+
+
+def refuse_unanswered(context: Context, flow: str, version: int) -> None:
+    """Raise ConflictError where a version asks outside what cannot be asked now.
+
+    Outside a transaction that writes, as others would wait. NotFoundError where there is no such flow or version.
+    """
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        canonical = flow_version_numbered(session, row, version).canonical
+        organisation = session.get_one(Organisation, context.organisation_id).name
+    asking = analyse_canonical_flow(canonical).flow
+    for found in findings(outside_diagnostics(organisation, asking), asking):
+        called = f"version {version} of the flow {flow}"
+        raise ConflictError(f"{called} cannot run now: {found.where}: {found.problem}")
+
+
+def refuse_unregistered(engine: Engine, settings: Settings) -> None:
+    """Raise ConfigError where a flow that acts asks outside what the operator's settings do not have.
+
+    So a source cannot be taken away as long as it is asked: who starts with such a file hears which flows ask for it.
+    """
+    with reading(engine) as session:
+        acting = acting_versions(session)
+    known: Mapping[str, Outside] = {name: outside_of(settings, name) for name in {each.organisation for each in acting}}
+    wrong = []
+    for each in acting:
+        flow = analyse_canonical_flow(each.canonical).flow
+        for found in findings(_registered(known[each.organisation], flow), flow):
+            called = f"the flow {each.flow} of {each.organisation}, version {each.version}, which is active"
+            wrong.append(f"{called}: {found.where}: {found.problem}")
+    if wrong:
+        right = "register it, or switch the flow off"
+        raise ConfigError(f"what flows ask outside is not registered; {right}: {'; '.join(wrong)}")
