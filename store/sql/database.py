@@ -80,6 +80,7 @@ def open_database(
             max_overflow=15,
             connect_args={name: value for name, value in waiting.items() if name not in parsed.query},
             execution_options=options,
+            hide_parameters=True,  # which are values of customers: no error, and so no log, shows them
         )
         if answer_seconds is not None:
             give_up_after(engine, answer_seconds)
@@ -88,7 +89,9 @@ def open_database(
         raise ConfigError(f"FIVEFOLD_DATABASE_URL names {parsed.get_backend_name()!r}; it must be {_EXAMPLES}")
     if parsed.database:
         _make_folder(Path(parsed.database).parent)
-    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, execution_options=options)
+    engine = create_engine(
+        parsed, connect_args={"timeout": BUSY_SECONDS}, execution_options=options, hide_parameters=True
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 

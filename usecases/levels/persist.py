@@ -346,8 +346,3 @@ def _store_values(session: Session, values: EntityScores, leased: set[int]) -> N
             for entity, score, segment, expected in rows
         ],
     )
-
-
-def failure_text(error: Exception) -> str:
-    """Write an error so that it can be kept and shown: the first lines of what it says."""
-    return f"{type(error).__name__}: {error}"[:1000]

@@ -16,8 +16,9 @@ from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Subject
 from fivefold.store.levels.leases import Batch, Queue
 from fivefold.store.sql.database import reading, writing
+from fivefold.store.sql.failures import failure_text
 from fivefold.usecases.levels.assess import assess_entities, rows_to_read
-from fivefold.usecases.levels.persist import StoredLevels, failure_text, store_result
+from fivefold.usecases.levels.persist import StoredLevels, store_result
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 

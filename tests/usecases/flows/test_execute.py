@@ -240,7 +240,10 @@ def test_a_fault_of_the_machine_is_tried_again_and_holds_up_nobody(
 
     monkeypatch.setattr(actions, "set_tag_in", set_tag_in)
     assert bank.work() == 1
-    assert [(run.state, run.error) for run in bank.runs()] == [("queued", "RuntimeError: a fault"), ("ended", None)]
+    assert [(run.state, run.error) for run in bank.runs()] == [
+        ("queued", "RuntimeError in usecases.flows.runs.actions._affect"),
+        ("ended", None),
+    ]
     assert {action.entity_id for action in bank.actions()} == {2}
     broken[0] = False
     bank.wait(1)

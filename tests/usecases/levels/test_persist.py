@@ -12,7 +12,7 @@ from fivefold.store.levels.leases import Batch
 from fivefold.store.sql.database import writing
 from fivefold.usecases.levels import persist as storing
 from fivefold.usecases.levels.assess import AssessmentResult, assess_entities
-from fivefold.usecases.levels.persist import failure_text, store_result
+from fivefold.usecases.levels.persist import store_result
 from fivefold.usecases.levels.worker import LEASE_US, MAX_ABANDONED_LEASES
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -112,7 +112,3 @@ def test_what_does_not_move_is_in_the_history_and_told_to_nobody(bank: Bank) -> 
     with bank.engine.connect() as connection:
         said = connection.execute(text("SELECT details FROM audit_entries ORDER BY number DESC LIMIT 1")).scalar_one()
     assert json.loads(said).items() >= {"assessed": 1, "moved": 0}.items()
-
-
-def test_an_error_is_kept_short() -> None:
-    assert failure_text(ValueError("x" * 5000)) == f"ValueError: {'x' * 988}"

@@ -21,11 +21,11 @@ from fivefold.store.flows import runs as stored
 from fivefold.store.flows.runs import RunBatch
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.database import reading, writing
+from fivefold.store.sql.failures import failure_text
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.flows import FlowRun, FlowStep
 from fivefold.usecases.flows.outside import Outside, ask, outside_of
 from fivefold.usecases.flows.runs.outcomes import row_kept, version_kept
-from fivefold.usecases.levels.persist import failure_text
 from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 from fivefold.usecases.shared.actors import SYSTEM

@@ -24,6 +24,7 @@ from fivefold.store.flows import runs as stored
 from fivefold.store.flows.runs import RunBatch
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.database import reading, writing
+from fivefold.store.sql.failures import failure_text
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowRun, FlowStep
 from fivefold.store.webhooks.outbox import add_events
@@ -38,7 +39,6 @@ from fivefold.usecases.flows.runs.outcomes import (
     version_kept,
     version_now,
 )
-from fivefold.usecases.levels.persist import failure_text
 from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.levels.worker import MAX_ABANDONED_LEASES, MAX_ATTEMPTS, back_off_us, new_lease
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS

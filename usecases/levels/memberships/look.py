@@ -16,6 +16,7 @@ from fivefold.risk.facts.inputs import LEVEL_TYPES
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.store.groups.groups import TypeGroup, groups_looked_at
 from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.sql.failures import failure_text
 from fivefold.usecases.levels.records import AssessmentRecord
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 
@@ -91,7 +92,7 @@ def look_at_groups(
         try:
             found = look_at_members(analysed, everyone, as_of_us, ahead=True)
         except UNEXPECTED_ERRORS as error:  # a group holds up no level: nobody is known to be in or out
-            log.warning("group not asked", group=group.name, error=type(error).__name__, why=str(error)[:1000])
+            log.warning("group not asked", group=group.name, error=failure_text(error))
             looks.append(GroupLook(group, "keep", as_of_us, {record.entity_id: None for record in records}))
             continue
         for entity, _, moment in found.iter_rows():
