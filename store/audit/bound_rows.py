@@ -6,7 +6,7 @@ Nothing here begins or ends a transaction. `docs/audit.md` describes the bytes.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
@@ -28,7 +28,10 @@ class BoundTable:
     Attributes:
         name: of the table.
         columns: what is bound, in this order; a column that comes later, and may be null, stands last.
-        primary: columns of its primary key, which are whole numbers.
+        primary: columns of its primary key, which are whole numbers; rows are looked up by these.
+        also_named_by: the column that tells rows of one such number apart, where there are several.
+        said: how a column is read, in SQL, where not all of its values are bound; *r* is the row.
+        where: in SQL, which rows are bound; the others are work that waits.
         entities: columns that name entities; where one of these is erased, the row goes.
         organisation: gives the number of the organisation, in SQL, where *r* is the row.
     """
@@ -36,13 +39,17 @@ class BoundTable:
     name: str
     columns: tuple[str, ...]
     primary: tuple[str, ...] = ("id",)
+    also_named_by: tuple[str, ...] = ()
+    said: Mapping[str, str] = field(default_factory=dict)
+    where: str = ""
     entities: tuple[str, ...] = ("entity_id",)
     organisation: str = "r.organisation_id"
 
     @property
     def named_by(self) -> tuple[str, ...]:
         """Give the columns that name a row: its entities, then the rest of its primary key."""
-        return (*self.entities, *(column for column in self.primary if column not in self.entities))
+        rest = (column for column in self.primary if column not in self.entities)
+        return (*self.entities, *self.also_named_by, *rest)
 
     def entities_of(self, name: str) -> list[int]:
         """Give the numbers of the entities in a row's name.
@@ -62,7 +69,7 @@ class BoundTable:
     @property
     def selected(self) -> str:
         """Write the columns that `digests` takes, in SQL."""
-        return ", ".join(f"r.{column}" for column in ("salt", *self.columns))
+        return ", ".join(self.said.get(column, f"r.{column}") for column in ("salt", *self.columns))
 
 
 _OF_ENTITY = "coalesce((SELECT e.organisation_id FROM entities e WHERE e.id = r.entity_id), 0)"
@@ -186,12 +193,36 @@ _ALL = (
         ),
         entities=(),
     ),
+    BoundTable(
+        name="flow_runs",
+        columns=(
+            "id", "organisation_id", "flow_id", "version_id", "entity_id", "cause", "about", "acting", "begun_us",
+            "actor", "as_of_us", "inputs", "answer", "stopped_at", "ended_us", "state", "error",
+        ),
+        said={column: f"CASE WHEN r.ended_us IS NOT NULL THEN r.{column} END" for column in ("state", "error")},
+        where="r.as_of_us IS NOT NULL",
+    ),
+    BoundTable(
+        name="flow_steps",
+        columns=("run_id", "step", "entity_id", "kind", "outcome", "at_us", "actor"),
+        primary=("run_id",),
+        also_named_by=("step",),
+        organisation=_OF_ENTITY,
+    ),
+    BoundTable(
+        name="flow_actions",
+        columns=(
+            "id", "organisation_id", "flow_id", "run_id", "entity_id", "cause", "action", "kind", "subject", "content",
+            "at_us", "taken_back_us", "taken_back_by", "taken_back_reason",
+        ),
+    ),
 )  # fmt: skip
 TABLES: Final[Mapping[str, BoundTable]] = {table.name: table for table in _ALL}
 """Every table whose rows are bound.
 
 A proposal stays, and is emptied, where the entity that it is about is erased; an entity stays under another name. How
-far activations are, and when entities were noted, is not bound: workers and files write that all the time.
+far activations are, when entities were noted, and who carries a run of a flow on, is not bound: workers and files write
+that all the time. A run is bound once its facts were read, and its state once it is over.
 """
 
 
@@ -252,7 +283,9 @@ def stored(
     connection: Connection, table: BoundTable, organisation_id: int | None = None
 ) -> Iterator[tuple[int, str, str | None]]:
     """Stream the rows of a table, a few at a time: organisation, name, and digest, which is None without a salt."""
-    of = "" if organisation_id is None else f" WHERE {table.organisation} = {organisation_id:d}"
+    only = [table.where] if table.where else []
+    only += [] if organisation_id is None else [f"{table.organisation} = {organisation_id:d}"]
+    of = f" WHERE {' AND '.join(only)}" if only else ""
     query = f"SELECT {table.organisation}, {table.selected} FROM {table.name} r{of}"  # noqa: S608 (our own words)
     with connection.execute(text(query), execution_options={"yield_per": ROWS_AT_A_TIME}) as result:
         for part in result.partitions():

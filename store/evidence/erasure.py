@@ -221,7 +221,10 @@ def _of(table: type[DeclarativeBase]) -> ColumnElement[int]:
 
 
 def entries_about(session: Session, organisation_id: int, ids: Sequence[int]) -> list[int]:
-    """Find entries of the audit log about entities, their decisions, challenges and overrides, or the end of these."""
+    """Find entries of the audit log about entities, their decisions, challenges, overrides or the end of these.
+
+    So are those about their runs of flows, and about what these did.
+    """
 
     def numbers_of(table: type[Any]) -> ScalarSelect[str]:
         return select(cast_to(table.id, Text)).where(among(session, _of(table), ids)).scalar_subquery()
@@ -231,6 +234,8 @@ def entries_about(session: Session, organisation_id: int, ids: Sequence[int]) ->
         (AuditEntry.subject_kind == "override") & AuditEntry.subject_id.in_(numbers_of(OverrideRow)),
         (AuditEntry.subject_kind == "decision") & AuditEntry.subject_id.in_(numbers_of(Decision)),
         (AuditEntry.subject_kind == "challenge") & AuditEntry.subject_id.in_(numbers_of(Challenge)),
+        (AuditEntry.subject_kind == "flow run") & AuditEntry.subject_id.in_(numbers_of(FlowRun)),
+        (AuditEntry.subject_kind == "flow action") & AuditEntry.subject_id.in_(numbers_of(FlowAction)),
     )
     proposals = [str(number) for number in _proposals_about(session, ids)]
     if proposals:

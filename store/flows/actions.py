@@ -1,6 +1,6 @@
 """Actions that runs took: one row for a flow, an entity, a cause and an action. No transactions begin or end here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, select
@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
+from fivefold.store.sql.arrays import among
 from fivefold.store.tables.flows import FlowAction
 
 _ACTIONS = cast("Table", FlowAction.__table__)
@@ -37,6 +38,12 @@ def action_numbered(session: Session, organisation_id: int, number: int) -> Flow
 def actions_of_run(session: Session, run_id: int) -> Sequence[FlowAction]:
     """List the actions of a run, in the order in which they were taken."""
     return session.scalars(select(FlowAction).where(FlowAction.run_id == run_id).order_by(FlowAction.id)).all()
+
+
+def numbers_of_actions(session: Session, run_ids: Iterable[int]) -> Sequence[int]:
+    """List the numbers of the actions of runs; a run takes all of its actions in the transaction that ends it."""
+    of = among(session, FlowAction.run_id, sorted(run_ids))
+    return session.scalars(select(FlowAction.id).where(of).order_by(FlowAction.id)).all()
 
 
 def standing_actions(session: Session, entity_id: int, kinds: Sequence[str]) -> Sequence[FlowAction]:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
+from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRow, FlowRun, FlowStep, FlowVersion
@@ -157,6 +158,17 @@ _ADD_STEP: Final = {
 def add_outcome(session: Session, values: Mapping[str, Any]) -> bool:
     """Store what a step came to; False where that is stored already: the first one stays."""
     return session.execute(_ADD_STEP[session.get_bind().dialect.name], dict(values)).first() is not None
+
+
+def outcome_digests(session: Session, written: Iterable[tuple[int, str]]) -> Digests:
+    """Hash what steps came to that were written just now, given by run and step, for the audit log.
+
+    Others of the same runs are left out: to bind what was only read would bind what was forged before as well.
+    """
+    ends = {f"{step}.{run_id}" for run_id, step in written}
+    found = digests(session, _STEPS.name, {int(end.rpartition(".")[2]) for end in ends})
+    kept = {name: digest for name, digest in found.get(_STEPS.name, {}).items() if name.partition(".")[2] in ends}
+    return {_STEPS.name: kept} if kept else {}
 
 
 def finish(session: Session, values: Mapping[int, Mapping[str, Any]]) -> None:

@@ -160,6 +160,7 @@ class FlowRun(Base):
     actor: Mapped[str] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
     revision: Mapped[int] = mapped_column(Integer, default=0)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class FlowStep(Base):
@@ -180,6 +181,7 @@ class FlowStep(Base):
     outcome: Mapped[str] = mapped_column(Text)
     at_us: Mapped[int] = mapped_column(BigInteger)
     actor: Mapped[str] = mapped_column(Text)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class FlowAction(Base):
@@ -219,3 +221,4 @@ class FlowAction(Base):
     taken_back_us: Mapped[int | None] = mapped_column(BigInteger)
     taken_back_by: Mapped[str | None] = mapped_column(Text)
     taken_back_reason: Mapped[str | None] = mapped_column(Text)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)

@@ -10,8 +10,9 @@ from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.flows.actions import is_reversible
 from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.language import PersonStep
+from fivefold.store.audit.bound_rows import digests
 from fivefold.store.flows.actions import action_numbered, standing_actions
-from fivefold.store.flows.runs import WAITING, add_outcome, run_numbered, version_and_flow
+from fivefold.store.flows.runs import WAITING, add_outcome, outcome_digests, run_numbered, version_and_flow
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowAction
@@ -81,8 +82,14 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
         if not added:
             raise ConflictError(f"{step.id} of run f:{number} was answered already")
         run.due_us = now
-        details = {"flow": flow_row.name, "version": version.number, "step": step.id}
-        context.record(session, "flow.answered", ("flow run", run.id), after=outcome, details=details)
+        context.record(
+            session,
+            "flow.answered",
+            ("flow run", run.id),
+            after=outcome,
+            details={"flow": flow_row.name, "version": version.number, "step": step.id},
+            rows=outcome_digests(session, [(run.id, step.id)]),
+        )
     return carried_on(context, number)
 
 
@@ -109,8 +116,14 @@ def take_back_action(context: Context, number: int, reason: str) -> ActionLine:
         if row.kind == "tag":
             _end_tag(session, context, row, now)
         add_events(session, row.organisation_id, [_event(session, row, flow_row.name)])
-        details = {"flow": flow_row.name, "action": row.action}
-        context.record(session, "flow.taken_back", ("flow action", row.id), after={"reason": reason}, details=details)
+        context.record(
+            session,
+            "flow.taken_back",
+            ("flow action", row.id),
+            after={"reason": reason},
+            details={"flow": flow_row.name, "action": row.action},
+            rows=digests(session, "flow_actions", [row.id]),
+        )
         return action_line(row, {row.action: True})
 
 

@@ -28,7 +28,8 @@ from fivefold.usecases.flows.outside import Outside, ask, outside_of
 from fivefold.usecases.flows.runs.outcomes import row_kept, version_kept
 from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
-from fivefold.usecases.shared.actors import SYSTEM
+from fivefold.usecases.shared.actors import SYSTEM, Actor
+from fivefold.usecases.shared.context import record
 
 log = structlog.get_logger("fivefold.flows")
 
@@ -105,9 +106,10 @@ def _ask_for(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[], i
     outcome = ask_of(question, clock)
     with writing(engine) as session:
         lock_entities(session, [question.entity_id])
-        if session.get(FlowRun, run_id) is None:  # it was erased with its entity meanwhile
+        run = session.get(FlowRun, run_id)
+        if run is None:  # it was erased with its entity meanwhile
             return
-        stored.add_outcome(
+        added = stored.add_outcome(
             session,
             {
                 "run_id": run_id,
@@ -119,6 +121,15 @@ def _ask_for(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[], i
                 "actor": SYSTEM,
             },
         )
+        if added:
+            record(
+                session,
+                Actor(run.organisation_id, SYSTEM),
+                "flow.asked",
+                ("flow run", run_id),
+                details={"step": question.step.id, "kind": question.step.kind},
+                rows=stored.outcome_digests(session, [(run_id, question.step.id)]),
+            )
 
 
 def _question_of(session: Session, run: FlowRun, steps: Mapping[str, FlowStep]) -> _Question | None:

@@ -19,8 +19,9 @@ from fivefold.domain.errors import StoreError
 from fivefold.flows.language import NOBODY, PersonStep
 from fivefold.flows.program import flow_program_for
 from fivefold.flows.steps import Asked
-from fivefold.store.audit.chain import digest_of
+from fivefold.store.audit.bound_rows import digests, joined
 from fivefold.store.flows import runs as stored
+from fivefold.store.flows.actions import numbers_of_actions
 from fivefold.store.flows.runs import RunBatch
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.database import reading, writing
@@ -28,6 +29,7 @@ from fivefold.store.sql.failures import failure_text
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowRun, FlowStep
 from fivefold.store.webhooks.outbox import add_events
+from fivefold.usecases.audit.record import bulk_of
 from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, Doing, carry_out
 from fivefold.usecases.flows.runs.asking import ask_outside, kept_of
 from fivefold.usecases.flows.runs.facts import LookedAt, facts_text, read_facts
@@ -195,12 +197,13 @@ class _Work:
         flow = reached[runs[0].id].runnable.flow
         context = Context(self.engine, Actor(flow.organisation_id, f"{FLOW_ACTOR}{flow.name}"), lambda: now)
         type_name = session.get_one(EntityType, flow.type_id).name
-        events, values, lines = [], {}, []
+        events, values, nobody = [], {}, []
         off = stored.is_off(session, flow.id, locked=True)
         for run in runs:
             this = reached[run.id]
             if this.nobody is not None:
                 stored.add_outcome(session, _nobody(run, this.nobody.step, now))
+                nobody.append((run.id, this.nobody.step))
             taken = this.outcome.explanation.actions
             doing = Doing(context, this.runnable, type_name, now)
             stops = off and run.acting
@@ -208,16 +211,21 @@ class _Work:
                 event = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
                 events += [] if event is None else [event]
             values[run.id] = {**this.facts, **_state(run, this, now), **(_stopped(now) if stops else {})}
-            lines.append([run.id, values[run.id]["state"], this.outcome.answer])
         add_events(session, flow.organisation_id, events)
         stored.finish(session, values)
+        rows = joined(
+            digests(session, "flow_runs", values),
+            stored.outcome_digests(session, nobody),
+            digests(session, "flow_actions", numbers_of_actions(session, values)),
+        )
         counts = {state: sum(1 for each in values.values() if each["state"] == state) for state in _STATES.values()}
         context.record(
             session,
             "flow.ran",
             ("flow", flow.id),
             details={**counts, "actions": len(events), "acting": any(run.acting for run in runs)},
-            bulk=(len(lines), digest_of(lines)),
+            bulk=bulk_of(len(values), rows),
+            rows=rows,
         )
 
 
