@@ -11,6 +11,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "lint": documents.lint_flows,
     "diff": documents.diff_flow_files,
     "test": documents.run_flow_tests,
+    "draw": documents.draw_flow,
     "mutate": documents.mutate_flow_file,
     "run": run.run_flow_on_files,
     "schema": documents.print_flow_schema,

@@ -12,6 +12,8 @@ from fivefold.cli.mutations import MOST_SECONDS, LeastOption, SecondsOption, is_
 from fivefold.cli.rules.evidence import JsonOption, write_json
 from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.terminal import AsOfOption, echo, moment
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing
 from fivefold.domain.text import count_text
 
 FlowArgument = Annotated[str, typer.Argument(metavar="FLOW", help="A flow's file, or the name of one that ships.")]
@@ -132,6 +134,24 @@ def mutate_flow_file(
         show_changes(flow, tried)
     if not is_enough(tried, least):
         raise typer.Exit(FOUND)
+
+
+def draw_flow(
+    flow: FlowArgument,
+    to: Annotated[Path, typer.Option("--to", help="The picture that is written, as .svg.")],
+) -> None:
+    """Draw the steps of a flow, and what leads where, as an SVG picture."""
+    from fivefold.charts.graph_pictures import graph_picture
+    from fivefold.console.flows.graph import picture_of
+    from fivefold.flows.language import read_flow
+    from fivefold.usecases.flows.asked_files import flow_text
+
+    if to.suffix.lower() != ".svg":
+        raise ConfigError(f"cannot draw into {to}: the name must end in .svg")
+    read = read_flow(flow_text(flow), flow)
+    with replacing(to) as unfinished:
+        unfinished.write_text(graph_picture(picture_of(read).plot, read.title), encoding="utf-8")
+    echo(f"{count_text(len(read.steps), 'step')} of {read.name} in {to}")
 
 
 def print_flow_schema() -> None:

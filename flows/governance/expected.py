@@ -23,6 +23,7 @@ _FITS: Mapping[ValueType, tuple[type, ...]] = {
     ValueType.NUMBER: (int, Decimal),
     ValueType.MONEY: (int, Decimal),
     ValueType.FLAG: (bool,),
+    ValueType.LEVEL: (str,),
 }
 
 
@@ -57,6 +58,8 @@ def _outputs(step: str, expected: Mapping[str, Any], given: Mapping[str, StepOut
         kind = given[name].kind
         if isinstance(value, bool) != (kind is ValueType.FLAG) or not isinstance(value, _FITS[kind]):
             yield f"expects {name} of {step} to be {value!s}; it is {value_type_phrase(kind)}"
+        elif kind is ValueType.LEVEL and value not in (there := given[name].choices):
+            yield f"expects {name} of {step} to be {value}; there are {', '.join(there)}{perhaps(value, there)}"
 
 
 def differences(example: FlowExample, program: FlowProgram, row: Mapping[str, Any]) -> Iterator[str]:
@@ -97,6 +100,8 @@ def _kept(value: Any, column: Column) -> Any:
     """Give a value as its column holds it."""
     if column.kind is ValueType.MONEY:
         return value * column.units
+    if column.kind is ValueType.LEVEL:
+        return column.levels.index(value) + 1
     return float(value) if column.kind is ValueType.NUMBER else value
 
 

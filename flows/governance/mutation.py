@@ -18,7 +18,7 @@ from fivefold.flows.examples import check_flow_examples, outcome_given, portfoli
 from fivefold.flows.facts import FlowFacts, resolve_facts
 from fivefold.flows.governance.changes import changes_of_flow
 from fivefold.flows.governance.expected import check_expected, differences
-from fivefold.flows.language import EndStep, Flow, FlowExample, RouteStep, TableStep
+from fivefold.flows.language import EndStep, Flow, FlowExample, FlowStep, RouteStep, RulesStep, TableStep, ValueStep
 from fivefold.flows.paths import passed_before, reached
 from fivefold.flows.program import FlowProgram, compile_flow
 from fivefold.flows.steps import AskedOfRow
@@ -219,6 +219,9 @@ def _of_choice(before: AnalysedFlow, after: AnalysedFlow, position: int, scope: 
         for result, columns in zip(results, (truths[:count], truths[count:]), strict=True)
     ]
     differ = pl.Series(found[0] != found[1])
+    for key, compared in trial.subjects.items():
+        if _is_always_known(compared.rule_input, before.flow, position):
+            differ &= trial.values[key].is_not_null()
     if not differ.any():
         return Telling("it comes to the same, whatever the values" if trial.exact else "")
     plain = plain_values(trial, differ)
@@ -226,6 +229,29 @@ def _of_choice(before: AnalysedFlow, after: AnalysedFlow, position: int, scope: 
         return Telling()
     now, then = (side[plain.row] for side in found)
     return Telling(inputs=f"{values_words(trial, plain.values)}: {now}, and would be {then}")
+
+
+def _is_always_known(rule_input: LanguageModel, flow: Flow, position: int) -> bool:
+    """Tell whether every run that comes to a step knows what it reads of one before."""
+    if not isinstance(rule_input, StepInput) or (source := flow.positions.get(rule_input.step)) is None:
+        return False
+    if source not in passed_before(flow)[position].surely:
+        return False
+    step = flow.steps[source]
+    if isinstance(step, TableStep):
+        return True
+    if not isinstance(step, FlowStep | RulesStep | ValueStep) or rule_input.output not in _GIVEN_OR_UNKNOWN:
+        return False
+    return step.on_unknown is None or not _leads(flow, flow.positions[step.on_unknown], position)
+
+
+_GIVEN_OR_UNKNOWN = frozenset({"ends", "level", "total", "action", "score"})
+"""Outputs without which what a step asks is unknown, so that it leads to its `on_unknown`, or the run fails."""
+
+
+def _leads(flow: Flow, start: int, position: int) -> bool:
+    """Tell whether a run can come from one step to another."""
+    return start == position or start in passed_before(flow)[position].possibly
 
 
 def _codes(columns: Sequence[pl.Series]) -> Any:

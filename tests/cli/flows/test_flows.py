@@ -55,6 +55,8 @@ examples:
   - {name: never assessed, given: {}, ends: ask}
 """
 
+SHIPPED = ("onboarding", "escalation", "limits", "payment", "reactivation", "review")
+
 
 def written(folder: Path, text: str = FLOW + EXAMPLES) -> Path:
     path = folder / "flow.yaml"
@@ -74,7 +76,7 @@ def options(folder: Path) -> tuple[object, ...]:
 
 
 def test_a_flow_that_ships_has_nothing_wrong_and_passes_its_examples(tmp_path: Path) -> None:
-    for name in ("escalation", "limits", "payment", "reactivation", "review"):
+    for name in SHIPPED:
         assert succeed(tmp_path, "flows", "lint", name, "--strict").splitlines()[-1] == "1 flow: nothing found"
         out = succeed(tmp_path, "flows", "test", name)
         assert "(100.0 %)" in out
@@ -292,3 +294,40 @@ def test_what_a_flow_asks_is_given_or_ships(folder: Path) -> None:
     path.write_text(asks.replace(f"rules: {{ruleset: {name}}}", "flow: other"))
     succeed(folder, "flows", "lint", path, "--asks", folder / "own.yaml", "--asks", other)
     assert "begins with none of these words" in refuse(folder, "flows", "lint", path, "--asks", folder / "labels.csv")
+
+
+def test_pictures_of_the_docs_show_the_flows_that_ship(tmp_path: Path) -> None:
+    images = Path(__file__).parents[3] / "docs" / "images"
+    for name in SHIPPED:
+        drawn = tmp_path / f"flow-{name}.svg"
+        assert name in succeed(tmp_path, "flows", "draw", name, "--to", str(drawn))
+        assert drawn.read_text() == (images / drawn.name).read_text(), (
+            f"fivefold flows draw {name} --to docs/images/{drawn.name}"
+        )
+    assert "must end in .svg" in refuse(tmp_path, "flows", "draw", "review", "--to", str(tmp_path / "review.png"))
+
+
+def test_an_example_expects_the_level_that_a_ruleset_gives(tmp_path: Path) -> None:
+    flow = """
+flow: level
+title: The level
+entity_type: customer
+levels: [low, medium, high, critical]
+steps:
+  - {id: today, title: Today, rules: {ruleset: fatf-retail}, on_unknown: end}
+  - {id: end, title: End, end: []}
+examples:
+  - name: A hit
+    given: {kind: person, country: DE, screening: [sanctions]}
+    ends: end
+    outputs: {today: {level: LEVEL}}
+"""
+    right = written(tmp_path, flow.replace("LEVEL", "critical"))
+    assert "1 example, 0 failed" in run(tmp_path, "flows", "test", str(right)).out
+    assert (
+        "level of today is critical, not low"
+        in run(tmp_path, "flows", "test", str(written(tmp_path, flow.replace("LEVEL", "low")))).out
+    )
+    assert "there are low, medium, high, critical" in refuse(
+        tmp_path, "flows", "test", str(written(tmp_path, flow.replace("LEVEL", "hihg")))
+    )
