@@ -80,6 +80,10 @@ NameOption = Annotated[str, typer.Option("--name", help="Name of the registered 
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="models:/NAME/VERSION or models:/NAME@ALIAS; the champion by default.")
 ]
+LevelOption = Annotated[
+    int | None,
+    typer.Option("--level", min=1, max=99, help="Per cent of the intervals that are to hold; the model's own, 80."),
+]
 OrganisationOption = Annotated[str, typer.Option("--organisation", help="Whose.")]
 AsOfOption = Annotated[
     str | None, typer.Option("--as-of", help="ISO date or time; nothing later is seen. Now by default.")

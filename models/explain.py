@@ -70,11 +70,18 @@ def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
     return Breakdown(explanations.base, Breakdown(explanations.base, tuple(parts)).largest_first())
 
 
-def explanation_content(model: ValueModel, explanations: Explanations, row: int) -> dict[str, Any]:
-    """Give everything behind one customer's score as plain data, for JSON in the service and at the terminal."""
+def explanation_content(
+    model: ValueModel, explanations: Explanations, row: int, level_percent: int | None = None
+) -> dict[str, Any]:
+    """Give everything behind one customer's score as plain data, for JSON in the service and at the terminal.
+
+    The interval has the level that is asked for, the model's own by default; it is None where the model keeps none.
+    """
     parts = breakdown(explanations, row, model.currency)
+    expected_value = explanations.scores.expected_value[row : row + 1]
     return {
-        "expected_value": float(explanations.scores.expected_value[row]),
+        "expected_value": float(expected_value[0]),
+        "interval": model.intervals_of(expected_value, level_percent).row(0),
         "currency": model.currency,
         "horizon_days": model.horizon_days,
         "percentile": float(explanations.scores.percentile[row]),

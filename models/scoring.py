@@ -18,7 +18,8 @@ class ScoredBatch:
     """The scores of some customers.
 
     Attributes:
-        table: user_id, score (unrounded), category, expected_value (money), currency, percentile; more if asked for.
+        table: user_id, score (unrounded), category, expected_value (money), currency, percentile, the ends of the
+            interval and its level; ends are null where they are unknown. More if asked for.
         left_out: customers without a row by the as-of, or with a row that lacks a value which the model reads; they
             have no score.
         newest: time of the newest row read, whatever the as-of, microseconds; None where there was no row.
@@ -32,24 +33,40 @@ class ScoredBatch:
 
 
 def score_source(
-    model: ValueModel, source: Source, as_of: int, *, explained: bool = False, compare_as_of: int | None = None
+    model: ValueModel,
+    source: Source,
+    as_of: int,
+    *,
+    explained: bool = False,
+    compare_as_of: int | None = None,
+    level_percent: int | None = None,
 ) -> Iterator[ScoredBatch]:
     """Score every customer of a source as known at *as_of* (microseconds).
 
     *explained* adds `base` and one column of points for each indicator: their sum is the score within 1e-9.
     *compare_as_of* adds `score_before`, `category_before` and `move`: null for customers not yet known then.
+    *level_percent* is the level of the interval, the model's own by default.
     """
     for part in read_ahead(stream_histories(source, model.rates, absent=model.absent)):
-        yield score_histories(model, part, as_of, explained=explained, compare_as_of=compare_as_of)
+        yield score_histories(
+            model, part, as_of, explained=explained, compare_as_of=compare_as_of, level_percent=level_percent
+        )
 
 
 def score_histories(
-    model: ValueModel, histories: Histories, as_of: int, *, explained: bool = False, compare_as_of: int | None = None
+    model: ValueModel,
+    histories: Histories,
+    as_of: int,
+    *,
+    explained: bool = False,
+    compare_as_of: int | None = None,
+    level_percent: int | None = None,
 ) -> ScoredBatch:
     """Score the customers of one container; one customer is a batch of one."""
     matrix, row_counts = model.matrix(histories, as_of)
     is_known = (row_counts > 0) & ~model.unknown(histories, as_of)
     scores = model.scores(matrix[is_known])
+    intervals = model.intervals_of(scores.expected_value, level_percent)
     user_ids = histories.user_ids.filter(is_known)
     table = pl.DataFrame(
         {
@@ -59,6 +76,8 @@ def score_histories(
             "expected_value": scores.expected_value,
             "currency": pl.Series([model.currency] * len(user_ids), dtype=pl.String),
             "percentile": scores.percentile,
+            **{name: pl.Series(ends).fill_nan(None) for name, ends in intervals.columns().items()},
+            "interval_level_percent": pl.Series([intervals.level_percent] * len(user_ids), dtype=pl.Int64),
         }
     )
     if compare_as_of is not None:

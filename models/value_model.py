@@ -23,12 +23,15 @@ from fivefold.features.catalogue.indicator import Catalogue
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import Snapshots, catalogue, indicator_matrix, select_columns, snapshots
 from fivefold.features.schema import NULLABLE
+from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT, IntervalTable, check_level
 from fivefold.models.curve import ScoreCurve, score_at
 from fivefold.models.drift import DriftReference
 from fivefold.models.prediction import SingleRowPredictor, expected_value, single_row_predictor
 from fivefold.models.tree_text import require_trees
 
 FORMAT = 2
+_WHOLE_FROM = 10.0
+"""Intervals that end below it are written with decimals."""
 _BOOSTER, _CURVE, _REST = "booster.txt", "curve.parquet", "model.json"
 
 
@@ -50,6 +53,51 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Intervals:
+    """Between what the value of n customers will lie, at a level.
+
+    Attributes:
+        level_percent: so many of a hundred such intervals hold the value, of customers like those of the calibration.
+        expected_value_low, expected_value_high: money in the base currency, 0 or more, about the expected value.
+        score_low, score_high: where these are on the score curve, 1 to 5.
+
+    High ends are NaN where too few customers were seen to say one; all ends are where the model keeps no interval.
+    """
+
+    level_percent: int
+    expected_value_low: Floats
+    expected_value_high: Floats
+    score_low: Floats
+    score_high: Floats
+
+    def columns(self) -> dict[str, Floats]:
+        """Give the ends by name."""
+        return {name: value for name, value in vars(self).items() if name != "level_percent"}
+
+    def row(self, number: int) -> dict[str, float | None] | None:
+        """Give one customer's level and ends as plain data, an unknown one as None; None without an interval."""
+        ends = {name: float(values[number]) for name, values in self.columns().items()}
+        if np.isnan(ends["expected_value_low"]):
+            return None
+        return {"level_percent": self.level_percent, **{k: None if np.isnan(v) else v for k, v in ends.items()}}
+
+    def text(self, number: int, currency: str) -> str:
+        """Write one customer's interval of money for people; nothing without an interval.
+
+        >>> ends = np.array([0.0]), np.array([31.4]), np.array([1.0]), np.array([3.2])
+        >>> Intervals(80, *ends).text(0, "EUR")
+        'between 0 and 31 EUR, 80 % sure'
+        """
+        low, high = self.expected_value_low[number], self.expected_value_high[number]
+        if np.isnan(low):
+            return ""
+        if np.isnan(high):
+            return f"{low:,.0f} {currency} or more, {self.level_percent} % sure: how much more is not known"
+        decimals = 0 if high >= _WHOLE_FROM else 2
+        return f"between {low:,.{decimals}f} and {high:,.{decimals}f} {currency}, {self.level_percent} % sure"
+
+
+@dataclass(frozen=True)
 class ValueModel:
     """A trained value model.
 
@@ -66,6 +114,7 @@ class ValueModel:
         test_as_of: the moment (microseconds) whose portfolio is the reference; the trees learnt from nothing later.
         reference: the distribution of that portfolio's indicators and scores, against which drift is measured.
         absent: columns that the training data lacked (`features.schema.ABSENT`); the model does not read them.
+        intervals: how far off such predictions were; None where nothing was kept that could say so.
     """
 
     booster: lightgbm.Booster
@@ -80,6 +129,7 @@ class ValueModel:
     test_as_of: int
     reference: DriftReference
     absent: tuple[str, ...] = ()
+    intervals: IntervalTable | None = None
 
     @property
     def catalogue(self) -> Catalogue:
@@ -147,6 +197,22 @@ class ValueModel:
         score = score_at(percentile)
         return Scores(money, percentile, score, self.segments_of(score))
 
+    def intervals_of(self, expected_value: Floats, level_percent: int | None = None) -> Intervals:
+        """Say between what the values of n customers will lie whose expected values (money) are given.
+
+        Args:
+            expected_value: as `scores` gives it.
+            level_percent: a whole number from 1 to 99; the model's own where it is not given.
+        """
+        table = self.intervals
+        level = check_level(
+            (table.level_percent if table else DEFAULT_LEVEL_PERCENT) if level_percent is None else level_percent
+        )
+        if table is None:
+            return Intervals(level, *(np.full(len(expected_value), np.nan) for _ in range(4)))
+        ends = table.ends(expected_value, level)
+        return Intervals(level, ends.low, ends.high, self.curve.score(ends.low), self.curve.score(ends.high))
+
     def segments_of(self, scores: Floats) -> npt.NDArray[np.str_]:
         """Name the segment of each unrounded score."""
         return segments_of(scores, self.cut_points)
@@ -181,6 +247,7 @@ class ValueModel:
             "test_as_of": self.test_as_of,
             "reference": self.reference.to_dict(),
             **({"absent": self.absent} if self.absent else {}),
+            **({} if self.intervals is None else {"intervals": self.intervals.to_dict()}),
         }
 
     @classmethod
@@ -226,6 +293,7 @@ class ValueModel:
             rest["test_as_of"],
             DriftReference.from_dict(rest["reference"]),
             tuple(rest.get("absent", ())),
+            IntervalTable.from_dict(rest["intervals"]) if "intervals" in rest else None,
         )
 
 

@@ -13,6 +13,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.segments import DEFAULT_CUT_POINTS, check_cut_points
+from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT
 
 DEFAULT_NAME = "fivefold-value"
 Positive = Annotated[int, Field(gt=0)]
@@ -106,6 +107,19 @@ class GateSettings(_Section):
     most_calibration_error: Annotated[float, Field(gt=0)] = 0.25
 
 
+class IntervalSettings(_Section):
+    """The interval about an expected value.
+
+    Attributes:
+        level_percent: so many of a hundred intervals are to hold the value, where no other level is asked for.
+        windows: before the test window, one horizon after the other, on which predictions are compared with what came;
+            each costs a fit. Fewer are used where the history is short.
+    """
+
+    level_percent: Annotated[int, Field(ge=1, le=99)] = DEFAULT_LEVEL_PERCENT
+    windows: Annotated[int, Field(ge=1, le=12)] = 2
+
+
 class TrainingConfig(_Section):
     """Everything that a training run depends on, besides the data.
 
@@ -137,6 +151,7 @@ class TrainingConfig(_Section):
     trees: TreeSettings = TreeSettings()
     checks: CheckSettings = CheckSettings()
     gate: GateSettings = GateSettings()
+    interval: IntervalSettings = IntervalSettings()
     cut_points: tuple[float, float, float] = DEFAULT_CUT_POINTS
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightgbm
@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.features.histories import Floats
+from fivefold.models.certainty.intervals import IntervalTable
 from fivefold.models.estimator import ValueRegressor
 from fivefold.models.prediction import expected_value
-from fivefold.training.config import TreeSettings
+from fivefold.training.config import IntervalSettings, TreeSettings
 from fivefold.training.data import TrainingRows
 from fivefold.training.dates import Dates
 from fivefold.training.judging.metrics import normalised_gini
@@ -75,8 +76,39 @@ def find_rounds(fold: Fold | None, trees: TreeSettings, seed: int) -> int:
 
 def fold_gini(fold: Fold, trees: TreeSettings, seed: int, rounds: int) -> float:
     """Give the Gini of a configuration on the validation date; the test window is not used."""
+    return normalised_gini(_fold_predictions(fold, trees, seed, rounds), fold.validation_values)
+
+
+def measure_intervals(
+    rows: TrainingRows, dates: Dates, trees: TreeSettings, seed: int, rounds: int, interval: IntervalSettings
+) -> IntervalTable | None:
+    """Measure how far off predictions are, on windows one after the other before the test as-of.
+
+    The customers of each window are predicted by trees that learnt nothing which ends after it begins. The number of
+    rounds alone was found on the last of these windows. None where the history is too short for a single one.
+    """
+    predictions, values, as_ofs = [], [], []
+    for number in range(interval.windows):
+        earlier = dates.training[dates.training <= dates.validation - number * dates.horizon_us]
+        if not len(earlier):
+            break
+        back = replace(dates, training=earlier)
+        fold = validation_fold(rows, back)
+        if fold is None:
+            break
+        predictions.append(_fold_predictions(fold, trees, seed, rounds))
+        values.append(fold.validation_values)
+        as_ofs.append(back.validation)
+    if not as_ofs:
+        return None
+    return IntervalTable.of(
+        np.concatenate(predictions), np.concatenate(values), tuple(as_ofs[::-1]), interval.level_percent
+    )
+
+
+def _fold_predictions(fold: Fold, trees: TreeSettings, seed: int, rounds: int) -> Floats:
     fitted = regressor(trees, seed, rounds).fit(fold.matrix, fold.values)
-    return normalised_gini(expected_value(fitted.booster_, fold.validation_matrix), fold.validation_values)
+    return expected_value(fitted.booster_, fold.validation_matrix)
 
 
 def fit(rows: TrainingRows, trees: TreeSettings, seed: int, rounds: int) -> ValueRegressor:

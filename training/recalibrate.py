@@ -14,6 +14,7 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.features.indicator_matrix import warm
 from fivefold.features.reading.sources import require_columns
 from fivefold.features.reading.tables import Source
+from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT, IntervalTable
 from fivefold.models.comparison import VersionComparison
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.drift import DriftReference
@@ -84,12 +85,14 @@ def recalibrate(
     windows, warnings = _window(portfolio, dates, config, summary)
     test_window = predict_test_window(portfolio, dates, config, model.booster, None, model.absent)
     new = with_new_curve(model, test_window, dates)
-    if new.content_hash == model.content_hash:
+    if model.intervals is not None and replace(new, intervals=model.intervals).content_hash == model.content_hash:
         raise NotEnoughDataError(
             f"nothing would change: version {parent.number} has the curve of the customers known on "
             f"{day_text(dates.test)} in these data already; give later data"
         )
-    evaluation = evaluate(test_window, new, config, times_judged(registry, dates))
+    # The new intervals were measured on this window, and would hold it by construction: those before them are judged.
+    judged = replace(new, intervals=model.intervals)
+    evaluation = evaluate(test_window, judged, config, times_judged(registry, dates))
     verdict = _verdict(evaluation, config, parent, champion)
     change = compare_curves(model, new, test_window, evaluation, parent)
     lineage = RecalibrationLineage(
@@ -107,12 +110,14 @@ def recalibrate(
 
 
 def with_new_curve(model: ValueModel, test_window: WindowPredictions, dates: Dates) -> ValueModel:
-    """Give the trees of a model another reference portfolio: everything else stays as it is."""
+    """Give the trees of a model another reference portfolio, and measure its intervals on it; all else stays."""
     curve = ScoreCurve.of(test_window.predicted)
     reference = DriftReference.of(
         model.catalogue.names, test_window.matrix, curve.score(test_window.predicted[test_window.kept])
     )
-    return replace(model, curve=curve, test_as_of=dates.test, reference=reference)
+    level = DEFAULT_LEVEL_PERCENT if model.intervals is None else model.intervals.level_percent
+    intervals = IntervalTable.of(test_window.predicted, test_window.realised, (dates.test,), level)
+    return replace(model, curve=curve, test_as_of=dates.test, reference=reference, intervals=intervals)
 
 
 def compare_curves(

@@ -162,13 +162,16 @@ def _log_model(model: ValueModel, test_window: WindowPredictions, folder: Path) 
 
 
 def _parameters(lineage: Lineage) -> dict[str, Any]:
-    config = lineage.config.model_dump(exclude={"trees", "snapshots", "value", "checks", "gate", "test_as_of"})
+    config = lineage.config.model_dump(
+        exclude={"trees", "snapshots", "value", "checks", "gate", "interval", "test_as_of"}
+    )
     sections = {
         "trees": lineage.trees.model_dump(),
         "snapshots": lineage.config.snapshots.model_dump(),
         "value": lineage.config.value.model_dump(),
         "checks": lineage.config.checks.model_dump(),
         "gate": lineage.config.gate.model_dump(),
+        "interval": lineage.config.interval.model_dump(),
     }
     flat = {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
     return {**config, **flat, "test_as_of": day_text(lineage.dates.test), "training_dates": len(lineage.dates.training)}

@@ -8,6 +8,7 @@ from fivefold.domain.provenance import release
 from fivefold.features.indicator_matrix import catalogue, warm
 from fivefold.features.reading.sources import require_columns
 from fivefold.features.reading.tables import Source
+from fivefold.models.certainty.intervals import IntervalTable
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.drift import DriftReference
 from fivefold.models.estimator import ValueRegressor
@@ -17,7 +18,7 @@ from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import TransactionSource
 from fivefold.training.dates import Dates
-from fivefold.training.fit import find_rounds, fit, validation_fold
+from fivefold.training.fit import find_rounds, fit, measure_intervals, validation_fold
 from fivefold.training.judging.compare import times_judged
 from fivefold.training.judging.evaluate import Evaluation, evaluate
 from fivefold.training.judging.gate import GateVerdict, gate_verdict
@@ -82,13 +83,14 @@ def retrain(
     fold = validation_fold(rows, dates)
     trees = tune(fold, config.trees, config.seed, tune_trials) if tune_trials else config.trees
     trees = trees.model_copy(update={"rounds": find_rounds(fold, trees, config.seed)})
+    intervals = measure_intervals(rows, dates, trees, config.seed, trees.rounds or 0, config.interval)
     fitted = fit(rows, trees, config.seed, trees.rounds or 0)
     champion = registry.champion()
     comparable, incomparable = load_comparable_champion(
         registry, champion, incomparability(champion, config, dates, absent)
     )
     test_window = predict_test_window(portfolio, dates, config, fitted.booster_, comparable, absent)
-    model = build_model(fitted, test_window, portfolio, config, dates, absent)
+    model = build_model(fitted, test_window, portfolio, config, dates, absent, intervals)
     evaluation = evaluate(test_window, model, config, times_judged(registry, dates))
     verdict = gate_verdict(evaluation, config.gate, incomparable)
     lineage = Lineage(plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions)
@@ -105,6 +107,7 @@ def build_model(
     config: TrainingConfig,
     dates: Dates,
     absent: tuple[str, ...] = (),
+    intervals: IntervalTable | None = None,
 ) -> ValueModel:
     """Put together everything that travels with the trees."""
     indicators = catalogue(absent)
@@ -123,6 +126,7 @@ def build_model(
         dates.test,
         DriftReference.of(indicators.names, test_window.matrix, scores),
         absent,
+        intervals,
     )
 
 

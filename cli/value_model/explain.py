@@ -13,6 +13,7 @@ from fivefold.charts.text.numbers import signed
 from fivefold.charts.text.waterfall import waterfall_text
 from fivefold.cli.terminal import (
     AsOfOption,
+    LevelOption,
     MapOption,
     ModelOption,
     NameOption,
@@ -52,6 +53,7 @@ def explain(
     as_of: AsOfOption = None,
     png: Annotated[Path | None, typer.Option("--png", help="Draw the waterfall into a .png or .svg file.")] = None,
     most: Annotated[int, typer.Option("--most", min=1, help="Indicators shown one by one.")] = 12,
+    level: LevelOption = None,
     model: ModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every indicator, for programs.")] = False,
     events: Annotated[
@@ -65,7 +67,10 @@ def explain(
     require_source(path)
     if png:
         require_picture(png)
-    show(load_model(model, name), mapped(path, names), user, when, png=png, most=most, as_json=as_json, events=events)
+    show(
+        load_model(model, name), mapped(path, names), user, when, png=png, most=most, as_json=as_json, events=events,
+        level_percent=level,
+    )  # fmt: skip
 
 
 def show(
@@ -78,6 +83,7 @@ def show(
     most: int = 12,
     as_json: bool = False,
     events: bool = False,
+    level_percent: int | None = None,
 ) -> None:
     """Print one customer's score and its waterfall, or all of it as JSON; draw it where a file is named."""
     from fivefold.models.explain import breakdown, explanation_content
@@ -88,9 +94,11 @@ def show(
     found = what_if(model, history, as_of) if events else None
     explanations = explain_matrix(model, matrix)
     scores, parts = explanations.scores, breakdown(explanations, 0, model.currency)
+    between = model.intervals_of(scores.expected_value, level_percent).text(0, model.currency)
     headline = (
         f"Customer {user} as of {day_text(as_of)}: score {scores.score[0]:.2f}, {scores.category[0]}, worth "
-        f"{scores.expected_value[0]:,.2f} {model.currency} in {model.horizon_days} days, "
+        f"{scores.expected_value[0]:,.2f} {model.currency} in {model.horizon_days} days"
+        f"{f' ({between})' if between else ''}, "
         f"more than {percent(scores.percentile[0], 0)} of the customers known on {day_text(model.test_as_of)}"
     )
     if as_json:
@@ -99,7 +107,7 @@ def show(
             "as_of": day_text(as_of),
             "score": float(scores.score[0]),
             "category": str(scores.category[0]),
-            **explanation_content(model, explanations, 0),
+            **explanation_content(model, explanations, 0, level_percent),
             "history": reach.to_dict(),
             **({} if found is None else {"what_if": asdict(found)}),
         }
@@ -109,6 +117,8 @@ def show(
         history_text = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
         echo(f"The starting point is the score at the model's average prediction. Seen: {history_text}.")
         print_absent_columns(model)
+        if model.intervals is None:
+            echo("There is no interval: this model keeps none. `fivefold recalibrate` or another training gives one.")
         if found is not None:
             _print_events(found, model.currency)
     if png:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from fivefold.charts.text.numbers import one_line
 from fivefold.cli.terminal import (
     AsOfOption,
+    LevelOption,
     MapOption,
     ModelOption,
     NameOption,
@@ -57,6 +58,7 @@ def score(
     compare_as_of: Annotated[
         str | None, typer.Option("--compare-as-of", help="An earlier date: lists falls and segment moves since.")
     ] = None,
+    level: LevelOption = None,
     model: ModelOption = None,
     name: NameOption = DEFAULT_NAME,
     names: MapOption = None,
@@ -73,7 +75,7 @@ def score(
     require_source(path)
     source = mapped(path, names)
     used = load_model(model, name)
-    summary = score_file(used, source, output, when, explain=explain, compare_as_of=before)
+    summary = score_file(used, source, output, when, explain=explain, compare_as_of=before, level_percent=level)
     summary.warn_of_currency(source, used.currency)
     summary.show(used, when, explicit=as_of is not None)
     if before is not None:
@@ -133,6 +135,8 @@ class Summary:
         show_table(f"Customers as of {day_text(as_of)}", ("segment", "customers", "mean score", value), rows)
         echo(f"Scores are places among the {model.curve.customers:,} customers known on {day_text(model.test_as_of)}.")
         print_absent_columns(model)
+        if model.intervals is None:
+            echo("There is no interval: this model keeps none. `fivefold recalibrate` or another training gives one.")
         self._warn_of_shares(model)
         if self.left_out:
             echo(f"Left out, for want of a row by {day_text(as_of)}: {count_text(self.left_out, 'customer')}")
@@ -183,6 +187,7 @@ def score_file(
     *,
     explain: bool = False,
     compare_as_of: int | None = None,
+    level_percent: int | None = None,
 ) -> Summary:
     """Stream a file through the model into another, which appears once it is whole; FileFormatError without rows."""
     from fivefold.models.scoring import score_source
@@ -190,7 +195,10 @@ def score_file(
     summary = Summary()
     progress = tqdm(desc="scoring", unit=" customers", disable=None, leave=False)
     with progress, open_output(output) if output else _nowhere() as write:
-        for batch in score_source(model, path, as_of, explained=explain, compare_as_of=compare_as_of):
+        batches = score_source(
+            model, path, as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent
+        )
+        for batch in batches:
             write(_with_reference(batch.table, day_text(model.test_as_of)))
             summary.add(batch)
             progress.update(len(batch.table))

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fivefold.features.reading.text_files import MappedFile
     from fivefold.models.promotions import Promotion
     from fivefold.models.registry import Registry
+    from fivefold.models.value_model import ValueModel
+    from fivefold.training.judging.evaluate import Evaluation
     from fivefold.training.plan import TrainingPlan
     from fivefold.training.retrain import TrainingResult
     from fivefold.usecases.shared.context import Context
@@ -156,6 +158,7 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
     ]
     money = f"mean value ({config.base_currency})"
     show_table("What each segment was then worth", ("segment", "customers", money, "share of value"), segments)
+    echo(coverage_text(outcome.model, evaluation))
     echo()
     echo(f"Registered as {config.name} version {outcome.version}; model hash {outcome.model.content_hash[:12]}.")
     console.print(f"The gate: {outcome.verdict}.")
@@ -172,4 +175,16 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
     echo(
         f"Not promoted: version {outcome.version} is the challenger, and what served before still serves. "
         f"To overrule: fivefold promote {outcome.version}{name} --force --reason TEXT",
+    )
+
+
+def coverage_text(model: "ValueModel", evaluation: "Evaluation") -> str:
+    """Say how many values of the window lay in the intervals that were given before it."""
+    judged = evaluation.coverage
+    if judged is None:
+        return "No interval was judged: the history is too short for one."
+    by_segment = ", ".join(f"{row['segment']} {percent(row['covered_share'], 0)}" for row in judged.segments.to_dicts())
+    return (
+        f"Intervals of {judged.level_percent} % held {percent(judged.covered_share)} of the values ({by_segment}); "
+        f"{judged.width_mean:,.2f} {model.currency} wide on average."
     )

@@ -46,10 +46,21 @@ class ModelNamed(Answer):
     rates_date: str
 
 
+class Interval(Answer):
+    """Between what the value will lie, of so many of a hundred customers; a high end is null where it is not known."""
+
+    level_percent: int
+    expected_value_low: float
+    expected_value_high: float | None
+    score_low: float
+    score_high: float | None
+
+
 class ExplainedScore(Score):
     """A score with everything behind it: `base` and the points of all contributions add up to it before rounding."""
 
     expected_value: float
+    interval: Interval | None
     currency: str
     horizon_days: int
     percentile: float

@@ -95,10 +95,21 @@ class History(Exact):
     short: bool
 
 
+class Interval(Exact):
+    """Between what the value will lie; a high end is null where too few customers were seen to say one."""
+
+    level_percent: int = Field(ge=1, le=99)
+    expected_value_low: float = Field(ge=0)
+    expected_value_high: float | None
+    score_low: float = Field(ge=1, le=5)
+    score_high: float | None = Field(le=5)
+
+
 class Explained(Score):
     """A customer's score and everything behind it, with explain=true."""
 
     expected_value: float
+    interval: Interval | None
     currency: str
     horizon_days: int
     percentile: float = Field(ge=0, le=1)

@@ -19,6 +19,7 @@ from fivefold.features.histories import Floats, Histories
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns, snapshots
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.schema import ABSENT
+from fivefold.models.certainty.intervals import IntervalTable
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.drift import DriftReference
 from fivefold.models.estimator import ValueRegressor
@@ -92,6 +93,15 @@ def spread() -> DriftReference:
     """How the indicators of the reference customers are spread; the scores do not matter here."""
     matrix = reference_matrix()
     return DriftReference.of(catalogue().names, matrix, np.linspace(1.0, 5.0, len(matrix)))
+
+
+@cache
+def interval_table() -> IntervalTable:
+    """Intervals of 500 predictions, as large as those of the models here; most values are 0, as in a shop."""
+    predicted = np.linspace(0.1, 100.0, 500)
+    table = IntervalTable.of(predicted, np.where(np.arange(500) % 20 < 17, 0.0, 5.0 * predicted), as_ofs=(AS_OF,))
+    assert table is not None
+    return table
 
 
 @cache

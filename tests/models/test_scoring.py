@@ -1,5 +1,6 @@
 """Scoring a source: streamed or at once, the same bits; explained columns add up; comparisons tell who moved."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from fivefold.models.explain import explain
 from fivefold.models.scoring import ScoredBatch, score_histories, score_source
 from fivefold.models.value_model import ValueModel
 from fivefold.training.simulation.simulator import Simulation, simulate
-from tests.models.making import AS_OF, RATES, model_of_amounts, reference_matrix, simulated
+from tests.models.making import AS_OF, RATES, interval_table, model_of_amounts, reference_matrix, simulated
 
 AMOUNTS = ["user_id", "transaction_date", "transaction_amount"]
 COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile"]
+ENDS = ["expected_value_low", "expected_value_high", "score_low", "score_high"]
+EVERY = [*COLUMNS, *ENDS, "interval_level_percent"]
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +48,26 @@ def scored(model: ValueModel, source: Any, **options: Any) -> tuple[pl.DataFrame
 
 def test_one_row_a_customer_in_the_order_of_the_file(model: ValueModel, file: Path, table: pa.Table) -> None:
     found, batches = scored(model, file)
-    assert found.columns == COLUMNS
+    assert found.columns == EVERY
     known = pl.from_arrow(table).filter(pl.col("transaction_date") <= date(2024, 6, 30))["user_id"]
     assert found["user_id"].to_list() == known.unique(maintain_order=True).to_list()
     assert sum(batch.left_out for batch in batches) + len(found) == 400
     assert found["currency"].unique().to_list() == ["EUR"]
-    assert found.null_count().sum_horizontal().item() == 0
+    assert found.select(COLUMNS).null_count().sum_horizontal().item() == 0
+    # This model keeps no interval, and none is given.
+    assert found.select(pl.col(ENDS).is_null().all()).row(0) == (True,) * 4
+
+
+def test_a_file_has_the_intervals_of_the_model_at_its_level_or_at_another(model: ValueModel, file: Path) -> None:
+    sure = replace(model, intervals=interval_table())
+    for asked, level in ((None, 80), (95, 95)):
+        found, _ = scored(sure, file, level_percent=asked)
+        wanted = sure.intervals_of(found["expected_value"].to_numpy(), level)
+        for name, ends in wanted.columns().items():
+            assert found[name].to_numpy().tobytes() == ends.tobytes()
+        assert found["interval_level_percent"].unique().to_list() == [level]
+        assert (found["expected_value_low"] <= found["expected_value"]).all()
+        assert (found["score"] <= found["score_high"]).all()
 
 
 def test_scores_are_the_model_s_own_to_the_bit(model: ValueModel, file: Path) -> None:
@@ -93,7 +110,7 @@ def test_customers_without_a_row_by_then_are_left_out_and_counted(model: ValueMo
     start = to_microseconds(date(2023, 1, 1))
     found, batches = scored(model, file, as_of=start - 1)
     assert len(found) == 0
-    assert found.columns == COLUMNS
+    assert found.columns == EVERY
     assert sum(batch.left_out for batch in batches) == 400
     early, batches = scored(model, file, as_of=start + 90 * DAY_US)
     assert 0 < len(early) < 400
@@ -120,7 +137,7 @@ def test_rows_after_the_as_of_change_no_score(model: ValueModel, table: pa.Table
 def test_explained_columns_add_up_to_the_score(model: ValueModel, file: Path) -> None:
     found, _ = scored(model, file, explained=True)
     points = [f"points_{name}" for name in catalogue().names]
-    assert found.columns == [*COLUMNS, "base", *points]
+    assert found.columns == [*EVERY, "base", *points]
     sums = found["base"].to_numpy() + found.select(points).to_numpy().sum(axis=1)
     assert np.abs(sums - found["score"].to_numpy()).max() <= 1e-9
     wanted = explain(model, reference_matrix())

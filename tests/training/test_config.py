@@ -15,6 +15,7 @@ from fivefold.training.config import (
     DEFAULT_NAME,
     CheckSettings,
     GateSettings,
+    IntervalSettings,
     SnapshotSettings,
     TrainingConfig,
     TreeSettings,
@@ -115,6 +116,8 @@ WRONG: dict[str, Any] = {
     "gate.confidence": 0.2,
     "gate.resamples": 1,
     "gate.most_calibration_error": 0,
+    "interval.level_percent": 100,
+    "interval.windows": 0,
 }
 
 
@@ -146,6 +149,7 @@ def test_the_fields_that_are_tried_are_all_that_there_are() -> None:
         "trees": TreeSettings,
         "checks": CheckSettings,
         "gate": GateSettings,
+        "interval": IntervalSettings,
     }
     flat = [name for name in TrainingConfig.model_fields if name not in sections and name != "rates"]
     flat += [f"{section}.{name}" for section, model in sections.items() for name in model.model_fields]

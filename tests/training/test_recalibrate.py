@@ -116,6 +116,19 @@ def test_the_curve_and_the_drift_reference_are_new_and_everything_else_is_kept(
     assert not np.array_equal(model.reference.counts, parent.reference.counts)
 
 
+def test_the_intervals_are_new_and_those_from_before_are_judged(renewed: Registry, outcome: Recalibration) -> None:
+    """The new ones were measured on this window, and hold it by construction: that would be no evidence."""
+    parent, model = renewed.load(1), renewed.load(2)
+    assert parent.intervals is not None
+    assert model.intervals is not None
+    assert model.intervals.as_ofs == (model.test_as_of,)
+    assert sum(model.intervals.customers) == model.curve.customers
+    judged = outcome.evaluation.coverage
+    assert judged is not None
+    assert judged.as_ofs == parent.intervals.as_ofs
+    assert renewed.version(2).metrics["interval_coverage"] == judged.covered_share
+
+
 def test_what_changes_is_measured_and_the_money_stays_the_same(renewed: Registry, outcome: Recalibration) -> None:
     change, parent = outcome.change, renewed.version(1)
     rows = {row["segment"]: row for row in change.segments.to_dicts()}

@@ -10,6 +10,7 @@ from fivefold.features.histories import Floats
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
 from fivefold.training.judging.compare import Comparisons, compare_with_rivals
+from fivefold.training.judging.coverage import Coverage, coverage
 from fivefold.training.judging.metrics import (
     Metrics,
     calibration_error,
@@ -49,6 +50,7 @@ class Evaluation:
         customers: in the test window.
         floored_share: share of them whose value was below 0 and was raised to it.
         comparisons: of the model with the champion and the baselines, with lower bounds.
+        coverage: of the intervals that the model keeps; None where it keeps none.
     """
 
     by_name: dict[str, Metrics]
@@ -59,6 +61,7 @@ class Evaluation:
     customers: int
     floored_share: float
     comparisons: Comparisons
+    coverage: Coverage | None = None
 
     @property
     def segments_rise(self) -> bool:
@@ -77,6 +80,7 @@ class Evaluation:
         for name, metrics in self.by_name.items():
             figures |= metrics.with_prefix(name)
         figures |= self.comparisons.figures()
+        figures |= {} if self.coverage is None else self.coverage.figures()
         return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
@@ -109,6 +113,7 @@ def evaluate(
         compare_with_rivals(
             predictions, test_window.realised, metrics, (MODEL, CHAMPION), config.gate, times_judged, config.seed
         ),
+        coverage(model, test_window.predicted, test_window.realised),
     )
 
 

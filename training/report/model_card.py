@@ -148,8 +148,44 @@ def quality(model: ValueModel, evaluation: Evaluation, verdict: GateVerdict) -> 
         "",
         f"The gate: {verdict}.",
         "",
+        *interval_lines(model, evaluation),
         *_differences(evaluation),
     ]
+
+
+def interval_lines(model: ValueModel, evaluation: Evaluation) -> list[str]:
+    """Write where the intervals come from, and how many values of the window were in them."""
+    table, judged = model.intervals, evaluation.coverage
+    if table is None:
+        reason = "the history is too short for a date to measure them on, with a horizon before it to learn from"
+        return ["## Interval", "", f"There is none: {reason}.", ""]
+    days = " and ".join(map(day_text, table.as_ofs))
+    measured = (
+        f"An expected value comes with the ends between which {table.level_percent} of a hundred such values are to "
+        f"lie. They follow from {sum(table.customers):,} predictions as of {days}: how far off these were, by trees "
+        f"that learnt nothing of what came, in {len(table.customers)} groups of similar predictions. Low ends are "
+        "never below 0; the interval of the score is that of the money on the score curve."
+    )
+    if judged is None:
+        return ["## Interval", "", measured, "", "How many values they hold on later customers was not yet seen.", ""]
+    days = " and ".join(map(day_text, judged.as_ofs))
+    earlier = "" if judged.as_ofs == table.as_ofs else f", as measured by the predictions as of {days}"
+    seen = (
+        f"Of the {evaluation.customers:,} values of the window above, {percent(judged.covered_share)} lay in intervals "
+        f"of {judged.level_percent} %{earlier}, which are {judged.width_mean:,.2f} {model.currency} wide on average. "
+        f"Where more than {judged.level_percent} % of the customers are worth nothing, an interval that holds 0 holds "
+        "more than it was asked for."
+    )
+    return ["## Interval", "", measured, "", seen, "", *_covered(judged.segments), "", *_covered(judged.tenths), ""]
+
+
+def _covered(table: pl.DataFrame) -> list[str]:
+    """Write who was in the interval, of segments or tenths."""
+    first = table.columns[0]
+    shares = [pl.col(name).map_elements(percent, return_dtype=pl.String) for name in ("covered_share", "zero_share")]
+    named = {"covered_share": "in the interval", "zero_share": "worth nothing", "low_mean": "mean low end",
+             "high_mean": "mean high end"}  # fmt: skip
+    return markdown_table(table.with_columns(shares).rename(named).select(first, "customers", *named.values()))
 
 
 def _differences(evaluation: Evaluation) -> list[str]:

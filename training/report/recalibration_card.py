@@ -110,7 +110,8 @@ def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> list[str]:
             f"This is version {lineage.parent} (`{lineage.parent_hash[:12]}`) with a new score curve and a new drift "
             f"reference: of the customers known on {day_text(model.test_as_of)} instead of "
             f"{day_text(lineage.parent_as_of)}. Nothing was learnt: trees, cut points, exchange rates, horizon and "
-            f"catalogue are those of version {lineage.parent}, whose card says what they were learnt from."
+            f"catalogue are those of version {lineage.parent}, whose card says what they were learnt from. "
+            "Its intervals are measured on these customers too."
         ),
         "",
         (

@@ -25,10 +25,12 @@ def scored(home: Home, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame
 def test_the_headline_is_the_score(user: str, home: Home, scored: pl.DataFrame) -> None:
     found = scored.row(by_predicate=pl.col("user_id") == user, named=True)
     out = succeed(home.var, "explain", home.rows, "--user", user, "--as-of", AS_OF)
+    low, high = found["expected_value_low"], found["expected_value_high"]
+    between = f"between {low:,.0f} and {high:,.0f}" if high >= 10 else f"between {low:,.2f} and {high:,.2f}"
     assert out.startswith(
         f"Customer {user} as of {AS_OF}: score {found['score']:.2f}, {found['category']}, worth "
-        f"{found['expected_value']:,.2f} EUR in 90 days, more than {100 * found['percentile']:.0f} % of the "
-        "customers known on 2024-10-02\n"
+        f"{found['expected_value']:,.2f} EUR in 90 days ({between} EUR, 80 % sure), "
+        f"more than {100 * found['percentile']:.0f} % of the customers known on 2024-10-02\n"
     )
 
 

@@ -20,6 +20,7 @@ from fivefold.features.indicator_matrix import catalogue
 from tests.cli.running import AS_OF, Home, cells, refuse, run, succeed
 
 COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile", "reference_date"]
+COLUMNS += ["expected_value_low", "expected_value_high", "score_low", "score_high", "interval_level_percent"]
 READERS = {
     ".parquet": pl.read_parquet,
     ".csv": pl.read_csv,
@@ -51,6 +52,17 @@ def test_every_customer_has_a_line(home: Home, scored: pl.DataFrame) -> None:
     assert_frame_equal(scored.select(score=1 + 4 * pl.col("percentile")), scored.select("score"))
     assert set(scored["category"]) <= set(SEGMENTS)
     assert set(scored["currency"]) == {"EUR"}
+    assert set(scored["interval_level_percent"]) == {80}
+    assert (scored["expected_value_low"] >= 0).all()
+    assert (scored["expected_value"] < scored["expected_value_high"]).all()
+
+
+def test_another_level_is_asked_for(home: Home, scored: pl.DataFrame, tmp_path: Path) -> None:
+    surer = scores(home, home.rows, tmp_path, "--as-of", AS_OF, "--level", 95)
+    assert set(surer["interval_level_percent"]) == {95}
+    assert (surer["expected_value_high"] >= scored["expected_value_high"]).all()
+    assert surer["expected_value_high"].sum() > scored["expected_value_high"].sum()
+    assert run(home.var, "score", home.rows, "--level", 100).code == 2
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".jsonl", ".ndjson", ".CSV"])

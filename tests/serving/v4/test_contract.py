@@ -338,6 +338,7 @@ def test_an_explanation_is_written_with_everything_behind_the_score() -> None:
         "score",
         "category",
         "expected_value",
+        "interval",
         "currency",
         "horizon_days",
         "percentile",

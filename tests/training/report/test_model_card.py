@@ -6,8 +6,9 @@ from datetime import date
 import polars as pl
 import pytest
 
-from fivefold.domain.clock import day_text
+from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.money import Rate, RateTable
+from fivefold.domain.text import percent
 from fivefold.training.judging.evaluate import ScoreStability
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.report.model_card import CAUTION, Lineage, markdown_table, model_card
@@ -91,9 +92,30 @@ def test_undefined_figures_are_no_obstacle(runs: Runs) -> None:
 
 def test_a_table_in_markdown_has_as_many_cells_in_every_line(card: str) -> None:
     tables = [block for block in card.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 4
+    assert len(tables) == 6
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_it_says_where_the_intervals_come_from_and_what_they_held(card: str, runs: Runs) -> None:
+    table, judged = runs.first.model.intervals, runs.first.evaluation.coverage
+    assert table is not None
+    assert judged is not None
+    days = " and ".join(map(day_text, table.as_ofs))
+    assert f"They follow from {sum(table.customers):,} predictions as of {days}" in card
+    assert max(table.as_ofs) + 90 * DAY_US <= runs.first.model.test_as_of
+    assert f"{percent(judged.covered_share)} lay in intervals of 80 %, which are" in card
+    for row in [*judged.segments.to_dicts(), *judged.tenths.to_dicts()]:
+        cells = (row["customers"], percent(row["covered_share"]), percent(row["zero_share"]))
+        assert f"| {' | '.join(map(str, cells))} | {row['low_mean']:,.2f} | {row['high_mean']:,.2f} |" in card
+
+
+def test_it_says_where_there_is_no_interval_and_where_none_was_judged(runs: Runs) -> None:
+    first = runs.first
+    none, unjudged = replace(first.model, intervals=None), replace(first.evaluation, coverage=None)
+    assert "There is none: the history is too short" in model_card(none, unjudged, first.lineage, first.verdict)
+    card = model_card(first.model, unjudged, first.lineage, first.verdict)
+    assert "How many values they hold on later customers was not yet seen." in card
 
 
 def test_numbers_in_tables_are_readable() -> None:

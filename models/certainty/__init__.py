@@ -1,0 +1,1 @@
+"""How sure a prediction is: an interval about the expected value, and about the score."""

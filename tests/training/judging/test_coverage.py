@@ -1,0 +1,68 @@
+"""Coverage: what the intervals of a model hold of a window that they were not measured on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fivefold.models.certainty.intervals import IntervalTable
+from fivefold.training.config import IntervalSettings, TrainingConfig
+from fivefold.training.data import TransactionSource
+from fivefold.training.fit import measure_intervals
+from fivefold.training.judging.coverage import coverage
+from fivefold.training.plan import make_plan
+from tests.training.conftest import Runs
+
+
+def test_each_customer_is_counted_once_and_a_model_without_intervals_is_not_judged(runs: Runs) -> None:
+    random = np.random.default_rng(3)
+    predicted = random.lognormal(3, 1, 1_000)
+    realised = np.where(random.random(1_000) < 0.3, 0.0, predicted * 1.4)
+    table = IntervalTable.of(np.full(500, 10.0), np.linspace(5.0, 20.0, 500), as_ofs=(7,), level_percent=60)
+    model = replace(runs.first.model, intervals=table)
+    found = coverage(model, predicted, realised)
+    assert found is not None
+    assert (found.level_percent, found.as_ofs) == (60, (7,))
+    for one in (found.segments, found.tenths):
+        assert one["customers"].sum() == 1_000
+        assert (one["covered_share"] * one["customers"]).sum() == pytest.approx(1_000 * found.covered_share)
+        assert (one["zero_share"] * one["customers"]).sum() == pytest.approx((realised == 0).sum())
+    # 60 % of the customers were within 0.45 of their prediction: that holds all who are not worth 0.
+    assert found.covered_share == pytest.approx((realised > 0).mean())
+    assert found.width_mean == pytest.approx(float((found.tenths["high_mean"] - found.tenths["low_mean"]).mean()))
+    assert coverage(replace(model, intervals=None), predicted, realised) is None
+
+
+def test_intervals_are_measured_before_the_test_window_on_as_many_windows_as_there_are(
+    portfolio: TransactionSource, config: TrainingConfig, runs: Runs
+) -> None:
+    plan = make_plan(portfolio, config)
+    measured = {
+        windows: measure_intervals(plan.rows, plan.dates, config.trees, 1, 40, IntervalSettings(windows=windows))
+        for windows in (1, 2, 12)
+    }
+    horizon_us = plan.dates.horizon_us
+    one, asked, most = measured.values()
+    assert one is not None
+    assert asked is not None
+    assert most is not None
+    assert one.as_ofs == (plan.dates.validation,)
+    assert one.as_ofs[0] + horizon_us <= plan.dates.test
+    # Six dates a month apart: before the window of the second there would be nothing to learn from.
+    assert asked.as_ofs == most.as_ofs == one.as_ofs
+    first = runs.first.model.intervals
+    assert first is not None
+    assert first.to_dict() == asked.to_dict()
+    short = replace(plan.dates, training=plan.dates.training[-2:])
+    assert measure_intervals(plan.rows, short, config.trees, 1, 40, IntervalSettings()) is None
+
+
+def test_two_windows_are_one_horizon_apart(portfolio: TransactionSource, config: TrainingConfig) -> None:
+    longer = config.model_copy(update={"snapshots": config.snapshots.model_copy(update={"most": 9})})
+    plan = make_plan(portfolio, longer)
+    table = measure_intervals(plan.rows, plan.dates, config.trees, 1, 40, IntervalSettings(level_percent=90))
+    assert table is not None
+    assert table.as_ofs == (plan.dates.validation - plan.dates.horizon_us, plan.dates.validation)
+    assert table.level_percent == 90
+    rows = sum(int((plan.rows.as_of == as_of).sum()) for as_of in table.as_ofs)
+    assert sum(table.customers) == rows
