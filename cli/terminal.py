@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,8 +15,6 @@ from rich.text import Text
 
 from fivefold.charts.text.waterfall import ADDS, GUIDE, RULE, TAKES
 from fivefold.domain.clock import now_microseconds, parse_moment
-from fivefold.domain.errors import ConfigError
-from fivefold.domain.files import protect_folder
 from fivefold.domain.provenance import account_name
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import visible, visible_line
@@ -152,19 +149,16 @@ def open_registry(name: str = DEFAULT_NAME) -> "Registry":
 
 def require_name(name: str) -> None:
     """Raise ConfigError if the name of a model is invalid."""
-    if not re.fullmatch(r"[\w.-]+", name):
-        raise ConfigError(f"the model's name is {name!r}; it may hold letters, digits and the signs . _ -")
+    from fivefold.models.loading import require_model_name
+
+    require_model_name(name)
 
 
 def open_current_database() -> "Engine":
     """Open the database of the settings and upgrade its schema."""
-    from fivefold.store.sql.database import open_database, upgrade
+    from fivefold.store.sql.database import open_current
 
-    settings = read_settings()
-    protect_folder(settings.var)
-    engine = open_database(settings.database, settings.clock_tolerance_seconds)
-    upgrade(engine)
-    return engine
+    return open_current(read_settings())
 
 
 class _Compiling(logging.Handler):
@@ -220,18 +214,10 @@ def require_source(path: Path) -> None:
 
 
 def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
-    """Load the model of a URI, by default the champion.
+    """Load the model of a URI, by default the champion."""
+    from fivefold.models.loading import load_value_model
 
-    The champion of the embedded registry is read from its folder: opening MLflow takes longer than scoring a file.
-    """
-    from fivefold.models.embedded import embedded_champion, load_embedded_champion
-
-    require_name(name)
-    embedded = None if uri else embedded_champion(read_settings(), name)
-    if embedded is not None:
-        return load_embedded_champion(embedded)
-    registry = open_registry(name)
-    return registry.load_uri(uri) if uri else registry.load_champion()
+    return load_value_model(read_settings(), uri, name)
 
 
 def print_absent_columns(model: "ValueModel") -> None:

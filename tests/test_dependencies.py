@@ -32,6 +32,7 @@ ROOMS = (
     "serving",
     "cli",
     "client",
+    "notebook",
 )
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NOT_IMPORTED = {"httptools", "tzdata", "uvloop"}

@@ -86,10 +86,9 @@ def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0) -> "Tr
     from fivefold.training.retrain import retrain
 
     def promote(registry: "Registry", number: int) -> "Promotion | None":
-        from fivefold.usecases.changes.promotions import need_of_two_people, promote_model
+        from fivefold.usecases.changes.promotions import promote_where_one_may
 
-        engine = open_current_database()
-        return None if need_of_two_people(engine) else promote_model(engine, registry, number, actor())
+        return promote_where_one_may(open_current_database(), registry, number, actor())
 
     registry = open_registry(config.name)
     return retrain(path, config, registry, tune_trials=tune, show=show_plan, promote_by=promote)

@@ -94,7 +94,8 @@ def stream_histories(
         else:
             yield _of_json_lines(file, reader)
         return
-    yield _in_memory(source, TransactionReader(rates, latest=latest, absent=absent, nullable=nullable))
+    frame = not isinstance(source, Sequence)
+    yield _in_memory(source, TransactionReader(rates, latest=latest, completes=frame, absent=absent, nullable=nullable))
 
 
 def require_columns(source: Source, rates: RateTable, *, absent: tuple[str, ...] | None = None) -> None:

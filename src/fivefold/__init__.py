@@ -1,4 +1,52 @@
 """What each customer is worth and how risky each customer is, and exactly why.
 
+In a notebook `import fivefold` gives what the commands give: `read_transactions`, `indicators`, `ValueModel`, `train`,
+`assess` and `backtest`. Each is imported when it is first asked for.
+
 The rooms of this package are the folders at the top of the repository; here are links to them.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from fivefold.notebook.comparison import compare as compare
+    from fivefold.notebook.estimators import IndicatorTransformer as IndicatorTransformer
+    from fivefold.notebook.rules import assess as assess
+    from fivefold.notebook.rules import backtest as backtest
+    from fivefold.notebook.training import train as train
+    from fivefold.notebook.transactions import indicators as indicators
+    from fivefold.notebook.transactions import read_transactions as read_transactions
+    from fivefold.notebook.value import ValueModel as ValueModel
+
+_MODULES: Final = {
+    "IndicatorTransformer": "estimators",
+    "ValueModel": "value",
+    "assess": "rules",
+    "backtest": "rules",
+    "compare": "comparison",
+    "indicators": "transactions",
+    "read_transactions": "transactions",
+    "train": "training",
+}
+__all__ = [  # noqa: PLE0604, RUF100 (names that __getattr__ gives)
+    "IndicatorTransformer",
+    "ValueModel",
+    "assess",
+    "backtest",
+    "compare",
+    "indicators",
+    "read_transactions",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a notebook asks for; AttributeError for any other name."""
+    if name in _MODULES:
+        return getattr(import_module(f"fivefold.notebook.{_MODULES[name]}"), name)
+    raise AttributeError(f"module 'fivefold' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

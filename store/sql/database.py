@@ -21,7 +21,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, StoreError, UnknownOutcomeError
-from fivefold.domain.files import make_private_folder
+from fivefold.domain.files import make_private_folder, protect_folder
+from fivefold.domain.settings import Settings
 from fivefold.store.accounts import idempotency
 from fivefold.store.sql import clocks
 from fivefold.store.tables.accounts import Base
@@ -103,6 +104,14 @@ def upgrade(engine: Engine) -> None:
         config = _alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def open_current(settings: Settings) -> Engine:
+    """Open the database of the settings, and bring its schema to the newest version."""
+    protect_folder(settings.var)
+    engine = open_database(settings.database, settings.clock_tolerance_seconds)
+    upgrade(engine)
+    return engine
 
 
 def bring_forward(url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECONDS) -> None:

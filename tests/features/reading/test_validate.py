@@ -3,11 +3,13 @@
 import random
 from datetime import date, datetime
 from math import inf, nan
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,7 +136,7 @@ def test_no_rows_are_no_customers() -> None:
     assert (histories.customers, histories.rows, histories.base) == (0, 0, "EUR")
 
 
-@pytest.mark.parametrize("missing", c.REQUIRED)
+@pytest.mark.parametrize("missing", [name for name in c.REQUIRED if name not in c.ABSENT])
 def test_a_missing_column_is_named_with_those_that_are_there(missing: str) -> None:
     table = pa.Table.from_pylist([row()]).drop_columns([missing])
     with pytest.raises(FileFormatError, match=f"has no column {missing}; it has .*needed are user_id, .*may be there"):
@@ -148,6 +150,13 @@ def test_a_column_that_is_there_twice_is_named(twice: str) -> None:
     table = pa.Table.from_pylist([row(transaction_id="t")])
     with pytest.raises(FileFormatError, match=f"has more than one column {twice}"):
         read_histories(table.append_column(twice, table[twice]), RATES)
+
+
+@pytest.mark.parametrize("missing", c.ABSENT)
+def test_a_table_may_lack_what_a_file_may_lack(missing: str, tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([row(), row()]).drop_columns([missing])
+    pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
+    assert same(read_histories(table, RATES), read_histories(tmp_path / "rows.parquet", RATES))
 
 
 @pytest.mark.parametrize("missing", c.OPTIONAL)

@@ -1,0 +1,1 @@
+"""What a notebook asks of fivefold, under one name: `import fivefold`."""

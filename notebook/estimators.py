@@ -1,0 +1,72 @@
+"""The value model's parts in scikit-learn's form: transactions to indicators, and indicators to value."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from fivefold.domain.errors import ConfigError
+from fivefold.features.indicator_matrix import catalogue
+from fivefold.notebook.transactions import AnyTransactions, Moment, indicators
+
+
+class IndicatorTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """Turns transactions into the indicators of their customers, as known at a moment; it learns nothing from them.
+
+    Parameters:
+        as_of: nothing later is seen; now where it is None.
+        currency: every amount is converted into it.
+        columns: our names of the columns, as in `read_transactions`.
+
+    `transform` gives one row for each customer, by `user_id`, and not one for each transaction. So it stands before a
+    pipeline, and not inside a cross-validation of rows: choose customers or dates first.
+    """
+
+    def __init__(
+        self, *, as_of: Moment = None, currency: str = "EUR", columns: Mapping[str, str] | None = None
+    ) -> None:
+        self.as_of = as_of
+        self.currency = currency
+        self.columns = columns
+
+    def fit(self, X: AnyTransactions, y: Any = None) -> Self:  # noqa: N803 (scikit-learn's names)
+        """Note which indicators there are for data with these columns."""
+        self.names_ = tuple(self._indicators(X).columns)
+        return self
+
+    def transform(self, X: AnyTransactions) -> pd.DataFrame:  # noqa: N803 (scikit-learn's name)
+        """Compute the indicators of every customer of *X*.
+
+        Raises:
+            ConfigError: *X* lacks columns that the data of `fit` had, or has more.
+        """
+        check_is_fitted(self)
+        frame = self._indicators(X)
+        if tuple(frame.columns) != self.names_:
+            differ = sorted(set(frame.columns) ^ set(self.names_))
+            raise ConfigError(f"these data have other columns than those of fit: {', '.join(differ)} differ")
+        return frame
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Name the indicators."""
+        check_is_fitted(self)
+        return np.asarray(self.names_, dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        """Declare to scikit-learn that X is a table of transactions, and that nothing is learnt."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.no_validation = True
+        tags.requires_fit = True
+        return tags
+
+    def _indicators(self, source: AnyTransactions) -> pd.DataFrame:
+        return indicators(source, as_of=self.as_of, currency=self.currency, columns=self.columns)
+
+
+def indicator_names() -> tuple[str, ...]:
+    """Name every indicator of the catalogue."""
+    return catalogue().names

@@ -1,0 +1,114 @@
+"""Training from a notebook: what `fivefold train` does, with its result as objects and tables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.provenance import account_name
+from fivefold.domain.settings import read_settings
+from fivefold.domain.text import html_table
+from fivefold.models.loading import require_model_name
+from fivefold.models.promotions import Promotion
+from fivefold.models.registry import Registry
+from fivefold.notebook.transactions import AnyTransactions, frame_html, source_of
+from fivefold.notebook.value import ValueModel
+from fivefold.store.sql.database import open_current
+from fivefold.training.config import TrainingConfig, read_config
+from fivefold.training.retrain import TrainingResult, retrain
+from fivefold.usecases.changes.promotions import promote_where_one_may
+
+
+@dataclass(frozen=True)
+class TrainedVersion:
+    """The result of a training run.
+
+    Attributes:
+        model: the trained model, which scores and explains.
+        version: its number in the registry.
+        promoted: it is the champion now.
+        reasons: why it is, or is not.
+        result: everything else that the run knows: evaluation, lineage, verdict.
+    """
+
+    model: ValueModel
+    version: int
+    promoted: bool
+    reasons: tuple[str, ...]
+    result: TrainingResult
+
+    def quality(self) -> pd.DataFrame:
+        """Give how well the model and each baseline rank the customers of the test window."""
+        by_name = {name: vars(metrics) for name, metrics in self.result.evaluation.by_name.items()}
+        return pd.DataFrame.from_dict(by_name, orient="index")
+
+    def calibration(self) -> pd.DataFrame:
+        """Give predicted and realised money by tenth of the customers of the test window."""
+        return self.result.evaluation.calibration.to_pandas()
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook the version, what became of it and why, and the quality."""
+        became = "the champion" if self.promoted else "a challenger"
+        rows = [[reason] for reason in self.reasons]
+        return html_table(f"Version {self.version}, {became}", ["why"], rows) + frame_html(self.quality())
+
+
+def train(
+    transactions: AnyTransactions,
+    config: TrainingConfig | Mapping[str, Any] | Path | str | None = None,
+    *,
+    name: str | None = None,
+    tune: int = 0,
+    promote_if_better: bool = True,
+    columns: Mapping[str, str] | None = None,
+) -> TrainedVersion:
+    """Train a value model, judge it out of time, register it, and promote it if the gate allows it.
+
+    Args:
+        transactions: whole histories.
+        config: a `TrainingConfig`, its fields, or a YAML file of them; the defaults where none is given.
+        name: of the registered model; that of the configuration where none is given.
+        tune: so many configurations are tried first.
+        promote_if_better: without it the version is registered, and the champion stays. Where an organisation wants
+            two people for a promotion, it stays as well.
+        columns: as in `read_transactions`; those of the configuration count too.
+
+    Raises:
+        ConfigError: a field of the configuration is wrong.
+        InvalidDataError, FileFormatError: the transactions cannot be read.
+        NotEnoughDataError: they do not suffice to learn and to judge.
+    """
+    settings = _config(config)
+    if name is not None:
+        settings = settings.model_copy(update={"name": name})
+    require_model_name(settings.name)
+    registry = Registry(read_settings(), settings.name)
+    source = source_of(transactions, {**settings.columns, **(columns or {})})
+    promote_by = _promote if promote_if_better else _keep
+    result = retrain(source, settings, registry, tune_trials=tune, promote_by=promote_by)
+    model = ValueModel(result.model, f"models:/{settings.name}/{result.version}")
+    return TrainedVersion(model, result.version, result.promoted, tuple(result.verdict.reasons), result)
+
+
+def _promote(registry: Registry, number: int) -> Promotion | None:
+    return promote_where_one_may(open_current(read_settings()), registry, number, f"notebook:{account_name()}")
+
+
+def _keep(registry: Registry, number: int) -> Promotion | None:  # noqa: ARG001 (the same as the other)
+    return None
+
+
+def _config(config: TrainingConfig | Mapping[str, Any] | Path | str | None) -> TrainingConfig:
+    if isinstance(config, TrainingConfig):
+        return config
+    if config is None or isinstance(config, str | Path):
+        return read_config(None if config is None else Path(config))
+    try:
+        return TrainingConfig.model_validate(dict(config))
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
+        raise ConfigError("\n".join(["this is not a training configuration:", *lines])) from None

@@ -1,0 +1,154 @@
+"""Transactions as a notebook has them: a file, or a data frame of pandas, Polars or Arrow."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+
+from fivefold.domain.clock import day_text, now_microseconds, parse_moment, to_microseconds
+from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.domain.text import count_text, html_table
+from fivefold.features.histories import Histories
+from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns
+from fivefold.features.reading.sources import read_histories
+from fivefold.features.reading.tables import Source
+from fivefold.features.reading.text_files import ColumnMap, MappedFile
+
+Frame: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table
+Moment: TypeAlias = str | date | None
+"""An ISO date or time, or one of Python's own; without a zone it is in UTC. None is now."""
+
+
+class Transactions:
+    """Transactions whose every row has been checked, from `read_transactions`.
+
+    Attributes:
+        source: the file or the data frame, its columns by our names.
+        customers: how many there are.
+        rows: how many rows they have.
+        first, last: the days of the first and the last row; None without a row.
+        absent: columns that the source lacks and a model can do without.
+    """
+
+    def __init__(self, source: Source, currency: str) -> None:
+        """Read everything once, to check it; the errors are those of `read_transactions`."""
+        self.source = source
+        histories = read_histories(source, ecb_rates(currency, date.today()))  # noqa: DTZ011 (the reader's own day)
+        self.customers, self.rows, self.absent = histories.customers, histories.rows, histories.absent
+        self.first = day_text(int(histories.time.min())) if self.rows else None
+        self.last = day_text(int(histories.time.max())) if self.rows else None
+
+    def __repr__(self) -> str:
+        """Say how much there is, and of which days."""
+        days = f", {self.first} to {self.last}" if self.rows else ""
+        lacks = f", without {', '.join(self.absent)}" if self.absent else ""
+        return f"{count_text(self.rows, 'transaction')} of {count_text(self.customers, 'customer')}{days}{lacks}"
+
+    def _repr_html_(self) -> str:
+        """Show the same in a notebook as a table."""
+        rows = [
+            ["transactions", f"{self.rows:,}"],
+            ["customers", f"{self.customers:,}"],
+            ["first", self.first or "none"],
+            ["last", self.last or "none"],
+            ["columns it lacks", ", ".join(self.absent) or "none"],
+        ]
+        return html_table("Transactions", ["", ""], rows)
+
+
+MOST_ROWS_SHOWN = 12
+
+
+def frame_html(frame: pd.DataFrame) -> str:
+    """Write a data frame for a notebook, its first and last rows where there are many."""
+    return str(frame.to_html(max_rows=MOST_ROWS_SHOWN, border=0))
+
+
+AnyTransactions: TypeAlias = Transactions | Path | str | Frame
+"""What functions take as transactions."""
+
+
+def read_transactions(
+    source: Path | str | Frame, *, columns: Mapping[str, str] | None = None, currency: str = "EUR"
+) -> Transactions:
+    """Check transactions, and say how many there are.
+
+    Args:
+        source: Parquet (a file or a folder), CSV, JSON or JSON lines; or a data frame of pandas, Polars or Arrow.
+        columns: our name of each of its columns that is called otherwise, such as `{"customer_id": "user_id"}`.
+        currency: the base currency, which amounts without one are in.
+
+    Raises:
+        InvalidDataError: rows with bad values, the first hundred of them named.
+        FileFormatError: a file cannot be read, or a column is missing.
+        ConfigError: *columns* gives a name that is not read.
+    """
+    return Transactions(_source(source, columns), currency)
+
+
+def source_of(transactions: AnyTransactions, columns: Mapping[str, str] | None) -> Source:
+    """Give transactions as the readers of files take them; *columns* are those of `read_transactions`."""
+    return transactions.source if isinstance(transactions, Transactions) else _source(transactions, columns)
+
+
+def _source(source: Path | str | Frame, columns: Mapping[str, str] | None) -> Source:
+    names = ColumnMap(dict(columns or {}))
+    if isinstance(source, str | Path):
+        return MappedFile(Path(source), names)
+    MappedFile(Path("the table"), names)  # refuses names that are not read
+    if not names.ours:
+        return source
+    if isinstance(source, pa.Table):
+        pairs = names.rename(source.column_names, "the table")
+        return source.rename_columns([pairs.get(name, name) for name in source.column_names])
+    pairs = names.rename([str(name) for name in source.columns], "the table")
+    return source.rename(pairs) if isinstance(source, pl.DataFrame) else source.rename(columns=pairs)
+
+
+def moment_of(as_of: Moment, name: str = "as_of") -> int:
+    """Read a moment as microseconds; ConfigError where it is none. None is now, in whole seconds."""
+    if as_of is None:
+        return now_microseconds() // 1_000_000 * 1_000_000
+    return parse_moment(as_of, name) if isinstance(as_of, str) else to_microseconds(as_of)
+
+
+def indicators(
+    transactions: AnyTransactions,
+    *,
+    as_of: Moment = None,
+    currency: str = "EUR",
+    rates: RateTable | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Compute every indicator of every customer as known at a moment.
+
+    They are those of `fivefold indicators`, from the same kernel that training and scoring use.
+
+    Args:
+        transactions: of any number of customers.
+        as_of: nothing later is seen.
+        currency: every amount is converted into it.
+        rates: by which; the ECB's of today, as they are shipped, where none are given.
+        columns: as in `read_transactions`.
+
+    Returns:
+        A row for each customer with a row by then, by `user_id`; a column for each indicator, NaN where it is
+        undefined. Columns of which the data have nothing, such as balances, are left out.
+    """
+    table = rates or ecb_rates(currency, date.today())  # noqa: DTZ011 (the reader's own day)
+    histories = read_histories(source_of(transactions, columns), table)
+    return indicators_of_histories(histories, moment_of(as_of))
+
+
+def indicators_of_histories(histories: Histories, as_of: int) -> pd.DataFrame:
+    """Give the indicators of those who have a row by *as_of* (microseconds), as `indicators` does."""
+    matrix, row_counts = indicator_matrix(histories, as_of)
+    known = np.flatnonzero(row_counts > 0)
+    index = pd.Index(histories.user_ids.take(known).to_pylist(), name="user_id", dtype="object")
+    names = list(catalogue(histories.absent).names)
+    return pd.DataFrame(select_columns(matrix, histories.absent)[known], index=index, columns=names)

@@ -1,0 +1,248 @@
+"""The value model in a notebook: load it, score, explain, and see what it looks at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from fivefold.domain.breakdown import Breakdown
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.settings import read_settings
+from fivefold.domain.text import html_table, percent, perhaps
+from fivefold.features.histories import Floats, Histories
+from fivefold.features.reading.sources import read_histories
+from fivefold.models.explain import breakdown, explain
+from fivefold.models.loading import load_value_model
+from fivefold.models.scoring import score_source
+from fivefold.models.value_model import ValueModel as TrainedModel
+from fivefold.notebook.transactions import AnyTransactions, Moment, moment_of, source_of
+from fivefold.training.config import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    import altair as alt
+
+CHAMPION = "champion"
+MOST_VALUES = 30
+"""Values of an indicator at which partial dependence is looked at."""
+
+
+@dataclass(frozen=True)
+class ScoreExplanation:
+    """One customer's score and what it is made of; a notebook shows it as a table.
+
+    Attributes:
+        user_id: whose.
+        headline: the score, the segment and the money in a sentence.
+        breakdown: a base and the points of every indicator, which add up to the score.
+    """
+
+    user_id: str
+    headline: str
+    breakdown: Breakdown
+
+    def table(self) -> pd.DataFrame:
+        """Give a row for each indicator, by name, the largest effect first."""
+        rows = [
+            (part.name, part.label or part.name, part.family, part.value, part.unit, part.points, part.sentence)
+            for part in self.breakdown.largest_first()
+        ]
+        names = ["indicator", "label", "family", "value", "unit", "points", "sentence"]
+        return pd.DataFrame(rows, columns=names).set_index("indicator")
+
+    def picture(self, most: int = 12) -> "alt.LayerChart":
+        """Draw the waterfall: from the starting point, through the *most* largest effects, to the score."""
+        from fivefold.charts.waterfall import waterfall  # noqa: PLC0415 (drawing takes a second to import)
+
+        return waterfall(self.breakdown, title=self.headline, most=most)
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: the sentence, then every contribution."""
+        return html_table(self.headline, [], []) + self.breakdown._repr_html_()
+
+
+class ValueModel:
+    """A trained value model, with what a notebook asks of it.
+
+    Attributes:
+        trained: the model itself.
+        name: where it is from, for people.
+    """
+
+    def __init__(self, trained: TrainedModel, name: str) -> None:
+        """Wrap a trained model; `load` finds one."""
+        self.trained, self.name = trained, name
+
+    @classmethod
+    def load(cls, which: str | int | Path = CHAMPION, *, name: str = DEFAULT_NAME) -> Self:
+        """Load a model of the registry that the settings name.
+
+        Args:
+            which: `"champion"` or another alias, the number of a version, a whole address such as
+                `models:/fivefold-value/3`, or the folder of a saved model.
+            name: of the registered model.
+
+        Raises:
+            ConfigError: the name or the address is none.
+            ModelError: there is no such model, or it cannot be loaded.
+        """
+        if isinstance(which, Path):
+            return cls(TrainedModel.load(which), str(which))
+        if isinstance(which, int):
+            uri = f"models:/{name}/{which}"
+        else:
+            uri = which if which.startswith("models:/") else f"models:/{name}@{which}"
+        asked = None if which == CHAMPION else uri
+        return cls(load_value_model(read_settings(), asked, name), uri)
+
+    def __repr__(self) -> str:
+        """Say which model it is."""
+        trained = self.trained
+        return (
+            f"<value model {self.name}: {trained.currency} in {trained.horizon_days} days, "
+            f"reference {trained.curve.customers:,} customers of {day_text(trained.test_as_of)}>"
+        )
+
+    def score(
+        self,
+        transactions: AnyTransactions,
+        *,
+        as_of: Moment = None,
+        columns: Mapping[str, str] | None = None,
+        points: bool = False,
+    ) -> pd.DataFrame:
+        """Score every customer, as `fivefold score` does.
+
+        Args:
+            transactions: whole histories; more of them make no difference to a score.
+            as_of: nothing later is seen.
+            columns: as in `read_transactions`.
+            points: adds the base and the points of every indicator, which add up to the score.
+
+        Returns:
+            A row for each customer with a row by then, by `user_id`: `score` (1 to 5, unrounded), `category`,
+            `expected_value` (money), `currency`, `percentile`, and what else the command writes.
+        """
+        when = moment_of(as_of)
+        batches = score_source(self.trained, source_of(transactions, columns), when, explained=points)
+        frame = pl.concat([batch.table for batch in batches]).to_pandas()
+        return frame.set_index("user_id")
+
+    def explain(
+        self,
+        transactions: AnyTransactions,
+        user_id: str,
+        *,
+        as_of: Moment = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> ScoreExplanation:
+        """Explain one customer's score.
+
+        Raises:
+            ConfigError: there is no such customer, or none of its rows is as old as *as_of*.
+        """
+        when = moment_of(as_of)
+        histories = self._histories(transactions, columns)
+        place = histories.position(user_id)
+        if place is None:
+            near = perhaps(user_id, histories.user_ids.slice(0, 10_000).to_pylist())
+            raise ConfigError(f"there is no customer {user_id!r} among {histories.customers:,}{near}")
+        matrix, rows = self.trained.matrix(histories.select(place, place + 1), when)
+        if not rows[0]:
+            raise ConfigError(f"customer {user_id!r} has no row by {day_text(when)}; give a later as_of")
+        explanations = explain(self.trained, matrix)
+        scores = explanations.scores
+        headline = (
+            f"{user_id} as of {day_text(when)}: score {scores.score[0]:.2f}, {scores.category[0]}, worth "
+            f"{scores.expected_value[0]:,.2f} {self.trained.currency} in {self.trained.horizon_days} days, more than "
+            f"{percent(scores.percentile[0], 0)} of the customers known on {day_text(self.trained.test_as_of)}"
+        )
+        return ScoreExplanation(user_id, headline, breakdown(explanations, 0, self.trained.currency))
+
+    def importance(
+        self, transactions: AnyTransactions, *, as_of: Moment = None, columns: Mapping[str, str] | None = None
+    ) -> pd.DataFrame:
+        """Say how much each indicator does to these customers' scores, the largest first.
+
+        Returns:
+            By indicator: `label`, `family`, `mean_points` (the mean of its points without their sign, SHAP's global
+            importance), and `gain` (its share of what all splits gained in training).
+        """
+        matrix = self._known_matrix(transactions, as_of, columns)
+        points = np.abs(explain(self.trained, matrix).points).mean(axis=0)
+        gain = self.trained.booster.feature_importance("gain")
+        indicators = self.trained.catalogue.indicators
+        return pd.DataFrame(
+            {
+                "label": [each.label for each in indicators],
+                "family": [each.family for each in indicators],
+                "mean_points": points,
+                "gain": gain / max(gain.sum(), np.finfo(float).tiny),
+            },
+            index=pd.Index([each.name for each in indicators], name="indicator"),
+        ).sort_values("mean_points", ascending=False, kind="stable")
+
+    def partial_dependence(
+        self,
+        transactions: AnyTransactions,
+        indicator: str,
+        *,
+        values: Sequence[float] | None = None,
+        as_of: Moment = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> pd.DataFrame:
+        """Say what these customers would be worth on average if one indicator were another.
+
+        Source: Friedman, "Greedy function approximation: a gradient boosting machine" (2001), section 8.2. Indicators
+        that move together in life are moved apart here, so the ends say little.
+
+        Args:
+            transactions: of whom the average is.
+            indicator: the name of one that the model reads.
+            values: at which; by default quantiles of the customers' own, at most 30.
+            as_of: nothing later is seen.
+            columns: as in `read_transactions`.
+
+        Returns:
+            By value: `expected_value` (mean money) and `score` (mean).
+
+        Raises:
+            ConfigError: the model reads no such indicator, or it is undefined for all of these customers.
+        """
+        names = self.trained.catalogue.names
+        if indicator not in names:
+            raise ConfigError(f"the model reads no indicator {indicator!r}{perhaps(indicator, names)}")
+        matrix = self._known_matrix(transactions, as_of, columns)
+        column = names.index(indicator)
+        grid = _quantiles(matrix[:, column], indicator) if values is None else np.asarray(values, dtype=np.float64)
+        rows = []
+        for value in grid:
+            moved = matrix.copy()
+            moved[:, column] = value
+            scores = self.trained.scores(moved)
+            rows.append((scores.expected_value.mean(), scores.score.mean()))
+        return pd.DataFrame(rows, columns=["expected_value", "score"], index=pd.Index(grid, name=indicator))
+
+    def _histories(self, transactions: AnyTransactions, columns: Mapping[str, str] | None) -> Histories:
+        return read_histories(source_of(transactions, columns), self.trained.rates, absent=self.trained.absent)
+
+    def _known_matrix(self, transactions: AnyTransactions, as_of: Moment, columns: Mapping[str, str] | None) -> Floats:
+        when = moment_of(as_of)
+        histories = self._histories(transactions, columns)
+        matrix, rows = self.trained.matrix(histories, when)
+        known: Floats = matrix[(rows > 0) & ~self.trained.unknown(histories, when)]
+        if not len(known):
+            raise ConfigError(f"no customer has a row by {day_text(when)}; give a later as_of")
+        return known
+
+
+def _quantiles(column: Floats, indicator: str) -> Floats:
+    defined = column[~np.isnan(column)]
+    if not len(defined):
+        raise ConfigError(f"{indicator} is undefined for all of these customers; give values")
+    grid: Floats = np.unique(np.quantile(defined, np.linspace(0.0, 1.0, MOST_VALUES), method="nearest"))
+    return grid

@@ -1,0 +1,85 @@
+"""Rulesets in a notebook: what the commands give, from files and from data frames."""
+
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pytest
+
+import fivefold
+from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from tests.cli.rules.test_assess import ENTITIES, ROWS, RULES
+from tests.cli.rules_files import made, write_files
+from tests.cli.running import run
+
+AS_OF = "2024-07-01"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_files(tmp_path, RULES, ENTITIES, ROWS)
+
+
+def test_levels_are_those_of_the_command_whatever_form_the_parts_have(folder: Path) -> None:
+    command = ("rules", "assess", folder / "rules.yaml", folder / "entities.csv", "--transactions", folder / "rows.csv")
+    run(folder, *command, "--as-of", AS_OF, "--output", folder / "levels.parquet")
+    by_command = pl.read_parquet(folder / "levels.parquet")
+    entities, rows = pl.read_csv(folder / "entities.csv"), pl.read_csv(folder / "rows.csv")
+    forms = (
+        (folder / "entities.csv", folder / "rows.csv"),
+        (entities, rows),
+        (entities.to_pandas(), rows.to_arrow()),
+        (entities.to_pandas().set_index("entity_id"), rows.to_pandas()),
+    )
+    for whom, what in forms:
+        levels = fivefold.assess(folder / "rules.yaml", whom, transactions=what, as_of=AS_OF)
+        assert levels.table()["level"].fillna("none").to_list() == by_command["level"].fill_null("none").to_list()
+        assert levels.table()["score"].equals(by_command.to_pandas().set_index("entity_id")["score"])
+
+
+def test_a_level_is_explained_and_a_failure_is_listed(folder: Path) -> None:
+    rows = pd.read_csv(folder / "rows.csv")
+    with pytest.raises(InvalidRulesetError, match="transactions: are read"):
+        fivefold.assess(folder / "rules.yaml", folder / "entities.csv", as_of=AS_OF)
+    with pytest.warns(UserWarning, match="none of the 3 rows"):
+        fivefold.assess(folder / "rules.yaml", pd.DataFrame({"entity_id": ["z"], "kind": ["person"], "country": ["DE"],
+                                                             "age": [3]}), transactions=rows, as_of=AS_OF)  # fmt: skip
+    levels = fivefold.assess(folder / "rules.yaml", folder / "entities.csv", transactions=rows, as_of=AS_OF)
+    assert len(levels) == 4
+    assert levels.explain("b").level == "high"
+    assert "Country" in levels.explain("b")._repr_html_()
+    assert "4 assessed" in levels._repr_html_()
+    assert levels.failures()["entity_id"].to_list() == ["d"]
+    with pytest.raises(ConfigError, match="there is no entity z among the 4"):
+        levels.explain("z")
+
+
+def test_a_bundled_ruleset_a_wrong_one_and_names_of_columns(folder: Path) -> None:
+    people = pd.DataFrame({"id": ["a"], "verdict": ["declined"], "vpn": [True]})
+    fields = ("document_country", "document_type", "document_expired", "liveness", "face_match", "age", "attempts",
+              "disposable_email", "phone_verified")  # fmt: skip
+    people[list(fields)] = None
+    screenings = pd.DataFrame({"entity_id": ["a"], "screening": ["sanctions"], "found": [False]})
+    names = {"id": "entity_id"}
+    levels = fivefold.assess("session-verification", people, screenings=screenings, as_of=AS_OF, columns=names)
+    assert levels.table().loc["a", "level"] == "high"
+    (folder / "bad.yaml").write_text(RULES.replace("points: 60", "pionts: 60"))
+    with pytest.raises(InvalidRulesetError, match="pionts"):
+        fivefold.assess(folder / "bad.yaml", people)
+    with pytest.raises(ConfigError, match="no-such"):
+        fivefold.assess("no-such", people)
+
+
+def test_a_draft_is_compared_with_what_decides(tmp_path: Path) -> None:
+    folder = made(tmp_path)
+    people = pd.read_parquet(folder / "people.parquet")
+    trial = fivefold.backtest(folder / "draft.yaml", people, present=folder / "now.yaml", as_of=AS_OF)
+    assert trial.levels().loc["low"].tolist() == [240, 300]
+    moves = trial.moves()
+    assert moves.to_numpy().sum() == len(people)
+    assert (moves.sum(axis=1) == trial.levels()["present"].reindex(moves.index)).all()
+    assert len(trial.movers())
+    assert "What the numbers do not say" in trial._repr_html_()
+    alone = fivefold.backtest(folder / "draft.yaml", people, as_of=AS_OF, sample=50, seed=3)
+    assert (alone.result.drawn, alone.moves().empty) == (50, True)
+    assert alone.levels().columns.tolist() == ["draft"]

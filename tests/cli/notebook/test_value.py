@@ -1,0 +1,189 @@
+"""The value model in a notebook: the same numbers as the commands give, whatever form the transactions have."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import fivefold
+from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, ModelError, NotEnoughDataError
+from fivefold.notebook.value import ValueModel
+from tests.cli.running import AS_OF, CONFIG, Home, succeed
+
+FORMS: dict[str, Callable[[Path], Any]] = {
+    "file": lambda path: path,
+    "text": str,
+    "pandas": pd.read_parquet,
+    "polars": pl.read_parquet,
+    "arrow": lambda path: pl.read_parquet(path).to_arrow(),
+    "checked": fivefold.read_transactions,
+}
+
+
+@pytest.fixture(autouse=True)
+def var(home: Home, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The registry of the commands, as a notebook finds it."""
+    monkeypatch.setenv("FIVEFOLD_VAR", str(home.var))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return home.var
+
+
+@pytest.fixture
+def model() -> ValueModel:
+    return fivefold.ValueModel.load()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_scores_are_those_of_the_command(home: Home, model: ValueModel, tmp_path: Path, form: str) -> None:
+    file = tmp_path / "scores.parquet"
+    succeed(home.var, "score", home.rows, "--as-of", AS_OF, "--explain", "--output", file)
+    by_command = pl.read_parquet(file).drop("reference_date")
+    frame = model.score(FORMS[form](home.rows), as_of=AS_OF, points=True)
+    assert_frame_equal(pl.from_pandas(frame.reset_index()), by_command, check_exact=True)
+    assert np.allclose(frame.filter(like="points_").sum(axis=1) + frame["base"], frame["score"], atol=1e-9)
+
+
+def test_a_frame_may_lack_and_rename_what_a_file_may(home: Home, model: ValueModel, tmp_path: Path) -> None:
+    rows = pd.read_parquet(home.rows).drop(columns=["user_category"]).rename(columns={"user_id": "customer"})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    names = {"customer": "user_id"}
+    of_frame = model.score(rows, as_of=AS_OF, columns=names)
+    pd.testing.assert_frame_equal(of_frame, model.score(tmp_path / "rows.csv", as_of=AS_OF, columns=names))
+    with pytest.raises(FileFormatError, match="the table has no column user_id; it has transaction_id"):
+        model.score(rows, as_of=AS_OF)
+    with pytest.raises(FileFormatError, match="the table has no column client to map; it has "):
+        model.score(rows, as_of=AS_OF, columns={"client": "user_id"})
+    with pytest.raises(ConfigError, match="user_idd is no column that is read; perhaps user_id"):
+        model.score(rows, as_of=AS_OF, columns={"customer": "user_idd"})
+
+
+def test_checked_transactions_say_how_many_they_are_and_bad_rows_are_named(home: Home) -> None:
+    checked = fivefold.read_transactions(home.rows)
+    frame = pd.read_parquet(home.rows)
+    assert repr(checked).startswith(f"{len(frame):,} transactions of {frame['user_id'].nunique():,} customers, 20")
+    assert f"<td>{len(frame):,}</td>" in checked._repr_html_()
+    frame.loc[3, "transaction_amount"] = np.nan
+    with pytest.raises(InvalidDataError, match=r"row 3.*transaction_amount"):
+        fivefold.read_transactions(frame)
+    nobody = fivefold.read_transactions(frame.head(0))
+    assert (repr(nobody), nobody.first) == ("0 transactions of 0 customers", None)
+
+
+def test_indicators_are_those_that_the_model_scores(home: Home, model: ValueModel) -> None:
+    frame = fivefold.indicators(home.rows, as_of=AS_OF, rates=model.trained.rates)
+    assert tuple(frame.columns) == model.trained.catalogue.names
+    scores = model.trained.scores(frame.to_numpy()).score
+    assert (scores == model.score(home.rows, as_of=AS_OF).loc[frame.index, "score"].to_numpy()).all()
+    without = fivefold.indicators(pd.read_parquet(home.rows).drop(columns=["user_balance"]), as_of=AS_OF)
+    assert set(without.columns) < set(frame.columns)
+
+
+def test_an_explanation_adds_up_and_is_shown(home: Home, model: ValueModel) -> None:
+    scores = model.score(home.rows, as_of=AS_OF)
+    user = scores["score"].idxmax()
+    explanation = model.explain(home.rows, user, as_of=AS_OF)
+    table = explanation.table()
+    assert explanation.breakdown.base + table["points"].sum() == pytest.approx(scores.loc[user, "score"], abs=1e-9)
+    assert (table["points"].abs().diff().dropna() <= 0).all()
+    assert explanation.headline.startswith(f"{user} as of {AS_OF}: score {scores.loc[user, 'score']:.2f}, ")
+    assert explanation.headline in explanation._repr_html_()
+    assert table["label"].iloc[0] in explanation._repr_html_()
+    assert len(explanation.picture(most=3).to_dict()["layer"]) > 1
+
+
+def test_who_cannot_be_explained_is_named(home: Home, model: ValueModel) -> None:
+    user = model.score(home.rows, as_of=AS_OF).index[0]
+    with pytest.raises(ConfigError, match=f"no customer '{user}x' among 300; perhaps {user}"):
+        model.explain(home.rows, f"{user}x", as_of=AS_OF)
+    with pytest.raises(ConfigError, match="has no row by 1990-01-01; give a later as_of"):
+        model.explain(home.rows, user, as_of="1990-01-01")
+    with pytest.raises(ConfigError, match="as_of"):
+        model.explain(home.rows, user, as_of="soon")
+
+
+def test_models_are_loaded_by_alias_number_address_and_folder(home: Home, tmp_path: Path) -> None:
+    champion = fivefold.ValueModel.load()
+    champion.trained.save(tmp_path / "saved")
+    for which in (1, "models:/fivefold-value/1", tmp_path / "saved"):
+        assert fivefold.ValueModel.load(which).trained.content_hash == champion.trained.content_hash
+    assert "reference 300 customers" in repr(champion) or "customers of" in repr(champion)
+    with pytest.raises(ModelError):
+        fivefold.ValueModel.load(99)
+    with pytest.raises(ConfigError, match="the model's name is 'no name'"):
+        fivefold.ValueModel.load(1, name="no name")
+
+
+def test_importance_is_the_mean_of_points_without_their_sign(home: Home, model: ValueModel) -> None:
+    table = model.importance(home.rows, as_of=AS_OF)
+    scored = model.score(home.rows, as_of=AS_OF, points=True)
+    for name in table.index[:3]:
+        assert table.loc[name, "mean_points"] == pytest.approx(scored[f"points_{name}"].abs().mean(), abs=1e-12)
+    assert (table["mean_points"].diff().dropna() <= 0).all()
+    assert table["gain"].sum() == pytest.approx(1.0)
+
+
+def test_partial_dependence_moves_one_indicator_for_everybody(home: Home, model: ValueModel) -> None:
+    name = model.importance(home.rows, as_of=AS_OF).index[0]
+    table = model.partial_dependence(home.rows, name, as_of=AS_OF)
+    frame = fivefold.indicators(home.rows, as_of=AS_OF, rates=model.trained.rates)
+    assert 1 < len(table) <= 30
+    assert {table.index[0], table.index[-1]} == {frame[name].min(), frame[name].max()}
+    one = model.trained.scores(frame.assign(**{name: table.index[1]}).to_numpy())
+    assert table["expected_value"].iloc[1] == pytest.approx(one.expected_value.mean())
+    assert model.partial_dependence(home.rows, name, as_of=AS_OF, values=[1.0])["score"].between(1, 5).all()
+    with pytest.raises(ConfigError, match=f"no indicator '{name}x'; perhaps {name}"):
+        model.partial_dependence(home.rows, f"{name}x", as_of=AS_OF)
+
+
+def test_training_gives_a_version_and_says_why_it_is_not_champion(
+    home: Home, tmp_path: Path, registry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (registry / "kernels").symlink_to(home.var / "kernels")
+    monkeypatch.setenv("FIVEFOLD_VAR", str(registry))
+    config = tmp_path / "tiny.yaml"
+    config.write_text(CONFIG)
+    trained = fivefold.train(pd.read_parquet(home.rows), config, promote_if_better=False)
+    assert (trained.version, trained.promoted) == (3, False)
+    assert fivefold.ValueModel.load(3).trained.content_hash == trained.model.trained.content_hash
+    assert {"model", "persistence"} <= set(trained.quality().index)
+    assert len(trained.calibration()) == 10
+    assert "Version 3, a challenger" in trained._repr_html_()
+    with pytest.raises(ConfigError, match=r"(?s)no.* training configuration:.*trees\.leafs"):
+        fivefold.train(home.rows, {"trees": {"leafs": 3}})
+
+
+def test_two_models_are_judged_on_what_came_after_both(home: Home, model: ValueModel) -> None:
+    other = fivefold.ValueModel.load(2)
+    when = pd.Timestamp(model.trained.test_as_of, unit="us").to_pydatetime()
+    judged = fivefold.compare(model, other, home.rows, as_of=when)
+    assert judged.moves.to_numpy().sum() == len(judged.customers)
+    assert len(judged.changed()) == judged.moves.to_numpy().sum() - np.trace(judged.moves.to_numpy())
+    assert judged.quality.index.tolist() == ["champion", "challenger"]
+    assert judged.lift.iloc[-1].tolist() == pytest.approx([1.0, 1.0])
+    assert "normalised_gini" in judged._repr_html_()
+    itself = fivefold.compare(model, model, home.rows, as_of=when)
+    assert itself.changed().empty
+    assert itself.quality.loc["champion"].equals(itself.quality.loc["challenger"])
+    with pytest.raises(ConfigError, match="the data end before; give an earlier as_of"):
+        fivefold.compare(model, other, home.rows, as_of=AS_OF)
+    with pytest.raises(ConfigError, match="as_of is 2020-01-01, and the champion learnt from what happened until 20"):
+        fivefold.compare(model, other, home.rows, as_of="2020-01-01")
+
+
+def test_a_window_in_which_nobody_is_worth_anything_judges_nobody(home: Home, model: ValueModel) -> None:
+    when = pd.Timestamp(model.trained.test_as_of, unit="us")
+    rows = pd.read_parquet(home.rows)
+    rows = rows.assign(user_balance=0.0, transaction_state="FAILED")
+    with pytest.raises(NotEnoughDataError, match="worth anything in the window"):
+        fivefold.compare(model, model, rows, as_of=when.to_pydatetime())
+
+
+def test_the_package_imports_what_is_asked_for() -> None:
+    assert set(fivefold.__all__) <= set(dir(fivefold))
+    with pytest.raises(AttributeError, match="'fivefold' has no attribute 'trian'"):
+        fivefold.trian  # noqa: B018 (asked for)
