@@ -18,6 +18,8 @@ from fivefold.features.indicator_matrix import catalogue, indicator_matrix, sele
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
+from fivefold.training.simulation.simulator import Simulation
+from fivefold.training.simulation.simulator import simulate as simulated_tables
 
 Frame: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table
 Moment: TypeAlias = str | date | None
@@ -89,6 +91,19 @@ def read_transactions(
         ConfigError: *columns* gives a name that is not read.
     """
     return Transactions(_source(source, columns), currency)
+
+
+def simulate(customers: int = 1_000, *, seed: int = 1) -> pd.DataFrame:
+    """Simulate customers to try things out on, as `fivefold simulate` does; the same seed gives the same customers.
+
+    Returns:
+        Their transactions of 2023 and 2024, in the columns of the API.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+    tables = list(simulated_tables(Simulation(customers=customers, seed=seed)))
+    return pa.concat_tables(tables).to_pandas()
 
 
 def source_of(transactions: AnyTransactions, columns: Mapping[str, str] | None) -> Source:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fivefold.notebook.training import train as train
     from fivefold.notebook.transactions import indicators as indicators
     from fivefold.notebook.transactions import read_transactions as read_transactions
+    from fivefold.notebook.transactions import simulate as simulate
     from fivefold.notebook.value import ValueModel as ValueModel
 
 _MODULES: Final = {
@@ -27,6 +28,7 @@ _MODULES: Final = {
     "compare": "comparison",
     "indicators": "transactions",
     "read_transactions": "transactions",
+    "simulate": "transactions",
     "train": "training",
 }
 __all__ = [  # noqa: PLE0604, RUF100 (names that __getattr__ gives)
@@ -37,6 +39,7 @@ __all__ = [  # noqa: PLE0604, RUF100 (names that __getattr__ gives)
     "compare",
     "indicators",
     "read_transactions",
+    "simulate",
     "train",
 ]
 
