@@ -103,7 +103,8 @@ def simulate(customers: int = 1_000, *, seed: int = 1) -> pd.DataFrame:
         ConfigError: a number is out of range.
     """
     tables = list(simulated_tables(Simulation(customers=customers, seed=seed)))
-    return pa.concat_tables(tables).to_pandas()
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    return frame
 
 
 def source_of(transactions: AnyTransactions, columns: Mapping[str, str] | None) -> Source:

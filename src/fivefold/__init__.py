@@ -3,22 +3,13 @@
 In a notebook `import fivefold` gives what the commands give: `read_transactions`, `indicators`, `ValueModel`, `train`,
 `assess` and `backtest`. Each is imported when it is first asked for.
 
+Type checkers read the same from `__init__.pyi`, so that no module of ours imports a notebook's through this one.
+
 The rooms of this package are the folders at the top of the repository; here are links to them.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from fivefold.notebook.comparison import compare as compare
-    from fivefold.notebook.estimators import IndicatorTransformer as IndicatorTransformer
-    from fivefold.notebook.rules import assess as assess
-    from fivefold.notebook.rules import backtest as backtest
-    from fivefold.notebook.training import train as train
-    from fivefold.notebook.transactions import indicators as indicators
-    from fivefold.notebook.transactions import read_transactions as read_transactions
-    from fivefold.notebook.transactions import simulate as simulate
-    from fivefold.notebook.value import ValueModel as ValueModel
+from typing import Any, Final
 
 _MODULES: Final = {
     "IndicatorTransformer": "estimators",

@@ -1,0 +1,9 @@
+from fivefold.notebook.comparison import compare as compare
+from fivefold.notebook.estimators import IndicatorTransformer as IndicatorTransformer
+from fivefold.notebook.rules import assess as assess
+from fivefold.notebook.rules import backtest as backtest
+from fivefold.notebook.training import train as train
+from fivefold.notebook.transactions import indicators as indicators
+from fivefold.notebook.transactions import read_transactions as read_transactions
+from fivefold.notebook.transactions import simulate as simulate
+from fivefold.notebook.value import ValueModel as ValueModel
