@@ -149,7 +149,7 @@ def open_registry(name: str = DEFAULT_NAME) -> "Registry":
 
 def require_name(name: str) -> None:
     """Raise ConfigError if the name of a model is invalid."""
-    from fivefold.models.loading import require_model_name
+    from fivefold.models.embedded import require_model_name
 
     require_model_name(name)
 
@@ -215,7 +215,7 @@ def require_source(path: Path) -> None:
 
 def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
     """Load the model of a URI, by default the champion."""
-    from fivefold.models.loading import load_value_model
+    from fivefold.models.embedded import load_value_model
 
     return load_value_model(read_settings(), uri, name)
 

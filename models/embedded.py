@@ -1,16 +1,19 @@
 """The embedded registry's database file, read and updated without MLflow, which takes seconds to import.
 
-This module does two things: it rewrites addresses when the folder was moved, and it looks up the champion's folder.
+This module rewrites addresses when the folder was moved, looks up the champion's folder, and loads a model by its
+address: the champion without MLflow, any other one with it.
 A file in an unexpected form (another release of MLflow may have other tables) is left to MLflow.
 """
 
+import re
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from fivefold.domain.errors import ModelError
+from fivefold.domain.errors import ConfigError, ModelError
 from fivefold.domain.settings import Settings
 from fivefold.models.value_model import ValueModel
 
@@ -24,6 +27,7 @@ _ADDRESSES = (
     ("model_versions", "storage_location"),
 )
 _WAIT_SECONDS = 30.0
+_NAME: Final = re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -118,3 +122,28 @@ def _has_moved(before: str, now: Path) -> bool:
 def _path(uri: str) -> Path | None:
     parts = urlsplit(uri)
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def require_model_name(name: str) -> None:
+    """Raise ConfigError if the name of a model is invalid."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"the model's name is {name!r}; it may hold letters, digits and the signs . _ -")
+
+
+def load_value_model(settings: Settings, uri: str | None, name: str) -> ValueModel:
+    """Load the model of an address, `models:/NAME/VERSION` or `models:/NAME@ALIAS`; by default the champion.
+
+    The champion of the embedded registry is read from its folder: opening MLflow takes longer than scoring a file.
+
+    Raises:
+        ConfigError: the name or the address is none.
+        ModelError: there is no such version, or it cannot be loaded.
+    """
+    require_model_name(name)
+    embedded = None if uri else embedded_champion(settings, name)
+    if embedded is not None:
+        return load_embedded_champion(embedded)
+    from fivefold.models.registry import Registry  # noqa: PLC0415 (MLflow takes seconds to import)
+
+    registry = Registry(settings, name)
+    return registry.load_uri(uri) if uri else registry.load_champion()

@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table
-from fivefold.models.loading import load_value_model
+from fivefold.models.embedded import load_value_model
 from fivefold.notebook.transactions import Frame, Moment, frame_html, moment_of
 from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.governance.backtest.run import Backtest

@@ -16,8 +16,8 @@ from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table, percent, perhaps
 from fivefold.features.histories import Floats, Histories
 from fivefold.features.reading.sources import read_histories
+from fivefold.models.embedded import load_value_model
 from fivefold.models.explain import breakdown, explain
-from fivefold.models.loading import load_value_model
 from fivefold.models.scoring import score_source
 from fivefold.models.value_model import ValueModel as TrainedModel
 from fivefold.notebook.transactions import AnyTransactions, Moment, moment_of, source_of
