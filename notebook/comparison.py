@@ -28,7 +28,7 @@ class ModelComparison:
     """Two models on the same customers, over a window whose end is known; a notebook shows the tables.
 
     Attributes:
-        customers: by `user_id`: what each model said, and what came of it: `realised`, money.
+        customers: by `user_id`: what each model predicts, and what they were worth: `realised`, money.
         quality: by model: normalised Gini, top-decile capture, Spearman.
         lift: by share of the customers, from the best down: the share of all value that they hold, for each model.
         calibration: by tenth of the customers and model: predicted and realised money.
