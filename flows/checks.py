@@ -1,6 +1,6 @@
 """What makes a flow unusable: steps that lead nowhere, outputs read before they are there, actions nobody agreed to."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,9 @@ from fivefold.flows.language import (
 )
 from fivefold.flows.outside.checks import agent_diagnostics
 from fivefold.flows.paths import Passed, passed_before, without_person
-from fivefold.flows.triggers import LevelTrigger
+from fivefold.flows.triggers import GroupTrigger, LevelTrigger
 from fivefold.risk.compiler.checks import taken_names, twice
-from fivefold.risk.compiler.diagnostics import Diagnostic, findings
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings
 from fivefold.risk.compiler.value_types import (
     UnknownNameError,
     Vocabulary,
@@ -80,6 +80,21 @@ def _triggers(flow: Flow) -> Iterator[Diagnostic]:
                 there = ", ".join(flow.levels)
                 problem = f"names the level {level}, which is not there; there are {there}{perhaps(level, flow.levels)}"
                 yield Diagnostic(("triggers", number, "to"), problem)
+
+
+def group_diagnostics(flow: Flow, groups: Collection[str] | None) -> Iterator[Diagnostic]:
+    """Find triggers that listen to a group which is not in force; without *groups*, note all that listen to one."""
+    for number, trigger in enumerate(flow.triggers):
+        if not isinstance(trigger, GroupTrigger):
+            continue
+        path: Path = ("triggers", number, "group")
+        if groups is None:
+            problem = f"listens to the group {trigger.group}; no groups are known here to look it up in"
+            yield Diagnostic(path, problem, Severity.NOTE)
+        elif trigger.group not in groups:
+            there = ", ".join(sorted(groups)) or "none"
+            problem = f"listens to the group {trigger.group}; of the type {flow.entity_type} there are in force {there}"
+            yield Diagnostic(path, f"{problem}{perhaps(trigger.group, groups)}")
 
 
 def amount_diagnostics(flow: Flow, names: Vocabulary) -> Iterator[Diagnostic]:

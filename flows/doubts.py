@@ -9,6 +9,7 @@ import polars as pl
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.flows.actions import LimitAction
 from fivefold.flows.analysis import AnalysedFlow
+from fivefold.flows.checks import group_diagnostics
 from fivefold.flows.examples import check_flow_examples
 from fivefold.flows.governance.expected import check_expected
 from fivefold.flows.language import (
@@ -38,7 +39,7 @@ from fivefold.risk.governance.lint.ruleset import (
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import CalculationInput
 from fivefold.risk.language.policy import StepInput
-from fivefold.risk.language.purposes import PolicyPurposes
+from fivefold.risk.language.purposes import PolicyPurposes, Purpose
 from fivefold.risk.language.reading import read_document
 
 
@@ -48,6 +49,7 @@ def lint_flow(
     document: Document | None = None,
     declared: PolicyPurposes | None = None,
     *,
+    groups: Mapping[str, Purpose] | None = None,
     notes: bool = False,
 ) -> list[Finding]:
     """Find everything that is wrong or doubtful in a flow.
@@ -57,9 +59,10 @@ def lint_flow(
         lists: the named lists; without them, what depends on them is not decided, and that is said.
         document: what it was read from; without it the findings have no lines.
         declared: what the data of the entity type and its level are for, beside what the flow says.
+        groups: what the named groups in force are for, by name; None where that is not known.
         notes: include what is no doubt: where a run fails, and what could not be decided.
     """
-    return findings(flow_diagnostics(analysed, lists, declared, notes=notes), analysed.flow, document)
+    return findings(flow_diagnostics(analysed, lists, declared, groups=groups, notes=notes), analysed.flow, document)
 
 
 def lint_flow_document(
@@ -81,15 +84,16 @@ def flow_diagnostics(
     lists: Lists | None = None,
     declared: PolicyPurposes | None = None,
     *,
+    groups: Mapping[str, Purpose] | None = None,
     notes: bool = True,
 ) -> list[Diagnostic]:
     """Find the same, each with how bad it is: a NOTE is no doubt, and says what a run does or what was not decided."""
     flow, fatal = analysed.flow, analysed.diagnostics
     wrong = [*check_flow_examples(analysed.declared), *([] if fatal else check_expected(analysed))]
     found: dict[str, Iterable[Diagnostic]] = {
-        "names-and-types": fatal,
+        "names-and-types": [*fatal, *group_diagnostics(flow, groups)],
         "lists": list_diagnostics(analysed, lists),
-        "purposes": analysed.purpose_diagnostics(purpose_sources(lists, declared)),
+        "purposes": analysed.purpose_diagnostics(purpose_sources(lists, declared, groups)),
         "reasons": _reasons(flow),
         "examples": example_diagnostics(flow.examples, wrong),
     }

@@ -72,6 +72,23 @@ class CaseTrigger(Trigger):
     on: Literal["case"]
 
 
+class GroupTrigger(Trigger):
+    """An entity entered a named group, or left it.
+
+    Attributes:
+        group: its name.
+        change: only where it entered, or left.
+    """
+
+    on: Literal["group"]
+    group: Identifier
+    change: Literal["entered", "left"] | None = None
+
+    def answers_to(self, about: Mapping[str, Any]) -> bool:
+        """Tell by the group, and by which way the entity went."""
+        return bool(about["group"] == self.group) and self.change in {None, about["change"]}
+
+
 class ImportTrigger(Trigger):
     """A file was taken, with something new about the entity: however much that is, the flow runs once for the part."""
 
@@ -84,6 +101,7 @@ EVENT_KINDS: dict[str, type[Trigger]] = {
     "segment": SegmentTrigger,
     "tag": TagTrigger,
     "case": CaseTrigger,
+    "group": GroupTrigger,
     "import": ImportTrigger,
 }
 """The events that a flow may listen to, and the form of each trigger."""
@@ -100,6 +118,7 @@ AnyTrigger = Annotated[
     | Annotated[SegmentTrigger, Tag("segment")]
     | Annotated[TagTrigger, Tag("tag")]
     | Annotated[CaseTrigger, Tag("case")]
+    | Annotated[GroupTrigger, Tag("group")]
     | Annotated[ImportTrigger, Tag("import")],
     Discriminator(
         _kind,

@@ -55,9 +55,11 @@ class Sources:
             then nothing is said of them.
         declared: what the data of the entity type were gathered for, and its level; None where the document alone says
             it.
+        groups: what membership of each named group is for, by name; one that is not there is `aml`. None as for lists.
     """
 
     lists: Mapping[str, Purpose] | None = None
+    groups: Mapping[str, Purpose] | None = None
     declared: PolicyPurposes | None = None
 
 

@@ -72,6 +72,26 @@ def active_canonicals(session: Session, organisation_id: int) -> list[tuple[int,
     return [(type_id, canonical) for type_id, canonical in rows]
 
 
+class GroupSaid(NamedTuple):
+    """A group of an organisation: the number of its type, what membership is for, and whether a version is active."""
+
+    name: str
+    type_id: int
+    purpose: str
+    in_force: bool
+
+
+def groups_of_organisation(session: Session, organisation_id: int) -> list[GroupSaid]:
+    """List the groups of an organisation by name, retired ones among them."""
+    statement = (
+        select(NamedGroup.name, NamedGroup.type_id, NamedGroup.purpose, GroupVersion.id.is_not(None))
+        .outerjoin(GroupVersion, and_(GroupVersion.group_id == NamedGroup.id, GroupVersion.state == ACTIVE))
+        .where(NamedGroup.organisation_id == organisation_id)
+        .order_by(NamedGroup.name)
+    )
+    return [GroupSaid(*row[:3], bool(row[3])) for row in session.execute(statement)]
+
+
 def group_named(session: Session, organisation_id: int, name: str) -> NamedGroup:
     """Find a group; NotFoundError where the organisation has none of that name."""
     row = find_group(session, organisation_id, name)

@@ -6,16 +6,21 @@ by flows that act already, too; so a change that would leave such a flow unable 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError, NotFoundError
+from fivefold.domain.errors import ConflictError, Finding, NotFoundError
 from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
+from fivefold.flows.checks import group_diagnostics
 from fivefold.flows.language import Flow
+from fivefold.flows.triggers import GroupTrigger
+from fivefold.risk.compiler.diagnostics import findings
+from fivefold.risk.language.purposes import Purpose
 from fivefold.store.decisions.decisions import active_policies, active_policy, policy_numbered
 from fivefold.store.flows.flows import flow_named, flow_or_none, versions_in_force
 from fivefold.store.flows.versions import flow_version_numbered
+from fivefold.store.groups.groups import groups_of_organisation
 from fivefold.store.rulesets.rulesets import (
     active_version_named,
     all_active_versions,
@@ -220,13 +225,31 @@ def flow_as_asked(session: Session, version_id: int, asked: Mapping[str, Mapping
     ).analysed(version.canonical)
 
 
+def groups_in_force(session: Session, organisation_id: int, type_id: int) -> dict[str, Purpose]:
+    """Give the named groups of a type that are in force, with what membership is for."""
+    return {
+        row.name: cast("Purpose", row.purpose)  # checked when the group was proposed
+        for row in groups_of_organisation(session, organisation_id)
+        if row.type_id == type_id and row.in_force
+    }
+
+
+def missing_groups(session: Session, flow: FlowRow, analysed: AnalysedFlow) -> list[Finding]:
+    """Find the groups that a flow listens to, and that are not in force."""
+    if not any(isinstance(trigger, GroupTrigger) for trigger in analysed.flow.triggers):
+        return []
+    there = groups_in_force(session, flow.organisation_id, flow.type_id)
+    return findings(group_diagnostics(analysed.flow, there), analysed.flow)
+
+
 def refuse_unusable_flows(session: Session, organisation_id: int) -> None:
     """Raise ConflictError where a flow that acts, or runs as a shadow, could not run with what it asks now.
 
-    Called in the transaction of whatever changes that, after it: so the change is undone.
+    Nor where a group that it listens to is gone. Called in the transaction of whatever changes that, after it: so the
+    change is undone.
     """
     session.flush()
     for standing in standing_flows(session, organisation_id):
-        for found in standing.analysed.errors:
+        for found in (*standing.analysed.errors, *missing_groups(session, standing.flow, standing.analysed)):
             called = f"version {standing.version.number} of the flow {standing.flow.name}"
             raise ConflictError(f"{called} could not run any more: {found.where}: {found.problem}")

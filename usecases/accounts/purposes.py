@@ -19,7 +19,7 @@ from fivefold.risk.language.messages import problem_of
 from fivefold.risk.language.purposes import PolicyPurposes, Purpose, Purposes, strictest
 from fivefold.store.accounts.lists import list_purposes
 from fivefold.store.decisions.decisions import active_policies
-from fivefold.store.groups.groups import active_canonicals
+from fivefold.store.groups.groups import active_canonicals, groups_of_organisation
 from fivefold.store.ingest.entities import type_named, types_of_organisation
 from fivefold.store.rulesets.activations import contents_that_decided
 from fivefold.store.rulesets.rulesets import all_active_versions
@@ -125,10 +125,13 @@ def refuse_feeding_commerce(
         declared = declared_of(session, kind, candidate if kind.id == type_id else None)
         for found in analysed.purpose_diagnostics(Sources(lists=lists, declared=declared)):
             raise ConflictError(f"{definition.word} {definition.name} would feed commerce: it {found.problem}")
+    groups: dict[str, Purpose] = {
+        row.name: checked_purpose(row.purpose) for row in groups_of_organisation(session, organisation_id)
+    }
     for analysed in _flows_for_commerce(session, organisation_id, flow):
         kind = type_named(session, organisation_id, analysed.flow.entity_type)
         declared = declared_of(session, kind, candidate if kind.id == type_id else None)
-        for found in analysed.purpose_diagnostics(Sources(lists=lists, declared=declared)):
+        for found in analysed.purpose_diagnostics(Sources(lists=lists, declared=declared, groups=groups)):
             raise ConflictError(f"flow {analysed.flow.name} would feed commerce: it {found.problem}")
 
 

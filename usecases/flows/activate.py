@@ -27,7 +27,7 @@ from fivefold.store.flows.versions import (
     flow_version_numbered,
 )
 from fivefold.store.tables.flows import FlowActivation, FlowRow, FlowVersion
-from fivefold.usecases.accounts.flows_in_force import flow_of_version, refuse_unusable_flows
+from fivefold.usecases.accounts.flows_in_force import flow_of_version, missing_groups, refuse_unusable_flows
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.flows.registrations import refuse_unanswered
@@ -228,7 +228,7 @@ def _refuse_author(session: Session, context: Context, flow: FlowRow, version: F
 def _refuse_unusable(session: Session, version: FlowVersion) -> None:
     """Raise ConflictError where a version cannot run with what it asks now."""
     standing = flow_of_version(session, version.id)
-    for found in standing.analysed.errors:
+    for found in (*standing.analysed.errors, *missing_groups(session, standing.flow, standing.analysed)):
         called = f"version {version.number} of the flow {standing.flow.name}"
         raise ConflictError(f"{called} cannot run now: {found.where}: {found.problem}")
 

@@ -21,6 +21,7 @@ from fivefold.risk.compiler.analysis import (
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.governance.differences import DocumentChange
 from fivefold.risk.language.documents import Document
+from fivefold.risk.language.purposes import Purpose
 from fivefold.risk.language.reading import read_document
 from fivefold.store.flows.flows import draft_of_flow, flow_named, flow_or_none
 from fivefold.store.flows.versions import newest_flow_version
@@ -29,7 +30,7 @@ from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRow, FlowVersion
 from fivefold.usecases.accounts.entity_types import list_types
-from fivefold.usecases.accounts.flows_in_force import Asked, everything_asked, names_asked
+from fivefold.usecases.accounts.flows_in_force import Asked, everything_asked, groups_in_force, names_asked
 from fivefold.usecases.flows.drafts import SOURCE, names_of_flow
 from fivefold.usecases.flows.registrations import outside_diagnostics
 from fivefold.usecases.rulesets.review import OrganisationContext, context_of_type, organisation_findings
@@ -47,6 +48,7 @@ class FlowContext:
         rulesets: the same.
         flows: that act now, by name.
         asked: the versions of all these.
+        groups: what the named groups of the type that are in force are for, by name.
     """
 
     organisation: str
@@ -55,6 +57,7 @@ class FlowContext:
     rulesets: Mapping[str, AnalysedRuleset]
     flows: Mapping[str, Flow]
     asked: Asked
+    groups: Mapping[str, Purpose]
 
     def analysed(self, flow: Flow) -> AnalysedFlow:
         """Bring a flow together with what it may ask."""
@@ -168,6 +171,7 @@ def flow_context(session: Session, kind: EntityType) -> FlowContext:
         rulesets={name: analyse_canonical(row.canonical) for name, row in rows.rulesets.items()},
         flows={name: analyse_canonical_flow(row.canonical).flow for name, row in rows.flows.items()},
         asked=rows.versions,
+        groups=groups_in_force(session, kind.organisation_id, kind.id),
     )
 
 
@@ -186,7 +190,7 @@ def review_flow(
     except InvalidRulesetError as wrong:
         return _check(name, None, [*found_before, *wrong.findings], fits, None, compared_with), None
     analysed = fits.analysed(flow)
-    found = [*found_before, *lint_flow(analysed, fits.around.lists, read, fits.around.declared)]
+    found = [*found_before, *lint_flow(analysed, fits.around.lists, read, fits.around.declared, groups=fits.groups)]
     found += _placed(read, organisation_findings(flow, fits.around))
     found += findings(outside_diagnostics(fits.organisation, flow), flow, read)
     tested = None

@@ -21,6 +21,7 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.markings import mark_everybody
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.groups import GroupVersion, NamedGroup
+from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce
 from fivefold.usecases.accounts.second_person import refuse_same_person
@@ -248,7 +249,7 @@ def retire_group(context: Context, name: str, number: int, reason: str) -> Group
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
-        ConflictError: it is retired already.
+        ConflictError: it is retired already; or it is in force, and a flow that acts or runs as a shadow listens to it.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -260,6 +261,8 @@ def retire_group(context: Context, name: str, number: int, reason: str) -> Group
             raise ConflictError(f"version {number} of {name} is retired already")
         was, retired.state = retired.state, RETIRED
         session.flush()
+        if was == ACTIVE:
+            refuse_unusable_flows(session, context.organisation_id)
         touched = _mark(session, context, row, now) if was == ACTIVE else 0
         _record(session, context, "group.retired", row, {"reason": why}, was=was, touched=touched)
         return group_line(row)

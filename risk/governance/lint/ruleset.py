@@ -25,7 +25,7 @@ from fivefold.risk.governance.what_if.changeable import compared_with_each_other
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import CalculationInput, Linked, input_key
 from fivefold.risk.language.peers import peers_of
-from fivefold.risk.language.purposes import PolicyPurposes
+from fivefold.risk.language.purposes import PolicyPurposes, Purpose
 from fivefold.risk.language.quantities import Duration
 from fivefold.risk.language.reading import read_document
 from fivefold.risk.language.ruleset import GivenExample, Outcome, Rule, Ruleset, WeightedScore
@@ -204,10 +204,12 @@ def _diagnostics(
     return by_check(found, notes=notes)
 
 
-def purpose_sources(lists: Lists | None, declared: PolicyPurposes | None = None) -> Sources:
+def purpose_sources(
+    lists: Lists | None, declared: PolicyPurposes | None = None, groups: Mapping[str, Purpose] | None = None
+) -> Sources:
     """Give what is said of purposes outside a document, by lists and types; a list that says nothing is `aml`."""
     purposes = None if lists is None else {name: each.purpose or "aml" for name, each in lists.items()}
-    return Sources(lists=purposes, declared=declared)
+    return Sources(lists=purposes, declared=declared, groups=groups)
 
 
 def history_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:

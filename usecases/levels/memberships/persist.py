@@ -12,6 +12,7 @@ from fivefold.store.groups.members import Membership, Move, memberships_of, stor
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.levels.memberships.look import GroupLook
+from fivefold.usecases.shared.flow_triggers import Event, note
 
 ENTERED, LEFT = "group.entered", "group.left"
 """The kinds of events."""
@@ -50,7 +51,15 @@ def store_looks(
     store_moves(session, moves)
     names = {look.group.group_id: (look.group.name, look.group.number) for look in looks}
     add_events(session, organisation_id, _events(session, type_id, names, moves))
+    if moves:
+        told = [_told_to_flows(move, groups[move.group_id].name) for move in moves]
+        note(session, organisation_id, type_id, "group", told, moves[0].at_us)
     return len(moves)
+
+
+def _told_to_flows(move: Move, name: str) -> Event:
+    about = {"group": name, "change": "entered" if move.entered else "left", "number": move.number}
+    return Event(move.entity_id, f"group:{name}.{move.number}", about)
 
 
 def _now(look: GroupLook, entity: int, was: Membership | None, holds: bool | None) -> Membership:
