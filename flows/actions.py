@@ -11,6 +11,8 @@ from fivefold.risk.language.purposes import Purpose
 from fivefold.risk.language.quantities import DurationText, Number
 
 Status = Literal["approved", "flagged", "escalated", "blocked"]
+PersonRole = Literal["investigator", "publisher"]
+"""The roles in which a step may ask a person; administrators answer in both."""
 
 
 class Action(LanguageModel):
@@ -23,6 +25,8 @@ class Action(LanguageModel):
         reversible: a person can take it back. Null stands for what is usual of its kind.
         relationship: it starts, refuses or ends the relationship with the customer, so a person decides before it
             (Regulation (EU) 2024/1624, article 76(5)).
+        agreed_by: who must agree: every run that takes it came by the answer of a person whom a step asked in that
+            role. Null for nobody.
     """
 
     id: Identifier
@@ -30,6 +34,7 @@ class Action(LanguageModel):
     purpose: Purpose | None = None
     reversible: bool | None = None
     relationship: Literal["starts", "refused", "ended"] | None = None
+    agreed_by: PersonRole | None = None
 
     @property
     def kind(self) -> str:

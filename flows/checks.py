@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fivefold.domain.text import perhaps
-from fivefold.flows.actions import LimitAction
+from fivefold.flows.actions import Action, LimitAction, PersonRole
 from fivefold.flows.language import (
     NOBODY,
     CalculateStep,
@@ -64,7 +64,7 @@ def flow_structure_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, Language
             diagnostics.append(Diagnostic(path, f"{NOBODY} stands for no answer in time; choose another word"))
     is_sound = not wrong_ways and not wrong_ends
     if not wrong_ways:
-        diagnostics += [*_read_in_time(flow, inputs), *_relationships(flow)]
+        diagnostics += [*_read_in_time(flow, inputs), *_agreements(flow)]
     if is_sound:
         diagnostics += agent_diagnostics(flow, inputs)
     return [*diagnostics, *_peers_of_calculations(inputs)]
@@ -186,6 +186,9 @@ def _on_failure(flow: Flow) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 ("on_failure", number), f"{name}: the relationship {action.relationship} without a person deciding it"
             )
+        if action is not None and action.agreed_by is not None:
+            problem = f"{name}: taken after a failure without the answer of {_ASKED[action.agreed_by]}"
+            yield Diagnostic(("on_failure", number), problem)
 
 
 MOST_INNER = 50
@@ -334,20 +337,31 @@ def _readers(flow: Flow, path: Path) -> list[int]:
     return [place for place, step in enumerate(flow.steps) if isinstance(step, EndStep) and name in step.end]
 
 
-def _relationships(flow: Flow) -> Iterator[Diagnostic]:
-    """Find ends that start, refuse or end a relationship, and to which a run can come whatever a person answers."""
+_ASKED: Mapping[PersonRole, str] = {"investigator": "an investigator", "publisher": "a publisher"}
+
+
+def _agreements(flow: Flow) -> Iterator[Diagnostic]:
+    """Find ends that take what a person must agree to, and to which a run can come whatever that person answers."""
     there = {action.id: action for action in flow.actions}
     for position, step in enumerate(flow.steps):
         for number, name in enumerate(step.end if isinstance(step, EndStep) else ()):
-            action = there.get(name)
-            way = without_person(flow, position) if action is not None and action.relationship is not None else None
-            if action is not None and way is not None:
-                passed = " → ".join(flow.steps[each].id for each in way)
-                yield Diagnostic(
-                    ("steps", position, "end", number),
-                    f"{name}: the relationship {action.relationship} without the answer of a person that decides it, "
-                    f"by {passed}; some answer must keep a run from here (Regulation (EU) 2024/1624, article 76(5))",
-                )
+            for role, whose, law in _must_agree(there.get(name)):
+                way = without_person(flow, position, role)
+                if way is not None:
+                    passed = " → ".join(flow.steps[each].id for each in way)
+                    yield Diagnostic(
+                        ("steps", position, "end", number),
+                        f"{name}: {whose} that decides it, by {passed}; some answer must keep a run from here{law}",
+                    )
+
+
+def _must_agree(action: Action | None) -> Iterator[tuple[PersonRole | None, str, str]]:
+    """Give in which roles persons must agree to an action, None for any: what is missing without, and by which law."""
+    if action is not None and action.relationship is not None:
+        words = f"the relationship {action.relationship} without the answer of a person"
+        yield None, words, " (Regulation (EU) 2024/1624, article 76(5))"
+    if action is not None and action.agreed_by is not None:
+        yield action.agreed_by, f"taken without the answer of {_ASKED[action.agreed_by]}", ""
 
 
 def _peers_of_calculations(inputs: Sequence[tuple[Path, LanguageModel]]) -> Iterator[Diagnostic]:

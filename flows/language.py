@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from fivefold.flows.actions import Action, Actions
+from fivefold.flows.actions import Action, Actions, PersonRole
 from fivefold.flows.outside.language import MOST_OUTPUTS, AgentQuestion, Asking, DataQuestion, InOrder, OutputKind
 from fivefold.flows.triggers import Triggers
 from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
@@ -212,7 +212,7 @@ class Question(LanguageModel):
     """
 
     question: Words
-    role: Literal["investigator", "publisher"] = "investigator"
+    role: PersonRole = "investigator"
     within: DurationText
     answers: Annotated[dict[Identifier, Identifier], Field(min_length=2, max_length=10), InOrder]
     otherwise: Identifier

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fivefold.flows.actions import PersonRole
 from fivefold.flows.language import Flow, PersonStep, ways_from
 
 
@@ -52,11 +53,11 @@ def reached(flow: Flow) -> frozenset[int]:
     return frozenset(found)
 
 
-def without_person(flow: Flow, end: int) -> tuple[int, ...] | None:
+def without_person(flow: Flow, end: int, role: PersonRole | None = None) -> tuple[int, ...] | None:
     """Find a way to an end that no person decided on, as positions, the end the last; None where there is none.
 
     An answer decides where another answer to the same question keeps the run from that end. That nobody answers in time
-    is no answer.
+    is no answer. With a *role*, only persons who are asked in it count.
     """
     leading = {end}
     for position in range(end, -1, -1):
@@ -66,16 +67,19 @@ def without_person(flow: Flow, end: int) -> tuple[int, ...] | None:
     for position in range(end):
         if position not in ways:
             continue
-        for to in undecided_by_person(flow, position, leading):
+        for to in undecided_by_person(flow, position, leading, role):
             if to > position:
                 ways.setdefault(to, (*ways[position], to))
     return ways.get(end)
 
 
-def undecided_by_person(flow: Flow, position: int, leading: set[int]) -> Iterator[int]:
-    """Give the steps to which one leads without a person who keeps the run from *leading*, or does not."""
+def undecided_by_person(flow: Flow, position: int, leading: set[int], role: PersonRole | None = None) -> Iterator[int]:
+    """Give the steps to which one leads without a person who keeps the run from *leading*, or does not.
+
+    With a *role*, one who is asked in another role decides nothing.
+    """
     step = flow.steps[position]
-    if not isinstance(step, PersonStep):
+    if not isinstance(step, PersonStep) or role not in {None, step.person.role}:
         yield from next_positions(flow, position)
         return
     answers = [flow.positions.get(to, position) for to in step.person.answers.values()]

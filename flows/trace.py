@@ -8,7 +8,7 @@ from typing import Any
 
 from fivefold.domain.clock import second_text, utc_text
 from fivefold.domain.money import minor_units
-from fivefold.flows.actions import Action, LimitAction, is_reversible
+from fivefold.flows.actions import Action, LimitAction, PersonRole, is_reversible
 from fivefold.flows.analysis import inputs_of_step
 from fivefold.flows.asking.steps import AskingFlow, AskingPolicy, AskingRuleset, Valuing
 from fivefold.flows.asking.whys import Why, why_of_policy, why_of_ruleset, why_of_value
@@ -102,6 +102,8 @@ class ActionTaken:
         is_reversible: a person can take it back.
         sets: what it sets that to, in words.
         amount_minor: of a limit, in the smallest unit of the base currency; None for others.
+        agreed_by: the role in which a person agreed, and the step that asked, such as `publisher at ask`; None where
+            nobody must.
     """
 
     action: str
@@ -112,6 +114,11 @@ class ActionTaken:
     is_reversible: bool
     sets: str
     amount_minor: int | None
+    agreed_by: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as plain data for JSON; who agreed is left out where nobody must."""
+        return {name: value for name, value in vars(self).items() if name != "agreed_by" or value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +142,7 @@ class RunExplanation:
     def as_json(self) -> dict[str, Any]:
         """Give it as plain data for JSON."""
         steps = [step.as_json() for step in self.steps]
-        return {**vars(self), "actions": [dict(vars(each)) for each in self.actions], "steps": steps}
+        return {**vars(self), "actions": [each.as_json() for each in self.actions], "steps": steps}
 
 
 def explain_run(program: FlowProgram, row: Mapping[str, Any], asked: AskedOfRow | None = None) -> RunExplanation:
@@ -330,7 +337,18 @@ class _Explainer:
             is_reversible=is_reversible(action),
             sets=sets,
             amount_minor=amount,
+            agreed_by=None if action.agreed_by is None else self._agreed(action.agreed_by, row),
         )
+
+    def _agreed(self, role: PersonRole, row: Mapping[str, Any]) -> str:
+        """Name the last step at which a person of a role answered: the checks of flows let no run here without one."""
+        answered = [
+            step.id
+            for step, compiled in zip(self._program.flow.steps, self._program.steps, strict=True)
+            if isinstance(step, PersonStep) and step.person.role == role
+            if row[compiled.column] is not None and row[compiled.column] < len(step.person.answers)
+        ]
+        return f"{role} at {answered[-1]}"
 
 
 _UNANSWERED: Mapping[bool, str] = {True: "waits for an answer", False: "nobody answered in time"}

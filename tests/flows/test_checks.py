@@ -99,3 +99,52 @@ def test_a_table_of_a_thousand_rows_gives_the_first_that_holds() -> None:
     alone = [made.run_row({'{"field":"income"}': income}, AskedOfRow({}, {}))[output] for income in incomes]
     assert alone == [0.0, 999.0, -1.0, -2.0]
     assert explain_run(made, found.row(3, named=True)).steps[0].missing == ("income",)
+
+
+def agreed(*answers: tuple[str, str], on_failure: str = "flag") -> Data:
+    """A flow whose end takes what a publisher must agree to, past persons of some roles with what `no` leads to."""
+    asks: list[Data] = []
+    for number, (role, no) in enumerate(answers):
+        to = f"p{number + 1}" if number + 1 < len(answers) else "open"
+        person = {"question": "May it be?", "role": role, "within": "1 day", "answers": {"aye": to, "no": no}}
+        asks.append({"id": f"p{number}", "person": {**person, "otherwise": "nothing"}})
+    raised = {"id": "raise", "title": "Raise", "status": "approved", "agreed_by": "publisher"}
+    opened: Data = {"id": "open", "title": "Open", "end": ["raise"]}
+    return document(*asks, opened, NOTHING, actions=[*ACTIONS, raised], on_failure=[on_failure])
+
+
+@pytest.mark.parametrize(
+    ("answers", "problem"),
+    [
+        ([("publisher", "nothing")], ""),
+        ([("investigator", "nothing"), ("publisher", "nothing")], ""),
+        ([("investigator", "nothing")], "by p0 → open"),
+        ([("publisher", "open")], "by p0 → open"),
+        ([("publisher", "p1"), ("investigator", "nothing")], "by p0 → p1 → open"),
+        ([], "by open"),
+    ],
+)
+def test_who_must_agree_is_asked_on_every_way(answers: list[tuple[str, str]], problem: str) -> None:
+    found = [str(each) for each in analysed(agreed(*answers)).errors]
+    assert len(found) == bool(problem)
+    assert all("raise: taken without the answer of a publisher that decides it, " + problem in one for one in found)
+
+
+def test_nobody_agrees_to_what_follows_a_failure() -> None:
+    found = analysed(agreed(("publisher", "nothing"), on_failure="raise")).errors
+    assert "raise: taken after a failure without the answer of a publisher" in str(found[0])
+
+
+def test_a_run_says_in_which_role_somebody_agreed_and_where() -> None:
+    both = program(agreed(("investigator", "nothing"), ("publisher", "nothing")))
+    facts = pl.DataFrame({"entity_id": ["a"]})
+    answers = {f"p{number}": pl.Series(f"p{number}", ["aye"], dtype=pl.String) for number in range(2)}
+    run = explain_run(both, both.run(facts, Asked({}, answers)).row(0, named=True), AskedOfRow({}, {}))
+    assert [(each.action, each.agreed_by) for each in run.actions] == [("raise", "publisher at p1")]
+    assert run.as_json()["actions"][0]["agreed_by"] == "publisher at p1"
+    assert "agreed_by" not in explain_run(program(document(END)), _ended()).as_json()["actions"][0]
+
+
+def _ended() -> dict[str, Any]:
+    plain = program(document(END))
+    return plain.run(pl.DataFrame({"entity_id": ["a"]}), Asked({}, {})).row(0, named=True)
