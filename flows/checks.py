@@ -23,7 +23,7 @@ from fivefold.flows.language import (
 )
 from fivefold.flows.outside.checks import agent_diagnostics
 from fivefold.flows.paths import Passed, passed_before, without_person
-from fivefold.flows.triggers import GroupTrigger, LevelTrigger
+from fivefold.flows.triggers import LevelTrigger, ScheduleTrigger, group_of
 from fivefold.risk.compiler.checks import taken_names, twice
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings
 from fivefold.risk.compiler.value_types import (
@@ -83,18 +83,20 @@ def _triggers(flow: Flow) -> Iterator[Diagnostic]:
 
 
 def group_diagnostics(flow: Flow, groups: Collection[str] | None) -> Iterator[Diagnostic]:
-    """Find triggers that listen to a group which is not in force; without *groups*, note all that listen to one."""
+    """Find triggers that name a group which is not in force; without *groups*, note all that name one."""
     for number, trigger in enumerate(flow.triggers):
-        if not isinstance(trigger, GroupTrigger):
+        group = group_of(trigger)
+        if group is None:
             continue
         path: Path = ("triggers", number, "group")
+        does = "runs for" if isinstance(trigger, ScheduleTrigger) else "listens to"
         if groups is None:
-            problem = f"listens to the group {trigger.group}; no groups are known here to look it up in"
+            problem = f"{does} the group {group}; no groups are known here to look it up in"
             yield Diagnostic(path, problem, Severity.NOTE)
-        elif trigger.group not in groups:
+        elif group not in groups:
             there = ", ".join(sorted(groups)) or "none"
-            problem = f"listens to the group {trigger.group}; of the type {flow.entity_type} there are in force {there}"
-            yield Diagnostic(path, f"{problem}{perhaps(trigger.group, groups)}")
+            problem = f"{does} the group {group}; of the type {flow.entity_type} there are in force {there}"
+            yield Diagnostic(path, f"{problem}{perhaps(group, groups)}")
 
 
 def amount_diagnostics(flow: Flow, names: Vocabulary) -> Iterator[Diagnostic]:

@@ -6,7 +6,9 @@ from typing import Any
 
 import polars as pl
 
+from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.domain.schedules import next_moment, zone_text
 from fivefold.flows.actions import LimitAction
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.checks import group_diagnostics
@@ -24,6 +26,7 @@ from fivefold.flows.language import (
     TableStep,
 )
 from fivefold.flows.paths import passed_before, reached
+from fivefold.flows.triggers import ScheduleTrigger
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, by_check, checked_findings, findings, warning
 from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.locations import Location
@@ -95,6 +98,7 @@ def flow_diagnostics(
         "lists": list_diagnostics(analysed, lists),
         "purposes": analysed.purpose_diagnostics(purpose_sources(lists, declared, groups)),
         "reasons": _reasons(flow),
+        "times": _times(flow) if notes else (),
         "examples": example_diagnostics(flow.examples, wrong),
     }
     if not fatal:
@@ -115,6 +119,19 @@ def _reasons(flow: Flow) -> Iterator[Diagnostic]:
     for position, step in enumerate(flow.steps):
         if step.rationale is None and not isinstance(step, EndStep):
             yield warning(("steps", position), "has no written rationale")
+
+
+def _times(flow: Flow) -> Iterator[Diagnostic]:
+    """Note when each schedule comes next, so that whoever writes one sees what it says."""
+    now = now_microseconds()
+    for number, trigger in enumerate(flow.triggers):
+        if isinstance(trigger, ScheduleTrigger):
+            schedule = trigger.schedule
+            whom = "everybody of the type" if trigger.group is None else f"the members of {trigger.group}"
+            moments = (next_moment(schedule, now), next_moment(schedule, next_moment(schedule, now)))
+            first, second = (zone_text(moment, trigger.zone) for moment in moments)
+            problem = f"runs for {whom} at {first}, then at {second}"
+            yield Diagnostic(("triggers", number), problem, Severity.NOTE)
 
 
 def _never_reached(flow: Flow) -> Iterator[Diagnostic]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fivefold.flows.actions import TagAction
 from fivefold.flows.language import DataStep, Flow, FlowStep, PolicyName, RulesetName, RulesStep
-from fivefold.flows.triggers import CaseTrigger, GroupTrigger, ImportTrigger, LevelTrigger, TagTrigger
+from fivefold.flows.triggers import CaseTrigger, ImportTrigger, LevelTrigger, TagTrigger, group_of
 from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.compiler.purposes import SourceReader, Sources, purpose_name_diagnostics
 from fivefold.risk.language.documents import Path
@@ -95,9 +95,9 @@ def _of_triggers(flow: Flow, sources: Sources) -> Iterator[_Reading]:
         if isinstance(trigger, CaseTrigger | ImportTrigger):
             words = "cases" if isinstance(trigger, CaseTrigger) else "files, which may be of cases and screenings"
             yield _Reading(path, (part,), words, "")
-        elif isinstance(trigger, GroupTrigger):
-            if sources.groups is not None and sources.groups.get(trigger.group, "aml") == "aml":
-                yield _Reading((*path, "group"), (part,), f"the group {trigger.group}", "purpose of the group")
+        elif (group := group_of(trigger)) is not None:
+            if sources.groups is not None and sources.groups.get(group, "aml") == "aml":
+                yield _Reading((*path, "group"), (part,), f"the group {group}", "purpose of the group")
         elif isinstance(trigger, LevelTrigger | TagTrigger):
             told = LevelInput(level="in_force") if isinstance(trigger, LevelTrigger) else TagInput(tag=trigger.tag)
             for source in reader.read(told):

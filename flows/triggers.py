@@ -1,11 +1,26 @@
-"""Triggers: for which events of the platform a flow runs by itself. A call runs it whatever they are."""
+"""Triggers: for which events, and at which times, a flow runs by itself. A call runs it whatever they are."""
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from datetime import time
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
+from fivefold.domain.schedules import LAST, LocalSchedule
+from fivefold.domain.text import perhaps
 from fivefold.risk.language.base import Identifier, Label, LanguageModel
+from fivefold.risk.language.quantities import quoted_value
 
 MOST_TRIGGERS = 20
 
@@ -95,6 +110,100 @@ class ImportTrigger(Trigger):
     on: Literal["import"]
 
 
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_EVERY_DAY, _LAST_DAY = "day", "last"
+MOST_TIMES = 24
+
+
+def _day(value: Any) -> str | int:
+    if value in (_EVERY_DAY, _LAST_DAY, *WEEKDAYS):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 31:
+        return value
+    words = f"day, {', '.join(WEEKDAYS)}, a day of the month from 1 to 31, or last"
+    raise ValueError(f"is {quoted_value(value)}, which is no day; there are {words}")
+
+
+def _time(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
+        return value
+    raise ValueError(f'is {quoted_value(value)}, which is no time of the clock; write one as "09:00", in quotes')
+
+
+def _zone(value: str) -> str:
+    there = available_timezones()
+    if value not in there:
+        raise ValueError(f"is {value}, which is no time zone of the tz database{perhaps(value, there)}")
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Day = Annotated[
+    str | int,
+    PlainValidator(_day),
+    WithJsonSchema(
+        {"anyOf": [{"enum": [_EVERY_DAY, *WEEKDAYS, _LAST_DAY]}, {"type": "integer", "minimum": 1, "maximum": 31}]}
+    ),
+]
+ClockTime = Annotated[
+    str, PlainValidator(_time), WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"})
+]
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
+class ScheduleTrigger(Trigger):
+    """A moment of a schedule came: the flow runs once for each entity.
+
+    Attributes:
+        every: `day`; or weekdays; or days of the month, 1 to 31 and `last`. One, or a list. A month that has no such
+            day is left out.
+        at: when on those days, by the clock of the zone: one time, or a list.
+        zone: of the tz database, such as Europe/Oslo.
+        group: only those are run for who are members of this named group then; everybody of the type where nothing is
+            said.
+    """
+
+    on: Literal["schedule"]
+    every: Annotated[
+        tuple[Day, ...], BeforeValidator(_as_list, json_schema_input_type=Day | list[Day]), Field(min_length=1)
+    ]
+    at: Annotated[
+        tuple[ClockTime, ...],
+        BeforeValidator(_as_list, json_schema_input_type=ClockTime | list[ClockTime]),
+        Field(min_length=1, max_length=MOST_TIMES),
+    ]
+    zone: Zone
+    group: Identifier | None = None
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        kinds = {"day" if day == _EVERY_DAY else "weekday" if day in WEEKDAYS else "month" for day in self.every}
+        if len(kinds) > 1 or (kinds == {"day"} and len(self.every) > 1):
+            raise ValueError("every must be day alone, or weekdays alone, or days of the month alone")
+        for word, given in (("every", self.every), ("at", self.at)):
+            if len(set(given)) < len(given):
+                raise ValueError(f"{word} has something twice")
+        return self
+
+    @property
+    def schedule(self) -> LocalSchedule:
+        """Its moments."""
+        weekdays = {WEEKDAYS.index(day) for day in self.every if isinstance(day, str) and day in WEEKDAYS}
+        month_days = {day for day in self.every if isinstance(day, int)} | (
+            {LAST} if _LAST_DAY in self.every else set()
+        )
+        times = tuple(sorted(map(time.fromisoformat, self.at)))
+        return LocalSchedule(self.zone, times, frozenset(weekdays), frozenset(month_days))
+
+
+def group_of(trigger: Trigger) -> str | None:
+    """Give the named group that a trigger is about; None where it is about none."""
+    return trigger.group if isinstance(trigger, GroupTrigger | ScheduleTrigger) else None
+
+
 EVENT_KINDS: dict[str, type[Trigger]] = {
     "transaction": TransactionTrigger,
     "level": LevelTrigger,
@@ -103,8 +212,9 @@ EVENT_KINDS: dict[str, type[Trigger]] = {
     "case": CaseTrigger,
     "group": GroupTrigger,
     "import": ImportTrigger,
+    "schedule": ScheduleTrigger,
 }
-"""The events that a flow may listen to, and the form of each trigger."""
+"""What a flow may listen to, events and schedules, and the form of each trigger."""
 
 
 def _kind(value: Any) -> str | None:
@@ -119,7 +229,8 @@ AnyTrigger = Annotated[
     | Annotated[TagTrigger, Tag("tag")]
     | Annotated[CaseTrigger, Tag("case")]
     | Annotated[GroupTrigger, Tag("group")]
-    | Annotated[ImportTrigger, Tag("import")],
+    | Annotated[ImportTrigger, Tag("import")]
+    | Annotated[ScheduleTrigger, Tag("schedule")],
     Discriminator(
         _kind,
         custom_error_type="trigger",

@@ -123,6 +123,7 @@ def _tasks(
     from fivefold.usecases.erasure.retention import remove_next_parts
     from fivefold.usecases.evidence.jobs import prune_archives, run_next_evidence
     from fivefold.usecases.flows.runs.execute import run_flows
+    from fivefold.usecases.flows.runs.schedules import begin_scheduled
     from fivefold.usecases.groups.members import count_sizes
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
@@ -155,6 +156,7 @@ def _tasks(
     return [
         PeriodicTask("assess", assess, 0.1),
         PeriodicTask("flows", lambda: bool(run_flows(engine, clock=clock)), 0.2),
+        PeriodicTask("schedules", lambda: begin_scheduled(engine, clock()) > 0, 5.0),
         PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
         PeriodicTask("markings", lambda: advance_markings(engine, clock()) > 0, 0.5),
         PeriodicTask("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),

@@ -20,6 +20,7 @@ CHECKS = {
     "levels": "Tiers that overlap or leave gaps, and levels that nothing can reach.",
     "history": "Inputs for which an assessment on the platform reads every transaction of an entity.",
     "reach": "Cases, choices, ways, rows, steps and outcomes that no value can reach.",
+    "times": "When the schedules of a flow come next; notes alone.",
     "failures": "Choices of a flow at which a run fails where the facts do not decide.",
 }
 """What lint looks at in rulesets, policies and flows, by the name of the check."""

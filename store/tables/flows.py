@@ -111,6 +111,30 @@ class FlowActivation(Base):
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
+class FlowSchedule(Base):
+    """When a flow that acts, or runs as a shadow, is to run next by a schedule, and how far that is.
+
+    Attributes:
+        acting: of the version that acts; false for the shadow's.
+        schedule: the trigger, canonical JSON.
+        due_us: the moment for which runs are begun next.
+        reached_id: runs for it were begun for entities up to here; 0 before the first.
+        ran_us: the moment for which runs were begun last for all; None before the first.
+    """
+
+    __tablename__ = "flow_schedules"
+    __table_args__ = (Unique("flow_id", "acting", "schedule"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    flow_id: Mapped[int] = mapped_column(ForeignKey(_FLOW))
+    acting: Mapped[bool] = mapped_column(Boolean)
+    schedule: Mapped[str] = mapped_column(Text)
+    due_us: Mapped[int] = mapped_column(BigInteger)
+    reached_id: Mapped[int] = mapped_column(BIG, default=0)
+    ran_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
 class FlowRun(Base):
     """A run of a version for an entity and a cause; a cause that comes again is the same run.
 

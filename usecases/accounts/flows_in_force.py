@@ -14,7 +14,7 @@ from fivefold.domain.errors import ConflictError, Finding, NotFoundError
 from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
 from fivefold.flows.checks import group_diagnostics
 from fivefold.flows.language import Flow
-from fivefold.flows.triggers import GroupTrigger
+from fivefold.flows.triggers import group_of
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.language.purposes import Purpose
 from fivefold.store.decisions.decisions import active_policies, active_policy, policy_numbered
@@ -236,7 +236,7 @@ def groups_in_force(session: Session, organisation_id: int, type_id: int) -> dic
 
 def missing_groups(session: Session, flow: FlowRow, analysed: AnalysedFlow) -> list[Finding]:
     """Find the groups that a flow listens to, and that are not in force."""
-    if not any(isinstance(trigger, GroupTrigger) for trigger in analysed.flow.triggers):
+    if not any(map(group_of, analysed.flow.triggers)):
         return []
     there = groups_in_force(session, flow.organisation_id, flow.type_id)
     return findings(group_diagnostics(analysed.flow, there), analysed.flow)

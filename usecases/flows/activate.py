@@ -31,6 +31,7 @@ from fivefold.usecases.accounts.flows_in_force import flow_of_version, missing_g
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.flows.registrations import refuse_unanswered
+from fivefold.usecases.flows.runs.schedules import keep_schedules
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
@@ -99,6 +100,7 @@ def _let_act(context: Context, name: str, number: int, reason: str, kind: str) -
             made.append(_noted(session, context, flow, (SHADOW_OFF, None, version.id), why, now))
         refuse_feeding_commerce(session, context.organisation_id)
         refuse_unusable_flows(session, context.organisation_id)
+        keep_schedules(session, flow, now)
         _record(session, context, flow, version, made)
 
 
@@ -118,6 +120,7 @@ def switch_flow_off(context: Context, flow: str, reason: str) -> None:
         was, row.active_version_id = row.active_version_id, None
         made = _noted(session, context, row, (OFF, None, was), why, now)
         refuse_unusable_flows(session, context.organisation_id)
+        keep_schedules(session, row, now)
         _record(session, context, row, session.get_one(FlowVersion, was), [made])
 
 
@@ -140,6 +143,7 @@ def shadow_flow(context: Context, flow: str, version: int, reason: str) -> None:
         was, row.shadow_version_id = row.shadow_version_id, version_row.id
         made = _noted(session, context, row, (SHADOW, version_row.id, was), why, now)
         refuse_feeding_commerce(session, context.organisation_id)
+        keep_schedules(session, row, now)
         _record(session, context, row, version_row, [made])
 
 
@@ -158,6 +162,7 @@ def end_flow_shadow(context: Context, flow: str, reason: str) -> None:
             raise ConflictError(f"no version of the flow {flow} runs as a shadow")
         was, row.shadow_version_id = row.shadow_version_id, None
         made = _noted(session, context, row, (SHADOW_OFF, None, was), why, now)
+        keep_schedules(session, row, now)
         _record(session, context, row, session.get_one(FlowVersion, was), [made])
 
 

@@ -9,6 +9,7 @@ from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.governance.diff import diff_flows
 from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.store.flows.flows import FlowState, draft_of_flow, flow_named, flow_states
+from fivefold.store.flows.schedules import next_runs
 from fivefold.store.flows.versions import flow_version_numbered, flow_versions_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.flows import FlowRow, FlowVersion
@@ -28,6 +29,7 @@ class FlowLine:
         shadow: the number of the version that runs as a shadow; None where none does.
         newest: the number of the version that was committed last; None before the first.
         draft_revision: of its draft; None where it has none.
+        next_us: when the version that acts runs next by a schedule; None where it has none.
     """
 
     name: str
@@ -38,6 +40,7 @@ class FlowLine:
     shadow: int | None
     newest: int | None
     draft_revision: int | None
+    next_us: Annotated[Moment | None, shown_as("next_run_at")]
 
 
 @schema("FlowDraft")
@@ -92,17 +95,20 @@ def list_flows(context: Context, type_name: str | None = None, part: Part = WHOL
     with context.reading() as session:
         of = context.organisation_id
         kind = None if type_name is None else type_named(session, of, type_name).id
-        return flow_states(session, of, kind, part).map(_flow)
+        states = flow_states(session, of, kind, part)
+        following = next_runs(session, [state.flow.id for state in states])
+        return states.map(lambda state: _flow(state, following.get(state.flow.id)))
 
 
 def read_flow_line(context: Context, flow: str) -> FlowLine:
     """Show one flow as `list_flows` does; NotFoundError where there is none."""
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
-        return _flow(flow_states(session, context.organisation_id, name=row.name)[0])
+        state = flow_states(session, context.organisation_id, name=row.name)[0]
+        return _flow(state, next_runs(session, [row.id]).get(row.id))
 
 
-def _flow(state: FlowState) -> FlowLine:
+def _flow(state: FlowState, next_us: int | None) -> FlowLine:
     acting = None if state.active is None else analyse_canonical_flow(state.active.canonical).flow
     return FlowLine(
         name=state.flow.name,
@@ -113,6 +119,7 @@ def _flow(state: FlowState) -> FlowLine:
         shadow=state.shadow,
         newest=state.newest,
         draft_revision=state.draft_revision,
+        next_us=next_us,
     )
 
 

@@ -42,6 +42,7 @@ def test_a_flow_comes_to_act_and_is_switched_off(place: Place) -> None:
         "shadow": None,
         "newest": 1,
         "draft_revision": None,
+        "next_run_at": None,
     }
     version = place.good("GET", f"{AT}/versions/1", token=ben)
     assert (version["document"], version["content_hash"]) == (flow_document(), made["content_hash"])

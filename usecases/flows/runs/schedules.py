@@ -1,0 +1,108 @@
+"""Runs that a schedule begins: for each entity once for each moment, part by part, by any worker.
+
+A schedule has a row from when its version begins to act, or to run as a shadow, until it does no more. Parts are begun
+each in a transaction of its own, with how far they are: a worker that dies leaves the rest to the next one.
+"""
+
+from typing import Final
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import SECOND_US, iso_text, resolve_now
+from fivefold.domain.schedules import latest_moment, next_moment
+from fivefold.flows.analysis import analyse_canonical_flow
+from fivefold.flows.triggers import ScheduleTrigger
+from fivefold.risk.language.base import canonical_form
+from fivefold.store.flows import schedules as stored
+from fivefold.store.flows.runs import begin_runs
+from fivefold.store.sql.database import reading, writing
+from fivefold.store.tables.flows import FlowRow, FlowSchedule, FlowVersion
+from fivefold.usecases.shared.actors import SYSTEM
+
+PART: Final = 2_000
+"""Entities whose runs are begun in one transaction."""
+CLOCKS_DIFFER_US: Final = 300 * SECOND_US
+"""A row is due too late, by a clock that was ahead, only where it is further off than clocks may differ."""
+
+
+def keep_schedules(session: Session, flow: FlowRow, now_us: int) -> None:
+    """Bring the schedules of a flow in line with what acts and what runs as a shadow; called after that changed.
+
+    One that stays goes on where it was. One that is new runs first at its next moment.
+    """
+    wanted: dict[tuple[bool, str], ScheduleTrigger] = {}
+    for acting, version_id in ((True, flow.active_version_id), (False, flow.shadow_version_id)):
+        if version_id is not None:
+            triggers = analyse_canonical_flow(session.get_one(FlowVersion, version_id).canonical).flow.triggers
+            scheduled = [trigger for trigger in triggers if isinstance(trigger, ScheduleTrigger)]
+            wanted |= {(acting, canonical_form(trigger)): trigger for trigger in scheduled}
+    for row in stored.schedules_of(session, flow.id):
+        if wanted.pop((row.acting, row.schedule), None) is None:
+            session.delete(row)
+    for (acting, written), trigger in wanted.items():
+        row = FlowSchedule(organisation_id=flow.organisation_id, flow_id=flow.id, acting=acting, schedule=written)
+        row.due_us = next_moment(trigger.schedule, now_us)
+        session.add(row)
+    session.flush()
+
+
+def begin_scheduled(engine: Engine, now_us: int | None = None, most: int = PART) -> int:
+    """Begin the next part of the runs of each schedule that is due; tell of how many entities.
+
+    To be called again until it gives 0. Several workers may call it: each schedule is one's at a time.
+    """
+    now = resolve_now(now_us)
+    with reading(engine) as session:
+        rows = stored.every_schedule(session)
+        numbers = [row.id for row in rows if row.due_us <= now or _is_too_late(row, now)]
+    return sum(_begin_part(engine, number, now, most) for number in numbers)
+
+
+def _trigger(row: FlowSchedule) -> ScheduleTrigger:
+    return ScheduleTrigger.model_validate_json(row.schedule)
+
+
+def _is_too_late(row: FlowSchedule, now: int) -> bool:
+    """Tell whether a clock that was ahead left a schedule due later than its next moment."""
+    return not row.reached_id and row.due_us > next_moment(_trigger(row).schedule, now + CLOCKS_DIFFER_US)
+
+
+def _begin_part(engine: Engine, number: int, now: int, most: int) -> int:
+    with writing(engine) as session:
+        row = stored.lock_schedule(session, number)
+        if row is None:
+            return 0
+        schedule = _trigger(row).schedule
+        if row.due_us > now:
+            if _is_too_late(row, now):
+                row.due_us = next_moment(schedule, now)
+            return 0
+        if not row.reached_id:  # of several moments that no worker was there for the latest counts
+            row.due_us = latest_moment(schedule, now)
+        return _begin(session, row, now, most)
+
+
+def _begin(session: Session, row: FlowSchedule, now: int, most: int) -> int:
+    flow, trigger = session.get_one(FlowRow, row.flow_id), _trigger(row)
+    version_id = flow.active_version_id if row.acting else flow.shadow_version_id
+    assert version_id is not None  # the row is gone with what acted
+    entities = stored.entities_of_part(session, flow.type_id, row.reached_id, most, trigger.group)
+    about = {"kind": "schedule", "at": iso_text(row.due_us), "zone": trigger.zone}
+    same = {
+        "organisation_id": row.organisation_id,
+        "flow_id": row.flow_id,
+        "version_id": version_id,
+        "cause": f"schedule:{iso_text(row.due_us)}",
+        "about": about if trigger.group is None else {**about, "group": trigger.group},
+        "acting": row.acting,
+        "due_us": now,
+        "begun_us": now,
+        "actor": SYSTEM,
+    }
+    begin_runs(session, [{**same, "entity_id": entity} for entity in entities])
+    if len(entities) < most:
+        row.ran_us, row.due_us, row.reached_id = row.due_us, next_moment(trigger.schedule, row.due_us), 0
+    else:
+        row.reached_id = entities[-1]
+    return len(entities)
