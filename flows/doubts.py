@@ -122,7 +122,7 @@ def _reasons(flow: Flow) -> Iterator[Diagnostic]:
 
 
 def _times(flow: Flow) -> Iterator[Diagnostic]:
-    """Note when each schedule comes next, so that whoever writes one sees what it says."""
+    """Note when each schedule comes next, so that its author sees what it says."""
     now = now_microseconds()
     for number, trigger in enumerate(flow.triggers):
         if isinstance(trigger, ScheduleTrigger):

@@ -131,7 +131,6 @@ def _tasks(
     from fivefold.usecases.rulesets.activate import advance_backfills
     from fivefold.usecases.rulesets.markings import advance_markings
     from fivefold.usecases.rulesets.points.jobs import run_next_points
-    from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
     from fivefold.usecases.shared.idempotency import prune_keys
 
     settings = read_settings()
@@ -149,10 +148,6 @@ def _tasks(
             pages.count_batch(done, (monotonic_ns() - start) / 1e9)
         return done is not None
 
-    def review_thresholds() -> bool:
-        begun = begin_threshold_reviews(engine, clock())
-        return run_next_threshold_review(engine, clock(), stopping=stop.is_set) or begun
-
     return [
         PeriodicTask("assess", assess, 0.1),
         PeriodicTask("flows", lambda: bool(run_flows(engine, clock=clock)), 0.2),
@@ -165,12 +160,19 @@ def _tasks(
         PeriodicTask("validations", lambda: run_next_validation(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("evidence", lambda: run_next_evidence(engine, settings, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("sizes of groups", lambda: count_sizes(engine, clock()) > 0, 60.0),
-        PeriodicTask("quarterly thresholds", review_thresholds, 60.0),
+        PeriodicTask("quarterly thresholds", lambda: _review_thresholds(engine, clock, stop), 60.0),
         PeriodicTask("old evidence", lambda: prune_archives(engine, clock=clock) > 0, 600.0),
         PeriodicTask("retention", lambda: remove_next_parts(engine, clock(), pages.count_removed), 60.0),
         PeriodicTask("idempotency keys", lambda: prune_keys(engine, clock=clock) > 0, 600.0),
         PeriodicTask("value model", champion.look, 30.0),
     ]
+
+
+def _review_thresholds(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> bool:
+    from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
+
+    begun = begin_threshold_reviews(engine, clock())
+    return run_next_threshold_review(engine, clock(), stopping=stop.is_set) or begun
 
 
 def _clock_from(at_us: int) -> "Callable[[], int]":

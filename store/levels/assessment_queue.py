@@ -6,15 +6,16 @@ transaction commits. A quarantined entity waits until something new happens to i
 clears marks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntFlag
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import BigInteger, Integer, Table, and_, bindparam, case, func, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from fivefold.store.sql.arrays import array_parameter
+from fivefold.store.sql.arrays import among, array_parameter
+from fivefold.store.tables.flows import FlowMark
 from fivefold.store.tables.levels import DueMark
 
 EVENT, BULK = 0, 1
@@ -47,6 +48,12 @@ class Reason(IntFlag):
     """A rule may come to another case by time alone: days since passed a bound, a window lost a transaction."""
     GROUP = 262144
     """A group came into force or was retired, so it has to be seen who is a member."""
+    FLOW = 524288
+    """A flow did something. It stands in place of what that is: so what others do is never taken for the same."""
+
+
+THROUGH: Final = "fivefold_flows_through"
+"""Where a session keeps the flows whose action is being carried out, the first one first."""
 
 
 _MARKS = cast("Table", DueMark.__table__)
@@ -118,6 +125,76 @@ def mark(session: Session, subjects: Iterable[Subject], reason: Reason, due_us: 
     ordered = [of_each[entity_id] for entity_id in sorted(of_each)]
     if not ordered:
         return
+    through: tuple[int, ...] = session.info.get(THROUGH, ())
+    if not through:
+        _mark(session, ordered, reason, due_us, priority)
+        return
+    ids = [subject.entity_id for subject in ordered]
+    before = _marks_of(session, ids)
+    _mark(session, ordered, Reason.FLOW, due_us, priority)
+    _note_flows(session, before, _marks_of(session, ids), through, due_us)
+
+
+def _marks_of(session: Session, ids: Sequence[int]) -> dict[int, Any]:
+    """Read the marks of entities, locked, by entity."""
+    columns = (_MARKS.c.entity_id, _MARKS.c.revision, _MARKS.c.due_us, _MARKS.c.lease)
+    statement = select(*columns).where(among(session, _MARKS.c.entity_id, ids)).order_by(_MARKS.c.entity_id)
+    return {row.entity_id: row for row in session.execute(statement.with_for_update())}
+
+
+def _note_flows(
+    session: Session, before: Mapping[int, Any], after: Mapping[int, Any], through: Sequence[int], due_us: int
+) -> None:
+    """Note for each entity that flows alone made it due, or that something else did as well.
+
+    Flows that did something one after the other count together: what follows came about by all of them.
+    """
+    noted = {row.entity_id: row for row in session.scalars(_noted(session, after))}
+    for entity_id, mark_now in after.items():
+        was, row = before.get(entity_id), noted.get(entity_id)
+        is_due = was is not None and (was.lease is not None or (was.due_us is not None and was.due_us <= due_us))
+        if not is_due:
+            if row is not None:
+                session.delete(row)
+                session.flush()
+            session.add(
+                FlowMark(
+                    entity_id=entity_id,
+                    from_revision=mark_now.revision,
+                    revision=mark_now.revision,
+                    through=list(through),
+                    until_us=None if was is None else was.due_us,
+                )
+            )
+        elif row is not None and was is not None and row.revision == was.revision:
+            row.revision, row.through = mark_now.revision, sorted({*row.through, *through})
+    session.flush()
+
+
+def _noted(session: Session, ids: Iterable[int]) -> Any:
+    return select(FlowMark).where(among(session, FlowMark.entity_id, sorted(ids)))
+
+
+def caused_by_flows(session: Session, claimed: Mapping[int, int], as_of_us: int) -> dict[int, tuple[int, ...]]:
+    """Give the flows by which entities were due, where nothing else made them due; take the notes of it away.
+
+    Args:
+        session: in the transaction that stores their assessments.
+        claimed: the revision of each entity's mark that was claimed.
+        as_of_us: of the assessments.
+    """
+    found = {}
+    for row in session.scalars(_noted(session, claimed)):
+        is_before = row.until_us is None or as_of_us < row.until_us
+        if is_before and row.from_revision <= claimed[row.entity_id] <= row.revision:
+            found[row.entity_id] = tuple(row.through)
+        if row.revision <= claimed[row.entity_id]:
+            session.delete(row)
+    session.flush()
+    return found
+
+
+def _mark(session: Session, ordered: Sequence[Subject], reason: Reason, due_us: int, priority: int) -> None:
     dialect = session.get_bind().dialect.name
     values = {"due_us": due_us, "priority": priority, "reasons": int(reason)}
     if dialect == "postgresql":

@@ -135,6 +135,24 @@ class FlowSchedule(Base):
     ran_us: Mapped[int | None] = mapped_column(BigInteger)
 
 
+class FlowMark(Base):
+    """That an entity is due by what flows did, and by nothing else; gone once it was assessed.
+
+    Attributes:
+        from_revision: of the entity's due mark, from which on flows alone marked it, up to `revision`.
+        through: the flows by which that came about.
+        until_us: from when on the entity would be due by time alone; None for never.
+    """
+
+    __tablename__ = "flow_marks"
+
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
+    from_revision: Mapped[int] = mapped_column(BigInteger)
+    revision: Mapped[int] = mapped_column(BigInteger)
+    through: Mapped[list[int]] = mapped_column(JSONText())
+    until_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
 class FlowRun(Base):
     """A run of a version for an entity and a cause; a cause that comes again is the same run.
 

@@ -7,7 +7,7 @@ came about, it begins none, so what flows cause among each other ends.
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 from sqlalchemy import select
@@ -18,11 +18,9 @@ from fivefold.flows.triggers import Trigger
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.language.reading import read_stored
 from fivefold.store.flows.runs import Listener, begin_runs, listeners
+from fivefold.store.levels.assessment_queue import THROUGH
 from fivefold.store.tables.flows import CAUSE_CHARACTERS, FlowVersion
 from fivefold.usecases.shared.actors import SYSTEM
-
-THROUGH: Final = "fivefold_flows_through"
-"""Where a session keeps the flows whose action is being carried out, the first one first."""
 
 
 class Event(NamedTuple):
@@ -31,11 +29,13 @@ class Event(NamedTuple):
     Attributes:
         cause: names it among all that happened to the entity; another event under it is the same one.
         about: what triggers ask for: `direction` and `to`, `tag`, `transaction_id`; and `by`, who put a tag or a case.
+        through: the flows by which it came about, beside those whose action is being carried out.
     """
 
     entity_id: int
     cause: str
     about: Mapping[str, Any]
+    through: tuple[int, ...] = ()
 
 
 def note(session: Session, organisation_id: int, type_id: int, kind: str, events: Iterable[Event], now_us: int) -> None:
@@ -49,20 +49,21 @@ def note(session: Session, organisation_id: int, type_id: int, kind: str, events
         events: what happened.
         now_us: the present.
     """
-    through: tuple[int, ...] = session.info.get(THROUGH, ())
+    acting: tuple[int, ...] = session.info.get(THROUGH, ())
     listening = [
         (listener, triggers)
         for listener in listeners(session, organisation_id, type_id)
-        if listener.flow_id not in through and (triggers := _triggers_of(session, listener, kind))
+        if listener.flow_id not in acting and (triggers := _triggers_of(session, listener, kind))
     ]
     if listening:
         begin_runs(
             session,
             [
-                _run(organisation_id, listener, kind, event, through, now_us)
+                _run(organisation_id, listener, kind, event, (*acting, *event.through), now_us)
                 for event in events
                 for listener, triggers in listening
-                if any(trigger.answers_to(event.about) for trigger in triggers)
+                if listener.flow_id not in event.through
+                and any(trigger.answers_to(event.about) for trigger in triggers)
             ],
         )
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import iso_text
 from fivefold.store.groups.members import Membership, Move, memberships_of, store_memberships, store_moves
+from fivefold.store.levels.leases import Batch
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.levels.memberships.look import GroupLook
@@ -21,11 +22,16 @@ _BECOMES: Final = {"in": True, "out": False}
 
 
 def store_looks(
-    session: Session, organisation_id: int, type_id: int, looks: Sequence[GroupLook], leased: set[int]
+    session: Session,
+    batch: Batch,
+    looks: Sequence[GroupLook],
+    leased: set[int],
+    through: Mapping[int, tuple[int, ...]],
 ) -> int:
     """Store what groups' conditions came to for those whose lease is held; tell how many entered or left.
 
-    Where the condition is unknown an entity stays what it was, unless the group says otherwise, and counts as unknown.
+    *through* names the flows by which entities were due, where nothing else made them due. Where the condition is
+    unknown an entity stays what it was, unless the group says otherwise, and counts as unknown.
     """
     if not looks or not leased:
         return 0
@@ -50,16 +56,16 @@ def store_looks(
     store_memberships(session, changed)
     store_moves(session, moves)
     names = {look.group.group_id: (look.group.name, look.group.number) for look in looks}
-    add_events(session, organisation_id, _events(session, type_id, names, moves))
+    add_events(session, batch.organisation_id, _events(session, batch.type_id, names, moves))
     if moves:
-        told = [_told_to_flows(move, groups[move.group_id].name) for move in moves]
-        note(session, organisation_id, type_id, "group", told, moves[0].at_us)
+        told = [_told_to_flows(move, groups[move.group_id].name, through.get(move.entity_id, ())) for move in moves]
+        note(session, batch.organisation_id, batch.type_id, "group", told, moves[0].at_us)
     return len(moves)
 
 
-def _told_to_flows(move: Move, name: str) -> Event:
+def _told_to_flows(move: Move, name: str, through: tuple[int, ...]) -> Event:
     about = {"group": name, "change": "entered" if move.entered else "left", "number": move.number}
-    return Event(move.entity_id, f"group:{name}.{move.number}", about)
+    return Event(move.entity_id, f"group:{name}.{move.number}", about, through)
 
 
 def _now(look: GroupLook, entity: int, was: Membership | None, holds: bool | None) -> Membership:
