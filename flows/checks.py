@@ -13,6 +13,7 @@ from fivefold.flows.language import (
     Flow,
     FlowStep,
     Given,
+    ModelStep,
     OutsideStep,
     PersonStep,
     PolicyName,
@@ -59,6 +60,8 @@ def flow_structure_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, Language
     for position, step in enumerate(flow.steps):
         if isinstance(step, TableStep):
             diagnostics += _table(("steps", position, "table"), step)
+        if isinstance(step, ModelStep):
+            diagnostics += _model(("steps", position, "model"), step)
         if isinstance(step, PersonStep) and NOBODY in step.person.answers:
             path = ("steps", position, "person", "answers", NOBODY)
             diagnostics.append(Diagnostic(path, f"{NOBODY} stands for no answer in time; choose another word"))
@@ -68,6 +71,16 @@ def flow_structure_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, Language
     if is_sound:
         diagnostics += agent_diagnostics(flow, inputs)
     return [*diagnostics, *_peers_of_calculations(inputs)]
+
+
+def _model(path: Path, step: ModelStep) -> Iterator[Diagnostic]:
+    """Find outputs of a model that are named, and that the step does not give."""
+    asked = step.model
+    for name in asked.outputs:
+        if name not in asked.gives:
+            there = ", ".join(asked.gives)
+            problem = f"{name} is nothing that the step gives; it gives {there}{perhaps(name, asked.gives)}"
+            yield Diagnostic((*path, "outputs", name), problem)
 
 
 def _triggers(flow: Flow) -> Iterator[Diagnostic]:

@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from fivefold.flows.actions import Action, Actions, PersonRole
-from fivefold.flows.outside.language import MOST_OUTPUTS, AgentQuestion, Asking, DataQuestion, InOrder, OutputKind
+from fivefold.flows.outside.language import (
+    MOST_OUTPUTS,
+    AgentQuestion,
+    Asking,
+    DataQuestion,
+    InOrder,
+    ModelQuestion,
+    OutputKind,
+)
 from fivefold.flows.triggers import Triggers
 from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
 from fivefold.risk.language.calculations import MOST_CALCULATIONS
@@ -248,6 +256,12 @@ class DataStep(OutsideStep):
     data: DataQuestion
 
 
+class ModelStep(OutsideStep):
+    """Asks a registered model. It gives what `gives` takes of it."""
+
+    model: ModelQuestion
+
+
 class AgentStep(OutsideStep):
     """Asks the operator's agent. It gives `answer`, one of those that are declared."""
 
@@ -269,6 +283,7 @@ STEP_KINDS: dict[str, type[Step]] = {
     "flow": FlowStep,
     "person": PersonStep,
     "data": DataStep,
+    "model": ModelStep,
     "agent": AgentStep,
     "end": EndStep,
 }
@@ -283,6 +298,7 @@ AnyStep = Annotated[
     | Annotated[FlowStep, Tag("flow")]
     | Annotated[PersonStep, Tag("person")]
     | Annotated[DataStep, Tag("data")]
+    | Annotated[ModelStep, Tag("model")]
     | Annotated[AgentStep, Tag("agent")]
     | Annotated[EndStep, Tag("end")],
     Discriminator(

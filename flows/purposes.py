@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fivefold.flows.actions import TagAction
-from fivefold.flows.language import DataStep, Flow, FlowStep, PolicyName, RulesetName, RulesStep
+from fivefold.flows.language import DataStep, Flow, FlowStep, ModelStep, PolicyName, RulesetName, RulesStep
 from fivefold.flows.triggers import CaseTrigger, ImportTrigger, LevelTrigger, TagTrigger, group_of
 from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.compiler.purposes import SourceReader, Sources, purpose_name_diagnostics
@@ -140,11 +140,13 @@ def _of_asked(analysed: "AnalysedFlow", asking: tuple[Flow, ...], sources: Sourc
 
 
 def _of_data(flow: Flow) -> Iterator[_Reading]:
-    """Give the sources whose data were gathered against money laundering."""
+    """Give the sources whose data were gathered against money laundering, and the models that learnt from such."""
     for position, step in enumerate(flow.steps):
+        path: Path = ("steps", position, step.kind)
         if isinstance(step, DataStep) and step.data.purpose == "aml":
-            path: Path = ("steps", position, "data", "source")
-            yield _Reading(path, (f"step {step.id}",), step.data.whom, "purpose of the step's data")
+            yield _Reading((*path, "source"), (f"step {step.id}",), step.data.whom, "purpose of the step's data")
+        elif isinstance(step, ModelStep) and step.model.purpose == "aml":
+            yield _Reading((*path, "name"), (f"step {step.id}",), step.model.whom, "purpose of the step's model")
 
 
 def _of_rules(

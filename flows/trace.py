@@ -23,6 +23,7 @@ from fivefold.flows.language import (
     RouteStep,
     TableStep,
 )
+from fivefold.flows.outside.outcomes import read_model_asked
 from fivefold.flows.outside.step import CAME, Outside
 from fivefold.flows.program import FlowProgram
 from fivefold.flows.steps import LAST, STOP, AskedOfRow, Ending, Stop
@@ -65,6 +66,7 @@ class StepTrace:
         source: of what came from outside, from where; empty for all else.
         came_at: when that came, in UTC; empty for all else.
         reasons: of an agent, each with the facts that it quotes.
+        model: that answered: name, alias, version, digest, and what each column adds; None for all else.
     """
 
     step: str
@@ -81,13 +83,15 @@ class StepTrace:
     came_at: str = ""
     reasons: tuple[Mapping[str, Any], ...] = ()
     inner: tuple["StepTrace", ...] = ()
+    model: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give it as plain data for JSON."""
         inner = {"inner": [each.as_json() for each in self.inner]} if self.inner else {}
-        own = {name: value for name, value in vars(self).items() if name != "inner"}
+        asked = {} if self.model is None else {"model": dict(self.model)}
+        own = {name: value for name, value in vars(self).items() if name not in {"inner", "model"}}
         plain = {"missing": list(self.missing), "gives": dict(self.gives)}
-        return {**own, **plain, "reasons": [dict(each) for each in self.reasons], **inner}
+        return {**own, **plain, "reasons": [dict(each) for each in self.reasons], **inner, **asked}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -363,6 +367,7 @@ def _told(compiled: Outside, row: Mapping[str, Any]) -> dict[str, Any]:
         "source": row[compiled.source_column],
         "came_at": utc_text(row[compiled.at_column]),
         "reasons": tuple(reasons),
+        "model": json.loads(row[compiled.model_column] or "null"),
     }
 
 
@@ -377,6 +382,9 @@ def _came(step: OutsideStep, compiled: Outside, row: Mapping[str, Any]) -> str:
         return f"nothing that can be used came from {came}: {failed}"
     reasons = json.loads(row[compiled.reasons_column] or "[]")
     said = " ".join(f"{each['text']} ({', '.join(each['evidence'])})" for each in reasons)
+    model = json.loads(row[compiled.model_column] or "null")
+    if model is not None:
+        said = read_model_asked(model).words
     return f"came from {came}" + (f", as: {said}" if said else "")
 
 

@@ -12,6 +12,7 @@ from fivefold.cli.value_model.output import open_output
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
+from fivefold.domain.settings import read_settings
 from fivefold.domain.text import percent
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ def run_flow_on_files(
         Path | None,
         typer.Option("--outcomes", help="What came from outside: JSON lines of entity_id, step, and values or failed."),
     ] = None,
+    ask_models: Annotated[
+        list[str] | None,
+        typer.Option("--ask-model", help="A model of the registry that steps may ask; its code runs here. Repeat it."),
+    ] = None,
     as_of: AsOfOption = None,
     *,
     value: ValueOptions,
@@ -53,6 +58,7 @@ def run_flow_on_files(
     ] = None,
 ) -> None:
     """Run a flow for every entity of a file, and count its ends and actions. Nothing is done to anyone."""
+    from fivefold.usecases.flows.models.on_files import models_named
     from fivefold.usecases.flows.on_files import explanation_lines, load_flow, run_on_files
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
@@ -60,7 +66,8 @@ def run_flow_on_files(
     loaded = load_flow(flow, asks or ())
     levels = [load_ruleset(name) for name in rulesets or ()]
     files = portfolio_files(entities, parts, value)
-    runs = run_on_files(loaded, files, at, rulesets=levels, answers=answers, outcomes=outcomes)
+    models = models_named(loaded.flow, ask_models, read_settings()) if ask_models else None
+    runs = run_on_files(loaded, files, at, rulesets=levels, answers=answers, outcomes=outcomes, models=models)
     if entity is not None:
         _show_run(runs, entity)
         return

@@ -99,7 +99,7 @@ def _after(path: Path, step: Plain, flow: Flow, position: int) -> Iterator[Chang
     place = later.index(to)
     other = later[place + 1] if place + 1 < len(later) else later[place - 1]
     yield Change((*path, "then") if "then" in step else path, to, other, path, {**step, "then": other})
-    if "on_unknown" in step and "rules" in step:
+    if "on_unknown" in step and {"rules", "data", "model", "agent"} & set(step):
         yield from _of_unknown(path, step, to)
 
 

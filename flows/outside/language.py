@@ -48,6 +48,18 @@ else:
     ]
 """A fact that is sent: any input that conditions may read."""
 
+ModelGives = Annotated[
+    Annotated[Literal["text", "number", "flag"], Tag("word")] | Annotated[OneOf, Tag("one_of")],
+    Discriminator(lambda value: "word" if isinstance(value, str) else "one_of"),
+]
+"""What a model gives under one name; it knows no currency, so it gives no money."""
+
+MOST_COLUMNS = 200
+RegisteredName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+"""The name of a model or an alias, as registries have them."""
+ColumnName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
+"""The name of a column of a model: any words in one line."""
+
 Facts = Annotated[dict[Name, Fact], Field(min_length=1, max_length=MOST_FACTS), InOrder]
 """Facts, by the names under which they are sent."""
 
@@ -112,6 +124,46 @@ class DataQuestion(Asking):
     @property
     def sent_word(self) -> str:
         """The word of a data step's facts."""
+        return "send"
+
+
+class ModelQuestion(Asking):
+    """What is asked of a model of the operator's registry, which the operator lets flows ask.
+
+    Attributes:
+        name: under which it is registered.
+        alias: which of its versions answers: the one to which the alias points when a run asks.
+        send: the facts that it is given, by the columns of its signature.
+        gives: what it gives, and what each is. Money is made of a number by a calculation.
+        outputs: of what has another name here, the name of the column that the model gives, or its number from 0.
+        purpose: what it was learnt from; where the operator's registration says something stricter, that counts.
+    """
+
+    name: RegisteredName
+    alias: RegisteredName
+    send: Annotated[dict[ColumnName, Fact], Field(min_length=1, max_length=MOST_COLUMNS), InOrder]
+    gives: Annotated[dict[Name, ModelGives], Field(min_length=1, max_length=MOST_OUTPUTS), InOrder]
+    outputs: Annotated[dict[Name, ColumnName | Annotated[int, Field(ge=0)]], InOrder] = Field(default_factory=dict)
+    purpose: Purpose = "aml"
+
+    @property
+    def whom(self) -> str:
+        """The model."""
+        return f"the model {self.name}"
+
+    @property
+    def sent(self) -> Mapping[str, LanguageModel]:
+        """What is sent."""
+        return self.send
+
+    @property
+    def given(self) -> Mapping[str, OutputKind | OneOf]:
+        """What it gives."""
+        return self.gives
+
+    @property
+    def sent_word(self) -> str:
+        """The word of a model's facts."""
         return "send"
 
 

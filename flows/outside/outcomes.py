@@ -32,6 +32,100 @@ class Reason:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Contributions:
+    """What each column adds to what a model gave: `base`, all that is added, and `rest` make `total`, exactly.
+
+    Attributes:
+        of: the name of the output.
+        scale: in which they add up: `log-odds` or `logarithm` of the output; empty for the output itself.
+        base: what the model expects of anyone.
+        added: of the columns that add or take away most, the most first.
+        rest: of all other columns together.
+        total: what they add up to.
+    """
+
+    of: str
+    scale: str
+    base: Decimal
+    added: tuple[tuple[str, Decimal], ...]
+    rest: Decimal
+    total: Decimal
+
+    @property
+    def words(self) -> str:
+        """The same in one line."""
+        parts = [f"{self.base} of anyone", *(f"{number:+} by {column}" for column, number in self.added)]
+        parts += [f"{self.rest:+} by all others"] if self.rest else []
+        scale = f", the {self.scale} of {self.of}" if self.scale else f", {self.of}"
+        return f"{', '.join(parts)}: {self.total}{scale}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as plain data for canonical JSON."""
+        added = [{"column": column, "adds": str(number)} for column, number in self.added]
+        numbers = {name: str(getattr(self, name)) for name in ("base", "rest", "total")}
+        return {"of": self.of, "scale": self.scale, "added": added, **numbers}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelAsked:
+    """The version of a model that answered.
+
+    Attributes:
+        name: of the model.
+        alias: that pointed to the version.
+        version: its number.
+        digest: the SHA-256 of its files; empty where they were not read.
+        contributions: of a model of trees; None where there are none.
+        unexplained: why there are none; empty where there are, or nothing came.
+    """
+
+    name: str
+    alias: str
+    version: int
+    digest: str = ""
+    contributions: Contributions | None = None
+    unexplained: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as plain data for canonical JSON."""
+        explained = None if self.contributions is None else self.contributions.as_json()
+        return {**vars(self), "contributions": explained}
+
+    @property
+    def words(self) -> str:
+        """Why it gave what it did, in one line; empty where nothing is to be said."""
+        if self.contributions is not None:
+            return self.contributions.words
+        return f"no explanation is available, as {self.unexplained}" if self.unexplained else ""
+
+
+def read_model_asked(content: Mapping[str, Any]) -> ModelAsked:
+    """Read it from its form as JSON; ValueError for anything else."""
+    try:
+        explained = content.get("contributions")
+        contributions = None
+        if explained is not None:
+            contributions = Contributions(
+                of=str(explained["of"]),
+                scale=str(explained["scale"]),
+                base=Decimal(explained["base"]),
+                added=tuple((str(each["column"]), Decimal(each["adds"])) for each in explained["added"]),
+                rest=Decimal(explained["rest"]),
+                total=Decimal(explained["total"]),
+            )
+        return ModelAsked(
+            name=str(content["name"]),
+            alias=str(content["alias"]),
+            version=int(content["version"]),
+            digest=str(content.get("digest", "")),
+            contributions=contributions,
+            unexplained=str(content.get("unexplained", "")),
+        )
+    except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
+        raise ValueError("has a model in another form; it has name, alias, version and digest") from error
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What came back.
 
@@ -43,6 +137,7 @@ class Outcome:
         reasons: of an agent.
         digest: the SHA-256 of the bytes that came back, in hexadecimal; empty where there are none.
         registration: the SHA-256 of how the source was registered when it was asked; empty where none is.
+        model: that answered; None where no model was asked, or its alias points to nothing.
     """
 
     values: Mapping[str, Value] = field(default_factory=dict)
@@ -52,6 +147,7 @@ class Outcome:
     reasons: tuple[Reason, ...] = ()
     digest: str = ""
     registration: str = ""
+    model: ModelAsked | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give it as plain data for canonical JSON: exact numbers are text."""
@@ -60,6 +156,7 @@ class Outcome:
             "at_us": self.at_us,
             "digest": self.digest,
             "failed": self.failed,
+            **({} if self.model is None else {"model": self.model.as_json()}),
             "reasons": [{"text": each.text, "evidence": list(each.evidence)} for each in self.reasons],
             **({"registration": self.registration} if self.registration else {}),
             "source": self.source,
@@ -100,6 +197,7 @@ def read_outcome(content: Mapping[str, Any], columns: Mapping[str, Column]) -> O
         reasons=tuple(Reason(text=each["text"], evidence=tuple(each["evidence"])) for each in reasons),
         digest=content.get("digest", ""),
         registration=content.get("registration", ""),
+        model=read_model_asked(content["model"]) if content.get("model") is not None else None,
     )
 
 

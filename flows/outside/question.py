@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from fivefold.domain.clock import day_text
-from fivefold.flows.language import OutsideStep
+from fivefold.flows.language import ModelStep, OutsideStep
 from fivefold.flows.program import FlowProgram
 from fivefold.flows.steps import LAST, STOP, AskedOfRow, Stop
 from fivefold.flows.trace import explain_run
@@ -26,10 +26,12 @@ class SentFacts:
     Attributes:
         values: by the name of the fact.
         why: why the run came to the step: the id of each step before, with its sentence.
+        kinds: what each fact is, by its name.
     """
 
     values: Mapping[str, SentValue]
     why: tuple[tuple[str, str], ...]
+    kinds: Mapping[str, ValueType] = field(default_factory=dict, compare=False)
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -68,12 +70,12 @@ def sent_facts(program: FlowProgram, row: Mapping[str, Any], asked: AskedOfRow |
     """
     step = asking_step(program, row)
     assert step is not None, "the run asks for nothing"
-    values = {}
-    for name, fact in step.asks.sent.items():
-        column = column_for(fact, program.analysed.names, program.base)
-        values[name] = _sent(row[column.name], column)
-    passed = explain_run(program, row, asked).steps[:-1]
-    return SentFacts(values=values, why=tuple((each.step, each.sentence) for each in passed))
+    columns = {name: column_for(fact, program.analysed.names, program.base) for name, fact in step.asks.sent.items()}
+    values = {name: _sent(row[column.name], column) for name, column in columns.items()}
+    kinds = {name: column.kind for name, column in columns.items()}
+    # A model is given no why, and thousands of runs may be asked about at once.
+    passed = () if isinstance(step, ModelStep) else explain_run(program, row, asked).steps[:-1]
+    return SentFacts(values=values, why=tuple((each.step, each.sentence) for each in passed), kinds=kinds)
 
 
 def _sent(value: Any, column: Column) -> SentValue:

@@ -53,10 +53,15 @@ class Outside(CompiledStep):
         """The column of an agent's reasons, as canonical JSON; null where there are none."""
         return f"{self.column} reasons"
 
+    @property
+    def model_column(self) -> str:
+        """The column of the model that answered and why, as canonical JSON; null where none was asked."""
+        return f"{self.column} model"
+
     @cached_property
     def told(self) -> Mapping[str, Any]:
         """The columns beside the outputs, and their types."""
-        texts = (self.source_column, self.failed_column, self.reasons_column)
+        texts = (self.source_column, self.failed_column, self.reasons_column, self.model_column)
         return {self.at_column: pl.Int64, **dict.fromkeys(texts, pl.String)}
 
     def row(self, outcome: Outcome | None) -> dict[str, Any]:
@@ -75,6 +80,7 @@ class Outside(CompiledStep):
             self.source_column: outcome.source,
             self.failed_column: outcome.failed,
             self.reasons_column: canonical_json(reasons) if reasons else None,
+            self.model_column: None if outcome.model is None else canonical_json(outcome.model.as_json()),
         }
 
     def frame(self, outcomes: Iterable[Outcome | None]) -> pl.DataFrame:

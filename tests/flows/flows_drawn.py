@@ -129,9 +129,10 @@ def tables(draw: Draw, known: Known) -> Data:
 
 
 @st.composite
-def questions(draw: Draw, known: Known) -> Data:
-    """Draw a question to a source of data."""
-    kinds = draw(st.lists(st.sampled_from([*_GIVEN, "one_of"]), min_size=1, max_size=3, unique=True))
+def questions(draw: Draw, known: Known, *, money: bool = True) -> Data:
+    """Draw a question to a source of data; without money, one to a model."""
+    words = [word for word in (*_GIVEN, "one_of") if money or word != "money"]
+    kinds = draw(st.lists(st.sampled_from(words), min_size=1, max_size=3, unique=True))
     facts = [*known.parts("ratio"), *known.parts("money"), {"field": "country"}, {"level": "in_force"}]
     facts += [{"step": step, "output": name} for step, name, _, _ in known.outputs]
     sent = draw(st.lists(st.sampled_from(facts), min_size=1, max_size=2))
@@ -185,8 +186,8 @@ def _outputs(step: Data) -> list[tuple[str, str, str, list[str]]]:
         return [(own, name, kind, words.get(name, [])) for name, kind in table["gives"].items()]
     if "person" in step:
         return [(own, "answer", "text", ANSWERS)]
-    if "data" in step:
-        gives = step["data"]["gives"].items()
+    if "data" in step or "model" in step:
+        gives = step.get("data", step.get("model"))["gives"].items()
         return [(own, name, kind if isinstance(kind, str) else "text", WORDS) for name, kind in gives]
     asked = next((kind for kind, asks in ASKING.items() if asks.items() <= step.items()), "")
     return [(own, *given) for given in _GIVEN_BY.get(asked, [])]
@@ -214,7 +215,7 @@ def flows(draw: Draw, *, people: bool = False) -> Data:
     often = ["calculate", "calculate", "route", "route", "table", "table"]
     kinds = draw(
         st.lists(
-            st.sampled_from([*often, "rules", "ruleset", "value", "flow", "person", "data"]),
+            st.sampled_from([*often, "rules", "ruleset", "value", "flow", "person", "data", "model"]),
             min_size=1,
             max_size=MOST_STEPS,
         )
@@ -258,8 +259,11 @@ def _step(draw: Draw, drawing: _Drawing, kind: str, count: int) -> Data:
         drawing.lead(position + 1)
     if kind == "table":
         return {**step, "table": draw(tables(known))}
-    if kind == "data":
-        step |= {"data": draw(questions(known))}
+    if kind in {"data", "model"}:
+        question = draw(questions(known, money=kind == "data"))
+        if kind == "model":
+            question = {"name": "churn", "alias": "champion", "send": question["send"], "gives": question["gives"]}
+        step |= {kind: question}
         return {**step, "on_unknown": to()} if draw(st.booleans()) else step
     if kind in ASKING:
         step |= ASKING[kind]
@@ -308,7 +312,7 @@ _maybe_nobody: st.SearchStrategy[str | None] = st.sampled_from([None, "nobody", 
 def rows(draw: Draw, written: Data) -> list[Row]:
     """Draw what is known of some entities."""
     people = [step["id"] for step in written["steps"] if "person" in step]
-    sources = [step for step in written["steps"] if "data" in step]
+    sources = [step for step in written["steps"] if {"data", "model"} & set(step)]
     found = []
     for policy in draw(policy_rows)[:MOST_ROWS]:
         income = draw(st.sampled_from([None, NOT_READ, -2.0, 0.0, 0.3, 3.0, 29.99]))
@@ -323,7 +327,7 @@ def rows(draw: Draw, written: Data) -> list[Row]:
             "country": draw(st.sampled_from([None, "NO", "DE"])),
             "known": draw(st.booleans()),
         }
-        outcomes = {step["id"]: draw(_came_back(step["data"]["gives"])) for step in sources}
+        outcomes = {step["id"]: draw(_came_back(step.get("data", step.get("model"))["gives"])) for step in sources}
         found.append(Row(facts, policy, {step: draw(_maybe_nobody) for step in people}, outcomes))
     return found
 

@@ -89,7 +89,7 @@ class Book:
             return self._table(step["id"], step["table"], after)
         if "rules" in step:
             return self._policy(step, after)
-        if "data" in step:
+        if "data" in step or "model" in step:
             return self._came(step, after)
         if "person" in step:
             return self._answered(step)
@@ -105,7 +105,7 @@ class Book:
 
     def _came(self, step: Data, after: str) -> tuple[str, str]:
         """Take what came back; one value that is not what is declared, and nothing of it can be used."""
-        came, gives = self.outcomes.get(step["id"]), step["data"]["gives"]
+        came, gives = self.outcomes.get(step["id"]), step.get("data", step.get("model"))["gives"]
         if came is None:
             return "asks", "asks"
         if isinstance(came, str) or not all(_fits(gives.get(name), value) for name, value in came.items()):

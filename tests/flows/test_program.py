@@ -223,8 +223,8 @@ def test_a_run_stops_and_passes_only_what_the_step_before_leads_to(case: Case) -
             assert after in leads_of(steps[before], before, steps)
         last = steps[values[LAST]]
         assert passed[-1] == values[LAST]
-        fail = {"route", "table", "end", "rules", "value", "flow", "data"}
-        kinds = {Stop.ENDED: {"end"}, Stop.WAITS: {"person"}, Stop.FAILED: fail, Stop.ASKS: {"data"}}
+        fail = {"route", "table", "end", "rules", "value", "flow", "data", "model"}
+        kinds = {Stop.ENDED: {"end"}, Stop.WAITS: {"person"}, Stop.FAILED: fail, Stop.ASKS: {"data", "model"}}
         assert kinds[Stop(values[STOP])] & set(last)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.doubts import lint_flow_document
@@ -24,6 +25,8 @@ from fivefold.risk.governance.lint.ruleset import unread
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.policy import LevelInput, TransactionInput
 from fivefold.usecases.flows.asked_files import AskedFiles, flow_text, load_asked
+from fivefold.usecases.flows.models.on_files import with_models
+from fivefold.usecases.flows.models.permitted import ModelsPermitted
 from fivefold.usecases.flows.outcome_files import read_outcomes
 from fivefold.usecases.portfolio_files.assess import assess_portfolio
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
@@ -57,6 +60,7 @@ def run_on_files(
     rulesets: Sequence[AnalysedRuleset] = (),
     answers: Path | None = None,
     outcomes: Path | None = None,
+    models: ModelsPermitted | None = None,
 ) -> Runs:
     """Run a flow for every entity of a portfolio.
 
@@ -67,6 +71,7 @@ def run_on_files(
         rulesets: that give the level, the first that applies to an entity; none where the flow reads no level.
         answers: of persons: `entity_id`, `step`, `answer`; None for nobody has answered yet.
         outcomes: of steps that ask the outside, as `read_outcomes` reads them; None where none is there yet.
+        models: of the registry that steps may ask; None for none.
 
     Raises:
         ConfigError: the flow looks at a transaction, or reads a level that no ruleset gives, or a file cannot be used.
@@ -84,7 +89,8 @@ def run_on_files(
         portfolio = replace(portfolio, levels=_levels(rulesets, portfolio, as_of))
     given = None if answers is None else _answers(flow, TableFile(answers, files.warn), entities[ENTITY])
     came = {} if outcomes is None else read_outcomes(flow, outcomes, entities[ENTITY], portfolio.rates.base)
-    return run_flow(flow, portfolio, as_of, given, came)
+    runs = run_flow(flow, portfolio, as_of, given, came)
+    return runs if models is None else with_models(runs, given or {}, came, models, now_microseconds)
 
 
 def _refuse(read: Sequence[Analysed[Any]], rulesets: Sequence[AnalysedRuleset]) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.settings import AgentSettings, Settings
 from fivefold.flows.analysis import outside_outputs
-from fivefold.flows.language import AgentStep, DataStep, OutsideStep
+from fivefold.flows.language import AgentStep, DataStep, ModelStep, OutsideStep
 from fivefold.flows.outside.outcomes import Outcome, failed_outcome, fitted_to
 from fivefold.flows.outside.question import SentFacts, SentValue
 from fivefold.usecases.flows.agents import answer_of_agent, require_agent
 from fivefold.usecases.flows.answers import at_pointer, read_json, require_fit, require_without
+from fivefold.usecases.flows.models.permitted import ModelsPermitted
 from fivefold.usecases.flows.sources import Source, problems_of_step, read_sources
 from fivefold.usecases.shared.connections import NotAnsweredError, Question, answer_after_tries
 
@@ -67,6 +68,7 @@ class Outside:
         sources: that it may ask, by name.
         secrets: of sources, by name.
         agent: None where none is set up.
+        models: that it may ask.
         clock: tells the present, microseconds.
         wait: lets so many seconds pass before another try.
         kept: what sources answered lately.
@@ -76,6 +78,7 @@ class Outside:
     sources: Mapping[str, Source]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     agent: AgentSettings | None = None
+    models: ModelsPermitted = field(default_factory=ModelsPermitted, repr=False)
     clock: Callable[[], int] = now_microseconds
     wait: Callable[[float], None] = time.sleep
     kept: KeptAnswers = field(default_factory=KeptAnswers, repr=False)
@@ -84,8 +87,20 @@ class Outside:
 def outside_of(settings: Settings, organisation: str, clock: Callable[[], int] = now_microseconds) -> Outside:
     """Give what an organisation may ask; ConfigError where the operator's file of sources cannot be used."""
     require_agent(settings.agent)
-    allowed = read_sources(settings.sources_file, settings.secrets).allowed(organisation)
-    return Outside(organisation, allowed, settings.secrets, settings.agent, clock)
+    sources = read_sources(settings.sources_file, settings.secrets)
+    models = ModelsPermitted(sources.allowed_models(organisation), settings)
+    return Outside(
+        organisation, sources.allowed(organisation), settings.secrets, settings.agent, models=models, clock=clock
+    )
+
+
+def ask_together(outside: Outside, step: OutsideStep, facts: Sequence[SentFacts]) -> list[Outcome]:
+    """Ask for the outcomes of one step for some runs: a model at once for all, others one after another."""
+    if isinstance(step, ModelStep):
+        from fivefold.usecases.flows.models.ask import answers_of_model  # noqa: PLC0415 (imports MLflow)
+
+        return answers_of_model(outside.models, step, facts, outside.clock)
+    return [ask(outside, step, each) for each in facts]
 
 
 def ask(outside: Outside, step: OutsideStep, facts: SentFacts) -> Outcome:
@@ -98,6 +113,8 @@ def ask(outside: Outside, step: OutsideStep, facts: SentFacts) -> Outcome:
         step: that asks.
         facts: what it sends, of `flows.outside.question.sent_facts`.
     """
+    if isinstance(step, ModelStep):
+        return ask_together(outside, step, [facts])[0]
     if isinstance(step, DataStep):
         return _of_source(outside, step, facts)
     assert isinstance(step, AgentStep)

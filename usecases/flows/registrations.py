@@ -6,20 +6,26 @@ from sqlalchemy import Engine
 
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.settings import Settings, read_settings
-from fivefold.flows.analysis import analyse_canonical_flow
-from fivefold.flows.language import Flow, OutsideStep
+from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
+from fivefold.flows.language import Flow, ModelStep, OutsideStep
 from fivefold.risk.compiler.diagnostics import Diagnostic, findings
+from fivefold.risk.compiler.value_types import value_type_of_input
 from fivefold.store.flows.flows import acting_versions, flow_named
 from fivefold.store.flows.versions import flow_version_numbered
 from fivefold.store.sql.database import reading
 from fivefold.store.tables.accounts import Organisation
+from fivefold.usecases.flows.models.permitted import problems_of_permission
 from fivefold.usecases.flows.outside import Outside, outside_of
 from fivefold.usecases.flows.sources import source_diagnostics
 from fivefold.usecases.shared.context import Context
 
 
-def outside_diagnostics(organisation: str, flow: Flow) -> list[Diagnostic]:
-    """Find what a flow asks outside, and an organisation cannot ask, as the operator's settings are now."""
+def outside_diagnostics(organisation: str, analysed: AnalysedFlow) -> list[Diagnostic]:
+    """Find what a flow asks outside, and an organisation cannot ask, as the operator's settings are now.
+
+    The registry is asked for models: whether the alias is there, and what it points to fits the step.
+    """
+    flow = analysed.flow
     if not any(isinstance(step, OutsideStep) for step in flow.steps):
         return []
     try:
@@ -27,11 +33,29 @@ def outside_diagnostics(organisation: str, flow: Flow) -> list[Diagnostic]:
     except ConfigError:  # it names files of the operator's
         problem = "asks outside, and the operator's settings of what may be asked are wrong"
         return [Diagnostic(("flow",), problem)]
-    return list(_registered(outside, flow))
+    found = list(_registered(outside, flow))
+    return found or list(_of_registry(outside, analysed))
 
 
 def _registered(outside: Outside, flow: Flow) -> Iterator[Diagnostic]:
+    """Find what the operator's settings do not have."""
     yield from source_diagnostics(flow, outside.sources, has_agent=outside.agent is not None)
+    for position, step in enumerate(flow.steps):
+        if isinstance(step, ModelStep):
+            for problem in problems_of_permission(step.model, outside.models.allowed):
+                yield Diagnostic(("steps", position, "model"), problem)
+
+
+def _of_registry(outside: Outside, analysed: AnalysedFlow) -> Iterator[Diagnostic]:
+    """Find models that are not in the registry, or do not fit their steps."""
+    for position, step in enumerate(analysed.flow.steps):
+        if not isinstance(step, ModelStep) or analysed.errors:
+            continue
+        from fivefold.usecases.flows.models.ask import registry_problems  # noqa: PLC0415 (imports MLflow)
+
+        kinds = {name: value_type_of_input(fact, analysed.names) for name, fact in step.model.send.items()}
+        for problem in registry_problems(step, kinds, outside.models):
+            yield Diagnostic(("steps", position, "model"), problem)
 
 
 def refuse_unanswered(context: Context, flow: str, version: int) -> None:
@@ -43,8 +67,8 @@ def refuse_unanswered(context: Context, flow: str, version: int) -> None:
         row = flow_named(session, context.organisation_id, flow)
         canonical = flow_version_numbered(session, row, version).canonical
         organisation = session.get_one(Organisation, context.organisation_id).name
-    asking = analyse_canonical_flow(canonical).flow
-    for found in findings(outside_diagnostics(organisation, asking), asking):
+    asking = analyse_canonical_flow(canonical)
+    for found in findings(outside_diagnostics(organisation, asking), asking.flow):
         called = f"version {version} of the flow {flow}"
         raise ConflictError(f"{called} cannot run now: {found.where}: {found.problem}")
 

@@ -192,7 +192,7 @@ def review_flow(
     analysed = fits.analysed(flow)
     found = [*found_before, *lint_flow(analysed, fits.around.lists, read, fits.around.declared, groups=fits.groups)]
     found += _placed(read, organisation_findings(flow, fits.around))
-    found += findings(outside_diagnostics(fits.organisation, flow), flow, read)
+    found += findings(outside_diagnostics(fits.organisation, analysed), flow, read)
     tested = None
     if not any(each.fatal for each in found):
         try:

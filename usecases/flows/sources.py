@@ -10,19 +10,20 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlencode
 
 import httpx
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from referencing import Registry
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import perhaps
 from fivefold.flows.language import AgentStep, DataStep, Flow
+from fivefold.flows.outside.language import RegisteredName
 from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.language.base import Identifier, Name
 from fivefold.risk.language.documents import Path
@@ -144,22 +145,51 @@ def _references(schema: Any) -> Iterator[str]:
             yield from _references(below)
 
 
-class AllowedHosts(_Part):
-    """What an organisation may ask."""
+class ModelRegistration(_Part):
+    """A model of the registry that flows may ask: its code runs in the worker's own process.
 
-    hosts: tuple[str, ...]
+    Attributes:
+        title: in plain words.
+        purpose: what it was learnt from; aml where nothing is said.
+    """
+
+    title: str
+    purpose: Purpose = "aml"
+
+
+class Allowed(_Part):
+    """What an organisation may ask: sources on some hosts, and some models, by name."""
+
+    hosts: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
 
 
 class Sources(_Part):
     """The operator's file.
 
     Attributes:
-        organisations: by name, the hosts whose sources each may ask.
+        organisations: by name, the hosts whose sources each may ask, and the models.
         sources: by name.
+        models: by the name under which each is registered.
     """
 
-    organisations: dict[str, AllowedHosts] = Field(default_factory=dict)
+    organisations: dict[str, Allowed] = Field(default_factory=dict)
     sources: dict[Identifier, Source] = Field(default_factory=dict)
+    models: dict[RegisteredName, ModelRegistration] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_models_allowed(self) -> Self:
+        for organisation, allowed in self.organisations.items():
+            for name in allowed.models:
+                if name not in self.models:
+                    there = f"there are {', '.join(self.models) or 'none'}{perhaps(name, self.models)}"
+                    raise ValueError(f"{organisation} may ask the model {name}, which is not under models; {there}")
+        return self
+
+    def allowed_models(self, organisation: str) -> dict[str, ModelRegistration]:
+        """Give the models that an organisation may ask, by name."""
+        there = self.organisations.get(organisation)
+        return {} if there is None else {name: self.models[name] for name in there.models}
 
     def allowed(self, organisation: str) -> dict[str, Source]:
         """Give the sources that an organisation may ask, by name."""

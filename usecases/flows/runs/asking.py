@@ -1,7 +1,7 @@
 """Steps that ask the outside: the facts of a run are stored before, and each outcome before the next step begins."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from time import monotonic
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, StoreError
 from fivefold.domain.settings import read_settings
-from fivefold.flows.language import OutsideStep
+from fivefold.flows.language import ModelStep, OutsideStep
 from fivefold.flows.outside.outcomes import Outcome, failed_outcome
 from fivefold.flows.outside.question import SentFacts, sent_facts
 from fivefold.flows.steps import AskedOfRow
@@ -24,7 +24,7 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.failures import failure_text
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.flows import FlowRun, FlowStep
-from fivefold.usecases.flows.outside import Outside, ask, outside_of
+from fivefold.usecases.flows.outside import Outside, ask_together, outside_of
 from fivefold.usecases.flows.runs.outcomes import row_kept, version_kept
 from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
@@ -56,12 +56,18 @@ def _outside(organisation: str) -> Outside:
 
 def ask_of(question: _Question, clock: Callable[[], int]) -> Outcome:
     """Ask the outside for a step of a run; what nothing comes of is an outcome too."""
+    return ask_of_all([question], clock)[0]
+
+
+def ask_of_all(questions: Sequence[_Question], clock: Callable[[], int]) -> list[Outcome]:
+    """Do the same for questions of one step."""
     try:
-        outside = replace(_outside(question.organisation), clock=clock)
+        outside = replace(_outside(questions[0].organisation), clock=clock)
     except ConfigError as error:
         log.warning("nothing can be asked outside", error=str(error))
-        return failed_outcome("the operator's settings of what is asked outside are wrong", "nothing", clock())
-    return ask(outside, question.step, question.facts)
+        failed = failed_outcome("the operator's settings of what is asked outside are wrong", "nothing", clock())
+        return [failed] * len(questions)
+    return ask_together(outside, questions[0].step, [each.facts for each in questions])
 
 
 def ask_outside(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> tuple[set[int], dict[int, str]]:
@@ -72,8 +78,12 @@ def ask_outside(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> tu
     Returns:
         The runs that there was no time to ask for; and the errors of those that could not be asked for.
     """
-    begun, left, errors = monotonic(), set[int](), dict[int, str]()
-    for run_id in _stopped_runs(engine, batch):
+    stopped = _stopped_runs(engine, batch)
+    left, errors = set[int](), _ask_models(engine, batch, stopped, clock)
+    begun = monotonic()
+    for run_id in stopped:
+        if run_id in errors:
+            continue
         if monotonic() - begun > LONGEST_SECONDS:
             left.add(run_id)
             continue
@@ -95,6 +105,34 @@ def _stopped_runs(engine: Engine, batch: RunBatch) -> list[int]:
         return acting if acting and not stored.is_off(session, batch.flow_id) else []
 
 
+def _ask_models(engine: Engine, batch: RunBatch, stopped: Sequence[int], clock: Callable[[], int]) -> dict[int, str]:
+    """Ask models, each for all runs that stopped there at once; give the errors of those that could not be asked for.
+
+    Before all else: a model answers in no time, and what others are waited for would end the lease.
+    """
+    asking, errors = dict[str, list[_Question]](), dict[int, str]()
+    with reading(engine) as session:
+        held = stored.runs_held(session, batch, stopped) if stopped else []
+        there = stored.outcomes_of(session, [run.id for run in held])
+        for run in held:
+            try:
+                question = _question_of(session, run, there.get(run.id, {}), ModelStep)
+            except UNEXPECTED_ERRORS as error:  # it must not hold up the others; it is kept and shown
+                errors[run.id] = failure_text(error)
+                continue
+            if question is not None:
+                asking.setdefault(question.step.id, []).append(question)
+    for questions in asking.values():
+        try:
+            outcomes = ask_of_all(questions, clock)
+        except UNEXPECTED_ERRORS as error:
+            log.warning("runs not asked for", runs=len(questions), error=type(error).__name__)
+            errors |= {each.run_id: failure_text(error) for each in questions}
+        else:
+            _store(engine, list(zip(questions, outcomes, strict=True)))
+    return errors
+
+
 def _ask_for(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[], int]) -> None:
     """Ask for one run, and store the outcome, unless it does not ask or has one."""
     with reading(engine) as session:
@@ -103,42 +141,52 @@ def _ask_for(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[], i
         question = _question_of(session, held[0], there.get(run_id, {})) if held else None
     if question is None:
         return
-    outcome = ask_of(question, clock)
+    _store(engine, [(question, ask_of(question, clock))])
+
+
+def _store(engine: Engine, answered: Sequence[tuple[_Question, Outcome]]) -> None:
     with writing(engine) as session:
-        lock_entities(session, [question.entity_id])
-        run = session.get(FlowRun, run_id)
-        if run is None:  # it was erased with its entity meanwhile
-            return
-        added = stored.add_outcome(
+        lock_entities(session, {question.entity_id for question, _ in answered})
+        for question, outcome in answered:
+            _add(session, question, outcome)
+
+
+def _add(session: Session, question: _Question, outcome: Outcome) -> None:
+    run = session.get(FlowRun, question.run_id)
+    if run is None:  # it was erased with its entity meanwhile
+        return
+    added = stored.add_outcome(
+        session,
+        {
+            "run_id": question.run_id,
+            "step": question.step.id,
+            "entity_id": question.entity_id,
+            "kind": question.step.kind,
+            "outcome": outcome.canonical,
+            "at_us": outcome.at_us,
+            "actor": SYSTEM,
+        },
+    )
+    if added:
+        record(
             session,
-            {
-                "run_id": run_id,
-                "step": question.step.id,
-                "entity_id": question.entity_id,
-                "kind": question.step.kind,
-                "outcome": outcome.canonical,
-                "at_us": outcome.at_us,
-                "actor": SYSTEM,
-            },
+            Actor(run.organisation_id, SYSTEM),
+            "flow.asked",
+            ("flow run", question.run_id),
+            details={"step": question.step.id, "kind": question.step.kind},
+            rows=stored.outcome_digests(session, [(question.run_id, question.step.id)]),
         )
-        if added:
-            record(
-                session,
-                Actor(run.organisation_id, SYSTEM),
-                "flow.asked",
-                ("flow run", run_id),
-                details={"step": question.step.id, "kind": question.step.kind},
-                rows=stored.outcome_digests(session, [(run_id, question.step.id)]),
-            )
 
 
-def _question_of(session: Session, run: FlowRun, steps: Mapping[str, FlowStep]) -> _Question | None:
-    """Give what a run asks; None where it does not ask, or has its outcome."""
+def _question_of(
+    session: Session, run: FlowRun, steps: Mapping[str, FlowStep], kind: type[OutsideStep] = OutsideStep
+) -> _Question | None:
+    """Give what a run asks at a step of a kind; None where it does not ask, or has its outcome."""
     kept = kept_of(run)
     runnable = version_kept(session, run.version_id, kept)
     flow = runnable.analysed.flow
     at = flow.steps[flow.positions[run.stopped_at or ""]]
-    if not isinstance(at, OutsideStep) or at.id in steps:
+    if not isinstance(at, kind) or at.id in steps:
         return None
     lists = list_versions_used(session, run.organisation_id, kept["lists"])
     assert run.as_of_us is not None  # it is stored with the facts

@@ -1,0 +1,242 @@
+"""Asking a registered model for the runs of a batch at once: what it gave to each, by which version, and why."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from fivefold.domain.errors import ModelError
+from fivefold.flows.analysis import outside_outputs
+from fivefold.flows.language import ModelStep
+from fivefold.flows.outside.outcomes import Contributions, ModelAsked, Outcome, failed_outcome, fitted_to
+from fivefold.flows.outside.question import SentFacts, SentValue
+from fivefold.models.registered.explaining import RowExplanation
+from fivefold.models.registered.finding import AliasedModel, ModelColumn, Signature
+from fivefold.models.registered.loading import Cell, LoadedModel, Models
+from fivefold.risk.language.fields import OneOf
+from fivefold.usecases.flows.models.fit import needs_value, output_position, problems_of_signature
+from fivefold.usecases.flows.models.permitted import ModelsPermitted, problems_of_permission
+
+MOST_CONTRIBUTIONS = 5
+SIGNIFICANT = 12
+"""Digits of a number that are kept: the last ones of a float differ with how many rows are computed at once."""
+SMALLEST = Decimal("1e-15")
+"""Numbers of the language have 15 digits after the point; what is nearer to 0 is kept as 0."""
+_SHOWN = 6
+"""Decimals of what a column adds."""
+
+
+def answers_of_model(
+    permitted: ModelsPermitted, step: ModelStep, facts: Sequence[SentFacts], clock: Callable[[], int]
+) -> list[Outcome]:
+    """Ask a model for some runs at once; whatever happens, each has an outcome.
+
+    Args:
+        permitted: the models that may be asked.
+        step: that asks.
+        facts: of each run.
+        clock: tells the present, microseconds.
+    """
+    if not facts:
+        return []
+    asked, now_us = step.model, clock()
+    label = f"model {asked.name} ({asked.alias})"
+    problem = next(problems_of_permission(asked, permitted.allowed), None)
+    models = permitted.models
+    if problem is not None or models is None:
+        return [failed_outcome(problem or "there is no registry of models", label, now_us)] * len(facts)
+    try:
+        found = models.aliased(asked.name, asked.alias)
+    except ModelError as error:
+        return [failed_outcome(str(error), label, now_us)] * len(facts)
+    label = f"model {asked.name} version {found.version} ({asked.alias})"
+    named = ModelAsked(name=asked.name, alias=asked.alias, version=found.version)
+    try:
+        signature, loaded = _fitting(models, found, step, facts[0])
+    except ModelError as error:
+        failed = replace(failed_outcome(str(error), label, now_us), model=named)
+        return [failed] * len(facts)
+    named = replace(named, digest=loaded.digest)
+    asking = _Asking(step, signature, loaded, named, label)
+    answered = asking.answered(facts)
+    return [asking.outcome(each, clock()) for each in answered]
+
+
+def _fitting(models: Models, found: AliasedModel, step: ModelStep, facts: SentFacts) -> tuple[Signature, LoadedModel]:
+    """Load a version that fits the step; ModelError where it does not, or cannot be loaded."""
+    signature = models.signature(found)
+    problem = next(problems_of_signature(step.model, facts.kinds, signature), None)
+    if problem is not None:
+        raise ModelError(f"the step does not fit version {found.version}, to which {found.alias} points: {problem}")
+    return signature, models.load(found)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a model gave for one run: the values by name, or why there are none; and its explanation."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    failed: str | None = None
+    explained: RowExplanation | None = None
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """A model that is asked, for a step that it fits."""
+
+    step: ModelStep
+    signature: Signature
+    loaded: LoadedModel
+    named: ModelAsked
+    label: str
+
+    @property
+    def _positions(self) -> Mapping[str, int]:
+        asked = self.step.model
+        return {name: output_position(name, asked, self.signature) for name in asked.gives}
+
+    def answered(self, facts: Sequence[SentFacts]) -> list[_Given]:
+        """Ask for all whose facts suffice, at once; where that fails, for each alone."""
+        rows, given = dict[int, dict[str, Cell]](), dict[int, _Given]()
+        for number, sent in enumerate(facts):
+            try:
+                rows[number] = self._row(sent.values)
+            except ValueError as error:
+                given[number] = _Given(failed=str(error))
+        try:
+            given |= zip(rows, self._asked(list(rows.values())), strict=True)
+        except ModelError:
+            given |= {number: self._alone(row) for number, row in rows.items()}
+        return [given[number] for number in range(len(facts))]
+
+    def _row(self, values: Mapping[str, SentValue]) -> dict[str, Cell]:
+        """Give facts as the columns take them; ValueError where one is unknown that must not be, or does not fit."""
+        unknown = [each.name for each in self.signature.columns if values.get(each.name) is None and needs_value(each)]
+        if unknown:
+            raise ValueError(f"not asked, as {', '.join(unknown)} is unknown")
+        return {each.name: _cell(each, values.get(each.name)) for each in self.signature.columns}
+
+    def _alone(self, row: dict[str, Cell]) -> _Given:
+        try:
+            return self._asked([row])[0]
+        except ModelError as error:
+            return _Given(failed=str(error))
+
+    def _asked(self, rows: list[dict[str, Cell]]) -> list[_Given]:
+        if not rows:
+            return []
+        frame = self.loaded.frame(rows)
+        predicted = self.loaded.predict(frame)
+        explained = self._explained(frame, predicted)
+        return [self._read(row, why) for row, why in zip(predicted, explained, strict=True)]
+
+    def _explained(self, frame: Any, predicted: Sequence[tuple[Any, ...]]) -> Sequence[RowExplanation | None]:
+        """Explain the output that `_explains` names; an explanation that fails takes no answer away."""
+        name = self._explains
+        if name is None or isinstance(self.loaded.explainer, str):
+            return [None] * len(predicted)
+        place = self._positions[name]
+        try:
+            return self.loaded.explain(frame, place, [row[place] for row in predicted])
+        except Exception:  # noqa: BLE001 (code of others, beside the answer)
+            return [None] * len(predicted)
+
+    @property
+    def _explains(self) -> str | None:
+        """The output that is explained: the first number that the step takes."""
+        return next((name for name, given in self.step.model.gives.items() if given == "number"), None)
+
+    def _read(self, row: tuple[Any, ...], explained: RowExplanation | None) -> _Given:
+        values = {}
+        for name, place in self._positions.items():
+            try:
+                values[name] = _value(row[place], self.step.model.gives[name])
+            except ValueError as error:
+                return _Given(failed=f"it gave {error} as {name}")
+        return _Given(values=values, explained=explained)
+
+    def outcome(self, given: _Given, now_us: int) -> Outcome:
+        """Give what became of one run's question."""
+        if given.failed is not None:
+            return replace(failed_outcome(given.failed, self.label, now_us), model=self.named)
+        explainer = self.loaded.explainer
+        model = self.named
+        if given.explained is not None and self._explains is not None:
+            model = replace(model, contributions=_contributions(given.explained, self._explains))
+        elif self._explains is not None:
+            model = replace(model, unexplained=explainer if isinstance(explainer, str) else "its trees give otherwise")
+        outcome = Outcome(values=given.values, source=self.label, at_us=now_us, model=model)
+        return fitted_to(outcome, outside_outputs(self.step))
+
+
+def _cell(column: ModelColumn, value: SentValue) -> Cell:
+    """Give a fact as a column takes it; ValueError for a number that is none of its kind."""
+    if value is None or column.kind in {"string", "boolean"}:
+        assert not isinstance(value, Decimal | tuple)
+        return value
+    if column.kind == "datetime":
+        return datetime.fromisoformat(str(value))
+    number = Decimal(str(value))
+    if column.kind in {"double", "float"}:
+        return float(number)
+    limits = np.iinfo(np.int64 if column.kind == "long" else np.int32)
+    if number != number.to_integral_value() or not int(limits.min) <= number <= int(limits.max):
+        raise ValueError(f"not asked, as {column.name} is {number}, and the model takes whole numbers ({column.kind})")
+    return int(number)
+
+
+def _value(value: Any, given: str | OneOf) -> Any:
+    """Read what a model gave; ValueError, with the value, for what is not of the kind."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if given == "number" and isinstance(value, int | float) and not isinstance(value, bool):
+        if not isfinite(value):
+            raise ValueError("NaN" if value != value else str(value))  # noqa: PLR0124 (NaN is no number, itself)
+        number = Decimal(f"{value:.{SIGNIFICANT}g}") if isinstance(value, float) else Decimal(value)
+        return Decimal(0) if abs(number) < SMALLEST else number
+    if given == "flag" and isinstance(value, bool):
+        return value
+    if given != "number" and given != "flag" and isinstance(value, str):  # noqa: PLR1714 (a OneOf has no hash)
+        return value
+    raise ValueError(repr(value)[:40])
+
+
+def _contributions(row: RowExplanation, name: str) -> Contributions:
+    """Round what columns add, so that base, those that are named, and the rest make the total exactly."""
+    ordered = sorted(row.added.items(), key=lambda each: (-abs(each[1]), each[0]))
+    added = tuple((column, _rounded(number)) for column, number in ordered[:MOST_CONTRIBUTIONS] if _rounded(number))
+    base, total = _rounded(row.base), _rounded(sum((row.base, *row.added.values())))
+    rest = total - base - sum((number for _, number in added), Decimal(0))
+    return Contributions(of=name, scale=row.scale, base=base, added=added, rest=_plain(f"{rest:f}"), total=total)
+
+
+def _rounded(number: float) -> Decimal:
+    return _plain(f"{number:.{_SHOWN}f}")
+
+
+def _plain(text: str) -> Decimal:
+    """Read a number with decimals, without the zeros at its end."""
+    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text) + Decimal(0)  # no zero below 0
+
+
+def registry_problems(step: ModelStep, kinds: Mapping[str, Any], permitted: ModelsPermitted) -> Iterator[str]:
+    """Find why a step cannot ask its model now: the registry is asked, and no code of a model is run."""
+    asked = step.model
+    found = list(problems_of_permission(asked, permitted.allowed))
+    yield from found
+    models = permitted.models
+    if found or models is None:
+        return
+    try:
+        model = models.aliased(asked.name, asked.alias)
+        signature = models.signature(model)
+    except ModelError as error:
+        yield str(error)
+        return
+    called = f"version {model.version} of {asked.name}, to which {asked.alias} points,"
+    for problem in problems_of_signature(asked, kinds, signature):
+        yield f"does not fit {called} as it {problem}"

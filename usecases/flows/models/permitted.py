@@ -1,0 +1,56 @@
+"""The models that an organisation may ask; MLflow, which takes seconds to import, waits until one is asked."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from fivefold.domain.settings import Settings
+from fivefold.domain.text import perhaps
+from fivefold.flows.outside.language import ModelQuestion
+from fivefold.risk.language.purposes import strictest
+from fivefold.usecases.flows.sources import ModelRegistration
+
+if TYPE_CHECKING:
+    from fivefold.models.registered.loading import Models
+
+_LOCK = Lock()
+_KEPT: "dict[tuple[str, str], Models]" = {}
+"""One for each registry: what was loaded serves all organisations."""
+
+
+@dataclass(frozen=True)
+class ModelsPermitted:
+    """The models that an organisation may ask.
+
+    Attributes:
+        allowed: by name.
+        settings: say where the registry is; None where there is none.
+    """
+
+    allowed: Mapping[str, ModelRegistration] = field(default_factory=dict)
+    settings: Settings | None = field(default=None, repr=False)
+
+    @property
+    def models(self) -> "Models | None":
+        """Where they are; None where there is no registry."""
+        from fivefold.models.registered.loading import Models  # noqa: PLC0415 (imports MLflow)
+
+        if self.settings is None:
+            return None
+        key = (self.settings.tracking_uri, str(self.settings.var))
+        with _LOCK:
+            if key not in _KEPT:
+                _KEPT[key] = Models(self.settings)
+            return _KEPT[key]
+
+
+def problems_of_permission(asked: ModelQuestion, models: Mapping[str, ModelRegistration]) -> Iterator[str]:
+    """Find why an organisation may not ask a model; *models* are those that it may, by name."""
+    registered = models.get(asked.name)
+    if registered is None:
+        there = ", ".join(models) or "none"
+        yield f"there is no model {asked.name} that may be asked; there are {there}{perhaps(asked.name, models)}"
+    elif strictest([registered.purpose, asked.purpose]) != asked.purpose:
+        learnt = f"the model {asked.name} is registered for {registered.purpose}"
+        yield f"says that what the model learnt from is for {asked.purpose}; {learnt}"
