@@ -10,7 +10,7 @@ from fivefold.flows.actions import TagAction
 from fivefold.flows.language import DataStep, Flow, FlowStep, ModelStep, PolicyName, RulesetName, RulesStep
 from fivefold.flows.triggers import CaseTrigger, ImportTrigger, LevelTrigger, TagTrigger, group_of
 from fivefold.risk.compiler.diagnostics import Diagnostic
-from fivefold.risk.compiler.purposes import SourceReader, Sources, purpose_name_diagnostics
+from fivefold.risk.compiler.purposes import Reading, SourceReader, Sources, purpose_name_diagnostics
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import TagInput
 from fivefold.risk.language.policy import LevelInput
@@ -30,12 +30,13 @@ class _Served(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """Something that is read, where it is written, and the steps that lead there, in words."""
+    """Something that is read, where it is written, the steps that lead there in words, and what it was gathered for."""
 
     path: Path
     chain: tuple[str, ...]
     source: str
     hint: str
+    purpose: Purpose = "aml"
 
 
 def flow_purpose_diagnostics(analysed: "AnalysedFlow", sources: Sources) -> Iterator[Diagnostic]:
@@ -47,9 +48,8 @@ def flow_purpose_diagnostics(analysed: "AnalysedFlow", sources: Sources) -> Iter
     served = _served(flow) or _read_later(flow, sources)
     if served is not None:
         seen = set[tuple[str, str]]()
-        own = (*_of_triggers(flow, sources), *_own(flow, analysed, sources))
-        for reading in (*own, *_of_asked(analysed, (flow,), sources), *_of_data(flow)):
-            if (reading.chain[0], reading.source) in seen:
+        for reading in _all(analysed, sources):
+            if reading.purpose != "aml" or (reading.chain[0], reading.source) in seen:
                 continue
             seen.add((reading.chain[0], reading.source))
             alone = f"for aml alone ({reading.hint})" if reading.hint else "for aml alone"
@@ -61,6 +61,34 @@ def flow_purpose_diagnostics(analysed: "AnalysedFlow", sources: Sources) -> Iter
                 check="purposes",
             )
     yield from purpose_name_diagnostics(flow)
+
+
+def flow_readings(analysed: "AnalysedFlow", sources: Sources) -> Iterator[Reading]:
+    """Give what the flow reads, with all that it asks: everything once for each way to it, in the order written."""
+    flow = analysed.flow
+    served = _served(flow) or _read_later(flow, sources)
+    seen = set[tuple[str, ...]]()
+    for each in _all(analysed, sources):
+        steps = (f"flow {flow.name}", *each.chain, each.source)
+        if steps not in seen:
+            seen.add(steps)
+            yield Reading(
+                path=each.path,
+                steps=steps,
+                source=each.source,
+                purpose=each.purpose,
+                part="flow",
+                serves="aml" if served is None else served.purpose,
+                hint=each.hint,
+            )
+
+
+def _all(analysed: "AnalysedFlow", sources: Sources) -> Iterator[_Reading]:
+    flow = analysed.flow
+    yield from _of_triggers(flow, sources)
+    yield from _own(flow, analysed, sources)
+    yield from _of_asked(analysed, (flow,), sources)
+    yield from _of_data(flow)
 
 
 _PHRASES: Mapping[Purpose, str] = {"aml": "aml", "commercial": "commerce", "both": "aml and commerce"}
@@ -101,8 +129,7 @@ def _of_triggers(flow: Flow, sources: Sources) -> Iterator[_Reading]:
         elif isinstance(trigger, LevelTrigger | TagTrigger):
             told = LevelInput(level="in_force") if isinstance(trigger, LevelTrigger) else TagInput(tag=trigger.tag)
             for source in reader.read(told):
-                if source.purpose == "aml":
-                    yield _Reading(path, (part,), source.words, source.hint)
+                yield _Reading(path, (part,), source.words, source.hint, source.purpose)
 
 
 def _own(flow: Flow, analysed: "AnalysedFlow", sources: Sources) -> Iterator[_Reading]:
@@ -110,12 +137,10 @@ def _own(flow: Flow, analysed: "AnalysedFlow", sources: Sources) -> Iterator[_Re
     reader = SourceReader(flow, sources)
     for path, rule_input in analysed.inputs_with_paths:
         for source, chain in reader.read(rule_input).items():
-            if source.purpose == "aml":
-                yield _Reading(path, (_part(flow, path), *chain), source.words, source.hint)
+            yield _Reading(path, (_part(flow, path), *chain), source.words, source.hint, source.purpose)
     for place in analysed.conditions:
         for path, source in reader.lists_in(place):
-            if source.purpose == "aml":
-                yield _Reading(path, (_part(flow, path),), source.words, source.hint)
+            yield _Reading(path, (_part(flow, path),), source.words, source.hint, source.purpose)
 
 
 def _of_asked(analysed: "AnalysedFlow", asking: tuple[Flow, ...], sources: Sources) -> Iterator[_Reading]:
@@ -140,32 +165,33 @@ def _of_asked(analysed: "AnalysedFlow", asking: tuple[Flow, ...], sources: Sourc
 
 
 def _of_data(flow: Flow) -> Iterator[_Reading]:
-    """Give the sources whose data were gathered against money laundering, and the models that learnt from such."""
+    """Give the sources and models outside, with what their data were gathered for."""
     for position, step in enumerate(flow.steps):
         path: Path = ("steps", position, step.kind)
-        if isinstance(step, DataStep) and step.data.purpose == "aml":
-            yield _Reading((*path, "source"), (f"step {step.id}",), step.data.whom, "purpose of the step's data")
-        elif isinstance(step, ModelStep) and step.model.purpose == "aml":
-            yield _Reading((*path, "name"), (f"step {step.id}",), step.model.whom, "purpose of the step's model")
+        words = (f"step {step.id}",)
+        if isinstance(step, DataStep):
+            hint = "purpose of the step's data"
+            yield _Reading((*path, "source"), words, step.data.whom, hint, step.data.purpose)
+        elif isinstance(step, ModelStep):
+            hint = "purpose of the step's model"
+            yield _Reading((*path, "name"), words, step.model.whom, hint, step.model.purpose)
 
 
 def _of_rules(
     asked: "Analysed[Any]", path: Path, steps: tuple[str, ...], asking: tuple[Flow, ...], sources: Sources
 ) -> Iterator[_Reading]:
     """Find what a policy or a ruleset that is asked reads."""
-    if isinstance(asked.definition, Ruleset) and asked.definition.purpose == "aml":
-        yield _Reading(path, steps, f"the level by {asked.definition.name}", "")
+    if isinstance(asked.definition, Ruleset):
+        yield _Reading(path, steps, f"the level by {asked.definition.name}", "", asked.definition.purpose)
     reader = SourceReader(_as_strict(asked.definition, asking), sources)
     for at, rule_input in asked.inputs_with_paths:
         part: tuple[str, ...] = (f"calculation {at[1]}",) if at[0] == "calculate" else ()
         part = (f"rule {asked.definition.rules[int(at[1])].id}",) if at[0] == "rules" else part
         for source, chain in reader.read(rule_input).items():
-            if source.purpose == "aml":
-                yield _Reading(path, (*steps, *part, *chain), source.words, source.hint)
+            yield _Reading(path, (*steps, *part, *chain), source.words, source.hint, source.purpose)
     for place in asked.conditions:
         for _, source in reader.lists_in(place):
-            if source.purpose == "aml":
-                yield _Reading(path, steps, source.words, source.hint)
+            yield _Reading(path, steps, source.words, source.hint, source.purpose)
 
 
 def _as_strict(definition: Any, asking: tuple[Flow, ...]) -> Any:

@@ -9,7 +9,7 @@ from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
 from fivefold.risk.compiler.checks import taken_names, twice
 from fivefold.risk.compiler.diagnostics import Diagnostic, findings, warning
 from fivefold.risk.compiler.locations import Location, inputs_named, inputs_of_calculations
-from fivefold.risk.compiler.purposes import SourceReader, Sources, purpose_name_diagnostics
+from fivefold.risk.compiler.purposes import Reading, SourceReader, Sources, purpose_name_diagnostics
 from fivefold.risk.compiler.units import unit_diagnostics
 from fivefold.risk.compiler.value_types import inputs_of
 from fivefold.risk.governance.lint.reachability import try_conditions
@@ -67,26 +67,35 @@ class AnalysedGroup(Analysed[Group]):
         """Find what the group reads for commerce that was gathered against money laundering, with the path to it."""
         if self.group.purpose != "aml":
             seen = set[str]()
-            for path, chain, source, hint in self._read_as_aml(sources):
-                if source not in seen:
-                    seen.add(source)
-                    alone = f"for aml alone ({hint})" if hint else "for aml alone"
-                    way = " → ".join((f"group {self.group.name}", *chain, source))
+            for each in self.readings(sources):
+                if not each.is_allowed and each.source not in seen:
+                    seen.add(each.source)
+                    alone = f"for aml alone ({each.hint})" if each.hint else "for aml alone"
                     served = "commerce" if self.group.purpose == "commercial" else "aml and commerce"
-                    problem = f"reads {source}, which is {alone}, and the group is for {served}: {way}"
-                    yield Diagnostic(path, problem, check="purposes")
+                    way = " → ".join(each.steps)
+                    problem = f"reads {each.source}, which is {alone}, and the group is for {served}: {way}"
+                    yield Diagnostic(each.path, problem, check="purposes")
         yield from purpose_name_diagnostics(self.group)
 
-    def _read_as_aml(self, sources: Sources) -> Iterator[tuple[Path, tuple[str, ...], str, str]]:
+    def readings(self, sources: Sources) -> Iterator[Reading]:
+        """Give what the group reads: everything once for each way to it, in the order written."""
         reader = SourceReader(self.group, sources)
+        found: dict[tuple[str, ...], Reading] = {}
         for place in self.conditions:
-            for path, each in inputs_named(place):
-                for source, chain in reader.read(each).items():
-                    if source.purpose == "aml":
-                        yield path, chain, source.words, source.hint
-            for path, source in reader.lists_in(place):
-                if source.purpose == "aml":
-                    yield path, (), source.words, source.hint
+            named = [(path, *at) for path, each in inputs_named(place) for at in reader.read(each).items()]
+            for path, source, chain in [*named, *((path, source, ()) for path, source in reader.lists_in(place))]:
+                steps = (f"group {self.group.name}", *chain, source.words)
+                reading = Reading(
+                    path=path,
+                    steps=steps,
+                    source=source.words,
+                    purpose=source.purpose,
+                    part="group",
+                    serves=self.group.purpose,
+                    hint=source.hint,
+                )
+                found.setdefault(steps, reading)
+        yield from found.values()
 
 
 def _is_of_nobody(rule_input: LanguageModel) -> bool:

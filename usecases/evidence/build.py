@@ -29,6 +29,8 @@ from fivefold.usecases.evidence.archive import (
     text_file,
     write_archive,
 )
+from fivefold.usecases.evidence.flows import flows_part
+from fivefold.usecases.evidence.groups import groups_part
 from fivefold.usecases.evidence.in_force import in_force_part
 from fivefold.usecases.evidence.models import models_part
 from fivefold.usecases.evidence.people import people_part
@@ -52,9 +54,15 @@ approvals.json      what one asked for and another approved
 material-changes.json
 lists.json          every version of a list that was in force at some moment of the quarter, with its members
 policies/           versions of policies for decisions, as they were written; versions.json with hashes and people
-groups/             versions of named groups, as they were written; versions.json with hashes and people
-purposes.json       every ruleset and policy that decided: what it was for, what it read by which path, and what that
-                    was gathered for; `fivefold evidence --check` works it out anew from the documents
+groups/             versions of named groups, as they were written; versions.json with hashes, people and reasons, and
+                    when each was in force; moves.json with how many entered and left, sizes.json by day
+flows/              versions of flows, as they were written; what changed since the version before; versions.json with
+                    hashes, editors, tests, and when each acted or ran as a shadow; activations.json with reasons;
+                    runs.json: where the runs that began in the quarter came to; outcomes.json: what was asked outside;
+                    answers.jsonl: who answered what; actions.json; taken-back.json; shadows.json: where a shadow came
+                    to beside the version that acts
+purposes.json       every ruleset, policy, group and flow that decided: what it was for, what it read by which path,
+                    and what that was gathered for; `fivefold evidence --check` works it out anew from the documents
 settings.json       levels, cap, retention, types and fields, as they are now; audit/ has every change
 roster.json         members by number, with roles; audit/ has every change
 models/             value models that served: cards, training lineage, promotions
@@ -100,6 +108,8 @@ def build_evidence(
             validations_part(session, context.organisation_id, quarter),
             in_force_part(session, context.organisation_id, quarter),
             purposes_part(session, context.organisation_id, quarter),
+            flows_part(session, connection, context.organisation_id, quarter),
+            groups_part(session, context.organisation_id, quarter),
             log.part(session, looked),
         ]
         counts = {kind: count for part in parts for kind, count in part.counts.items()}

@@ -9,8 +9,6 @@ from sqlalchemy.orm import Session
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.accounts.members import members_of
 from fivefold.store.decisions.decisions import policy_versions
-from fivefold.store.groups.groups import GroupVersionRow
-from fivefold.store.groups.groups import versions_of as group_versions
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import EntityType, ListVersionRow, OrganisationSettings
 from fivefold.store.tables.events import Policy
@@ -20,24 +18,21 @@ from fivefold.usecases.shared.inputs import Quarter
 
 
 def in_force_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
-    """Collect lists, policies and groups of a quarter as they were written, the settings and the roster."""
+    """Collect lists and policies of a quarter as they were written, the settings and the roster."""
     stored = [row for row in list_rows(session, organisation_id) if row.created_us < quarter.until_us]
     lists = _in_force(stored, quarter)
     policies = [row for row in policy_versions(session, organisation_id) if row.written_us < quarter.until_us]
     decided = {row.id: times for row, *times in policies_deciding(session, organisation_id, quarter)}
-    groups = [row for row in group_versions(session, organisation_id) if row.version.written_us < quarter.until_us]
     members = [row for row in members_of(session, organisation_id) if row.created_us < quarter.until_us]
     return ArchiveSection(
         [
             json_file("lists.json", [_list(row) for row in lists]),
             json_file("policies/versions.json", [_policy(row, decided.get(row.id)) for row in policies]),
             *(_document(row) for row in policies),
-            json_file("groups/versions.json", [_group(row) for row in groups]),
-            *(text_file(_group_document(row), row.version.document) for row in groups),
             json_file("settings.json", _settings(session, organisation_id)),
             json_file("roster.json", [_member(row) for row in members]),
         ],
-        {"lists": len(lists), "policies": len(policies), "groups": len(groups), "members": len(members)},
+        {"lists": len(lists), "policies": len(policies), "members": len(members)},
     )
 
 
@@ -79,26 +74,6 @@ def _policy(row: Policy, decided: Sequence[int | None] | None) -> dict[str, Any]
         else dict(zip(("from", "until"), map(optional_iso_text, decided), strict=True)),
         "document": _document(row).name,
     }
-
-
-def _group(row: GroupVersionRow) -> dict[str, Any]:
-    version = row.version
-    return {
-        "group": row.group.name,
-        "purpose": row.group.purpose,
-        "version": version.number,
-        "content_hash": version.content_hash,
-        "state_when_archived": version.state,
-        "written_by": version.written_by,
-        "written": optional_iso_text(version.written_us),
-        "approved_by": version.approved_by,
-        "approved": optional_iso_text(version.approved_us),
-        "document": _group_document(row),
-    }
-
-
-def _group_document(row: GroupVersionRow) -> str:
-    return f"groups/{row.version.id:06}.yaml"
 
 
 def _document(row: Policy) -> File:

@@ -20,6 +20,7 @@ from fivefold.store.evidence.archive import (
     proposals_in,
     versions_of_organisation,
 )
+from fivefold.store.evidence.archive_flows import flow_activations_before, flow_versions
 from fivefold.store.groups.groups import approved_in as groups_approved_in
 from fivefold.store.rulesets.proposals import APPROVED, REFUSED
 from fivefold.store.tables.entities import OrganisationSettings
@@ -153,6 +154,7 @@ def _approvals(session: Session, organisation_id: int, quarter: Quarter) -> list
     time = quarter.from_us, quarter.until_us
     approvals = [
         *_activations(session, organisation_id, quarter.until_us),
+        *_activations_of_flows(session, organisation_id, quarter.until_us),
         *(
             _Approval(
                 at_us=row.decided_us,
@@ -220,3 +222,13 @@ def _activations(session: Session, organisation_id: int, until_us: int) -> Itera
             version = versions[row.version_id]
             authors = (*version.editors, version.committed_by)
             yield _Approval(at_us=row.at_us, what="activation", number=row.id, asked_by=authors, by=row.actor)
+
+
+def _activations_of_flows(session: Session, organisation_id: int, until_us: int) -> Iterator[_Approval]:
+    """Give what let a version of a flow act: that needs another person than its authors, a rollback too."""
+    versions = {version.id: version for version, _ in flow_versions(session, organisation_id)}
+    for row in flow_activations_before(session, organisation_id, until_us):
+        if row.kind in {"active", "rollback"} and row.version_id is not None:
+            version = versions[row.version_id]
+            authors = (*version.editors, version.committed_by)
+            yield _Approval(at_us=row.at_us, what=f"flow {row.kind}", number=row.id, asked_by=authors, by=row.actor)

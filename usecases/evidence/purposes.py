@@ -1,18 +1,23 @@
-"""Evidence of purposes: what each ruleset and policy that decided has read, and that none for commerce read `aml`.
+"""Evidence of purposes: what everything that decided has read, and that nothing for commerce read what is `aml`.
 
 A reader need not believe the verdict: what is read is worked out anew, from the documents in the archive alone.
 """
 
 import json
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import iso_text
 from fivefold.domain.errors import FivefoldError
+from fivefold.flows.analysis import analyse_canonical_flow
+from fivefold.flows.groups.analysis import analyse_canonical_group
+from fivefold.flows.groups.language import read_group
+from fivefold.flows.language import read_flow
 from fivefold.risk.compiler.analysis import analyse_canonical, analyse_canonical_policy
 from fivefold.risk.compiler.purposes import Reading, Sources, readings
 from fivefold.risk.language.policy import Policy as PolicyDefinition
@@ -28,8 +33,11 @@ from fivefold.store.evidence.archive import (
     types_defined,
     versions_of_organisation,
 )
+from fivefold.store.evidence.archive_flows import flow_activations_before, flow_versions
+from fivefold.store.groups.groups import GroupVersionRow
 from fivefold.store.ingest.entities import types_of_organisation
 from fivefold.store.tables.events import Policy
+from fivefold.store.tables.flows import FlowRow, FlowVersion
 from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
 from fivefold.usecases.accounts.purposes import TypeSaid, checked_purpose, declared_purposes
 from fivefold.usecases.evidence.archive import (
@@ -40,6 +48,9 @@ from fivefold.usecases.evidence.archive import (
     json_file,
     optional_iso_text,
 )
+from fivefold.usecases.evidence.flows import ACTING, flow_document, flows_in_force
+from fivefold.usecases.evidence.groups import group_document, groups_deciding
+from fivefold.usecases.evidence.purposes_of_flows import asked_of_flow, readings_of_flow, readings_of_group
 from fivefold.usecases.evidence.rulesets import InForce, in_force
 from fivefold.usecases.shared.inputs import Quarter
 
@@ -79,9 +90,11 @@ def purposes_part(session: Session, organisation_id: int, quarter: Quarter) -> A
         ],
     }
     deciding = [
-        *_rulesets(said, in_force(activations, quarter), versions, quarter),
+        *_rulesets(said, in_force(activations, quarter, lambda row: row.family_id), versions, quarter),
         *_policies(said, policies_deciding(session, organisation_id, quarter), quarter),
+        *_groups(said, groups_deciding(session, organisation_id, quarter), quarter),
     ]
+    deciding += _flows(session, organisation_id, said, deciding, quarter)
     feeds = any(not each["allowed"] for line in deciding for each in line["reads"])
     return ArchiveSection([json_file(PURPOSES, {**said, "deciding": deciding, "feeds_commerce": feeds})], {})
 
@@ -144,7 +157,7 @@ def _rulesets(
     for force in forces:
         version, family = versions[force.version_id]
         ruleset = analyse_canonical(version.canonical).ruleset
-        document = f"rulesets/{family.name}/{version.number:04}.yaml"
+        document = _ruleset_document(family.name, version.number)
         yield _line(ruleset, version.number, document, (force.from_us, force.until_us), said, quarter)
 
 
@@ -168,6 +181,65 @@ def _policies(said: Line, deciding: Iterable[tuple[Policy, int, int | None]], qu
         yield _line(policy, row.number, _document_of(row), (begins, ends), said, quarter)
 
 
+def _groups(
+    said: Line, deciding: Iterable[tuple[GroupVersionRow, int, int | None]], quarter: Quarter
+) -> Iterator[Line]:
+    for row, begins, ends in deciding:
+        analysed = analyse_canonical_group(row.version.canonical)
+        of = (analysed.group, row.version.number, group_document(row), (begins, ends))
+        line, sources = _described(*of, said, quarter)
+        yield {**line, "reads": [_reading(each) for each in analysed.readings(sources)]}
+
+
+def _flows(
+    session: Session, organisation_id: int, said: Line, deciding: Sequence[Line], quarter: Quarter
+) -> Iterator[Line]:
+    """Describe the versions of flows that acted; which versions they asked is worked out from *deciding*."""
+    versions = {version.id: (version, flow) for version, flow in flow_versions(session, organisation_id)}
+    changes = flow_activations_before(session, organisation_id, quarter.until_us)
+    described = []
+    for force in flows_in_force(changes, ACTING, quarter):
+        version, row = versions[force.version_id]
+        document, times = flow_document(row.name, version.number), (force.from_us, force.until_us)
+        flow = analyse_canonical_flow(version.canonical).flow
+        described.append(_described(flow, version.number, document, times, said, quarter))
+    others = [*deciding, *(line for line, _ in described)]
+    text_of = _texts(session, organisation_id, versions.values()).__getitem__
+    for line, sources in described:
+        yield {**line, **_of_flow(line, others, text_of, _ends_of(quarter), sources)}
+
+
+def _ends_of(quarter: Quarter) -> tuple[str, str]:
+    return iso_text(quarter.from_us), iso_text(quarter.until_us)
+
+
+def _texts(session: Session, organisation_id: int, flows: Iterable[tuple[FlowVersion, FlowRow]]) -> Mapping[str, str]:
+    """Give every document that a flow may be or ask, by the name of its file."""
+    rulesets = versions_of_organisation(session, organisation_id)
+    return {
+        **{_ruleset_document(family.name, version.number): version.document for version, family in rulesets},
+        **{_document_of(row): row.document for row in policy_versions(session, organisation_id)},
+        **{flow_document(flow.name, version.number): version.document for version, flow in flows},
+    }
+
+
+def _of_flow(
+    line: Mapping[str, Any],
+    others: Sequence[Mapping[str, Any]],
+    text_of: Callable[[str], str],
+    quarter: tuple[str, str],
+    sources: Sources,
+) -> Line:
+    documents = {(each["kind"], each["name"], each["version"]): each["document"] for each in others}
+    asked = asked_of_flow(line, others, text_of, quarter)
+    reads = [_reading(each) for each in readings_of_flow(line, asked, documents, text_of, sources)]
+    return {"asked": asked, "reads": reads}
+
+
+def _ruleset_document(name: str, number: int) -> str:
+    return f"rulesets/{name}/{number:04}.yaml"
+
+
 def _document_of(row: Policy) -> str:
     return f"policies/{row.id:06}.yaml"
 
@@ -180,10 +252,23 @@ def _line(
     said: Mapping[str, Any],
     quarter: Quarter,
 ) -> Line:
+    line, sources = _described(definition, number, document, times, said, quarter)
+    return {**line, "reads": [_reading(each) for each in readings(definition, sources)]}
+
+
+def _described(
+    definition: Any,
+    number: int,
+    document: str,
+    times: tuple[int, int | None],
+    said: Mapping[str, Any],
+    quarter: Quarter,
+) -> tuple[Line, Sources]:
+    """Describe what decided, and give what was said of its data."""
     from_us, until_us = times
     quarter_ends = optional_iso_text(quarter.until_us)
     sources = _sources(said, definition.entity_type, optional_iso_text(until_us), quarter_ends)
-    return {
+    line = {
         "kind": definition.word,
         "name": definition.name,
         "version": number,
@@ -193,8 +278,8 @@ def _line(
         "until": optional_iso_text(until_us),
         "purpose": definition.purpose,
         **_sources_json(sources),
-        "reads": [_reading(each) for each in readings(definition, sources)],
     }
+    return line, sources
 
 
 def _sources_json(sources: Sources) -> Line:
@@ -236,9 +321,9 @@ def purpose_problems(archive: zipfile.ZipFile) -> Iterator[str]:
         for each in sorted(listed - decided, key=str):
             yield f"{PURPOSES}: no other file says that {_words(each)}"
         yield from _omitted_of_lists(archive, content)
-        quarter_ends = json.loads(archive.read(MANIFEST))["quarter"]["until"]
+        quarter = json.loads(archive.read(MANIFEST))["quarter"]
         for line in content["deciding"]:
-            yield from _problems_of(archive, content, line, quarter_ends)
+            yield from _problems_of(archive, content, line, (quarter["from"], quarter["until"]))
     except (KeyError, TypeError, ValueError, FivefoldError) as error:
         yield f"{PURPOSES}: cannot be checked: {error}"
 
@@ -263,6 +348,18 @@ def _decided_by_other_files(archive: zipfile.ZipFile) -> Iterator[_When]:
     for version in json.loads(archive.read("policies/versions.json")):
         if version["decided"] is not None:
             yield _when("policy", version["policy"], {**version, **version["decided"]})
+    for version in _versions_in(archive, "groups/versions.json"):
+        if version.get("decided") is not None:
+            yield _when("group", version["group"], {**version, **version["decided"]})
+    for version in _versions_in(archive, "flows/versions.json"):
+        for force in version["acted"]:
+            yield _when("flow", version["flow"], {**version, **force})
+
+
+def _versions_in(archive: zipfile.ZipFile, name: str) -> list[Line]:
+    """Read a file that older archives have not."""
+    versions: list[Line] = json.loads(archive.read(name)) if name in archive.namelist() else []
+    return versions
 
 
 def _omitted_of_lists(archive: zipfile.ZipFile, content: Mapping[str, Any]) -> Iterator[str]:
@@ -273,22 +370,47 @@ def _omitted_of_lists(archive: zipfile.ZipFile, content: Mapping[str, Any]) -> I
 
 
 def _problems_of(
-    archive: zipfile.ZipFile, content: Mapping[str, Any], line: Mapping[str, Any], quarter_ends: str
+    archive: zipfile.ZipFile, content: Mapping[str, Any], line: Mapping[str, Any], quarter: tuple[str, str]
 ) -> Iterator[str]:
     text, called = archive.read(line["document"]).decode(), f"{line['kind']} {line['name']} {line['version']}"
-    definition = read_ruleset(text) if line["kind"] == "ruleset" else read_policy(text)
+    definition = _READERS[line["kind"]](text)
     if definition.content_hash != line["content_hash"]:
         yield f"{PURPOSES}: {called} is of another content than {line['document']}"
     if isinstance(definition, Ruleset):
         decided = {(row["ruleset"], row["version"], row["purpose"]) for row in content["rulesets_that_decided"]}
         if (line["name"], line["version"], definition.purpose) not in decided:
             yield f"{PURPOSES}: {called} is not among rulesets_that_decided with its purpose, {definition.purpose}"
-    sources = _sources(content, definition.entity_type, line["until"], quarter_ends)
+    sources = _sources(content, definition.entity_type, line["until"], quarter[1])
     if any(line[part] != words for part, words in _sources_json(sources).items()):
         yield f"{PURPOSES}: of {called} something else is listed than lists, types and rulesets said until it stopped"
-    found = list(readings(definition, sources))
-    if [_reading(each) for each in found] != line["reads"]:
+    found = _found_of(archive, content, line, text, (definition, sources), quarter)
+    if any(line.get(part) != words for part, words in found.items()):
         yield f"{PURPOSES}: {called} reads something else than is listed"
-    for each in found:
-        if not each.is_allowed:
-            yield f"{PURPOSES}: {called} read for commerce what is for aml alone: {' → '.join(each.steps)}"
+    for each in found["reads"]:
+        if not each["allowed"]:
+            yield f"{PURPOSES}: {called} read for commerce what is for aml alone: {' → '.join(each['path'])}"
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "ruleset": read_ruleset,
+    "policy": read_policy,
+    "group": read_group,
+    "flow": read_flow,
+}
+
+
+def _found_of(
+    archive: zipfile.ZipFile,
+    content: Mapping[str, Any],
+    line: Mapping[str, Any],
+    text: str,
+    about: tuple[Any, Sources],
+    quarter: tuple[str, str],
+) -> Line:
+    """Work out what a document read, and of a flow which versions it asked when."""
+    definition, sources = about
+    if line["kind"] == "flow":
+        return _of_flow(line, content["deciding"], lambda name: archive.read(name).decode(), quarter, sources)
+    is_group = line["kind"] == "group"
+    found = readings_of_group(text, sources) if is_group else readings(definition, sources)
+    return {"reads": [_reading(each) for each in found]}

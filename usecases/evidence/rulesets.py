@@ -5,9 +5,9 @@ value that was in the way is not.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -33,7 +33,7 @@ def rulesets_part(session: Session, organisation_id: int, quarter: Quarter) -> A
     versions = versions_of_organisation(session, organisation_id)
     version_names = {version.id: (family.name, version.number) for version, family in versions}
     activations = activations_before(session, organisation_id, quarter.until_us)
-    forces = list(in_force(activations, quarter))
+    forces = list(in_force(activations, quarter, lambda row: row.family_id))
     version_ids = {force.version_id for force in forces}
     lines = [
         (version, family)
@@ -53,11 +53,27 @@ def rulesets_part(session: Session, organisation_id: int, quarter: Quarter) -> A
     return ArchiveSection(files, {"rulesets": len(lines), "activations": len(in_quarter), "backtests": len(backtests)})
 
 
-def in_force(activations: Sequence[Activation], quarter: Quarter) -> Iterator[InForce]:
-    """Tell which versions were active at some time of a quarter, and when; *activations* in their order."""
-    families: dict[int, list[Activation]] = {}
+class Change(Protocol):
+    """A change of which version decides, from a moment on; none of them where the version is None."""
+
+    version_id: Any
+    at_us: Any
+
+
+Changed = TypeVar("Changed", bound=Change)
+
+
+def in_force(activations: Sequence[Changed], quarter: Quarter, of: Callable[[Changed], int]) -> Iterator[InForce]:
+    """Tell which versions were active at some time of a quarter, and when.
+
+    Args:
+        activations: in their order.
+        quarter: the time that counts.
+        of: tells which ones follow each other: gives the number of a ruleset's family, or of a flow.
+    """
+    families: dict[int, list[Changed]] = {}
     for row in activations:
-        families.setdefault(row.family_id, []).append(row)
+        families.setdefault(of(row), []).append(row)
     for rows in families.values():
         ends: list[int | None] = [*(row.at_us for row in rows[1:]), None]
         for row, end in zip(rows, ends, strict=True):

@@ -1,0 +1,184 @@
+"""The rows of flows and named groups for a quarter's archive, by internal numbers. Begins no transaction."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from sqlalchemy import Connection, Table, and_, case, func, select
+from sqlalchemy.orm import Session, aliased
+
+from fivefold.domain.clock import DAY_US
+from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
+from fivefold.store.tables.audit import AuditEntry, AuditValues
+from fivefold.store.tables.flows import FlowAction, FlowActivation, FlowRow, FlowRun, FlowStep, FlowVersion
+from fivefold.store.tables.groups import GroupMove, GroupSize, GroupVersion, NamedGroup
+
+Period = tuple[int, int]
+"""From one moment until before another one, microseconds."""
+Row = Mapping[str, Any]
+_PERSON = "person"
+_STEPS = cast("Table", FlowStep.__table__)
+
+
+def flow_versions(session: Session, organisation_id: int) -> Sequence[tuple[FlowVersion, FlowRow]]:
+    """List all versions with their flows: by name and number."""
+    statement = select(FlowVersion, FlowRow).join(FlowRow, FlowRow.id == FlowVersion.flow_id)
+    of = statement.where(FlowVersion.organisation_id == organisation_id)
+    return [(version, flow) for version, flow in session.execute(of.order_by(FlowRow.name, FlowVersion.number))]
+
+
+def flow_activations_before(session: Session, organisation_id: int, until_us: int) -> Sequence[FlowActivation]:
+    """List what began or stopped to act, or to run as a shadow, before a moment, in that order."""
+    of = (FlowActivation.organisation_id == organisation_id, FlowActivation.at_us < until_us)
+    return session.scalars(select(FlowActivation).where(*of).order_by(FlowActivation.id)).all()
+
+
+def runs_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
+    """Count the runs that began in a period: by flow, version, acting, state, and the step at which they stand."""
+    by = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowRun.acting, FlowRun.state)
+    columns = (*by, FlowRun.stopped_at.label("at"))
+    statement = (
+        select(*columns, func.count().label("runs"))
+        .join(FlowRow, FlowRow.id == FlowRun.flow_id)
+        .join(FlowVersion, FlowVersion.id == FlowRun.version_id)
+        .where(FlowRun.organisation_id == organisation_id, *_within(FlowRun.begun_us, period))
+        .group_by(*columns)
+        .order_by(*columns)
+    )
+    return _listed(session.execute(statement).mappings().all())
+
+
+def outcomes_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
+    """Count what came from outside in a period: by flow, version, step and kind, and how often it failed."""
+    by = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowStep.step, FlowStep.kind)
+    is_failed = case((FlowStep.outcome.like('%"failed":null%'), 0), else_=1)
+    statement = (
+        _of_runs(select(*by, func.count().label("outcomes"), func.sum(is_failed).label("failed")), FlowStep.run_id)
+        .where(FlowRun.organisation_id == organisation_id, FlowStep.kind != _PERSON, *_within(FlowStep.at_us, period))
+        .group_by(*by)
+        .order_by(*by)
+    )
+    return _listed(session.execute(statement).mappings().all())
+
+
+def answers_in(connection: Connection, organisation_id: int, period: Period) -> Iterator[Row]:
+    """Stream what people answered in a period, in the order of time."""
+    columns = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), *_STEPS.c)
+    statement = (
+        _of_runs(select(*columns), FlowStep.run_id)
+        .where(FlowRun.organisation_id == organisation_id, FlowStep.kind == _PERSON, *_within(FlowStep.at_us, period))
+        .order_by(FlowStep.at_us, FlowStep.run_id, FlowStep.step)
+    )
+    with connection.execute(statement, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
+        yield from cast("Iterator[Row]", rows.mappings())
+
+
+def actions_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
+    """Count the actions of a period: by flow, version, action, kind and what it is done to; and those that stand."""
+    by = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowAction.action, FlowAction.kind)
+    columns = (*by, FlowAction.subject)
+    taken_back = func.count(FlowAction.taken_back_us).label("taken_back_when_archived")
+    statement = (
+        _of_runs(select(*columns, func.count().label("actions"), taken_back), FlowAction.run_id)
+        .where(FlowAction.organisation_id == organisation_id, *_within(FlowAction.at_us, period))
+        .group_by(*columns)
+        .order_by(*columns)
+    )
+    return _listed(session.execute(statement).mappings().all())
+
+
+def taken_back_in(session: Session, organisation_id: int, period: Period) -> list[Row]:
+    """List the actions that people took back in a period, in the order of their numbers."""
+    columns = (
+        FlowAction.id,
+        FlowRow.name.label("flow"),
+        FlowVersion.number.label("version"),
+        *(FlowAction.run_id, FlowAction.entity_id, FlowAction.action, FlowAction.kind, FlowAction.at_us),
+        *(FlowAction.taken_back_us, FlowAction.taken_back_by),
+    )
+    of = (FlowAction.organisation_id == organisation_id, *_within(FlowAction.taken_back_us, period))
+    statement = _of_runs(select(*columns), FlowAction.run_id).where(*of).order_by(FlowAction.id)
+    return _listed(session.execute(statement).mappings().all())
+
+
+def shadows_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
+    """Count the pairs of runs that began in a period for one cause: of a version that acts, and of a shadow."""
+    acting, shadow = aliased(FlowRun, name="acting_run"), aliased(FlowRun, name="shadow_run")
+    acts, shadows = aliased(FlowVersion, name="acts"), aliased(FlowVersion, name="shadows")
+    columns = (
+        FlowRow.name.label("flow"),
+        acts.number.label("acting_version"),
+        acting.state.label("acting_state"),
+        acting.stopped_at.label("acting_at"),
+        shadows.number.label("shadow_version"),
+        shadow.state.label("shadow_state"),
+        shadow.stopped_at.label("shadow_at"),
+    )
+    same = (shadow.flow_id == acting.flow_id, shadow.entity_id == acting.entity_id, shadow.cause == acting.cause)
+    statement = (
+        select(*columns, func.count().label("runs"))
+        .select_from(acting)
+        .join(shadow, and_(*same, shadow.acting.is_(False)))
+        .join(FlowRow, FlowRow.id == acting.flow_id)
+        .join(acts, acts.id == acting.version_id)
+        .join(shadows, shadows.id == shadow.version_id)
+        .where(acting.organisation_id == organisation_id, acting.acting, *_within(acting.begun_us, period))
+        .group_by(*columns)
+        .order_by(*columns)
+    )
+    return _listed(session.execute(statement).mappings().all())
+
+
+def group_moves_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
+    """Count who entered and left groups in a period: by group, version, direction, and whether it was unknown."""
+    by = (NamedGroup.name.label("group"), GroupVersion.number.label("version"), GroupMove.entered)
+    columns = (*by, GroupMove.is_unknown.label("unknown"))
+    statement = (
+        select(*columns, func.count().label("moves"))
+        .join(NamedGroup, NamedGroup.id == GroupMove.group_id)
+        .outerjoin(GroupVersion, GroupVersion.id == GroupMove.version_id)
+        .where(NamedGroup.organisation_id == organisation_id, *_within(GroupMove.at_us, period))
+        .group_by(*columns)
+        .order_by(*columns)
+    )
+    return _listed(session.execute(statement).mappings().all())
+
+
+def group_sizes_in(session: Session, organisation_id: int, period: Period) -> list[Row]:
+    """List how many members groups had on the days of a period, by group and day."""
+    days = (GroupSize.day >= period[0] // DAY_US, GroupSize.day < -(-period[1] // DAY_US))
+    columns = (NamedGroup.name.label("group"), GroupSize.day, GroupSize.members, GroupSize.unknown)
+    statement = select(*columns).join(NamedGroup, NamedGroup.id == GroupSize.group_id)
+    of = statement.where(NamedGroup.organisation_id == organisation_id, *days)
+    return _listed(session.execute(of.order_by(NamedGroup.name, GroupSize.day)).mappings().all())
+
+
+def said_of_groups(session: Session, organisation_id: int) -> Iterator[tuple[str, int, str, str, str | None]]:
+    """Tell what was done to versions of groups, as the log has it: action, moment, details, actor, values after."""
+    row, values = AuditEntry, AuditValues
+    of_row = and_(values.organisation_id == row.organisation_id, values.number == row.number)
+    actions = ("group.proposed", "group.approved", "group.retired")
+    statement = (
+        select(row.action, row.at_us, row.details, row.actor, values.after)
+        .outerjoin(values, of_row)
+        .where(row.organisation_id == organisation_id, row.action.in_(actions))
+        .order_by(row.number)
+    )
+    for each in session.execute(statement):
+        yield each.action, each.at_us, each.details, each.actor, each.after
+
+
+def _of_runs(statement: Any, run_id: Any) -> Any:
+    """Join runs, with their flows and versions, to rows of theirs."""
+    return (
+        statement.join(FlowRun, FlowRun.id == run_id)
+        .join(FlowRow, FlowRow.id == FlowRun.flow_id)
+        .join(FlowVersion, FlowVersion.id == FlowRun.version_id)
+    )
+
+
+def _within(moment: Any, period: Period) -> tuple[Any, Any]:
+    return moment >= period[0], moment < period[1]
+
+
+def _listed(rows: Sequence[Any]) -> list[Row]:
+    return list(rows)

@@ -1,0 +1,107 @@
+"""Evidence of named groups: every version as it was written, by whom and why, when it was in force, and who moved."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.store.evidence.archive_flows import group_moves_counted, group_sizes_in, said_of_groups
+from fivefold.store.groups.groups import GroupVersionRow, versions_of
+from fivefold.usecases.evidence.archive import ArchiveSection, json_file, optional_iso_text, text_file
+from fivefold.usecases.shared.inputs import Quarter
+
+
+@dataclass(frozen=True)
+class SaidOfVersion:
+    """What was done to a version of a group, as the audit log has it."""
+
+    action: str
+    at_us: int
+    actor: str
+    reason: str | None
+    was_active: bool
+
+
+def groups_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
+    """Collect the versions that were there in a quarter, how many entered and left, and how many were in each day."""
+    rows = [row for row in versions_of(session, organisation_id) if row.version.written_us < quarter.until_us]
+    said = _said(session, organisation_id)
+    times = {row.version.id: (begins, ends) for row, begins, ends in groups_deciding(session, organisation_id, quarter)}
+    versions = [_version(row, said, times.get(row.version.id), quarter) for row in rows]
+    of = (session, organisation_id, (quarter.from_us, quarter.until_us))
+    return ArchiveSection(
+        [
+            json_file("groups/versions.json", versions),
+            *(text_file(group_document(row), row.version.document) for row in rows),
+            json_file("groups/moves.json", [dict(row) for row in group_moves_counted(*of)]),
+            json_file("groups/sizes.json", [_size(row) for row in group_sizes_in(*of)]),
+        ],
+        {"groups": len(rows)},
+    )
+
+
+def groups_deciding(
+    session: Session, organisation_id: int, quarter: Quarter
+) -> Iterator[tuple[GroupVersionRow, int, int | None]]:
+    """Give the versions that said who is a member at some time of a quarter, and when, as for rulesets."""
+    said = _said(session, organisation_id)
+    rows = [row for row in versions_of(session, organisation_id) if row.version.approved_us is not None]
+    for row in rows:
+        begins = row.version.approved_us or 0
+        same = [each.version for each in rows if each.group.id == row.group.id]
+        later = [each.approved_us or 0 for each in same if each.number > row.version.number]
+        of_version = said.get((row.group.name, row.version.number), ())
+        retired = [each.at_us for each in of_version if each.action == "group.retired" and each.was_active]
+        ends = min([*later, *retired], default=None)
+        if begins < quarter.until_us and (ends is None or ends > quarter.from_us):
+            yield row, begins, ends
+
+
+def group_document(row: GroupVersionRow) -> str:
+    """Name the file of a version."""
+    return f"groups/{row.version.id:06}.yaml"
+
+
+def _said(session: Session, organisation_id: int) -> dict[tuple[str, int], list[SaidOfVersion]]:
+    said: dict[tuple[str, int], list[SaidOfVersion]] = {}
+    for action, at_us, details, actor, after in said_of_groups(session, organisation_id):
+        about, values = json.loads(details), json.loads(after or "{}")
+        line = SaidOfVersion(action, at_us, actor, values.get("reason"), about.get("was") == "active")
+        said.setdefault((about["group"], about["version"]), []).append(line)
+    return said
+
+
+def _version(
+    row: GroupVersionRow,
+    said: Mapping[tuple[str, int], Sequence[SaidOfVersion]],
+    times: tuple[int, int | None] | None,
+    quarter: Quarter,
+) -> dict[str, Any]:
+    version = row.version
+    of_version = said.get((row.group.name, version.number), ())
+    return {
+        "group": row.group.name,
+        "purpose": row.group.purpose,
+        "version": version.number,
+        "content_hash": version.content_hash,
+        "state_when_archived": version.state,
+        "written_by": version.written_by,
+        "written": optional_iso_text(version.written_us),
+        "approved_by": version.approved_by,
+        "approved": optional_iso_text(version.approved_us),
+        "decided": None if times is None else dict(zip(("from", "until"), map(optional_iso_text, times), strict=True)),
+        "said": [
+            {"what": each.action, "by": each.actor, "at": optional_iso_text(each.at_us), "why": each.reason}
+            for each in of_version
+            if each.at_us < quarter.until_us
+        ],
+        "document": group_document(row),
+    }
+
+
+def _size(row: Mapping[str, Any]) -> dict[str, Any]:
+    day = optional_iso_text(row["day"] * DAY_US) or ""
+    return {"group": row["group"], "day": day[:10], "members": row["members"], "unknown": row["unknown"]}

@@ -1,0 +1,105 @@
+"""What flows and named groups that decided have read, worked out from documents: for the archive, and for its check.
+
+A flow asks policies, rulesets and other flows in the versions that decide at that moment. So what it read is listed for
+each time in which these were the same.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Any, Final
+
+from fivefold.flows.analysis import with_asked
+from fivefold.flows.groups.analysis import AnalysedGroup
+from fivefold.flows.groups.language import read_group
+from fivefold.flows.language import Flow, read_flow
+from fivefold.flows.purposes import flow_readings
+from fivefold.risk.compiler.analysis import AnalysedPolicy, analyse_text
+from fivefold.risk.compiler.purposes import Reading, Sources
+from fivefold.risk.language.policy import read_policy
+
+Line = Mapping[str, Any]
+"""A document that decided: kind, name, version, document, and from when until when, as in an archive."""
+_KINDS: Final = ("policy", "ruleset", "flow")
+"""What flows ask."""
+
+
+def readings_of_group(text: str, sources: Sources) -> Iterator[Reading]:
+    """Give what a group reads."""
+    return AnalysedGroup(read_group(text)).readings(sources)
+
+
+def asked_of_flow(
+    line: Line, others: Sequence[Line], text_of: Callable[[str], str], quarter: tuple[str, str]
+) -> list[dict[str, Any]]:
+    """Tell which versions a flow asked at which times of a quarter, in order.
+
+    Args:
+        line: of the flow.
+        others: everything that decided, flows among them.
+        text_of: gives a document by its name.
+        quarter: from when, until when.
+    """
+    begin = max(_moment(line["from"]), _moment(quarter[0]))
+    end = min(_moment(each) for each in (line["until"], quarter[1]) if each is not None)
+    kinds = [each for each in others if each["kind"] in _KINDS]
+    moments = {_moment(at) for each in kinds for at in (each["from"], each["until"]) if at is not None}
+    times: list[dict[str, Any]] = []
+    for first, last in pairwise(sorted({begin, end, *(at for at in moments if begin < at < end)})):
+        standing = {(each["kind"], each["name"]): each for each in kinds if _decides(each, first)}
+        asked = _asked(read_flow(text_of(line["document"])), standing, text_of)
+        versions = {"/".join(key): each["version"] for key, each in sorted(asked.items())}
+        if times and times[-1]["asked"] == versions:
+            times[-1]["until"] = last.isoformat()
+        else:
+            times.append({"from": first.isoformat(), "until": last.isoformat(), "asked": versions})
+    return times
+
+
+def readings_of_flow(
+    line: Line,
+    times: Sequence[Mapping[str, Any]],
+    documents: Mapping[tuple[str, str, int], str],
+    text_of: Callable[[str], str],
+    sources: Sources,
+) -> Iterator[Reading]:
+    """Give what a flow read in all of some times, each once; *documents* names those of what decided."""
+    flow, seen = read_flow(text_of(line["document"])), set[tuple[str, ...]]()
+    for time in times:
+        texts: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS}
+        for key, version in time["asked"].items():
+            kind, _, name = key.partition("/")
+            texts[kind][name] = text_of(documents[kind, name, version])
+        analysed = with_asked(
+            flow,
+            {name: AnalysedPolicy(read_policy(text)) for name, text in texts["policy"].items()},
+            {name: analyse_text(text) for name, text in texts["ruleset"].items()},
+            {name: read_flow(text) for name, text in texts["flow"].items()},
+        )
+        for reading in flow_readings(analysed, sources):
+            if reading.steps not in seen:
+                seen.add(reading.steps)
+                yield reading
+
+
+def _asked(
+    flow: Flow, standing: Mapping[tuple[str, str], Line], text_of: Callable[[str], str]
+) -> dict[tuple[str, str], Line]:
+    """Find what a flow asks, and what the flows ask that it asks; what did not decide is left out."""
+    found: dict[tuple[str, str], Line] = {}
+    waiting = [flow]
+    while waiting:
+        one = waiting.pop()
+        keys = [(kind, name) for kind in _KINDS for name in one.asked(kind)]
+        new = {key: standing[key] for key in keys if key in standing and key not in found}
+        found |= new
+        waiting += [read_flow(text_of(line["document"])) for (kind, _), line in new.items() if kind == "flow"]
+    return found
+
+
+def _decides(line: Line, at: datetime) -> bool:
+    return _moment(line["from"]) <= at and (line["until"] is None or at < _moment(line["until"]))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
