@@ -9,7 +9,7 @@ import polars as pl
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import from_microseconds
+from fivefold.domain.clock import from_microseconds, iso_text
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.facts import FlowFacts, needs_of, resolve_facts
 from fivefold.risk.compiler.analysis import Analysed
@@ -19,6 +19,7 @@ from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.ingest.entities import known_as
 from fivefold.store.levels import bulk_reads as loading
+from fivefold.store.rulesets.rulesets import rulesets_of_versions
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import EntityType
@@ -43,15 +44,19 @@ class FactsRead:
     Attributes:
         facts: a row for each.
         base: the currency that money is in.
+        rests_on: by entity, as it stands in the facts, what gave the level and the value that are read: the assessment
+            with its ruleset, and the model. Of what is not read there is nothing.
     """
 
     facts: FlowFacts
     base: str
+    rests_on: Mapping[str, Mapping[str, Any]]
 
     def kept(self, position: int) -> dict[str, Any]:
         """Give what is to be kept of one entity, so that `facts_kept` reads it back."""
         return {
             "base": self.base,
+            "rests_on": self.rests_on.get(self.facts.own[ENTITY][position], {}),
             "lists": {name: version.since for name, version in sorted(self.facts.versions.items())},
             "own": _kept(self.facts.own, position),
             "asked": {key: _kept(frame, position) for key, frame in sorted(self.facts.asked.items())},
@@ -92,7 +97,8 @@ def read_facts(
         InvalidRulesetError: something that is read is not there, such as a list.
     """
     asked: list[Analysed[Any]] = [analysed, *analysed.asked.values()]
-    parts = set[str]().union(*map(_parts_of, asked)) - _OWN_PARTS
+    everything = set[str]().union(*map(_parts_of, asked))
+    parts = everything - _OWN_PARTS
     ids = sorted(entities)
     back: dict[str, Any] = {"back": LookBack.of(asked), "rules": LookBack.of(asked, RULES)}
     linked = read_linked(session, type_id, ids, asked, now_us)
@@ -101,8 +107,27 @@ def read_facts(
     whose = (organisation_id, type_id, ids)
     read = read_parts(session, *whose, parts, now_us, linked=linked, rates=rates, **back)
     pending = transactions_looked_at(session, organisation_id, type_id, entities, now_us)
-    portfolio = replace(read, levels=levels_frame(session, ids, now_us), pending=pending)
-    return FactsRead(facts=resolve_facts(analysed, portfolio, now_us), base=rates.base)
+    standings = standings_of(session, ids)
+    portfolio = replace(read, levels=levels_frame(session, ids, standings, now_us), pending=pending)
+    rests_on = _rests_on(session, standings if "levels" in everything else {}, read.values)
+    return FactsRead(facts=resolve_facts(analysed, portfolio, now_us), base=rates.base, rests_on=rests_on)
+
+
+def _rests_on(
+    session: Session, standings: Mapping[int, Standing], values: pl.DataFrame | None
+) -> dict[str, dict[str, Any]]:
+    """Name the assessments by which entities stand, with their rulesets, and what said their value."""
+    version_ids = {row.version_id for row in standings.values() if row.version_id is not None}
+    rulesets = rulesets_of_versions(session, sorted(version_ids)) if version_ids else {}
+    found: dict[str, dict[str, Any]] = {}
+    for entity, row in standings.items():
+        ruleset, version = rulesets.get(row.version_id or 0, (None, None))
+        level = {"assessment": f"{entity}.{row.number}", "ruleset": ruleset, "version": version}
+        found[str(entity)] = {"level": level}
+    for said in () if values is None else values.iter_rows(named=True):
+        value = {"model": said["model"], "version": said["model_version"], "as_of": iso_text(said["as_of_us"])}
+        found.setdefault(said[ENTITY], {})["value"] = value
+    return found
 
 
 def _parts_of(analysed: Analysed[Any]) -> set[str]:
@@ -112,12 +137,13 @@ def _parts_of(analysed: Analysed[Any]) -> set[str]:
     return {part for each in needs_of(analysed).facts if (part := part_of(each)) is not None}
 
 
-def levels_frame(session: Session, entity_ids: Sequence[int], now_us: int) -> pl.DataFrame:
+def levels_frame(
+    session: Session, entity_ids: Sequence[int], standings: Mapping[int, Standing], now_us: int
+) -> pl.DataFrame:
     """Give the levels of entities as flows read them; one that is dated after now has failed, and its age is unknown.
 
     Without a level for who was never assessed.
     """
-    standings = {row.entity_id: row for row in session.scalars(_standings(session, entity_ids))}
     rows = []
     for entity in entity_ids:
         standing = standings.get(entity)
@@ -126,8 +152,10 @@ def levels_frame(session: Session, entity_ids: Sequence[int], now_us: int) -> pl
     return levels_of_rows(rows)
 
 
-def _standings(session: Session, entity_ids: Sequence[int]) -> Any:
-    return select(Standing).where(among(session, Standing.entity_id, list(entity_ids)))
+def standings_of(session: Session, entity_ids: Sequence[int]) -> dict[int, Standing]:
+    """Read where entities stand; without who was never assessed."""
+    rows = session.scalars(select(Standing).where(among(session, Standing.entity_id, list(entity_ids))))
+    return {row.entity_id: row for row in rows}
 
 
 def transactions_looked_at(

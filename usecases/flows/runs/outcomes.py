@@ -144,6 +144,7 @@ def conclude(
         "flow": dict(kept["flow"]),
         "lists": {name: iso_text(since) for name, since in kept["lists"].items()},
         "base": kept["base"],
+        **({"rests_on": kept["rests_on"]} if "rests_on" in kept else {}),  # runs of before say nothing of it
         **explanation.as_json(),
     }
     return RunOutcome(explanation, canonical_json(answer))
