@@ -124,8 +124,9 @@ def _of_triggers(flow: Flow, sources: Sources) -> Iterator[_Reading]:
             words = "cases" if isinstance(trigger, CaseTrigger) else "files, which may be of cases and screenings"
             yield _Reading(path, (part,), words, "")
         elif (group := group_of(trigger)) is not None:
-            if sources.groups is not None and sources.groups.get(group, "aml") == "aml":
-                yield _Reading((*path, "group"), (part,), f"the group {group}", "purpose of the group")
+            if sources.groups is not None:
+                words, purpose = f"the group {group}", sources.groups.get(group, "aml")
+                yield _Reading((*path, "group"), (part,), words, "purpose of the group", purpose)
         elif isinstance(trigger, LevelTrigger | TagTrigger):
             told = LevelInput(level="in_force") if isinstance(trigger, LevelTrigger) else TagInput(tag=trigger.tag)
             for source in reader.read(told):

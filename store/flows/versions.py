@@ -1,5 +1,6 @@
 """Versions of flows, and when each of them began to act. Nothing here begins or ends a transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -38,6 +39,14 @@ def acted_before(session: Session, version: FlowVersion) -> bool:
     """Tell whether a version acted at any time; to have run as a shadow does not count."""
     of = (FlowActivation.version_id == version.id, FlowActivation.kind.in_((ACTIVE, ROLLBACK)))
     return session.scalar(select(FlowActivation.id).where(*of).limit(1)) is not None
+
+
+def versions_that_acted(session: Session, type_id: int) -> Sequence[FlowVersion]:
+    """List the versions of flows about a type of entity that act or acted at any time."""
+    acted = select(FlowActivation.version_id).where(FlowActivation.kind.in_((ACTIVE, ROLLBACK)))
+    statement = select(FlowVersion).join(FlowRow, FlowRow.id == FlowVersion.flow_id)
+    of = statement.where(FlowRow.type_id == type_id, FlowVersion.id.in_(acted))
+    return session.scalars(of.order_by(FlowVersion.id)).all()
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import EntityType
-from fivefold.usecases.accounts.purposes import joined_purposes, refuse_feeding_commerce
+from fivefold.usecases.accounts.purposes import joined_purposes, refuse_feeding_commerce, refuse_tags_of_flows
 from fivefold.usecases.shared.api_fields import schema
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.correction_columns import NAMES as CORRECTIONS
@@ -77,7 +77,8 @@ def define_type(
     Raises:
         ConfigError: a name, a type or a purpose is invalid.
         ConflictError: a field or a link is there with another type: facts were taken, and rulesets written, for that
-            one; or what decides for commerce reads data that would be `aml`.
+            one; or what decides for commerce reads data that would be `aml`; or a tag is said to be for commerce that
+            a flow gave because of what is `aml`.
     """
     now = context.now()
     _check_name(name)
@@ -102,8 +103,15 @@ def define_type(
         after = vars(_line(row))
         if after != before:
             refuse_feeding_commerce(session, context.organisation_id)
+            refuse_tags_of_flows(session, row, _said_of_tags(after) - _said_of_tags(before or {}))
             _record(session, context, row, before, after)
         return TypeLine(**after)
+
+
+def _said_of_tags(line: Mapping[str, Any]) -> set[str]:
+    """Name the tags of a type that are for more than `aml`."""
+    tags = (line.get("purposes") or {}).get("tags", {})
+    return {tag for tag, purpose in tags.items() if purpose != "aml"}
 
 
 def _record(

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.flows.actions import TagAction
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.groups.analysis import analyse_canonical_group
 from fivefold.risk.compiler.analysis import Analysed, analyse_canonical, analyse_canonical_policy
@@ -19,6 +20,7 @@ from fivefold.risk.language.messages import problem_of
 from fivefold.risk.language.purposes import PolicyPurposes, Purpose, Purposes, strictest
 from fivefold.store.accounts.lists import list_purposes
 from fivefold.store.decisions.decisions import active_policies
+from fivefold.store.flows.versions import versions_that_acted
 from fivefold.store.groups.groups import active_canonicals, groups_of_organisation
 from fivefold.store.ingest.entities import type_named, types_of_organisation
 from fivefold.store.rulesets.activations import contents_that_decided
@@ -26,7 +28,7 @@ from fivefold.store.rulesets.rulesets import all_active_versions
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowVersion
 from fivefold.store.tables.rulesets import Family, RulesetVersion
-from fivefold.usecases.accounts.flows_in_force import flow_of_version, standing_flows
+from fivefold.usecases.accounts.flows_in_force import flow_as_asked, flow_of_version, standing_flows
 
 _PURPOSE: TypeAdapter[Purpose] = TypeAdapter(Purpose)
 
@@ -169,3 +171,22 @@ def _flows_for_commerce(
     for each in standing if candidate is None else [*standing, flow_of_version(session, candidate.id)]:
         if '"purpose' in each.version.canonical or '"tag":' in each.version.canonical:
             yield each.analysed
+
+
+def refuse_tags_of_flows(session: Session, kind: EntityType, tags: Collection[str]) -> None:
+    """Raise ConflictError where a flow gave one of some tags because of what is `aml`, though it acts no more.
+
+    Tags outlast the flow that gave them. So none of these becomes one that commerce reads: called where that is said
+    of them for the first time, in the transaction that says it.
+    """
+    session.flush()
+    sources = Sources(lists=purposes_of_lists(session, kind.organisation_id), declared=declared_of(session, kind))
+    for version in versions_that_acted(session, kind.id) if tags else ():
+        asked = {name: {of: int(each["version"]) for of, each in rows.items()} for name, rows in version.pinned.items()}
+        for analysed in (flow_as_asked(session, version.id, asked), flow_of_version(session, version.id).analysed):
+            given = [action.tag for action in analysed.flow.actions if isinstance(action, TagAction)]
+            if not set(given) & set(tags):
+                continue
+            for found in analysed.purpose_diagnostics(sources):
+                called = f"version {version.number} of the flow {analysed.flow.name}"
+                raise ConflictError(f"{called} gave a tag that would feed commerce: it {found.problem}")

@@ -7,9 +7,10 @@ from sqlalchemy import Engine
 
 from fivefold.domain.errors import ConflictError, InvalidRulesetError
 from fivefold.usecases.accounts.entity_types import define_type
+from fivefold.usecases.flows.activate import switch_flow_off
 from tests.store.filling import filled_once
 from tests.usecases.deciding import Desk, opened
-from tests.usecases.flow_documents import Data, acting, as_, flow_document
+from tests.usecases.flow_documents import WHY, Data, acting, as_, committed, flow_document
 
 pytestmark = pytest.mark.postgresql
 
@@ -72,3 +73,30 @@ def test_a_tag_that_is_given_because_of_a_level_does_not_become_one_for_commerce
 def test_a_tag_that_commerce_reads_is_given_by_what_may_be_read_for_it(desk: Desk) -> None:
     say(desk, {**COMMERCIAL, "fields": {"country": "both"}})
     acting(desk, flow_document("care", actions=GIVES, purposes={"fields": {"country": "both"}}, examples=None))
+
+
+def test_a_tag_outlasts_the_flow_that_gave_it_because_of_a_level(desk: Desk) -> None:
+    """The flow is switched off first, or gives another tag since: who has the tag was still chosen by the level."""
+    acting(desk, risky(actions=GIVES))
+    switch_flow_off(as_(desk, desk.ana), "risky", WHY)
+    with pytest.raises(ConflictError, match=r"version 1 of the flow risky gave a tag that would feed commerce.*level"):
+        say(desk, COMMERCIAL)
+    other = [{"id": "look", "title": "Give another tag", "tag": "other"}]
+    acting(desk, risky(actions=other))
+    with pytest.raises(ConflictError, match="version 1 of the flow risky gave a tag"):
+        say(desk, COMMERCIAL)
+    say(desk, {"tags": {"quiet": "aml", "third": "commercial"}})
+
+
+def test_a_flow_that_never_acted_gave_no_tag(desk: Desk) -> None:
+    committed(desk, risky(actions=GIVES))
+    say(desk, COMMERCIAL)
+
+
+def test_what_is_tightened_later_takes_no_tag_from_commerce(desk: Desk) -> None:
+    """It was lawful when it was given; and what a tag is for can be said to be stricter at any time."""
+    say(desk, {**COMMERCIAL, "fields": {"country": "both"}})
+    acting(desk, flow_document("care", actions=GIVES, purposes={"fields": {"country": "both"}}, examples=None))
+    switch_flow_off(as_(desk, desk.ana), "care", WHY)
+    say(desk, {"fields": {"country": "aml"}})
+    say(desk, {"tags": {"quiet": "aml"}})
