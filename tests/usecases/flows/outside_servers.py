@@ -74,8 +74,8 @@ def serving(answer: Callable[[Got], Said], tls: SSLContext | None = None) -> Ite
             length = len(said.body) if said.length is None else said.length
             for name, value in {"Content-Length": str(length), **said.headers}.items():
                 self.send_header(name, value)
-            self.end_headers()
             try:
+                self.end_headers()
                 if said.slow_seconds:
                     for byte in said.body:
                         self.wfile.write(bytes([byte]))

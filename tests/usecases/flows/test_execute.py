@@ -46,7 +46,7 @@ def test_a_transaction_runs_a_flow_once_and_all_actions_follow(engine: Engine) -
     assert bank.count("records WHERE kind = 'case'") == 1
     with engine.connect() as connection:
         events = connection.execute(text("SELECT event_id, body FROM outbox ORDER BY id")).all()
-    assert [event.event_id for event in events] == [f"flow-action-{action.id}" for action in taken]
+    assert [event.event_id for event in events] == [actions.event_name(action.id, bank.now) for action in taken]
     assert json.loads(events[3].body)["content"] == {"event": "large-payment"}
     bank.post(1, 500)
     assert bank.work() == 0

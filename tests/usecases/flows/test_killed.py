@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
+from fivefold.usecases.flows.runs.actions import event_name
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.flows.runs.execute import LEASE_US
 from fivefold.usecases.shared.actors import Role
@@ -50,7 +51,7 @@ def expect_once(bank: FlowBank, rounds: int) -> None:
     assert sorted((each.cause, each.action) for each in bank.actions()) == sorted([*flagged, *stopped])
     with bank.engine.connect() as connection:
         events = connection.execute(text("SELECT event_id FROM outbox WHERE kind = 'flow.acted'")).scalars().all()
-    assert sorted(events) == sorted(f"flow-action-{each.id}" for each in bank.actions())
+    assert sorted(events) == sorted(event_name(each.id, each.at_us) for each in bank.actions())
     assert bank.count("records") == rounds
     assert bank.count("tags WHERE tag = 'large' AND until_us > (SELECT max(begun_us) FROM flow_runs)") == 1
     assert {run.state for run in bank.runs()} == {"ended"}

@@ -11,6 +11,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
 from fivefold.store.flows.runs import claim_one
 from fivefold.store.sql.database import writing
+from fivefold.store.tables.entities import Record
 from fivefold.store.tables.flows import FlowRow
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.outside import Outside
@@ -144,6 +145,23 @@ def test_a_customer_who_is_erased_while_a_source_is_asked_holds_up_no_other_run(
     bank.work()
     assert bank.states() == [("transaction:t2", "ended", "unknown")]
     assert bank.count("flow_steps") == 1
+
+
+def test_what_is_done_after_an_erasure_is_told_under_another_name(engine: Engine, tmp_path: Path) -> None:
+    """The numbers of rows that were deleted are given again on SQLite."""
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.post(1, 500, "b")
+    bank.work()
+    with Session(engine) as session, session.begin():
+        session.query(Record).update({Record.closed_us: bank.now})
+    bank.now += 6 * 366 * DAY_US
+    erase_entity(bank.context, "customer", "b", tmp_path / "register")
+    assert bank.actions() == []
+    bank.post(2, 500)
+    bank.work()
+    assert len(bank.actions()) == 5
+    assert bank.count("outbox WHERE kind = 'flow.acted'") == 10
 
 
 def test_a_shadow_asks_nobody_outside(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

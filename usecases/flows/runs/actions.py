@@ -78,7 +78,16 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
         "content": content,
         "at": iso_text(doing.now_us),
     }
-    return NewEvent(f"flow-action-{number}", ACTED, entity.id, doing.now_us, canonical_json(body))
+    return NewEvent(event_name(number, doing.now_us), ACTED, entity.id, doing.now_us, canonical_json(body))
+
+
+def event_name(number: int, at_us: int) -> str:
+    """Name the event of an action, by its number and when it was taken.
+
+    SQLite gives the number of a row that was deleted, as by an erasure, to another one. An event under a name that was
+    used before is taken for the same one, and would not be sent.
+    """
+    return f"flow-action-{number}-{at_us}"
 
 
 def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowAction
 from fivefold.store.webhooks.outbox import NewEvent, add_events
-from fivefold.usecases.flows.runs.actions import FLOW_ACTOR
+from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, event_name
 from fivefold.usecases.flows.runs.calling import carried_on
 from fivefold.usecases.flows.runs.outcomes import PERSON
 from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line
@@ -155,5 +155,5 @@ def _event(session: Session, row: FlowAction, flow: str) -> NewEvent:
         "content": row.content,
         "at": iso_text(row.taken_back_us or 0),
     }
-    name = f"flow-action-{row.id}-back"
+    name = f"{event_name(row.id, row.at_us)}-back"
     return NewEvent(name, "flow.taken_back", row.entity_id, row.taken_back_us or 0, canonical_json(body))

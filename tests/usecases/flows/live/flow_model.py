@@ -1,0 +1,301 @@
+"""What flows must have done, in plain Python: runs, actions once for each cause, tags, and what people changed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fivefold.domain.clock import DAY_US
+from tests.usecases.flows.flowing import HOUR_US
+
+BACK_OFF_US = (5_000_000, 20_000_000, 80_000_000, 320_000_000, 1_280_000_000, 5_120_000_000)
+MOST_ATTEMPTS = 6
+TAG_US, REVIEW_US, WITHIN_US = 30 * DAY_US, 2 * DAY_US, 4 * HOUR_US
+SEVERITY = ("blocked", "escalated", "flagged", "approved")
+OFF = "off"
+
+RUNS, FOLLOWS = "pays", "follows"
+"""The flow whose versions change, and the one that listens to the tag that it gives."""
+ENDS = {
+    "flag": ("flagged", "note", "bound", "tell"),
+    "stop": ("blocked",),
+    "nothing": (),
+    "marked": ("escalated",),
+}
+FAILS = {RUNS: ("look",), FOLLOWS: ("escalated",)}
+
+
+@dataclass(frozen=True)
+class Version:
+    """What differs between versions: above what a payment is flagged, and where a run goes if nobody comes."""
+
+    above: int
+    otherwise: str
+
+    @property
+    def document(self) -> str:
+        """Write it as a flow."""
+        return f"""
+flow: {RUNS}
+title: Payments
+entity_type: customer
+rationale: Large payments are looked at.
+levels: [low, medium, high]
+transaction_fields: {{operation: text}}
+triggers: [{{on: transaction}}, {{on: tag, tag: ask}}]
+actions:
+  - {{id: look, title: Look at it, review: 2 days}}
+  - {{id: flagged, title: Flag, status: flagged}}
+  - {{id: blocked, title: Block, status: blocked}}
+  - {{id: note, title: Note it, tag: large, lasts: 30 days}}
+  - {{id: tell, title: Tell, webhook: large-payment}}
+  - {{id: bound, title: Bound what goes out, limit: daily, amount: {self.above}, between: [0, 500]}}
+steps:
+  - id: size
+    title: Size
+    rationale: Small ones pass.
+    route:
+      - {{when: {{transaction: amount, above: 1000}}, to: register}}
+      - {{when: {{transaction: amount, above: {self.above}}}, to: flag}}
+    otherwise: nothing
+  - id: register
+    title: What the register says
+    rationale: Who is there may be asked.
+    data: {{source: register, send: {{amount: {{transaction: amount}}}}, gives: {{state: {{one_of: [live, gone]}}}}}}
+    on_unknown: ask
+  - id: which
+    title: Which
+    rationale: Who is live is flagged alone.
+    route: [{{when: {{step: register, output: state, equals: live}}, to: flag}}]
+    otherwise: ask
+  - id: ask
+    title: A person looks
+    rationale: They know the customer.
+    person:
+      question: Is this payment right?
+      role: investigator
+      within: 4 hours
+      answers: {{right: nothing, wrong: stop}}
+      otherwise: {self.otherwise}
+  - {{id: nothing, title: Nothing, rationale: It is small., end: []}}
+  - {{id: flag, title: Flagged, rationale: It is large., end: [flagged, note, bound, tell]}}
+  - {{id: stop, title: Stopped, rationale: It is wrong., end: [blocked]}}
+on_failure: [look]
+"""
+
+
+FOLLOWING = f"""
+flow: {FOLLOWS}
+title: What follows a tag
+entity_type: customer
+levels: [low, medium, high]
+triggers: [{{on: tag, tag: large}}]
+actions: [{{id: escalated, title: Escalate, status: escalated}}]
+steps: [{{id: marked, title: Marked, end: [escalated]}}]
+on_failure: [escalated]
+"""
+
+
+@dataclass
+class Run:
+    """A run; it is known by its flow, version, customer, cause, and whether it acts."""
+
+    flow: str
+    version: int
+    customer: str
+    cause: str
+    acting: bool
+    amount: float | None
+    due_us: int | None
+    state: str = "queued"
+    at: str | None = None
+    outcome: str | None = None
+    answer: str | None = None
+    attempts: int = 0
+
+    @property
+    def key(self) -> tuple[str, int, str, str, bool]:
+        return self.flow, self.version, self.customer, self.cause, self.acting
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in {"queued", "waiting"}
+
+
+@dataclass
+class Action:
+    """An action that was taken; `until_us` of a tag, `due_us` of a review."""
+
+    flow: str
+    customer: str
+    cause: str
+    action: str
+    at_us: int
+    above: int
+    taken_back: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        return self.flow, self.customer, self.cause, self.action
+
+
+@dataclass
+class Tag:
+    """A row of a tag."""
+
+    name: str
+    from_us: int
+    until_us: int | None
+
+    def is_live(self, now: int) -> bool:
+        return self.until_us is None or self.until_us > now
+
+
+@dataclass
+class FlowModel:
+    """All that is there, and all that happened.
+
+    Attributes:
+        source: what the source says now: live or gone, or it fails; or whoever asks it breaks.
+        told: how many events of actions there ever were, also of those who were erased.
+    """
+
+    versions: list[Version] = field(default_factory=list)
+    active: int | None = None
+    shadow: int | None = None
+    acted: set[int] = field(default_factory=set)
+    source: str = "live"
+    runs: list[Run] = field(default_factory=list)
+    actions: dict[tuple[str, str, str, str], Action] = field(default_factory=dict)
+    tags: dict[str, list[Tag]] = field(default_factory=dict)
+    told: int = 0
+
+    # What begins runs.
+
+    def listeners(self, flow: str) -> dict[int, bool]:
+        """Give the versions that listen, and whether they act."""
+        if flow == FOLLOWS:
+            return {1: True}
+        found = {} if self.active is None else {self.active: True}
+        if self.shadow is not None:
+            found.setdefault(self.shadow, False)
+        return found
+
+    def begin(self, flow: str, customer: str, cause: str, amount: float | None, now: int) -> None:
+        """Begin the runs of an event."""
+        for version, acting in sorted(self.listeners(flow).items()):
+            self.runs.append(Run(flow, version, customer, cause, acting, amount, now))
+
+    def give_tag(self, customer: str, name: str, until: int | None, now: int) -> None:
+        """Give a tag, and begin what listens to it."""
+        rows = self.tags[customer]
+        live = [each for each in rows if each.name == name and each.is_live(now)]
+        if live and live[0].until_us == until:
+            return
+        for each in live:
+            each.until_us = now
+        rows.append(Tag(name, now, until))
+        listens = RUNS if name == "ask" else FOLLOWS
+        self.begin(listens, customer, f"tag:{len(rows)}", None, now)
+
+    def end_tag(self, customer: str, name: str, now: int) -> bool:
+        """End a tag; False where there is none."""
+        live = [each for each in self.tags[customer] if each.name == name and each.is_live(now)]
+        for each in live:
+            each.until_us = now
+        return bool(live)
+
+    # What carries them on.
+
+    def due(self, now: int) -> list[Run]:
+        return [run for run in self.runs if run.is_open and run.due_us is not None and run.due_us <= now]
+
+    def work(self, now: int, moment: Callable[[Run], int] | None = None) -> None:
+        """Carry on all that is due, at a moment that *moment* tells of each, or now."""
+        when = moment or (lambda _: now)
+        while due := self.due(now):
+            for run in sorted(due, key=when):
+                self.carry_on(run, when(run))
+
+    def carry_on(self, run: Run, now: int) -> None:
+        """Carry a run on until it ends, or stops for longer."""
+        off = run.flow == RUNS and self.active is None
+        if run.at == "ask" and run.answer is None and (run.due_us or 0) <= now:
+            run.answer = "nobody"
+        elif run.at == "register" and run.outcome is None and run.acting and not off:
+            if self.source == "breaks":
+                self.break_off(run, now)
+                return
+            run.outcome = self.source
+        state, run.at = self.reached(run)
+        run.attempts = 0
+        if off and run.acting:
+            run.state, run.due_us = "failed", None
+        elif state == "asks":
+            run.state, run.due_us = ("queued", now) if run.acting else ("waiting", None)
+        elif state == "waits":
+            run.state, run.due_us = "waiting", now + WITHIN_US if run.acting else None
+        else:
+            run.state, run.due_us = state, None
+            if run.acting:
+                self.act(run, FAILS[run.flow] if state == "failed" else ENDS[run.at], now)
+
+    def break_off(self, run: Run, now: int) -> None:
+        """Fail to carry a run on, through no fault of its own."""
+        run.attempts += 1
+        if run.attempts >= MOST_ATTEMPTS:
+            run.state, run.due_us = "quarantined", None
+        else:
+            run.state, run.due_us = "queued", now + BACK_OFF_US[run.attempts - 1]
+
+    def reached(self, run: Run) -> tuple[str, str]:  # noqa: PLR0911 (one for each place)
+        """Tell where a run comes to with what is known."""
+        if run.flow == FOLLOWS:
+            return "ended", "marked"
+        version = self.versions[run.version - 1]
+        if run.amount is None:
+            return "failed", "size"
+        if run.amount <= 1000:
+            return "ended", "flag" if run.amount > version.above else "nothing"
+        if run.outcome is None:
+            return "asks", "register"
+        if run.outcome == "live":
+            return "ended", "flag"
+        if run.answer is None:
+            return "waits", "ask"
+        return "ended", {"right": "nothing", "wrong": "stop", "nobody": version.otherwise}[run.answer]
+
+    def act(self, run: Run, actions: tuple[str, ...], now: int) -> None:
+        """Take actions that were not taken for this cause."""
+        above = self.versions[run.version - 1].above if run.flow == RUNS else 0
+        for name in actions:
+            action = Action(run.flow, run.customer, run.cause, name, now, above)
+            if action.key in self.actions:
+                continue
+            self.actions[action.key] = action
+            self.told += 1
+            if name == "note" and not any(
+                each.name == "large" and (each.until_us or 0) >= now + TAG_US for each in self.tags[run.customer]
+            ):
+                self.give_tag(run.customer, "large", now + TAG_US, now)
+
+    # What people do.
+
+    def take_back(self, action: Action, now: int) -> None:
+        """Take an action back; a tag ends where no other flow's action still gives it."""
+        action.taken_back = True
+        self.told += 1
+        others = (each for each in self.actions.values() if each.customer == action.customer and not each.taken_back)
+        if action.action == "note" and not any(each.action == "note" for each in others):
+            self.end_tag(action.customer, "large", now)
+
+    def forget(self, customer: str) -> None:
+        """Erase a customer."""
+        self.runs = [run for run in self.runs if run.customer != customer]
+        self.actions = {key: each for key, each in self.actions.items() if each.customer != customer}
+        del self.tags[customer]
+
+    def standing(self, customer: str) -> tuple[str | None, int | None]:
+        """Give the most severe status and the lowest limit that stand."""
+        stands = [each for each in self.actions.values() if each.customer == customer and not each.taken_back]
+        statuses = [each.action for each in stands if each.action in SEVERITY]
+        limits = [each.above * 100 for each in stands if each.action == "bound"]
+        return min(statuses, key=SEVERITY.index, default=None), min(limits, default=None)
