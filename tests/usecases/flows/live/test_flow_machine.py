@@ -1,5 +1,6 @@
 """Flows against a plain model of them: whatever happens in whatever order, both come to the same."""
 
+import json
 import sqlite3
 import tempfile
 from contextlib import ExitStack, suppress
@@ -54,6 +55,14 @@ from tests.usecases.flows.test_killed import DiedError
 from tests.usecases.platforms import actor
 
 WHY = "Because of the test."
+REGISTER = {
+    "title": "Register",
+    "url": "https://register.example/",
+    "sends": ["amount"],
+    "gives": {"state": "/state"},
+    "answer": {"properties": {"state": {"enum": ["live", "gone"]}}},
+}
+SOURCES = {"organisations": {"bank": {"hosts": ["register.example"]}}, "sources": {"register": REGISTER}}
 FIRST = Version(100, "flag")
 LATER_US = 2 * 3_600_000_000
 """Longer than any lease, and than any wait after a fault; shorter than a person is waited for."""
@@ -78,6 +87,8 @@ class Machine(RuleBasedStateMachine):
         self.numbers = iter(range(1, 10_000))
         self.calls: dict[tuple[str, str], float | None] = {}
         patched = self.closing.enter_context(pytest.MonkeyPatch.context())
+        (self.folder / "sources.yaml").write_text(json.dumps(SOURCES), encoding="utf-8")
+        patched.setenv("FIVEFOLD_SOURCES_FILE", str(self.folder / "sources.yaml"))
         patched.setattr(asking, "ask_of", lambda *_: self.said())
 
     def said(self) -> Outcome:
