@@ -18,6 +18,7 @@ import pytest
 import structlog
 from hypothesis import settings
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
@@ -42,6 +43,7 @@ log = structlog.get_logger()
 COUNTRIES = ("NO", "RU", "KP")
 """Each a level higher than the one before; nobody moves back."""
 NAME = "platform"
+START_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,18 @@ class Server:
         assert not alive
 
     def start(self) -> None:
-        self._server.ensure_postgres_running()
+        """Start it, and wait until it answers; `pg_ctl` waits 10 seconds alone, and others may be at work."""
+        until = monotonic() + START_SECONDS
+        while True:
+            try:
+                self._server.ensure_postgres_running()
+                databases._run(self._server, "SELECT 1")
+            except (AssertionError, subprocess.TimeoutExpired, OperationalError):  # it is not ready yet
+                if monotonic() > until:
+                    raise
+                sleep(0.5)
+            else:
+                return
 
     def close(self) -> None:
         self._server.cleanup()

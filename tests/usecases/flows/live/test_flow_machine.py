@@ -452,6 +452,6 @@ class Machine(RuleBasedStateMachine):
 def test_flows_do_what_the_model_says(kind: str) -> None:
     soaking = settings.get_current_profile_name() == "soak"
     machine = type("OfKind", (Machine,), {"kind": kind})
-    steady = examples(30) if kind == "sqlite" else 8
-    given = settings(max_examples=200 if soaking else steady, stateful_step_count=60 if soaking else 30)
+    steady = examples(15) if kind == "sqlite" else 5
+    given = settings(max_examples=200 if soaking else steady, stateful_step_count=60 if soaking else 25)
     run_state_machine_as_test(machine, settings=given)
