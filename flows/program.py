@@ -209,7 +209,7 @@ def _rows(frame: pl.DataFrame, step: CompiledStep, rows: pl.Series) -> pl.DataFr
 
 
 def _unknown(name: str, kind: Any, length: int) -> pl.Series:
-    return pl.repeat(None, length, dtype=kind, eager=True).alias(name)
+    return pl.Series(name, [None], dtype=kind).new_from_index(0, length)
 
 
 def _spread(series: pl.Series, rows: pl.Series, frame: pl.DataFrame) -> pl.Series:

@@ -70,6 +70,8 @@ class RunBatch:
     Attributes:
         lease: its name.
         attempts: how often each was tried before, by its number.
+        entities: of whom each is.
+        stopped: those that stopped at a step before.
     """
 
     organisation_id: int
@@ -77,8 +79,15 @@ class RunBatch:
     version_id: int
     lease: str
     attempts: Mapping[int, int]
+    entities: Mapping[int, int]
+    stopped: frozenset[int]
 
 
+_CLAIMED: Final = (
+    *(FlowRun.id, FlowRun.organisation_id, FlowRun.flow_id, FlowRun.version_id),
+    *(FlowRun.attempts, FlowRun.entity_id, FlowRun.stopped_at),
+)
+"""What is read of a run that is claimed."""
 _ONE_BY_ONE: Final = 3
 """A run that was tried so often is claimed alone: it may be what ends the workers."""
 
@@ -89,8 +98,7 @@ def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, m
     One whose worker did not come back *most_attempts* times is quarantined instead.
     """
     free = (FlowRun.due_us <= now_us, or_(FlowRun.lease.is_(None), FlowRun.lease_until_us <= now_us))
-    columns = (FlowRun.id, FlowRun.organisation_id, FlowRun.flow_id, FlowRun.version_id, FlowRun.attempts)
-    in_order = select(*columns).where(*free).order_by(FlowRun.due_us, FlowRun.id)
+    in_order = select(*_CLAIMED).where(*free).order_by(FlowRun.due_us, FlowRun.id)
     first = session.execute(in_order.limit(1).with_for_update(skip_locked=True)).first()
     if first is None:
         return None
@@ -103,9 +111,8 @@ def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, m
 
 def claim_one(session: Session, run_id: int, lease: str, now_us: int, until_us: int) -> RunBatch | None:
     """Claim one run that is due; None where it is at an end, waits for a person, or another worker has it."""
-    columns = (FlowRun.id, FlowRun.organisation_id, FlowRun.flow_id, FlowRun.version_id, FlowRun.attempts)
     free = or_(FlowRun.lease.is_(None), FlowRun.lease_until_us <= now_us)
-    wanted = select(*columns).where(FlowRun.id == run_id, FlowRun.due_us <= now_us, free)
+    wanted = select(*_CLAIMED).where(FlowRun.id == run_id, FlowRun.due_us <= now_us, free)
     row = session.execute(wanted.with_for_update()).first()
     return None if row is None else _leased(session, [row], lease, until_us, row.attempts + 1)
 
@@ -123,7 +130,15 @@ def _leased(session: Session, rows: Sequence[Any], lease: str, until_us: int, mo
         execution_options={"synchronize_session": False},
     )
     first = rows[0]
-    return RunBatch(first.organisation_id, first.flow_id, first.version_id, lease, held)
+    return RunBatch(
+        organisation_id=first.organisation_id,
+        flow_id=first.flow_id,
+        version_id=first.version_id,
+        lease=lease,
+        attempts=held,
+        entities={row.id: row.entity_id for row in rows if row.id in held},
+        stopped=frozenset(row.id for row in rows if row.id in held and row.stopped_at is not None),
+    )
 
 
 def runs_held(session: Session, batch: RunBatch, run_ids: Iterable[int], *, locked: bool = False) -> list[FlowRun]:

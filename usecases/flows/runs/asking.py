@@ -99,8 +99,10 @@ def ask_outside(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> tu
 
 def _stopped_runs(engine: Engine, batch: RunBatch) -> list[int]:
     """List the runs of a batch that stopped at a step, but a shadow's, or those of a flow that is off."""
+    if not batch.stopped:
+        return []
     with reading(engine) as session:
-        held = stored.runs_held(session, batch, batch.attempts)
+        held = stored.runs_held(session, batch, batch.stopped)
         acting = [run.id for run in held if run.stopped_at is not None and run.acting]
         return acting if acting and not stored.is_off(session, batch.flow_id) else []
 

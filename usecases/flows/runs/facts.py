@@ -176,7 +176,7 @@ def transactions_looked_at(
         for number, given in entities.items()
         if isinstance(given, Mapping)
     ]
-    return pl.concat([transactions_frame(stored, declared), *sent])
+    return pl.concat([transactions_frame(stored, declared), *sent]) if wanted or not sent else pl.concat(sent)
 
 
 def facts_text(kept: Mapping[str, Any]) -> str:
