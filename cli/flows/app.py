@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from fivefold.cli.flows import documents, run
+from fivefold.cli.flows import documents, run, tables
 from fivefold.cli.rules.options import with_options
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -18,6 +18,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 """Every command in the order in which help lists it."""
 
+TABLE_COMMANDS: dict[str, Callable[..., None]] = {
+    "export": tables.export_flow_table,
+    "import": tables.import_flow_table,
+}
+"""Those of decision tables, under a word of their own."""
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands under one word."""
@@ -26,4 +32,10 @@ def add_to(app: typer.Typer) -> None:
     )
     for name, command in COMMANDS.items():
         flows.command(name=name)(with_options(command))
+    table = typer.Typer(
+        help="The rows of a flow's decision table, and back.", no_args_is_help=True, rich_markup_mode=None
+    )
+    for name, command in TABLE_COMMANDS.items():
+        table.command(name=name)(command)
+    flows.add_typer(table, name="table")
     app.add_typer(flows, name="flows")

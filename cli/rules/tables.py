@@ -33,13 +33,15 @@ class ReadFormat(StrEnum):
 
 
 _FORMAT = "What the file is; by its ending without this."
+ToOption = Annotated[Path, typer.Option("--to", help="The table that is written, as .csv or .xlsx.")]
+FormatOption = Annotated[WrittenFormat | None, typer.Option("--format", help=_FORMAT)]
 
 
 def export_table(
     path: RulesetArgument,
     rule: RuleArgument,
-    to: Annotated[Path, typer.Option("--to", help="The table that is written, as .csv or .xlsx.")],
-    format_: Annotated[WrittenFormat | None, typer.Option("--format", help=_FORMAT)] = None,
+    to: ToOption,
+    format_: FormatOption = None,
 ) -> None:
     """Write the cases of a rule as a decision table: a row each, in the order in which they are tried."""
     from fivefold.usecases.portfolio_files.bundled import load_ruleset

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path, PurePath
@@ -17,7 +17,7 @@ from fivefold.risk.governance.tables.cases import position_of
 from fivefold.risk.governance.tables.draft import draft_text, reasons
 from fivefold.risk.governance.tables.foreign.jdm import read_jdm
 from fivefold.risk.governance.tables.foreign.translation import ForeignTable, translate
-from fivefold.risk.governance.tables.grid import Grid, Value, guarded, number_text, unguarded
+from fivefold.risk.governance.tables.grid import MOST_ROWS, Grid, Value, guarded, number_text, unguarded
 from fivefold.risk.governance.tables.read import read_table
 from fivefold.risk.governance.tables.write import table_of
 from fivefold.risk.language.expressions import OwnTest, tests_in
@@ -48,15 +48,19 @@ def table_bytes(ruleset: Ruleset, identifier: str, format_: str) -> bytes:
     Raises:
         ConfigError: there is no such rule, or the format is read alone.
     """
+    rule = ruleset.rules[position_of(ruleset, identifier)]
+    return grid_bytes(table_of(rule), format_, about(ruleset, rule))
+
+
+def grid_bytes(grid: Grid, format_: str, about_it: Sequence[tuple[str, str]]) -> bytes:
+    """Write a table as CSV or as a workbook, which says what it is; ConfigError for a format that is read alone."""
     if format_ not in {"csv", "xlsx"}:
         raise ConfigError(f"tables are written as CSV and XLSX, not as {format_.upper()}")
-    rule = ruleset.rules[position_of(ruleset, identifier)]
-    grid = table_of(rule)
     if format_ == "csv":
         return csv_text(grid).encode("utf-8-sig")  # without its first sign spreadsheets take it for another encoding
     from fivefold.usecases.portfolio_files.spreadsheets import workbook_bytes  # noqa: PLC0415 (of the extra tables)
 
-    return workbook_bytes(grid, about(ruleset, rule))
+    return workbook_bytes(grid, about_it)
 
 
 def about(ruleset: Ruleset, rule: Rule) -> list[tuple[str, str]]:
@@ -68,18 +72,24 @@ def about(ruleset: Ruleset, rule: Rule) -> list[tuple[str, str]]:
         ("title", rule.title),
         ("", ""),
         ("rows", "A case each, tried from the top; the first that holds wins. Below them otherwise and on_unknown."),
-        ("an empty cell", "asks nothing"),
-        ("A", "is A; also true, false, 10, 2024-07-01"),
-        ("!= A", "is not A"),
-        ("> 10", "also >=, <, <=; several with and: >= 10 and < 20"),
-        ("10..20", "from 10 to 20, both included; also outside 10..20"),
-        ("in A, B", "is one of them; also not in A, B"),
-        ("in list NAME", "is in a named list; also not in list NAME"),
-        ("present, absent", "there is a value, or a tag; there is none"),
-        ("contains A", "also starts with A, ends with A, contains any of A, B"),
-        ('"A, B"', "one text with signs that mean something elsewhere stands in quotes"),
-        ("when", "a column with whole conditions, as rules write them, where cells cannot say them"),
+        *CELLS,
     ]
+
+
+CELLS = (
+    ("an empty cell", "asks nothing"),
+    ("A", "is A; also true, false, 10, 2024-07-01"),
+    ("!= A", "is not A"),
+    ("> 10", "also >=, <, <=; several with and: >= 10 and < 20"),
+    ("10..20", "from 10 to 20, both included; also outside 10..20"),
+    ("in A, B", "is one of them; also not in A, B"),
+    ("in list NAME", "is in a named list; also not in list NAME"),
+    ("present, absent", "there is a value, or a tag; there is none"),
+    ("contains A", "also starts with A, ends with A, contains any of A, B"),
+    ('"A, B"', "one text with signs that mean something elsewhere stands in quotes"),
+    ("when", "a column with whole conditions, as rules write them, where cells cannot say them"),
+)
+"""How cells are written."""
 
 
 def csv_text(grid: Grid) -> str:
@@ -192,11 +202,7 @@ def draft_from_table(
         ConfigError: the file cannot be read, or the text not be changed in place.
         InvalidRulesetError: a cell cannot be read exactly, or does not fit; each is named.
     """
-    with path.open("rb") as file:
-        content = file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise ConfigError(f"{path} has more than {MOST_BYTES:,} bytes; a table of two hundred cases has far fewer")
-    draft = draft_from_bytes(text, name, identifier, content, path.name, format_, foreign)
+    draft = draft_from_bytes(text, name, identifier, content_of(path), path.name, format_, foreign)
     if lists is None:
         return draft
     needed = analyse_text(draft.text, name).lists
@@ -206,6 +212,15 @@ def draft_from_table(
         if each not in lists
     ]
     return replace(draft, notes=(*draft.notes, *absent))
+
+
+def content_of(path: Path) -> bytes:
+    """Read a table's file; ConfigError where it is too large."""
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ConfigError(f"{path} has more than {MOST_BYTES:,} bytes; a table of two hundred cases has far fewer")
+    return content
 
 
 def draft_from_bytes(
@@ -220,7 +235,7 @@ def draft_from_bytes(
     if format_ in {"csv", "xlsx"}:
         if foreign != Foreign():
             raise ConfigError("--table and --map are for tables of JDM and DMN; a CSV or XLSX names its columns itself")
-        changed = read_table(_read(content, source, format_), ruleset, identifier, source)
+        changed = read_table(read_grid(content, source, format_), ruleset, identifier, source)
     else:
         read = _foreign_table(content, source, format_, foreign.table)
         changed, notes = translate(read, ruleset, identifier, foreign.names, source)
@@ -240,12 +255,13 @@ def _cautions(rule: Rule, changed: Rule) -> Iterator[str]:
         yield f"No case asks the rule's own input any more; is it a table of another rule than {rule.id}?"
 
 
-def _read(content: bytes, source: str, format_: str) -> Grid:
+def read_grid(content: bytes, source: str, format_: str, most_rows: int = MOST_ROWS) -> Grid:
+    """Read a table from CSV or a workbook of at most *most_rows*, the header first; ConfigError where it is neither."""
     if format_ == "csv":
         return read_csv(content, source)
     from fivefold.usecases.portfolio_files.spreadsheets import read_workbook  # noqa: PLC0415 (of the extra tables)
 
-    return read_workbook(content, source)
+    return read_workbook(content, source, most_rows)
 
 
 def _foreign_table(content: bytes, source: str, format_: str, name: str | None) -> ForeignTable:

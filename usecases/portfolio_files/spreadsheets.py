@@ -96,7 +96,7 @@ def _put(sheet: Worksheet, row: int, column: int, value: Any, *, address: str = 
         cell.data_type = "s"
 
 
-def read_workbook(content: bytes, source: str) -> Grid:
+def read_workbook(content: bytes, source: str, most_rows: int = MOST_ROWS) -> Grid:
     """Read the table of a workbook: its only sheet, or the one that is called cases.
 
     Raises:
@@ -109,10 +109,10 @@ def read_workbook(content: bytes, source: str) -> Grid:
         raise ConfigError(f"{source} cannot be read as a workbook (.xlsx): {error}") from None
     sheet = _sheet(workbook.worksheets, source)
     rows, columns = sheet.max_row, sheet.max_column
-    if rows > MOST_ROWS or columns > MOST_COLUMNS:
+    if rows > most_rows or columns > MOST_COLUMNS:
         raise ConfigError(
             f"{source}: the sheet {sheet.title} goes down to row {rows:,} and to column {column_letters(columns - 1)}; "
-            f"read are {MOST_ROWS} rows and {MOST_COLUMNS} columns: delete empty rows and columns that are formatted"
+            f"read are {most_rows} rows and {MOST_COLUMNS} columns: delete empty rows and columns that are formatted"
         )
     return _grid(sheet)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -68,6 +68,23 @@ def with_cases(
     Raises:
         InvalidRulesetError: what a table says does not fit the ruleset; every fault names its cell.
     """
+    return fitted(lambda sound: _tried(ruleset, position, sound), made, source, where, doubted)
+
+
+Whole = TypeVar("Whole")
+
+
+def fitted(
+    tried: Callable[[RuleCases], tuple[Whole | None, list[tuple[Path, str]]]],
+    made: RuleCases,
+    source: str,
+    where: Where,
+    doubted: Doubted | None = None,
+) -> Whole:
+    """Put the rows of a table into a document; *tried* gives it, or what is wrong with them by their paths.
+
+    InvalidRulesetError where they do not fit; every fault names its cell.
+    """
     doubted = doubted or Doubted()
     found, out = list(doubted.findings), set(doubted.parts)
     while True:
@@ -76,13 +93,14 @@ def with_cases(
             break
         rest = {word: None if word in out else getattr(made, word) for word in (OTHERWISE, ON_UNKNOWN)}
         sound = RuleCases(tuple(made.cases[place] for place in places), **rest)
-        whole, faults = _tried(ruleset, position, sound)
+        whole, faults = tried(sound)
         if whole is not None and not found:
             return whole
         named = [(_as_made(path, places), problem) for path, problem in faults]
-        parts = {part for part in (_part(path) for path, _ in named) if part is not None}
+        # What is at fault already is out; that it is missing now is no fault of its own.
+        parts = {part for part in (_part(path) for path, _ in named) if part is not None and part not in out}
         # With parts left out, what is said of the rule as a whole may come from that alone.
-        found += [Finding(where(path), problem) for path, problem in named if not out or _part(path) is not None]
+        found += [Finding(where(path), problem) for path, problem in named if not out or _part(path) in parts]
         if not parts:
             break
         out |= parts

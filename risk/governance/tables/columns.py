@@ -1,6 +1,7 @@
 """The columns of a decision table: what stands in the header, and the input that it names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -8,12 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.value_types import UnknownNameError, Vocabulary, value_type_of_input
 from fivefold.risk.governance.tables.cells import CellError, read_flow
-from fivefold.risk.governance.tables.grid import flow_text
+from fivefold.risk.governance.tables.grid import MOST_ROWS, flow_text
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import PLAIN_INPUTS, Input, input_key, word_of
+from fivefold.risk.language.expressions import Input, input_key, word_of
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.messages import problem_of
 from fivefold.risk.language.operators import OPERATOR_KINDS
+from fivefold.risk.language.policy import POLICY_INPUTS
 
 CASE, WHEN, POINTS, FLOOR, TITLE = "case", "when", "points", "floor", "title"
 OUTCOMES = (POINTS, FLOOR, TITLE)
@@ -24,7 +26,37 @@ OTHERWISE, ON_UNKNOWN = "otherwise", "on_unknown"
 REST = (OTHERWISE, ON_UNKNOWN)
 """What stands in the column `case` of the rows below the cases."""
 
-_INPUT: TypeAdapter[LanguageModel] = TypeAdapter(Input)
+
+@dataclass(frozen=True)
+class TableForm:
+    """What tables of one kind of document have.
+
+    Attributes:
+        whole: what a table gives the rows of, in words.
+        number: the column that numbers the rows, and names those below them.
+        outcomes: the columns of what a row gives.
+        needed: of these, groups of which the header has one each.
+        below: of these, those that the rows below the others may have.
+        inputs: reads an input from plain data.
+        most_rows: with the header.
+    """
+
+    whole: str
+    number: str
+    outcomes: tuple[str, ...]
+    needed: tuple[tuple[str, ...], ...]
+    below: tuple[str, ...]
+    inputs: TypeAdapter[LanguageModel]
+    most_rows: int
+
+    @property
+    def own_words(self) -> tuple[str, ...]:
+        """The columns that are no inputs."""
+        return (self.number, WHEN, *self.outcomes)
+
+
+RULE_FORM = TableForm("rule", CASE, OUTCOMES, ((POINTS, FLOOR),), (POINTS, FLOOR), TypeAdapter(Input), MOST_ROWS)
+"""The cases of a rule."""
 
 
 def data_of_input(test: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,42 +78,42 @@ def in_reading_order(data: Any) -> Any:
         return [in_reading_order(below) for below in data]
     if not isinstance(data, dict):
         return data
-    first = word_of(data, ("pattern", *PLAIN_INPUTS))
+    first = word_of(data, ("pattern", *POLICY_INPUTS))
     words = sorted(data, key=lambda word: (word != first, word in OPERATOR_KINDS))
     return {word: in_reading_order(data[word]) for word in words}
 
 
-def header_text(data: Mapping[str, Any]) -> str:
+def header_text(data: Mapping[str, Any], own_words: Sequence[str] = OWN_WORDS) -> str:
     """Write an input as the header of its column: the name alone of a field, otherwise the language's own words.
 
     >>> header_text({"field": "country"}), header_text({"sum": "amount", "over": "1 day"})
     ('country', 'sum: amount, over: 1 day')
     """
     name = data.get("field")
-    if len(data) == 1 and isinstance(name, str) and name.lower() not in OWN_WORDS:
+    if len(data) == 1 and isinstance(name, str) and name.lower() not in own_words:
         return name
     return flow_text(in_reading_order(data))[1:-1]
 
 
-def read_header(text: str, names: Vocabulary) -> tuple[LanguageModel, ValueType]:
+def read_header(text: str, names: Vocabulary, form: TableForm = RULE_FORM) -> tuple[LanguageModel, ValueType]:
     """Read an input from the header of its column, with the kind of its values.
 
     Raises:
-        CellError: it names no input of the ruleset.
+        CellError: it names no input of the document.
     """
     if text.isidentifier():
         if text not in names.entity:
             there = ", ".join(names.entity) or "none"
-            near = perhaps(text, [*OWN_WORDS, *names.entity])
+            near = perhaps(text, [*form.own_words, *names.entity])
             raise CellError(
-                f"is the column {text}, which is neither a field nor one of {', '.join(OWN_WORDS)}{near}; "
+                f"is the column {text}, which is neither a field nor one of {', '.join(form.own_words)}{near}; "
                 f"the fields are {there}"
             )
         data: Any = {"field": text}
     else:
         data = read_flow(text if text.startswith("{") else f"{{{text}}}")
     try:
-        found = _INPUT.validate_python(data, by_alias=True, by_name=False)
+        found = form.inputs.validate_python(data, by_alias=True, by_name=False)
         return found, value_type_of_input(found, names)
     except ValidationError as error:
         problem = problem_of(error.errors(include_url=False)[0], list(names.entity), list(names.calculations))

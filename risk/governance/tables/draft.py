@@ -1,7 +1,8 @@
 """A draft with other cases: a ruleset's text in which those of one rule are replaced, all else as it was written."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -11,10 +12,10 @@ from fivefold.risk.governance.drafts import NOTHING_IN_FORCE, with_reasons, with
 from fivefold.risk.governance.tables.columns import ON_UNKNOWN, OTHERWISE, in_reading_order
 from fivefold.risk.governance.tables.grid import flow_text
 from fivefold.risk.governance.tables.write import plain_data
-from fivefold.risk.language.base import canonical_form
+from fivefold.risk.language.base import LanguageModel, canonical_form
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.reading import read_ruleset
-from fivefold.risk.language.ruleset import Case, Outcome, Rule, Ruleset
+from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset
 
 FIRST = f"A DRAFT with cases from a decision table. {NOTHING_IN_FORCE}"
 
@@ -39,9 +40,7 @@ def draft_text(text: str, ruleset: Ruleset, changed: Ruleset, position: int, rea
     """
     text = without_reasons(text)
     before, after = ruleset.rules[position], changed.rules[position]
-    edits = list(_Edits(text, ("rules", position), before, after).all())
-    for start, end, words in sorted(edits, reverse=True):
-        text = text[:start] + words + text[end:]
+    text = with_rows(text, ("rules", position), _part(before), _part(after))
     draft = with_reasons(text, FIRST, reasons)
     if read_ruleset(draft, "the draft").content_hash != changed.content_hash:
         raise ConfigError(
@@ -50,32 +49,70 @@ def draft_text(text: str, ruleset: Ruleset, changed: Ruleset, position: int, rea
     return draft
 
 
-class _Edits:
-    """What is to change in the text of one rule."""
+@dataclass(frozen=True)
+class RowsOf:
+    """What a table is made of, and how a text says it.
 
-    def __init__(self, text: str, path: Path, before: Rule, after: Rule) -> None:
+    Attributes:
+        name: of what has the rows.
+        word: under which they stand.
+        rows: each with its condition under `when`.
+        rest: what is given below them, by the word that says it; None where nothing is.
+        said: as plain data; None for what needs no word.
+    """
+
+    name: str
+    word: str
+    rows: Sequence[LanguageModel]
+    rest: Mapping[str, Any]
+    said: Callable[[str, Any], Any]
+
+
+def _part(rule: Rule) -> RowsOf:
+    def said(word: str, outcome: Outcome | None) -> Any:
+        return None if outcome is None or (word == OTHERWISE and outcome == Outcome()) else plain_data(outcome)
+
+    return RowsOf(rule.id, "cases", rule.cases, {OTHERWISE: rule.otherwise, ON_UNKNOWN: rule.on_unknown}, said)
+
+
+def with_rows(text: str, path: Path, before: RowsOf, after: RowsOf) -> str:
+    """Replace the rows of a table in a text; *path* leads to what has them.
+
+    ConfigError where they do not stand where they should.
+    """
+    for start, end, words in sorted(_Edits(text, path, before, after).all(), reverse=True):
+        text = text[:start] + words + text[end:]
+    return text
+
+
+class _Edits:
+    """What is to change in the text of what has the rows."""
+
+    def __init__(self, text: str, path: Path, before: RowsOf, after: RowsOf) -> None:
         self._text, self._path, self._before, self._after = text, path, before, after
         self._document = Document(text)
         self._is_json = text.lstrip().startswith("{")
-        self._cases = (*path, "cases")
+        self._cases = (*path, before.word)
         end = self._document.list_end(self._cases)
         span = self._document.span(self._cases)
         if end is None or span is None:
-            raise ConfigError(f"the cases of {before.id} are not where they should be in the text; change them by hand")
+            raise ConfigError(
+                f"the {before.word} of {before.name} are not where they should be in the text; change them by hand"
+            )
         self._column, self._span = end.column, span
 
     def all(self) -> Iterator[Edit]:
         """Give every edit."""
-        old, new = ([canonical_form(case) for case in rule.cases] for rule in (self._before, self._after))
+        old, new = ([canonical_form(row) for row in part.rows] for part in (self._before, self._after))
         if old != new:
             steps = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
             yield self._in_lines(steps) if self._column is not None else self._in_brackets(steps)
         lacking = []
         for word in (OTHERWISE, ON_UNKNOWN):
-            outcome: Outcome | None = getattr(self._after, word)
-            if outcome == getattr(self._before, word):
+            outcome = self._after.rest[word]
+            if outcome == self._before.rest[word]:
                 continue
-            said = None if outcome is None or (word == OTHERWISE and outcome == Outcome()) else plain_data(outcome)
+            said = self._after.said(word, outcome)
             span = self._document.span((*self._path, word))
             if span is not None:
                 yield self._without(word, span) if said is None else (*span, self._written(said))
@@ -90,7 +127,7 @@ class _Edits:
     def _quoted(self, word: str) -> str:
         return f'"{word}"' if self._is_json else word
 
-    def _item(self, case: Case) -> str:
+    def _item(self, case: LanguageModel) -> str:
         said = plain_data(case)
         return self._written({"when": in_reading_order(said.pop("when")), **said})
 
@@ -102,7 +139,7 @@ class _Edits:
         """Replace cases that stand in lines of their own, each with the remarks above it."""
         start = self._text.rfind("\n", 0, self._span[0]) + 1
         chunks, at = [], start
-        for number in range(len(self._before.cases)):
+        for number in range(len(self._before.rows)):
             end = self._line_end(self._item_span(number)[1])
             chunks.append(self._text[at:end].removesuffix("\n") + "\n")
             at = end
@@ -114,16 +151,16 @@ class _Edits:
             for number in range(from_, to):
                 is_in_place = kind == "replace" and first + number - from_ < last
                 remarks = _remarks(chunks[first + number - from_]) if is_in_place else ""
-                lines.append(f"{remarks}{' ' * (self._column or 0)}- {self._item(self._after.cases[number])}\n")
+                lines.append(f"{remarks}{' ' * (self._column or 0)}- {self._item(self._after.rows[number])}\n")
         return (start, at, "".join(lines))
 
     def _in_brackets(self, steps: Sequence[Any]) -> Edit:
         """Replace cases that stand in brackets."""
-        items = [self._text[slice(*self._item_span(number))] for number in range(len(self._before.cases))]
+        items = [self._text[slice(*self._item_span(number))] for number in range(len(self._before.rows))]
         made = []
         for kind, first, last, from_, to in steps:
             made += (
-                items[first:last] if kind == "equal" else [self._item(self._after.cases[n]) for n in range(from_, to)]
+                items[first:last] if kind == "equal" else [self._item(self._after.rows[n]) for n in range(from_, to)]
             )
         first_item = self._item_span(0)[0]
         line = self._text[self._text.rfind("\n", 0, first_item) + 1 : first_item]
@@ -147,7 +184,7 @@ class _Edits:
         return start + (column or 1) - 1
 
     def _is_in_braces(self) -> bool:
-        key = self._key("cases")
+        key = self._key(self._before.word)
         line = self._text[self._text.rfind("\n", 0, key) + 1 : key]
         return self._is_json or bool(line.strip(" -"))
 
@@ -166,7 +203,7 @@ class _Edits:
         """Say more below the cases."""
         if self._is_in_braces():
             return (self._span[1], self._span[1], "".join(f", {each}" for each in lacking))
-        key, end = self._key("cases"), self._line_end(self._span[1])
+        key, end = self._key(self._before.word), self._line_end(self._span[1])
         indent = " " * (key - self._text.rfind("\n", 0, key) - 1)
         begin = "" if self._text[:end].endswith("\n") else "\n"
         return (end, end, begin + "".join(f"{indent}{each}\n" for each in lacking))

@@ -1,7 +1,8 @@
 """A decision table read back: the cases of a rule, with every fault named by its cell."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -11,23 +12,22 @@ from fivefold.risk.compiler.value_types import Vocabulary, vocabulary
 from fivefold.risk.governance.tables.cases import Doubted, RuleCases, position_of, with_cases
 from fivefold.risk.governance.tables.cells import CellError, read_cell, read_flow, read_number
 from fivefold.risk.governance.tables.columns import (
-    CASE,
     FLOOR,
     ON_UNKNOWN,
     OTHERWISE,
-    OUTCOMES,
-    OWN_WORDS,
     POINTS,
     REST,
-    TITLE,
+    RULE_FORM,
     WHEN,
+    TableForm,
     read_header,
     same_input,
 )
-from fivefold.risk.governance.tables.grid import MOST_COLUMNS, MOST_ROWS, Grid, Value
+from fivefold.risk.governance.tables.grid import MOST_COLUMNS, Grid, Value
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.fields import ValueType
-from fivefold.risk.language.ruleset import Rule, Ruleset
+from fivefold.risk.language.ruleset import Ruleset
 
 MOST_DIGITS = 9
 """Most digits of the number of a case or a level."""
@@ -47,10 +47,17 @@ def read_table(grid: Grid, ruleset: Ruleset, identifier: str, source: str) -> Ru
         InvalidRulesetError: something cannot be read exactly, or does not fit; every fault names its cell.
     """
     position = position_of(ruleset, identifier)
-    reader = _Table(grid, ruleset.rules[position], vocabulary(ruleset))
+    reader = TableReader(grid, RULE_FORM, vocabulary(ruleset), _rule_outcome, ruleset.rules[position].input)
     made = reader.read()
-    try:
+    with in_order_of_cells(source):
         return with_cases(ruleset, position, made, source, reader.where, reader.doubted())
+
+
+@contextmanager
+def in_order_of_cells(source: str) -> Iterator[None]:
+    """Put the faults that are raised into the order in which a person reads the table."""
+    try:
+        yield
     except InvalidRulesetError as error:
         raise InvalidRulesetError(sorted(error.findings, key=_as_read), source) from None
 
@@ -74,13 +81,19 @@ class _Column:
     data: Mapping[str, Any]
 
 
+OutcomeReader = Callable[[str, Value, Grid], Any]
+"""Reads what a cell gives, by its column; CellError where it cannot be read exactly."""
+
+
 @dataclass
-class _Table:
+class TableReader:
     """Reads a table, and remembers what it found and where each case stands."""
 
     grid: Grid
-    rule: Rule
+    form: TableForm
     names: Vocabulary
+    outcome_of: OutcomeReader
+    own: LanguageModel | None = None
     findings: list[Finding] = field(default_factory=list)
     _words: dict[str, int] = field(default_factory=dict)
     _inputs: list[_Column] = field(default_factory=list)
@@ -89,6 +102,7 @@ class _Table:
     _faulty: set[int] = field(default_factory=set)
 
     def read(self) -> RuleCases:
+        """Give the rows; what cannot be read is kept in `findings`."""
         if self._has_no_size():
             return RuleCases(())
         for (row, column), problem in self.grid.refused.items():
@@ -97,7 +111,7 @@ class _Table:
         self._read_header()
         cases: list[dict[str, Any]] = []
         rest: dict[str, dict[str, Any]] = {}
-        last = 0
+        last, noun = 0, self.form.number
         for row in range(1, len(self.grid.rows)):
             if self._is_refused(row, self._width):
                 continue  # of a row that is too long nobody knows which cell belongs to which column
@@ -107,20 +121,20 @@ class _Table:
             try:
                 name, last = self._name(row, last)
             except CellError as error:
-                self._find(row, self._words[CASE], str(error))
+                self._find(row, self._words[self.form.number], str(error))
                 continue
             outcome = self._outcome(row)
             if name in REST:
                 self._read_rest(row, name, outcome, rest)
             elif rest:
                 self._find(
-                    row, 0, f"is a case below {' and '.join(rest)}; cases stand above, in the order they are tried"
+                    row, 0, f"is a {noun} below {' and '.join(rest)}; {noun}s stand above, in the order they are tried"
                 )
             else:
                 self._rows[len(cases)] = row
                 cases.append({"when": self._condition(row), **outcome})
         if not cases and not self.findings:
-            self.findings.append(Finding("the table", "has no case; a rule has at least one"))
+            self.findings.append(Finding("the table", f"has no {noun}; a {self.form.whole} has at least one"))
         return RuleCases(tuple(cases), rest.get(OTHERWISE), rest.get(ON_UNKNOWN))
 
     def doubted(self) -> Doubted:
@@ -139,7 +153,7 @@ class _Table:
         else:
             return "the table"
         for step in below:
-            if step in OUTCOMES and step in self._words:
+            if step in self.form.outcomes and step in self._words:
                 return self._address(row, self._words[str(step)])
             columns = self._cells.get(row)
             if step == WHEN and columns:
@@ -172,23 +186,21 @@ class _Table:
         rows = self.grid.rows
         if not rows:
             self.findings.append(
-                Finding("the table", f"is empty; its first row names the columns: {', '.join(OWN_WORDS)}, and inputs")
+                Finding(
+                    "the table",
+                    f"is empty; its first row names the columns: {', '.join(self.form.own_words)}, and inputs",
+                )
             )
-        elif len(rows) > MOST_ROWS or len(rows[0]) > MOST_COLUMNS:
-            problem = (
-                f"has {len(rows):,} rows and {len(rows[0])} columns; read are {MOST_ROWS} rows, {MOST_COLUMNS} columns"
-            )
+        elif len(rows) > self.form.most_rows or len(rows[0]) > MOST_COLUMNS:
+            most = f"{self.form.most_rows} rows, {MOST_COLUMNS} columns"
+            problem = f"has {len(rows):,} rows and {len(rows[0])} columns; read are {most}"
             self.findings.append(Finding("the table", problem))
         return bool(self.findings)
 
     def _read_header(self) -> None:
-        own = self.rule.input
         for number in range(self._width):
             text = self._text(0, number)
-            if text.lower() in OWN_WORDS:
-                if text.lower() in self._words:
-                    self._find(0, number, "is there twice")
-                self._words[text.lower()] = number
+            if self._is_own_word(text, number):
                 continue
             if not text:
                 is_used = any(self._text(row, number) for row in range(len(self.grid.rows)))
@@ -196,20 +208,30 @@ class _Table:
                     self._find(0, number, "is empty above cells that are not; the first row names every column")
                 continue
             try:
-                found, kind = read_header(text, self.names)
+                found, kind = read_header(text, self.names, self.form)
             except CellError as error:
                 self.findings.append(Finding(self.grid.address(0, number), str(error)))
                 self._faulty.add(0)
                 continue
-            is_own = same_input(found, own)
+            is_own = same_input(found, self.own)
             data = {} if is_own else found.model_dump(mode="json", by_alias=True, exclude_none=True)
             if any(column.data == data for column in self._inputs):
                 self._find(0, number, "is the same input as another column; join the two")
             self._inputs.append(_Column(number, kind, data))
-        if 0 not in self._faulty and not ({POINTS, FLOOR} & self._words.keys()):
-            self._lack(f"has no column {POINTS} or {FLOOR}")
+        for group in self.form.needed:
+            if 0 not in self._faulty and not (set(group) & self._words.keys()):
+                self._lack(f"has no column {' or '.join(group)}")
         if 0 not in self._faulty and not self._inputs and WHEN not in self._words:
             self._lack("has no column of an input; its header is a field, or an input as rules write it")
+
+    def _is_own_word(self, text: str, number: int) -> bool:
+        """Keep where a column stands that is no input; tell whether it is one."""
+        word = next((each for each in self.form.own_words if each.lower() == text.lower()), None)
+        if word is not None:
+            if word in self._words:
+                self._find(0, number, "is there twice")
+            self._words[word] = number
+        return word is not None
 
     def _lack(self, problem: str) -> None:
         self.findings.append(Finding(self.grid.address(0, 0), f"the header {problem}; it has {self._names()}"))
@@ -220,50 +242,48 @@ class _Table:
 
     def _name(self, row: int, last: int) -> tuple[str, int]:
         """Give what a row is, a case or one of the rest, and the number of the last case that was numbered."""
-        if CASE not in self._words:
-            return CASE, last
-        text = self._text(row, self._words[CASE]).lower().replace(" ", "_")
+        noun = self.form.number
+        if noun not in self._words:
+            return noun, last
+        text = self._text(row, self._words[noun]).lower().replace(" ", "_")
         if not text or text in REST:
-            return text or CASE, last
+            return text or noun, last
         if not text.removesuffix(".0").isdecimal() or len(text) > MOST_DIGITS:
             raise CellError(
-                f"is {text}; it must be the number of the case, empty for a new one, or {' or '.join(REST)} below them"
+                f"is {text}; it must be the number of the {noun}, empty for a new one, or "
+                f"{' or '.join(REST)} below them"
             )
         number = int(text.removesuffix(".0"))
         if number <= last:
             raise CellError(
-                f"is {number} after {last}: cases are tried in the order of the rows, and these were sorted; "
+                f"is {number} after {last}: {noun}s are tried in the order of the rows, and these were sorted; "
                 "sort by this column, or empty it where the new order is meant"
             )
-        return CASE, number
+        return noun, number
 
     def _read_rest(self, row: int, name: str, outcome: dict[str, Any], rest: dict[str, dict[str, Any]]) -> None:
         if name in rest:
-            self._find(row, self._words[CASE], f"is {name} again; there is one such row")
-        others = [self._words[word] for word in (WHEN, TITLE) if word in self._words]
+            self._find(row, self._words[self.form.number], f"is {name} again; there is one such row")
+        below = self.form.below
+        others = [
+            self._words[word] for word in (WHEN, *self.form.outcomes) if word in self._words and word not in below
+        ]
         for column in [*(each.number for each in self._inputs), *others]:
             if self._text(row, column):
-                self._find(row, column, f"is not empty in the row {name}, which has {POINTS} and {FLOOR} alone")
+                self._find(row, column, f"is not empty in the row {name}, which has {' and '.join(below)} alone")
         rest[name], self._rows[name] = outcome, row
 
     def _outcome(self, row: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for word in OUTCOMES:
+        for word in self.form.outcomes:
             if word not in self._words or not self._text(row, self._words[word]):
                 continue
             value = self.grid.rows[row][self._words[word]]
             try:
-                found[word] = self._points(value) if word == POINTS else _words(value, is_level=word == FLOOR)
+                found[word] = self.outcome_of(word, value, self.grid)
             except CellError as error:
                 self._find(row, self._words[word], str(error))
         return found
-
-    def _points(self, value: Value) -> Decimal:
-        if isinstance(value, Decimal):
-            return value
-        if not isinstance(value, str):
-            raise CellError(f"is {value}, where points are to be: a number such as 10 or -2.5")
-        return read_number(value.strip(), has_semicolons=self.grid.has_semicolons)
 
     def _condition(self, row: int) -> Any:
         """Read the condition of a case; each fault is kept with its cell."""
@@ -295,13 +315,26 @@ class _Table:
             self._find(
                 row,
                 0,
-                f"begins a case without a condition; what is given where no case holds has {OTHERWISE} in "
-                f"the column {CASE}, below the cases",
+                f"begins a {self.form.number} without a condition; what is given where no {self.form.number} holds has "
+                f"{OTHERWISE} in the column {self.form.number}, below the {self.form.number}s",
             )
         return parts[0] if len(parts) == 1 else {"all": parts}
 
 
-def _words(value: Value, *, is_level: bool) -> str | int:
+def _rule_outcome(word: str, value: Value, grid: Grid) -> Any:
+    return number_of(value, grid, "points are") if word == POINTS else words_of(value, is_level=word == FLOOR)
+
+
+def number_of(value: Value, grid: Grid, what: str) -> Decimal:
+    """Read a number that a row gives; *what* it is stands in the message with its verb."""
+    if isinstance(value, Decimal):
+        return value
+    if not isinstance(value, str):
+        raise CellError(f"is {value}, where {what} to be: a number such as 10 or -2.5")
+    return read_number(value.strip(), has_semicolons=grid.has_semicolons)
+
+
+def words_of(value: Value, *, is_level: bool) -> str | int:
     """Read a title, or a level: a bare number is that of a level, one in quotes a name."""
     if isinstance(value, Decimal) and is_level and value == int(value):
         return int(value)

@@ -1,6 +1,6 @@
 """The cases of a rule as a decision table: a row each, in the order in which they are tried."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -12,6 +12,7 @@ from fivefold.risk.governance.tables.columns import (
     FLOOR,
     ON_UNKNOWN,
     OTHERWISE,
+    OWN_WORDS,
     POINTS,
     TITLE,
     WHEN,
@@ -39,27 +40,51 @@ def table_of(rule: Rule) -> Grid:
     A case that tests several inputs, all of which must hold, has a cell for each. What cells cannot say, conditions
     joined by any and not, stands whole in the column `when`.
     """
-    headers, rows = _columns(rule)
-    keys = [*headers, *([WHEN] if any(WHEN in cells for cells in rows) else [])]
     outcomes = [POINTS, FLOOR, *([TITLE] if any(case.title for case in rule.cases) else [])]
-    grid: list[list[Value]] = [[CASE, *(headers.get(key, WHEN) for key in keys), *outcomes]]
-    for number, (case, cells) in enumerate(zip(rule.cases, rows, strict=True), 1):
-        grid.append([Decimal(number), *(cells.get(key) for key in keys), *_outcome(case, outcomes)])
-    rest = {OTHERWISE: rule.otherwise, ON_UNKNOWN: rule.on_unknown}
-    for name, outcome in rest.items():
-        if outcome is not None and (name == ON_UNKNOWN or outcome != Outcome()):
-            grid.append([name, *(None for _ in keys), *_outcome(outcome, outcomes)])
+    own = None if rule.input is None else header_text(plain_data(rule.input))
+    rows = [(plain_data(case)["when"], _outcome(case, outcomes)) for case in rule.cases]
+    rest = {
+        name: _outcome(outcome, outcomes)
+        for name, outcome in ((OTHERWISE, rule.otherwise), (ON_UNKNOWN, rule.on_unknown))
+        if outcome is not None and (name == ON_UNKNOWN or outcome != Outcome())
+    }
+    return grid_of((CASE, *outcomes), rows, rest, own)
+
+
+def grid_of(
+    words: Sequence[str],
+    rows: Sequence[tuple[Any, Sequence[Value]]],
+    rest: Mapping[str, Sequence[Value]],
+    own: str | None = None,
+    own_words: Sequence[str] = OWN_WORDS,
+) -> Grid:
+    """Write rows as a table.
+
+    Args:
+        words: the column that numbers the rows, then those of what they give.
+        rows: the condition of each as plain data, and what it gives.
+        rest: what is given below them, by the name of the row.
+        own: the header of the input that tests without a name are about; None where there is none.
+        own_words: headers that are no inputs.
+    """
+    headers, conditions = _columns([condition for condition, _ in rows], own, own_words)
+    keys = [*headers, *([WHEN] if any(WHEN in cells for cells in conditions) else [])]
+    grid: list[list[Value]] = [[words[0], *(headers.get(key, WHEN) for key in keys), *words[1:]]]
+    for number, ((_, given), cells) in enumerate(zip(rows, conditions, strict=True), 1):
+        grid.append([Decimal(number), *(cells.get(key) for key in keys), *given])
+    grid += [[name, *(None for _ in keys), *given] for name, given in rest.items()]
     return Grid(grid)
 
 
-def _columns(rule: Rule) -> tuple[dict[str, str], list[dict[str, str]]]:
+def _columns(
+    conditions: Sequence[Any], own: str | None, own_words: Sequence[str]
+) -> tuple[dict[str, str], list[dict[str, str]]]:
     """Give the headers by key, in an order in which cases test their inputs, and the cells of each case by key."""
-    headers = {} if rule.input is None else {_OWN: header_text(plain_data(rule.input))}
+    headers = {} if own is None else {_OWN: own}
     before: dict[str, set[str]] = {key: set() for key in headers}
     rows = []
-    for case in rule.cases:
-        condition = plain_data(case)["when"]
-        parts = _parts(condition, headers.get(_OWN))
+    for condition in conditions:
+        parts = _parts(condition, headers.get(_OWN), own_words)
         known = {key: set(keys) for key, keys in before.items()}
         for number, (key, _, _) in enumerate(parts):
             known.setdefault(key, set()).update(other for other, _, _ in parts[:number])
@@ -80,7 +105,7 @@ def _is_circular(before: dict[str, set[str]]) -> bool:
     return False
 
 
-def _parts(condition: Any, own: str | None) -> list[tuple[str, str, str]]:
+def _parts(condition: Any, own: str | None, own_words: Sequence[str]) -> list[tuple[str, str, str]]:
     """Give the cells of a condition, each with the key and the header of its column; none where cells cannot say it."""
     parts = [condition]
     if isinstance(condition, dict) and list(condition) == ["all"] and len(condition["all"]) > 1:
@@ -92,7 +117,7 @@ def _parts(condition: Any, own: str | None) -> list[tuple[str, str, str]]:
             continue
         data = data_of_input(part)
         test = {word: value for word, value in part.items() if word in OPERATOR_KINDS}
-        header = header_text(data) if data else own
+        header = header_text(data, own_words) if data else own
         if not test or header is None or (data and header == own):
             return []
         text = cell_text(test)
@@ -105,7 +130,7 @@ def _outcome(outcome: Outcome, columns: list[str]) -> list[Value]:
     values: Mapping[str, Value] = {
         POINTS: outcome.points,
         FLOOR: None if outcome.floor is None else _level(outcome.floor),
-        TITLE: _words(getattr(outcome, TITLE, None)),
+        TITLE: text_cell(getattr(outcome, TITLE, None)),
     }
     return [values[column] for column in columns]
 
@@ -114,10 +139,10 @@ def _level(level: str | int) -> Value:
     """Write a level: one that is named by digits stands in quotes, as a bare number counts levels from 1."""
     if isinstance(level, int):
         return Decimal(level)
-    return _words(level) if not level.strip().isdecimal() else quoted(level)
+    return text_cell(level) if not level.strip().isdecimal() else quoted(level)
 
 
-def _words(text: str | None) -> str | None:
+def text_cell(text: str | None) -> str | None:
     """Write words as they are, or in quotes where a cell would not keep them."""
     if text is None:
         return None

@@ -331,3 +331,16 @@ examples:
     assert "there are low, medium, high, critical" in refuse(
         tmp_path, "flows", "test", str(written(tmp_path, flow.replace("LEVEL", "hihg")))
     )
+
+
+def test_a_table_goes_to_a_spreadsheet_and_back(tmp_path: Path) -> None:
+    path, table, draft = written(tmp_path), tmp_path / "room.csv", tmp_path / "draft.yaml"
+    assert succeed(tmp_path, "flows", "table", "export", path, "room", "--to", table) == f"1 row of room in {table}\n"
+    assert "has the same content hash" in succeed(
+        tmp_path, "flows", "table", "import", path, "room", table, "-o", draft
+    )
+    table.write_text(table.read_text(encoding="utf-8-sig").replace("900", "800"))
+    assert "nothing is in force" in succeed(tmp_path, "flows", "table", "import", path, "room", table, "-o", draft)
+    assert "give: {amount: 800}" in draft.read_text()
+    assert "the flow itself" in refuse(tmp_path, "flows", "table", "import", path, "room", table, "-o", path)
+    assert "must end in" in refuse(tmp_path, "flows", "table", "export", path, "room", "--to", tmp_path / "room.pdf")
