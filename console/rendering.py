@@ -112,6 +112,7 @@ NOTICES = {
     "flow-committed": "The version is committed. Let it run as a shadow first; then another person activates it.",
     "flow-answered": "The answer is kept, and the run goes on.",
     "flow-taken-back": "It is taken back.",
+    "flow-reviewed": "The review is recorded as done.",
     "token-refused": "There will be no such token.",
     "token-revoked": "The token is revoked. Its sessions here have ended.",
 }

@@ -425,6 +425,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View(
         "POST", f"{_RUN}/take-back", "POST /v1/flow-actions/{action}/take-back", flow_runs.take_back, flow_runs.show_run
     ),
+    View("POST", f"{_RUN}/reviewed", "POST /v1/flow-actions/{action}/reviewed", flow_runs.reviewed, flow_runs.show_run),
     View("GET", decisions.DECISIONS, "GET /v1/decisions/search", decisions.show_decisions),
     View("GET", f"{decisions.DECISIONS}/{{decision}}", "GET /v1/decisions/{decision}", decisions.show_decision),
     View("GET", "/console/backtests/{backtest}", "GET /v1/backtests/{backtest}", backtest.show_backtest),

@@ -16,6 +16,9 @@ class ActionTaken(Answer):
     reversible: bool | None = None
     at: datetime | None = None
     taken_back_at: datetime | None = None
+    done_at: datetime | None = None
+    done_by: str | None = None
+    done_reason: str | None = None
 
 
 class FlowRunLine(Answer):

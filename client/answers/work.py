@@ -71,7 +71,12 @@ class DecisionLine(Answer):
 
 
 class QueueItem(Answer):
-    """Something that waits for a person."""
+    """Something that waits for a person.
+
+    Attributes:
+        run: of a question or a review by a flow; a question is answered with it (`flows.answer`).
+        asks: of a question the role whose members answer.
+    """
 
     item: str
     kind: str
@@ -84,6 +89,8 @@ class QueueItem(Answer):
     about: str
     assessment: str | None
     asked_by: str | None
+    run: int | None = None
+    asks: str | None = None
     since: datetime
     due: datetime
     assigned_to: int | None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.flows.graph import FlowPicture, picture_of
+from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, row_number
 from fivefold.domain.clock import parse_moment
@@ -14,6 +15,7 @@ from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.flows.read import read_flow_version
 from fivefold.usecases.flows.runs.answering import ANSWERED_BY, answer_run, take_back_action
 from fivefold.usecases.flows.runs.reading import RunFilters, RunLine, RunView, search_runs, view_run
+from fivefold.usecases.flows.runs.reviews import finish_review
 
 RUNS: Final = "/console/flow-runs"
 FILTERS: Final = ("flow", "state", "at", "type", "external_id", "acting", "since", "until")
@@ -50,8 +52,10 @@ class RunPage:
         actions: the titles of its actions, by id.
         leads: of the question that is open: each answer, and the title of the step to which it leads.
         hindrance: why this person cannot answer it; empty where they can.
+        bar: which item of the queue the person came for.
     """
 
+    bar: QueueBar | None
     run: RunView
     address: str
     picture: FlowPicture
@@ -103,6 +107,7 @@ def show_run(visit: Visit) -> Rendered:
     if run.question is not None:
         leads = tuple((label, to) for label, to in asked[run.question.step].leads if label in run.question.answers)
     page = RunPage(
+        bar=queue_bar(visit),
         run=run,
         address=f"{RUNS}/{run.number}",
         picture=picture,
@@ -129,17 +134,28 @@ def answer(visit: Visit) -> Answer:
     number = _number(visit)
     view_run(visit, number)
     answer_run(visit, visit.role, number, visit.typed("answer", text("Answer")), visit.typed("reason", text("Reason")))
-    return Redirect(visit.path, "flow-answered")
+    return Redirect(visit.path + visit.trail, "flow-answered")
 
 
 def take_back(visit: Visit) -> Answer:
     """Take back what a run did, as far as that can be."""
+    take_back_action(visit, _action(visit), visit.typed("reason", text("Reason")))
+    return Redirect(visit.path + visit.trail, "flow-taken-back")
+
+
+def reviewed(visit: Visit) -> Answer:
+    """Record that a review which a run asked for was done."""
+    finish_review(visit, _action(visit), visit.typed("reason", text("Reason")))
+    return Redirect(visit.path + visit.trail, "flow-reviewed")
+
+
+def _action(visit: Visit) -> int:
+    """Read which action of the run a form is about."""
     run = view_run(visit, _number(visit))
     number = row_number(visit.form.get("action", ""), text("action"))
     if number not in {each.number for each in run.taken}:
         raise NotFoundError(text("run f:{run} took no action {number}", run=run.number, number=number))
-    take_back_action(visit, number, visit.typed("reason", text("Reason")))
-    return Redirect(visit.path, "flow-taken-back")
+    return number
 
 
 def _number(visit: Visit) -> int:

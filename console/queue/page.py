@@ -210,8 +210,9 @@ def assign(visit: Visit) -> Answer:
 
 
 def put_away(visit: Visit) -> Answer:
-    """Be done with a rise, and go on to the next item of the queue where there is one."""
-    change_item(visit, visit.role, visit.parts["item"], _revision(visit), assigned_to=own_number(visit), done=True)
+    """Be done with a rise or a review, and go on to the next item of the queue where there is one."""
+    own, reason = own_number(visit), visit.form.get("reason", "").strip()
+    change_item(visit, visit.role, visit.parts["item"], _revision(visit), assigned_to=own, done=True, reason=reason)
     led = show_next(visit)
     return led if led.notice else replace(led, notice="put-away")
 

@@ -12,7 +12,7 @@ from fivefold.store.queue.items import QueueOrder
 from fivefold.usecases.queue.items import QueueItem, item_at, own_number, read_item
 from fivefold.usecases.queue.views import FILTERS
 
-_PAGES: Final = {"change": "proposals", "challenge": "challenges"}
+_PAGES: Final = {"change": "proposals", "challenge": "challenges", "question": "flow-runs"}
 """Where items are dealt with that have a page of their own, by kind."""
 
 
@@ -66,7 +66,7 @@ def _queue_name(visit: Visit, chosen: Mapping[str, str]) -> str:
 
 
 def page_of_item(item: QueueItem) -> str:
-    """Give the address where an item is dealt with: that of the customer, of a change or a challenge, or its own."""
+    """Give the address where an item is dealt with: that of the customer, a change, a challenge, a run, or its own."""
     if item.kind in _PAGES:
         return address(_PAGES[item.kind], item.item.split("-")[1])
     if item.entity_type is None or item.external_id is None:

@@ -224,6 +224,7 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
         "run_key": "payment-3",
     },
     "answer_flow_run": {"answer": "strange", "reason": "The customer knows nothing of it"},
+    "finish_flow_review": {"reason": "Spoken to; nothing new"},
     "take_back_flow_action": {"reason": "It was another person of the same name"},
     "request_override": {"level": "high", "reason": "Known from an earlier bank", "until": "2030-01-01"},
     "open_challenge": {"words": "The income that you have of me is of another year"},

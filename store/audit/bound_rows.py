@@ -213,7 +213,7 @@ _ALL = (
         name="flow_actions",
         columns=(
             "id", "organisation_id", "flow_id", "run_id", "entity_id", "cause", "action", "kind", "subject", "content",
-            "at_us", "taken_back_us", "taken_back_by", "taken_back_reason",
+            "at_us", "taken_back_us", "taken_back_by", "taken_back_reason", "done_us", "done_by", "done_reason",
         ),
     ),
 )  # fmt: skip

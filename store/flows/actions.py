@@ -47,6 +47,7 @@ def numbers_of_actions(session: Session, run_ids: Iterable[int]) -> Sequence[int
 
 
 def standing_actions(session: Session, entity_id: int, kinds: Sequence[str]) -> Sequence[FlowAction]:
-    """List the actions on an entity that nobody took back, of some kinds, the oldest first."""
-    of = (FlowAction.entity_id == entity_id, FlowAction.kind.in_(kinds), FlowAction.taken_back_us.is_(None))
+    """List the actions on an entity that nobody took back or did, of some kinds, the oldest first."""
+    open_still = (FlowAction.taken_back_us.is_(None), FlowAction.done_us.is_(None))
+    of = (FlowAction.entity_id == entity_id, FlowAction.kind.in_(kinds), *open_still)
     return session.scalars(select(FlowAction).where(*of).order_by(FlowAction.id)).all()

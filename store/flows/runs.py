@@ -121,7 +121,8 @@ def _leased(session: Session, rows: Sequence[Any], lease: str, until_us: int, mo
     lost = [row.id for row in rows if row.attempts >= most_attempts]
     if lost:
         words = f"the worker that tried it did not come back, {most_attempts} times"
-        finish(session, {number: {"state": QUARANTINED, "due_us": None, "error": words} for number in lost})
+        values = {"state": QUARANTINED, "due_us": None, "error": words, "asks": None, "asked_us": None}
+        finish(session, dict.fromkeys(lost, values))
     held = {row.id: row.attempts for row in rows if row.id not in lost}
     # The attempt counts from here on: who dies cannot count it.
     taken = update(_RUNS).where(among(session, FlowRun.id, sorted(held)))
@@ -204,6 +205,8 @@ _GIVE_BACK: Final = (
         state=case((_WAS_LAST, QUARANTINED), else_=QUEUED),  # who was asked answered, or had no more time
         due_us=case((_WAS_LAST, None), else_=bindparam("next_us")),
         error=bindparam("said"),
+        asks=None,
+        asked_us=None,
         lease=None,
         lease_until_us=None,
         revision=_RUNS.c.revision + 1,

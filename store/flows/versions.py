@@ -1,6 +1,6 @@
 """Versions of flows, and when each of them began to act. Nothing here begins or ends a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -27,6 +27,12 @@ def flow_version_numbered(session: Session, flow: FlowRow, number: int) -> FlowV
     if row is None:
         raise NotFoundError(f"there is no version {number} of the flow {flow.name}")
     return row
+
+
+def canonical_of(session: Session, version_ids: Collection[int]) -> dict[int, str]:
+    """Give the canonical texts of versions, by their ids."""
+    statement = select(FlowVersion.id, FlowVersion.canonical).where(FlowVersion.id.in_(version_ids))
+    return {row.id: row.canonical for row in session.execute(statement)} if version_ids else {}
 
 
 def flow_versions_of(session: Session, flow_id: int, part: Part = WHOLE) -> Page[FlowVersion]:

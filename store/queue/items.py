@@ -34,6 +34,7 @@ from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
 from fivefold.store.queue.sources import REVIEW_US, RISES_US, SOURCES, Kind, Source, number_parameter
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.flows import FlowAction, FlowRun
 from fivefold.store.tables.levels import OverrideRow, Standing
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.recourse import Challenge
@@ -43,12 +44,14 @@ DAYS: Final[Mapping[Kind, int]] = {
     Kind.OVERRIDE: 2,
     Kind.CHANGE: 2,
     Kind.CHALLENGE: 0,
+    Kind.QUESTION: 0,
+    Kind.FLOW_REVIEW: 0,
     Kind.FAILURE: 1,
     Kind.QUARANTINE: 1,
     Kind.RISE: 5,
     Kind.REVIEW: 0,
 }
-"""An item is to be dealt with this long after it came; an overdue review at once, a challenge by a date of its own."""
+"""An item is to be dealt with this long after it came: an overdue review at once, those with a date by that."""
 MOST_COUNTED: Final = 10_000
 
 
@@ -80,6 +83,7 @@ class WantedItems:
         levels: the numbers of the present levels of the entities.
         since_us: they came then or later.
         proposal_kinds: of changes that the reader may see; None for all.
+        asked: the roles of questions that the reader may answer.
         name: this one alone, whether a person is done with it or not.
     """
 
@@ -93,6 +97,7 @@ class WantedItems:
     levels: Sequence[int] = ()
     since_us: int | None = None
     proposal_kinds: Sequence[str] | None = None
+    asked: Sequence[str] = ()
     name: ItemName | None = None
 
 
@@ -103,9 +108,10 @@ class ItemRow(NamedTuple):
         since_us: when it came.
         from_level: of a rise, as `to_level`; of an override `to_level` is what is asked for.
         level: the present one.
-        detail: a reason or an error, by its kind.
-        about: what a change is about; the status of a failure.
-        by: who asked for it.
+        detail: a reason or an error, by its kind; of a question its step, of a review of a flow its action.
+        about: what a change is about; the status of a failure; the name of a flow.
+        by: who asked for it; of a question who called the run.
+        run_id: of a question or a review of a flow, as is `version_id`.
         own_due_us: its date, where items of the kind have dates of their own.
     """
 
@@ -122,6 +128,8 @@ class ItemRow(NamedTuple):
     detail: str | None
     about: str | None
     by: str | None
+    run_id: int | None
+    version_id: int | None
     member_id: int | None
     member: str | None
     member_left_us: int | None
@@ -210,6 +218,7 @@ def _values(wanted: WantedItems) -> dict[str, Any]:
         "organisation_id": wanted.organisation_id,
         "rises_us": wanted.now_us - RISES_US,
         "late_us": wanted.now_us - REVIEW_US,
+        "now_us": wanted.now_us,
         "latest_us": wanted.latest_us,
         "member_id": wanted.member_id,
         "type_id": wanted.type_id,
@@ -341,7 +350,11 @@ def _behind(source: Source, order: QueueOrder, kind: Kind) -> Any:
 
 def _places(wanted: WantedItems) -> list[int]:
     kinds = wanted.kinds if wanted.name is None else {wanted.name.kind} & set(wanted.kinds)
-    return [place for place, source in enumerate(SOURCES) if source.kind in kinds]
+    return [
+        place
+        for place, source in enumerate(SOURCES)
+        if source.kind in kinds and (source.asks is None or source.asks in wanted.asked)
+    ]
 
 
 class Counted(NamedTuple):
@@ -376,6 +389,13 @@ def work_on(session: Session, organisation_id: int, name: ItemName) -> QueueWork
     return session.get(QueueWork, key, with_for_update=True, populate_existing=True)
 
 
+_OF_FLOWS: Final[Mapping[Kind, tuple[type[FlowRun] | type[FlowAction], str]]] = {
+    Kind.QUESTION: (FlowRun, "flow run"),
+    Kind.FLOW_REVIEW: (FlowAction, "flow action"),
+}
+"""The tables of what flows have in the queue, and what the audit log calls their rows."""
+
+
 def subject_of(session: Session, organisation_id: int, name: ItemName) -> tuple[str, int, int | None] | None:
     """Find what an item is or was about: kind and number of its subject, and the entity; None where there is none."""
     if name.kind is Kind.OVERRIDE:
@@ -388,6 +408,11 @@ def subject_of(session: Session, organisation_id: int, name: ItemName) -> tuple[
         of = (Challenge.id == name.number, Challenge.organisation_id == organisation_id, Entity.erased_us.is_(None))
         about = session.scalar(select(Challenge.entity_id).join(Entity, Entity.id == Challenge.entity_id).where(*of))
         return None if about is None else ("challenge", name.number, about)
+    if name.kind in _OF_FLOWS:
+        table, words = _OF_FLOWS[name.kind]
+        of_flow = (table.id == name.number, table.organisation_id == organisation_id, Entity.erased_us.is_(None))
+        about = session.scalar(select(table.entity_id).join(Entity, Entity.id == table.entity_id).where(*of_flow))
+        return None if about is None else (words, name.number, about)
     entity = session.get(Entity, name.number)
     if entity is None or entity.organisation_id != organisation_id or entity.erased_us is not None:
         return None

@@ -1,12 +1,14 @@
-"""Where items of the queue are: rows of seven kinds, each read by an index in the order of the queue."""
+"""Where items of the queue are: rows of nine kinds, each read by an index in the order of the queue."""
 
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, BindParameter, and_, bindparam, func, literal, null
+from sqlalchemy import BigInteger, BindParameter, and_, bindparam, func, literal, null, select
 
 from fivefold.domain.clock import DAY_US
+from fivefold.store.flows.runs import WAITING
 from fivefold.store.levels.assessment_queue import BULK, EVENT
+from fivefold.store.tables.flows import FlowAction, FlowRow, FlowRun
 from fivefold.store.tables.levels import IS_FAILED, IS_RISE, Assessment, DueMark, OverrideRow, Standing, Transition
 from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Proposal
@@ -18,6 +20,8 @@ class Kind(StrEnum):
     OVERRIDE = "override"
     CHANGE = "change"
     CHALLENGE = "challenge"
+    QUESTION = "question"
+    FLOW_REVIEW = "flow_review"
     FAILURE = "failure"
     QUARANTINE = "quarantine"
     RISE = "rise"
@@ -35,10 +39,11 @@ class Source(NamedTuple):
 
     Attributes:
         columns: number, step, when the item came, the entity, and then those of `store.queue.items.ItemRow` that are
-            the source's own, from `from_level` to `by`.
+            the source's own, from `from_level` to `version_id`.
         conditions: under which an item waits; moments are parameters.
         join: another table of which there are columns, and on what.
         due: when an item is due, where each has a date of its own; None where all of the kind have the same days.
+        asks: the role that items of the source ask; None where the kind alone says whose they are.
     """
 
     kind: Kind
@@ -46,6 +51,7 @@ class Source(NamedTuple):
     conditions: tuple[Any, ...]
     join: tuple[Any, Any] | None = None
     due: Any = None
+    asks: str | None = None
 
     @property
     def number(self) -> Any:
@@ -68,6 +74,12 @@ class Source(NamedTuple):
         return self.columns[0].class_
 
 
+_NO_RUN: Final = (null(), null())
+"""The run and its version of an item that came by no flow."""
+ASKED_ROLES: Final = ("investigator", "publisher")
+"""The roles that steps of flows ask, a source for each: an index has them in the order of when they are due."""
+
+
 def number_parameter(name: str) -> BindParameter[int]:
     """Give a parameter of a statement: a moment, or another large number."""
     return bindparam(name, type_=BigInteger)
@@ -77,7 +89,7 @@ def _override_source() -> Source:
     row = OverrideRow
     columns = (
         *(row.id, literal(0, BigInteger), row.requested_us, row.entity_id),
-        *(null(), row.level, row.reason, null(), row.requested_by),
+        *(null(), row.level, row.reason, null(), row.requested_by, *_NO_RUN),
     )
     return Source(Kind.OVERRIDE, columns, (row.state == "requested",))
 
@@ -86,7 +98,7 @@ def _change_source() -> Source:
     row = Proposal
     columns = (
         *(row.id, literal(0, BigInteger), row.proposed_us, row.entity_id),
-        *(null(), null(), row.reason, row.kind + ": " + row.subject, row.proposed_by),
+        *(null(), null(), row.reason, row.kind + ": " + row.subject, row.proposed_by, *_NO_RUN),
     )
     return Source(Kind.CHANGE, columns, (row.state == "proposed",))
 
@@ -95,9 +107,37 @@ def _challenge_source() -> Source:
     row = Challenge
     columns = (
         *(row.id, literal(0, BigInteger), row.opened_us, row.entity_id),
-        *(null(), null(), row.words, null(), row.opened_by),
+        *(null(), null(), row.words, null(), row.opened_by, *_NO_RUN),
     )
     return Source(Kind.CHALLENGE, columns, (row.state == "open",), due=row.due_us)
+
+
+def _question_sources() -> tuple[Source, ...]:
+    """Give runs that wait for a person, of flows that are not off; none that was answered, or has no more time."""
+    row = FlowRun
+    flow = select(FlowRow.name).where(FlowRow.id == row.flow_id, FlowRow.active_version_id.is_not(None))
+    columns = (
+        *(row.id, row.asked_us, row.asked_us, row.entity_id),
+        *(null(), null(), row.stopped_at, flow.scalar_subquery(), func.nullif(row.actor, "system")),
+        *(row.id, row.version_id),
+    )
+    open_still = (row.state == WAITING, row.due_us > number_parameter("now_us"), flow.exists())
+    return tuple(
+        Source(Kind.QUESTION, columns, (row.asks == role, *open_still), due=row.due_us, asks=role)
+        for role in ASKED_ROLES
+    )
+
+
+def _flow_review_source() -> Source:
+    row = FlowAction
+    flow = select(FlowRow.name).where(FlowRow.id == row.flow_id).scalar_subquery()
+    version = select(FlowRun.version_id).where(FlowRun.id == row.run_id).scalar_subquery()
+    columns = (
+        *(row.id, literal(0, BigInteger), row.waits_us, row.entity_id),
+        *(null(), null(), row.action, flow, null(), row.run_id, version),
+    )
+    stands = (row.waits_us.is_not(None), row.taken_back_us.is_(None), row.done_us.is_(None))
+    return Source(Kind.FLOW_REVIEW, columns, (*stands, row.waits_us <= number_parameter("now_us")), due=row.due_us)
 
 
 def _failure_sources() -> tuple[Source, Source]:
@@ -105,9 +145,9 @@ def _failure_sources() -> tuple[Source, Source]:
     row = Standing
     columns = (
         *(row.entity_id, row.number, row.assessed_us, row.entity_id),
-        *(null(), null(), null(), row.status, null()),
+        *(null(), null(), null(), row.status, null(), *_NO_RUN),
     )
-    ahead = (*columns[:7], literal("ahead"), columns[8])
+    ahead = (*columns[:7], literal("ahead"), *columns[8:])
     failed = row.status.in_(("failed", "unclassified", "undetermined"))
     return (
         Source(Kind.FAILURE, columns, (IS_FAILED,)),
@@ -119,7 +159,7 @@ def _quarantine_source() -> Source:
     row = DueMark
     columns = (
         *(row.entity_id, row.revision, func.coalesce(row.due_us, 0), row.entity_id),
-        *(null(), null(), row.error, null(), null()),
+        *(null(), null(), row.error, null(), null(), *_NO_RUN),
     )
     return Source(Kind.QUARANTINE, columns, (row.quarantined,))
 
@@ -127,7 +167,7 @@ def _quarantine_source() -> Source:
 def _rise_source() -> Source:
     columns = (
         *(Transition.entity_id, Transition.number, Transition.at_us, Transition.entity_id),
-        *(Transition.from_level, Transition.to_level, null(), Assessment.status, null()),
+        *(Transition.from_level, Transition.to_level, null(), Assessment.status, null(), *_NO_RUN),
     )
     same = and_(Assessment.entity_id == Transition.entity_id, Assessment.number == Transition.number)
     return Source(Kind.RISE, columns, (IS_RISE, Transition.at_us > number_parameter("rises_us")), (Assessment, same))
@@ -138,7 +178,7 @@ def _review_sources() -> tuple[Source, ...]:
     row = DueMark
     columns = (
         *(row.entity_id, row.due_us, row.due_us, row.entity_id),
-        *(null(), null(), null(), null(), null()),
+        *(null(), null(), null(), null(), null(), *_NO_RUN),
     )
     late = (~row.quarantined, row.due_us <= number_parameter("late_us"))
     return tuple(Source(Kind.REVIEW, columns, (*late, row.priority == priority)) for priority in (EVENT, BULK))
@@ -148,6 +188,8 @@ SOURCES: Final = (
     _override_source(),
     _change_source(),
     _challenge_source(),
+    *_question_sources(),
+    _flow_review_source(),
     *_failure_sources(),
     _quarantine_source(),
     _rise_source(),

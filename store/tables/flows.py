@@ -21,7 +21,10 @@ _VERSION = "flow_versions.id"
 _RUN = "flow_runs.id"
 _ENTITY = "entities.id"
 _PENDING = text("due_us IS NOT NULL")
-_STANDS = text("taken_back_us IS NULL")
+_STANDS = text("taken_back_us IS NULL AND done_us IS NULL")
+_ASKS = text("asks IS NOT NULL")
+_WAITS = text("waits_us IS NOT NULL AND taken_back_us IS NULL AND done_us IS NULL")
+ROLE_CHARACTERS = 20
 
 
 class FlowRow(Base):
@@ -167,6 +170,8 @@ class FlowRun(Base):
         answer: where it came to and why, canonical JSON; None until it stopped for the first time.
         actor: who called it; the worker otherwise.
         error: why it failed or is quarantined.
+        asks: the role that it asks, while it waits for a person; None for a shadow.
+        asked_us: since when.
         revision: how often it was looked at.
     """
 
@@ -178,6 +183,18 @@ class FlowRun(Base):
         Index("ix_flow_runs_entity", "entity_id", "id"),
         Index("ix_flow_runs_flow", "flow_id", "state", "stopped_at", "id"),
         Index("ix_flow_runs_organisation", "organisation_id", "id"),
+        Index(
+            "ix_flow_runs_asks_due",
+            *("organisation_id", "asks", "due_us", "id"),
+            sqlite_where=_ASKS,
+            postgresql_where=_ASKS,
+        ),
+        Index(
+            "ix_flow_runs_asks_came",
+            *("organisation_id", "asks", "asked_us", "id"),
+            sqlite_where=_ASKS,
+            postgresql_where=_ASKS,
+        ),
     )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
@@ -202,6 +219,8 @@ class FlowRun(Base):
     actor: Mapped[str] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
     revision: Mapped[int] = mapped_column(Integer, default=0)
+    asks: Mapped[str | None] = mapped_column(String(ROLE_CHARACTERS))
+    asked_us: Mapped[int | None] = mapped_column(BigInteger)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
@@ -233,6 +252,9 @@ class FlowAction(Base):
         action: its id in the flow; `kind` and `subject` as `flows.actions` has them.
         content: what was done, such as the status or the amount.
         taken_back_us: when a person took it back; None while it stands.
+        due_us: of a review by when it is to be done; None for other kinds, as are those below.
+        waits_us: of a review from when on it is in the queue.
+        done_us: when a person did the review.
     """
 
     __tablename__ = "flow_actions"
@@ -246,6 +268,18 @@ class FlowAction(Base):
             "subject",
             sqlite_where=_STANDS,
             postgresql_where=_STANDS,
+        ),
+        Index(
+            "ix_flow_actions_reviews_due",
+            *("organisation_id", "due_us", "id"),
+            sqlite_where=_WAITS,
+            postgresql_where=_WAITS,
+        ),
+        Index(
+            "ix_flow_actions_reviews_came",
+            *("organisation_id", "waits_us", "id"),
+            sqlite_where=_WAITS,
+            postgresql_where=_WAITS,
         ),
     )
 
@@ -263,4 +297,9 @@ class FlowAction(Base):
     taken_back_us: Mapped[int | None] = mapped_column(BigInteger)
     taken_back_by: Mapped[str | None] = mapped_column(Text)
     taken_back_reason: Mapped[str | None] = mapped_column(Text)
+    due_us: Mapped[int | None] = mapped_column(BigInteger)
+    waits_us: Mapped[int | None] = mapped_column(BigInteger)
+    done_us: Mapped[int | None] = mapped_column(BigInteger)
+    done_by: Mapped[str | None] = mapped_column(Text)
+    done_reason: Mapped[str | None] = mapped_column(Text)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)

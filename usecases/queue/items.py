@@ -1,7 +1,9 @@
 """The queue: what waits for a person, by when it is due, to whom it is assigned, and what comes next.
 
 An item waits as long as what it is about does: an override until it is decided, a failure until the customer is
-assessed. A rise waits until a person is done with it, and for 30 days at most.
+assessed. A rise waits until a person is done with it, and for 30 days at most. The question of a run waits until it was
+answered, or nobody came in time. A review that a flow asked for waits from a week before it is due, until a person did
+it, or took it back.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +14,12 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Key, Page, Part
+from fivefold.flows.analysis import analyse_canonical_flow
+from fivefold.flows.language import Flow, PersonStep
 from fivefold.store.accounts.members import locked_member
 from fivefold.store.accounts.organisation import levels_of
+from fivefold.store.flows.actions import action_numbered
+from fivefold.store.flows.versions import canonical_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.queue import items as stored
 from fivefold.store.queue.items import Counted, ItemName, ItemRow, QueueOrder, WantedItems
@@ -21,25 +27,33 @@ from fivefold.store.queue.sources import Kind
 from fivefold.store.sql.clocks import ahead_message, latest_us
 from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.accounts import Member
+from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.queue import QueueWork
 from fivefold.usecases.changes.proposals import kinds_seen_by
+from fivefold.usecases.flows.runs.answering import ANSWERED_BY
+from fivefold.usecases.flows.runs.reviews import finish_review_in
 from fivefold.usecases.levels.content.breakdowns import Name, lines_of
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.portfolio.current_levels import level_numbers
 from fivefold.usecases.shared.actors import OF_RISK, Role
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import checked_reason
 
 SEEN_BY: Final[Mapping[Kind, frozenset[Role]]] = {
     Kind.OVERRIDE: OF_RISK,
     Kind.CHALLENGE: OF_RISK,
+    Kind.QUESTION: frozenset[Role]().union(*ANSWERED_BY.values()),
+    Kind.FLOW_REVIEW: frozenset({Role.INVESTIGATOR, Role.ADMIN}),
     Kind.CHANGE: frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN}),
     Kind.FAILURE: frozenset({Role.PUBLISHER, Role.ADMIN}),
     Kind.QUARANTINE: frozenset({Role.PUBLISHER, Role.ADMIN}),
     Kind.RISE: OF_RISK,
     Kind.REVIEW: OF_RISK,
 }
-"""Whose queue has items of a kind: who may read what they are about."""
+"""Whose queue has items of a kind: who may read what they are about. A role sees the questions that it may answer."""
+PUT_AWAY: Final = (Kind.RISE, Kind.FLOW_REVIEW)
+"""Items that a person is done with by saying so."""
 MINE, UNASSIGNED = "mine", "unassigned"
 _LARGEST = 2**63
 
@@ -74,7 +88,8 @@ class QueueItem:
 
     `item` names it, such as `rise-12-3`. `kind`: override and change wait for another person's decision; a challenge is
     to be settled by a date of its own; a failure and a quarantine are assessments that did not come about; a rise is to
-    be looked into; a review is a level that ought to have been computed again.
+    be looked into; a review is a level that ought to have been computed again. A question is what a run of a flow asks
+    a person; a flow_review is to be done, as a flow asked for it.
 
     Attributes:
         item: its name, such as rise-12-3.
@@ -84,9 +99,11 @@ class QueueItem:
         from_level: of a rise.
         to_level: of a rise; of an override what is asked for.
         reason: why it waits, in one line, of a challenge the words of the person; empty where there is nothing to say.
-        about: what a change is about.
+        about: what a change is about; the flow of a question or of a review that a flow asked for.
         assessment: of a rise, such as 12.3.
-        asked_by: of an override or a change; of a challenge who wrote it down.
+        asked_by: of an override or a change; of a challenge who wrote it down; of a question who called the run.
+        run: of a flow that asks; it is answered there.
+        asks: the role whose members answer.
         since_us: when it came.
         due_us: by when it is to be dealt with.
         assigned_to: the number of a member; None for nobody.
@@ -106,6 +123,8 @@ class QueueItem:
     about: str
     assessment: str | None
     asked_by: str | None
+    run: int | None
+    asks: str | None
     since_us: Annotated[Moment, shown_as("since")]
     due_us: Annotated[Moment, shown_as("due")]
     assigned_to: int | None
@@ -138,7 +157,7 @@ def kinds_for(role: Role) -> tuple[Kind, ...]:
     """Give the kinds of items that a role sees.
 
     >>> [kind.value for kind in kinds_for(Role.INVESTIGATOR)]
-    ['override', 'challenge', 'rise', 'review']
+    ['override', 'challenge', 'question', 'flow_review', 'rise', 'review']
     """
     return tuple(kind for kind in Kind if role in SEEN_BY[kind])
 
@@ -193,14 +212,21 @@ def read_item(context: Context, role: Role, item: str) -> QueueItem | None:
     """Show an item; None where it has left the queue. NotFoundError where there never was one of that name."""
     name = read_name(item)
     with context.reading() as session:
-        if role not in SEEN_BY[name.kind] or stored.subject_of(session, context.organisation_id, name) is None:
+        if stored.subject_of(session, context.organisation_id, name) is None or not _sees(session, role, name):
             raise NotFoundError(f"there is no item {item!r} in the queue")
         row = _waiting(session, context, role, name)
         return None if row is None else _shower(session, context.organisation_id, [row])(row)
 
 
 def change_item(
-    context: Context, role: Role, item: str, revision: int, *, assigned_to: int | None, done: bool = False
+    context: Context,
+    role: Role,
+    item: str,
+    revision: int,
+    *,
+    assigned_to: int | None,
+    done: bool = False,
+    reason: str = "",
 ) -> QueueItem | None:
     """Assign an item to a member or to nobody, or be done with it; None where it has left the queue by that.
 
@@ -210,19 +236,22 @@ def change_item(
         item: its name.
         revision: of the item that the person saw.
         assigned_to: the number of a member; None for nobody.
-        done: it is put away. This is for rises; everything else leaves the queue when it is dealt with.
+        done: it is put away. This is for rises, and for reviews that a flow asked for; everything else leaves the queue
+            when it is dealt with.
+        reason: why a review counts as done; a rise may be put away without one.
 
     Raises:
         NotFoundError: there is no such item or member.
-        ConfigError: the member does not see such items, or it is not put away in this way.
-        ConflictError: another person changed it meanwhile, it has left the queue, or the member has left.
+        ConfigError: the member does not see such items, it is not put away in this way, or a reason is missing or
+            out of place.
+        ConflictError: another person changed it meanwhile, it has left the queue, the member has left, or they called
+            or caused the run whose question it is.
     """
     name, now = read_name(item), context.now()
-    if done and name.kind is not Kind.RISE:
-        raise ConfigError(f"an item of the kind {name.kind} leaves the queue when it is dealt with, and not before")
+    _refuse_words(name.kind, done, reason)
     with context.writing() as session:
         subject = stored.subject_of(session, context.organisation_id, name)
-        if subject is None or role not in SEEN_BY[name.kind]:
+        if subject is None or not _sees(session, role, name):
             raise NotFoundError(f"there is no item {item!r} in the queue")
         member = None if assigned_to is None else locked_member(session, context.organisation_id, assigned_to)
         work = stored.work_on(session, context.organisation_id, name)
@@ -233,14 +262,17 @@ def change_item(
             whose = f"assigned to {row.member}" if row.member else "assigned to nobody"
             raise ConflictError(f"another person changed item {item} meanwhile: it is {whose} now")
         if member is not None:
-            _refuse_assignee(member, name.kind)
+            _refuse_assignee(session, member, name)
         if work is None:
             work = QueueWork(organisation_id=context.organisation_id, revision=0, entity_id=subject[2], **_key(name))
         work.member_id, work.done_us = assigned_to, now if done else None
         work.revision, work.changed_us, work.changed_by = work.revision + 1, now, context.actor.name
         add_alone(session, work)
         said = {"item": item, "assigned_to": assigned_to, "revision": work.revision}
-        context.record(session, "queue.done" if done else "queue.assigned", subject[:2], details=said)
+        if done and name.kind is Kind.FLOW_REVIEW:
+            finish_review_in(session, context, action_numbered(session, context.organisation_id, name.number), reason)
+        after = {"reason": reason} if reason and name.kind is Kind.RISE else None
+        context.record(session, "queue.done" if done else "queue.assigned", subject[:2], after=after, details=said)
         row = _waiting(session, context, role, name)
         return None if row is None else _shower(session, context.organisation_id, [row])(row)
 
@@ -249,11 +281,33 @@ def _key(name: ItemName) -> dict[str, str | int]:
     return {"kind": name.kind.value, "number": name.number, "step": name.step}
 
 
-def _refuse_assignee(member: Member, kind: Kind) -> None:
+def _sees(session: Session, role: Role, name: ItemName) -> bool:
+    """Tell whether a role sees an item: a question is seen by those who may answer it."""
+    if role not in SEEN_BY[name.kind] or name.kind is not Kind.QUESTION:
+        return role in SEEN_BY[name.kind]
+    run = session.get(FlowRun, name.number)
+    return run is None or run.asks is None or role in ANSWERED_BY[run.asks]
+
+
+def _refuse_words(kind: Kind, done: bool, reason: str) -> None:
+    if done and kind not in PUT_AWAY:
+        raise ConfigError(f"an item of the kind {kind} leaves the queue when it is dealt with, and not before")
+    if done and kind is Kind.FLOW_REVIEW:
+        checked_reason(reason)
+    if reason and not done:
+        raise ConfigError("a reason is given where an item is done, and not where it is assigned")
+
+
+def _refuse_assignee(session: Session, member: Member, name: ItemName) -> None:
     if member.left_us is not None:
         raise ConflictError(f"{member.name} has left; assign it to another person")
-    if not SEEN_BY[kind] & {Role(role) for role in member.roles}:
-        raise ConfigError(f"{member.name} is {', '.join(member.roles)}, and does not see items of the kind {kind}")
+    run = session.get_one(FlowRun, name.number) if name.kind is Kind.QUESTION else None
+    seen_by = SEEN_BY[name.kind] if run is None or run.asks is None else ANSWERED_BY[run.asks]
+    if not seen_by & {Role(role) for role in member.roles}:
+        what = f"items of the kind {name.kind}" if run is None else f"questions to a member of the role {run.asks}"
+        raise ConfigError(f"{member.name} is {', '.join(member.roles)}, and does not see {what}")
+    if run is not None and f"member:{member.id}" in {run.actor, run.about.get("by")}:
+        raise ConflictError(f"{member.name} called or caused run f:{run.id}; another person must answer it")
 
 
 def read_name(item: str) -> ItemName:
@@ -305,6 +359,7 @@ def _wanted(
         levels=level_numbers(filters.levels, levels),
         since_us=filters.since_us,
         proposal_kinds=kinds_seen_by(role),
+        asked=[asked for asked, roles in ANSWERED_BY.items() if role in roles],
         name=name,
     )
 
@@ -329,15 +384,23 @@ def own_number(context: Context) -> int | None:
 
 
 def _shower(session: Session, organisation_id: int, rows: Sequence[ItemRow]) -> Callable[[ItemRow], QueueItem]:
-    """Read why some levels rose; give what shows one of these rows."""
+    """Read why some levels rose, and what flows ask; give what shows one of these rows."""
     names = (None, *levels_of(session, organisation_id))
     rises = [(row.number, row.step) for row in rows if row.kind == Kind.RISE]
     lines = lines_of(session, organisation_id, rises)
-    return lambda row: _shown(row, names, lines)
+    texts = canonical_of(session, {row.version_id for row in rows if row.version_id is not None})
+    flows = {number: analyse_canonical_flow(canonical).flow for number, canonical in texts.items()}
+    return lambda row: _shown(row, names, lines, flows)
 
 
-def _shown(row: ItemRow, names: Sequence[str | None], lines: Mapping[Name, str]) -> QueueItem:
-    kind = Kind(row.kind)
+def _shown(
+    row: ItemRow, names: Sequence[str | None], lines: Mapping[Name, str], flows: Mapping[int, Flow]
+) -> QueueItem:
+    kind, flow = Kind(row.kind), flows.get(row.version_id or 0)
+    asked = None if flow is None or kind is not Kind.QUESTION else _asked(flow, row.detail or "")
+    reason = _line(row, lines) if kind is Kind.RISE else _REASONS[kind](row)
+    if flow is not None:
+        reason = flow.action(row.detail or "").title if asked is None else asked.person.question
     return QueueItem(
         item=_text_of(ItemName(kind, row.number, row.step)),
         kind=row.kind,
@@ -346,10 +409,12 @@ def _shown(row: ItemRow, names: Sequence[str | None], lines: Mapping[Name, str])
         level=names[row.level or 0],
         from_level=names[row.from_level or 0],
         to_level=names[row.to_level or 0],
-        reason=_line(row, lines) if kind is Kind.RISE else _REASONS[kind](row),
-        about=(row.about or "") if kind is Kind.CHANGE else "",
+        reason=reason,
+        about=(row.about or "") if kind is Kind.CHANGE or flow is not None else "",
         assessment=f"{row.number}.{row.step}" if kind is Kind.RISE else None,
         asked_by=row.by,
+        run=row.run_id,
+        asks=None if asked is None else asked.person.role,
         since_us=row.since_us,
         due_us=row.due_us,
         assigned_to=row.member_id,
@@ -365,6 +430,12 @@ def _line(row: ItemRow, lines: Mapping[Name, str]) -> str:
     return "" if line is None else shown_line(row.about or "", line)
 
 
+def _asked(flow: Flow, step: str) -> PersonStep:
+    asked = flow.steps[flow.positions[step]]
+    assert isinstance(asked, PersonStep)  # a run asks at such a step
+    return asked
+
+
 def _failure(row: ItemRow) -> str:
     return ahead_message(row.since_us) if row.about == "ahead" else row.about or ""
 
@@ -377,6 +448,8 @@ _REASONS: Final[Mapping[Kind, Callable[[ItemRow], str]]] = {
     Kind.OVERRIDE: _detail,
     Kind.CHANGE: _detail,
     Kind.CHALLENGE: _detail,
+    Kind.QUESTION: _detail,
+    Kind.FLOW_REVIEW: _detail,
     Kind.FAILURE: _failure,
     Kind.QUARANTINE: _detail,
     Kind.REVIEW: lambda _: "",

@@ -6,7 +6,7 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import BigNumber, MomentGiven, RequestModel, ResponseModel, Text
-from fivefold.usecases.flows.runs import answering, calling, reading
+from fivefold.usecases.flows.runs import answering, calling, reading, reviews
 from fivefold.usecases.flows.runs.reading import (
     ActionLine,
     EntityActions,
@@ -90,6 +90,12 @@ class WhyTakenBack(RequestModel):
     reason: Text
 
 
+class WhyDone(RequestModel):
+    """Why the review counts as done."""
+
+    reason: Text
+
+
 def call_flow(context: RequestContext, flow: Text, body: FlowCalled) -> RunAnswer:
     """Run a flow for an entity in this request, with what it does; programs see where it came to, people why."""
     run = calling.call_flow(context, flow, body.type, body.external_id, body.transaction, body.run_key)
@@ -123,6 +129,11 @@ def answer_flow_run(context: RequestContext, run: BigNumber, body: AnswerGiven) 
 def take_back_flow_action(context: RequestContext, action: BigNumber, body: WhyTakenBack) -> ActionLine:
     """Take back what a run did."""
     return answering.take_back_action(context, action, body.reason)
+
+
+def finish_flow_review(context: RequestContext, action: BigNumber, body: WhyDone) -> ActionLine:
+    """Record that a review which a flow asked for was done."""
+    return reviews.finish_review(context, action, body.reason)
 
 
 def read_flow_actions(context: RequestContext, type_: Text, external_id: Text) -> EntityActions:

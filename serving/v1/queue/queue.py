@@ -52,14 +52,16 @@ class PageOfQueue(PageQuery, QueueQuery):
 
 
 class ItemGiven(RequestModel):
-    """To whom an item is assigned, by number; nobody without one. `done` puts a rise away.
+    """To whom an item is assigned, by number; nobody without one. `done` puts a rise away, or a review by a flow.
 
+    `reason`: why a review counts as done.
     `revision` is that of the item as it was read.
     """
 
     revision: int = Field(ge=0, le=LARGEST)
     assigned_to: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
     done: bool = False
+    reason: Text = ""
 
 
 def list_queue(context: RequestContext, query: PageOfQueue) -> Page[QueueItem]:
@@ -73,11 +75,12 @@ def count_queue(context: RequestContext, query: QueueQuery) -> list[QueueCount]:
 
 
 def change_queue_item(context: RequestContext, item: Text, body: ItemGiven) -> QueueItem | None:
-    """Assign an item of the queue to a member or to nobody, or be done with a rise.
+    """Assign an item of the queue to a member or to nobody, or be done with a rise or a review.
 
     Nothing is answered where the item has left the queue by that. It is refused where another person changed it since.
     """
-    return items.change_item(context, context.role, item, body.revision, assigned_to=body.assigned_to, done=body.done)
+    given = body.model_dump(include={"assigned_to", "done", "reason"})
+    return items.change_item(context, context.role, item, body.revision, **given)
 
 
 class FiltersGiven(RequestModel):

@@ -160,6 +160,7 @@ EXAMPLES: Mapping[str, Example] = {
     "list_flow_runs": Example(query={"flow": "care", "state": "ended"}),
     "read_flow_run": Example({"run": "1"}, own=("run",)),
     "answer_flow_run": Example({"run": "3"}, {"answer": "aye", "reason": WHY}, own=("run",), publishers={"run": "5"}),
+    "finish_flow_review": Example({"action": "1"}, {"reason": WHY}, own=("action",)),
     "take_back_flow_action": Example({"action": "1"}, {"reason": WHY}, own=("action",)),
     "read_flow_actions": Example(_CUSTOMER, own=_OF_CUSTOMER),
     "search_entities": Example(query={"type": "company", "text": "a"}),

@@ -172,6 +172,14 @@ def another_flow(bank: Bank) -> None:
     bank.place.good("POST", f"{at}/commit", {"revision": revision}, token=ada)
 
 
+def strange_again(bank: Bank) -> None:
+    """The flow is called again, and what it asks is answered, so that it asks for another review."""
+    good = bank.place.good
+    called = {**bank.body("call_flow"), "run_key": "payment-4"}
+    run = good("POST", "/v1/flows/care/run", called, token=bank.tokens["app", "app"])["run"]
+    good("POST", f"/v1/flow-runs/{run}/answer", bank.body("answer_flow_run"), token=bank.tokens["bo", "investigator"])
+
+
 def list_approved(bank: Bank) -> None:
     """Another person approves the version of a list that waits."""
     found = bank.place.good("GET", "/v1/proposals?state=proposed", token=bank.tokens["bo", "publisher"])
@@ -308,6 +316,7 @@ FIRST_DAYS = (
     Step("answer_flow_run", "bo"),
     Step("read_flow_actions"),
     Step("take_back_flow_action"),
+    Step("finish_flow_review", parts={"action": "2"}, first=strange_again),
     Step("request_override"),
     Step("list_queue"),
     Step("count_queue"),

@@ -12,6 +12,7 @@ from fivefold.usecases.audit.verify import verify_picture
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
+from fivefold.usecases.flows.runs.reviews import finish_review
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, forged, unguarded
@@ -157,3 +158,16 @@ def test_erasure_takes_reasons_out_of_the_log_and_explains_that_runs_are_gone(en
     with engine.connect() as connection:
         found = [each for each in findings(connection) if "flow" in each]
     assert found == []
+
+
+def test_a_review_that_was_done_is_bound(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE.replace("end: [flagged, note, open, tell, bound]", "end: [look]"))
+    bind_unnamed(engine)
+    bank.post(1, 500)
+    bank.work()
+    (action,) = bank.actions()
+    finish_review(Context(engine, Actor(bank.of, "member:2")).at(bank.now), action.id, "Spoken to.")
+    assert after(bank) == []
+    (finding,) = after(bank, "UPDATE flow_actions SET done_by = 'member:3'")
+    assert f"flow_actions {action.entity_id}.{action.id}" in finding

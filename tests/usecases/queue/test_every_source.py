@@ -12,11 +12,13 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import Part, every_row
+from fivefold.flows.analysis import analyse_flow
 from fivefold.store.queue import items as stored
 from fivefold.store.queue.items import DAYS, QueueOrder
 from fivefold.store.queue.sources import Kind
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.flows import FlowAction, FlowRow, FlowRun, FlowVersion
 from fivefold.store.tables.levels import DueMark, OverrideRow, Standing, Transition
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.recourse import Challenge
@@ -30,6 +32,7 @@ from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.depth import examples
 from tests.store.plans import plan_of, statements
 from tests.usecases import platforms
+from tests.usecases.flows.flowing import LARGE
 
 NOW = 1_800_000_000_000_000
 CUSTOMERS = 40
@@ -54,6 +57,14 @@ def bank(engine: Engine) -> Context:
         with Session(engine) as session, session.begin():
             fill(session, random, number, members)
     return context
+
+
+OF_NUMBERS: dict[str, Any] = {
+    "override": OverrideRow,
+    "challenge": Challenge,
+    "question": FlowRun,
+    "flow_review": FlowAction,
+}
 
 
 def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
@@ -90,11 +101,13 @@ def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
         if random.random() < 0.1:
             entity.erased_us = NOW
     contest(session, random, of, [entity.id for entity in entities])
+    ask(session, random, of, {entity.id: entity.type_id for entity in entities})
     session.flush()
-    for override in session.scalars(select(OverrideRow).where(OverrideRow.organisation_id == of)):
-        work["override", override.id, 0] = override.entity_id
-    for challenge in session.scalars(select(Challenge).where(Challenge.organisation_id == of)):
-        work["challenge", challenge.id, 0] = challenge.entity_id
+    work |= {
+        (kind, row.id, row.asked_us if kind == "question" else 0): row.entity_id
+        for kind, table in OF_NUMBERS.items()
+        for row in session.scalars(select(table).where(table.organisation_id == of))
+    }
     for (kind, number, step), entity_id in work.items():
         if random.random() < 0.4:
             people = {"member_id": random.choice([None, *members]), "done_us": random.choice([None, None, NOW])}
@@ -110,6 +123,38 @@ def contest(session: Session, random: Random, of: int, entities: list[int]) -> N
         row.opened_us, row.opened_by, row.due_us, row.record_sha256 = opened_us, "x", due_us + DAY_US, "0" * 64
         row.state = random.choice(["open", "open", "confirmed"])
         session.add(row)
+
+
+def ask(session: Session, random: Random, of: int, types: dict[int, int]) -> None:
+    """Let flows, one of them switched off, ask people about some of the customers, and ask for reviews."""
+    flow, flows = analyse_flow(LARGE).flow, list[tuple[int, int]]()
+    for place, entity_id in enumerate(types):
+        if place in {0, 1}:
+            row = FlowRow(organisation_id=of, type_id=types[entity_id], name=f"flow{place}", created_us=NOW)
+            session.add(row)
+            session.flush()
+            texts = {"document": LARGE, "canonical": flow.canonical, "content_hash": f"{place}", "pinned": {}}
+            made = {"tests": {}, "editors": ["x"], "committed_by": "x", "committed_us": NOW, "number": 1}
+            version = FlowVersion(organisation_id=of, flow_id=row.id, **texts, **made)
+            session.add(version)
+            session.flush()
+            row.active_version_id = version.id if place else None
+            flows.append((row.id, version.id))
+    for entity_id in types:
+        flow_id, version_id = random.choice(flows)
+        about = {"organisation_id": of, "flow_id": flow_id, "entity_id": entity_id, "cause": "call:x"}
+        asks = random.choice([None, "investigator", "publisher"])
+        run = FlowRun(**about, version_id=version_id, about={}, acting=True, begun_us=NOW, actor="system")
+        run.state, run.stopped_at = random.choice(["waiting", "waiting", "running"]), "ask"
+        run.asks, run.asked_us = asks, NOW - random.choice(AGES_US)
+        run.due_us = NOW - random.choice(AGES_US) + DAY_US
+        session.add(run)
+        session.flush()
+        named = {"action": "look", "kind": "review", "subject": "review", "content": {}, "at_us": NOW}
+        review = FlowAction(**about, run_id=run.id, **named)
+        review.due_us, review.waits_us = (NOW - random.choice(AGES_US) for _ in range(2))
+        review.taken_back_us, review.done_us = (random.choice([None, None, NOW]) for _ in range(2))
+        session.add(review)
 
 
 Item = tuple[Kind, int, int, int, int | None, int | None]
@@ -141,6 +186,18 @@ def slowly(session: Session, of: int) -> Iterator[Item]:
         yield Kind.CHANGE, proposal.id, 0, proposal.proposed_us, proposal.entity_id, None
     for row in session.scalars(select(Challenge).filter_by(organisation_id=of, state="open")):
         yield Kind.CHALLENGE, row.id, 0, row.opened_us, row.entity_id, row.due_us
+    yield from of_flows(session, of)
+
+
+def of_flows(session: Session, of: int) -> Iterator[Item]:
+    """What flows that act ask a person, and the reviews that nobody did or took back."""
+    active = {row.id for row in session.scalars(select(FlowRow)) if row.active_version_id is not None}
+    for run in session.scalars(select(FlowRun).filter_by(organisation_id=of, state="waiting")):
+        if run.asks and run.asked_us is not None and (run.due_us or 0) > NOW and run.flow_id in active:
+            yield Kind.QUESTION, run.id, run.asked_us, run.asked_us, run.entity_id, run.due_us
+    for each in session.scalars(select(FlowAction).filter_by(organisation_id=of, taken_back_us=None, done_us=None)):
+        if each.waits_us is not None and each.waits_us <= NOW:
+            yield Kind.FLOW_REVIEW, each.id, 0, each.waits_us, each.entity_id, each.due_us
 
 
 def due_us(item: Item) -> int:
@@ -223,6 +280,8 @@ def test_items_and_their_numbers_are_what_plain_python_makes_of_the_rows(
         ("quarantine", "quarantined", "ix_due_marks_"),
         ("review", "priority", "ix_due_marks_queue"),
         ("challenge", "challenges", "ix_challenges_by_"),
+        ("question", "asks", "ix_flow_runs_asks_"),
+        ("flow_review", "flow_actions", "ix_flow_actions_reviews_"),
     ],
 )
 def test_what_is_rare_or_late_is_found_by_an_index(bank: Context, kind: str, has: str, index: str) -> None:

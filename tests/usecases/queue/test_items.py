@@ -104,6 +104,8 @@ def test_items_are_counted_by_when_they_are_due(ours: Context) -> None:
         "override": (0, 1, 0),
         "change": (0, 0, 0),
         "challenge": (0, 1, 0),
+        "question": (0, 0, 0),
+        "flow_review": (0, 0, 0),
         "failure": (0, 1, 1),
         "quarantine": (1, 0, 0),
         "rise": (1, 0, 1),

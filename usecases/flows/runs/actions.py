@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import iso_text
+from fivefold.domain.clock import DAY_US, iso_text
 from fivefold.flows.actions import CaseAction, LimitAction, ReviewAction, StatusAction, TagAction, WebhookAction
 from fivefold.flows.trace import ActionTaken
 from fivefold.store.flows.actions import add_action
@@ -20,6 +20,8 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import caused_by
 
 ACTED = "flow.acted"
+REVIEW_AHEAD_US: Final = 7 * DAY_US
+"""A review waits in the queue so long before it is due."""
 FLOW_ACTOR = "flow:"
 """What names of actors begin with that are flows."""
 
@@ -45,6 +47,7 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
     Any error undoes the transaction, so that nothing is half done.
     """
     content = _content(doing, run, taken)
+    due_us = content["due_us"] if taken.kind == "review" else None
     number = add_action(
         session,
         {
@@ -58,6 +61,8 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
             "subject": taken.subject,
             "content": content,
             "at_us": doing.now_us,
+            "due_us": due_us,
+            "waits_us": None if due_us is None else max(doing.now_us, due_us - REVIEW_AHEAD_US),
         },
     )
     if number is None:

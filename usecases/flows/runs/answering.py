@@ -5,7 +5,6 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import iso_text
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.flows.actions import is_reversible
 from fivefold.flows.analysis import analyse_canonical_flow
@@ -14,13 +13,14 @@ from fivefold.store.audit.bound_rows import digests
 from fivefold.store.flows.actions import action_numbered, standing_actions
 from fivefold.store.flows.runs import WAITING, add_outcome, outcome_digests, run_numbered, version_and_flow
 from fivefold.store.ingest.entities import lock_entities
-from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowAction
-from fivefold.store.webhooks.outbox import NewEvent, add_events
-from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, event_name
+from fivefold.store.webhooks.outbox import add_events
+from fivefold.usecases.flows.runs.actions import FLOW_ACTOR
 from fivefold.usecases.flows.runs.calling import carried_on
 from fivefold.usecases.flows.runs.outcomes import PERSON
 from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line
+from fivefold.usecases.flows.runs.reviews import action_event, refuse_settled
 from fivefold.usecases.ingest.facts import end_tag_in, live_tag_in
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard
 from fivefold.usecases.shared.actors import Role
@@ -81,7 +81,7 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
         )
         if not added:
             raise ConflictError(f"{step.id} of run f:{number} was answered already")
-        run.due_us = now
+        run.due_us, run.asks, run.asked_us = now, None, None
         context.record(
             session,
             "flow.answered",
@@ -109,13 +109,12 @@ def take_back_action(context: Context, number: int, reason: str) -> ActionLine:
         action = analyse_canonical_flow(version.canonical).flow.action(row.action)
         if not is_reversible(action):
             raise ConflictError(f"{action.title} cannot be taken back")
-        if row.taken_back_us is not None:
-            raise ConflictError(f"action {number} was taken back already")
+        refuse_settled(row)
         row.taken_back_us, row.taken_back_by, row.taken_back_reason = now, context.actor.name, reason
         session.flush()
         if row.kind == "tag":
             _end_tag(session, context, row, now)
-        add_events(session, row.organisation_id, [_event(session, row, flow_row.name)])
+        add_events(session, row.organisation_id, [action_event(session, row, flow_row.name, "flow.taken_back", now)])
         context.record(
             session,
             "flow.taken_back",
@@ -141,19 +140,3 @@ def _end_tag(session: Session, context: Context, row: FlowAction, now: int) -> N
     watch = LoweringGuard(session, context.actor, "tags", {entity.id: Concern.of_change(now)}, now)
     end_tag_in(session, context, entity, row.content["tag"], now)
     watch.refuse_falls()
-
-
-def _event(session: Session, row: FlowAction, flow: str) -> NewEvent:
-    entity = session.get_one(Entity, row.entity_id)
-    body = {
-        "entity_type": session.get_one(EntityType, entity.type_id).name,
-        "external_id": entity.external_id,
-        "flow": flow,
-        "run": f"f:{row.run_id}",
-        "action": row.action,
-        "kind": row.kind,
-        "content": row.content,
-        "at": iso_text(row.taken_back_us or 0),
-    }
-    name = f"{event_name(row.id, row.at_us)}-back"
-    return NewEvent(name, "flow.taken_back", row.entity_id, row.taken_back_us or 0, canonical_json(body))

@@ -240,7 +240,7 @@ OFF: Final = "the flow was switched off before this run came to its end: nothing
 
 def _stopped(now: int) -> dict[str, Any]:
     """Give the columns of a run that may act no more: its flow was switched off, and nobody is asked for it either."""
-    return {"state": stored.FAILED, "error": OFF, "due_us": None, "ended_us": now}
+    return {"state": stored.FAILED, "error": OFF, "due_us": None, "ended_us": now, "asks": None, "asked_us": None}
 
 
 def _state(run: FlowRun, reached: _Reached, now: int) -> dict[str, Any]:
@@ -252,6 +252,8 @@ def _state(run: FlowRun, reached: _Reached, now: int) -> dict[str, Any]:
         "answer": reached.outcome.answer,
         "error": explanation.line if explanation.status == "failed" else None,
         "attempts": 0,
+        "asks": None,
+        "asked_us": None,
     }
     if explanation.status in {"ended", "failed"}:
         return {**values, "due_us": None, "ended_us": now}
@@ -260,11 +262,12 @@ def _state(run: FlowRun, reached: _Reached, now: int) -> dict[str, Any]:
     if explanation.status == "asks":  # its facts are stored now, so the outside may be asked
         return {**values, "due_us": now}
     if run.stopped_at == explanation.at:
-        return {**values, "due_us": run.due_us}
+        return {**values, "due_us": run.due_us, "asks": run.asks, "asked_us": run.asked_us}
     flow = reached.runnable.analysed.flow
     step = flow.steps[flow.positions[explanation.at]]
     assert isinstance(step, PersonStep)
-    return {**values, "due_us": step.person.within.moment_after(now)}
+    due_us = step.person.within.moment_after(now)
+    return {**values, "due_us": due_us, "asks": step.person.role, "asked_us": now}
 
 
 def _looked_at(run: FlowRun) -> LookedAt:

@@ -89,6 +89,7 @@ class ActionLine:
         subject: what it does that to.
         content: the status, the limit and its amount in the smallest unit, the date, the tag, the case or the event.
         reversible: a person can take it back.
+        done_us: of a review, when a person did it.
     """
 
     number: Annotated[int, shown_as("number")]
@@ -101,6 +102,9 @@ class ActionLine:
     taken_back_us: Annotated[Moment | None, shown_as("taken_back_at")]
     taken_back_by: str | None
     taken_back_reason: str | None
+    done_us: Annotated[Moment | None, shown_as("done_at")]
+    done_by: str | None
+    done_reason: str | None
 
 
 @schema("FlowStepAnswered")
@@ -228,6 +232,9 @@ def action_line(row: FlowAction, reversible: Mapping[str, bool]) -> ActionLine:
         taken_back_us=row.taken_back_us,
         taken_back_by=row.taken_back_by,
         taken_back_reason=row.taken_back_reason,
+        done_us=row.done_us,
+        done_by=row.done_by,
+        done_reason=row.done_reason,
     )
 
 
