@@ -118,8 +118,6 @@ def _tasks(
     stop: Event,
     pages: "WorkerPages",
 ) -> "list[PeriodicTask]":
-    from fivefold.usecases.changes.backtests import run_next_backtest
-    from fivefold.usecases.changes.references import run_next_reference
     from fivefold.usecases.erasure.retention import remove_next_parts
     from fivefold.usecases.evidence.jobs import prune_archives, run_next_evidence
     from fivefold.usecases.flows.runs.execute import run_flows
@@ -127,10 +125,8 @@ def _tasks(
     from fivefold.usecases.groups.members import count_sizes
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
-    from fivefold.usecases.monitoring.validation_jobs import run_next_validation
     from fivefold.usecases.rulesets.activate import advance_backfills
     from fivefold.usecases.rulesets.markings import advance_markings
-    from fivefold.usecases.rulesets.points.jobs import run_next_points
     from fivefold.usecases.shared.idempotency import prune_keys
 
     settings = read_settings()
@@ -154,10 +150,7 @@ def _tasks(
         PeriodicTask("schedules", lambda: begin_scheduled(engine, clock()) > 0, 5.0),
         PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
         PeriodicTask("markings", lambda: advance_markings(engine, clock()) > 0, 0.5),
-        PeriodicTask("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
-        PeriodicTask("references", lambda: run_next_reference(engine, clock(), stopping=stop.is_set), 1.0),
-        PeriodicTask("points", lambda: run_next_points(engine, clock(), stopping=stop.is_set), 1.0),
-        PeriodicTask("validations", lambda: run_next_validation(engine, clock(), stopping=stop.is_set), 1.0),
+        *_jobs(engine, clock, stop),
         PeriodicTask("evidence", lambda: run_next_evidence(engine, settings, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("sizes of groups", lambda: count_sizes(engine, clock()) > 0, 60.0),
         PeriodicTask("quarterly thresholds", lambda: _review_thresholds(engine, clock, stop), 60.0),
@@ -173,6 +166,24 @@ def _review_thresholds(engine: "Engine", clock: "Callable[[], int]", stop: Event
 
     begun = begin_threshold_reviews(engine, clock())
     return run_next_threshold_review(engine, clock(), stopping=stop.is_set) or begun
+
+
+def _jobs(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> "list[PeriodicTask]":
+    """Give the tasks that make what people ask for."""
+    from fivefold.usecases.changes.backtests import run_next_backtest
+    from fivefold.usecases.changes.references import run_next_reference
+    from fivefold.usecases.flows.replays.jobs import run_next_replay
+    from fivefold.usecases.levels.worker_loop import PeriodicTask
+    from fivefold.usecases.monitoring.validation_jobs import run_next_validation
+    from fivefold.usecases.rulesets.points.jobs import run_next_points
+
+    return [
+        PeriodicTask("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
+        PeriodicTask("replays", lambda: run_next_replay(engine, clock(), stopping=stop.is_set), 1.0),
+        PeriodicTask("references", lambda: run_next_reference(engine, clock(), stopping=stop.is_set), 1.0),
+        PeriodicTask("points", lambda: run_next_points(engine, clock(), stopping=stop.is_set), 1.0),
+        PeriodicTask("validations", lambda: run_next_validation(engine, clock(), stopping=stop.is_set), 1.0),
+    ]
 
 
 def _clock_from(at_us: int) -> "Callable[[], int]":

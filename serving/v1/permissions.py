@@ -6,6 +6,7 @@ from fivefold.serving.v1.changes import proposals
 from fivefold.serving.v1.decisions import decisions, policies
 from fivefold.serving.v1.erasure import retention
 from fivefold.serving.v1.flows import flows
+from fivefold.serving.v1.flows import replays as flow_replays
 from fivefold.serving.v1.flows import runs as flow_runs
 from fivefold.serving.v1.groups import groups
 from fivefold.serving.v1.ingest import entities
@@ -128,6 +129,11 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_FLOW}/off", PUBLISHERS, flows.switch_flow_off),
     Route("POST", f"{_FLOW}/shadow", PUBLISHERS, flows.shadow_flow),
     Route("POST", f"{_FLOW}/shadow/end", PUBLISHERS, flows.end_flow_shadow),
+    Route("GET", f"{_FLOW}/replays", PUBLISHERS, flow_replays.list_flow_replays),
+    Route("POST", f"{_FLOW}/replays", PUBLISHERS, flow_replays.request_flow_replay, 202),
+    Route("GET", "/v1/flow-replays/{replay}", PUBLISHERS, flow_replays.read_flow_replay),
+    Route("GET", "/v1/flow-replays/{replay}/people", PUBLISHERS, flow_replays.list_replay_people),
+    Route("POST", "/v1/flow-replays/{replay}/cancel", PUBLISHERS, flow_replays.cancel_flow_replay),
     Route("GET", "/v1/groups", GROUP_READERS, groups.list_groups),
     Route("POST", "/v1/groups", PUBLISHERS, groups.propose_group, 201, work=Work.READING),
     Route("POST", "/v1/groups/check", PUBLISHERS, groups.check_group, work=Work.READING),

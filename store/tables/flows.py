@@ -13,6 +13,7 @@ from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
 from fivefold.store.sql.json_text import JSONText
 from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
+from fivefold.store.tables.events import JobColumns
 
 CAUSE_CHARACTERS = 160
 _ORGANISATION = "organisations.id"
@@ -303,3 +304,61 @@ class FlowAction(Base):
     done_by: Mapped[str | None] = mapped_column(Text)
     done_reason: Mapped[str | None] = mapped_column(Text)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
+
+
+class FlowReplay(JobColumns, Base):
+    """A version run over history, which acts on nothing: a job of a worker, how far it is, and what it found.
+
+    Attributes:
+        base_version_id: the version that it is compared with; None for none.
+        as_of_us: the moment of the facts, where no period is given; nothing later counts in any case.
+        from_us: where what happened from then until `until_us` is replayed; None where everybody is.
+        until_id: entities that are added later are left out.
+        reached: JSON of what was found so far, and up to whom, so that another worker goes on; None before the first
+            part, and once it is done.
+        report: canonical JSON; None until it is done.
+        report_hash: the SHA-256 of that.
+    """
+
+    __tablename__ = "flow_replays"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled', 'quarantined')", name="state"),
+        Index("ix_flow_replays_flow_id", "flow_id", "id"),
+    )
+
+    flow_id: Mapped[int] = mapped_column(ForeignKey(_FLOW))
+    version_id: Mapped[int] = mapped_column(ForeignKey(_VERSION))
+    base_version_id: Mapped[int | None] = mapped_column(ForeignKey(_VERSION))
+    as_of_us: Mapped[int] = mapped_column(BigInteger)
+    from_us: Mapped[int | None] = mapped_column(BigInteger)
+    until_us: Mapped[int | None] = mapped_column(BigInteger)
+    until_id: Mapped[int] = mapped_column(BIG)
+    reached: Mapped[str | None] = mapped_column(Text)
+    report: Mapped[str | None] = mapped_column(Text)
+    report_hash: Mapped[str | None] = mapped_column(String(HASH_CHARACTERS))
+
+
+class FlowReplayPerson(Base):
+    """An entity that a replayed version treats otherwise than the version it is compared with, for one cause.
+
+    Attributes:
+        number: from 0 for each entity of a replay, as several causes may be about one.
+        cause: what it was replayed for; empty where everybody was.
+        before_state: ended, failed, waits or asks; empty where there is no version to compare with, as is
+            `before_at`, the step.
+        before_actions: what would be done, with amounts, as text; empty for nothing.
+    """
+
+    __tablename__ = "flow_replay_people"
+
+    replay_id: Mapped[int] = mapped_column(ForeignKey("flow_replays.id"), primary_key=True)
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True, index=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    cause: Mapped[str] = mapped_column(String(CAUSE_CHARACTERS))
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    before_state: Mapped[str] = mapped_column(String(12))
+    before_at: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    before_actions: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(12))
+    stopped_at: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    actions: Mapped[str] = mapped_column(Text)

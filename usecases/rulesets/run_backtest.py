@@ -251,12 +251,15 @@ class EntitiesTogether:
 
 
 def parts_of_type(
-    engine: Engine, type_id: int, until_id: int, total: int, attempt: int = 1
+    engine: Engine, type_id: int, until_id: int, total: int, attempt: int = 1, behind: tuple[int, int] = (0, 0)
 ) -> Iterator[EntitiesTogether]:
-    """Divide the entities of a type, up to a number, into parts that are bounded by entities and by transactions."""
+    """Divide the entities of a type, up to a number, into parts that are bounded by entities and by transactions.
+
+    *behind* the last one that was looked at before, and how many were; from the first one on where none was.
+    """
     smaller = SMALLER ** (attempt - 1)
     most, most_transactions = max(1, MOST_ENTITIES // smaller), max(1, MOST_TRANSACTIONS // smaller)
-    done = reached = 0
+    reached, done = behind
     while reached < until_id:
         with reading(engine) as session:
             subjects = entities_after(session, type_id, reached, most)

@@ -75,6 +75,7 @@ class Lease:
 
     Attributes:
         who: the person who asked for it, by whose name it is recorded.
+        attempt: from 1.
         began_us: when it was begun.
     """
 
@@ -89,17 +90,25 @@ class Lease:
     ) -> None:
         """Hold the job of a number, of a table of jobs; *stopping* tells whether the worker is asked to end."""
         self.who, self.number, self.began_us = who, number, began_us
-        self._rows, self._attempt, self._stopping = rows, attempt, stopping
+        self.attempt = attempt
+        self._rows, self._stopping = rows, stopping
         self._until_us = began_us + LEASE_US
         self._start_ns = monotonic_ns()
 
-    def progress(self, done: int, total: int, part: str) -> None:
-        """Hold it for longer, and note how far it is: *part* says what counts; a *total* of 0 is not known."""
+    def progress(
+        self, done: int, total: int, part: str, write: Callable[[Session], dict[str, Any]] | None = None
+    ) -> None:
+        """Hold it for longer, and note how far it is: *part* says what counts; a *total* of 0 is not known.
+
+        *write* stores what was made so far in the same transaction, and gives the values of the job's own columns: a
+        worker that takes the job over goes on from there.
+        """
         if self._stopping():
             raise _StoppedError
         until = self._now_us() + LEASE_US
         with self.who.writing() as session:
             self._set(session, done=done, total=total, part=part, lease_until_us=until)
+            self._write(session, write)
         self._until_us = until
 
     def keep(self, write: Callable[[Session], dict[str, Any]]) -> None:
@@ -109,14 +118,17 @@ class Lease:
         """
         with self.who.writing() as session:
             self._set(session, state="done", finished_us=self._now_us(), lease_until_us=None)
-            job = session.get_one(self._rows, self.number)
-            for name, value in write(session).items():
-                setattr(job, name, value)
+            self._write(session, write)
+
+    def _write(self, session: Session, write: Callable[[Session], dict[str, Any]] | None) -> None:
+        job = None if write is None else session.get_one(self._rows, self.number)
+        for name, value in ({} if write is None else write(session)).items():
+            setattr(job, name, value)
 
     def give_back(self) -> None:
         """Let another worker begin it."""
         with self.who.writing() as session:
-            self._set(session, state="queued", attempts=self._attempt - 1, done=0, total=0, lease_until_us=None)
+            self._set(session, state="queued", attempts=self.attempt - 1, done=0, total=0, lease_until_us=None)
 
     def fail(self, why: str) -> None:
         """End it without a result."""

@@ -15,6 +15,7 @@ from fivefold.serving.v1.permissions import READERS
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.events import EvidenceJob, ValidationJob, ValidationRun
 from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.flows.replays.jobs import run_next_replay
 from fivefold.usecases.ingest.import_progress import note_import
 from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews
 from fivefold.usecases.shared.context import Context
@@ -145,6 +146,11 @@ EXAMPLES: Mapping[str, Example] = {
     "switch_flow_off": Example(_CARE, {"reason": WHY}, own=_FLOW),
     "shadow_flow": Example(_CARE, {"version": 1, "reason": WHY}, own=_FLOW),
     "end_flow_shadow": Example(_CARE, {"reason": WHY}, own=_FLOW),
+    "list_flow_replays": Example(_CARE, own=_FLOW),
+    "request_flow_replay": Example(_CARE, {"version": 1, "as_of": "2026-01-01"}, own=_FLOW),
+    "read_flow_replay": Example({"replay": "1"}, own=("replay",)),
+    "list_replay_people": Example({"replay": "1"}, query={"stopped_at": "done"}, own=("replay",)),
+    "cancel_flow_replay": Example({"replay": "2"}, {"reason": WHY}, own=("replay",)),
     "list_groups": Example(),
     "propose_group": Example(body={"document": group(HIGH, "others"), "reason": WHY, "accept_warnings": WHY}),
     "check_group": Example(body={"document": group(HIGH, "others")}),
@@ -399,6 +405,9 @@ def flowing(place: Place, maker: str) -> None:
     for name in ("care", "inquiry", "inquiry", "release"):
         place.good("POST", f"/v1/flows/{name}/run", {"type": "customer", "external_id": CUSTOMER}, role="app")
     place.good("POST", "/v1/flow-runs/4/answer", {"answer": "nay", "reason": WHY}, role="investigator")
+    place.good("POST", "/v1/flows/care/replays", {"version": 3}, role="publisher")
+    assert run_next_replay(place.engine)
+    place.good("POST", "/v1/flows/care/replays", {"version": 1}, role="publisher")
 
 
 def validated(place: Place) -> None:

@@ -10,7 +10,7 @@ from fivefold.serving.v1.path_encoding import path_to
 from fivefold.store.tables.accounts import RateTableRow, Token
 from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
-from fivefold.store.tables.flows import FlowActivation, FlowRun, FlowVersion
+from fivefold.store.tables.flows import FlowActivation, FlowReplay, FlowReplayPerson, FlowRun, FlowVersion
 from fivefold.store.tables.groups import GroupMember, GroupMove, NamedGroup
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.recourse import Challenge
@@ -193,6 +193,16 @@ def _moved(place: Place, number: int) -> None:
         session.add(BacktestMover(backtest_id=1, entity_id=entity_id, before="low", after="high", later="high"))
 
 
+def _treated_otherwise(place: Place, number: int) -> None:
+    """A customer whom the first replayed version would have looked at."""
+    entity_id = _entity(place, number)
+    before = {"before_state": "ended", "before_at": "nothing", "before_actions": ""}
+    after = {"state": "ended", "stopped_at": "done", "actions": "look"}
+    with Session(place.engine) as session, session.begin():
+        of = {"replay_id": 1, "entity_id": entity_id, "number": 0, "cause": "", "at_us": number}
+        session.add(FlowReplayPerson(**of, **before, **after))
+
+
 MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_entities": _entity,
     "read_history": _copied(
@@ -228,6 +238,8 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_flow_versions": _copied(FlowVersion, number=lambda number: 100 + number),
     "list_flow_runs": _copied(FlowRun, cause=lambda number: f"call:{number}"),
     "list_flow_activations": _copied(FlowActivation, reason=str),
+    "list_flow_replays": _copied(FlowReplay, requested_us=lambda number: number),
+    "list_replay_people": _treated_otherwise,
     "list_group_versions": _asked(
         "POST",
         "/v1/groups",

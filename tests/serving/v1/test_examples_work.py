@@ -20,6 +20,7 @@ from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.changes.references import run_next_reference
+from fivefold.usecases.flows.replays.jobs import run_next_replay
 from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
 from tests.serving.v1.examples import HALF_YEAR_US
 from tests.serving.v1.places import PLANS, Place, routes
@@ -180,6 +181,18 @@ def strange_again(bank: Bank) -> None:
     good("POST", f"/v1/flow-runs/{run}/answer", bank.body("answer_flow_run"), token=bank.tokens["bo", "investigator"])
 
 
+def replayed(bank: Bank) -> None:
+    """A worker makes the replay that was asked for."""
+    assert run_next_replay(bank.place.engine)
+
+
+def replay_asked(bank: Bank) -> None:
+    """Another replay waits."""
+    bank.place.good(
+        "POST", "/v1/flows/care/replays", bank.body("request_flow_replay"), token=bank.tokens["ada", "publisher"]
+    )
+
+
 def list_approved(bank: Bank) -> None:
     """Another person approves the version of a list that waits."""
     found = bank.place.good("GET", "/v1/proposals?state=proposed", token=bank.tokens["bo", "publisher"])
@@ -310,6 +323,11 @@ FIRST_DAYS = (
     Step("switch_flow_off"),
     Step("roll_back_flow", "bo"),
     Step("compare_flow_versions", first=another_flow),
+    Step("request_flow_replay"),
+    Step("list_flow_replays"),
+    Step("read_flow_replay"),
+    Step("list_replay_people", first=replayed),
+    Step("cancel_flow_replay", first=replay_asked, parts={"replay": "2"}),
     Step("call_flow", "app"),
     Step("list_flow_runs"),
     Step("read_flow_run"),

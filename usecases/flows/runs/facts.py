@@ -1,9 +1,9 @@
 """The facts that runs of a flow are made from: read for many entities at once, kept as text, and read back."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import polars as pl
 from sqlalchemy import select
@@ -35,6 +35,17 @@ LookedAt = str | Mapping[str, Any] | None
 """The transaction that a run looks at: the number of a stored one, one as it was sent, or none."""
 _OWN_PARTS: Final = frozenset({"levels", "pending"})
 """Parts of a portfolio that are made for runs."""
+
+
+Frame: TypeAlias = Callable[[Session, Sequence[int], int], pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Standings:
+    """How levels and values of entities are read at a moment: frames as `Portfolio` has them."""
+
+    levels: Frame
+    values: Frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +93,7 @@ def read_facts(
     analysed: AnalysedFlow,
     entities: Mapping[int, LookedAt],
     now_us: int,
+    standing: Standings | None = None,
 ) -> FactsRead:
     """Read everything that a flow, and all that it asks, read of entities, as of now.
 
@@ -92,6 +104,7 @@ def read_facts(
         analysed: the flow.
         entities: by number the transaction that is looked at.
         now_us: the present.
+        standing: their levels and values, where these are not those that stand.
 
     Raises:
         InvalidRulesetError: something that is read is not there, such as a list.
@@ -105,12 +118,17 @@ def read_facts(
     base = base_currency_of(session, organisation_id)
     rates = rates_for(session, organisation_id, base, from_microseconds(now_us).date())
     whose = (organisation_id, type_id, ids)
-    read = read_parts(session, *whose, parts, now_us, linked=linked, rates=rates, **back)
+    values = None if standing is None else standing.values(session, ids, now_us)
+    read = read_parts(session, *whose, parts, now_us, linked=linked, rates=rates, values=values, **back)
     pending = transactions_looked_at(session, organisation_id, type_id, entities, now_us)
-    standings = standings_of(session, ids)
-    portfolio = replace(read, levels=levels_frame(session, ids, standings, now_us), pending=pending)
-    rests_on = _rests_on(session, standings if "levels" in everything else {}, read.values)
-    return FactsRead(facts=resolve_facts(analysed, portfolio, now_us), base=rates.base, rests_on=rests_on)
+    if standing is None:
+        standings = standings_of(session, ids)
+        levels = levels_frame(session, ids, standings, now_us)
+        rests_on = _rests_on(session, standings if "levels" in everything else {}, read.values)
+    else:
+        levels, rests_on = standing.levels(session, ids, now_us), {}
+    facts = resolve_facts(analysed, replace(read, levels=levels, pending=pending), now_us)
+    return FactsRead(facts=facts, base=rates.base, rests_on=rests_on)
 
 
 def _rests_on(

@@ -1,0 +1,165 @@
+"""What was there for flows at an earlier moment: what happened, levels, the value and answers. No transactions."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from fivefold.store.sql.arrays import among
+from fivefold.store.tables.entities import Record, Tag, Transaction, ValueScore
+from fivefold.store.tables.flows import FlowRun, FlowStep, FlowVersion
+from fivefold.store.tables.levels import Assessment, Standing, Transition
+
+
+class Happened(NamedTuple):
+    """Something that happened to an entity, as it is kept.
+
+    Attributes:
+        key: of a transaction its number, of a level, a tag and a case that of the row; of a segment the moment.
+        before: the level or the segment before; of a tag its name.
+        after: the same since then.
+    """
+
+    entity_id: int
+    at_us: int
+    key: Any
+    before: Any = None
+    after: Any = None
+
+
+def happened(session: Session, kind: str, entity_ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
+    """List what happened to some entities from a moment until another, which is not in it; in the order of time.
+
+    Args:
+        session: to read with.
+        kind: transaction, level, segment, tag or case.
+        entity_ids: their numbers.
+        from_us: the first moment.
+        until_us: the one behind the last.
+    """
+    if kind == "segment":
+        yield from _segments(session, entity_ids, from_us, until_us)
+        return
+    if kind == "case":
+        for at in (Record.opened_us, Record.closed_us):
+            columns: Any = (Record.entity_id, at, Record.id)
+            of = (Record.kind == "case", *_within(session, Record.entity_id, at, entity_ids, from_us, until_us))
+            yield from _rows(session, select(*columns).where(*of).order_by(at, Record.id))
+        return
+    statements: dict[str, Any] = {
+        "transaction": (
+            Transaction,
+            (Transaction.entity_id, Transaction.at_us, Transaction.transaction_id),
+        ),
+        "level": (
+            Transition,
+            (
+                *(Transition.entity_id, Transition.at_us, Transition.number),
+                *(Transition.from_level, Transition.to_level),
+            ),
+        ),
+        "tag": (Tag, (Tag.entity_id, Tag.from_us, Tag.id, Tag.tag)),
+    }
+    table, columns = statements[kind]
+    of = _within(session, table.entity_id, columns[1], entity_ids, from_us, until_us)
+    yield from _rows(session, select(*columns).where(*of).order_by(columns[1], columns[2]))
+
+
+def _within(session: Session, entity: Any, at: Any, ids: Sequence[int], from_us: int, until_us: int) -> tuple[Any, ...]:
+    return among(session, entity, list(ids)), at >= from_us, at < until_us
+
+
+def _rows(session: Session, statement: Select[Any]) -> Iterator[Happened]:
+    return (Happened(*row) for row in session.execute(statement))
+
+
+def _segments(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
+    """Go through the moments at which the segment of the value became another one."""
+    columns = (ValueScore.entity_id, ValueScore.as_of_us, ValueScore.segment)
+    statement = select(*columns).where(among(session, ValueScore.entity_id, list(ids)), ValueScore.as_of_us < until_us)
+    before: dict[int, str | None] = {}
+    for entity, at_us, segment in session.execute(statement.order_by(ValueScore.entity_id, ValueScore.as_of_us)):
+        was, before[entity] = before.get(entity), segment
+        if segment != was and at_us >= from_us:
+            yield Happened(entity, at_us, at_us, was, segment)
+
+
+class LevelThen(NamedTuple):
+    """The level of an entity at a moment.
+
+    Attributes:
+        assessed_us: when it was last assessed by then; None where that is not kept: an assessment that finds the same
+            as the one before is no row.
+    """
+
+    entity_id: int
+    status: str
+    source: str
+    level: int | None
+    rules_level: int | None
+    assessed_us: int | None
+
+
+def levels_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[LevelThen]:
+    """Give the levels of entities at a moment; those who were not assessed by then are left out."""
+    ids = list(entity_ids)
+    now = (Standing.entity_id, Standing.status, Standing.source, Standing.level, Standing.rules_level)
+    standing = select(*now, Standing.assessed_us).where(
+        among(session, Standing.entity_id, ids), Standing.assessed_us <= at_us
+    )
+    found = [LevelThen(*row) for row in session.execute(standing)]
+    earlier = sorted(set(ids) - {each.entity_id for each in found})
+    last = (
+        select(Assessment.entity_id, func.max(Assessment.number).label("number"))
+        .where(among(session, Assessment.entity_id, earlier), Assessment.as_of_us <= at_us)
+        .group_by(Assessment.entity_id)
+        .subquery()
+    )
+    then = (Assessment.entity_id, Assessment.status, Assessment.source, Assessment.level, Assessment.rules_level)
+    same = (Assessment.entity_id == last.c.entity_id) & (Assessment.number == last.c.number)
+    return found + [LevelThen(*row, None) for row in session.execute(select(*then).join(last, same))]
+
+
+def values_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[ValueScore]:
+    """Give the value of entities as it was last said by a moment."""
+    last = (
+        select(ValueScore.entity_id, func.max(ValueScore.as_of_us).label("as_of_us"))
+        .where(among(session, ValueScore.entity_id, list(entity_ids)), ValueScore.as_of_us <= at_us)
+        .group_by(ValueScore.entity_id)
+        .subquery()
+    )
+    same = (ValueScore.entity_id == last.c.entity_id) & (ValueScore.as_of_us == last.c.as_of_us)
+    return list(session.scalars(select(ValueScore).join(last, same)))
+
+
+class Answered(NamedTuple):
+    """What was answered at a step of a run that acted, or came back from outside.
+
+    Attributes:
+        canonical: of the version that ran.
+        outcome: canonical JSON.
+    """
+
+    entity_id: int
+    cause: str
+    step: str
+    kind: str
+    outcome: str
+    canonical: str
+
+
+def answers_of(
+    session: Session, flow_id: int, entity_ids: Sequence[int], until_us: int | None = None
+) -> Iterator[Answered]:
+    """Go through what was answered in the acting runs of a flow about entities by a moment, the earliest first."""
+    columns = (FlowRun.entity_id, FlowRun.cause, FlowStep.step, FlowStep.kind, FlowStep.outcome, FlowVersion.canonical)
+    statement = (
+        select(*columns)
+        .join(FlowRun, FlowRun.id == FlowStep.run_id)
+        .join(FlowVersion, FlowVersion.id == FlowRun.version_id)
+        .where(FlowRun.flow_id == flow_id, FlowRun.acting, among(session, FlowStep.entity_id, list(entity_ids)))
+    )
+    if until_us is not None:
+        statement = statement.where(FlowStep.at_us <= until_us)
+    return (Answered(*row) for row in session.execute(statement.order_by(FlowStep.at_us, FlowStep.run_id)))

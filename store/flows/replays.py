@@ -1,0 +1,107 @@
+"""Replays of versions of flows over history, and whom they treat otherwise. No transactions begin or end here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session, aliased
+
+from fivefold.domain.errors import NotFoundError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.arrays import among
+from fivefold.store.sql.jobs import OPEN
+from fivefold.store.sql.keyset import rows_of
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.flows import FlowReplay, FlowReplayPerson, FlowRow, FlowVersion
+
+
+class ReplayFound(NamedTuple):
+    """A replay, the flow, and the numbers of the versions."""
+
+    job: FlowReplay
+    flow: str
+    entity_type: str
+    version: int
+    base_version: int | None
+
+
+def _found() -> Any:
+    version, base = aliased(FlowVersion), aliased(FlowVersion)
+    return (
+        select(FlowReplay, FlowRow.name, EntityType.name, version.number, base.number)
+        .join(FlowRow, FlowRow.id == FlowReplay.flow_id)
+        .join(EntityType, EntityType.id == FlowRow.type_id)
+        .join(version, version.id == FlowReplay.version_id)
+        .outerjoin(base, base.id == FlowReplay.base_version_id)
+    )
+
+
+def replays_of(session: Session, flow_id: int, part: Part = WHOLE) -> Page[ReplayFound]:
+    """List the replays of a flow, the newest first."""
+    statement = _found().where(FlowReplay.flow_id == flow_id)
+    return rows_of(session, statement, (FlowReplay.id,), part, descending=True).map(lambda row: ReplayFound(*row))
+
+
+def newest_replay(session: Session, version_id: int) -> ReplayFound | None:
+    """Find the replay of a version that was asked for last."""
+    statement = _found().where(FlowReplay.version_id == version_id)
+    row = session.execute(statement.order_by(FlowReplay.id.desc()).limit(1)).first()
+    return None if row is None else ReplayFound(*row)
+
+
+def open_replay(session: Session, version_id: int) -> FlowReplay | None:
+    """Find a replay of a version that waits or runs."""
+    statement = select(FlowReplay).where(FlowReplay.version_id == version_id, FlowReplay.state.in_(OPEN))
+    return session.scalar(statement.order_by(FlowReplay.id).limit(1))
+
+
+def replay_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> ReplayFound:
+    """Find a replay; NotFoundError where the organisation has none of that number. *locked*: until the end."""
+    statement = _found().where(FlowReplay.id == number, FlowReplay.organisation_id == organisation_id)
+    row = session.execute(statement.with_for_update(of=FlowReplay) if locked else statement).first()
+    if row is None:
+        raise NotFoundError(f"there is no replay {number} of a flow")
+    return ReplayFound(*row)
+
+
+def forget_people(session: Session, replay_id: int) -> None:
+    """Forget whom a replay found, before it begins anew."""
+    session.execute(delete(FlowReplayPerson).where(FlowReplayPerson.replay_id == replay_id))
+
+
+def keep_people(session: Session, replay_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store whom a version treats otherwise; who was erased in the meantime is left out.
+
+    The foreign key waits for an erasure that is under way.
+    """
+    if not rows:
+        return
+    session.execute(insert(FlowReplayPerson), [{**row, "replay_id": replay_id} for row in rows])
+    ids = sorted({row["entity_id"] for row in rows})
+    erased = select(Entity.id).where(among(session, Entity.id, ids), Entity.erased_us.is_not(None))
+    of = (FlowReplayPerson.replay_id == replay_id, FlowReplayPerson.entity_id.in_(erased))
+    session.execute(delete(FlowReplayPerson).where(*of))
+
+
+class PersonFound(NamedTuple):
+    """Whom a version treats otherwise for a cause."""
+
+    external_id: str
+    person: FlowReplayPerson
+
+
+def people_of(
+    session: Session, replay_id: int, before_at: str | None, stopped_at: str | None, part: Part
+) -> Page[PersonFound]:
+    """List whom a replay found, all or those from one step or to one, in the order of their numbers."""
+    statement = (
+        select(Entity.external_id, FlowReplayPerson)
+        .join_from(FlowReplayPerson, Entity, Entity.id == FlowReplayPerson.entity_id)
+        .where(FlowReplayPerson.replay_id == replay_id)
+    )
+    if before_at is not None:
+        statement = statement.where(FlowReplayPerson.before_at == before_at)
+    if stopped_at is not None:
+        statement = statement.where(FlowReplayPerson.stopped_at == stopped_at)
+    keys = (FlowReplayPerson.entity_id, FlowReplayPerson.number)
+    return rows_of(session, statement, keys, part).map(lambda row: PersonFound(*row))

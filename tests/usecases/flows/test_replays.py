@@ -1,0 +1,380 @@
+"""Replay of a version over history: what it would have done, beside the version that acts, as a worker makes it."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import DAY_US, parse_moment
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.domain.paging import Part
+from fivefold.store.tables.entities import ValueScore
+from fivefold.store.tables.flows import FlowReplay, FlowReplayPerson, FlowVersion
+from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.flows.replays import run as replaying
+from fivefold.usecases.flows.replays.jobs import (
+    FlowReplayLine,
+    ReplayAsked,
+    cancel_flow_replay,
+    list_flow_replays,
+    list_replay_people,
+    newest_flow_replay,
+    read_flow_replay,
+    request_flow_replay,
+    run_next_replay,
+)
+from fivefold.usecases.flows.runs.answering import answer_run
+from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.rulesets import run_backtest
+from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import LEASE_US, MOST_ATTEMPTS
+from tests.usecases import banks
+from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
+from tests.usecases.platforms import actor
+
+pytestmark = pytest.mark.postgresql
+
+STRICTER = LARGE.replace("above: 100}", "above: 10}").replace("title: Large payments", "title: Payments")
+PERIOD = ReplayAsked(from_us=parse_moment("2026-10-01", "from"), until_us=parse_moment("2026-11-10", "until"))
+
+MANY = """
+flow: many
+title: Many payments
+entity_type: customer
+levels: [low, medium, high]
+fields: {country: country, income: number}
+transaction_fields: {operation: text}
+triggers: [{on: level, direction: up}, {on: tag, tag: watch}, {on: segment, to: [top]}, {on: import}]
+actions:
+  - {id: flagged, title: Flag, status: flagged}
+  - {id: bound, title: Bound, limit: daily, amount: 12.5, between: [0, 500]}
+steps:
+  - id: much
+    title: Much
+    route:
+      - {when: {sum: amount, over: 30 days, above: 100}, to: ask}
+      - {when: {level: in_force, equals: high}, to: flag}
+      - {when: {value: segment, equals: top}, to: flag}
+    otherwise: nothing
+    on_unknown: nothing
+  - id: ask
+    title: A person looks
+    person:
+      question: Is this right?
+      role: investigator
+      within: 4 hours
+      answers: {right: nothing, wrong: flag}
+      otherwise: flag
+  - {id: nothing, title: Nothing, end: []}
+  - {id: flag, title: Flagged, end: [flagged, bound]}
+on_failure: [flagged]
+"""
+
+
+def made(bank: FlowBank, flow: str, asked: ReplayAsked = ReplayAsked()) -> FlowReplayLine:  # noqa: B008 (frozen)
+    line, is_new = request_flow_replay(bank.context, flow, asked)
+    assert is_new
+    assert run_next_replay(bank.engine, bank.now)
+    found = read_flow_replay(bank.context, line.id)
+    assert (found.state, found.error) == ("done", None)
+    return found
+
+
+def report(line: FlowReplayLine) -> dict[str, Any]:
+    assert line.report is not None
+    return line.report
+
+
+def people(bank: FlowBank, line: FlowReplayLine, *of: str | None) -> list[tuple[str, ...]]:
+    found = list_replay_people(bank.context, line.id, *of)
+    return [
+        (each.external_id, each.cause, each.before_at, each.before_actions, each.stopped_at, each.actions)
+        for each in found
+    ]
+
+
+def test_a_period_comes_to_the_ends_of_the_runs_that_there_were(engine: Engine) -> None:
+    bank = FlowBank(engine, "abc")
+    bank.add_flow(LARGE)
+    for number, amount, user in ((1, 5, "a"), (2, 50, "a"), (3, 50, "b"), (4, 500, "b"), (5, 5000, "a"), (6, 5, "b")):
+        bank.post(number, amount, user)
+    bank.post(7, 500, transaction_date="2026-11-10T00:00:00")  # behind the last moment
+    bank.work()
+    bank.add_flow(STRICTER, acting=False)
+    line = made(bank, "large", PERIOD)
+    found = report(line)
+    assert (line.version, line.base_version, found["entities"], found["causes"]) == (2, 1, 3, [["transaction", 6]])
+    assert found["base_ends"] == [["ended", "flag", 1], ["ended", "nothing", 4], ["waits", "ask", 1]]
+    lived = [(state, step) for cause, state, step in bank.states() if cause != "transaction:t7"]
+    assert sorted(lived) == [("ended", "flag")] + [("ended", "nothing")] * 4 + [("waiting", "ask")]
+    assert found["moves"] == [
+        ["ended", "flag", "ended", "flag", 1],
+        ["ended", "nothing", "ended", "flag", 2],
+        ["ended", "nothing", "ended", "nothing", 2],
+        ["waits", "ask", "waits", "ask", 1],
+    ]
+    assert found["actions"] == [[name, 3] for name in ("bound", "flagged", "note", "open", "tell")]
+    assert (found["different"], found["people"], found["answered"]) == (2, 2, [])
+    done = "flagged, note, open, tell, bound 100 EUR"
+    assert people(bank, line) == [
+        ("a", "transaction:t2", "nothing", "", "flag", done),
+        ("b", "transaction:t3", "nothing", "", "flag", done),
+    ]
+    assert line.report_hash == sha256(canonical_json(found).encode()).hexdigest()
+    assert len(bank.actions()) == 10, "a replay acts on nothing"
+    first = list_replay_people(bank.context, line.id, part=Part(1))
+    assert [each.external_id for each in list_replay_people(bank.context, line.id, part=Part(1, first.next))] == ["b"]
+    assert people(bank, line, "nothing", "flag") == people(bank, line)
+    assert people(bank, line, "flag") == people(bank, line, None, "ask") == []
+
+
+def test_a_person_who_answered_then_answers_in_the_replay_and_others_would_be_asked(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    for number, user in ((1, "a"), (2, "b")):
+        bank.post(number, 5000, user)
+    bank.work()
+    first = next(run.id for run in bank.runs() if run.cause == "transaction:t1")
+    answer_run(
+        Context(engine, actor(bank.of, "member:2"), lambda: bank.now), Role.INVESTIGATOR, first, "wrong", "I know."
+    )
+    bank.work()
+    bank.add_flow(STRICTER, acting=False)
+    found = report(made(bank, "large", PERIOD))
+    assert found["ends"] == [["ended", "stop", 1], ["waits", "ask", 1]]
+    assert found["answered"] == [["ask", 1]]
+    bank.add_flow(STRICTER.replace("Is this payment right?", "May this payment pass?"), acting=False)
+    asked_anew = report(made(bank, "large", PERIOD))
+    assert (asked_anew["ends"], asked_anew["answered"]) == ([["waits", "ask", 2]], []), "another question was answered"
+
+
+def test_everybody_is_replayed_on_the_facts_of_a_moment(engine: Engine) -> None:
+    bank = FlowBank(engine, "abc")
+    bank.add_flow(MANY)
+    bank.post(1, 500, "a")  # on 1 November
+    bank.post(2, 50, "b", transaction_date="2026-11-15T00:00:00")
+    bank.post(3, 70, "b", transaction_date="2026-11-15T00:00:00")
+    now = made(bank, "many")
+    assert (now.base_version, report(now)["ends"]) == (None, [["ended", "nothing", 1], ["waits", "ask", 2]])
+    assert people(bank, now) == [("a", "", "", "", "ask", ""), ("b", "", "", "", "ask", "")]
+    earlier = made(bank, "many", ReplayAsked(as_of_us=parse_moment("2026-11-10", "as_of")))
+    assert report(earlier)["ends"] == [["ended", "nothing", 2], ["waits", "ask", 1]]
+    assert [each.id for each in list_flow_replays(bank.context, "many")] == [earlier.id, now.id]
+    newest = newest_flow_replay(bank.context, "many", 1)
+    assert newest is not None
+    assert newest.id == earlier.id
+
+
+def test_levels_and_values_are_those_of_the_moment(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.activate(banks.document({"country": banks.COUNTRY}))
+    bank.put("a", country="IR")
+    bank.settle()
+    began = bank.now
+    bank.wait(30)
+    bank.put("a", country="NO")
+    bank.settle()
+    bank.wait(40)
+    bank.settle()
+    with Session(engine) as session, session.begin():
+        value = {"score": 4.5, "expected_value": 9.0, "currency": "EUR", "model": "m", "model_version": 1}
+        for days, segment in ((20, "low"), (35, "top")):
+            at = began + days * DAY_US
+            of = {"entity_id": bank.id_of("b"), "as_of_us": at, "segment": segment, "fingerprint": "f"}
+            session.add(ValueScore(**of, **value))
+    bank.add_flow(MANY)
+
+    def ends(at_us: int) -> list[tuple[str, ...]]:
+        line = made(bank, "many", ReplayAsked(as_of_us=at_us))
+        return [(name, stopped) for name, _, _, _, stopped, _ in people(bank, line)]
+
+    assert ends(began + DAY_US) == [("a", "flag")], "high by then, and the value was not known yet"
+    assert ends(began + 36 * DAY_US) == [("b", "flag")]
+    assert ends(bank.now) == [("b", "flag")]
+    assert ends(began - DAY_US) == []
+
+
+def test_what_happened_is_replayed_for_what_each_version_listens_to(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.activate(banks.document({"country": banks.COUNTRY}))
+    bank.put("a", country="IR")
+    bank.settle()
+    bank.wait(1)
+    set_tag(bank.context, "customer", "b", "watch")
+    set_tag(bank.context, "customer", "b", "other")
+    bank.wait(1)
+    bank.add_flow(MANY)
+    bank.add_flow(MANY.replace("{on: tag, tag: watch}", "{on: tag, tag: other}").replace("Many", "More"), acting=False)
+    period = ReplayAsked(from_us=bank.now - 30 * DAY_US, until_us=bank.now)
+    line = made(bank, "many", period)
+    found = report(line)
+    assert (found["causes"], found["not_replayed"]) == ([["level", 2], ["tag", 2]], ["import"])
+    assert found["moves"] == [
+        ["", "", "ended", "nothing", 1],
+        ["ended", "flag", "ended", "flag", 1],
+        ["ended", "nothing", "", "", 1],
+        ["ended", "nothing", "ended", "nothing", 1],
+    ]
+    assert [(name, before, after) for name, _, before, _, after, _ in people(bank, line)] == [
+        ("b", "nothing", ""),
+        ("b", "", "nothing"),
+    ]
+    assert list_replay_people(bank.context, line.id, part=Part(1)).next is not None, "two rows are about one customer"
+
+
+def test_a_worker_that_ends_is_followed_by_one_that_goes_on_and_comes_to_the_same(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_backtest, "MOST_ENTITIES", 2)
+    bank = FlowBank(engine, "abcdefg")
+    bank.add_flow(LARGE)
+    bank.add_flow(STRICTER, acting=False)
+    for number, user in enumerate("abcdefg"):
+        bank.post(number, 50, user)
+    whole = made(bank, "large", PERIOD)
+    line, _ = request_flow_replay(bank.context, "large", PERIOD)
+    parts: list[int] = []
+    kept = replaying._kept
+
+    class KilledError(BaseException):
+        pass
+
+    def killed(*arguments: Any) -> Any:
+        parts.append(1)
+        if len(parts) == 3:
+            raise KilledError
+        return kept(*arguments)
+
+    monkeypatch.setattr(replaying, "_kept", killed)
+    with pytest.raises(KilledError):
+        run_next_replay(engine, bank.now)
+    assert read_flow_replay(bank.context, line.id).done == 2
+    assert not run_next_replay(engine, bank.now + 1), "its lease still runs"
+    assert run_next_replay(engine, bank.now + 2 * LEASE_US)
+    again = read_flow_replay(bank.context, line.id)
+    assert (again.state, again.attempts, again.report_hash) == ("done", 2, whole.report_hash)
+    assert people(bank, again) == people(bank, whole)
+    assert len(people(bank, again)) == 7
+
+
+def test_where_what_it_asks_changed_meanwhile_it_begins_anew(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    line, _ = request_flow_replay(bank.context, "large", PERIOD)
+    bank.post(1, 500)
+    with Session(engine) as session, session.begin():
+        job = session.get_one(FlowReplay, line.id)
+        job.reached = json.dumps({"about": {"engine": "0"}, "tally": {}})
+        row = {"before_state": "", "before_at": "", "before_actions": "", "state": "", "stopped_at": "", "actions": ""}
+        session.add(
+            FlowReplayPerson(replay_id=line.id, entity_id=bank.id_of("b"), number=0, cause="old", at_us=1, **row)
+        )
+    assert run_next_replay(engine, bank.now)
+    assert [each.cause for each in list_replay_people(bank.context, line.id)] == ["transaction:t1"]
+
+
+def test_one_is_cancelled_and_one_that_ends_workers_is_quarantined(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    line, _ = request_flow_replay(bank.context, "large", PERIOD)
+    assert request_flow_replay(bank.context, "large", ReplayAsked(version=1, from_us=1, until_us=2)) == (line, False)
+    with pytest.raises(NotFoundError):
+        list_replay_people(bank.context, line.id)
+    with pytest.raises(ConfigError):
+        cancel_flow_replay(bank.context, line.id, " ")
+    cancelled = cancel_flow_replay(bank.context, line.id, "another version is to come")
+    assert cancelled.state == "cancelled"
+    assert "another version" in (cancelled.error or "")
+    assert not run_next_replay(engine, bank.now)
+    with pytest.raises(ConflictError):
+        cancel_flow_replay(bank.context, line.id, "again")
+    second, is_new = request_flow_replay(bank.context, "large", PERIOD)
+    assert is_new
+    with Session(engine) as session, session.begin():
+        session.get_one(FlowReplay, second.id).attempts = MOST_ATTEMPTS
+    assert run_next_replay(engine, bank.now)
+    assert read_flow_replay(bank.context, second.id).state == "quarantined"
+
+
+def test_a_worker_stops_where_a_replay_is_cancelled_while_it_runs(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.post(1, 500)
+    line, _ = request_flow_replay(bank.context, "large", PERIOD)
+    kept = replaying._kept
+
+    def cancelled(*arguments: Any) -> Any:
+        cancel_flow_replay(bank.context, line.id, "too slow today")
+        return kept(*arguments)
+
+    monkeypatch.setattr(replaying, "_kept", cancelled)
+    assert run_next_replay(engine, bank.now)
+    assert read_flow_replay(bank.context, line.id).state == "cancelled"
+    with Session(engine) as session:
+        assert not session.scalars(select(FlowReplayPerson)).all()
+
+
+def test_who_is_erased_is_on_no_list_any_more(engine: Engine, tmp_path: Path) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.post(1, 500)
+    bank.post(2, 500, "b")
+    line = made(bank, "large", PERIOD)
+    assert [row[0] for row in people(bank, line)] == ["a", "b"]
+    bank.wait(6 * 365)
+    erase_entity(bank.context, "customer", "a", tmp_path / "register")
+    assert [row[0] for row in people(bank, line)] == ["b"]
+    assert report(read_flow_replay(bank.context, line.id)) == report(line), "numbers alone stay"
+
+
+def test_what_cannot_be_replayed_is_refused_in_words(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    context, hour = bank.context, HOUR_US
+    for asked, words in (
+        (ReplayAsked(), "looks at the transaction"),
+        (ReplayAsked(from_us=1), "give both"),
+        (ReplayAsked(from_us=2, until_us=2), "must be before"),
+        (ReplayAsked(from_us=2, until_us=bank.now + hour), "still to come"),
+        (ReplayAsked(as_of_us=bank.now + hour), "still to come"),
+        (ReplayAsked(as_of_us=1, from_us=2, until_us=3), "not both"),
+        (ReplayAsked(version=1, base_version=1, from_us=2, until_us=3), "with itself"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            request_flow_replay(context, "large", asked)
+    with pytest.raises(NotFoundError):
+        request_flow_replay(context, "large", ReplayAsked(version=9))
+    with pytest.raises(NotFoundError):
+        request_flow_replay(context, "none", ReplayAsked())
+    bank.add_flow(MANY.replace("flow: many", "flow: deaf").split("triggers:")[0] + MANY[MANY.index("actions:") :])
+    with pytest.raises(ConfigError, match="no event that is kept"):
+        request_flow_replay(context, "deaf", PERIOD)
+
+
+def test_a_version_that_cannot_run_now_is_refused_and_one_that_breaks_later_fails_with_the_reason(
+    engine: Engine,
+) -> None:
+    bank = FlowBank(engine)
+    asks = MANY.replace(
+        "  - id: much", "  - {id: ask-it, title: Ask, rules: {policy: cash}, on_unknown: much}\n  - id: much"
+    )
+    bank.add_flow(asks)
+    with pytest.raises(ConflictError, match="cannot run now"):
+        request_flow_replay(bank.context, "many", ReplayAsked())
+    listed = MANY.replace("{level: in_force, equals: high}", "{field: country, in_list: gone}")
+    bank.add_flow(listed.replace("flow: many", "flow: listed"))
+    line, _ = request_flow_replay(bank.context, "listed", ReplayAsked())
+    assert run_next_replay(engine, bank.now)
+    failed = read_flow_replay(bank.context, line.id)
+    assert failed.state == "failed"
+    assert "list gone" in (failed.error or "")
+    with Session(engine) as session:
+        assert session.scalars(select(FlowVersion.id)).all()

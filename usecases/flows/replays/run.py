@@ -1,0 +1,222 @@
+"""The replay itself: everybody, or what happened to them in a period, part by part, by two versions on the same facts.
+
+Nothing is stored but what was found. A worker that takes a replay over goes on behind the last part that is stored;
+where what the versions ask is no longer what it was when the first part was made, it begins anew.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.flows.program import flow_program_for
+from fivefold.flows.run import Runs
+from fivefold.store.flows.history import answers_of
+from fivefold.store.flows.replays import forget_people, keep_people
+from fivefold.store.rulesets.activations import count_of_type
+from fivefold.usecases.flows.replays.happenings import ReplayedCause, causes_in, kinds_of
+from fivefold.usecases.flows.replays.tally import ROW, Tally, ends_of
+from fivefold.usecases.flows.replays.then import THEN, AnswersKept, answers_kept
+from fivefold.usecases.flows.runs.facts import LookedAt, read_facts
+from fivefold.usecases.flows.runs.outcomes import ENGINE, RunnableVersion, version_now
+from fivefold.usecases.rulesets.run_backtest import EntitiesTogether, parts_of_type
+from fivefold.usecases.shared.jobs import Lease
+
+_FEWER: Final = 2
+"""In a period a part is that many attempts smaller: each of its entities is run for many causes."""
+_OFTEN: Final = 200
+"""After so many moments the lease is held for longer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayWanted:
+    """What is replayed.
+
+    Attributes:
+        period: the first moment and the one behind the last, of what happened; None for everybody as of `as_of_us`.
+        reached: what an earlier worker stored; None where none did.
+    """
+
+    version_id: int
+    base_version_id: int | None
+    as_of_us: int
+    period: tuple[int, int] | None
+    until_id: int
+    reached: str | None
+
+
+def make_replay(lease: Lease, wanted: ReplayWanted) -> None:
+    """Make a replay, and keep what it finds; InvalidRulesetError where a version lacks something that it needs."""
+    with lease.who.reading() as session:
+        replay = _Replay(
+            lease,
+            wanted,
+            version_now(session, wanted.version_id),
+            None if wanted.base_version_id is None else version_now(session, wanted.base_version_id),
+        )
+        total = count_of_type(session, replay.version.flow.type_id, wanted.until_id)
+    replay.run(total)
+
+
+@dataclass(frozen=True)
+class _Replay:
+    lease: Lease
+    wanted: ReplayWanted
+    version: RunnableVersion
+    base: RunnableVersion | None
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        """Say what is compared; a result is of these alone."""
+        base = None if self.base is None else dict(self.base.about)
+        return {"engine": ENGINE, "flow": dict(self.version.about), "base": base}
+
+    def run(self, total: int) -> None:
+        tally = self._begin()
+        attempt = self.lease.attempt + (_FEWER if self.wanted.period else 0)
+        behind, type_id = (tally.after_id, tally.entities), self.version.flow.type_id
+        for part in parts_of_type(self.lease.who.engine, type_id, self.wanted.until_id, total, attempt, behind):
+            self.lease.progress(part.done, total, part.words)
+            people = self._part(part, tally, total)
+            tally.after_id, tally.entities = part.ids[-1], part.done + len(part.ids)
+            self.lease.progress(tally.entities, total, part.words, _kept(self.lease.number, self._about, tally, people))
+        self.lease.keep(lambda _: self._report(tally))
+
+    def _begin(self) -> Tally:
+        """Go on from what an earlier worker stored of the same versions; else forget it."""
+        if self.wanted.reached is not None:
+            reached = json.loads(self.wanted.reached)
+            if reached["about"] == json.loads(canonical_json(self._about)):
+                return Tally.read(reached["tally"])
+            with self.lease.who.writing() as session:
+                forget_people(session, self.lease.number)
+        return Tally()
+
+    def _report(self, tally: Tally) -> dict[str, Any]:
+        flows = [each.analysed.flow for each in (self.version, self.base) if each is not None]
+        found = tally.as_json()
+        del found["after_id"]  # a number that means nothing outside
+        report = canonical_json(
+            {
+                **self._about,
+                "as_of_us": self.wanted.as_of_us,
+                "period": None if self.wanted.period is None else list(self.wanted.period),
+                "not_replayed": list(kinds_of(flows)[1]) if self.wanted.period else [],
+                **found,
+            }
+        )
+        return {"report": report, "report_hash": sha256(report.encode()).hexdigest(), "reached": None}
+
+    def _part(self, part: EntitiesTogether, tally: Tally, total: int) -> list[dict[str, Any]]:
+        """Replay a part; count it, and give those whom the versions treat otherwise."""
+        with self.lease.who.reading() as session:
+            causes = self._causes(session, part.ids)
+            until_us = None if self.wanted.period else self.wanted.as_of_us
+            flow_id = self.version.flow.id
+            answers = answers_kept(answers_of(session, flow_id, part.ids, until_us), by_cause=until_us is None)
+            if self.wanted.period:
+                tally.causes.update(each.kind for each in causes)
+            after, before = [], []
+            for number, together in enumerate(_together(causes)):
+                if number and number % _OFTEN == 0:
+                    self.lease.progress(part.done, total, part.words)
+                listening = [each for each in together if each.listens]
+                after.append(self._ends(session, self.version, listening, answers, tally))
+                if self.base is not None:
+                    listening = [each for each in together if each.base_listens]
+                    before.append(self._ends(session, self.base, listening, answers, None))
+        both = _beside(causes, after, before)
+        return _people(tally.add(both, has_base=self.base is not None))
+
+    def _causes(self, session: Session, ids: Sequence[int]) -> list[ReplayedCause]:
+        if self.wanted.period is None:
+            return [ReplayedCause(entity_id=each, cause="", at_us=self.wanted.as_of_us) for each in ids]
+        base = None if self.base is None else self.base.analysed.flow
+        found = causes_in(session, self.version.analysed.flow, base, ids, self.wanted.period)
+        return list(
+            {(each.entity_id, each.cause): each for each in found}.values()
+        )  # a case that closed at once is one
+
+    def _ends(
+        self,
+        session: Session,
+        version: RunnableVersion,
+        causes: Sequence[ReplayedCause],
+        answers: AnswersKept,
+        tally: Tally | None,
+    ) -> pl.DataFrame:
+        """Run a version for causes of one moment, each of another entity; count the answers that it went on by."""
+        if not causes:
+            return pl.DataFrame(schema=ROW)
+        flow, at_us = version.flow, causes[0].at_us
+        looked_at: Mapping[int, LookedAt] = {each.entity_id: each.transaction for each in causes}
+        read = read_facts(session, flow.organisation_id, flow.type_id, version.analysed, looked_at, at_us, THEN)
+        program = flow_program_for(version.analysed, read.facts.versions, read.base)
+        asked, there = answers.asked(program, read, {each.entity_id: (each.entity_id, each.cause) for each in causes})
+        outcomes = program.run(read.facts.own, asked)
+        if tally is not None:
+            for step, given in there.items():
+                passed = outcomes[program.steps[program.flow.positions[step]].column].is_not_null()
+                tally.answered[step] += int((passed & given).sum())
+        runs = Runs(program=program, facts=read.facts, outcomes=outcomes)
+        return ends_of(runs, {each.entity_id: each.cause for each in causes}, read.base)
+
+
+def _together(causes: Iterable[ReplayedCause]) -> Iterator[list[ReplayedCause]]:
+    """Part causes so that those of a part are of one moment, and of another entity each."""
+    moments: dict[int, list[ReplayedCause]] = {}
+    for each in causes:
+        moments.setdefault(each.at_us, []).append(each)
+    for same_moment in moments.values():
+        waiting = same_moment
+        while waiting:
+            first = {each.entity_id: each for each in reversed(waiting)}
+            yield list(first.values())
+            waiting = [each for each in waiting if first[each.entity_id] is not each]
+
+
+def _beside(
+    causes: Sequence[ReplayedCause], after: Sequence[pl.DataFrame], before: Sequence[pl.DataFrame]
+) -> pl.DataFrame:
+    """Put what both versions come to beside each other, a row for each cause; empty where one does not run."""
+    schema = {"entity": pl.Int64, "cause": pl.String, "at_us": pl.Int64}
+    rows = pl.DataFrame([(each.entity_id, each.cause, each.at_us) for each in causes], schema, orient="row")
+    on = ["entity", "cause"]
+    empty = pl.DataFrame(schema=ROW)
+    both = rows.join(pl.concat([empty, *after]), on=on, how="left", maintain_order="left")
+    both = both.join(pl.concat([empty, *before]), on=on, how="left", suffix="_before", maintain_order="left")
+    return both.with_columns(pl.col(pl.String).fill_null(""))
+
+
+def _people(rows: pl.DataFrame) -> list[dict[str, Any]]:
+    numbered = rows.with_columns(pl.int_range(pl.len()).over("entity").alias("number"))
+    return [
+        {
+            "entity_id": row["entity"],
+            "number": row["number"],
+            "cause": row["cause"],
+            "at_us": row["at_us"],
+            "before_state": row["state_before"],
+            "before_at": row["at_before"],
+            "before_actions": row["actions_before"],
+            "state": row["state"],
+            "stopped_at": row["at"],
+            "actions": row["actions"],
+        }
+        for row in numbered.iter_rows(named=True)
+    ]
+
+
+def _kept(number: int, about: Mapping[str, Any], tally: Tally, people: list[dict[str, Any]]) -> Any:
+    reached = canonical_json({"about": about, "tally": tally.as_json()})
+
+    def write(session: Session) -> dict[str, Any]:
+        keep_people(session, number, people)
+        return {"reached": reached}
+
+    return write

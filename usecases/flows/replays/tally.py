@@ -1,0 +1,139 @@
+"""What a replay counts: where runs come to, what they would do, and what that changes; added up part by part."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.money import minor_units
+from fivefold.flows.run import Runs
+
+ROW = {"entity": pl.Int64, "cause": pl.String, "state": pl.String, "at": pl.String, "actions": pl.String}
+"""The columns of `ends_of`."""
+
+
+def ends_of(runs: Runs, keys: Mapping[int, str], base: str) -> pl.DataFrame:
+    """Say where each run came to, and what it would do, with the amounts of limits in the *base* currency.
+
+    *keys*: the cause of each entity.
+    """
+    table, amounts = runs.table, [name for name in runs.table.columns if name.endswith("_minor")]
+    combinations = table.select("actions", *amounts).unique()
+    words = [_words(row, minor_units(base), base) for row in combinations.iter_rows(named=True)]
+    said = combinations.with_columns(pl.Series("words", words, dtype=pl.String))
+    joined = table.join(said, on=["actions", *amounts], how="left", nulls_equal=True, maintain_order="left")
+    entities = joined["entity_id"].cast(pl.Int64)
+    return pl.DataFrame(
+        {
+            "entity": entities,
+            "cause": pl.Series([keys[each] for each in entities], dtype=pl.String),
+            "state": joined["status"],
+            "at": joined["at"],
+            "actions": joined["words"],
+        },
+        schema=ROW,
+    )
+
+
+def _words(row: Mapping[str, Any], units: int, base: str) -> str:
+    """Write the actions of a run, such as `set-limit 5000 EUR, look`."""
+    said = []
+    for action in row["actions"].split(", "):
+        minor = row.get(f"{action}_minor")
+        said.append(action if minor is None else f"{action} {_amount(minor, units)} {base}")
+    return ", ".join(said)
+
+
+def _amount(minor: int, units: int) -> str:
+    whole, rest = divmod(minor, units)
+    return f"{whole}.{rest:0{len(str(units)) - 1}}" if rest else str(whole)
+
+
+@dataclass
+class Tally:
+    """What was found so far.
+
+    Attributes:
+        after_id: the last entity that was looked at.
+        entities: that were looked at, some of them perhaps without a cause.
+        causes: by their kind; empty where everybody is replayed.
+        ends: runs by their state and step; `base_ends` those of the version that it is compared with.
+        actions: runs that would take each action; `base_actions` the same of that version.
+        moves: runs by state and step before, and state and step after; a version that would not run has empty ones.
+        answered: runs that went on by an answer that was kept, by step.
+        different: runs that came to another end, or would do something else.
+        people: entities with such a run.
+    """
+
+    after_id: int = 0
+    entities: int = 0
+    people: int = 0
+    different: int = 0
+    causes: Counter[str] = field(default_factory=Counter)
+    ends: Counter[tuple[str, str]] = field(default_factory=Counter)
+    base_ends: Counter[tuple[str, str]] = field(default_factory=Counter)
+    actions: Counter[str] = field(default_factory=Counter)
+    base_actions: Counter[str] = field(default_factory=Counter)
+    moves: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    answered: Counter[str] = field(default_factory=Counter)
+
+    def add(self, both: pl.DataFrame, *, has_base: bool) -> pl.DataFrame:
+        """Count runs: `state`, `at`, `actions`, and the same with `_before`; empty texts where a version does not run.
+
+        Gives the rows that differ; without a base those in which something would be done, or a person asked.
+        """
+        self.ends.update(_counted(both, "state", "at"))
+        self.actions.update(_taken(both["actions"]))
+        if not has_base:
+            affected = both.filter((pl.col("actions") != "") | pl.col("state").is_in(["waits", "asks"]))
+        else:
+            self.base_ends.update(_counted(both, "state_before", "at_before"))
+            self.base_actions.update(_taken(both["actions_before"]))
+            self.moves.update(_counted(both, "state_before", "at_before", "state", "at"))
+            same = [pl.col(f"{name}_before") == pl.col(name) for name in ("state", "at", "actions")]
+            affected = both.filter(~pl.all_horizontal(same))
+        self.different += len(affected)
+        self.people += affected["entity"].n_unique()
+        return affected
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as plain data, in a fixed order."""
+        return {
+            "after_id": self.after_id,
+            "entities": self.entities,
+            "people": self.people,
+            "different": self.different,
+            **{name: sorted([key, count] for key, count in getattr(self, name).items()) for name in _NAMED},
+            **{name: sorted([*key, count] for key, count in getattr(self, name).items()) for name in _PLACES},
+        }
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> "Tally":
+        """Read it back from `as_json`."""
+        numbers = {name: content[name] for name in ("after_id", "entities", "people", "different")}
+        named: dict[str, Any] = {name: Counter(dict(content[name])) for name in _NAMED}
+        places: dict[str, Any] = {
+            name: Counter({tuple(row[:-1]): row[-1] for row in content[name]}) for name in _PLACES
+        }
+        return cls(**numbers, **named, **places)
+
+
+_NAMED = ("causes", "actions", "base_actions", "answered")
+_PLACES = ("ends", "base_ends", "moves")
+
+
+def _counted(rows: pl.DataFrame, *names: str) -> dict[Any, int]:
+    """Count rows by some columns; those of a version that does not run are no ends."""
+    counts = {tuple(row[:-1]): row[-1] for row in rows.group_by(*names).len().iter_rows()}
+    return {key: count for key, count in counts.items() if len(key) > len(("state", "at")) or any(key)}
+
+
+def _taken(actions: pl.Series) -> dict[str, int]:
+    """Count the runs that take each action; amounts are no part of its name."""
+    counts: Counter[str] = Counter()
+    for words, count in actions.value_counts().iter_rows():
+        for each in {one.split(" ")[0] for one in words.split(", ")} - {""}:
+            counts[each] += count
+    return dict(counts)

@@ -1,0 +1,143 @@
+"""Levels, values and answers as they were at an earlier moment: what a replay reads where a run reads what stands."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.flows.outside.outcomes import Outcome, read_outcome
+from fivefold.flows.outside.step import Outside
+from fivefold.flows.program import FlowProgram
+from fivefold.flows.steps import Asked
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.store.flows.history import Answered, levels_at, values_at
+from fivefold.usecases.decisions.inputs import levels_of_rows
+from fivefold.usecases.flows.runs.facts import FactsRead, Standings
+from fivefold.usecases.flows.runs.outcomes import PERSON
+
+_VALUES: Final[Mapping[str, Any]] = {
+    ENTITY: pl.String,
+    "score": pl.Float64,
+    "segment": pl.String,
+    "expected_value": pl.Float64,
+    "model": pl.String,
+    "model_version": pl.Int64,
+    "as_of_us": pl.Int64,
+}
+
+
+def _levels(session: Session, entity_ids: Sequence[int], at_us: int) -> pl.DataFrame:
+    """Give the levels at a moment; how old one was is unknown where a later assessment took its place in the record."""
+    found = {each.entity_id: each for each in levels_at(session, entity_ids, at_us)}
+    rows = []
+    for entity in entity_ids:
+        row: dict[str, Any] = {ENTITY: str(entity)}
+        if (then := found.get(entity)) is not None:
+            age = None if then.assessed_us is None else (at_us - then.assessed_us) / DAY_US
+            row |= {"in_force": then.level, "rules": then.rules_level, "status": then.status}
+            row |= {"source": then.source, "age_days": age}
+        rows.append(row)
+    return levels_of_rows(rows)
+
+
+def _values(session: Session, entity_ids: Sequence[int], at_us: int) -> pl.DataFrame:
+    rows = [
+        {ENTITY: str(each.entity_id), **{name: getattr(each, name) for name in _VALUES if name != ENTITY}}
+        for each in values_at(session, entity_ids, at_us)
+    ]
+    return pl.DataFrame(rows, schema=_VALUES)
+
+
+THEN: Final = Standings(_levels, _values)
+"""What was there at the moment of the facts."""
+
+
+@dataclass(frozen=True)
+class AnswersKept:
+    """What was answered before, by entity and cause, and by step."""
+
+    found: Mapping[tuple[int, str], Mapping[str, Answered]]
+
+    def asked(
+        self, program: FlowProgram, read: FactsRead, keys: Mapping[int, tuple[int, str]]
+    ) -> tuple[Asked, dict[str, pl.Series]]:
+        """Give what a program is run with, and by step for which rows something is there.
+
+        Args:
+            program: that is run.
+            read: the facts, a row for each entity.
+            keys: of each entity under what its answers stand in `found`.
+        """
+        entities = [int(each) for each in read.facts.own[ENTITY]]
+        forms = forms_of(json.loads(program.flow.canonical))
+        answers, outcomes, there = {}, {}, {}
+        for name, kept in self._by_step(forms, entities, keys).items():
+            step = program.steps[program.flow.positions[name]]
+            if isinstance(step, Outside):
+                came: list[Outcome | None] = [
+                    None if each is None else read_outcome(json.loads(each.outcome), step.outputs) for each in kept
+                ]
+                outcomes[name] = came
+            else:
+                given = [None if each is None else json.loads(each.outcome)["answer"] for each in kept]
+                answers[name] = pl.Series(name, given, dtype=pl.String)
+            there[name] = pl.Series([each is not None for each in kept])
+        return Asked(read.facts.asked, answers, program.outcome_frames(outcomes)), there
+
+    def _by_step(
+        self, forms: Mapping[str, str], entities: Sequence[int], keys: Mapping[int, tuple[int, str]]
+    ) -> dict[str, list[Answered | None]]:
+        """Give the answers in the rows of entities, for steps at which the same was asked as is asked now."""
+        found: dict[str, list[Answered | None]] = {}
+        for row, entity in enumerate(entities):
+            for name, each in self.found.get(keys[entity], {}).items():
+                if forms.get(name) == _FORMS.of(each.canonical).get(name):
+                    found.setdefault(name, [None] * len(entities))[row] = each
+        return {name: rows for name, rows in found.items() if name in forms}
+
+
+def answers_kept(answers: Iterable[Answered], *, by_cause: bool) -> AnswersKept:
+    """Arrange answers by entity, and *by_cause*; of several at one step the last one counts."""
+    found: dict[tuple[int, str], dict[str, Answered]] = {}
+    for each in answers:
+        found.setdefault((each.entity_id, each.cause if by_cause else ""), {})[each.step] = each
+    return AnswersKept(found)
+
+
+_ASKING: Final = (PERSON, "data", "agent", "model")
+_LEADS: Final = frozenset({"otherwise", "within"})
+
+
+def forms_of(flow: Mapping[str, Any]) -> dict[str, str]:
+    """Give by the id of each step that asks what it asks, as text; where a run goes on from it is no part of that."""
+    forms = {}
+    for step in flow["steps"]:
+        for kind in _ASKING:
+            if kind in step:
+                about = {name: value for name, value in step[kind].items() if name not in _LEADS}
+                if "answers" in about:
+                    about["answers"] = sorted(about["answers"])
+                forms[step["id"]] = json.dumps([kind, about], sort_keys=True)
+    return forms
+
+
+class _Forms:
+    """The forms of versions that were read, by their canonical text."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, dict[str, str]] = {}
+
+    def of(self, canonical: str) -> dict[str, str]:
+        if canonical not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[canonical] = forms_of(json.loads(canonical))
+        return self._known[canonical]
+
+
+_MOST_KNOWN: Final = 50
+_FORMS: Final = _Forms()
