@@ -4,6 +4,7 @@ from itertools import groupby
 from math import isnan
 
 from fivefold.features.catalogue.indicator import Indicator
+from fivefold.features.consistency import MEANING
 from fivefold.features.indicators import CATALOGUE
 
 _HEAD = """\
@@ -32,4 +33,5 @@ def catalogue_markdown() -> str:
             f"| `{each.name}` | {each.label} | {each.unit} | {empty_text(each)} | {each.meaning} |" for each in members
         ]
         lines.append("")
+    lines += ["## Consistency", "", MEANING]
     return "\n".join(lines)

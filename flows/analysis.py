@@ -53,6 +53,8 @@ VALUE_INPUTS: Mapping[str, ValueInput] = {
     "score": ValueInput(value="score"),
     "segment": ValueInput(value="segment"),
     "expected_value": ValueInput(value="expected_value"),
+    "expected_value_low": ValueInput(value="expected_value_low"),
+    "expected_value_high": ValueInput(value="expected_value_high"),
 }
 """What a step that asks for the value reads, by the names of its outputs."""
 

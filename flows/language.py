@@ -187,6 +187,9 @@ class ValueAsked(LanguageModel):
 class ValueStep(AskStep):
     """Asks what the entity is worth. It gives `score`, `segment` and `expected_value` (in the base currency).
 
+    Between `expected_value_low` and `expected_value_high` the value will lie; both are unknown where the model keeps no
+    interval, which does not make the value unknown.
+
     Attributes:
         value: written as {}.
         on_unknown: the step where the entity has no value; where it is not written, the run fails then.

@@ -79,9 +79,11 @@ def explanation_content(
     """
     parts = breakdown(explanations, row, model.currency)
     expected_value = explanations.scores.expected_value[row : row + 1]
+    consistency = float(model.consistency_of(explanations.matrix[row : row + 1])[0])
     return {
         "expected_value": float(expected_value[0]),
         "interval": model.intervals_of(expected_value, level_percent).row(0),
+        "consistency": None if isnan(consistency) else consistency,
         "currency": model.currency,
         "horizon_days": model.horizon_days,
         "percentile": float(explanations.scores.percentile[row]),

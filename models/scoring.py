@@ -19,7 +19,7 @@ class ScoredBatch:
 
     Attributes:
         table: user_id, score (unrounded), category, expected_value (money), currency, percentile, the ends of the
-            interval and its level; ends are null where they are unknown. More if asked for.
+            interval and its level, consistency (0 to 1); null where it is unknown. More if asked for.
         left_out: customers without a row by the as-of, or with a row that lacks a value which the model reads; they
             have no score.
         newest: time of the newest row read, whatever the as-of, microseconds; None where there was no row.
@@ -78,6 +78,7 @@ def score_histories(
             "percentile": scores.percentile,
             **{name: pl.Series(ends).fill_nan(None) for name, ends in intervals.columns().items()},
             "interval_level_percent": pl.Series([intervals.level_percent] * len(user_ids), dtype=pl.Int64),
+            "consistency": pl.Series(model.consistency_of(matrix[is_known])).fill_nan(None),
         }
     )
     if compare_as_of is not None:

@@ -20,6 +20,7 @@ from fivefold.domain.errors import ModelError
 from fivefold.domain.money import RateTable
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE, SEGMENTS, check_cut_points, segments_of
 from fivefold.features.catalogue.indicator import Catalogue
+from fivefold.features.consistency import consistency
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import Snapshots, catalogue, indicator_matrix, select_columns, snapshots
 from fivefold.features.schema import NULLABLE
@@ -50,6 +51,11 @@ class Scores:
     percentile: Floats
     score: Floats
     category: npt.NDArray[np.str_]
+
+
+def decimals_of(high: float) -> int:
+    """Give how many decimals an interval of money is written with that ends at *high*."""
+    return 0 if high >= _WHOLE_FROM else 2
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ class Intervals:
             return ""
         if np.isnan(high):
             return f"{low:,.0f} {currency} or more, {self.level_percent} % sure: how much more is not known"
-        decimals = 0 if high >= _WHOLE_FROM else 2
+        decimals = decimals_of(float(high))
         return f"between {low:,.{decimals}f} and {high:,.{decimals}f} {currency}, {self.level_percent} % sure"
 
 
@@ -197,6 +203,15 @@ class ValueModel:
         score = score_at(percentile)
         return Scores(money, percentile, score, self.segments_of(score))
 
+    def consistency_of(self, matrix: Floats) -> Floats:
+        """Give the consistency of n customers, 0 to 1, of n x F indicators; NaN where their history says too little."""
+        return consistency(matrix, self.indicators)
+
+    @property
+    def interval_level_percent(self) -> int:
+        """The level of the intervals where none is asked for; that of the program where the model keeps none."""
+        return DEFAULT_LEVEL_PERCENT if self.intervals is None else self.intervals.level_percent
+
     def intervals_of(self, expected_value: Floats, level_percent: int | None = None) -> Intervals:
         """Say between what the values of n customers will lie whose expected values (money) are given.
 
@@ -205,9 +220,7 @@ class ValueModel:
             level_percent: a whole number from 1 to 99; the model's own where it is not given.
         """
         table = self.intervals
-        level = check_level(
-            (table.level_percent if table else DEFAULT_LEVEL_PERCENT) if level_percent is None else level_percent
-        )
+        level = check_level(self.interval_level_percent if level_percent is None else level_percent)
         if table is None:
             return Intervals(level, *(np.full(len(expected_value), np.nan) for _ in range(4)))
         ends = table.ends(expected_value, level)

@@ -116,6 +116,9 @@ def show(
         _print(headline, parts, most)
         history_text = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
         echo(f"The starting point is the score at the model's average prediction. Seen: {history_text}.")
+        steady = float(model.consistency_of(matrix)[0])
+        said = "not known, for the history is too short or too thin" if isnan(steady) else f"{steady:.2f} of 1"
+        echo(f"Consistency, how regular and steady the flows are: {said}.")
         print_absent_columns(model)
         if model.intervals is None:
             echo("There is no interval: this model keeps none. `fivefold recalibrate` or another training gives one.")

@@ -61,6 +61,7 @@ class ExplainedScore(Score):
 
     expected_value: float
     interval: Interval | None
+    consistency: float | None
     currency: str
     horizon_days: int
     percentile: float
@@ -115,6 +116,9 @@ class ValueOfEntity(Answer):
     score: float | None
     segment: str | None
     expected_value: float | None
+    expected_value_low: float | None
+    expected_value_high: float | None
+    interval_level_percent: int | None
     currency: str
     as_of: datetime
     horizon_days: int | None

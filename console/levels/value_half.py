@@ -9,6 +9,7 @@ from fivefold.console.texts import text
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.clock import day_text
 from fivefold.models.explain import value_text
+from fivefold.models.value_model import decimals_of
 from fivefold.usecases.levels.value_scores import IndicatorLine, ValueView
 
 
@@ -36,12 +37,18 @@ class FamilyRows:
 
 @dataclass(frozen=True, kw_only=True)
 class ValueHalf:
-    """What a customer is worth: by family, and by indicator within each; `reference` is the day of the medians."""
+    """What a customer is worth: by family, and by indicator within each.
+
+    Attributes:
+        reference: the day of the medians.
+        between: the interval of the money, in words; empty where there is none.
+    """
 
     value: ValueView
     bars: tuple[Bar, ...]
     families: tuple[FamilyRows, ...]
     reference: str
+    between: str
 
 
 def value_half(value: ValueView | None) -> ValueHalf | None:
@@ -50,7 +57,7 @@ def value_half(value: ValueView | None) -> ValueHalf | None:
         return None
     breakdown, found = value.breakdown, value.indicators
     if breakdown is None or found is None:
-        return ValueHalf(value=value, bars=(), families=(), reference="")
+        return ValueHalf(value=value, bars=(), families=(), reference="", between=_between(value))
     largest_first = [part for part in breakdown.largest_first() if part.points]
     families = tuple(
         FamilyRows(
@@ -64,7 +71,25 @@ def value_half(value: ValueView | None) -> ValueHalf | None:
         )
         for name, points in breakdown.families().items()
     )
-    return ValueHalf(value=value, bars=_bars(breakdown), families=families, reference=day_text(found.reference_us))
+    return ValueHalf(
+        value=value,
+        bars=_bars(breakdown),
+        families=families,
+        reference=day_text(found.reference_us),
+        between=_between(value),
+    )
+
+
+def _between(value: ValueView) -> str:
+    """Say between what the value will lie; nothing where the model kept no interval."""
+    low, high, level = value.expected_value_low, value.expected_value_high, value.interval_level_percent
+    if low is None or level is None:
+        return ""
+    if high is None:
+        return text("{low} {currency} or more, {level} % sure", low=f"{low:,.0f}", currency=value.currency, level=level)
+    decimals = decimals_of(high)
+    ends = {"low": f"{low:,.{decimals}f}", "high": f"{high:,.{decimals}f}"}
+    return text("between {low} and {high} {currency}, {level} % sure", **ends, currency=value.currency, level=level)
 
 
 def median_text(of: IndicatorLine, currency: str) -> str:

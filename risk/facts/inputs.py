@@ -23,7 +23,7 @@ from fivefold.risk.facts.marks import prepare_screenings, prepare_tags
 from fivefold.risk.facts.patterns import find
 from fivefold.risk.facts.peers.columns import parts_of_peers, reference_in, with_peers
 from fivefold.risk.facts.pending_transaction import pending_facts, pending_inputs
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, error_of, signal_of
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, error_of, signal_of, with_interval_ends
 from fivefold.risk.facts.reading import read_field
 from fivefold.risk.facts.records import Recorded, prepare_records, screened, tagged
 from fivefold.risk.facts.transactions import prepare, prepare_stored
@@ -296,7 +296,7 @@ _LOOKUPS: Mapping[type, Callable[[pl.DataFrame, Any, pl.DataFrame], Recorded]] =
     ScreeningInput: lambda screenings, each, entities: screened(screenings, each.screening, entities),
     IndicatorInput: lambda indicators, each, entities: _look_up(indicators, each.indicator, entities, pl.Float64),
     ValueInput: lambda values, each, entities: _look_up(
-        values, each.value, entities, pl.String if each.value == "segment" else pl.Float64
+        with_interval_ends(values), each.value, entities, pl.String if each.value == "segment" else pl.Float64
     ),
     LevelInput: lambda levels, each, entities: _look_up(levels, each.level, entities, LEVEL_TYPES[each.level]),
 }

@@ -95,6 +95,10 @@ def members_at(
 ENTITY = "entity_id"
 AS_OF = "as_of"
 
+INTERVAL_ENDS = ("expected_value_low", "expected_value_high")
+VALUES = ("score", "segment", "expected_value", *INTERVAL_ENDS)
+"""What the value model says of an entity."""
+
 NOT_READ = "@not_read"
 """A column that may stand in a table of facts, of indicators or of values: in words, why nothing of a row but its
 entity could be read; null where it could."""
@@ -120,7 +124,7 @@ class Portfolio:
         screenings: `entity_id`, `screening` (what was looked for), `found` (true or false), and perhaps `at`: the
             latest one by as-of holds.
         indicators: `entity_id` and the catalogue's columns, as of the assessment.
-        values: `entity_id`, `score`, `segment` and `expected_value`, as of the assessment.
+        values: `entity_id` and `VALUES`, as of the assessment; `INTERVAL_ENDS` may be absent, and are unknown then.
         lists: the named lists.
         levels: for policies: `entity_id`, `in_force` and `rules` (numbers from 1), `status`, `source`, `age_days`.
         pending: for policies: the one transaction of each entity that is decided on, in the form of *transactions*;
@@ -175,3 +179,9 @@ def signal_of(column: str) -> str:
 def path_of(column: str) -> str:
     """Name the column that says of a group whom its value is made of."""
     return f"{column}~"
+
+
+def with_interval_ends(values: pl.DataFrame) -> pl.DataFrame:
+    """Add the ends of intervals, unknown, to values of a source that has none."""
+    absent = [name for name in INTERVAL_ENDS if name not in values.columns]
+    return values.with_columns(pl.lit(None, pl.Float64).alias(name) for name in absent)

@@ -7,7 +7,7 @@ from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.models.scoring import score_histories
 from fivefold.models.value_model import ValueModel
-from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.facts.portfolio import ENTITY, VALUES
 
 
 def indicator_frame(histories: Histories, as_of: int) -> pl.DataFrame:
@@ -23,6 +23,6 @@ def indicator_frame(histories: Histories, as_of: int) -> pl.DataFrame:
 
 
 def value_frame(model: ValueModel, histories: Histories, as_of: int) -> pl.DataFrame:
-    """Ask the value model for `Portfolio.values`: `entity_id`, `score`, `segment` and `expected_value`."""
-    table = score_histories(model, histories, as_of).table
-    return table.select(pl.col("user_id").alias(ENTITY), "score", pl.col("category").alias("segment"), "expected_value")
+    """Ask the value model for `Portfolio.values`: `entity_id` and `VALUES`."""
+    table = score_histories(model, histories, as_of).table.rename({"user_id": ENTITY, "category": "segment"})
+    return table.select(ENTITY, *VALUES)

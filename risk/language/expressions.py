@@ -143,7 +143,7 @@ class IndicatorInput(LanguageModel):
 class ValueInput(LanguageModel):
     """What the value model says."""
 
-    value: Literal["score", "segment", "expected_value"]
+    value: Literal["score", "segment", "expected_value", "expected_value_low", "expected_value_high"]
 
 
 class CalculationInput(LanguageModel):

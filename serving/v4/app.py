@@ -110,6 +110,7 @@ class Explained(Score):
 
     expected_value: float
     interval: Interval | None
+    consistency: float | None = Field(ge=0, le=1)
     currency: str
     horizon_days: int
     percentile: float = Field(ge=0, le=1)

@@ -275,7 +275,8 @@ def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     """Read the latest value scores: `entity`, `as_of_us`, the value, `model`, `model_version`; null for no value."""
     return read_rows(
         session,
-        "SELECT v.entity_id, v.as_of_us, v.score, v.segment, v.expected_value, v.model, v.model_version"
+        "SELECT v.entity_id, v.as_of_us, v.score, v.segment, v.expected_value,"
+        " v.expected_value_low, v.expected_value_high, v.model, v.model_version"
         " FROM value_scores v"
         " WHERE v.entity_id IN :ids"
         " AND v.as_of_us = (SELECT max(w.as_of_us) FROM value_scores w WHERE w.entity_id = v.entity_id)",
@@ -286,6 +287,8 @@ def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
             "score": pl.Float64,
             "segment": pl.String,
             "expected_value": pl.Float64,
+            "expected_value_low": pl.Float64,
+            "expected_value_high": pl.Float64,
             "model": pl.String,
             "model_version": pl.Int64,
         },

@@ -393,7 +393,8 @@ class ListVersionRow(Base):
 class ValueScore(Base):
     """A value score of an entity at a moment; stored where it differs from the one before.
 
-    Where it found no value, `score`, `segment` and `expected_value` are None: from then on there is none.
+    Where it found no value, `score`, `segment` and `expected_value` are None: from then on there is none. The ends
+    of the interval are None where the model keeps none, the high one also where it saw too few customers to say one.
     """
 
     __tablename__ = "value_scores"
@@ -403,6 +404,9 @@ class ValueScore(Base):
     score: Mapped[float | None] = mapped_column(Float(53))
     segment: Mapped[str | None] = mapped_column(String(10))
     expected_value: Mapped[float | None] = mapped_column(Float(53))
+    expected_value_low: Mapped[float | None] = mapped_column(Float(53))
+    expected_value_high: Mapped[float | None] = mapped_column(Float(53))
+    interval_level_percent: Mapped[int | None] = mapped_column(Integer)
     currency: Mapped[str] = mapped_column(String(3))
     model: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
     model_version: Mapped[int] = mapped_column(Integer)

@@ -23,7 +23,7 @@ from fivefold.usecases.levels.worker import run_batch
 from fivefold.usecases.shared.context import Context
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor, pages
-from tests.models.making import value_model
+from tests.models.making import interval_table, value_model
 from tests.serving.v1.places import Place
 from tests.usecases.platforms import transaction
 
@@ -37,7 +37,8 @@ NOW = now_microseconds()
 def model() -> ValueModel:
     made = value_model()
     rates = ecb_rates("EUR", date(2024, 1, 1))
-    return replace(made, rates=RateTable("EUR", made.rates.as_known_on, rates.rates, "tests"))
+    known = RateTable("EUR", made.rates.as_known_on, rates.rates, "tests")
+    return replace(made, rates=known, intervals=interval_table())
 
 
 @pytest.fixture
@@ -78,6 +79,9 @@ def explained(model: ValueModel) -> ValueView:
         score=parts.total,
         segment="high",
         expected_value=10.0,
+        expected_value_low=0.0,
+        expected_value_high=31.4,
+        interval_level_percent=80,
         currency=model.currency,
         as_of_us=NOW,
         model="fivefold-value",
@@ -90,6 +94,21 @@ def explained(model: ValueModel) -> ValueView:
     )
 
 
+def test_an_interval_is_said_in_words_and_nothing_is_said_where_there_is_none(model: ValueModel) -> None:
+    value = explained(model)
+    said = {
+        (0.0, 31.4, 80): "between 0 and 31 EUR, 80 % sure",
+        (0.25, 7.5, 90): "between 0.25 and 7.50 EUR, 90 % sure",
+        (3.0, None, 80): "3 EUR or more, 80 % sure",
+        (None, None, None): "",
+    }
+    for (low, high, level), words in said.items():
+        ends = {"expected_value_low": low, "expected_value_high": high, "interval_level_percent": level}
+        half = value_half(replace(value, **ends))
+        assert half is not None
+        assert half.between == words
+
+
 def test_each_indicator_has_its_number_the_median_and_the_year(place: Place, valuer: EntityScorer) -> None:
     investigator = Context(place.engine, place.actor("investigator"))
     value = read_value(investigator, "customer", "payer", valuer=valuer)
@@ -97,6 +116,7 @@ def test_each_indicator_has_its_number_the_median_and_the_year(place: Place, val
     assert value is not None
     assert value.breakdown is not None
     assert half is not None
+    assert half.between.endswith(" EUR, 80 % sure")
     medians = {row.part.name: row.median for family in half.families for row in family.rows}
     moving = [part for part in value.breakdown.contributions if part.points]
     assert {part.name for part in moving} == set(medians)
@@ -104,6 +124,7 @@ def test_each_indicator_has_its_number_the_median_and_the_year(place: Place, val
     few = count(visitor, PAYER), count(visitor, YEAR)
     for address in (PAYER, YEAR):
         text = visitor.go(address).page.text
+        assert f", {half.between}.</p>" in text
         rows = re.findall(r'(?s)<tr><th scope="row">(\w+)<(.*?)</tr>', text)
         for part in moving:
             shown = f'<td class="number">{part.seen}</td><td class="number">{medians[part.name]}</td>'

@@ -204,7 +204,7 @@ ASKING: dict[str, Data] = {
 _GIVEN_BY: dict[str, list[tuple[str, str, list[str]]]] = {
     "rules": [("action", "text", POLICY_ACTIONS), ("decided_by", "text", ["r0"])],
     "ruleset": [("level", "level", LEVELS), ("total", "number", [])],
-    "value": [("score", "number", []), ("expected_value", "number", [])],
+    "value": [("score", "number", []), ("expected_value", "number", []), ("expected_value_high", "number", [])],
     "flow": [("ends", "text", INNER_ENDS)],
 }
 
@@ -320,6 +320,8 @@ def rows(draw: Draw, written: Data) -> list[Row]:
             "level": draw(st.sampled_from([None, 1, 2, 3])),
             "score": draw(st.sampled_from([None, 1.0, 2.5, 3.0])),
             "worth": draw(st.sampled_from([None, -2.0, 29.99])),
+            "worth_low": draw(st.sampled_from([None, 0.0])),
+            "worth_high": draw(st.sampled_from([None, 29.99])),
             "sum": draw(st.sampled_from([None, 0, 1, 100, 1001, 2999])),
             "count": draw(st.sampled_from([0.0, 3.0, 7.0])),
             "income": None if income == NOT_READ else income,

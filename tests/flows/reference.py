@@ -134,7 +134,9 @@ class Book:
         if "value" in step:
             if self.facts["score"] is None:
                 return "no value", {}
-            return "worth", {"score": self._number("score"), "expected_value": self._number("worth"), "segment": None}
+            names = {"score": "score", "expected_value": "worth"}
+            names |= {"expected_value_low": "worth_low", "expected_value_high": "worth_high"}
+            return "worth", {**{name: self._number(fact) for name, fact in names.items()}, "segment": None}
         if "flow" in step:
             others = {"ruleset": self.ruleset, "inner": self.inner}
             run = Book(self.inner, self.facts, {}, self.rules, self.policy_row, **others).run()

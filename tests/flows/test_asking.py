@@ -191,8 +191,29 @@ def test_the_value_says_by_which_model_and_when() -> None:
     assert runs.table["status"].to_list() == ["ended", "failed", "failed"]
     [told, *_] = runs.explain(0).steps
     assert told.seen == "by value version 7 as of 2023-11-14T22:13:20Z"
-    assert told.gives == {"score": "4", "segment": "high", "expected_value": "120.5"}
+    ends = dict.fromkeys(("expected_value_low", "expected_value_high"), "unknown")
+    assert told.gives == {"score": "4", "segment": "high", "expected_value": "120.5", **ends}
     assert runs.explain(1).steps[0].outcome == "there is no value"
+
+
+def test_the_value_comes_with_the_ends_between_which_it_will_lie() -> None:
+    """A high end that is not known is not 0, and does not make the value unknown."""
+    values = pl.DataFrame(
+        {
+            "entity_id": ["e0", "e1", "e2"],
+            "score": [4.0, 4.0, 4.0],
+            "segment": ["high", "high", "high"],
+            "expected_value": [120.5, 20.0, 8.0],
+            "expected_value_low": [0.0, 0.0, None],
+            "expected_value_high": [310.0, None, None],
+        }
+    )
+    runs = ran(analysed(document(ASKS_VALUE, END)), [1.0, 2.0, 3.0], values=values)
+    assert runs.table["status"].to_list() == ["ended"] * 3
+    gives = [runs.explain(number).steps[0].gives for number in range(3)]
+    assert (gives[0]["expected_value_low"], gives[0]["expected_value_high"]) == ("0", "310")
+    assert gives[1]["expected_value_low"] == "0"
+    assert [one["expected_value_high"] for one in gives[1:]] == ["unknown", "unknown"]
 
 
 def test_what_an_asked_flow_would_do_is_not_done() -> None:

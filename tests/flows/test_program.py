@@ -28,6 +28,8 @@ KEYS = {
     '{"level":"in_force"}': ("level", pl.Int64),
     '{"value":"score"}': ("score", pl.Float64),
     '{"value":"expected_value"}': ("worth", pl.Float64),
+    '{"value":"expected_value_low"}': ("worth_low", pl.Float64),
+    '{"value":"expected_value_high"}': ("worth_high", pl.Float64),
     '{"value":"segment"}': ("segment", pl.String),
     '{"sum":"amount"}': ("sum", pl.Int64),
     '{"count":"transactions"}': ("count", pl.Float64),

@@ -26,7 +26,7 @@ from tests.models.making import AS_OF, RATES, interval_table, model_of_amounts, 
 AMOUNTS = ["user_id", "transaction_date", "transaction_amount"]
 COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile"]
 ENDS = ["expected_value_low", "expected_value_high", "score_low", "score_high"]
-EVERY = [*COLUMNS, *ENDS, "interval_level_percent"]
+EVERY = [*COLUMNS, *ENDS, "interval_level_percent", "consistency"]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.look_back import RULES, look_back
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, Portfolio, members_at
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, VALUES, ListVersion, Portfolio, members_at
 from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.policy import Policy
@@ -282,8 +282,8 @@ _LEVELS: Mapping[str, Any] = {
 def _values(entity_id: int, value: ValueScore | None) -> pl.DataFrame:
     row: dict[str, Any] = {ENTITY: str(entity_id)}
     if value is not None:
-        row |= {"score": value.score, "segment": value.segment, "expected_value": value.expected_value}
-    schema = {ENTITY: pl.String, "score": pl.Float64, "segment": pl.String, "expected_value": pl.Float64}
+        row |= {name: getattr(value, name) for name in VALUES}
+    schema = {ENTITY: pl.String, **{name: pl.String if name == "segment" else pl.Float64 for name in VALUES}}
     return pl.DataFrame([row], schema=schema)
 
 

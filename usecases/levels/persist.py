@@ -182,7 +182,7 @@ def _changed_values(values: Iterable[EntityScores]) -> dict[int, CurrentValue]:
         if score is None
         else CurrentValue(score, segment, expected, scores.valuer.model.currency)
         for scores in values
-        for entity, score, segment, expected in scores.changed.iter_rows()
+        for entity, score, segment, expected, *_ in scores.changed.iter_rows()
     }
 
 
@@ -344,6 +344,9 @@ def _store_values(session: Session, values: EntityScores, leased: set[int]) -> N
             "score",
             "segment",
             "expected_value",
+            "expected_value_low",
+            "expected_value_high",
+            "interval_level_percent",
             "currency",
             "model",
             "model_version",
@@ -356,11 +359,14 @@ def _store_values(session: Session, values: EntityScores, leased: set[int]) -> N
                 score,
                 segment,
                 expected,
+                low,
+                high,
+                None if low is None else model.model.interval_level_percent,
                 model.model.currency,
                 model.name,
                 model.version,
                 model.model.fingerprint,
             )
-            for entity, score, segment, expected in rows
+            for entity, score, segment, expected, low, high in rows
         ],
     )

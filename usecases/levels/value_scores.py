@@ -43,7 +43,7 @@ class EntityScores:
     """What the value model says now.
 
     Attributes:
-        frame: `entity_id`, `score`, `segment`, `expected_value`, of those of whom it can say something.
+        frame: `entity_id` and `risk.facts.portfolio.VALUES`, of those of whom it can say something.
         changed: rows of those of whom it said something else before, or nothing; null for those who have no value.
         as_of_us: the moment.
         valuer: who said it.
@@ -172,6 +172,8 @@ class ValueView:
     Attributes:
         score: from 1 to 5; None where there was no value, as `segment` and `expected_value`.
         expected_value: over `horizon_days`, in `currency`.
+        expected_value_low, expected_value_high: between these it will lie, of so many of a hundred customers as
+            `interval_level_percent` says; None where the model kept no interval, the high one also where it cannot say.
         as_of_us: the moment.
         superseded_by: the version that serves, where another one said so: it is yet to say its own; else None.
         horizon_days: of the model; None where that model does not serve now.
@@ -183,6 +185,9 @@ class ValueView:
     score: float | None
     segment: str | None
     expected_value: float | None
+    expected_value_low: float | None
+    expected_value_high: float | None
+    interval_level_percent: int | None
     currency: str
     as_of_us: int
     model: str
@@ -229,6 +234,9 @@ def read_value(
             score=row.score,
             segment=row.segment,
             expected_value=row.expected_value,
+            expected_value_low=row.expected_value_low,
+            expected_value_high=row.expected_value_high,
+            interval_level_percent=row.interval_level_percent,
             currency=row.currency,
             as_of_us=row.as_of_us,
             model=row.model,

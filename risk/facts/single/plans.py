@@ -24,7 +24,7 @@ from fivefold.risk.compiler.value_types import DTYPES, SOURCES, Vocabulary, colu
 from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs, own_fields, part_of, parts_of, units_of_ratio
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.peers.columns import plain_peers, reference_in
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, path_of, signal_of
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, INTERVAL_ENDS, error_of, path_of, signal_of
 from fivefold.risk.facts.single.aggregates import plain_aggregate
 from fivefold.risk.facts.single.known import Known, Plan, Step
 from fivefold.risk.facts.single.patterns import plain_pattern
@@ -222,6 +222,8 @@ def _transaction(each: TransactionInput, planner: _Planner) -> Step:
 def _look_up(part: str, column: str, kind: Any) -> Step:
     def step(known: Known) -> Any:
         frame = getattr(known.portfolio, part)
+        if column in INTERVAL_ENDS and column not in frame.columns:
+            return None
         if frame.schema.get(column) != kind:
             raise LeftToColumnsError(column)
         mine = own_rows(frame, known.entity)

@@ -15,7 +15,7 @@ from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.value_types import SCORES
 from fivefold.risk.facts.inputs import Needs
-from fivefold.risk.facts.portfolio import ENTITY, ListVersion, NamedList, Portfolio
+from fivefold.risk.facts.portfolio import ENTITY, VALUES, ListVersion, NamedList, Portfolio
 from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.governance.examples.links import LINKS, everybody, given_below, strange_links
 from fivefold.risk.language.base import LanguageModel
@@ -200,7 +200,7 @@ def portfolio_of(
         tags=_tags(examples),
         screenings=_screenings(examples, facts),
         indicators=_values(examples, "indicators", catalogue().names),
-        values=_values(examples, "value", ("score", "segment", "expected_value")),
+        values=_values(examples, "value", VALUES),
     )
 
 

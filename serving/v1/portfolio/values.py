@@ -49,7 +49,9 @@ class ValueOfEntity(ResponseModel):
 
     `score`, `segment` and `expected_value`: null where there is no value any more. `breakdown`: null where the score
     cannot be explained, for the reason in `unexplained`. `horizon_days`: null where that model does not serve now.
-    `superseded_by`: the version that serves, where another one said so and it is yet to say its own.
+    `superseded_by`: the version that serves, where another one said so and it is yet to say its own. Of a hundred
+    customers `interval_level_percent` are to bring between `expected_value_low` and `expected_value_high`: null where
+    the model keeps no interval.
     """
 
     type: str
@@ -57,6 +59,9 @@ class ValueOfEntity(ResponseModel):
     score: float | None
     segment: str | None
     expected_value: float | None
+    expected_value_low: float | None
+    expected_value_high: float | None
+    interval_level_percent: int | None
     currency: str
     as_of: Moment
     horizon_days: int | None

@@ -21,6 +21,7 @@ from tests.cli.running import AS_OF, Home, cells, refuse, run, succeed
 
 COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile", "reference_date"]
 COLUMNS += ["expected_value_low", "expected_value_high", "score_low", "score_high", "interval_level_percent"]
+COLUMNS += ["consistency"]
 READERS = {
     ".parquet": pl.read_parquet,
     ".csv": pl.read_csv,

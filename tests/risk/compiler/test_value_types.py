@@ -60,6 +60,8 @@ def of_policy(data: Any) -> Any:
         ({"indicator": "account_age"}, ValueType.NUMBER),
         ({"value": "segment"}, ValueType.TEXT),
         ({"value": "expected_value"}, ValueType.NUMBER),
+        ({"value": "expected_value_low"}, ValueType.NUMBER),
+        ({"value": "expected_value_high"}, ValueType.NUMBER),
         ({"tag": "x"}, ValueType.MARK),
         ({"screening": "pep"}, ValueType.MARK),
         ({"pattern": "fan-in", "at_least": 3}, ValueType.FINDING),

@@ -35,6 +35,7 @@ def test_indicators_of_customers_seen_by_as_of() -> None:
 
 def test_values_have_the_names_that_rules_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
     table = pl.DataFrame({"user_id": ["a"], "score": [4.5], "category": ["top"], "expected_value": [12.0], "more": [1]})
+    table = table.with_columns(expected_value_low=pl.lit(2.0), expected_value_high=pl.lit(None, pl.Float64))
     asked: list[Any] = []
 
     def scored(*given: Any) -> Any:
@@ -43,5 +44,6 @@ def test_values_have_the_names_that_rules_ask_for(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(under_test, "score_histories", scored)
     found = under_test.value_frame("model", "histories", JULY)  # type: ignore[arg-type]  # only handed on
-    assert found.to_dicts() == [{"entity_id": "a", "score": 4.5, "segment": "top", "expected_value": 12.0}]
+    known = {"entity_id": "a", "score": 4.5, "segment": "top", "expected_value": 12.0}
+    assert found.to_dicts() == [{**known, "expected_value_low": 2.0, "expected_value_high": None}]
     assert asked == ["model", "histories", JULY]

@@ -75,7 +75,7 @@ numeric = st.one_of(
     both(st.just({"largest": "amount", "n": 3}), windows),
     both(one("days_since", st.sampled_from(["transactions", "opened_on"])), optional(over=durations)),
     one("indicator", names),
-    one("value", st.sampled_from(["score", "segment", "expected_value"])),
+    one("value", st.sampled_from(["score", "segment", "expected_value", "expected_value_low", "expected_value_high"])),
 )
 
 

@@ -339,6 +339,7 @@ def test_an_explanation_is_written_with_everything_behind_the_score() -> None:
         "category",
         "expected_value",
         "interval",
+        "consistency",
         "currency",
         "horizon_days",
         "percentile",

@@ -18,7 +18,7 @@ from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.levels.value_scores import EntityScorer, read_value
 from fivefold.usecases.portfolio.values import read_value_alone
 from fivefold.usecases.shared.entity_checks import OwnerGiven
-from tests.models.making import model_of_amounts, value_model
+from tests.models.making import interval_table, model_of_amounts, value_model
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import Desk
@@ -31,7 +31,8 @@ WHOLE = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "
 def model() -> ValueModel:
     made = value_model()
     rates = ecb_rates("EUR", date(2024, 1, 1))
-    return replace(made, rates=RateTable("EUR", made.rates.as_known_on, rates.rates, "tests"))
+    known = RateTable("EUR", made.rates.as_known_on, rates.rates, "tests")
+    return replace(made, rates=known, intervals=interval_table())
 
 
 @pytest.fixture
@@ -71,6 +72,10 @@ def test_it_is_what_the_model_says_of_the_same_transactions(bank: Bank, model: V
     said = directly(bank, model)
     assert (kept.score, kept.segment, kept.expected_value) == (said["score"], said["category"], said["expected_value"])
     assert (kept.model, kept.model_version, kept.fingerprint) == ("fivefold-value", 3, model.fingerprint)
+    assert kept.interval_level_percent == 80
+    for name in ("expected_value_low", "expected_value_high"):
+        assert getattr(kept, name) == said[name]
+    assert kept.expected_value_low <= kept.expected_value < kept.expected_value_high
 
 
 def test_rules_read_it_in_the_same_batch_and_do_not_know_what_it_does_not_know(bank: Bank) -> None:
