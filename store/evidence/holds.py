@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, aliased
 from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import Entity, Link, Ownership, Record
+from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.levels import DueMark, OverrideRow
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.recourse import Challenge
@@ -21,11 +22,11 @@ MOST_LINKED: Final = 1_000
 def held_entities(session: Session, entity_ids: Collection[int], now_us: int) -> set[int]:
     """Find those of some entities of which nothing may be removed now.
 
-    A legal hold is on them; a case, an alert, a challenge, a proposal, an override that was asked for or holds, or an
-    item of the queue about them that a person took is open; or they are quarantined. What is open about one who owns
-    or owned an entity holds that entity too, and so does what is open about one that it owns or owned, or is or was
-    linked to in one step, in either direction: facts of one count for the other. What more than `MOST_LINKED` share
-    links nobody.
+    A legal hold is on them; a case, an alert, a challenge, a proposal, an override that was asked for or holds, an item
+    of the queue about them that a person took, or a run of a flow that acts is open; or they are quarantined. What is
+    open about one who owns or owned an entity holds that entity too, and so does what is open about one that it owns or
+    owned, or is or was linked to in one step, in either direction: facts of one count for the other. What more than
+    `MOST_LINKED` share links nobody.
     """
     related = related_entities(session, entity_ids)
     for entity, others in _linked(session, sorted(related)):
@@ -101,4 +102,6 @@ def _open(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
         among(session, OverrideRow.entity_id, ids), or_(OverrideRow.state == "requested", live)
     )
     yield select(QueueWork.entity_id).where(among(session, QueueWork.entity_id, ids), QueueWork.done_us.is_(None))
+    of_runs = (FlowRun.acting, FlowRun.ended_us.is_(None))  # a quarantined one waits for a person to look, too
+    yield select(FlowRun.entity_id).where(among(session, FlowRun.entity_id, ids), *of_runs)
     yield select(DueMark.entity_id).where(among(session, DueMark.entity_id, ids), DueMark.quarantined)

@@ -8,10 +8,13 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
+from fivefold.flows.analysis import analyse_flow
 from fivefold.risk.facts.groups import links as groups
 from fivefold.store.evidence import holds
 from fivefold.store.evidence import retention as removing
 from fivefold.store.evidence.old_rows import OldRows, Reached, Scope
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.flows import FlowRow, FlowRun, FlowVersion
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.erasure import retention
 from fivefold.usecases.erasure.erase import set_legal_hold
@@ -22,6 +25,7 @@ from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.erasure.removals import YEAR, announce, keep, line, remove
 from tests.usecases.erasure.test_removals import deliveries, endpoint, ids, told
+from tests.usecases.flow_documents import INQUIRED, INQUIRY, flow_document
 
 pytestmark = pytest.mark.postgresql
 
@@ -146,3 +150,47 @@ def test_what_too_many_share_links_nobody(bank: Bank, tmp_path: Path, monkeypatc
     assert line(bank, "outbox").kept == 2
     monkeypatch.setattr(holds, "MOST_LINKED", 1)
     assert (line(bank, "outbox").kept, line(bank, "outbox").removable) == (0, 2)
+
+
+RUNS = {"waits": ("waiting", True, None), "was given up": ("quarantined", True, None)}
+OVER = {"came to its end": ("ended", True, 1), "is a shadow's": ("waiting", False, None)}
+
+
+@pytest.mark.parametrize(("state", "acting", "ended_us", "kept"), [(*RUNS[name], 1) for name in RUNS] + [(*OVER[name], 0) for name in OVER])  # fmt: skip # noqa: E501 (a row of the table)
+def test_a_run_of_a_flow_that_is_not_over_holds(
+    bank: Bank, state: str, acting: bool, ended_us: int | None, kept: int
+) -> None:
+    keep(bank, outbox_days=90)
+    flow_run(bank, "first", state=state, acting=acting, ended_us=ended_us)
+    assert (line(bank, "outbox").kept, line(bank, "outbox").removable) == (kept, 2 - kept)
+    assert remove(bank) == {"outbox": 2 - kept}
+    assert (bank.id_of("first") in told(bank)) == bool(kept)
+
+
+def flow_run(bank: Bank, name: str, **columns: object) -> None:
+    """Put a run about a customer there, as one of a flow that asks a person."""
+    document = flow_document(steps=[INQUIRY], examples=INQUIRED)
+    flow = analyse_flow(document).flow
+    with Session(bank.engine) as session, session.begin():
+        kind = session.get_one(Entity, bank.id_of(name)).type_id
+        row = FlowRow(organisation_id=bank.of, type_id=kind, name=flow.name, created_us=bank.now)
+        session.add(row)
+        session.flush()
+        version = FlowVersion(
+            organisation_id=bank.of,
+            flow_id=row.id,
+            number=1,
+            document=document,
+            canonical=flow.canonical,
+            content_hash=flow.content_hash,
+            pinned={},
+            tests={},
+            editors=["member:8"],
+            committed_by="member:8",
+            committed_us=bank.now,
+        )
+        session.add(version)
+        session.flush()
+        run = {"cause": "call:k", "about": {"kind": "call"}, "begun_us": bank.now, "actor": "member:1"}
+        of = {"organisation_id": bank.of, "flow_id": row.id, "version_id": version.id, "entity_id": bank.id_of(name)}
+        session.add(FlowRun(**of, **run, **columns))
