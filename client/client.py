@@ -7,6 +7,7 @@ import httpx
 from fivefold.client.connection import Connection
 from fivefold.client.parts.entities import Entities
 from fivefold.client.parts.flows import Flows
+from fivefold.client.parts.groups import Groups
 from fivefold.client.parts.levels import Levels, Values
 from fivefold.client.parts.scoring import Scoring
 from fivefold.client.parts.work import Decisions, Queue, Rulesets
@@ -26,6 +27,7 @@ class Client:
         values: what stored customers are worth.
         decisions: decisions on transactions.
         flows: decision flows that are run, and their runs.
+        groups: named groups, and who is in them.
         queue: what waits for a person.
         rulesets: the rulesets that decide.
     """
@@ -65,6 +67,7 @@ class Client:
         self.values = Values(self._connection)
         self.decisions = Decisions(self._connection)
         self.flows = Flows(self._connection)
+        self.groups = Groups(self._connection)
         self.queue = Queue(self._connection)
         self.rulesets = Rulesets(self._connection)
 

@@ -74,3 +74,26 @@ class FlowRun(Answer):
     question: Question | None = None
     external_id: str | None = None
     error: str | None = None
+
+
+class EndsOfBoth(Answer):
+    """Where runs of one cause came to by the version that acts and by its shadow, and how many did."""
+
+    acting_at: str
+    acting_state: str
+    shadow_at: str
+    shadow_state: str
+    runs: int
+
+
+class ShadowPair(Answer):
+    """Two runs of one cause that came to different ends."""
+
+    type: str
+    external_id: str
+    cause: str
+    begun_at: datetime
+    acting_run: int
+    acting_at: str | None
+    shadow_run: int
+    shadow_at: str | None

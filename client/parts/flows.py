@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fivefold.client.answers.flows import FlowRun, FlowRunLine
+from fivefold.client.answers.flows import ActionTaken, EndsOfBoth, FlowRun, FlowRunLine, ShadowPair
 from fivefold.client.calls import Call, Repeat
 from fivefold.client.connection import Connection
 from fivefold.client.pages import Pages
@@ -24,6 +24,18 @@ RUNS: Final[Call[FlowRunLine]] = Call(
     has_pages=True,
 )
 GET_RUN: Final[Call[FlowRun]] = Call("GET", "/v1/flow-runs/{run}", FlowRun)
+
+
+ANSWER: Final[Call[FlowRun]] = Call(
+    "POST", "/v1/flow-runs/{run}/answer", FlowRun, body=("answer", "reason"), repeat=Repeat.BY_KEY
+)
+REVIEWED: Final[Call[ActionTaken]] = Call(
+    "POST", "/v1/flow-actions/{action}/reviewed", ActionTaken, body=("reason",), repeat=Repeat.BY_KEY
+)
+SHADOW: Final[Call[list[EndsOfBoth]]] = Call("GET", "/v1/flows/{flow}/shadow", list[EndsOfBoth])
+PAIRS: Final[Call[ShadowPair]] = Call(
+    "GET", "/v1/flows/{flow}/shadow/pairs", ShadowPair, query=("acting_at", "shadow_at", "limit"), has_pages=True
+)
 
 
 class Flows:
@@ -74,3 +86,22 @@ class Flows:
     def get_run(self, run: int) -> FlowRun:
         """Show a run; people see its why."""
         return self._connection.ask(GET_RUN, {"run": run})
+
+    def answer(self, run: int, answer: str, reason: str) -> FlowRun:
+        """Answer what a run asks, with a reason; it goes on in the same request. Who called it cannot answer it."""
+        return self._connection.ask(ANSWER, {"run": run}, body={"answer": answer, "reason": reason})
+
+    def finish_review(self, action: int, reason: str) -> ActionTaken:
+        """Record that a review which a run asked for was done, and what it came to."""
+        return self._connection.ask(REVIEWED, {"action": action}, body={"reason": reason})
+
+    def shadow(self, flow: str) -> list[EndsOfBoth]:
+        """Count where the version that acts and its shadow came to for the same causes, the most first."""
+        return self._connection.ask(SHADOW, {"flow": flow})
+
+    def shadow_pairs(
+        self, flow: str, *, acting_at: str | None = None, shadow_at: str | None = None, limit: int | None = None
+    ) -> Pages[ShadowPair]:
+        """List for whom the two versions came to different ends, the latest first: of two ends where they are given."""
+        query = {"acting_at": acting_at, "shadow_at": shadow_at}
+        return self._connection.pages(PAIRS, {"flow": flow}, query, limit)

@@ -32,6 +32,13 @@ DECISIONS: Final[Call[DecisionLine]] = Call(
 _FILTERS: Final = ("kind", "assigned", "type", "level", "since")
 QUEUE: Final[Call[QueueItem]] = Call("GET", "/v1/queue", QueueItem, query=(*_FILTERS, "order", "limit"), has_pages=True)
 COUNTS: Final[Call[list[QueueCount]]] = Call("GET", "/v1/queue/count", list[QueueCount], query=_FILTERS)
+CHANGE: Final[Call[QueueItem | None]] = Call(
+    "PUT",
+    "/v1/queue/{item}",
+    QueueItem | None,
+    body=("revision", "assigned_to", "done", "reason"),
+    repeat=Repeat.BY_KEY,
+)
 RULESETS: Final[Call[Ruleset]] = Call("GET", "/v1/rulesets", Ruleset, query=("type", "limit"), has_pages=True)
 VERSIONS: Final[Call[RulesetVersionLine]] = Call(
     "GET", "/v1/rulesets/{family}/versions", RulesetVersionLine, query=("limit",), has_pages=True
@@ -97,13 +104,32 @@ class Queue:
         order: Literal["due", "newest"] = "due",
         limit: int | None = None,
     ) -> Pages[QueueItem]:
-        """List what waits: what is due first, or what came last."""
+        """List what waits: what is due first, or what came last.
+
+        Kinds are override, change, challenge, question (of a run of a flow), flow_review, failure, quarantine, rise
+        and review, as far as the token's role sees them.
+        """
         query = {"kind": [*kind], "assigned": assigned, "type": type_, "level": [*level], "since": since}
         return self._connection.pages(QUEUE, None, {**query, "order": order}, limit)
 
     def counts(self) -> "Sequence[QueueCount]":
         """Count what waits, by kind and by when it is due."""
         return self._connection.ask(COUNTS)
+
+    def change(
+        self, item: str, revision: int, *, assigned_to: int | None = None, done: bool = False, reason: str = ""
+    ) -> QueueItem | None:
+        """Assign an item to a member, or be done with a rise or a review; None where it left the queue by that.
+
+        Args:
+            item: its name.
+            revision: of the item as it was read; another person's change since then is a conflict.
+            assigned_to: the number of the member; None for nobody.
+            done: put it away.
+            reason: why a review by a flow counts as done.
+        """
+        body = {"revision": revision, "assigned_to": assigned_to, "done": done, "reason": reason}
+        return self._connection.ask(CHANGE, {"item": item}, body=body)
 
 
 class Rulesets:

@@ -75,7 +75,7 @@ def kind_words(kind: str) -> str:
         "calculate": text("calculation"),
         "route": text("choice"),
         "table": text("decision table"),
-        "rules": text("policy"),
+        "rules": text("policy or ruleset"),
         "person": text("a person answers"),
         "data": text("data from outside"),
         "agent": text("an agent's answer"),

@@ -7,8 +7,15 @@ from fivefold.console.rulesets.text import LineChange, TextLine, line_changes, n
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.errors import ConfigError
+from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.usecases.flows.activate import activate_flow, shadow_flow, what_stands_against_flow
-from fivefold.usecases.flows.read import FlowLine, FlowVersionView, read_flow_line, read_flow_version
+from fivefold.usecases.flows.read import (
+    FlowLine,
+    FlowVersionView,
+    compare_flow_versions,
+    read_flow_line,
+    read_flow_version,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +24,9 @@ class FlowVersionPage:
 
     Attributes:
         against: the number of the version that it is compared with; None where there is no other.
-        others: numbers that it can be compared with: the one that acts, and the one before.
+        others: numbers that it can be compared with: the one that acts, the one before, and the one that was chosen.
         changes: the lines that differ from that one.
+        difference: what differs in meaning, from that one to this; None where there is no other.
         hindrances: why it cannot be activated by this person now; None where it acts already.
     """
 
@@ -30,6 +38,7 @@ class FlowVersionPage:
     against: int | None
     others: tuple[int, ...]
     changes: tuple[LineChange, ...]
+    difference: DocumentDifference | None
     hindrances: tuple[str, ...] | None
 
 
@@ -37,9 +46,10 @@ def show_version(visit: Visit) -> Rendered:
     """Show a version beside the one that acts, or beside the one before where it acts itself."""
     name, number = _version(visit)
     version, flow = read_flow_version(visit, name, number), read_flow_line(visit, name)
-    others = tuple(dict.fromkeys(each for each in (flow.active, number - 1) if each and each != number))
-    against = visit.query.get("against", "")
-    chosen = existing_number(against, text("version")) if against else next(iter(others), None)
+    against = visit.query.get("against", "").strip()
+    asked = existing_number(against, text("version")) if against else None
+    others = tuple(dict.fromkeys(each for each in (flow.active, number - 1, asked) if each and each != number))
+    chosen = next(iter(others), None) if asked is None else asked
     earlier = "" if chosen is None else read_flow_version(visit, name, chosen).document
     page = FlowVersionPage(
         flow=flow,
@@ -50,6 +60,7 @@ def show_version(visit: Visit) -> Rendered:
         against=chosen,
         others=others,
         changes=() if chosen is None else line_changes(earlier, version.document),
+        difference=None if chosen is None else compare_flow_versions(visit, name, number, chosen),
         hindrances=None if version.active else what_stands_against_flow(visit, name, number),
     )
     title = text("{flow} version {number}", flow=name, number=number)

@@ -129,6 +129,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_FLOW}/off", PUBLISHERS, flows.switch_flow_off),
     Route("POST", f"{_FLOW}/shadow", PUBLISHERS, flows.shadow_flow),
     Route("POST", f"{_FLOW}/shadow/end", PUBLISHERS, flows.end_flow_shadow),
+    Route("GET", f"{_FLOW}/shadow", PUBLISHERS, flow_runs.compare_flow_shadow),
+    Route("GET", f"{_FLOW}/shadow/pairs", PUBLISHERS, flow_runs.list_shadow_pairs),
     Route("GET", f"{_FLOW}/replays", PUBLISHERS, flow_replays.list_flow_replays),
     Route("POST", f"{_FLOW}/replays", PUBLISHERS, flow_replays.request_flow_replay, 202),
     Route("GET", "/v1/flow-replays/{replay}", PUBLISHERS, flow_replays.read_flow_replay),

@@ -20,21 +20,40 @@ ROWS: Final[Mapping[str, tuple[Path, str, str]]] = {
     "table": (("table", "rows"), "when", "give"),
     "person": (("person", "answers"), "answer", "to"),
     "calculate": (("calculate",), "name", "as"),
+    "data": (("data", "send"), "name", "as"),
+    "agent": (("agent", "facts"), "name", "as"),
 }
 """Of kinds with rows: where these stand in a step, and the two words of each."""
 _VALUES: Final[Mapping[str, tuple[Path, ...]]] = {
     "calculate": (("then",),),
     "route": (("otherwise",), ("on_unknown",)),
     "table": (("table", "gives"), ("table", "otherwise"), ("table", "on_unknown"), ("then",)),
-    "rules": (("rules", "policy"), ("on_unknown",), ("then",)),
+    "rules": (("rules", "policy"), ("rules", "ruleset"), ("on_unknown",), ("then",)),
+    "value": (("on_unknown",), ("then",)),
+    "flow": (("flow",), ("on_unknown",), ("then",)),
     "person": (("person", "question"), ("person", "role"), ("person", "within"), ("person", "otherwise")),
+    "data": (
+        *(("data", "source"), ("data", "gives"), ("data", "no_older_than"), ("data", "purpose")),
+        *(("on_unknown",), ("then",)),
+    ),
+    "agent": (("agent", "question"), ("agent", "answers"), ("on_unknown",), ("then",)),
     "end": (("end",),),
 }
 FORMS: Final[tuple[str, ...]] = tuple(kind for kind in STEP_KINDS if kind in _VALUES)
 """Kinds of steps that have a form; others are written in the text."""
-_INLINE: Final = frozenset({("table", "gives"), ("table", "otherwise"), ("table", "on_unknown"), ("end",)})
+_INLINE: Final = frozenset(
+    {
+        *(("table", "gives"), ("table", "otherwise"), ("table", "on_unknown"), ("end",)),
+        *(("data", "gives"), ("agent", "answers")),
+    }
+)
 """Values that are more than a word: they are typed as the text has them."""
-_MAY_BE_EMPTY: Final = frozenset({("then",), ("on_unknown",), ("table", "on_unknown"), ("person", "role")})
+_MAY_BE_EMPTY: Final = frozenset(
+    {
+        *(("then",), ("on_unknown",), ("table", "on_unknown"), ("person", "role")),
+        *(("rules", "policy"), ("rules", "ruleset"), ("data", "no_older_than"), ("data", "purpose")),
+    }
+)
 _PLAIN: Final = re.compile(r"[A-Za-z][\w-]*(?: [\w-]+)*")
 _WORDS_OF_YAML: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
@@ -88,9 +107,8 @@ def form_of(text: str, step: str) -> StepForm:
     place = _place(text, step)
     written = _data(text)["steps"][place]
     kind = _kind(written)
-    if kind not in FORMS or (kind == "rules" and "ruleset" in (written["rules"] or {})):
-        asks = "that asks a ruleset" if kind == "rules" else f"of the kind {kind or 'unknown'}"
-        raise ConfigError(f"a step {asks} has no form; change {step} in the text")
+    if kind not in FORMS:
+        raise ConfigError(f"a step of the kind {kind or 'unknown'} has no form; change {step} in the text")
     values = {str(path[-1]): _shown(path, _below(written, path)) for path in _VALUES[kind]}
     rows: tuple[tuple[str, str], ...] = ()
     if kind in ROWS:
@@ -245,6 +263,10 @@ def _step(form: StepForm, written: Mapping[str, Any] | None = None) -> dict[str,
     step: dict[str, Any] = deepcopy(dict(written or {}))
     step |= {"id": _needed(form.id, "the name"), "title": _needed(form.title, "the title")}
     _put(step, ("rationale",), form.rationale.strip() or None)
+    if form.kind == "value":
+        step.setdefault("value", {})
+    if form.kind == "rules" and bool(form.values.get("policy")) is bool(form.values.get("ruleset")):
+        raise ConfigError("a step asks a policy or a ruleset: write the name of one of them")
     if form.kind in ROWS:
         path, first, second = ROWS[form.kind]
         _put(step, path, _rows(form, first, second))
@@ -268,7 +290,7 @@ def _rows(form: StepForm, first: str, second: str) -> Any:
     for number, (one, other) in enumerate(rows, start=1):
         if not one or not other:
             raise ConfigError(f"row {number}: {first if other else second} is empty")
-    if form.kind in {"person", "calculate"}:
+    if form.kind in {"person", "calculate", "data", "agent"}:
         if len({one for one, _ in rows}) < len(rows):
             raise ConfigError(f"two rows have the same {first}")
         return {one: other if form.kind == "person" else _read(other, one) for one, other in rows}

@@ -6,7 +6,7 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import BigNumber, MomentGiven, RequestModel, ResponseModel, Text
-from fivefold.usecases.flows.runs import answering, calling, reading, reviews
+from fivefold.usecases.flows.runs import answering, calling, reading, reviews, shadows
 from fivefold.usecases.flows.runs.reading import (
     ActionLine,
     EntityActions,
@@ -14,6 +14,7 @@ from fivefold.usecases.flows.runs.reading import (
     RunLine,
     RunView,
 )
+from fivefold.usecases.flows.runs.shadows import EndsOfBoth, ShadowPair
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment
 
@@ -75,6 +76,13 @@ class PageOfRuns(PageQuery):
     acting: bool | None = None
     since: MomentGiven | None = None
     until: MomentGiven | None = None
+
+
+class PageOfPairs(PageQuery):
+    """Which pairs: those at whose steps the version that acts, or the shadow, stopped; without a filter all."""
+
+    acting_at: Text | None = None
+    shadow_at: Text | None = None
 
 
 class AnswerGiven(RequestModel):
@@ -139,6 +147,16 @@ def finish_flow_review(context: RequestContext, action: BigNumber, body: WhyDone
 def read_flow_actions(context: RequestContext, type_: Text, external_id: Text) -> EntityActions:
     """Tell the status, the limits and the reviews that stand because of flows."""
     return reading.entity_actions(context, type_, external_id)
+
+
+def compare_flow_shadow(context: RequestContext, flow: Text) -> list[EndsOfBoth]:
+    """Count where the version that acts and the one that runs as a shadow came to for the same causes."""
+    return list(shadows.compare_shadow(context, flow))
+
+
+def list_shadow_pairs(context: RequestContext, flow: Text, query: PageOfPairs) -> Page[ShadowPair]:
+    """List for whom a shadow came to another end than the version that acts, the latest first."""
+    return shadows.list_shadow_pairs(context, flow, query.acting_at, query.shadow_at, query.part)
 
 
 def _for(context: RequestContext, run: RunView) -> RunAnswer:

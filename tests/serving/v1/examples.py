@@ -141,6 +141,8 @@ EXAMPLES: Mapping[str, Example] = {
     "read_flow_version": Example({**_CARE, "number": "1"}, own=("flow", "number")),
     "compare_flow_versions": Example({**_CARE, "number": "2"}, query={"before": "1"}, own=("flow", "number")),
     "list_flow_activations": Example(_CARE, own=_FLOW),
+    "compare_flow_shadow": Example(_CARE, own=_FLOW),
+    "list_shadow_pairs": Example(_CARE, own=_FLOW),
     "activate_flow": Example(_CARE, {"version": 3, "reason": WHY}, own=_FLOW),
     "roll_back_flow": Example(_CARE, {"version": 1, "reason": WHY}, own=_FLOW),
     "switch_flow_off": Example(_CARE, {"reason": WHY}, own=_FLOW),

@@ -10,7 +10,7 @@ from fivefold.serving.v1.path_encoding import path_to
 from fivefold.store.tables.accounts import RateTableRow, Token
 from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
-from fivefold.store.tables.flows import FlowActivation, FlowReplay, FlowReplayPerson, FlowRun, FlowVersion
+from fivefold.store.tables.flows import FlowActivation, FlowReplay, FlowReplayPerson, FlowRow, FlowRun, FlowVersion
 from fivefold.store.tables.groups import GroupMember, GroupMove, NamedGroup
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.recourse import Challenge
@@ -73,6 +73,19 @@ def _copy(session: Session, table: type[Any], **changes: Any) -> Any:
     session.add(made)
     session.flush()
     return made
+
+
+def _differing(place: Place, number: int) -> None:
+    """Runs of a flow and of its shadow that came to different ends for one cause."""
+    with Session(place.engine) as session, session.begin():
+        flow = session.scalars(select(FlowRow).where(FlowRow.name == "care").order_by(FlowRow.id)).first()
+        assert flow is not None
+        both = {"flow_id": flow.id, "cause": f"call:pair {number}", "state": "ended", "due_us": None}
+        for version_id, acting, end in (
+            (flow.active_version_id, True, "done"),
+            (flow.shadow_version_id, False, "nothing"),
+        ):
+            _copy(session, FlowRun, **both, version_id=version_id, acting=acting, stopped_at=end)
 
 
 def _reviewed(place: Place, number: int) -> None:
@@ -237,6 +250,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_flows": _asked("PUT", "/v1/flows/more{}/draft", lambda number: {"document": flow_document(f"more{number}")}),
     "list_flow_versions": _copied(FlowVersion, number=lambda number: 100 + number),
     "list_flow_runs": _copied(FlowRun, cause=lambda number: f"call:{number}"),
+    "list_shadow_pairs": _differing,
     "list_flow_activations": _copied(FlowActivation, reason=str),
     "list_flow_replays": _copied(FlowReplay, requested_us=lambda number: number),
     "list_replay_people": _treated_otherwise,

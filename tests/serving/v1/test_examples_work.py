@@ -320,6 +320,8 @@ FIRST_DAYS = (
     Step("end_flow_shadow"),
     Step("activate_flow", "bo"),
     Step("list_flow_activations"),
+    Step("compare_flow_shadow"),
+    Step("list_shadow_pairs"),
     Step("switch_flow_off"),
     Step("roll_back_flow", "bo"),
     Step("compare_flow_versions", first=another_flow),

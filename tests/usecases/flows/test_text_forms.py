@@ -39,10 +39,7 @@ def ids(text: str) -> list[str]:
 @pytest.mark.parametrize("text", [*SHIPPED, in_json(SHIPPED[0])], ids=[*bundled_flows(), "json"])
 def test_a_form_that_is_not_changed_changes_nothing_of_what_the_flow_means(text: str) -> None:
     for step, kind, _ in steps_of(text).steps:
-        if kind not in FORMS or step == "today":  # which asks a ruleset
-            with pytest.raises(ConfigError, match="has no form"):
-                form_of(text, step)
-            continue
+        assert kind in FORMS
         written = with_changed_step(text, form_of(text, step))
         assert read_flow(written).content_hash == read_flow(text).content_hash, step
 
@@ -94,6 +91,48 @@ FORMS_OF_EACH_KIND = {
     "rules": (
         StepForm(kind="rules", id="new", title="N", values={"policy": "cash", "on_unknown": "ask"}),
         {"rules": {"policy": "cash"}, "on_unknown": "ask"},
+    ),
+    "value": (
+        StepForm(kind="value", id="new", title="N", values={"on_unknown": "ask"}),
+        {"value": {}, "on_unknown": "ask"},
+    ),
+    "flow": (
+        StepForm(kind="flow", id="new", title="N", values={"flow": "reactivation", "then": "ask"}),
+        {"flow": "reactivation", "then": "ask"},
+    ),
+    "data": (
+        StepForm(
+            kind="data",
+            id="new",
+            title="N",
+            values={"source": "companies", "gives": "{state: {one_of: [on, off]}}", "no_older_than": "1 day"},
+            rows=(("number", "{field: registration_number}"),),
+        ),
+        {
+            "data": {
+                "send": {"number": {"field": "registration_number"}},
+                "source": "companies",
+                "gives": {"state": {"one_of": ["on", "off"]}},
+                "no_older_than": "1 day",
+            }
+        },
+    ),
+    "agent": (
+        StepForm(
+            kind="agent",
+            id="new",
+            title="N",
+            values={"question": "Is it so?", "answers": "[so, not-so]", "on_unknown": "ask"},
+            rows=(("country", "{field: country}"),),
+        ),
+        {
+            "agent": {
+                "facts": {"country": {"field": "country"}},
+                "question": "Is it so?",
+                "answers": ["so", "not-so"],
+            },
+            "on_unknown": "ask",
+        },
     ),
     "person": (
         StepForm(
@@ -174,3 +213,15 @@ def test_the_last_step_stays_and_the_first_has_none_before_it() -> None:
     with pytest.raises(ConfigError):
         form_of("steps:\n  - {id: only, title: Only, unheard: 1}\n", "only")
     assert steps_of("a: [").steps == ()
+
+
+@pytest.mark.parametrize("values", [{}, {"policy": "cash", "ruleset": "fatf-retail"}])
+def test_a_step_asks_one_policy_or_one_ruleset(values: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="write the name of one of them"):
+        with_step(LIMITS, StepForm(kind="rules", id="new", title="N", values=values), "by-risk")
+    ruleset = with_step(
+        LIMITS, StepForm(kind="rules", id="new", title="N", values={"ruleset": "fatf-retail"}), "by-risk"
+    )
+    assert form_of(ruleset, "new").values["ruleset"] == "fatf-retail"
+    policy = StepForm(kind="rules", id="new", title="N", values={"policy": "cash"})
+    assert data(with_changed_step(ruleset, policy))["steps"][ids(ruleset).index("new")]["rules"] == {"policy": "cash"}

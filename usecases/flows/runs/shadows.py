@@ -1,13 +1,16 @@
 """Where a version that runs as a shadow comes to other ends than the one that acts, and for whom."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.flows.flows import flow_named
 from fivefold.store.flows.shadows import ends_of_pairs, pairs_that_differ
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 
+@schema("FlowEndsOfBoth")
 @dataclass(frozen=True, kw_only=True)
 class EndsOfBoth:
     """Where runs of one cause came to: the steps at which they stopped, and how many did.
@@ -29,14 +32,15 @@ class EndsOfBoth:
         return (self.acting_at, self.acting_state) == (self.shadow_at, self.shadow_state)
 
 
+@schema("FlowShadowPair")
 @dataclass(frozen=True, kw_only=True)
 class ShadowPair:
     """Two runs of one cause that came to different ends, by their numbers."""
 
-    entity_type: str
+    entity_type: Annotated[str, shown_as("type")]
     external_id: str
     cause: str
-    begun_us: int
+    begun_us: Annotated[Moment, shown_as("begun_at")]
     acting_run: int
     acting_at: str | None
     shadow_run: int

@@ -1,0 +1,38 @@
+"""Named groups: which there are, and who is in them."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from fivefold.client.answers.groups import EntityGroup, GroupNow, Member, Move
+from fivefold.client.calls import Call
+from fivefold.client.connection import Connection
+from fivefold.client.pages import Pages
+
+GROUPS: Final[Call[list[GroupNow]]] = Call("GET", "/v1/groups", list[GroupNow])
+MEMBERS: Final[Call[Member]] = Call("GET", "/v1/groups/{group}/members", Member, query=("limit",), has_pages=True)
+MOVES: Final[Call[Move]] = Call("GET", "/v1/groups/{group}/moves", Move, query=("limit",), has_pages=True)
+OF_ENTITY: Final[Call[list[EntityGroup]]] = Call("GET", "/v1/entities/{type}/{external_id}/groups", list[EntityGroup])
+
+
+class Groups:
+    """Named groups of entities, as far as the token's role may know of them."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Ask over *connection*."""
+        self._connection = connection
+
+    def list(self) -> "Sequence[GroupNow]":
+        """List the groups by name."""
+        return self._connection.ask(GROUPS)
+
+    def members(self, group: str, *, limit: int | None = None) -> Pages[Member]:
+        """List the members of a group, in the order in which they came to the platform."""
+        return self._connection.pages(MEMBERS, {"group": group}, limit=limit)
+
+    def moves(self, group: str, *, limit: int | None = None) -> Pages[Move]:
+        """List who entered a group and who left it, the latest first."""
+        return self._connection.pages(MOVES, {"group": group}, limit=limit)
+
+    def of(self, type_: str, external_id: str) -> "Sequence[EntityGroup]":
+        """List the groups that an entity is a member of, by name."""
+        return self._connection.ask(OF_ENTITY, {"type": type_, "external_id": external_id})
