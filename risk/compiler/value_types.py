@@ -375,9 +375,7 @@ SCORES = (1, 5)
 _VALUE_TYPES: Mapping[str, ValueType] = {
     "score": ValueType.NUMBER,
     "segment": ValueType.TEXT,
-    "expected_value": ValueType.NUMBER,
-    "expected_value_low": ValueType.NUMBER,
-    "expected_value_high": ValueType.NUMBER,
+    **dict.fromkeys(("expected_value", "expected_value_low", "expected_value_high"), ValueType.NUMBER),
     "in_force": ValueType.LEVEL,
     "rules": ValueType.LEVEL,
     "status": ValueType.TEXT,
