@@ -147,12 +147,13 @@ class AnalysedFlow(Analysed[Flow]):
 
     @cached_property
     def declared(self) -> Flow:
-        """The flow with the fields that anything it asks declares beside its own: all that an example can give."""
-        parts = ("fields", "transaction_fields", "case_fields")
+        """The flow with the fields and links of anything that it asks beside its own: all that an example can give."""
+        parts = ("fields", "transaction_fields", "case_fields", "links")
         documents = [*(each.definition for each in self.asked.values()), self.flow]
         return self.flow.model_copy(
             update={
-                part: {name: form for one in documents for name, form in getattr(one, part).items()} for part in parts
+                part: {name: form for one in documents for name, form in getattr(one, part, {}).items()}
+                for part in parts
             }
         )
 

@@ -32,12 +32,13 @@ from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.governance.examples.facts import LINKED, portfolio_of, strange_words, transactions_of
+from fivefold.risk.governance.examples.links import everybody, given_below, strange_links
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import distinct
 from fivefold.risk.language.quantities import quoted_value
 from fivefold.risk.language.ruleset import GivenExample
 
-_GIVEN = (*(word for word in LINKED if word not in {"previous", "links", "peers"}), "level", "transaction")
+_GIVEN = (*(word for word in LINKED if word not in {"previous", "peers"}), "level", "transaction")
 
 
 @dataclass(frozen=True)
@@ -129,16 +130,13 @@ def outcome_given(given: GivenOutcome, as_of: int) -> Outcome:
 
 def check_flow_examples(flow: Flow) -> Iterator[Finding]:
     """Find what examples give or expect that the flow, as `AnalysedFlow.declared` has it, does not have."""
-    declared = {*flow.fields, *_GIVEN}
     actions = {action.id for action in flow.actions}
     stops = {step.id for step in flow.steps if isinstance(step, EndStep | PersonStep | OutsideStep)} | {FAILED}
     persons = {step.id: step for step in flow.steps if isinstance(step, PersonStep)}
     for example in flow.examples:
         where = f"example {example.name}"
-        for name in example.given:
-            if name not in declared:
-                there = ", ".join(sorted(declared))
-                yield Finding(where, f"gives {name}, which is no field; there are {there}{perhaps(name, declared)}")
+        yield from _strange_names(example, flow)
+        yield from strange_links(example, flow)
         yield from strange_words(example, flow)
         yield from _strange_outcomes(example, flow)
         if example.ends not in stops:
@@ -158,6 +156,16 @@ def check_flow_examples(flow: Flow) -> Iterator[Finding]:
             if name not in actions:
                 there = ", ".join(sorted(actions)) or "none"
                 yield Finding(where, f"expects the action {name}; there are {there}{perhaps(name, actions)}")
+
+
+def _strange_names(example: FlowExample, flow: Flow) -> Iterator[Finding]:
+    """Find fields that an example gives, or those linked to it, and that are not there."""
+    declared = {*flow.fields, *_GIVEN}
+    there = ", ".join(sorted(declared))
+    for place, given in given_below(example):
+        for name in given:
+            if name not in declared:
+                yield Finding(place, f"gives {name}, which is no field; there are {there}{perhaps(name, declared)}")
 
 
 def _strange_outcomes(example: FlowExample, flow: Flow) -> Iterator[Finding]:
@@ -181,15 +189,27 @@ def _strange_outcomes(example: FlowExample, flow: Flow) -> Iterator[Finding]:
 def portfolio_of_examples(
     analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int, more: Iterable[LanguageModel] = ()
 ) -> Portfolio:
-    """Make a portfolio of what the examples give, each an entity by its position; *more* is read as well."""
+    """Make a portfolio of what the examples give, each an entity by its position; *more* is read as well.
+
+    Whom they are linked to can be linked to, and is no entity of it.
+    """
     flow = analysed.declared
     facts = [each for one in (needs_of(analysed), *map(_needs, analysed.asked.values())) for each in one.facts]
     pending = [
         example.model_copy(update={"given": {"transactions": [row]} if (row := _pending(example, as_of)) else {}})
         for example in flow.examples
     ]
-    portfolio = portfolio_of(flow.examples, flow, distinct([*facts, *more]), as_of)
-    return replace(portfolio, lists=lists, levels=levels_given(flow), pending=transactions_of(pending, flow))
+    people, links = everybody(flow)
+    everyone = portfolio_of(people, flow, distinct([*facts, *more]), as_of)
+    return replace(
+        everyone,
+        entities=everyone.entities.head(len(flow.examples)),
+        lists=lists,
+        levels=levels_given(flow),
+        pending=transactions_of(pending, flow),
+        links=links,
+        everyone=everyone.entities,
+    )
 
 
 def _needs(asked: Analysed[Any]) -> Needs:

@@ -1,18 +1,30 @@
 """Whom an example is linked to: entities given as the example itself is, by the type of link."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import polars as pl
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.text import perhaps
 from fivefold.risk.facts.groups.links import FROM, TO, TYPE, Links
-from fivefold.risk.language.ruleset import Example, GivenExample, LinkType, Ruleset
+from fivefold.risk.language.ruleset import GivenExample, LinkType
 
 LINKS: Final = "links"
 _SHARED = "a list of entities such as [{income: 100}], empty for nobody"
 _DIRECTED = "{to: [...], from: [...]} with a list of entities after each, empty for nobody"
+
+
+class Linking(Protocol):
+    """What has examples and declares types of links: a ruleset or a flow."""
+
+    @property
+    def examples(self) -> Sequence[GivenExample]:
+        """The examples, in their order."""
+
+    @property
+    def links(self) -> Mapping[str, LinkType]:
+        """The types of links, by name."""
 
 
 class Everybody(NamedTuple):
@@ -23,13 +35,13 @@ class Everybody(NamedTuple):
         links: between them, by their numbers.
     """
 
-    examples: Sequence[Example]
+    examples: Sequence[GivenExample]
     links: Links
 
 
-def everybody(ruleset: Ruleset) -> Everybody:
+def everybody(ruleset: Linking) -> Everybody:
     """Collect the examples and whom they are linked to; InvalidRulesetError where that is given in another form."""
-    there, rows = list(ruleset.examples), []
+    there, rows = list(ruleset.examples), list[tuple[Any, ...]]()
     for number, example in enumerate(there):  # which grows meanwhile
         for name, way, given in _given(example, ruleset.links):
             shared = f"of example {number}"
@@ -47,7 +59,7 @@ def _rows(name: str, way: str, own: str, others: Sequence[str], shared: str) -> 
     return [(name, *end) for end in ends]
 
 
-def _given(example: Example, declared: Mapping[str, LinkType]) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+def _given(example: GivenExample, declared: Mapping[str, LinkType]) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
     """Give the type, the way (empty where it has none) and the entities of each kind of link that an example has."""
     links = example.given.get(LINKS, {})
     if not isinstance(links, dict):
@@ -64,13 +76,13 @@ def _given(example: Example, declared: Mapping[str, LinkType]) -> Iterator[tuple
             yield name, way, _entities(example, name, others, _DIRECTED)
 
 
-def _entities(example: Example, name: str, value: Any, right: str) -> list[dict[str, Any]]:
+def _entities(example: GivenExample, name: str, value: Any, right: str) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise _unreadable(example, name, right)
     return value
 
 
-def _unreadable(example: Example, name: str, right: str) -> InvalidRulesetError:
+def _unreadable(example: GivenExample, name: str, right: str) -> InvalidRulesetError:
     where = f"example {example.name}, {LINKS}{f', {name}' if name else ''}"
     return InvalidRulesetError([Finding(where, f"must be {right}")], "an example")
 
@@ -88,8 +100,8 @@ def given_below(example: GivenExample) -> Iterator[tuple[str, Mapping[str, Any]]
             waiting += [(f"{where}, {name}", one) for one in entities]
 
 
-def strange_links(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
-    """Find types of links that the ruleset does not have."""
+def strange_links(example: GivenExample, ruleset: Linking) -> Iterator[Finding]:
+    """Find types of links that the ruleset or the flow does not have."""
     for where, given in given_below(example):
         links = given.get(LINKS)
         for name in links if isinstance(links, dict) else ():
