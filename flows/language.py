@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from fivefold.flows.actions import Action, Actions, PersonRole
 from fivefold.flows.outside.language import (
@@ -130,9 +130,17 @@ class TableStep(Passing):
 
 
 class PolicyName(LanguageModel):
-    """A policy that is asked, in the version that decides."""
+    """A policy that is asked, in the version that decides.
+
+    Attributes:
+        policy: its name.
+        as_decided: the action is the one that a decision answers, in any case: a rule that is unknown, and has no
+            `on_unknown` of its own, gives none there. Otherwise the step is not decided where such a rule could
+            change the action.
+    """
 
     policy: Identifier
+    as_decided: bool = False
 
 
 class RulesetName(LanguageModel):
@@ -174,10 +182,16 @@ class RulesStep(AskStep):
         on_unknown: the step where a rule of the policy that is unknown could change the action, or where the ruleset
             gives no level: it failed, no tier owns the total, or it does not apply, or nobody knows whether it does.
             Where it is not written, the run fails then. A rule of the policy that has an `on_unknown` of its own gives
-            that, and decides.
+            that, and decides. A policy that is asked `as_decided` decides always.
     """
 
     rules: RulesName
+
+    @model_validator(mode="after")
+    def _decides(self) -> Self:
+        if self.on_unknown is not None and isinstance(self.rules, PolicyName) and self.rules.as_decided:
+            raise ValueError("as_decided decides in any case, so on_unknown is never followed; leave one of them out")
+        return self
 
 
 class ValueAsked(LanguageModel):

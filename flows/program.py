@@ -342,7 +342,7 @@ class _StepCompiler:
         changing = tuple(
             (rule_column(rule.id), place, program.policy.actions.index(rule.action))
             for place, rule in enumerate(program.policy.rules)
-            if rule.on_unknown is None
+            if rule.on_unknown is None and not step.rules.as_decided
         )
         return AskingPolicy(**own, program=program, changing=changing)
 

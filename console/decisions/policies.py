@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from fivefold.console.flows.graph import FlowPicture, picture_of_policy
 from fivefold.console.rulesets.text import (
     LineChange,
     TextLine,
@@ -57,6 +58,7 @@ class PolicyPage:
     """One version of a policy.
 
     Attributes:
+        picture: the flow of one step that it is.
         lines: its text, with what is doubtful at each line.
         against: the number of the version that it is compared with; None where there is no other.
         others: numbers that it can be compared with: the one that decides, and the one before.
@@ -66,6 +68,7 @@ class PolicyPage:
 
     policy: PolicyView
     address: str
+    picture: FlowPicture | None
     lines: tuple[TextLine, ...]
     against: int | None
     others: tuple[int, ...]
@@ -122,6 +125,7 @@ def show_version(visit: Visit) -> Rendered:
     page = PolicyPage(
         policy=policy,
         address=address("policies", name, "versions", str(number)),
+        picture=picture_of_policy(policy.document),
         lines=numbered_lines(policy.document, policy.doubts),
         against=chosen,
         others=others,

@@ -8,8 +8,10 @@ from fivefold.charts.graphs import Box, GraphPlot, Label, Line, Node, Pair, Way,
 from fivefold.console.texts import text
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.flows.language import EndStep, Flow, RouteStep, read_flow, ways_from
+from fivefold.flows.policies import flow_of_policy
 from fivefold.risk.engine.explain.describe import condition_words
 from fivefold.risk.language.documents import Path
+from fivefold.risk.language.policy import read_policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,14 @@ def picture_of_text(document: str) -> FlowPicture | None:
     """Draw a text; None where it cannot be read."""
     try:
         return picture_of(read_flow(document))
+    except InvalidRulesetError:
+        return None
+
+
+def picture_of_policy(document: str) -> FlowPicture | None:
+    """Draw a policy as the flow of one step that it is; None where it cannot be read."""
+    try:
+        return picture_of(flow_of_policy(read_policy(document)))
     except InvalidRulesetError:
         return None
 

@@ -16,6 +16,7 @@ from fivefold.usecases.flows.read import (
     read_flow_line,
     read_flow_version,
 )
+from fivefold.usecases.flows.replays.jobs import FlowReplayLine, newest_flow_replay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class FlowVersionPage:
         others: numbers that it can be compared with: the one that acts, the one before, and the one that was chosen.
         changes: the lines that differ from that one.
         difference: what differs in meaning, from that one to this; None where there is no other.
+        replay: over history, the one that was asked for last; None where none was.
         hindrances: why it cannot be activated by this person now; None where it acts already.
     """
 
@@ -39,6 +41,7 @@ class FlowVersionPage:
     others: tuple[int, ...]
     changes: tuple[LineChange, ...]
     difference: DocumentDifference | None
+    replay: FlowReplayLine | None
     hindrances: tuple[str, ...] | None
 
 
@@ -61,6 +64,7 @@ def show_version(visit: Visit) -> Rendered:
         others=others,
         changes=() if chosen is None else line_changes(earlier, version.document),
         difference=None if chosen is None else compare_flow_versions(visit, name, number, chosen),
+        replay=newest_flow_replay(visit, name, number),
         hindrances=None if version.active else what_stands_against_flow(visit, name, number),
     )
     title = text("{flow} version {number}", flow=name, number=number)

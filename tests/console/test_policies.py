@@ -212,3 +212,10 @@ def test_nothing_is_decided_where_there_is_no_policy(furnished: Place) -> None:
     assert "Nothing was decided yet." in visitor.go(DECISIONS).text
     investigator = Visitor(furnished).sign_in("investigator")
     assert POLICIES not in investigator.go(DECISIONS).links()
+
+
+def test_a_policy_is_drawn_as_the_flow_of_one_step_that_it_is(publisher: Visitor) -> None:
+    page = publisher.go(FIRST)
+    assert 'aria-labelledby="graph-title graph-text"' in page.page.text
+    assert "What payments decides" in page.text
+    assert "By the action" in page.text

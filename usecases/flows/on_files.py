@@ -12,9 +12,10 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.doubts import lint_flow_document
-from fivefold.flows.language import PersonStep, read_flow
+from fivefold.flows.language import Flow, PersonStep
+from fivefold.flows.policies import analysed_policy_flow
 from fivefold.flows.run import Runs, run_flow
-from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
+from fivefold.risk.compiler.analysis import Analysed, AnalysedPolicy, AnalysedRuleset
 from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.engine.assessments import STATUS, Status
 from fivefold.risk.engine.levels import LEVEL, OVERRIDDEN, RULES_LEVEL
@@ -23,7 +24,8 @@ from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.governance.backtest.compositions import Before
 from fivefold.risk.governance.lint.ruleset import unread
 from fivefold.risk.language.documents import Document
-from fivefold.risk.language.policy import LevelInput, TransactionInput
+from fivefold.risk.language.policy import LevelInput, Policy, TransactionInput
+from fivefold.risk.language.reading import read_document
 from fivefold.usecases.flows.asked_files import AskedFiles, flow_text, load_asked
 from fivefold.usecases.flows.models.on_files import with_models
 from fivefold.usecases.flows.models.permitted import ModelsPermitted
@@ -34,8 +36,11 @@ from fivefold.usecases.portfolio_files.tables import TableFile, read_frame
 
 
 def load_flow(source: str, asks: Sequence[Path] = ()) -> AnalysedFlow:
-    """Read a flow and what it may ask; errors as `flow_text` and `load_asked` have them."""
-    return load_asked(asks).analysed(read_flow(flow_text(source), source))
+    """Read a flow and what it may ask, or a policy as the flow that it is; errors as `flow_text` and `load_asked`."""
+    document = Document(flow_text(source), source)
+    if isinstance(document.data, dict) and Policy.word in document.data:
+        return analysed_policy_flow(AnalysedPolicy(read_document(Policy, document, source)))
+    return load_asked(asks).analysed(read_document(Flow, document, source))
 
 
 def lint_flow_file(
