@@ -89,5 +89,6 @@ def test_what_is_listed_is_not_empty_where_one_of_everything_is_there(furnished:
 NOT_FURNISHED = {"list_movers", "list_screenings", "list_cases", "list_alerts", "list_failures", "list_current_levels",
                  "list_dead_letters", "list_entities", "list_failing", "list_migrated", "list_values",
                  "list_points", "list_references", "search_failures", "list_groups_of_entity", "list_group_members",
-                 "list_group_moves", "read_group_sizes", "list_replay_people"}  # fmt: skip
+                 "list_group_moves", "read_group_sizes", "list_replay_people", "compare_flow_shadow",
+                 "list_shadow_pairs"}  # fmt: skip
 """Filled in tests of their own: of facts, of lists, of the portfolio, and above."""
