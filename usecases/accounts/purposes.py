@@ -127,14 +127,16 @@ def refuse_feeding_commerce(
         declared = declared_of(session, kind, candidate if kind.id == type_id else None)
         for found in analysed.purpose_diagnostics(Sources(lists=lists, declared=declared)):
             raise ConflictError(f"{definition.word} {definition.name} would feed commerce: it {found.problem}")
-    groups: dict[str, Purpose] = {
-        row.name: checked_purpose(row.purpose) for row in groups_of_organisation(session, organisation_id)
-    }
+    groups = _purposes_of_groups(session, organisation_id)
     for analysed in _flows_for_commerce(session, organisation_id, flow):
         kind = type_named(session, organisation_id, analysed.flow.entity_type)
         declared = declared_of(session, kind, candidate if kind.id == type_id else None)
         for found in analysed.purpose_diagnostics(Sources(lists=lists, declared=declared, groups=groups)):
             raise ConflictError(f"flow {analysed.flow.name} would feed commerce: it {found.problem}")
+
+
+def _purposes_of_groups(session: Session, organisation_id: int) -> dict[str, Purpose]:
+    return {row.name: checked_purpose(row.purpose) for row in groups_of_organisation(session, organisation_id)}
 
 
 def purposes_of_lists(session: Session, organisation_id: int) -> dict[str, Purpose]:
@@ -180,7 +182,8 @@ def refuse_tags_of_flows(session: Session, kind: EntityType, tags: Collection[st
     of them for the first time, in the transaction that says it.
     """
     session.flush()
-    sources = Sources(lists=purposes_of_lists(session, kind.organisation_id), declared=declared_of(session, kind))
+    lists, groups = (of(session, kind.organisation_id) for of in (purposes_of_lists, _purposes_of_groups))
+    sources = Sources(lists=lists, declared=declared_of(session, kind), groups=groups)
     for version in versions_that_acted(session, kind.id) if tags else ():
         asked = {name: {of: int(each["version"]) for of, each in rows.items()} for name, rows in version.pinned.items()}
         for analysed in (flow_as_asked(session, version.id, asked), flow_of_version(session, version.id).analysed):
