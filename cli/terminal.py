@@ -16,7 +16,7 @@ from rich.text import Text
 from fivefold.charts.text.waterfall import ADDS, GUIDE, RULE, TAKES
 from fivefold.domain.clock import now_microseconds, parse_moment
 from fivefold.domain.provenance import account_name
-from fivefold.domain.settings import read_settings
+from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import visible, visible_line
 from fivefold.features.reading.text_files import ColumnMap, MappedFile, suffix_of
 from fivefold.training.config import DEFAULT_NAME
@@ -141,17 +141,10 @@ def open_registry(name: str = DEFAULT_NAME) -> "Registry":
 
     ConfigError if the name is invalid.
     """
-    require_name(name)
+    require_model_name(name)
     from fivefold.models.registry import Registry
 
     return Registry(read_settings(), name)
-
-
-def require_name(name: str) -> None:
-    """Raise ConfigError if the name of a model is invalid."""
-    from fivefold.models.embedded import require_model_name
-
-    require_model_name(name)
 
 
 def open_current_database() -> "Engine":

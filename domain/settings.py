@@ -280,3 +280,9 @@ def _networks(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
                 f" such as 10.0.0.5,172.18.0.0/16 ({error})"
             ) from None
     return networks
+
+
+def require_model_name(name: str) -> None:
+    """Raise ConfigError if the name of a model is invalid."""
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ConfigError(f"the model's name is {name!r}; it may hold letters, digits and the signs . _ -")

@@ -5,16 +5,14 @@ address: the champion without MLflow, any other one with it.
 A file in an unexpected form (another release of MLflow may have other tables) is left to MLflow.
 """
 
-import re
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from fivefold.domain.errors import ConfigError, ModelError
-from fivefold.domain.settings import Settings
+from fivefold.domain.errors import ModelError
+from fivefold.domain.settings import Settings, require_model_name
 from fivefold.models.value_model import ValueModel
 
 ARTIFACT = Path("artifacts") / "value_model"
@@ -27,7 +25,6 @@ _ADDRESSES = (
     ("model_versions", "storage_location"),
 )
 _WAIT_SECONDS = 30.0
-_NAME: Final = re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -122,12 +119,6 @@ def _has_moved(before: str, now: Path) -> bool:
 def _path(uri: str) -> Path | None:
     parts = urlsplit(uri)
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
-
-
-def require_model_name(name: str) -> None:
-    """Raise ConfigError if the name of a model is invalid."""
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f"the model's name is {name!r}; it may hold letters, digits and the signs . _ -")
 
 
 def load_value_model(settings: Settings, uri: str | None, name: str) -> ValueModel:

@@ -10,9 +10,8 @@ from pydantic import ValidationError
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.provenance import account_name
-from fivefold.domain.settings import read_settings
+from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import html_table
-from fivefold.models.embedded import require_model_name
 from fivefold.models.promotions import Promotion
 from fivefold.models.registry import Registry
 from fivefold.notebook.transactions import AnyTransactions, frame_html, source_of

@@ -13,13 +13,13 @@ from fivefold.cli.terminal import (
     echo,
     mapped,
     open_registry,
-    require_name,
     require_source,
     show_table,
     warn,
 )
 from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.settings import require_model_name
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def recalibrate(
 ) -> None:
     """Make a new score curve for the trees of a version, judged. It does not become champion by itself."""
     when = None if as_of is None else parse_moment(as_of, "--as-of")
-    require_name(name)
+    require_model_name(name)
     require_source(data)
     if model is not None and not model.startswith("models:/"):
         raise ConfigError(f"--model is {model!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")

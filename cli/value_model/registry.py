@@ -16,12 +16,11 @@ from fivefold.cli.terminal import (
     echo,
     open_current_database,
     open_registry,
-    require_name,
     show_table,
 )
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError, ModelNotFoundError, PromotionRefusedError
-from fivefold.domain.settings import read_settings
+from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ def drift(
     name: NameOption = DEFAULT_NAME,
 ) -> None:
     """Tell how far scored customers drifted. The training reference is compared with the counts of the service."""
-    require_name(name)
+    require_model_name(name)
     from fivefold.usecases.monitoring.drift import drift_key, measure_drift
 
     number, model = _model_of(name, version)

@@ -16,13 +16,12 @@ from fivefold.cli.terminal import (
     mapped,
     open_current_database,
     open_registry,
-    require_name,
     require_source,
     show_table,
     warn,
 )
 from fivefold.domain.clock import day_text
-from fivefold.domain.settings import read_settings
+from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import percent
 from fivefold.training.config import DEFAULT_NAME, TrainingConfig, read_config
 
@@ -59,7 +58,7 @@ def train(
     settings = read_config(config)
     if name:
         settings = settings.model_copy(update={"name": name})
-    require_name(settings.name)
+    require_model_name(settings.name)
     import fivefold.training.retrain  # noqa: F401 (where that cannot be imported, nothing is simulated for it)
 
     source = mapped(data or simulated_file(), names, settings.columns if data else {})

@@ -29,7 +29,7 @@ def steps(page: str) -> list[re.Match[str]]:
     [
         ("rules.md", [0, 0, 0, 0, 1]),
         ("rules-peers.md", [0, 0, 0, 0]),
-        ("decision-tables.md", [0, 0, 0, 0]),
+        ("decision-tables.md", [0, 0, 0, 0, 0, 0]),
         ("rules-governance.md", [0, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("ruleset-walkthrough.md", [0, 1, 0, 1, 0, 1, 1, 0, 0, 0, 0]),
     ],
