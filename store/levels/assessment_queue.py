@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.sql.arrays import among, array_parameter
 from fivefold.store.tables.flows import FlowMark
-from fivefold.store.tables.levels import DueMark
+from fivefold.store.tables.levels import DueMark, Marking
 
 EVENT, BULK = 0, 1
 """Priorities: an event of one entity goes before changes of many."""
@@ -175,20 +175,34 @@ def _noted(session: Session, ids: Iterable[int]) -> Any:
     return select(FlowMark).where(among(session, FlowMark.entity_id, sorted(ids)))
 
 
-def caused_by_flows(session: Session, claimed: Mapping[int, int], as_of_us: int) -> dict[int, tuple[int, ...]]:
+def caused_by_flows(
+    session: Session, type_id: int, claimed: Mapping[int, int], as_of_us: int
+) -> dict[int, tuple[int, ...]]:
     """Give the flows by which entities were due, where nothing else made them due; take the notes of it away.
+
+    Their facts were read after they were claimed. So what else was stored between may be among these, and so may a
+    change that reaches everybody, which is in force before it has marked them all.
 
     Args:
         session: in the transaction that stores their assessments.
+        type_id: of the entities.
         claimed: the revision of each entity's mark that was claimed.
         as_of_us: of the assessments.
     """
+    noted = session.scalars(_noted(session, claimed)).all()
+    if not noted:
+        return {}
+    now = _marks_of(session, [row.entity_id for row in noted])
+    behind = session.scalar(
+        select(func.min(Marking.reached_id)).where(Marking.type_id == type_id, Marking.from_us <= as_of_us)
+    )
     found = {}
-    for row in session.scalars(_noted(session, claimed)):
-        is_before = row.until_us is None or as_of_us < row.until_us
-        if is_before and row.from_revision <= claimed[row.entity_id] <= row.revision:
-            found[row.entity_id] = tuple(row.through)
-        if row.revision <= claimed[row.entity_id]:
+    for row in noted:
+        entity_id, is_before = row.entity_id, row.until_us is None or as_of_us < row.until_us
+        is_alone = row.from_revision <= claimed[entity_id] <= now[entity_id].revision <= row.revision
+        if is_before and is_alone and (behind is None or entity_id <= behind):
+            found[entity_id] = tuple(row.through)
+        if row.revision <= claimed[entity_id]:
             session.delete(row)
     session.flush()
     return found

@@ -119,7 +119,7 @@ def store_result(session: Session, batch: Batch, result: AssessmentResult, actor
     write_rows(session, "transitions", _TRANSITION, transitions)
     add_events(session, of, _events(session, batch, moved))
     claimed = {claim.entity_id: claim.revision for claim in batch.claims if claim.entity_id in leased}
-    through = caused_by_flows(session, claimed, max(each.as_of_us for each in records))
+    through = caused_by_flows(session, batch.type_id, claimed, max(each.as_of_us for each in records))
     _note(session, batch, records, result, through)
     store_looks(session, batch, result.looks, leased, through)
     for values in result.values:

@@ -2,13 +2,21 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
+from fivefold.domain.clock import HOUR_US
+from fivefold.store.levels import leases
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.levels.markings import mark_everybody_once
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.facts import end_tag, set_tag
+from fivefold.usecases.levels.worker import process_batch
 from tests.usecases import banks, platforms
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.grouped import Circle
@@ -18,6 +26,8 @@ pytestmark = pytest.mark.postgresql
 RISES: list[dict[str, Any]] = [{"on": "level", "direction": "up"}]
 MOVES: list[dict[str, Any]] = [{"on": "level"}]
 WATCH = {"cases": [{"when": {"tag": "watch", "is": "present"}, "points": 70}]}
+
+HOME = [{"when": {"equals": "NO"}, "points": 40}]
 
 
 def flow(name: str, triggers: Sequence[dict[str, Any]], tag: str = "watch", lasts: str | None = None) -> str:
@@ -115,12 +125,45 @@ def test_two_flows_that_answer_each_other_end(bank: FlowBank) -> None:
     assert bank.count("flow_marks") == 0, "what was assessed is not noted any more"
 
 
-def test_what_is_noted_goes_with_the_person(bank: FlowBank) -> None:
+def noted(bank: FlowBank) -> None:
+    """A flow ran by a tag, and did something by which ada is due; it also runs when her level rises."""
+    bank.add_flow(flow("first", [{"on": "tag", "tag": "go"}, *RISES], tag="seen"))
+    set_tag(bank.context, "customer", "ada", "go")
+    bank.settle()
+    bank.work()
+    assert bank.count("flow_marks") == 1
+
+
+def test_what_a_person_does_while_a_worker_is_at_it_runs_it(bank: FlowBank) -> None:
+    """The worker took the mark that the flow left, and reads what was stored after that as well."""
+    noted(bank)
+    with writing(bank.engine) as session:
+        batch = leases.claim(session, "ours", bank.now, bank.now + HOUR_US, 10, 3)
+    assert batch is not None
+    bank.put("ada", country="RU")
+    process_batch(bank.engine, batch, clock=lambda: bank.now)
+    settle(bank)
+    assert came_about(bank) == [(1, []), (1, [])], "the country was a person's doing"
+
+
+def test_a_change_that_has_not_marked_everybody_yet_runs_it(bank: FlowBank) -> None:
+    """Rules that are in force already are read for whom a flow made due, before the change has marked that one."""
+    noted(bank)
+    bank.activate(banks.document({"home": {"input": {"field": "country"}, "cases": HOME}}))
+    with writing(bank.engine) as session:
+        kind = session.scalars(select(EntityType)).one()
+        mark_everybody_once(session, kind, Reason.ACTIVATION, bank.now)
+    bank.settle()
+    settle(bank)
+    assert came_about(bank) == [(1, []), (1, [])], "the rules were a person's doing"
+
+
+def test_what_is_noted_goes_with_the_person(bank: FlowBank, tmp_path: Path) -> None:
     bank.add_flow(flow("first", RISES))
     bank.put("ada", country="RU")
     bank.settle()
     bank.work()
     assert bank.count("flow_marks") == 1
     bank.wait(2000)
-    erase_entity(bank.context, "customer", "ada", "asked for")
+    erase_entity(bank.context, "customer", "ada", tmp_path / "register")
     assert bank.count("flow_marks") == 0
