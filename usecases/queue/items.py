@@ -19,6 +19,7 @@ from fivefold.flows.language import Flow, PersonStep
 from fivefold.store.accounts.members import locked_member
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.flows.actions import action_numbered
+from fivefold.store.flows.runs import version_and_flow
 from fivefold.store.flows.versions import canonical_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.queue import items as stored
@@ -32,6 +33,7 @@ from fivefold.store.tables.queue import QueueWork
 from fivefold.usecases.changes.proposals import kinds_seen_by
 from fivefold.usecases.flows.runs.answering import ANSWERED_BY
 from fivefold.usecases.flows.runs.reviews import finish_review_in
+from fivefold.usecases.flows.runs.second_people import part_taken
 from fivefold.usecases.levels.content.breakdowns import Name, lines_of
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.portfolio.current_levels import level_numbers
@@ -245,7 +247,7 @@ def change_item(
         ConfigError: the member does not see such items, it is not put away in this way, or a reason is missing or
             out of place.
         ConflictError: another person changed it meanwhile, it has left the queue, the member has left, or they called
-            or caused the run whose question it is.
+            or caused the run whose question it is, or answered for another role in it.
     """
     name, now = read_name(item), context.now()
     _refuse_words(name.kind, done, reason)
@@ -306,8 +308,10 @@ def _refuse_assignee(session: Session, member: Member, name: ItemName) -> None:
     if not seen_by & {Role(role) for role in member.roles}:
         what = f"items of the kind {name.kind}" if run is None else f"questions to a member of the role {run.asks}"
         raise ConfigError(f"{member.name} is {', '.join(member.roles)}, and does not see {what}")
-    if run is not None and f"member:{member.id}" in {run.actor, run.about.get("by")}:
-        raise ConflictError(f"{member.name} called or caused run f:{run.id}; another person must answer it")
+    if run is not None and run.asks is not None:
+        flow = analyse_canonical_flow(version_and_flow(session, run.version_id)[0].canonical).flow
+        if part := part_taken(session, run, flow, f"member:{member.id}"):
+            raise ConflictError(f"{member.name} {part}; another person must answer it")
 
 
 def read_name(item: str) -> ItemName:

@@ -7,7 +7,7 @@ came about, it begins none, so what flows cause among each other ends.
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 from sqlalchemy import select
@@ -50,6 +50,7 @@ def note(session: Session, organisation_id: int, type_id: int, kind: str, events
         now_us: the present.
     """
     acting: tuple[int, ...] = session.info.get(THROUGH, ())
+    people: list[str] = session.info.get(_PEOPLE, [])
     listening = [
         (listener, triggers)
         for listener in listeners(session, organisation_id, type_id)
@@ -59,7 +60,7 @@ def note(session: Session, organisation_id: int, type_id: int, kind: str, events
         begin_runs(
             session,
             [
-                _run(organisation_id, listener, kind, event, (*acting, *event.through), now_us)
+                _run(organisation_id, listener, kind, event, _Origin((*acting, *event.through), people), now_us)
                 for event in events
                 for listener, triggers in listening
                 if listener.flow_id not in event.through
@@ -89,8 +90,25 @@ _KNOWN: dict[str, tuple[Trigger, ...]] = {}
 """The triggers of versions, by the hash of their content."""
 
 
+_PEOPLE: Final = "fivefold_flows_people"
+"""Where a session keeps who is behind the run whose action is being carried out."""
+
+
+class _Origin(NamedTuple):
+    """By which flows something came about, and who is behind the first of them."""
+
+    through: tuple[int, ...]
+    people: list[str]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Say it of a run; nothing of what there is not."""
+        named = {"through": list(self.through), "people": self.people}
+        return {name: those for name, those in named.items() if those}
+
+
 def _run(
-    organisation_id: int, listener: Listener, kind: str, event: Event, through: tuple[int, ...], now_us: int
+    organisation_id: int, listener: Listener, kind: str, event: Event, origin: _Origin, now_us: int
 ) -> dict[str, Any]:
     return {
         "organisation_id": organisation_id,
@@ -98,7 +116,7 @@ def _run(
         "version_id": listener.version_id,
         "entity_id": event.entity_id,
         "cause": bounded_cause(event.cause),
-        "about": {"kind": kind, **event.about, **({"through": list(through)} if through else {})},
+        "about": {"kind": kind, **event.about, **origin.about},
         "acting": listener.acting,
         "due_us": now_us,
         "begun_us": now_us,
@@ -119,11 +137,14 @@ def bounded_cause(cause: str) -> str:
 
 
 @contextmanager
-def caused_by(session: Session, flow_ids: Iterable[int]) -> Iterator[None]:
-    """Let what happens in a session come about by flows: events of these begin no run of any of them."""
-    before = session.info.get(THROUGH, ())
-    session.info[THROUGH] = tuple(flow_ids)
+def caused_by(session: Session, flow_ids: Iterable[int], people: Iterable[str] = ()) -> Iterator[None]:
+    """Let what happens in a session come about by flows: events of these begin no run of any of them.
+
+    *people* are who is behind that, as the audit log names them: runs that begin by it say so.
+    """
+    before = {name: session.info.get(name, ()) for name in (THROUGH, _PEOPLE)}
+    session.info |= {THROUGH: tuple(flow_ids), _PEOPLE: sorted(people)}
     try:
         yield
     finally:
-        session.info[THROUGH] = before
+        session.info |= before

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
@@ -233,6 +233,52 @@ def test_who_caused_a_run_by_a_tag_does_not_answer_it(engine: Engine) -> None:
     set_tag(person(bank), "customer", "a", "ask")
     bank.work()
     assert bank.runs()[0].state == "waiting"
-    with pytest.raises(ConflictError, match="who called or caused"):
+    with pytest.raises(ConflictError, match="member:2 called or caused run f:1; another person must answer it"):
         answer_run(person(bank), Role.INVESTIGATOR, 1, "right", WHY)
     assert answer_run(person(bank, "member:4"), Role.INVESTIGATOR, 1, "right", WHY).at == "nothing"
+
+
+GIVES_ASK = LARGE.replace("flow: large", "flow: before").replace("tag: large, lasts: 30 days", "tag: ask")
+
+
+def test_who_called_the_flow_whose_tag_caused_a_run_does_not_answer_it(engine: Engine) -> None:
+    """Member 2 calls a flow; by what it does another one runs, and asks: member 2 is behind both."""
+    bank = FlowBank(engine)
+    bank.add_flow(GIVES_ASK)
+    asks = TAGGED.replace("{transaction: amount, above: 1000}", "{tag: ask, is: present}")
+    bank.add_flow(asks.replace("      - {when: {transaction: amount, above: 100}, to: flag}\n", ""))
+    call_flow(person(bank), "before", "customer", "a", payment(500))
+    bank.work()
+    asked = bank.runs()[1]
+    assert (asked.state, asked.about["by"], asked.about["people"]) == ("waiting", "flow:before", ["member:2"])
+    with pytest.raises(ConflictError, match="member:2 called or caused run f:2"):
+        answer_run(person(bank), Role.INVESTIGATOR, 2, "right", WHY)
+    assert answer_run(person(bank, "member:4"), Role.INVESTIGATOR, 2, "right", WHY).at == "nothing"
+
+
+@pytest.mark.parametrize("sole", [False, True])
+def test_steps_that_ask_two_roles_are_answered_by_two_people(engine: Engine, sole: bool) -> None:
+    bank = FlowBank(engine)
+    second = """  - id: sure
+    title: Another looks
+    person:
+      question: Really?
+      role: publisher
+      within: 1 hour
+      answers: {yes: stop, no: nothing}
+      otherwise: flag
+  - {id: nothing,"""
+    document = LARGE.replace("wrong: stop}", "wrong: sure}").replace("  - {id: nothing,", second)
+    bank.add_flow(document.replace("status: blocked}", "status: blocked, agreed_by: publisher}"))
+    if sole:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE organisation_settings SET sole_operator_us = 1"))
+    call_flow(bank.context, "large", "customer", "a", payment(5000))
+    assert answer_run(person(bank), Role.ADMIN, 1, "wrong", WHY).at == "sure"
+    if sole:
+        assert answer_run(person(bank), Role.ADMIN, 1, "yes", WHY).at == "stop"
+        return
+    with pytest.raises(ConflictError, match="member:2 answered ask of run f:1, which asks a member of the role invest"):
+        answer_run(person(bank), Role.ADMIN, 1, "yes", WHY)
+    assert bank.actions() == []
+    assert answer_run(person(bank, "member:4"), Role.ADMIN, 1, "yes", WHY).at == "stop"

@@ -165,10 +165,14 @@ def test_the_second_question_of_a_run_is_another_item(engine: Engine) -> None:
     number = [add_member(bank.context, name, ["admin"]).id for name in ("caller", "ana")][1]  # who called was number 1
     change_item(bank.context, Role.ADMIN, first.item, 0, assigned_to=number)
     bank.now += HOUR_US
-    assert answer_run(person(bank), Role.INVESTIGATOR, 1, "right", WHY).at == "again"
+    assert answer_run(as_member(bank, number), Role.INVESTIGATOR, 1, "right", WHY).at == "again"
     (second,) = items(bank, ASKED, Role.ADMIN)
     assert second.item != first.item
     assert (second.reason, second.assigned_to, second.due_us) == ("Really?", None, bank.now + HOUR_US)
+    with pytest.raises(
+        ConflictError, match="ana answered ask of run f:1, which asks a member of the role invest"
+    ):
+        change_item(bank.context, Role.ADMIN, second.item, 0, assigned_to=number)
 
 
 @pytest.fixture

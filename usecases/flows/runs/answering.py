@@ -21,6 +21,7 @@ from fivefold.usecases.flows.runs.calling import carried_on
 from fivefold.usecases.flows.runs.outcomes import PERSON
 from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line
 from fivefold.usecases.flows.runs.reviews import action_event, refuse_settled
+from fivefold.usecases.flows.runs.second_people import part_taken
 from fivefold.usecases.ingest.facts import end_tag_in, live_tag_in
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard
 from fivefold.usecases.shared.actors import Role
@@ -37,7 +38,8 @@ ANSWERED_BY: Final = {
 def answer_run(context: Context, role: Role, number: int, answer: str, reason: str) -> RunView:
     """Answer what a run asks, and carry it on.
 
-    Who called the run, or caused it by a tag or a case, cannot answer it: they would decide on what they asked for.
+    Who called the run, or caused it by a tag or a case, cannot answer it: they would decide on what they asked for. Nor
+    can who answered for another role before: steps that ask different roles ask different people.
 
     Args:
         context: who answers.
@@ -49,7 +51,8 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
     Raises:
         NotFoundError: there is no such run.
         ConfigError: the step takes no such answer, or asks another role.
-        ConflictError: nothing is asked, or not any more; or who answers called or caused the run.
+        ConflictError: nothing is asked, or not any more; or who answers called or caused the run, or
+            answered for another role before.
     """
     now, reason = context.now(), checked_reason(reason)
     with context.writing() as session:
@@ -64,8 +67,8 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
             raise ConfigError(f"{step.id} asks a member of the role {step.person.role}, and you are {role}")
         if answer not in step.person.answers:
             raise ConfigError(f"{step.id} takes no answer {answer!r}; it takes {', '.join(step.person.answers)}")
-        if context.actor.name in {run.actor, run.about.get("by")}:
-            raise ConflictError("who called or caused a run cannot answer it; another person must")
+        if part := part_taken(session, run, flow, context.actor.name):
+            raise ConflictError(f"{context.actor.name} {part}; another person must answer it")
         outcome = {"answer": answer, "reason": reason}
         added = add_outcome(
             session,

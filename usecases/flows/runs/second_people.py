@@ -1,0 +1,48 @@
+"""Who may not answer what a run asks: where two people are asked, one does not do the work of both."""
+
+from sqlalchemy.orm import Session
+
+from fivefold.flows.language import Flow, PersonStep
+from fivefold.store.flows.runs import outcomes_of
+from fivefold.store.tables.flows import FlowRun
+from fivefold.usecases.accounts.second_person import has_sole_operator
+from fivefold.usecases.flows.runs.outcomes import PERSON
+from fivefold.usecases.shared.actors import SYSTEM
+
+
+def people_behind(run: FlowRun) -> frozenset[str]:
+    """Give who called a run, or caused it by a tag or a case, also by way of other flows; as the audit log names them.
+
+    Flows are not among them, nor is the program itself.
+    """
+    named = {run.actor, run.about.get("by"), *run.about.get("people", ())}
+    return frozenset(name for name in named if name is not None and name != SYSTEM and not name.startswith("flow:"))
+
+
+def part_taken(session: Session, run: FlowRun, flow: Flow, name: str) -> str:
+    """Tell by what part in a run a person cannot answer what it asks now, in words; empty where they can.
+
+    Steps that ask different roles ask different people, whatever roles one of them has. An organisation of one person
+    is left out of that.
+
+    Args:
+        session: to read with.
+        run: that waits at a step of the flow which asks a person.
+        flow: in the run's version.
+        name: of the person, as the audit log has it.
+    """
+    if name in people_behind(run):
+        return f"called or caused run f:{run.id}"
+    asked = _role(flow, run.stopped_at or "")
+    for step, outcome in outcomes_of(session, [run.id]).get(run.id, {}).items():
+        if outcome.kind == PERSON and outcome.actor == name and (role := _role(flow, step)) != asked:
+            if has_sole_operator(session, run.organisation_id):
+                return ""
+            return f"answered {step} of run f:{run.id}, which asks a member of the role {role}"
+    return ""
+
+
+def _role(flow: Flow, step: str) -> str:
+    asked = flow.steps[flow.positions[step]]
+    assert isinstance(asked, PersonStep)  # a run waits for a person there, and a person answered there
+    return asked.person.role
