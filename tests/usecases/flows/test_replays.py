@@ -200,6 +200,25 @@ def test_levels_and_values_are_those_of_the_moment(engine: Engine) -> None:
     assert ends(began - DAY_US) == []
 
 
+def test_the_interval_of_the_value_is_replayed_as_it_was(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    with Session(engine) as session, session.begin():
+        value = {"score": 4.5, "segment": "top", "expected_value": 9.0, "currency": "EUR", "fingerprint": "f"}
+        for days, high in ((20, 8.0), (10, 80.0)):
+            of = {"entity_id": bank.id_of("b"), "as_of_us": bank.now - days * DAY_US, "model": "m", "model_version": 1}
+            ends = {"expected_value_low": 5.0, "expected_value_high": high, "interval_level_percent": 80}
+            session.add(ValueScore(**of, **value, **ends))
+    of_level = "      - {when: {level: in_force, equals: high}, to: flag}\n"
+    high = MANY.replace("{value: segment, equals: top}", "{value: expected_value_high, above: 50}")
+    bank.add_flow(high.replace(of_level, ""))
+
+    def flagged(at_us: int) -> list[str]:
+        return [name for name, *_ in people(bank, made(bank, "many", ReplayAsked(as_of_us=at_us)))]
+
+    assert flagged(bank.now) == ["b"]
+    assert flagged(bank.now - 15 * DAY_US) == []
+
+
 def test_what_happened_is_replayed_for_what_each_version_listens_to(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.activate(banks.document({"country": banks.COUNTRY}))

@@ -13,7 +13,7 @@ from fivefold.flows.outside.outcomes import Outcome, read_outcome
 from fivefold.flows.outside.step import Outside
 from fivefold.flows.program import FlowProgram
 from fivefold.flows.steps import Asked
-from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.facts.portfolio import ENTITY, INTERVAL_ENDS
 from fivefold.store.flows.history import Answered, levels_at, values_at
 from fivefold.usecases.decisions.inputs import levels_of_rows
 from fivefold.usecases.flows.runs.facts import FactsRead, Standings
@@ -24,6 +24,7 @@ _VALUES: Final[Mapping[str, Any]] = {
     "score": pl.Float64,
     "segment": pl.String,
     "expected_value": pl.Float64,
+    **dict.fromkeys(INTERVAL_ENDS, pl.Float64),
     "model": pl.String,
     "model_version": pl.Int64,
     "as_of_us": pl.Int64,
