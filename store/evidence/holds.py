@@ -6,10 +6,11 @@ from typing import Any, Final
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from fivefold.store.queue.sources import Kind
 from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import Entity, Link, Ownership, Record
-from fivefold.store.tables.flows import FlowRun
+from fivefold.store.tables.flows import FlowAction, FlowRun
 from fivefold.store.tables.levels import DueMark, OverrideRow
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.recourse import Challenge
@@ -17,6 +18,10 @@ from fivefold.store.tables.rulesets import Proposal
 
 MOST_LINKED: Final = 1_000
 """Others of a group; of more the rules know nothing (`risk.facts.groups.links`), so none counts for another."""
+
+_OF_FLOWS: Final = (Kind.QUESTION.value, Kind.FLOW_REVIEW.value)
+"""Items that are dealt with where they came from: who took one is not asked to put it away. A question is open while
+its run is."""
 
 
 def held_entities(session: Session, entity_ids: Collection[int], now_us: int) -> set[int]:
@@ -101,7 +106,11 @@ def _open(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
     yield select(OverrideRow.entity_id).where(
         among(session, OverrideRow.entity_id, ids), or_(OverrideRow.state == "requested", live)
     )
-    yield select(QueueWork.entity_id).where(among(session, QueueWork.entity_id, ids), QueueWork.done_us.is_(None))
+    taken = (among(session, QueueWork.entity_id, ids), QueueWork.done_us.is_(None))
+    yield select(QueueWork.entity_id).where(*taken, QueueWork.kind.not_in(_OF_FLOWS))
+    asked = select(FlowAction.id).where(FlowAction.id == QueueWork.number, FlowAction.done_us.is_(None))
+    asked = asked.where(FlowAction.taken_back_us.is_(None))
+    yield select(QueueWork.entity_id).where(*taken, QueueWork.kind == Kind.FLOW_REVIEW.value, asked.exists())
     of_runs = (FlowRun.acting, FlowRun.ended_us.is_(None))  # a quarantined one waits for a person to look, too
     yield select(FlowRun.entity_id).where(among(session, FlowRun.entity_id, ids), *of_runs)
     yield select(DueMark.entity_id).where(among(session, DueMark.entity_id, ids), DueMark.quarantined)

@@ -1,11 +1,15 @@
 """What flows ask of people stands in the queue: questions of runs and reviews, for whom they are, and until when."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.store.evidence.holds import held_entities
 from fivefold.store.queue.items import QueueOrder
+from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
@@ -169,9 +173,7 @@ def test_the_second_question_of_a_run_is_another_item(engine: Engine) -> None:
     (second,) = items(bank, ASKED, Role.ADMIN)
     assert second.item != first.item
     assert (second.reason, second.assigned_to, second.due_us) == ("Really?", None, bank.now + HOUR_US)
-    with pytest.raises(
-        ConflictError, match="ana answered ask of run f:1, which asks a member of the role invest"
-    ):
+    with pytest.raises(ConflictError, match="ana answered ask of run f:1, which asks a member of the role invest"):
         change_item(bank.context, Role.ADMIN, second.item, 0, assigned_to=number)
 
 
@@ -245,3 +247,32 @@ def test_two_people_who_do_the_same_review_do_it_once(reviewing: FlowBank) -> No
     with pytest.raises(ConflictError, match="has left the queue"):
         change_item(as_member(bank, ben), Role.INVESTIGATOR, soon.item, 0, assigned_to=ben, done=True, reason=WHY)
     assert bank.count("outbox WHERE kind = 'flow.reviewed'") == 1
+
+
+def held(bank: FlowBank) -> set[int]:
+    with reading(bank.engine) as session:
+        return held_entities(session, [bank.id_of("a")], bank.now)
+
+
+@pytest.mark.postgresql
+def test_a_question_that_was_taken_and_answered_holds_up_no_retention(engine: Engine) -> None:
+    bank = waiting(FlowBank(engine))
+    ana = [add_member(bank.context, name, ["investigator"]).id for name in ("caller", "ana")][1]
+    (item,) = items(bank, ASKED)
+    change_item(as_member(bank, ana), Role.INVESTIGATOR, item.item, 0, assigned_to=ana)
+    assert held(bank)
+    answer_run(as_member(bank, ana), Role.INVESTIGATOR, 1, "right", WHY)
+    assert not held(bank)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("how", [finish_review, take_back_action])
+def test_a_review_that_was_taken_holds_until_it_is_dealt_with(reviewing: FlowBank, how: Any) -> None:
+    bank = reviewing
+    ana = add_member(bank.context, "ana", ["investigator"]).id
+    (item,) = items(bank, REVIEWS)
+    assert not held(bank)
+    change_item(as_member(bank, ana), Role.INVESTIGATOR, item.item, 0, assigned_to=ana)
+    assert held(bank)
+    how(as_member(bank, ana), 1, WHY)
+    assert not held(bank)
