@@ -20,6 +20,7 @@ from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import LEASE_US, run_flows
 from fivefold.usecases.flows.runs.reading import view_run
+from fivefold.usecases.flows.runs.replay import replay_run
 from fivefold.usecases.ingest.facts import end_tag, set_tag
 from fivefold.usecases.shared.actors import Role
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
@@ -282,3 +283,41 @@ def test_steps_that_ask_two_roles_are_answered_by_two_people(engine: Engine, sol
         answer_run(person(bank), Role.ADMIN, 1, "yes", WHY)
     assert bank.actions() == []
     assert answer_run(person(bank, "member:4"), Role.ADMIN, 1, "yes", WHY).at == "stop"
+
+
+def test_an_answer_from_outside_that_comes_after_the_run_is_over_changes_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source is so slow that the lease ends; meanwhile the flow is switched off, and another worker ends the run."""
+    bank = FlowBank(engine)
+    bank.add_flow(ASKS)
+
+    def slow(_: Any, clock: Any) -> Any:
+        bank.now += LEASE_US + 1
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE flows SET active_version_id = NULL"))
+        assert run_flows(engine, clock=lambda: bank.now) == 1
+        return asking.failed_outcome("gone", "nothing", clock())
+
+    monkeypatch.setattr(asking, "ask_of", slow)
+    bank.post(1, 500)
+    bank.work()
+    (run,) = bank.runs()
+    assert (run.state, run.error) == ("failed", execute.OFF)
+    assert bank.count("flow_steps") == 0
+    assert replay_run(bank.context, run.id).same
+
+
+def test_a_run_that_would_ask_the_outside_ends_once_its_flow_is_off(engine: Engine) -> None:
+    """It stopped there in one round of a worker; before the next one the flow is switched off, so nobody is asked."""
+    bank = FlowBank(engine)
+    bank.add_flow(ASKS)
+    bank.post(1, 500)
+    assert run_flows(engine, clock=lambda: bank.now) == 1
+    assert bank.states() == [("transaction:t1", "queued", "register")]
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE flows SET active_version_id = NULL"))
+    bank.work()
+    (run,) = bank.runs()
+    assert (run.state, run.error, bank.count("flow_steps")) == ("failed", execute.OFF, 0)
+    assert replay_run(bank.context, run.id).same

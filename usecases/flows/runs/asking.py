@@ -155,7 +155,7 @@ def _store(engine: Engine, answered: Sequence[tuple[_Question, Outcome]]) -> Non
 
 def _add(session: Session, question: _Question, outcome: Outcome) -> None:
     run = session.get(FlowRun, question.run_id)
-    if run is None:  # it was erased with its entity meanwhile
+    if run is None or run.ended_us is not None:  # erased with its entity meanwhile, or ended as its flow is off
         return
     added = stored.add_outcome(
         session,

@@ -187,7 +187,8 @@ class _Work:
         """Come to where a run leads that waited; a person who did not come in time is nobody."""
         kept, nobody = kept_of(run), None
         runnable = version_kept(session, run.version_id, kept)
-        if run.stopped_at is not None and run.stopped_at not in steps and (run.due_us or 0) <= now:
+        if _waits_for_person(runnable, run) and run.stopped_at not in steps and (run.due_us or 0) <= now:
+            assert run.stopped_at is not None  # there it waits
             nobody = FlowStep(**_nobody(run, run.stopped_at, now))
             steps = {**steps, nobody.step: nobody}
         lists = list_versions_used(session, run.organisation_id, kept["lists"])
@@ -268,6 +269,12 @@ def _state(run: FlowRun, reached: _Reached, now: int) -> dict[str, Any]:
     assert isinstance(step, PersonStep)
     due_us = step.person.within.moment_after(now)
     return {**values, "due_us": due_us, "asks": step.person.role, "asked_us": now}
+
+
+def _waits_for_person(runnable: RunnableVersion, run: FlowRun) -> bool:
+    """Tell whether a run stopped at a step that asks a person; what asks the outside has no date of its own."""
+    flow = runnable.analysed.flow
+    return run.stopped_at is not None and isinstance(flow.steps[flow.positions[run.stopped_at]], PersonStep)
 
 
 def _looked_at(run: FlowRun) -> LookedAt:
