@@ -34,6 +34,8 @@ from fivefold.training.report.pictures import write_pictures
 
 SHIPPED = ("domain", "features", "models")
 """The packages stored with a registered model, so that it loads where fivefold is not installed."""
+LEFT_OUT = ("__pycache__", "registered")
+"""Folders of these packages that are not stored with it: it asks no other registered model."""
 REQUIREMENTS = (
     "currencyconverter",
     "filelock",
@@ -143,7 +145,7 @@ def copy_shipped_code(folder: Path) -> Path:
     target.mkdir()
     shutil.copy2(package / "__init__.py", target)
     for room in SHIPPED:
-        shutil.copytree(package / room, target / room, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(package / room, target / room, ignore=shutil.ignore_patterns(*LEFT_OUT))
     return target
 
 

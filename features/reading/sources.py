@@ -185,7 +185,7 @@ def _in_memory(source: Source, reader: TransactionReader) -> Histories:
     else:
         table = table_from_rows(source, errors)
     if reader.completes and table.num_rows:
-        nothing = [name for name in c.ABSENT if name in table.column_names]
+        nothing = [name for name in c.ABSENT if table.column_names.count(name) == 1]  # the reader refuses two
         table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])
     ids = table.column_names.count(c.USER_ID)  # the reader refuses any number but one
     if table.num_rows > c.ROWS_SORTED_IN_MEMORY and ids == 1 and not _grouped(table[c.USER_ID]):

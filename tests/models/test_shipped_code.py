@@ -12,7 +12,7 @@ import pytest
 
 import fivefold
 from fivefold.models.registry import Registry
-from fivefold.training.register import REQUIREMENTS, SHIPPED
+from fivefold.training.register import LEFT_OUT, REQUIREMENTS, SHIPPED
 from tests.models.making import reference_matrix, value_model
 
 LOAD = """
@@ -79,6 +79,8 @@ def test_the_requirements_are_all_that_the_code_imports() -> None:
     needed = set()
     for room in SHIPPED:
         for file in (PACKAGE / room).rglob("*.py"):
+            if set(file.relative_to(PACKAGE).parts) & set(LEFT_OUT):
+                continue
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
                 names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []

@@ -138,11 +138,15 @@ def test_time_that_is_over_leaves_changes_untried() -> None:
     assert found.to_dict()["flow"] == "night"
 
 
+UNNOTICEABLE = {"onboarding": ["step register, on_unknown: identity"]}
+"""What the register does not say is unknown at the next step, which leads to the same person."""
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["escalation", "limits", "onboarding", "payment", "reactivation", "review"])
 def test_examples_of_flows_that_ship_notice_every_change_that_can_be(name: str) -> None:
     found = mutate_flow(load_flow(name), bundled_lists(), NOW)
-    assert [f"{each.where}: {each.after}" for each in found.of(Verdict.UNNOTICED)] == []
+    assert [f"{each.where}: {each.after}" for each in found.of(Verdict.UNNOTICED)] == UNNOTICEABLE.get(name, [])
     assert len(found.of(Verdict.NOTICED)) >= 20
 
 
