@@ -1,0 +1,40 @@
+"""The documents in the pages on flows and groups, as somebody meets them who copies them."""
+
+import re
+from pathlib import Path
+
+from tests.cli.running import run, succeed
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def first_document(page: str, folder: Path) -> Path:
+    """Write the first YAML block of a page into a file."""
+    block = re.search(r"```yaml\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert block
+    path = folder / "document.yaml"
+    path.write_text(block[1], encoding="utf-8")
+    return path
+
+
+def test_the_group_of_the_page_passes_its_examples(tmp_path: Path) -> None:
+    path = first_document("groups.md", tmp_path)
+    assert "1 group: nothing found" in succeed(tmp_path, "groups", "lint", path, "--strict")
+    assert "2 examples, 0 failed" in succeed(tmp_path, "groups", "test", path)
+
+
+def test_somebody_without_a_level_who_moves_nothing_is_no_member(tmp_path: Path) -> None:
+    path = first_document("groups.md", tmp_path)
+    text = path.read_text()
+    path.write_text(text.replace("[{amount: 25000, time: 2025-05-20}]}\n    member: unknown", "[]}\n    member: false"))
+    assert path.read_text() != text
+    assert "2 examples, 0 failed" in succeed(tmp_path, "groups", "test", path)
+
+
+def test_the_flow_of_the_page_is_right_and_seven_ways_are_left(tmp_path: Path) -> None:
+    path = first_document("flows.md", tmp_path)
+    assert "1 flow: nothing found" in succeed(tmp_path, "flows", "lint", path, "--strict")
+    tested = run(tmp_path, "flows", "test", path)
+    assert (tested.code, "2 examples, 0 failed" in tested.out, tested.out.count("not taken: ")) == (1, True, 7)
+    drawn = succeed(tmp_path, "flows", "draw", path, "--to", tmp_path / "night.svg")
+    assert "7 steps of night-limit" in drawn
