@@ -79,7 +79,12 @@ ModelOption = Annotated[
 ]
 LevelOption = Annotated[
     int | None,
-    typer.Option("--level", min=1, max=99, help="Per cent of the intervals that are to hold; the model's own, 80."),
+    typer.Option(
+        "--level",
+        min=1,
+        max=99,
+        help="Of 100 customers, how many are to lie in their interval; 80, unless the training chose another number.",
+    ),
 ]
 OrganisationOption = Annotated[str, typer.Option("--organisation", help="Whose.")]
 AsOfOption = Annotated[

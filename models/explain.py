@@ -13,6 +13,7 @@ import numpy as np
 
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.clock import day_text
+from fivefold.domain.text import percent
 from fivefold.features.catalogue.indicator import Indicator
 from fivefold.features.histories import Floats
 from fivefold.models.prediction import LOG_LINK
@@ -68,6 +69,32 @@ def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
         )
     ]
     return Breakdown(explanations.base, Breakdown(explanations.base, tuple(parts)).largest_first())
+
+
+def sentence(model: ValueModel, explanations: Explanations, row: int, level_percent: int | None = None) -> str:
+    """Say one customer's score, segment, money with its interval, and place, for people.
+
+    *level_percent* is the level of the interval, the model's own by default.
+    """
+    scores = explanations.scores
+    between = model.intervals_of(scores.expected_value, level_percent).text(row, model.currency)
+    place = percent(scores.percentile[row], 0).removeprefix(">")
+    return (
+        f"score {scores.score[row]:.2f}, {scores.category[row]}, "
+        f"worth {scores.expected_value[row]:,.2f} {model.currency} in {model.horizon_days} days"
+        f"{f' ({between})' if between else ''}, "
+        f"more than {place} of the customers known on {day_text(model.test_as_of)}"
+    )
+
+
+def consistency_sentence(consistency: float) -> str:
+    """Say a customer's consistency for people; NaN is one that is not known.
+
+    >>> consistency_sentence(0.614)
+    'Consistency, how regular and steady the payments are: 0.61 of 1.'
+    """
+    said = "not known, for the history is too short or too thin" if isnan(consistency) else f"{consistency:.2f} of 1"
+    return f"Consistency, how regular and steady the payments are: {said}."
 
 
 def explanation_content(

@@ -48,6 +48,14 @@ class ModelComparison:
         size = (moved["challenger_score"] - moved["champion_score"]).abs()
         return moved.loc[size.sort_values(ascending=False, kind="stable").index]
 
+    def __repr__(self) -> str:
+        """Say how well each ranks, and how many change segment."""
+        gini = self.quality["normalised_gini"]
+        ranks = ", ".join(f"{side} {gini[side]:.4f}" for side in SIDES)
+        return (
+            f"<normalised Gini of {len(self.customers):,} customers: {ranks}; {len(self.changed()):,} change segment>"
+        )
+
     def _repr_html_(self) -> str:
         """Show in a notebook how well each ranks, and who moves."""
         return "".join(frame_html(frame) for frame in (self.quality, self.moves, self.calibration))

@@ -93,12 +93,19 @@ class Levels:
         """Number of entities."""
         return len(self.assessed.entities)
 
+    def counts(self) -> "pd.Series[int]":
+        """Give how many have each level, the most frequent first; `no level` where there is none."""
+        return self.table()["level"].fillna("no level").value_counts()
+
+    def __repr__(self) -> str:
+        """Say how many have each level."""
+        said = ", ".join(f"{level} {count:,}" for level, count in self.counts().items())
+        return f"<{len(self):,} assessed: {said}>"
+
     def _repr_html_(self) -> str:
         """Show in a notebook how many have each level, and the first entities."""
-        table = self.table()
-        counts = table["level"].fillna("no level").value_counts()
-        rows = [[str(level), f"{count:,}"] for level, count in counts.items()]
-        return html_table(f"{len(table):,} assessed", ["level", "entities"], rows) + frame_html(table)
+        rows = [[str(level), f"{count:,}"] for level, count in self.counts().items()]
+        return html_table(f"{len(self):,} assessed", ["level", "entities"], rows) + frame_html(self.table())
 
 
 def assess(ruleset: str | Path, entities: Part, *, as_of: Moment = None, **parts: Unpack[Parts]) -> Levels:
@@ -164,7 +171,10 @@ class DraftTrial:
         cells = pd.DataFrame([vars(cell) for cell in self.result.alone])
         if cells.empty:
             return cells
-        return cells.pivot_table(index=cells.columns[0], columns=cells.columns[1], values="entities", fill_value=0)
+        table = cells.pivot_table(index="before", columns="after", values="entities", fill_value=0, aggfunc="sum")
+        order = list(self.result.draft.alone)
+        before, after = ([name for name in order if name in side] for side in (table.index, table.columns))
+        return table.reindex(index=before, columns=after).astype(int)
 
     def movers(self) -> pd.DataFrame:
         """Give who changes most."""
@@ -176,6 +186,11 @@ class DraftTrial:
         if self.result.present is not None:
             sides = {"present": self.result.present.alone, **sides}
         return pd.DataFrame(sides).fillna(0).astype(int)
+
+    def __repr__(self) -> str:
+        """Say how many the draft puts where."""
+        said = ", ".join(f"{level} {count:,}" for level, count in self.result.draft.alone.items() if count)
+        return f"<a draft would come to: {said}>"
 
     def _repr_html_(self) -> str:
         """Show in a notebook the levels, the moves, and what the numbers do not say."""

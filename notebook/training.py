@@ -49,11 +49,18 @@ class TrainedVersion:
         """Give predicted and realised money by tenth of the customers of the test window."""
         return self.result.evaluation.calibration.to_pandas()
 
+    def __repr__(self) -> str:
+        """Say which version it is, and what became of it."""
+        return f"<version {self.version}, {self._became}: {'; '.join(self.reasons)}>"
+
     def _repr_html_(self) -> str:
         """Show in a notebook the version, what became of it and why, and the quality."""
-        became = "the champion" if self.promoted else "a challenger"
         rows = [[reason] for reason in self.reasons]
-        return html_table(f"Version {self.version}, {became}", ["why"], rows) + frame_html(self.quality())
+        return html_table(f"Version {self.version}, {self._became}", ["why"], rows) + frame_html(self.quality())
+
+    @property
+    def _became(self) -> str:
+        return "the champion" if self.promoted else "a challenger"
 
 
 def train(

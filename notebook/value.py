@@ -13,11 +13,11 @@ from fivefold.domain.breakdown import Breakdown
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
-from fivefold.domain.text import html_table, percent, perhaps
+from fivefold.domain.text import html_table, perhaps
 from fivefold.features.histories import Floats, Histories
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.embedded import load_value_model
-from fivefold.models.explain import breakdown, explain
+from fivefold.models.explain import breakdown, consistency_sentence, explain, sentence
 from fivefold.models.scoring import score_source
 from fivefold.models.value_model import ValueModel as TrainedModel
 from fivefold.notebook.transactions import AnyTransactions, Moment, moment_of, source_of
@@ -37,13 +37,19 @@ class ScoreExplanation:
 
     Attributes:
         user_id: whose.
-        headline: the score, the segment and the money in a sentence.
+        headline: the score, the segment, and the money with its interval, in a sentence.
         breakdown: a base and the points of every indicator, which add up to the score.
+        consistency: 0 to 1, how regular and steady the payments are; NaN where the history says too little.
     """
 
     user_id: str
     headline: str
     breakdown: Breakdown
+    consistency: float
+
+    def __repr__(self) -> str:
+        """Say what the command says first."""
+        return f"<{self.headline}>"
 
     def table(self) -> pd.DataFrame:
         """Give a row for each indicator, by name, the largest effect first."""
@@ -62,7 +68,8 @@ class ScoreExplanation:
 
     def _repr_html_(self) -> str:
         """Show it in a notebook: the sentence, then every contribution."""
-        return html_table(self.headline, [], []) + self.breakdown._repr_html_()
+        steady = [[consistency_sentence(self.consistency)]]
+        return html_table(self.headline, [], steady) + self.breakdown._repr_html_()
 
 
 class ValueModel:
@@ -114,6 +121,7 @@ class ValueModel:
         as_of: Moment = None,
         columns: Mapping[str, str] | None = None,
         points: bool = False,
+        level_percent: int | None = None,
     ) -> pd.DataFrame:
         """Score every customer, as `fivefold score` does.
 
@@ -122,13 +130,21 @@ class ValueModel:
             as_of: nothing later is seen.
             columns: as in `read_transactions`.
             points: adds the base and the points of every indicator, which add up to the score.
+            level_percent: how many of 100 customers are to lie in their interval; the model's own by default.
 
         Returns:
             A row for each customer with a row by then, by `user_id`: `score` (1 to 5, unrounded), `category`,
-            `expected_value` (money), `currency`, `percentile`, and what else the command writes.
+            `expected_value` (money), `currency`, `percentile`, the ends of the interval, and what else the command
+            writes. An unknown end is NaN.
+
+        Raises:
+            ConfigError: the level is no whole number from 1 to 99.
         """
+        _require_level(level_percent)
         when = moment_of(as_of)
-        batches = score_source(self.trained, source_of(transactions, columns), when, explained=points)
+        batches = score_source(
+            self.trained, source_of(transactions, columns), when, explained=points, level_percent=level_percent
+        )
         frame = pl.concat([batch.table for batch in batches]).to_pandas()
         return frame.set_index("user_id")
 
@@ -139,12 +155,14 @@ class ValueModel:
         *,
         as_of: Moment = None,
         columns: Mapping[str, str] | None = None,
+        level_percent: int | None = None,
     ) -> ScoreExplanation:
-        """Explain one customer's score.
+        """Explain one customer's score; *level_percent* as in `score`.
 
         Raises:
-            ConfigError: there is no such customer, or none of its rows is as old as *as_of*.
+            ConfigError: there is no such customer, none of its rows is as old as *as_of*, or the level is none.
         """
+        _require_level(level_percent)
         when = moment_of(as_of)
         histories = self._histories(transactions, columns)
         place = histories.position(user_id)
@@ -155,13 +173,9 @@ class ValueModel:
         if not rows[0]:
             raise ConfigError(f"customer {user_id!r} has no row by {day_text(when)}; give a later as_of")
         explanations = explain(self.trained, matrix)
-        scores = explanations.scores
-        headline = (
-            f"{user_id} as of {day_text(when)}: score {scores.score[0]:.2f}, {scores.category[0]}, worth "
-            f"{scores.expected_value[0]:,.2f} {self.trained.currency} in {self.trained.horizon_days} days, more than "
-            f"{percent(scores.percentile[0], 0)} of the customers known on {day_text(self.trained.test_as_of)}"
-        )
-        return ScoreExplanation(user_id, headline, breakdown(explanations, 0, self.trained.currency))
+        headline = f"{user_id} as of {day_text(when)}: {sentence(self.trained, explanations, 0, level_percent)}"
+        parts = breakdown(explanations, 0, self.trained.currency)
+        return ScoreExplanation(user_id, headline, parts, float(self.trained.consistency_of(matrix)[0]))
 
     def importance(
         self, transactions: AnyTransactions, *, as_of: Moment = None, columns: Mapping[str, str] | None = None
@@ -238,6 +252,11 @@ class ValueModel:
         if not len(known):
             raise ConfigError(f"no customer has a row by {day_text(when)}; give a later as_of")
         return known
+
+
+def _require_level(level_percent: int | None) -> None:
+    if level_percent is not None and not (isinstance(level_percent, int) and 1 <= level_percent <= 99):
+        raise ConfigError(f"level_percent is {level_percent!r}, and has to be a whole number from 1 to 99")
 
 
 def _quantiles(column: Floats, indicator: str) -> Floats:

@@ -29,7 +29,6 @@ from fivefold.cli.terminal import (
 )
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.text import percent
 from fivefold.features.schema import CREATED
 from fivefold.training.config import DEFAULT_NAME
 
@@ -86,7 +85,7 @@ def show(
     level_percent: int | None = None,
 ) -> None:
     """Print one customer's score and its waterfall, or all of it as JSON; draw it where a file is named."""
-    from fivefold.models.explain import breakdown, explanation_content
+    from fivefold.models.explain import breakdown, consistency_sentence, explanation_content, sentence
     from fivefold.models.explain import explain as explain_matrix
     from fivefold.models.what_if import what_if
 
@@ -94,13 +93,7 @@ def show(
     found = what_if(model, history, as_of) if events else None
     explanations = explain_matrix(model, matrix)
     scores, parts = explanations.scores, breakdown(explanations, 0, model.currency)
-    between = model.intervals_of(scores.expected_value, level_percent).text(0, model.currency)
-    headline = (
-        f"Customer {user} as of {day_text(as_of)}: score {scores.score[0]:.2f}, {scores.category[0]}, worth "
-        f"{scores.expected_value[0]:,.2f} {model.currency} in {model.horizon_days} days"
-        f"{f' ({between})' if between else ''}, "
-        f"more than {percent(scores.percentile[0], 0)} of the customers known on {day_text(model.test_as_of)}"
-    )
+    headline = f"Customer {user} as of {day_text(as_of)}: {sentence(model, explanations, 0, level_percent)}"
     if as_json:
         content = {
             "user_id": user,
@@ -116,9 +109,7 @@ def show(
         _print(headline, parts, most)
         history_text = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
         echo(f"The starting point is the score at the model's average prediction. Seen: {history_text}.")
-        steady = float(model.consistency_of(matrix)[0])
-        said = "not known, for the history is too short or too thin" if isnan(steady) else f"{steady:.2f} of 1"
-        echo(f"Consistency, how regular and steady the flows are: {said}.")
+        echo(consistency_sentence(float(model.consistency_of(matrix)[0])))
         print_absent_columns(model)
         if model.intervals is None:
             echo("There is no interval: this model keeps none. `fivefold recalibrate` or another training gives one.")

@@ -49,6 +49,8 @@ def test_a_level_is_explained_and_a_failure_is_listed(folder: Path) -> None:
     assert levels.explain("b").level == "high"
     assert "Country" in levels.explain("b")._repr_html_()
     assert "4 assessed" in levels._repr_html_()
+    assert repr(levels).startswith("<4 assessed: ")
+    assert len(repr(levels)) < 100
     assert levels.failures()["entity_id"].to_list() == ["d"]
     with pytest.raises(ConfigError, match="there is no entity z among the 4"):
         levels.explain("z")
@@ -77,6 +79,9 @@ def test_a_draft_is_compared_with_what_decides(tmp_path: Path) -> None:
     assert trial.levels().loc["low"].tolist() == [240, 300]
     moves = trial.moves()
     assert moves.to_numpy().sum() == len(people)
+    order = [level for level in trial.levels().index if level in moves.columns]
+    assert (moves.columns.tolist(), {kind.kind for kind in moves.dtypes}) == (order, {"i"})
+    assert repr(trial).startswith("<a draft would come to: low 300, medium 60, ")
     assert (moves.sum(axis=1) == trial.levels()["present"].reindex(moves.index)).all()
     assert len(trial.movers())
     assert "What the numbers do not say" in trial._repr_html_()

@@ -96,6 +96,28 @@ def test_an_explanation_adds_up_and_is_shown(home: Home, model: ValueModel) -> N
     assert len(explanation.picture(most=3).to_dict()["layer"]) > 1
 
 
+def test_an_explanation_says_what_the_command_says(home: Home, model: ValueModel) -> None:
+    user = "user_000002"
+    explanation = model.explain(home.rows, user, as_of=AS_OF, level_percent=95)
+    out = succeed(home.var, "explain", home.rows, "--user", user, "--as-of", AS_OF, "--level", 95)
+    assert (out.splitlines()[0], ", 95 % sure)" in out) == (f"Customer {explanation.headline}", True)
+    assert repr(explanation) == f"<{explanation.headline}>"
+    steady = next(line for line in out.splitlines() if line.startswith("Consistency"))
+    assert steady in explanation._repr_html_()
+    assert ("not known" in steady) == np.isnan(explanation.consistency)
+
+
+def test_intervals_are_those_of_the_level_that_is_asked_for(home: Home, model: ValueModel, tmp_path: Path) -> None:
+    succeed(home.var, "score", home.rows, "-o", tmp_path / "scores.parquet", "--as-of", AS_OF, "--level", 95)
+    command = pl.read_parquet(tmp_path / "scores.parquet").to_pandas().set_index("user_id")
+    frame = model.score(home.rows, as_of=AS_OF, level_percent=95)
+    pd.testing.assert_frame_equal(frame, command[frame.columns])
+    assert set(frame["interval_level_percent"]) == {95}
+    for wrong in (0, 100, 0.9):
+        with pytest.raises(ConfigError, match="has to be a whole number from 1 to 99"):
+            model.score(home.rows, as_of=AS_OF, level_percent=wrong)
+
+
 def test_who_cannot_be_explained_is_named(home: Home, model: ValueModel) -> None:
     user = model.score(home.rows, as_of=AS_OF).index[0]
     with pytest.raises(ConfigError, match=f"no customer '{user}x' among 300; perhaps {user}"):
@@ -153,6 +175,7 @@ def test_training_gives_a_version_and_says_why_it_is_not_champion(
     assert {"model", "persistence"} <= set(trained.quality().index)
     assert len(trained.calibration()) == 10
     assert "Version 3, a challenger" in trained._repr_html_()
+    assert repr(trained) == f"<version 3, a challenger: {'; '.join(trained.reasons)}>"
     with pytest.raises(ConfigError, match=r"(?s)no.* training configuration:.*trees\.leafs"):
         fivefold.train(home.rows, {"trees": {"leafs": 3}})
 
@@ -162,6 +185,7 @@ def test_two_models_are_judged_on_what_came_after_both(home: Home, model: ValueM
     when = pd.Timestamp(model.trained.test_as_of, unit="us").to_pydatetime()
     judged = fivefold.compare(model, other, home.rows, as_of=when)
     assert judged.moves.to_numpy().sum() == len(judged.customers)
+    assert repr(judged).endswith(f"; {len(judged.changed()):,} change segment>")
     assert len(judged.changed()) == judged.moves.to_numpy().sum() - np.trace(judged.moves.to_numpy())
     assert judged.quality.index.tolist() == ["champion", "challenger"]
     assert judged.lift.iloc[-1].tolist() == pytest.approx([1.0, 1.0])
