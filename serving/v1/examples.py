@@ -334,6 +334,7 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "count_queue": _QUEUE,
     "list_values": {"segment": "top,high"},
     "list_flow_runs": {"state": "waiting", "at": "ask", "acting": True},
+    "list_shadow_pairs": {"acting_at": "ask", "shadow_at": "done"},
     "search_values": {"text": "customer 17"},
     "list_current_levels": {
         "order": "risk",

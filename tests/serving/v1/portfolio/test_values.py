@@ -11,6 +11,7 @@ from tests.serving.v1.places import Place
 def test_a_value_is_shown_with_its_reasons(furnished: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     part = Contribution("deposit_sum_90d", "volume", 120.0, "EUR", 1.25, "Deposits: 120.00 EUR", seen="120.00 EUR")
     said = {"score": 4.25, "segment": "top", "expected_value": 31.5, "currency": "EUR", "as_of_us": 86_400_000_000}
+    said |= {"expected_value_low": 20.0, "expected_value_high": 50.5, "interval_level_percent": 80}
     known = {"model": "fivefold-value", "model_version": 3, "superseded_by": 4, "horizon_days": 90, "unexplained": ""}
     value = ValueView(**said, **known, breakdown=Breakdown(3.0, (part,)), indicators=None)  # type: ignore[arg-type]  # of several types
     monkeypatch.setattr(values.values, "read_value_alone", lambda *_, **__: value)
