@@ -113,6 +113,8 @@ def filled(engine: Engine) -> Engine:
                         score=score,
                         segment="high",
                         expected_value=0.1,
+                        expected_value_low=0.0,
+                        expected_value_high=0.4,
                         currency="EUR",
                         model="m",
                         model_version=7,
@@ -141,7 +143,9 @@ def test_facts_of_some_are_read_and_of_nobody_else(filled: Engine) -> None:
         assert loading.records(session, "alert", ids).rows() == [
             (number, 3, 4, "confirmed", None, '{"x":1}') for number in ids
         ]
-        assert loading.value_scores(session, ids).rows() == [(number, 20, 3.5, "high", 0.1, "m", 7) for number in ids]
+        assert loading.value_scores(session, ids).rows() == [
+            (number, 20, 3.5, "high", 0.1, 0.0, 0.4, "m", 7) for number in ids
+        ]
         for read in (loading.entities, loading.tags, loading.screenings, loading.value_scores, loading.current_levels):
             assert len(read(session, [])) == 0
 
@@ -151,8 +155,8 @@ def test_a_value_that_ended_is_read_as_none(filled: Engine) -> None:
         session.add(ValueScore(entity_id=1, as_of_us=30, currency="EUR", model="m", model_version=8, fingerprint="f"))
         session.flush()
         assert sorted(loading.value_scores(session, [1, 2]).rows()) == [
-            (1, 30, None, None, None, "m", 8),
-            (2, 20, 3.5, "high", 0.1, "m", 7),
+            (1, 30, None, None, None, None, None, "m", 8),
+            (2, 20, 3.5, "high", 0.1, 0.0, 0.4, "m", 7),
         ]
 
 
