@@ -48,9 +48,10 @@ WHY = "it is not the same person"
 NOT_BOUND = {
     "entities": {"noted_us"},
     "activations": {"reached_id", "reached_us", "finished_us"},
-    "flow_runs": {"due_us", "lease", "lease_until_us", "attempts", "revision"},
+    "flow_runs": {"due_us", "lease", "lease_until_us", "attempts", "revision", "asks", "asked_us"},
+    "flow_actions": {"due_us", "waits_us"},
 }
-"""Columns that workers and files write all the time."""
+"""Columns that workers and files write all the time, and those of the queue, which follow from what is bound."""
 OF_ENTITIES = sorted(name for name, table in TABLES.items() if table.entities)
 
 
