@@ -14,7 +14,7 @@ def changed(family: int, at_us: int, version: int | None) -> Activation:
 
 
 def forces(*rows: Activation) -> list[InForce]:
-    return list(in_force(rows, QUARTER))
+    return list(in_force(rows, QUARTER, lambda row: row.family_id))
 
 
 def test_a_version_decides_until_another_one_does() -> None:
