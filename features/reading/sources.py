@@ -94,7 +94,7 @@ def stream_histories(
         else:
             yield _of_json_lines(file, reader)
         return
-    frame = not isinstance(source, Sequence)
+    frame = not isinstance(source, Sequence) and not nullable  # rows that may lack a value lack no column
     yield _in_memory(source, TransactionReader(rates, latest=latest, completes=frame, absent=absent, nullable=nullable))
 
 
