@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fivefold.domain.errors import ConfigError
-from fivefold.features.indicator_matrix import catalogue
 from fivefold.notebook.transactions import AnyTransactions, Moment, indicators
 
 
@@ -65,8 +64,3 @@ class IndicatorTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
 
     def _indicators(self, source: AnyTransactions) -> pd.DataFrame:
         return indicators(source, as_of=self.as_of, currency=self.currency, columns=self.columns)
-
-
-def indicator_names() -> tuple[str, ...]:
-    """Name every indicator of the catalogue."""
-    return catalogue().names

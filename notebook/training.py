@@ -94,7 +94,7 @@ def train(
     require_model_name(settings.name)
     registry = Registry(read_settings(), settings.name)
     source = source_of(transactions, {**settings.columns, **(columns or {})})
-    promote_by = _promote if promote_if_better else _keep
+    promote_by = _promote if promote_if_better else lambda *_: None
     result = retrain(source, settings, registry, tune_trials=tune, promote_by=promote_by)
     model = ValueModel(result.model, f"models:/{settings.name}/{result.version}")
     return TrainedVersion(model, result.version, result.promoted, tuple(result.verdict.reasons), result)
@@ -102,10 +102,6 @@ def train(
 
 def _promote(registry: Registry, number: int) -> Promotion | None:
     return promote_where_one_may(open_current(read_settings()), registry, number, f"notebook:{account_name()}")
-
-
-def _keep(registry: Registry, number: int) -> Promotion | None:  # noqa: ARG001 (the same as the other)
-    return None
 
 
 def _config(config: TrainingConfig | Mapping[str, Any] | Path | str | None) -> TrainingConfig:

@@ -88,7 +88,36 @@ class Asking(LanguageModel):
         """The word under which the facts are written."""
 
 
-class DataQuestion(Asking):
+class SendingQuestion(Asking):
+    """What is asked with facts under `send`, and declares under `gives` what comes back."""
+
+    if TYPE_CHECKING:  # each form says what may stand there, and in which order
+
+        @property
+        def send(self) -> Mapping[str, LanguageModel]:
+            """The facts, by name."""
+
+        @property
+        def gives(self) -> Mapping[str, OutputKind | OneOf]:
+            """What comes back, by name."""
+
+    @property
+    def sent(self) -> Mapping[str, LanguageModel]:
+        """What is sent."""
+        return self.send
+
+    @property
+    def given(self) -> Mapping[str, OutputKind | OneOf]:
+        """What it gives."""
+        return self.gives
+
+    @property
+    def sent_word(self) -> str:
+        """The word under which the facts are written."""
+        return "send"
+
+
+class DataQuestion(SendingQuestion):
     """What is asked of a source of data that the operator has registered.
 
     Attributes:
@@ -111,23 +140,8 @@ class DataQuestion(Asking):
         """The source."""
         return f"the source {self.source}"
 
-    @property
-    def sent(self) -> Mapping[str, LanguageModel]:
-        """What is sent."""
-        return self.send
 
-    @property
-    def given(self) -> Mapping[str, OutputKind | OneOf]:
-        """What it gives."""
-        return self.gives
-
-    @property
-    def sent_word(self) -> str:
-        """The word of a data step's facts."""
-        return "send"
-
-
-class ModelQuestion(Asking):
+class ModelQuestion(SendingQuestion):
     """What is asked of a model of the operator's registry, which the operator lets flows ask.
 
     Attributes:
@@ -150,21 +164,6 @@ class ModelQuestion(Asking):
     def whom(self) -> str:
         """The model."""
         return f"the model {self.name}"
-
-    @property
-    def sent(self) -> Mapping[str, LanguageModel]:
-        """What is sent."""
-        return self.send
-
-    @property
-    def given(self) -> Mapping[str, OutputKind | OneOf]:
-        """What it gives."""
-        return self.gives
-
-    @property
-    def sent_word(self) -> str:
-        """The word of a model's facts."""
-        return "send"
 
 
 class AgentQuestion(Asking):
