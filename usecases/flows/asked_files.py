@@ -21,7 +21,7 @@ def bundled_flows() -> tuple[str, ...]:
     """Name the flows that ship.
 
     >>> bundled_flows()
-    ('escalation', 'limits', 'payment', 'reactivation', 'review')
+    ('escalation', 'limits', 'onboarding', 'payment', 'reactivation', 'review')
     """
     folder = package_files("fivefold.flows") / "shipped"
     return tuple(sorted(Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".yaml")))

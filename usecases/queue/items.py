@@ -198,7 +198,7 @@ def next_item(context: Context, role: Role, filters: QueueFilters, place: Key | 
 def item_at(place: Key) -> str:
     """Name the item whose place in the queue this is; ConfigError where it is none.
 
-    >>> item_at((1_000, 5, 12, 3))
+    >>> item_at((1_000, 7, 12, 3))
     'rise-12-3'
     """
     return _text_of(stored.name_in_key(place))
