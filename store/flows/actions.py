@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
-from fivefold.store.sql.arrays import among
+from fivefold.store.sql.arrays import among_parameter
 from fivefold.store.tables.flows import FlowAction
 
 _ACTIONS = cast("Table", FlowAction.__table__)
@@ -35,15 +35,22 @@ def action_numbered(session: Session, organisation_id: int, number: int) -> Flow
     return row
 
 
+_OF_RUN: Final = select(FlowAction).where(FlowAction.run_id == bindparam("of")).order_by(FlowAction.id)
+_NUMBERS: Final = {
+    dialect: select(_ACTIONS.c.id).where(among_parameter(dialect, _ACTIONS.c.run_id, "ids")).order_by(_ACTIONS.c.id)
+    for dialect in ("sqlite", "postgresql")
+}
+"""Built once, as every run asks it."""
+
+
 def actions_of_run(session: Session, run_id: int) -> Sequence[FlowAction]:
     """List the actions of a run, in the order in which they were taken."""
-    return session.scalars(select(FlowAction).where(FlowAction.run_id == run_id).order_by(FlowAction.id)).all()
+    return session.scalars(_OF_RUN, {"of": run_id}).all()
 
 
 def numbers_of_actions(session: Session, run_ids: Iterable[int]) -> Sequence[int]:
     """List the numbers of the actions of runs; a run takes all of its actions in the transaction that ends it."""
-    of = among(session, FlowAction.run_id, sorted(run_ids))
-    return session.scalars(select(FlowAction.id).where(of).order_by(FlowAction.id)).all()
+    return session.scalars(_NUMBERS[session.get_bind().dialect.name], {"ids": sorted(run_ids)}).all()
 
 
 def standing_actions(session: Session, entity_id: int, kinds: Sequence[str]) -> Sequence[FlowAction]:

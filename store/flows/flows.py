@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Final
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
@@ -13,10 +14,13 @@ from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowDraft, FlowRow, FlowVersion
 
+_NAMED: Final = select(FlowRow).where(FlowRow.organisation_id == bindparam("of"), FlowRow.name == bindparam("name"))
+"""Built once, as each call of a flow asks it."""
+
 
 def flow_or_none(session: Session, organisation_id: int, name: str) -> FlowRow | None:
     """Find a flow by its name."""
-    return session.scalar(select(FlowRow).where(FlowRow.organisation_id == organisation_id, FlowRow.name == name))
+    return session.scalar(_NAMED, {"of": organisation_id, "name": name})
 
 
 def flow_named(session: Session, organisation_id: int, name: str) -> FlowRow:

@@ -1,9 +1,9 @@
 """Lists of runs, and what stands about an entity. Nothing here begins or ends a transaction."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
@@ -68,6 +68,10 @@ def runs_among(session: Session, wanted: WantedRuns, part: Part) -> Page[RunRow]
     return rows_of(session, statement, (FlowRun.id,), part, descending=True).map(lambda row: RunRow(*row))
 
 
+_ONE: Final = _RUNS.where(FlowRun.id == bindparam("of"))
+"""Built once, as each call of a flow asks for it."""
+
+
 def run_row(session: Session, run_id: int) -> RunRow:
     """Give one run that is there."""
-    return RunRow(*session.execute(_RUNS.where(FlowRun.id == run_id)).one())
+    return RunRow(*session.execute(_ONE, {"of": run_id}).one())

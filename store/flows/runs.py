@@ -1,25 +1,27 @@
 """Runs of flows: begun once for a cause, claimed by a lease, continued or given back. Begins and ends no transaction.
 
-Any number of workers claim runs, and any of them may die: what a lease held is free again once it ends.
+Any number of workers claim runs, and any of them may die: what a lease held is free again once it ends. What every run
+asks is built once: to build a statement takes longer than to run it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, NamedTuple, cast
 
-from sqlalchemy import Table, and_, bindparam, case, or_, select, update
+from sqlalchemy import BindParameter, Table, Update, and_, bindparam, case, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.audit.bound_rows import Digests, digests
-from fivefold.store.sql.arrays import among
+from fivefold.store.sql.arrays import among_parameter
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRow, FlowRun, FlowStep, FlowVersion
 
 QUEUED, RUNNING, WAITING, ENDED, FAILED, QUARANTINED = "queued", "running", "waiting", "ended", "failed", "quarantined"
 """The states of a run; the last three are for good."""
-_RUNS, _STEPS = (cast("Table", table.__table__) for table in (FlowRun, FlowStep))
+_RUNS, _STEPS, _ENTITIES = (cast("Table", table.__table__) for table in (FlowRun, FlowStep, Entity))
 
 
 class Listener(NamedTuple):
@@ -88,6 +90,9 @@ _CLAIMED: Final = (
     *(FlowRun.attempts, FlowRun.entity_id, FlowRun.stopped_at),
 )
 """What is read of a run that is claimed."""
+_NOW: Final[BindParameter[int]] = bindparam("now")
+_FREE: Final = (FlowRun.due_us <= _NOW, or_(FlowRun.lease.is_(None), FlowRun.lease_until_us <= _NOW))
+_ONE: Final = select(*_CLAIMED).where(FlowRun.id == bindparam("of"), *_FREE).with_for_update()
 _ONE_BY_ONE: Final = 3
 """A run that was tried so often is claimed alone: it may be what ends the workers."""
 
@@ -97,24 +102,34 @@ def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, m
 
     One whose worker did not come back *most_attempts* times is quarantined instead.
     """
-    free = (FlowRun.due_us <= now_us, or_(FlowRun.lease.is_(None), FlowRun.lease_until_us <= now_us))
-    in_order = select(*_CLAIMED).where(*free).order_by(FlowRun.due_us, FlowRun.id)
-    first = session.execute(in_order.limit(1).with_for_update(skip_locked=True)).first()
+    now, in_order = {"now": now_us}, select(*_CLAIMED).where(*_FREE).order_by(FlowRun.due_us, FlowRun.id)
+    first = session.execute(in_order.limit(1).with_for_update(skip_locked=True), now).first()
     if first is None:
         return None
     rows = [first]
     if first.attempts < _ONE_BY_ONE:
         alike = (FlowRun.version_id == first.version_id, FlowRun.attempts < _ONE_BY_ONE)
-        rows = list(session.execute(in_order.where(*alike).limit(most).with_for_update(skip_locked=True)))
+        rows = list(session.execute(in_order.where(*alike).limit(most).with_for_update(skip_locked=True), now))
     return _leased(session, rows, lease, until_us, most_attempts)
 
 
 def claim_one(session: Session, run_id: int, lease: str, now_us: int, until_us: int) -> RunBatch | None:
     """Claim one run that is due; None where it is at an end, waits for a person, or another worker has it."""
-    free = or_(FlowRun.lease.is_(None), FlowRun.lease_until_us <= now_us)
-    wanted = select(*_CLAIMED).where(FlowRun.id == run_id, FlowRun.due_us <= now_us, free)
-    row = session.execute(wanted.with_for_update()).first()
+    row = session.execute(_ONE, {"of": run_id, "now": now_us}).first()
     return None if row is None else _leased(session, [row], lease, until_us, row.attempts + 1)
+
+
+_TAKE: Final = {
+    dialect: update(_RUNS)
+    .where(among_parameter(dialect, _RUNS.c.id, "ids"))
+    .values(
+        state=RUNNING,
+        lease=bindparam("name"),
+        lease_until_us=bindparam("until"),
+        attempts=_RUNS.c.attempts + 1,
+    )
+    for dialect in ("sqlite", "postgresql")
+}
 
 
 def _leased(session: Session, rows: Sequence[Any], lease: str, until_us: int, most_attempts: int) -> RunBatch:
@@ -125,11 +140,8 @@ def _leased(session: Session, rows: Sequence[Any], lease: str, until_us: int, mo
         finish(session, dict.fromkeys(lost, values))
     held = {row.id: row.attempts for row in rows if row.id not in lost}
     # The attempt counts from here on: who dies cannot count it.
-    taken = update(_RUNS).where(among(session, FlowRun.id, sorted(held)))
-    session.execute(
-        taken.values(state=RUNNING, lease=lease, lease_until_us=until_us, attempts=_RUNS.c.attempts + 1),
-        execution_options={"synchronize_session": False},
-    )
+    taken = {"ids": sorted(held), "name": lease, "until": until_us}
+    session.connection().execute(_TAKE[session.get_bind().dialect.name], taken)
     first = rows[0]
     return RunBatch(
         organisation_id=first.organisation_id,
@@ -142,25 +154,48 @@ def _leased(session: Session, rows: Sequence[Any], lease: str, until_us: int, mo
     )
 
 
+_HELD: Final = {
+    dialect: select(FlowRun)
+    .where(among_parameter(dialect, FlowRun.id, "ids"), FlowRun.lease == bindparam("name"))
+    .order_by(FlowRun.id)
+    .execution_options(populate_existing=True)
+    for dialect in ("sqlite", "postgresql")
+}
+_HELD_LOCKED: Final = {dialect: statement.with_for_update() for dialect, statement in _HELD.items()}
+
+
 def runs_held(session: Session, batch: RunBatch, run_ids: Iterable[int], *, locked: bool = False) -> list[FlowRun]:
     """Read those of some runs that a batch's lease still holds, by number; *locked* until the transaction ends."""
-    statement = select(FlowRun).where(among(session, FlowRun.id, sorted(run_ids)), FlowRun.lease == batch.lease)
-    statement = statement.order_by(FlowRun.id).execution_options(populate_existing=True)
-    return list(session.scalars(statement.with_for_update() if locked else statement))
+    statement = (_HELD_LOCKED if locked else _HELD)[session.get_bind().dialect.name]
+    return list(session.scalars(statement, {"ids": sorted(run_ids), "name": batch.lease}))
+
+
+_PRESENT: Final = {
+    dialect: select(_ENTITIES.c.id, _ENTITIES.c.external_id).where(
+        among_parameter(dialect, _ENTITIES.c.id, "ids"), _ENTITIES.c.erased_us.is_(None)
+    )
+    for dialect in ("sqlite", "postgresql")
+}
 
 
 def present_entities(session: Session, entity_ids: Iterable[int]) -> dict[int, str]:
     """Give the names of those of some entities that are there, and were not erased."""
-    statement = select(Entity.id, Entity.external_id).where(
-        among(session, Entity.id, sorted(set(entity_ids))), Entity.erased_us.is_(None)
-    )
-    return {row.id: row.external_id for row in session.execute(statement)}
+    statement = _PRESENT[session.get_bind().dialect.name]
+    return {row.id: row.external_id for row in session.execute(statement, {"ids": sorted(set(entity_ids))})}
 
 
-def outcomes_of(session: Session, run_ids: Iterable[int]) -> dict[int, dict[str, FlowStep]]:
+_OUTCOMES: Final = {
+    dialect: select(FlowStep).where(among_parameter(dialect, FlowStep.run_id, "ids"))
+    for dialect in ("sqlite", "postgresql")
+}
+
+
+def outcomes_of(session: Session, run_ids: Collection[int]) -> dict[int, dict[str, FlowStep]]:
     """Give the finished steps of runs that asked a person, by run and step."""
+    if not run_ids:
+        return {}
     found: dict[int, dict[str, FlowStep]] = {}
-    for row in session.scalars(select(FlowStep).where(among(session, FlowStep.run_id, sorted(run_ids)))):
+    for row in session.scalars(_OUTCOMES[session.get_bind().dialect.name], {"ids": sorted(run_ids)}):
         found.setdefault(row.run_id, {})[row.step] = row
     return found
 
@@ -189,12 +224,22 @@ def outcome_digests(session: Session, written: Iterable[tuple[int, str]]) -> Dig
 
 def finish(session: Session, values: Mapping[int, Mapping[str, Any]]) -> None:
     """Store where runs stand now, by their numbers, and give their leases back."""
+    connection = session.connection()
     for number in sorted(values):
-        statement = update(_RUNS).where(_RUNS.c.id == number)
-        session.execute(
-            statement.values(lease=None, lease_until_us=None, revision=_RUNS.c.revision + 1, **values[number]),
-            execution_options={"synchronize_session": False},
-        )
+        stored = {f"{_NEW_VALUE}{name}": value for name, value in values[number].items()}
+        connection.execute(_finishing(tuple(sorted(values[number]))), {**stored, "of": number})
+
+
+_NEW_VALUE: Final = "new_"
+"""A parameter of an update must not have the name of a column."""
+
+
+@cache
+def _finishing(names: tuple[str, ...]) -> Update:
+    """Build the statement that stores some columns of a run; there are two or three sets of them."""
+    new: dict[str, BindParameter[Any]] = {name: bindparam(f"{_NEW_VALUE}{name}") for name in names}
+    given = update(_RUNS).where(_RUNS.c.id == bindparam("of"))
+    return given.values(lease=None, lease_until_us=None, revision=_RUNS.c.revision + 1, **new)
 
 
 _WAS_LAST: Final = bindparam("most") <= _RUNS.c.attempts
@@ -226,10 +271,30 @@ def give_back(
         session.connection().execute(_GIVE_BACK, rows)
 
 
-def run_of_cause(session: Session, flow_id: int, entity_id: int, cause: str) -> FlowRun | None:
+class RunOfCause(NamedTuple):
+    """A run that was begun for a cause, by its number, and what is known of the cause."""
+
+    id: int
+    about: Mapping[str, Any]
+
+
+_OF_CAUSE: Final = (
+    select(_RUNS.c.id, _RUNS.c.about)
+    .where(
+        _RUNS.c.flow_id == bindparam("flow"),
+        _RUNS.c.entity_id == bindparam("entity"),
+        _RUNS.c.cause == bindparam("cause"),
+        _RUNS.c.acting,
+    )
+    .order_by(_RUNS.c.id)
+    .limit(1)
+)
+
+
+def run_of_cause(session: Session, flow_id: int, entity_id: int, cause: str) -> RunOfCause | None:
     """Find the acting run of a flow for an entity and a cause, of whichever version; None where there is none."""
-    of = (FlowRun.flow_id == flow_id, FlowRun.entity_id == entity_id, FlowRun.cause == cause, FlowRun.acting)
-    return session.scalar(select(FlowRun).where(*of).order_by(FlowRun.id).limit(1))
+    row = session.execute(_OF_CAUSE, {"flow": flow_id, "entity": entity_id, "cause": cause}).first()
+    return None if row is None else RunOfCause(*row)
 
 
 def run_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> FlowRun:
@@ -241,13 +306,23 @@ def run_numbered(session: Session, organisation_id: int, number: int, *, locked:
     return row
 
 
+_VERSION: Final = (
+    select(FlowVersion, FlowRow)
+    .join(FlowRow, FlowRow.id == FlowVersion.flow_id)
+    .where(FlowVersion.id == bindparam("of"))
+)
+
+
 def version_and_flow(session: Session, version_id: int) -> tuple[FlowVersion, FlowRow]:
     """Find a version and its flow."""
-    version = session.get_one(FlowVersion, version_id)
-    return version, session.get_one(FlowRow, version.flow_id)
+    version, flow = session.execute(_VERSION, {"of": version_id}).one()
+    return version, flow
+
+
+_ACTIVE: Final = select(FlowRow.active_version_id).where(FlowRow.id == bindparam("of"))
+_ACTIVE_LOCKED: Final = _ACTIVE.with_for_update(read=True)
 
 
 def is_off(session: Session, flow_id: int, *, locked: bool = False) -> bool:
     """Tell whether no version of a flow acts; *locked*: to switch it off waits until this transaction ends."""
-    statement = select(FlowRow.active_version_id).where(FlowRow.id == flow_id)
-    return session.execute(statement.with_for_update(read=True) if locked else statement).scalar_one() is None
+    return session.execute(_ACTIVE_LOCKED if locked else _ACTIVE, {"of": flow_id}).scalar_one() is None

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final, cast
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.arrays import among_parameter
 from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.tables.flows import FlowActivation, FlowRow, FlowVersion
 
@@ -29,10 +31,19 @@ def flow_version_numbered(session: Session, flow: FlowRow, number: int) -> FlowV
     return row
 
 
+_VERSIONS: Final = cast("Table", FlowVersion.__table__)
+_CANONICALS: Final = {
+    dialect: select(_VERSIONS.c.id, _VERSIONS.c.canonical).where(among_parameter(dialect, _VERSIONS.c.id, "ids"))
+    for dialect in ("sqlite", "postgresql")
+}
+
+
 def canonical_of(session: Session, version_ids: Collection[int]) -> dict[int, str]:
     """Give the canonical texts of versions, by their ids."""
-    statement = select(FlowVersion.id, FlowVersion.canonical).where(FlowVersion.id.in_(version_ids))
-    return {row.id: row.canonical for row in session.execute(statement)} if version_ids else {}
+    if not version_ids:
+        return {}
+    rows = session.execute(_CANONICALS[session.get_bind().dialect.name], {"ids": list(version_ids)})
+    return {row.id: row.canonical for row in rows}
 
 
 def flow_versions_of(session: Session, flow_id: int, part: Part = WHOLE) -> Page[FlowVersion]:

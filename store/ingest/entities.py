@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.levels.bulk_reads import read_rows
-from fivefold.store.sql.arrays import among
+from fivefold.store.sql.arrays import among, among_parameter
 from fivefold.store.sql.database import read_once
 from fivefold.store.tables.entities import Attributes, Entity, EntityType
 
@@ -167,17 +167,20 @@ def entity_numbers(session: Session, type_id: int, external_ids: Iterable[str]) 
     )
 
 
+_VERSION: Final = aliased(Attributes)
+_LATEST: Final = select(func.max(_VERSION.number)).where(_VERSION.entity_id == Entity.id).scalar_subquery()
+_KNOWN_AS: Final = {
+    dialect: select(Entity.id, Entity.external_id, EntityType.fields, Attributes.content)
+    .join(EntityType, EntityType.id == Entity.type_id)
+    .outerjoin(Attributes, and_(Attributes.entity_id == Entity.id, Attributes.number == _LATEST))
+    .where(among_parameter(dialect, Entity.id, "ids"), Entity.erased_us.is_(None))
+    for dialect in ("sqlite", "postgresql")
+}
+
+
 def known_as(
     session: Session, entity_ids: Sequence[int]
 ) -> dict[int, tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """Give of some entities the name, the fields of the type and the latest attributes; erased ones are left out."""
-    version = aliased(Attributes)
-    latest = select(func.max(version.number)).where(version.entity_id == Entity.id).scalar_subquery()
-    statement = (
-        select(Entity.id, Entity.external_id, EntityType.fields, Attributes.content)
-        .join(EntityType, EntityType.id == Entity.type_id)
-        .outerjoin(Attributes, and_(Attributes.entity_id == Entity.id, Attributes.number == latest))
-        .where(among(session, Entity.id, entity_ids), Entity.erased_us.is_(None))
-    )
-    rows = session.execute(statement)
+    rows = session.execute(_KNOWN_AS[session.get_bind().dialect.name], {"ids": entity_ids})
     return {number: (name, fields, json.loads(content or "{}")) for number, name, fields, content in rows}

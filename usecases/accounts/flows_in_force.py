@@ -19,6 +19,7 @@ from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.language.purposes import Purpose
 from fivefold.store.decisions.decisions import active_policies, active_policy, policy_numbered
 from fivefold.store.flows.flows import flow_named, flow_or_none, versions_in_force
+from fivefold.store.flows.runs import version_and_flow
 from fivefold.store.flows.versions import flow_version_numbered
 from fivefold.store.groups.groups import groups_of_organisation
 from fivefold.store.rulesets.rulesets import (
@@ -120,8 +121,8 @@ def standing_flow(session: Session, organisation_id: int, name: str) -> Standing
 
 def flow_of_version(session: Session, version_id: int) -> StandingFlow:
     """Give any version as it would run now."""
-    version = session.get_one(FlowVersion, version_id)
-    return _standing(session, session.get_one(FlowRow, version.flow_id), version)
+    version, flow = version_and_flow(session, version_id)
+    return _standing(session, flow, version)
 
 
 def standing_flows(session: Session, organisation_id: int, type_id: int | None = None) -> list[StandingFlow]:

@@ -26,7 +26,7 @@ from fivefold.store.flows.runs import RunBatch
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.failures import failure_text
-from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRun, FlowStep
 from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.audit.record import bulk_of
@@ -200,8 +200,8 @@ class _Work:
         """Store where runs came to, what that does, and the events that report it; one audit entry is about all."""
         flow = reached[runs[0].id].runnable.flow
         context = Context(self.engine, Actor(flow.organisation_id, f"{FLOW_ACTOR}{flow.name}"), lambda: now)
-        type_name = session.get_one(EntityType, flow.type_id).name
-        events, values, nobody = [], {}, []
+        type_name = reached[runs[0].id].runnable.analysed.flow.entity_type
+        events, values, nobody, acted = [], {}, [], set[int]()
         off = stored.is_off(session, flow.id, locked=True)
         for run in runs:
             this = reached[run.id]
@@ -212,6 +212,7 @@ class _Work:
             doing = Doing(context, this.runnable, type_name, now)
             stops = off and run.acting
             for action in taken if run.acting and not stops else ():
+                acted.add(run.id)
                 event = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
                 events += [] if event is None else [event]
             values[run.id] = {**this.facts, **_state(run, this, now), **(_stopped(now) if stops else {})}
@@ -220,7 +221,7 @@ class _Work:
         rows = joined(
             digests(session, "flow_runs", values),
             stored.outcome_digests(session, nobody),
-            digests(session, "flow_actions", numbers_of_actions(session, values)),
+            digests(session, "flow_actions", numbers_of_actions(session, acted) if acted else ()),
         )
         counts = {state: sum(1 for each in values.values() if each["state"] == state) for state in _STATES.values()}
         context.record(

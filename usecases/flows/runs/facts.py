@@ -16,11 +16,12 @@ from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.inputs import part_of
 from fivefold.risk.facts.look_back import RULES, LookBack
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.language.fields import FieldType
 from fivefold.store.accounts.organisation import base_currency_of
-from fivefold.store.ingest.entities import known_as
+from fivefold.store.flows.runs import present_entities
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.rulesets import rulesets_of_versions
-from fivefold.store.sql.arrays import among
+from fivefold.store.sql.arrays import among_parameter
 from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.levels import Standing
@@ -113,18 +114,21 @@ def read_facts(
     everything = set[str]().union(*map(_parts_of, asked))
     parts = everything - _OWN_PARTS
     ids = sorted(entities)
-    back: dict[str, Any] = {"back": LookBack.of(asked), "rules": LookBack.of(asked, RULES)}
     linked = read_linked(session, type_id, ids, asked, now_us)
     base = base_currency_of(session, organisation_id)
     rates = rates_for(session, organisation_id, base, from_microseconds(now_us).date())
     whose = (organisation_id, type_id, ids)
     values = None if standing is None else standing.values(session, ids, now_us)
-    read = read_parts(session, *whose, parts, now_us, linked=linked, rates=rates, values=values, **back)
-    pending = transactions_looked_at(session, organisation_id, type_id, entities, now_us)
+    kind, lists = session.get_one(EntityType, type_id), bool(analysed.lists_asked)
+    given: dict[str, Any] = {"linked": linked, "rates": rates, "values": values, "lists": lists}
+    given |= {"back": LookBack.of(asked), "rules": LookBack.of(asked, RULES)}
+    read = read_parts(session, *whose, parts, now_us, **given)
+    declared = FIELDS.validate_python(kind.transaction_fields)
+    pending = transactions_looked_at(session, organisation_id, declared, entities, now_us)
     if standing is None:
-        standings = standings_of(session, ids)
+        standings = standings_of(session, ids) if "levels" in everything else {}
         levels = levels_frame(session, ids, standings, now_us)
-        rests_on = _rests_on(session, standings if "levels" in everything else {}, read.values)
+        rests_on = _rests_on(session, standings, read.values)
     else:
         levels, rests_on = standing.levels(session, ids, now_us), {}
     facts = resolve_facts(analysed, replace(read, levels=levels, pending=pending), now_us)
@@ -170,31 +174,49 @@ def levels_frame(
     return levels_of_rows(rows)
 
 
+_STANDINGS: Final = {
+    dialect: select(Standing).where(among_parameter(dialect, Standing.entity_id, "ids"))
+    for dialect in ("sqlite", "postgresql")
+}
+
+
 def standings_of(session: Session, entity_ids: Sequence[int]) -> dict[int, Standing]:
     """Read where entities stand; without who was never assessed."""
-    rows = session.scalars(select(Standing).where(among(session, Standing.entity_id, list(entity_ids))))
+    rows = session.scalars(_STANDINGS[session.get_bind().dialect.name], {"ids": list(entity_ids)})
     return {row.entity_id: row for row in rows}
 
 
 def transactions_looked_at(
-    session: Session, organisation_id: int, type_id: int, entities: Mapping[int, LookedAt], now_us: int
+    session: Session,
+    organisation_id: int,
+    declared: Mapping[str, FieldType],
+    entities: Mapping[int, LookedAt],
+    now_us: int,
 ) -> pl.DataFrame:
-    """Give the transactions that runs look at, as they are known by now; none for one that was reversed."""
+    """Give the transactions that runs look at, as they are known by now; none for one that was reversed.
+
+    *declared* are the fields that their type declares for transactions.
+    """
     wanted = {number for number in entities.values() if isinstance(number, str)}
+    with_calls = {number: given for number, given in entities.items() if isinstance(given, Mapping)}
+    names = present_entities(session, with_calls) if with_calls else {}
+    sent = [
+        read_pending_transaction(given, declared, (number, names[number]), now_us).frame
+        for number, given in with_calls.items()
+    ]
+    if not wanted:
+        return (
+            pl.concat(sent)
+            if sent
+            else transactions_frame(loading.transactions_numbered(session, organisation_id, ()), declared)
+        )
     stored = loading.transactions_numbered(session, organisation_id, sorted(wanted))
     stored = stored.filter(pl.col("entity").is_in(list(entities)))
     about = sorted(set(stored["entity"].to_list()))
     if about:
         corrections = loading.corrections(session, about, for_value=False)
         stored = with_corrections(stored, corrections.filter(pl.col("known_us") <= now_us))
-    declared = FIELDS.validate_python(session.get_one(EntityType, type_id).transaction_fields)
-    names = {number: name for number, (name, *_) in known_as(session, sorted(entities)).items()}
-    sent = [
-        read_pending_transaction(given, declared, (number, names[number]), now_us).frame
-        for number, given in entities.items()
-        if isinstance(given, Mapping)
-    ]
-    return pl.concat([transactions_frame(stored, declared), *sent]) if wanted or not sent else pl.concat(sent)
+    return pl.concat([transactions_frame(stored, declared), *sent])
 
 
 def facts_text(kept: Mapping[str, Any]) -> str:

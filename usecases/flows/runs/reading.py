@@ -14,8 +14,9 @@ from fivefold.flows.language import PersonStep
 from fivefold.store.flows.actions import actions_of_run, standing_actions
 from fivefold.store.flows.run_search import RunRow, WantedRuns, run_row, runs_among
 from fivefold.store.flows.runs import WAITING, outcomes_of, run_numbered
+from fivefold.store.flows.versions import canonical_of
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.tables.flows import FlowAction, FlowVersion
+from fivefold.store.tables.flows import FlowAction
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -175,7 +176,7 @@ def view_run(context: Context, number: int) -> RunView:
 def view_of(session: Session, row: RunRow) -> RunView:
     """Show a run that was read."""
     run = row.run
-    flow = analyse_canonical_flow(session.get_one(FlowVersion, run.version_id).canonical).flow
+    flow = analyse_canonical_flow(canonical_of(session, [run.version_id])[run.version_id]).flow
     reversible = {action.id: is_reversible(action) for action in flow.actions}
     steps = outcomes_of(session, [run.id]).get(run.id, {})
     question = None
