@@ -111,6 +111,7 @@ NOTICES = {
     "flow-shadow-ended": "No version runs as a shadow any more.",
     "flow-committed": "The version is committed. Let it run as a shadow first; then another person activates it.",
     "flow-answered": "The answer is kept, and the run goes on.",
+    "flow-retried": "A worker tries the run again.",
     "flow-taken-back": "It is taken back.",
     "flow-reviewed": "The review is recorded as done.",
     "token-refused": "There will be no such token.",

@@ -422,6 +422,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("GET", flow_runs.RUNS, "GET /v1/flow-runs", flow_runs.show_runs),
     View("GET", _RUN, f"GET {_RUN_OF}", flow_runs.show_run),
     View("POST", f"{_RUN}/answer", f"POST {_RUN_OF}/answer", flow_runs.answer, flow_runs.show_run),
+    View("POST", f"{_RUN}/retry", f"POST {_RUN_OF}/retry", flow_runs.retry, flow_runs.show_run),
     View(
         "POST", f"{_RUN}/take-back", "POST /v1/flow-actions/{action}/take-back", flow_runs.take_back, flow_runs.show_run
     ),

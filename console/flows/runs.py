@@ -13,7 +13,7 @@ from fivefold.domain.paging import Page
 from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.flows.read import read_flow_version
-from fivefold.usecases.flows.runs.answering import ANSWERED_BY, answer_run, take_back_action
+from fivefold.usecases.flows.runs.answering import ANSWERED_BY, answer_run, retry_run, take_back_action
 from fivefold.usecases.flows.runs.reading import RunFilters, RunLine, RunView, search_runs, view_run
 from fivefold.usecases.flows.runs.reviews import finish_review
 
@@ -135,6 +135,12 @@ def answer(visit: Visit) -> Answer:
     view_run(visit, number)
     answer_run(visit, visit.role, number, visit.typed("answer", text("Answer")), visit.typed("reason", text("Reason")))
     return Redirect(visit.path + visit.trail, "flow-answered")
+
+
+def retry(visit: Visit) -> Answer:
+    """Let a quarantined run be tried again."""
+    retry_run(visit, _number(visit))
+    return Redirect(visit.path + visit.trail, "flow-retried")
 
 
 def take_back(visit: Visit) -> Answer:

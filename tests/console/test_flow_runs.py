@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.usecases.flows.activate import activate_flow, shadow_flow
@@ -12,7 +13,7 @@ from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import run_flows
 from fivefold.usecases.shared.context import Context
 from tests.console.visitors import Visitor
-from tests.serving.v1.examples import CUSTOMER, WHY
+from tests.serving.v1.examples import CUSTOMER, WHY, quarantined
 from tests.serving.v1.places import THEIRS, Place
 from tests.usecases.flow_documents import BY_COUNTRY, flow_document
 
@@ -131,3 +132,13 @@ def test_filters_that_find_nothing_and_runs_that_are_not_there(place: Place) -> 
     for number in ("0", "999999", "x", "9" * 40):
         assert visitor.go(f"{RUNS}/{number}").page.status_code == 404
     assert "No flow has run yet." in Visitor(place).sign_in("investigator", THEIRS).go(RUNS).text
+
+
+def test_a_quarantined_run_is_tried_again_by_a_person(place: Place, run: int) -> None:
+    with Session(place.engine) as session, session.begin():
+        quarantined(session, run)
+    investigator = Visitor(place).sign_in("investigator").go(f"{RUNS}?state=quarantined")
+    assert f"{RUNS}/{run}" in investigator.links()
+    investigator.go(f"{RUNS}/{run}").submit("/retry")
+    assert "A worker tries the run again." in investigator.text
+    assert not [form for form in investigator.forms() if form.action.endswith("/retry")]

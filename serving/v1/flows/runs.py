@@ -134,6 +134,11 @@ def answer_flow_run(context: RequestContext, run: BigNumber, body: AnswerGiven) 
     return answering.answer_run(context, context.role, run, body.answer, body.reason)
 
 
+def retry_flow_run(context: RequestContext, run: BigNumber) -> RunView:
+    """Let a quarantined run be tried again, with as many attempts as a new one has."""
+    return answering.retry_run(context, run)
+
+
 def take_back_flow_action(context: RequestContext, action: BigNumber, body: WhyTakenBack) -> ActionLine:
     """Take back what a run did."""
     return answering.take_back_action(context, action, body.reason)

@@ -14,9 +14,11 @@ from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import READERS
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.events import EvidenceJob, ValidationJob, ValidationRun
+from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.flows.replays.jobs import run_next_replay
 from fivefold.usecases.ingest.import_progress import note_import
+from fivefold.usecases.levels.worker import MAX_ATTEMPTS
 from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews
 from fivefold.usecases.shared.context import Context
 from tests.serving.v1.bank_rulesets import document
@@ -168,6 +170,7 @@ EXAMPLES: Mapping[str, Example] = {
     "list_flow_runs": Example(query={"flow": "care", "state": "ended"}),
     "read_flow_run": Example({"run": "1"}, own=("run",)),
     "answer_flow_run": Example({"run": "3"}, {"answer": "aye", "reason": WHY}, own=("run",), publishers={"run": "5"}),
+    "retry_flow_run": Example({"run": "6"}, own=("run",)),
     "finish_flow_review": Example({"action": "1"}, {"reason": WHY}, own=("action",)),
     "take_back_flow_action": Example({"action": "1"}, {"reason": WHY}, own=("action",)),
     "read_flow_actions": Example(_CUSTOMER, own=_OF_CUSTOMER),
@@ -390,6 +393,13 @@ def decided(place: Place, maker: str) -> None:
     place.good("POST", "/v1/decisions", asked, role="app")
 
 
+def quarantined(session: Session, number: int) -> None:
+    """Let a run stand as it does after as many errors as it is tried."""
+    run = session.get_one(FlowRun, number)
+    run.state, run.error, run.due_us, run.asks, run.asked_us = "quarantined", "RuntimeError", None, None, None
+    run.attempts = MAX_ATTEMPTS
+
+
 def flowing(place: Place, maker: str) -> None:
     """Let two versions of a flow act in turn, and a third one run as a shadow; another flow has a draft."""
     for number in (1, 2, 3):
@@ -404,8 +414,10 @@ def flowing(place: Place, maker: str) -> None:
         place.good("POST", "/v1/flows", {"document": flow_document(name, [step], examples=INQUIRED)}, token=maker)
         place.good("POST", f"/v1/flows/{name}/commit", {"revision": 1, "accept_warnings": WHY}, token=maker)
         place.good("POST", f"/v1/flows/{name}/activate", {"version": 1, "reason": WHY}, role="publisher")
-    for name in ("care", "inquiry", "inquiry", "release"):
+    for name in ("care", "inquiry", "inquiry", "release", "inquiry"):
         place.good("POST", f"/v1/flows/{name}/run", {"type": "customer", "external_id": CUSTOMER}, role="app")
+    with Session(place.engine) as session, session.begin():
+        quarantined(session, 6)
     place.good("POST", "/v1/flow-runs/4/answer", {"answer": "nay", "reason": WHY}, role="investigator")
     place.good("POST", "/v1/flows/care/replays", {"version": 3}, role="publisher")
     assert run_next_replay(place.engine)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.models import promotions
@@ -22,7 +23,7 @@ from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.changes.references import run_next_reference
 from fivefold.usecases.flows.replays.jobs import run_next_replay
 from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
-from tests.serving.v1.examples import HALF_YEAR_US
+from tests.serving.v1.examples import HALF_YEAR_US, quarantined
 from tests.serving.v1.places import PLANS, Place, routes
 from tests.serving.v1.registries import made
 from tests.store import databases
@@ -181,6 +182,14 @@ def strange_again(bank: Bank) -> None:
     good("POST", f"/v1/flow-runs/{run}/answer", bank.body("answer_flow_run"), token=bank.tokens["bo", "investigator"])
 
 
+def run_quarantined(bank: Bank) -> None:
+    """The flow is called again, and that run stands in quarantine."""
+    called = {**bank.body("call_flow"), "run_key": "payment-5"}
+    run = bank.place.good("POST", "/v1/flows/care/run", called, token=bank.tokens["app", "app"])["run"]
+    with Session(bank.place.engine) as session, session.begin():
+        quarantined(session, run)
+
+
 def replayed(bank: Bank) -> None:
     """A worker makes the replay that was asked for."""
     assert run_next_replay(bank.place.engine)
@@ -334,6 +343,7 @@ FIRST_DAYS = (
     Step("list_flow_runs"),
     Step("read_flow_run"),
     Step("answer_flow_run", "bo"),
+    Step("retry_flow_run", parts={"run": "2"}, first=run_quarantined),
     Step("read_flow_actions"),
     Step("take_back_flow_action"),
     Step("finish_flow_review", parts={"action": "2"}, first=strange_again),

@@ -1,4 +1,4 @@
-"""What people do about runs: they answer what one asks, and take back what one did. Both are kept with a reason."""
+"""What people do about runs: they answer what one asks, take back what one did, and let one be tried again."""
 
 from typing import Final
 
@@ -11,7 +11,16 @@ from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.language import PersonStep
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.flows.actions import action_numbered, standing_actions
-from fivefold.store.flows.runs import WAITING, add_outcome, outcome_digests, run_numbered, version_and_flow
+from fivefold.store.flows.run_search import run_row
+from fivefold.store.flows.runs import (
+    QUARANTINED,
+    QUEUED,
+    WAITING,
+    add_outcome,
+    outcome_digests,
+    run_numbered,
+    version_and_flow,
+)
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowAction
@@ -19,7 +28,7 @@ from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.flows.runs.actions import FLOW_ACTOR
 from fivefold.usecases.flows.runs.calling import carried_on
 from fivefold.usecases.flows.runs.outcomes import PERSON
-from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line
+from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line, view_of
 from fivefold.usecases.flows.runs.reviews import action_event, refuse_settled
 from fivefold.usecases.flows.runs.second_people import part_taken
 from fivefold.usecases.ingest.facts import end_tag_in, live_tag_in
@@ -94,6 +103,35 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
             rows=outcome_digests(session, [(run.id, step.id)]),
         )
     return carried_on(context, number)
+
+
+def retry_run(context: Context, number: int) -> RunView:
+    """Let a quarantined run be tried again, with as many attempts as a new one has.
+
+    A worker carries it on, and not this call: it may be what ended the workers that tried it.
+
+    Raises:
+        NotFoundError: there is no such run.
+        ConflictError: it is not quarantined: it ended, or another person was quicker.
+    """
+    now = context.now()
+    with context.writing() as session:
+        run = run_numbered(session, context.organisation_id, number, locked=True)
+        if run.state != QUARANTINED:
+            raise ConflictError(f"run f:{number} is not quarantined: it is {run.state}")
+        version, flow_row = version_and_flow(session, run.version_id)
+        before = {"error": run.error}
+        run.state, run.attempts, run.due_us, run.error = QUEUED, 0, now, None
+        run.revision += 1
+        session.flush()
+        context.record(
+            session,
+            "flow.retried",
+            ("flow run", run.id),
+            before=before,
+            details={"flow": flow_row.name, "version": version.number},
+        )
+        return view_of(session, run_row(session, number))
 
 
 def take_back_action(context: Context, number: int, reason: str) -> ActionLine:
