@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.steps import AskedOfRow
-from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed, AnalysedRuleset
 from fivefold.risk.engine.assess import timed_entities
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import ENTITY, ListVersion, Portfolio, members_at
@@ -40,8 +41,9 @@ MODEL_COLUMNS: Mapping[str, Any] = {"model": pl.String, "model_version": pl.Int6
 """What of `Portfolio.values` says where the value comes from; columns of facts are named `value model`, and so on."""
 
 
+@lru_cache(maxsize=VERSIONS_KEPT)
 def needs_of(analysed: AnalysedFlow) -> Needs:
-    """Give what a flow reads of entities by itself."""
+    """Give what a flow reads of entities by itself, once: what is made for it is kept with it."""
     return Needs(analysed.fact_inputs, (), analysed.names)
 
 

@@ -65,6 +65,19 @@ def begin_runs(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
         session.connection().execute(_BEGIN[session.get_bind().dialect.name], [{**row, **_NEW} for row in ordered])
 
 
+_ADD: Final = {dialect: statement.returning(_RUNS.c.id) for dialect, statement in _BEGIN.items()}
+
+
+def add_run(session: Session, row: Mapping[str, Any]) -> int | None:
+    """Add a run with where it came to, as if it had been begun and carried on; None where it was begun before.
+
+    *row* has the columns that `begin_runs` takes, and those that `finish` stores.
+    """
+    added = session.connection().execute(_ADD[session.get_bind().dialect.name], {**_NEW, **row, "revision": 1})
+    number: int | None = added.scalar()
+    return number
+
+
 @dataclass(frozen=True)
 class RunBatch:
     """Runs of one version that a worker holds.
@@ -323,6 +336,12 @@ _ACTIVE: Final = select(FlowRow.active_version_id).where(FlowRow.id == bindparam
 _ACTIVE_LOCKED: Final = _ACTIVE.with_for_update(read=True)
 
 
+def acting_version(session: Session, flow_id: int, *, locked: bool = False) -> int | None:
+    """Give the version of a flow that acts; *locked*: to change that waits until this transaction ends."""
+    number: int | None = session.execute(_ACTIVE_LOCKED if locked else _ACTIVE, {"of": flow_id}).scalar_one()
+    return number
+
+
 def is_off(session: Session, flow_id: int, *, locked: bool = False) -> bool:
     """Tell whether no version of a flow acts; *locked*: to switch it off waits until this transaction ends."""
-    return session.execute(_ACTIVE_LOCKED if locked else _ACTIVE, {"of": flow_id}).scalar_one() is None
+    return acting_version(session, flow_id, locked=locked) is None

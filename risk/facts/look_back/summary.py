@@ -64,6 +64,8 @@ def with_summary(rows: pl.DataFrame, until_us: int, *, needed: bool) -> pl.DataF
         until_us: the moment.
         needed: anything looks at what came before.
     """
+    if len(rows) < FEWEST:
+        return rows
     early = rows.filter(pl.col(_AT) <= until_us)
     if len(early) < FEWEST:
         return rows

@@ -1,11 +1,15 @@
 """Calls run flows in the request; people answer what runs ask, and take back what they did."""
 
+import json
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine
 
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.flows import FlowRow
+from fivefold.usecases.flows.runs import actions, calling
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.reading import RunFilters, entity_actions, search_runs, view_run
@@ -182,3 +186,67 @@ def test_a_flow_that_is_off_is_not_called(engine: Engine) -> None:
         session.get_one(FlowRow, 1).active_version_id = None
     with pytest.raises(NotFoundError):
         call_flow(bank.context, "large", "customer", "a")
+
+
+def broken(*_: Any) -> None:
+    raise RuntimeError("a fault")
+
+
+@pytest.mark.parametrize("amount", [5, 500, 5000, None])
+def test_a_run_at_once_is_stored_as_one_that_a_worker_carries_on(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, amount: float | None
+) -> None:
+    """Of two customers who are alike one is called at once, the other by lease: their rows differ by cause alone."""
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    sent = None if amount is None else payment(amount)
+    at_once = call_flow(bank.context, "large", "customer", "a", sent, "once")
+    with monkeypatch.context() as patched:
+        patched.setattr(calling, "begin_of", broken)
+        by_lease = call_flow(bank.context, "large", "customer", "b", sent, "leased")
+    lacking = {"number", "external_id", "cause", "why", "taken"}
+    first, second = ({**vars(each), **dict.fromkeys(lacking)} for each in (at_once, by_lease))
+    assert first == second
+    assert len(at_once.taken) == len(by_lease.taken)
+    stored = [{**vars(run)} for run in bank.runs()]
+    for row in stored:
+        for name in ("_sa_instance_state", "id", "entity_id", "cause", "about", "salt", "inputs", "answer"):
+            del row[name]
+    assert stored[0] == stored[1]
+    answers = [{**json.loads(run.answer or ""), "cause": None} for run in bank.runs()]
+    assert answers[0] == answers[1]
+    for view in (at_once, by_lease):
+        assert replay_record(bank.context, f"f:{view.number}").same
+
+
+def test_a_fault_at_once_leaves_a_run_that_keeps_it(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a fault undid was stored as a whole or not at all: the worker does all of it, once."""
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    with monkeypatch.context() as patched:
+        patched.setattr(actions, "set_tag_in", broken)
+        run = call_flow(bank.context, "large", "customer", "a", payment(500), "k")
+    assert (run.state, run.taken, bank.actions()) == ("queued", (), [])
+    assert run.error == "RuntimeError in usecases.flows.runs.actions._affect"
+    bank.now += HOUR_US
+    bank.work()
+    assert bank.states() == [("call:k", "ended", "flag")]
+    assert len(bank.actions()) == 5
+
+
+def test_a_flow_that_is_switched_off_while_its_facts_are_read_does_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    real = calling.begin_of
+
+    def switched_off(*given: Any) -> Any:
+        with writing(engine) as session:
+            session.get_one(FlowRow, 1).active_version_id = None
+        return real(*given)
+
+    monkeypatch.setattr(calling, "begin_of", switched_off)
+    with pytest.raises(NotFoundError):
+        call_flow(bank.context, "large", "customer", "a", payment(500))
+    assert (bank.runs(), bank.actions()) == ([], [])

@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.errors import ConfigError, ConflictError, StoreError
 from fivefold.domain.text import control_in
 from fivefold.features import schema as c
 from fivefold.store.flows.run_search import run_row
-from fivefold.store.flows.runs import QUEUED, begin_runs, run_of_cause
-from fivefold.store.ingest.entities import entity_named
+from fivefold.store.flows.runs import QUEUED, acting_version, add_run, begin_runs, run_of_cause
+from fivefold.store.ingest.entities import entity_named, lock_entities, number_of_entity
 from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.accounts.flows_in_force import StandingFlow, standing_flow
 from fivefold.usecases.decisions.inputs import read_pending_transaction
-from fivefold.usecases.flows.runs.execute import run_one
+from fivefold.usecases.flows.runs.execute import act_and_record, begin_of, run_one
+from fivefold.usecases.flows.runs.outcomes import as_it_runs
 from fivefold.usecases.flows.runs.reading import RunView, view_of, view_run
+from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, storable
 from fivefold.usecases.shared.flow_triggers import bounded_cause
@@ -52,12 +55,15 @@ def call_flow(
     """
     now, key = context.now(), _key(run_key, transaction)
     about = _about(type_name, external_id, transaction)
+    cause = bounded_cause(f"call:{key or secrets.token_hex(16)}")
+    view = _run_at_once(context, flow, (type_name, external_id), cause, about, now)
+    if view is not None:
+        return carried_on(context, view.number) if view.state == QUEUED else view
     with context.writing() as session:
         standing = standing_flow(session, context.organisation_id, flow)
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
         if entity.type_id != standing.flow.type_id:
             raise ConfigError(f"the flow {flow} is not about entities of the type {type_name}")
-        cause = bounded_cause(f"call:{key or secrets.token_hex(16)}")
         run = run_of_cause(session, standing.flow.id, entity.id, cause)
         if run is None:
             if transaction is not None:
@@ -70,6 +76,46 @@ def call_flow(
             raise ConflictError(f"{flow} was called for something else under {key!r}; give it a run_key of its own")
         number = run.id
     return carried_on(context, number)
+
+
+class _OvertakenError(Exception):
+    """Something else happened meanwhile; it undoes the transaction."""
+
+
+def _run_at_once(
+    context: Context, flow: str, named: tuple[str, str], cause: str, about: Mapping[str, Any], now: int
+) -> RunView | None:
+    """Run a flow as far as it comes by what is known, and store the run in one transaction with all that it does.
+
+    None where it was called for that cause before, and where anything is in the way: then nothing was done, and the
+    run is to be begun and carried on as by a worker, which says what is in the way, or keeps it with the run.
+    """
+    try:
+        with context.reading() as session:
+            standing = standing_flow(session, context.organisation_id, flow)
+            entity = entity_named(session, context.organisation_id, *named)
+            known = (standing.flow.id, entity.id)
+            if entity.type_id != standing.flow.type_id or run_of_cause(session, *known, cause) is not None:
+                return None
+            acting, *shadows = _rows(context, standing, entity.id, cause, about, now)
+            run = FlowRun(**acting)
+            [reached] = begin_of(session, as_it_runs(standing), [run], now)
+        with context.writing() as session:
+            stays = number_of_entity(session, context.organisation_id, *named) == entity.id
+            lock_entities(session, [entity.id])
+            acts = acting_version(session, standing.flow.id, locked=True) == standing.version.id
+            columns = reached.columns(run, now, off=False)
+            number = add_run(session, {**acting, **columns}) if stays and acts else None
+            if number is None:
+                raise _OvertakenError
+            run.id = number
+            begin_runs(session, shadows)
+            act_and_record(session, context.engine, {number: (run, reached, columns)}, now)
+            return view_of(session, run_row(session, number))
+    except StoreError:
+        raise
+    except UNEXPECTED_ERRORS:
+        return None
 
 
 def carried_on(context: Context, number: int) -> RunView:

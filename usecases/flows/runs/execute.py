@@ -103,13 +103,86 @@ def _with_each_entity_once(batch: RunBatch, left: set[int]) -> Iterator[list[int
 
 
 @dataclass(frozen=True)
-class _Reached:
+class Reached:
     """Where a run came to, and what is to be stored of it for the first time."""
 
     outcome: RunOutcome
     runnable: RunnableVersion
     facts: Mapping[str, Any]
     nobody: FlowStep | None
+
+    def columns(self, run: FlowRun, now: int, *, off: bool) -> dict[str, Any]:
+        """Give what is stored of a run; where its flow is *off*, it may act no more."""
+        return {**self.facts, **_state(run, self, now), **(_stopped(now) if off and run.acting else {})}
+
+
+def begin_of(session: Session, runnable: RunnableVersion, runs: Sequence[FlowRun], now: int) -> list[Reached]:
+    """Read the facts of runs that begin, no entity twice, and come to where they lead, in the same order."""
+    flow = runnable.flow
+    looked_at = {run.entity_id: _looked_at(run) for run in runs}
+    read = read_facts(session, flow.organisation_id, flow.type_id, runnable.analysed, looked_at, now)
+    facts, program = read.facts, flow_program_for(runnable.analysed, read.facts.versions, read.base)
+    if len(runs) == 1:  # one row is run without columns, in less time
+        inputs = {key: frame.row(0, named=True) for key, frame in facts.asked.items()}
+        outcomes = [program.run_row(facts.own.row(0, named=True), AskedOfRow(inputs, {}))]
+    else:
+        outcomes = program.run(facts.own, Asked(facts.asked, {})).to_dicts()
+    places = {int(entity): place for place, entity in enumerate(facts.own["entity_id"])}
+    reached = []
+    for run in runs:
+        place = places[run.entity_id]
+        kept = {**read.kept(place), "flow": dict(runnable.about), "cause": run.cause}
+        asked = {key: frame[place] for key, frame in facts.asked.items()}
+        outcome = conclude(program, kept, asked, outcomes[place], now)
+        reached.append(Reached(outcome, runnable, {"inputs": facts_text(kept), "as_of_us": now}, None))
+    return reached
+
+
+def act_and_record(
+    session: Session,
+    engine: Engine,
+    stored_runs: Mapping[int, tuple[FlowRun, Reached, Mapping[str, Any]]],
+    now: int,
+    nobody: Iterable[tuple[int, str]] = (),
+) -> None:
+    """Do what follows from runs that were stored just now, and report it; one audit entry is about all.
+
+    Args:
+        session: in the transaction that stored them.
+        engine: its database.
+        stored_runs: by number the run, where it came to, and the columns that were stored of it.
+        now: the present.
+        nobody: the steps, by run, at which nobody came in time.
+    """
+    runnable = next(iter(stored_runs.values()))[1].runnable
+    flow = runnable.flow
+    context = Context(engine, Actor(flow.organisation_id, f"{FLOW_ACTOR}{flow.name}"), lambda: now)
+    events, acted = [], set[int]()
+    for number, (run, this, columns) in stored_runs.items():
+        doing = Doing(context, this.runnable, this.runnable.analysed.flow.entity_type, now)
+        for action in this.outcome.explanation.actions if run.acting and columns["error"] != OFF else ():
+            acted.add(number)
+            event = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
+            events += [] if event is None else [event]
+    add_events(session, flow.organisation_id, events)
+    rows = joined(
+        digests(session, "flow_runs", stored_runs),
+        stored.outcome_digests(session, nobody),
+        digests(session, "flow_actions", numbers_of_actions(session, acted) if acted else ()),
+    )
+    states = [columns["state"] for _, _, columns in stored_runs.values()]
+    context.record(
+        session,
+        "flow.ran",
+        ("flow", flow.id),
+        details={
+            **{state: states.count(state) for state in _STATES.values()},
+            "actions": len(events),
+            "acting": any(run.acting for run, _, _ in stored_runs.values()),
+        },
+        bulk=bulk_of(len(stored_runs), rows),
+        rows=rows,
+    )
 
 
 @dataclass(frozen=True)
@@ -147,7 +220,7 @@ class _Work:
     def _held(self, session: Session, numbers: Iterable[int]) -> list[FlowRun]:
         return stored.runs_held(session, self.batch, numbers)
 
-    def _reached(self, session: Session, numbers: Sequence[int], now: int) -> dict[int, _Reached]:
+    def _reached(self, session: Session, numbers: Sequence[int], now: int) -> dict[int, Reached]:
         """Come to where runs lead: those that begin as columns, and those that go on each from its own facts."""
         held = self._held(session, numbers)
         there = stored.present_entities(session, [run.entity_id for run in held])
@@ -159,31 +232,13 @@ class _Work:
             reached[run.id] = self._go_on(session, run, steps.get(run.id, {}), now)
         return reached
 
-    def _begin(self, session: Session, runs: Sequence[FlowRun], now: int) -> dict[int, _Reached]:
+    def _begin(self, session: Session, runs: Sequence[FlowRun], now: int) -> dict[int, Reached]:
         if not runs:
             return {}
-        runnable = version_now(session, self.batch.version_id)
-        flow = runnable.flow
-        looked_at = {run.entity_id: _looked_at(run) for run in runs}
-        read = read_facts(session, flow.organisation_id, flow.type_id, runnable.analysed, looked_at, now)
-        facts, program = read.facts, flow_program_for(runnable.analysed, read.facts.versions, read.base)
-        if len(runs) == 1:  # one row is run without columns, in less time
-            inputs = {key: frame.row(0, named=True) for key, frame in facts.asked.items()}
-            outcomes = [program.run_row(facts.own.row(0, named=True), AskedOfRow(inputs, {}))]
-        else:
-            outcomes = program.run(facts.own, Asked(facts.asked, {})).to_dicts()
-        places = {int(entity): place for place, entity in enumerate(facts.own["entity_id"])}
-        reached = {}
-        for run in runs:
-            place = places[run.entity_id]
-            kept = {**read.kept(place), "flow": dict(runnable.about), "cause": run.cause}
-            asked = {key: frame[place] for key, frame in facts.asked.items()}
-            outcome = conclude(program, kept, asked, outcomes[place], now)
-            first = {"inputs": facts_text(kept), "as_of_us": now}
-            reached[run.id] = _Reached(outcome, runnable, first, None)
-        return reached
+        reached = begin_of(session, version_now(session, self.batch.version_id), runs, now)
+        return {run.id: this for run, this in zip(runs, reached, strict=True)}
 
-    def _go_on(self, session: Session, run: FlowRun, steps: dict[str, FlowStep], now: int) -> _Reached:
+    def _go_on(self, session: Session, run: FlowRun, steps: dict[str, FlowStep], now: int) -> Reached:
         """Come to where a run leads that waited; a person who did not come in time is nobody."""
         kept, nobody = kept_of(run), None
         runnable = version_kept(session, run.version_id, kept)
@@ -194,44 +249,20 @@ class _Work:
         lists = list_versions_used(session, run.organisation_id, kept["lists"])
         assert run.as_of_us is not None  # it is stored with the facts
         outcome = outcome_kept(runnable, kept, lists, steps, (run.entity_id, run.as_of_us))
-        return _Reached(outcome, runnable, {}, nobody)
+        return Reached(outcome, runnable, {}, nobody)
 
-    def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, _Reached], now: int) -> None:
-        """Store where runs came to, what that does, and the events that report it; one audit entry is about all."""
-        flow = reached[runs[0].id].runnable.flow
-        context = Context(self.engine, Actor(flow.organisation_id, f"{FLOW_ACTOR}{flow.name}"), lambda: now)
-        type_name = reached[runs[0].id].runnable.analysed.flow.entity_type
-        events, values, nobody, acted = [], {}, [], set[int]()
-        off = stored.is_off(session, flow.id, locked=True)
+    def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, Reached], now: int) -> None:
+        """Store where runs came to, and do what follows."""
+        off, nobody = stored.is_off(session, self.batch.flow_id, locked=True), []
         for run in runs:
-            this = reached[run.id]
-            if this.nobody is not None:
-                stored.add_outcome(session, _nobody(run, this.nobody.step, now))
-                nobody.append((run.id, this.nobody.step))
-            taken = this.outcome.explanation.actions
-            doing = Doing(context, this.runnable, type_name, now)
-            stops = off and run.acting
-            for action in taken if run.acting and not stops else ():
-                acted.add(run.id)
-                event = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
-                events += [] if event is None else [event]
-            values[run.id] = {**this.facts, **_state(run, this, now), **(_stopped(now) if stops else {})}
-        add_events(session, flow.organisation_id, events)
-        stored.finish(session, values)
-        rows = joined(
-            digests(session, "flow_runs", values),
-            stored.outcome_digests(session, nobody),
-            digests(session, "flow_actions", numbers_of_actions(session, acted) if acted else ()),
-        )
-        counts = {state: sum(1 for each in values.values() if each["state"] == state) for state in _STATES.values()}
-        context.record(
-            session,
-            "flow.ran",
-            ("flow", flow.id),
-            details={**counts, "actions": len(events), "acting": any(run.acting for run in runs)},
-            bulk=bulk_of(len(values), rows),
-            rows=rows,
-        )
+            step = reached[run.id].nobody
+            if step is not None:
+                stored.add_outcome(session, _nobody(run, step.step, now))
+                nobody.append((run.id, step.step))
+        columns = {run.id: reached[run.id].columns(run, now, off=off) for run in runs}
+        stored.finish(session, columns)
+        done = {run.id: (run, reached[run.id], columns[run.id]) for run in runs}
+        act_and_record(session, self.engine, done, now, nobody)
 
 
 _STATES: Final = {"ended": stored.ENDED, "failed": stored.FAILED, "waits": stored.WAITING, "asks": stored.QUEUED}
@@ -245,7 +276,7 @@ def _stopped(now: int) -> dict[str, Any]:
     return {"state": stored.FAILED, "error": OFF, "due_us": None, "ended_us": now, "asks": None, "asked_us": None}
 
 
-def _state(run: FlowRun, reached: _Reached, now: int) -> dict[str, Any]:
+def _state(run: FlowRun, reached: Reached, now: int) -> dict[str, Any]:
     """Give the columns that say where a run stands; nobody is asked for a shadow, so it waits for good."""
     explanation = reached.outcome.explanation
     values = {

@@ -76,7 +76,8 @@ class FactsRead:
 
 
 def _kept(frame: pl.DataFrame, position: int) -> dict[str, Any]:
-    columns = frame.select(sorted(set(frame.columns) - {ENTITY, AS_OF}))
+    names = sorted(set(frame.columns) - {ENTITY, AS_OF})
+    columns = frame[names] if names else pl.DataFrame()  # without a name rows would be taken
     return {"inputs": columns.row(position, named=True) if columns.width else {}, "types": types_of(columns)}
 
 

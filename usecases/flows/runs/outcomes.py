@@ -19,7 +19,7 @@ from fivefold.flows.trace import RunExplanation, explain_run
 from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.store.flows.runs import version_and_flow
 from fivefold.store.tables.flows import FlowRow, FlowStep, FlowVersion
-from fivefold.usecases.accounts.flows_in_force import flow_as_asked, flow_of_version
+from fivefold.usecases.accounts.flows_in_force import StandingFlow, flow_as_asked, flow_of_version
 from fivefold.usecases.flows.runs.facts import facts_kept
 
 PERSON: Final = "person"
@@ -45,7 +45,11 @@ class RunnableVersion:
 
 def version_now(session: Session, version_id: int) -> RunnableVersion:
     """Give a version with what it asks in the versions that decide now."""
-    standing = flow_of_version(session, version_id)
+    return as_it_runs(flow_of_version(session, version_id))
+
+
+def as_it_runs(standing: StandingFlow) -> RunnableVersion:
+    """Give a version as it runs now."""
     asked = {kind: {name: dict(vars(of)) for name, of in each.items()} for kind, each in standing.asked.items()}
     return _runnable(standing.flow, standing.version, standing.analysed, asked)
 
