@@ -255,7 +255,7 @@ def aggregate(
         there = ", ".join(sorted(sources)) or "none"
         raise InvalidRulesetError(
             [Finding(source, f"are needed and missing; there are {there}") for source in missing],
-            "what the ruleset needs",
+            "the data",
         )
     frames = [entities.select(ENTITY)]
     for source, facts in sources.items():

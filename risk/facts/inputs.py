@@ -186,7 +186,7 @@ def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
             hint = f"; perhaps {near} is meant: --map {near}={name}" if near else ""
             problems.append(Finding(f"field {name}", f"is no column of the entities; they have {there}{hint}"))
     if problems:
-        raise InvalidRulesetError(problems, "what the ruleset needs")
+        raise InvalidRulesetError(problems, "the data")
 
 
 def _field_name(rule_input: LanguageModel) -> str | None:

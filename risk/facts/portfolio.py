@@ -88,7 +88,7 @@ def members_at(
             problem = f"is missing; there are {', '.join(sorted(lists)) or 'none'}{remedy}"
             problems.append(Finding(f"list {name}", problem))
     if problems:
-        raise InvalidRulesetError(problems, "what the ruleset needs")
+        raise InvalidRulesetError(problems, "the data")
     return versions
 
 

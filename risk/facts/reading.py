@@ -347,4 +347,4 @@ def refuse_missing(
         Finding(f"field {name} of {what}", f"is missing; there are {there}") for name in declared if name not in schema
     ]
     if findings:
-        raise InvalidRulesetError(findings, "what the ruleset needs")
+        raise InvalidRulesetError(findings, "the data")

@@ -1,6 +1,6 @@
 """Flows on files: those that ship and one's own, and a run of one for every entity of a portfolio."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
+from fivefold.domain.errors import ConfigError, Finding, InvalidDataError, InvalidRulesetError, Problem
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.doubts import lint_flow_document
 from fivefold.flows.language import Flow, PersonStep
@@ -144,28 +144,32 @@ def _answers(flow: AnalysedFlow, file: TableFile, entities: pl.Series) -> Mappin
         raise ConfigError(f"{file.path} has no column {', '.join(missing)}; answers are entity_id, step, answer")
     persons = {step.id: step for step in flow.flow.steps if isinstance(step, PersonStep)}
     rows = frame.select(pl.col(ENTITY, "step", "answer").cast(pl.String))
-    for entity, step, answer in rows.rows():
-        if step not in persons:
-            raise ConfigError(
-                f"{file.path}: entity {entity} has an answer at {step}; persons are asked at "
-                f"{', '.join(persons) or 'no step'}"
-            )
-        allowed = (*persons[step].person.answers, "nobody")
-        if answer not in allowed:
-            raise ConfigError(
-                f"{file.path}: entity {entity} has the answer {answer} at {step}; there are {', '.join(allowed)}"
-            )
-    if rows.select(ENTITY, "step").is_duplicated().any():
-        entity, step = rows.filter(rows.select(ENTITY, "step").is_duplicated()).row(0)[:2]
-        raise ConfigError(f"{file.path}: entity {entity} has two answers at {step}")
-    strange = rows.filter(~pl.col(ENTITY).is_in(entities.implode()))
-    if len(strange):
-        raise ConfigError(f"{file.path} has an answer about {strange[ENTITY][0]!r}, which is no entity that was read")
+    problems = list(_problems_of_answers(persons, rows, set(entities)))
+    if problems:
+        raise InvalidDataError(problems, source=str(file.path))
     everyone = entities.alias(ENTITY).to_frame()
     return {
         step: everyone.join(rows.filter(pl.col("step") == step), on=ENTITY, how="left", maintain_order="left")["answer"]
         for step in persons
     }
+
+
+def _problems_of_answers(
+    persons: Mapping[str, PersonStep], rows: pl.DataFrame, entities: Collection[str]
+) -> Iterator[Problem]:
+    """Say what is wrong with each row of a file of answers."""
+    asked = ", ".join(persons) or "no step: this flow asks nobody"
+    seen: set[tuple[str, str]] = set()
+    for number, (entity, step, answer) in enumerate(rows.rows()):
+        if entity not in entities:
+            yield Problem(number, ENTITY, f"is {entity!r}", "an entity that was read")
+        if step not in persons:
+            yield Problem(number, "step", f"is {step!r}", asked)
+        elif answer not in (answers := (*persons[step].person.answers, "nobody")):
+            yield Problem(number, "answer", f"is {answer!r}", f"at {step}, {', '.join(answers)}")
+        if (entity, step) in seen:
+            yield Problem(number, ENTITY, f"is {entity!r}", f"one answer of an entity at {step}")
+        seen.add((entity, step))
 
 
 def explanation_lines(runs: Runs) -> Iterator[str]:
