@@ -48,9 +48,19 @@ class Action(LanguageModel):
 
 
 class StatusAction(Action):
-    """Gives the customer, or the transaction that caused the run, a status."""
+    """Gives the entity a status, or the transaction that the flow looks at.
+
+    Attributes:
+        of: whose status it is. That of a transaction is reported, and says nothing about the entity afterwards.
+    """
 
     status: Status
+    of: Literal["entity", "transaction"] = "entity"
+
+    @property
+    def subject(self) -> str:
+        """Whose status it gives."""
+        return "status" if self.of == "entity" else "status of the transaction"
 
 
 class LimitAction(Action):

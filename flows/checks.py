@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fivefold.domain.text import perhaps
-from fivefold.flows.actions import Action, LimitAction, PersonRole
+from fivefold.flows.actions import Action, LimitAction, PersonRole, StatusAction
 from fivefold.flows.language import (
     NOBODY,
     CalculateStep,
@@ -39,7 +39,7 @@ from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import CalculationInput
 from fivefold.risk.language.fields import Definition, ValueType
 from fivefold.risk.language.peers import peers_of
-from fivefold.risk.language.policy import StepInput
+from fivefold.risk.language.policy import StepInput, TransactionInput
 
 if TYPE_CHECKING:
     from fivefold.flows.analysis import AnalysedFlow
@@ -56,7 +56,7 @@ def flow_structure_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, Language
     ]
     wrong_ways = list(_ways(flow))
     wrong_ends = [*_ends(flow), *_on_failure(flow)]
-    diagnostics += [*_triggers(flow), *wrong_ways, *wrong_ends]
+    diagnostics += [*_triggers(flow), *wrong_ways, *wrong_ends, *_statuses_of_transactions(flow, inputs)]
     for position, step in enumerate(flow.steps):
         if isinstance(step, TableStep):
             diagnostics += _table(("steps", position, "table"), step)
@@ -93,6 +93,16 @@ def _triggers(flow: Flow) -> Iterator[Diagnostic]:
                 there = ", ".join(flow.levels)
                 problem = f"names the level {level}, which is not there; there are {there}{perhaps(level, flow.levels)}"
                 yield Diagnostic(("triggers", number, "to"), problem)
+
+
+def _statuses_of_transactions(flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]]) -> Iterator[Diagnostic]:
+    """Find actions that give a transaction a status in a flow that looks at none."""
+    if any(isinstance(each, TransactionInput) for _, each in inputs):
+        return
+    for number, action in enumerate(flow.actions):
+        if isinstance(action, StatusAction) and action.of == "transaction":
+            problem = "gives the transaction a status, and the flow looks at none; no condition has {transaction: ...}"
+            yield Diagnostic(("actions", number, "of"), problem)
 
 
 def group_diagnostics(flow: Flow, groups: Collection[str] | None) -> Iterator[Diagnostic]:

@@ -187,8 +187,7 @@ def test_answers_lead_on_and_only_those_that_there_are(folder: Path) -> None:
     answers.write_text(f"entity_id,step,answer\n{people[0]},ask,stop\n")
     after = succeed(folder, "flows", "run", path, *options(folder), "--answers", answers, "--explain", people[0])
     assert ("Waits" in before) == ("answered stop" in after)
-    wrong = ["perhaps", "stop"]
-    answers.write_text("\n".join(["entity_id,step,answer", *(f"{people[0]},ask,{each}" for each in wrong), "x,by,no\n"]))
+    answers.write_text(f"entity_id,step,answer\n{people[0]},ask,perhaps\n{people[0]},ask,stop\nx,by,no\n")
     refused = refuse(folder, "flows", "run", path, *options(folder), "--answers", answers)
     assert f"4 problems in {answers}" in refused
     for line in ("row 2: answer is 'perhaps'", "at ask, fine, stop, nobody", "row 3: entity_id", "row 4: step is 'by'"):

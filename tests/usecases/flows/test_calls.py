@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError
 from fivefold.store.sql.database import writing
@@ -143,11 +143,94 @@ def test_the_shadow_of_a_called_flow_runs_beside_it_and_nobody_answers_it(engine
         answer_run(person(bank), Role.INVESTIGATOR, shadow.number, "right", WHY)
 
 
+def stands(bank: FlowBank, name: str = "a") -> tuple[str | None, dict[str, int]]:
+    standing = entity_actions(bank.context, "customer", name)
+    return standing.status, {each.limit: each.amount_minor for each in standing.limits}
+
+
+def events_of(bank: FlowBank) -> list[dict[str, Any]]:
+    with bank.engine.connect() as connection:
+        bodies = connection.execute(text("SELECT body FROM outbox WHERE kind LIKE 'flow.%' ORDER BY id")).scalars()
+        return [json.loads(each) for each in bodies]
+
+
+def test_what_a_flow_sets_later_takes_the_place_of_what_it_set_before(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(STATUSES)
+    call_flow(bank.context, "statuses", "customer", "a", payment(2000), "k1")
+    assert stands(bank) == ("blocked", {"daily": 5_000})
+    call_flow(bank.context, "statuses", "customer", "a", payment(200), "k2")
+    assert stands(bank) == ("flagged", {"daily": 10_000})
+    call_flow(bank.context, "statuses", "customer", "a", payment(5), "k3")  # it sets another limit, and no status
+    assert stands(bank) == ("flagged", {"daily": 10_000, "weekly": 30_000})
+    standing = entity_actions(bank.context, "customer", "a")
+    assert standing.status_action is not None
+    take_back_action(person(bank), standing.status_action, WHY)  # what it took the place of counts again
+    assert stands(bank)[0] == "blocked"
+    assert events_of(bank)[-1]["stands"] == {"status": "blocked", "action": min(each.id for each in bank.actions())}
+
+
+def test_a_milder_status_of_one_flow_does_not_hide_a_severe_one_of_another(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(STATUSES)
+    bank.add_flow(STATUSES.replace("flow: statuses", "flow: others"))
+    call_flow(bank.context, "others", "customer", "a", payment(2000), "k1")
+    call_flow(bank.context, "statuses", "customer", "a", payment(200), "k2")
+    assert stands(bank) == ("blocked", {"daily": 5_000})
+    flagged, hundred = [each for each in events_of(bank) if each["flow"] == "statuses"]
+    assert (flagged["content"]["status"], flagged["stands"]["status"]) == ("flagged", "blocked")
+    assert (hundred["content"]["amount_minor"], hundred["stands"]["amount_minor"]) == (10_000, 5_000)
+
+
+def test_what_a_person_decided_stays_until_a_person_decides_again(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    decided = LARGE.replace("title: Flag, status: flagged", "title: Flag, status: approved")
+    assert decided != LARGE
+    bank.add_flow(decided.replace("{right: nothing", "{right: flag"))
+    runs = [call_flow(bank.context, "large", "customer", "a", payment(5000), f"k{number}").number for number in (1, 2)]
+    answer_run(person(bank), Role.INVESTIGATOR, runs[0], "wrong", WHY)
+    assert stands(bank)[0] == "blocked"
+    call_flow(bank.context, "large", "customer", "a", payment(500), "k3")
+    assert [each.content.get("status") for each in bank.actions() if each.kind == "status"] == ["blocked", "approved"]
+    assert stands(bank)[0] == "blocked"  # nobody was asked about the second payment
+    answer_run(person(bank), Role.INVESTIGATOR, runs[1], "right", WHY)
+    assert stands(bank)[0] == "approved"
+
+
+@pytest.mark.parametrize("words", ["reversible: false", "relationship: ended"])
+def test_what_cannot_be_undone_is_not_undone_by_a_later_run(engine: Engine, words: str) -> None:
+    bank = FlowBank(engine)
+    lasting = STATUSES.replace("status: blocked}", f"status: blocked, {words}}}")
+    if words.startswith("relationship"):
+        lasting = LARGE.replace("status: blocked}", f"status: blocked, {words}}}")
+    name = lasting.split()[1]
+    bank.add_flow(lasting)
+    run = call_flow(bank.context, name, "customer", "a", payment(5000), "k1")
+    if run.question is not None:
+        answer_run(person(bank), Role.INVESTIGATOR, run.number, "wrong", WHY)
+    call_flow(bank.context, name, "customer", "a", payment(500), "k2")
+    assert len([each for each in bank.actions() if each.kind == "status"]) == 2
+    assert stands(bank)[0] == "blocked"
+
+
+def test_the_status_of_a_transaction_says_nothing_about_the_customer(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(STATUSES.replace("status: blocked}", "status: blocked, of: transaction}"))
+    call_flow(bank.context, "statuses", "customer", "a", payment(2000, transaction_id="T-1"))
+    call_flow(bank.context, "statuses", "customer", "a", payment(2000), "k2")
+    contents = [each.content for each in bank.actions() if each.kind == "status"]
+    said = {"status": "blocked", "of": "transaction"}
+    assert contents == [{**said, "transaction_id": "T-1"}, {**said, "transaction_id": None}]
+    assert stands(bank) == (None, {"daily": 5_000})
+    assert "stands" not in next(each for each in events_of(bank) if each["kind"] == "status")
+
+
 def test_the_severest_status_and_the_lowest_limit_stand_until_they_are_taken_back(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.add_flow(STATUSES)
-    for number, amount in enumerate((200, 2000, 300, 5)):
-        call_flow(bank.context, "statuses", "customer", "a", payment(amount), f"k{number}")
+    bank.add_flow(STATUSES.replace("flow: statuses", "flow: others"))
+    for number, (flow, amount) in enumerate((("statuses", 200), ("others", 2000), ("statuses", 300), ("statuses", 5))):
+        call_flow(bank.context, flow, "customer", "a", payment(amount), f"k{number}")
     standing = entity_actions(bank.context, "customer", "a")
     assert standing.status == "blocked"
     assert [(each.limit, each.amount_minor) for each in standing.limits] == [("daily", 5_000), ("weekly", 30_000)]

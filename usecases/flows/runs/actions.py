@@ -1,5 +1,6 @@
 """Actions of runs, carried out: each once for a flow, an entity and a cause, in the transaction that ends the run."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,13 +9,24 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import DAY_US, iso_text
-from fivefold.flows.actions import CaseAction, LimitAction, ReviewAction, StatusAction, TagAction, WebhookAction
+from fivefold.features import schema as c
+from fivefold.flows.actions import (
+    Action,
+    CaseAction,
+    LimitAction,
+    ReviewAction,
+    StatusAction,
+    TagAction,
+    WebhookAction,
+    is_reversible,
+)
 from fivefold.flows.trace import ActionTaken
 from fivefold.store.flows.actions import add_action
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRun
 from fivefold.store.webhooks.outbox import NewEvent
 from fivefold.usecases.flows.runs.outcomes import RunnableVersion
+from fivefold.usecases.flows.runs.reading import standing_of
 from fivefold.usecases.flows.runs.second_people import people_behind
 from fivefold.usecases.ingest.facts import RecordGiven, live_tag_in, put_record_in, set_tag_in
 from fivefold.usecases.shared.context import Context
@@ -34,12 +46,14 @@ class Doing:
     Attributes:
         context: of the flow, which acts.
         entity_type: the name of the type.
+        by_person: a person answered on the way to it.
     """
 
     context: Context
     runnable: RunnableVersion
     entity_type: str
     now_us: int
+    by_person: bool
 
 
 def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, taken: ActionTaken) -> NewEvent | None:
@@ -82,6 +96,7 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
         "kind": taken.kind,
         "purpose": taken.purpose,
         "content": content,
+        **standing_of(session, entity.id, taken.subject),
         "at": iso_text(doing.now_us),
     }
     return NewEvent(event_name(number, doing.now_us), ACTED, entity.id, doing.now_us, canonical_json(body))
@@ -100,9 +115,11 @@ def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
     """Tell what is done: all of it is known before it is done."""
     action = doing.runnable.analysed.flow.action(taken.action)
     if isinstance(action, StatusAction):
-        return {"status": action.status}
+        of_transaction = {"of": action.of, c.TRANSACTION_ID: transaction_of(run)}
+        return {"status": action.status, **(_lasting(doing, action) if action.of == "entity" else of_transaction)}
     if isinstance(action, LimitAction):
-        return {"limit": action.limit, "amount_minor": taken.amount_minor, "sets": taken.sets}
+        amount = {"limit": action.limit, "amount_minor": taken.amount_minor, "sets": taken.sets}
+        return {**amount, **_lasting(doing, action)}
     if isinstance(action, ReviewAction):
         return {"due_us": action.review.moment_after(doing.now_us)}
     if isinstance(action, TagAction):
@@ -112,6 +129,19 @@ def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
         return {"case": f"flow-{run.id}-{taken.action}", "words": action.case}
     assert isinstance(action, WebhookAction)
     return {"event": action.webhook}
+
+
+def _lasting(doing: Doing, action: Action) -> dict[str, bool]:
+    """Tell what keeps a status or a limit from being replaced, see `reading.actions_standing`; nothing as a rule."""
+    lasts = action.relationship is not None or not is_reversible(action)
+    return {**({"lasting": True} if lasts else {}), **({"by_person": True} if doing.by_person else {})}
+
+
+def transaction_of(run: FlowRun) -> str | None:
+    """Name the transaction that a run looks at; None where it looks at none, or at one that came without a name."""
+    sent = run.about.get("transaction")
+    name = run.about.get(c.TRANSACTION_ID) if sent is None else json.loads(sent).get(c.TRANSACTION_ID)
+    return None if name is None else str(name)
 
 
 def _affect(session: Session, doing: Doing, entity: Entity, taken: ActionTaken, content: Mapping[str, Any]) -> None:

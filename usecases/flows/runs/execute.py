@@ -34,6 +34,7 @@ from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, Doing, carry_out
 from fivefold.usecases.flows.runs.asking import ask_outside, kept_of
 from fivefold.usecases.flows.runs.facts import LookedAt, facts_text, read_facts
 from fivefold.usecases.flows.runs.outcomes import (
+    PERSON,
     RunnableVersion,
     RunOutcome,
     conclude,
@@ -104,12 +105,13 @@ def _with_each_entity_once(batch: RunBatch, left: set[int]) -> Iterator[list[int
 
 @dataclass(frozen=True)
 class Reached:
-    """Where a run came to, and what is to be stored of it for the first time."""
+    """Where a run came to, and what is to be stored of it for the first time; `by_person` where a person answered."""
 
     outcome: RunOutcome
     runnable: RunnableVersion
     facts: Mapping[str, Any]
     nobody: FlowStep | None
+    by_person: bool = False
 
     def columns(self, run: FlowRun, now: int, *, off: bool) -> dict[str, Any]:
         """Give what is stored of a run; where its flow is *off*, it may act no more."""
@@ -159,7 +161,7 @@ def act_and_record(
     context = Context(engine, Actor(flow.organisation_id, f"{FLOW_ACTOR}{flow.name}"), lambda: now)
     events, acted = [], set[int]()
     for number, (run, this, columns) in stored_runs.items():
-        doing = Doing(context, this.runnable, this.runnable.analysed.flow.entity_type, now)
+        doing = Doing(context, this.runnable, this.runnable.analysed.flow.entity_type, now, this.by_person)
         for action in this.outcome.explanation.actions if run.acting and columns["error"] != OFF else ():
             acted.add(number)
             event = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
@@ -249,7 +251,8 @@ class _Work:
         lists = list_versions_used(session, run.organisation_id, kept["lists"])
         assert run.as_of_us is not None  # it is stored with the facts
         outcome = outcome_kept(runnable, kept, lists, steps, (run.entity_id, run.as_of_us))
-        return Reached(outcome, runnable, {}, nobody)
+        answered = any(step.kind == PERSON and step.actor != SYSTEM for step in steps.values())
+        return Reached(outcome, runnable, {}, nobody, by_person=answered)
 
     def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, Reached], now: int) -> None:
         """Store where runs came to, and do what follows."""

@@ -242,7 +242,7 @@ def action_line(row: FlowAction, reversible: Mapping[str, bool]) -> ActionLine:
 @schema("FlowLimit")
 @dataclass(frozen=True, kw_only=True)
 class LimitStanding:
-    """A limit that stands: the lowest of those of one name.
+    """A limit that stands: the lowest of those that flows set under one name, the latest of each flow.
 
     Attributes:
         amount_minor: in the smallest unit of the base currency.
@@ -262,7 +262,7 @@ class EntityActions:
     """What stands about an entity because of flows.
 
     Attributes:
-        status: the most severe one that stands; None for none.
+        status: the most severe of those that flows gave, the latest of each flow; None for none.
         status_action: the number of the action that gave it.
         limits: one of each name.
         reviews: by when a person is to look at it, the first one first.
@@ -282,10 +282,14 @@ def entity_actions(context: Context, type_name: str, external_id: str) -> Entity
 
 
 def actions_standing(rows: Sequence[FlowAction]) -> EntityActions:
-    """Let of several statuses the most severe one count, and of several limits of one name the lowest."""
+    """Let of the statuses of several flows the most severe one count, and of limits of one name the lowest.
+
+    Args:
+        rows: the actions on one entity that nobody took back or did, the oldest first.
+    """
     severest: FlowAction | None = None
     limits: dict[str, FlowAction] = {}
-    for row in rows:
+    for row in _not_replaced(rows):
         if row.kind == "status" and (severest is None or _severity(row) >= _severity(severest)):
             severest = row
         if row.kind == "limit":
@@ -301,6 +305,46 @@ def actions_standing(rows: Sequence[FlowAction]) -> EntityActions:
         ),
         reviews=tuple(sorted(row.content["due_us"] for row in rows if row.kind == "review")),
     )
+
+
+def _not_replaced(rows: Sequence[FlowAction]) -> list[FlowAction]:
+    """Leave out what a later run of the same flow replaced: it set the same limit, or gave a status again.
+
+    What a person decided, only a run that a person answered replaces; what is lasting, none does. A status of a
+    transaction says nothing about the entity.
+    """
+    kept: list[FlowAction] = []
+    replaced: set[tuple[int, str]] = set()
+    replaced_by_person: set[tuple[int, str]] = set()
+    for row in reversed(rows):
+        of = (row.flow_id, row.subject)
+        if row.content.get("of") == "transaction":
+            continue
+        if row.content.get("lasting") or of not in (replaced_by_person if row.content.get("by_person") else replaced):
+            kept.append(row)
+        if row.kind != "review":
+            replaced.add(of)
+            if row.content.get("by_person"):
+                replaced_by_person.add(of)
+    return kept[::-1]
+
+
+def standing_of(session: Session, entity_id: int, subject: str) -> dict[str, Any]:
+    """Tell as part of an event which status or limit stands now, and by which action; nothing about another subject.
+
+    It is another one than what was just done where something more severe stands, as by another flow.
+    """
+    kind = subject.partition(" ")[0]
+    if subject != "status" and kind != "limit":
+        return {}
+    standing = actions_standing(standing_actions(session, entity_id, (kind,)))
+    stands: dict[str, Any] | None = None
+    if standing.status is not None:
+        stands = {"status": standing.status, "action": standing.status_action}
+    for limit in standing.limits:
+        if f"limit {limit.limit}" == subject:
+            stands = {"amount_minor": limit.amount_minor, "sets": limit.sets, "action": limit.action}
+    return {"stands": stands}
 
 
 def _severity(row: FlowAction) -> int:

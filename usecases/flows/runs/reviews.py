@@ -11,7 +11,7 @@ from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowAction, FlowRow
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.flows.runs.actions import event_name
-from fivefold.usecases.flows.runs.reading import ActionLine, action_line
+from fivefold.usecases.flows.runs.reading import ActionLine, action_line, standing_of
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
@@ -71,6 +71,7 @@ def action_event(session: Session, row: FlowAction, flow: str, kind: str, at_us:
         "action": row.action,
         "kind": row.kind,
         "content": row.content,
+        **standing_of(session, row.entity_id, row.subject),
         "at": iso_text(at_us),
     }
     name = f"{event_name(row.id, row.at_us)}-{'done' if kind == REVIEWED else 'back'}"

@@ -130,6 +130,7 @@ class Action:
     action: str
     at_us: int
     above: int
+    by_person: bool
     taken_back: bool = False
 
     @property
@@ -267,7 +268,7 @@ class FlowModel:
         """Take actions that were not taken for this cause."""
         above = self.versions[run.version - 1].above if run.flow == RUNS else 0
         for name in actions:
-            action = Action(run.flow, run.customer, run.cause, name, now, above)
+            action = Action(run.flow, run.customer, run.cause, name, now, above, run.answer in {"right", "wrong"})
             if action.key in self.actions:
                 continue
             self.actions[action.key] = action
@@ -294,8 +295,11 @@ class FlowModel:
         del self.tags[customer]
 
     def standing(self, customer: str) -> tuple[str | None, int | None]:
-        """Give the most severe status and the lowest limit that stand."""
+        """Give what stands: the severest of each flow's latest and of what a person decided; the latest limit."""
         stands = [each for each in self.actions.values() if each.customer == customer and not each.taken_back]
-        statuses = [each.action for each in stands if each.action in SEVERITY]
+        statuses = []
+        for flow in (RUNS, FOLLOWS):
+            given = [each for each in stands if each.flow == flow and each.action in SEVERITY]
+            statuses += [each.action for each in given[-1:]] + [each.action for each in given if each.by_person][-1:]
         limits = [each.above * 100 for each in stands if each.action == "bound"]
-        return min(statuses, key=SEVERITY.index, default=None), min(limits, default=None)
+        return min(statuses, key=SEVERITY.index, default=None), next(iter(limits[-1:]), None)
