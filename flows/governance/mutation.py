@@ -186,6 +186,8 @@ def telling_of(change: Change, before: AnalysedFlow, after: AnalysedFlow, scope:
         return Telling("no way leads to this step")
     if not all(isinstance(side.flow.steps[position], RouteStep | TableStep) for side in (before, after)):
         return Telling()
+    if change.path[2:] == ("then",):  # where a table leads; what it gives is all that is compared below
+        return Telling()
     return _of_choice(before, after, position, scope)
 
 

@@ -24,6 +24,7 @@ from fivefold.usecases.flows.on_files import load_flow
 from fivefold.usecases.portfolio_files.bundled import bundled_lists
 from tests.depth import examples
 from tests.flows.flows_drawn import Case, cases
+from tests.flows.flows_small import END, HIGH, NOTHING, analysed, document
 from tests.flows.governance.test_diff import BASE
 from tests.flows.test_program import as_columns, compiled
 from tests.golden import compare
@@ -148,6 +149,15 @@ def test_examples_of_flows_that_ship_notice_every_change_that_can_be(name: str) 
     found = mutate_flow(load_flow(name), bundled_lists(), NOW)
     assert [f"{each.where}: {each.after}" for each in found.of(Verdict.UNNOTICED)] == UNNOTICEABLE.get(name, [])
     assert len(found.of(Verdict.NOTICED)) >= 20
+
+
+def test_a_table_that_leads_elsewhere_does_not_come_to_the_same() -> None:
+    table = {"gives": {"a": "text"}, "rows": [{"when": HIGH, "give": {"a": "x"}}], "otherwise": {"a": "x"}}
+    before = analysed(document({"id": "t", "table": table, "then": "done"}, NOTHING, END))
+    (change,) = [each for each in changes_of_flow(before.flow) if each.path[-1] == "then"]
+    changed = read_plain(Flow, with_change(plain_data(before.flow), change.node, change.value))
+    assert changed is not None
+    assert not telling_of(change, before, replace(before, definition=changed), lint_scope(before, {})).no_effect
 
 
 MOST_CHANGES = 12
