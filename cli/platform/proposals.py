@@ -44,6 +44,10 @@ AssessmentsDays = Annotated[
     int | None,
     typer.Option("--assessments-days", help="After which goes what old assessments were made from; 0: never."),
 ]
+FlowsDays = Annotated[
+    int | None,
+    typer.Option("--flows-days", help="After which goes what old runs of flows were made from; 0: never."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -256,6 +260,7 @@ def settings(
     deliveries_days: DeliveriesDays = None,
     reports_days: ReportsDays = None,
     assessments_days: AssessmentsDays = None,
+    flows_days: FlowsDays = None,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
@@ -279,6 +284,7 @@ def settings(
         deliveries_days=deliveries_days,
         reports_days=reports_days,
         assessments_days=assessments_days,
+        flows_days=flows_days,
     )
     print_outcome(change_settings(who, change, reason))
 

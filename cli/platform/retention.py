@@ -25,6 +25,7 @@ def retention(
     assessments_days: Annotated[
         int | None, typer.Option("--assessments-days", help="The same for assessments.")
     ] = None,
+    flows_days: Annotated[int | None, typer.Option("--flows-days", help="The same for runs of flows.")] = None,
     organisation: Annotated[str, typer.Option("--organisation", help="Whose it is.")] = "default",
 ) -> None:
     """Show what the retention policy would remove. Nothing is removed: workers do that.
@@ -38,6 +39,7 @@ def retention(
         "deliveries": deliveries_days,
         "reports": reports_days,
         "assessments": assessments_days,
+        "flows": flows_days,
     }
     lines = preview_retention(acting_in(open_current_database(), organisation), days)
     columns = ("what", "kept for", "would go", "the oldest", "old, and stays", "last run")

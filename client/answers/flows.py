@@ -74,6 +74,7 @@ class FlowRun(Answer):
     question: Question | None = None
     external_id: str | None = None
     error: str | None = None
+    gone: str | None = None
 
 
 class EndsOfBoth(Answer):

@@ -17,6 +17,7 @@ NUMBERS: Final = {
     "outbox_days": "Days after which events that were sent are removed (at least 30; 0: never)",
     "deliveries_days": "Days after which deliveries that ended are removed (at least 7; 0: never)",
     "assessments_days": "Days after which goes what assessments were made from that no level rests on (0: never)",
+    "flows_days": "Days after which goes what runs of flows were made from that nothing rests on (0: never)",
     "reports_days": "Days after which ended jobs, and whom a backtest would move, are removed (at least 92; 0: never)",
     "challenge_days": "Days within which a challenge of an assessment is to be settled",
 }

@@ -254,6 +254,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "deliveries_days": 30,
     "reports_days": 365,
     "assessments_days": 2557,
+    "flows_days": 2557,
     "type": "customer",
     "external_id": "customer-17",
     "assessment": "1.1",

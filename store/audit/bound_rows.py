@@ -144,7 +144,7 @@ _ALL = (
             "organisation_id", "levels", "locked_us", "base_currency", "override_cap_percent", "retention_days",
             "minimum_coverage_percent", "programs_lower_levels", "two_people_promote", "sole_operator_us",
             "challenge_days", "outbox_days", "deliveries_days", "reports_days",
-            "assessments_days",
+            "assessments_days", "flows_days",
         ),
         primary=("organisation_id",),
         entities=(),
@@ -198,6 +198,7 @@ _ALL = (
         columns=(
             "id", "organisation_id", "flow_id", "version_id", "entity_id", "cause", "about", "acting", "begun_us",
             "actor", "as_of_us", "inputs", "answer", "stopped_at", "ended_us", "state", "error",
+            "removed_by",
         ),
         said={column: f"CASE WHEN r.ended_us IS NOT NULL THEN r.{column} END" for column in ("state", "error")},
         where="r.as_of_us IS NOT NULL",

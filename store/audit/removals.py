@@ -15,6 +15,8 @@ from sqlalchemy import Connection, text
 BEGUN: Final = "retention.begun"
 REMOVED: Final = "retention.removed"
 """Actions of entries about a run: that it emptied a first assessment, and all that it removed."""
+EMPTIED: Final = "retention.emptied"
+"""The action of an entry that binds what stays of runs of flows which a part of a run emptied."""
 _ROWS_AT_A_TIME: Final = 1_000
 _EMPTIED: Final = (
     "SELECT i.removed_by AS run, a.organisation_id, a.as_of_us, i.entity_id, i.number, i.sha256,"

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
+from fivefold.store.flows.runs import EMPTIED
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.flows import FlowAction, FlowActivation, FlowRow, FlowRun, FlowStep, FlowVersion
 from fivefold.store.tables.groups import GroupMove, GroupSize, GroupVersion, NamedGroup
@@ -48,11 +49,16 @@ def runs_counted(session: Session, organisation_id: int, period: Period) -> list
 
 
 def outcomes_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
-    """Count what came from outside in a period: by flow, version, step and kind, and how often it failed."""
+    """Count what came from outside in a period: by flow, version, step and kind.
+
+    Of those that the retention policy did not remove, how often it failed.
+    """
     by = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowStep.step, FlowStep.kind)
-    is_failed = case((FlowStep.outcome.like('%"failed":null%'), 0), else_=1)
+    is_gone = FlowStep.outcome == EMPTIED
+    is_failed = case((is_gone | FlowStep.outcome.like('%"failed":null%'), 0), else_=1)
+    counts = (func.sum(is_failed).label("failed"), func.sum(case((is_gone, 1), else_=0)).label("removed_by_retention"))
     statement = (
-        _of_runs(select(*by, func.count().label("outcomes"), func.sum(is_failed).label("failed")), FlowStep.run_id)
+        _of_runs(select(*by, func.count().label("outcomes"), *counts), FlowStep.run_id)
         .where(FlowRun.organisation_id == organisation_id, FlowStep.kind != _PERSON, *_within(FlowStep.at_us, period))
         .group_by(*by)
         .order_by(*by)

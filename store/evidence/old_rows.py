@@ -1,10 +1,13 @@
 """Old rows, as the retention policy looks at them and takes them out. Nothing here begins or ends a transaction."""
 
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from sqlalchemy import ColumnElement, delete, tuple_
 from sqlalchemy.orm import Session
 
+from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.evidence.holds import held_entities, lock_related
 
 Reached = Sequence[Any] | None
@@ -57,10 +60,12 @@ class Removed(NamedTuple):
     Attributes:
         rows: some of those that were removable may be another's at this moment, or needed by now: these stay.
         lines: what the audit log has a digest of, a line for each row; none for kinds that it says nothing of.
+        bound: digests of rows that lost a part of what they held, for an entry of the audit log about this part.
     """
 
     rows: Sequence[OldRow]
     lines: Sequence[str] = ()
+    bound: Digests = MappingProxyType({})
 
 
 class Removal(NamedTuple):
@@ -92,6 +97,18 @@ def free_once_locked(session: Session, scope: Scope, rows: Sequence[OldRow]) -> 
     locked = lock_related(session, _concerned(rows))
     mine = [row for row in rows if row.entity_id is None or row.entity_id in locked]
     return list(without_held(session, scope, mine, None).removable)
+
+
+def delete_rows(
+    session: Session, table: type[Any], columns: Sequence[Any], rows: Sequence[OldRow], *still: ColumnElement[bool]
+) -> Removed:
+    """Delete rows by their keys, of which *still* holds: PostgreSQL asks it anew of a row that it had to wait for."""
+    keys = [row.key for row in rows]
+    if not keys:
+        return Removed(())
+    statement = delete(table).where(tuple_(*columns).in_(keys), *still).returning(*columns)
+    gone = {tuple(key) for key in session.execute(statement.execution_options(**UNSEEN))}
+    return Removed([row for row in rows if row.key in gone])
 
 
 def _concerned(rows: Sequence[OldRow]) -> set[int]:

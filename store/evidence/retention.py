@@ -7,7 +7,7 @@ run removes by it, so that both speak of the same rows. Nothing here begins or e
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, delete, exists, false, func, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, exists, false, func, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.store.evidence.old_rows import (
@@ -19,10 +19,12 @@ from fivefold.store.evidence.old_rows import (
     Removal,
     Removed,
     Scope,
+    delete_rows,
     free_once_locked,
     without_held,
 )
 from fivefold.store.evidence.retention_assessments import look_at_assessments, remove_assessments
+from fivefold.store.evidence.retention_flows import look_at_flows, remove_flows
 from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.rulesets.threshold_reviews import EARLIER_REVIEWS
 from fivefold.store.sql.arrays import among
@@ -70,7 +72,7 @@ def _look_at_events(session: Session, scope: Scope, reached: Reached, most: int)
 
 
 def _remove_events(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
-    return _delete(session, OutboxEvent, [OutboxEvent.id], free_once_locked(session, scope, rows))
+    return delete_rows(session, OutboxEvent, [OutboxEvent.id], free_once_locked(session, scope, rows))
 
 
 _ENDED: Final = {"dead": Delivery.next_us, "delivered": Delivery.delivered_us}
@@ -102,7 +104,7 @@ def _look_at_deliveries(session: Session, scope: Scope, reached: Reached, most: 
 def _remove_deliveries(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
     """Remove deliveries, but those that were sent again since they were looked at: these wait, and stay."""
     free = free_once_locked(session, scope, rows)
-    return _delete(
+    return delete_rows(
         session, Delivery, [Delivery.endpoint_id, Delivery.event_number], free, Delivery.state.in_(list(_ENDED))
     )
 
@@ -160,25 +162,13 @@ def _look_at_movers(session: Session, scope: Scope, behind: Sequence[int], most:
 def _remove_reports(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
     free = free_once_locked(session, scope, rows)
     for place, table in enumerate(_JOBS):
-        _delete(session, table, [table.id], [row._replace(key=row.key[1:]) for row in free if row.key[0] == place])
+        delete_rows(session, table, [table.id], [row._replace(key=row.key[1:]) for row in free if row.key[0] == place])
     movers = [row._replace(key=row.key[1:]) for row in free if row.key[0] == _MOVERS]
-    _delete(session, BacktestMover, [BacktestMover.backtest_id, BacktestMover.entity_id], movers)
+    delete_rows(session, BacktestMover, [BacktestMover.backtest_id, BacktestMover.entity_id], movers)
     backtests = sorted({row.key[0] for row in movers})
     marked = update(Backtest).where(Backtest.id.in_(backtests)).values(movers_removed_us=scope.now_us)
     session.execute(marked.execution_options(**UNSEEN))
     return Removed(free)
-
-
-def _delete(
-    session: Session, table: type[Any], columns: Sequence[Any], rows: Sequence[OldRow], *still: ColumnElement[bool]
-) -> Removed:
-    """Delete rows by their keys, of which *still* holds: PostgreSQL asks it anew of a row that it had to wait for."""
-    keys = [row.key for row in rows]
-    if not keys:
-        return Removed(())
-    statement = delete(table).where(tuple_(*columns).in_(keys), *still).returning(*columns)
-    gone = {tuple(key) for key in session.execute(statement.execution_options(**UNSEEN))}
-    return Removed([row for row in rows if row.key in gone])
 
 
 REMOVALS: Final[Mapping[str, Removal]] = {
@@ -186,5 +176,6 @@ REMOVALS: Final[Mapping[str, Removal]] = {
     "deliveries": Removal(_look_at_deliveries, _remove_deliveries),
     "reports": Removal(_look_at_reports, _remove_reports),
     "assessments": Removal(look_at_assessments, remove_assessments),
+    "flows": Removal(look_at_flows, remove_flows),
 }
 """Everything that the policy removes, by the names of its settings."""

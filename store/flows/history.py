@@ -152,13 +152,17 @@ class Answered(NamedTuple):
 def answers_of(
     session: Session, flow_id: int, entity_ids: Sequence[int], until_us: int | None = None
 ) -> Iterator[Answered]:
-    """Go through what was answered in the acting runs of a flow about entities by a moment, the earliest first."""
+    """Go through what was answered in the acting runs of a flow about entities by a moment, the earliest first.
+
+    What the retention policy emptied is left out: nobody knows any more what the answer was.
+    """
     columns = (FlowRun.entity_id, FlowRun.cause, FlowStep.step, FlowStep.kind, FlowStep.outcome, FlowVersion.canonical)
     statement = (
         select(*columns)
         .join(FlowRun, FlowRun.id == FlowStep.run_id)
         .join(FlowVersion, FlowVersion.id == FlowRun.version_id)
-        .where(FlowRun.flow_id == flow_id, FlowRun.acting, among(session, FlowStep.entity_id, list(entity_ids)))
+        .where(FlowRun.flow_id == flow_id, FlowRun.acting, FlowRun.removed_by.is_(None))
+        .where(among(session, FlowStep.entity_id, list(entity_ids)))
     )
     if until_us is not None:
         statement = statement.where(FlowStep.at_us <= until_us)

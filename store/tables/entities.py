@@ -77,6 +77,7 @@ class OrganisationSettings(Base):
     deliveries_days: Mapped[int | None] = mapped_column(Integer)
     reports_days: Mapped[int | None] = mapped_column(Integer)
     assessments_days: Mapped[int | None] = mapped_column(Integer)
+    flows_days: Mapped[int | None] = mapped_column(Integer)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 

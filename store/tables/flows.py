@@ -23,6 +23,7 @@ _RUN = "flow_runs.id"
 _ENTITY = "entities.id"
 _PENDING = text("due_us IS NOT NULL")
 _STANDS = text("taken_back_us IS NULL AND done_us IS NULL")
+_WHOLE = text("inputs IS NOT NULL")
 _ASKS = text("asks IS NOT NULL")
 _WAITS = text("waits_us IS NOT NULL AND taken_back_us IS NULL AND done_us IS NULL")
 ROLE_CHARACTERS = 20
@@ -174,6 +175,8 @@ class FlowRun(Base):
         asks: the role that it asks, while it waits for a person; None for a shadow.
         asked_us: since when.
         revision: how often it was looked at.
+        removed_by: the number of the retention policy's run that took out what it was made from: facts, answer, error,
+            and what its steps came to; None while that is there.
     """
 
     __tablename__ = "flow_runs"
@@ -184,6 +187,7 @@ class FlowRun(Base):
         Index("ix_flow_runs_entity", "entity_id", "id"),
         Index("ix_flow_runs_flow", "flow_id", "state", "stopped_at", "id"),
         Index("ix_flow_runs_organisation", "organisation_id", "id"),
+        Index("ix_flow_runs_old", "organisation_id", "as_of_us", "id", sqlite_where=_WHOLE, postgresql_where=_WHOLE),
         Index(
             "ix_flow_runs_asks_due",
             *("organisation_id", "asks", "due_us", "id"),
@@ -222,6 +226,7 @@ class FlowRun(Base):
     revision: Mapped[int] = mapped_column(Integer, default=0)
     asks: Mapped[str | None] = mapped_column(String(ROLE_CHARACTERS))
     asked_us: Mapped[int | None] = mapped_column(BigInteger)
+    removed_by: Mapped[int | None] = mapped_column(Integer)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 

@@ -23,7 +23,7 @@ CHALLENGE_DAYS, MOST_CHALLENGE_DAYS = 30, 365
 """Within which a challenge is due where nothing else was set, and at most."""
 FOR_GOOD = 0
 """In place of days: nothing of this kind is removed. So it is until an organisation says otherwise."""
-FEWEST_DAYS = {"outbox_days": 30, "deliveries_days": 7, "reports_days": 92, "assessments_days": 92}
+FEWEST_DAYS = {"outbox_days": 30, "deliveries_days": 7, "reports_days": 92, "assessments_days": 92, "flows_days": 92}
 """For at least so many days is kept what the retention policy removes: docs/retention.md says why."""
 
 
@@ -34,7 +34,8 @@ class Settings:
     `programs_lower_levels`: programs take back what holds a level up without a second person.
     `two_people_promote`: a value model becomes champion once one person proposed it and another approved.
     `sole_operator_since`: since when one person may approve what they proposed; null where two people are needed.
-    `outbox_days`, `deliveries_days`, `reports_days`, `assessments_days`: what is older is removed; 0 keeps it for good.
+    `outbox_days`, `deliveries_days`, `reports_days`, `assessments_days`, `flows_days`: what is older is removed; 0
+    keeps it for good.
 
     Attributes:
         levels: their names, lowest first.
@@ -48,7 +49,7 @@ class Settings:
         two_people_promote: a value model becomes champion once one person proposed it and another approved.
         challenge_days: within so many days a challenge of an assessment is due.
         outbox_days: after so many days events that were sent are removed, and likewise deliveries that ended, reports,
-            and what assessments were made from; `FOR_GOOD` for never.
+            what assessments were made from, and what runs of flows were; `FOR_GOOD` for never.
     """
 
     levels: tuple[str, ...]
@@ -65,6 +66,7 @@ class Settings:
     deliveries_days: int = FOR_GOOD
     reports_days: int = FOR_GOOD
     assessments_days: int = FOR_GOOD
+    flows_days: int = FOR_GOOD
 
 
 def settings_of(session: Session, organisation_id: int) -> Settings:
@@ -159,6 +161,7 @@ class SettingsChange:
     deliveries_days: int | None = None
     reports_days: int | None = None
     assessments_days: int | None = None
+    flows_days: int | None = None
 
 
 def change_settings_in(session: Session, context: Context, change: SettingsChange) -> Settings:
@@ -167,7 +170,7 @@ def change_settings_in(session: Session, context: Context, change: SettingsChang
     Raises:
         ConfigError: a value is invalid.
         ConflictError: the levels were not chosen yet; or the base currency is to change although a ruleset was
-            written: the sums of money in it would mean something else; or assessments would be kept for too short.
+            written: the sums of money in it would mean something else; or assessments or runs would be kept too short.
     """
     check_values(change)
     row = settings_row(session, context.organisation_id, locked=True)
@@ -206,15 +209,19 @@ def check_values(change: SettingsChange) -> None:
 
 
 def refuse_short_retention(present: Settings, change: SettingsChange) -> None:
-    """Raise ConflictError where assessments would be kept for fewer days than other records of a customer."""
-    assessments = present.assessments_days if change.assessments_days is None else change.assessments_days
+    """Raise ConflictError where assessments or runs would be kept for fewer days than other records of a customer."""
     records = present.retention_days if change.retention_days is None else change.retention_days
-    if assessments != FOR_GOOD and assessments < records:
-        raise ConflictError(
-            f"assessments would be kept for {assessments:,} days, and other records of a customer are kept for"
-            f" {records:,} after the last activity (retention_days): what a level was made from is a record too; make"
-            f" assessments_days at least {records:,}, or {FOR_GOOD} to keep them for good"
-        )
+    for name, kept, made in (
+        ("assessments_days", "assessments", "a level was made from"),
+        ("flows_days", "runs of flows", "a run was made from"),
+    ):
+        days = getattr(present, name) if getattr(change, name) is None else getattr(change, name)
+        if days != FOR_GOOD and days < records:
+            raise ConflictError(
+                f"{kept} would be kept for {days:,} days, and other records of a customer are kept for {records:,}"
+                f" after the last activity (retention_days): what {made} is a record too; make {name} at least"
+                f" {records:,}, or {FOR_GOOD} to keep them for good"
+            )
 
 
 def check_removal_days(name: str, days: object) -> None:

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, resolve_now
 from fivefold.domain.errors import ConflictError
-from fivefold.store.audit.removals import BEGUN, REMOVED
+from fivefold.store.audit.bound_rows import Digests
+from fivefold.store.audit.removals import BEGUN, EMPTIED, REMOVED
 from fivefold.store.evidence import retention_runs as runs
 from fivefold.store.evidence.old_rows import Reached, Scope
 from fivefold.store.evidence.retention import REMOVALS
@@ -61,7 +62,7 @@ class RetentionLine:
     false there are more: counting ended early.
 
     Attributes:
-        kind: outbox, deliveries, reports or assessments.
+        kind: outbox, deliveries, reports, assessments or flows.
         days: after which a row is old; `FOR_GOOD` for never.
         before_us: what is dated before is old; None where nothing ever is.
         removable: rows that would be removed.
@@ -222,6 +223,9 @@ def _remove_part(session: Session, run: RetentionRun, days: int, now_us: int) ->
     removal, scope = REMOVALS[run.kind], Scope(run.organisation_id, run.before_us, believed, run.id)
     part = removal.look(session, scope, runs.reached_of(run), PART_ROWS)
     removed = removal.remove(session, scope, part.removable)
+    if removed.bound:  # what these rows are from now on
+        count = sum(len(rows) for rows in removed.bound.values())
+        _record(session, run, EMPTIED, {**_said_of(run), "rows": count}, rows=removed.bound)
     is_first = bool(removed.lines) and run.digest is None
     runs.note_removed(run, removed, part.reached)
     if part.reached is None:
@@ -246,7 +250,12 @@ def _said_of(run: RetentionRun) -> dict[str, object]:
 
 
 def _record(
-    session: Session, run: RetentionRun, action: str, details: dict[str, object], bulk: tuple[int, str] | None = None
+    session: Session,
+    run: RetentionRun,
+    action: str,
+    details: dict[str, object],
+    bulk: tuple[int, str] | None = None,
+    rows: Digests | None = None,
 ) -> None:
     about = ("organisation", run.organisation_id)
-    record(session, Actor(run.organisation_id, SYSTEM), action, about, details=details, bulk=bulk)
+    record(session, Actor(run.organisation_id, SYSTEM), action, about, details=details, bulk=bulk, rows=rows)

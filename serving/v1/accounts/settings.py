@@ -38,6 +38,7 @@ class SettingsGiven(RequestModel):
     deliveries_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
     reports_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
     assessments_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
+    flows_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
     reason: Text = ""
 
 

@@ -13,6 +13,7 @@ class RetentionQuery(RequestModel):
     deliveries_days: int | None = None
     reports_days: int | None = None
     assessments_days: int | None = None
+    flows_days: int | None = None
 
 
 class RetentionShown(ResponseModel):

@@ -161,7 +161,7 @@ def test_who_settled_what_is_recorded(engine: Engine, ana: Actor) -> None:
     first = {"levels": ["a", "b", "c"], "base_currency": "EUR", "override_cap_percent": 10, "retention_days": 1826,
              "minimum_coverage_percent": 80, "programs_lower_levels": False, "two_people_promote": False,
              "challenge_days": 30, "outbox_days": 0, "deliveries_days": 0, "reports_days": 0,
-             "assessments_days": 0}  # fmt: skip
+             "assessments_days": 0, "flows_days": 0}  # fmt: skip
     second = {**first, "override_cap_percent": 5}
     number = str(ana.organisation_id)
     assert audited(engine) == [

@@ -17,6 +17,7 @@ from fivefold.store.flows.runs import WAITING, outcomes_of, run_numbered
 from fivefold.store.flows.versions import canonical_of
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.flows import FlowAction
+from fivefold.usecases.levels.content.breakdowns import removal_text
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -137,7 +138,9 @@ class RunView(RunLine):
     """A run with its why.
 
     Attributes:
-        why: the steps that it passed, each with what it saw, and the actions that follow; None before it came anywhere.
+        why: the steps that it passed, each with what it saw, and the actions that follow; None before it came anywhere,
+            and once that is gone.
+        gone: how what it was made from went, in words; None where it is there.
         taken: its actions, as they stand.
         answered: the steps that asked.
         question: what it waits for.
@@ -147,6 +150,7 @@ class RunView(RunLine):
     taken: tuple[ActionLine, ...]
     answered: tuple[StepAnswered, ...]
     question: QuestionOpen | None
+    gone: str | None
 
 
 def search_runs(context: Context, filters: RunFilters = EVERY_RUN, part: Part = WHOLE) -> Page[RunLine]:
@@ -180,7 +184,7 @@ def view_of(session: Session, row: RunRow) -> RunView:
     reversible = {action.id: is_reversible(action) for action in flow.actions}
     steps = outcomes_of(session, [run.id]).get(run.id, {})
     question = None
-    if run.state == WAITING and run.stopped_at is not None and run.stopped_at not in steps:
+    if run.state == WAITING and run.stopped_at is not None and run.stopped_at not in steps and run.removed_by is None:
         step = flow.steps[flow.positions[run.stopped_at]]
         if isinstance(step, PersonStep):  # a shadow also waits where another system would be asked
             asked = step.person
@@ -197,6 +201,7 @@ def view_of(session: Session, row: RunRow) -> RunView:
             for each in sorted(steps.values(), key=lambda each: flow.positions[each.step])
         ),
         question=question,
+        gone=None if run.removed_by is None else removal_text(session, run.removed_by),
     )
 
 

@@ -8,6 +8,7 @@ from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.store.flows.runs import outcomes_of, run_numbered
 from fivefold.usecases.decisions.read import replay_by_name
 from fivefold.usecases.flows.runs.outcomes import ENGINE, outcome_kept, version_kept
+from fivefold.usecases.levels.content.breakdowns import removal_text
 from fivefold.usecases.levels.replay import Replayed, list_versions_used
 from fivefold.usecases.shared.context import Context
 
@@ -30,10 +31,12 @@ def replay_run(context: Context, number: int) -> Replayed:
 
     Raises:
         NotFoundError: there is no such run.
-        ConflictError: it has not come to anything yet.
+        ConflictError: it has not come to anything yet, or what it was made from was removed by the retention policy.
     """
     with context.reading() as session:
         run = run_numbered(session, context.organisation_id, number)
+        if run.removed_by is not None:
+            raise ConflictError(f"what run f:{number} was made from {removal_text(session, run.removed_by)}")
         if run.inputs is None or run.answer is None or run.as_of_us is None:
             raise ConflictError(f"run f:{number} has not come to anything yet: its facts were not read")
         kept = json.loads(run.inputs)

@@ -65,6 +65,15 @@ def gone_text(session: Session, row: Assessment) -> str:
     run = None if inputs is None or inputs.removed_by is None else session.get(RetentionRun, inputs.removed_by)
     if run is None:
         return "was erased"
+    return _removal_words(run)
+
+
+def removal_text(session: Session, removed_by: int) -> str:
+    """Say that what something was made from was removed by a run of the retention policy, and when."""
+    return _removal_words(session.get_one(RetentionRun, removed_by))
+
+
+def _removal_words(run: RetentionRun) -> str:
     return f"was removed by the retention policy on {day_text(run.finished_us or run.started_us)[:10]}"
 
 
