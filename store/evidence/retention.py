@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, exists, false, func, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
+from fivefold.store.evidence.old_flows import look_at_flows, remove_flows
 from fivefold.store.evidence.old_rows import (
     NOTHING,
     UNSEEN,
@@ -24,7 +25,6 @@ from fivefold.store.evidence.old_rows import (
     without_held,
 )
 from fivefold.store.evidence.retention_assessments import look_at_assessments, remove_assessments
-from fivefold.store.evidence.retention_flows import look_at_flows, remove_flows
 from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.rulesets.threshold_reviews import EARLIER_REVIEWS
 from fivefold.store.sql.arrays import among

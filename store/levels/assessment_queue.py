@@ -52,8 +52,34 @@ class Reason(IntFlag):
     """A flow did something. It stands in place of what that is: so what others do is never taken for the same."""
 
 
-THROUGH: Final = "fivefold_flows_through"
-"""Where a session keeps the flows whose action is being carried out, the first one first."""
+class Origin(NamedTuple):
+    """By which flows something came about, and who is behind that; people as the audit log names them.
+
+    Attributes:
+        through: the flows, the first one first.
+        people: who called the first of their runs, or caused it by a tag or a case.
+        answered: who answered what their runs asked.
+    """
+
+    through: tuple[int, ...] = ()
+    people: tuple[str, ...] = ()
+    answered: tuple[str, ...] = ()
+
+    def joined(self, other: "Origin") -> "Origin":
+        """Put two together: what follows came about by both.
+
+        >>> Origin((2,), ("member:1",)).joined(Origin((1, 2), answered=("member:3",)))
+        Origin(through=(2, 1), people=('member:1',), answered=('member:3',))
+        """
+        return Origin(*(tuple(dict.fromkeys((*mine, *theirs))) for mine, theirs in zip(self, other, strict=True)))
+
+
+NO_FLOW: Final = Origin()
+"""Of what came about by no flow."""
+ORIGIN: Final = "fivefold_flows_origin"
+"""Where a session keeps the origin of what happens, while the action of a flow is being carried out."""
+_NEVER_ALONE: Final = 1 << 62
+"""In place of a revision: something else made the entity due as well."""
 
 
 _MARKS = cast("Table", DueMark.__table__)
@@ -125,14 +151,14 @@ def mark(session: Session, subjects: Iterable[Subject], reason: Reason, due_us: 
     ordered = [of_each[entity_id] for entity_id in sorted(of_each)]
     if not ordered:
         return
-    through: tuple[int, ...] = session.info.get(THROUGH, ())
-    if not through:
+    origin: Origin = session.info.get(ORIGIN, NO_FLOW)
+    if not origin.through:
         _mark(session, ordered, reason, due_us, priority)
         return
     ids = [subject.entity_id for subject in ordered]
     before = _marks_of(session, ids)
     _mark(session, ordered, Reason.FLOW, due_us, priority)
-    _note_flows(session, before, _marks_of(session, ids), through, due_us)
+    _note_flows(session, before, _marks_of(session, ids), origin, due_us)
 
 
 def _marks_of(session: Session, ids: Sequence[int]) -> dict[int, Any]:
@@ -143,42 +169,59 @@ def _marks_of(session: Session, ids: Sequence[int]) -> dict[int, Any]:
 
 
 def _note_flows(
-    session: Session, before: Mapping[int, Any], after: Mapping[int, Any], through: Sequence[int], due_us: int
+    session: Session, before: Mapping[int, Any], after: Mapping[int, Any], origin: Origin, due_us: int
 ) -> None:
-    """Note for each entity that flows alone made it due, or that something else did as well.
+    """Note for each entity that flows alone made it due, or that something else did as well; and who is behind them.
 
-    Flows that did something one after the other count together: what follows came about by all of them.
+    Flows that did something one after the other count together: what follows came about by all of them. Who is behind
+    a flow is noted also where something else made the entity due: they may be behind what follows.
     """
     noted = {row.entity_id: row for row in session.scalars(_noted(session, after))}
     for entity_id, mark_now in after.items():
         was, row = before.get(entity_id), noted.get(entity_id)
-        is_due = was is not None and (was.lease is not None or (was.due_us is not None and was.due_us <= due_us))
-        if not is_due:
+        if was is None or (was.lease is None and (was.due_us is None or was.due_us > due_us)):
             if row is not None:
                 session.delete(row)
                 session.flush()
-            session.add(
-                FlowMark(
-                    entity_id=entity_id,
-                    from_revision=mark_now.revision,
-                    revision=mark_now.revision,
-                    through=list(through),
-                    until_us=None if was is None else was.due_us,
-                )
-            )
-        elif row is not None and was is not None and row.revision == was.revision:
-            row.revision, row.through = mark_now.revision, sorted({*row.through, *through})
+            until_us = None if was is None else was.due_us
+            session.add(_new_note(entity_id, mark_now.revision, mark_now.revision, origin, until_us))
+        elif row is None:
+            if origin.people or origin.answered:
+                session.add(_new_note(entity_id, _NEVER_ALONE, mark_now.revision, origin, None))
+        else:
+            alone = row.revision == was.revision
+            so_far = Origin(tuple(row.through), *_people_of(row))
+            joined = so_far.joined(origin)
+            row.from_revision = row.from_revision if alone else _NEVER_ALONE
+            row.revision, row.through = mark_now.revision, sorted(joined.through)
+            row.people, row.answered = sorted(joined.people), sorted(joined.answered)
     session.flush()
+
+
+def _new_note(entity_id: int, from_revision: int, revision: int, origin: Origin, until_us: int | None) -> FlowMark:
+    return FlowMark(
+        entity_id=entity_id,
+        from_revision=from_revision,
+        revision=revision,
+        through=list(origin.through),
+        people=list(origin.people),
+        answered=list(origin.answered),
+        until_us=until_us,
+    )
+
+
+def _people_of(row: FlowMark) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return tuple(row.people or ()), tuple(row.answered or ())
 
 
 def _noted(session: Session, ids: Iterable[int]) -> Any:
     return select(FlowMark).where(among(session, FlowMark.entity_id, sorted(ids)))
 
 
-def caused_by_flows(
-    session: Session, type_id: int, claimed: Mapping[int, int], as_of_us: int
-) -> dict[int, tuple[int, ...]]:
+def caused_by_flows(session: Session, type_id: int, claimed: Mapping[int, int], as_of_us: int) -> dict[int, Origin]:
     """Give the flows by which entities were due, where nothing else made them due; take the notes of it away.
+
+    Who is behind them is given also where something else made them due.
 
     Their facts were read after they were claimed. So what else was stored between may be among these, and so may a
     change that reaches everybody, which is in force before it has marked them all.
@@ -200,8 +243,8 @@ def caused_by_flows(
     for row in noted:
         entity_id, is_before = row.entity_id, row.until_us is None or as_of_us < row.until_us
         is_alone = row.from_revision <= claimed[entity_id] <= now[entity_id].revision <= row.revision
-        if is_before and is_alone and (behind is None or entity_id <= behind):
-            found[entity_id] = tuple(row.through)
+        by_flows_alone = is_before and is_alone and (behind is None or entity_id <= behind)
+        found[entity_id] = Origin(tuple(row.through) if by_flows_alone else (), *_people_of(row))
         if row.revision <= claimed[entity_id]:
             session.delete(row)
     session.flush()

@@ -141,11 +141,14 @@ class FlowSchedule(Base):
 
 
 class FlowMark(Base):
-    """That an entity is due by what flows did, and by nothing else; gone once it was assessed.
+    """That an entity is due by what flows did, and who is behind them; gone once it was assessed.
 
     Attributes:
-        from_revision: of the entity's due mark, from which on flows alone marked it, up to `revision`.
+        from_revision: of the entity's due mark, from which on flows alone marked it, up to `revision`; above any where
+            something else marked it as well.
         through: the flows by which that came about.
+        people: who called or caused the first of their runs; None where that was not noted.
+        answered: who answered what these asked, likewise.
         until_us: from when on the entity would be due by time alone; None for never.
     """
 
@@ -155,6 +158,8 @@ class FlowMark(Base):
     from_revision: Mapped[int] = mapped_column(BigInteger)
     revision: Mapped[int] = mapped_column(BigInteger)
     through: Mapped[list[int]] = mapped_column(JSONText())
+    people: Mapped[list[str] | None] = mapped_column(JSONText())
+    answered: Mapped[list[str] | None] = mapped_column(JSONText())
     until_us: Mapped[int | None] = mapped_column(BigInteger)
 
 

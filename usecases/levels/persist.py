@@ -15,7 +15,7 @@ from fivefold.store.audit import history
 from fivefold.store.audit.standings import COLUMNS, with_standing
 from fivefold.store.ingest.blocks import store_blocks
 from fivefold.store.levels import leases as claims
-from fivefold.store.levels.assessment_queue import Reason, caused_by_flows
+from fivefold.store.levels.assessment_queue import NO_FLOW, Origin, Reason, caused_by_flows
 from fivefold.store.levels.layouts import add_layouts
 from fivefold.store.levels.leases import Batch
 from fivefold.store.levels.summaries import store_summaries
@@ -119,9 +119,9 @@ def store_result(session: Session, batch: Batch, result: AssessmentResult, actor
     write_rows(session, "transitions", _TRANSITION, transitions)
     add_events(session, of, _events(session, batch, moved))
     claimed = {claim.entity_id: claim.revision for claim in batch.claims if claim.entity_id in leased}
-    through = caused_by_flows(session, batch.type_id, claimed, max(each.as_of_us for each in records))
-    _note(session, batch, records, result, through)
-    store_looks(session, batch, result.looks, leased, through)
+    origins = caused_by_flows(session, batch.type_id, claimed, max(each.as_of_us for each in records))
+    _note(session, batch, records, result, origins)
+    store_looks(session, batch, result.looks, leased, origins)
     for values in result.values:
         _store_values(session, values, leased)
     for summary in result.summaries:
@@ -278,9 +278,9 @@ def _note(
     batch: Batch,
     records: Sequence[AssessmentRecord],
     result: AssessmentResult,
-    through: Mapping[int, tuple[int, ...]],
+    origins: Mapping[int, Origin],
 ) -> None:
-    """Let flows run that listen to levels and segments; *through* names the flows by which entities were due alone."""
+    """Let flows run that listen to levels and segments; *origins* are the flows by which entities were due."""
     of = (session, batch.organisation_id, batch.type_id)
     moved = [each for each in records if each.level != each.level_before]
     if moved:
@@ -288,7 +288,7 @@ def _note(
         note(
             *of,
             "level",
-            [_level_event(each, names, through.get(each.entity_id, ())) for each in moved],
+            [_level_event(each, names, origins.get(each.entity_id, NO_FLOW)) for each in moved],
             moved[0].as_of_us,
         )
     values = _changed_values(result.values)
@@ -298,7 +298,7 @@ def _note(
             each.entity_id,
             f"segment:{each.as_of_us}",
             {"from": each.value.segment, "to": new.segment},
-            through.get(each.entity_id, ()),
+            origins.get(each.entity_id, NO_FLOW),
         )
         for each in other
         if (new := values[each.entity_id]).segment != each.value.segment
@@ -307,7 +307,7 @@ def _note(
         note(*of, "segment", segments, other[0].as_of_us)
 
 
-def _level_event(moved: AssessmentRecord, names: Sequence[str | None], through: tuple[int, ...]) -> Event:
+def _level_event(moved: AssessmentRecord, names: Sequence[str | None], origin: Origin) -> Event:
     """Tell how a level moved: one that is reached for the first time rose, and one that is gone did neither."""
     before, after = moved.level_before or 0, moved.level or 0
     about = {
@@ -315,7 +315,7 @@ def _level_event(moved: AssessmentRecord, names: Sequence[str | None], through: 
         "from": names[before],
         "to": names[after],
     }
-    return Event(moved.entity_id, f"level:{moved.entity_id}.{moved.number}", about, through)
+    return Event(moved.entity_id, f"level:{moved.entity_id}.{moved.number}", about, origin)
 
 
 def _rulesets(session: Session, version_ids: Iterable[int]) -> dict[int, dict[str, Any]]:

@@ -7,7 +7,7 @@ came about, it begins none, so what flows cause among each other ends.
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 from sqlalchemy import select
@@ -18,7 +18,7 @@ from fivefold.flows.triggers import Trigger
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.language.reading import read_stored
 from fivefold.store.flows.runs import Listener, begin_runs, listeners
-from fivefold.store.levels.assessment_queue import THROUGH
+from fivefold.store.levels.assessment_queue import NO_FLOW, ORIGIN, Origin
 from fivefold.store.tables.flows import CAUSE_CHARACTERS, FlowVersion
 from fivefold.usecases.shared.actors import SYSTEM
 
@@ -29,13 +29,13 @@ class Event(NamedTuple):
     Attributes:
         cause: names it among all that happened to the entity; another event under it is the same one.
         about: what triggers ask for: `direction` and `to`, `tag`, `transaction_id`; and `by`, who put a tag or a case.
-        through: the flows by which it came about, beside those whose action is being carried out.
+        origin: the flows by which it came about, beside those whose action is being carried out.
     """
 
     entity_id: int
     cause: str
     about: Mapping[str, Any]
-    through: tuple[int, ...] = ()
+    origin: Origin = NO_FLOW
 
 
 def note(session: Session, organisation_id: int, type_id: int, kind: str, events: Iterable[Event], now_us: int) -> None:
@@ -49,21 +49,20 @@ def note(session: Session, organisation_id: int, type_id: int, kind: str, events
         events: what happened.
         now_us: the present.
     """
-    acting: tuple[int, ...] = session.info.get(THROUGH, ())
-    people: list[str] = session.info.get(_PEOPLE, [])
+    acting: Origin = session.info.get(ORIGIN, NO_FLOW)
     listening = [
         (listener, triggers)
         for listener in listeners(session, organisation_id, type_id)
-        if listener.flow_id not in acting and (triggers := _triggers_of(session, listener, kind))
+        if listener.flow_id not in acting.through and (triggers := _triggers_of(session, listener, kind))
     ]
     if listening:
         begin_runs(
             session,
             [
-                _run(organisation_id, listener, kind, event, _Origin((*acting, *event.through), people), now_us)
+                _run(organisation_id, listener, kind, event, acting.joined(event.origin), now_us)
                 for event in events
                 for listener, triggers in listening
-                if listener.flow_id not in event.through
+                if listener.flow_id not in event.origin.through
                 and any(trigger.answers_to(event.about) for trigger in triggers)
             ],
         )
@@ -90,25 +89,8 @@ _KNOWN: dict[str, tuple[Trigger, ...]] = {}
 """The triggers of versions, by the hash of their content."""
 
 
-_PEOPLE: Final = "fivefold_flows_people"
-"""Where a session keeps who is behind the run whose action is being carried out."""
-
-
-class _Origin(NamedTuple):
-    """By which flows something came about, and who is behind the first of them."""
-
-    through: tuple[int, ...]
-    people: list[str]
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """Say it of a run; nothing of what there is not."""
-        named = {"through": list(self.through), "people": self.people}
-        return {name: those for name, those in named.items() if those}
-
-
 def _run(
-    organisation_id: int, listener: Listener, kind: str, event: Event, origin: _Origin, now_us: int
+    organisation_id: int, listener: Listener, kind: str, event: Event, origin: Origin, now_us: int
 ) -> dict[str, Any]:
     return {
         "organisation_id": organisation_id,
@@ -116,12 +98,22 @@ def _run(
         "version_id": listener.version_id,
         "entity_id": event.entity_id,
         "cause": bounded_cause(event.cause),
-        "about": {"kind": kind, **event.about, **origin.about},
+        "about": {"kind": kind, **event.about, **_said_of(origin)},
         "acting": listener.acting,
         "due_us": now_us,
         "begun_us": now_us,
         "actor": SYSTEM,
     }
+
+
+def _said_of(origin: Origin) -> dict[str, Any]:
+    """Say of a run by what it came about; nothing of what there is not."""
+    return {name: list(those) for name, those in origin._asdict().items() if those}
+
+
+def origin_of(about: Mapping[str, Any]) -> Origin:
+    """Read by what a run came about."""
+    return Origin(*(tuple(about.get(name, ())) for name in Origin._fields))
 
 
 def bounded_cause(cause: str) -> str:
@@ -137,14 +129,14 @@ def bounded_cause(cause: str) -> str:
 
 
 @contextmanager
-def caused_by(session: Session, flow_ids: Iterable[int], people: Iterable[str] = ()) -> Iterator[None]:
+def caused_by(session: Session, origin: Origin) -> Iterator[None]:
     """Let what happens in a session come about by flows: events of these begin no run of any of them.
 
-    *people* are who is behind that, as the audit log names them: runs that begin by it say so.
+    Runs that begin by it say who is behind it.
     """
-    before = {name: session.info.get(name, ()) for name in (THROUGH, _PEOPLE)}
-    session.info |= {THROUGH: tuple(flow_ids), _PEOPLE: sorted(people)}
+    before = session.info.get(ORIGIN, NO_FLOW)
+    session.info[ORIGIN] = origin
     try:
         yield
     finally:
-        session.info |= before
+        session.info[ORIGIN] = before

@@ -27,7 +27,7 @@ from fivefold.store.tables.flows import FlowRun
 from fivefold.store.webhooks.outbox import NewEvent
 from fivefold.usecases.flows.runs.outcomes import RunnableVersion
 from fivefold.usecases.flows.runs.reading import standing_of
-from fivefold.usecases.flows.runs.second_people import people_behind
+from fivefold.usecases.flows.runs.second_people import origin_by
 from fivefold.usecases.ingest.facts import RecordGiven, live_tag_in, put_record_in, set_tag_in
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import caused_by
@@ -82,7 +82,7 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
     )
     if number is None:
         return None
-    with caused_by(session, (*run.about.get("through", ()), run.flow_id), people_behind(run)):
+    with caused_by(session, origin_by(session, run, doing.runnable.analysed.flow)):
         _affect(session, doing, entity, taken, content)
     body = {
         "entity_type": doing.entity_type,

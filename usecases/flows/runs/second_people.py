@@ -4,10 +4,12 @@ from sqlalchemy.orm import Session
 
 from fivefold.flows.language import Flow, PersonStep
 from fivefold.store.flows.runs import outcomes_of
+from fivefold.store.levels.assessment_queue import Origin
 from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.accounts.second_person import has_sole_operator
 from fivefold.usecases.flows.runs.outcomes import PERSON
 from fivefold.usecases.shared.actors import SYSTEM
+from fivefold.usecases.shared.flow_triggers import origin_of
 
 
 def people_behind(run: FlowRun) -> frozenset[str]:
@@ -19,11 +21,24 @@ def people_behind(run: FlowRun) -> frozenset[str]:
     return frozenset(name for name in named if name is not None and name != SYSTEM and not name.startswith("flow:"))
 
 
+def origin_by(session: Session, run: FlowRun, flow: Flow) -> Origin:
+    """Tell by what comes about whatever a run does: by its flow and those before, with everybody behind these."""
+    before = origin_of(run.about)
+    answered = set[str]()
+    if any(isinstance(step, PersonStep) for step in flow.steps):
+        steps = outcomes_of(session, [run.id]).get(run.id, {}).values()
+        answered = {each.actor for each in steps if each.kind == PERSON and each.actor != SYSTEM}
+    return Origin((*before.through, run.flow_id), tuple(sorted(people_behind(run)))).joined(
+        Origin(answered=tuple(sorted({*before.answered, *answered})))
+    )
+
+
 def part_taken(session: Session, run: FlowRun, flow: Flow, name: str) -> str:
     """Tell by what part in a run a person cannot answer what it asks now, in words; empty where they can.
 
-    Steps that ask different roles ask different people, whatever roles one of them has. An organisation of one person
-    is left out of that.
+    Steps that ask different roles ask different people, whatever roles one of them has. Nor can who answered a run
+    answer that of another flow which began by what theirs did. An organisation of one person
+    is left out of both.
 
     Args:
         session: to read with.
@@ -33,6 +48,8 @@ def part_taken(session: Session, run: FlowRun, flow: Flow, name: str) -> str:
     """
     if name in people_behind(run):
         return f"called or caused run f:{run.id}"
+    if name in origin_of(run.about).answered and not has_sole_operator(session, run.organisation_id):
+        return f"answered what a flow asked by which run f:{run.id} came about"
     asked = _role(flow, run.stopped_at or "")
     for step, outcome in outcomes_of(session, [run.id]).get(run.id, {}).items():
         if outcome.kind == PERSON and outcome.actor == name and (role := _role(flow, step)) != asked:

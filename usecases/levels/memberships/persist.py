@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import iso_text
 from fivefold.store.groups.members import Membership, Move, memberships_of, store_memberships, store_moves
+from fivefold.store.levels.assessment_queue import NO_FLOW, Origin
 from fivefold.store.levels.leases import Batch
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.webhooks.outbox import NewEvent, add_events
@@ -26,11 +27,11 @@ def store_looks(
     batch: Batch,
     looks: Sequence[GroupLook],
     leased: set[int],
-    through: Mapping[int, tuple[int, ...]],
+    origins: Mapping[int, Origin],
 ) -> int:
     """Store what groups' conditions came to for those whose lease is held; tell how many entered or left.
 
-    *through* names the flows by which entities were due, where nothing else made them due. Where the condition is
+    *origins* are the flows by which entities were due, and who is behind these. Where the condition is
     unknown an entity stays what it was, unless the group says otherwise, and counts as unknown.
     """
     if not looks or not leased:
@@ -58,14 +59,16 @@ def store_looks(
     names = {look.group.group_id: (look.group.name, look.group.number) for look in looks}
     add_events(session, batch.organisation_id, _events(session, batch.type_id, names, moves))
     if moves:
-        told = [_told_to_flows(move, groups[move.group_id].name, through.get(move.entity_id, ())) for move in moves]
+        told = [
+            _told_to_flows(move, groups[move.group_id].name, origins.get(move.entity_id, NO_FLOW)) for move in moves
+        ]
         note(session, batch.organisation_id, batch.type_id, "group", told, moves[0].at_us)
     return len(moves)
 
 
-def _told_to_flows(move: Move, name: str, through: tuple[int, ...]) -> Event:
+def _told_to_flows(move: Move, name: str, origin: Origin) -> Event:
     about = {"group": name, "change": "entered" if move.entered else "left", "number": move.number}
-    return Event(move.entity_id, f"group:{name}.{move.number}", about, through)
+    return Event(move.entity_id, f"group:{name}.{move.number}", about, origin)
 
 
 def _now(look: GroupLook, entity: int, was: Membership | None, holds: bool | None) -> Membership:

@@ -1,0 +1,150 @@
+"""Who answered a run, or caused it, has no part in what follows: also by way of a level, a group, and other flows."""
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from fivefold.domain.errors import ConflictError
+from fivefold.usecases.flows.runs.answering import answer_run
+from fivefold.usecases.flows.runs.calling import call_flow
+from fivefold.usecases.flows.runs.reading import view_run
+from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.shared.actors import Role
+from tests.usecases import banks, platforms
+from tests.usecases.flows.flowing import FlowBank
+from tests.usecases.flows.test_calls import WHY, person
+from tests.usecases.flows.test_chains import RISES, WATCH, settle
+from tests.usecases.grouped import Circle
+
+pytestmark = pytest.mark.postgresql
+
+
+def asking(name: str, triggers: list[dict[str, Any]], tag: str) -> str:
+    """A flow that asks an investigator, and gives a tag where the answer is yes."""
+    question = {
+        "question": "Is it so?",
+        "role": "investigator",
+        "within": "2 days",
+        "answers": {"yes": "done", "no": "nothing"},
+        "otherwise": "nothing",
+    }
+    return json.dumps(
+        {
+            "flow": name,
+            "title": name,
+            "entity_type": "customer",
+            "levels": platforms.LEVELS,
+            "triggers": triggers,
+            "actions": [{"id": "mark", "title": "Mark", "tag": tag}],
+            "steps": [
+                {"id": "ask", "title": "Ask", "person": question},
+                {"id": "done", "title": "Done", "end": ["mark"]},
+                {"id": "nothing", "title": "Nothing", "end": []},
+            ],
+            "on_failure": ["mark"],
+        }
+    )
+
+
+@pytest.fixture
+def bank(engine: Engine) -> FlowBank:
+    """Ada is low; who has the tag `watch` is high. The first flow gives it, and the second runs where a level rises."""
+    bank = FlowBank(engine, "")
+    bank.activate(banks.document({"country": banks.COUNTRY, "watch": WATCH}, cooldown="1 day"))
+    bank.put("ada", country="NO")
+    bank.settle()
+    bank.add_flow(asking("first", [{"on": "tag", "tag": "go"}], "watch"))
+    bank.add_flow(asking("second", RISES, "seen"))
+    return bank
+
+
+def answered(bank: FlowBank, name: str = "member:2") -> int:
+    """Somebody calls the first flow, another one answers; the run that begins by it."""
+    run = call_flow(person(bank, "member:1"), "first", "customer", "ada")
+    bank.wait(0, 1)
+    answer_run(person(bank, name), Role.INVESTIGATOR, run.number, "yes", WHY)
+    settle(bank)
+    (other,) = (each for each in bank.runs() if each.id != run.number)
+    assert view_run(bank.context, other.id).question is not None
+    return other.id
+
+
+def refused(bank: FlowBank, run: int, name: str, why: str) -> None:
+    with pytest.raises(ConflictError, match=f"{name} {why}"):
+        answer_run(person(bank, name), Role.INVESTIGATOR, run, "yes", WHY)
+
+
+def test_who_answered_does_not_answer_what_follows_by_the_level(bank: FlowBank) -> None:
+    run = answered(bank)
+    refused(bank, run, "member:2", f"answered what a flow asked by which run f:{run} came about")
+    refused(bank, run, "member:1", f"called or caused run f:{run}")
+    assert answer_run(person(bank, "member:3"), Role.INVESTIGATOR, run, "yes", WHY).at == "done"
+    assert bank.count("flow_marks WHERE people IS NULL") == 0
+
+
+def test_who_answered_does_not_answer_what_follows_by_a_group(bank: FlowBank) -> None:
+    Circle(bank).publish({"tag": "watch", "is": "present"})
+    settle(bank)
+    bank.add_flow(asking("second", [{"on": "group", "group": "watched", "change": "entered"}], "seen"))
+    run = answered(bank)
+    refused(bank, run, "member:2", "answered what a flow asked")
+    refused(bank, run, "member:1", "called or caused")
+
+
+def test_who_answered_does_not_answer_what_follows_by_the_tag_at_once(bank: FlowBank) -> None:
+    bank.add_flow(asking("second", [{"on": "tag", "tag": "watch"}], "seen"))
+    refused(bank, answered(bank), "member:2", "answered what a flow asked")
+
+
+def test_what_somebody_else_did_as_well_makes_them_no_second_person(bank: FlowBank) -> None:
+    """A program sends the country before a worker looks at the level: a new cause, and the same people behind it."""
+    run = call_flow(person(bank, "member:1"), "first", "customer", "ada")
+    answer_run(person(bank), Role.INVESTIGATOR, run.number, "yes", WHY)
+    bank.put("ada", country="RU")
+    settle(bank)
+    other = bank.runs()[-1]
+    assert other.about.get("through") is None, "it did not come about by the flow alone"
+    refused(bank, other.id, "member:2", "answered what a flow asked")
+    refused(bank, other.id, "member:1", "called or caused")
+
+
+def test_what_made_her_due_before_makes_them_no_second_person_either(bank: FlowBank) -> None:
+    run = call_flow(person(bank, "member:1"), "first", "customer", "ada")
+    bank.put("ada", country="RU")
+    answer_run(person(bank), Role.INVESTIGATOR, run.number, "yes", WHY)
+    settle(bank)
+    other = bank.runs()[-1]
+    assert other.about.get("through") is None
+    refused(bank, other.id, "member:2", "answered what a flow asked")
+
+
+def test_people_are_carried_on_from_flow_to_flow(bank: FlowBank) -> None:
+    bank.add_flow(asking("third", [{"on": "tag", "tag": "seen"}], "other"))
+    run = answered(bank)
+    answer_run(person(bank, "member:3"), Role.INVESTIGATOR, run, "yes", WHY)
+    settle(bank)
+    last = bank.runs()[-1]
+    assert last.about["through"] == [1, 2]
+    for name in ("member:2", "member:3"):
+        refused(bank, last.id, name, "answered what a flow asked")
+    refused(bank, last.id, "member:1", "called or caused")
+
+
+def test_a_tag_of_a_person_that_follows_later_is_theirs_alone(bank: FlowBank) -> None:
+    run = answered(bank)
+    answer_run(person(bank, "member:3"), Role.INVESTIGATOR, run, "no", WHY)
+    assert bank.count("flow_marks") == 0, "she was assessed"
+    bank.wait(3)
+    set_tag(person(bank, "member:5"), "customer", "ada", "go")
+    settle(bank)
+    last = bank.runs()[-1]
+    assert last.about == {"kind": "tag", "tag": "go", "by": "member:5"}
+    assert answer_run(person(bank), Role.INVESTIGATOR, last.id, "no", WHY).at == "nothing"
+
+
+def test_an_organisation_of_one_person_answers_itself(bank: FlowBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = answered(bank)
+    monkeypatch.setattr("fivefold.usecases.flows.runs.second_people.has_sole_operator", lambda *_: True)
+    assert answer_run(person(bank), Role.INVESTIGATOR, run, "yes", WHY).at == "done"
