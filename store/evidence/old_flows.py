@@ -59,8 +59,8 @@ def remove_flows(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Remo
     gone = [*at[_RUNS], *delete_rows(session, GroupMove, columns, at[_MOVES]).rows]
     people = [FlowReplayPerson.replay_id, FlowReplayPerson.entity_id, FlowReplayPerson.number]
     gone += delete_rows(session, FlowReplayPerson, people, at[_PEOPLE]).rows
-    somebody = exists().where(FlowReplayPerson.replay_id == FlowReplay.id)
-    gone += delete_rows(session, FlowReplay, [FlowReplay.id], at[_REPLAYS], ~somebody).rows
+    people_left = exists().where(FlowReplayPerson.replay_id == FlowReplay.id)
+    gone += delete_rows(session, FlowReplay, [FlowReplay.id], at[_REPLAYS], ~people_left).rows
     return Removed(gone, bound=bound)
 
 
@@ -161,7 +161,7 @@ def _look_at_people(session: Session, scope: Scope, behind: tuple[Any, ...], mos
 
 
 def _look_at_replays(session: Session, scope: Scope, behind: tuple[Any, ...], most: int) -> OldRows:
-    """Look at replays; one stays as long as somebody in it is held, who stays in it."""
+    """Look at replays; one stays as long as one of those in it is held, who stays in it."""
     statement = (
         select(FlowReplay.id, FlowReplay.finished_us, _is_in_force().label("in_force"))
         .where(*_is_old(scope), FlowReplay.id > (behind or (0,))[0])
@@ -180,7 +180,7 @@ def _look_at_replays(session: Session, scope: Scope, behind: tuple[Any, ...], mo
 
 
 def _has_held(session: Session, scope: Scope, replay_id: int, most: int) -> bool:
-    """Tell whether somebody is in a replay of whom nothing may be removed; so many are asked about at once."""
+    """Tell whether anybody is in a replay of whom nothing may be removed; so many are asked about at once."""
     behind = 0
     while True:
         of = (FlowReplayPerson.replay_id == replay_id, FlowReplayPerson.entity_id > behind)
