@@ -34,7 +34,7 @@ _RUNS, _MOVES, _PEOPLE, _REPLAYS = range(4)
 """The places of what is old: keys begin with one."""
 _STANDING_KINDS: Final = ("status", "limit", "review")
 _REPLAYS_AT_A_TIME: Final = 10
-"""Of each it is asked whether somebody in it is held, and there may be as many in it as there are customers."""
+"""Of each it is asked whether one of those in it is held, and there may be as many in it as there are customers."""
 
 
 def look_at_flows(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
