@@ -3,14 +3,15 @@
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from fivefold.store.queue.sources import Kind
+from fivefold.store.queue.sources import REVIEW_US, RISES_US, SOURCES
 from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.sql.arrays import among
+from fivefold.store.sql.clocks import latest_us
 from fivefold.store.tables.entities import Entity, Link, Ownership, Record
-from fivefold.store.tables.flows import FlowAction, FlowRun
+from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.levels import DueMark, OverrideRow
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.recourse import Challenge
@@ -19,19 +20,15 @@ from fivefold.store.tables.rulesets import Proposal
 MOST_LINKED: Final = 1_000
 """Others of a group; of more the rules know nothing (`risk.facts.groups.links`), so none counts for another."""
 
-_OF_FLOWS: Final = (Kind.QUESTION.value, Kind.FLOW_REVIEW.value)
-"""Items that are dealt with where they came from: who took one is not asked to put it away. A question is open while
-its run is."""
-
 
 def held_entities(session: Session, entity_ids: Collection[int], now_us: int) -> set[int]:
     """Find those of some entities of which nothing may be removed now.
 
     A legal hold is on them; a case, an alert, a challenge, a proposal, an override that was asked for or holds, an item
-    of the queue about them that a person took, or a run of a flow that acts is open; or they are quarantined. What is
-    open about one who owns or owned an entity holds that entity too, and so does what is open about one that it owns or
-    owned, or is or was linked to in one step, in either direction: facts of one count for the other. What more than
-    `MOST_LINKED` share links nobody.
+    of the queue about them that a person took and that still waits, or a run of a flow that acts is open; or they are
+    quarantined. What is open about one who owns or owned an entity holds that entity too, and so does what is open
+    about one that it owns or owned, or is or was linked to in one step, in either direction: facts of one count for the
+    other. What more than `MOST_LINKED` share links nobody.
     """
     related = related_entities(session, entity_ids)
     for entity, others in _linked(session, sorted(related)):
@@ -106,11 +103,29 @@ def _open(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
     yield select(OverrideRow.entity_id).where(
         among(session, OverrideRow.entity_id, ids), or_(OverrideRow.state == "requested", live)
     )
-    taken = (among(session, QueueWork.entity_id, ids), QueueWork.done_us.is_(None))
-    yield select(QueueWork.entity_id).where(*taken, QueueWork.kind.not_in(_OF_FLOWS))
-    asked = select(FlowAction.id).where(FlowAction.id == QueueWork.number, FlowAction.done_us.is_(None))
-    asked = asked.where(FlowAction.taken_back_us.is_(None))
-    yield select(QueueWork.entity_id).where(*taken, QueueWork.kind == Kind.FLOW_REVIEW.value, asked.exists())
+    yield from _taken(session, ids, now_us)
     of_runs = (FlowRun.acting, FlowRun.ended_us.is_(None))  # a quarantined one waits for a person to look, too
     yield select(FlowRun.entity_id).where(among(session, FlowRun.entity_id, ids), *of_runs)
     yield select(DueMark.entity_id).where(among(session, DueMark.entity_id, ids), DueMark.quarantined)
+
+
+def _taken(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
+    """Give the statements that find whom items of the queue are about that a member took, and that still wait.
+
+    Most items leave the queue as what they are about is dealt with, and nobody puts them away.
+    """
+    taken = (among(session, QueueWork.entity_id, ids), QueueWork.done_us.is_(None))
+    kinds = set(session.scalars(select(QueueWork.kind).where(*taken).distinct()))
+    moments = {
+        "now_us": now_us,
+        "rises_us": now_us - RISES_US,
+        "late_us": now_us - REVIEW_US,
+        "latest_us": latest_us(session, now_us),
+    }
+    for source in SOURCES:
+        if source.kind.value in kinds:
+            same = (source.number == QueueWork.number, source.step == QueueWork.step)
+            waits = select(literal(1)).select_from(source.table).where(*same, *source.conditions)
+            named = moments.keys() & waits.compile().params.keys()
+            of_kind = select(QueueWork.entity_id).where(*taken, QueueWork.kind == source.kind.value)
+            yield of_kind.where(waits.correlate(QueueWork).exists()).params({name: moments[name] for name in named})

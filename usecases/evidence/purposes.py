@@ -6,6 +6,7 @@ A reader need not believe the verdict: what is read is worked out anew, from the
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,12 @@ from fivefold.usecases.evidence.archive import (
 )
 from fivefold.usecases.evidence.flows import ACTING, flow_document, flows_in_force
 from fivefold.usecases.evidence.groups import group_document, groups_deciding
-from fivefold.usecases.evidence.purposes_of_flows import asked_of_flow, readings_of_flow, readings_of_group
+from fivefold.usecases.evidence.purposes_of_flows import (
+    asked_of_flow,
+    groups_listened_to,
+    readings_of_flow,
+    readings_of_group,
+)
 from fivefold.usecases.evidence.rulesets import InForce, in_force
 from fivefold.usecases.shared.inputs import Quarter
 
@@ -229,11 +235,17 @@ def _of_flow(
     text_of: Callable[[str], str],
     quarter: tuple[str, str],
     sources: Sources,
+    *,
+    with_groups: bool = True,
 ) -> Line:
+    """Tell what a flow asked, listened to and read; archives of before groups were named are without *with_groups*."""
     documents = {(each["kind"], each["name"], each["version"]): each["document"] for each in others}
+    if with_groups:
+        sources = replace(sources, groups={each["name"]: each["purpose"] for each in others if each["kind"] == "group"})
     asked = asked_of_flow(line, others, text_of, quarter)
     reads = [_reading(each) for each in readings_of_flow(line, asked, documents, text_of, sources)]
-    return {"asked": asked, "reads": reads}
+    listens = {"listens_to": groups_listened_to(line, others, text_of)} if with_groups else {}
+    return {"asked": asked, **listens, "reads": reads}
 
 
 def _ruleset_document(name: str, number: int) -> str:
@@ -410,7 +422,8 @@ def _found_of(
     """Work out what a document read, and of a flow which versions it asked when."""
     definition, sources = about
     if line["kind"] == "flow":
-        return _of_flow(line, content["deciding"], lambda name: archive.read(name).decode(), quarter, sources)
+        of = (content["deciding"], lambda name: archive.read(name).decode(), quarter, sources)
+        return _of_flow(line, *of, with_groups="listens_to" in line)
     is_group = line["kind"] == "group"
     found = readings_of_group(text, sources) if is_group else readings(definition, sources)
     return {"reads": [_reading(each) for each in found]}

@@ -14,6 +14,7 @@ from fivefold.flows.groups.analysis import AnalysedGroup
 from fivefold.flows.groups.language import read_group
 from fivefold.flows.language import Flow, read_flow
 from fivefold.flows.purposes import flow_readings
+from fivefold.flows.triggers import group_of
 from fivefold.risk.compiler.analysis import AnalysedPolicy, analyse_text
 from fivefold.risk.compiler.purposes import Reading, Sources
 from fivefold.risk.language.policy import read_policy
@@ -54,6 +55,14 @@ def asked_of_flow(
         else:
             times.append({"from": first.isoformat(), "until": last.isoformat(), "asked": versions})
     return times
+
+
+def groups_listened_to(line: Line, others: Sequence[Line], text_of: Callable[[str], str]) -> list[dict[str, Any]]:
+    """Name the groups that a flow listens to, by name, each with its purpose; None where no version of it decided."""
+    flow = read_flow(text_of(line["document"]))
+    purposes = {each["name"]: each["purpose"] for each in others if each["kind"] == "group"}
+    named = {group for trigger in flow.triggers if (group := group_of(trigger)) is not None}
+    return [{"group": group, "purpose": purposes.get(group)} for group in sorted(named)]
 
 
 def readings_of_flow(

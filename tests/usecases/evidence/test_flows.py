@@ -31,7 +31,7 @@ from tests.usecases.flow_documents import (
     flow_document,
     shadowing,
 )
-from tests.usecases.grouped import HIGH, opened
+from tests.usecases.grouped import HIGH, Circle, opened
 
 pytestmark = pytest.mark.postgresql
 SAID = "Ana Silva told me on the telephone."
@@ -181,3 +181,16 @@ def test_a_group_is_among_what_decided_while_it_was_in_force(
     assert any("reads something else" in each for each in check_evidence(commerce).problems)
     forgotten = rewritten(path, "groups/versions.json", '"decided": {', '"was": {')
     assert any("no other file says that group watched 1" in each for each in check_evidence(forgotten).problems)
+
+
+def test_groups_that_a_flow_listens_to_are_named_with_their_purposes(desk: Desk, tmp_path: Path) -> None:
+    Circle(desk.bank).publish(HIGH)
+    acting(desk, flow_document(triggers=[{"on": "group", "group": "watched", "change": "entered"}]))
+    desk.bank.wait(days=1)
+    path, content = content_of(desk.bank.context, tmp_path)
+    (line,) = [each for each in parsed(content, "purposes.json")["deciding"] if each["kind"] == "flow"]
+    assert line["listens_to"] == [{"group": "watched", "purpose": "aml"}]
+    assert ("the group watched", "aml") in [(each["what"], each["gathered_for"]) for each in line["reads"]]
+    assert check_evidence(path).problems == ()
+    other = rewritten(path, "purposes.json", '"group": "watched"', '"group": "others"')
+    assert any("reads something else than is listed" in each for each in check_evidence(other).problems)
