@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from fivefold.flows.groups.language import tag_of_group
 from fivefold.risk.language.base import Identifier, Label, LanguageModel, Words
 from fivefold.risk.language.expressions import CalculationInput, word_of
 from fivefold.risk.language.policy import StepInput
@@ -94,16 +95,42 @@ class ReviewAction(Action):
     review: DurationText
 
 
-class TagAction(Action):
+class GivesTag(Action):
     """Gives the customer a tag, for so long if that is said."""
 
-    tag: Label
     lasts: DurationText | None = None
 
     @property
+    def given_tag(self) -> str:
+        """The tag that is given."""
+        raise NotImplementedError
+
+    @property
     def subject(self) -> str:
-        """The tag."""
-        return f"tag {self.tag}"
+        """The tag: an action that puts into a group, and one that gives the group's tag, do the same."""
+        return f"tag {self.given_tag}"
+
+
+class TagAction(GivesTag):
+    """Gives the customer the tag that it names."""
+
+    tag: Label
+
+    @property
+    def given_tag(self) -> str:
+        """The tag itself."""
+        return self.tag
+
+
+class GroupAction(GivesTag):
+    """Puts the customer into a named group that flows keep: who has the group's tag is a member."""
+
+    group: Identifier
+
+    @property
+    def given_tag(self) -> str:
+        """The tag of the group."""
+        return tag_of_group(self.group)
 
 
 class CaseAction(Action):
@@ -133,6 +160,7 @@ ACTION_KINDS: dict[str, type[Action]] = {
     "limit": LimitAction,
     "review": ReviewAction,
     "tag": TagAction,
+    "group": GroupAction,
     "case": CaseAction,
     "webhook": WebhookAction,
 }
@@ -158,6 +186,7 @@ AnyAction = Annotated[
     | Annotated[LimitAction, Tag("limit")]
     | Annotated[ReviewAction, Tag("review")]
     | Annotated[TagAction, Tag("tag")]
+    | Annotated[GroupAction, Tag("group")]
     | Annotated[CaseAction, Tag("case")]
     | Annotated[WebhookAction, Tag("webhook")],
     Discriminator(
@@ -175,6 +204,7 @@ REVERSIBLE: dict[str, bool] = {
     "limit": True,
     "review": True,
     "tag": True,
+    "group": True,
     "case": True,
     "webhook": False,
 }

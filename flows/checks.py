@@ -1,11 +1,11 @@
 """What makes a flow unusable: steps that lead nowhere, outputs read before they are there, actions nobody agreed to."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fivefold.domain.text import perhaps
-from fivefold.flows.actions import Action, LimitAction, PersonRole, StatusAction
+from fivefold.flows.actions import Action, GroupAction, LimitAction, PersonRole, StatusAction
 from fivefold.flows.language import (
     NOBODY,
     CalculateStep,
@@ -40,6 +40,7 @@ from fivefold.risk.language.expressions import CalculationInput
 from fivefold.risk.language.fields import Definition, ValueType
 from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.policy import StepInput, TransactionInput
+from fivefold.risk.language.purposes import Purpose
 
 if TYPE_CHECKING:
     from fivefold.flows.analysis import AnalysedFlow
@@ -105,14 +106,30 @@ def _statuses_of_transactions(flow: Flow, inputs: Sequence[tuple[Path, LanguageM
             yield Diagnostic(("actions", number, "of"), problem)
 
 
-def group_diagnostics(flow: Flow, groups: Collection[str] | None) -> Iterator[Diagnostic]:
-    """Find triggers that name a group which is not in force; without *groups*, note all that name one."""
+class GroupInForce(NamedTuple):
+    """A named group that is in force: what membership is for, and whether flows say who is a member."""
+
+    purpose: Purpose
+    kept_by_flows: bool
+
+
+def groups_named(flow: Flow) -> Iterator[tuple[Path, str, str]]:
+    """Give the groups that a flow names: where, what it does with it, and the group."""
     for number, trigger in enumerate(flow.triggers):
-        group = group_of(trigger)
-        if group is None:
-            continue
-        path: Path = ("triggers", number, "group")
-        does = "runs for" if isinstance(trigger, ScheduleTrigger) else "listens to"
+        if (group := group_of(trigger)) is not None:
+            does = "runs for" if isinstance(trigger, ScheduleTrigger) else "listens to"
+            yield ("triggers", number, "group"), does, group
+    for number, action in enumerate(flow.actions):
+        if isinstance(action, GroupAction):
+            yield ("actions", number, "group"), _PUTS, action.group
+
+
+_PUTS = "puts into"
+
+
+def group_diagnostics(flow: Flow, groups: Mapping[str, GroupInForce] | None) -> Iterator[Diagnostic]:
+    """Find groups that are not in force, or that no flow puts into; without *groups*, note all that are named."""
+    for path, does, group in groups_named(flow):
         if groups is None:
             problem = f"{does} the group {group}; no groups are known here to look it up in"
             yield Diagnostic(path, problem, Severity.NOTE)
@@ -120,6 +137,9 @@ def group_diagnostics(flow: Flow, groups: Collection[str] | None) -> Iterator[Di
             there = ", ".join(sorted(groups)) or "none"
             problem = f"{does} the group {group}; of the type {flow.entity_type} there are in force {there}"
             yield Diagnostic(path, f"{problem}{perhaps(group, groups)}")
+        elif does == _PUTS and not groups[group].kept_by_flows:
+            problem = f"{does} the group {group}, which has a condition of its own; flows put into one that says"
+            yield Diagnostic(path, f"{problem} kept_by: flows")
 
 
 def amount_diagnostics(flow: Flow, names: Vocabulary) -> Iterator[Diagnostic]:

@@ -11,7 +11,7 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.schedules import next_moment, zone_text
 from fivefold.flows.actions import LimitAction
 from fivefold.flows.analysis import AnalysedFlow
-from fivefold.flows.checks import group_diagnostics
+from fivefold.flows.checks import GroupInForce, group_diagnostics
 from fivefold.flows.examples import check_flow_examples
 from fivefold.flows.governance.expected import check_expected
 from fivefold.flows.language import (
@@ -42,7 +42,7 @@ from fivefold.risk.governance.lint.ruleset import (
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import CalculationInput
 from fivefold.risk.language.policy import StepInput
-from fivefold.risk.language.purposes import PolicyPurposes, Purpose
+from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.reading import read_document
 
 
@@ -52,7 +52,7 @@ def lint_flow(
     document: Document | None = None,
     declared: PolicyPurposes | None = None,
     *,
-    groups: Mapping[str, Purpose] | None = None,
+    groups: Mapping[str, GroupInForce] | None = None,
     notes: bool = False,
 ) -> list[Finding]:
     """Find everything that is wrong or doubtful in a flow.
@@ -62,7 +62,7 @@ def lint_flow(
         lists: the named lists; without them, what depends on them is not decided, and that is said.
         document: what it was read from; without it the findings have no lines.
         declared: what the data of the entity type and its level are for, beside what the flow says.
-        groups: what the named groups in force are for, by name; None where that is not known.
+        groups: the named groups in force, by name; None where they are not known.
         notes: include what is no doubt: where a run fails, and what could not be decided.
     """
     return findings(flow_diagnostics(analysed, lists, declared, groups=groups, notes=notes), analysed.flow, document)
@@ -87,16 +87,17 @@ def flow_diagnostics(
     lists: Lists | None = None,
     declared: PolicyPurposes | None = None,
     *,
-    groups: Mapping[str, Purpose] | None = None,
+    groups: Mapping[str, GroupInForce] | None = None,
     notes: bool = True,
 ) -> list[Diagnostic]:
     """Find the same, each with how bad it is: a NOTE is no doubt, and says what a run does or what was not decided."""
     flow, fatal = analysed.flow, analysed.diagnostics
+    purposes = None if groups is None else {name: each.purpose for name, each in groups.items()}
     wrong = [*check_flow_examples(analysed.declared), *([] if fatal else check_expected(analysed))]
     found: dict[str, Iterable[Diagnostic]] = {
         "names-and-types": [*fatal, *group_diagnostics(flow, groups)],
         "lists": list_diagnostics(analysed, lists),
-        "purposes": analysed.purpose_diagnostics(purpose_sources(lists, declared, groups)),
+        "purposes": analysed.purpose_diagnostics(purpose_sources(lists, declared, purposes)),
         "reasons": _reasons(flow),
         "times": _times(flow) if notes else (),
         "examples": example_diagnostics(flow.examples, wrong),

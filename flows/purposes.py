@@ -6,7 +6,8 @@ Any step can change which end a run comes to, so every step counts for every act
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fivefold.flows.actions import TagAction
+from fivefold.flows.actions import GivesTag
+from fivefold.flows.groups.language import GROUP_TAG
 from fivefold.flows.language import DataStep, Flow, FlowStep, ModelStep, PolicyName, RulesetName, RulesStep
 from fivefold.flows.triggers import CaseTrigger, ImportTrigger, LevelTrigger, TagTrigger, group_of
 from fivefold.risk.compiler.diagnostics import Diagnostic
@@ -106,12 +107,21 @@ def _served(flow: Flow) -> _Served | None:
 
 
 def _read_later(flow: Flow, sources: Sources) -> _Served | None:
-    """Give the first tag that the flow gives and others may read for anything but `aml`; None where there is none."""
+    """Give the first tag that the flow gives and others may read for anything but `aml`; None where there is none.
+
+    Who has the tag of a group is its member, so the tag is for what the group is for.
+    """
     said = (flow.purposes if sources.declared is None else sources.declared).tags
+    groups = {} if sources.groups is None else sources.groups
     for action in flow.actions:
-        purpose = said.get(action.tag, "aml") if isinstance(action, TagAction) else "aml"
-        if isinstance(action, TagAction) and purpose != "aml":
-            return _Served(f"the tag {action.tag}, which the action {action.id} gives,", purpose)
+        if not isinstance(action, GivesTag):
+            continue
+        tag = action.given_tag
+        if (purpose := said.get(tag, "aml")) != "aml":
+            return _Served(f"the tag {tag}, which the action {action.id} gives,", purpose)
+        group = tag.removeprefix(GROUP_TAG) if tag.startswith(GROUP_TAG) else ""
+        if (purpose := groups.get(group, "aml")) != "aml":
+            return _Served(f"the group {group}, into which the action {action.id} puts,", purpose)
     return None
 
 

@@ -40,12 +40,12 @@ class AnalysedGroup(Analysed[Group]):
     @cached_property
     def conditions(self) -> tuple[Location, ...]:
         """What must hold of a member."""
-        return (Location(("when",), self.group.when),)
+        return (Location(("when",), self.group.condition),)
 
     @cached_property
     def inputs(self) -> tuple[LanguageModel, ...]:
         """Every input that the condition reads, each once."""
-        return tuple(distinct(inputs_of(self.group.when)))
+        return tuple(distinct(inputs_of(self.group.condition)))
 
     @cached_property
     def inputs_with_paths(self) -> tuple[tuple[Path, LanguageModel], ...]:
@@ -78,7 +78,12 @@ class AnalysedGroup(Analysed[Group]):
         yield from purpose_name_diagnostics(self.group)
 
     def readings(self, sources: Sources) -> Iterator[Reading]:
-        """Give what the group reads: everything once for each way to it, in the order written."""
+        """Give what the group reads: everything once for each way to it, in the order written.
+
+        One that flows keep reads nothing by itself: what may not reach its members is looked for in these flows.
+        """
+        if self.group.kept_by is not None:
+            return
         reader = SourceReader(self.group, sources)
         found: dict[tuple[str, ...], Reading] = {}
         for place in self.conditions:
@@ -132,10 +137,10 @@ def lint_group(
     found += analysed.purpose_diagnostics(purpose_sources(lists, declared))
     if analysed.group.rationale is None:
         found.append(warning(("group",), "has no written rationale"))
-    if not analysed.group.examples:
+    if not analysed.group.examples and analysed.group.kept_by is None:
         found.append(warning(("group",), "has no examples, so nobody sees who is a member"))
     found += [*unused_calculations(analysed), *unused_links(analysed)]
-    if not fatal:
+    if not fatal and analysed.group.kept_by is None:
         found += _always_or_never(analysed, lists)
     return findings(found, analysed.group, document)
 

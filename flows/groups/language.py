@@ -1,8 +1,8 @@
 """A named group as a document: by what condition an entity is a member, and what it is where that is unknown."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, model_validator
 
 from fivefold.risk.language.base import Identifier, Name, Words
 from fivefold.risk.language.calculations import MOST_CALCULATIONS
@@ -12,8 +12,17 @@ from fivefold.risk.language.purposes import DecisionPurposes
 from fivefold.risk.language.reading import read_text
 from fivefold.risk.language.ruleset import MOST_LINK_TYPES, GivenExample, LinkType
 
+GROUP_TAG: Final = "group:"
+"""What a tag begins with that makes its entity a member of a group which flows keep."""
 UNKNOWN = "unknown"
 """What an example expects where the facts do not decide."""
+MOST_LETTERS_KEPT: Final = 74
+"""Of the name of a group that flows keep: its tag has 80 at most."""
+_OF_CONDITIONS: Final = {
+    *("fields", "transaction_fields", "case_fields", "reference"),
+    *("links", "purposes", "calculate", "on_unknown", "examples"),
+}
+_CONDITION: Final[TypeAdapter[PolicyCondition]] = TypeAdapter(PolicyCondition)
 
 
 class GroupExample(GivenExample):
@@ -27,8 +36,17 @@ class GroupExample(GivenExample):
     member: Annotated[bool, Field(strict=True)] | Literal["unknown"]
 
 
+def tag_of_group(name: str) -> str:
+    """Name the tag that makes an entity a member of a group which flows keep.
+
+    >>> tag_of_group("campaign")
+    'group:campaign'
+    """
+    return f"{GROUP_TAG}{name}"
+
+
 class Group(Definition):
-    """Entities of one type that a condition holds for.
+    """Entities of one type that a condition holds for, or that flows put there.
 
     Attributes:
         name: of all its versions.
@@ -37,7 +55,8 @@ class Group(Definition):
         links: the types of links between entities that inputs may follow.
         purposes: what the data that it reads were gathered for.
         calculate: named numbers that the condition may read.
-        when: what must hold of a member.
+        when: what must hold of a member; None where flows keep the group.
+        kept_by: `flows`, where actions of flows say who is a member, and nothing else does.
         on_unknown: what an entity becomes where the facts do not decide: it stays what it was, or is in, or out.
         examples: what the condition must come to, run by `fivefold groups test`.
     """
@@ -50,9 +69,28 @@ class Group(Definition):
     links: Annotated[dict[Name, LinkType], Field(default_factory=dict, max_length=MOST_LINK_TYPES)]
     purposes: DecisionPurposes = DecisionPurposes()
     calculate: Annotated[dict[Name, PolicyCalculation], Field(default_factory=dict, max_length=MOST_CALCULATIONS)]
-    when: PolicyCondition
+    when: PolicyCondition | None = None
+    kept_by: Literal["flows"] | None = None
     on_unknown: Literal["keep", "in", "out"] = "keep"
     examples: tuple[GroupExample, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.when is None) is (self.kept_by is None):
+            raise ValueError("must have one of the two: when, what holds of a member; or kept_by: flows")
+        said = sorted(self.model_fields_set & _OF_CONDITIONS)
+        if self.kept_by is not None and said:
+            raise ValueError(f"is kept by flows, so it reads nothing; leave out {', '.join(said)}")
+        if self.kept_by is not None and len(self.name) > MOST_LETTERS_KEPT:
+            raise ValueError(f"is kept by flows, so its name has {MOST_LETTERS_KEPT} letters at most")
+        return self
+
+    @property
+    def condition(self) -> PolicyCondition:
+        """What must hold of a member: of a group that flows keep, that it has the tag which they give."""
+        if self.when is not None:
+            return self.when
+        return _CONDITION.validate_python({"tag": tag_of_group(self.name), "is": "present"})
 
     @property
     def named_parts(self) -> dict[str, list[dict[str, str]]]:

@@ -51,7 +51,7 @@ def compile_group(analysed: AnalysedGroup, lists: Mapping[str, Sequence[str]], b
     def resolve(rule_input: LanguageModel) -> Column:
         return inputs[input_key(rule_input)]
 
-    return GroupProgram(analysed, Compiler(resolve, lists).condition(analysed.group.when).alias(HOLDS))
+    return GroupProgram(analysed, Compiler(resolve, lists).condition(analysed.group.condition).alias(HOLDS))
 
 
 group_program_for = compiled_once(compile_group)

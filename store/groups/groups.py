@@ -73,23 +73,23 @@ def active_canonicals(session: Session, organisation_id: int) -> list[tuple[int,
 
 
 class GroupSaid(NamedTuple):
-    """A group of an organisation: the number of its type, what membership is for, and whether a version is active."""
+    """A group of an organisation: the number of its type, what membership is for, and its active version or None."""
 
     name: str
     type_id: int
     purpose: str
-    in_force: bool
+    canonical: str | None
 
 
 def groups_of_organisation(session: Session, organisation_id: int) -> list[GroupSaid]:
     """List the groups of an organisation by name, retired ones among them."""
     statement = (
-        select(NamedGroup.name, NamedGroup.type_id, NamedGroup.purpose, GroupVersion.id.is_not(None))
+        select(NamedGroup.name, NamedGroup.type_id, NamedGroup.purpose, GroupVersion.canonical)
         .outerjoin(GroupVersion, and_(GroupVersion.group_id == NamedGroup.id, GroupVersion.state == ACTIVE))
         .where(NamedGroup.organisation_id == organisation_id)
         .order_by(NamedGroup.name)
     )
-    return [GroupSaid(*row[:3], bool(row[3])) for row in session.execute(statement)]
+    return [GroupSaid(*row) for row in session.execute(statement)]
 
 
 def group_named(session: Session, organisation_id: int, name: str) -> NamedGroup:

@@ -16,6 +16,7 @@ from fivefold.flows.groups.analysis import AnalysedGroup, analyse_canonical_grou
 from fivefold.flows.groups.examples import run_group_examples
 from fivefold.flows.groups.language import read_group
 from fivefold.flows.groups.membership import HOLDS, NEXT, look_at_members
+from fivefold.risk.compiler.purposes import Sources
 from fivefold.risk.facts.inputs import LEVEL_TYPES
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.language.documents import Document
@@ -171,3 +172,37 @@ def test_those_that_ship_have_no_doubts_and_their_examples_pass(name: str) -> No
     results = run_group_examples(group, {}, AS_OF)
     assert {each.found for each in results} >= {"a member", "no member"}
     assert all(each.passed for each in results)
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ({}, "must have one of the two: when, what holds of a member; or kept_by: flows"),
+        ({"when": TESTS[0], "kept_by": "flows"}, "must have one of the two"),
+        ({"kept_by": "flows", "on_unknown": "in", "calculate": {}}, "reads nothing; leave out calculate, on_unknown"),
+        ({"kept_by": "people"}, "flows"),
+        ({"kept_by": "flows", "group": "a" * 75}, "its name has 74 letters at most"),
+    ],
+)
+def test_a_group_has_a_condition_or_is_kept_by_flows(parts: Data, problem: str) -> None:
+    whole = {"group": "drawn", "title": "D", "entity_type": "customer", "levels": ["low", "medium", "high"], **parts}
+    with pytest.raises(InvalidRulesetError, match=problem):
+        read_group(json.dumps(whole))
+
+
+def test_of_a_group_that_flows_keep_who_has_its_tag_is_a_member_and_nothing_is_doubted() -> None:
+    whole = {
+        "group": "vip",
+        "title": "D",
+        "entity_type": "customer",
+        "levels": ["low", "medium", "high"],
+        "rationale": "So.",
+    }
+    group = AnalysedGroup(read_group(json.dumps({**whole, "kept_by": "flows", "purpose": "commercial"})))
+    assert lint_group(group, {}) == []
+    assert analyse_canonical_group(group.group.canonical).group == group.group
+    assert [*group.readings(Sources())] == []
+    everybody = portfolio([(1, None, True, []), (None, None, False, [])])
+    tagged = Portfolio(**{**vars(everybody), "tags": everybody.tags.with_columns(tag=pl.lit("group:vip"))})
+    assert look_at_members(group, tagged, AS_OF)[HOLDS].to_list() == [True, False]
+    assert look_at_members(group, everybody, AS_OF)[HOLDS].to_list() == [False, False]

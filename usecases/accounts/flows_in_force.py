@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, Finding, NotFoundError
 from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
-from fivefold.flows.checks import group_diagnostics
+from fivefold.flows.checks import GroupInForce, group_diagnostics, groups_named
+from fivefold.flows.groups.analysis import analyse_canonical_group
 from fivefold.flows.language import Flow
-from fivefold.flows.triggers import group_of
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.language.purposes import Purpose
 from fivefold.store.decisions.decisions import active_policies, active_policy, policy_numbered
@@ -226,18 +226,21 @@ def flow_as_asked(session: Session, version_id: int, asked: Mapping[str, Mapping
     ).analysed(version.canonical)
 
 
-def groups_in_force(session: Session, organisation_id: int, type_id: int) -> dict[str, Purpose]:
-    """Give the named groups of a type that are in force, with what membership is for."""
+def groups_in_force(session: Session, organisation_id: int, type_id: int) -> dict[str, GroupInForce]:
+    """Give the named groups of a type that are in force, by name."""
     return {
-        row.name: cast("Purpose", row.purpose)  # checked when the group was proposed
+        row.name: GroupInForce(
+            cast("Purpose", row.purpose),  # checked when the group was proposed
+            analyse_canonical_group(row.canonical).group.kept_by is not None,
+        )
         for row in groups_of_organisation(session, organisation_id)
-        if row.type_id == type_id and row.in_force
+        if row.type_id == type_id and row.canonical is not None
     }
 
 
 def missing_groups(session: Session, flow: FlowRow, analysed: AnalysedFlow) -> list[Finding]:
-    """Find the groups that a flow listens to, and that are not in force."""
-    if not any(map(group_of, analysed.flow.triggers)):
+    """Find the groups that a flow names, and that are not in force; or that it puts into, and no flow keeps."""
+    if not any(groups_named(analysed.flow)):
         return []
     there = groups_in_force(session, flow.organisation_id, flow.type_id)
     return findings(group_diagnostics(analysed.flow, there), analysed.flow)
@@ -246,7 +249,7 @@ def missing_groups(session: Session, flow: FlowRow, analysed: AnalysedFlow) -> l
 def refuse_unusable_flows(session: Session, organisation_id: int) -> None:
     """Raise ConflictError where a flow that acts, or runs as a shadow, could not run with what it asks now.
 
-    Nor where a group that it listens to is gone. Called in the transaction of whatever changes that, after it: so the
+    Nor where a group that it names is gone. Called in the transaction of whatever changes that, after it: so the
     change is undone.
     """
     session.flush()

@@ -5,13 +5,13 @@ Data gathered against money laundering must not feed commerce (Regulation (EU) 2
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError
-from fivefold.flows.actions import TagAction
+from fivefold.flows.actions import GivesTag
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.groups.analysis import analyse_canonical_group
 from fivefold.risk.compiler.analysis import Analysed, analyse_canonical, analyse_canonical_policy
@@ -165,13 +165,16 @@ def _deciding_for_commerce(
             yield analyse_canonical_group(canonical)
 
 
+_GIVES_TAG: Final = ('"tag":', '"group":')
+
+
 def _flows_for_commerce(
     session: Session, organisation_id: int, candidate: FlowVersion | None
 ) -> Iterator[AnalysedFlow]:
     """Give the flows that act, or run as a shadow, and are not for `aml` alone, or may give a tag that is not."""
     standing = standing_flows(session, organisation_id)
     for each in standing if candidate is None else [*standing, flow_of_version(session, candidate.id)]:
-        if '"purpose' in each.version.canonical or '"tag":' in each.version.canonical:
+        if '"purpose' in each.version.canonical or any(word in each.version.canonical for word in _GIVES_TAG):
             yield each.analysed
 
 
@@ -187,7 +190,7 @@ def refuse_tags_of_flows(session: Session, kind: EntityType, tags: Collection[st
     for version in versions_that_acted(session, kind.id) if tags else ():
         asked = {name: {of: int(each["version"]) for of, each in rows.items()} for name, rows in version.pinned.items()}
         for analysed in (flow_as_asked(session, version.id, asked), flow_of_version(session, version.id).analysed):
-            given = [action.tag for action in analysed.flow.actions if isinstance(action, TagAction)]
+            given = [action.given_tag for action in analysed.flow.actions if isinstance(action, GivesTag)]
             if not set(given) & set(tags):
                 continue
             for found in analysed.purpose_diagnostics(sources):

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import Finding, FivefoldError, InvalidRulesetError
 from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow, with_asked
+from fivefold.flows.checks import GroupInForce
 from fivefold.flows.doubts import lint_flow
 from fivefold.flows.examples import FlowExamples, run_flow_examples
 from fivefold.flows.governance.diff import diff_flows
@@ -21,7 +22,6 @@ from fivefold.risk.compiler.analysis import (
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.governance.differences import DocumentChange
 from fivefold.risk.language.documents import Document
-from fivefold.risk.language.purposes import Purpose
 from fivefold.risk.language.reading import read_document
 from fivefold.store.flows.flows import draft_of_flow, flow_named, flow_or_none
 from fivefold.store.flows.versions import newest_flow_version
@@ -48,7 +48,7 @@ class FlowContext:
         rulesets: the same.
         flows: that act now, by name.
         asked: the versions of all these.
-        groups: what the named groups of the type that are in force are for, by name.
+        groups: the named groups of the type that are in force, by name.
     """
 
     organisation: str
@@ -57,7 +57,7 @@ class FlowContext:
     rulesets: Mapping[str, AnalysedRuleset]
     flows: Mapping[str, Flow]
     asked: Asked
-    groups: Mapping[str, Purpose]
+    groups: Mapping[str, GroupInForce]
 
     def analysed(self, flow: Flow) -> AnalysedFlow:
         """Bring a flow together with what it may ask."""

@@ -9,7 +9,7 @@ from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError, 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.flows.groups.analysis import AnalysedGroup, analyse_canonical_group, lint_group
 from fivefold.flows.groups.examples import run_group_examples
-from fivefold.flows.groups.language import Group
+from fivefold.flows.groups.language import Group, tag_of_group
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
 from fivefold.store.accounts.organisation import settings_row
@@ -23,7 +23,7 @@ from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.groups import GroupVersion, NamedGroup
 from fivefold.usecases.accounts.flows_in_force import refuse_unusable_flows
 from fivefold.usecases.accounts.lists import named_lists
-from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce
+from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce, refuse_tags_of_flows
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import lock_settings
 from fivefold.usecases.rulesets.review import (
@@ -207,7 +207,8 @@ def approve_group(context: Context, name: str, number: int, reason: str) -> Grou
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
         ConflictError: it is not proposed any more, its writer approves it, or a newer one is active; or it is for
-            commerce, and reads what has become `aml` since.
+            commerce, and reads what has become `aml` since, or flows gave its tag because of that; or flows put into
+            the group, and it has a condition of its own from now on.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -222,10 +223,20 @@ def approve_group(context: Context, name: str, number: int, reason: str) -> Grou
         approved = row.version
         approved.state, approved.approved_by, approved.approved_us = ACTIVE, context.actor.name, now
         refuse_feeding_commerce(session, context.organisation_id)
+        _refuse_tag_of_aml(session, row)
+        refuse_unusable_flows(session, context.organisation_id)
         touched = _mark(session, context, row, now)
         replaced = None if before is None else before.number
         _record(session, context, "group.approved", row, {"reason": why}, replaced=replaced, touched=touched)
         return group_line(row)
+
+
+def _refuse_tag_of_aml(session: Session, row: GroupVersionRow) -> None:
+    """Refuse where flows gave the tag of a group that they are to keep for commerce because of what is `aml`."""
+    group = analyse_canonical_group(row.version.canonical).group
+    if group.kept_by is not None and group.purpose != "aml":
+        kind = session.get_one(EntityType, row.group.type_id)
+        refuse_tags_of_flows(session, kind, [tag_of_group(group.name)])
 
 
 def _mark(session: Session, context: Context, row: GroupVersionRow, now_us: int) -> int:
@@ -249,7 +260,7 @@ def retire_group(context: Context, name: str, number: int, reason: str) -> Group
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
-        ConflictError: it is retired already; or it is in force, and a flow that acts or runs as a shadow listens to it.
+        ConflictError: it is retired already; or it is in force, and a flow that acts or runs as a shadow names it.
     """
     now = context.now()
     why = checked_reason(reason)

@@ -13,10 +13,11 @@ from fivefold.features import schema as c
 from fivefold.flows.actions import (
     Action,
     CaseAction,
+    GivesTag,
+    GroupAction,
     LimitAction,
     ReviewAction,
     StatusAction,
-    TagAction,
     WebhookAction,
     is_reversible,
 )
@@ -37,6 +38,8 @@ REVIEW_AHEAD_US: Final = 7 * DAY_US
 """A review waits in the queue so long before it is due."""
 FLOW_ACTOR = "flow:"
 """What names of actors begin with that are flows."""
+GIVEN_AS_TAGS: Final = ("tag", "group")
+"""The kinds of actions that give a tag."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,10 @@ def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
         return {**amount, **_lasting(doing, action)}
     if isinstance(action, ReviewAction):
         return {"due_us": action.review.moment_after(doing.now_us)}
-    if isinstance(action, TagAction):
+    if isinstance(action, GivesTag):
         until = None if action.lasts is None else action.lasts.moment_after(doing.now_us)
-        return {"tag": action.tag, "until_us": until}
+        group = {"group": action.group} if isinstance(action, GroupAction) else {}
+        return {**group, "tag": action.given_tag, "until_us": until}
     if isinstance(action, CaseAction):
         return {"case": f"flow-{run.id}-{taken.action}", "words": action.case}
     assert isinstance(action, WebhookAction)
@@ -149,7 +153,7 @@ def _affect(session: Session, doing: Doing, entity: Entity, taken: ActionTaken, 
 
     A tag that a person gave stays as it is, and one that another flow gave is not shortened: it may hold a level up.
     """
-    if taken.kind == "tag" and not _is_held(session, entity, content, doing.now_us):
+    if taken.kind in GIVEN_AS_TAGS and not _is_held(session, entity, content, doing.now_us):
         set_tag_in(session, doing.context, entity, content["tag"], content["until_us"], doing.now_us)
     elif taken.kind == "case":
         given = RecordGiven(external_id=content["case"], opened_us=doing.now_us)

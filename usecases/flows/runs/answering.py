@@ -25,7 +25,7 @@ from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowAction
 from fivefold.store.webhooks.outbox import add_events
-from fivefold.usecases.flows.runs.actions import FLOW_ACTOR
+from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, GIVEN_AS_TAGS
 from fivefold.usecases.flows.runs.calling import carried_on
 from fivefold.usecases.flows.runs.outcomes import PERSON
 from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line, view_of
@@ -153,7 +153,7 @@ def take_back_action(context: Context, number: int, reason: str) -> ActionLine:
         refuse_settled(row)
         row.taken_back_us, row.taken_back_by, row.taken_back_reason = now, context.actor.name, reason
         session.flush()
-        if row.kind == "tag":
+        if row.kind in GIVEN_AS_TAGS:
             _end_tag(session, context, row, now)
         add_events(session, row.organisation_id, [action_event(session, row, flow_row.name, "flow.taken_back", now)])
         context.record(
@@ -175,7 +175,7 @@ def _end_tag(session: Session, context: Context, row: FlowAction, now: int) -> N
     lock_entities(session, [row.entity_id])
     entity = session.get_one(Entity, row.entity_id)
     live = live_tag_in(session, entity, row.content["tag"], now)
-    others = standing_actions(session, entity.id, ["tag"])
+    others = standing_actions(session, entity.id, GIVEN_AS_TAGS)
     if live is None or not live.set_by.startswith(FLOW_ACTOR) or any(each.subject == row.subject for each in others):
         return
     watch = LoweringGuard(session, context.actor, "tags", {entity.id: Concern.of_change(now)}, now)

@@ -87,9 +87,10 @@ class ActionLine:
     """An action that was taken.
 
     Attributes:
-        kind: status, limit, review, tag, case or webhook.
+        kind: status, limit, review, tag, group, case or webhook.
         subject: what it does that to.
-        content: the status, the limit and its amount in the smallest unit, the date, the tag, the case or the event.
+        content: the status, the limit and its amount in the smallest unit, the date, the tag, the group, the case or
+            the event.
         reversible: a person can take it back.
         done_us: of a review, when a person did it.
     """

@@ -1,0 +1,274 @@
+"""Flows that put customers into named groups which flows keep: in, out, told once, and never for what may not be."""
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from fivefold.domain.errors import ConflictError, InvalidRulesetError
+from fivefold.usecases.accounts.entity_types import define_type
+from fivefold.usecases.flows.activate import switch_flow_off
+from fivefold.usecases.flows.runs.answering import take_back_action
+from fivefold.usecases.flows.runs.calling import call_flow
+from fivefold.usecases.groups.versions import approve_group, propose_group, retire_group
+from fivefold.usecases.ingest.facts import end_tag, set_tag
+from tests.store.filling import filled_once
+from tests.usecases import banks, platforms
+from tests.usecases.deciding import Desk, opened
+from tests.usecases.flow_documents import BY_COUNTRY, WHY, acting, as_, committed, flow_document
+from tests.usecases.flows.flowing import FlowBank
+from tests.usecases.flows.test_chains import came_about, settle
+from tests.usecases.flows.test_group_triggers import flow as giving_tag
+from tests.usecases.flows.test_tags_given import routed
+from tests.usecases.grouped import WORTH, Circle
+from tests.usecases.grouped import document as group_with_condition
+
+pytestmark = pytest.mark.postgresql
+
+TAG = "group:watched"
+GO: list[dict[str, Any]] = [{"on": "tag", "tag": "go"}]
+WATCHED = {"id": "mark", "title": "Watch them", "group": "watched"}
+
+
+def kept(name: str = "watched", **parts: Any) -> str:
+    """A group that flows keep."""
+    whole = {
+        "group": name,
+        "title": "Whom flows watch",
+        "entity_type": "customer",
+        "rationale": "Because.",
+        "levels": platforms.LEVELS,
+        "kept_by": "flows",
+    }
+    return json.dumps({**whole, **parts}, indent=1)
+
+
+def putting(name: str = "first", lasts: str | None = "10 days", **parts: Any) -> str:
+    """A flow that puts whom it runs for into the group."""
+    action = {**WATCHED, **({"lasts": lasts} if lasts else {})}
+    return json.dumps({**json.loads(giving_tag(name, GO)), "actions": [action], **parts})
+
+
+def published(circle: Circle, document: str = "") -> None:
+    made = propose_group(circle.context(), document or kept(), WHY)
+    approve_group(circle.context(2), made.name, made.number, WHY)
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> FlowBank:
+    """One customer, ada, a group that flows keep, and one that puts into it whoever is given the tag `go`."""
+    bank = FlowBank(engine, "")
+    bank.activate(banks.document({"country": banks.COUNTRY}))
+    bank.put("ada", country="NO")
+    bank.settle()
+    published(Circle(bank))
+    settle(bank)
+    bank.add_flow(putting())
+    bank.add_flow(giving_tag("second", [{"on": "group", "group": "watched", "change": "entered"}]))
+    bank.add_flow(giving_tag("third", [{"on": "group", "group": "watched", "change": "left"}], tag="gone"))
+    return bank
+
+
+def go(bank: FlowBank) -> None:
+    set_tag(bank.context, "customer", "ada", "go")
+    settle(bank)
+
+
+def test_who_is_put_there_enters_once_and_leaves_when_the_time_is_over(bank: FlowBank) -> None:
+    circle = Circle(bank)
+    assert circle.members() == set()
+    go(bank)
+    assert circle.members() == {"ada"}
+    assert circle.events() == [("entered", "ada")]
+    assert came_about(bank) == [(1, []), (2, [1])]
+    action = bank.actions()[0]
+    assert (action.kind, action.subject, action.content["group"], action.content["tag"]) == (
+        "group",
+        f"tag {TAG}",
+        "watched",
+        TAG,
+    )
+    bank.mark("ada")
+    settle(bank)
+    assert circle.events() == [("entered", "ada")]
+    due = bank.next_us("ada")
+    assert due == action.content["until_us"], "looked at when the time is over"
+    bank.wait(microseconds=due - bank.now)
+    settle(bank)
+    assert circle.members() == set()
+    assert circle.events() == [("entered", "ada"), ("left", "ada")]
+    assert came_about(bank)[2:] == [(3, [])], "time alone took her out"
+
+
+def test_a_second_cause_stays_one_entry_and_makes_it_last_longer(bank: FlowBank) -> None:
+    circle = Circle(bank)
+    go(bank)
+    bank.wait(6)
+    end_tag(bank.context, "customer", "ada", "go")
+    settle(bank)
+    bank.wait(1)
+    go(bank)
+    bank.wait(5)
+    settle(bank)
+    assert circle.members() == {"ada"}, "12 days after the first, 5 after the second"
+    assert circle.events() == [("entered", "ada")]
+    bank.wait(5)
+    settle(bank)
+    assert circle.events() == [("entered", "ada"), ("left", "ada")]
+
+
+def test_a_call_that_is_made_again_puts_nobody_in_twice(bank: FlowBank) -> None:
+    circle = Circle(bank)
+    runs = [call_flow(bank.context, "first", "customer", "ada", run_key="k") for _ in range(2)]
+    assert runs[0].number == runs[1].number
+    settle(bank)
+    assert circle.events() == [("entered", "ada")]
+    assert len([each for each in bank.actions() if each.kind == "group"]) == 1
+
+
+def test_taking_the_action_back_takes_out_and_the_listener_hears_it(bank: FlowBank) -> None:
+    circle = Circle(bank)
+    go(bank)
+    bank.wait(1)
+    take_back_action(circle.context(2), bank.actions()[0].id, WHY)
+    settle(bank)
+    assert circle.members() == set()
+    assert circle.events() == [("entered", "ada"), ("left", "ada")]
+    assert came_about(bank)[2:] == [(3, [])], "a person took her out"
+
+
+def test_who_was_put_there_stays_when_the_flow_is_off_and_nobody_enters_any_more(bank: FlowBank) -> None:
+    bank.put("bo", country="NO")
+    bank.settle()
+    go(bank)
+    switch_flow_off(Circle(bank).context(2), "first", WHY)
+    set_tag(bank.context, "customer", "bo", "go")
+    settle(bank)
+    assert Circle(bank).members() == {"ada"}
+    bank.wait(10)
+    settle(bank)
+    assert Circle(bank).members() == set()
+
+
+def test_a_person_puts_in_and_takes_out_by_the_tag_of_the_group(bank: FlowBank) -> None:
+    circle = Circle(bank)
+    set_tag(bank.context, "customer", "ada", TAG)
+    settle(bank)
+    assert circle.members() == {"ada"}
+    bank.wait(1)
+    go(bank)
+    bank.wait(11)
+    settle(bank)
+    assert circle.members() == {"ada"}, "what a person gave is not shortened by a flow"
+    end_tag(bank.context, "customer", "ada", TAG)
+    settle(bank)
+    assert circle.members() == set()
+
+
+def test_a_shadow_puts_nobody_in(bank: FlowBank) -> None:
+    switch_flow_off(Circle(bank).context(2), "first", WHY)
+    bank.add_flow(putting("beside"), shadow=True)
+    go(bank)
+    assert [run.state for run in bank.runs()] == ["ended"]
+    assert Circle(bank).members() == set()
+
+
+def test_a_group_that_flows_put_into_ends_after_them_and_its_members_leave(bank: FlowBank) -> None:
+    circle = Circle(bank)
+    go(bank)
+    with pytest.raises(ConflictError, match="version 1 of the flow first could not run any more"):
+        circle.retire()
+    for name in ("first", "second", "third"):
+        switch_flow_off(circle.context(2), name, WHY)
+    circle.retire()
+    settle(bank)
+    assert circle.members() == set()
+    assert circle.events() == [("entered", "ada"), ("left", "ada")]
+    bank.wait(1)
+    published(circle)
+    settle(bank)
+    assert circle.members() == {"ada"}, "her tag lasts still"
+
+
+@pytest.fixture
+def desk(engine: Engine) -> Desk:
+    return opened(engine)
+
+
+def published_at(desk: Desk, document: str) -> None:
+    made = propose_group(as_(desk, desk.ana), document, WHY, WHY)
+    approve_group(as_(desk, desk.ben), made.name, made.number, WHY)
+
+
+def test_a_flow_puts_into_no_group_that_is_not_there_is_of_others_or_has_a_condition(desk: Desk) -> None:
+    published_at(desk, kept())
+    published_at(desk, group_with_condition(WORTH, "worth"))
+    define_type(as_(desk, desk.ana), "company", {})
+    published_at(desk, kept("firms", entity_type="company"))
+    parts: dict[str, Any] = {"on_failure": ["mark"], "examples": None}
+    end = {"id": "done", "title": "Done", "end": ["mark"]}
+    for name, problem in (
+        ("wached", r"puts into the group wached; of the type customer .* perhaps watched was meant"),
+        ("firms", "puts into the group firms; of the type customer there are in force watched, worth"),
+        ("worth", "puts into the group worth, which has a condition of its own; .* kept_by: flows"),
+    ):
+        document = flow_document(name=f"bad-{name}", actions=[{**WATCHED, "group": name}], **parts)
+        with pytest.raises(InvalidRulesetError, match=problem):
+            committed(desk, json.dumps({**json.loads(document), "steps": [end]}))
+    good = flow_document(name="good", actions=[WATCHED], **parts)
+    acting(desk, json.dumps({**json.loads(good), "steps": [end]}))
+    propose_group(as_(desk, desk.ana), group_with_condition(WORTH), WHY, WHY)
+    with pytest.raises(ConflictError, match="version 1 of the flow good could not run any more"):
+        approve_group(as_(desk, desk.ben), "watched", 2, WHY)
+    with pytest.raises(ConflictError, match="version 1 of the flow good could not run any more"):
+        retire_group(as_(desk, desk.ana), "watched", 1, WHY)
+
+
+def by_level(name: str = "risky", **action: Any) -> str:
+    return routed(
+        name,
+        {"level": "in_force", "equals": "high"},
+        {"level": "high"},
+        {"level": "low"},
+        actions=[{"id": "look", "title": "Put them there", **action}],
+    )
+
+
+def test_a_group_for_commerce_is_kept_by_no_flow_that_reads_a_level(desk: Desk) -> None:
+    published_at(desk, kept(purpose="commercial"))
+    for name, action in (("one", {"group": "watched"}), ("other", {"tag": TAG})):
+        with pytest.raises(InvalidRulesetError) as refused:
+            committed(desk, by_level(name, **action))
+        assert "the group watched, into which the action look puts, is for commerce" in str(refused.value)
+        assert f"flow {name} → step choice → level in_force" in str(refused.value)
+    define_type(as_(desk, desk.ana), "customer", {}, purposes={"fields": {"country": "both"}})
+    care = flow_document("care", actions=[{**WATCHED, "id": "look"}], purposes={"fields": {"country": "both"}})
+    acting(desk, care)
+    with pytest.raises(ConflictError, match="flow care would feed commerce"):
+        define_type(as_(desk, desk.ana), "customer", {}, purposes={"fields": {"country": "aml"}})
+
+
+def test_who_got_the_tag_because_of_a_level_is_in_no_group_for_commerce_that_comes_later(desk: Desk) -> None:
+    acting(desk, by_level(tag=TAG))
+    switch_flow_off(as_(desk, desk.ana), "risky", WHY)
+    propose_group(as_(desk, desk.ana), kept(purpose="commercial"), WHY, WHY)
+    with pytest.raises(ConflictError, match=r"version 1 of the flow risky gave a tag that would feed commerce.*level"):
+        approve_group(as_(desk, desk.ben), "watched", 1, WHY)
+
+
+def test_a_group_against_money_laundering_may_be_kept_by_a_flow_that_reads_a_level(desk: Desk) -> None:
+    published_at(desk, kept())
+    acting(desk, by_level(group="watched"))
+    with pytest.raises(ConflictError, match="would feed commerce"):
+        define_type(as_(desk, desk.ana), "customer", {}, purposes={"tags": {TAG: "commercial"}})
+
+
+def test_an_end_puts_into_a_group_and_gives_its_tag_in_one_way(desk: Desk) -> None:
+    published_at(desk, kept())
+    both = [{**WATCHED, "id": "look"}, {"id": "other", "title": "The same", "tag": TAG}]
+    document = json.loads(flow_document("care", [BY_COUNTRY], actions=both))
+    document["steps"][-2]["end"] = ["look", "other"]
+    with pytest.raises(InvalidRulesetError, match=r"both set the tag group:watched; one of them can be taken"):
+        committed(desk, json.dumps(document))
