@@ -38,3 +38,10 @@ def test_the_flow_of_the_page_is_right_and_seven_ways_are_left(tmp_path: Path) -
     assert (tested.code, "2 examples, 0 failed" in tested.out, tested.out.count("not taken: ")) == (1, True, 7)
     drawn = succeed(tmp_path, "flows", "draw", path, "--to", tmp_path / "night.svg")
     assert "7 steps of night-limit" in drawn
+
+
+def test_the_group_of_the_page_that_flows_keep_is_right(tmp_path: Path) -> None:
+    block = re.findall(r"```yaml\n(.*?)```", (DOCS / "groups.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    (tmp_path / "kept.yaml").write_text(block, encoding="utf-8")
+    assert "1 group: nothing found" in succeed(tmp_path, "groups", "lint", tmp_path / "kept.yaml", "--strict")
+    assert "kept_by: flows" in block
