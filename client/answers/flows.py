@@ -84,6 +84,7 @@ class EndsOfBoth(Answer):
     acting_state: str
     shadow_at: str
     shadow_state: str
+    comparable: bool
     runs: int
 
 

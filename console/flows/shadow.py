@@ -17,6 +17,7 @@ class ShadowPage:
         ends: where runs of the same cause came to, the most first.
         total: so many causes had both versions run.
         different: so many of them came to different ends.
+        not_comparable: of so many that cannot be said, as the shadow asks what nobody answered.
         acting_at: the end of the version that acts, of those who are listed; empty for any.
         shadow_at: the same of the shadow.
         people: who came to different ends.
@@ -27,6 +28,7 @@ class ShadowPage:
     ends: tuple[EndsOfBoth, ...]
     total: int
     different: int
+    not_comparable: int
     acting_at: str
     shadow_at: str
     people: Page[ShadowPair]
@@ -45,7 +47,8 @@ def show_shadow(visit: Visit) -> Rendered:
         address=address("flows", name, "shadow"),
         ends=ends,
         total=sum(each.runs for each in ends),
-        different=sum(each.runs for each in ends if not each.same),
+        different=sum(each.runs for each in ends if each.comparable and not each.same),
+        not_comparable=sum(each.runs for each in ends if not each.comparable),
         acting_at=acting_at,
         shadow_at=shadow_at,
         people=people,

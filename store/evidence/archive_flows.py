@@ -51,7 +51,8 @@ def runs_counted(session: Session, organisation_id: int, period: Period) -> list
 def outcomes_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
     """Count what came from outside in a period: by flow, version, step and kind.
 
-    Of those that the retention policy did not remove, how often it failed.
+    Of those that the retention policy did not remove, how often it failed. Not of shadows: they go on by what came to
+    the runs that act.
     """
     by = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowStep.step, FlowStep.kind)
     is_gone = FlowStep.outcome == EMPTIED
@@ -59,7 +60,8 @@ def outcomes_counted(session: Session, organisation_id: int, period: Period) -> 
     counts = (func.sum(is_failed).label("failed"), func.sum(case((is_gone, 1), else_=0)).label("removed_by_retention"))
     statement = (
         _of_runs(select(*by, func.count().label("outcomes"), *counts), FlowStep.run_id)
-        .where(FlowRun.organisation_id == organisation_id, FlowStep.kind != _PERSON, *_within(FlowStep.at_us, period))
+        .where(FlowRun.organisation_id == organisation_id, FlowRun.acting, FlowStep.kind != _PERSON)
+        .where(*_within(FlowStep.at_us, period))
         .group_by(*by)
         .order_by(*by)
     )
@@ -67,11 +69,12 @@ def outcomes_counted(session: Session, organisation_id: int, period: Period) -> 
 
 
 def answers_in(connection: Connection, organisation_id: int, period: Period) -> Iterator[Row]:
-    """Stream what people answered in a period, in the order of time."""
+    """Stream what people answered in a period, in the order of time; shadows only go on by it."""
     columns = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), *_STEPS.c)
     statement = (
         _of_runs(select(*columns), FlowStep.run_id)
-        .where(FlowRun.organisation_id == organisation_id, FlowStep.kind == _PERSON, *_within(FlowStep.at_us, period))
+        .where(FlowRun.organisation_id == organisation_id, FlowRun.acting, FlowStep.kind == _PERSON)
+        .where(*_within(FlowStep.at_us, period))
         .order_by(FlowStep.at_us, FlowStep.run_id, FlowStep.step)
     )
     with connection.execute(statement, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:

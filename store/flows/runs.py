@@ -313,9 +313,10 @@ def run_of_cause(session: Session, flow_id: int, entity_id: int, cause: str) -> 
 
 
 def run_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> FlowRun:
-    """Find a run; NotFoundError where the organisation has none of that number."""
+    """Find a run, as it stands once it is *locked*; NotFoundError where the organisation has none of that number."""
     statement = select(FlowRun).where(FlowRun.id == number, FlowRun.organisation_id == organisation_id)
-    row = session.scalar(statement.with_for_update() if locked else statement)
+    wanted = statement.with_for_update().execution_options(populate_existing=True) if locked else statement
+    row = session.scalar(wanted)
     if row is None:
         raise NotFoundError(f"there is no run f:{number}")
     return row

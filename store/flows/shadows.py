@@ -1,27 +1,35 @@
 """Runs of a version that acts beside those of the shadow for the same causes. Nothing here begins a transaction."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, and_, exists, func, not_, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.paging import Page, Part
 from fivefold.store.flows.runs import ENDED, FAILED, WAITING
+from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.store.tables.flows import FlowRow, FlowRun
+from fivefold.store.tables.flows import FlowRow, FlowRun, FlowStep, FlowVersion
 
 _ACTING, _SHADOW = aliased(FlowRun, name="acting_run"), aliased(FlowRun, name="shadow_run")
 _STOPPED = (ENDED, FAILED, WAITING)
 
 
 class EndsFound(NamedTuple):
-    """Where runs came to that have one cause, by the version that acts and by the shadow, and how many did."""
+    """Where runs came to that have one cause, by the version that acts and by the shadow, and how many did.
+
+    Attributes:
+        comparable: false where the shadow waits for what nobody is asked for it: at a step at which the run that acts
+            got an answer to something else.
+    """
 
     acting_at: str
     acting_state: str
     shadow_at: str
     shadow_state: str
+    comparable: bool
     runs: int
 
 
@@ -45,22 +53,85 @@ def _pairs(statement: Select[*tuple[Any, ...]], flow: FlowRow) -> Select[*tuple[
     )
 
 
+_PASSED = exists().where(FlowStep.run_id == _ACTING.id, FlowStep.step == _SHADOW.stopped_at)
+_COMPARABLE = not_(and_(_SHADOW.state == WAITING, _PASSED))
+"""Where the run that acts was never at the step at which the shadow waits, to wait there is what differs."""
+
+
 def ends_of_pairs(session: Session, flow: FlowRow) -> list[EndsFound]:
     """Count where the runs of both came to, the most first."""
-    ends = (_ACTING.stopped_at, _ACTING.state, _SHADOW.stopped_at, _SHADOW.state)
-    statement = _pairs(select(*ends, func.count()), flow).group_by(*ends).order_by(func.count().desc(), *ends)
-    return [EndsFound(*row) for row in session.execute(statement)]
+    each = _pairs(
+        select(
+            _ACTING.stopped_at.label("acting_at"),
+            _ACTING.state.label("acting_state"),
+            _SHADOW.stopped_at.label("shadow_at"),
+            _SHADOW.state.label("shadow_state"),
+            _COMPARABLE.label("comparable"),
+        ),
+        flow,
+    ).subquery()
+    ends = tuple(each.c)
+    statement = select(*ends, func.count()).group_by(*ends).order_by(func.count().desc(), *ends)
+    return [EndsFound(*row[:4], bool(row[4]), row[5]) for row in session.execute(statement)]
 
 
 def pairs_that_differ(
     session: Session, flow: FlowRow, acting_at: str | None, shadow_at: str | None, part: Part
 ) -> Page[PairFound]:
-    """List pairs that came to different ends, the latest first; those of two ends where they are named."""
+    """List pairs that came to different ends, the latest first; those of two ends where they are named.
+
+    Those that cannot be compared are left out.
+    """
     differ = or_(_ACTING.stopped_at != _SHADOW.stopped_at, _ACTING.state != _SHADOW.state)
-    statement = _pairs(select(_ACTING, _SHADOW, EntityType.name, Entity.external_id), flow).where(differ)
+    statement = _pairs(select(_ACTING, _SHADOW, EntityType.name, Entity.external_id), flow).where(differ, _COMPARABLE)
     statement = statement.join(Entity, Entity.id == _ACTING.entity_id).join(EntityType, EntityType.id == Entity.type_id)
     if acting_at is not None:
         statement = statement.where(_ACTING.stopped_at == acting_at)
     if shadow_at is not None:
         statement = statement.where(_SHADOW.stopped_at == shadow_at)
     return rows_of(session, statement, (_ACTING.id,), part, descending=True).map(lambda row: PairFound(*row))
+
+
+class OutcomeOfPartner(NamedTuple):
+    """What came to a step of the run that acts, and the canonical text of its version."""
+
+    step: FlowStep
+    canonical: str
+
+
+def outcomes_of_partners(session: Session, shadow_ids: Iterable[int]) -> dict[int, list[OutcomeOfPartner]]:
+    """Give by the numbers of shadows' runs what came to the runs that act for the same causes.
+
+    They are runs of the version that acts now.
+    """
+    same = (_ACTING.entity_id == _SHADOW.entity_id, _ACTING.cause == _SHADOW.cause, _ACTING.acting)
+    statement = (
+        select(_SHADOW.id, FlowStep, FlowVersion.canonical)
+        .join(FlowRow, FlowRow.id == _SHADOW.flow_id)
+        .join(_ACTING, and_(_ACTING.version_id == FlowRow.active_version_id, *same))
+        .join(FlowVersion, FlowVersion.id == _ACTING.version_id)
+        .join(FlowStep, FlowStep.run_id == _ACTING.id)
+        .where(among(session, _SHADOW.id, sorted(shadow_ids)))
+        .order_by(_SHADOW.id, FlowStep.step)
+    )
+    found: dict[int, list[OutcomeOfPartner]] = {}
+    for run_id, step, canonical in session.execute(statement):
+        found.setdefault(run_id, []).append(OutcomeOfPartner(step, canonical))
+    return found
+
+
+def shadow_waiting_at(session: Session, acting: FlowRun, step: str) -> FlowRun | None:
+    """Find the run of the shadow for the cause of a run that acts, where it waits at a step; as it stands now."""
+    statement = (
+        select(FlowRun)
+        .join(FlowRow, FlowRow.shadow_version_id == FlowRun.version_id)
+        .where(
+            FlowRow.id == acting.flow_id,
+            FlowRun.entity_id == acting.entity_id,
+            FlowRun.cause == acting.cause,
+            FlowRun.acting.is_(False),
+            FlowRun.state == WAITING,
+            FlowRun.stopped_at == step,
+        )
+    )
+    return session.scalar(statement.execution_options(populate_existing=True))

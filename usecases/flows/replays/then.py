@@ -16,8 +16,8 @@ from fivefold.flows.steps import Asked
 from fivefold.risk.facts.portfolio import ENTITY, INTERVAL_ENDS
 from fivefold.store.flows.history import Answered, levels_at, values_at
 from fivefold.usecases.decisions.inputs import levels_of_rows
+from fivefold.usecases.flows.runs.answers_of_shadows import asks_the_same
 from fivefold.usecases.flows.runs.facts import FactsRead, Standings
-from fivefold.usecases.flows.runs.outcomes import PERSON
 
 _VALUES: Final[Mapping[str, Any]] = {
     ENTITY: pl.String,
@@ -74,9 +74,8 @@ class AnswersKept:
             keys: of each entity under what its answers stand in `found`.
         """
         entities = [int(each) for each in read.facts.own[ENTITY]]
-        forms = forms_of(json.loads(program.flow.canonical))
         answers, outcomes, there = {}, {}, {}
-        for name, kept in self._by_step(forms, entities, keys).items():
+        for name, kept in self._by_step(program.flow.canonical, entities, keys).items():
             step = program.steps[program.flow.positions[name]]
             if isinstance(step, Outside):
                 came: list[Outcome | None] = [
@@ -90,15 +89,15 @@ class AnswersKept:
         return Asked(read.facts.asked, answers, program.outcome_frames(outcomes)), there
 
     def _by_step(
-        self, forms: Mapping[str, str], entities: Sequence[int], keys: Mapping[int, tuple[int, str]]
+        self, canonical: str, entities: Sequence[int], keys: Mapping[int, tuple[int, str]]
     ) -> dict[str, list[Answered | None]]:
         """Give the answers in the rows of entities, for steps at which the same was asked as is asked now."""
         found: dict[str, list[Answered | None]] = {}
         for row, entity in enumerate(entities):
             for name, each in self.found.get(keys[entity], {}).items():
-                if forms.get(name) == _FORMS.of(each.canonical).get(name):
+                if asks_the_same(name, canonical, each.canonical):
                     found.setdefault(name, [None] * len(entities))[row] = each
-        return {name: rows for name, rows in found.items() if name in forms}
+        return found
 
 
 def answers_kept(answers: Iterable[Answered], *, by_cause: bool) -> AnswersKept:
@@ -107,38 +106,3 @@ def answers_kept(answers: Iterable[Answered], *, by_cause: bool) -> AnswersKept:
     for each in answers:
         found.setdefault((each.entity_id, each.cause if by_cause else ""), {})[each.step] = each
     return AnswersKept(found)
-
-
-_ASKING: Final = (PERSON, "data", "agent", "model")
-_LEADS: Final = frozenset({"otherwise", "within"})
-
-
-def forms_of(flow: Mapping[str, Any]) -> dict[str, str]:
-    """Give by the id of each step that asks what it asks, as text; where a run goes on from it is no part of that."""
-    forms = {}
-    for step in flow["steps"]:
-        for kind in _ASKING:
-            if kind in step:
-                about = {name: value for name, value in step[kind].items() if name not in _LEADS}
-                if "answers" in about:
-                    about["answers"] = sorted(about["answers"])
-                forms[step["id"]] = json.dumps([kind, about], sort_keys=True)
-    return forms
-
-
-class _Forms:
-    """The forms of versions that were read, by their canonical text."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, dict[str, str]] = {}
-
-    def of(self, canonical: str) -> dict[str, str]:
-        if canonical not in self._known:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[canonical] = forms_of(json.loads(canonical))
-        return self._known[canonical]
-
-
-_MOST_KNOWN: Final = 50
-_FORMS: Final = _Forms()

@@ -23,9 +23,10 @@ from fivefold.store.flows.runs import (
 )
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.flows import FlowAction
+from fivefold.store.tables.flows import FlowAction, FlowRun
 from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, GIVEN_AS_TAGS
+from fivefold.usecases.flows.runs.answers_of_shadows import pass_on
 from fivefold.usecases.flows.runs.calling import carried_on
 from fivefold.usecases.flows.runs.outcomes import PERSON
 from fivefold.usecases.flows.runs.reading import ActionLine, RunView, action_line, view_of
@@ -65,7 +66,7 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
     """
     now, reason = context.now(), checked_reason(reason)
     with context.writing() as session:
-        run = run_numbered(session, context.organisation_id, number, locked=True)
+        run = _locked(session, context, number)
         if run.state != WAITING or not run.acting or run.stopped_at is None or (run.due_us or 0) <= now:
             raise ConflictError(f"run f:{number} asks nobody, or does not any more: it is {run.state}")
         version, flow_row = version_and_flow(session, run.version_id)
@@ -94,13 +95,14 @@ def answer_run(context: Context, role: Role, number: int, answer: str, reason: s
         if not added:
             raise ConflictError(f"{step.id} of run f:{number} was answered already")
         run.due_us, run.asks, run.asked_us = now, None, None
+        written = [(run.id, step.id), *pass_on(session, run, step.id, now)]
         context.record(
             session,
             "flow.answered",
             ("flow run", run.id),
             after=outcome,
             details={"flow": flow_row.name, "version": version.number, "step": step.id},
-            rows=outcome_digests(session, [(run.id, step.id)]),
+            rows=outcome_digests(session, written),
         )
     return carried_on(context, number)
 
@@ -132,6 +134,12 @@ def retry_run(context: Context, number: int) -> RunView:
             details={"flow": flow_row.name, "version": version.number},
         )
         return view_of(session, run_row(session, number))
+
+
+def _locked(session: Session, context: Context, number: int) -> FlowRun:
+    """Lock a run, and its entity before, as workers do: its shadow may be stopping at this moment."""
+    lock_entities(session, [run_numbered(session, context.organisation_id, number).entity_id])
+    return run_numbered(session, context.organisation_id, number, locked=True)
 
 
 def take_back_action(context: Context, number: int, reason: str) -> ActionLine:

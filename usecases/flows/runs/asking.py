@@ -25,6 +25,7 @@ from fivefold.store.sql.failures import failure_text
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.flows import FlowRun, FlowStep
 from fivefold.usecases.flows.outside import Outside, ask_together, outside_of
+from fivefold.usecases.flows.runs.answers_of_shadows import pass_on
 from fivefold.usecases.flows.runs.outcomes import row_kept, version_kept
 from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
@@ -170,13 +171,14 @@ def _add(session: Session, question: _Question, outcome: Outcome) -> None:
         },
     )
     if added:
+        written = [(run.id, question.step.id), *pass_on(session, run, question.step.id, outcome.at_us)]
         record(
             session,
             Actor(run.organisation_id, SYSTEM),
             "flow.asked",
             ("flow run", question.run_id),
             details={"step": question.step.id, "kind": question.step.kind},
-            rows=stored.outcome_digests(session, [(question.run_id, question.step.id)]),
+            rows=stored.outcome_digests(session, written),
         )
 
 

@@ -31,6 +31,7 @@ from fivefold.store.tables.flows import FlowRun, FlowStep
 from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.audit.record import bulk_of
 from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, Doing, carry_out
+from fivefold.usecases.flows.runs.answers_of_shadows import catch_up, pass_on
 from fivefold.usecases.flows.runs.asking import ask_outside, kept_of
 from fivefold.usecases.flows.runs.facts import LookedAt, facts_text, read_facts
 from fivefold.usecases.flows.runs.outcomes import (
@@ -145,7 +146,7 @@ def act_and_record(
     engine: Engine,
     stored_runs: Mapping[int, tuple[FlowRun, Reached, Mapping[str, Any]]],
     now: int,
-    nobody: Iterable[tuple[int, str]] = (),
+    written: Iterable[tuple[int, str]] = (),
 ) -> None:
     """Do what follows from runs that were stored just now, and report it; one audit entry is about all.
 
@@ -154,7 +155,7 @@ def act_and_record(
         engine: its database.
         stored_runs: by number the run, where it came to, and the columns that were stored of it.
         now: the present.
-        nobody: the steps, by run, at which nobody came in time.
+        written: the steps, by run, whose outcomes were stored with it.
     """
     runnable = next(iter(stored_runs.values()))[1].runnable
     flow = runnable.flow
@@ -169,7 +170,7 @@ def act_and_record(
     add_events(session, flow.organisation_id, events)
     rows = joined(
         digests(session, "flow_runs", stored_runs),
-        stored.outcome_digests(session, nobody),
+        stored.outcome_digests(session, written),
         digests(session, "flow_actions", numbers_of_actions(session, acted) if acted else ()),
     )
     states = [columns["state"] for _, _, columns in stored_runs.values()]
@@ -244,7 +245,8 @@ class _Work:
         """Come to where a run leads that waited; a person who did not come in time is nobody."""
         kept, nobody = kept_of(run), None
         runnable = version_kept(session, run.version_id, kept)
-        if _waits_for_person(runnable, run) and run.stopped_at not in steps and (run.due_us or 0) <= now:
+        late = run.acting and run.stopped_at not in steps and (run.due_us or 0) <= now
+        if late and _waits_for_person(runnable, run):
             assert run.stopped_at is not None  # there it waits
             nobody = FlowStep(**_nobody(run, run.stopped_at, now))
             steps = {**steps, nobody.step: nobody}
@@ -256,16 +258,32 @@ class _Work:
 
     def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, Reached], now: int) -> None:
         """Store where runs came to, and do what follows."""
-        off, nobody = stored.is_off(session, self.batch.flow_id, locked=True), []
+        off, written = stored.is_off(session, self.batch.flow_id, locked=True), []
         for run in runs:
             step = reached[run.id].nobody
             if step is not None:
                 stored.add_outcome(session, _nobody(run, step.step, now))
-                nobody.append((run.id, step.step))
+                written += [(run.id, step.step), *pass_on(session, run, step.step, now)]
         columns = {run.id: reached[run.id].columns(run, now, off=off) for run in runs}
+        written += _caught_up(session, [run for run in runs if not run.acting], columns, now)
         stored.finish(session, columns)
         done = {run.id: (run, reached[run.id], columns[run.id]) for run in runs}
-        act_and_record(session, self.engine, done, now, nobody)
+        act_and_record(session, self.engine, done, now, written)
+
+
+def _caught_up(
+    session: Session, shadows: Sequence[FlowRun], values: Mapping[int, dict[str, Any]], now: int
+) -> list[tuple[int, str]]:
+    """Give shadows that wait what came to the runs that act before; those are due again."""
+    waiting = {run.id: (run.version_id, values[run.id]["stopped_at"]) for run in shadows if _waits(values[run.id])}
+    written = catch_up(session, waiting) if waiting else []
+    for run_id, _ in written:
+        values[run_id]["due_us"] = now
+    return written
+
+
+def _waits(columns: Mapping[str, Any]) -> bool:
+    return bool(columns["state"] == stored.WAITING)
 
 
 _STATES: Final = {"ended": stored.ENDED, "failed": stored.FAILED, "waits": stored.WAITING, "asks": stored.QUEUED}
@@ -280,7 +298,7 @@ def _stopped(now: int) -> dict[str, Any]:
 
 
 def _state(run: FlowRun, reached: Reached, now: int) -> dict[str, Any]:
-    """Give the columns that say where a run stands; nobody is asked for a shadow, so it waits for good."""
+    """Give the columns that say where a run stands; nobody is asked for a shadow: it waits for the run that acts."""
     explanation = reached.outcome.explanation
     values = {
         "state": _STATES[explanation.status],

@@ -18,18 +18,21 @@ class EndsOfBoth:
     Attributes:
         acting_state: ended, failed or waiting.
         shadow_state: the same of the shadow, which waits where a person or a system would be asked.
+        comparable: false where the shadow asks something that nobody answered: the run that acts got an answer at this
+            step, but was asked something else. Where it asks the same, it goes on by that answer.
     """
 
     acting_at: str
     acting_state: str
     shadow_at: str
     shadow_state: str
+    comparable: bool
     runs: int
 
     @property
     def same(self) -> bool:
-        """Both came to the same."""
-        return (self.acting_at, self.acting_state) == (self.shadow_at, self.shadow_state)
+        """Both came to the same; false where that cannot be said."""
+        return self.comparable and (self.acting_at, self.acting_state) == (self.shadow_at, self.shadow_state)
 
 
 @schema("FlowShadowPair")

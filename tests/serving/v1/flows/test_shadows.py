@@ -11,7 +11,14 @@ def test_a_shadow_is_compared_with_what_acts(place: Place) -> None:
     before = sum(each["runs"] for each in place.good("GET", SHADOW, role="publisher"))
     for number in (1, 2):
         MORE["list_shadow_pairs"](place, number)
-    ends = {"acting_at": "done", "acting_state": "ended", "shadow_at": "nothing", "shadow_state": "ended", "runs": 2}
+    ends = {
+        "acting_at": "done",
+        "acting_state": "ended",
+        "shadow_at": "nothing",
+        "shadow_state": "ended",
+        "comparable": True,
+        "runs": 2,
+    }
     counted = place.good("GET", SHADOW, role="publisher")
     assert ends in counted
     assert sum(each["runs"] for each in counted) == before + 2
