@@ -99,3 +99,66 @@ class ShadowPair(Answer):
     acting_at: str | None
     shadow_run: int
     shadow_at: str | None
+
+
+class Limit(Answer):
+    """A limit that stands; `sets` is its amount in words, and `action` the number of the action that set it."""
+
+    limit: str
+    amount_minor: int
+    sets: str
+    action: int
+
+
+class Standing(Answer):
+    """What stands about an entity because of flows.
+
+    Attributes:
+        status: the one that counts; None for none.
+        status_action: the number of the action that gave it.
+        limits: one of each name.
+        reviews: by when a person is to look at the entity, the first one first.
+    """
+
+    status: str | None
+    status_action: int | None
+    limits: tuple[Limit, ...]
+    reviews: tuple[datetime, ...]
+
+
+class FlowReplay(Answer):
+    """A replay of a version over history.
+
+    Attributes:
+        state: queued, running, done, failed, cancelled or quarantined.
+        done: of `total`, in the words of `part`.
+        base_version: the version that it is compared with; None for none.
+        report: counts by outcome and how many come to something else; None until it is done.
+    """
+
+    id: int
+    flow: str
+    version: int
+    base_version: int | None
+    state: str
+    part: str | None
+    done: int
+    total: int
+    error: str | None
+    report: dict[str, Any] | None
+    report_hash: str | None
+
+
+class ReplayPerson(Answer):
+    """Whom a replayed version treats otherwise; `before_…` is what the version that it is compared with comes to."""
+
+    entity_type: str
+    external_id: str
+    cause: str
+    at: datetime
+    before_state: str
+    before_at: str
+    before_actions: str
+    state: str
+    stopped_at: str
+    actions: str

@@ -37,6 +37,14 @@ class Move(Answer):
     version: int | None
 
 
+class DaySize(Answer):
+    """How many members a group had on a day (UTC), and of how many it was unknown."""
+
+    day: str
+    members: int
+    unknown: int
+
+
 class EntityGroup(Answer):
     """A group that an entity is a member of."""
 

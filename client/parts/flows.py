@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fivefold.client.answers.flows import ActionTaken, EndsOfBoth, FlowRun, FlowRunLine, ShadowPair
+from fivefold.client.answers.flows import (
+    ActionTaken,
+    EndsOfBoth,
+    FlowReplay,
+    FlowRun,
+    FlowRunLine,
+    ReplayPerson,
+    ShadowPair,
+    Standing,
+)
 from fivefold.client.calls import Call, Repeat
 from fivefold.client.connection import Connection
 from fivefold.client.pages import Pages
@@ -20,26 +29,47 @@ RUNS: Final[Call[FlowRunLine]] = Call(
     "GET",
     "/v1/flow-runs",
     FlowRunLine,
-    query=("flow", "state", "at", "type", "external_id", "since", "until", "limit"),
+    query=("flow", "state", "at", "type", "external_id", "acting", "since", "until", "limit"),
     has_pages=True,
 )
 GET_RUN: Final[Call[FlowRun]] = Call("GET", "/v1/flow-runs/{run}", FlowRun)
-
-
 ANSWER: Final[Call[FlowRun]] = Call(
     "POST", "/v1/flow-runs/{run}/answer", FlowRun, body=("answer", "reason"), repeat=Repeat.BY_KEY
 )
 REVIEWED: Final[Call[ActionTaken]] = Call(
     "POST", "/v1/flow-actions/{action}/reviewed", ActionTaken, body=("reason",), repeat=Repeat.BY_KEY
 )
+STANDING: Final[Call[Standing]] = Call("GET", "/v1/entities/{type}/{external_id}/flow-actions", Standing)
+TAKE_BACK: Final[Call[ActionTaken]] = Call(
+    "POST", "/v1/flow-actions/{action}/take-back", ActionTaken, body=("reason",), repeat=Repeat.BY_KEY
+)
 SHADOW: Final[Call[list[EndsOfBoth]]] = Call("GET", "/v1/flows/{flow}/shadow", list[EndsOfBoth])
 PAIRS: Final[Call[ShadowPair]] = Call(
     "GET", "/v1/flows/{flow}/shadow/pairs", ShadowPair, query=("acting_at", "shadow_at", "limit"), has_pages=True
 )
+REPLAY: Final[Call[FlowReplay]] = Call(
+    "POST",
+    "/v1/flows/{flow}/replays",
+    FlowReplay,
+    body=("version", "base_version", "as_of", "from", "until"),
+    repeat=Repeat.BY_KEY,
+)
+REPLAYS: Final[Call[FlowReplay]] = Call("GET", "/v1/flows/{flow}/replays", FlowReplay, query=("limit",), has_pages=True)
+GET_REPLAY: Final[Call[FlowReplay]] = Call("GET", "/v1/flow-replays/{replay}", FlowReplay)
+REPLAY_PEOPLE: Final[Call[ReplayPerson]] = Call(
+    "GET",
+    "/v1/flow-replays/{replay}/people",
+    ReplayPerson,
+    query=("before_at", "stopped_at", "limit"),
+    has_pages=True,
+)
+CANCEL_REPLAY: Final[Call[FlowReplay]] = Call(
+    "POST", "/v1/flow-replays/{replay}/cancel", FlowReplay, body=("reason",), repeat=Repeat.BY_KEY
+)
 
 
 class Flows:
-    """Decision flows that are active, and their runs."""
+    """Decision flows: their runs, what stands because of them, and replays over history."""
 
     def __init__(self, connection: Connection) -> None:
         """Ask over *connection*."""
@@ -75,12 +105,16 @@ class Flows:
         at: str | None = None,
         type_: str = "customer",
         external_id: str | None = None,
+        acting: bool | None = None,
         since: Moment | None = None,
         until: Moment | None = None,
         limit: int | None = None,
     ) -> Pages[FlowRunLine]:
-        """List runs, the latest first: of a flow, in a state, at a step, of an entity; *since* until before *until*."""
-        query = {"flow": flow, "state": state, "at": at, "type": type_, "external_id": external_id}
+        """List runs, the latest first: of a flow, in a state, at a step, of an entity; *since* until before *until*.
+
+        *acting* is false for those of shadows, true for those whose actions happen.
+        """
+        query = {"flow": flow, "state": state, "at": at, "type": type_, "external_id": external_id, "acting": acting}
         return self._connection.pages(RUNS, None, {**query, "since": since, "until": until}, limit)
 
     def get_run(self, run: int) -> FlowRun:
@@ -95,6 +129,14 @@ class Flows:
         """Record that a review which a run asked for was done, and what it came to."""
         return self._connection.ask(REVIEWED, {"action": action}, body={"reason": reason})
 
+    def standing(self, type_: str, external_id: str) -> Standing:
+        """Give the status, the limits and the reviews of an entity that stand because of flows."""
+        return self._connection.ask(STANDING, {"type": type_, "external_id": external_id})
+
+    def take_back(self, action: int, reason: str) -> ActionTaken:
+        """Take back what a run did, with a reason; an action that cannot be undone is refused."""
+        return self._connection.ask(TAKE_BACK, {"action": action}, body={"reason": reason})
+
     def shadow(self, flow: str) -> list[EndsOfBoth]:
         """Count where the version that acts and its shadow came to for the same causes, the most first."""
         return self._connection.ask(SHADOW, {"flow": flow})
@@ -105,3 +147,47 @@ class Flows:
         """List for whom the two versions came to different ends, the latest first: of two ends where they are given."""
         query = {"acting_at": acting_at, "shadow_at": shadow_at}
         return self._connection.pages(PAIRS, {"flow": flow}, query, limit)
+
+    def request_replay(
+        self,
+        flow: str,
+        *,
+        version: int | None = None,
+        base_version: int | None = None,
+        as_of: Moment | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+    ) -> FlowReplay:
+        """Ask for a replay of a version over history, which a worker makes; nothing acts by that.
+
+        Args:
+            flow: its name.
+            version: that is replayed; the newest by default.
+            base_version: that it is compared with; the one that acts by default.
+            as_of: everybody is run on the facts of that moment; of now by default.
+            since: what happened from then on, until before *until*, is run in place of everybody.
+            until: see *since*.
+        """
+        versions = {"version": version, "base_version": base_version}
+        moments = {"as_of": as_of, "from": since, "until": until}
+        given = {name: value for name, value in {**versions, **moments}.items() if value is not None}
+        return self._connection.ask(REPLAY, {"flow": flow}, body=given)
+
+    def replays(self, flow: str, *, limit: int | None = None) -> Pages[FlowReplay]:
+        """List the replays of a flow, the newest first."""
+        return self._connection.pages(REPLAYS, {"flow": flow}, limit=limit)
+
+    def get_replay(self, replay: int) -> FlowReplay:
+        """Show how far a replay is, and what it came to."""
+        return self._connection.ask(GET_REPLAY, {"replay": replay})
+
+    def replay_people(
+        self, replay: int, *, before_at: str | None = None, stopped_at: str | None = None, limit: int | None = None
+    ) -> Pages[ReplayPerson]:
+        """List whom a replayed version treats otherwise: who stop at one step before, or at one now."""
+        query = {"before_at": before_at, "stopped_at": stopped_at}
+        return self._connection.pages(REPLAY_PEOPLE, {"replay": replay}, query, limit)
+
+    def cancel_replay(self, replay: int, reason: str) -> FlowReplay:
+        """Cancel a replay that waits or runs."""
+        return self._connection.ask(CANCEL_REPLAY, {"replay": replay}, body={"reason": reason})

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from fivefold.client.answers.groups import EntityGroup, GroupNow, Member, Move
+from fivefold.client.answers.groups import DaySize, EntityGroup, GroupNow, Member, Move
 from fivefold.client.calls import Call
 from fivefold.client.connection import Connection
 from fivefold.client.pages import Pages
@@ -11,6 +11,7 @@ from fivefold.client.pages import Pages
 GROUPS: Final[Call[list[GroupNow]]] = Call("GET", "/v1/groups", list[GroupNow])
 MEMBERS: Final[Call[Member]] = Call("GET", "/v1/groups/{group}/members", Member, query=("limit",), has_pages=True)
 MOVES: Final[Call[Move]] = Call("GET", "/v1/groups/{group}/moves", Move, query=("limit",), has_pages=True)
+SIZES: Final[Call[list[DaySize]]] = Call("GET", "/v1/groups/{group}/sizes", list[DaySize])
 OF_ENTITY: Final[Call[list[EntityGroup]]] = Call("GET", "/v1/entities/{type}/{external_id}/groups", list[EntityGroup])
 
 
@@ -32,6 +33,10 @@ class Groups:
     def moves(self, group: str, *, limit: int | None = None) -> Pages[Move]:
         """List who entered a group and who left it, the latest first."""
         return self._connection.pages(MOVES, {"group": group}, limit=limit)
+
+    def sizes(self, group: str) -> "Sequence[DaySize]":
+        """Give how many members a group had on each of the last 400 days on which they were counted."""
+        return self._connection.ask(SIZES, {"group": group})
 
     def of(self, type_: str, external_id: str) -> "Sequence[EntityGroup]":
         """List the groups that an entity is a member of, by name."""

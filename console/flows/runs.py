@@ -13,7 +13,13 @@ from fivefold.domain.paging import Page
 from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.flows.read import read_flow_version
-from fivefold.usecases.flows.runs.answering import ANSWERED_BY, answer_run, retry_run, take_back_action
+from fivefold.usecases.flows.runs.answering import (
+    ANSWERED_BY,
+    answer_run,
+    part_of_asker,
+    retry_run,
+    take_back_action,
+)
 from fivefold.usecases.flows.runs.reading import RunFilters, RunLine, RunView, search_runs, view_run
 from fivefold.usecases.flows.runs.reviews import finish_review
 
@@ -126,7 +132,10 @@ def _hindrance(visit: Visit, run: RunView) -> str:
         return text("It runs as a shadow, so nobody is asked.")
     if visit.role not in ANSWERED_BY[run.question.role]:
         return text("A member of the role {role} answers.", role=run.question.role)
-    return text("You called it, so another person answers.") if run.actor == visit.actor.name else ""
+    if (run.due_us or 0) <= visit.now():
+        return text("The time for an answer is over.")
+    part = part_of_asker(visit, run.number)
+    return text("You {part}, so another person answers.", part=part) if part else ""
 
 
 def answer(visit: Visit) -> Answer:

@@ -11,6 +11,7 @@ _CARE = (
     "Use only what the tools answer, and name the number of the assessment. Say what is not known. Do not write"
     " anything for the customer: what is known of risk is not for them."
 )
+_DEFAULTS = {"type": "customer", "days": "30"}
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,17 @@ class Prompt:
 
     def filled(self, given: Mapping[str, str]) -> str:
         """Write the question; KeyError where a required argument is missing."""
-        defaults = {"type": "customer", "days": "30"}
-        values = {name: given.get(name) or defaults.get(name) for name in self.arguments}
+        values = {name: given.get(name) or _DEFAULTS.get(name) for name in self.arguments}
         missing = sorted(name for name in self.required if not values[name])
         if missing:
             raise KeyError(", ".join(missing))
         return self.text.format(**values)
+
+    def entity(self, given: Mapping[str, str]) -> tuple[str, str] | None:
+        """Give the type and the identifier of whom the question is about; None where it is about nobody alone."""
+        if "external_id" not in self.arguments:
+            return None
+        return given.get("type") or _DEFAULTS["type"], given["external_id"]
 
 
 _OF_ONE = {"external_id": "Your own identifier of the customer.", "type": "The type of entity; customer by default."}

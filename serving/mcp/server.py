@@ -21,11 +21,11 @@ from pydantic import ValidationError
 
 from fivefold.domain.provenance import release
 from fivefold.serving.mcp.caller import Caller, RefusedReadError
-from fivefold.serving.mcp.prompts import prompts_of
+from fivefold.serving.mcp.prompts import PROMPTS, prompts_of
 from fivefold.serving.mcp.resources import Document, list_resources, patterns_of, read_resource
 from fivefold.serving.mcp.tools import TOOLS, Answer, Tool, tools_of
 from fivefold.usecases.accounts.credentials import Credential
-from fivefold.usecases.audit.tool_calls import RESOURCE_READ, TOOL_CALLED
+from fivefold.usecases.audit.tool_calls import PROMPT_READ, RESOURCE_READ, TOOL_CALLED
 from fivefold.usecases.shared.actors import Role
 
 NAME = "fivefold"
@@ -209,12 +209,20 @@ async def _list_prompts(by: _Message, _: Any) -> types.ListPromptsResult:
 
 
 async def _get_prompt(by: _Message, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-    found = {prompt.name: prompt for prompt in prompts_of(by.role)}.get(params.name)
-    if found is None:
+    """Write a prompt; the audit log has which one, and about which customer, before it goes out."""
+    prompt = {each.name: each for each in PROMPTS}.get(params.name)
+    if prompt is None:
         raise RefusedReadError(HTTPStatus.NOT_FOUND, "there is no such prompt")
+    read = {"prompt": prompt.name}
+    if prompt not in prompts_of(by.role):
+        await by.caller.record(by.credential, PROMPT_READ, {**read, "status": int(HTTPStatus.FORBIDDEN)})
+        raise RefusedReadError(HTTPStatus.NOT_FOUND, "there is no such prompt")  # as for one that nobody has
+    given = params.arguments or {}
     try:
-        text = found.filled(params.arguments or {})
+        text = prompt.filled(given)
     except KeyError as missing:
+        await by.caller.record(by.credential, PROMPT_READ, {**read, "status": _UNPROCESSABLE})
         raise RefusedReadError(_UNPROCESSABLE, f"{missing.args[0]} is missing") from None
+    await by.caller.record(by.credential, PROMPT_READ, {**read, "status": _OK}, prompt.entity(given))
     message = types.PromptMessage(role="user", content=types.TextContent(text=text))
-    return types.GetPromptResult(description=found.description, messages=[message])
+    return types.GetPromptResult(description=prompt.description, messages=[message])

@@ -97,7 +97,7 @@ def test_another_role_and_who_called_see_why_they_cannot_answer(place: Place, ru
     auditor = Visitor(place).sign_in("investigator").go(f"{RUNS}/{run}")
     assert "country is NO" not in auditor.page.text.partition("passed")[0], "who sees no versions sees no conditions"
     mine = call_flow(Context(place.engine, place.actor("investigator")), "asked", "customer", CUSTOMER).number
-    assert "You called it, so another person answers." in auditor.go(f"{RUNS}/{mine}").text
+    assert f"You called or caused run f:{mine}, so another person answers." in auditor.go(f"{RUNS}/{mine}").text
 
 
 def test_a_shadow_that_comes_to_other_ends_is_shown_with_the_people(place: Place, run: int) -> None:

@@ -101,7 +101,7 @@ def check(bank: Bank, seen: dict[str, Any]) -> None:
     assert len(seen["prompts"]) == 3
     assert seen["document"] == "# The indicators"
     entries = bank.good("ada", "GET", "/v1/audit?limit=100")
-    calls = [entry for entry in entries if entry["action"] in {"tool.called", "resource.read"}]
+    calls = [entry for entry in entries if entry["action"] in {"tool.called", "resource.read", "prompt.read"}]
     assert [entry["details"].get("tool") for entry in reversed(calls)][-3:] == ["read_value", "portfolio_value", None]
 
 

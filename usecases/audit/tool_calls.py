@@ -9,16 +9,17 @@ from fivefold.usecases.shared.context import Context
 
 TOOL_CALLED: Final = "tool.called"
 RESOURCE_READ: Final = "resource.read"
+PROMPT_READ: Final = "prompt.read"
 
 
 def record_call(
     context: Context, action: str, token_id: int, details: Mapping[str, Any], entity: tuple[str, str] | None = None
 ) -> None:
-    """Record that a tool was called or a resource read.
+    """Record that a tool was called, or a resource or a prompt read.
 
     Args:
         context: who asked.
-        action: `TOOL_CALLED` or `RESOURCE_READ`.
+        action: `TOOL_CALLED`, `RESOURCE_READ` or `PROMPT_READ`.
         token_id: of the token that was used; it is the subject where no entity is.
         details: what is never erased, so nothing personal.
         entity: type and identifier of the entity that was asked about; one that is not there is left out.

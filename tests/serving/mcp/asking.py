@@ -61,7 +61,7 @@ async def refused(client: Client, name: str, arguments: dict[str, Any]) -> str:
 def calls_recorded(place: Place, organisation: str = OURS) -> list[Any]:
     """List the calls in the audit log, the earliest first."""
     entries = place.good("GET", "/v1/audit?limit=1000", token=place.tokens[organisation, "admin"])
-    return [entry for entry in reversed(entries) if entry["action"] in {"tool.called", "resource.read"}]
+    return [entry for entry in reversed(entries) if entry["action"] in {"tool.called", "resource.read", "prompt.read"}]
 
 
 def structure_of(result: Any) -> dict[str, Any]:

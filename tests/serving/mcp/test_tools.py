@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from mcp import Client
+from mcp.shared.exceptions import MCPError
 
 from fivefold.serving.mcp.caller import BY_NAME
 from fivefold.serving.mcp.resources import PATTERNS
@@ -175,6 +176,38 @@ def test_prompts_are_those_whose_tools_a_role_has(furnished: Place, role: Role) 
     named = {tool.name for tool, text in product(TOOLS, texts) if tool.name in text}
     assert named <= own
     assert sum("c-17" in text for text in texts) == (2 if texts else 0)
+
+
+def test_a_prompt_is_recorded_with_whom_it_is_about(place: Place) -> None:
+    async def talk(client: Client) -> list[str]:
+        await client.get_prompt("why_this_level", {"external_id": CUSTOMER})
+        await client.get_prompt("why_this_level", {"external_id": "nobody"})
+        await client.get_prompt("what_changed_in_the_portfolio", {})
+        return await refusals_of_prompts(client, ("why_this_level", {}), ("none", {}))
+
+    told = of_role(place, "investigator", talk)
+    assert told == ["external_id is missing", "there is no such prompt"]
+    assert of_role(place, "app", lambda client: refusals_of_prompts(client, ("why_this_level", {}))) == told[1:]
+    entries = calls_recorded(place)
+    assert [(entry["action"], entry["details"].get("prompt"), entry["details"]["status"]) for entry in entries] == [
+        ("prompt.read", "why_this_level", 200),
+        ("prompt.read", "why_this_level", 200),
+        ("prompt.read", "what_changed_in_the_portfolio", 200),
+        ("prompt.read", "why_this_level", 422),
+        ("prompt.read", "why_this_level", 403),
+    ]
+    assert [entry["subject_kind"] for entry in entries] == ["entity", *["token"] * 4]
+    assert entries[1]["details"]["entity"] == "not found"
+    assert CUSTOMER not in str(entries)
+
+
+async def refusals_of_prompts(client: Client, *asked: tuple[str, dict[str, str]]) -> list[str]:
+    told = []
+    for name, given in asked:
+        with pytest.raises(MCPError) as refusal:
+            await client.get_prompt(name, given)
+        told.append(refusal.value.message)
+    return told
 
 
 def test_the_library_is_not_imported_by_what_the_service_imports_at_its_start() -> None:

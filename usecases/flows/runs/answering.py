@@ -142,6 +142,19 @@ def _locked(session: Session, context: Context, number: int) -> FlowRun:
     return run_numbered(session, context.organisation_id, number, locked=True)
 
 
+def part_of_asker(context: Context, number: int) -> str:
+    """Tell by what part in a run who asks cannot answer what it asks now, in words; empty where they can.
+
+    NotFoundError where the organisation has no run of that number.
+    """
+    with context.reading() as session:
+        run = run_numbered(session, context.organisation_id, number)
+        if run.state != WAITING or run.stopped_at is None:
+            return ""
+        version, _ = version_and_flow(session, run.version_id)
+        return part_taken(session, run, analyse_canonical_flow(version.canonical).flow, context.actor.name)
+
+
 def take_back_action(context: Context, number: int, reason: str) -> ActionLine:
     """Take back what a run did, as far as that can be: a status, a limit and a review stand no longer, a tag ends.
 
