@@ -348,6 +348,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("GET", flows.FLOWS, "GET /v1/flows", flows.show_flows),
     View("GET", _NEW_FLOW, _CHECK_FLOW, flow_editor.show_new),
     View("POST", f"{_NEW_FLOW}/check", _CHECK_FLOW, flow_editor.check, flow_editor.show_new, reads_document=True),
+    View("POST", f"{_NEW_FLOW}/mutate", _CHECK_FLOW, flow_editor.check, flow_editor.show_new, reads_document=True),
     View("POST", f"{_NEW_FLOW}/write", _CHECK_FLOW, flow_editor.write, flow_editor.show_new, reads_document=True),
     View(
         "POST",
@@ -363,6 +364,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_FLOW}/end-shadow", f"POST {_FLOW_OF}/shadow/end", flows.end_shadow, flows.show_flow),
     View("GET", f"{_FLOW}/edit", f"GET {_FLOW_OF}/draft", flow_editor.show_editor),
     View("POST", f"{_FLOW}/edit/check", _CHECK_FLOW, flow_editor.check, flow_editor.show_editor, reads_document=True),
+    View("POST", f"{_FLOW}/edit/mutate", _CHECK_FLOW, flow_editor.check, flow_editor.show_editor, reads_document=True),
     View("POST", f"{_FLOW}/edit/write", _CHECK_FLOW, flow_editor.write, flow_editor.show_editor, reads_document=True),
     View(
         "POST",

@@ -274,9 +274,7 @@ def _inputs(flow: Flow, conditions: tuple[Location, ...]) -> Iterator[tuple[Path
         if isinstance(step, CalculateStep):
             for name, calculation in step.calculate.items():
                 yield from inputs_calculated(calculation, ("steps", position, "calculate", name))
-        elif isinstance(step, OutsideStep):
-            for name, fact in step.asks.sent.items():
-                yield ("steps", position, step.kind, step.asks.sent_word, name), fact
+        yield from _inputs_shown(position, step)
         if isinstance(step, ValueStep):
             yield from ((("steps", position, "value"), each) for each in VALUE_INPUTS.values())
     for place in conditions:
@@ -286,12 +284,25 @@ def _inputs(flow: Flow, conditions: tuple[Location, ...]) -> Iterator[tuple[Path
             yield ("actions", number, "amount"), action.amount
 
 
+def _inputs_shown(position: int, step: Any) -> Iterator[tuple[Path, LanguageModel]]:
+    """Give what a step sends outside, or shows to a person, with where each is written."""
+    if isinstance(step, OutsideStep):
+        for name, fact in step.asks.sent.items():
+            yield ("steps", position, step.kind, step.asks.sent_word, name), fact
+    elif isinstance(step, PersonStep):
+        for number, each in enumerate(step.person.look_at):
+            if not isinstance(each, str):
+                yield ("steps", position, "person", "look_at", number), each
+
+
 def inputs_of_step(step: Any) -> list[LanguageModel]:
     """List every input that a step reads, each once."""
     if isinstance(step, CalculateStep):
         return distinct(each for one in step.calculate.values() for _, each in inputs_calculated(one))
     if isinstance(step, OutsideStep):
         return distinct(step.asks.sent.values())
+    if isinstance(step, PersonStep):
+        return distinct(step.person.inputs_looked_at)
     if isinstance(step, ValueStep):
         return [*VALUE_INPUTS.values()]
     whens = [way.when for way in step.route] if isinstance(step, RouteStep) else []

@@ -12,6 +12,7 @@ from fivefold.flows.outside.language import (
     AgentQuestion,
     Asking,
     DataQuestion,
+    Fact,
     InOrder,
     ModelQuestion,
     OutputKind,
@@ -225,11 +226,21 @@ class FlowStep(AskStep):
     flow: Identifier
 
 
+MOST_LOOKED_AT = 20
+
+LookAt = Annotated[
+    Annotated[Words, Tag("text")] | Annotated[Fact, Tag("input")],
+    Discriminator(lambda value: "text" if isinstance(value, str) else "input"),
+]
+"""What a person is to look at: plain words, or an input, whose value is shown."""
+
+
 class Question(LanguageModel):
     """What a person is asked.
 
     Attributes:
         question: in plain words.
+        look_at: what to look at before answering: words, and inputs that are shown with their values.
         role: who may answer.
         within: how long they have.
         answers: the step that follows each answer; two at least.
@@ -237,10 +248,21 @@ class Question(LanguageModel):
     """
 
     question: Words
+    look_at: Annotated[tuple[LookAt, ...], Field(max_length=MOST_LOOKED_AT)] = ()
     role: PersonRole = "investigator"
     within: DurationText
     answers: Annotated[dict[Identifier, Identifier], Field(min_length=2, max_length=10), InOrder]
     otherwise: Identifier
+
+    @property
+    def words_looked_at(self) -> tuple[str, ...]:
+        """What to look at, as far as it is written in words."""
+        return tuple(each for each in self.look_at if isinstance(each, str))
+
+    @property
+    def inputs_looked_at(self) -> tuple[LanguageModel, ...]:
+        """The inputs to look at."""
+        return tuple(each for each in self.look_at if not isinstance(each, str))
 
 
 class PersonStep(Step):

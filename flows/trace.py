@@ -215,7 +215,7 @@ class _Explainer:
         elif isinstance(step, PersonStep):
             answers = (*step.person.answers, NOBODY)
             outcome = f"answered {answers[code]}" if code < len(step.person.answers) else _UNANSWERED[leads < 0]
-            why = Why(outcome, step.person.question)
+            why = Why(outcome, step.person.question, ", ".join(each.words(row) for each in self._described(step)))
         elif isinstance(step, OutsideStep):
             assert isinstance(compiled, Outside)
             told = _told(compiled, row)
@@ -290,8 +290,8 @@ class _Explainer:
             )
         return self._choices[step.id, decided]
 
-    def _described(self, step: CalculateStep | OutsideStep) -> tuple[InputDescription, ...]:
-        """Prepare what a step calculated, or what it sends, once."""
+    def _described(self, step: CalculateStep | OutsideStep | PersonStep) -> tuple[InputDescription, ...]:
+        """Prepare what a step calculated, what it sends, or what a person looks at there, once."""
         if step.id not in self._inputs:
             inputs: list[LanguageModel] = (
                 [CalculationInput(calculation=name) for name in step.calculate]

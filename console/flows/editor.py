@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from fivefold.console.flows.graph import FlowPicture, kind_words, picture_of_text
+from fivefold.console.rulesets.changes_tried import ChangesTried, changes_tried
 from fivefold.console.rulesets.text import (
     LineChange,
     TextLine,
@@ -19,7 +20,7 @@ from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import NO_DRAFT, save_flow_draft
 from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, read_flow_draft, read_flow_line, read_flow_version
-from fivefold.usecases.flows.review import FlowCheck, check_flow
+from fivefold.usecases.flows.review import FlowCheck, check_flow, try_flow_changes
 from fivefold.usecases.flows.text_forms import (
     FORMS,
     ROWS,
@@ -33,6 +34,7 @@ from fivefold.usecases.flows.text_forms import (
     without_step,
 )
 
+COMMAND: Final = "fivefold flows mutate"
 SPARE_ROWS: Final = 2
 """Empty rows at the end of a form, for further ones."""
 MOST_ROWS_OF_A_FORM: Final = 40
@@ -66,6 +68,7 @@ class FlowEditorPage:
         saved: the draft as it is stored now; None where there is none.
         conflict: the lines in which the text differs from what another person saved meanwhile; None where none did.
         checked: what was found; None before a check.
+        changes_tried: which changes its examples notice; None where that was not asked for.
         lines: the text with what was found in each line.
         compared: the lines that differ from the version that acts, or the newest.
         picture: None where the text cannot be read.
@@ -81,6 +84,7 @@ class FlowEditorPage:
     saved: FlowDraftShown | None
     conflict: tuple[LineChange, ...] | None
     checked: FlowCheck | None
+    changes_tried: ChangesTried | None
     lines: tuple[TextLine, ...]
     compared: tuple[LineChange, ...]
     picture: FlowPicture | None
@@ -147,6 +151,7 @@ def _page(
         saved=saved,
         conflict=None if revision == present else line_changes("" if saved is None else saved.document, document),
         checked=checked,
+        changes_tried=None if checked is None else changes_tried(try_flow_changes, visit, document, COMMAND),
         lines=() if checked is None else numbered_lines(document, checked.findings),
         compared=_compared(visit, flow, document, checked),
         picture=picture_of_text(document) if document.strip() else None,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from fivefold.console.rulesets.changes_tried import ChangesTried, changes_tried
 from fivefold.console.rulesets.tables import TableRead, read_file, with_table
 from fivefold.console.rulesets.text import (
     LineChange,
@@ -16,7 +17,6 @@ from fivefold.console.rulesets.text import (
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, plain_lines
 from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidRulesetError, NotFoundError
-from fivefold.risk.governance.mutation.run import ChangeTried, Mutations, Verdict
 from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
 from fivefold.usecases.rulesets.check import TextCheck, check_text
 from fivefold.usecases.rulesets.commit import commit
@@ -40,6 +40,7 @@ from fivefold.usecases.rulesets.text_forms import (
 )
 from fivefold.usecases.rulesets.try_changes import try_changes
 
+COMMAND: Final = "fivefold rules test --mutate"
 WRITTEN: Final = "written"
 """What a form has just written into a text, from the action to its page."""
 MOST_TIERS: Final = 10
@@ -53,34 +54,6 @@ class Tried:
     external_id: str
     outcome: EntityTried | None = None
     problem: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChangesTried:
-    """Every change of the text by one step, and whether examples notice it; or why none was tried.
-
-    Attributes:
-        mutations: what became of them; None where there is a problem.
-        problem: why none was tried.
-    """
-
-    mutations: Mutations | None = None
-    problem: str = ""
-
-    @property
-    def unnoticed(self) -> tuple[ChangeTried, ...]:
-        """Those that no example notices."""
-        return () if self.mutations is None else self.mutations.of(Verdict.UNNOTICED)
-
-    @property
-    def no_effect(self) -> tuple[ChangeTried, ...]:
-        """Those that no example can notice."""
-        return () if self.mutations is None else self.mutations.of(Verdict.NO_EFFECT)
-
-    @property
-    def noticed_percent(self) -> str:
-        """The share of those that can be noticed, with one decimal."""
-        return "" if self.mutations is None else f"{self.mutations.noticed_percent:.1f}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +154,7 @@ def _page(
         checked=checked,
         lines=() if checked is None else numbered_lines(document, checked.findings),
         tried=None if checked is None else _tried(visit, ruleset, document, checked),
-        changes_tried=_changes_tried(visit, document) if visit.action == "mutate" and checked is not None else None,
+        changes_tried=changes_tried(try_changes, visit, document, COMMAND) if checked is not None else None,
         outline=outline_of(document),
         operators=OPERATORS,
         categories=CATEGORIES,
@@ -206,15 +179,6 @@ def _tried(visit: Visit, ruleset: RulesetLine | None, document: str, checked: Te
         return Tried(external_id=external_id, problem=text("The text has faults, so it assesses nobody."))
     except NotFoundError as error:
         return Tried(external_id=external_id, problem=f"{error}.")
-
-
-def _changes_tried(visit: Visit, document: str) -> ChangesTried:
-    try:
-        return ChangesTried(mutations=try_changes(visit, document))
-    except InvalidRulesetError:
-        return ChangesTried(
-            problem=text("No change was tried: that takes a text without faults, and examples that all come out.")
-        )
 
 
 def check(visit: Visit) -> Answer:

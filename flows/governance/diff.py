@@ -121,7 +121,13 @@ def _table(part: Plain) -> str:
 
 def _person(part: Plain) -> str:
     answers = ", ".join(f"{answer} to {to}" for answer, to in part["answers"].items())
-    return f"{part['question']} {answers}; otherwise {part['otherwise']} after {part['within']}"
+    looked_at = "; ".join(map(_looked_at, part.get("look_at", ())))
+    look = f" Look at: {looked_at}." if looked_at else ""
+    return f"{part['question']}{look} {answers}; otherwise {part['otherwise']} after {part['within']}"
+
+
+def _looked_at(part: Any) -> str:
+    return part if isinstance(part, str) else _amount(part)
 
 
 def _calculation(part: Plain) -> str:

@@ -126,6 +126,37 @@ def read_model_asked(content: Mapping[str, Any]) -> ModelAsked:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What it took to ask: what was measured, and no more.
+
+    Attributes:
+        milliseconds: from the question until there was an outcome; None where nobody measured.
+        together: of a model, how many runs were asked about at once, in those milliseconds; 1 for all else.
+        tries: how often it was asked; 0 where an answer to the same question was there from before.
+        tokens: that an agent says it took, of the question and the answer; None where it does not say.
+    """
+
+    milliseconds: int | None = None
+    together: int = 1
+    tries: int = 1
+    tokens: int | None = None
+
+    def as_json(self) -> dict[str, int]:
+        """Give it as plain data for JSON, without what was not measured."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def _read_cost(content: Any) -> Cost | None:
+    """Read it from its form as JSON; None where there is none. ValueError for anything else."""
+    if content is None:
+        return None
+    names = set(vars(Cost()))
+    fits = isinstance(content, dict) and content.keys() <= names and all(type(each) is int for each in content.values())
+    _require(fits, f"the cost of an outcome has whole numbers, of {', '.join(sorted(names))}")
+    return Cost(**content)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What came back.
 
@@ -138,6 +169,7 @@ class Outcome:
         digest: the SHA-256 of the bytes that came back, in hexadecimal; empty where there are none.
         registration: the SHA-256 of how the source was registered when it was asked; empty where none is.
         model: that answered; None where no model was asked, or its alias points to nothing.
+        cost: of asking; None where nobody was asked. It is kept beside the outcome, and no part of what a run comes to.
     """
 
     values: Mapping[str, Value] = field(default_factory=dict)
@@ -148,12 +180,14 @@ class Outcome:
     digest: str = ""
     registration: str = ""
     model: ModelAsked | None = None
+    cost: Cost | None = field(default=None, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """Give it as plain data for canonical JSON: exact numbers are text."""
         values = {name: str(value) if isinstance(value, Decimal) else value for name, value in self.values.items()}
         return {
             "at_us": self.at_us,
+            **({} if self.cost is None else {"cost": self.cost.as_json()}),
             "digest": self.digest,
             "failed": self.failed,
             **({} if self.model is None else {"model": self.model.as_json()}),
@@ -198,6 +232,7 @@ def read_outcome(content: Mapping[str, Any], columns: Mapping[str, Column]) -> O
         digest=content.get("digest", ""),
         registration=content.get("registration", ""),
         model=read_model_asked(content["model"]) if content.get("model") is not None else None,
+        cost=_read_cost(content.get("cost")),
     )
 
 

@@ -90,7 +90,8 @@ def families(figures: list[OrganisationFigures], now_us: int) -> Iterator[Metric
     """Convert figures to metrics; an unknown figure is NaN."""
     for name, text, count in _COUNTS:
         yield _gauge(name, text, ["organisation"], _added(figures, count))
-    yield _gauge("due_oldest_seconds", "Since the first of those due is", ["organisation"], _oldest(figures, now_us))
+    for name, oldest_us in _OLDEST.items():
+        yield _gauge(name, "Since the first of those due is", ["organisation"], _oldest(figures, now_us, oldest_us))
     yield _gauge("level_entities", "Entities by level", ["organisation", "type", "level"], _by_level(figures))
     largest = figures[:MOST_ORGANISATIONS]
     for name, text, state in _STATES:
@@ -121,6 +122,13 @@ _COUNTS: tuple[tuple[str, str, Callable[[OrganisationFigures], int]], ...] = (
     ("overrides_live", "Overrides that hold", lambda each: each.overrides),
     ("deliveries_waiting", "Webhook deliveries that wait", lambda each: each.waiting),
     ("deliveries_dead", "Webhook deliveries that were given up", lambda each: each.dead),
+    ("flow_runs_due", "Runs of flows that workers are to look at", lambda each: each.runs.due if each.runs else 0),
+    ("flow_runs_failed", "Runs of flows that failed in a day", lambda each: each.runs.failed if each.runs else 0),
+    (
+        "flow_runs_quarantined",
+        "Runs of flows that ended workers too often",
+        lambda each: each.runs.quarantined if each.runs else 0,
+    ),
     ("material_changes_open", "Material changes that nobody signed off", lambda each: each.open_changes),
 )
 """Counts, which are summed over the organisations beyond MOST_ORGANISATIONS."""
@@ -160,10 +168,19 @@ def _added(figures: list[OrganisationFigures], count: Callable[[OrganisationFigu
     return values
 
 
-def _oldest(figures: list[OrganisationFigures], now_us: int) -> Values:
+_OLDEST: Final[dict[str, Callable[[OrganisationFigures], int | None]]] = {
+    "due_oldest_seconds": lambda each: each.oldest_us,
+    "flow_runs_due_oldest_seconds": lambda each: each.runs.oldest_us if each.runs else None,
+}
+
+
+def _oldest(
+    figures: list[OrganisationFigures], now_us: int, oldest_us: Callable[[OrganisationFigures], int | None]
+) -> Values:
     values: Values = {}
     for label, each in _labelled(figures):
-        age = 0.0 if each.oldest_us is None else (now_us - each.oldest_us) / SECOND_US
+        since_us = oldest_us(each)
+        age = 0.0 if since_us is None else (now_us - since_us) / SECOND_US
         values[label,] = max(values.get((label,)) or 0.0, age)
     return values
 

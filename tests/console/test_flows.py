@@ -59,6 +59,20 @@ def test_a_flow_is_written_committed_and_activated_by_another_person(place: Plac
     assert MINE in publisher.go(FLOWS).links()
 
 
+def test_changes_that_no_example_of_a_flow_notices_are_shown_and_nothing_is_stored(
+    place: Place, publisher: Visitor
+) -> None:
+    sent(publisher.go(NEW), "mutate", flow_document("mine"))
+    assert publisher.page.status_code == 200
+    assert "Changes by one step" in publisher.text
+    assert "of the changes that can be noticed" in publisher.text
+    assert place.good("GET", "/v1/flows", role="publisher") == []
+    sent(publisher, "mutate", flow_document("mine", examples=[]))
+    assert "No change was tried" in publisher.text
+    sent(publisher, "mutate", flow_document("mine", entity_type="ship"))
+    assert "No change was tried" in publisher.text
+
+
 def test_a_shadow_begins_and_ends_and_the_flow_is_switched_off_and_on_again(place: Place, publisher: Visitor) -> None:
     committed(publisher, flow_document("mine"))
     other = Visitor(place).sign_in("admin").go(f"{MINE}/versions/1").submit("/activate", **WHY, confirmed="yes")

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -18,7 +19,7 @@ from referencing import Registry
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import AgentSettings
 from fivefold.flows.outside.language import AgentQuestion
-from fivefold.flows.outside.outcomes import Outcome, Reason, failed_outcome, is_plain_text
+from fivefold.flows.outside.outcomes import Cost, Outcome, Reason, failed_outcome, is_plain_text
 from fivefold.flows.outside.question import SentFacts
 from fivefold.usecases.flows.answers import read_json, require_fit, require_without
 from fivefold.usecases.shared.addresses import checked_url
@@ -26,6 +27,7 @@ from fivefold.usecases.shared.connections import NotAnsweredError, Question, ans
 
 MOST_BYTES = 262_144
 MOST_TOKENS = 2_000
+MOST_TOKENS_SAID = 10**9
 MOST_REASONS = 5
 MOST_QUOTED = 10
 MOST_REASON_CHARACTERS = 400
@@ -68,15 +70,20 @@ def answer_of_agent(
     if agent is None:
         return failed_outcome("no agent is set up", "no agent", clock())
     label = f"agent {agent.model} ({httpx.URL(agent.url).host})"
+    cost = Cost()
     try:
-        body = answer_after_tries(_question(agent, asked, facts), TRIES, wait)
+        body, tries = answer_after_tries(_question(agent, asked, facts), TRIES, wait)
+        cost = Cost(tries=tries)
         require_without(body, agent.key)
-        answer, reasons = _read(body, answer_schema(asked, facts))
+        completion = read_json(body)
+        cost = replace(cost, tokens=_tokens(completion))
+        answer, reasons = _read(completion, answer_schema(asked, facts))
     except NotAnsweredError as error:
         words = str(error).replace(agent.key, "…") if agent.key else str(error)
-        return failed_outcome(words, label, clock())
+        tried = replace(cost, tries=error.tries or cost.tries)
+        return replace(failed_outcome(words, label, clock()), cost=tried)
     digest = hashlib.sha256(body).hexdigest()
-    return Outcome(values={"answer": answer}, source=label, at_us=clock(), reasons=reasons, digest=digest)
+    return Outcome(values={"answer": answer}, source=label, at_us=clock(), reasons=reasons, digest=digest, cost=cost)
 
 
 def evidence_ids(facts: SentFacts) -> list[str]:
@@ -143,9 +150,16 @@ def _question(agent: AgentSettings, asked: AgentQuestion, facts: SentFacts) -> Q
     )
 
 
-def _read(body: bytes, schema: dict[str, Any]) -> tuple[str, tuple[Reason, ...]]:
+def _tokens(completion: Any) -> int | None:
+    """Take how many tokens the agent says that it took; None where it says nothing that can be a count."""
+    usage = completion.get("usage") if isinstance(completion, Mapping) else None
+    tokens = usage.get("total_tokens") if isinstance(usage, Mapping) else None
+    return tokens if type(tokens) is int and 0 <= tokens <= MOST_TOKENS_SAID else None
+
+
+def _read(completion: Any, schema: dict[str, Any]) -> tuple[str, tuple[Reason, ...]]:
     """Read what came back: the answer and its reasons; NotAnsweredError where it has another form."""
-    said = read_json(_content(read_json(body)))
+    said = read_json(_content(completion))
     require_fit(said, Draft202012Validator(schema, registry=Registry()))
     reasons = tuple(
         Reason(text=" ".join(each["text"].split()), evidence=tuple(dict.fromkeys(each["evidence"])))

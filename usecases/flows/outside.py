@@ -13,7 +13,7 @@ from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.settings import AgentSettings, Settings
 from fivefold.flows.analysis import outside_outputs
 from fivefold.flows.language import AgentStep, DataStep, ModelStep, OutsideStep
-from fivefold.flows.outside.outcomes import Outcome, failed_outcome, fitted_to
+from fivefold.flows.outside.outcomes import Cost, Outcome, failed_outcome, fitted_to
 from fivefold.flows.outside.question import SentFacts, SentValue
 from fivefold.usecases.flows.agents import answer_of_agent, require_agent
 from fivefold.usecases.flows.answers import at_pointer, read_json, require_fit, require_without
@@ -99,7 +99,9 @@ def ask_together(outside: Outside, step: OutsideStep, facts: Sequence[SentFacts]
     if isinstance(step, ModelStep):
         from fivefold.usecases.flows.models.ask import answers_of_model  # noqa: PLC0415 (imports MLflow)
 
-        return answers_of_model(outside.models, step, facts, outside.clock)
+        begun = time.monotonic()
+        outcomes = answers_of_model(outside.models, step, facts, outside.clock)
+        return [_timed(each, begun, len(facts)) for each in outcomes]
     return [ask(outside, step, each) for each in facts]
 
 
@@ -115,10 +117,19 @@ def ask(outside: Outside, step: OutsideStep, facts: SentFacts) -> Outcome:
     """
     if isinstance(step, ModelStep):
         return ask_together(outside, step, [facts])[0]
+    begun = time.monotonic()
     if isinstance(step, DataStep):
-        return _of_source(outside, step, facts)
+        return _timed(_of_source(outside, step, facts), begun)
     assert isinstance(step, AgentStep)
-    return answer_of_agent(outside.agent, step.agent, facts, outside.clock, outside.wait)
+    return _timed(answer_of_agent(outside.agent, step.agent, facts, outside.clock, outside.wait), begun)
+
+
+def _timed(outcome: Outcome, begun: float, together: int = 1) -> Outcome:
+    """Say how long it took to ask, since *begun* of the monotonic clock; nothing where nobody was asked."""
+    if outcome.cost is None:
+        return outcome
+    milliseconds = round((time.monotonic() - begun) * 1_000)
+    return replace(outcome, cost=replace(outcome.cost, milliseconds=milliseconds, together=together))
 
 
 def _of_source(outside: Outside, step: DataStep, facts: SentFacts) -> Outcome:
@@ -142,14 +153,17 @@ def _answered(outside: Outside, source: Source, step: DataStep, facts: SentFacts
     key = (outside.organisation, asked.source, repr(source), facts.text)
     age = asked.no_older_than
     found = None if age is None else outside.kept.get(key, age.moment_before(now_us), now_us)
+    tries = 0
     if found is None:
         try:
-            found = _asked(outside, source, facts)
+            found, tries = _asked(outside, source, facts)
         except NotAnsweredError as error:
-            return failed_outcome(_without_secret(str(error), outside, source), label, outside.clock())
+            failed = failed_outcome(_without_secret(str(error), outside, source), label, outside.clock())
+            return replace(failed, cost=Cost(tries=error.tries) if error.tries else None)
         outside.kept.put(key, found)
     values = {name: _exact(found.values[name]) for name in asked.gives if found.values.get(name) is not None}
-    outcome = Outcome(values=values, source=label, at_us=found.at_us, digest=found.digest)
+    cost = Cost(tries=tries)
+    outcome = Outcome(values=values, source=label, at_us=found.at_us, digest=found.digest, cost=cost)
     return fitted_to(outcome, outside_outputs(step))
 
 
@@ -157,15 +171,23 @@ def _exact(value: Any) -> Any:
     return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _asked(outside: Outside, source: Source, facts: SentFacts) -> Kept:
-    """Ask a source, and again where it may answer a moment later; NotAnsweredError where it does not."""
+def _asked(outside: Outside, source: Source, facts: SentFacts) -> tuple[Kept, int]:
+    """Ask a source, and again where it may answer a moment later; NotAnsweredError where it does not.
+
+    Returns:
+        What it answered, and how often it was asked.
+    """
     question = _question(outside, source, facts)
-    body = answer_after_tries(question, source.most_tries, outside.wait)
-    require_without(body, _secret(outside, source))
-    content = read_json(body)
-    require_fit(content, source.validator)
-    values = {name: at_pointer(content, pointer) for name, pointer in source.gives.items()}
-    return Kept(values, outside.clock(), hashlib.sha256(body).hexdigest())
+    body, tries = answer_after_tries(question, source.most_tries, outside.wait)
+    try:
+        require_without(body, _secret(outside, source))
+        content = read_json(body)
+        require_fit(content, source.validator)
+        values = {name: at_pointer(content, pointer) for name, pointer in source.gives.items()}
+    except NotAnsweredError as error:
+        error.tries = tries
+        raise
+    return Kept(values, outside.clock(), hashlib.sha256(body).hexdigest()), tries
 
 
 def _question(outside: Outside, source: Source, facts: SentFacts) -> Question:

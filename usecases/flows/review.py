@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
+from time import monotonic
 
 from sqlalchemy.orm import Session
 
@@ -12,6 +13,7 @@ from fivefold.flows.checks import GroupInForce
 from fivefold.flows.doubts import lint_flow
 from fivefold.flows.examples import FlowExamples, run_flow_examples
 from fivefold.flows.governance.diff import diff_flows
+from fivefold.flows.governance.mutation import mutate_flow
 from fivefold.flows.language import Flow
 from fivefold.risk.compiler.analysis import (
     AnalysedPolicy,
@@ -21,6 +23,7 @@ from fivefold.risk.compiler.analysis import (
 )
 from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.governance.differences import DocumentChange
+from fivefold.risk.governance.mutation.run import Mutations
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
 from fivefold.store.flows.flows import draft_of_flow, flow_named, flow_or_none
@@ -34,6 +37,7 @@ from fivefold.usecases.accounts.flows_in_force import Asked, everything_asked, g
 from fivefold.usecases.flows.drafts import SOURCE, names_of_flow
 from fivefold.usecases.flows.registrations import outside_diagnostics
 from fivefold.usecases.rulesets.review import OrganisationContext, context_of_type, organisation_findings
+from fivefold.usecases.rulesets.try_changes import MOST_SECONDS
 from fivefold.usecases.shared.context import Context
 
 
@@ -144,6 +148,24 @@ def check_flow(context: Context, document: str) -> FlowCheck:
         there = [] if flow is None else _other_type(session, flow, type_name)
         present = None if flow is None else present_version(session, flow)
     return review_flow(document, fits, now, there, present)[0]
+
+
+def try_flow_changes(context: Context, document: str, most_seconds: float = MOST_SECONDS) -> Mutations:
+    """Change a text by one step at a time, and tell which changes no example notices; nothing is stored.
+
+    What is not tried after *most_seconds* is named as such.
+
+    Raises:
+        InvalidRulesetError: the text has faults, does not fit the organisation, has no examples, or one of them fails.
+        NotFoundError: there is no such type of entities.
+    """
+    now, end = context.now(), monotonic() + most_seconds
+    with context.reading() as session:
+        fits = flow_context(session, type_named(session, context.organisation_id, names_of_flow(document)[1]))
+    checked, analysed = review_flow(document, fits, now)
+    if analysed is None or checked.errors:
+        raise InvalidRulesetError(list(checked.errors))
+    return mutate_flow(analysed, fits.around.lists, now, Document(document, SOURCE), is_over=lambda: monotonic() > end)
 
 
 def review_flow_draft(context: Context, flow: str) -> FlowCheck:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fivefold.domain.clock import DAY_US, SECOND_US, now_microseconds
 from fivefold.domain.errors import StoreError
+from fivefold.store.flows.run_counts import run_counts
 from fivefold.store.levels.queue_depth import queue_depth
 from fivefold.store.monitoring import operations as store
 from fivefold.store.sql.database import writing
@@ -58,6 +59,20 @@ class BacktestsWaiting:
     oldest_us: Annotated[Moment | None, shown_as("oldest_at")]
 
 
+@schema("Flowing")
+@dataclass(frozen=True, kw_only=True)
+class RunsWaiting:
+    """Runs of flows: those that a worker is to look at now, since when the first is due, and those that ended badly.
+
+    `failed` in the last 24 hours, without those of shadows; `quarantined` until a person has them tried again.
+    """
+
+    due: int
+    oldest_us: Annotated[Moment | None, shown_as("oldest_at")]
+    failed: int
+    quarantined: int
+
+
 @schema("Worker")
 @dataclass(frozen=True, kw_only=True)
 class WorkerSeen:
@@ -89,6 +104,7 @@ class OperationsFigures:
     assessments: AssessmentsWaiting | None
     deliveries: DeliveriesWaiting | None
     backtests: BacktestsWaiting | None
+    flow_runs: RunsWaiting | None
     workers: tuple[WorkerSeen, ...] | None
     proof: ProofLine | None
     as_of: dict[str, Moment]
@@ -152,6 +168,16 @@ def _backtests(context: Context) -> BacktestsWaiting:
     return BacktestsWaiting(queued=queued, running=running, oldest_us=oldest_us)
 
 
+def _flow_runs(context: Context) -> RunsWaiting:
+    now = context.now()
+    with context.reading() as session:
+        found = run_counts(session, now, now - DAY_US, context.organisation_id)
+    if not found:
+        return RunsWaiting(due=0, oldest_us=None, failed=0, quarantined=0)
+    (counts,) = found
+    return RunsWaiting(due=counts.due, oldest_us=counts.oldest_us, failed=counts.failed, quarantined=counts.quarantined)
+
+
 def _workers(context: Context) -> tuple[WorkerSeen, ...]:
     now = context.now()
     with context.reading() as session:
@@ -176,6 +202,7 @@ _FIGURES: Final[dict[str, Callable[[Context], object]]] = {
     "assessments": _assessments,
     "deliveries": _deliveries,
     "backtests": _backtests,
+    "flow_runs": _flow_runs,
     "workers": _workers,
     "proof": read_proof,
 }

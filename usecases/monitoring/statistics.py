@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.store.accounts.organisation import base_currency_of
+from fivefold.store.flows.run_counts import RunCounts, run_counts
 from fivefold.store.monitoring import statistics as figures
 from fivefold.store.monitoring.revalidation import Reviews, reviews_by_organisation
 from fivefold.store.sql.clocks import clock_of, latest_us
@@ -51,6 +52,7 @@ class OrganisationFigures:
         with_level: of all types.
         overrides: that hold.
         downward: of these, below what the rules say.
+        runs: of flows: late, failed in the last day, quarantined; None for none of all these.
     """
 
     number: int
@@ -65,6 +67,7 @@ class OrganisationFigures:
     waiting: int = 0
     dead: int = 0
     open_changes: int = 0
+    runs: RunCounts | None = None
     rates_age_days: int = 0
     validation: LastValidation | None = None
     reviews: Reviews = field(default_factory=lambda: Reviews(0, None))
@@ -100,15 +103,7 @@ class PlatformFigures:
                 by_organisation[number].due, by_organisation[number].oldest_us = due, oldest_us
             for number, overrides, downward in figures.override_counts(session, now):
                 by_organisation[number].overrides, by_organisation[number].downward = overrides, downward
-            for name, counts in (
-                ("ahead", figures.ahead_counts(session, latest_us(session, now))),
-                ("quarantined", figures.quarantined_counts(session)),
-                ("waiting", figures.delivery_counts(session, "waiting")),
-                ("dead", figures.delivery_counts(session, "dead")),
-                ("open_changes", figures.open_change_counts(session)),
-            ):
-                for number, count in counts:
-                    setattr(by_organisation[number], name, count)
+            _add_counts(by_organisation, session, now)
             day = from_microseconds(now).date()
             for number in names:
                 newest = rates_for(session, number, base_currency_of(session, number), day).newest
@@ -144,6 +139,20 @@ class _FiguresByOrganisation(dict[int, OrganisationFigures]):
     def __missing__(self, number: int) -> OrganisationFigures:
         self[number] = OrganisationFigures(number=number)
         return self[number]
+
+
+def _add_counts(figures_of: _FiguresByOrganisation, session: Session, now: int) -> None:
+    for name, counts in (
+        ("ahead", figures.ahead_counts(session, latest_us(session, now))),
+        ("quarantined", figures.quarantined_counts(session)),
+        ("waiting", figures.delivery_counts(session, "waiting")),
+        ("dead", figures.delivery_counts(session, "dead")),
+        ("open_changes", figures.open_change_counts(session)),
+    ):
+        for number, count in counts:
+            setattr(figures_of[number], name, count)
+    for runs in run_counts(session, now, now - DAY_US):
+        figures_of[runs.organisation_id].runs = runs
 
 
 def _add_level(figures_of: OrganisationFigures, counted: figures.LevelCount, names: list[str]) -> None:

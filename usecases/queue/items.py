@@ -106,6 +106,7 @@ class QueueItem:
         asked_by: of an override or a change; of a challenge who wrote it down; of a question who called the run.
         run: of a flow that asks; it is answered there.
         asks: the role whose members answer.
+        look_at: of a question, what the flow says in words to look at; the run has what inputs were, too.
         since_us: when it came.
         due_us: by when it is to be dealt with.
         assigned_to: the number of a member; None for nobody.
@@ -127,6 +128,7 @@ class QueueItem:
     asked_by: str | None
     run: int | None
     asks: str | None
+    look_at: tuple[str, ...]
     since_us: Annotated[Moment, shown_as("since")]
     due_us: Annotated[Moment, shown_as("due")]
     assigned_to: int | None
@@ -419,6 +421,7 @@ def _shown(
         asked_by=row.by,
         run=row.run_id,
         asks=None if asked is None else asked.person.role,
+        look_at=() if asked is None else asked.person.words_looked_at,
         since_us=row.since_us,
         due_us=row.due_us,
         assigned_to=row.member_id,

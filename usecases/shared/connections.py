@@ -59,11 +59,13 @@ class NotAnsweredError(Exception):
 
     Attributes:
         is_passing: the same question may be answered a moment later.
+        tries: how often it was asked.
     """
 
     def __init__(self, message: str, *, is_passing: bool = False) -> None:
         super().__init__(message)
         self.is_passing = is_passing
+        self.tries = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,23 +118,28 @@ async def answer_to(question: Question) -> bytes:
         raise NotAnsweredError(f"the connection failed, {words}", is_passing=True) from None
 
 
-def answer_after_tries(question: Question, most_tries: int, wait: Callable[[float], None]) -> bytes:
+def answer_after_tries(question: Question, most_tries: int, wait: Callable[[float], None]) -> tuple[bytes, int]:
     """Ask, and again where it may be answered a moment later; NotAnsweredError where it is not.
 
     Args:
         question: to ask it twice must change nothing, where there are several tries.
         most_tries: at least 1.
         wait: lets so many seconds pass before another try.
+
+    Returns:
+        The bytes of the answer, and how often it was asked.
     """
-    end = monotonic() + LONGEST_SECONDS
-    for number in range(1, most_tries):
+    end, number = monotonic() + LONGEST_SECONDS, 1
+    while True:
         try:
-            return asyncio.run(answer_to(question))
+            return asyncio.run(answer_to(question)), number
         except NotAnsweredError as error:
-            if not error.is_passing or monotonic() + question.limit_seconds > end:
+            error.tries = number
+            is_last = number >= most_tries or not error.is_passing
+            if is_last or monotonic() + question.limit_seconds > end:
                 raise
         wait(FIRST_WAIT_SECONDS * 2 ** (number - 1))
-    return asyncio.run(answer_to(question))
+        number += 1
 
 
 async def _first_answer(transport: httpx.AsyncHTTPTransport, question: Question, addresses: Sequence[str]) -> bytes:

@@ -15,6 +15,7 @@ from fivefold.serving.metrics.platform import (
     REST,
     PlatformMetrics,
 )
+from fivefold.store.flows.run_counts import RunCounts
 from fivefold.usecases.monitoring.statistics import LastValidation, OrganisationFigures, last_validation
 
 NOW = 10**15
@@ -68,6 +69,7 @@ def test_an_organisation_is_told_by_its_number() -> None:
         number=7, due=3, oldest_us=NOW - 2_500_000, quarantined=1, overrides=2, downward=1, with_level=4
     )
     one.levels = {("customer", "low"): 3, ("customer", "none"): 1}
+    one.runs = RunCounts(7, due=8, oldest_us=NOW - 3_500_000, failed=9, quarantined=10)
     one.waiting, one.dead, one.open_changes, one.validation = 5, 6, 1, validation()
     found = samples(metrics_of(Figures(one)))
     of = ("organisation", "7")
@@ -75,6 +77,7 @@ def test_an_organisation_is_told_by_its_number() -> None:
     for name, value in {
         "due_entities": 3, "due_oldest_seconds": 2.5, "quarantined_entities": 1, "overrides_live": 2,
         "overrides_downward_share": 0.25, "deliveries_waiting": 5, "deliveries_dead": 6, "material_changes_open": 1,
+        "flow_runs_due": 8, "flow_runs_due_oldest_seconds": 3.5, "flow_runs_failed": 9, "flow_runs_quarantined": 10,
         "validation_age_seconds": 5, "validation_gini": 0.7, "validation_captured_share": 0.85,
         "validation_missed_share": 0.15, "validation_drift_psi": 0.02,
     }.items():  # fmt: skip

@@ -169,8 +169,30 @@ def test_an_agent_that_thinks_too_long_has_not_answered() -> None:
 def test_an_agent_that_is_busy_is_asked_once_more() -> None:
     said = [Said(status=503), completion(WELL)]
     with serving(lambda _: said.pop(0)) as server:
-        assert asked(server).failed is None
-        assert len(server.got) == 2
+        outcome = asked(server)
+    assert outcome.failed is None
+    assert len(server.got) == 2
+    assert outcome.cost is not None
+    assert (outcome.cost.tries, outcome.cost.tokens) == (2, 21)
+
+
+@pytest.mark.parametrize(
+    "usage", [None, [], {}, {"total_tokens": "21"}, {"total_tokens": -1}, {"total_tokens": 10**12}]
+)
+def test_tokens_that_can_be_no_count_are_unknown(usage: Any) -> None:
+    with serving(lambda _: completion(WELL, usage=usage)) as server:
+        outcome = asked(server)
+    assert outcome.failed is None
+    assert outcome.cost is not None
+    assert (outcome.cost.tries, outcome.cost.tokens) == (1, None)
+
+
+def test_an_answer_that_cannot_be_used_cost_its_tokens_all_the_same() -> None:
+    with serving(lambda _: completion({"answer": "maybe"})) as server:
+        outcome = asked(server)
+    assert outcome.failed is not None
+    assert outcome.cost is not None
+    assert outcome.cost.tokens == 21
 
 
 def test_an_agent_on_the_public_internet_is_asked_by_https_alone(monkeypatch: pytest.MonkeyPatch) -> None:

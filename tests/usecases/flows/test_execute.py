@@ -16,6 +16,7 @@ from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.outside import Outside
 from fivefold.usecases.flows.runs import actions, asking
 from fivefold.usecases.flows.runs.execute import LEASE_US, carry_on, run_flows
+from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.flows.sources import Source
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
@@ -385,6 +386,13 @@ def test_what_a_source_answers_is_stored_with_the_run_and_made_again_from_there(
     assert bank.states() == [("transaction:t1", "ended", "known")]
     assert replay_record(bank.context, "f:1").same
     assert told == ["/?amount=500"]
+    run = view_run(bank.context, 1)
+    assert run.why is not None
+    costs = {each["step"]: each.get("cost") for each in run.why["steps"]}
+    assert {step: cost for step, cost in costs.items() if cost is not None} == {"register": costs["register"]}
+    assert costs["register"]["tries"] == 1
+    assert costs["register"]["milliseconds"] >= 0
+    assert "milliseconds" not in replay_record(bank.context, "f:1").stored, "a time is no part of what is made again"
 
 
 def test_settings_that_are_wrong_hold_no_run_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import json
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,32 @@ def test_a_source_that_answers_at_the_second_try_has_answered(tls: ssl.SSLContex
     with register(tls, lambda _: said.pop(0)) as (server, own):
         assert asked(own).failed is None
         assert len(server.got) == 2
+
+
+def test_what_it_cost_is_kept_beside_the_outcome_and_changes_nothing_of_the_run(tls: ssl.SSLContext) -> None:
+    said = [Said(status=502), Said(json.dumps(WELL).encode()), Said(status=404)]
+    with register(tls, lambda _: said.pop(0)) as (_, own):
+        outside, kept = outside_with(own), {**DATA, "no_older_than": "2 hours"}
+        asked_twice = asked(own, kept, FACTS, outside)
+        from_before = asked(own, kept, FACTS, outside)
+        failed = asked(own, DATA, FACTS, outside)
+    costs = [each.as_json()["cost"] for each in (asked_twice, from_before, failed)]
+    assert [each["tries"] for each in costs] == [2, 0, 1]
+    assert all(0 <= each["milliseconds"] < 60_000 and "tokens" not in each for each in costs)
+    again = read_outcome(asked_twice.as_json(), program(document(STEP, END, NOTHING)).steps[0].outputs)
+    assert again.cost == asked_twice.cost
+    made = program(document(STEP, END, NOTHING))
+    rows = [made.run_row(FACTS, AskedOfRow({}, {}, {"d": replace(again, cost=cost)})) for cost in (None, again.cost)]
+    assert rows[0] == rows[1]
+    unknown = asked(own, DATA, dict.fromkeys(FACTS))
+    assert (unknown.failed is None, unknown.cost) == (False, None)
+
+
+@pytest.mark.parametrize("cost", [[], {"milliseconds": 1.5}, {"tries": True}, {"time": 1}])
+def test_what_is_no_cost_is_refused(cost: Any) -> None:
+    content = {"values": {}, "source": "s", "at_us": 0, "cost": cost}
+    with pytest.raises(ValueError, match="the cost of an outcome has whole numbers"):
+        read_outcome(content, program(document(STEP, END, NOTHING)).steps[0].outputs)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_who_is_due_is_counted_of_this_organisation_alone(bank: Bank) -> None:
     assert figures.assessments is not None
     assert (figures.assessments.due, figures.assessments.quarantined) == (2, 0)
     assert figures.assessments.oldest_us == bank.now
-    assert set(figures.as_of) == {"assessments", "deliveries", "backtests", "workers", "proof"}
+    assert set(figures.as_of) == {"assessments", "deliveries", "backtests", "flow_runs", "workers", "proof"}
     assert figures.stale == ()
     theirs = read_figures(other(bank))
     assert theirs.assessments == operations.AssessmentsWaiting(due=0, oldest_us=None, quarantined=0)

@@ -12,7 +12,7 @@ import numpy as np
 from fivefold.domain.errors import ModelError
 from fivefold.flows.analysis import outside_outputs
 from fivefold.flows.language import ModelStep
-from fivefold.flows.outside.outcomes import Contributions, ModelAsked, Outcome, failed_outcome, fitted_to
+from fivefold.flows.outside.outcomes import Contributions, Cost, ModelAsked, Outcome, failed_outcome, fitted_to
 from fivefold.flows.outside.question import SentFacts, SentValue
 from fivefold.models.registered.explaining import RowExplanation
 from fivefold.models.registered.finding import AliasedModel, ModelColumn, Signature
@@ -162,14 +162,14 @@ class _Asking:
     def outcome(self, given: _Given, now_us: int) -> Outcome:
         """Give what became of one run's question."""
         if given.failed is not None:
-            return replace(failed_outcome(given.failed, self.label, now_us), model=self.named)
+            return replace(failed_outcome(given.failed, self.label, now_us), model=self.named, cost=Cost())
         explainer = self.loaded.explainer
         model = self.named
         if given.explained is not None and self._explains is not None:
             model = replace(model, contributions=_contributions(given.explained, self._explains))
         elif self._explains is not None:
             model = replace(model, unexplained=explainer if isinstance(explainer, str) else "its trees give otherwise")
-        outcome = Outcome(values=given.values, source=self.label, at_us=now_us, model=model)
+        outcome = Outcome(values=given.values, source=self.label, at_us=now_us, model=model, cost=Cost())
         return fitted_to(outcome, outside_outputs(self.step))
 
 

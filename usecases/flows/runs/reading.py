@@ -125,10 +125,15 @@ class StepAnswered:
 @schema("FlowQuestion")
 @dataclass(frozen=True, kw_only=True)
 class QuestionOpen:
-    """What a run asks a person; `role` says who may answer."""
+    """What a run asks a person; `role` says who may answer.
+
+    Attributes:
+        look_at: what to look at before: words of the flow, and what its inputs were when the run began.
+    """
 
     step: str
     question: str
+    look_at: tuple[str, ...]
     role: str
     answers: tuple[str, ...]
 
@@ -184,26 +189,49 @@ def view_of(session: Session, row: RunRow) -> RunView:
     flow = analyse_canonical_flow(canonical_of(session, [run.version_id])[run.version_id]).flow
     reversible = {action.id: is_reversible(action) for action in flow.actions}
     steps = outcomes_of(session, [run.id]).get(run.id, {})
+    outcomes = {name: json.loads(each.outcome) for name, each in steps.items()}
+    why = None if run.answer is None else _with_costs(json.loads(run.answer), outcomes)
     question = None
     if run.state == WAITING and run.stopped_at is not None and run.stopped_at not in steps and run.removed_by is None:
         step = flow.steps[flow.positions[run.stopped_at]]
         if isinstance(step, PersonStep):  # a shadow also waits where another system would be asked
-            asked = step.person
-            answers = tuple(asked.answers)
-            question = QuestionOpen(step=step.id, question=asked.question, role=asked.role, answers=answers)
+            question = _question(step, why)
     return RunView(
         **_line(row),
-        why=None if run.answer is None else json.loads(run.answer),
+        why=why,
         taken=tuple(action_line(each, reversible) for each in actions_of_run(session, run.id)),
         answered=tuple(
             StepAnswered(
-                step=each.step, kind=each.kind, outcome=json.loads(each.outcome), at_us=each.at_us, actor=each.actor
+                step=each.step, kind=each.kind, outcome=outcomes[each.step], at_us=each.at_us, actor=each.actor
             )
             for each in sorted(steps.values(), key=lambda each: flow.positions[each.step])
         ),
         question=question,
         gone=None if run.removed_by is None else removal_text(session, run.removed_by),
     )
+
+
+def _question(step: PersonStep, why: Mapping[str, Any] | None) -> QuestionOpen:
+    """Give what a step asks, with what its inputs were, which the trace has."""
+    asked = step.person
+    seen = [each["seen"] for each in (why or {}).get("steps", ()) if each["step"] == step.id and each["seen"]]
+    return QuestionOpen(
+        step=step.id,
+        question=asked.question,
+        look_at=(*asked.words_looked_at, *seen),
+        role=asked.role,
+        answers=tuple(asked.answers),
+    )
+
+
+def _with_costs(why: Mapping[str, Any], outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Say at each step that asked the outside what that cost: it is kept beside the run, which is made again without.
+
+    No cost is there of steps that ask nobody, and of those that were asked before costs were measured.
+    """
+    costs = {name: each["cost"] for name, each in outcomes.items() if "cost" in each}
+    steps = [{**each, "cost": costs[each["step"]]} if each["step"] in costs else each for each in why["steps"]]
+    return {**why, "steps": steps}
 
 
 def _line(row: RunRow) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""How many runs of flows are late, failed lately or are quarantined. Nothing here begins or ends a transaction."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from fivefold.store.flows.runs import FAILED, QUARANTINED
+from fivefold.store.tables.flows import FlowRow, FlowRun
+
+
+@dataclass(frozen=True)
+class RunCounts:
+    """Runs of one organisation.
+
+    Attributes:
+        due: those that a worker is to look at now.
+        oldest_us: since when the first of these is due; None for none.
+        failed: those that failed since the moment that was asked about; those of shadows are not among them.
+        quarantined: those that ended workers too often.
+    """
+
+    organisation_id: int
+    due: int = 0
+    oldest_us: int | None = None
+    failed: int = 0
+    quarantined: int = 0
+
+
+def run_counts(
+    session: Session, now_us: int, failed_since_us: int, organisation_id: int | None = None
+) -> list[RunCounts]:
+    """Count the runs of each organisation that has any to count, or of one; the organisations by their numbers."""
+    due = {number: (runs, oldest) for number, runs, oldest in session.execute(_due(now_us, organisation_id))}
+    failed = dict(_pairs(session, _in_state(FAILED, organisation_id).where(FlowRun.ended_us >= failed_since_us)))
+    quarantined = dict(_pairs(session, _in_state(QUARANTINED, organisation_id)))
+    return [
+        RunCounts(
+            organisation_id=number,
+            due=due.get(number, (0, None))[0],
+            oldest_us=due.get(number, (0, None))[1],
+            failed=failed.get(number, 0),
+            quarantined=quarantined.get(number, 0),
+        )
+        for number in sorted(due.keys() | failed.keys() | quarantined.keys())
+    ]
+
+
+def _due(now_us: int, organisation_id: int | None) -> Select[tuple[int, int, int]]:
+    """Read the index of what is due; a person's question is due once nobody came in time."""
+    of = FlowRun.organisation_id + 0  # a sum: so SQLite takes the index by due moment, not that of the organisation
+    statement = select(of, func.count(), func.min(FlowRun.due_us)).where(FlowRun.due_us <= now_us).group_by(of)
+    return statement if organisation_id is None else statement.where(of == organisation_id)
+
+
+def _in_state(state: str, organisation_id: int | None) -> Select[tuple[int, int]]:
+    """Read the index of each flow's runs by state: a flow has its organisation."""
+    of = FlowRow.organisation_id
+    statement = (
+        select(of, func.count())
+        .join(FlowRun, FlowRun.flow_id == FlowRow.id)
+        .where(FlowRun.state == state, FlowRun.acting.is_(True))
+        .group_by(of)
+    )
+    return statement if organisation_id is None else statement.where(of == organisation_id)
+
+
+def _pairs(session: Session, statement: Select[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    for number, runs in session.execute(statement):
+        yield number, int(runs)
