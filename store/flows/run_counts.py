@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
@@ -47,7 +48,7 @@ def run_counts(
     ]
 
 
-def _due(now_us: int, organisation_id: int | None) -> Select[tuple[int, int, int]]:
+def _due(now_us: int, organisation_id: int | None) -> Select[Any]:
     """Read the index of what is due; a person's question is due once nobody came in time."""
     of = FlowRun.organisation_id + 0  # a sum: so SQLite takes the index by due moment, not that of the organisation
     statement = select(of, func.count(), func.min(FlowRun.due_us)).where(FlowRun.due_us <= now_us).group_by(of)
