@@ -62,6 +62,7 @@ LEFT_OUT = {
     "/console/flows/{flow}/edit": "a flow needs two people, and reads nothing of the portfolio",
     "/console/flows/{flow}/versions/{number}": "a flow needs two people, and reads nothing of the portfolio",
     "/console/flows/{flow}/shadow": "a flow needs two people",
+    "/console/flow-replays/{replay}": "a flow needs two people",
     "/console/flow-runs/{run}": "a flow needs two people",
     "/console/groups/{group}": "a group needs two people",
     "/console/groups/{group}/versions/{number}": "a group needs two people",

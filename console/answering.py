@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from fivefold.console.rendering import render, render_alone
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Download, Redirect, Rendered, View, Visit
+from fivefold.console.visit import Answer, Download, FieldError, Redirect, Rendered, View, Visit
 from fivefold.domain.errors import ConflictError, FivefoldError, UnknownOutcomeError, http_status
 from fivefold.store.sql.database import reachable
 
@@ -65,7 +65,9 @@ def _refusal(view: View, visit: Visit, error: FivefoldError) -> Document:
         return error_document(visit, status, text(OUT_OF_REACH))
     if view.page is None or status not in SHOWN_AGAIN:
         return error_document(visit, status, str(error))
-    refused = replace(visit, problem=_stale(str(error)) if isinstance(error, ConflictError) else str(error))
+    problem = _stale(str(error)) if isinstance(error, ConflictError) else str(error)
+    field = error.name if isinstance(error, FieldError) else ""
+    refused = replace(visit, problem=problem, problem_field=field)
     try:
         with reachable():
             return _document(refused, replace(view.page(refused), status=status))

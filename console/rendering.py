@@ -108,6 +108,9 @@ NOTICES = {
     "flow-rolled-back": "The version acts again.",
     "flow-off": "The flow is switched off. Nothing is done by it from now on.",
     "flow-shadowed": "The version runs as a shadow from now on, and acts on nothing.",
+    "replay-asked": "The replay is asked for. A worker makes it; nothing acts by it.",
+    "replay-under-way": "A replay of this version waits or runs already. This is how far it is.",
+    "replay-cancelled": "The replay is cancelled. A worker that makes it stops at the next part.",
     "flow-shadow-ended": "No version runs as a shadow any more.",
     "flow-committed": "The version is committed. Let it run as a shadow first; then another person activates it.",
     "flow-answered": "The answer is kept, and the run goes on.",
@@ -136,6 +139,14 @@ def _render(answer: Rendered, **values: Any) -> str:
     return template.render(page=answer.page, title=answer.title, now_us=now_microseconds(), **values)
 
 
+def faulty(visit: Visit, action: str, name: str, hint: str = "") -> Markup:
+    """Write the attributes of a field that name what is wrong with it, and its *hint*; nothing where there is none."""
+    wrong = bool(visit.problem_of(action, name))
+    invalid = Markup(' aria-invalid="true"') if wrong else Markup()
+    by = " ".join(each for each in (f"{name}-fault" if wrong else "", hint) if each)
+    return invalid + (Markup(' aria-describedby="{}"').format(by) if by else Markup())
+
+
 @cache
 def environment() -> Environment:
     """Build the environment: the templates of each topic under its name, those of all under none."""
@@ -151,6 +162,7 @@ def environment() -> Environment:
     pages.globals |= {
         "_": text,
         "address": address,
+        "faulty": faulty,
         "form_key": new_key,
         "PLOT_WIDTH": PLOT_WIDTH,
         "LEVEL_WIDTH": LEVEL_WIDTH,

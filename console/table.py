@@ -9,6 +9,7 @@ from fivefold.console.changes import proposal
 from fivefold.console.decisions import decisions, policies
 from fivefold.console.flows import editor as flow_editor
 from fivefold.console.flows import overview as flows
+from fivefold.console.flows import replays as flow_replays
 from fivefold.console.flows import runs as flow_runs
 from fivefold.console.flows import shadow as flow_shadow
 from fivefold.console.flows import version as flow_version
@@ -60,6 +61,8 @@ _FLOW_OF = "/v1/flows/{flow}"
 _FLOW_VERSION = f"{_FLOW}/versions/{{number}}"
 _RUN = f"{flow_runs.RUNS}/{{run}}"
 _RUN_OF = "/v1/flow-runs/{run}"
+_REPLAY = f"{flow_replays.REPLAYS}/{{replay}}"
+_REPLAY_OF = "/v1/flow-replays/{replay}"
 _CHECK_FLOW = "POST /v1/flows/check"
 _NEW_FLOW = "/console/new-flow"
 _GROUP = f"{groups.GROUPS}/{{group}}"
@@ -390,6 +393,15 @@ VIEWS: Final[tuple[View, ...]] = (
         flow_version.activate,
         flow_version.show_version,
     ),
+    View(
+        "POST",
+        f"{_FLOW_VERSION}/replay",
+        f"POST {_FLOW_OF}/replays",
+        flow_replays.ask_for_replay,
+        flow_version.show_version,
+    ),
+    View("GET", _REPLAY, f"GET {_REPLAY_OF}", flow_replays.show_replay),
+    View("POST", f"{_REPLAY}/cancel", f"POST {_REPLAY_OF}/cancel", flow_replays.cancel, flow_replays.show_replay),
     View("POST", f"{_FLOW_VERSION}/shadow", f"POST {_FLOW_OF}/shadow", flow_version.shadow, flow_version.show_version),
     View("GET", groups.GROUPS, "GET /v1/groups", groups.show_groups),
     View("GET", "/console/new-group", "POST /v1/groups", groups.show_editor),

@@ -30,6 +30,15 @@ TRAIL = ("queue", "place")
 """In an address: the filtered queue that a person works through, and where they are in it; kept from page to page."""
 
 
+class FieldError(ConfigError):
+    """What was typed into one field cannot be used."""
+
+    def __init__(self, name: str, message: str) -> None:
+        """Keep the *name* of the field beside what is wrong with it."""
+        super().__init__(message)
+        self.name = name
+
+
 @dataclass(frozen=True)
 class Upload:
     """A file that was sent with a form: its name, as the browser gave it, and its bytes."""
@@ -56,6 +65,7 @@ class Visit(Context):
         registry: opens the registry of its versions; it gives None where nothing was trained yet.
         action: the last part of an action's path; empty for a page.
         problem: why an action was not carried out; empty otherwise.
+        problem_field: the field that the problem is about; empty where it is about no single one.
         nonce: of the scripts of the page; empty where the page has none.
     """
 
@@ -72,6 +82,7 @@ class Visit(Context):
     registry: OpenRegistry = no_registry
     action: str = ""
     problem: str = ""
+    problem_field: str = ""
     nonce: str = ""
 
     @property
@@ -125,14 +136,18 @@ class Visit(Context):
         """Give what was typed into a field; ConfigError where it is empty."""
         value = self.form.get(name, "").strip()
         if not value:
-            raise ConfigError(text("{label} is empty", label=label))
+            raise FieldError(name, text("{label} is empty", label=label))
         if "\0" in value:
-            raise ConfigError(text("{label} has the character NUL, which no database keeps", label=label))
+            raise FieldError(name, text("{label} has the character NUL, which no database keeps", label=label))
         return value
 
     def number(self, name: str, label: str) -> int:
         """Give a whole number that was typed, or that the page put into its form; ConfigError where it is none."""
         return whole_number(self.typed(name, label), label)
+
+    def problem_of(self, action: str, name: str) -> str:
+        """Give what is wrong with a field of a form that was refused; empty where that is not about this field."""
+        return self.problem if action == self.action and name == self.problem_field else ""
 
     def kept(self, action: str, name: str) -> str:
         """Give what was typed into a field of a form that was refused, to be shown in it again."""

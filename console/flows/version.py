@@ -1,12 +1,15 @@
 """One version of a flow: its graph, what it changes, what its examples came to, its text; and its activation."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from fivefold.console.flows.graph import FlowPicture, picture_of_text
+from fivefold.console.flows.replays import ReplayShown, replay_shown
 from fivefold.console.rulesets.text import LineChange, TextLine, line_changes, numbered_lines
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import Page
 from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.usecases.flows.activate import activate_flow, shadow_flow, what_stands_against_flow
 from fivefold.usecases.flows.read import (
@@ -16,7 +19,10 @@ from fivefold.usecases.flows.read import (
     read_flow_line,
     read_flow_version,
 )
-from fivefold.usecases.flows.replays.jobs import FlowReplayLine, newest_flow_replay
+from fivefold.usecases.flows.replays.jobs import FlowReplayLine, list_flow_replays
+
+MOST_REPLAYS: Final = 5
+"""As many replays of a version its page lists at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +34,9 @@ class FlowVersionPage:
         others: numbers that it can be compared with: the one that acts, the one before, and the one that was chosen.
         changes: the lines that differ from that one.
         difference: what differs in meaning, from that one to this; None where there is no other.
-        replay: over history, the one that was asked for last; None where none was.
+        replays: over history, the last that were asked for first.
+        next_replays: the address of the page of earlier ones.
+        newest: of these, the last one that is done; None where none is.
         hindrances: why it cannot be activated by this person now; None where it acts already.
     """
 
@@ -41,7 +49,9 @@ class FlowVersionPage:
     others: tuple[int, ...]
     changes: tuple[LineChange, ...]
     difference: DocumentDifference | None
-    replay: FlowReplayLine | None
+    replays: Page[FlowReplayLine]
+    next_replays: str | None
+    newest: ReplayShown | None
     hindrances: tuple[str, ...] | None
 
 
@@ -53,6 +63,7 @@ def show_version(visit: Visit) -> Rendered:
     asked = existing_number(against, text("version")) if against else None
     others = tuple(dict.fromkeys(each for each in (flow.active, number - 1, asked) if each and each != number))
     chosen = next(iter(others), None) if asked is None else asked
+    replays = list_flow_replays(visit, name, visit.part("replays", MOST_REPLAYS), number)
     earlier = "" if chosen is None else read_flow_version(visit, name, chosen).document
     page = FlowVersionPage(
         flow=flow,
@@ -64,7 +75,9 @@ def show_version(visit: Visit) -> Rendered:
         others=others,
         changes=() if chosen is None else line_changes(earlier, version.document),
         difference=None if chosen is None else compare_flow_versions(visit, name, number, chosen),
-        replay=newest_flow_replay(visit, name, number),
+        replays=replays,
+        next_replays=visit.next_of("replays", replays),
+        newest=next((replay_shown(visit, each) for each in replays if each.report is not None), None),
         hindrances=None if version.active else what_stands_against_flow(visit, name, number),
     )
     title = text("{flow} version {number}", flow=name, number=number)

@@ -36,17 +36,12 @@ def _found() -> Any:
     )
 
 
-def replays_of(session: Session, flow_id: int, part: Part = WHOLE) -> Page[ReplayFound]:
-    """List the replays of a flow, the newest first."""
+def replays_of(session: Session, flow_id: int, part: Part = WHOLE, version_id: int | None = None) -> Page[ReplayFound]:
+    """List the replays of a flow, or of one version of it, the newest first."""
     statement = _found().where(FlowReplay.flow_id == flow_id)
+    if version_id is not None:
+        statement = statement.where(FlowReplay.version_id == version_id)
     return rows_of(session, statement, (FlowReplay.id,), part, descending=True).map(lambda row: ReplayFound(*row))
-
-
-def newest_replay(session: Session, version_id: int) -> ReplayFound | None:
-    """Find the replay of a version that was asked for last."""
-    statement = _found().where(FlowReplay.version_id == version_id)
-    row = session.execute(statement.order_by(FlowReplay.id.desc()).limit(1)).first()
-    return None if row is None else ReplayFound(*row)
 
 
 def open_replay(session: Session, version_id: int) -> FlowReplay | None:

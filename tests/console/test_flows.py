@@ -2,13 +2,6 @@
 
 import pytest
 
-from fivefold.usecases.flows.replays.jobs import (
-    ReplayAsked,
-    cancel_flow_replay,
-    request_flow_replay,
-    run_next_replay,
-)
-from fivefold.usecases.shared.context import Context
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import THEIRS, Place
 from tests.usecases.flow_documents import flow_document
@@ -177,20 +170,3 @@ def test_another_organisation_sees_nothing_of_them(place: Place, publisher: Visi
     other = Visitor(place).sign_in("publisher", THEIRS)
     assert "There is no flow yet." in other.go(FLOWS).text
     assert other.go(MINE).page.status_code == 404
-
-
-def test_the_page_that_activates_shows_what_the_version_does_to_history(place: Place, publisher: Visitor) -> None:
-    committed(publisher, flow_document("mine"))
-    assert "It was not replayed over history." in publisher.text
-    context = Context(place.engine, place.actor("publisher"))
-    line, _ = request_flow_replay(context, "mine", ReplayAsked())
-    assert f"Replay {line.id}: " in publisher.go(f"{MINE}/versions/1").text
-    while run_next_replay(place.engine):
-        pass
-    text = publisher.go(f"{MINE}/versions/1").text
-    assert f"Replay {line.id}, of everybody, as of" in text
-    assert "1 looked at; 0 runs of 0 differ." in text
-    assert "nothing 1" in text.partition("Over history")[2]
-    cancelled, _ = request_flow_replay(context, "mine", ReplayAsked())
-    cancel_flow_replay(context, cancelled.id, "another one")
-    assert "cancelled" in publisher.go(f"{MINE}/versions/1").text

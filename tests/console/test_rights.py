@@ -29,6 +29,7 @@ PARTS = {
     "group": "high-ones",
     "flow": "care",
     "run": "1",
+    "replay": "1",
     "decision": "1",
     "challenge": "1",
     "since": "2025-01-01",

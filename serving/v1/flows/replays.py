@@ -13,12 +13,14 @@ from fivefold.usecases.flows.replays.jobs import FlowReplayLine, ReplayAsked, Re
 class FlowReplayGiven(RequestModel):
     """The version, by default the newest; the one that it is compared with, by default the one that acts; and on what.
 
+    `alone` compares it with none.
     `as_of` runs everybody on the facts of that moment, by default now; `from` and `until` what happened between them,
     each on the facts of its own moment.
     """
 
     version: int | None = Field(default=None, ge=1, le=LARGEST)
     base_version: int | None = Field(default=None, ge=1, le=LARGEST)
+    alone: bool = False
     as_of: MomentGiven | None = None
     begins: MomentGiven | None = Field(default=None, alias="from")
     until: MomentGiven | None = None
@@ -45,6 +47,7 @@ def request_flow_replay(context: RequestContext, flow: Text, body: FlowReplayGiv
     asked = ReplayAsked(
         version=body.version,
         base_version=body.base_version,
+        alone=body.alone,
         as_of_us=body.as_of,
         from_us=body.begins,
         until_us=body.until,

@@ -17,13 +17,13 @@ from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.flows import FlowReplay, FlowReplayPerson, FlowVersion
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.replays import run as replaying
+from fivefold.usecases.flows.replays import tally
 from fivefold.usecases.flows.replays.jobs import (
     FlowReplayLine,
     ReplayAsked,
     cancel_flow_replay,
     list_flow_replays,
     list_replay_people,
-    newest_flow_replay,
     read_flow_replay,
     request_flow_replay,
     run_next_replay,
@@ -166,9 +166,9 @@ def test_everybody_is_replayed_on_the_facts_of_a_moment(engine: Engine) -> None:
     earlier = made(bank, "many", ReplayAsked(as_of_us=parse_moment("2026-11-10", "as_of")))
     assert report(earlier)["ends"] == [["ended", "nothing", 2], ["waits", "ask", 1]]
     assert [each.id for each in list_flow_replays(bank.context, "many")] == [earlier.id, now.id]
-    newest = newest_flow_replay(bank.context, "many", 1)
-    assert newest is not None
-    assert newest.id == earlier.id
+    assert [each.id for each in list_flow_replays(bank.context, "many", version=1)] == [earlier.id, now.id]
+    with pytest.raises(NotFoundError):
+        list_flow_replays(bank.context, "many", version=2)
 
 
 def test_levels_and_values_are_those_of_the_moment(engine: Engine) -> None:
@@ -339,6 +339,33 @@ def test_a_worker_stops_where_a_replay_is_cancelled_while_it_runs(
     assert read_flow_replay(bank.context, line.id).state == "cancelled"
     with Session(engine) as session:
         assert not session.scalars(select(FlowReplayPerson)).all()
+
+
+def test_why_runs_failed_is_counted_for_the_first_of_each_step(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = FlowBank(engine, "abcd")
+    of_value = "      - {when: {value: segment, equals: top}, to: flag}\n"
+    unsaid = MANY.replace("    on_unknown: nothing\n", "")
+    bank.add_flow(unsaid)
+    bank.post(1, 500, "a")
+    found = report(made(bank, "many"))
+    assert found["ends"] == [["failed", "much", 3], ["waits", "ask", 1]]
+    ((step, why, runs),) = found["failures"]
+    assert (step, runs) == ("much", 3)
+    assert why == "it is not known whether level is high (way 2): level unknown"
+    monkeypatch.setattr(tally, "MOST_EXPLAINED", 2)
+    assert report(made(bank, "many"))["failures"] == [["much", why, 2]]
+    bank.add_flow(unsaid.replace(of_value, ""), acting=False)
+    assert report(made(bank, "many", ReplayAsked(alone=True)))["failures"] == [["much", why, 2]]
+
+
+def test_a_version_is_replayed_alone_though_another_acts(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(MANY)
+    bank.add_flow(MANY.replace("Many", "More"), acting=False)
+    assert made(bank, "many", ReplayAsked(alone=True)).base_version is None
+    assert made(bank, "many").base_version == 1
+    with pytest.raises(ConfigError, match="one of the two"):
+        request_flow_replay(bank.context, "many", ReplayAsked(alone=True, base_version=1))
 
 
 def test_who_is_erased_is_on_no_list_any_more(engine: Engine, tmp_path: Path) -> None:

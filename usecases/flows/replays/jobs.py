@@ -17,7 +17,6 @@ from fivefold.store.flows.flows import flow_named
 from fivefold.store.flows.replays import (
     PersonFound,
     ReplayFound,
-    newest_replay,
     open_replay,
     people_of,
     replay_numbered,
@@ -43,6 +42,7 @@ class ReplayAsked:
     Attributes:
         version: its number; None for the one that was committed last.
         base_version: the number of the version that it is compared with; None for the one that acts, if it is another.
+        alone: it is compared with none.
         as_of_us: everybody is run on the facts of that moment; None for now.
         from_us: or what happened from that moment on is, each on the facts of its own moment,
         until_us: until this one, which is not in it.
@@ -50,6 +50,7 @@ class ReplayAsked:
 
     version: int | None = None
     base_version: int | None = None
+    alone: bool = False
     as_of_us: int | None = None
     from_us: int | None = None
     until_us: int | None = None
@@ -67,7 +68,8 @@ class FlowReplayLine(JobLine):
         report: what was found; None until it is done. `ends` are rows of state, step and runs, as are `base_ends` of
             the version that it is compared with; `moves` state and step there, state and step here, and runs;
             `actions` and `base_actions` runs by action; `answered` runs by step that went on by an answer that was
-            kept; `causes` runs by what happened; `different` runs of `people` entities come to something else.
+            kept; `causes` runs by what happened; `failures` step, why and runs, of the first 200 that failed
+            at each step; `different` runs of `people` entities come to something else.
         report_hash: the SHA-256 of its canonical JSON.
     """
 
@@ -117,6 +119,8 @@ def request_flow_replay(context: Context, flow: str, asked: ReplayAsked) -> tupl
     """
     now = context.now()
     moments = _moments(asked, now)
+    if asked.alone and asked.base_version is not None:
+        raise ConfigError("it is replayed alone, or compared with base_version; give one of the two")
     with context.writing() as session:
         settings_row(session, context.organisation_id, locked=True)
         row = flow_named(session, context.organisation_id, flow)
@@ -124,7 +128,7 @@ def request_flow_replay(context: Context, flow: str, asked: ReplayAsked) -> tupl
         running = open_replay(session, version.id)
         if running is not None:
             return _line(replay_numbered(session, context.organisation_id, running.id)), False
-        base_id = _base_id(session, row, version, asked.base_version)
+        base_id = None if asked.alone else _base_id(session, row, version, asked.base_version)
         for version_id in (version.id, base_id):
             if version_id is not None:
                 _refuse_unfit(flow_of_version(session, version_id).analysed, asked)
@@ -199,18 +203,14 @@ def _refuse_nothing_happens(session: Any, version_ids: list[int | None], asked: 
         )
 
 
-def list_flow_replays(context: Context, flow: str, part: Part = WHOLE) -> Page[FlowReplayLine]:
-    """List the replays of a flow, the newest first; NotFoundError where there is no such flow."""
+def list_flow_replays(
+    context: Context, flow: str, part: Part = WHOLE, version: int | None = None
+) -> Page[FlowReplayLine]:
+    """List the replays of a flow, or of a *version*, the newest first; NotFoundError where there is no such one."""
     with context.reading() as session:
-        return replays_of(session, flow_named(session, context.organisation_id, flow).id, part).map(_line)
-
-
-def newest_flow_replay(context: Context, flow: str, version: int) -> FlowReplayLine | None:
-    """Give the replay of a version that was asked for last; NotFoundError where there is no such version."""
-    with context.reading() as session:
-        row = flow_version_numbered(session, flow_named(session, context.organisation_id, flow), version)
-        found = newest_replay(session, row.id)
-        return None if found is None else _line(found)
+        row = flow_named(session, context.organisation_id, flow)
+        version_id = None if version is None else flow_version_numbered(session, row, version).id
+        return replays_of(session, row.id, part, version_id).map(_line)
 
 
 def read_flow_replay(context: Context, number: int) -> FlowReplayLine:

@@ -164,6 +164,8 @@ class _Replay:
                 passed = outcomes[program.steps[program.flow.positions[step]].column].is_not_null()
                 tally.answered[step] += int((passed & given).sum())
         runs = Runs(program=program, facts=read.facts, outcomes=outcomes)
+        if tally is not None:
+            tally.add_failures(runs)
         return ends_of(runs, {each.entity_id: each.cause for each in causes}, read.base)
 
 

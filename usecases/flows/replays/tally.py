@@ -8,7 +8,13 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.money import minor_units
+from fivefold.flows.language import OutsideStep, RouteStep, TableStep
 from fivefold.flows.run import Runs
+from fivefold.flows.steps import Stop
+from fivefold.flows.trace import STATUSES
+
+MOST_EXPLAINED = 200
+"""Why a run failed is looked at for so many of each step: it takes far longer than to run them."""
 
 ROW = {"entity": pl.Int64, "cause": pl.String, "state": pl.String, "at": pl.String, "actions": pl.String}
 """The columns of `ends_of`."""
@@ -63,6 +69,7 @@ class Tally:
         actions: runs that would take each action; `base_actions` the same of that version.
         moves: runs by state and step before, and state and step after; a version that would not run has empty ones.
         answered: runs that went on by an answer that was kept, by step.
+        failures: runs that failed, by step and why; of each step the first `MOST_EXPLAINED`.
         different: runs that came to another end, or would do something else.
         people: entities with such a run.
     """
@@ -78,6 +85,7 @@ class Tally:
     base_actions: Counter[str] = field(default_factory=Counter)
     moves: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
+    failures: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def add(self, both: pl.DataFrame, *, has_base: bool) -> pl.DataFrame:
         """Count runs: `state`, `at`, `actions`, and the same with `_before`; empty texts where a version does not run.
@@ -98,6 +106,18 @@ class Tally:
         self.people += affected["entity"].n_unique()
         return affected
 
+    def add_failures(self, runs: Runs) -> None:
+        """Count why runs failed; the reasons name facts and no values, as they stay where a customer is erased."""
+        table = runs.table
+        explained: Counter[str] = Counter()
+        for (step, _), count in self.failures.items():
+            explained[step] += count
+        for position in (table["status"] == STATUSES[Stop.FAILED]).arg_true():
+            step = table["at"][position]
+            if explained[step] < MOST_EXPLAINED:
+                explained[step] += 1
+                self.failures[step, _why_failed(runs, position)] += 1
+
     def as_json(self) -> dict[str, Any]:
         """Give it as plain data, in a fixed order."""
         return {
@@ -115,13 +135,23 @@ class Tally:
         numbers = {name: content[name] for name in ("after_id", "entities", "people", "different")}
         named: dict[str, Any] = {name: Counter(dict(content[name])) for name in _NAMED}
         places: dict[str, Any] = {
-            name: Counter({tuple(row[:-1]): row[-1] for row in content[name]}) for name in _PLACES
+            name: Counter({tuple(row[:-1]): row[-1] for row in content.get(name, ())}) for name in _PLACES
         }
         return cls(**numbers, **named, **places)
 
 
 _NAMED = ("causes", "actions", "base_actions", "answered")
-_PLACES = ("ends", "base_ends", "moves")
+_PLACES = ("ends", "base_ends", "moves", "failures")
+
+
+def _why_failed(runs: Runs, position: int) -> str:
+    why = runs.explain(position).steps[-1]
+    step = runs.program.flow.steps[runs.program.flow.positions[why.step]]
+    if isinstance(step, OutsideStep):
+        return "nothing that can be used came back"
+    if isinstance(step, RouteStep | TableStep):
+        return f"{why.outcome}: {', '.join(why.missing)} unknown"
+    return why.outcome
 
 
 def _counted(rows: pl.DataFrame, *names: str) -> dict[Any, int]:

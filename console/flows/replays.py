@@ -1,0 +1,189 @@
+"""Replays of a version over history: asked for, how far they are, and what they found, with the people."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, FieldError, Redirect, Rendered, Visit, address, existing_number
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import Page
+from fivefold.flows.analysis import analyse_canonical_flow
+from fivefold.usecases.flows.read import read_flow_version
+from fivefold.usecases.flows.replays.jobs import (
+    FlowReplayLine,
+    ReplayAsked,
+    ReplayPerson,
+    cancel_flow_replay,
+    list_replay_people,
+    read_flow_replay,
+    request_flow_replay,
+)
+from fivefold.usecases.flows.replays.tally import MOST_EXPLAINED
+
+REPLAYS: Final = "/console/flow-replays"
+EVERYBODY, PERIOD = "everybody", "period"
+ALONE: Final = "alone"
+"""What the form says where a version is compared with none; a number names one, and nothing the one that acts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionsCounted:
+    """How many runs of each version would take an action; *before* is None where no version is compared with."""
+
+    action: str
+    title: str
+    before: int | None
+    after: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayShown:
+    """What a replay found.
+
+    Attributes:
+        line: the job; its `report` is there.
+        steps: the titles of the steps of the replayed version, by id; `base_steps` those of the other one.
+        rows: state, step and runs; before them state and step of the other version where there is one.
+        failed: runs that failed, by step.
+    """
+
+    line: FlowReplayLine
+    report: Mapping[str, Any]
+    steps: Mapping[str, str]
+    base_steps: Mapping[str, str]
+    rows: tuple[tuple[Any, ...], ...]
+    actions: tuple[ActionsCounted, ...]
+    failed: Mapping[str, int]
+    explained: int = MOST_EXPLAINED
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayPage:
+    """A replay that is done.
+
+    Attributes:
+        before_at: of the people who are listed, the step at which the other version stopped; None for any.
+        stopped_at: the same of the replayed version.
+        people: whom the versions treat otherwise.
+        next: the address of their next page.
+    """
+
+    shown: ReplayShown
+    before_at: str | None
+    stopped_at: str | None
+    people: Page[ReplayPerson]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayStatePage:
+    """A replay that found nothing, or not yet; `why` says what ended it, with names of members."""
+
+    replay: FlowReplayLine
+    why: str
+
+
+def ended_why(visit: Visit, line: FlowReplayLine) -> str:
+    """Say what ended a replay, with the name of the person who cancelled it; empty where nothing did."""
+    who, middle, rest = (line.error or "").partition(" cancelled it: ")
+    return f"{visit.person(who)}{middle}{rest}" if middle else line.error or ""
+
+
+def replay_shown(visit: Visit, line: FlowReplayLine) -> ReplayShown:
+    """Arrange what a replay found, with the titles of steps and actions."""
+    report = line.report
+    assert report is not None, "it is done"
+    steps, titles = _titles(visit, line.flow, line.version)
+    base_steps, base_titles = ({}, {}) if line.base_version is None else _titles(visit, line.flow, line.base_version)
+    before, after = dict(report["base_actions"]), dict(report["actions"])
+    return ReplayShown(
+        line=line,
+        report=report,
+        steps=steps,
+        base_steps=base_steps,
+        rows=tuple(map(tuple, report["ends"] if line.base_version is None else report["moves"])),
+        actions=tuple(
+            ActionsCounted(
+                action=name,
+                title=titles.get(name) or base_titles[name],
+                before=None if line.base_version is None else before.get(name, 0),
+                after=after.get(name, 0),
+            )
+            for name in dict.fromkeys((*titles, *base_titles))
+        ),
+        failed={step: runs for state, step, runs in report["ends"] if state == "failed"},
+    )
+
+
+def _titles(visit: Visit, name: str, number: int) -> tuple[dict[str, str], dict[str, str]]:
+    flow = analyse_canonical_flow(read_flow_version(visit, name, number).canonical).flow
+    return {each.id: each.title for each in flow.steps}, {each.id: each.title for each in flow.actions}
+
+
+def show_replay(visit: Visit) -> Rendered:
+    """Show what a replay found, with the people; how far it is where it found nothing yet."""
+    line = read_flow_replay(visit, _number(visit))
+    title = text("Replay {number} of {flow}", number=line.id, flow=line.flow)
+    if line.state != "done":
+        state = ReplayStatePage(replay=line, why=ended_why(visit, line))
+        return Rendered(template="flows/replay_state.html", title=title, page=state)
+    before_at, stopped_at = visit.query.get("before"), visit.query.get("stopped")
+    people = list_replay_people(visit, line.id, before_at, stopped_at, visit.part("people"))
+    page = ReplayPage(
+        shown=replay_shown(visit, line),
+        before_at=before_at,
+        stopped_at=stopped_at,
+        people=people,
+        next=visit.next_of("people", people),
+    )
+    return Rendered(template="flows/replay.html", title=title, page=page)
+
+
+def ask_for_replay(visit: Visit) -> Answer:
+    """Ask for a replay of a version: of everybody as of a moment, or of what happened in a period."""
+    name, number = visit.parts["flow"], existing_number(visit.parts["number"], text("version"))
+    read_flow_version(visit, name, number)
+    kind, beside = visit.form.get("kind", ""), visit.form.get("beside", "")
+    if kind not in {EVERYBODY, PERIOD}:
+        raise FieldError("kind", text("choose what is replayed"))
+    moments: dict[str, int | None] = {}
+    if kind == EVERYBODY:
+        moments["as_of_us"] = _moment(visit, "as_of") if visit.form.get("as_of", "").strip() else None
+    else:
+        for field, label in (("from", text("From (UTC)")), ("until", text("Before (UTC)"))):
+            visit.typed(field, label)
+        moments = {"from_us": _moment(visit, "from"), "until_us": _moment(visit, "until")}
+    base = existing_number(beside, text("version")) if beside not in {"", ALONE} else None
+    asked = ReplayAsked(version=number, base_version=base, alone=beside == ALONE, **moments)
+    try:
+        line, is_new = request_flow_replay(visit, name, asked)
+    except ConfigError as wrong:
+        raise FieldError(_field(str(wrong)), str(wrong)) from wrong
+    return Redirect(address("flow-replays", str(line.id)), "replay-asked" if is_new else "replay-under-way")
+
+
+def _moment(visit: Visit, name: str) -> int:
+    try:
+        return parse_moment(visit.form[name], name)
+    except ConfigError as wrong:
+        raise FieldError(name, str(wrong)) from wrong
+
+
+def _field(problem: str) -> str:
+    """Name the field that a refusal is about, by the word with which it begins."""
+    word = problem.partition(" ")[0]
+    return {"as_of": "as_of", "from,": "until", "until": "until", "version": "beside"}.get(word, "kind")
+
+
+def cancel(visit: Visit) -> Answer:
+    """End a replay that waits or runs: its worker stops at the next part."""
+    number = _number(visit)
+    read_flow_replay(visit, number)
+    cancel_flow_replay(visit, number, visit.typed("reason", text("Reason")))
+    return Redirect(visit.path, "replay-cancelled")
+
+
+def _number(visit: Visit) -> int:
+    return existing_number(visit.parts["replay"], text("replay"))

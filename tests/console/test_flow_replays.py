@@ -1,0 +1,114 @@
+"""Replays of a flow in the console: asked for by a form, read with the people, and cancelled."""
+
+import pytest
+
+from fivefold.usecases.flows.replays.jobs import run_next_replay
+from tests.console.test_flows import MINE, WHY, committed
+from tests.console.visitors import Visitor
+from tests.serving.v1.places import THEIRS, Place
+from tests.usecases.flow_documents import BY_COUNTRY, flow_document
+
+VERSION = f"{MINE}/versions/1"
+NOT_KNOWN = {name: value for name, value in BY_COUNTRY.items() if name != "on_unknown"}
+
+
+@pytest.fixture
+def publisher(place: Place) -> Visitor:
+    """A publisher of the bank, signed in, who committed a version and stays on its page."""
+    return committed(Visitor(place).sign_in("publisher"), flow_document("mine"))
+
+
+def worked(place: Place) -> None:
+    while run_next_replay(place.engine):
+        pass
+
+
+def test_a_replay_of_everybody_is_asked_for_and_its_people_are_read(place: Place, publisher: Visitor) -> None:
+    assert "It was not replayed over history." in publisher.text
+    publisher.submit("/replay", kind="everybody", beside="alone")
+    assert "The replay is asked for." in publisher.text
+    assert "It waits for a worker." in publisher.text
+    result = publisher.page.url.path
+    assert "Queued" in publisher.go(VERSION).text.partition("Replays of this version")[2]
+    publisher.submit("/replay", kind="everybody", beside="alone")
+    assert "waits or runs already" in publisher.text
+    assert publisher.page.url.path == result
+    worked(place)
+    publisher.go(result)
+    assert "1 looked at; for 0 something would be done" in publisher.text
+    assert "Nothing is done 1 who" in publisher.text
+    assert "No run failed." in publisher.text
+    assert "No run went on by an answer that was kept." in publisher.text
+    text = publisher.go(VERSION).text
+    assert "1 looked at; for 0 something would be done" in text.partition("Over history")[2]
+    assert result in publisher.links()
+
+
+def test_two_versions_are_compared_and_the_customer_is_led_to(place: Place, publisher: Visitor) -> None:
+    Visitor(place).sign_in("admin").go(VERSION).submit("/activate", **WHY, confirmed="yes")
+    everybody = [{"when": {"field": "country", "in": ["IR", "NO", "SE"]}, "to": "done"}]
+    looks = flow_document("mine", [{**BY_COUNTRY, "route": everybody}], examples=[])
+    committed(publisher, looks)
+    publisher.submit("/replay", kind="everybody", beside="")
+    worked(place)
+    publisher.go(publisher.page.url.path)
+    assert "1 looked at; 1 runs of 1 come to something else than by version 1." in publisher.text
+    assert "Review tomorrow look 0 1" in publisher.text
+    customer = [link for link in publisher.links() if link.startswith("/console/entities/customer/")]
+    assert len(customer) == 1
+    people = next(link for link in publisher.links() if link.endswith("before=nothing&stopped=done#people"))
+    assert customer[0] in publisher.go(people).links()
+    assert "Nothing is done → Done · all of them" in publisher.text
+    assert "Nobody." in publisher.go(people.replace("stopped=done", "stopped=nothing")).text
+    assert Visitor(place).sign_in("admin").go(customer[0]).page.status_code == 200
+    other = Visitor(place).sign_in("publisher", THEIRS)
+    assert other.go(publisher.page.url.path).page.status_code == 404
+
+
+def test_what_failed_is_said_with_the_fact_that_was_missing(place: Place, publisher: Visitor) -> None:
+    route = [{"when": {"value": "score", "at_least": 4}, "to": "done"}]
+    committed(publisher, flow_document("mine", [{**NOT_KNOWN, "route": route}], examples=[]))
+    publisher.submit("/replay", kind="everybody", beside="alone")
+    worked(place)
+    publisher.go(publisher.page.url.path)
+    failed = publisher.text.partition("What failed, and why")[2]
+    assert "Where they live 1 it is not known whether" in failed
+    assert "unknown (1)" in failed
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "said"),
+    [
+        ({"kind": "everybody", "as_of": "2999-01-01"}, "as_of", "still to come"),
+        ({"kind": "everybody", "as_of": "soon"}, "as_of", "must be an ISO 8601 date"),
+        ({"kind": "period"}, "from", "is empty"),
+        ({"kind": "period", "from": "2026-01-01"}, "until", "is empty"),
+        ({"kind": "period", "from": "2026-02-01", "until": "2026-01-01"}, "until", "must be before"),
+        ({"kind": "period", "from": "2026-01-01", "until": "2026-02-01"}, "kind", "replay it for everybody"),
+        ({"kind": "period", "from": "2026-01-01", "until": "2999-02-01"}, "until", "still to come"),
+        ({"kind": "nothing"}, "kind", "choose what is replayed"),
+        ({"kind": "everybody", "beside": "1"}, "beside", "cannot be compared with itself"),
+    ],
+)
+def test_what_cannot_be_replayed_is_said_beside_the_field_and_what_was_typed_stays(
+    publisher: Visitor, typed: dict[str, str], field: str, said: str
+) -> None:
+    publisher.submit("/replay", **{"beside": "alone", **typed})
+    assert publisher.page.status_code == 422
+    assert said in publisher.page.text.partition(f'id="{field}-fault">')[2].partition("</p>")[0]
+    assert publisher.page.text.count('<p class="fault"') == 1
+    assert f'aria-describedby="{field}-fault' in publisher.page.text
+    for name in ("as_of", "from", "until"):
+        assert f'name="{name}" type="date" value="{typed.get(name, "")}"' in publisher.page.text
+
+
+def test_one_that_waits_is_cancelled_with_a_reason(place: Place, publisher: Visitor) -> None:
+    publisher.submit("/replay", kind="everybody", beside="alone")
+    publisher.submit("/cancel", reason=" ")
+    assert 'id="reason-fault">Reason is empty' in publisher.page.text
+    publisher.submit("/cancel", reason="another one is to come")
+    assert "The replay is cancelled." in publisher.text
+    assert "cancelled it: another one is to come" in publisher.text
+    assert "member:" not in publisher.text
+    worked(place)
+    assert "It was cancelled, and found nothing." in publisher.go(publisher.page.url.path).text
