@@ -14,8 +14,9 @@ from fivefold.flows.groups.membership import HOLDS, look_at_members
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import ENTITY, NamedList
 from fivefold.risk.governance.examples.facts import LINKED, portfolio_of, strange_words
+from fivefold.risk.governance.examples.links import everybody, given_below, strange_links
 
-_GIVEN = (*(word for word in LINKED if word not in {"previous", "links", "peers"}), "level")
+_GIVEN = (*(word for word in LINKED if word not in {"previous", "peers"}), "level")
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,15 @@ def run_group_examples(
     problems = list(check_group_examples(group))
     if problems:
         raise InvalidRulesetError(problems, f"the examples of {group.name}")
+    people, links = everybody(group)
+    everyone = portfolio_of(people, group, Needs.of(analysed).facts, as_of)
     everyone = replace(
-        portfolio_of(group.examples, group, Needs.of(analysed).facts, as_of), lists=lists, levels=levels_given(group)
+        everyone,
+        entities=everyone.entities.head(len(group.examples)),
+        lists=lists,
+        levels=levels_given(group),
+        links=links,
+        everyone=everyone.entities,
     )
     results = []
     for number, example in enumerate(group.examples):
@@ -64,10 +72,11 @@ def _word(holds: bool | None) -> str:
 def check_group_examples(group: Group) -> Iterator[Finding]:
     """Find what examples give that the group does not have."""
     declared = {*group.fields, *_GIVEN}
+    there = ", ".join(sorted(declared))
     for example in group.examples:
-        for name in example.given:
-            if name not in declared:
-                there = ", ".join(sorted(declared))
-                problem = f"gives {name}, which is no field; there are {there}{perhaps(name, declared)}"
-                yield Finding(f"example {example.name}", problem)
+        for place, given in given_below(example):
+            for name in given:
+                if name not in declared:
+                    yield Finding(place, f"gives {name}, which is no field; there are {there}{perhaps(name, declared)}")
+        yield from strange_links(example, group)
         yield from strange_words(example, group)

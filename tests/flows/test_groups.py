@@ -206,3 +206,23 @@ def test_of_a_group_that_flows_keep_who_has_its_tag_is_a_member_and_nothing_is_d
     tagged = Portfolio(**{**vars(everybody), "tags": everybody.tags.with_columns(tag=pl.lit("group:vip"))})
     assert look_at_members(group, tagged, AS_OF)[HOLDS].to_list() == [True, False]
     assert look_at_members(group, everybody, AS_OF)[HOLDS].to_list() == [False, False]
+
+
+def test_examples_say_whom_an_entity_is_linked_to() -> None:
+    household = {"linked": {"by": "household", "itself": True, "sum": {"field": "income"}}, "above": 100}
+    examples = [
+        {"name": "Rich together", "given": {"income": 60, "links": {"household": [{"income": 41}]}}, "member": True},
+        {"name": "Not rich", "given": {"income": 60, "links": {"household": [{"income": 40}]}}, "member": False},
+        {"name": "Not known", "given": {"income": 60, "links": {"household": [{}]}}, "member": "unknown"},
+        {"name": "Alone", "given": {"income": 101, "links": {"household": []}}, "member": True},
+    ]
+    parts: Data = {"fields": {"income": "number"}, "links": {"household": {"kind": "shared"}}}
+    results = run_group_examples(analysed(household, examples=examples, **parts), {}, AS_OF)
+    assert [(each.name, each.passed) for each in results] == [(each["name"], True) for each in examples]
+    for strange, problem in (
+        ({"links": {"houshold": []}}, "household"),
+        ({"links": {"household": [{"incom": 1}]}}, "incom, which is no field"),
+    ):
+        wrong = [{"name": "Wrong", "given": strange, "member": False}]
+        with pytest.raises(InvalidRulesetError, match=problem):
+            run_group_examples(analysed(household, examples=wrong, **parts), {}, AS_OF)
