@@ -1,0 +1,1 @@
+"""The public yardstick: value models judged on public data, under one protocol."""
