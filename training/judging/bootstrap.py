@@ -12,6 +12,7 @@ import numpy as np
 from fivefold.features.histories import Floats, Integers
 
 RESAMPLES = 1_000
+TENTHS = 10
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ def resample(
         drawn: how often each customer was drawn, an array of n for each resample.
         money: names of predictions in money, whose calibration is judged too.
     """
-    best = _Ranking(realised, realised)
-    ranked = {name: _Ranking(predicted, realised) for name, predicted in predictions.items()}
-    tenths = {name: _Tenths(predictions[name], realised) for name in money}
+    best = Ranking(realised, realised)
+    ranked = {name: Ranking(predicted, realised) for name, predicted in predictions.items()}
+    tenths = {name: Tenths(predictions[name], realised) for name in money}
     gini: dict[str, list[float]] = {name: [] for name in predictions}
     calibration: dict[str, list[float]] = {name: [] for name in money}
     for times in drawn:
@@ -67,22 +68,28 @@ def _arrays(lists: Mapping[str, list[float]]) -> dict[str, Floats]:
     return {name: np.array(figures) for name, figures in lists.items()}
 
 
-class _Ranking:
+class Ranking:
     """Customers in predicted order, highest first; equal predictions share their value evenly."""
 
     def __init__(self, predicted: Floats, realised: Floats) -> None:
+        """Place n customers by their predictions, on any scale; *realised* is what they were worth, 0 or more."""
         self._order = np.argsort(-predicted, kind="stable")
         placed = predicted[self._order]
         self._starts = np.flatnonzero(np.concatenate([[True], placed[1:] != placed[:-1]]))
         self._ties = len(self._starts) < len(placed)
         self._realised = realised[self._order]
 
-    def gini(self, times: Floats) -> float:
-        """Give the Gini, not yet normalised, of customers that were drawn so many *times* each."""
+    def _drawn(self, times: Floats) -> tuple[Floats, Floats]:
+        """Give the customers and the value of each place, highest first, where each was drawn so many *times*."""
         drawn = times[self._order]
         value = drawn * self._realised
         if self._ties:
             drawn, value = np.add.reduceat(drawn, self._starts), np.add.reduceat(value, self._starts)
+        return drawn, value
+
+    def gini(self, times: Floats) -> float:
+        """Give the Gini, not yet normalised, of customers that were drawn so many *times* each."""
+        drawn, value = self._drawn(times)
         customers, total = drawn.sum(), value.sum()
         if not total:
             return 0.0
@@ -90,11 +97,27 @@ class _Ranking:
         area = float((drawn * before + value * (drawn + 1.0) / 2.0).sum() / total)
         return float((area - (customers + 1.0) / 2.0) / customers)
 
+    def top_value(self, times: Floats) -> float:
+        """Give the value in the predicted top tenth of a draw; customers tied at the edge share."""
+        drawn, value = self._drawn(times)
+        customers = np.concatenate([[0.0], np.cumsum(drawn)])
+        return float(np.interp(customers[-1] / TENTHS, customers, np.concatenate([[0.0], np.cumsum(value)])))
 
-class _Tenths:
+    def ranks(self, times: Floats) -> Floats:
+        """Give each of the n customers the mean rank of its place in a draw, from the highest down."""
+        drawn, _ = self._drawn(times)
+        ranks = np.cumsum(drawn) - (drawn - 1.0) / 2.0
+        of_customers = np.empty(len(self._order))
+        sizes = np.diff(np.append(self._starts, len(self._order)))
+        of_customers[self._order] = np.repeat(ranks, sizes)
+        return of_customers
+
+
+class Tenths:
     """Ten groups of customers by prediction, equal in size before they are drawn."""
 
-    def __init__(self, predicted: Floats, realised: Floats, groups: int = 10) -> None:
+    def __init__(self, predicted: Floats, realised: Floats, groups: int = TENTHS) -> None:
+        """Group n customers by their predictions in money; *realised* is what they were worth, 0 or more."""
         order = np.argsort(predicted, kind="stable")
         self._group: Integers = np.empty(len(predicted), dtype=np.int64)
         self._group[order] = np.arange(len(predicted)) * groups // max(len(predicted), 1)

@@ -20,7 +20,7 @@ from fivefold.training.judging.metrics import (
     rises,
     segment_table,
 )
-from fivefold.training.judging.predictions import WindowPredictions
+from fivefold.training.judging.predictions import Purchases, WindowPredictions
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,12 @@ def _stability(test_window: WindowPredictions, model: ValueModel, scores: Floats
     return ScoreStability(float(same.mean()), float(np.abs(now - before).mean()), float(correlation))
 
 
-def rfm(test_window: WindowPredictions) -> Floats:
+def rfm(customers: Purchases | WindowPredictions) -> Floats:
     """Add up the quintiles (1 to 5) of recency, frequency and money over the last year: 3 to 15.
 
     Source: the marketing classic, Hughes, "Strategic Database Marketing" (1994).
     """
-    return _quintile(-test_window.recency) + _quintile(test_window.frequency) + _quintile(test_window.money)
+    return _quintile(-customers.recency) + _quintile(customers.frequency) + _quintile(customers.money)
 
 
 def _quintile(values: Floats) -> Floats:

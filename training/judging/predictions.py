@@ -1,6 +1,8 @@
 """The second pass: predictions by the model, the champion and the baselines, and the realised values of the window."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import lightgbm
 import numpy as np
@@ -18,6 +20,23 @@ from fivefold.training.target import floor_at_zero, realised_values
 
 KEPT_CUSTOMERS = 20_000
 """Size of the seeded sample of customers whose indicators are kept, for the drift reference and the SHAP picture."""
+
+
+class Purchases(NamedTuple):
+    """What RFM reads of n customers: days since the last event, number and sum of what moved in the last year."""
+
+    recency: Floats
+    frequency: Floats
+    money: Floats
+
+
+def purchases(column: Mapping[str, Floats]) -> Purchases:
+    """Give what RFM reads, of indicators by their names."""
+    return Purchases(
+        recency=column["event_recency"],
+        frequency=column["deposit_count_365d"] + column["withdrawal_count_365d"],
+        money=column["deposit_sum_365d"] + column["withdrawal_sum_365d"],
+    )
 
 
 @dataclass(frozen=True)
@@ -129,9 +148,7 @@ def _predict_part(
         "before": np.where(at_dates.seen[known, 1] > 0, expected_value(booster, earlier), np.nan),
         "realised": values[:, 0],
         "persistence": values[:, 1],
-        "recency": column["event_recency"],
-        "frequency": column["deposit_count_365d"] + column["withdrawal_count_365d"],
-        "money": column["deposit_sum_365d"] + column["withdrawal_sum_365d"],
+        **purchases(column)._asdict(),
     }
     if champion is not None:
         part_columns["champion"] = expected_value(champion.booster, matrix)
