@@ -6,7 +6,7 @@ from alembic import op
 from fivefold.store.migrations.initial.columns import only_where
 from fivefold.store.migrations.initial.guards import ENTITY_IS_ERASED, refuse, refuse_unless, unchanged
 
-revision = "0052"
+revision = "0051"
 down_revision = "0050"
 branch_labels = None
 depends_on = None
