@@ -85,6 +85,7 @@ class EndsOfBoth(Answer):
     shadow_at: str
     shadow_state: str
     comparable: bool
+    same_actions: bool
     runs: int
 
 
@@ -97,8 +98,10 @@ class ShadowPair(Answer):
     begun_at: datetime
     acting_run: int
     acting_at: str | None
+    acting_actions: str | None
     shadow_run: int
     shadow_at: str | None
+    shadow_actions: str | None
 
 
 class Limit(Answer):

@@ -11,7 +11,7 @@ from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, e
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page
 from fivefold.risk.governance.differences import DocumentDifference
-from fivefold.usecases.flows.activate import activate_flow, shadow_flow, what_stands_against_flow
+from fivefold.usecases.flows.activate import activate_flow, replay_of_activation, shadow_flow, what_stands_against_flow
 from fivefold.usecases.flows.read import (
     FlowLine,
     FlowVersionView,
@@ -37,6 +37,7 @@ class FlowVersionPage:
         replays: over history, the last that were asked for first.
         next_replays: the address of the page of earlier ones.
         newest: of these, the last one that is done; None where none is.
+        replay_kept: the number of the replay that is kept with its activation; None where none is done.
         hindrances: why it cannot be activated by this person now; None where it acts already.
     """
 
@@ -52,6 +53,7 @@ class FlowVersionPage:
     replays: Page[FlowReplayLine]
     next_replays: str | None
     newest: ReplayShown | None
+    replay_kept: int | None
     hindrances: tuple[str, ...] | None
 
 
@@ -78,6 +80,7 @@ def show_version(visit: Visit) -> Rendered:
         replays=replays,
         next_replays=visit.next_of("replays", replays),
         newest=next((replay_shown(visit, each) for each in replays if each.report is not None), None),
+        replay_kept=replay_of_activation(visit, name, number),
         hindrances=None if version.active else what_stands_against_flow(visit, name, number),
     )
     title = text("{flow} version {number}", flow=name, number=number)

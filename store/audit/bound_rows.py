@@ -190,6 +190,7 @@ _ALL = (
         name="flow_activations",
         columns=(
             "id", "organisation_id", "flow_id", "version_id", "previous_version_id", "kind", "reason", "actor", "at_us",
+            "replay_id",
         ),
         entities=(),
     ),

@@ -1,16 +1,24 @@
 """The rows of flows and named groups for a quarter's archive, by internal numbers. Begins no transaction."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, and_, case, func, select
+from sqlalchemy import Connection, Table, and_, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
 from fivefold.store.flows.runs import EMPTIED
 from fivefold.store.tables.audit import AuditEntry, AuditValues
-from fivefold.store.tables.flows import FlowAction, FlowActivation, FlowRow, FlowRun, FlowStep, FlowVersion
+from fivefold.store.tables.flows import (
+    FlowAction,
+    FlowActivation,
+    FlowReplay,
+    FlowRow,
+    FlowRun,
+    FlowStep,
+    FlowVersion,
+)
 from fivefold.store.tables.groups import GroupMove, GroupSize, GroupVersion, NamedGroup
 
 Period = tuple[int, int]
@@ -31,6 +39,17 @@ def flow_activations_before(session: Session, organisation_id: int, until_us: in
     """List what began or stopped to act, or to run as a shadow, before a moment, in that order."""
     of = (FlowActivation.organisation_id == organisation_id, FlowActivation.at_us < until_us)
     return session.scalars(select(FlowActivation).where(*of).order_by(FlowActivation.id)).all()
+
+
+def replays_done(
+    session: Session, organisation_id: int, activated_with: Iterable[int | None], period: Period
+) -> Sequence[FlowReplay]:
+    """List the replays that were done in a period, and those that its activations had, by their numbers."""
+    named = sorted({number for number in activated_with if number is not None})
+    finished = and_(*_within(FlowReplay.finished_us, period))
+    of = (FlowReplay.organisation_id == organisation_id, FlowReplay.state == "done")
+    wanted = or_(finished, FlowReplay.id.in_(named)) if named else finished
+    return session.scalars(select(FlowReplay).where(*of, wanted).order_by(FlowReplay.id)).all()
 
 
 def runs_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
@@ -110,7 +129,10 @@ def taken_back_in(session: Session, organisation_id: int, period: Period) -> lis
 
 
 def shadows_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
-    """Count the pairs of runs that began in a period for one cause: of a version that acts, and of a shadow."""
+    """Count the pairs of runs that began in a period for one cause: of a version that acts, and of a shadow.
+
+    `same_actions` is 0 where other actions or amounts follow.
+    """
     acting, shadow = aliased(FlowRun, name="acting_run"), aliased(FlowRun, name="shadow_run")
     acts, shadows = aliased(FlowVersion, name="acts"), aliased(FlowVersion, name="shadows")
     columns = (
@@ -121,6 +143,7 @@ def shadows_counted(session: Session, organisation_id: int, period: Period) -> l
         shadows.number.label("shadow_version"),
         shadow.state.label("shadow_state"),
         shadow.stopped_at.label("shadow_at"),
+        case((acting.does != shadow.does, 0), else_=1).label("same_actions"),
     )
     same = (shadow.flow_id == acting.flow_id, shadow.entity_id == acting.entity_id, shadow.cause == acting.cause)
     statement = (

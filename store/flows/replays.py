@@ -44,6 +44,12 @@ def replays_of(session: Session, flow_id: int, part: Part = WHOLE, version_id: i
     return rows_of(session, statement, (FlowReplay.id,), part, descending=True).map(lambda row: ReplayFound(*row))
 
 
+def newest_done_replay(session: Session, version_id: int) -> FlowReplay | None:
+    """Find the replay of a version that was asked for last, of those that are done."""
+    statement = select(FlowReplay).where(FlowReplay.version_id == version_id, FlowReplay.state == "done")
+    return session.scalar(statement.order_by(FlowReplay.id.desc()).limit(1))
+
+
 def open_replay(session: Session, version_id: int) -> FlowReplay | None:
     """Find a replay of a version that waits or runs."""
     statement = select(FlowReplay).where(FlowReplay.version_id == version_id, FlowReplay.state.in_(OPEN))

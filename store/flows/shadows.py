@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, exists, func, not_, or_, select
+from sqlalchemy import Select, and_, case, exists, func, not_, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.paging import Page, Part
@@ -23,6 +23,7 @@ class EndsFound(NamedTuple):
     Attributes:
         comparable: false where the shadow waits for what nobody is asked for it: at a step at which the run that acts
             got an answer to something else.
+        same_actions: the same would follow, with the same amounts; true where that was not kept of a run.
     """
 
     acting_at: str
@@ -30,6 +31,7 @@ class EndsFound(NamedTuple):
     shadow_at: str
     shadow_state: str
     comparable: bool
+    same_actions: bool
     runs: int
 
 
@@ -67,22 +69,23 @@ def ends_of_pairs(session: Session, flow: FlowRow) -> list[EndsFound]:
             _SHADOW.stopped_at.label("shadow_at"),
             _SHADOW.state.label("shadow_state"),
             _COMPARABLE.label("comparable"),
+            case((_ACTING.does != _SHADOW.does, False), else_=True).label("same_actions"),
         ),
         flow,
     ).subquery()
     ends = tuple(each.c)
     statement = select(*ends, func.count()).group_by(*ends).order_by(func.count().desc(), *ends)
-    return [EndsFound(*row[:4], bool(row[4]), row[5]) for row in session.execute(statement)]
+    return [EndsFound(*row[:4], bool(row[4]), bool(row[5]), row[6]) for row in session.execute(statement)]
 
 
 def pairs_that_differ(
     session: Session, flow: FlowRow, acting_at: str | None, shadow_at: str | None, part: Part
 ) -> Page[PairFound]:
-    """List pairs that came to different ends, the latest first; those of two ends where they are named.
+    """List pairs that came to different ends or would do something else, the latest first; or those of two ends.
 
     Those that cannot be compared are left out.
     """
-    differ = or_(_ACTING.stopped_at != _SHADOW.stopped_at, _ACTING.state != _SHADOW.state)
+    differ = or_(_ACTING.stopped_at != _SHADOW.stopped_at, _ACTING.state != _SHADOW.state, _ACTING.does != _SHADOW.does)
     statement = _pairs(select(_ACTING, _SHADOW, EntityType.name, Entity.external_id), flow).where(differ, _COMPARABLE)
     statement = statement.join(Entity, Entity.id == _ACTING.entity_id).join(EntityType, EntityType.id == Entity.type_id)
     if acting_at is not None:

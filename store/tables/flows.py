@@ -96,6 +96,8 @@ class FlowActivation(Base):
 
     Attributes:
         version_id: None where none does any more.
+        replay_id: the replay of that version which was done when it was activated; None where none was, and for other
+            kinds of changes.
     """
 
     __tablename__ = "flow_activations"
@@ -113,6 +115,7 @@ class FlowActivation(Base):
     reason: Mapped[str] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(Text)
     at_us: Mapped[int] = mapped_column(BigInteger)
+    replay_id: Mapped[int | None] = mapped_column(Integer)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
@@ -177,6 +180,8 @@ class FlowRun(Base):
         answer: where it came to and why, canonical JSON; None until it stopped for the first time.
         actor: who called it; the worker otherwise.
         error: why it failed or is quarantined.
+        does: the actions that follow, with amounts, as text such as `look, bound 100 EUR`; empty for none, None where
+            it began before that was kept. A shadow's are not carried out.
         asks: the role that it asks, while it waits for a person; None for a shadow.
         asked_us: since when.
         revision: how often it was looked at.
@@ -228,6 +233,7 @@ class FlowRun(Base):
     ended_us: Mapped[int | None] = mapped_column(BigInteger)
     actor: Mapped[str] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
+    does: Mapped[str | None] = mapped_column(Text)
     revision: Mapped[int] = mapped_column(Integer, default=0)
     asks: Mapped[str | None] = mapped_column(String(ROLE_CHARACTERS))
     asked_us: Mapped[int | None] = mapped_column(BigInteger)

@@ -15,9 +15,10 @@ from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.governance.diff import diff_flows
 from fivefold.store.evidence import archive_flows as rows_of
 from fivefold.store.evidence.archive_flows import Period
-from fivefold.store.tables.flows import FlowActivation, FlowRow, FlowVersion
+from fivefold.store.tables.flows import FlowActivation, FlowReplay, FlowRow, FlowVersion
 from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.evidence.rulesets import InForce, in_force
+from fivefold.usecases.flows.activate import activation_warning
 from fivefold.usecases.shared.inputs import Quarter
 
 ACTING: Final = frozenset({"active", "rollback", "off"})
@@ -40,11 +41,13 @@ def flows_part(session: Session, connection: Connection, organisation_id: int, q
     ]
     numbers = {version.id: (flow.name, version.number) for version, flow in versions}
     in_quarter = [row for row in changes if row.at_us >= quarter.from_us]
+    replays = rows_of.replays_done(session, organisation_id, [row.replay_id for row in in_quarter], period)
     runs, taken_back = rows_of.runs_counted(*of), rows_of.taken_back_in(*of)
     files = [
         *(file for version, flow in listed for file in _files_of(version, flow, versions)),
         json_file("flows/versions.json", [_version(version, flow, acted, shadowed) for version, flow in listed]),
         json_file("flows/activations.json", [_activation(row, numbers) for row in in_quarter]),
+        json_file("flows/replays.json", [_replay(row, numbers) for row in replays]),
         json_file("flows/runs.json", _plain(runs)),
         json_file("flows/outcomes.json", _plain(rows_of.outcomes_counted(*of))),
         File("flows/answers.jsonl", lambda: _answers(connection, organisation_id, period)),
@@ -55,6 +58,7 @@ def flows_part(session: Session, connection: Connection, organisation_id: int, q
     counts = {
         "flows": len(listed),
         "flow_activations": len(in_quarter),
+        "flow_replays": len(replays),
         "flow_runs": sum(row["runs"] for row in runs),
         "flow_actions_taken_back": len(taken_back),
     }
@@ -118,6 +122,26 @@ def _activation(row: FlowActivation, numbers: Mapping[int, tuple[str, int]]) -> 
         "by": row.actor,
         "why": row.reason,
         "at": optional_iso_text(row.at_us),
+        "replay": row.replay_id,
+        "warning": activation_warning(row.kind, row.replay_id),
+    }
+
+
+def _replay(row: FlowReplay, numbers: Mapping[int, tuple[str, int]]) -> dict[str, Any]:
+    flow, version = numbers[row.version_id]
+    return {
+        "replay": row.id,
+        "flow": flow,
+        "version": version,
+        "compared_with": numbers.get(row.base_version_id or 0, (None, None))[1],
+        "as_of": optional_iso_text(row.as_of_us),
+        "from": optional_iso_text(row.from_us),
+        "until": optional_iso_text(row.until_us),
+        "requested_by": row.requested_by,
+        "requested": optional_iso_text(row.requested_us),
+        "finished": optional_iso_text(row.finished_us),
+        "report_hash": row.report_hash,
+        "report": None if row.report is None else json.loads(row.report),
     }
 
 

@@ -4,9 +4,11 @@ Two people are needed to let a version act, for the first time or again. One alo
 and may switch a flow off, so that to stop it takes no second person. What was done before stays as it is.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Any, Final
 
 from sqlalchemy.orm import Session
 
@@ -15,6 +17,7 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import digests, joined
 from fivefold.store.flows.flows import flow_named
+from fivefold.store.flows.replays import newest_done_replay
 from fivefold.store.flows.versions import (
     ACTIVE,
     OFF,
@@ -26,7 +29,7 @@ from fivefold.store.flows.versions import (
     activations_of_flow,
     flow_version_numbered,
 )
-from fivefold.store.tables.flows import FlowActivation, FlowRow, FlowVersion
+from fivefold.store.tables.flows import FlowActivation, FlowReplay, FlowRow, FlowVersion
 from fivefold.usecases.accounts.flows_in_force import flow_of_version, missing_groups, refuse_unusable_flows
 from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.accounts.second_person import refuse_same_person
@@ -54,6 +57,8 @@ class FlowActivationLine:
         kind: active, rollback, off, shadow or shadow_off.
         version: its number; None where none acts, or runs as a shadow, from then on.
         previous: the number of the version before.
+        replay: the number of the replay of that version which was there when it was activated; None for other changes.
+        warning: what stands against it all the same, such as that there was no replay; None for nothing.
     """
 
     kind: str
@@ -62,10 +67,27 @@ class FlowActivationLine:
     reason: str
     actor: str
     at_us: Annotated[Moment, shown_as("at")]
+    replay: int | None
+    warning: str | None
+
+
+WITHOUT_REPLAY: Final = "activated without a replay over history"
+"""What is kept of an activation, and shown before it, where no replay of the version is done.
+
+It is no hindrance, unlike a ruleset without a backtest: what runs by calls alone, and looks at what came with the call,
+has no history to be replayed over.
+"""
+
+
+def activation_warning(kind: str, replay_id: int | None) -> str | None:
+    """Say what stands against a change of what acts: it was activated for the first time, without a replay."""
+    return WITHOUT_REPLAY if kind == ACTIVE and replay_id is None else None
 
 
 def activate_flow(context: Context, flow: str, version: int, reason: str) -> None:
     """Let a version act from now on, in place of the one before. If it ran as a shadow, it does so no more.
+
+    The replay of that version which was done last is kept with it, or that there was none.
 
     Raises:
         ConfigError: there is no reason.
@@ -94,14 +116,23 @@ def _let_act(context: Context, name: str, number: int, reason: str, kind: str) -
         _refuse_author(session, context, flow, version)
         _refuse_unusable(session, version)
         was, flow.active_version_id = flow.active_version_id, version.id
-        made = [_noted(session, context, flow, (kind, version.id, was), why, now)]
+        replay = newest_done_replay(session, version.id) if kind == ACTIVE else None
+        made = [_noted(session, context, flow, (kind, version.id, was), why, now, replay)]
         if flow.shadow_version_id == version.id:
             flow.shadow_version_id = None
             made.append(_noted(session, context, flow, (SHADOW_OFF, None, version.id), why, now))
         refuse_feeding_commerce(session, context.organisation_id)
         refuse_unusable_flows(session, context.organisation_id)
         keep_schedules(session, flow, now)
-        _record(session, context, flow, version, made)
+        _record(session, context, flow, version, made, _about_replay(kind, replay))
+
+
+def _about_replay(kind: str, replay: FlowReplay | None) -> dict[str, Any]:
+    """Say for the audit log what replay an activation had."""
+    if replay is None:
+        warning = activation_warning(kind, None)
+        return {} if warning is None else {"warning": warning}
+    return {"replay": replay.id, "replay_hash": replay.report_hash}
 
 
 def switch_flow_off(context: Context, flow: str, reason: str) -> None:
@@ -191,6 +222,17 @@ def what_stands_against_flow(context: Context, flow: str, version: int) -> tuple
     return tuple(against)
 
 
+def replay_of_activation(context: Context, flow: str, version: int) -> int | None:
+    """Give the number of the replay that `activate_flow` would keep with a version; None where none is done.
+
+    NotFoundError where there is no such flow or version.
+    """
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        replay = newest_done_replay(session, flow_version_numbered(session, row, version).id)
+        return None if replay is None else replay.id
+
+
 def list_flow_activations(context: Context, flow: str, part: Part = WHOLE) -> Page[FlowActivationLine]:
     """List what acted in a flow, or ran as a shadow, the newest first; NotFoundError where there is no such flow."""
     with context.reading() as session:
@@ -207,6 +249,8 @@ def _line(row: FlowActivationRow) -> FlowActivationLine:
         reason=made.reason,
         actor=made.actor,
         at_us=made.at_us,
+        replay=made.replay_id,
+        warning=activation_warning(made.kind, made.replay_id),
     )
 
 
@@ -239,9 +283,15 @@ def _refuse_unusable(session: Session, version: FlowVersion) -> None:
 
 
 def _noted(
-    session: Session, context: Context, flow: FlowRow, change: tuple[str, int | None, int | None], why: str, now_us: int
+    session: Session,
+    context: Context,
+    flow: FlowRow,
+    change: tuple[str, int | None, int | None],
+    why: str,
+    now_us: int,
+    replay: FlowReplay | None = None,
 ) -> FlowActivation:
-    """Store a change: its kind, the version, and the one before."""
+    """Store a change: its kind, the version, and the one before; and the *replay* that it had."""
     kind, version_id, previous_id = change
     row = FlowActivation(
         organisation_id=flow.organisation_id,
@@ -252,6 +302,7 @@ def _noted(
         reason=why,
         actor=context.actor.name,
         at_us=now_us,
+        replay_id=None if replay is None else replay.id,
     )
     session.add(row)
     session.flush()
@@ -259,7 +310,12 @@ def _noted(
 
 
 def _record(
-    session: Session, context: Context, flow: FlowRow, version: FlowVersion, made: list[FlowActivation]
+    session: Session,
+    context: Context,
+    flow: FlowRow,
+    version: FlowVersion,
+    made: list[FlowActivation],
+    details: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     first = made[0]
     context.record(
@@ -268,7 +324,7 @@ def _record(
         ("flow", flow.id),
         before={"version_id": first.previous_version_id},
         after={"version_id": first.version_id, "reason": first.reason},
-        details={"flow": flow.name, "version": version.number, "content_hash": version.content_hash},
+        details={"flow": flow.name, "version": version.number, "content_hash": version.content_hash, **details},
         rows=joined(
             digests(session, "flows", [flow.id]),
             digests(session, "flow_activations", [each.id for each in made]),

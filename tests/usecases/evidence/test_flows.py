@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 from fivefold.usecases.evidence.archive import MANIFEST, File, check_archive, write_archive
 from fivefold.usecases.evidence.build import build_evidence
 from fivefold.usecases.evidence.purposes import check_evidence
-from fivefold.usecases.flows.activate import switch_flow_off
+from fivefold.usecases.flows.activate import WITHOUT_REPLAY, activate_flow, switch_flow_off
+from fivefold.usecases.flows.replays.jobs import ReplayAsked, request_flow_replay, run_next_replay
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import run_flows
@@ -28,6 +29,7 @@ from tests.usecases.flow_documents import (
     acting,
     as_,
     asking,
+    committed,
     flow_document,
     shadowing,
 )
@@ -123,6 +125,22 @@ def test_what_acted_and_what_became_of_its_runs_is_there_and_no_words_about_a_pe
     _, before = content_of(bank.context, tmp_path, "2026Q3")
     assert parsed(before, "flows/versions.json") == parsed(before, "flows/runs.json") == []
     assert before["flows/answers.jsonl"] == b""
+
+
+def test_replays_are_there_and_activations_say_whether_they_had_one(desk: Desk, tmp_path: Path) -> None:
+    acting(desk, flow_document())
+    made = committed(desk, flow_document(title="Two"))
+    number = request_flow_replay(as_(desk, desk.ana), "care", ReplayAsked())[0].id
+    assert run_next_replay(desk.bank.engine, desk.bank.now)
+    activate_flow(as_(desk, desk.ben), "care", made.number, WHY)
+    path, content = content_of(desk.bank.context, tmp_path)
+    lines = [(each["version"], each["replay"], each["warning"]) for each in parsed(content, "flows/activations.json")]
+    assert lines == [(1, None, WITHOUT_REPLAY), (2, number, None)]
+    (replay,) = parsed(content, "flows/replays.json")
+    assert (replay["replay"], replay["version"], replay["compared_with"]) == (number, 2, 1)
+    assert (replay["requested_by"], replay["report"]["entities"] > 0) == ("member:1", True)
+    assert len(replay["report_hash"]) == 64
+    assert check_evidence(path).problems == ()
 
 
 def test_the_same_database_gives_the_same_bytes(desk: Desk, tmp_path: Path) -> None:

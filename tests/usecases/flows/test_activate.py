@@ -23,9 +23,11 @@ from fivefold.usecases.changes import asks
 from fivefold.usecases.decisions.policies import approve_policy, propose_policy
 from fivefold.usecases.flows import commit
 from fivefold.usecases.flows.activate import (
+    WITHOUT_REPLAY,
     activate_flow,
     end_flow_shadow,
     list_flow_activations,
+    replay_of_activation,
     roll_back_flow,
     shadow_flow,
     switch_flow_off,
@@ -34,6 +36,7 @@ from fivefold.usecases.flows.activate import (
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import save_flow_draft
 from fivefold.usecases.flows.read import list_flows, read_flow_version
+from fivefold.usecases.flows.replays.jobs import ReplayAsked, request_flow_replay, run_next_replay
 from fivefold.usecases.shared.actors import Actor
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
@@ -258,6 +261,32 @@ def test_a_list_or_a_policy_does_not_become_aml_while_commerce_reads_it(desk: De
     )
     with pytest.raises(ConflictError, match="flow offer would feed commerce"):
         approve_policy(as_(desk, desk.ben), "payments", line.number, WHY)
+
+
+def test_the_replay_that_was_there_is_kept_with_an_activation_or_that_there_was_none(desk: Desk) -> None:
+    acting(desk, flow_document())
+    made = committed(desk, flow_document(title="Two"))
+    assert replay_of_activation(as_(desk, desk.ben), "care", made.number) is None
+    replays = [request_flow_replay(as_(desk, desk.ana), "care", ReplayAsked())[0].id]
+    assert replay_of_activation(as_(desk, desk.ben), "care", made.number) is None, "it waits"
+    assert run_next_replay(desk.bank.engine, desk.bank.now)
+    replays.append(request_flow_replay(as_(desk, desk.ana), "care", ReplayAsked())[0].id)
+    assert replay_of_activation(as_(desk, desk.ben), "care", made.number) == replays[0]
+    activate_flow(as_(desk, desk.ben), "care", made.number, WHY)
+    switch_flow_off(as_(desk, desk.ana), "care", WHY)
+    roll_back_flow(as_(desk, desk.ben), "care", 1, WHY)
+    lines = [(line.kind, line.replay, line.warning) for line in list_flow_activations(as_(desk, desk.ana), "care")]
+    assert lines == [
+        ("rollback", None, None),
+        ("off", None, None),
+        ("active", replays[0], None),
+        ("active", None, WITHOUT_REPLAY),
+    ]
+    first, second = (entry[3] for entry in audited(desk.bank.engine) if entry[1] == "flow.activated")
+    assert (first["warning"], "replay" in first) == (WITHOUT_REPLAY, False)
+    assert (second["replay"], len(second["replay_hash"]), "warning" in second) == (replays[0], 64, False)
+    bind_unnamed(desk.bank.engine)
+    assert verify(desk.bank.engine, pytest.fail).entries
 
 
 def test_changes_of_what_acts_are_bound_to_the_log(desk: Desk) -> None:

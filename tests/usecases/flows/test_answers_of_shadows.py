@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from fivefold.usecases.flows.outside import Outside
 from fivefold.usecases.flows.runs import asking
@@ -143,6 +143,21 @@ def test_a_shadow_that_asks_where_the_version_that_acts_does_not_differs(engine:
     bank.work()
     assert ends(bank) == [("flag", "ask", True, False, 1)]
     assert [pair.shadow_at for pair in list_shadow_pairs(bank.context, "large")] == ["ask"]
+
+
+def test_another_amount_or_action_at_the_same_end_differs(engine: Engine) -> None:
+    bank = beside(engine, LARGE, LARGE.replace("amount: 100, between", "amount: 250.5, between"))
+    bank.post(1, 500)
+    bank.post(2, 5)
+    bank.work()
+    assert ends(bank) == [("flag", "flag", True, False, 1), ("nothing", "nothing", True, True, 1)]
+    (pair,) = list_shadow_pairs(bank.context, "large", "flag", "flag")
+    assert pair.acting_actions == "flagged, note, open, tell, bound 100 EUR"
+    assert pair.shadow_actions == "flagged, note, open, tell, bound 250.50 EUR"
+    assert list(list_shadow_pairs(bank.context, "large", "nothing", "nothing")) == []
+    with bank.engine.begin() as connection:
+        connection.execute(text("UPDATE flow_runs SET does = NULL WHERE acting"))
+    assert [each.same for each in compare_shadow(bank.context, "large")] == [True, True], "of before nothing is known"
 
 
 def test_what_came_to_a_run_of_an_earlier_version_is_not_passed_on(engine: Engine) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.domain.money import minor_units
 from fivefold.flows.language import OutsideStep, RouteStep, TableStep
 from fivefold.flows.run import Runs
 from fivefold.flows.steps import Stop
 from fivefold.flows.trace import STATUSES
+from fivefold.usecases.flows.runs.outcomes import actions_text
 
 MOST_EXPLAINED = 200
 """Why a run failed is looked at for so many of each step: it takes far longer than to run them."""
@@ -27,7 +27,7 @@ def ends_of(runs: Runs, keys: Mapping[int, str], base: str) -> pl.DataFrame:
     """
     table, amounts = runs.table, [name for name in runs.table.columns if name.endswith("_minor")]
     combinations = table.select("actions", *amounts).unique()
-    words = [_words(row, minor_units(base), base) for row in combinations.iter_rows(named=True)]
+    words = [_words(row, base) for row in combinations.iter_rows(named=True)]
     said = combinations.with_columns(pl.Series("words", words, dtype=pl.String))
     joined = table.join(said, on=["actions", *amounts], how="left", nulls_equal=True, maintain_order="left")
     entities = joined["entity_id"].cast(pl.Int64)
@@ -43,18 +43,9 @@ def ends_of(runs: Runs, keys: Mapping[int, str], base: str) -> pl.DataFrame:
     )
 
 
-def _words(row: Mapping[str, Any], units: int, base: str) -> str:
-    """Write the actions of a run, such as `set-limit 5000 EUR, look`."""
-    said = []
-    for action in row["actions"].split(", "):
-        minor = row.get(f"{action}_minor")
-        said.append(action if minor is None else f"{action} {_amount(minor, units)} {base}")
-    return ", ".join(said)
-
-
-def _amount(minor: int, units: int) -> str:
-    whole, rest = divmod(minor, units)
-    return f"{whole}.{rest:0{len(str(units)) - 1}}" if rest else str(whole)
+def _words(row: Mapping[str, Any], base: str) -> str:
+    actions = row["actions"].split(", ") if row["actions"] else ()
+    return actions_text(((action, row.get(f"{action}_minor")) for action in actions), base)
 
 
 @dataclass

@@ -294,7 +294,8 @@ OFF: Final = "the flow was switched off before this run came to its end: nothing
 
 def _stopped(now: int) -> dict[str, Any]:
     """Give the columns of a run that may act no more: its flow was switched off, and nobody is asked for it either."""
-    return {"state": stored.FAILED, "error": OFF, "due_us": None, "ended_us": now, "asks": None, "asked_us": None}
+    nobody = {"asks": None, "asked_us": None}
+    return {"state": stored.FAILED, "error": OFF, "does": "", "due_us": None, "ended_us": now, **nobody}
 
 
 def _state(run: FlowRun, reached: Reached, now: int) -> dict[str, Any]:
@@ -304,6 +305,7 @@ def _state(run: FlowRun, reached: Reached, now: int) -> dict[str, Any]:
         "state": _STATES[explanation.status],
         "stopped_at": explanation.at,
         "answer": reached.outcome.answer,
+        "does": reached.outcome.does,
         "error": explanation.line if explanation.status == "failed" else None,
         "attempts": 0,
         "asks": None,

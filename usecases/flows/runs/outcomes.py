@@ -1,7 +1,7 @@
 """What a run comes to: a function of the facts that are kept of it and of what was answered, and so made again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import iso_text
+from fivefold.domain.money import minor_units
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.outside.outcomes import read_outcome
 from fivefold.flows.outside.step import Outside
@@ -74,10 +75,27 @@ class RunOutcome:
     Attributes:
         explanation: why.
         answer: the same as it is stored, canonical JSON.
+        does: the actions that follow, as `actions_text` writes them.
     """
 
     explanation: RunExplanation
     answer: str
+    does: str
+
+
+def actions_text(taken: Iterable[tuple[str, int | None]], base: str) -> str:
+    """Write the actions of a run, with the amounts of limits in the *base* currency: what is compared of two runs.
+
+    >>> actions_text([("set-limit", 500_000), ("look", None)], "EUR"), actions_text([], "EUR")
+    ('set-limit 5000 EUR, look', '')
+    """
+    units = minor_units(base)
+    return ", ".join(action if minor is None else f"{action} {_amount(minor, units)} {base}" for action, minor in taken)
+
+
+def _amount(minor: int, units: int) -> str:
+    whole, rest = divmod(minor, units)
+    return f"{whole}.{rest:0{len(str(units)) - 1}}" if rest else str(whole)
 
 
 def outcome_kept(
@@ -151,4 +169,5 @@ def conclude(
         **({"rests_on": kept["rests_on"]} if "rests_on" in kept else {}),  # runs of before say nothing of it
         **explanation.as_json(),
     }
-    return RunOutcome(explanation, canonical_json(answer))
+    does = actions_text(((each.action, each.amount_minor) for each in explanation.actions), kept["base"])
+    return RunOutcome(explanation, canonical_json(answer), does)
