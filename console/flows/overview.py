@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.flows.graph import FlowPicture, picture_of_text
+from fivefold.console.flows.tried import TriedFlow, tried_flow
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.paging import Page, Part
@@ -45,6 +46,7 @@ class FlowPage:
         drawn: the number of the version whose graph is shown; None where the draft's is.
         picture: None where there is neither a version nor a draft that can be read.
         earlier: numbers of the versions that acted before, and do not now.
+        tried: where a customer would come to, if one was typed.
     """
 
     flow: FlowLine
@@ -55,6 +57,7 @@ class FlowPage:
     next: str | None
     activations: Page[FlowActivationLine]
     earlier: tuple[int, ...]
+    tried: TriedFlow
 
 
 def show_flows(visit: Visit) -> Rendered:
@@ -82,6 +85,7 @@ def show_flow(visit: Visit) -> Rendered:
         next=visit.next_of("versions", versions),
         activations=activations,
         earlier=tuple(number for number in dict.fromkeys(acted) if number != flow.active),
+        tried=tried_flow(visit, flow),
     )
     return Rendered(template="flows/flow.html", title=name, page=page)
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.console.visitors import Visitor
+from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.places import THEIRS, Place
 from tests.usecases.flow_documents import flow_document
 
@@ -170,3 +171,19 @@ def test_another_organisation_sees_nothing_of_them(place: Place, publisher: Visi
     other = Visitor(place).sign_in("publisher", THEIRS)
     assert "There is no flow yet." in other.go(FLOWS).text
     assert other.go(MINE).page.status_code == 404
+
+
+def test_a_customer_is_run_through_a_version_or_the_draft_and_nothing_is_done(publisher: Visitor) -> None:
+    committed(publisher, flow_document("mine"))
+    publisher.go(f"{MINE}?through=1&customer={CUSTOMER}")
+    assert publisher.page.status_code == 200
+    assert "Acting, it would do" in publisher.text
+    assert 'class="box route lit' in publisher.page.text
+    assert "What was seen" in publisher.text
+    missing = publisher.go(f"{MINE}?through=1&customer=nobody").text
+    assert "nobody" in missing
+    assert "Acting, it would" not in missing
+    assert "there is no version 9" in publisher.go(f"{MINE}?through=9&customer={CUSTOMER}").text
+    assert "Acting, it would" not in publisher.go(f"{MINE}?through=draft&customer={CUSTOMER}").text
+    sent(publisher.go(EDIT), "save", flow_document("mine", title="Two"))
+    assert "Acting, it would do" in publisher.go(f"{MINE}?through=draft&customer={CUSTOMER}").text

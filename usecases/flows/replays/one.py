@@ -1,0 +1,128 @@
+"""One entity run through a draft or a version as of now, with every step's why: nothing acts, nothing is kept."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConflictError, NotFoundError
+from fivefold.flows.analysis import AnalysedFlow, analyse_flow
+from fivefold.flows.program import flow_program_for
+from fivefold.flows.steps import AskedOfRow
+from fivefold.flows.trace import explain_run
+from fivefold.store.flows.flows import flow_named
+from fivefold.store.flows.history import answers_of
+from fivefold.store.flows.versions import flow_version_numbered
+from fivefold.store.ingest.entities import entity_named, type_named
+from fivefold.store.tables.entities import EntityType
+from fivefold.usecases.accounts.flows_in_force import flow_of_version
+from fivefold.usecases.flows.drafts import names_of_flow
+from fivefold.usecases.flows.read import read_flow_draft
+from fivefold.usecases.flows.replays.then import answers_kept
+from fivefold.usecases.flows.review import flow_context
+from fivefold.usecases.flows.runs.facts import read_facts
+from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowTried:
+    """Where one entity would come to, and why; nobody and nothing was asked, and nothing is done or stored.
+
+    Attributes:
+        version: its number; None for a text or a draft.
+        transaction: the number of the stored one that was looked at; None for none.
+        as_of_us: the moment of the facts.
+        why: as the record of a run has it: where it stops, its steps and the actions that would follow.
+        answered: the steps at which it went on by an answer that is kept of a run before.
+        not_asked: the step at which a person or another system would be asked; None where none would.
+    """
+
+    flow: str
+    version: int | None
+    entity_type: str
+    external_id: str
+    transaction: str | None
+    as_of_us: Annotated[Moment, shown_as("as_of")]
+    why: dict[str, Any]
+    answered: tuple[str, ...]
+    not_asked: str | None
+
+
+def try_flow_version(
+    context: Context, flow: str, version: int, external_id: str, transaction: str | None = None
+) -> FlowTried:
+    """Run an entity through a committed version.
+
+    Args:
+        context: who asks.
+        flow: its name.
+        version: its number.
+        external_id: of the entity.
+        transaction: the number of a stored one that is looked at; None for none.
+
+    Raises:
+        NotFoundError: there is no such flow, version or entity.
+        ConflictError: the version could not run with what it asks now.
+    """
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        standing = flow_of_version(session, flow_version_numbered(session, row, version).id)
+        kind = session.get_one(EntityType, row.type_id)
+        return _tried(session, context, _Tried(standing.analysed, kind, row.id, version), external_id, transaction)
+
+
+def try_flow_draft(context: Context, flow: str, external_id: str, transaction: str | None = None) -> FlowTried:
+    """Run an entity through the draft of a flow.
+
+    Raises:
+        NotFoundError: there is no such flow, draft or entity.
+        InvalidRulesetError: the draft cannot be read.
+        ConflictError: it has other faults, or could not run with what it asks now.
+    """
+    document = read_flow_draft(context, flow).document
+    written = analyse_flow(document).flow
+    with context.reading() as session:
+        row = flow_named(session, context.organisation_id, flow)
+        kind = type_named(session, context.organisation_id, names_of_flow(document)[1])
+        analysed = flow_context(session, kind).analysed(written)
+        return _tried(session, context, _Tried(analysed, kind, row.id, None), external_id, transaction)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """What an entity is run through."""
+
+    analysed: AnalysedFlow
+    kind: EntityType
+    flow_id: int
+    version: int | None
+
+
+def _tried(session: Session, context: Context, through: _Tried, external_id: str, transaction: str | None) -> FlowTried:
+    now, analysed = context.now(), through.analysed
+    for found in analysed.errors:
+        raise ConflictError(f"flow {analysed.flow.name} cannot run now: {found.where}: {found.problem}")
+    entity = entity_named(session, context.organisation_id, through.kind.name, external_id)
+    if entity.erased_us is not None:
+        raise NotFoundError(f"{external_id} was erased")
+    looked_at = {entity.id: transaction}
+    read = read_facts(session, context.organisation_id, through.kind.id, analysed, looked_at, now)
+    program = flow_program_for(analysed, read.facts.versions, read.base)
+    answers = answers_kept(answers_of(session, through.flow_id, [entity.id], now), by_cause=False)
+    asked, there = answers.asked(program, read, {entity.id: (entity.id, "")})
+    row = program.run(read.facts.own, asked).row(0, named=True)
+    inputs = {key: frame.row(0, named=True) for key, frame in read.facts.asked.items()}
+    why = explain_run(program, row, AskedOfRow(inputs, {}))
+    passed = {step.step for step in why.steps}
+    return FlowTried(
+        flow=analysed.flow.name,
+        version=through.version,
+        entity_type=through.kind.name,
+        external_id=entity.external_id,
+        transaction=transaction,
+        as_of_us=now,
+        why=why.as_json(),
+        answered=tuple(sorted(set(there) & passed)),
+        not_asked=why.at if why.status in {"waits", "asks"} else None,
+    )
