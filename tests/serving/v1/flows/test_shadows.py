@@ -17,6 +17,7 @@ def test_a_shadow_is_compared_with_what_acts(place: Place) -> None:
         "shadow_at": "nothing",
         "shadow_state": "ended",
         "comparable": True,
+        "same_actions": True,
         "runs": 2,
     }
     counted = place.good("GET", SHADOW, role="publisher")
