@@ -60,7 +60,7 @@ def test_changes_that_no_example_of_a_flow_notices_are_shown_and_nothing_is_stor
     assert publisher.page.status_code == 200
     assert "Changes by one step" in publisher.text
     assert "of the changes that can be noticed" in publisher.text
-    assert place.good("GET", "/v1/flows", role="publisher") == []
+    assert "mine" not in {each["name"] for each in place.good("GET", "/v1/flows", role="publisher")}
     sent(publisher, "mutate", flow_document("mine", examples=[]))
     assert "No change was tried" in publisher.text
     sent(publisher, "mutate", flow_document("mine", entity_type="ship"))
