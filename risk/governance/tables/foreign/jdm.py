@@ -24,9 +24,9 @@ def read_jdm(content: bytes, source: str, name: str | None = None) -> ForeignTab
     Raises:
         ConfigError: it is no JDM, or the table means something by what stands around it in the graph.
     """
-    graph = _graph(content, source)
-    nodes = [node for node in _listed(graph, "nodes", source) if isinstance(node, dict)]
-    edges = [edge for edge in _listed(graph, "edges", source) if isinstance(edge, dict)] if "edges" in graph else []
+    graph = graph_of(content, source)
+    nodes = [node for node in listed(graph, "nodes", source) if isinstance(node, dict)]
+    edges = [edge for edge in listed(graph, "edges", source) if isinstance(edge, dict)] if "edges" in graph else []
     if len(nodes) + len(edges) > MOST_NODES:
         raise ConfigError(f"{source} has more than {MOST_NODES} nodes and lines")
     tables = {_name(node): node for node in nodes if node.get("type") == _TABLE}
@@ -43,10 +43,11 @@ def read_jdm(content: bytes, source: str, name: str | None = None) -> ForeignTab
         raise ConfigError(f"{source} must have one decision table ({_TABLE}), and has {len(tables)}; {hint}")
     node = next(iter(tables.values())) if name is None else tables[name]
     _look_around(node, nodes, edges, source)
-    return _table(node, source)
+    return table_of(node, source)
 
 
-def _graph(content: bytes, source: str) -> dict[str, Any]:
+def graph_of(content: bytes, source: str) -> dict[str, Any]:
+    """Read the file of a graph; ConfigError where it is none."""
     try:
         graph = json.loads(content, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
@@ -65,7 +66,8 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _listed(part: Mapping[str, Any], word: str, source: str) -> list[Any]:
+def listed(part: Mapping[str, Any], word: str, source: str) -> list[Any]:
+    """Give a list of a part of a graph; ConfigError where it has none."""
     found = part.get(word)
     if not isinstance(found, list):
         raise ConfigError(f"{source} is no JDM: `{word}` must be a list")
@@ -93,7 +95,8 @@ def _look_around(node: Any, nodes: Sequence[Any], edges: Sequence[Any], source: 
             )
 
 
-def _table(node: Mapping[str, Any], source: str) -> ForeignTable:
+def table_of(node: Mapping[str, Any], source: str) -> ForeignTable:
+    """Read the decision table of a node; ConfigError where it is none that gives one row."""
     content, name = node.get("content"), _name(node)
     if not isinstance(content, dict):
         raise ConfigError(f"{source}: the table {name} has no content")
@@ -109,7 +112,7 @@ def _table(node: Mapping[str, Any], source: str) -> ForeignTable:
             raise ConfigError(f"{source}: the table {name} {problem}")
     inputs, outputs = (_columns(content, word, name, source) for word in ("inputs", "outputs"))
     rows = []
-    for number, row in enumerate(_listed(content, "rules", source), 1):
+    for number, row in enumerate(listed(content, "rules", source), 1):
         if not isinstance(row, dict):
             raise ConfigError(f"{source}: {name}, row {number} is no object")
         title = str(row.get("_description") or "")
@@ -125,7 +128,7 @@ def _table(node: Mapping[str, Any], source: str) -> ForeignTable:
 def _columns(content: Mapping[str, Any], word: str, name: str, source: str) -> list[tuple[str, str]]:
     """Give the id and the field of each column."""
     found = []
-    for column in _listed(content, word, source):
+    for column in listed(content, word, source):
         if not isinstance(column, dict) or not isinstance(column.get("id"), str):
             raise ConfigError(f"{source}: the table {name} has a column without an id under `{word}`")
         if column.get("defaultValue"):

@@ -1,0 +1,1 @@
+"""Graphs of other systems as flows: what can be said exactly, and all that cannot, by its node."""

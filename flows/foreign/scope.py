@@ -1,0 +1,328 @@
+"""What can be read at a node of a graph, and expressions there as conditions and calculations of a flow."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, DivisionByZero, Inexact, InvalidOperation, localcontext
+from typing import Any, Final
+
+from fivefold.flows.foreign import zen
+from fivefold.flows.foreign.zen import Expression, Literal, Name
+from fivefold.risk.governance.tables.cells import CellError
+
+NUMBER, TEXT, FLAG = "number", "text", "flag"
+"""What values are."""
+Condition = dict[str, Any]
+
+_NUMERIC: Final = {"min": "least_of", "max": "greatest_of"}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value comes from.
+
+    Attributes:
+        data: as conditions name it, in plain data; nothing for a constant.
+        words: the same in words.
+        kind: number, text or flag; None where only its use tells.
+        fact: the name in the graph, where it is no value that a node gives.
+        constant: a value that is always the same.
+    """
+
+    data: Mapping[str, Any]
+    words: str
+    kind: str | None = None
+    fact: str | None = None
+    constant: Any = None
+
+    @property
+    def key(self) -> str:
+        """Tell it from others."""
+        return json.dumps([dict(self.data), self.fact, str(self.constant)], sort_keys=True, default=str)
+
+
+ANYTHING: Final = Origin({"field": "anything"}, "what is not known")
+"""Behind a node that is refused: whatever is read there is no fault by itself."""
+
+
+def kind_of(value: Any) -> str:
+    """Tell what a plain value is."""
+    return FLAG if isinstance(value, bool) else NUMBER if isinstance(value, Decimal) else TEXT
+
+
+class Facts:
+    """The inputs of a graph, and what each is here."""
+
+    def __init__(self, mapped: Mapping[str, Origin], kinds: Mapping[str, str]) -> None:
+        self._mapped = mapped
+        self._known: dict[str, Origin] = {}
+        self.kinds: dict[str, str] = {}
+        self.asked: set[str] = set()
+        self._said = kinds
+
+    def fact(self, path: str) -> Origin:
+        """Give what an input is here; CellError where it is part of another one that is read too."""
+        if path not in self._known:
+            for other in self._known:
+                if other.startswith(f"{path}.") or path.startswith(f"{other}."):
+                    raise CellError(f"reads {path}, and {other} is read too; one of the two is no plain value")
+            name = path.replace(".", "_")
+            plain = Origin({"field": name}, f"the field {name}", self._said.get(path), path)
+            found = self._mapped.get(path, plain)
+            taken = next((other for other, each in self._known.items() if each.data == found.data), None)
+            if taken is not None:
+                raise CellError(f"reads {path}, which is {found.words} here, as {taken} is; say another by --map")
+            self._known[path] = found
+        return self._known[path]
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """The inputs that are read, or answered as they came."""
+        return frozenset(self._known)
+
+    @property
+    def fields(self) -> dict[str, Origin]:
+        """The inputs that are fields of the flow and are compared or calculated with, by their names in the graph."""
+        return {path: each for path, each in self._known.items() if each.fact in self.asked}
+
+    def kind(self, origin: Origin) -> str | None:
+        """Tell what a value is, as far as that is known."""
+        return origin.kind or (self.kinds.get(origin.fact) if origin.fact else None)
+
+    def ask(self, origin: Origin) -> None:
+        """Say that a value is compared or calculated with."""
+        if origin.fact is not None:
+            self.asked.add(origin.fact)
+
+    def use(self, origin: Origin, kind: str) -> None:
+        """Say what a value is by its use; CellError where it was used for something else."""
+        self.ask(origin)
+        known = self.kind(origin)
+        if known is None and origin.fact is not None:
+            self.kinds[origin.fact] = kind
+        elif known is not None and known != kind and origin is not ANYTHING:
+            raise CellError(
+                f"takes {origin.words} for a {kind}, and it is a {known}; zen silently never finds that true"
+            )
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What can be read at a node.
+
+    Attributes:
+        facts: the inputs.
+        given: what nodes before gave, by name.
+        inputs: whether the inputs come there too.
+        anything: a node before was refused, so nothing is known of what comes.
+    """
+
+    facts: Facts
+    given: Mapping[str, Origin] = field(default_factory=dict)
+    inputs: bool = True
+    anything: bool = False
+
+    @property
+    def key(self) -> str:
+        """Tell it from others."""
+        return json.dumps([self.inputs, self.anything, {name: each.key for name, each in sorted(self.given.items())}])
+
+    def after(self, gives: Mapping[str, Origin], *, passes: bool) -> "Scope":
+        """Give what can be read behind a node that gives something, and perhaps passes on what came to it."""
+        if passes:
+            return Scope(self.facts, {**self.given, **gives}, self.inputs, self.anything)
+        return Scope(self.facts, dict(gives), inputs=False, anything=self.anything)
+
+    def find(self, name: Name, own: Mapping[str, Origin] | None = None) -> Origin:
+        """Find what a name stands for; CellError where nothing of that name comes there."""
+        path, head = name.path, name.path.partition(".")[0]
+        if name.own:
+            if own is None or path not in own:
+                raise CellError(f"reads $.{path}, which this node does not give before")
+            return own[path]
+        if path in self.given:
+            return self.given[path]
+        if self.anything:
+            return ANYTHING
+        if head in self.given:
+            raise CellError(f"reads {path}, and {head} is given by a node before, which is no object")
+        if not self.inputs:
+            raise CellError(
+                f"reads {path}, which does not come here: the node before has passThrough off, and passes on only "
+                "what it gives itself; in zen that is null"
+            )
+        return self.facts.fact(path)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Writes expressions at a node as conditions and calculations.
+
+    Attributes:
+        scope: what can be read there.
+        own: what the node itself gave before.
+    """
+
+    scope: Scope
+    own: Mapping[str, Origin] = field(default_factory=dict)
+
+    def origin(self, name: Name) -> Origin:
+        """Find a value that is compared or calculated with; CellError for one that is always the same."""
+        found = self.scope.find(name, self.own)
+        if found.constant is not None:
+            raise CellError(f"reads {name.path}, which is always {shown(found.constant)} here; take it out")
+        return found
+
+    def condition(self, expression: Expression) -> Condition:
+        """Write a condition; CellError where flows cannot say it exactly."""
+        if isinstance(expression, zen.Joined):
+            return {expression.word: [self.condition(part) for part in expression.parts]}
+        if isinstance(expression, zen.Denied):
+            return {"not": self.condition(expression.part)}
+        if isinstance(expression, zen.Comparison):
+            return self._comparison(expression)
+        if isinstance(expression, zen.Among):
+            return self._among(expression)
+        if isinstance(expression, Name):
+            origin = self.origin(expression)
+            self.scope.facts.use(origin, FLAG)
+            return {**origin.data, "equals": True}
+        if isinstance(expression, Literal):
+            raise CellError(f"is always {shown(expression.value)}; it asks nothing")
+        raise CellError("calculates or chooses where a condition is to stand; do that in an expression node before")
+
+    def of_cell(self, condition: Condition, origin: Origin) -> Condition:
+        """Say of which value the conditions of a cell are; CellError where it is of another kind."""
+        for word in ("any", "all"):
+            if word in condition:
+                return {word: [self.of_cell(part, origin) for part in condition[word]]}
+        if "not" in condition:
+            return {"not": self.of_cell(condition["not"], origin)}
+        if "is" in condition:
+            self._require_fact(origin)
+        for value in _values(condition):
+            self.scope.facts.use(origin, kind_of(value))
+            if kind_of(value) == TEXT and {"above", "at_least", "below", "at_most", "between"} & set(condition):
+                raise CellError("puts texts in order, which flows do not")
+        return {**origin.data, **condition}
+
+    def _comparison(self, compared: zen.Comparison) -> Condition:
+        left, sign, right = compared.left, compared.sign, compared.right
+        if isinstance(left, Literal) and isinstance(right, Name):
+            left, right = right, left
+            sign = {">": "<", ">=": "<=", "<": ">", "<=": ">="}.get(sign, sign)
+        if not isinstance(left, Name):
+            raise CellError("compares what is no plain input; calculate it in an expression node before")
+        origin, word = self.origin(left), zen.COMPARED[sign]
+        if isinstance(right, Literal):
+            if right.value is None:
+                if word not in {"equals", "not_equals"}:
+                    raise CellError(f"has {sign} null, which never holds")
+                return self.of_cell({"is": "absent" if word == "equals" else "present"}, origin)
+            if isinstance(right.value, bool) and word not in {"equals", "not_equals"}:
+                raise CellError("puts true and false in order")
+            return self.of_cell({word: right.value}, origin)
+        if not isinstance(right, Name):
+            raise CellError("compares with what is calculated there; calculate it in an expression node before")
+        other, facts = self.origin(right), self.scope.facts
+        kind = NUMBER if word not in {"equals", "not_equals"} else facts.kind(origin) or facts.kind(other)
+        if kind is None:
+            raise CellError(f"compares {left.path} with {right.path}, and nothing says what they are; see --kind")
+        facts.use(origin, kind)
+        facts.use(other, kind)
+        return {**origin.data, word: dict(other.data)}
+
+    def _among(self, among: zen.Among) -> Condition:
+        if not isinstance(among.value, Name):
+            raise CellError("looks for what is no plain input; calculate it in an expression node before")
+        origin, condition = self.origin(among.value), dict(among.condition)
+        if among.denied and "in" in condition:
+            condition = {"not_in": condition["in"]}
+        found = self.of_cell(condition, origin)
+        return {"not": found} if among.denied and "not_in" not in condition else found
+
+    def _require_fact(self, origin: Origin) -> None:
+        self.scope.facts.ask(origin)
+        if {"step", "calculation"} & set(origin.data):
+            raise CellError(f"compares {origin.words} with null, and it is always there")
+
+    def operand(self, expression: Expression) -> Any:
+        """Write a number that is calculated; CellError where calculations cannot say it exactly."""
+        if isinstance(expression, Literal) and isinstance(expression.value, Decimal):
+            return expression.value
+        if isinstance(expression, Name):
+            return self._read(expression)
+        if not isinstance(expression, zen.Operation):
+            raise CellError("calculates with what is no number; give a condition or a choice a line of its own before")
+        operands = [self.operand(each) for each in expression.operands]
+        if all(isinstance(each, Decimal) for each in operands):
+            return _computed(expression.word, operands)
+        if expression.word == "divide":
+            return {"multiply": [operands[0], _inverse(operands[1])]}
+        if expression.word == "abs":
+            return {"absolute": operands[0]}
+        return operands[0] if len(operands) == 1 else {_NUMERIC.get(expression.word, expression.word): operands}
+
+    def _read(self, name: Name) -> Any:
+        constant = self.scope.find(name, self.own).constant
+        if isinstance(constant, Decimal):
+            return constant
+        origin = self.origin(name)
+        self.scope.facts.use(origin, NUMBER)
+        return dict(origin.data)
+
+
+def _computed(word: str, numbers: Sequence[Decimal]) -> Decimal:
+    """Calculate with plain numbers; calculations of flows read an input at least."""
+    with localcontext(prec=MOST_PLACES, traps=[Inexact, InvalidOperation, DivisionByZero]):
+        try:
+            found: dict[str, Callable[[], Decimal]] = {
+                "add": lambda: numbers[0] + numbers[1],
+                "subtract": lambda: numbers[0] - numbers[1],
+                "multiply": lambda: numbers[0] * numbers[1],
+                "divide": lambda: numbers[0] * _inverse(numbers[1]),
+                "abs": lambda: abs(numbers[0]),
+                "min": lambda: min(numbers),
+                "max": lambda: max(numbers),
+            }
+            return found[word]()
+        except ArithmeticError:
+            raise CellError(f"calculates a number of more than {MOST_PLACES} digits") from None
+
+
+def _inverse(divisor: Any) -> Decimal:
+    """Give 1 over a number where that has an end; zen rounds other quotients, and calculations do not."""
+    if not isinstance(divisor, Decimal):
+        raise CellError("divides by what is no plain number: zen rounds that to 28 digits, and 0 gives null there")
+    numerator, denominator = divisor.as_integer_ratio()
+    if numerator == 0:
+        raise CellError("divides by 0")
+    rest = abs(numerator)
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    if rest != 1 or len(str(numerator)) > MOST_DIGITS:
+        raise CellError(f"divides by {divisor}, whose quotients have no end: zen rounds them, and flows do not")
+    inverse = Decimal(denominator) / Decimal(numerator)
+    if inverse * numerator != denominator:
+        raise CellError(f"divides by {divisor}, whose quotients are too long")
+    return inverse
+
+
+MOST_DIGITS: Final = 20
+"""Most digits of a divisor."""
+MOST_PLACES: Final = 28
+"""Most digits of a number that is calculated of plain numbers; zen has no more."""
+
+
+def _values(condition: Condition) -> Iterable[Any]:
+    for word, value in condition.items():
+        if word != "is":
+            yield from value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+
+
+def shown(value: Any) -> str:
+    """Write a plain value as zen does."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"'{value}'" if isinstance(value, str) else f"{value}"

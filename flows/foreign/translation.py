@@ -1,0 +1,445 @@
+"""A graph of JDM as the steps of a flow: each node by itself, on the way on which a run comes to it."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from heapq import heappop, heappush
+from itertools import pairwise
+from typing import Any, Final
+
+from fivefold.domain.errors import ConfigError, Finding
+from fivefold.flows.foreign import zen
+from fivefold.flows.foreign.graph import EXPRESSION, INPUT, OUTPUT, SWITCH, TABLE, Graph, Node
+from fivefold.flows.foreign.scope import ANYTHING, FLAG, Condition, Facts, Origin, Reader, Scope, kind_of, shown
+from fivefold.flows.foreign.zen import Expression, Literal, Name, read_expression
+from fivefold.flows.language import MOST_STEPS
+from fivefold.risk.governance.tables.cells import CellError
+from fivefold.risk.governance.tables.foreign.jdm import table_of
+from fivefold.risk.governance.tables.foreign.translation import ForeignTable
+from fivefold.risk.governance.tables.foreign.unary import System, denies, read_unary
+from fivefold.risk.language.calculations import OPERATIONS
+from fivefold.risk.language.fields import ValueType
+
+Data = dict[str, Any]
+NOTHING: Final = "no-answer"
+"""The end of a run that no way of a switch takes."""
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
+_PATH: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the graph answers where a run comes to an end.
+
+    Attributes:
+        values: where each comes from, by name.
+        inputs: whether all that came in is answered too, where no value of that name is.
+    """
+
+    values: Mapping[str, Origin]
+    inputs: bool
+
+
+class TooManyStepsError(Exception):
+    """A graph has more steps than a flow."""
+
+
+class Translation:
+    """Translates one graph, and keeps what cannot be said.
+
+    Attributes:
+        steps: of the flow, in their order, as plain data.
+        answers: of each end.
+        findings: what cannot be said, by its node.
+        open: the steps at which a run fails where a value is missing.
+        denied: where something must not be, which holds there where a value is missing.
+        copies: how often nodes stand in the flow that do so more than once, by their place.
+    """
+
+    def __init__(self, graph: Graph, facts: Facts, taken: frozenset[str], source: str) -> None:
+        self._graph, self._facts, self._taken, self._source = graph, facts, set(taken), source
+        self._ids: dict[str, None] = {}
+        self._built: dict[tuple[str, str], str] = {}
+        self._written: dict[str, Data] = {}
+        self._follows = graph.begins is not None
+        self.answers: dict[str, Answers] = {}
+        self.findings: list[Finding] = list(graph.findings)
+        self.open: list[str] = []
+        self.denied: list[str] = []
+        self.copies: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Translate it; what is wrong is in `findings`."""
+        try:
+            if self._graph.begins is not None:
+                self._build(self._graph.begins, Scope(self._facts))
+        except TooManyStepsError:
+            self._find("the graph", f"has more than {MOST_STEPS} steps, each way by itself; a flow has fewer")
+        self._follows = False
+        reached = {identifier for identifier, _ in self._built}
+        for node in self._graph.nodes.values():
+            if node.identifier not in reached:
+                self._build(node, Scope(self._facts, anything=True))
+
+    @property
+    def steps(self) -> list[Data]:
+        """The steps, each before those to which it leads; `then` only where another one than the next follows."""
+        before = dict.fromkeys(self._written, 0)
+        for step in self._written.values():
+            for to in _leads(step):
+                before[to] += 1
+        places = {name: place for place, name in enumerate(self._ids)}
+        ready = [(places[name], name) for name, count in before.items() if count == 0]
+        ordered: list[Data] = []
+        while ready:
+            step = self._written[heappop(ready)[1]]
+            ordered.append(step)
+            for to in _leads(step):
+                before[to] -= 1
+                if before[to] == 0:
+                    heappush(ready, (places[to], to))
+        follows = {one["id"]: after["id"] for one, after in pairwise(ordered)}
+        return [
+            {word: value for word, value in step.items() if word != "then" or value != follows.get(step["id"])}
+            for step in ordered
+        ]
+
+    def _find(self, where: str, problem: str) -> None:
+        self.findings.append(Finding(where, problem))
+
+    def _build(self, node: Node, scope: Scope) -> str:
+        """Give the id of the step with which a node begins; one that is reached in one scope twice is one step."""
+        key = (node.identifier, scope.key)
+        if key not in self._built:
+            self._built[key] = ""
+            if node.kind != OUTPUT or scope.given:
+                self.copies[node.where] = self.copies.get(node.where, 0) + 1
+            built: Callable[[Node, Scope], str] = {
+                OUTPUT: self._end,
+                TABLE: self._table,
+                EXPRESSION: self._expressions,
+                SWITCH: self._switch,
+                INPUT: self._next,
+            }.get(node.kind, self._refused)
+            self._built[key] = built(node, scope)
+        return self._built[key]
+
+    def _refused(self, node: Node, _: Scope) -> str:
+        """Go on behind a node that was refused."""
+        return self._next(node, Scope(self._facts, anything=True))
+
+    def _next(self, node: Node, scope: Scope, statement: str = "") -> str:
+        targets = node.ways.get(statement, [])
+        if not self._follows or not targets:
+            return self._nothing()
+        first = self._build(self._graph.nodes[targets[0]], scope)
+        for other in targets[1:]:
+            self._build(self._graph.nodes[other], scope)
+        return first
+
+    def _nothing(self) -> str:
+        """Give the end of runs to which nothing is answered."""
+        if NOTHING not in self.answers:
+            self._ids[NOTHING] = None
+            self.answers[NOTHING] = Answers({}, inputs=False)
+            self._written[NOTHING] = {"id": NOTHING, "title": "Nothing is answered", "end": []}
+        return NOTHING
+
+    def _id(self, name: str) -> str:
+        """Make a name of a step; TooManyStepsError where there are too many."""
+        if len(self._ids) >= MOST_STEPS:
+            raise TooManyStepsError
+        plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60].strip("-")
+        plain = plain if plain[:1].isalpha() else f"step-{plain}".strip("-")
+        found = next(each for each in _numbered(plain, "-") if each not in {*self._ids, NOTHING})
+        self._ids[found] = None
+        return found
+
+    def _end(self, node: Node, scope: Scope) -> str:
+        identifier = self._id(node.name)
+        self.answers[identifier] = Answers(dict(scope.given), scope.inputs)
+        self._written[identifier] = {**_about(identifier, node), "end": []}
+        return identifier
+
+    def _in_line(self, node: Node, steps: Sequence[Data], scope: Scope) -> str:
+        """Set steps one behind the other, before what follows the node."""
+        following = self._next(node, scope)
+        for step in reversed(steps):
+            self._written[step["id"]] = {**step, "then": following}
+            following = step["id"]
+        return following
+
+    def _switch(self, node: Node, scope: Scope) -> str:
+        policy = node.content.get("hitPolicy", "first")
+        if policy != "first":
+            self._find(node.where, f"has the hit policy {policy}, which goes several ways at once; a flow goes one")
+        statements = [each for each in _list(node.content.get("statements")) if isinstance(each, dict)]
+        for handle in node.ways:
+            if handle not in {str(each.get("id")) for each in statements}:
+                self._find(node.where, f"has a line from {handle or 'no statement'}, which is none of its statements")
+        identifier = self._id(node.name)
+        route: list[Data] = []
+        otherwise: str | None = None
+        for number, statement in enumerate(statements, 1):
+            where, text = f"{node.where}, statement {number}", str(statement.get("condition") or "").strip()
+            if otherwise is not None:
+                self._find(where, "is never looked at: the one before holds for everyone")
+            elif text and statement.get("isDefault") is True:
+                self._find(where, "is what holds otherwise, and has a condition; take one of the two out")
+            when = self._condition(where, text, Reader(scope)) if text else None
+            to = self._next(node, scope, str(statement.get("id")))
+            if when is not None:
+                route.append({"when": when, "to": to})
+            elif not text:
+                otherwise = to
+        otherwise = otherwise or self._nothing()
+        if not route:
+            del self._ids[identifier]
+            return otherwise
+        self._written[identifier] = {**_about(identifier, node), "route": route, "otherwise": otherwise}
+        self.open.append(identifier)
+        return identifier
+
+    def _condition(self, where: str, text: str, reader: Reader) -> Condition | None:
+        try:
+            found = reader.condition(read_expression(text))
+        except CellError as error:
+            self._find(where, f"{text!r} {error}")
+            return None
+        if denies(found):
+            self.denied.append(where)
+        return found
+
+    def _expressions(self, node: Node, scope: Scope) -> str:
+        self._plain_only(node)
+        own: dict[str, Origin] = {}
+        steps: list[Data] = []
+        for number, each in enumerate(_list(node.content.get("expressions")), 1):
+            pair = each if isinstance(each, dict) else {}
+            key, text = (str(pair.get(word) or "").strip() for word in ("key", "value"))
+            where = f"{node.where}, {key or f'expression {number}'}"
+            if not _PLAIN.fullmatch(key):
+                self._find(where, f"gives {key!r}; a value has a plain name of letters, digits and _, without dots")
+            elif key in own:
+                self._find(where, "is given twice; zen takes the last")
+            elif not text:
+                self._find(where, "has no value")
+            else:
+                try:
+                    own[key] = self._value(key, read_expression(text), Reader(scope, own), node, steps)
+                except CellError as error:
+                    self._find(where, f"{text!r} {error}")
+                    own[key] = Origin({"field": key}, key)
+        return self._in_line(node, steps, scope.after(own, passes=node.passes))
+
+    def _value(self, key: str, expression: Expression, reader: Reader, node: Node, steps: list[Data]) -> Origin:
+        """Give where a value of an expression node comes from, and add the steps that make it."""
+        if isinstance(expression, Name):
+            return reader.scope.find(expression, reader.own)
+        if isinstance(expression, Literal):
+            return _constant(expression.value)
+        if not isinstance(expression, zen.Operation):
+            rows, otherwise = _rows_of(expression, reader)
+            kinds = {kind_of(value) for value in (otherwise, *(value for _, value in rows))}
+            if len(kinds) > 1:
+                raise CellError(f"comes to values of several kinds ({', '.join(sorted(kinds))})")
+            if any(denies(when) for when, _ in rows):
+                self.denied.append(f"{node.where}, {key}")
+            step = self._id(f"{node.name} {key}")
+            given = [{"when": when, "give": {key: value}} for when, value in rows]
+            table = {"gives": {key: kinds.pop()}, "rows": given, "otherwise": {key: otherwise}}
+            steps.append({**_about(step, node, key), "table": table})
+            self.open.append(step)
+            return _output(step, key, table["gives"][key])
+        operand = reader.operand(expression)
+        if isinstance(operand, Decimal):
+            return _constant(operand)
+        if not set(OPERATIONS) & set(operand):
+            operand = {"of": operand}
+        name = next(each for each in _numbered(key, "_") if each not in self._taken)
+        self._taken.add(name)
+        if not steps or "calculate" not in steps[-1]:
+            steps.append({**_about(self._id(node.name), node), "calculate": {}})
+        steps[-1]["calculate"][name] = {"unit": "ratio", **operand}
+        return Origin({"calculation": name}, f"the calculation {name}", "number")
+
+    def _plain_only(self, node: Node) -> None:
+        for word, plain in (("inputField", ""), ("outputPath", ""), ("executionMode", "single")):
+            if (node.content.get(word) or plain) != plain:
+                problem = f"has {word} {node.content[word]!r}: it works on a part of what comes, or on many at once"
+                self._find(node.where, f"{problem}; a step of a flow works on the whole")
+
+    def _table(self, node: Node, scope: Scope) -> str:
+        self._plain_only(node)
+        try:
+            table = table_of({**node.raw, "content": {**node.content, "inputField": None, "executionMode": None}}, "")
+        except ConfigError as error:
+            self._find(node.where, str(error).removeprefix(": "))
+            return self._next(node, Scope(self._facts, anything=True))
+        reader = Reader(scope)
+        columns = [self._column(node, name, reader) for name in table.inputs]
+        rows = [list(self._cells(node, number, table, columns, reader)) for number in range(len(table.rows))]
+        given = [self._given(node, number, table) for number in range(len(table.rows))]
+        kinds = self._kinds(node, table, given)
+        self._hits(node, rows)
+        if len(rows) == 1:
+            gives = {name: _constant(given[0][name]) for name in kinds if name in given[0]}
+            return self._next(node, scope.after(gives, passes=node.passes))
+        identifier = self._id(node.name)
+        step = {
+            **_about(identifier, node),
+            "table": {
+                "gives": kinds,
+                "rows": [
+                    {"when": cells[0] if len(cells) == 1 else {"all": cells}, "give": gives}
+                    for cells, gives in zip(rows[:-1], given[:-1], strict=True)
+                ],
+                "otherwise": given[-1] if given else {},
+            },
+        }
+        self.open.append(identifier)
+        gives = {name: _output(identifier, name, kind) for name, kind in kinds.items()}
+        return self._in_line(node, [step], scope.after(gives, passes=node.passes))
+
+    def _column(self, node: Node, name: str, reader: Reader) -> Origin | None:
+        """Find what a column compares; None where its cells are whole expressions, or it is refused."""
+        if not name:
+            return None
+        try:
+            if _PATH.fullmatch(name):
+                return reader.origin(Name(name))
+            problem = "is an expression; calculate it in an expression node before"
+        except CellError as error:
+            problem = str(error)
+        self._find(f"{node.where}, input {name}", problem)
+        return ANYTHING
+
+    def _cells(
+        self, node: Node, number: int, table: ForeignTable, columns: Sequence[Origin | None], reader: Reader
+    ) -> Iterator[Condition]:
+        for name, origin, text in zip(table.inputs, columns, table.rows[number].inputs, strict=True):
+            where = f"{node.where}, row {number + 1}, {name or 'condition'}"
+            if origin is None and text.strip():
+                found = self._condition(where, text, reader)
+            else:
+                found = None if origin is None else self._unary(where, text, origin, reader)
+            if found is not None:
+                yield found
+
+    def _unary(self, where: str, text: str, origin: Origin, reader: Reader) -> Condition | None:
+        try:
+            read = read_unary(text, ValueType.NUMBER, System.JDM)
+            if read is None:
+                return None
+            if reader.scope.facts.kind(origin) == FLAG:
+                read = read_unary(text, ValueType.FLAG, System.JDM) or read
+            found = reader.of_cell(read, origin)
+        except CellError as error:
+            self._find(where, f"{text.strip()!r} {error}")
+            return None
+        if denies(read):
+            self.denied.append(where)
+        return found
+
+    def _given(self, node: Node, number: int, table: ForeignTable) -> Data:
+        found: Data = {}
+        for name, text in zip(table.outputs, table.rows[number].outputs, strict=True):
+            where = f"{node.where}, row {number + 1}, {name}"
+            if not text.strip():
+                self._find(where, "gives nothing; a row of a flow's table gives every output, so write what it is then")
+                continue
+            try:
+                value = read_expression(text)
+            except CellError as error:
+                self._find(where, f"{text.strip()!r} {error}")
+                continue
+            if not isinstance(value, Literal) or value.value is None:
+                self._find(where, f"{text.strip()!r} is no plain value; calculate it in an expression node")
+                continue
+            found[name] = value.value
+        return found
+
+    def _kinds(self, node: Node, table: ForeignTable, given: Sequence[Data]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name in table.outputs:
+            kinds = sorted({kind_of(row[name]) for row in given if name in row})
+            if not _PLAIN.fullmatch(name):
+                problem = f"gives {name!r}; an output has a plain name of letters, digits and _, without dots"
+                self._find(node.where, problem)
+            elif len(kinds) > 1:
+                self._find(f"{node.where}, {name}", f"gives values of several kinds ({', '.join(kinds)})")
+            found[name] = kinds[0] if kinds else "number"
+        if not table.outputs:
+            self._find(node.where, "gives nothing")
+        return found
+
+    def _hits(self, node: Node, rows: Sequence[Sequence[Condition]]) -> None:
+        """Find rows that never decide, and a table that does not say what is given where none holds."""
+        bad = {each.where for each in self.findings}
+        empty = [
+            number
+            for number, cells in enumerate(rows, 1)
+            if not cells and not any(where.startswith(f"{node.where}, row {number},") for where in bad)
+        ]
+        early = next((number for number in empty if number < len(rows)), None)
+        if early is not None:
+            self._find(f"{node.where}, row {early}", "holds for everyone, so the rows below it never decide")
+        if len(rows) not in empty:
+            self._find(
+                node.where,
+                "has no last row without conditions: where none holds JDM gives nothing, and a table of a flow says "
+                "what is given then",
+            )
+
+
+def _leads(step: Data) -> list[str]:
+    """Name the steps to which one leads, each once."""
+    ways = [step.get("then"), step.get("otherwise"), *(way["to"] for way in step.get("route", ()))]
+    return list(dict.fromkeys(to for to in ways if to is not None))
+
+
+def _rows_of(expression: Expression, reader: Reader) -> tuple[list[tuple[Condition, Any]], Any]:
+    """Give the rows of a choice between plain values, or of a condition, and what is given otherwise."""
+    if not isinstance(expression, zen.Choice):
+        return [(reader.condition(expression), True)], False
+    rows: list[tuple[Condition, Any]] = []
+    rest: Expression = expression
+    while isinstance(rest, zen.Choice):
+        rows.append((reader.condition(rest.when), _plain(rest.then)))
+        rest = rest.otherwise
+    return rows, _plain(rest)
+
+
+def _plain(expression: Expression) -> Any:
+    if not isinstance(expression, Literal) or expression.value is None:
+        raise CellError("chooses what is no plain value; calculate on the ways of a switch")
+    return expression.value
+
+
+def _constant(value: Decimal | str | bool | None) -> Origin:
+    if value is None:
+        raise CellError("is null, which a flow has no value for; leave it out")
+    return Origin({}, shown(value), kind_of(value), constant=value)
+
+
+def _output(step: str, name: str, kind: str) -> Origin:
+    return Origin({"step": step, "output": name}, f"the output {name} of the step {step}", kind)
+
+
+def _about(identifier: str, node: Node, key: str = "") -> Data:
+    """Give what each step has."""
+    title = " ".join(f"{node.name}: {key}".split() if key else node.name.split())
+    reason = {"rationale": node.description.strip()} if node.description.strip() else {}
+    return {"id": identifier, "title": title, **reason}
+
+
+def _numbered(name: str, sign: str) -> Iterator[str]:
+    """Give a name, and then the same with numbers."""
+    yield name
+    for number in range(2, 10_000):
+        yield f"{name}{sign}{number}"
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,183 @@
+"""What of a graph flows cannot say exactly is refused by its node, all at once; what can be said reads plainly."""
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from fivefold.flows.foreign.importing import ImportedFlow, Wanted, import_graph
+from tests.flows.foreign.graphs import INPUT, OUTPUT, Data, expressions, graph, node, switch, table
+
+ROWS = [({"n": "> 5"}, {"p": "'big'"}), ({}, {"p": "'small'"})]
+SIZE = table("size", ["n"], ["p"], ROWS)
+
+
+def imported(nodes: list[Data], ways: list[Any], **wanted: Any) -> ImportedFlow:
+    return import_graph(json.dumps(graph(nodes, ways)).encode(), "g.json", Wanted(name="drawn", **wanted))
+
+
+def through(*between: Data, **wanted: Any) -> ImportedFlow:
+    """Import a graph of one way through some nodes."""
+    names = ["in", *(each["id"] for each in between), "out"]
+    return imported([INPUT, *between, OUTPUT], [*pairwise(names)], **wanted)
+
+
+def sized(*rows: Any, **content: Any) -> Data:
+    return table("size", ["n"], ["p"], rows, **content)
+
+
+LAST = ({}, {"p": "'small'"})
+
+
+@pytest.mark.parametrize(
+    ("between", "problem"),
+    [
+        (node("f", "functionNode"), "node f: is a functionNode: a function in JavaScript is no part of a flow"),
+        (node("d", "decisionNode"), "node d: is a decisionNode: another graph"),
+        (node("c", "customNode"), "node c: is a customNode"),
+        (node("s", "sqlNode"), "node s: is a sqlNode: read are"),
+        (
+            {**SIZE, "name": "The size", "content": {**SIZE["content"], "hitPolicy": "collect"}},
+            r"size \(The size\): .*collect",
+        ),
+        (sized(*ROWS, inputField="customer"), "has inputField 'customer'"),
+        (sized(*ROWS, outputPath="result"), "has outputPath 'result'"),
+        (sized(*ROWS, executionMode="loop"), "has executionMode 'loop'"),
+        (sized(ROWS[0]), "node size: has no last row without conditions"),
+        (sized(LAST, LAST), "node size, row 1: holds for everyone"),
+        (sized(({"n": "> 5"}, {}), LAST), "node size, row 1, p: gives nothing"),
+        (sized(({"n": "> 5"}, {"p": "n * 2"}), LAST), "node size, row 1, p: 'n \\* 2' is no plain value"),
+        (sized(({"n": "> 5"}, {"p": "2"}), LAST), r"node size, p: gives values of several kinds \(number, text\)"),
+        (sized(({"n": "= 5"}, {"p": "'a'"}), LAST), "node size, row 1, n: '= 5' has ="),
+        (sized(({"n": "len($) > 1"}, {"p": "'a'"}), LAST), "calls the function len"),
+        (sized(*ROWS, ({"n": "'a'"}, {"p": "'a'"}), LAST), "takes the field n for a text, and it is a number"),
+        (table("size", ["date(n)"], ["p"], [({}, {"p": "1"})]), "input date.n.: is an expression"),
+        (expressions("e", ("x", "n / m")), "node e, x: 'n / m' divides by what is no plain number"),
+        (expressions("e", ("x", "n / 3")), "whose quotients have no end"),
+        (expressions("e", ("x", "n / 0")), "divides by 0"),
+        (expressions("e", ("x", "n % 2")), "no remainder"),
+        (expressions("e", ("x", "n ^ 2")), "no powers"),
+        (expressions("e", ("x", "round(n)")), "calls the function round"),
+        (expressions("e", ("x", "n ?? 0")), "on_unknown"),
+        (expressions("e", ("x", "null")), "is null"),
+        (expressions("e", ("x", "$.y + 1")), "which this node does not give before"),
+        (expressions("e", ("x", "$root.n")), "has \\$"),
+        (expressions("e", ("x", "n > 1 ? n : 0")), "chooses what is no plain value"),
+        (expressions("e", ("x", "n > 1 ? 'a' : 0")), "values of several kinds"),
+        (expressions("e", ("a.b", "1")), "a plain name"),
+        (expressions("e", ("x", "1"), ("x", "2")), "is given twice"),
+        (expressions("e", ("x", "kind > 'a'")), "puts texts in order"),
+        (expressions("e", ("x", "n > 1 or n == 'a'")), "takes the field n for a text"),
+        (expressions("e", ("x", "n == m")), "nothing says what they are"),
+        (expressions("e", ("x", "a.b > 1"), ("y", "a > 1")), "one of the two is no plain value"),
+        (expressions("e", ("x", "a.b > 1"), ("y", "a_b > 1")), "is the field a_b here, as a.b is"),
+        (expressions("e", ("x", "n > 1 > m")), "compares a comparison"),
+    ],
+)
+def test_a_node_that_says_what_flows_do_not_is_refused_by_its_name(between: Data, problem: str) -> None:
+    with pytest.raises(InvalidRulesetError, match=problem):
+        through(between)
+
+
+@pytest.mark.parametrize(
+    ("condition", "problem"),
+    [
+        ("n >", "ends too early"),
+        ("n > 5 && m", "zen silently never finds it true; write and"),
+        ("n > 5 || m", "write or"),
+        ("n > .5", "is not read from"),
+        ("not n > 5", "zen denies the first value alone"),
+        ("n + 1 > 5", "calculate it in an expression node before"),
+        ("n in m", "is not read from m"),
+        ("n in [1, null]", "has a list with null"),
+        ("true", "is always true"),
+        ("kind == ''", "has an empty text"),
+        ("((((((((((" * 6, "brackets"),
+    ],
+)
+def test_a_statement_that_flows_cannot_ask_is_refused(condition: str, problem: str) -> None:
+    with pytest.raises(InvalidRulesetError, match=f"node s, statement 1: .*{problem}"):
+        imported([INPUT, switch("s", condition), OUTPUT], [("in", "s"), ("s", "out", "s-0")])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "ways", "problem"),
+    [
+        (
+            [INPUT, SIZE, {**SIZE, "id": "b"}, OUTPUT],
+            [("in", "size"), ("in", "b"), ("size", "out"), ("b", "out")],
+            "at once",
+        ),
+        ([INPUT, SIZE, OUTPUT], [("in", "size"), ("size", "size"), ("size", "out")], "node size: leads back to itself"),
+        ([INPUT, SIZE], [("in", "size")], "node size: leads nowhere"),
+        ([INPUT, SIZE, OUTPUT], [("in", "out"), ("size", "out")], "node size: is not reached"),
+        ([SIZE, OUTPUT], [("size", "out")], "must have one input"),
+        ([INPUT, SIZE, SIZE, OUTPUT], [("in", "size"), ("size", "out")], "is there twice"),
+        ([INPUT, OUTPUT], [("in", "far"), ("in", "out")], "line 1: leads from 'in' to 'far'"),
+        ([INPUT, switch("s", "n > 1", hitPolicy="collect"), OUTPUT], [("in", "s"), ("s", "out", "s-0")], "collect"),
+        ([INPUT, switch("s", "n > 1"), OUTPUT], [("in", "s"), ("s", "out", "other")], "none of its statements"),
+        ([INPUT, switch("s", "", "n > 1"), OUTPUT], [("in", "s"), ("s", "out", "s-0")], "is never looked at"),
+    ],
+)
+def test_ways_that_a_run_cannot_go_are_refused(nodes: list[Data], ways: list[Any], problem: str) -> None:
+    with pytest.raises(InvalidRulesetError, match=problem):
+        imported(nodes, ways)
+
+
+def test_all_that_is_wrong_is_named_at_once() -> None:
+    bad = [node("f", "functionNode"), sized(({"n": "= 5"}, {"p": "null"}), LAST), expressions("e", ("x", "n % 2"))]
+    with pytest.raises(InvalidRulesetError) as refused:
+        through(*bad)
+    assert [each.where for each in refused.value.findings] == [
+        "node f",
+        "node size, row 1, n",
+        "node size, row 1, p",
+        "node e, x",
+    ]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"nodes": {}}', b'{"nodes": [], "edges": {}}', b"[" * 100_000]
+)
+def test_what_is_no_graph_is_refused(content: bytes) -> None:
+    with pytest.raises(ConfigError, match=r"g\.json"):
+        import_graph(content, "g.json", Wanted(name="drawn"))
+
+
+def test_inputs_are_what_a_person_says_they_are() -> None:
+    cell = [({"customer.turnover": "> 5"}, {"p": "'big'"}), ({}, {"p": "'small'"})]
+    asks = table("size", ["customer.turnover"], ["p"], cell)
+    assert through(asks).inputs == {"customer.turnover": "customer_turnover"}
+    assert through(asks, names={"customer.turnover": "income"}).inputs == {"customer.turnover": "income"}
+    summed = through(asks, names={"customer.turnover": "sum: amount, over: 30 days"})
+    assert "sum: amount, over: 30 days, above: 5" in summed.text
+    assert summed.inputs == {}
+    for names, kinds, problem in (
+        ({"customer.tunrover": "income"}, {}, "--map: names customer.tunrover"),
+        ({}, {"other": "text"}, "--kind: names other"),
+        ({"customer.turnover": "sum: amuont"}, {}, "--map customer.turnover"),
+        ({"customer.turnover": "days_since: born"}, {}, "--map customer.turnover"),
+    ):
+        with pytest.raises(InvalidRulesetError, match=problem):
+            through(asks, names=names, kinds=kinds)
+    assert "same" in through(expressions("e", ("same", "n == m")), kinds={"n": "text"}).text
+
+
+def test_the_schema_of_the_input_says_what_values_are() -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "string"}, "m": {"type": "string"}}}
+    begins = {**INPUT, "content": {"schema": json.dumps(schema)}}
+    compares = expressions("e", ("same", "n == m"))
+    flow = imported([begins, compares, OUTPUT], [("in", "e"), ("e", "out")])
+    assert flow.analysed.flow.fields == {"n": "text", "m": "text"}
+
+
+def test_what_is_left_to_a_person_is_said() -> None:
+    flow = through(SIZE)
+    assert any("unless on_unknown is written: at size" in note for note in flow.notes)
+    assert any("The end out answers p is the output p of the step size" in note for note in flow.notes)
+    assert "No end has actions" in flow.notes[-1]
+    assert all(f"# {note.split(' ')[0]}" in flow.text for note in flow.notes)
+    assert any("no written rationale" in each.problem for each in flow.left)
+    assert not any(each.fatal for each in flow.left)
