@@ -49,7 +49,7 @@ line](#add-a-line) by a folder of predictions.
 
 - **{persistence}**: the next {days} days are worth what the last {days} were.
 - **{rfm}**: quintiles of recency, frequency and money over the last year, added up.
-- **{purchases}**: [fitted by pymc-marketing](decisions/0049-purchases.md), by greatest likelihood.
+- **{purchases}**: [fitted by pymc-marketing](decisions/0050-purchases.md), by greatest likelihood.
 - **{plain}**: LightGBM with its own defaults, 100 rounds and squared error, on recency, frequency, money and age.
 - **{two_parts}**: trees for the chance of any value, times a log-normal size, on all of fivefold's
   [indicators](indicators.md). What it lacks against fivefold is the objective, not information.

@@ -1,6 +1,6 @@
 """A customer run through the draft or a version of a flow, with the way lit up; nothing acts, and nothing is stored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fivefold.console.flows.graph import FlowPicture, picture_of
 from fivefold.console.texts import text
@@ -19,7 +19,7 @@ class TriedFlow:
 
     Attributes:
         through: `draft`, or the number of a version.
-        problem: why nobody was run through it; empty where somebody was.
+        problem: why nobody was run through it; empty where one was.
         picture: the flow with the way lit up; None where nobody was run through it.
         titles: of its steps, by id.
     """
@@ -38,21 +38,17 @@ def tried_flow(visit: Visit, flow: FlowLine) -> TriedFlow:
     through = visit.query.get("through", "").strip()
     typed = {name: visit.query.get(name, "").strip() for name in ("customer", "transaction")}
     chosen = through or (DRAFT if flow.draft_revision is not None else str(flow.active or flow.newest or ""))
-    if not typed["customer"] or not chosen:
-        return TriedFlow(through=chosen, **typed)
+    tried = TriedFlow(through=chosen, customer=typed["customer"], transaction=typed["transaction"])
+    if not tried.customer or not chosen:
+        return tried
     try:
         read, outcome = _run(visit, flow.name, chosen, typed)
     except InvalidRulesetError:
-        return TriedFlow(through=chosen, problem=text("The draft has faults, so nobody runs through it."), **typed)
+        return replace(tried, problem=text("The draft has faults, so nobody runs through it."))
     except (ConflictError, NotFoundError) as error:
-        return TriedFlow(through=chosen, problem=f"{error}.", **typed)
-    return TriedFlow(
-        through=chosen,
-        outcome=outcome,
-        picture=picture_of(read, outcome.why["steps"]),
-        titles={step.id: step.title for step in read.steps},
-        **typed,
-    )
+        return replace(tried, problem=f"{error}.")
+    titles = {step.id: step.title for step in read.steps}
+    return replace(tried, outcome=outcome, picture=picture_of(read, outcome.why["steps"]), titles=titles)
 
 
 def _run(visit: Visit, name: str, through: str, typed: dict[str, str]) -> tuple[Flow, FlowTried]:

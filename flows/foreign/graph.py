@@ -138,7 +138,8 @@ def _node(raw: Any) -> Node | None:
 def _join(nodes: Mapping[str, Node], edges: Sequence[Any]) -> Iterator[Finding]:
     """Write the ways into the nodes; find lines that join nothing."""
     for number, edge in enumerate(edges, 1):
-        ends = [edge.get(word) for word in ("sourceId", "targetId")] if isinstance(edge, dict) else [None, None]
+        joins = edge if isinstance(edge, dict) else {}
+        ends: list[Any] = [joins.get(word) for word in ("sourceId", "targetId")]
         if not all(isinstance(end, str) and end in nodes for end in ends):
             yield Finding(f"line {number}", f"leads from {ends[0]!r} to {ends[1]!r}, which are not both nodes")
             continue

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, DivisionByZero, Inexact, InvalidOperation, localcontext
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, localcontext
 from typing import Any, Final
 
 from fivefold.flows.foreign import zen
@@ -274,7 +274,7 @@ class Reader:
 
 def _computed(word: str, numbers: Sequence[Decimal]) -> Decimal:
     """Calculate with plain numbers; calculations of flows read an input at least."""
-    with localcontext(prec=MOST_PLACES, traps=[Inexact, InvalidOperation, DivisionByZero]):
+    with localcontext(Context(prec=MOST_PLACES, traps=[Inexact, InvalidOperation, DivisionByZero])):
         try:
             found: dict[str, Callable[[], Decimal]] = {
                 "add": lambda: numbers[0] + numbers[1],

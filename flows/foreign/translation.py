@@ -248,10 +248,11 @@ class Translation:
                 self.denied.append(f"{node.where}, {key}")
             step = self._id(f"{node.name} {key}")
             given = [{"when": when, "give": {key: value}} for when, value in rows]
-            table = {"gives": {key: kinds.pop()}, "rows": given, "otherwise": {key: otherwise}}
+            kind = kinds.pop()
+            table = {"gives": {key: kind}, "rows": given, "otherwise": {key: otherwise}}
             steps.append({**_about(step, node, key), "table": table})
             self.open.append(step)
-            return _output(step, key, table["gives"][key])
+            return _output(step, key, kind)
         operand = reader.operand(expression)
         if isinstance(operand, Decimal):
             return _constant(operand)

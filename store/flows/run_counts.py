@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.flows.runs import FAILED, QUARANTINED
@@ -48,14 +48,14 @@ def run_counts(
     ]
 
 
-def _due(now_us: int, organisation_id: int | None) -> Select[Any]:
+def _due(now_us: int, organisation_id: int | None) -> Any:
     """Read the index of what is due; a person's question is due once nobody came in time."""
     of = FlowRun.organisation_id + 0  # a sum: so SQLite takes the index by due moment, not that of the organisation
     statement = select(of, func.count(), func.min(FlowRun.due_us)).where(FlowRun.due_us <= now_us).group_by(of)
     return statement if organisation_id is None else statement.where(of == organisation_id)
 
 
-def _in_state(state: str, organisation_id: int | None) -> Select[tuple[int, int]]:
+def _in_state(state: str, organisation_id: int | None) -> Any:
     """Read the index of each flow's runs by state: a flow has its organisation."""
     of = FlowRow.organisation_id
     statement = (
@@ -67,6 +67,6 @@ def _in_state(state: str, organisation_id: int | None) -> Select[tuple[int, int]
     return statement if organisation_id is None else statement.where(of == organisation_id)
 
 
-def _pairs(session: Session, statement: Select[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _pairs(session: Session, statement: Any) -> Iterator[tuple[int, int]]:
     for number, runs in session.execute(statement):
         yield number, int(runs)

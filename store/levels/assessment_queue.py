@@ -71,7 +71,11 @@ class Origin(NamedTuple):
         >>> Origin((2,), ("member:1",)).joined(Origin((1, 2), answered=("member:3",)))
         Origin(through=(2, 1), people=('member:1',), answered=('member:3',))
         """
-        return Origin(*(tuple(dict.fromkeys((*mine, *theirs))) for mine, theirs in zip(self, other, strict=True)))
+        return Origin(
+            tuple(dict.fromkeys(self.through + other.through)),
+            tuple(dict.fromkeys(self.people + other.people)),
+            tuple(dict.fromkeys(self.answered + other.answered)),
+        )
 
 
 NO_FLOW: Final = Origin()
