@@ -48,7 +48,7 @@ WHY = "it is not the same person"
 NOT_BOUND = {
     "entities": {"noted_us"},
     "activations": {"reached_id", "reached_us", "finished_us"},
-    "flow_runs": {"due_us", "lease", "lease_until_us", "attempts", "revision", "asks", "asked_us"},
+    "flow_runs": {"due_us", "lease", "lease_until_us", "attempts", "revision", "asks", "asked_us", "does"},
     "flow_actions": {"due_us", "waits_us"},
 }
 """Columns that workers and files write all the time, and those of the queue, which follow from what is bound."""
