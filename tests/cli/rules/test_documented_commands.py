@@ -1,5 +1,6 @@
 """The pages about rules: every command on them runs as it is written, on the sample that they begin with."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import run
+from tests.flows.foreign.graphs import INPUT, OUTPUT, graph, table
 
 DOCS = Path(__file__).parents[3] / "docs"
 STEP = re.compile(
@@ -23,13 +25,21 @@ def steps(page: str) -> list[re.Match[str]]:
     return found
 
 
+ROWS = [({"customer.age": "< 18"}, {"daily": "100"}), ({"country": "'NO'"}, {"daily": "500"}), ({}, {"daily": "50"})]
+LIMITS = graph(
+    [INPUT, table("limits", ["customer.age", "country"], ["daily"], ROWS), OUTPUT],
+    [("in", "limits"), ("limits", "out")],
+)
+"""A graph of JDM, as the page on decision tables takes one."""
+
+
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("page", "codes"),
     [
         ("rules.md", [0, 0, 0, 0, 1]),
         ("rules-peers.md", [0, 0, 0, 0]),
-        ("decision-tables.md", [0, 0, 0, 0, 0, 0]),
+        ("decision-tables.md", [0, 0, 0, 0, 0, 0, 0]),
         ("rules-governance.md", [0, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("ruleset-walkthrough.md", [0, 1, 0, 1, 0, 1, 1, 0, 0, 0, 0]),
     ],
@@ -47,6 +57,7 @@ def test_every_command_runs_as_it_is_written(
         elif program == "cd":
             monkeypatch.chdir(words[0])
             Path("mine.yaml").touch()
+            Path("daily.json").write_text(json.dumps(LIMITS), encoding="utf-8")
         else:
             done = run(tmp_path / "var", *words)
             ended.append((words, done.code, done))
