@@ -51,7 +51,7 @@ REPLAY: Final[Call[FlowReplay]] = Call(
     "POST",
     "/v1/flows/{flow}/replays",
     FlowReplay,
-    body=("version", "base_version", "as_of", "from", "until"),
+    body=("version", "base_version", "alone", "as_of", "from", "until"),
     repeat=Repeat.BY_KEY,
 )
 REPLAYS: Final[Call[FlowReplay]] = Call("GET", "/v1/flows/{flow}/replays", FlowReplay, query=("limit",), has_pages=True)
@@ -154,6 +154,7 @@ class Flows:
         *,
         version: int | None = None,
         base_version: int | None = None,
+        alone: bool = False,
         as_of: Moment | None = None,
         since: Moment | None = None,
         until: Moment | None = None,
@@ -164,11 +165,12 @@ class Flows:
             flow: its name.
             version: that is replayed; the newest by default.
             base_version: that it is compared with; the one that acts by default.
+            alone: it is compared with none.
             as_of: everybody is run on the facts of that moment; of now by default.
             since: what happened from then on, until before *until*, is run in place of everybody.
             until: see *since*.
         """
-        versions = {"version": version, "base_version": base_version}
+        versions = {"version": version, "base_version": base_version, "alone": alone or None}
         moments = {"as_of": as_of, "from": since, "until": until}
         given = {name: value for name, value in {**versions, **moments}.items() if value is not None}
         return self._connection.ask(REPLAY, {"flow": flow}, body=given)

@@ -19,7 +19,7 @@ from fivefold.usecases.flows.read import (
     read_flow_line,
     read_flow_version,
 )
-from fivefold.usecases.flows.replays.jobs import FlowReplayLine, list_flow_replays
+from fivefold.usecases.flows.replays.jobs import FlowReplayLine, list_flow_replays, read_flow_replay
 
 MOST_REPLAYS: Final = 5
 """As many replays of a version its page lists at once."""
@@ -66,6 +66,7 @@ def show_version(visit: Visit) -> Rendered:
     others = tuple(dict.fromkeys(each for each in (flow.active, number - 1, asked) if each and each != number))
     chosen = next(iter(others), None) if asked is None else asked
     replays = list_flow_replays(visit, name, visit.part("replays", MOST_REPLAYS), number)
+    kept = replay_of_activation(visit, name, number)
     earlier = "" if chosen is None else read_flow_version(visit, name, chosen).document
     page = FlowVersionPage(
         flow=flow,
@@ -79,8 +80,8 @@ def show_version(visit: Visit) -> Rendered:
         difference=None if chosen is None else compare_flow_versions(visit, name, number, chosen),
         replays=replays,
         next_replays=visit.next_of("replays", replays),
-        newest=next((replay_shown(visit, each) for each in replays if each.report is not None), None),
-        replay_kept=replay_of_activation(visit, name, number),
+        newest=None if kept is None else replay_shown(visit, read_flow_replay(visit, kept)),
+        replay_kept=kept,
         hindrances=None if version.active else what_stands_against_flow(visit, name, number),
     )
     title = text("{flow} version {number}", flow=name, number=number)

@@ -219,13 +219,21 @@ class _Reader:
 
     def _unary(self) -> Expression:
         if self._take("not", "!"):
-            return Denied(self._unary())
+            return Denied(self._nested_unary())
         if self._take("-"):
-            below = self._unary()
+            below = self._nested_unary()
             if isinstance(below, Literal) and isinstance(below.value, Decimal):
                 return Literal(-below.value)
             return Operation("multiply", (Literal(Decimal(-1)), below))
         return self._one()
+
+    def _nested_unary(self) -> Expression:
+        self._depth += 1
+        if self._depth > MOST_DEPTH:
+            raise CellError(f"has more than {MOST_DEPTH} signs before each other")
+        found = self._unary()
+        self._depth -= 1
+        return found
 
     def _one(self) -> Expression:
         if self._take("("):

@@ -24,10 +24,19 @@ from fivefold.store.evidence.old_rows import (
     free_once_locked,
     without_held,
 )
+from fivefold.store.flows.actions import OF_TRANSACTION
 from fivefold.store.flows.runs import EMPTIED, WAITING
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.jobs import OPEN
-from fivefold.store.tables.flows import FlowAction, FlowReplay, FlowReplayPerson, FlowRow, FlowRun, FlowStep
+from fivefold.store.tables.flows import (
+    FlowAction,
+    FlowActivation,
+    FlowReplay,
+    FlowReplayPerson,
+    FlowRow,
+    FlowRun,
+    FlowStep,
+)
 from fivefold.store.tables.groups import GroupMove, NamedGroup
 
 _RUNS, _MOVES, _PEOPLE, _REPLAYS = range(4)
@@ -70,7 +79,8 @@ def _look_at_runs(session: Session, scope: Scope, behind: tuple[Any, ...], most:
     A shadow that would ask waits for good, as nobody is asked for it: it is over as well.
     """
     of_run = (FlowAction.run_id == FlowRun.id, FlowAction.taken_back_us.is_(None), FlowAction.done_us.is_(None))
-    stands = exists().where(*of_run, FlowAction.kind.in_(_STANDING_KINDS))
+    of_entity = FlowAction.subject != OF_TRANSACTION
+    stands = exists().where(*of_run, FlowAction.kind.in_(_STANDING_KINDS), of_entity)
     left = and_(FlowRun.acting.is_(False), FlowRun.state == WAITING, FlowRun.due_us.is_(None))
     over_us = func.coalesce(FlowRun.ended_us, FlowRun.as_of_us)
     statement = select(
@@ -141,9 +151,10 @@ def _is_old(scope: Scope) -> tuple[ColumnElement[bool], ...]:
 
 
 def _is_in_force() -> ColumnElement[bool]:
-    """Give the condition that the replayed version acts now, or runs as a shadow: it was activated by that replay."""
+    """Give the condition that the replayed version acts now, or runs as a shadow, or was activated with that replay."""
     versions = (FlowRow.active_version_id, FlowRow.shadow_version_id)
-    return exists().where(FlowRow.id == FlowReplay.flow_id, or_(*(each == FlowReplay.version_id for each in versions)))
+    acts = exists().where(FlowRow.id == FlowReplay.flow_id, or_(*(each == FlowReplay.version_id for each in versions)))
+    return or_(acts, exists().where(FlowActivation.replay_id == FlowReplay.id))
 
 
 def _look_at_people(session: Session, scope: Scope, behind: tuple[Any, ...], most: int) -> OldRows:

@@ -20,6 +20,10 @@ _ADD: Final = {
 }
 
 
+OF_TRANSACTION: Final = "status of the transaction"
+"""The subject of actions that give a transaction a status, as `flows.actions` writes it: none about its owner."""
+
+
 def add_action(session: Session, values: Mapping[str, Any]) -> int | None:
     """Add an action, and give its number; None where it was taken already: then nothing is to be done again."""
     number: int | None = session.scalar(_ADD[session.get_bind().dialect.name], dict(values))

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError
+from fivefold.store.flows.actions import OF_TRANSACTION
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.flows import FlowRow
 from fivefold.usecases.flows.runs import actions, calling
@@ -197,6 +198,24 @@ def test_what_a_person_decided_stays_until_a_person_decides_again(engine: Engine
     assert stands(bank)[0] == "approved"
 
 
+def test_a_run_that_nobody_answered_in_time_takes_the_place_of_no_newer_one(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    milder = LARGE.replace("status: flagged", "status: approved").replace("to: flag}", "to: stop}")
+    assert milder != LARGE
+    bank.add_flow(milder)
+    call_flow(bank.context, "large", "customer", "a", payment(5000), "k1")  # a person is asked
+    call_flow(bank.context, "large", "customer", "a", payment(500), "k2")
+    assert stands(bank)[0] == "blocked"
+    bank.now += 5 * HOUR_US
+    bank.work()  # nobody came
+    assert [each.content["status"] for each in bank.actions() if each.kind == "status"] == ["blocked", "approved"]
+    assert stands(bank)[0] == "blocked"
+    call_flow(bank.context, "large", "customer", "a", payment(5000), "k3")
+    bank.now += 5 * HOUR_US
+    bank.work()  # this one began last
+    assert stands(bank)[0] == "approved"
+
+
 @pytest.mark.parametrize("words", ["reversible: false", "relationship: ended"])
 def test_what_cannot_be_undone_is_not_undone_by_a_later_run(engine: Engine, words: str) -> None:
     bank = FlowBank(engine)
@@ -219,6 +238,7 @@ def test_the_status_of_a_transaction_says_nothing_about_the_customer(engine: Eng
     call_flow(bank.context, "statuses", "customer", "a", payment(2000, transaction_id="T-1"))
     call_flow(bank.context, "statuses", "customer", "a", payment(2000), "k2")
     contents = [each.content for each in bank.actions() if each.kind == "status"]
+    assert {each.subject for each in bank.actions() if each.kind == "status"} == {OF_TRANSACTION}
     said = {"status": "blocked", "of": "transaction"}
     assert contents == [{**said, "transaction_id": "T-1"}, {**said, "transaction_id": None}]
     assert stands(bank) == (None, {"daily": 5_000})

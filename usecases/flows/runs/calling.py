@@ -104,6 +104,8 @@ def _run_at_once(
             stays = number_of_entity(session, context.organisation_id, *named) == entity.id
             lock_entities(session, [entity.id])
             acts = acting_version(session, standing.flow.id, locked=True) == standing.version.id
+            if run_of_cause(session, *known, cause) is not None:  # in whatever version
+                raise _OvertakenError
             columns = reached.columns(run, now, off=False)
             number = add_run(session, {**acting, **columns}) if stays and acts else None
             if number is None:

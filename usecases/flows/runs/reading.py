@@ -11,7 +11,7 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.flows.actions import is_reversible
 from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.language import PersonStep
-from fivefold.store.flows.actions import actions_of_run, standing_actions
+from fivefold.store.flows.actions import OF_TRANSACTION, actions_of_run, standing_actions
 from fivefold.store.flows.run_search import RunRow, WantedRuns, run_row, runs_among
 from fivefold.store.flows.runs import WAITING, outcomes_of, run_numbered
 from fivefold.store.flows.versions import canonical_of
@@ -190,7 +190,7 @@ def view_of(session: Session, row: RunRow) -> RunView:
     reversible = {action.id: is_reversible(action) for action in flow.actions}
     steps = outcomes_of(session, [run.id]).get(run.id, {})
     outcomes = {name: json.loads(each.outcome) for name, each in steps.items()}
-    why = None if run.answer is None else _with_costs(json.loads(run.answer), outcomes)
+    why = None if run.answer is None else _with_costs(json.loads(run.answer), outcomes if run.acting else {})
     question = None
     if run.state == WAITING and run.stopped_at is not None and run.stopped_at not in steps and run.removed_by is None:
         step = flow.steps[flow.positions[run.stopped_at]]
@@ -227,7 +227,7 @@ def _question(step: PersonStep, why: Mapping[str, Any] | None) -> QuestionOpen:
 def _with_costs(why: Mapping[str, Any], outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Say at each step that asked the outside what that cost: it is kept beside the run, which is made again without.
 
-    No cost is there of steps that ask nobody, and of those that were asked before costs were measured.
+    No cost is there of steps that ask nobody, of those that were asked before costs were measured, and of shadows.
     """
     costs = {name: each["cost"] for name, each in outcomes.items() if "cost" in each}
     steps = [{**each, "cost": costs[each["step"]]} if each["step"] in costs else each for each in why["steps"]]
@@ -344,21 +344,23 @@ def actions_standing(rows: Sequence[FlowAction]) -> EntityActions:
 def _not_replaced(rows: Sequence[FlowAction]) -> list[FlowAction]:
     """Leave out what a later run of the same flow replaced: it set the same limit, or gave a status again.
 
-    What a person decided, only a run that a person answered replaces; what is lasting, none does. A status of a
-    transaction says nothing about the entity.
+    A run that began before, and acted later on older facts, replaces nothing, unless a person answered it. What a
+    person decided, only a run that a person answered replaces; what is lasting, none does. A status of a transaction
+    says nothing about the entity.
     """
     kept: list[FlowAction] = []
-    replaced: set[tuple[int, str]] = set()
+    replaced: dict[tuple[int, str], int] = {}  # the newest run that acted later
     replaced_by_person: set[tuple[int, str]] = set()
     for row in reversed(rows):
-        of = (row.flow_id, row.subject)
-        if row.content.get("of") == "transaction":
+        of, by_person = (row.flow_id, row.subject), row.content.get("by_person", False)
+        if row.subject == OF_TRANSACTION:
             continue
-        if row.content.get("lasting") or of not in (replaced_by_person if row.content.get("by_person") else replaced):
+        is_replaced = of in replaced_by_person or (not by_person and row.run_id < replaced.get(of, row.run_id))
+        if row.content.get("lasting") or not is_replaced:
             kept.append(row)
         if row.kind != "review":
-            replaced.add(of)
-            if row.content.get("by_person"):
+            replaced[of] = max(row.run_id, replaced.get(of, row.run_id))
+            if by_person:
                 replaced_by_person.add(of)
     return kept[::-1]
 

@@ -110,6 +110,7 @@ class Run:
     outcome: str | None = None
     answer: str | None = None
     attempts: int = 0
+    number: int = 0
 
     @property
     def key(self) -> tuple[str, int, str, str, bool]:
@@ -131,11 +132,21 @@ class Action:
     at_us: int
     above: int
     by_person: bool
+    run: int
     taken_back: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, str]:
         return self.flow, self.customer, self.cause, self.action
+
+
+def not_replaced(given: list[Action]) -> list[Action]:
+    """Leave out what a run that began later, or a person, took the place of; *given* as they acted, one by one."""
+    return [
+        each
+        for place, each in enumerate(given)
+        if not any(later.by_person or (later.run > each.run and not each.by_person) for later in given[place + 1 :])
+    ]
 
 
 @dataclass
@@ -168,6 +179,7 @@ class FlowModel:
     actions: dict[tuple[str, str, str, str], Action] = field(default_factory=dict)
     tags: dict[str, list[Tag]] = field(default_factory=dict)
     told: int = 0
+    begun: int = 0
 
     # What begins runs.
 
@@ -183,7 +195,8 @@ class FlowModel:
     def begin(self, flow: str, customer: str, cause: str, amount: float | None, now: int) -> None:
         """Begin the runs of an event."""
         for version, acting in sorted(self.listeners(flow).items()):
-            self.runs.append(Run(flow, version, customer, cause, acting, amount, now))
+            self.begun += 1
+            self.runs.append(Run(flow, version, customer, cause, acting, amount, now, number=self.begun))
 
     def give_tag(self, customer: str, name: str, until: int | None, now: int) -> None:
         """Give a tag, and begin what listens to it."""
@@ -268,7 +281,9 @@ class FlowModel:
         """Take actions that were not taken for this cause."""
         above = self.versions[run.version - 1].above if run.flow == RUNS else 0
         for name in actions:
-            action = Action(run.flow, run.customer, run.cause, name, now, above, run.answer in {"right", "wrong"})
+            action = Action(
+                run.flow, run.customer, run.cause, name, now, above, run.answer in {"right", "wrong"}, run.number
+            )
             if action.key in self.actions:
                 continue
             self.actions[action.key] = action
@@ -300,6 +315,6 @@ class FlowModel:
         statuses = []
         for flow in (RUNS, FOLLOWS):
             given = [each for each in stands if each.flow == flow and each.action in SEVERITY]
-            statuses += [each.action for each in given[-1:]] + [each.action for each in given if each.by_person][-1:]
-        limits = [each.above * 100 for each in stands if each.action == "bound"]
-        return min(statuses, key=SEVERITY.index, default=None), next(iter(limits[-1:]), None)
+            statuses += [each.action for each in not_replaced(given)]
+        limits = [each.above * 100 for each in not_replaced([each for each in stands if each.action == "bound"])]
+        return min(statuses, key=SEVERITY.index, default=None), min(limits, default=None)
