@@ -143,7 +143,25 @@ def summary(findings: list[Finding]) -> list[str]:
                 continue
             counts, others = zip(*(_above(finding, method, figure) for figure in (GINI, CAPTURE)), strict=True)
             found.append(f"| {finding.data_set.title} | {method} | {' | '.join(counts)} | {' | '.join(others)} |")
-    return [*found, ""]
+    worse = [text for finding in findings for text in behind(finding)]
+    return [*found, "", f"Where {FIVEFOLD} is behind, by the means over the windows:\n", *(worse or ["- nowhere"]), ""]
+
+
+def behind(finding: Finding) -> list[str]:
+    """Say by the means over the windows which ranks are surely below a rival's, and whose money is better calibrated."""
+    found = []
+    for figure, title in TITLES.items():
+        for method in finding.methods:
+            less = finding.cell(MEAN, method, figure + LESS)
+            if less is not None and less["high"] < 0:
+                found.append(f"- {finding.data_set.title}, {title}: {method}, {_text(less, '+')}")
+    own = finding.cell(MEAN, FIVEFOLD, ERROR)
+    for method in finding.methods:
+        cell = finding.cell(MEAN, method, ERROR)
+        if own is not None and cell is not None and cell["estimate"] < own["estimate"]:
+            words = f"{cell['estimate']:.3f} to {own['estimate']:.3f}"
+            found.append(f"- {finding.data_set.title}, {MONEY_TITLES[ERROR]}: {method}, {words}")
+    return found
 
 
 def _above(finding: Finding, method: str, figure: str) -> tuple[str, str]:

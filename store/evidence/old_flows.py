@@ -76,7 +76,7 @@ def remove_flows(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Remo
 def _look_at_runs(session: Session, scope: Scope, behind: tuple[Any, ...], most: int) -> OldRows:
     """Look at runs by the moments of their facts, those that are whole alone; what a run did may still stand.
 
-    A shadow that would ask waits for good, as nobody is asked for it: it is over as well.
+    A shadow that waits is over as well, as nobody is asked for it; the run that acts holds its customer meanwhile.
     """
     of_run = (FlowAction.run_id == FlowRun.id, FlowAction.taken_back_us.is_(None), FlowAction.done_us.is_(None))
     of_entity = FlowAction.subject != OF_TRANSACTION

@@ -155,12 +155,12 @@ def read_flow_actions(context: RequestContext, type_: Text, external_id: Text) -
 
 
 def compare_flow_shadow(context: RequestContext, flow: Text) -> list[EndsOfBoth]:
-    """Count where the version that acts and the one that runs as a shadow came to for the same causes."""
+    """Count where what acts and its shadow came to for the same causes, and whether both would do the same."""
     return list(shadows.compare_shadow(context, flow))
 
 
 def list_shadow_pairs(context: RequestContext, flow: Text, query: PageOfPairs) -> Page[ShadowPair]:
-    """List for whom a shadow came to another end than the version that acts, the latest first."""
+    """List for whom a shadow came to another end, or would do something else, than what acts; the latest first."""
     return shadows.list_shadow_pairs(context, flow, query.acting_at, query.shadow_at, query.part)
 
 
