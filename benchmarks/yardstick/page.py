@@ -148,7 +148,7 @@ def summary(findings: list[Finding]) -> list[str]:
 
 
 def behind(finding: Finding) -> list[str]:
-    """Say by the means over the windows which ranks are surely below a rival's, and whose money is better calibrated."""
+    """Say by the means over windows where ranks are surely below a rival's, and whose money is better calibrated."""
     found = []
     for figure, title in TITLES.items():
         for method in finding.methods:
