@@ -123,6 +123,8 @@ def test_many_runs_ask_a_model_at_once(engine: Engine, shelf: Shelf, monkeypatch
         bank.work()
     alone = [outcome_of(bank, number) for number in range(9, 17)]
     assert sizes == [8] + [1] * 8
+    assert {each.pop("cost")["together"] for each in together} == {8}  # what it took is that of all
+    assert {each.pop("cost")["together"] for each in alone} == {1}
     assert alone == together
     assert loads == [1]
 
