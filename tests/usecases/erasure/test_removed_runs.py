@@ -179,7 +179,7 @@ def test_a_run_of_a_customer_about_whom_something_is_open_stays(engine: Engine, 
 
 def test_a_shadow_that_would_ask_is_over(engine: Engine) -> None:
     bank = made(engine)
-    bank.add_flow(QUIET.replace("title: Quiet", "title: Quiet again"), shadow=True)
+    bank.add_flow(QUIET.replace("question: ", "question: Once more, "), shadow=True)  # another one
     call(bank, 5000)
     bank.work()
     acting, shadow = bank.runs()
