@@ -31,7 +31,7 @@ line](#add-a-line) by a folder of predictions.
   from earlier as-of dates, 30 days apart and 24 at the most, whose own {days} days had ended by then. Settings are
   fixed beforehand: none was chosen on these windows by this command.
 - **Customers.** Everybody with a transaction up to the as-of, the same ones for every method. A method that does
-  not answer with one number for each is refused. Customers who come later are nobody's to predict.
+  not answer with one number for each is refused. Customers who come later are left out.
 - **Value.** Each data set says below what a customer is worth. Values below 0 count as 0; customers who are worth
   nothing count.
 - **Normalised Gini**: the Gini of realised value in predicted order, over that in its own order. 1 is perfect, 0 is

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
-from fivefold.store.flows.runs import EMPTIED
+from fivefold.store.flows.runs import EMPTIED_OUTCOME
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.flows import (
     FlowAction,
@@ -74,7 +74,7 @@ def outcomes_counted(session: Session, organisation_id: int, period: Period) -> 
     the runs that act.
     """
     by = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowStep.step, FlowStep.kind)
-    is_gone = FlowStep.outcome == EMPTIED
+    is_gone = FlowStep.outcome == EMPTIED_OUTCOME
     is_failed = case((is_gone | FlowStep.outcome.like('%"failed":null%'), 0), else_=1)
     counts = (func.sum(is_failed).label("failed"), func.sum(case((is_gone, 1), else_=0)).label("removed_by_retention"))
     statement = (

@@ -25,7 +25,7 @@ from fivefold.store.evidence.old_rows import (
     without_held,
 )
 from fivefold.store.flows.actions import OF_TRANSACTION
-from fivefold.store.flows.runs import EMPTIED, WAITING
+from fivefold.store.flows.runs import EMPTIED_OUTCOME, WAITING
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.flows import (
@@ -111,7 +111,7 @@ def _empty_runs(session: Session, numbers: Sequence[int], by: int) -> Any:
         run.inputs, run.answer, run.error, run.removed_by, run.salt = None, None, None, by, new_salt()
     steps = session.scalars(select(FlowStep).where(among(session, FlowStep.run_id, sorted(numbers)))).all()
     for step in steps:
-        step.outcome, step.salt = EMPTIED, new_salt()
+        step.outcome, step.salt = EMPTIED_OUTCOME, new_salt()
     session.flush()
     return joined(
         digests(session, "flow_runs", numbers), digests(session, "flow_steps", {step.run_id for step in steps})

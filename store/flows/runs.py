@@ -21,7 +21,7 @@ from fivefold.store.tables.flows import FlowRow, FlowRun, FlowStep, FlowVersion
 
 QUEUED, RUNNING, WAITING, ENDED, FAILED, QUARANTINED = "queued", "running", "waiting", "ended", "failed", "quarantined"
 """The states of a run; the last three are for good."""
-EMPTIED: Final = "{}"
+EMPTIED_OUTCOME: Final = "{}"
 """What stands in place of what a step came to, once the retention policy removed that."""
 _RUNS, _STEPS, _ENTITIES = (cast("Table", table.__table__) for table in (FlowRun, FlowStep, Entity))
 

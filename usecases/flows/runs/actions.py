@@ -1,6 +1,5 @@
 """Actions of runs, carried out: each once for a flow, an entity and a cause, in the transaction that ends the run."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +25,7 @@ from fivefold.store.flows.actions import add_action
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRun
 from fivefold.store.webhooks.outbox import NewEvent
+from fivefold.usecases.flows.runs.facts import transaction_about
 from fivefold.usecases.flows.runs.outcomes import RunnableVersion
 from fivefold.usecases.flows.runs.reading import standing_of
 from fivefold.usecases.flows.runs.second_people import origin_by
@@ -49,14 +49,14 @@ class Doing:
     Attributes:
         context: of the flow, which acts.
         entity_type: the name of the type.
-        by_person: a person answered on the way to it.
+        answered: who answered on the way to it, as the audit log names them.
     """
 
     context: Context
     runnable: RunnableVersion
     entity_type: str
     now_us: int
-    by_person: bool
+    answered: frozenset[str]
 
 
 def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, taken: ActionTaken) -> NewEvent | None:
@@ -85,7 +85,7 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
     )
     if number is None:
         return None
-    with caused_by(session, origin_by(session, run, doing.runnable.analysed.flow)):
+    with caused_by(session, origin_by(run, doing.answered)):
         _affect(session, doing, entity, taken, content)
     body = {
         "entity_type": doing.entity_type,
@@ -138,13 +138,13 @@ def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
 def _lasting(doing: Doing, action: Action) -> dict[str, bool]:
     """Tell what keeps a status or a limit from being replaced, see `reading.actions_standing`; nothing as a rule."""
     lasts = action.relationship is not None or not is_reversible(action)
-    return {**({"lasting": True} if lasts else {}), **({"by_person": True} if doing.by_person else {})}
+    return {**({"lasting": True} if lasts else {}), **({"by_person": True} if doing.answered else {})}
 
 
 def transaction_of(run: FlowRun) -> str | None:
     """Name the transaction that a run looks at; None where it looks at none, or at one that came without a name."""
-    sent = run.about.get("transaction")
-    name = run.about.get(c.TRANSACTION_ID) if sent is None else json.loads(sent).get(c.TRANSACTION_ID)
+    about = transaction_about(run)
+    name = about.get(c.TRANSACTION_ID) if isinstance(about, Mapping) else about
     return None if name is None else str(name)
 
 

@@ -4,7 +4,6 @@ A run is a function of the facts that were read once and of what was answered. S
 one that died comes to the same, and what a run does is done in the transaction that ends it: all of it, or nothing.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,7 +32,7 @@ from fivefold.usecases.audit.record import bulk_of
 from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, Doing, carry_out
 from fivefold.usecases.flows.runs.answers_of_shadows import catch_up, pass_on
 from fivefold.usecases.flows.runs.asking import ask_outside, kept_of
-from fivefold.usecases.flows.runs.facts import LookedAt, facts_text, read_facts
+from fivefold.usecases.flows.runs.facts import facts_text, read_facts, transaction_about
 from fivefold.usecases.flows.runs.outcomes import (
     PERSON,
     RunnableVersion,
@@ -106,13 +105,13 @@ def _with_each_entity_once(batch: RunBatch, left: set[int]) -> Iterator[list[int
 
 @dataclass(frozen=True)
 class Reached:
-    """Where a run came to, and what is to be stored of it for the first time; `by_person` where a person answered."""
+    """Where a run came to, and what is to be stored of it for the first time; `answered` names who answered it."""
 
     outcome: RunOutcome
     runnable: RunnableVersion
     facts: Mapping[str, Any]
     nobody: FlowStep | None
-    by_person: bool = False
+    answered: frozenset[str] = frozenset()
 
     def columns(self, run: FlowRun, now: int, *, off: bool) -> dict[str, Any]:
         """Give what is stored of a run; where its flow is *off*, it may act no more."""
@@ -122,7 +121,7 @@ class Reached:
 def begin_of(session: Session, runnable: RunnableVersion, runs: Sequence[FlowRun], now: int) -> list[Reached]:
     """Read the facts of runs that begin, no entity twice, and come to where they lead, in the same order."""
     flow = runnable.flow
-    looked_at = {run.entity_id: _looked_at(run) for run in runs}
+    looked_at = {run.entity_id: transaction_about(run) for run in runs}
     read = read_facts(session, flow.organisation_id, flow.type_id, runnable.analysed, looked_at, now)
     facts, program = read.facts, flow_program_for(runnable.analysed, read.facts.versions, read.base)
     if len(runs) == 1:  # one row is run without columns, in less time
@@ -162,7 +161,7 @@ def act_and_record(
     context = Context(engine, Actor(flow.organisation_id, f"{FLOW_ACTOR}{flow.name}"), lambda: now)
     events, acted = [], set[int]()
     for number, (run, this, columns) in stored_runs.items():
-        doing = Doing(context, this.runnable, this.runnable.analysed.flow.entity_type, now, this.by_person)
+        doing = Doing(context, this.runnable, this.runnable.analysed.flow.entity_type, now, this.answered)
         for action in this.outcome.explanation.actions if run.acting and columns["error"] != OFF else ():
             acted.add(number)
             event = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
@@ -253,8 +252,8 @@ class _Work:
         lists = list_versions_used(session, run.organisation_id, kept["lists"])
         assert run.as_of_us is not None  # it is stored with the facts
         outcome = outcome_kept(runnable, kept, lists, steps, (run.entity_id, run.as_of_us))
-        answered = any(step.kind == PERSON and step.actor != SYSTEM for step in steps.values())
-        return Reached(outcome, runnable, {}, nobody, by_person=answered)
+        answered = frozenset(step.actor for step in steps.values() if step.kind == PERSON and step.actor != SYSTEM)
+        return Reached(outcome, runnable, {}, nobody, answered)
 
     def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, Reached], now: int) -> None:
         """Store where runs came to, and do what follows."""
@@ -330,12 +329,6 @@ def _waits_for_person(runnable: RunnableVersion, run: FlowRun) -> bool:
     """Tell whether a run stopped at a step that asks a person; what asks the outside has no date of its own."""
     flow = runnable.analysed.flow
     return run.stopped_at is not None and isinstance(flow.steps[flow.positions[run.stopped_at]], PersonStep)
-
-
-def _looked_at(run: FlowRun) -> LookedAt:
-    """Give the transaction that caused a run, or that came with its call, as JSON: its amount is no whole number."""
-    sent = run.about.get("transaction")
-    return run.about.get("transaction_id") if sent is None else json.loads(sent)
 
 
 def _nobody(run: FlowRun, step: str, now: int) -> dict[str, Any]:

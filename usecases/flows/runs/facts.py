@@ -24,6 +24,7 @@ from fivefold.store.rulesets.rulesets import rulesets_of_versions
 from fivefold.store.sql.arrays import among_parameter
 from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.decisions.inputs import level_row, levels_of_rows, read_pending_transaction
 from fivefold.usecases.levels.content.inputs import inputs_frame, types_of
@@ -34,6 +35,14 @@ from fivefold.usecases.shared.rates import rates_for
 
 LookedAt = str | Mapping[str, Any] | None
 """The transaction that a run looks at: the number of a stored one, one as it was sent, or none."""
+
+
+def transaction_about(run: FlowRun) -> LookedAt:
+    """Give the transaction that caused a run, or that came with its call, as JSON: its amount is no whole number."""
+    sent = run.about.get("transaction")
+    return run.about.get("transaction_id") if sent is None else json.loads(sent)
+
+
 _OWN_PARTS: Final = frozenset({"levels", "pending"})
 """Parts of a portfolio that are made for runs."""
 

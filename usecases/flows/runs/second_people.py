@@ -1,5 +1,7 @@
 """Who may not answer what a run asks: where two people are asked, one does not do the work of both."""
 
+from collections.abc import Collection
+
 from sqlalchemy.orm import Session
 
 from fivefold.flows.language import Flow, PersonStep
@@ -21,16 +23,14 @@ def people_behind(run: FlowRun) -> frozenset[str]:
     return frozenset(name for name in named if name is not None and name != SYSTEM and not name.startswith("flow:"))
 
 
-def origin_by(session: Session, run: FlowRun, flow: Flow) -> Origin:
-    """Tell by what comes about whatever a run does: by its flow and those before, with everybody behind these."""
+def origin_by(run: FlowRun, answered: Collection[str]) -> Origin:
+    """Tell by what comes about whatever a run does: by its flow and those before, with everybody behind these.
+
+    *answered* are those who answered what it asked, as the audit log names them.
+    """
     before = origin_of(run.about)
-    answered = set[str]()
-    if any(isinstance(step, PersonStep) for step in flow.steps):
-        steps = outcomes_of(session, [run.id]).get(run.id, {}).values()
-        answered = {each.actor for each in steps if each.kind == PERSON and each.actor != SYSTEM}
-    return Origin((*before.through, run.flow_id), tuple(sorted(people_behind(run)))).joined(
-        Origin(answered=tuple(sorted({*before.answered, *answered})))
-    )
+    people = tuple(sorted(people_behind(run)))
+    return Origin((*before.through, run.flow_id), people, tuple(sorted({*before.answered, *answered})))
 
 
 def part_taken(session: Session, run: FlowRun, flow: Flow, name: str) -> str:
