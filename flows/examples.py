@@ -121,37 +121,27 @@ def _run_one(analysed: AnalysedFlow, everyone: Portfolio, number: int, as_of: in
 _SOURCE = "the example"
 
 
-def outcome_given(given: GivenOutcome, as_of: int) -> Outcome:
-    """Give what an example says that came back, at its moment."""
+def outcome_given(given: GivenOutcome, as_of: int, source: str = _SOURCE) -> Outcome:
+    """Give what an example, or another *source* of suppositions, says that came back, at its moment."""
     if isinstance(given, str):
-        return failed_outcome("the example says so", _SOURCE, as_of)
-    return Outcome(values=given, source=_SOURCE, at_us=as_of)
+        return failed_outcome(f"{source} says so", source, as_of)
+    return Outcome(values=given, source=source, at_us=as_of)
 
 
 def check_flow_examples(flow: Flow) -> Iterator[Finding]:
     """Find what examples give or expect that the flow, as `AnalysedFlow.declared` has it, does not have."""
     actions = {action.id for action in flow.actions}
     stops = {step.id for step in flow.steps if isinstance(step, EndStep | PersonStep | OutsideStep)} | {FAILED}
-    persons = {step.id: step for step in flow.steps if isinstance(step, PersonStep)}
     for example in flow.examples:
         where = f"example {example.name}"
         yield from _strange_names(example, flow)
         yield from strange_links(example, flow)
         yield from strange_words(example, flow)
-        yield from _strange_outcomes(example, flow)
+        yield from strange_outcomes(where, example.outcomes, flow)
         if example.ends not in stops:
             there = ", ".join(sorted(stops))
             yield Finding(where, f"expects the end {example.ends}; runs stop at {there}{perhaps(example.ends, stops)}")
-        for step, answer in example.answers.items():
-            if step not in persons:
-                there = ", ".join(persons) or "none"
-                yield Finding(
-                    where, f"answers at {step}, where no person is asked; there are {there}{perhaps(step, persons)}"
-                )
-            elif answer not in (answers := (*persons[step].person.answers, NOBODY)):
-                yield Finding(
-                    where, f"answers {answer} at {step}; there are {', '.join(answers)}{perhaps(answer, answers)}"
-                )
+        yield from strange_answers(where, example.answers, flow)
         for name in example.actions or ():
             if name not in actions:
                 there = ", ".join(sorted(actions)) or "none"
@@ -168,11 +158,25 @@ def _strange_names(example: FlowExample, flow: Flow) -> Iterator[Finding]:
                 yield Finding(place, f"gives {name}, which is no field; there are {there}{perhaps(name, declared)}")
 
 
-def _strange_outcomes(example: FlowExample, flow: Flow) -> Iterator[Finding]:
+def strange_answers(where: str, given: Mapping[str, str], flow: Flow) -> Iterator[Finding]:
+    """Find answers at steps that ask no person, and answers that those steps do not take."""
+    persons = {step.id: step for step in flow.steps if isinstance(step, PersonStep)}
+    for step, answer in given.items():
+        if step not in persons:
+            there = ", ".join(persons) or "none"
+            yield Finding(
+                where, f"answers at {step}, where no person is asked; there are {there}{perhaps(step, persons)}"
+            )
+        elif answer not in (answers := (*persons[step].person.answers, NOBODY)):
+            yield Finding(
+                where, f"answers {answer} at {step}; there are {', '.join(answers)}{perhaps(answer, answers)}"
+            )
+
+
+def strange_outcomes(where: str, outcomes: Mapping[str, GivenOutcome], flow: Flow) -> Iterator[Finding]:
     """Find outcomes at steps that ask nobody outside, and values that those steps do not give."""
     asking = {step.id: outside_outputs(step) for step in flow.steps if isinstance(step, OutsideStep)}
-    where = f"example {example.name}"
-    for step, outcome in example.outcomes.items():
+    for step, outcome in outcomes.items():
         if step not in asking:
             there = ", ".join(asking) or "none"
             yield Finding(where, f"has an outcome at {step}, which asks nobody outside; there are {there}")

@@ -77,6 +77,29 @@ class FlowRun(Answer):
     gone: str | None = None
 
 
+class FlowTried(Answer):
+    """Where one entity would come to by a version or a draft; nobody was asked, and nothing is done or stored.
+
+    Attributes:
+        version: None for a draft.
+        why: every step that it passed with what it saw, and the actions that would follow.
+        answered: the steps at which it went on by an answer that is kept of a run before.
+        supposed: the steps at which it went on by what the request supposed.
+        not_asked: the step at which a person or another system would be asked; None where none would.
+    """
+
+    flow: str
+    version: int | None
+    entity_type: str
+    external_id: str
+    transaction: str | None
+    as_of: datetime
+    why: dict[str, Any]
+    answered: tuple[str, ...]
+    supposed: tuple[str, ...]
+    not_asked: str | None
+
+
 class EndsOfBoth(Answer):
     """Where runs of one cause came to by the version that acts and by its shadow, and how many did."""
 

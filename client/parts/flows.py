@@ -9,6 +9,7 @@ from fivefold.client.answers.flows import (
     FlowReplay,
     FlowRun,
     FlowRunLine,
+    FlowTried,
     ReplayPerson,
     ShadowPair,
     Standing,
@@ -24,6 +25,12 @@ RUN: Final[Call[FlowRun]] = Call(
     FlowRun,
     body=("type", "external_id", "transaction", "run_key"),
     repeat=Repeat.BY_KEY,
+)
+TRY: Final[Call[FlowTried]] = Call(
+    "POST",
+    "/v1/flows/{flow}/try",
+    FlowTried,
+    body=("external_id", "version", "document", "transaction", "answers", "outcomes"),
 )
 RUNS: Final[Call[FlowRunLine]] = Call(
     "GET",
@@ -96,6 +103,33 @@ class Flows:
         body: dict[str, Any] = {"type": type_, "external_id": external_id, "run_key": run_key}
         body["transaction"] = None if transaction is None else dict(transaction)
         return self._connection.ask(RUN, {"flow": flow}, body=body)
+
+    def try_one(
+        self,
+        flow: str,
+        external_id: str,
+        *,
+        version: int | None = None,
+        document: str | None = None,
+        transaction: str | None = None,
+        answers: Mapping[str, str] | None = None,
+        outcomes: Mapping[str, Mapping[str, object] | str] | None = None,
+    ) -> FlowTried:
+        """Run one entity through a version or a draft, with every step's why; nobody is asked, and nothing acts.
+
+        Args:
+            flow: its name.
+            external_id: of an entity of its type.
+            version: a committed one; without it the draft that is saved.
+            document: a text of the flow that is not saved, in place of the draft.
+            transaction: the number of a stored one that is looked at.
+            answers: what persons are supposed to answer, by the step; `nobody` for no answer in time.
+            outcomes: what is supposed to come back from outside, by the step: values by name, or `failed`.
+        """
+        about = {"version": version, "document": document, "transaction": transaction}
+        given = {name: value for name, value in about.items() if value is not None}
+        supposed = {"answers": dict(answers or {}), "outcomes": dict(outcomes or {})}
+        return self._connection.ask(TRY, {"flow": flow}, body={"external_id": external_id, **given, **supposed})
 
     def runs(
         self,

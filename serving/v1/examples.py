@@ -212,6 +212,7 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "check_flow": {"document": FLOW},
     "save_flow_draft": {"document": FLOW, "revision": 0},
     "discard_flow_draft": {"revision": 1},
+    "try_flow": {"external_id": "customer-17", "document": FLOW},
     "commit_flow": {"revision": 2},
     "activate_flow": {"version": 1, "reason": WHY},
     "roll_back_flow": {"version": 1, "reason": "The newer version looks at too many"},

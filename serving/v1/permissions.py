@@ -119,6 +119,7 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", f"{_FLOW}/draft", PUBLISHERS, flows.save_flow_draft, work=Work.READING),
     Route("POST", f"{_FLOW}/draft/discard", PUBLISHERS, flows.discard_flow_draft),
     Route("GET", f"{_FLOW}/draft/review", PUBLISHERS, flows.review_flow_draft, work=Work.READING),
+    Route("POST", f"{_FLOW}/try", PUBLISHERS, flows.try_flow, work=Work.READING),
     Route("POST", f"{_FLOW}/commit", PUBLISHERS, flows.commit_flow, 201, work=Work.READING),
     Route("GET", f"{_FLOW}/versions", PUBLISHERS, flows.list_flow_versions),
     Route("GET", f"{_FLOW}/versions/{{number}}", PUBLISHERS, flows.read_flow_version),

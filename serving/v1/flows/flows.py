@@ -1,11 +1,12 @@
 """Flows: drafts, versions, and which of them act. For publishers alone: they show every threshold."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fivefold.domain.paging import Page
+from fivefold.flows.language import MOST_STEPS, GivenOutcome
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.rulesets.rulesets import (
@@ -24,7 +25,10 @@ from fivefold.usecases.flows.activate import FlowActivationLine
 from fivefold.usecases.flows.commit import FlowCommitted
 from fivefold.usecases.flows.drafts import FlowDraftSaved
 from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, FlowVersionLine, FlowVersionView
+from fivefold.usecases.flows.replays.one import FlowTried, Supposed, try_flow_draft, try_flow_version
 from fivefold.usecases.flows.review import FlowExampleLine
+
+StepName = Annotated[Text, Field(min_length=1, max_length=200)]
 
 
 class FlowGiven(RequestModel):
@@ -59,6 +63,28 @@ class FlowVersionGiven(RequestModel):
 
     version: Annotated[int, Field(ge=1, le=LARGEST)]
     reason: Text
+
+
+class FlowTryGiven(RequestModel):
+    """An entity of the flow's type, and what it is run through.
+
+    `version` is a committed one; without it the draft that is saved, or a `document` that is not. `transaction` is the
+    number of a stored one that is looked at. `answers` and `outcomes` are taken for what persons answer (`nobody` for
+    no answer in time) and for what comes back from outside (values by name, or `failed`), by the step.
+    """
+
+    external_id: Text
+    version: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
+    document: Text | None = None
+    transaction: Text | None = None
+    answers: dict[StepName, Text] = Field(default_factory=dict, max_length=MOST_STEPS)
+    outcomes: dict[StepName, GivenOutcome] = Field(default_factory=dict, max_length=MOST_STEPS)
+
+    @model_validator(mode="after")
+    def _through_one(self) -> Self:
+        if self.version is not None and self.document is not None:
+            raise ValueError("has version and document; give one of them")
+        return self
 
 
 class FlowWhy(RequestModel):
@@ -101,6 +127,14 @@ def discard_flow_draft(context: RequestContext, flow: Text, body: DraftSeen) -> 
 def review_flow_draft(context: RequestContext, flow: Text) -> FlowReview:
     """Look through a draft as committing it does: faults, doubts, examples and the ways that none takes."""
     return FlowReview.of(review.review_flow_draft(context, flow))
+
+
+def try_flow(context: RequestContext, flow: Text, body: FlowTryGiven) -> FlowTried:
+    """Run one entity through a version or a draft, with every step's why; nobody is asked, and nothing acts."""
+    supposed = Supposed(answers=body.answers, outcomes=body.outcomes)
+    if body.version is not None:
+        return try_flow_version(context, flow, body.version, body.external_id, body.transaction, supposed)
+    return try_flow_draft(context, flow, body.external_id, body.transaction, supposed, body.document)
 
 
 def commit_flow(context: RequestContext, flow: Text, body: CommitGiven) -> FlowCommitted:

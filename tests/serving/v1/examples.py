@@ -138,6 +138,7 @@ EXAMPLES: Mapping[str, Example] = {
     "save_flow_draft": Example(_WRITTEN, {"document": flow_document("written", title="More"), "revision": 1}),
     "discard_flow_draft": Example(_WRITTEN, {"revision": 1}, own=_FLOW),
     "review_flow_draft": Example(_WRITTEN, own=_FLOW),
+    "try_flow": Example(_WRITTEN, {"external_id": CUSTOMER, "answers": {}}, own=_FLOW),
     "commit_flow": Example(_WRITTEN, {"revision": 1}, own=_FLOW),
     "list_flow_versions": Example(_CARE, own=_FLOW),
     "read_flow_version": Example({**_CARE, "number": "1"}, own=("flow", "number")),

@@ -321,6 +321,7 @@ FIRST_DAYS = (
     Step("review_flow_draft"),
     Step("discard_flow_draft"),
     Step("save_flow_draft"),
+    Step("try_flow"),
     Step("commit_flow"),
     Step("list_flows"),
     Step("list_flow_versions"),

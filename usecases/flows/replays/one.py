@@ -1,28 +1,51 @@
 """One entity run through a draft or a version as of now, with every step's why: nothing acts, nothing is kept."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError, NotFoundError
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError, NotFoundError
 from fivefold.flows.analysis import AnalysedFlow, analyse_flow
-from fivefold.flows.program import flow_program_for
+from fivefold.flows.examples import outcome_given, strange_answers, strange_outcomes
+from fivefold.flows.language import GivenOutcome
+from fivefold.flows.outside.outcomes import fitted
+from fivefold.flows.outside.step import Outside
+from fivefold.flows.program import FlowProgram, flow_program_for
 from fivefold.flows.steps import AskedOfRow
 from fivefold.flows.trace import explain_run
 from fivefold.store.flows.flows import flow_named
-from fivefold.store.flows.history import answers_of
+from fivefold.store.flows.history import Answered, answers_of
 from fivefold.store.flows.versions import flow_version_numbered
 from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.accounts.flows_in_force import flow_of_version
-from fivefold.usecases.flows.drafts import names_of_flow
+from fivefold.usecases.flows.drafts import names_of_flow, refuse_other_flow_name
 from fivefold.usecases.flows.read import read_flow_draft
 from fivefold.usecases.flows.replays.then import answers_kept
 from fivefold.usecases.flows.review import flow_context
 from fivefold.usecases.flows.runs.facts import read_facts
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supposed:
+    """What is taken for answered in a try. It counts before what is kept of a run before, and is kept nowhere.
+
+    Attributes:
+        answers: of persons, by the step; `nobody` for no answer in time.
+        outcomes: what came back from outside, by the step: values by name, or `failed`.
+    """
+
+    answers: Mapping[str, str] = field(default_factory=dict)
+    outcomes: Mapping[str, GivenOutcome] = field(default_factory=dict)
+
+
+NOTHING_SUPPOSED = Supposed()
+_SOURCE = "the request"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +58,7 @@ class FlowTried:
         as_of_us: the moment of the facts.
         why: as the record of a run has it: where it stops, its steps and the actions that would follow.
         answered: the steps at which it went on by an answer that is kept of a run before.
+        supposed: the steps at which it went on by what the request supposes.
         not_asked: the step at which a person or another system would be asked; None where none would.
     """
 
@@ -46,11 +70,17 @@ class FlowTried:
     as_of_us: Annotated[Moment, shown_as("as_of")]
     why: dict[str, Any]
     answered: tuple[str, ...]
+    supposed: tuple[str, ...]
     not_asked: str | None
 
 
 def try_flow_version(
-    context: Context, flow: str, version: int, external_id: str, transaction: str | None = None
+    context: Context,
+    flow: str,
+    version: int,
+    external_id: str,
+    transaction: str | None = None,
+    supposed: Supposed = NOTHING_SUPPOSED,
 ) -> FlowTried:
     """Run an entity through a committed version.
 
@@ -60,33 +90,46 @@ def try_flow_version(
         version: its number.
         external_id: of the entity.
         transaction: the number of a stored one that is looked at; None for none.
+        supposed: what is taken for answered.
 
     Raises:
         NotFoundError: there is no such flow, version or entity.
         ConflictError: the version could not run with what it asks now.
+        InvalidRulesetError: what is supposed is none of its answers or outcomes.
     """
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
         standing = flow_of_version(session, flow_version_numbered(session, row, version).id)
         kind = session.get_one(EntityType, row.type_id)
-        return _tried(session, context, _Tried(standing.analysed, kind, row.id, version), external_id, transaction)
+        through = _Tried(standing.analysed, kind, row.id, version, supposed)
+        return _tried(session, context, through, external_id, transaction)
 
 
-def try_flow_draft(context: Context, flow: str, external_id: str, transaction: str | None = None) -> FlowTried:
-    """Run an entity through the draft of a flow.
+def try_flow_draft(
+    context: Context,
+    flow: str,
+    external_id: str,
+    transaction: str | None = None,
+    supposed: Supposed = NOTHING_SUPPOSED,
+    document: str | None = None,
+) -> FlowTried:
+    """Run an entity through the draft of a flow that is saved, or through a text of it that is not.
 
     Raises:
         NotFoundError: there is no such flow, draft or entity.
-        InvalidRulesetError: the draft cannot be read.
+        InvalidRulesetError: the text cannot be read or is of another flow, or what is supposed is none of its answers.
         ConflictError: it has other faults, or could not run with what it asks now.
     """
-    document = read_flow_draft(context, flow).document
+    if document is None:
+        document = read_flow_draft(context, flow).document
+    else:
+        refuse_other_flow_name(document, flow)
     written = analyse_flow(document).flow
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
         kind = type_named(session, context.organisation_id, names_of_flow(document)[1])
         analysed = flow_context(session, kind).analysed(written)
-        return _tried(session, context, _Tried(analysed, kind, row.id, None), external_id, transaction)
+        return _tried(session, context, _Tried(analysed, kind, row.id, None, supposed), external_id, transaction)
 
 
 @dataclass(frozen=True)
@@ -97,24 +140,28 @@ class _Tried:
     kind: EntityType
     flow_id: int
     version: int | None
+    supposed: Supposed
 
 
 def _tried(session: Session, context: Context, through: _Tried, external_id: str, transaction: str | None) -> FlowTried:
     now, analysed = context.now(), through.analysed
     for found in analysed.errors:
         raise ConflictError(f"flow {analysed.flow.name} cannot run now: {found.where}: {found.problem}")
+    _refuse_strange(through.supposed, analysed)
     entity = entity_named(session, context.organisation_id, through.kind.name, external_id)
     if entity.erased_us is not None:
         raise NotFoundError(f"{external_id} was erased")
     looked_at = {entity.id: transaction}
     read = read_facts(session, context.organisation_id, through.kind.id, analysed, looked_at, now)
     program = flow_program_for(analysed, read.facts.versions, read.base)
-    answers = answers_kept(answers_of(session, through.flow_id, [entity.id], now), by_cause=False)
+    supposed = list(_supposed(through.supposed, program, entity.id, now))
+    kept = answers_of(session, through.flow_id, [entity.id], now)
+    answers = answers_kept([*kept, *supposed], by_cause=False)
     asked, there = answers.asked(program, read, {entity.id: (entity.id, "")})
     row = program.run(read.facts.own, asked).row(0, named=True)
     inputs = {key: frame.row(0, named=True) for key, frame in read.facts.asked.items()}
     why = explain_run(program, row, AskedOfRow(inputs, {}))
-    passed = {step.step for step in why.steps}
+    passed, given = {step.step for step in why.steps}, {each.step for each in supposed}
     return FlowTried(
         flow=analysed.flow.name,
         version=through.version,
@@ -123,6 +170,35 @@ def _tried(session: Session, context: Context, through: _Tried, external_id: str
         transaction=transaction,
         as_of_us=now,
         why=why.as_json(),
-        answered=tuple(sorted(set(there) & passed)),
+        answered=tuple(sorted((set(there) - given) & passed)),
+        supposed=tuple(sorted(given & passed)),
         not_asked=why.at if why.status in {"waits", "asks"} else None,
     )
+
+
+def _refuse_strange(supposed: Supposed, analysed: AnalysedFlow) -> None:
+    found = [
+        *strange_answers("answers", supposed.answers, analysed.declared),
+        *strange_outcomes("outcomes", supposed.outcomes, analysed.declared),
+    ]
+    if found:
+        raise InvalidRulesetError(found, _SOURCE)
+
+
+def _supposed(supposed: Supposed, program: FlowProgram, entity_id: int, now_us: int) -> Iterator[Answered]:
+    """Give what is supposed in the form of what is kept, as answered to these steps.
+
+    InvalidRulesetError where a value does not fit the base currency.
+    """
+    about, canonical = (entity_id, ""), program.flow.canonical
+    for step, answer in supposed.answers.items():
+        yield Answered(*about, step, "person", canonical_json({"answer": answer}), canonical)
+    for step, given in supposed.outcomes.items():
+        position = program.flow.positions[step]
+        compiled = program.steps[position]
+        assert isinstance(compiled, Outside)
+        outcome = outcome_given(given, now_us, _SOURCE)
+        made = fitted(outcome, compiled.outputs, {})
+        if made.failed != outcome.failed:
+            raise InvalidRulesetError([Finding(f"outcomes, {step}", str(made.failed))], _SOURCE)
+        yield Answered(*about, step, program.flow.steps[position].kind, outcome.canonical, canonical)

@@ -7,9 +7,22 @@ from typing import Any
 import pytest
 
 from tests.serving.v1.places import Place, settled
-from tests.usecases.flow_documents import EXAMPLES, WHY, flow_document
+from tests.usecases.flow_documents import EXAMPLES, INQUIRY, WHY, Data, flow_document
 
 AT = "/v1/flows/care"
+ASKING: list[Data] = [
+    {
+        "id": "capital",
+        "title": "Its capital",
+        "data": {
+            "source": "companies",
+            "send": {"country": {"field": "country"}},
+            "gives": {"amount": "number", "live": "flag"},
+        },
+        "on_unknown": "nothing",
+    },
+    {**INQUIRY, "person": {**INQUIRY["person"], "answers": {"aye": "done", "nay": "nothing"}}},
+]
 
 
 @pytest.fixture
@@ -82,6 +95,26 @@ def test_what_changes_is_told_before_and_after_the_commit(place: Place) -> None:
     assert place.ask("GET", f"{AT}/versions/3/diff?before=1", token=ana).status_code == 404
 
 
+def test_a_customer_is_run_through_a_version_and_a_draft_and_nothing_acts(place: Place) -> None:
+    (ana,) = place.join("ana", "publisher")
+    place.good("PUT", "/v1/entities/customer/c-1", {"attributes": {"country": "NO"}}, role="app")
+    place.good("POST", "/v1/flows", {"document": flow_document(steps=ASKING, examples=[])}, token=ana)
+    at = {"external_id": "c-1"}
+    stopped = place.good("POST", f"{AT}/try", at, token=ana)
+    assert (stopped["version"], stopped["not_asked"], stopped["supposed"]) == (None, "capital", [])
+    supposed = {"answers": {"inquiry": "aye"}, "outcomes": {"capital": {"amount": 10.5, "live": True}}}
+    found = place.good("POST", f"{AT}/try", {**at, **supposed}, token=ana)
+    assert (found["why"]["at"], found["supposed"], found["not_asked"]) == ("done", ["capital", "inquiry"], None)
+    assert [each["step"] for each in found["why"]["steps"]] == ["capital", "inquiry", "done"]
+    assert found["why"]["steps"][0]["gives"]["amount"] == "10.5"
+    for wrong in ({"inquiry": "perhaps"}, {"done": "aye"}):
+        told = place.ask("POST", f"{AT}/try", {**at, "answers": wrong}, token=ana)
+        assert told.status_code == 422, told.text
+    for strange, status in (({"version": 1}, 404), ({"version": 1, "document": "x"}, 422), ({"external_id": "z"}, 404)):
+        assert place.ask("POST", f"{AT}/try", {**at, **strange}, token=ana).status_code == status
+    assert place.good("GET", "/v1/flow-runs", token=ana) == []
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -102,3 +135,4 @@ def test_who_writes_no_rules_sees_no_flow(place: Place, role: str) -> None:
     place.good("POST", "/v1/flows", {"document": flow_document()}, role="publisher")
     for path in ("/v1/flows", f"{AT}/draft", f"{AT}/versions", f"{AT}/activations"):
         assert place.ask("GET", path, role=role).status_code == 403
+    assert place.ask("POST", f"{AT}/try", {"external_id": "c-1"}, role=role).status_code == 403
