@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +31,7 @@ from fivefold.flows.steps import LAST, STOP, AskedOfRow, Ending, Stop
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.value_types import Column, inputs_of
 from fivefold.risk.engine.explain.describe import (
+    Cuts,
     InputDescription,
     condition_words,
     describe_inputs,
@@ -37,7 +39,7 @@ from fivefold.risk.engine.explain.describe import (
     value_words,
 )
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import CalculationInput, distinct, input_key
+from fivefold.risk.language.expressions import CalculationInput, Condition, input_key
 from fivefold.risk.language.fields import ValueType
 
 STATUSES: Mapping[Stop, str] = {
@@ -185,6 +187,15 @@ class _Shown:
     keys: frozenset[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Condition:
+    """A condition of a choice, with its inputs by their keys and the numbers that it compares each with."""
+
+    when: Condition
+    inputs: Mapping[str, LanguageModel]
+    cuts: Cuts
+
+
 @lru_cache(maxsize=VERSIONS_KEPT)
 def _explainer(program: FlowProgram) -> "_Explainer":
     return _Explainer(program)
@@ -197,6 +208,7 @@ class _Explainer:
         self._program = program
         self._names = program.analysed.names
         self._choices: dict[tuple[str, int | None], _Shown] = {}
+        self._conditions: dict[str, list[_Condition]] = {}
         self._inputs: dict[str, tuple[InputDescription, ...]] = {}
 
     def step(self, position: int, row: Mapping[str, Any], asked: AskedOfRow | None) -> StepTrace:
@@ -279,16 +291,32 @@ class _Explainer:
     def _shown(self, step: RouteStep | TableStep, decided: int | None) -> "_Shown":
         """Prepare what is shown of a choice that one condition decided, or none, once."""
         if (step.id, decided) not in self._choices:
-            whens = [way.when for way in step.route] if isinstance(step, RouteStep) else []
-            whens += [each.when for each in step.table.rows] if isinstance(step, TableStep) else []
-            tried = whens if decided is None else whens[: decided + 1]
-            inputs = distinct(each for when in tried for each in inputs_of(when))
+            conditions = self._conditions_of(step)
+            tried = conditions if decided is None else conditions[: decided + 1]
+            inputs = {key: each for condition in tried for key, each in condition.inputs.items()}
+            cuts: dict[str, tuple[Decimal, ...]] = {}
+            for key, numbers in (item for condition in tried for item in condition.cuts.items()):
+                cuts[key] = (*cuts.get(key, ()), *numbers)
             self._choices[step.id, decided] = _Shown(
-                descriptions=describe_inputs(inputs, self._names, self._program.base, numbers_in(tried)),
-                asked="" if decided is None else condition_words(whens[decided]),
-                keys=frozenset() if decided is None else frozenset(map(input_key, inputs_of(whens[decided]))),
+                descriptions=describe_inputs(inputs.values(), self._names, self._program.base, cuts),
+                asked="" if decided is None else condition_words(conditions[decided].when),
+                keys=frozenset() if decided is None else frozenset(conditions[decided].inputs),
             )
         return self._choices[step.id, decided]
+
+    def _conditions_of(self, step: RouteStep | TableStep) -> "list[_Condition]":
+        """Prepare the conditions of a choice, once: a table has many, and each of its rows shows those before it."""
+        if step.id not in self._conditions:
+            ways = step.route if isinstance(step, RouteStep) else step.table.rows
+            self._conditions[step.id] = [
+                _Condition(
+                    when=way.when,
+                    inputs={input_key(each): each for each in inputs_of(way.when)},
+                    cuts=numbers_in([way.when]),
+                )
+                for way in ways
+            ]
+        return self._conditions[step.id]
 
     def _described(self, step: CalculateStep | OutsideStep | PersonStep) -> tuple[InputDescription, ...]:
         """Prepare what a step calculated, what it sends, or what a person looks at there, once."""

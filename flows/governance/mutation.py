@@ -184,9 +184,11 @@ def telling_of(change: Change, before: AnalysedFlow, after: AnalysedFlow, scope:
     position = int(change.path[1])
     if position not in reached(before.flow):
         return Telling("no way leads to this step")
-    if not all(isinstance(side.flow.steps[position], RouteStep | TableStep) for side in (before, after)):
+    sides = [side.flow.steps[position] for side in (before, after)]
+    if not all(isinstance(step, RouteStep | TableStep) for step in sides):
         return Telling()
-    if change.path[2:] == ("then",):  # where a table leads; what it gives is all that is compared below
+    leads = {step.then for step in sides if isinstance(step, TableStep)}
+    if len(leads) > 1:  # where a table leads; what it gives is all that is compared below
         return Telling()
     return _of_choice(before, after, position, scope)
 

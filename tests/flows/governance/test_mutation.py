@@ -151,10 +151,11 @@ def test_examples_of_flows_that_ship_notice_every_change_that_can_be(name: str) 
     assert len(found.of(Verdict.NOTICED)) >= 20
 
 
-def test_a_table_that_leads_elsewhere_does_not_come_to_the_same() -> None:
+@pytest.mark.parametrize("written", [{"then": "done"}, {}])
+def test_a_table_that_leads_elsewhere_does_not_come_to_the_same(written: dict[str, str]) -> None:
     table = {"gives": {"a": "text"}, "rows": [{"when": HIGH, "give": {"a": "x"}}], "otherwise": {"a": "x"}}
-    before = analysed(document({"id": "t", "table": table, "then": "done"}, NOTHING, END))
-    (change,) = [each for each in changes_of_flow(before.flow) if each.path[-1] == "then"]
+    before = analysed(document({"id": "t", "table": table, **written}, NOTHING, END))
+    (change,) = [each for each in changes_of_flow(before.flow) if isinstance(each.value, dict) and "then" in each.value]
     changed = read_plain(Flow, with_change(plain_data(before.flow), change.node, change.value))
     assert changed is not None
     assert not telling_of(change, before, replace(before, definition=changed), lint_scope(before, {})).no_effect
