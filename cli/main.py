@@ -49,6 +49,7 @@ EXTRAS = {
         "uvicorn",
         "uvloop",
     ),
+    "spark": ("pyspark",),
     "tables": ("defusedxml", "openpyxl"),
 }
 """The modules that come with each extra of pyproject.toml; a test compares them."""

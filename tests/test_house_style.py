@@ -24,6 +24,7 @@ MAY_PRINT = ("cli", "benchmarks")
 MAY_READ_THE_ENVIRONMENT = {
     "domain/settings.py": "the one place that does",
     "domain/__init__.py": "switches telemetry off before any dependency can start",
+    "features/spark.py": "names this interpreter and loopback to Spark, and asks for Java where Spark does",
     "benchmarks/yardstick/purchases.py": "hands it on to a script, with the number of threads",
     "benchmarks/serving/__main__.py": "hands PATH on, with a folder more, to the server that it starts",
 }

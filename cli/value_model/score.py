@@ -27,6 +27,14 @@ from fivefold.cli.terminal import (
     show_table,
     warn,
 )
+from fivefold.cli.value_model.engines import (
+    EngineName,
+    EngineOption,
+    FolderOption,
+    MasterOption,
+    open_engine,
+    require_engine,
+)
 from fivefold.cli.value_model.output import Write, open_output, require_output
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
@@ -35,6 +43,7 @@ from fivefold.domain.text import count_text, percent
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
+    from fivefold.features.partitions import Engine
     from fivefold.features.reading.text_files import MappedFile
     from fivefold.models.scoring import ScoredBatch
     from fivefold.models.value_model import ValueModel
@@ -62,6 +71,9 @@ def score(
     model: ModelOption = None,
     name: NameOption = DEFAULT_NAME,
     names: MapOption = None,
+    engine: EngineOption = EngineName.PROCESS,
+    spark_master: MasterOption = None,
+    spark_folder: FolderOption = None,
 ) -> None:
     """Score every customer of a file. The champion does it, or any other registered model."""
     when = moment(as_of, "--as-of")
@@ -73,9 +85,13 @@ def score(
     if output:
         require_output(output)
     require_source(path)
+    require_engine(engine, spark_master, spark_folder, path)
     source = mapped(path, names)
     used = load_model(model, name)
-    summary = score_file(used, source, output, when, explain=explain, compare_as_of=before, level_percent=level)
+    with open_engine(engine, spark_master, spark_folder, output) as on:
+        summary = score_file(
+            used, source, output, when, explain=explain, compare_as_of=before, level_percent=level, engine=on
+        )
     summary.warn_of_currency(source, used.currency)
     summary.show(used, when, explicit=as_of is not None)
     if before is not None:
@@ -188,16 +204,26 @@ def score_file(
     explain: bool = False,
     compare_as_of: int | None = None,
     level_percent: int | None = None,
+    engine: "Engine | None" = None,
 ) -> Summary:
-    """Stream a file through the model into another, which appears once it is whole; FileFormatError without rows."""
-    from fivefold.models.scoring import score_source
+    """Stream a file through the model into another, which appears once it is whole; FileFormatError without rows.
+
+    An *engine* reads Parquet in place of this process.
+    """
+    from fivefold.features.reading.text_files import MappedFile
+    from fivefold.models.scoring import Scoring, score_on_engine, score_source
 
     summary = Summary()
     progress = tqdm(desc="scoring", unit=" customers", disable=None, leave=False)
     with progress, open_output(output) if output else _nowhere() as write:
-        batches = score_source(
-            model, path, as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent
-        )
+        if engine is None:
+            batches = score_source(
+                model, path, as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent
+            )
+        else:
+            file = path if isinstance(path, MappedFile) else MappedFile(path)
+            how = Scoring(as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent)
+            batches = score_on_engine(engine, model, file, how)
         for batch in batches:
             write(_with_reference(batch.table, day_text(model.test_as_of)))
             summary.add(batch)

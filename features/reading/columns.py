@@ -51,18 +51,23 @@ class ErrorCollector:
         count: number of problems in all.
     """
 
-    def __init__(self, first_row: int = 0, most_named: int | None = PROBLEMS_LISTED) -> None:
-        """Begin without problems; rows are numbered from *first_row*.
+    def __init__(self, first_row: int | Integers = 0, most_named: int | None = PROBLEMS_LISTED) -> None:
+        """Begin without problems; rows are numbered from *first_row*, or each has its own number there.
 
         *most_named* problems of one kind are kept with their rows; None for all.
         """
-        self.first_row = first_row
+        self._first_row = first_row
         self.most_named = most_named
         self.count = 0
         self._problems: list[Problem] = []
         self._beyond: Counter[Kind] = Counter()
         self._bad: dict[str, Mask] = {}
         self._excused: dict[str, Mask] = {}
+
+    def number(self, row: int) -> int:
+        """Give the number that a row of this table has in its source."""
+        first = self._first_row
+        return first + row if isinstance(first, int) else int(first[row])
 
     def excuse(self, rows: Mask, field: str) -> None:
         """Ignore problems with a field of these rows: they may lack it."""
@@ -82,7 +87,7 @@ class ErrorCollector:
         rows = np.flatnonzero(bad & ~before)
         self.count += len(rows)
         self._problems += [
-            Problem(self.first_row + int(row), field, describe(int(row)), allowed) for row in rows[: self.most_named]
+            Problem(self.number(int(row)), field, describe(int(row)), allowed) for row in rows[: self.most_named]
         ]
         if self.most_named is not None and len(rows) > self.most_named:
             self._beyond[kind_of(self._problems[-1])[0]] += len(rows) - self.most_named

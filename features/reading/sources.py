@@ -35,6 +35,9 @@ from fivefold.features.reading.validate import FEW_VALUES, TransactionReader
 ROWS_A_BATCH = 1 << 19
 """Rows read at once from Parquet; the memory that streaming needs grows with it."""
 
+ROW_NUMBER = "row_number"
+"""The column of a row's number in its source, from 0, where rows left their order."""
+
 PARQUET_ROWS_SORTED = c.ROWS_SORTED_IN_MEMORY
 """Most rows of Parquet that are sorted in memory where they are not grouped by customer."""
 
@@ -80,9 +83,7 @@ def stream_histories(
         file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
         suffix = suffix_of(file.path)
         text = suffix == ".csv"
-        reader = TransactionReader(
-            rates, text, str(file.path), latest=latest, completes=True, absent=absent, nullable=nullable
-        )
+        reader = file_reader(file, rates, latest, absent=absent, nullable=nullable)
         if suffix in {"", ".parquet"} and not _is_small_and_ungrouped(file):
             yield from _stream_parquet(file, reader)
         elif suffix in {"", ".parquet"}:
@@ -96,6 +97,21 @@ def stream_histories(
         return
     frame = not isinstance(source, Sequence) and not nullable  # rows that may lack a value lack no column
     yield _in_memory(source, TransactionReader(rates, latest=latest, completes=frame, absent=absent, nullable=nullable))
+
+
+def file_reader(
+    file: MappedFile,
+    rates: RateTable,
+    latest: int | None = None,
+    *,
+    absent: tuple[str, ...] | None = None,
+    nullable: bool = False,
+) -> TransactionReader:
+    """Make the reader of a file's rows; the arguments are those of `stream_histories`."""
+    text = suffix_of(file.path) == ".csv"
+    return TransactionReader(
+        rates, text, str(file.path), latest=latest, completes=True, absent=absent, nullable=nullable
+    )
 
 
 def require_columns(source: Source, rates: RateTable, *, absent: tuple[str, ...] | None = None) -> None:
@@ -233,14 +249,36 @@ def _is_small_and_ungrouped(file: MappedFile) -> bool:
 
 
 def _stream_parquet(file: MappedFile, reader: TransactionReader) -> Iterator[Histories]:
-    path = file.path
-    customers = _SeenCustomers(file)
+    def refuse(user_id: str) -> FileFormatError:
+        return FileFormatError(
+            f"{file} is not grouped by customer: the rows of customer {user_id!r} are not adjacent; group them "
+            f"first: fivefold sort {shlex.quote(str(file))} --output grouped.parquet"
+        )
+
+    customers = SeenCustomers(refuse)
+    yield from stream_tables(_parquet_tables(file), reader, customers)
+    customers.check(lambda: (table[c.USER_ID] for table in _whole_customers(_parquet_tables(file, (c.USER_ID,)))))
+
+
+def stream_tables(
+    tables: Iterable[pa.Table], reader: TransactionReader, customers: "SeenCustomers"
+) -> Iterator[Histories]:
+    """Read tables, in which the rows of each customer are adjacent, in batches of whole customers.
+
+    Every row is checked before the error is raised that names the bad ones: with their numbers in the column
+    `ROW_NUMBER`, or counted from the first table on where there is none. *customers* notes who was there.
+
+    Raises:
+        InvalidDataError: rows with bad values.
+        FileFormatError: a required column is missing, or rows of a customer are not adjacent.
+    """
     problems: list[Problem] = []
     beyond: Counter[Kind] = Counter()
     count = first_row = 0
-    for table in _whole_customers(_parquet_tables(file)):
+    for table in _whole_customers(tables):
+        numbered = ROW_NUMBER in table.column_names
         try:
-            part = reader.histories(table, first_row)
+            part = reader.histories(table, table[ROW_NUMBER].to_numpy() if numbered else first_row)
         except InvalidDataError as error:  # goes on: the error names all bad rows, not only those of the first batch
             room = max(0, MOST_NAMED_IN_FILES - len(problems))
             problems += error.every[:room]
@@ -253,8 +291,7 @@ def _stream_parquet(file: MappedFile, reader: TransactionReader) -> Iterator[His
                 yield part
         first_row += table.num_rows
     if count:
-        raise InvalidDataError(problems, count, str(path), beyond)
-    customers.check()
+        raise InvalidDataError(problems, count, reader.source, beyond)
 
 
 def _parquet_tables(source: MappedFile, columns: tuple[str, ...] = c.COLUMNS) -> Iterator[pa.Table]:
@@ -318,38 +355,38 @@ def _grouped(column: pa.ChunkedArray) -> bool:
     return len(np.unique(codes)) == np.count_nonzero(np.diff(codes)) + bool(len(codes))
 
 
-class _SeenCustomers:
+class SeenCustomers:
     """Remembers the customers of a stream as 64-bit hashes, and raises an error for a customer who comes twice."""
 
-    def __init__(self, file: MappedFile) -> None:
-        self._file = file
+    def __init__(self, refusal: Callable[[str], FileFormatError]) -> None:
+        """Begin with none; *refusal* makes the error for an identifier."""
+        self._refusal = refusal
         self._hashes: list[npt.NDArray[np.uint64]] = []
 
     def add(self, column: pa.ChunkedArray, user_ids: pa.Array) -> None:
+        """Add the customers of one table, whose column of identifiers is *column*; an error where one is in two runs.
+
+        In *user_ids* each of them stands once.
+        """
         codes = _codes(column)
         if np.count_nonzero(np.diff(codes)) + 1 > len(user_ids):
             raise self._refusal(_first_split(codes, lambda row: column[row].as_py()))
         self._hashes.append(pl.Series(user_ids).hash().to_numpy())
 
-    def check(self) -> None:
+    def check(self, again: Callable[[], Iterable[pa.ChunkedArray]]) -> None:
+        """Raise the error where a customer was added twice; *again* gives the columns of identifiers once more."""
         hashes, counts = np.unique(np.concatenate([*self._hashes, np.empty(0, np.uint64)]), return_counts=True)
         if not (counts > 1).any():
             return
         # Two identifiers may share a hash: only the text itself decides.
         twice = hashes[counts > 1]
         user_ids: set[str] = set()
-        for table in _whole_customers(_parquet_tables(self._file, (c.USER_ID,))):
-            ids = pl.Series(table[c.USER_ID].cast(pa.string()).unique())
+        for column in again():
+            ids = pl.Series(column.cast(pa.string()).unique())
             for user_id in ids.filter(pl.Series(np.isin(ids.hash().to_numpy(), twice))).to_list():
                 if user_id in user_ids:
                     raise self._refusal(user_id)
                 user_ids.add(user_id)
-
-    def _refusal(self, user_id: str) -> FileFormatError:
-        return FileFormatError(
-            f"{self._file} is not grouped by customer: the rows of customer {user_id!r} are not adjacent; group them "
-            f"first: fivefold sort {shlex.quote(str(self._file))} --output grouped.parquet"
-        )
 
 
 def _first_split(codes: Integers, name: Callable[[int], str]) -> str:

@@ -152,6 +152,12 @@ def suffix_of(path: Path) -> str:
     return suffix
 
 
+def require_parquet(path: Path) -> None:
+    """Raise FileFormatError where *path* is neither Parquet nor a folder."""
+    if suffix_of(path) not in {"", ".parquet"}:
+        raise FileFormatError(f"{path} is not Parquet, and Spark reads nothing else here")
+
+
 @dataclass(frozen=True)
 class MappedFile:
     """A file of transactions whose columns have names of their own.

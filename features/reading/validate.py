@@ -79,8 +79,8 @@ class TransactionReader:
     absent: tuple[str, ...] | None = None
     nullable: bool = False
 
-    def histories(self, table: pa.Table, first_row: int = 0) -> Histories:
-        """Check the rows of *table* (numbered from *first_row*) and build their histories.
+    def histories(self, table: pa.Table, first_row: int | Integers = 0) -> Histories:
+        """Check the rows of *table* (numbered from *first_row*, or each as it says) and build their histories.
 
         Raises:
             InvalidDataError: rows with bad values, every one of them named.
@@ -89,8 +89,8 @@ class TransactionReader:
         errors = self.collector(first_row)
         return self.read(table, errors)
 
-    def collector(self, first_row: int = 0) -> ErrorCollector:
-        """Create the collector for the errors of a source, whose rows are numbered from *first_row*."""
+    def collector(self, first_row: int | Integers = 0) -> ErrorCollector:
+        """Create the collector for the errors of a source, whose rows are numbered as those of `histories`."""
         return ErrorCollector(first_row, MOST_NAMED_IN_FILES if self.source else PROBLEMS_LISTED)
 
     def read(self, source: pa.Table | Columns, errors: ErrorCollector) -> Histories:

@@ -1,0 +1,197 @@
+"""Apache Spark as an engine: rows are partitioned by customer, and each partition is read as a file is in one process.
+
+Spark reads Parquet, shuffles and sorts; it computes nothing. Everything else is `features.partitions`. Neither the
+context nor the RDDs of Spark are used, which Spark Connect does not have; the session's zone plays no part.
+"""
+
+import os
+import re
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as f
+from pyspark.sql.types import TimestampNTZType, TimestampType
+
+from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.domain.provenance import release
+from fivefold.domain.settings import VARIABLE_VAR, Settings
+from fivefold.features import schema as c
+from fivefold.features.partitions import RECEIPT, Job, Result, Work, hand_back, results_of
+from fivefold.features.reading.sources import ROW_NUMBER, ROWS_A_BATCH
+from fivefold.features.reading.tables import parquet_files
+from fivefold.features.reading.text_files import MappedFile, require_parquet
+from fivefold.features.reading.validate import TransactionReader
+
+_PANDAS: Final = "PySpark does not yet fully support pandas"
+"""The beginning of what PySpark 4.3 says where pandas is 3; no data frame of pandas is made here."""
+_REMOTE: Final = "sc://"
+_LOCAL: Final = "local"
+_LOOPBACK: Final = "127.0.0.1"
+_FILE: Final = "file"
+
+
+def open_session(settings: Settings, master: str | None = None) -> SparkSession:
+    """Start Spark, or take the session that is there; *master* is a URL of Spark's, `sc://` for Spark Connect.
+
+    Without a *master* Spark's own configuration says where it runs. With `local[2]` it listens on loopback alone.
+
+    Raises:
+        ConfigError: there is no Java, or Spark does not start.
+    """
+    remote = master is not None and master.startswith(_REMOTE)
+    if not remote:
+        _require_java()
+        # Spark starts its workers with this variable alone; they must have what this interpreter has.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName("fivefold")
+    if remote:
+        builder = builder.remote(str(master))
+    else:
+        builder = builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
+        builder = builder.config(f"spark.executorEnv.{VARIABLE_VAR}", str(settings.var))
+        # Otherwise a worker that the compiled code brings down says nothing of where.
+        builder = builder.config("spark.sql.execution.pyspark.udf.faulthandler.enabled", "true")
+        builder = builder if master is None else builder.master(master)
+        if master is not None and master.startswith(_LOCAL):
+            os.environ.setdefault("SPARK_LOCAL_IP", _LOOPBACK)
+    try:
+        with _pandas_3():
+            return builder.getOrCreate()
+    except (PySparkException, OSError) as error:
+        raise ConfigError(f"Spark does not start: {error}. It takes Java 17 or later") from error
+
+
+def _require_java() -> None:
+    home = os.environ.get("JAVA_HOME")
+    if shutil.which(str(Path(home) / "bin" / "java") if home else "java") is None:
+        where = f"under JAVA_HOME, {home}" if home else "on the PATH"
+        raise ConfigError(f"Spark takes Java 17 or later, and there is no java {where}: install it, or set JAVA_HOME")
+
+
+@dataclass(frozen=True)
+class SparkEngine:
+    """A session of Spark, and a folder that its workers share with this machine.
+
+    Attributes:
+        session: of Spark, or of Spark Connect.
+        folder: for the model, and for the results until they are read.
+        rows_at_once: see `features.partitions.Job`.
+    """
+
+    session: SparkSession
+    folder: Path
+    rows_at_once: int = ROWS_A_BATCH
+
+    def run(self, source: MappedFile, reader: TransactionReader, work: Work) -> Iterator[Result]:
+        """Do the work on every partition of Parquet, and give all results; errors as of `results_of`."""
+        rows, ticks = _rows(self.session, source, reader)
+        job = Job(reader, tuple(rows.columns), ticks, work, self.folder, release(), self.rows_at_once)
+        by_customer = rows.repartition(f.col(c.USER_ID)).sortWithinPartitions(c.USER_ID, ROW_NUMBER)
+        with _pandas_3():
+            handed = by_customer.mapInArrow(partial(hand_back, job=job), f"{RECEIPT} binary").collect()
+        return results_of([bytes(row[RECEIPT]) for row in handed], job, str(source))
+
+
+def _rows(session: SparkSession, source: MappedFile, reader: TransactionReader) -> tuple[DataFrame, dict[str, str]]:
+    """Read the known columns of Parquet, each row with its number; and say which are whole numbers for moments."""
+    require_parquet(source.path)
+    files = parquet_files(source.path)
+    schema, counts = _one_schema(files, source)
+    ours = source.names.rename(schema.names, str(source))
+    reader.require_columns([ours.get(name, name) for name in schema.names])
+    known = {ours.get(name, name): name for name in schema.names if ours.get(name, name) in c.COLUMNS}
+    if any(_is_finest(schema.field(name).type) for name in known.values()):
+        session.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+    frame = session.read.parquet(*(_address(file) for file in files))
+    columns, ticks = [], {}
+    for own in (name for name in c.COLUMNS if name in known):
+        kind, column = frame.schema[known[own]].dataType, frame[_quoted(known[own])]
+        arrow = schema.field(known[own]).type
+        if isinstance(kind, TimestampType):
+            column, ticks[own] = f.unix_micros(column), "us"
+        elif isinstance(kind, TimestampNTZType):  # unix_micros would read it in the session's zone
+            column, ticks[own] = column - f.expr("timestamp_ntz'1970-01-01 00:00:00'"), "us"
+        elif pa.types.is_timestamp(arrow):
+            ticks[own] = arrow.unit
+        columns.append(column.alias(own))
+    return _numbered(session, frame, columns, dict(zip(files, counts, strict=True))), ticks
+
+
+def _is_finest(kind: pa.DataType) -> bool:
+    """Tell whether a column has nanoseconds, which Spark reads as whole numbers or not at all."""
+    return bool(pa.types.is_timestamp(kind)) and kind.unit == "ns"
+
+
+def _numbered(session: SparkSession, frame: DataFrame, columns: list[Column], counts: dict[Path, int]) -> DataFrame:
+    """Select columns, and number the rows as one process counts them: through all files, by the names of these."""
+    index = f.col("_metadata.row_index")
+    if len(counts) == 1:
+        return frame.select(*columns, index.alias(ROW_NUMBER))
+    path_of = {_local(each): each for each in frame.inputFiles()}
+    starts, start = [], 0
+    for file, count in counts.items():
+        starts.append((_bare(path_of[str(file.resolve())]), start))
+        start += count
+    first_rows = session.createDataFrame(starts, "file string, start long")
+    path = f.regexp_replace(f.col("_metadata.file_path"), f"^{_FILE}:/+", "/")
+    selected = frame.select(*columns, index.alias("index"), path.alias("file"))
+    joined = selected.join(f.broadcast(first_rows), "file", "left")
+    number = (f.col("start") + f.col("index")).alias(ROW_NUMBER)
+    return joined.select(*selected.columns[: len(columns)], number)
+
+
+def _address(file: Path) -> str:
+    """Write a path for Spark, which reads some signs of it as a pattern."""
+    return f"{_FILE}://" + re.sub(r"[][{}*?\\]", r"\\\g<0>", str(file.resolve()))
+
+
+def _local(uri: str) -> str:
+    """Give the path of a file as this machine writes it."""
+    return unquote(urlsplit(uri).path)
+
+
+def _bare(uri: str) -> str:
+    """Give the path as Spark writes it, however many slashes it begins with."""
+    return "/" + uri.removeprefix(f"{_FILE}:").lstrip("/")
+
+
+def _one_schema(files: list[Path], source: MappedFile) -> tuple[pa.Schema, list[int]]:
+    """Read the footers: the schema of all files, and the rows of each; Spark would take the columns of any one."""
+    schema: pa.Schema | None = None
+    counts = []
+    for file in files:
+        try:
+            footer = pyarrow.parquet.read_metadata(file)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise FileFormatError(f"{file} cannot be read as Parquet: {error}") from None
+        own = footer.schema.to_arrow_schema().remove_metadata()
+        if schema is not None and not schema.equals(own):
+            raise FileFormatError(f"the files of {source} differ in their columns or the types of these")
+        schema = own
+        counts.append(footer.num_rows)
+    return schema, counts
+
+
+def _quoted(name: str) -> str:
+    """Quote the name of a column: a dot in it would ask for a field."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+@contextmanager
+def _pandas_3() -> Iterator[None]:
+    """Accept pandas 3, which PySpark warns of at each call."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=_PANDAS, category=FutureWarning)
+        yield

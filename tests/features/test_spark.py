@@ -1,0 +1,215 @@
+"""Apache Spark on this machine gives the bits of one process, wherever batches end and in any zone."""
+
+import ast
+import shutil
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError, InvalidDataError, ModelError
+from fivefold.domain.settings import read_settings
+from fivefold.features import partitions
+from fivefold.features import schema as c
+from fivefold.features import spark as adapter
+from fivefold.features.indicator_matrix import warm
+from fivefold.features.reading.columns import ErrorCollector
+from fivefold.features.reading.sources import file_reader, read_histories
+from fivefold.features.reading.tables import table_from_rows
+from fivefold.features.reading.text_files import ColumnMap, MappedFile
+from fivefold.features.spark import SparkEngine, open_session
+from fivefold.models import scoring
+from fivefold.models.scoring import Scoring, score_on_engine, score_source
+from fivefold.training.simulation.simulator import Simulation, simulate
+from tests.depth import DEPTH
+from tests.features.equality import Contents, by_user
+from tests.features.spark_work import contents, joined
+from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
+from tests.models import making
+
+ROOT = Path(__file__).parents[2]
+needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="Spark takes Java, and there is none here")
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkEngine]:
+    """One session for all tests here: in New York, and with batches of one row and one byte."""
+    warm()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))  # the workers import `spark_work`
+        session = open_session(read_settings(), "local[2]")
+    session.conf.set("spark.sql.session.timeZone", "America/New_York")
+    session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "1")
+    session.conf.set("spark.sql.execution.arrow.maxBytesPerBatch", "1")
+    session.conf.set("spark.sql.shuffle.partitions", "2")
+    yield SparkEngine(session, tmp_path_factory.mktemp("shared"), rows_at_once=1)
+    session.stop()
+
+
+def written(folder: Path, tables: list[pa.Table]) -> MappedFile:
+    folder.mkdir(exist_ok=True)
+    for number, table in enumerate(tables):
+        pq.write_table(table, folder / f"{number}.parquet")
+    return MappedFile(folder)
+
+
+def read_by(engine: SparkEngine, file: MappedFile) -> Contents:
+    return joined(list(engine.run(file, file_reader(file, RATES), contents)))
+
+
+def refusal(work: Any) -> FivefoldError:
+    with pytest.raises(FivefoldError) as caught:
+        work()
+    return caught.value
+
+
+MOMENTS = {
+    "text": lambda texts: texts,
+    "naive": lambda texts: texts.cast(pa.timestamp("us")),
+    "milliseconds": lambda texts: texts.cast(pa.timestamp("us")).cast(pa.timestamp("ms"), safe=False),
+    "zoned": lambda texts: texts.cast(pa.timestamp("us")).cast(pa.timestamp("us", "Asia/Tokyo")),
+    "nanoseconds": lambda texts: texts.cast(pa.timestamp("us")).cast(pa.timestamp("ns")),
+    "days": lambda texts: texts.cast(pa.timestamp("us")).cast(pa.date32(), safe=False),
+}
+
+
+@needs_java
+@settings(max_examples=3 if DEPTH == "quick" else 12)
+@given(ledger=ledgers(AS_OFS[0]).filter(bool), kind=st.sampled_from(sorted(MOMENTS)), files=st.integers(1, 3))
+def test_drawn_rows_have_the_bits_of_one_process(
+    engine: SparkEngine, ledger: list[Row], kind: str, files: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    table = table_from_rows(sorted(ledger, key=lambda row: row["user_id"]), ErrorCollector())
+    for name in (c.DATE, c.CREATED):
+        table = table.set_column(table.column_names.index(name), name, MOMENTS[kind](table[name]))
+    cuts = [len(ledger) * number // files for number in range(files + 1)]
+    parts = [table.slice(cuts[number], cuts[number + 1] - cuts[number]) for number in range(files)]
+    file = written(tmp_path_factory.mktemp("drawn"), parts)
+    assert read_by(engine, file) == by_user(read_histories(file, RATES))
+
+
+@needs_java
+def test_scores_have_the_bits_of_one_process(engine: SparkEngine, tmp_path: Path) -> None:
+    table = pa.concat_tables(simulate(Simulation(customers=60, seed=11)))
+    half = len(table) // 2
+    names = [{c.USER_ID: "the customer.s"}.get(name, name) for name in table.column_names]
+    parts = [table.slice(0, half), table.slice(half)]
+    folder = tmp_path / "p[1] {ä}+%20"  # Spark would read some of it as a pattern, and write some of it otherwise
+    file = replace(
+        written(folder, [part.rename_columns(names) for part in parts]), names=ColumnMap({"the customer.s": c.USER_ID})
+    )
+    model = replace(making.value_model(), intervals=making.interval_table())
+    how = Scoring(making.AS_OF, explained=True, compare_as_of=making.AS_OF - 10**13, level_percent=70)
+    by_spark = list(score_on_engine(engine, model, file, how))
+    alone = list(
+        score_source(model, file, how.as_of, explained=True, compare_as_of=how.compare_as_of, level_percent=70)
+    )
+    assert len(by_spark) == 60  # batches of one row were joined to whole customers, one at a time
+    one, many = (pl.concat([batch.table for batch in batches]).sort("user_id") for batches in (alone, by_spark))
+    assert_frame_equal(many, one, check_exact=True)
+    assert sum(batch.left_out for batch in by_spark) == sum(batch.left_out for batch in alone) > 0
+    assert frozenset().union(*(batch.currencies for batch in by_spark)) == alone[0].currencies
+    assert max(batch.newest or 0 for batch in by_spark) == alone[0].newest
+
+
+@needs_java
+def test_nan_and_nothing_are_told_apart_with_the_rows_of_the_file(engine: SparkEngine, tmp_path: Path) -> None:
+    rows = [row(user_id=f"u{number // 3}", transaction_id=str(number)) for number in range(30)]
+    rows[4] |= {"user_balance": float("nan")}
+    rows[11] |= {"user_balance": None}
+    rows[17] |= {"transaction_id": "15", "transaction_amount": 5}
+    rows[29] |= {"user_category": "APP"}
+    table = table_from_rows(rows, ErrorCollector())
+    file = written(tmp_path / "bad", [table.slice(0, 10), table.slice(10)])
+    by_spark = refusal(lambda: read_by(engine, file))
+    alone = refusal(lambda: read_histories(file, RATES))
+    assert isinstance(by_spark, InvalidDataError)
+    assert str(by_spark) == str(alone)
+    assert [problem.row for problem in by_spark.problems] == [4, 11, 17, 29]
+
+
+@needs_java
+def test_a_worker_whose_model_is_another_refuses(engine: SparkEngine, tmp_path: Path) -> None:
+    file = written(tmp_path / "rows", [table_from_rows([row()], ErrorCollector())])
+    making.value_model().save(tmp_path / "model")
+    work = scoring._ScoringWork(tmp_path / "model", "another", Scoring(making.AS_OF))
+    with pytest.raises(ModelError, match="is not the model that was registered"):
+        list(engine.run(file, file_reader(file, making.RATES), work))
+
+
+@needs_java
+def test_files_that_differ_are_refused(engine: SparkEngine, tmp_path: Path) -> None:
+    """Spark would take the columns of one file for those of all, and a state that another has for none."""
+    with_state = table_from_rows([row(transaction_state="FAILED")], ErrorCollector())
+    without = table_from_rows([row(user_id="bob", transaction_state=...)], ErrorCollector())
+    file = written(tmp_path / "rows", [without, with_state])
+    with pytest.raises(FileFormatError, match="differ in their columns or the types of these"):
+        read_by(engine, file)
+
+
+@needs_java
+def test_what_lacks_a_column_is_refused_as_by_one_process(engine: SparkEngine, tmp_path: Path) -> None:
+    table = table_from_rows([row()], ErrorCollector()).drop_columns([c.AMOUNT])
+    file = written(tmp_path / "rows", [table])
+    messages = {str(refusal(lambda: read_by(engine, file))), str(refusal(lambda: read_histories(file, RATES)))}
+    assert len(messages) == 1
+    assert "has no column transaction_amount" in messages.pop()
+
+
+@needs_java
+def test_a_balance_that_is_absent_stays_unknown(engine: SparkEngine, tmp_path: Path) -> None:
+    rows = [row(user_id=user, transaction_amount=number) for number, user in enumerate("aabbc")]
+    table = table_from_rows(rows, ErrorCollector()).drop_columns([c.BALANCE, c.CATEGORY, c.CREATED, c.CURRENCY])
+    file = written(tmp_path / "rows", [table])
+    assert read_by(engine, file) == by_user(read_histories(file, RATES))
+
+
+@needs_java
+def test_no_warning_leaves_it(engine: SparkEngine, tmp_path: Path) -> None:
+    file = written(tmp_path / "rows", [table_from_rows([row()], ErrorCollector())])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(read_by(engine, file)) == ["ann"]
+
+
+@needs_java
+def test_nothing_but_whole_results_is_left_in_the_folder(engine: SparkEngine, tmp_path: Path) -> None:
+    file = written(tmp_path / "rows", [table_from_rows([row()], ErrorCollector())])
+    read_by(engine, file)
+    assert {path.suffix for path in engine.folder.iterdir()} <= {".arrow", ""}
+    assert not list(engine.folder.glob(".*"))
+
+
+def test_other_formats_are_refused_before_spark_reads(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("user_id\nann\n", encoding="utf-8")
+    file = MappedFile(path)
+    with pytest.raises(FileFormatError, match=r"rows.csv is not Parquet, and Spark reads nothing else here"):
+        adapter._rows(None, file, file_reader(file, RATES))  # type: ignore[arg-type]  # no session is asked
+
+
+@pytest.mark.parametrize(("home", "where"), [("", "on the PATH"), ("/nowhere", "under JAVA_HOME, /nowhere")])
+def test_without_java_one_line_says_so(home: str, where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("JAVA_HOME", home)
+    with pytest.raises(ConfigError, match=f"Spark takes Java 17 or later, and there is no java {where}"):
+        open_session(read_settings(), "local[2]")
+
+
+@pytest.mark.parametrize("module", [adapter, partitions, scoring])
+def test_nothing_is_used_that_spark_connect_lacks(module: Any) -> None:
+    """A client of Spark Connect has no context, no RDDs and no objects of Java."""
+    lacking = {"sparkContext", "SparkContext", "rdd", "broadcast_variable", "_sc", "_jdf", "_jvm", "_jsparkSession"}
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert not names & lacking
