@@ -67,33 +67,38 @@ def imported() -> dict[str, set[str]]:
 
 
 @cache
-def of_module() -> dict[str, set[str]]:
+def of_modules() -> dict[str, set[str]]:
     return {
         module: {name.lower().replace("_", "-") for name in names}
         for module, names in importlib.metadata.packages_distributions().items()
     }
 
 
+def packages(module: str) -> set[str]:
+    """Name the packages that have a module; one that is not installed here is taken to be named as its module."""
+    return of_modules().get(module, {module})
+
+
 def test_everything_that_is_imported_is_declared() -> None:
     everything = declared().union(*(declared(extra) for extra in EXTRAS))
-    names = of_module()
     undeclared = {
-        (file, module) for file, modules in imported().items() for module in modules if not names[module] & everything
+        (file, module)
+        for file, modules in imported().items()
+        for module in modules
+        if not packages(module) & everything
     }
     assert undeclared == set()
 
 
 def test_everything_that_is_declared_is_imported() -> None:
-    names, used = of_module(), set().union(*imported().values())
-    needed = set().union(*(names[module] for module in used))
+    needed = set().union(*(packages(module) for module in set().union(*imported().values())))
     everything = declared().union(*(declared(extra) for extra in EXTRAS))
     assert everything - needed == NOT_IMPORTED
 
 
 @pytest.mark.parametrize("extra", sorted(EXTRAS))
 def test_the_modules_of_an_extra_are_named_for_the_message(extra: str) -> None:
-    names = of_module()
-    found = set().union(*(names[module] & declared(extra) for module in EXTRAS[extra]))
+    found = set().union(*(packages(module) & declared(extra) for module in EXTRAS[extra]))
     others = {"pandas", "mlflow", "shap"} if extra == "platform" else set()  # these are train's in the message
     assert found == declared(extra) - others
     assert release() == PROJECT["version"]
