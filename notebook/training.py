@@ -18,6 +18,7 @@ from fivefold.notebook.transactions import AnyTransactions, frame_html, source_o
 from fivefold.notebook.value import ValueModel
 from fivefold.store.sql.database import open_current
 from fivefold.training.config import TrainingConfig, read_config
+from fivefold.training.presets.named import CHOOSE
 from fivefold.training.retrain import TrainingResult, retrain
 from fivefold.usecases.changes.promotions import promote_where_one_may
 
@@ -69,6 +70,7 @@ def train(
     *,
     name: str | None = None,
     tune: int = 0,
+    preset: str | None = None,
     promote_if_better: bool = True,
     columns: Mapping[str, str] | None = None,
 ) -> TrainedVersion:
@@ -79,12 +81,14 @@ def train(
         config: a `TrainingConfig`, its fields, or a YAML file of them; the defaults where none is given.
         name: of the registered model; that of the configuration where none is given.
         tune: so many configurations are tried first.
+        preset: the name of one, or `choose` to choose one on windows before the test window; that is done too where
+            neither a configuration nor a preset is given. What a configuration says itself is kept.
         promote_if_better: without it the version is registered, and the champion stays. Where an organisation wants
             two people for a promotion, it stays as well.
         columns: as in `read_transactions`; those of the configuration count too.
 
     Raises:
-        ConfigError: a field of the configuration is wrong.
+        ConfigError: a field of the configuration is wrong, or there is no such preset.
         InvalidDataError, FileFormatError: the transactions cannot be read.
         NotEnoughDataError: they do not suffice to learn and to judge.
     """
@@ -95,7 +99,8 @@ def train(
     registry = Registry(read_settings(), settings.name)
     source = source_of(transactions, {**settings.columns, **(columns or {})})
     promote_by = _promote if promote_if_better else lambda *_: None
-    result = retrain(source, settings, registry, tune_trials=tune, promote_by=promote_by)
+    asked = preset if preset is not None else (CHOOSE if config is None else "")
+    result = retrain(source, settings, registry, tune_trials=tune, preset=asked, promote_by=promote_by)
     model = ValueModel(result.model, f"models:/{settings.name}/{result.version}")
     return TrainedVersion(model, result.version, result.promoted, tuple(result.verdict.reasons), result)
 

@@ -77,17 +77,24 @@ def choose_test(
 
 def choose_dates(config: TrainingConfig, period: DataPeriod) -> Dates:
     """Choose all dates; NotEnoughDataError where the data do not cover a test window and one training window."""
-    horizon_us, lag_us = config.horizon_days * DAY_US, config.settlement_lag_days * DAY_US
     test = choose_test(config, period)
-    spacing_us = config.snapshots.spacing_days * DAY_US
-    latest = test - horizon_us
-    every = np.arange(latest, period.first + lag_us, -spacing_us, dtype=np.int64)
-    training = every[: config.snapshots.most][::-1].copy()
-    if not len(training):
+    dates = dates_before(config, period.first, test)
+    if not len(dates.training):
         raise NotEnoughDataError(
             f"nothing can be learnt before the test window: the data cover {_covered(period)}, and a training date "
             f"needs a history before it and {config.horizon_days} days up to the test as-of {day_text(test)}"
         )
+    return dates
+
+
+def dates_before(config: TrainingConfig, first: int, test: int) -> Dates:
+    """Give the dates of a run whose test as-of is *test*; *first* is the first moment of the data (microseconds).
+
+    There is no training date where the data begin too late.
+    """
+    spacing_us, lag_us = config.snapshots.spacing_days * DAY_US, config.settlement_lag_days * DAY_US
+    every = np.arange(test - config.horizon_days * DAY_US, first + lag_us, -spacing_us, dtype=np.int64)
+    training = every[: config.snapshots.most][::-1].copy()
     return Dates(training, test, config.horizon_days, config.settlement_lag_days)
 
 

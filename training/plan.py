@@ -1,6 +1,6 @@
 """The plan of a run: what it will learn from and be judged on, checked before anything is fitted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
@@ -65,6 +65,14 @@ def make_plan(portfolio: TransactionSource, config: TrainingConfig) -> TrainingP
         tuple(warning for _, warnings in checks for warning in warnings),
         tuple(refusal for refusals, _ in checks for refusal in refusals),
     )
+
+
+def with_settings(plan: TrainingPlan, portfolio: TransactionSource, config: TrainingConfig) -> TrainingPlan:
+    """Give a plan with other settings for the same test window; its rows are computed anew where their dates differ."""
+    if config.snapshots == plan.config.snapshots:
+        return replace(plan, config=config)
+    dates = choose_dates(config, plan.summary.period)
+    return replace(plan, config=config, dates=dates, rows=training_rows(portfolio, dates, config, plan.summary))
 
 
 def adapt_config(config: TrainingConfig, absent: tuple[str, ...]) -> TrainingConfig:

@@ -28,6 +28,7 @@ from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.predictions import WindowPredictions
+from fivefold.training.presets.choose import Choice
 from fivefold.training.report.comparison import Rival, compare_versions
 from fivefold.training.report.model_card import Lineage, model_card
 from fivefold.training.report.pictures import write_pictures
@@ -80,6 +81,7 @@ def register(
             model, lineage.summary, lineage.code, verdict, judged_against, evaluation.comparisons.times_judged
         ),
         compare_versions(model, test_window, evaluation, verdict, rival),
+        lineage.choice,
     )
     return log_version(registry, model, test_window, evaluation, record)
 
@@ -95,6 +97,7 @@ class RunRecord:
         parameters, metrics: of the run.
         tags: of the run and of the version.
         comparison: of the version with the one that it was judged against.
+        choice: among presets; None where there was none.
     """
 
     source: str
@@ -104,6 +107,7 @@ class RunRecord:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     comparison: VersionComparison
+    choice: Choice | None = None
 
 
 def log_version(
@@ -127,8 +131,27 @@ def log_version(
         mlflow.log_dict(model.rates.to_dict(), "rates.json")
         model.save(folder / "value_model")
         mlflow.set_tags(dict(record.tags))
+        if record.choice is not None:
+            _log_choice(record.choice, run.info.experiment_id)
         logged = _log_model(model, test_window, folder)
     return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card, dict(record.tags))
+
+
+def _log_choice(choice: Choice, experiment: str) -> None:
+    """Log a run within the run for each preset that was tried: its settings, and its figures by origin."""
+    mlflow.set_tag("preset_reason", choice.reason)
+    for each in choice.presets if choice.trials else ():
+        config = each.over(choice.given)
+        trees, snapshots = config.trees.model_dump(exclude={"rounds"}), config.snapshots.model_dump()
+        with mlflow.start_run(
+            run_name=f"preset {each.name}", experiment_id=experiment, nested=True, log_system_metrics=False
+        ):
+            mlflow.log_params({"preset": each.name, **_flat({"trees": trees, "snapshots": snapshots})})
+            mlflow.log_param("origins", " ".join(map(day_text, choice.origins)))
+            mlflow.set_tag("preset_used", str(each.name == choice.preset).lower())
+            for step, trial in enumerate(choice.of(each.name)):
+                mlflow.log_metrics(trial.figures(), step=step)
+            mlflow.log_metrics(choice.figures(each.name))
 
 
 def model_signature(model: ValueModel) -> ModelSignature:
@@ -175,8 +198,12 @@ def _parameters(lineage: Lineage) -> dict[str, Any]:
         "gate": lineage.config.gate.model_dump(),
         "interval": lineage.config.interval.model_dump(),
     }
-    flat = {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
-    return {**config, **flat, "test_as_of": day_text(lineage.dates.test), "training_dates": len(lineage.dates.training)}
+    dates = {"test_as_of": day_text(lineage.dates.test), "training_dates": len(lineage.dates.training)}
+    return {**config, **_flat(sections), **dates, "preset": lineage.preset or "none"}
+
+
+def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
 
 
 class _TransactionsDataset(Dataset):

@@ -1,6 +1,6 @@
 """A retraining run, from top to bottom."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fivefold.domain.errors import ModelError
@@ -23,7 +23,9 @@ from fivefold.training.judging.compare import times_judged
 from fivefold.training.judging.evaluate import Evaluation, evaluate
 from fivefold.training.judging.gate import GateVerdict, gate_verdict
 from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
-from fivefold.training.plan import TrainingPlan, make_plan
+from fivefold.training.plan import TrainingPlan, make_plan, with_settings
+from fivefold.training.presets.choose import Choice, choose_preset
+from fivefold.training.presets.named import Preset, asked_presets
 from fivefold.training.register import register
 from fivefold.training.report.model_card import Lineage
 from fivefold.training.tune import tune
@@ -52,7 +54,9 @@ def retrain(
     registry: Registry,
     *,
     tune_trials: int = 0,
+    preset: str = "",
     show: Callable[[TrainingPlan], None] | None = None,
+    show_choice: Callable[[Choice], None] | None = None,
     promote_by: Callable[[Registry, int], Promotion | None] = promote,
     now: int | None = None,
 ) -> TrainingResult:
@@ -63,14 +67,20 @@ def retrain(
         config: everything else that the run depends on.
         registry: where the version goes.
         tune_trials: so many configurations are tried first.
+        preset: `choose` to choose one of the presets on windows before the test window, or the name of one. What
+            *config* says of its own of dates and trees is kept.
         show: called with the plan before anything is fitted.
+        show_choice: called with the choice among presets, where there was one.
         promote_by: makes a version champion, where the gate allows it; returns None where a person has to approve it.
         now: the present, microseconds; rows dated more than a day later are refused.
 
     Raises:
         InvalidDataError, FileFormatError: the source cannot be read; nothing was learnt or written.
+        ConfigError: there is no such preset.
         NotEnoughDataError: the data cover no training and test window, or have too few customers or rows.
     """
+    presets = asked_presets(preset)
+    config = presets[0].over(config)
     rates = config.rate_table()
     require_columns(source, rates)
     warm()
@@ -79,6 +89,7 @@ def retrain(
     if show is not None:
         show(plan)
     plan.check()
+    plan, choice = _chosen(plan, portfolio, presets, show_choice)
     config, dates, rows, absent = plan.config, plan.dates, plan.rows, plan.summary.absent
     fold = validation_fold(rows, dates)
     trees = tune(fold, config.trees, config.seed, tune_trials) if tune_trials else config.trees
@@ -93,11 +104,29 @@ def retrain(
     model = build_model(fitted, test_window, portfolio, config, dates, absent, intervals)
     evaluation = evaluate(test_window, model, config, times_judged(registry, dates))
     verdict = gate_verdict(evaluation, config.gate, incomparable)
-    lineage = Lineage(plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions)
+    lineage = Lineage(
+        plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions,
+        preset if choice is None else choice.preset, choice,
+    )  # fmt: skip
     against = champion.number if champion else None
     number = register(registry, model, test_window, evaluation, lineage, verdict, against, comparable)
     promoted = verdict.promote and promote_by(registry, number) is not None
     return TrainingResult(number, promoted, model, evaluation, verdict, lineage)
+
+
+def _chosen(
+    plan: TrainingPlan,
+    portfolio: TransactionSource,
+    presets: Sequence[Preset],
+    show_choice: Callable[[Choice], None] | None,
+) -> tuple[TrainingPlan, Choice | None]:
+    """Choose among two presets or more, and give the plan with the settings of the one that was chosen."""
+    if len(presets) == 1:
+        return plan, None
+    choice = choose_preset(portfolio, plan.config, plan.summary, plan.dates.test, presets)
+    if show_choice is not None:
+        show_choice(choice)
+    return with_settings(plan, portfolio, choice.config), choice
 
 
 def build_model(

@@ -24,6 +24,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import percent
 from fivefold.training.config import DEFAULT_NAME, TrainingConfig, read_config
+from fivefold.training.presets.named import CHOOSE, asked_presets
 
 if TYPE_CHECKING:
     from fivefold.features.reading.text_files import MappedFile
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from fivefold.models.value_model import ValueModel
     from fivefold.training.judging.evaluate import Evaluation
     from fivefold.training.plan import TrainingPlan
+    from fivefold.training.presets.choose import Choice
     from fivefold.training.retrain import TrainingResult
     from fivefold.usecases.shared.context import Context
 
@@ -47,6 +49,12 @@ def train(
     data: Annotated[Path | None, typer.Option("--data", help="Transactions; simulated ones by default.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Training configuration, YAML.")] = None,
     tune: Annotated[int, typer.Option("--tune", min=0, help="Try so many configurations first (Optuna).")] = 0,
+    preset: Annotated[
+        str,
+        typer.Option(
+            "--preset", help="Name of a preset, or `choose`, which is what a run without a configuration does."
+        ),
+    ] = "",
     name: NameOption = "",
     names: MapOption = None,
     organisation: OrganisationOption = "default",
@@ -59,11 +67,13 @@ def train(
     if name:
         settings = settings.model_copy(update={"name": name})
     require_model_name(settings.name)
+    asked = preset or ("" if config else CHOOSE)
+    asked_presets(asked)  # an unknown name is refused before anything is simulated
     import fivefold.training.retrain  # noqa: F401 (where that cannot be imported, nothing is simulated for it)
 
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
     proposer = _proposer(organisation, token) if token else None
-    outcome = run(source if source.names.ours else source.path, settings, tune)
+    outcome = run(source if source.names.ours else source.path, settings, tune, asked)
     show_outcome(outcome, settings)
     if proposer is not None and outcome.verdict.promote and not outcome.promoted:
         from fivefold.usecases.changes.promotions import propose_promotion
@@ -80,7 +90,7 @@ def _proposer(organisation: str, token: str) -> "Context | None":
     return person(engine, organisation, token)[0] if need_of_two_people(engine) else None
 
 
-def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0) -> "TrainingResult":
+def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0, preset: str = "") -> "TrainingResult":
     """Run the training with the registry of the settings."""
     from fivefold.training.retrain import retrain
 
@@ -90,7 +100,10 @@ def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0) -> "Tr
         return promote_where_one_may(open_current_database(), registry, number, actor())
 
     registry = open_registry(config.name)
-    return retrain(path, config, registry, tune_trials=tune, show=show_plan, promote_by=promote)
+    return retrain(
+        path, config, registry, tune_trials=tune, preset=preset, show=show_plan, show_choice=show_choice,
+        promote_by=promote,
+    )  # fmt: skip
 
 
 def show_plan(plan: "TrainingPlan") -> None:
@@ -126,6 +139,16 @@ def show_plan(plan: "TrainingPlan") -> None:
     show_table("What stands behind the windows", columns, rows, left=2)
     for text in plan.warnings:  # a refusal ends the run with an error of its own
         warn(text)
+
+
+def show_choice(choice: "Choice") -> None:
+    """Print which preset was chosen, why, and how each did on earlier windows."""
+    from fivefold.training.report.preset_card import choice_columns, choice_rows
+
+    if choice.trials:
+        title = "Presets on earlier windows: normalised Gini / top-decile capture"
+        show_table(title, choice_columns(choice), choice_rows(choice), left=1)
+    echo(f"Preset {choice.reason}." if choice.trials else f"Preset {choice.preset}: {choice.reason}.")
 
 
 def simulated_file() -> Path:

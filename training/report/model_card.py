@@ -13,6 +13,8 @@ from fivefold.training.data import SourceSummary, TrainingRows
 from fivefold.training.dates import Dates
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
+from fivefold.training.presets.choose import Choice
+from fivefold.training.report.preset_card import preset_lines
 
 CAUTION = "This score is an analytical prediction, to be weighed with other checks before a decision is made."
 
@@ -27,6 +29,8 @@ class Lineage:
         code: the program's version.
         warnings: what was doubtful about the data.
         assumptions: what stands in for columns that the data lack.
+        preset: the name of the one that was used; empty where the settings are a person's own.
+        choice: what it was chosen by; None where nothing was to be chosen.
     """
 
     source: str
@@ -38,6 +42,8 @@ class Lineage:
     code: str
     warnings: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
+    preset: str = ""
+    choice: Choice | None = None
 
 
 def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verdict: GateVerdict) -> str:
@@ -50,6 +56,7 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
             "",
             *purpose(model, lineage.config.value),
             *_data(model, lineage),
+            *preset_lines(lineage.preset, lineage.choice),
             *quality(model, evaluation, verdict),
             *exchange_rates(model),
             *limits(model, evaluation),

@@ -50,8 +50,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a run would be asked, instead of the run."""
     found: dict[str, Any] = {}
 
-    def retrain(source: Path, config: Any, registry: Any, *, tune_trials: int, show: Any, promote_by: Any) -> None:
-        found.update(source=source, config=config, name=registry.name, trials=tune_trials)
+    def retrain(
+        source: Path, config: Any, registry: Any, *, tune_trials: int, preset: str, show: Any, show_choice: Any,
+        promote_by: Any,
+    ) -> None:  # fmt: skip
+        found.update(source=source, config=config, name=registry.name, trials=tune_trials, preset=preset)
         raise NotEnoughDataError("asked enough")
 
     monkeypatch.setattr("fivefold.training.retrain.retrain", retrain)
@@ -65,6 +68,57 @@ def test_options_reach_the_run(home: Home, asked: dict[str, Any]) -> None:
     assert asked["config"].trees.leaves == 7
     assert asked["trials"] == 7
     assert asked["name"] == asked["config"].name == "my.model-2"
+
+
+@pytest.mark.parametrize(
+    ("options", "preset"),
+    [
+        ([], "choose"),
+        (["--preset", "recent"], "recent"),
+        (["--config"], ""),
+        (["--config", "--preset", "choose"], "choose"),
+        (["--config", "--preset", "small-trees"], "small-trees"),
+    ],
+)
+def test_a_run_without_a_configuration_chooses_a_preset(
+    options: list[str], preset: str, home: Home, asked: dict[str, Any]
+) -> None:
+    given = [part for option in options for part in ([option, home.config] if option == "--config" else [option])]
+    refuse(home.var, "train", "--data", home.rows, *given)
+    assert asked["preset"] == preset
+
+
+def test_an_unknown_preset_is_refused_with_the_names_of_all(home: Home, asked: dict[str, Any]) -> None:
+    said = refuse(home.var, "train", "--data", home.rows, "--preset", "big")
+    assert said == (
+        "there is no preset 'big'; there are standard, small-trees, many-zeros, long-history, recent, and `choose`"
+    )
+    assert not asked
+
+
+def test_the_choice_is_shown_as_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from fivefold.cli.value_model.train import show_choice
+    from fivefold.training.config import TrainingConfig
+    from fivefold.training.presets.choose import Choice, Trial
+    from fivefold.training.presets.named import PRESETS
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    two = PRESETS[:2]
+    trials = tuple(
+        Trial(each.name, number * 90 * 86_400_000_000, 100, 500, 9, 0.5 + number / 10, 0.6)
+        for number in (1, 2)
+        for each in two
+    )
+    show_choice(Choice("small-trees", TrainingConfig(), two, trials, "small-trees: ahead"))
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[0] == "Presets on earlier windows: normalised Gini / top-decile capture"
+    assert rows[1].split("  ")[0] == "preset"
+    assert "from 1970-04-01" in rows[1]
+    assert "0.6000 / 0.6000" in rows[3]
+    assert rows[3].startswith("small-trees *")
+    assert rows[-1] == "Preset small-trees: ahead."
+    show_choice(Choice("standard", TrainingConfig(), two, (), "too short"))
+    assert capsys.readouterr().out == "Preset standard: too short.\n"
 
 
 def test_without_a_file_the_simulated_customers_are_taken(home: Home, asked: dict[str, Any]) -> None:

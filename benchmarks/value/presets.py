@@ -1,0 +1,152 @@
+"""The choice among presets against the best preset by hand: python -m benchmarks.value.presets --data FOLDER.
+
+Every preset is judged on the last windows of each data set, and so is the one that `fivefold train` would have chosen
+before each window. Berka and CDNOW are the sets by which the presets were made; the simulated ones had no part in that.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from benchmarks.yardstick.data_sets import DATA_SETS, HORIZON_DAYS, SHOP, THREADS
+from benchmarks.yardstick.protocol import WINDOWS, Window, windows
+from fivefold.models.prediction import expected_value
+from fivefold.training.config import TrainingConfig, TreeSettings
+from fivefold.training.data import sampling_keys, training_rows
+from fivefold.training.dates import dates_before
+from fivefold.training.fit import find_rounds, fit, validation_fold
+from fivefold.training.judging.metrics import calibration_error, calibration_table, rank_metrics
+from fivefold.training.presets.choose import choose_preset
+from fivefold.training.presets.named import PRESETS, Preset
+from fivefold.training.simulation.simulator import Simulation, simulate
+
+SEASON = (0.5, 0.5, 0.6, 0.7, 0.8, 0.7, 0.4, 0.4, 0.7, 0.8, 1.0, 1.0)
+"""The share of the purchases of each month, January first, that a seasonal shop keeps."""
+SHAPES = ("shop", "season")
+SIMULATED_WINDOWS = 2
+
+
+def shop(customers: int = 10_000) -> pa.Table:
+    """Purchases alone over two years: the payments of simulated customers, without balances or anything else."""
+    return _purchases(Simulation(customers=customers, seed=11, rows_per_customer_mean=20))
+
+
+def season(customers: int = 20_000) -> pa.Table:
+    """Few purchases over three years, most of them before Christmas."""
+    table = _purchases(
+        Simulation(customers=customers, seed=12, start=date(2022, 1, 1), end=date(2025, 1, 1), rows_per_customer_mean=9)
+    )
+    rows = pl.from_arrow(table)
+    assert isinstance(rows, pl.DataFrame)
+    kept = np.array(SEASON)[rows["transaction_date"].dt.month().to_numpy() - 1]
+    marks = sampling_keys(pa.array(rows["user_id"] + rows["transaction_date"].cast(pl.String)), 12)
+    return rows.filter(pl.Series(marks < kept)).to_arrow()
+
+
+def _purchases(simulation: Simulation) -> pa.Table:
+    rows = pl.from_arrow(pa.concat_tables(simulate(simulation)))
+    assert isinstance(rows, pl.DataFrame)
+    return (
+        rows.filter((pl.col("transaction_amount") < 0) & pl.col("transaction_state").is_in(["COMPLETED", "SUCCEEDED"]))
+        .select(
+            "user_id",
+            "transaction_date",
+            -pl.col("transaction_amount").alias("transaction_amount"),
+            pl.lit("EUR").alias("transaction_currency"),
+        )
+        .to_arrow()
+    )
+
+
+def judged(window: Window, preset: Preset) -> dict[str, float]:
+    """Judge a preset on a window, as a run that was given its name is judged."""
+    task = window.task
+    config = preset.over(task.config)
+    dates = dates_before(config, task.summary.period.first, task.dates.test)
+    rows = training_rows(task.source, dates, config, task.summary)
+    rounds = find_rounds(validation_fold(rows, dates), config.trees, config.seed)
+    predicted = expected_value(fit(rows, config.trees, config.seed, rounds).booster_, task.matrix)
+    figures = rank_metrics(predicted, window.realised)
+    return {
+        "gini": figures.normalised_gini,
+        "capture": figures.top_decile_capture,
+        "calibration": calibration_error(calibration_table(predicted, window.realised)),
+        "rounds": float(rounds),
+    }
+
+
+def lines(name: str, table: pa.Table, config: TrainingConfig) -> Iterator[dict[str, object]]:
+    """Give a line for each window and preset, with the one that was chosen and how long choosing took."""
+    for window in windows(table, config, SIMULATED_WINDOWS if name in SHAPES else WINDOWS):
+        task = window.task
+        begun = time.perf_counter()
+        choice = choose_preset(task.source, task.config, task.summary, task.dates.test, PRESETS)
+        seconds = time.perf_counter() - begun
+        for each in PRESETS:
+            begun = time.perf_counter()
+            figures = judged(window, each)
+            yield {
+                "set": name,
+                "window": window.day[:10],
+                "preset": each.name,
+                "chosen": each.name == choice.preset,
+                **figures,
+                "mark": choice.mark(each.name) if choice.trials else None,
+                "origins": len(choice.origins),
+                "choosing_seconds": seconds,
+                "seconds": time.perf_counter() - begun,
+            }
+
+
+def main() -> None:
+    """Judge, write every figure to a CSV file, and print the chosen preset against the best by hand."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
+    parser.add_argument("--sets", nargs="+", default=["berka", "cdnow", *SHAPES])
+    parser.add_argument("--output", type=Path, required=True, help="CSV file of every figure")
+    asked = parser.parse_args()
+    found: list[dict[str, object]] = []
+    for name in asked.sets:
+        found.extend(_of_set(name, asked.data))
+        pl.DataFrame(found, infer_schema_length=None).write_csv(asked.output)
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, float_precision=4):
+        print(summary(pl.DataFrame(found, infer_schema_length=None)))
+
+
+def _of_set(name: str, folder: Path) -> Iterator[dict[str, object]]:
+    if name in SHAPES:
+        config = TrainingConfig(name=name, horizon_days=HORIZON_DAYS, value=SHOP, trees=TreeSettings(threads=THREADS))
+        return lines(name, shop() if name == "shop" else season(), config)
+    return lines(name, DATA_SETS[name].table(folder), DATA_SETS[name].config())
+
+
+def summary(found: pl.DataFrame) -> pl.DataFrame:
+    """Compare, window by window, the chosen preset with the best by hand and with the default."""
+    keys = ["set", "window"]
+    best = found.group_by(keys, maintain_order=True).agg(
+        pl.col("preset").sort_by((pl.col("gini") + pl.col("capture")) / 2).last().alias("best"),
+        pl.col("gini", "capture").max().name.prefix("best_"),
+    )
+    default = found.filter(pl.col("preset") == PRESETS[0].name).select(
+        *keys, pl.col("gini", "capture", "calibration").name.prefix("default_")
+    )
+    chosen = found.filter(pl.col("chosen")).select(
+        *keys, "preset", "gini", "capture", "calibration", "origins", "choosing_seconds", "seconds"
+    )
+    return (
+        chosen.join(best, on=keys, maintain_order="left")
+        .join(default, on=keys, maintain_order="left")
+        .with_columns(
+            gini_short=pl.col("best_gini") - pl.col("gini"), capture_short=pl.col("best_capture") - pl.col("capture")
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""The choice among presets: each learns and predicts as of earlier moments, whose windows end by the test as-of."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from tqdm import tqdm
+
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.text import count_text
+from fivefold.features.histories import Integers
+from fivefold.models.prediction import expected_value
+from fivefold.training.config import TrainingConfig, TreeSettings
+from fivefold.training.data import SourceSummary, TrainingRows, TransactionSource, training_rows
+from fivefold.training.dates import Dates, dates_before
+from fivefold.training.fit import find_rounds, fit, validation_fold
+from fivefold.training.judging.metrics import normalised_gini, top_decile_capture
+from fivefold.training.presets.named import Preset
+from fivefold.training.target import floor_at_zero
+
+ORIGINS = 3
+"""Windows that presets are judged on, one horizon after the other, where the history allows as many."""
+MOST_ROWS = 100_000
+"""Rows of all dates together; of more, customers are sampled. It bounds the time and memory of a choice."""
+TIE = 0.001
+"""A preset is taken only if its mark is above that of every simpler one by more than this: seeds alone move as much."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one preset did as of one moment.
+
+    Attributes:
+        preset: its name.
+        origin: the moment, microseconds; the window after it ends at the test as-of or before.
+        customers: who were predicted for.
+        rows: that it learnt from.
+        rounds: that were found on the last date it learnt from.
+        normalised_gini, top_decile_capture: of its predictions in the window.
+    """
+
+    preset: str
+    origin: int
+    customers: int
+    rows: int
+    rounds: int
+    normalised_gini: float
+    top_decile_capture: float
+
+    @property
+    def mark(self) -> float:
+        """The mean of normalised Gini and top-decile capture: the single criterion of the choice."""
+        return (self.normalised_gini + self.top_decile_capture) / 2
+
+    def figures(self) -> dict[str, float]:
+        """Give every number by its name in the registry."""
+        return {name: float(value) for name, value in vars(self).items() if name not in {"preset", "origin"}}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The preset of a run, and what it was chosen by.
+
+    Attributes:
+        preset: its name.
+        given: the settings without any preset.
+        presets: those that were tried, the simpler first.
+        trials: of every preset at every origin; empty where the history is too short.
+        reason: a sentence for people.
+    """
+
+    preset: str
+    given: TrainingConfig
+    presets: tuple[Preset, ...]
+    trials: tuple[Trial, ...]
+    reason: str
+
+    @property
+    def config(self) -> TrainingConfig:
+        """The settings with the preset."""
+        return next(each for each in self.presets if each.name == self.preset).over(self.given)
+
+    @property
+    def origins(self) -> tuple[int, ...]:
+        """The moments (microseconds) as of which the presets were tried, the earliest first."""
+        return tuple(sorted({trial.origin for trial in self.trials}))
+
+    def of(self, name: str) -> tuple[Trial, ...]:
+        """Give the trials of one preset, the earliest origin first."""
+        return tuple(sorted((each for each in self.trials if each.preset == name), key=lambda each: each.origin))
+
+    def mark(self, name: str) -> float:
+        """Give the mean mark of a preset over the origins."""
+        return float(np.mean([trial.mark for trial in self.of(name)]))
+
+    def figures(self, name: str) -> dict[str, float]:
+        """Give a preset's means over the origins by their names in the registry."""
+        trials = self.of(name)
+        return {
+            "mean_normalised_gini": float(np.mean([trial.normalised_gini for trial in trials])),
+            "mean_top_decile_capture": float(np.mean([trial.top_decile_capture for trial in trials])),
+            "mark": self.mark(name),
+        }
+
+
+def choose_preset(
+    portfolio: TransactionSource,
+    config: TrainingConfig,
+    summary: SourceSummary,
+    test: int,
+    presets: Sequence[Preset],
+) -> Choice:
+    """Try every preset as of moments before the test as-of, and take the one with the best mean mark.
+
+    Nothing after *test* is read: the windows of the origins lie one horizon after the other and end there or before.
+
+    Args:
+        portfolio: the transactions; rows after *test* make no difference.
+        config: the settings; those that a person made are kept by every preset.
+        summary: of the transactions.
+        test: the test as-of, microseconds.
+        presets: one or more, the simpler first; the first is taken where nothing can be tried.
+    """
+    tried = _different(presets, config)
+    origins = _origins(config, summary, test, tried)
+    if len(tried) == 1 or not origins:
+        reason = (
+            "the settings leave nothing to choose: they set all that the presets differ in"
+            if len(tried) == 1
+            else _too_short(config, test)
+        )
+        return Choice(tried[0].name, config, tuple(tried), (), reason)
+    rows = _rows(portfolio, config, summary, origins)
+    usable = [each for each in origins if _can_be_judged(rows, each, config)]
+    if not usable:
+        return Choice(tried[0].name, config, tuple(tried), (), _too_few(config, test))
+    trials = tuple(_trials(rows, usable, config, tried))
+    return _best(config, tuple(tried), trials)
+
+
+Origin = tuple[int, tuple[Dates, ...]]
+"""A moment, and the dates that each preset learns from as of it."""
+
+
+def _different(presets: Sequence[Preset], config: TrainingConfig) -> list[Preset]:
+    """Leave out presets that come to the settings of a simpler one."""
+    found: dict[str, Preset] = {}
+    for each in presets:
+        found.setdefault(each.over(config).model_dump_json(), each)
+    return list(found.values())
+
+
+def _origins(config: TrainingConfig, summary: SourceSummary, test: int, presets: Sequence[Preset]) -> list[Origin]:
+    """Give the origins whose history lets every preset find its number of rounds, the latest first."""
+    found: list[Origin] = []
+    for number in range(1, ORIGINS + 1):
+        origin = test - number * config.horizon_days * DAY_US
+        dates = tuple(dates_before(each.over(config), summary.period.first, origin) for each in presets)
+        if any(not len(each.training) or not len(each.before_validation) for each in dates):
+            break
+        found.append((origin, dates))
+    return found
+
+
+def _rows(
+    portfolio: TransactionSource, config: TrainingConfig, summary: SourceSummary, origins: Sequence[Origin]
+) -> TrainingRows:
+    """Compute, in one pass, the rows of every date of every preset and of the origins themselves."""
+    moments = {origin for origin, _ in origins}
+    for _, dates in origins:
+        moments.update(moment for each in dates for moment in each.training.tolist())
+    every = Dates(
+        np.array(sorted(moments), dtype=np.int64), max(moments), config.horizon_days, config.settlement_lag_days
+    )
+    most = min(MOST_ROWS, config.snapshots.most_rows)
+    bounded = config.model_copy(update={"snapshots": config.snapshots.model_copy(update={"most_rows": most})})
+    return training_rows(portfolio, every, bounded, summary)
+
+
+def _can_be_judged(rows: TrainingRows, origin: Origin, config: TrainingConfig) -> bool:
+    """Tell whether an origin has customers enough to judge on, and every preset something to learn before it."""
+    moment, dates = origin
+    there = rows.as_of == moment
+    enough = int(there.sum()) >= config.checks.least_customers
+    active = int((rows.values[there] > 0).sum()) >= config.checks.least_active
+    return enough and active and all(validation_fold(rows, each) is not None for each in dates)
+
+
+def _trials(
+    rows: TrainingRows, origins: Sequence[Origin], config: TrainingConfig, presets: Sequence[Preset]
+) -> Iterator[Trial]:
+    """Try every preset at every origin; what comes to the same dates and trees as another is not fitted again."""
+    known: dict[tuple[int, bytes, TreeSettings], Trial] = {}
+    with tqdm(desc="trying presets", total=len(origins) * len(presets), disable=None, leave=False) as bar:
+        for moment, dates in origins:
+            for each, learnt in zip(presets, dates, strict=True):
+                settings = each.over(config)
+                key = (moment, learnt.training.tobytes(), settings.trees)
+                if key not in known:
+                    known[key] = _trial(rows, moment, learnt, settings, each.name)
+                yield replace(known[key], preset=each.name)
+                bar.update()
+
+
+def _trial(rows: TrainingRows, moment: int, dates: Dates, config: TrainingConfig, name: str) -> Trial:
+    """Learn as of a moment as a run does as of its test as-of, and judge the predictions for the window after it."""
+    rounds = find_rounds(validation_fold(rows, dates), config.trees, config.seed)
+    learnt = _at(rows, dates.training)
+    fitted = fit(learnt, config.trees, config.seed, rounds)
+    judged = _at(rows, np.array([moment], dtype=np.int64))
+    predicted, realised = expected_value(fitted.booster_, judged.matrix), floor_at_zero(judged.values)
+    return Trial(
+        name,
+        moment,
+        len(realised),
+        len(learnt.values),
+        rounds,
+        normalised_gini(predicted, realised),
+        top_decile_capture(predicted, realised),
+    )
+
+
+def _at(rows: TrainingRows, moments: Integers) -> TrainingRows:
+    """Give the rows of some dates."""
+    there = np.isin(rows.as_of, moments)
+    return replace(rows, matrix=rows.matrix[there], values=rows.values[there], as_of=rows.as_of[there])
+
+
+def _best(config: TrainingConfig, presets: tuple[Preset, ...], trials: tuple[Trial, ...]) -> Choice:
+    """Take the simplest preset that no later one beats by more than a tie."""
+    unchosen = Choice(presets[0].name, config, presets, trials, "")
+    best = presets[0]
+    for each in presets[1:]:
+        if unchosen.mark(each.name) > unchosen.mark(best.name) + TIE:
+            best = each
+    windows = count_text(len(unchosen.origins), "earlier window")
+    ahead = unchosen.mark(best.name) - unchosen.mark(presets[0].name)
+    reason = (
+        f"{best.name}: no preset is ahead of it by more than {TIE:g} on {windows}"
+        if best is presets[0]
+        else f"{best.name}: ahead of {presets[0].name} by {ahead:.4f} on {windows}"
+    )
+    return replace(unchosen, preset=best.name, reason=reason)
+
+
+def _too_short(config: TrainingConfig, test: int) -> str:
+    return (
+        f"the history before {day_text(test)} is too short to try presets: that needs three windows of "
+        f"{config.horizon_days} days, one to judge on, one to find the number of rounds and one to learn from"
+    )
+
+
+def _too_few(config: TrainingConfig, test: int) -> str:
+    return (
+        f"too few customers are known before {day_text(test)} to try presets: a window needs "
+        f"{config.checks.least_customers:,} (checks.least_customers), {config.checks.least_active:,} of them worth "
+        "something (checks.least_active)"
+    )

@@ -1,0 +1,76 @@
+"""The presets by name: what each sets in place of a default. They are data; nothing else depends on a name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fivefold.domain.errors import ConfigError
+from fivefold.training.config import TrainingConfig
+
+CHOOSE = "choose"
+"""Asks for a choice among the presets, where another word names one of them."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings that suit data of some shape.
+
+    Attributes:
+        name: for people and options.
+        about: what it differs in, for people.
+        snapshots: fields of `SnapshotSettings` that it sets.
+        trees: fields of `TreeSettings` that it sets.
+    """
+
+    name: str
+    about: str
+    snapshots: Mapping[str, Any] = field(default_factory=dict)
+    trees: Mapping[str, Any] = field(default_factory=dict)
+
+    def over(self, config: TrainingConfig) -> TrainingConfig:
+        """Give the settings with those of the preset; what a person set in either section stays as it is.
+
+        >>> mine = TrainingConfig.model_validate({"trees": {"leaves": 63}})
+        >>> found = preset("small-trees").over(mine).trees
+        >>> (found.leaves, found.learning_rate)
+        (63, 0.03)
+        """
+        sections = {"snapshots": self.snapshots, "trees": self.trees}
+        changed = {}
+        for name, fields in sections.items():
+            section = getattr(config, name)
+            open_fields = {key: value for key, value in fields.items() if key not in section.model_fields_set}
+            if open_fields:
+                changed[name] = section.model_copy(update=open_fields)
+        return config.model_copy(update=changed) if changed else config
+
+
+SMALL: Mapping[str, Any] = {"leaves": 8, "learning_rate": 0.03}
+"""Trees for data in which little is to be seen: 8 leaves, learnt half as fast."""
+
+PRESETS = (
+    Preset("standard", "every default: 31 leaves, the last 24 dates, 30 days apart"),
+    Preset("small-trees", "8 leaves, learnt half as fast", trees=SMALL),
+    Preset("many-zeros", "as small-trees, with Tweedie power 1.2", trees={**SMALL, "tweedie_power": 1.2}),
+    Preset("long-history", "the last 60 dates, 30 days apart", snapshots={"most": 60}),
+    Preset("recent", "as small-trees, on the last 12 dates, 15 days apart", {"spacing_days": 15, "most": 12}, SMALL),
+)
+"""The simpler first: of presets that do equally well the first is taken, and the very first is the default."""
+
+
+def preset(name: str) -> Preset:
+    """Give a preset by its name; ConfigError, with all names, where there is none."""
+    for each in PRESETS:
+        if each.name == name:
+            return each
+    names = ", ".join(each.name for each in PRESETS)
+    raise ConfigError(f"there is no preset {name!r}; there are {names}, and `{CHOOSE}`")
+
+
+def asked_presets(asked: str) -> tuple[Preset, ...]:
+    """Give the presets that an option asks for: all for `choose`, one by its name, the default where it is empty.
+
+    >>> [each.name for each in asked_presets("")]
+    ['standard']
+    """
+    return PRESETS if asked == CHOOSE else (preset(asked) if asked else PRESETS[0],)
