@@ -53,10 +53,10 @@ line](#add-a-line) by a folder of predictions.
 - **{plain}**: LightGBM with its own defaults, 100 rounds and squared error, on recency, frequency, money and age.
 - **{two_parts}**: trees for the chance of any value, times a log-normal size, on all of fivefold's
   [indicators](indicators.md). What it lacks against fivefold is the objective, not information.
-- **{fivefold}**: as `fivefold train` does it without a configuration, but for currency, value and horizon. The
-  hand-made configurations of [the results](results.md) play no part. Its defaults come from early trials on the last
-  window of Berka and of CDNOW ([decision 3](decisions/0003-objective.md)), so the earlier windows are the cleaner
-  evidence.
+- **{fivefold}**: the [preset](value-presets.md) `standard`, every default but for currency, value and horizon. What
+  `fivefold train` chooses instead, without a configuration, is on the page of presets. The hand-made
+  configurations of [the results](results.md) play no part. Its defaults come from early trials on the last window of
+  Berka and of CDNOW ([decision 3](decisions/0003-objective.md)), so the earlier windows are the cleaner evidence.
 """
 
 ADD = """## Add a line
