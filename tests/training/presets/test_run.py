@@ -11,6 +11,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.models.registry import Registry
 from fivefold.training.config import CheckSettings, SnapshotSettings, TrainingConfig, TreeSettings
+from fivefold.training.presets.choose import Choice
 from fivefold.training.presets.named import CHOOSE, PRESETS, preset
 from fivefold.training.report.preset_card import preset_lines
 from fivefold.training.retrain import TrainingResult, retrain
@@ -149,7 +150,7 @@ def test_an_unknown_preset_is_refused_before_anything_is_read(open_config: Train
 def test_without_history_to_try_the_default_is_used_and_the_card_says_why(
     file: Path, open_config: TrainingConfig
 ) -> None:
-    shown = []
+    shown: list[Choice] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fivefold.training.retrain.register", lambda *_: 1)
         patch.setattr("fivefold.training.retrain.times_judged", lambda *_: 1)
