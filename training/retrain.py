@@ -15,7 +15,7 @@ from fivefold.models.estimator import ValueRegressor
 from fivefold.models.promotions import Promotion, promote
 from fivefold.models.registry import RegisteredVersion, Registry, absent_columns_text
 from fivefold.models.value_model import ValueModel
-from fivefold.training.config import TrainingConfig
+from fivefold.training.config import TrainingConfig, TreeSettings
 from fivefold.training.data import TransactionSource
 from fivefold.training.dates import Dates
 from fivefold.training.fit import find_rounds, fit, measure_intervals, validation_fold
@@ -86,14 +86,11 @@ def retrain(
     warm()
     portfolio = TransactionSource(source, rates, now)
     plan = make_plan(portfolio, config)
-    if show is not None:
-        show(plan)
+    (show or _nothing)(plan)
     plan.check()
-    plan, choice = _chosen(plan, portfolio, presets, show_choice)
+    plan, choice = _chosen(plan, portfolio, presets, show_choice or _nothing)
     config, dates, rows, absent = plan.config, plan.dates, plan.rows, plan.summary.absent
-    fold = validation_fold(rows, dates)
-    trees = tune(fold, config.trees, config.seed, tune_trials) if tune_trials else config.trees
-    trees = trees.model_copy(update={"rounds": find_rounds(fold, trees, config.seed)})
+    trees = _trees(plan, tune_trials)
     intervals = measure_intervals(rows, dates, trees, config.seed, trees.rounds or 0, config.interval)
     fitted = fit(rows, trees, config.seed, trees.rounds or 0)
     champion = registry.champion()
@@ -114,18 +111,28 @@ def retrain(
     return TrainingResult(number, promoted, model, evaluation, verdict, lineage)
 
 
+def _nothing(_: TrainingPlan | Choice) -> None:
+    """Show nothing."""
+
+
+def _trees(plan: TrainingPlan, tune_trials: int) -> TreeSettings:
+    """Tune, where trials are asked for, and find the number of rounds, on the last training date."""
+    config, fold = plan.config, validation_fold(plan.rows, plan.dates)
+    trees = tune(fold, config.trees, config.seed, tune_trials) if tune_trials else config.trees
+    return trees.model_copy(update={"rounds": find_rounds(fold, trees, config.seed)})
+
+
 def _chosen(
     plan: TrainingPlan,
     portfolio: TransactionSource,
     presets: Sequence[Preset],
-    show_choice: Callable[[Choice], None] | None,
+    show_choice: Callable[[Choice], None],
 ) -> tuple[TrainingPlan, Choice | None]:
     """Choose among two presets or more, and give the plan with the settings of the one that was chosen."""
     if len(presets) == 1:
         return plan, None
     choice = choose_preset(portfolio, plan.config, plan.summary, plan.dates.test, presets)
-    if show_choice is not None:
-        show_choice(choice)
+    show_choice(choice)
     return with_settings(plan, portfolio, choice.config), choice
 
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.entities import Run
@@ -18,6 +19,7 @@ from fivefold.training.retrain import TrainingResult, retrain
 from tests.models.making import new_registry
 from tests.training.conftest import Learn, NoRegistry, Runs
 
+NOWHERE: Any = NoRegistry()
 QUICK = TreeSettings(threads=1, rounds=6, min_rows_in_leaf=20)
 
 
@@ -132,7 +134,7 @@ def test_a_preset_by_name_is_used_without_a_choice_under_what_is_set(file: Path,
         patch.setattr("fivefold.training.retrain.register", lambda *_: 1)
         patch.setattr("fivefold.training.retrain.times_judged", lambda *_: 1)
         mine = open_config.model_copy(update={"snapshots": SnapshotSettings(most=4)})
-        found = retrain(file, mine, NoRegistry(), preset="recent", promote_by=lambda *_: None)  # type: ignore[arg-type]
+        found = retrain(file, mine, NOWHERE, preset="recent", promote_by=lambda *_: None)
     assert (found.lineage.preset, found.lineage.choice) == ("recent", None)
     assert (found.lineage.trees.leaves, found.lineage.config.snapshots) == (
         8,
@@ -144,7 +146,7 @@ def test_a_preset_by_name_is_used_without_a_choice_under_what_is_set(file: Path,
 
 def test_an_unknown_preset_is_refused_before_anything_is_read(open_config: TrainingConfig) -> None:
     with pytest.raises(ConfigError, match="there is no preset 'smal'"):
-        retrain("nowhere.parquet", open_config, NoRegistry(), preset="smal")  # type: ignore[arg-type]
+        retrain("nowhere.parquet", open_config, NOWHERE, preset="smal")
 
 
 def test_without_history_to_try_the_default_is_used_and_the_card_says_why(
@@ -156,7 +158,7 @@ def test_without_history_to_try_the_default_is_used_and_the_card_says_why(
         patch.setattr("fivefold.training.retrain.times_judged", lambda *_: 1)
         early = open_config.model_copy(update={"test_as_of": 1_690_848_000_000_000, "checks": CheckSettings()})
         found = retrain(
-            file, early, NoRegistry(), preset=CHOOSE, show_choice=shown.append, promote_by=lambda *_: None  # type: ignore[arg-type]
+            file, early, NOWHERE, preset=CHOOSE, show_choice=shown.append, promote_by=lambda *_: None
         )  # fmt: skip
     choice = found.lineage.choice
     assert choice is not None
