@@ -90,13 +90,12 @@ def retrain(
     plan.check()
     plan, choice = _chosen(plan, portfolio, presets, show_choice or _nothing)
     config, dates, rows, absent = plan.config, plan.dates, plan.rows, plan.summary.absent
-    trees = _trees(plan, tune_trials)
-    intervals = measure_intervals(rows, dates, trees, config.seed, trees.rounds or 0, config.interval)
-    fitted = fit(rows, trees, config.seed, trees.rounds or 0)
+    trees, rounds = _trees(plan, tune_trials)
+    intervals = measure_intervals(rows, dates, trees, config.seed, rounds, config.interval)
+    fitted = fit(rows, trees, config.seed, rounds)
     champion = registry.champion()
-    comparable, incomparable = load_comparable_champion(
-        registry, champion, incomparability(champion, config, dates, absent)
-    )
+    unfair = incomparability(champion, config, dates, absent)
+    comparable, incomparable = load_comparable_champion(registry, champion, unfair)
     test_window = predict_test_window(portfolio, dates, config, fitted.booster_, comparable, absent)
     model = build_model(fitted, test_window, portfolio, config, dates, absent, intervals)
     evaluation = evaluate(test_window, model, config, times_judged(registry, dates))
@@ -115,11 +114,12 @@ def _nothing(_: TrainingPlan | Choice) -> None:
     """Show nothing."""
 
 
-def _trees(plan: TrainingPlan, tune_trials: int) -> TreeSettings:
+def _trees(plan: TrainingPlan, tune_trials: int) -> tuple[TreeSettings, int]:
     """Tune, where trials are asked for, and find the number of rounds, on the last training date."""
     config, fold = plan.config, validation_fold(plan.rows, plan.dates)
     trees = tune(fold, config.trees, config.seed, tune_trials) if tune_trials else config.trees
-    return trees.model_copy(update={"rounds": find_rounds(fold, trees, config.seed)})
+    rounds = find_rounds(fold, trees, config.seed)
+    return trees.model_copy(update={"rounds": rounds}), rounds
 
 
 def _chosen(
