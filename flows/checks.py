@@ -24,7 +24,7 @@ from fivefold.flows.language import (
 )
 from fivefold.flows.outside.checks import agent_diagnostics
 from fivefold.flows.paths import Passed, passed_before, without_person
-from fivefold.flows.triggers import LevelTrigger, ScheduleTrigger, group_of
+from fivefold.flows.triggers import FieldTrigger, LevelTrigger, ScheduleTrigger, group_of
 from fivefold.risk.compiler.checks import taken_names, twice
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings
 from fivefold.risk.compiler.value_types import (
@@ -94,6 +94,11 @@ def _triggers(flow: Flow) -> Iterator[Diagnostic]:
                 there = ", ".join(flow.levels)
                 problem = f"names the level {level}, which is not there; there are {there}{perhaps(level, flow.levels)}"
                 yield Diagnostic(("triggers", number, "to"), problem)
+        for name in trigger.fields if isinstance(trigger, FieldTrigger) else ():
+            if name not in flow.fields:
+                there = ", ".join(flow.fields) or "none"
+                problem = f"names the field {name}, which is not there; there are {there}{perhaps(name, flow.fields)}"
+                yield Diagnostic(("triggers", number, "fields"), problem)
 
 
 def _statuses_of_transactions(flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]]) -> Iterator[Diagnostic]:

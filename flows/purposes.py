@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fivefold.flows.actions import GivesTag
 from fivefold.flows.groups.language import GROUP_TAG
 from fivefold.flows.language import DataStep, Flow, FlowStep, ModelStep, PolicyName, RulesetName, RulesStep
-from fivefold.flows.triggers import CaseTrigger, ImportTrigger, LevelTrigger, TagTrigger, group_of
+from fivefold.flows.triggers import (
+    AlertTrigger,
+    CaseTrigger,
+    FieldTrigger,
+    ImportTrigger,
+    LevelTrigger,
+    ScreeningTrigger,
+    TagTrigger,
+    Trigger,
+    group_of,
+)
 from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.compiler.purposes import Reading, SourceReader, Sources, purpose_name_diagnostics
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.expressions import TagInput
+from fivefold.risk.language.expressions import FieldInput, ScreeningInput, TagInput
 from fivefold.risk.language.policy import LevelInput
 from fivefold.risk.language.purposes import Purpose, strictest
 from fivefold.risk.language.ruleset import Ruleset
@@ -130,17 +141,35 @@ def _of_triggers(flow: Flow, sources: Sources) -> Iterator[_Reading]:
     reader = SourceReader(flow, sources)
     for number, trigger in enumerate(flow.triggers):
         path, part = ("triggers", number), f"trigger {trigger.on}"
-        if isinstance(trigger, CaseTrigger | ImportTrigger):
-            words = "cases" if isinstance(trigger, CaseTrigger) else "files, which may be of cases and screenings"
+        if (words := _OF_MONEY_LAUNDERING.get(type(trigger))) is not None:
             yield _Reading(path, (part,), words, "")
         elif (group := group_of(trigger)) is not None:
             if sources.groups is not None:
                 words, purpose = f"the group {group}", sources.groups.get(group, "aml")
                 yield _Reading((*path, "group"), (part,), words, "purpose of the group", purpose)
-        elif isinstance(trigger, LevelTrigger | TagTrigger):
-            told = LevelInput(level="in_force") if isinstance(trigger, LevelTrigger) else TagInput(tag=trigger.tag)
-            for source in reader.read(told):
+        else:
+            for source in (source for told in _told(trigger, flow) for source in reader.read(told)):
                 yield _Reading(path, (part,), source.words, source.hint, source.purpose)
+
+
+_OF_MONEY_LAUNDERING: Mapping[type[Trigger], str] = {
+    CaseTrigger: "cases",
+    AlertTrigger: "alerts",
+    ImportTrigger: "files, which may be of cases and screenings",
+}
+"""Triggers that tell of what is for `aml` alone, in words."""
+
+
+def _told(trigger: Trigger, flow: Flow) -> Iterator[LanguageModel]:
+    """Give the inputs of which a trigger tells that they are another value now."""
+    if isinstance(trigger, LevelTrigger):
+        yield LevelInput(level="in_force")
+    elif isinstance(trigger, TagTrigger):
+        yield TagInput(tag=trigger.tag)
+    elif isinstance(trigger, ScreeningTrigger):
+        yield ScreeningInput(screening=trigger.screening)
+    elif isinstance(trigger, FieldTrigger):
+        yield from (FieldInput(field=name) for name in trigger.fields if name in flow.fields)
 
 
 def _own(flow: Flow, analysed: "AnalysedFlow", sources: Sources) -> Iterator[_Reading]:

@@ -71,20 +71,63 @@ class SegmentTrigger(Trigger):
 
 
 class TagTrigger(Trigger):
-    """A tag was given."""
+    """A tag was given, or ended: taken off, or come to its end by the clock, with no other one of that name.
+
+    Attributes:
+        change: which of both.
+    """
 
     on: Literal["tag"]
     tag: Label
+    change: Literal["given", "ended"] = "given"
 
     def answers_to(self, about: Mapping[str, Any]) -> bool:
-        """Tell by the tag."""
-        return bool(about["tag"] == self.tag)
+        """Tell by the tag, and by what became of it."""
+        return bool(about["tag"] == self.tag) and about["change"] == self.change
 
 
 class CaseTrigger(Trigger):
     """A case was opened, changed or closed."""
 
     on: Literal["case"]
+
+
+class AlertTrigger(Trigger):
+    """An alert was opened, changed or closed."""
+
+    on: Literal["alert"]
+
+
+class ScreeningTrigger(Trigger):
+    """An entity was screened for something; one that is sent again is the same screening.
+
+    Attributes:
+        screening: for what.
+        found: only where something was found, or nothing.
+    """
+
+    on: Literal["screening"]
+    screening: Label
+    found: bool | None = None
+
+    def answers_to(self, about: Mapping[str, Any]) -> bool:
+        """Tell by what was screened for, and by the result."""
+        return bool(about["screening"] == self.screening) and self.found in {None, about["found"]}
+
+
+class FieldTrigger(Trigger):
+    """A field of the entity became another value, other than by a file; all that a new entity has did.
+
+    Attributes:
+        fields: those that count.
+    """
+
+    on: Literal["field"]
+    fields: Annotated[tuple[Identifier, ...], Field(min_length=1)]
+
+    def answers_to(self, about: Mapping[str, Any]) -> bool:
+        """Tell by the fields that became another value."""
+        return not set(self.fields).isdisjoint(about["fields"])
 
 
 class GroupTrigger(Trigger):
@@ -210,6 +253,9 @@ EVENT_KINDS: dict[str, type[Trigger]] = {
     "segment": SegmentTrigger,
     "tag": TagTrigger,
     "case": CaseTrigger,
+    "alert": AlertTrigger,
+    "screening": ScreeningTrigger,
+    "field": FieldTrigger,
     "group": GroupTrigger,
     "import": ImportTrigger,
     "schedule": ScheduleTrigger,
@@ -228,6 +274,9 @@ AnyTrigger = Annotated[
     | Annotated[SegmentTrigger, Tag("segment")]
     | Annotated[TagTrigger, Tag("tag")]
     | Annotated[CaseTrigger, Tag("case")]
+    | Annotated[AlertTrigger, Tag("alert")]
+    | Annotated[ScreeningTrigger, Tag("screening")]
+    | Annotated[FieldTrigger, Tag("field")]
     | Annotated[GroupTrigger, Tag("group")]
     | Annotated[ImportTrigger, Tag("import")]
     | Annotated[ScheduleTrigger, Tag("schedule")],

@@ -109,6 +109,21 @@ examples:
   - {name: Low, given: {level: low}, ends: nothing}
   - {name: Never assessed, given: {}, answers: {ask: nobody}, ends: looked-at}
 """
+FLOW_WITH_TABLE: Final = FLOW.replace(
+    "steps:\n",
+    """\
+steps:
+  - id: how-much
+    title: How much they may spend
+    rationale: The level says it.
+    table:
+      gives: {amount: number}
+      rows:
+        - {when: {level: in_force, at_least: high}, give: {amount: 5}}
+      otherwise: {amount: 10}
+""",
+)
+FLOW_TABLE: Final = "row,level: in_force,give amount\n1,>= high,4\notherwise,,10\n"
 GROUP: Final = """\
 group: high-and-busy
 title: High risk that moves much
@@ -212,6 +227,8 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "check_flow": {"document": FLOW},
     "save_flow_draft": {"document": FLOW, "revision": 0},
     "discard_flow_draft": {"revision": 1},
+    "write_flow_table": {"step": "how-much", "format": "csv", "document": FLOW_WITH_TABLE},
+    "read_flow_table": {"step": "how-much", "format": "csv", "content": FLOW_TABLE, "document": FLOW_WITH_TABLE},
     "try_flow": {"external_id": "customer-17", "document": FLOW},
     "commit_flow": {"revision": 2},
     "activate_flow": {"version": 1, "reason": WHY},

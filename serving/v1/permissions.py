@@ -8,6 +8,7 @@ from fivefold.serving.v1.erasure import retention
 from fivefold.serving.v1.flows import flows
 from fivefold.serving.v1.flows import replays as flow_replays
 from fivefold.serving.v1.flows import runs as flow_runs
+from fivefold.serving.v1.flows import tables as flow_tables
 from fivefold.serving.v1.groups import groups
 from fivefold.serving.v1.ingest import entities
 from fivefold.serving.v1.levels import entity_profile as facts
@@ -119,6 +120,8 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", f"{_FLOW}/draft", PUBLISHERS, flows.save_flow_draft, work=Work.READING),
     Route("POST", f"{_FLOW}/draft/discard", PUBLISHERS, flows.discard_flow_draft),
     Route("GET", f"{_FLOW}/draft/review", PUBLISHERS, flows.review_flow_draft, work=Work.READING),
+    Route("POST", f"{_FLOW}/tables/export", PUBLISHERS, flow_tables.write_flow_table, work=Work.READING),
+    Route("POST", f"{_FLOW}/tables/import", PUBLISHERS, flow_tables.read_flow_table, work=Work.READING),
     Route("POST", f"{_FLOW}/try", PUBLISHERS, flows.try_flow, work=Work.READING),
     Route("POST", f"{_FLOW}/commit", PUBLISHERS, flows.commit_flow, 201, work=Work.READING),
     Route("GET", f"{_FLOW}/versions", PUBLISHERS, flows.list_flow_versions),

@@ -33,6 +33,7 @@ from fivefold.store.tables.entities import (
     SearchWord,
     SummaryTransaction,
     Tag,
+    TagEnd,
     Transaction,
     TransactionBlock,
     ValueScore,
@@ -46,7 +47,7 @@ from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import BacktestMover, Proposal
 
 _DELETED: tuple[type[Any], ...] = (
-    *(DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore, SearchWord, QueueWork),
+    *(DueMark, Attributes, Transaction, Correction, TagEnd, Tag, Screening, Record, ValueScore, SearchWord, QueueWork),
     *(SummaryTransaction, TransactionBlock, BacktestMover, Opening, Challenge, FlowStep, FlowAction, FlowRun),
     *(FlowMark, GroupMember, GroupMove, FlowReplayPerson),
 )
@@ -100,7 +101,7 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
 DERIVED = (
     "assessment_inputs", "assessments", "backtest_movers", "deliveries", "due_marks", "flow_actions", "flow_marks",
     "flow_replay_people", "flow_runs", "flow_steps", "group_members", "group_moves", "level_releases", "openings",
-    "outbox", "search_words", "standings", "summary_transactions", "transaction_blocks",
+    "outbox", "search_words", "standings", "summary_transactions", "tag_ends", "transaction_blocks",
     "transitions", "value_scores",
 )  # fmt: skip
 """Tables about entities that the program itself fills, from time to time and without end: no activity."""

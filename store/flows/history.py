@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
+from fivefold.store.ingest.tag_ends import lasts_on
 from fivefold.store.sql.arrays import among
-from fivefold.store.tables.entities import Record, Tag, Transaction, ValueScore
+from fivefold.store.tables.entities import Attributes, Record, Screening, Tag, Transaction, ValueScore
 from fivefold.store.tables.flows import FlowRun, FlowStep, FlowVersion
 from fivefold.store.tables.levels import Assessment, Standing, Transition
 
@@ -16,9 +17,10 @@ class Happened(NamedTuple):
     """Something that happened to an entity, as it is kept.
 
     Attributes:
-        key: of a transaction its number, of a level, a tag and a case that of the row; of a segment the moment.
-        before: the level or the segment before; of a tag its name.
-        after: the same since then.
+        key: of a transaction its number, of a level, a tag, a screening and a case that of the row; of a segment the
+            moment, and of fields their version.
+        before: the level, the segment or the fields (JSON) before; of a tag and a screening the name.
+        after: the same since then; of a tag whether it ended, and of a screening whether something was found.
     """
 
     entity_id: int
@@ -33,7 +35,7 @@ def happened(session: Session, kind: str, entity_ids: Sequence[int], from_us: in
 
     Args:
         session: to read with.
-        kind: transaction, level, segment, tag or case.
+        kind: transaction, level, segment, tag, case, alert, screening or field.
         entity_ids: their numbers.
         from_us: the first moment.
         until_us: the one behind the last.
@@ -41,11 +43,17 @@ def happened(session: Session, kind: str, entity_ids: Sequence[int], from_us: in
     if kind == "segment":
         yield from _segments(session, entity_ids, from_us, until_us)
         return
-    if kind == "case":
+    if kind in {"case", "alert"}:
         for at in (Record.opened_us, Record.closed_us):
             columns: Any = (Record.entity_id, at, Record.id)
-            of = (Record.kind == "case", *_within(session, Record.entity_id, at, entity_ids, from_us, until_us))
+            of = (Record.kind == kind, *_within(session, Record.entity_id, at, entity_ids, from_us, until_us))
             yield from _rows(session, select(*columns).where(*of).order_by(at, Record.id))
+        return
+    if kind == "tag":
+        yield from _tags(session, entity_ids, from_us, until_us)
+        return
+    if kind == "field":
+        yield from _fields(session, entity_ids, from_us, until_us)
         return
     statements: dict[str, Any] = {
         "transaction": (
@@ -59,7 +67,10 @@ def happened(session: Session, kind: str, entity_ids: Sequence[int], from_us: in
                 *(Transition.from_level, Transition.to_level),
             ),
         ),
-        "tag": (Tag, (Tag.entity_id, Tag.from_us, Tag.id, Tag.tag)),
+        "screening": (
+            Screening,
+            (Screening.entity_id, Screening.at_us, Screening.id, Screening.screening, Screening.found),
+        ),
     }
     table, columns = statements[kind]
     of = _within(session, table.entity_id, columns[1], entity_ids, from_us, until_us)
@@ -72,6 +83,26 @@ def _within(session: Session, entity: Any, at: Any, ids: Sequence[int], from_us:
 
 def _rows(session: Session, statement: Select[Any]) -> Iterator[Happened]:
     return (Happened(*row) for row in session.execute(statement))
+
+
+def _tags(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
+    """Go through the tags that were given, and then through those that ended with none of the same that lasts on."""
+    for at, ended in ((Tag.from_us, False), (Tag.until_us, True)):
+        of = _within(session, Tag.entity_id, at, ids, from_us, until_us)
+        statement = select(Tag.entity_id, at, Tag.id, Tag.tag).where(*of, *([~lasts_on()] if ended else []))
+        yield from (Happened(*row, ended) for row in session.execute(statement.order_by(at, Tag.id)))
+
+
+def _fields(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
+    """Go through the versions of what is known of fields, each with the one before."""
+    before = aliased(Attributes)
+    of = _within(session, Attributes.entity_id, Attributes.known_us, ids, from_us, until_us)
+    statement = (
+        select(Attributes.entity_id, Attributes.known_us, Attributes.number, before.content, Attributes.content)
+        .outerjoin(before, (before.entity_id == Attributes.entity_id) & (before.number == Attributes.number - 1))
+        .where(*of)
+    )
+    yield from _rows(session, statement.order_by(Attributes.known_us, Attributes.entity_id))
 
 
 def _segments(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:

@@ -334,6 +334,16 @@ class Tag(Base):
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
+class TagEnd(Base):
+    """That a tag is to end by the clock; gone once it ended."""
+
+    __tablename__ = "tag_ends"
+
+    tag_id: Mapped[int] = mapped_column(ForeignKey("tags.id"), primary_key=True)
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
+    due_us: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
 class Screening(Base):
     """What an entity was screened for, when, and whether something was found: a clean one counts too."""
 

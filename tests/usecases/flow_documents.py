@@ -26,6 +26,19 @@ BY_COUNTRY: Data = {
     "otherwise": "nothing",
     "on_unknown": "done",
 }
+TABLE: Data = {
+    "id": "how-much",
+    "title": "How much they may spend",
+    "rationale": "It depends on where they live.",
+    "table": {
+        "gives": {"amount": "number"},
+        "rows": [
+            {"when": {"field": "country", "equals": "IR"}, "give": {"amount": 0}},
+            {"when": {"field": "country", "in": ["NO", "SE"]}, "give": {"amount": 10}},
+        ],
+        "otherwise": {"amount": 5},
+    },
+}
 EXAMPLES: list[Data] = [
     {"name": "watched", "given": {"country": "IR"}, "ends": "done", "actions": ["look"]},
     {"name": "home", "given": {"country": "NO"}, "ends": "nothing", "actions": []},

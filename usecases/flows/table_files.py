@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from fivefold.domain.errors import ConfigError
 from fivefold.flows.analysis import AnalysedFlow
@@ -13,9 +14,17 @@ from fivefold.flows.governance.tables import (
     read_flow_table,
     table_at,
 )
-from fivefold.flows.language import MOST_ROWS, Flow
+from fivefold.flows.language import MOST_ROWS, Flow, read_flow
 from fivefold.risk.governance.differences import DocumentDifference
+from fivefold.risk.governance.tables.grid import Grid
+from fivefold.store.flows.flows import flow_named
+from fivefold.store.ingest.entities import type_named
+from fivefold.usecases.flows.drafts import refuse_other_flow_name
+from fivefold.usecases.flows.read import read_flow_draft
+from fivefold.usecases.flows.review import flow_context
 from fivefold.usecases.portfolio_files.decision_tables import CELLS, content_of, format_of, grid_bytes, read_grid
+from fivefold.usecases.portfolio_files.sent_tables import MEDIA_TYPES, TableFile, TableSent, extra_named, source_of
+from fivefold.usecases.shared.context import Context
 
 
 @dataclass(frozen=True)
@@ -69,10 +78,67 @@ def flow_draft_from_table(
         InvalidRulesetError: a cell cannot be read exactly, or does not fit; each is named.
     """
     format_ = format_of(path, format_)
+    _refuse_foreign(format_, str(path))
+    return _draft(text, analysed, identifier, read_grid(content_of(path), path.name, format_, _MOST_LINES), path.name)
+
+
+def export_flow_table(context: Context, flow: str, step: str, format_: str, document: str | None = None) -> TableFile:
+    """Write the rows of a decision table of a flow's text, or of its draft, as a CSV or a workbook.
+
+    Raises:
+        NotFoundError: there is no such flow, or no draft of it.
+        InvalidRulesetError: the text cannot be read, or is of another flow.
+        ConfigError: there is no such step, or workbooks cannot be written here.
+    """
+    read = read_flow(_text_of(context, flow, document), _TEXT)
+    with extra_named():
+        content = flow_table_bytes(read, step, format_)
+    return TableFile(f"{step}.{format_}", MEDIA_TYPES[format_], content)
+
+
+def import_flow_table(
+    context: Context, flow: str, step: str, sent: TableSent, document: str | None = None
+) -> FlowTableDraft:
+    """Give a flow's text, or its draft, in which one decision table has the rows of a file; nothing is stored.
+
+    Raises:
+        NotFoundError: there is no such flow, or no draft of it.
+        InvalidRulesetError: the text cannot be read or is of another flow; or a cell cannot be read exactly, or does
+            not fit: each is named.
+        ConfigError: the file cannot be read, or not here.
+    """
+    text = _text_of(context, flow, document)
+    source, format_ = source_of(sent)
+    _refuse_foreign(format_, source)
+    read = read_flow(text, _TEXT)
+    with context.reading() as session:
+        analysed = flow_context(session, type_named(session, context.organisation_id, read.entity_type)).analysed(read)
+    analysed.require_usable()
+    with extra_named():
+        return _draft(text, analysed, step, read_grid(sent.content, source, format_, _MOST_LINES), source)
+
+
+_TEXT: Final = "the text"
+_MOST_LINES: Final = MOST_ROWS + 3
+"""With the header, `otherwise` and `on_unknown`."""
+
+
+def _text_of(context: Context, flow: str, document: str | None) -> str:
+    if document is None:
+        return read_flow_draft(context, flow).document
+    with context.reading() as session:
+        flow_named(session, context.organisation_id, flow)
+    refuse_other_flow_name(document, flow)
+    return document
+
+
+def _refuse_foreign(format_: str, source: str) -> None:
     if format_ not in {"csv", "xlsx"}:
-        raise ConfigError(f"{path} is {format_.upper()}; tables of flows are read from CSV and XLSX")
+        raise ConfigError(f"{source} is {format_.upper()}; tables of flows are read from CSV and XLSX")
+
+
+def _draft(text: str, analysed: AnalysedFlow, identifier: str, grid: Grid, source: str) -> FlowTableDraft:
     flow = analysed.flow
-    grid = read_grid(content_of(path), path.name, format_, MOST_ROWS + 3)
-    changed = read_flow_table(grid, analysed, identifier, path.name)
-    draft = flow_draft_text(text, flow, changed, position_of_table(flow, identifier), path.name)
+    changed = read_flow_table(grid, analysed, identifier, source)
+    draft = flow_draft_text(text, flow, changed, position_of_table(flow, identifier), source)
     return FlowTableDraft(draft, diff_flows(flow, changed), changed.content_hash == flow.content_hash)

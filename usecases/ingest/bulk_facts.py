@@ -14,6 +14,7 @@ from fivefold.store.audit.bound_rows import digests, new_ids
 from fivefold.store.audit.history import new_salts
 from fivefold.store.ingest import facts
 from fivefold.store.ingest.entities import entity_numbers, lock_entities, record_activity, type_named
+from fivefold.store.ingest.tag_ends import forget_ends, plan_ends
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.tables.entities import EntityType, Record, Tag
@@ -120,6 +121,12 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
         )
         if changed:
             session.execute(update(Tag), [{"id": key, "until_us": row.until_us} for key, (_, row) in changed.items()])
+        forget_ends(session, list(changed))
+        ends = [
+            *((key, entity, row.until_us) for key, ((entity, _, _), row) in zip(ids, added.items(), strict=True)),
+            *((key, entity, row.until_us) for key, (entity, row) in changed.items()),
+        ]
+        plan_ends(session, ends, now)
         _refuse_falls(watch, entities, rows, "tag")
         touched = [entity for entity, _, _ in added] + [entity for entity, _ in changed.values()]
         counts = RowCounts(len(added), len(changed), len(rows) - len(added) - len(changed))

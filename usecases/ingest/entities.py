@@ -1,7 +1,7 @@
 """Entities in: new ones, changed attributes, owners. Everything in one call happens, or nothing does."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ from fivefold.usecases.ingest.ownerships import OwnersChanged, OwnersRow, change
 from fivefold.usecases.levels.groups.reach import mark_linked
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, EntityRow, problems_of_new_names, refuse_bad_rows
+from fivefold.usecases.shared.flow_triggers import Event, field_cause, note
 
 AT_ONCE = 20
 """Entities up to which a call counts as something that just happened; more are many, and wait behind."""
@@ -47,8 +48,14 @@ class RowCounts:
     same: int
 
 
-def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow]) -> RowCounts:
+def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *, from_file: bool = False) -> RowCounts:
     """Add entities, or change attributes and owners of those that are there; new and changed ones become due.
+
+    Args:
+        context: who sends them.
+        type_name: of which type they are.
+        rows: one for each.
+        from_file: they come from a file; for flows that is an import.
 
     Raises:
         NotFoundError: there is no such type.
@@ -87,6 +94,10 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow]) ->
         record_activity(session, owned.owners | owned.spans.keys(), now)
         due.mark(session, added_ids, Reason.NEW, now, priority)
         mark_linked(session, [*changed, *subjects(session, owned.owners)], Reason.ATTRIBUTE, now, priority)
+        put = [(numbers[row.external_id], row.attributes) for _, row in written]
+        numbered = {**dict.fromkeys(added.values(), 1), **versions}
+        events = _import_events(numbered, now) if from_file else _field_events(context, put, attributes, numbered)
+        note(session, kind.organisation_id, kind.id, "import" if from_file else "field", events, now)
         counts = RowCounts(len(added_ids), len(changed), len(rows) - len(added_ids) - len(changed))
         if added_ids or changed:
             before = attributes.get(changed[0].entity_id, (0, {}))[1] if changed else {}
@@ -229,6 +240,34 @@ def _change(
         return None
     session.add(Attributes(entity_id=entity.id, number=number + 1, known_us=now, content=content))
     return entity.id, number + 1
+
+
+def _import_events(numbered: Mapping[int, int], now: int) -> list[Event]:
+    """Tell of a file's part once for each entity of which it says anything new."""
+    return [Event(entity, f"import:attributes-{min(numbered)}.{now}", {}) for entity in numbered]
+
+
+def _field_events(
+    context: Context,
+    put: Sequence[tuple[int, Mapping[str, Any]]],
+    attributes: Mapping[int, tuple[int, dict[str, Any]]],
+    numbered: Mapping[int, int],
+) -> Iterator[Event]:
+    """Tell which fields of entities became another value; *numbered* are the versions that say so."""
+    for entity, given in put:
+        before = attributes.get(entity, (0, {}))[1]
+        fields = changed_fields(before, {**before, **given})
+        yield Event(entity, field_cause(numbered[entity]), {"fields": fields, "by": context.actor.name})
+
+
+def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Name the fields that became another value.
+
+    >>> changed_fields({"country": "NO", "income": 3}, {"country": "SE", "income": 3, "pep": None})
+    ['country']
+    """
+    names = sorted({*before, *after})
+    return [name for name in names if _content({"": before.get(name)}) != _content({"": after.get(name)})]
 
 
 def _content(attributes: Mapping[str, Any]) -> str:

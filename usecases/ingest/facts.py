@@ -13,6 +13,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.text import control_in
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.ingest.entities import entity_named, record_activity, subject_of
+from fivefold.store.ingest.tag_ends import forget_ends, plan_ends
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.clocks import clock_of
@@ -22,7 +23,7 @@ from fivefold.usecases.ingest.owners import mark_with_owners
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
-from fivefold.usecases.shared.flow_triggers import Event, note
+from fivefold.usecases.shared.flow_triggers import ENDED, GIVEN, Event, note, tag_end_cause
 from fivefold.usecases.shared.inputs import LATEST_US
 
 MOST_WORD_CHARACTERS = 100
@@ -83,6 +84,7 @@ def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, unt
     if _live_tag(session, entity, tag, now) == {"tag": tag, "until_us": until_us}:
         return
     before, ended = _end_live(session, entity, tag, now)
+    forget_ends(session, ended)
     tag_row = Tag(
         organisation_id=entity.organisation_id,
         entity_id=entity.id,
@@ -94,7 +96,9 @@ def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, unt
     session.add(tag_row)
     _mark(session, entity, Reason.TAG, now)
     session.flush()
-    _note(session, entity, "tag", f"tag:{tag_row.id}", {"tag": tag, "by": context.actor.name}, now)
+    plan_ends(session, [(tag_row.id, entity.id, until_us)], now)
+    about = {"tag": tag, "change": GIVEN, "by": context.actor.name}
+    _note(session, entity, "tag", f"tag:{tag_row.id}", about, now)
     rows = digests(session, "tags", [*ended, tag_row.id])
     _record(session, context, "tag.set", entity, rows, before, {"tag": tag, "until_us": until_us})
 
@@ -121,6 +125,9 @@ def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, now
         kind = session.get_one(EntityType, entity.type_id).name
         raise NotFoundError(f"{kind} {entity.external_id!r} does not have the tag {tag!r}")
     _mark(session, entity, Reason.TAG, now)
+    forget_ends(session, ended)
+    about = {"tag": tag, "change": ENDED, "by": context.actor.name}
+    _note(session, entity, "tag", tag_end_cause(max(ended)), about, now)
     _record(session, context, "tag.ended", entity, digests(session, "tags", ended), before, None)
 
 
@@ -207,6 +214,8 @@ def add_screening_in(
     session.add(row)
     _mark(session, entity, Reason.SCREENING, now)
     session.flush()
+    about = {"screening": screening, "found": found, "by": context.actor.name}
+    _note(session, entity, "screening", f"screening:{row.id}", about, now)
     rows, details = digests(session, "screenings", [row.id]), {"screening": screening, "found": found, "at_us": at}
     _record(session, context, "screening.added", entity, rows, None, details)
 
@@ -269,15 +278,8 @@ def put_record_in(
         return
     add_alone(session, record)
     _mark(session, entity, Reason.RECORD, now)
-    if kind == "case":
-        _note(
-            session,
-            entity,
-            "case",
-            f"case:{record.id}.{now}",
-            {"case": record.external_id, "by": context.actor.name},
-            now,
-        )
+    about = {kind: record.external_id, "by": context.actor.name}
+    _note(session, entity, kind, f"{kind}:{record.id}.{now}", about, now)
     _record(
         session,
         context,

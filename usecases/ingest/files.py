@@ -109,7 +109,7 @@ def _entities(source: _Source) -> Take:
 
     def take(part: pl.DataFrame) -> RowCounts:
         rows = import_rows.read_entity_rows(part, fields, source.type_name, str(source.path))
-        return put_entities(source.context, source.type_name, rows)
+        return put_entities(source.context, source.type_name, rows, from_file=True)
 
     return take
 

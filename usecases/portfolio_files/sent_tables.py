@@ -69,7 +69,7 @@ def export_table(document: str, rule: str, format_: str) -> TableFile:
     """
     analysed = analyse_text(document, _TEXT)
     analysed.require_usable()
-    with _extra_named():
+    with extra_named():
         content = table_bytes(analysed.ruleset, rule, format_)
     return TableFile(f"{rule}.{format_}", MEDIA_TYPES[format_], content)
 
@@ -81,14 +81,20 @@ def import_table(document: str, rule: str, sent: TableSent) -> TableDraft:
         InvalidRulesetError: the text has faults; or a cell cannot be read exactly, or does not fit: each is named.
         ConfigError: the file cannot be read, or not here.
     """
+    source, format_ = source_of(sent)
+    with extra_named():
+        return draft_from_bytes(document, _TEXT, rule, sent.content, source, format_, sent.foreign)
+
+
+def source_of(sent: TableSent) -> tuple[str, str]:
+    """Tell what a file that was sent is called in messages, and its format; ConfigError for one that is not read."""
     source = PurePath(sent.name.replace("\\", "/")).name[-60:] or "the file"
     format_ = format_of(PurePath(source), sent.format)
     if not sent.content:
         raise ConfigError(f"{source} is empty")
     if format_ == "xlsx":
         _refuse_large(sent.content, source)
-    with _extra_named():
-        return draft_from_bytes(document, _TEXT, rule, sent.content, source, format_, sent.foreign)
+    return source, format_
 
 
 def foreign_of(table: str, lines: str) -> Foreign:
@@ -133,7 +139,7 @@ def _refuse_large(content: bytes, source: str) -> None:
 
 
 @contextmanager
-def _extra_named() -> Iterator[None]:
+def extra_named() -> Iterator[None]:
     """Say which extra is missing where a module is."""
     try:
         yield

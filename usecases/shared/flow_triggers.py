@@ -28,7 +28,8 @@ class Event(NamedTuple):
 
     Attributes:
         cause: names it among all that happened to the entity; another event under it is the same one.
-        about: what triggers ask for: `direction` and `to`, `tag`, `transaction_id`; and `by`, who put a tag or a case.
+        about: what triggers ask for: `direction` and `to`, `tag` and `change`, `transaction_id`, `screening` and
+            `found`, `fields`; and `by`, who did it.
         origin: the flows by which it came about, beside those whose action is being carried out.
     """
 
@@ -66,6 +67,20 @@ def note(session: Session, organisation_id: int, type_id: int, kind: str, events
                 and any(trigger.answers_to(event.about) for trigger in triggers)
             ],
         )
+
+
+GIVEN, ENDED = "given", "ended"
+"""What became of a tag."""
+
+
+def tag_end_cause(tag_id: int) -> str:
+    """Name the end of a tag by its row: by the last one, where several end at once."""
+    return f"tag-end:{tag_id}"
+
+
+def field_cause(version: int) -> str:
+    """Name a change of an entity's fields by the version of what is known of them."""
+    return f"field:{version}"
 
 
 def transaction_events(rows: pl.DataFrame) -> list[Event]:

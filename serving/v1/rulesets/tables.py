@@ -11,7 +11,7 @@ from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.rulesets.rulesets import Change
 from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
 from fivefold.usecases.portfolio_files.decision_tables import Foreign
-from fivefold.usecases.portfolio_files.sent_tables import MOST_PAIRS, TableSent, export_table, import_table
+from fivefold.usecases.portfolio_files.sent_tables import MOST_PAIRS, TableFile, TableSent, export_table, import_table
 from fivefold.usecases.rulesets.overview import read_ruleset
 from fivefold.usecases.rulesets.read import read_draft
 
@@ -69,14 +69,12 @@ class TableTaken(ResponseModel):
 def write_table(context: RequestContext, family: Text, body: TableWanted) -> TableWritten:
     """Write the cases of one rule as a decision table: a row each, in the order in which they are tried."""
     made = export_table(_document(context, family, body.document), body.rule, body.format)
-    is_text = body.format == "csv"
-    content = made.content.decode("utf-8-sig") if is_text else base64.b64encode(made.content).decode()
-    return TableWritten(rule=body.rule, format=body.format, file=made.name, content=content)
+    return TableWritten(rule=body.rule, format=body.format, file=made.name, content=content_told(made, body.format))
 
 
 def read_table(context: RequestContext, family: Text, body: TableGiven) -> TableTaken:
     """Read a decision table into a text: one rule gets its cases. Each cell that cannot be read exactly is named."""
-    content = body.content.encode() if body.format != "xlsx" else _bytes(body.content)
+    content = content_given(body.content, body.format)
     sent = TableSent(
         name=f"table.{body.format}", content=content, format=body.format, foreign=Foreign(body.table, body.names)
     )
@@ -98,7 +96,15 @@ def _document(context: RequestContext, family: str, document: str | None) -> str
     return document
 
 
-def _bytes(content: str) -> bytes:
+def content_told(made: TableFile, format_: str) -> str:
+    """Write a table's file as text; a workbook as its bytes in Base64."""
+    return made.content.decode("utf-8-sig") if format_ == "csv" else base64.b64encode(made.content).decode()
+
+
+def content_given(content: str, format_: str) -> bytes:
+    """Read the bytes of a table's file from text; ConfigError for a workbook that is no Base64."""
+    if format_ != "xlsx":
+        return content.encode()
     try:
         return base64.b64decode(content, validate=True)
     except binascii.Error:

@@ -27,7 +27,7 @@ from tests.serving.v1.registries import registry
 from tests.sharing import made_once
 from tests.usecases.deciding import CASH, WORTH, cash
 from tests.usecases.deciding import document as policy
-from tests.usecases.flow_documents import INQUIRED, INQUIRY, flow_document
+from tests.usecases.flow_documents import BY_COUNTRY, INQUIRED, INQUIRY, TABLE, flow_document
 from tests.usecases.grouped import HIGH
 from tests.usecases.grouped import WORTH as WORTH_MUCH
 from tests.usecases.grouped import document as group
@@ -72,6 +72,7 @@ _COMPANY = {"type": "company", "external_id": COMPANY}
 _OF_CUSTOMER = ("external_id", "type")
 _REVOCATION = {"proposal": "4"}
 _RETAIL, _SECOND, _DRAFTED = {"family": "retail"}, {"family": "second"}, {"family": "drafted"}
+TABLED = flow_document("care", [TABLE, BY_COUNTRY])
 _CARE, _WRITTEN = {"flow": "care"}, {"flow": "written"}
 _FAMILY, _ENDPOINT, _FLOW = ("family",), ("endpoint",), ("flow",)
 _KEPT = {"name": "kept"}
@@ -138,6 +139,17 @@ EXAMPLES: Mapping[str, Example] = {
     "save_flow_draft": Example(_WRITTEN, {"document": flow_document("written", title="More"), "revision": 1}),
     "discard_flow_draft": Example(_WRITTEN, {"revision": 1}, own=_FLOW),
     "review_flow_draft": Example(_WRITTEN, own=_FLOW),
+    "write_flow_table": Example(_CARE, {"step": "how-much", "document": TABLED}, own=_FLOW),
+    "read_flow_table": Example(
+        _CARE,
+        {
+            "step": "how-much",
+            "format": "csv",
+            "content": "row,country,give amount\n1,NO,5\notherwise,,1\n",
+            "document": TABLED,
+        },
+        own=_FLOW,
+    ),
     "try_flow": Example(_WRITTEN, {"external_id": CUSTOMER, "answers": {}}, own=_FLOW),
     "commit_flow": Example(_WRITTEN, {"revision": 1}, own=_FLOW),
     "list_flow_versions": Example(_CARE, own=_FLOW),

@@ -321,6 +321,8 @@ FIRST_DAYS = (
     Step("review_flow_draft"),
     Step("discard_flow_draft"),
     Step("save_flow_draft"),
+    Step("write_flow_table"),
+    Step("read_flow_table"),
     Step("try_flow"),
     Step("commit_flow"),
     Step("list_flows"),

@@ -1,5 +1,6 @@
 """What happened to entities in a period, as the triggers of a flow name it: the causes that it is replayed for."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -8,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from fivefold.flows.language import Flow
 from fivefold.store.flows.history import Happened, happened
-from fivefold.usecases.shared.flow_triggers import bounded_cause
+from fivefold.usecases.ingest.entities import changed_fields
+from fivefold.usecases.shared.flow_triggers import ENDED, GIVEN, bounded_cause, field_cause, tag_end_cause
 
-KINDS: Final = ("transaction", "level", "segment", "tag", "case")
+KINDS: Final = ("transaction", "level", "segment", "tag", "case", "alert", "screening", "field")
 """The events that are kept as they happened; that a file brought something is not."""
 
 
@@ -80,10 +82,20 @@ def _about(kind: str, happening: Happened, levels: Sequence[str]) -> dict[str, A
     if kind == "level":
         names, before, after = (None, *levels), happening.before or 0, happening.after or 0
         return {"direction": None if not after else "up" if after > before else "down", "to": names[after]}
-    return {"tag": happening.before, "to": happening.after}
+    if kind == "screening":
+        return {"screening": happening.before, "found": happening.after}
+    if kind == "field":
+        return {"fields": changed_fields(*(json.loads(each or "{}") for each in (happening.before, happening.after)))}
+    if kind == "tag":
+        return {"tag": happening.before, "change": ENDED if happening.after else GIVEN}
+    return {"to": happening.after}
 
 
 def _named(kind: str, happening: Happened) -> str:
     if kind == "level":
         return f"level:{happening.entity_id}.{happening.key}"
-    return f"case:{happening.key}.{happening.at_us}" if kind == "case" else f"{kind}:{happening.key}"
+    if kind in {"case", "alert"}:
+        return f"{kind}:{happening.key}.{happening.at_us}"
+    if kind == "tag" and happening.after:
+        return tag_end_cause(happening.key)
+    return field_cause(happening.key) if kind == "field" else f"{kind}:{happening.key}"

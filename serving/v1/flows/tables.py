@@ -1,0 +1,73 @@
+"""Decision tables of flows over HTTP: the rows of a step as a CSV or a workbook, and a file's rows in a text."""
+
+from fivefold.serving.v1.flows.flows import StepName
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.rulesets.rulesets import Change
+from fivefold.serving.v1.rulesets.tables import Written, content_given, content_told
+from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
+from fivefold.usecases.flows.table_files import export_flow_table, import_flow_table
+from fivefold.usecases.portfolio_files.sent_tables import TableSent
+
+
+class FlowTableWanted(RequestModel):
+    """The id of a step that is a decision table, the format, and the flow's text; null for the draft that is saved."""
+
+    step: StepName
+    format: Written = "csv"
+    document: Text | None = None
+
+
+class FlowTableWritten(ResponseModel):
+    """The rows of a decision table. `content` is the text of a CSV; of a workbook it is its bytes in Base64."""
+
+    step: str
+    format: Written
+    file: str
+    content: str
+
+
+class FlowTableGiven(RequestModel):
+    """A file with the rows of a decision table.
+
+    `content` is its text; of a workbook it is its bytes in Base64. `document` is the flow's text, null for the draft
+    that is saved.
+    """
+
+    step: StepName
+    format: Written
+    content: Text
+    document: Text | None = None
+
+
+class FlowTableTaken(ResponseModel):
+    """A text in which the step has the file's rows, and what that changes.
+
+    `is_same`: it says what the text before said. Nothing is stored: `PUT /v1/flows/{flow}/draft` saves it.
+    """
+
+    document: str
+    is_same: bool
+    before_hash: str
+    after_hash: str
+    changes: list[Change]
+
+
+def write_flow_table(context: RequestContext, flow: Text, body: FlowTableWanted) -> FlowTableWritten:
+    """Write the rows of one decision table: a row each, in the order in which they are tried."""
+    made = export_flow_table(context, flow, body.step, body.format, body.document)
+    content = content_told(made, body.format)
+    return FlowTableWritten(step=body.step, format=body.format, file=made.name, content=content)
+
+
+def read_flow_table(context: RequestContext, flow: Text, body: FlowTableGiven) -> FlowTableTaken:
+    """Read a file into a text: one decision table gets its rows. Each cell that cannot be read exactly is named."""
+    content = content_given(body.content, body.format)
+    sent = TableSent(name=f"table.{body.format}", content=content, format=body.format)
+    made = import_flow_table(context, flow, body.step, sent, body.document)
+    return FlowTableTaken(
+        document=made.text,
+        is_same=made.is_same,
+        before_hash=made.changes.before_hash,
+        after_hash=made.changes.after_hash,
+        changes=[Change.of(change) for change in made.changes.changes],
+    )

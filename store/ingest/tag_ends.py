@@ -1,0 +1,78 @@
+"""Tags that are to end by the clock: one row for each, until it ended. Nothing here begins or ends a transaction."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from fivefold.store.ingest.entities import lock_entities
+from fivefold.store.sql.arrays import among
+from fivefold.store.sql.bulk import write_rows
+from fivefold.store.tables.entities import Entity, Tag, TagEnd
+
+
+def plan_ends(session: Session, ends: Sequence[tuple[int, int, int | None]], now_us: int) -> None:
+    """Keep when tags are to end: the number of each, that of its entity, and the end; those of the past are left out.
+
+    What was kept of one before has to be forgotten first.
+    """
+    ahead = [each for each in ends if each[2] is not None and each[2] > now_us]
+    write_rows(session, "tag_ends", ("tag_id", "entity_id", "due_us"), ahead)
+
+
+def forget_ends(session: Session, tag_ids: Sequence[int]) -> None:
+    """Forget when tags are to end, which ended otherwise or have another end now."""
+    if tag_ids:
+        session.execute(delete(TagEnd).where(among(session, TagEnd.tag_id, list(tag_ids))))
+
+
+def lasts_on() -> ColumnElement[bool]:
+    """The condition that an entity has a tag beyond the end of a row of it, by another row."""
+    other = aliased(Tag)
+    later = or_(
+        other.until_us.is_(None),
+        other.until_us > Tag.until_us,
+        and_(other.until_us == Tag.until_us, other.id > Tag.id),
+    )
+    of_same = (other.entity_id == Tag.entity_id, other.tag == Tag.tag, other.from_us <= Tag.until_us)
+    return select(other.id).where(*of_same, later).exists()
+
+
+class TagEnded(NamedTuple):
+    """A tag that came to its end.
+
+    Attributes:
+        is_last: no other row of the same tag lasts on: the entity does not have it any more.
+    """
+
+    tag_id: int
+    entity_id: int
+    organisation_id: int
+    type_id: int
+    tag: str
+    is_last: bool
+
+
+def take_ended(session: Session, now_us: int, most: int) -> list[TagEnded]:
+    """Take the tags that came to their ends by the clock, the earliest first; those given are not given again.
+
+    Their entities are locked, in the order in which those who end a tag lock them.
+    """
+    due = select(TagEnd.tag_id, TagEnd.entity_id).where(TagEnd.due_us <= now_us)
+    rows = session.execute(due.order_by(TagEnd.due_us, TagEnd.tag_id).limit(most)).all()
+    if not rows:
+        return []
+    lock_entities(session, {row.entity_id for row in rows})
+    taken = session.scalars(
+        delete(TagEnd)
+        .where(among(session, TagEnd.tag_id, [row.tag_id for row in rows]), TagEnd.due_us <= now_us)
+        .returning(TagEnd.tag_id)
+    ).all()
+    ended = (
+        select(Tag.id, Tag.entity_id, Tag.organisation_id, Entity.type_id, Tag.tag, ~lasts_on())
+        .join(Entity, Entity.id == Tag.entity_id)
+        .where(among(session, Tag.id, sorted(taken)))
+        .order_by(Tag.until_us, Tag.id)
+    )
+    return [TagEnded(*row[:5], bool(row[5])) for row in session.execute(ended)]

@@ -1,0 +1,81 @@
+"""Decision tables of flows over HTTP: out of a draft and back, the same content where nothing was changed."""
+
+import base64
+
+import pytest
+
+from tests.serving.v1.places import THEIRS, Place
+from tests.usecases.flow_documents import BY_COUNTRY, TABLE, flow_document
+
+AT = "/v1/flows/tabled"
+TABLED = flow_document("tabled", [TABLE, BY_COUNTRY])
+CSV = "row,country,give amount\n1,IR,0\n2,NO,20\notherwise,,5\n"
+
+
+def saved(place: Place) -> None:
+    place.good("PUT", f"{AT}/draft", {"document": TABLED}, role="publisher")
+
+
+def test_a_table_of_the_draft_comes_back_as_it_was_in_either_format(place: Place) -> None:
+    saved(place)
+    for format_ in ("csv", "xlsx"):
+        asked = {"step": "how-much", "format": format_}
+        made = place.good("POST", f"{AT}/tables/export", asked, role="publisher")
+        assert (made["step"], made["file"]) == ("how-much", f"how-much.{format_}")
+        back = place.good("POST", f"{AT}/tables/import", {**asked, "content": made["content"]}, role="publisher")
+        assert (back["is_same"], back["changes"]) == (True, [])
+        assert back["before_hash"] == back["after_hash"]
+    assert base64.b64decode(made["content"]).startswith(b"PK")
+
+
+def test_a_changed_table_says_what_it_changes_and_nothing_is_stored(place: Place) -> None:
+    saved(place)
+    table = {"step": "how-much", "format": "csv", "content": CSV}
+    back = place.good("POST", f"{AT}/tables/import", table, role="publisher")
+    assert back["is_same"] is False
+    assert back["changes"]
+    draft = place.good("GET", f"{AT}/draft", role="publisher")
+    assert (draft["document"], draft["revision"]) == (TABLED, 1), "nothing is stored"
+    good = place.good("POST", f"{AT}/tables/import", {**table, "document": back["document"]}, role="publisher")
+    assert good["is_same"] is True
+    place.good("PUT", f"{AT}/draft", {"document": back["document"], "revision": 1}, role="publisher")
+    assert "NO,20" in place.good("POST", f"{AT}/tables/export", {"step": "how-much"}, role="publisher")["content"]
+
+
+def test_what_cannot_be_read_is_named_by_its_cell(place: Place) -> None:
+    saved(place)
+    asked = {"step": "how-much", "format": "csv", "content": CSV.replace("2,NO,20", "2,NO,many")}
+    answer = place.ask("POST", f"{AT}/tables/import", asked, role="publisher")
+    assert answer.status_code == 422
+    (found,) = answer.json()[0]["errors"]
+    assert "C3" in found["where"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"content": "x", "format": "xlsx"},
+        {"content": "UEsDBA==", "format": "xlsx"},
+        {"step": "none"},
+        {"step": "home"},
+        {"content": ""},
+        {"format": "jdm"},
+        {"document": "flow: tabled"},
+        {"document": flow_document("other")},
+    ],
+)
+def test_what_is_no_table_is_refused(place: Place, wrong: dict[str, str]) -> None:
+    saved(place)
+    asked = {"step": "how-much", "format": "csv", "content": CSV}
+    assert place.ask("POST", f"{AT}/tables/import", {**asked, **wrong}, role="publisher").status_code == 422
+
+
+def test_only_authors_of_the_organisation_have_tables(place: Place) -> None:
+    saved(place)
+    body = {"step": "how-much", "document": TABLED}
+    assert place.ask("POST", f"{AT}/tables/export", body, role="investigator").status_code == 403
+    theirs = place.ask("POST", f"{AT}/tables/export", body, token=place.tokens[THEIRS, "publisher"])
+    assert theirs.status_code == 404
+    for path in ("export", "import"):
+        body = {"step": "how-much", "format": "csv", **({"content": CSV} if path == "import" else {})}
+        assert place.ask("POST", f"/v1/flows/none/tables/{path}", body, role="publisher").status_code == 404
