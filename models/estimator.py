@@ -24,6 +24,9 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
     >>> model = ValueRegressor(rounds=20, min_rows_in_leaf=2).fit(X, y)
     >>> bool(model.predict(X)[-1] > model.predict(X)[0])
     True
+
+    *monotone* has a number for each column: 1 where the prediction may not fall as the column rises, -1 where it may
+    not rise, 0 where it may do both; None for no such limit at all.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
         row_share: float = 1.0,
         l2: float = 0.0,
         path_smooth: float = 0.0,
+        monotone: Sequence[int] | None = None,
         seed: int = 1,
         threads: int = 2,
     ) -> None:
@@ -52,6 +56,7 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
         self.row_share = row_share
         self.l2 = l2
         self.path_smooth = path_smooth
+        self.monotone = monotone
         self.seed = seed
         self.threads = threads
 
@@ -73,6 +78,8 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
             raise ValueError("Negative values in data: y must be money that is 0 or more; floor it first")
         if self.objective not in OBJECTIVES:
             raise ConfigError(f"objective is {self.objective!r}; it must be one of {', '.join(OBJECTIVES)}")
+        if self.monotone is not None and len(self.monotone) != checked.shape[1]:
+            raise ConfigError(f"monotone has {len(self.monotone)} numbers, and X has {checked.shape[1]} columns")
         names = [str(name) for name in getattr(self, "feature_names_in_", ())]
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, checked)
         data = lightgbm.Dataset(checked, label=values, weight=weight, feature_name=names or "auto", free_raw_data=True)
@@ -105,6 +112,7 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
             "deterministic": True,
             "force_row_wise": True,
             "verbosity": -1,
+            **({} if self.monotone is None else {"monotone_constraints": list(self.monotone)}),
         }
 
     def __sklearn_tags__(self) -> Any:

@@ -58,6 +58,10 @@ class TreeSettings(_Section):
     """LightGBM's parameters under full names; `rounds: null` finds their number on the last training dates.
 
     The defaults won out of time in the trials of docs/decisions/0003-objective.md.
+
+    Attributes:
+        monotone: by the name of an indicator, whether the expected value may only rise or only fall as it rises, all
+            else being equal.
     """
 
     objective: Literal["tweedie", "poisson", "regression", "regression_l1"] = "tweedie"
@@ -71,6 +75,7 @@ class TreeSettings(_Section):
     row_share: Annotated[float, Field(gt=0, le=1)] = 0.8
     l2: Annotated[float, Field(ge=0)] = 1.0
     path_smooth: Annotated[float, Field(ge=0)] = 0.0
+    monotone: dict[str, Literal["increasing", "decreasing"]] = {}
     threads: Positive = 2
 
 

@@ -60,6 +60,7 @@ class TrainingRows:
         as_of: m dates, microseconds.
         share: share of the customers in the sample.
         windows: counts of customers and rows for each date, of all customers.
+        names: of the F indicators.
     """
 
     matrix: Floats
@@ -67,6 +68,7 @@ class TrainingRows:
     as_of: Integers
     share: float
     windows: Windows
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -228,11 +230,11 @@ def training_rows(
     share = summary.sampled_below(moments, config.snapshots.most_rows)
     sampled = summary.sampling_keys < share if share < 1 else np.ones(summary.customers, dtype=np.bool_)
     rows = int((summary.first_rows[sampled][:, None] <= moments).sum())
-    columns = len(catalogue(summary.absent).names)
-    matrix, values = np.empty((rows, columns)), np.empty(rows)
+    names = catalogue(summary.absent).names
+    matrix, values = np.empty((rows, len(names))), np.empty(rows)
     as_ofs, windows = np.empty(rows, dtype=np.int64), Windows.empty(dates)
     first = end = 0
-    for piece in portfolio.pieces("training snapshots", len(moments), columns):
+    for piece in portfolio.pieces("training snapshots", len(moments), len(names)):
         windows.add(piece, dates.lag_us)
         chosen = np.flatnonzero(sampled[first : first + piece.customers])
         first += piece.customers
@@ -246,4 +248,4 @@ def training_rows(
         as_ofs[start:end] = np.broadcast_to(dates.training, known.shape)[known]
     if not rows:
         raise NotEnoughDataError("no customer has a history at any training date")
-    return TrainingRows(matrix, values, as_ofs, rows / summary.known_at(moments), windows)
+    return TrainingRows(matrix, values, as_ofs, rows / summary.known_at(moments), windows, names)

@@ -1,6 +1,6 @@
 """Fit: the number of rounds, the parameters, and the trees themselves. No side effects."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,12 +27,17 @@ FALLBACK_ROUNDS = 200
 
 @dataclass(frozen=True)
 class Fold:
-    """Training rows parted by time: the last training date is for validation, with a horizon's gap before it."""
+    """Training rows parted by time: the last training date is for validation, with a horizon's gap before it.
+
+    Attributes:
+        names: of the indicators, the columns of both matrices.
+    """
 
     matrix: Floats
     values: Floats
     validation_matrix: Floats
     validation_values: Floats
+    names: tuple[str, ...]
 
 
 def validation_fold(rows: TrainingRows, dates: Dates) -> Fold | None:
@@ -42,15 +47,20 @@ def validation_fold(rows: TrainingRows, dates: Dates) -> Fold | None:
     values = floor_at_zero(rows.values)
     if not is_learnt.any() or not is_validation.any() or not values[is_learnt].any() or not values[is_validation].any():
         return None
-    return Fold(rows.matrix[is_learnt], values[is_learnt], rows.matrix[is_validation], values[is_validation])
+    learnt, validated = ((rows.matrix[chosen], values[chosen]) for chosen in (is_learnt, is_validation))
+    return Fold(*learnt, *validated, rows.names)
 
 
-def regressor(trees: TreeSettings, seed: int, rounds: int) -> ValueRegressor:
-    """Build the estimator of a configuration."""
+_DIRECTIONS = {"increasing": 1, "decreasing": -1}
+
+
+def regressor(trees: TreeSettings, names: Sequence[str], seed: int, rounds: int) -> ValueRegressor:
+    """Build the estimator of a configuration, for indicators of some *names*."""
     return ValueRegressor(
         rounds=rounds,
         seed=seed,
-        **trees.model_dump(exclude={"rounds", "most_rounds"}),
+        monotone=[_DIRECTIONS.get(trees.monotone.get(name, ""), 0) for name in names] if trees.monotone else None,
+        **trees.model_dump(exclude={"rounds", "most_rounds", "monotone"}),
     )
 
 
@@ -60,7 +70,7 @@ def find_rounds(fold: Fold | None, trees: TreeSettings, seed: int) -> int:
         return trees.rounds
     if fold is None:
         return FALLBACK_ROUNDS
-    parameters = regressor(trees, seed, trees.most_rounds).lightgbm_parameters()
+    parameters = regressor(trees, fold.names, seed, trees.most_rounds).lightgbm_parameters()
     learn = lightgbm.Dataset(fold.matrix, label=fold.values)
     validation = lightgbm.Dataset(fold.validation_matrix, label=fold.validation_values, reference=learn)
     with _progress("finding the number of rounds", trees.most_rounds) as advance:
@@ -107,7 +117,7 @@ def measure_intervals(
 
 
 def _fold_predictions(fold: Fold, trees: TreeSettings, seed: int, rounds: int) -> Floats:
-    fitted = regressor(trees, seed, rounds).fit(fold.matrix, fold.values)
+    fitted = regressor(trees, fold.names, seed, rounds).fit(fold.matrix, fold.values)
     return expected_value(fitted.booster_, fold.validation_matrix)
 
 
@@ -119,7 +129,7 @@ def fit(rows: TrainingRows, trees: TreeSettings, seed: int, rounds: int) -> Valu
     if not values.any():
         raise NotEnoughDataError("no customer was worth anything at any training date, so there is nothing to learn")
     with _progress("fitting", rounds) as advance:
-        return regressor(trees, seed, rounds).fit(rows.matrix, values, callbacks=[advance])
+        return regressor(trees, rows.names, seed, rounds).fit(rows.matrix, values, callbacks=[advance])
 
 
 @contextmanager

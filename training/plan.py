@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
+from fivefold.domain.text import perhaps
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
@@ -48,6 +49,7 @@ def make_plan(portfolio: TransactionSource, config: TrainingConfig) -> TrainingP
     summary = portfolio.summary(config.seed)
     assumptions = assumptions_for(summary.absent, config)
     config = adapt_config(config, summary.absent)
+    check_monotone(config, summary.absent)
     dates = choose_dates(config, summary.period)
     rows = training_rows(portfolio, dates, config, summary)
     checks: tuple[tuple[list[str], list[str]], ...] = (
@@ -86,6 +88,16 @@ def adapt_config(config: TrainingConfig, absent: tuple[str, ...]) -> TrainingCon
             "give deposit_fee or withdrawal_fee"
         )
     return config.model_copy(update={"value": value})
+
+
+def check_monotone(config: TrainingConfig, absent: tuple[str, ...]) -> None:
+    """Raise ConfigError where a limit on the trees names what is no indicator, or one that the data do not allow."""
+    every, there = catalogue().names, catalogue(absent).names
+    for name in config.trees.monotone:
+        if name not in every:
+            raise ConfigError(f"trees.monotone: {name!r} is no indicator{perhaps(name, every)}")
+        if name not in there:
+            raise ConfigError(f"trees.monotone: {name} cannot be computed from data without {', '.join(absent)}")
 
 
 def assumptions_for(absent: tuple[str, ...], config: TrainingConfig) -> tuple[str, ...]:

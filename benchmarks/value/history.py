@@ -100,7 +100,7 @@ def with_short_copies(histories: Histories, rows: TrainingRows, dates: Dates, co
         values.append(found)
         as_ofs.append(np.full(len(found), moment))
     joined = (np.concatenate(matrices), np.concatenate(values), np.concatenate(as_ofs))
-    return TrainingRows(*joined, rows.share, rows.windows)
+    return TrainingRows(*joined, rows.share, rows.windows, rows.names)
 
 
 def show(name: str, test: str, sent: Mapping[int, Sent], predicted: Mapping[int, Floats], realised: Floats) -> None:

@@ -68,7 +68,9 @@ def two_parts(task: Task) -> Prediction:
     by trees that end before it; where there is none, on the rows that were learnt from.
     """
     values = floor_at_zero(task.rows.values)
-    fold = validation_fold(task.rows, task.dates) or Fold(task.rows.matrix, values, task.rows.matrix, values)
+    fold = validation_fold(task.rows, task.dates) or Fold(
+        task.rows.matrix, values, task.rows.matrix, values, task.rows.names
+    )
     sizes = _log_size(task, fold.matrix, fold.values)
     positive = fold.validation_values > 0
     left = np.log(fold.validation_values[positive]) - _raw(sizes, fold.validation_matrix[positive])

@@ -119,17 +119,21 @@ def test_every_parameter_reaches_lightgbm() -> None:
         "row_share": 0.6,
         "l2": 2.5,
         "path_smooth": 1.5,
+        "monotone": [1, 0, -1, 0],
         "seed": 13,
         "threads": 1,
     }
     assert set(asked) == set(ValueRegressor().get_params())
     regressor = ValueRegressor(**asked).fit(*data())
+    with pytest.raises(ConfigError, match="monotone has 2 numbers, and X has 4 columns"):
+        ValueRegressor(monotone=[1, 0]).fit(*data())
     used = regressor.booster_.params
     assert regressor.booster_.num_trees() == 7
     assert used["objective"] == "tweedie"
     assert [used[name] for name in ("tweedie_variance_power", "learning_rate", "num_leaves")] == [1.3, 0.07, 9]
     assert [used[name] for name in ("min_data_in_leaf", "feature_fraction", "bagging_fraction")] == [11, 0.7, 0.6]
     assert [used[name] for name in ("bagging_freq", "lambda_l2", "path_smooth", "seed")] == [1, 2.5, 1.5, 13]
+    assert used["monotone_constraints"] == [1, 0, -1, 0]
     assert used["deterministic"]
     assert used["force_row_wise"]
     assert used["num_threads"] == 1

@@ -1,9 +1,12 @@
 """Fitting: the validation gap, the number of rounds, and what cannot be fitted."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import NotEnoughDataError
@@ -12,8 +15,10 @@ from fivefold.training.data import TrainingRows
 from fivefold.training.dates import Dates
 from fivefold.training.fit import FALLBACK_ROUNDS, Fold, find_rounds, fit, fold_gini, regressor, validation_fold
 from fivefold.training.windows import Windows
+from tests.depth import examples
 
 DATES = Dates(np.arange(0, 181, 30, dtype=np.int64) * DAY_US, 270 * DAY_US, 90)
+NAMES = ("first", "second", "third", "fourth")
 FEW = TreeSettings(threads=1, leaves=7, min_rows_in_leaf=5, rounds=None, most_rounds=120, learning_rate=0.2)
 
 
@@ -21,7 +26,7 @@ def learning_rows(customers: int = 150, seed: int = 0) -> TrainingRows:
     random = np.random.default_rng(seed)
     matrix = random.normal(size=(customers * len(DATES.training), 4))
     values = np.exp(matrix[:, 0] + 0.5 * random.normal(size=len(matrix))) - 0.2
-    return TrainingRows(matrix, values, np.repeat(DATES.training, customers), 1.0, Windows.empty(DATES))
+    return TrainingRows(matrix, values, np.repeat(DATES.training, customers), 1.0, Windows.empty(DATES), NAMES)
 
 
 def test_the_last_date_is_held_out_with_a_horizon_s_gap_before_it() -> None:
@@ -82,9 +87,33 @@ def test_every_tree_parameter_reaches_the_estimator() -> None:
     trees = TreeSettings(
         objective="poisson", leaves=9, l2=3.0, path_smooth=0.5, row_share=0.7, feature_share=0.6, threads=1
     )
-    made = regressor(trees, seed=5, rounds=12)
-    wanted = trees.model_dump(exclude={"rounds", "most_rounds"}) | {"seed": 5, "rounds": 12}
+    made = regressor(trees, NAMES, seed=5, rounds=12)
+    wanted = trees.model_dump(exclude={"rounds", "most_rounds"}) | {"seed": 5, "rounds": 12, "monotone": None}
     assert made.get_params() == wanted
+
+
+@settings(max_examples=examples(15), deadline=None)
+@given(st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["increasing", "decreasing"])), st.integers(0, 99))
+def test_the_expected_value_goes_one_way_where_that_is_asked_for(monotone: dict[str, Any], seed: int) -> None:
+    rows = learning_rows(40, seed)
+    fitted = fit(rows, FEW.model_copy(update={"monotone": monotone}), 1, 15)
+    base = rows.matrix[:30]
+    for name, direction in monotone.items():
+        ways = np.repeat(base[None], 25, axis=0)
+        ways[:, :, NAMES.index(name)] = np.linspace(-4, 4, 25)[:, None]
+        predicted = fitted.predict(ways.reshape(-1, 4)).reshape(25, 30)
+        steps = np.diff(predicted, axis=0) if direction == "increasing" else -np.diff(predicted, axis=0)
+        assert (steps >= -1e-9 * predicted.max()).all()
+
+
+def test_without_a_limit_the_trees_are_those_of_before() -> None:
+    rows = learning_rows(40)
+    free, limited = (
+        fit(rows, FEW.model_copy(update={"monotone": monotone}), 1, 10).booster_.model_to_string()
+        for monotone in ({}, {"first": "decreasing"})
+    )
+    assert "monotone_constraints" not in free.split("parameters:")[0]
+    assert free != limited
 
 
 def test_the_same_seed_fits_the_same_trees_and_another_others() -> None:
@@ -109,7 +138,7 @@ def test_nothing_is_learnt_where_nobody_was_ever_worth_anything(objective: str) 
 
 def test_one_row_is_not_enough() -> None:
     rows = learning_rows()
-    one = TrainingRows(rows.matrix[:1], np.array([5.0]), rows.as_of[:1], 1.0, Windows.empty(DATES))
+    one = TrainingRows(rows.matrix[:1], np.array([5.0]), rows.as_of[:1], 1.0, Windows.empty(DATES), NAMES)
     with pytest.raises(NotEnoughDataError, match="one customer at one training date"):
         fit(one, FEW, 1, 5)
 

@@ -14,7 +14,7 @@ from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
 from fivefold.domain.errors import ConfigError, InvalidDataError, NotEnoughDataError
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading.sources import read_histories
-from fivefold.training.config import CheckSettings, TrainingConfig, ValueSettings
+from fivefold.training.config import CheckSettings, TrainingConfig, TreeSettings, ValueSettings
 from fivefold.training.data import TransactionSource, has_identifiers, sampling_keys, training_rows
 from fivefold.training.dates import choose_dates
 from fivefold.training.plan import TrainingPlan, make_plan
@@ -272,3 +272,17 @@ def test_amounts_of_one_sign_are_doubted(
     assert not [
         said in warning for warning in plan(tmp_path / "own.csv", value=ValueSettings(**without)).warnings
     ].count(True)
+
+
+@pytest.mark.parametrize(
+    ("name", "without", "says"),
+    [
+        ("deposit_sum_90", [], "'deposit_sum_90' is no indicator; perhaps deposit_sum_90d was meant"),
+        ("balance_mean_90d", ["user_balance"], "balance_mean_90d cannot be computed from data without user_balance"),
+    ],
+)
+def test_a_limit_on_the_trees_that_names_nothing_is_refused_before_anything_is_fitted(
+    frame: pl.DataFrame, plan: Planned, name: str, without: list[str], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"trees.monotone: {says}"):
+        plan(frame.drop(without), trees=TreeSettings(monotone={name: "increasing"}))

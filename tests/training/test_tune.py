@@ -22,7 +22,7 @@ def fold() -> Fold:
     def values(of: np.ndarray) -> np.ndarray:
         return np.exp(of[:, 0] * (of[:, 1] > 0) + 0.3 * random.normal(size=len(of)))
 
-    return Fold(matrix, values(matrix), held, values(held))
+    return Fold(matrix, values(matrix), held, values(held), ("a", "b", "c", "d"))
 
 
 def gini(fold: Fold, trees: TreeSettings) -> float:
@@ -76,7 +76,7 @@ def test_a_history_too_short_to_hold_a_date_out_cannot_be_tuned_on() -> None:
 
 def test_undefined_indicators_are_no_obstacle(fold: Fold) -> None:
     holes = np.where(np.abs(fold.matrix) > 1, nan, fold.matrix)
-    found = tune(Fold(holes, fold.values, fold.validation_matrix, fold.validation_values), TREES, 1, 2)
+    found = tune(Fold(holes, fold.values, fold.validation_matrix, fold.validation_values, fold.names), TREES, 1, 2)
     assert found.rounds is not None
 
 
