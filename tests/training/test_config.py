@@ -106,6 +106,7 @@ WRONG: dict[str, Any] = {
     "trees.row_share": 0,
     "trees.l2": -1,
     "trees.path_smooth": -0.1,
+    "trees.monotone": ["deposit_sum_90d"],
     "trees.threads": 0,
     "settlement_lag_days": -1,
     "checks.least_customers": 0,
