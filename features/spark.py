@@ -70,7 +70,8 @@ def open_session(settings: Settings, master: str | None = None) -> SparkSession:
         with _pandas_3():
             return builder.getOrCreate()
     except (PySparkException, OSError) as error:
-        raise ConfigError(f"Spark does not start: {error}. It takes Java 17 or later") from error
+        needs = "pyspark[connect] and a server there" if remote else "Java 17 or later, and a URL that Spark knows"
+        raise ConfigError(f"Spark does not start: {str(error).rstrip('.')}; it needs {needs}") from error
 
 
 def _require_java() -> None:

@@ -1,10 +1,11 @@
-"""A cluster of two workers, one of which is killed in the middle: the rest does its part again, bit for bit."""
+"""A cluster of two workers, one of which is killed in the middle, and a client of Spark Connect: bit for bit."""
 
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
+import pyspark
 import pytest
 
 from fivefold.domain.settings import read_settings
@@ -30,6 +31,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("java") is None, reason="Spark takes Java, and there is none here"),
 ]
 ROOT = Path(__file__).parents[2]
+BIN = Path(pyspark.__file__).parent / "bin"
 SECONDS = 120 * slowness()
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -72,11 +74,29 @@ def wait_for(found: Callable[[], object], log: Path) -> None:
         time.sleep(0.2)
 
 
-def test_a_worker_that_dies_in_the_middle_costs_no_bit(start: Start, tmp_path: Path) -> None:
-    warm()
-    import pyspark
+def found_in(output: Path, driver: subprocess.Popen[bytes], log: Path) -> dict[str, list[tuple[int, ...]]]:
+    """Wait for the end of a driver, and read what it found."""
+    wait_for(lambda: driver.poll() is not None, log)
+    assert driver.returncode == 0, log.read_text(errors="replace")[-5000:]
+    found = json.loads(output.read_text(encoding="utf-8"))
+    return {user: [tuple(each) for each in rows] for user, rows in found.items()}
 
-    spark_class = str(Path(pyspark.__file__).parent / "bin" / "spark-class")
+
+@pytest.fixture
+def drive(start: Start, tmp_path: Path) -> Callable[[str], subprocess.Popen[bytes]]:
+    """Start the driver of a job on rows of 200 customers, in no order."""
+    warm()
+    rows = [row(user_id=f"u{number % 200:03}", transaction_amount=number / 7) for number in range(1000)]
+    pq.write_table(table_from_rows(rows, ErrorCollector()), tmp_path / "rows.parquet")
+    (tmp_path / "shared").mkdir()
+    places = [str(tmp_path / name) for name in ("rows.parquet", "shared", "found.json")]
+    return lambda master: start(sys.executable, "-m", "tests.features.spark_work", master, *places, log="driver.log")
+
+
+def test_a_worker_that_dies_in_the_middle_costs_no_bit(
+    start: Start, drive: Callable[[str], subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    spark_class = str(BIN / "spark-class")
     log = tmp_path / "master.log"
     start(
         spark_class, "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", "0",
@@ -93,23 +113,30 @@ def test_a_worker_that_dies_in_the_middle_costs_no_bit(start: Start, tmp_path: P
         for number in range(2)
     ]  # fmt: skip
     wait_for(lambda: log.read_text().count("Registering worker") == 2, log)
-    rows = [row(user_id=f"u{number // 5:03}", transaction_amount=number / 7) for number in range(1000)]
-    source, shared, output = tmp_path / "rows.parquet", tmp_path / "shared", tmp_path / "found.json"
-    pq.write_table(table_from_rows(rows, ErrorCollector()), source)
-    shared.mkdir()
-    driver = start(
-        sys.executable, "-m", "tests.features.spark_work", master, str(source), str(shared), str(output),
-        log="driver.log",
-    )  # fmt: skip
-    done = shared.glob
-    wait_for(lambda: len(list(done("*.arrow"))) >= 3 or driver.poll() is not None, tmp_path / "driver.log")
+    driver, driver_log = drive(master), tmp_path / "driver.log"
+    shared = tmp_path / "shared"
+    wait_for(lambda: len(list(shared.glob("*.arrow"))) >= 3 or driver.poll() is not None, driver_log)
     both = [list((tmp_path / f"work{number}").glob("app-*/*")) for number in range(2)]
     assert all(both), "both workers have a part of the job"
     kill(workers[0])
     assert driver.poll() is None, "the job was not over"
-    wait_for(lambda: driver.poll() is not None, tmp_path / "driver.log")
-    assert driver.returncode == 0, (tmp_path / "driver.log").read_text(errors="replace")[-5000:]
-    found = {user: [tuple(each) for each in each_row] for user, each_row in json.loads(output.read_text()).items()}
-    assert found == by_user(read_histories(source, RATES))
-    assert pa.array(list(found)).unique().to_pylist() == list(found)
-    assert "Lost executor" in (tmp_path / "driver.log").read_text(errors="replace")
+    found = found_in(tmp_path / "found.json", driver, driver_log)
+    assert found == by_user(read_histories(tmp_path / "rows.parquet", RATES))
+    assert "Lost executor" in driver_log.read_text(errors="replace")
+
+
+def test_a_client_of_spark_connect_has_the_bits_of_one_process(
+    start: Start, drive: Callable[[str], subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    log = tmp_path / "server.log"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    start(
+        str(BIN / "spark-submit"), "--master", "local[2]", "--conf", "spark.connect.grpc.binding.address=127.0.0.1",
+        "--conf", f"spark.connect.grpc.binding.port={port}", "--conf", "spark.ui.enabled=false",
+        "--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal", log="server.log",
+    )  # fmt: skip
+    wait_for(lambda: "Spark Connect server started" in log.read_text(), log)
+    driver = drive(f"sc://127.0.0.1:{port}")
+    found = found_in(tmp_path / "found.json", driver, tmp_path / "driver.log")
+    assert found == by_user(read_histories(tmp_path / "rows.parquet", RATES))
