@@ -60,6 +60,7 @@ class Job:
         work: on the histories.
         folder: where the results go, which all machines share.
         release: of fivefold, which every worker must have.
+        rows: of the whole source, which all partitions must have together.
         rows_at_once: rows of a partition that are read together, and those of their last customer.
     """
 
@@ -69,6 +70,7 @@ class Job:
     work: Work
     folder: Path
     release: str
+    rows: int
     rows_at_once: int = ROWS_A_BATCH
 
 
@@ -80,9 +82,10 @@ class _Made(msgspec.Struct, frozen=True, tag=True):
 
 
 class _Met(msgspec.Struct, frozen=True, tag=True):
-    """The identifiers of the partition's customers were written to a file."""
+    """The identifiers of the partition's customers were written to a file; it had so many rows."""
 
     file: str
+    rows: int
 
 
 class _BadRows(msgspec.Struct, frozen=True, tag=True):
@@ -117,12 +120,18 @@ def results_of(receipts: Iterable[bytes], job: Job, source: str) -> Iterator[Res
 
     Raises:
         InvalidDataError: rows with bad values, of all partitions together.
-        FileFormatError: a customer is in two partitions.
+        FileFormatError: a customer is in two partitions, or the partitions have not the rows of the source.
         FivefoldError: what else a worker refused.
     """
     every = [msgspec.msgpack.decode(receipt, type=_Receipt) for receipt in receipts]
     _raise_refusals(every, job.reader.source)
-    _require_whole_customers([_read(job.folder / each.file) for each in every if isinstance(each, _Met)], source)
+    met = [each for each in every if isinstance(each, _Met)]
+    rows = sum(each.rows for each in met)
+    if rows != job.rows:
+        raise FileFormatError(
+            f"{source} holds {job.rows:,} rows, and the workers saw {rows:,}: was it changed meanwhile?"
+        )
+    _require_whole_customers([_read(job.folder / each.file) for each in met], source)
     for each in every:
         if isinstance(each, _Made):
             yield Result(_read(job.folder / each.file), each.note)
@@ -130,10 +139,11 @@ def results_of(receipts: Iterable[bytes], job: Job, source: str) -> Iterator[Res
 
 def _receipts(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[_Receipt]:
     met: list[pa.Array] = []
+    counted = _Counted(batches)
     try:
         if release() != job.release:
             raise ConfigError(f"a worker has fivefold {release()}; it must have {job.release}, as the driver")
-        for result in job.work(_histories(batches, job, met)):
+        for result in job.work(_histories(counted, job, met)):
             yield _Made(_write(result.table, job.folder), result.note)
     except InvalidDataError as error:
         yield _BadRows(error.every, error.count, tuple(error.beyond.items()))
@@ -141,7 +151,20 @@ def _receipts(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[_Receipt]
         yield _Refused(type(error).__name__, str(error))
     else:
         column = pa.chunked_array(met, pa.string())
-        yield _Met(_write(pa.table({c.USER_ID: column}), job.folder))
+        yield _Met(_write(pa.table({c.USER_ID: column}), job.folder), counted.rows)
+
+
+class _Counted:
+    """Batches, whose rows are counted as they pass."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._batches:
+            self.rows += batch.num_rows
+            yield batch
 
 
 def _histories(batches: Iterable[pa.RecordBatch], job: Job, met: list[pa.Array]) -> Iterator[Histories]:

@@ -40,6 +40,7 @@ _REMOTE: Final = "sc://"
 _LOCAL: Final = "local"
 _LOOPBACK: Final = "127.0.0.1"
 _FILE: Final = "file"
+_HIDDEN: Final = ("_", ".")
 
 
 def open_session(settings: Settings, master: str | None = None) -> SparkSession:
@@ -97,18 +98,27 @@ class SparkEngine:
 
     def run(self, source: MappedFile, reader: TransactionReader, work: Work) -> Iterator[Result]:
         """Do the work on every partition of Parquet, and give all results; errors as of `results_of`."""
-        rows, ticks = _rows(self.session, source, reader)
-        job = Job(reader, tuple(rows.columns), ticks, work, self.folder, release(), self.rows_at_once)
+        rows, ticks, count = _rows(self.session, source, reader)
+        job = Job(reader, tuple(rows.columns), ticks, work, self.folder, release(), count, self.rows_at_once)
         by_customer = rows.repartition(f.col(c.USER_ID)).sortWithinPartitions(c.USER_ID, ROW_NUMBER)
         with _pandas_3():
             handed = by_customer.mapInArrow(partial(hand_back, job=job), f"{RECEIPT} binary").collect()
         return results_of([bytes(row[RECEIPT]) for row in handed], job, str(source))
 
 
-def _rows(session: SparkSession, source: MappedFile, reader: TransactionReader) -> tuple[DataFrame, dict[str, str]]:
-    """Read the known columns of Parquet, each row with its number; and say which are whole numbers for moments."""
+def _rows(
+    session: SparkSession, source: MappedFile, reader: TransactionReader
+) -> tuple[DataFrame, dict[str, str], int]:
+    """Read the known columns of Parquet, each row with its number.
+
+    Returns:
+        The rows, the unit of those columns of moments that are whole numbers, and how many rows the files hold.
+    """
     require_parquet(source.path)
-    files = parquet_files(source.path)
+    files = parquet_files(source.path.resolve())
+    for file in files:
+        if file.name.startswith(_HIDDEN):
+            raise FileFormatError(f"{file} would be left out by Spark, as its name begins with {file.name[0]}")
     schema, counts = _one_schema(files, source)
     ours = source.names.rename(schema.names, str(source))
     reader.require_columns([ours.get(name, name) for name in schema.names])
@@ -127,7 +137,7 @@ def _rows(session: SparkSession, source: MappedFile, reader: TransactionReader) 
         elif pa.types.is_timestamp(arrow):
             ticks[own] = arrow.unit
         columns.append(column.alias(own))
-    return _numbered(session, frame, columns, dict(zip(files, counts, strict=True))), ticks
+    return _numbered(session, frame, columns, dict(zip(files, counts, strict=True))), ticks, sum(counts)
 
 
 def _is_finest(kind: pa.DataType) -> bool:
@@ -143,7 +153,7 @@ def _numbered(session: SparkSession, frame: DataFrame, columns: list[Column], co
     path_of = {_local(each): each for each in frame.inputFiles()}
     starts, start = [], 0
     for file, count in counts.items():
-        starts.append((_bare(path_of[str(file.resolve())]), start))
+        starts.append((_bare(path_of[str(file)]), start))
         start += count
     first_rows = session.createDataFrame(starts, "file string, start long")
     path = f.regexp_replace(f.col("_metadata.file_path"), f"^{_FILE}:/+", "/")
@@ -155,7 +165,7 @@ def _numbered(session: SparkSession, frame: DataFrame, columns: list[Column], co
 
 def _address(file: Path) -> str:
     """Write a path for Spark, which reads some signs of it as a pattern."""
-    return f"{_FILE}://" + re.sub(r"[][{}*?\\]", r"\\\g<0>", str(file.resolve()))
+    return f"{_FILE}://" + re.sub(r"[][{}*?\\]", r"\\\g<0>", str(file))
 
 
 def _local(uri: str) -> str:

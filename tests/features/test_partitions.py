@@ -41,7 +41,7 @@ def numbered(rows: list[Row]) -> pa.Table:
 
 def job_for(table: pa.Table, folder: Path, **changes: Any) -> Job:
     reader = TransactionReader(RATES, source=SOURCE)
-    return replace(Job(reader, tuple(table.column_names), {}, contents, folder, release()), **changes)
+    return replace(Job(reader, tuple(table.column_names), {}, contents, folder, release(), table.num_rows), **changes)
 
 
 def by_customer(table: pa.Table) -> pa.Table:
@@ -135,6 +135,13 @@ def test_a_row_without_a_number_is_refused(tmp_path: Path) -> None:
     table = numbered([row()]).drop_columns([ROW_NUMBER]).append_column(ROW_NUMBER, pa.nulls(1, pa.int64()))
     with pytest.raises(FileFormatError, match="was changed while it was read"):
         worked([table], job_for(table, tmp_path))
+
+
+def test_rows_that_no_worker_saw_are_an_error(tmp_path: Path) -> None:
+    """A cluster may be set up to pass over files that it cannot read."""
+    table = numbered([row(user_id="ann"), row(user_id="bob")])
+    with pytest.raises(FileFormatError, match=r"rows.parquet holds 2 rows, and the workers saw 1"):
+        worked([table.slice(0, 1)], job_for(table, tmp_path))
 
 
 def test_what_a_worker_refuses_is_raised_as_it_was(tmp_path: Path) -> None:

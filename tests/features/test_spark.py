@@ -157,6 +157,22 @@ def test_files_that_differ_are_refused(engine: SparkEngine, tmp_path: Path) -> N
 
 
 @needs_java
+@pytest.mark.parametrize("name", ["_0.parquet", ".0.parquet"])
+def test_a_file_that_spark_leaves_out_is_refused(name: str, engine: SparkEngine, tmp_path: Path) -> None:
+    file = written(tmp_path / "rows", [table_from_rows([row()], ErrorCollector())])
+    pq.write_table(table_from_rows([row(user_id="bob")], ErrorCollector()), file.path / name)
+    with pytest.raises(FileFormatError, match=f"{name} would be left out by Spark"):
+        read_by(engine, file)
+
+
+@needs_java
+def test_the_same_file_under_two_names_is_read_twice_as_by_one_process(engine: SparkEngine, tmp_path: Path) -> None:
+    file = written(tmp_path / "rows", [table_from_rows([row(), row(user_id="bob")], ErrorCollector())])
+    (file.path / "1.parquet").symlink_to(file.path / "0.parquet")
+    assert read_by(engine, file) == by_user(read_histories(file, RATES))
+
+
+@needs_java
 def test_what_lacks_a_column_is_refused_as_by_one_process(engine: SparkEngine, tmp_path: Path) -> None:
     table = table_from_rows([row()], ErrorCollector()).drop_columns([c.AMOUNT])
     file = written(tmp_path / "rows", [table])
