@@ -353,6 +353,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_NEW_FLOW}/check", _CHECK_FLOW, flow_editor.check, flow_editor.show_new, reads_document=True),
     View("POST", f"{_NEW_FLOW}/mutate", _CHECK_FLOW, flow_editor.check, flow_editor.show_new, reads_document=True),
     View("POST", f"{_NEW_FLOW}/write", _CHECK_FLOW, flow_editor.write, flow_editor.show_new, reads_document=True),
+    View("POST", f"{_NEW_FLOW}/form", _CHECK_FLOW, flow_editor.check_fields, flow_editor.show_new, reads_document=True),
     View(
         "POST",
         f"{_NEW_FLOW}/save",
@@ -369,6 +370,14 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_FLOW}/edit/check", _CHECK_FLOW, flow_editor.check, flow_editor.show_editor, reads_document=True),
     View("POST", f"{_FLOW}/edit/mutate", _CHECK_FLOW, flow_editor.check, flow_editor.show_editor, reads_document=True),
     View("POST", f"{_FLOW}/edit/write", _CHECK_FLOW, flow_editor.write, flow_editor.show_editor, reads_document=True),
+    View(
+        "POST",
+        f"{_FLOW}/edit/form",
+        _CHECK_FLOW,
+        flow_editor.check_fields,
+        flow_editor.show_editor,
+        reads_document=True,
+    ),
     View(
         "POST",
         f"{_FLOW}/edit/save",

@@ -23,11 +23,11 @@ class Action(LanguageModel):
         id: how steps and records name it.
         title: in plain words.
         purpose: what it is for; that of the flow where nothing is said.
-        reversible: a person can take it back. Null stands for what is usual of its kind.
+        reversible: a person can take it back; what is usual of its kind where nothing is said.
         relationship: it starts, refuses or ends the relationship with the customer, so a person decides before it
             (Regulation (EU) 2024/1624, article 76(5)).
         agreed_by: who must agree: every run that takes it came by the answer of a person whom a step asked in that
-            role. Null for nobody.
+            role. Nobody must where nothing is said.
     """
 
     id: Identifier
@@ -52,6 +52,7 @@ class StatusAction(Action):
     """Gives the entity a status, or the transaction that the flow looks at.
 
     Attributes:
+        status: that it gives.
         of: whose status it is. That of a transaction is reported, and says nothing about the entity afterwards.
     """
 
@@ -69,8 +70,9 @@ class LimitAction(Action):
 
     Attributes:
         limit: the name of the limit.
-        amount: a number, an output of a step, or a calculation; in the base currency.
-        between: the least and the greatest amount that may be set.
+        amount: a number, an output of a step as {step: amounts, output: daily}, or a calculation as
+            {calculation: name}; in the base currency.
+        between: the least and the greatest amount that may be set, such as 0, 25000.
     """
 
     limit: Identifier
@@ -90,13 +92,21 @@ class LimitAction(Action):
 
 
 class ReviewAction(Action):
-    """Has the customer reviewed by a person, so long after the run at the latest."""
+    """Has the customer reviewed by a person.
+
+    Attributes:
+        review: how long after the run at the latest.
+    """
 
     review: DurationText
 
 
 class GivesTag(Action):
-    """Gives the customer a tag, for so long if that is said."""
+    """Gives the customer a tag.
+
+    Attributes:
+        lasts: how long the customer has it; until somebody takes it away where nothing is said.
+    """
 
     lasts: DurationText | None = None
 
@@ -112,7 +122,11 @@ class GivesTag(Action):
 
 
 class TagAction(GivesTag):
-    """Gives the customer the tag that it names."""
+    """Gives the customer the tag that it names.
+
+    Attributes:
+        tag: which one.
+    """
 
     tag: Label
 
@@ -123,7 +137,11 @@ class TagAction(GivesTag):
 
 
 class GroupAction(GivesTag):
-    """Puts the customer into a named group that flows keep: who has the group's tag is a member."""
+    """Puts the customer into a named group that flows keep: who has the group's tag is a member.
+
+    Attributes:
+        group: its name.
+    """
 
     group: Identifier
 
@@ -134,7 +152,11 @@ class GroupAction(GivesTag):
 
 
 class CaseAction(Action):
-    """Opens a case with these words."""
+    """Opens a case.
+
+    Attributes:
+        case: what it says.
+    """
 
     case: Words
 
@@ -145,7 +167,11 @@ class CaseAction(Action):
 
 
 class WebhookAction(Action):
-    """Tells the organisation's endpoints, under this name of an event."""
+    """Tells the organisation's endpoints.
+
+    Attributes:
+        webhook: the name of the event that they are told.
+    """
 
     webhook: Identifier
 
@@ -197,7 +223,8 @@ AnyAction = Annotated[
 ]
 """Any action."""
 
-Actions = Annotated[tuple[AnyAction, ...], Field(max_length=100)]
+MOST_ACTIONS = 100
+Actions = Annotated[tuple[AnyAction, ...], Field(max_length=MOST_ACTIONS)]
 
 REVERSIBLE: dict[str, bool] = {
     "status": True,

@@ -18,7 +18,7 @@ from fivefold.flows.outside.language import (
     OutputKind,
 )
 from fivefold.flows.triggers import Triggers
-from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
+from fivefold.risk.language.base import Identifier, LanguageModel, Name, NameOf, Words
 from fivefold.risk.language.calculations import MOST_CALCULATIONS
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import word_of
@@ -32,6 +32,12 @@ from fivefold.risk.language.ruleset import MOST_LINK_TYPES, GivenExample, LinkTy
 
 MOST_STEPS = 100
 MOST_ROWS = 1_000
+
+StepName = Annotated[Identifier, NameOf("steps")]
+"""The id of a step to which another one leads."""
+
+ActionName = Annotated[Identifier, NameOf("actions")]
+"""The id of an action that is taken."""
 
 
 class Step(LanguageModel):
@@ -60,11 +66,15 @@ class Passing(Step):
         then: the id of that step, one of those below; the next one where nothing is said.
     """
 
-    then: Identifier | None = None
+    then: StepName | None = None
 
 
 class CalculateStep(Passing):
-    """Calculates named numbers, which conditions and calculations of later steps read by their names."""
+    """Calculates named numbers, which conditions and calculations of later steps read by their names.
+
+    Attributes:
+        calculate: how each is calculated, such as {divide: [{sum: amount, over: 90 days}, 90], unit: money}.
+    """
 
     calculate: Annotated[dict[Name, PolicyCalculation], Field(min_length=1, max_length=MOST_CALCULATIONS), InOrder]
 
@@ -73,12 +83,12 @@ class Route(LanguageModel):
     """One way to go.
 
     Attributes:
-        when: what must hold.
+        when: what must hold, such as {level: in_force, equals: high}.
         to: the id of the step to which it leads, one of those below.
     """
 
     when: PolicyCondition
-    to: Identifier
+    to: StepName
 
 
 class RouteStep(Step):
@@ -92,8 +102,8 @@ class RouteStep(Step):
     """
 
     route: Annotated[tuple[Route, ...], Field(min_length=1, max_length=MOST_ROWS)]
-    otherwise: Identifier
-    on_unknown: Identifier | None = None
+    otherwise: StepName
+    on_unknown: StepName | None = None
 
 
 Given = dict[Name, Scalar]
@@ -101,7 +111,12 @@ Given = dict[Name, Scalar]
 
 
 class Row(LanguageModel):
-    """A row of a table: what it gives where its condition holds."""
+    """A row of a table.
+
+    Attributes:
+        when: what must hold, such as {level: in_force, equals: high}.
+        give: what it gives then, such as {amount: 100}.
+    """
 
     when: PolicyCondition
     give: Given
@@ -145,7 +160,11 @@ class PolicyName(LanguageModel):
 
 
 class RulesetName(LanguageModel):
-    """A ruleset that is asked, in the version that is active."""
+    """A ruleset that is asked, in the version that is active.
+
+    Attributes:
+        ruleset: its name.
+    """
 
     ruleset: Identifier
 
@@ -169,7 +188,7 @@ class AskStep(Passing):
         on_unknown: the step where it is not known; where it is not written, the run fails then.
     """
 
-    on_unknown: Identifier | None = None
+    on_unknown: StepName | None = None
 
 
 class RulesStep(AskStep):
@@ -240,7 +259,7 @@ class Question(LanguageModel):
 
     Attributes:
         question: in plain words.
-        look_at: what to look at before answering: words, and inputs that are shown with their values.
+        look_at: what to look at before answering: words, and inputs such as {field: country}, whose values are shown.
         role: who may answer.
         within: how long they have.
         answers: the step that follows each answer; two at least.
@@ -251,8 +270,8 @@ class Question(LanguageModel):
     look_at: Annotated[tuple[LookAt, ...], Field(max_length=MOST_LOOKED_AT)] = ()
     role: PersonRole = "investigator"
     within: DurationText
-    answers: Annotated[dict[Identifier, Identifier], Field(min_length=2, max_length=10), InOrder]
-    otherwise: Identifier
+    answers: Annotated[dict[Identifier, StepName], Field(min_length=2, max_length=10), InOrder]
+    otherwise: StepName
 
     @property
     def words_looked_at(self) -> tuple[str, ...]:
@@ -279,7 +298,7 @@ class OutsideStep(Passing):
             fails then.
     """
 
-    on_unknown: Identifier | None = None
+    on_unknown: StepName | None = None
 
     @property
     def asks(self) -> Asking:
@@ -308,9 +327,13 @@ class AgentStep(OutsideStep):
 
 
 class EndStep(Step):
-    """Ends the run with actions; with none where the list is empty."""
+    """Ends the run with actions.
 
-    end: tuple[Identifier, ...]
+    Attributes:
+        end: those that are taken; none is one way to end, too.
+    """
+
+    end: tuple[ActionName, ...]
 
 
 STEP_KINDS: dict[str, type[Step]] = {
@@ -401,7 +424,7 @@ class Flow(Definition):
     triggers: Triggers = ()
     actions: Actions = ()
     steps: Annotated[tuple[AnyStep, ...], Field(min_length=1, max_length=MOST_STEPS)]
-    on_failure: tuple[Identifier, ...] = ()
+    on_failure: tuple[ActionName, ...] = ()
     examples: tuple[FlowExample, ...] = ()
 
     @cached_property

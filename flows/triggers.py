@@ -19,7 +19,7 @@ from pydantic import (
 
 from fivefold.domain.schedules import LAST, LocalSchedule
 from fivefold.domain.text import perhaps
-from fivefold.risk.language.base import Identifier, Label, LanguageModel
+from fivefold.risk.language.base import Identifier, Label, LanguageModel, NameOf
 from fivefold.risk.language.quantities import quoted_value
 
 MOST_TRIGGERS = 20
@@ -52,7 +52,7 @@ class LevelTrigger(Trigger):
 
     on: Literal["level"]
     direction: Literal["up", "down"] | None = None
-    to: tuple[Identifier, ...] = ()
+    to: tuple[Annotated[Identifier, NameOf("levels")], ...] = ()
 
     def answers_to(self, about: Mapping[str, Any]) -> bool:
         """Tell by the direction and the new level."""
@@ -60,7 +60,11 @@ class LevelTrigger(Trigger):
 
 
 class SegmentTrigger(Trigger):
-    """The segment of the value became another one; `to` names those that count, all where it is empty."""
+    """The segment of the value became another one.
+
+    Attributes:
+        to: only where it came to one of these segments.
+    """
 
     on: Literal["segment"]
     to: tuple[Literal["low", "medium", "high", "top"], ...] = ()
@@ -74,6 +78,7 @@ class TagTrigger(Trigger):
     """A tag was given, or ended: taken off, or come to its end by the clock, with no other one of that name.
 
     Attributes:
+        tag: which one.
         change: which of both.
     """
 
@@ -194,7 +199,7 @@ Day = Annotated[
 ClockTime = Annotated[
     str, PlainValidator(_time), WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"})
 ]
-Zone = Annotated[str, AfterValidator(_zone)]
+Zone = Annotated[str, AfterValidator(_zone), NameOf("zones")]
 
 
 class ScheduleTrigger(Trigger):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
+from fivefold.console.flows.forms import FormShown, checked_form, form_shown, is_there, typed_form
 from fivefold.console.flows.graph import FlowPicture, kind_words, picture_of_text
 from fivefold.console.rulesets.changes_tried import ChangesTried, changes_tried
 from fivefold.console.rulesets.text import (
@@ -19,43 +20,12 @@ from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidR
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import NO_DRAFT, save_flow_draft
+from fivefold.usecases.flows.forms.forms import form_of, in_its_place, new_form, with_form
+from fivefold.usecases.flows.forms.places import KINDS, FlowOutline, outline_of, with_moved, without
 from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, read_flow_draft, read_flow_line, read_flow_version
 from fivefold.usecases.flows.review import FlowCheck, check_flow, try_flow_changes
-from fivefold.usecases.flows.text_forms import (
-    FORMS,
-    ROWS,
-    StepForm,
-    StepOutline,
-    form_of,
-    steps_of,
-    with_changed_step,
-    with_moved_step,
-    with_step,
-    without_step,
-)
 
 COMMAND: Final = "fivefold flows mutate"
-SPARE_ROWS: Final = 2
-"""Empty rows at the end of a form, for further ones."""
-MOST_ROWS_OF_A_FORM: Final = 40
-"""A step of more rows is changed in the text."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepEdited:
-    """The form of a step that is open.
-
-    Attributes:
-        form: what is in its fields.
-        rows: those that are there, and empty ones.
-        after: the step behind which it comes; None for one that is there.
-        later: ids and titles of the steps to which it may lead.
-    """
-
-    form: StepForm
-    rows: tuple[tuple[str, str], ...]
-    after: str | None
-    later: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +42,7 @@ class FlowEditorPage:
         lines: the text with what was found in each line.
         compared: the lines that differ from the version that acts, or the newest.
         picture: None where the text cannot be read.
-        step: the form that is open; None for none.
+        form: that is open; None for none.
         written: what a form has just written into the text; empty otherwise.
         starts: what a new flow can begin with.
     """
@@ -88,16 +58,21 @@ class FlowEditorPage:
     lines: tuple[TextLine, ...]
     compared: tuple[LineChange, ...]
     picture: FlowPicture | None
-    outline: StepOutline
-    step: StepEdited | None
+    outline: FlowOutline
+    form: FormShown | None
     written: str
     starts: tuple[str, ...]
-    kinds: tuple[tuple[str, str], ...] = ()
 
     @staticmethod
-    def kind_words(kind: str) -> str:
-        """Say what a step does, by the word of its kind."""
-        return kind_words(kind) if kind else text("in the text")
+    def kind_words(part: str, kind: str) -> str:
+        """Say what a trigger, an action or a step is, by the word of its kind."""
+        if not kind:
+            return text("in the text")
+        return kind_words(kind) if part == "steps" else kind
+
+    def kinds(self, part: str) -> tuple[tuple[str, str], ...]:
+        """The words of all kinds of a part, and what each is."""
+        return tuple((kind, self.kind_words(part, kind)) for kind in KINDS[part])
 
     @property
     def without_line(self) -> tuple[Finding, ...]:
@@ -105,22 +80,22 @@ class FlowEditorPage:
         return () if self.checked is None else tuple(each for each in self.checked.findings if each.line is None)
 
 
-def show_editor(visit: Visit, step: StepEdited | None = None, written: str = "") -> Rendered:
+def show_editor(visit: Visit, form: FormShown | None = None, written: str = "") -> Rendered:
     """Show the draft of a flow, or the version that a new one begins with; what was typed is kept, and checked."""
     name = visit.parts["flow"]
     flow = read_flow_line(visit, name)
     saved = None if flow.draft_revision is None else read_flow_draft(visit, name)
     if "document" in visit.form:
-        return _page(visit, flow, _typed(visit), saved, step, written)
+        return _page(visit, flow, _typed(visit), saved, form, written)
     number = flow.active or flow.newest
     began = "" if number is None else read_flow_version(visit, name, number).document
     return _page(visit, flow, began if saved is None else saved.document, saved)
 
 
-def show_new(visit: Visit, step: StepEdited | None = None, written: str = "") -> Rendered:
+def show_new(visit: Visit, form: FormShown | None = None, written: str = "") -> Rendered:
     """Show the text that a new flow begins with: one of those that ship, or nothing."""
     start = visit.choice("start", ("", *bundled_flows()))
-    return _page(visit, None, _typed(visit) or (flow_text(start) if start else ""), None, step, written)
+    return _page(visit, None, _typed(visit) or (flow_text(start) if start else ""), None, form, written)
 
 
 def _typed(visit: Visit) -> str:
@@ -136,7 +111,7 @@ def _page(
     flow: FlowLine | None,
     document: str,
     saved: FlowDraftShown | None,
-    step: StepEdited | None = None,
+    form: FormShown | None = None,
     written: str = "",
 ) -> Rendered:
     typed = "document" in visit.form
@@ -155,11 +130,10 @@ def _page(
         lines=() if checked is None else numbered_lines(document, checked.findings),
         compared=_compared(visit, flow, document, checked),
         picture=picture_of_text(document) if document.strip() else None,
-        outline=steps_of(document),
-        step=step or (None if written else _kept(visit, document)),
+        outline=outline_of(document),
+        form=form or (None if written else _kept(visit, document)),
         written=written,
         starts=bundled_flows() if flow is None else (),
-        kinds=tuple((kind, kind_words(kind)) for kind in FORMS),
     )
     title = text("New flow") if flow is None else text("Edit {flow}", flow=flow.name)
     return Rendered(template="flows/editor.html", title=title, page=page)
@@ -171,8 +145,8 @@ def _compared(visit: Visit, flow: FlowLine | None, document: str, checked: FlowC
     return line_changes(read_flow_version(visit, flow.name, checked.compared_with).document, document)
 
 
-def _shown(visit: Visit, step: StepEdited | None = None, written: str = "") -> Rendered:
-    return show_editor(visit, step, written) if "flow" in visit.parts else show_new(visit, step, written)
+def _shown(visit: Visit, form: FormShown | None = None, written: str = "") -> Rendered:
+    return show_editor(visit, form, written) if "flow" in visit.parts else show_new(visit, form, written)
 
 
 def check(visit: Visit) -> Answer:
@@ -181,73 +155,59 @@ def check(visit: Visit) -> Answer:
     return _shown(visit)
 
 
+def check_fields(visit: Visit) -> Answer:
+    """Find what is wrong at each field of the form that is open, while somebody types; nothing is stored."""
+    document, form = typed_document(visit), typed_form(visit)
+    if form is None or not is_there(document, form):
+        raise ConfigError(text("no form is open"))
+    shown = checked_form(visit, document, form, is_typing=True)
+    return Rendered(template="flows/form_found.html", title="", page=shown)
+
+
 def write(visit: Visit) -> Answer:
-    """Open the form of a step, or write what a form says into the text, and look through it; nothing is stored."""
+    """Open a form, or write what it says into the text, and look through it; nothing is stored."""
     document = typed_document(visit)
-    act, _, step = visit.form.get("write", "").partition(":")
+    act, _, where = visit.form.get("write", "").partition(":")
+    part, _, name = where.partition(":")
+    form = None
     match act:
         case "open":
-            return _shown(visit, _edited(document, form_of(document, step), None))
+            return _shown(visit, checked_form(visit, document, form_of(document, part, name)))
         case "begin":
-            kind, after = visit.typed("new_kind", text("Kind")), visit.typed("new_after", text("Behind the step"))
-            return _shown(visit, _edited(document, StepForm(kind=kind, id=""), after))
-        case "add":
-            form = _typed_form(visit, visit.typed("step_id", text("Name")))
-            document = with_step(document, form, visit.typed("step_after", text("Behind the step")))
-            said = text("The step {step} is written into the text. Nothing is saved yet.", step=form.id)
-        case "change":
-            document = with_changed_step(document, _typed_form(visit, step))
-            said = text("The step {step} is changed in the text. Nothing is saved yet.", step=step)
+            kind, after = visit.typed(f"new_kind_{part}", text("Kind")), visit.form.get(f"new_after_{part}", "")
+            return _shown(visit, form_shown(document, new_form(part, kind, after)))
+        case "put":
+            document, form, said = _put(visit, document)
         case "up" | "down":
-            document = with_moved_step(document, step, -1 if act == "up" else 1)
-            said = text("The step {step} has another place. Nothing is saved yet.", step=step)
+            document = with_moved(document, part, name, -1 if act == "up" else 1)
+            said = text("{name} has another place. Nothing is saved yet.", name=name)
         case "remove":
-            document = without_step(document, step)
-            said = text("The step {step} is taken out of the text. Nothing is saved yet.", step=step)
+            document = without(document, part, name)
+            said = text("{name} is taken out of the text. Nothing is saved yet.", name=name)
         case _:
             raise ConfigError(text("{act} is nothing that forms do", act=repr(act[:40])))
-    return _shown(replace(visit, form={**visit.form, "document": document}), written=said)
+    return _shown(replace(visit, form={**visit.form, "document": document}), form, said)
 
 
-def _edited(document: str, form: StepForm, after: str | None) -> StepEdited:
-    if form.kind not in FORMS:
-        raise ConfigError(text("{kind} is no kind of step with a form", kind=repr(form.kind[:40])))
-    if len(form.rows) > MOST_ROWS_OF_A_FORM:
-        raise ConfigError(text("the step {step} has more rows than the form; change it in the text", step=form.id))
-    steps = [(step[0], step[2]) for step in steps_of(document).steps]
-    place = [step[0] for step in steps].index(form.id if after is None else after)
-    spare = SPARE_ROWS if form.rows else 2 * SPARE_ROWS
-    rows = (*form.rows, *[("", "")] * spare) if form.kind in ROWS else ()
-    return StepEdited(form=form, rows=rows, after=after, later=tuple(steps[place + 1 :]))
+def _put(visit: Visit, document: str) -> tuple[str, FormShown | None, str]:
+    """Write the form that is open into the text; it stays open where it has faults still."""
+    typed = typed_form(visit)
+    if typed is None:
+        raise ConfigError(text("no form is open"))
+    after = with_form(document, typed)
+    there = in_its_place(after, typed)
+    shown = checked_form(visit, after, there)
+    if typed.name:
+        said = text("{name} is changed in the text. Nothing is saved yet.", name=there.name)
+    else:
+        said = text("{name} is written into the text. Nothing is saved yet.", name=there.name)
+    return after, shown if shown.checked.faults else None, said
 
 
-def _kept(visit: Visit, document: str) -> StepEdited | None:
-    """Keep a form that is open, with what was typed into it; None where none is, or its step is gone."""
-    ids = [step[0] for step in steps_of(document).steps]
-    after, step = visit.form.get("step_after"), visit.form.get("step_id", "")
-    if visit.form.get("step_kind") not in FORMS or (step if after is None else after) not in ids:
-        return None
-    return _edited(document, _typed_form(visit, step), after)
-
-
-def _typed_form(visit: Visit, step: str) -> StepForm:
-    typed = {name: plain_lines(value).replace("\n", " ").strip() for name, value in visit.form.items()}
-    values = {name.removeprefix("value_"): value for name, value in typed.items() if name.startswith("value_")}
-    chosen = [name.removeprefix("action_") for name in typed if name.startswith("action_")]
-    if chosen:
-        values["end"] = ", ".join(chosen)
-    rows = (
-        (typed.get(f"row_{number}_first", ""), typed.get(f"row_{number}_second", ""))
-        for number in range(MOST_ROWS_OF_A_FORM + 2 * SPARE_ROWS)
-    )
-    return StepForm(
-        kind=typed.get("step_kind", ""),
-        id=step,
-        title=typed.get("step_title", ""),
-        rationale=typed.get("step_rationale", ""),
-        values=values,
-        rows=tuple(row for row in rows if any(row)),
-    )
+def _kept(visit: Visit, document: str) -> FormShown | None:
+    """Keep a form that is open, with what was typed into it; None where none is, or its place is gone."""
+    form = typed_form(visit)
+    return None if form is None or not is_there(document, form) else checked_form(visit, document, form)
 
 
 def save(visit: Visit) -> Answer:

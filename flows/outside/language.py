@@ -122,8 +122,9 @@ class DataQuestion(SendingQuestion):
 
     Attributes:
         source: its name.
-        send: the facts that it is given, by the names under which it takes them.
-        gives: what comes back, and what each is. What is declared here and does not come back is unknown.
+        send: the facts that it is given, such as {field: country}, by the names under which it takes them.
+        gives: what comes back, and what each is: text, number, money, flag, or {one_of: [a, b]}. What is declared here
+            and does not come back is unknown.
         no_older_than: the age up to which what it answered before to the same facts will do; where nothing is said it
             is asked anew.
         purpose: what it was gathered for; where the registration of the source says something stricter, that counts.
@@ -147,8 +148,9 @@ class ModelQuestion(SendingQuestion):
     Attributes:
         name: under which it is registered.
         alias: which of its versions answers: the one to which the alias points when a run asks.
-        send: the facts that it is given, by the columns of its signature.
-        gives: what it gives, and what each is. Money is made of a number by a calculation.
+        send: the facts that it is given, such as {field: country}, by the columns of its signature.
+        gives: what it gives, and what each is: text, number, flag, or {one_of: [a, b]}. Money is made of a number by a
+            calculation.
         outputs: of what has another name here, the name of the column that the model gives, or its number from 0.
         purpose: what it was learnt from; where the operator's registration says something stricter, that counts.
     """
@@ -171,7 +173,8 @@ class AgentQuestion(Asking):
 
     Attributes:
         question: in plain words.
-        facts: what is sent to it, by the names under which it can quote them; and with them why the run came here.
+        facts: what is sent to it, such as {field: country}, by the names under which it can quote them; and with them
+            why the run came here.
         answers: among which it chooses; two at least. None may have the name of an action.
     """
 

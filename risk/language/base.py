@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Annotated, Any, Self
@@ -22,6 +23,17 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 
 Words = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 """What is written for people."""
+
+
+@dataclass(frozen=True)
+class NameOf:
+    """Marks a name that something else has already, so that a form can offer those that there are.
+
+    Attributes:
+        of: what has it: `steps`, `actions` or `levels` of the document, or `zones` of the tz database.
+    """
+
+    of: str
 
 
 class LanguageModel(BaseModel):

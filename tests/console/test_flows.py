@@ -2,6 +2,7 @@
 
 import pytest
 
+from fivefold.risk.language.documents import Document
 from tests.console.visitors import Visitor
 from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.places import THEIRS, Place
@@ -123,39 +124,119 @@ def test_two_who_edit_at_once_see_each_other(place: Place, publisher: Visitor) -
     assert "The draft is saved." in other.text
 
 
+def written(visitor: Visitor, write: str, **typed: str) -> Visitor:
+    """Press a button of the forms, with the text and the form that the page shows."""
+    form = next(form for form in visitor.forms() if form.action.endswith("/check"))
+    document = shown_document(visitor)
+    address = form.action.removesuffix("check")
+    return visitor.post(f"{address}write", {**form.fields, "document": document, "write": write, **typed})
+
+
+def found_at(page: str, field: str) -> str:
+    """Give what a page says at a field of a form."""
+    return page.partition(f'id="{field}-found"')[2].partition(">")[2].partition("</div>")[0]
+
+
+ASKED = {
+    "field-id": "ask",
+    "field-title": "Ask somebody",
+    "field-person-question": "Is it so?",
+    "field-person-within": "2 days",
+    "field-person-otherwise": "done",
+    "field-person-answers-0-name": "yes",
+    "field-person-answers-0-value": "done",
+    "field-person-answers-1-name": "no",
+    "field-person-answers-1-value": "nothing",
+}
+
+
 def test_steps_are_added_changed_moved_and_taken_out_by_forms(publisher: Visitor) -> None:
-    text = flow_document("mine")
-    sent(publisher.go(NEW), "write", text, write="begin:", new_kind="person", new_after="home")
+    sent(publisher.go(NEW), "check", flow_document("mine"))
+    written(publisher, "begin:steps", new_kind_steps="person", new_after_steps="home")
     assert "A new step behind home" in publisher.text
-    form = next(form for form in publisher.forms() if form.action.endswith("/check"))
-    typed = {
-        "write": "add:",
-        "step_id": "ask",
-        "step_title": "Ask somebody",
-        "value_question": "Is it so?",
-        "value_within": "2 days",
-        "value_otherwise": "done",
-        "row_0_first": "yes",
-        "row_0_second": "done",
-    }
-    refused = publisher.post(f"{NEW}/write", {**form.fields, "document": text, **typed, "value_question": ""})
-    assert (refused.page.status_code, "question is empty" in refused.text) == (422, True)
-    assert 'value="Ask somebody"' in refused.page.text, "what was typed stays"
-    typed |= {"row_1_first": "no", "row_1_second": "nothing"}
-    publisher.post(f"{NEW}/write", {**form.fields, "document": text, **typed})
-    assert "The step ask is written into the text. Nothing is saved yet." in publisher.text
-    assert "Is it so?" in publisher.page.text.partition("What was found")[0]
+    written(publisher, "put", **{**ASKED, "field-person-question": ""})
+    assert (publisher.page.status_code, "Question: is empty, and is needed" in publisher.text) == (422, True)
+    assert "is empty, and is needed" in found_at(publisher.page.text, "field-person-question")
+    assert found_at(publisher.page.text, "field-title") == ""
+    assert "Ask somebody</textarea>" in publisher.page.text, "what was typed stays"
+    written(publisher, "put", **ASKED)
+    assert "ask is written into the text. Nothing is saved yet." in publisher.text
+    assert "Is it so?" in shown_document(publisher)
     for write, said in (
-        ("open:ask", "The step ask"),
-        ("down:ask", "The step ask has another place."),
-        ("remove:ask", "The step ask is taken out of the text."),
+        ("open:steps:ask", "The step ask"),
+        ("down:steps:ask", "ask has another place."),
+        ("remove:steps:ask", "ask is taken out of the text."),
     ):
-        form = next(form for form in publisher.forms() if form.action.endswith("/check"))
-        document = shown_document(publisher)
-        publisher.post(f"{NEW}/write", {**form.fields, "document": document, "write": write})
-        assert said in publisher.text
-    sent(publisher, "write", text, write="unheard:ask")
-    assert publisher.page.status_code == 422
+        assert said in written(publisher, write).text
+    for wrong in ("unheard:steps:ask", "open:rooms:ask", "open:steps:ask", "remove:steps:ask", "put", "begin:steps"):
+        assert written(publisher, wrong).page.status_code == 422
+    assert publisher.go(MINE).page.status_code == 404
+
+
+def test_actions_and_triggers_are_written_by_forms(publisher: Visitor) -> None:
+    sent(publisher.go(NEW), "check", flow_document("mine"))
+    written(publisher, "begin:actions", new_kind_actions="status", new_after_actions="")
+    status = {"field-id": "block", "field-title": "Block", "field-status": "blocked", "field-relationship": "ended"}
+    written(publisher, "put", **status, **{"field-agreed_by": "publisher", "field-purpose": "aml"})
+    assert "block is written into the text" in publisher.text
+    document = Document(shown_document(publisher)).data
+    action = {"id": "block", "title": "Block", "purpose": "aml", "relationship": "ended", "agreed_by": "publisher"}
+    assert document["actions"][0] == {**action, "status": "blocked"}
+    written(publisher, "begin:triggers", new_kind_triggers="schedule")
+    schedule = {"field-every": "monday", "field-at": "09:00", "field-zone": "Europe/Osl"}
+    written(publisher, "put", **schedule)
+    zone = found_at(publisher.page.text, "field-zone")
+    assert "perhaps Europe/Oslo was meant" in zone, "it is written, and its form is open still"
+    written(publisher, "put", **{**schedule, "field-zone": "Europe/Oslo"})
+    trigger = {"on": "schedule", "every": ["monday"], "at": ["09:00"], "zone": "Europe/Oslo"}
+    assert Document(shown_document(publisher)).data["triggers"] == [trigger]
+    written(publisher, "remove:triggers:1")
+    assert Document(shown_document(publisher)).data["triggers"] == []
+    assert publisher.go(MINE).page.status_code == 404
+
+
+def typing(visitor: Visitor, **typed: str) -> str:
+    """Give what the server answers to the page on which somebody types into a form, and stay on that page."""
+    form, page = next(form for form in visitor.forms() if form.action.endswith("/check")), visitor.page
+    fields = {**form.fields, "document": shown_document(visitor), **typed}
+    answer = visitor.post(f"{form.action.removesuffix('check')}form", fields).page
+    visitor.page = page
+    return answer.text
+
+
+def test_what_is_wrong_stands_at_its_field_while_somebody_types_and_nothing_is_stored(
+    place: Place, publisher: Visitor
+) -> None:
+    sent(publisher.go(NEW), "check", flow_document("mine"))
+    written(publisher, "begin:steps", new_kind_steps="person", new_after_steps="home")
+
+    def at(field: str, **typed: str) -> str:
+        return found_at(typing(publisher, **typed), f"field-{field}")
+
+    assert "<html" not in typing(publisher)
+    assert "is not a duration" in at("person-within", **{"field-person-within": "soon"})
+    assert at("title") == "", "what is empty comes yet"
+    assert at("person-within", **ASKED) == ""
+    assert "a name of its own" in at("person-answers-1-name", **{**ASKED, "field-person-answers-1-name": "yes"})
+    early = at("person-answers-1-value", **{**ASKED, "field-person-answers-1-value": "home"})
+    assert "home" in early
+    wrong = {**ASKED, "field-person-answers-1-name": "No!"}
+    assert "lower-case letters" in at("person-answers-1-name", **wrong)
+    assert at("person-answers-1-value", **wrong) == ""
+    assert "contry" in at("person-look_at-1", **{**ASKED, "field-person-look_at-1": "{field: contry}"})
+    assert "which another step has" in at("id", **{**ASKED, "field-id": "home"})
+    assert "&lt;script&gt;" in at("id", **{**ASKED, "field-id": MARKUP})
+    assert "no form is open" in typing(publisher, form_part="", **ASKED)
+    assert "mine" not in {each["name"] for each in place.good("GET", "/v1/flows", role="publisher")}
+
+
+def test_faults_that_stand_elsewhere_are_named_in_the_form_and_not_at_its_fields(publisher: Visitor) -> None:
+    sent(publisher.go(NEW), "check", flow_document("mine", on_failure=["unheard"]))
+    written(publisher, "open:actions:look")
+    page = typing(publisher, **{"field-title": "Look", "field-review": "1 day"})
+    assert "With it, the text has faults elsewhere: 1." in page
+    assert "unheard" in page.partition('id="form-found"')[2]
+    assert 'class="fault"' not in page
 
 
 def shown_document(visitor: Visitor) -> str:

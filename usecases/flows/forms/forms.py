@@ -1,0 +1,210 @@
+"""Forms that write triggers, actions and steps into the text of a flow, and what is wrong at each of their fields."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
+from fivefold.flows.actions import MOST_ACTIONS
+from fivefold.flows.language import MOST_STEPS
+from fivefold.flows.triggers import MOST_TRIGGERS
+from fivefold.risk.language.documents import Document, Path
+from fivefold.usecases.flows.forms.fields import FormField, fields_of
+from fivefold.usecases.flows.forms.places import (
+    KINDS,
+    ONE_OF,
+    begun,
+    kind_of,
+    outline_of,
+    part_of,
+    place_of,
+    read_text,
+    with_added,
+    with_changed,
+)
+from fivefold.usecases.flows.forms.rewrite import index_of
+from fivefold.usecases.flows.forms.typed import FieldFault, FormRefusedError, Typed, Written, typed_of, written
+from fivefold.usecases.flows.review import check_flow
+from fivefold.usecases.shared.context import Context
+
+_MOST: Final = {"triggers": MOST_TRIGGERS, "actions": MOST_ACTIONS, "steps": MOST_STEPS}
+_ID: Final = "field-id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartForm:
+    """The form of a trigger, an action or a step.
+
+    Attributes:
+        part: the word of the list in which it stands.
+        kind: the word that says what it is.
+        name: by which it is found in the text; empty for a new one.
+        after: the name of the one behind which a new one comes; empty for the first place.
+        typed: what stands in its fields.
+    """
+
+    part: str
+    kind: str
+    name: str = ""
+    after: str = ""
+    typed: Typed = field(default_factory=dict)
+
+    @property
+    def fields(self) -> tuple[FormField, ...]:
+        """Its fields: the id of what is there already is none, as others name it."""
+        fields = fields_of(KINDS[self.part][self.kind])
+        return tuple(each for each in fields if not (self.name and each.name == _ID))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormChecked:
+    """What was found about what stands in a form; nothing of it is stored.
+
+    Attributes:
+        at: what is wrong or doubtful, by the name of the field or the cell.
+        whole: what is about the part as a whole.
+        elsewhere: faults that the text would have in other places.
+    """
+
+    at: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    whole: tuple[Finding, ...] = ()
+    elsewhere: tuple[Finding, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything that is about the form."""
+        return tuple(each for found in (*self.at.values(), self.whole) for each in found)
+
+    @property
+    def faults(self) -> tuple[Finding, ...]:
+        """What of it makes the text unusable."""
+        return tuple(each for each in self.findings if each.fatal)
+
+
+def new_form(part: str, kind: str, after: str) -> PartForm:
+    """Begin the form of a new part; ConfigError where there is no such kind."""
+    if part not in KINDS or kind not in KINDS[part]:
+        raise ConfigError(f"{kind[:40]!r} is no kind of {ONE_OF.get(part, 'part')} with a form")
+    return PartForm(part=part, kind=kind, after=after)
+
+
+def form_of(text: str, part: str, name: str) -> PartForm:
+    """Read the form of a part; ConfigError where there is none, or it cannot be read."""
+    if part not in KINDS:
+        raise ConfigError(f"{part[:40]!r} is no part of a flow that has forms")
+    data = part_of(text, part, name)
+    kind = kind_of(part, data)
+    if not kind:
+        raise ConfigError(f"the {ONE_OF[part]} {name} is of no kind that there is; change it in the text")
+    form = PartForm(part=part, kind=kind, name=name)
+    return replace(form, typed=typed_of(form.fields, data))
+
+
+def with_form(text: str, form: PartForm) -> str:
+    """Write what a form says into the text.
+
+    Raises:
+        FormRefusedError: something is empty, or cannot be read; each is named.
+        InvalidRulesetError: the text is neither YAML nor JSON.
+        ConfigError: there are too many already, or no such one.
+    """
+    made = _made(text, form)
+    if made.faults:
+        raise FormRefusedError(made.faults)
+    if not form.name and len(outline_of(text).parts[form.part]) >= _MOST[form.part]:
+        raise ConfigError(f"a flow has at most {_MOST[form.part]} {form.part}")
+    return _written(text, form, made)
+
+
+def in_its_place(text: str, form: PartForm) -> PartForm:
+    """Give the form of the part that a form wrote into the text."""
+    if form.name:
+        return form_of(text, form.part, form.name)
+    return form_of(text, form.part, outline_of(text).parts[form.part][_new_place(text, form)].name)
+
+
+def check_form(context: Context, text: str, form: PartForm, *, is_typing: bool = False) -> FormChecked:
+    """Find what is wrong and doubtful at each field of a form, as the text would be with it; nothing is stored.
+
+    What is empty is no fault as long as somebody *is_typing*: it comes yet.
+    """
+    made = _made(text, form)
+    at: dict[str, tuple[Finding, ...]] = {}
+    for fault in made.faults:
+        if not (is_typing and fault.is_empty):
+            at[fault.name] = (*at.get(fault.name, ()), Finding(fault.label, fault.problem))
+    try:
+        candidate = _written(text, form, made)
+        read = read_text(candidate)
+    except (InvalidRulesetError, ConfigError) as wrong:
+        return FormChecked(at=at, whole=() if made.faults else (Finding(ONE_OF[form.part], str(wrong)),))
+    at_fields, whole, elsewhere = _placed(check_flow(context, candidate).findings, candidate, read, form, made)
+    for name, problems in at_fields.items():
+        at.setdefault(name, problems)
+    if made.faults:
+        return FormChecked(at=at)
+    return FormChecked(at=at, whole=whole, elsewhere=elsewhere)
+
+
+_Placed = tuple[dict[str, tuple[Finding, ...]], tuple[Finding, ...], tuple[Finding, ...]]
+
+
+def _placed(found: tuple[Finding, ...], text: str, read: Document, form: PartForm, made: Written) -> _Placed:
+    """Tell what was found at each field, about the whole part, and what makes the text unusable elsewhere."""
+    path = (form.part, place_of(text, form.part, form.name) if form.name else _new_place(text, form))
+    spans, around = _spans(text, read, path, form, made), read.span(path)
+    at: dict[str, tuple[Finding, ...]] = {}
+    whole: dict[Finding, None] = {}
+    elsewhere = []
+    for finding in found:
+        index = -1
+        if finding.line is not None and finding.column is not None:
+            index = index_of(text, finding.line, finding.column)
+        name = next(
+            (name for begin, end, key, name in spans if begin <= index <= end and _is_about(finding, key)), None
+        )
+        if name is not None:
+            at[name] = (*at.get(name, ()), finding)
+        elif around is not None and around[0] <= index < around[1]:
+            whole[finding] = None
+        elif finding.fatal:
+            elsewhere.append(finding)
+    return at, tuple(whole), tuple(elsewhere)
+
+
+def _made(text: str, form: PartForm) -> Written:
+    before = part_of(text, form.part, form.name) if form.name else begun(form.part, form.kind)
+    made = written(form.fields, form.typed, before)
+    there = {each.name for each in outline_of(text).parts[form.part]}
+    if not form.name and form.part != "triggers" and made.data.get("id") in there:
+        problem = f"is {made.data['id']!r}, which another {ONE_OF[form.part]} has; each needs a name of its own"
+        return replace(made, faults=(FieldFault(name=_ID, label="Id", problem=problem), *made.faults))
+    return made
+
+
+def _written(text: str, form: PartForm, made: Written) -> str:
+    if form.name:
+        return with_changed(text, form.part, form.name, made.data)
+    return with_added(text, form.part, made.data, form.after or None)
+
+
+def _new_place(text: str, form: PartForm) -> int:
+    return place_of(text, form.part, form.after) + 1 if form.after else 0
+
+
+def _is_about(finding: Finding, key: str) -> bool:
+    """Tell whether a finding is about a name, where one is given: both a name and what is under it begin there."""
+    return not key or finding.problem.startswith(f"is {key!r}")
+
+
+def _spans(text: str, read: Document, before: Path, form: PartForm, made: Written) -> list[tuple[int, int, str, str]]:
+    """Give where each field and cell begins and ends, the shortest first; of names their text too."""
+    spans = []
+    named = tuple(f"{each.name}-" for each in form.fields if each.shape == "named")
+    for name, path in made.places.items():
+        span = read.span((*before, *path))
+        found, line, column = read.position((*before, *path))
+        if span is not None and found == (*before, *path) and line is not None and column is not None:
+            key = str(path[-1]) if name.startswith(named) and name.endswith("-name") else ""
+            spans.append((index_of(text, line, column), span[1], key, name))
+    return sorted(spans, key=lambda each: (each[1] - each[0], not each[2]))

@@ -1,0 +1,51 @@
+"""Parts of a flow as lines of YAML."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+_PLAIN: Final = re.compile(r"[A-Za-z][\w-]*(?: [\w-]+)*")
+_WORDS_OF_YAML: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+
+
+def inline(value: Any) -> str:
+    """Write a value in one line of YAML, with quotes where they are needed.
+
+    >>> inline({"when": {"level": "in_force", "in": ["high", "no"]}, "to": "ask", "give": {"amount": Decimal("0.50")}})
+    '{when: {level: in_force, in: [high, "no"]}, to: ask, give: {amount: 0.50}}'
+    """
+    match value:
+        case bool() | None:
+            return {True: "true", False: "false", None: "null"}[value]
+        case dict():
+            return f"{{{', '.join(f'{inline(str(name))}: {inline(each)}' for name, each in value.items())}}}"
+        case list() | tuple():
+            return f"[{', '.join(map(inline, value))}]"
+        case int() | Decimal():
+            return str(value)
+        case str() if _PLAIN.fullmatch(value) and value.lower() not in _WORDS_OF_YAML:
+            return value
+        case _:
+            return json.dumps(str(value), ensure_ascii=False)
+
+
+def block(part: Mapping[str, Any], column: int) -> str:
+    """Write a part as a block, whose first line stands behind its dash."""
+    lines: list[str] = []
+    for name, value in part.items():
+        if isinstance(value, dict) and any(isinstance(each, dict | list) for each in value.values()):
+            lines.append(f"{inline(name)}:")
+            for word, each in value.items():
+                lines += [f"  {line}" for line in _block(word, each)]
+        else:
+            lines += _block(name, value)
+    return f"\n{' ' * column}".join(lines)
+
+
+def _block(name: str, value: Any) -> Sequence[str]:
+    """Write a value under its name: in one line, or where it is a list of several words each in one line."""
+    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        return [f"{inline(name)}:", *(f"  - {inline(part)}" for part in value)]
+    return [f"{inline(name)}: {inline(value)}"]

@@ -1,0 +1,247 @@
+"""Where the triggers, the actions and the steps stand in the text of a flow: add, change, move and take out one.
+
+All else stays as it is, comments too.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final, Literal
+from zoneinfo import available_timezones
+
+from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from fivefold.flows.actions import ACTION_KINDS
+from fivefold.flows.language import STEP_KINDS
+from fivefold.flows.triggers import EVENT_KINDS
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.documents import Document
+from fivefold.usecases.flows.forms.inline import block, inline
+from fivefold.usecases.flows.forms.rewrite import index_of, rewritten
+
+Part = Literal["triggers", "actions", "steps"]
+KINDS: Final[Mapping[str, Mapping[str, type[LanguageModel]]]] = {
+    "triggers": EVENT_KINDS,
+    "actions": ACTION_KINDS,
+    "steps": STEP_KINDS,
+}
+"""The parts of a flow that have forms: the word of each kind, and its form of the language."""
+ONE_OF: Final[Mapping[str, str]] = {"triggers": "trigger", "actions": "action", "steps": "step"}
+_EVENT: Final = "on"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartLine:
+    """A trigger, an action or a step of a text.
+
+    Attributes:
+        name: its id; of a trigger, which has none, its number from 1.
+        kind: empty where it has none.
+        title: of a trigger what it says beside its event.
+    """
+
+    name: str
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowOutline:
+    """What the forms choose from; all empty where the text cannot be read.
+
+    Attributes:
+        parts: what is there, by the word of the part, in the order of the text.
+        levels: their names.
+    """
+
+    parts: Mapping[str, tuple[PartLine, ...]] = field(default_factory=lambda: dict.fromkeys(KINDS, ()))
+    levels: tuple[str, ...] = ()
+
+    def names(self, of: str, after: str | None = None) -> tuple[tuple[str, str], ...]:
+        """Give names and titles of what a field can name; of steps those behind the step *after* alone."""
+        if of == "zones":
+            return tuple((zone, zone) for zone in sorted(available_timezones()))
+        if of == "levels":
+            return tuple((level, level) for level in self.levels)
+        there = tuple((each.name, each.title) for each in self.parts.get(of, ()))
+        if of != "steps" or after is None:
+            return there
+        names = [name for name, _ in there]
+        return there[names.index(after) + 1 :] if after in names else there
+
+
+@lru_cache(maxsize=8)
+def read_text(text: str) -> Document:
+    """Read a text, which one request asks for many times; InvalidRulesetError where it is neither YAML nor JSON."""
+    return Document(text)
+
+
+def outline_of(text: str) -> FlowOutline:
+    """Read what there is in a text; it may still be wrong elsewhere."""
+    data = _data(text)
+    parts = {
+        part: tuple(_line(part, number, each) for number, each in enumerate(_list(data.get(part)), start=1))
+        for part in KINDS
+    }
+    return FlowOutline(parts=parts, levels=tuple(str(each) for each in _list(data.get("levels"))))
+
+
+def part_of(text: str, part: str, name: str) -> dict[str, Any]:
+    """Give a trigger, an action or a step as it is written; ConfigError where there is none of that name."""
+    place = place_of(text, part, name)
+    found = _data(text)[part][place]
+    if not isinstance(found, dict):
+        raise ConfigError(f"the {ONE_OF[part]} {name} is not words with values; change it in the text")
+    return found
+
+
+def kind_of(part: str, data: Any) -> str:
+    """Give the word that says what a part is; empty where it has none."""
+    if not isinstance(data, dict):
+        return ""
+    if part == "triggers":
+        return str(data.get(_EVENT)) if data.get(_EVENT) in KINDS[part] else ""
+    return next((kind for kind in KINDS[part] if kind in data), "")
+
+
+def begun(part: str, kind: str) -> dict[str, Any]:
+    """Give what a new part of a kind has before anything is typed.
+
+    >>> begun("triggers", "level"), begun("steps", "value"), begun("steps", "end")
+    ({'on': 'level'}, {'value': {}}, {})
+    """
+    if part == "triggers":
+        return {_EVENT: kind}
+    inside = KINDS[part][kind].model_fields[kind].annotation
+    is_empty = isinstance(inside, type) and issubclass(inside, LanguageModel) and not inside.model_fields
+    return {kind: {}} if is_empty else {}
+
+
+def place_of(text: str, part: str, name: str) -> int:
+    """Find where a part stands in its list, from 0; ConfigError where there is none of that name."""
+    names = [each.name for each in outline_of(text).parts.get(part, ())]
+    if name not in names:
+        raise ConfigError(f"there is no {ONE_OF.get(part, part)} {name!r} in the text")
+    return names.index(name)
+
+
+def with_added(text: str, part: str, data: Mapping[str, Any], after: str | None) -> str:
+    """Add a part behind another one, or first of all where *after* is None.
+
+    Raises:
+        InvalidRulesetError: the text is neither YAML nor JSON.
+        ConfigError: there is none *after*, or nothing to which it can be added.
+    """
+    read = read_text(text)
+    if after is None:
+        return _with_first(text, read, part, data)
+    _, end = _span(read, part, place_of(text, part, after))
+    column = _column(read, part)
+    if column is None:
+        return f"{text[:end]}, {inline(data)}{text[end:]}"
+    line = text.find("\n", end) + 1
+    lines = f"{' ' * column}- {block(data, column + 2)}\n"
+    return f"{text[:line]}{lines}{text[line:]}" if line else f"{text}\n{lines}"
+
+
+def _with_first(text: str, read: Document, part: str, data: Mapping[str, Any]) -> str:
+    there = _list(_data(text).get(part))
+    if there:
+        begin, _ = _span(read, part, 0)
+        column = _column(read, part)
+        if column is None:
+            return f"{text[:begin]}{inline(data)}, {text[begin:]}"
+        return f"{text[:begin]}{block(data, column + 2)}\n{' ' * column}- {text[begin:]}"
+    span = read.span((part,))
+    if span is not None:
+        return f"{text[: span[0]].rstrip()} [{inline(data)}]{text[span[1] :]}"
+    begin = _index(text, read, "steps")
+    whole = read.span(())
+    if whole is not None and text[whole[0]] == "{":
+        return f"{text[:begin]}{inline(part)}: [{inline(data)}], {text[begin:]}"
+    return f"{text[:begin]}{part}:\n  - {block(data, 4)}\n{text[begin:]}"
+
+
+def _index(text: str, read: Document, word: str) -> int:
+    """Find where a word of the flow stands; ConfigError where it is not there."""
+    path, line, column = read.position((word,))
+    if path != (word,) or line is None or column is None:
+        raise ConfigError(f"the text has no {word} yet; begin with those, or with a flow that ships")
+    return index_of(text, line, column)
+
+
+def with_changed(text: str, part: str, name: str, data: Mapping[str, Any]) -> str:
+    """Write a part anew in its place; what is not changed keeps its form. Errors as `with_added`."""
+    read, place = read_text(text), place_of(text, part, name)
+    if data == read.data[part][place]:
+        return text
+    changed = rewritten(text, read, (part, place), read.data[part][place], data)
+    if changed is not None:
+        return changed
+    begin, end = _span(read, part, place)
+    column = _column(read, part)
+    lines = inline(data) if column is None or text[begin] == "{" else block(data, column + 2)
+    return f"{text[:begin]}{lines}{text[end:]}"
+
+
+def with_moved(text: str, part: str, name: str, by: int) -> str:
+    """Let a part change places with the one before (-1) or behind it (1); errors as `with_added`."""
+    read, place = read_text(text), place_of(text, part, name)
+    other = place + by
+    if not 0 <= other < len(read.data[part]):
+        raise ConfigError(f"the {ONE_OF[part]} {name} is the {'first' if by < 0 else 'last'} one")
+    (begin, end), (next_begin, next_end) = sorted((_span(read, part, place), _span(read, part, other)))
+    between = text[end:next_begin]
+    return f"{text[:begin]}{text[next_begin:next_end]}{between}{text[begin:end]}{text[next_end:]}"
+
+
+def without(text: str, part: str, name: str) -> str:
+    """Take a part out; errors as `with_added`, and where it is the only step."""
+    read, place = read_text(text), place_of(text, part, name)
+    count = len(read.data[part])
+    if count == 1:
+        if part == "steps":
+            raise ConfigError("it is the only step, and a flow has one at least")
+        span = read.span((part,))
+        assert span is not None, "it has an item"
+        return f"{text[: span[0]].rstrip()} []{text[span[1] :]}"
+    begin, end = _span(read, part, place)
+    if _column(read, part) is not None:
+        line = text.find("\n", end) + 1
+        return f"{text[: text.rfind(chr(10), 0, begin) + 1]}{text[line:] if line else ''}"
+    if place + 1 < count:
+        return f"{text[:begin]}{text[_span(read, part, place + 1)[0] :]}"
+    return f"{text[: _span(read, part, place - 1)[1]]}{text[end:]}"
+
+
+def _line(part: str, number: int, data: Any) -> PartLine:
+    kind = kind_of(part, data)
+    if not isinstance(data, dict):
+        return PartLine(name=str(number), kind="", title="")
+    if part != "triggers":
+        return PartLine(name=str(data.get("id", "")), kind=kind, title=str(data.get("title", "")))
+    said = ", ".join(f"{word} {inline(each)}" for word, each in data.items() if word != _EVENT)
+    return PartLine(name=str(number), kind=kind, title=said)
+
+
+def _data(text: str) -> dict[str, Any]:
+    try:
+        data = read_text(text).data
+    except InvalidRulesetError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _span(read: Document, part: str, place: int) -> tuple[int, int]:
+    span = read.span((part, place))
+    assert span is not None, "it was found by its name"
+    return span
+
+
+def _column(read: Document, part: str) -> int | None:
+    """Tell where the dashes of a list stand; None where it is in brackets."""
+    end = read.list_end((part,))
+    return None if end is None else end.column

@@ -1,0 +1,90 @@
+"""Writes the words of a part that changed, and leaves the lines of all others as they are, comments too."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fivefold.domain.errors import InvalidRulesetError
+from fivefold.risk.language.documents import Document, Path
+from fivefold.usecases.flows.forms.inline import block
+
+_Edit = tuple[int, int, str]
+"""From where, to where, and what stands there instead."""
+
+
+def rewritten(text: str, read: Document, path: Path, was: Mapping[str, Any], is_now: Mapping[str, Any]) -> str | None:
+    """Give the text with what changed in a mapping; None where that can only be done by writing it all anew."""
+    edits = _edits(text, read, path, was, is_now)
+    if edits is None:
+        return None
+    for begin, end, instead in sorted(edits, reverse=True):
+        text = f"{text[:begin]}{instead}{text[end:]}"
+    try:
+        found = Document(text).data
+    except InvalidRulesetError:
+        return None
+    for word in path:
+        found = found[word]
+    return text if found == is_now and list(found) == list(is_now) else None
+
+
+def _edits(
+    text: str, read: Document, path: Path, was: Mapping[str, Any], is_now: Mapping[str, Any]
+) -> list[_Edit] | None:
+    span = read.span(path)
+    if span is None or not was or text[span[0]] == "{":
+        return None
+    column = span[0] - text.rfind("\n", 0, span[0]) - 1
+    edits: list[_Edit] = []
+    for word, value in was.items():
+        if word not in is_now:
+            edits.append(_lines_of(text, read, (*path, word)))
+        elif is_now[word] != value:
+            below = None
+            if isinstance(value, dict) and isinstance(is_now[word], dict):
+                below = _edits(text, read, (*path, word), value, is_now[word])
+            edits += below if below is not None else [_instead(text, read, (*path, word), is_now[word], column)]
+    added = {word: value for word, value in is_now.items() if word not in was}
+    if added:
+        end = _end(text, read, path)
+        line = text.find("\n", end)
+        place = len(text) if line < 0 else line
+        edits.append((place, place, f"\n{' ' * column}{block(added, column)}"))
+    return edits
+
+
+def _instead(text: str, read: Document, path: Path, value: Any, column: int) -> _Edit:
+    """Write the word with its new value, from where the word stands to the end of what it was."""
+    begin = _begin(text, read, path)
+    return begin, _end(text, read, path), block({str(path[-1]): value}, column)
+
+
+def _lines_of(text: str, read: Document, path: Path) -> _Edit:
+    """Take out the lines of a word, from the end of the line before it."""
+    begin, end = text.rfind("\n", 0, _begin(text, read, path)), text.find("\n", _end(text, read, path))
+    return begin, len(text) if end < 0 else end, ""
+
+
+def _begin(text: str, read: Document, path: Path) -> int:
+    _, line, column = read.position(path)
+    assert line is not None
+    assert column is not None, "the word is there"
+    return index_of(text, line, column)
+
+
+def _end(text: str, read: Document, path: Path) -> int:
+    """Find the end of a value; the empty lines behind text in several lines are not part of it."""
+    span = read.span(path)
+    assert span is not None, "the word is there"
+    return span[0] + len(text[span[0] : span[1]].rstrip())
+
+
+def index_of(text: str, line: int, column: int) -> int:
+    r"""Turn a line and a column, both from 1, into a place in the text, from 0.
+
+    >>> index_of("a: 1\nb: 2\n", 2, 4)
+    8
+    """
+    begin = 0
+    for _ in range(line - 1):
+        begin = text.find("\n", begin) + 1
+    return begin + column - 1
