@@ -85,7 +85,9 @@ def summary_of(form: type[LanguageModel]) -> str:
 
 @cache
 def fields_of(form: type[LanguageModel]) -> tuple[FormField, ...]:
-    """Give the fields of a form of the language, and of the forms inside it; the steps to which it leads come last.
+    """Give the fields of a form of the language, and of the forms inside it.
+
+    What is needed comes first, and the steps to which it leads last.
 
     >>> from fivefold.flows.actions import LimitAction
     >>> [field.label for field in fields_of(LimitAction) if field.is_needed]
@@ -105,7 +107,11 @@ def fields_of(form: type[LanguageModel]) -> tuple[FormField, ...]:
             usual=default if isinstance(default, str) else str(default).lower() if isinstance(default, bool) else "",
         )
         found += _made(field, kind, marks)
-    return tuple(sorted(found, key=lambda field: len(field.path) == 1 and field.offers == "steps"))
+    return tuple(sorted(found, key=lambda field: (_leads(field), not field.is_needed)))
+
+
+def _leads(field: FormField) -> bool:
+    return len(field.path) == 1 and field.offers == "steps"
 
 
 def _made(field: FormField, kind: Any, marks: tuple[Any, ...]) -> list[FormField]:
