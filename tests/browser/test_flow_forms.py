@@ -1,4 +1,4 @@
-"""The forms of a flow in a real browser: what is wrong stands at its field while somebody types, and nothing is saved."""
+"""The forms of a flow in a real browser: what is wrong stands at its field, and nothing is saved by that."""
 
 from typing import TYPE_CHECKING, Any
 
