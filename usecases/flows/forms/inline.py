@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-_PLAIN: Final = re.compile(r"[A-Za-z][\w-]*(?: [\w-]+)*")
+_PLAIN: Final = re.compile(r"(?:[A-Za-z][\w-]*|\d+(?= [A-Za-z]))(?: [\w-]+)*")
 _WORDS_OF_YAML: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
 def inline(value: Any) -> str:
     """Write a value in one line of YAML, with quotes where they are needed.
+
+    >>> inline(["2 days", "2", "09:00"])
+    '[2 days, "2", "09:00"]'
 
     >>> inline({"when": {"level": "in_force", "in": ["high", "no"]}, "to": "ask", "give": {"amount": Decimal("0.50")}})
     '{when: {level: in_force, in: [high, "no"]}, to: ask, give: {amount: 0.50}}'
