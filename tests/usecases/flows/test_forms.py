@@ -101,7 +101,7 @@ WRITTEN: dict[str, dict[str, tuple[dict[str, str], dict[str, Any]]]] = {
         "transaction": ({}, {}),
         "level": ({"direction": "up", "to__high": "yes"}, {"direction": "up", "to": ["high"]}),
         "segment": ({"to__top": "yes", "to__low": "yes"}, {"to": ["top", "low"]}),
-        "tag": ({"tag": "123"}, {"tag": "123"}),
+        "tag": ({"tag": "123", "change": "ended"}, {"tag": "123", "change": "ended"}),
         "case": ({}, {}),
         "group": ({"group": "steady", "change": "left"}, {"group": "steady", "change": "left"}),
         "import": ({}, {}),
