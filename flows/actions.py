@@ -105,7 +105,7 @@ class GivesTag(Action):
     """Gives the customer a tag.
 
     Attributes:
-        lasts: how long the customer has it; until somebody takes it away where nothing is said.
+        lasts: how long the customer has it; until a person takes it off where nothing is said.
     """
 
     lasts: DurationText | None = None
@@ -167,10 +167,10 @@ class CaseAction(Action):
 
 
 class WebhookAction(Action):
-    """Tells the organisation's endpoints.
+    """Sends an event to the organisation's endpoints.
 
     Attributes:
-        webhook: the name of the event that they are told.
+        webhook: the name of the event that is sent.
     """
 
     webhook: Identifier

@@ -156,7 +156,7 @@ def check(visit: Visit) -> Answer:
 
 
 def check_fields(visit: Visit) -> Answer:
-    """Find what is wrong at each field of the form that is open, while somebody types; nothing is stored."""
+    """Find what is wrong at each field of the form that is open, while a person types; nothing is stored."""
     document, form = typed_document(visit), typed_form(visit)
     if form is None or not is_there(document, form):
         raise ConfigError(text("no form is open"))

@@ -103,6 +103,9 @@ WRITTEN: dict[str, dict[str, tuple[dict[str, str], dict[str, Any]]]] = {
         "segment": ({"to__top": "yes", "to__low": "yes"}, {"to": ["top", "low"]}),
         "tag": ({"tag": "123", "change": "ended"}, {"tag": "123", "change": "ended"}),
         "case": ({}, {}),
+        "alert": ({}, {}),
+        "screening": ({"screening": "sanctions", "found": "true"}, {"screening": "sanctions", "found": True}),
+        "field": ({"fields": "country, income"}, {"fields": ["country", "income"]}),
         "group": ({"group": "steady", "change": "left"}, {"group": "steady", "change": "left"}),
         "import": ({}, {}),
         "schedule": (

@@ -126,7 +126,7 @@ def in_its_place(text: str, form: PartForm) -> PartForm:
 def check_form(context: Context, text: str, form: PartForm, *, is_typing: bool = False) -> FormChecked:
     """Find what is wrong and doubtful at each field of a form, as the text would be with it; nothing is stored.
 
-    What is empty is no fault as long as somebody *is_typing*: it comes yet.
+    What is empty is no fault as long as a person *is_typing*: it comes yet.
     """
     made = _made(text, form)
     at: dict[str, tuple[Finding, ...]] = {}
