@@ -127,6 +127,7 @@ def log_version(
             mlflow.log_artifact(str(picture), "plots")
         mlflow.log_text(record.card, "model_card.md")
         mlflow.log_text(record.comparison.to_json(), COMPARISON_FILE)
+        mlflow.log_text(evaluation.groups.write_csv(), "groups.csv")
         mlflow.log_text(catalogue_markdown(), "indicators.md")
         mlflow.log_dict(model.rates.to_dict(), "rates.json")
         model.save(folder / "value_model")

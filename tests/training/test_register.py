@@ -72,7 +72,7 @@ def test_the_data_are_kept_with_their_digest(run: Run, runs: Runs, file: Path) -
 def test_rates_catalogue_card_and_pictures_are_kept(artifacts: Path, runs: Runs) -> None:
     names = {path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*") if path.is_file()}
     pictures = {f"plots/{name}.png" for name in ("calibration", "lift", "segments", "shap")}
-    assert names == {"model_card.md", "comparison.json", "indicators.md", "rates.json", *pictures}
+    assert names == {"model_card.md", "groups.csv", "comparison.json", "indicators.md", "rates.json", *pictures}
     for picture in pictures:
         assert (artifacts / picture).read_bytes().startswith(b"\x89PNG")
     assert json.loads((artifacts / "rates.json").read_text(encoding="utf-8")) == runs.first.model.rates.to_dict()

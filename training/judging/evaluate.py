@@ -11,6 +11,7 @@ from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
 from fivefold.training.judging.compare import Comparisons, compare_with_rivals
 from fivefold.training.judging.coverage import Coverage, coverage
+from fivefold.training.judging.groups import group_table
 from fivefold.training.judging.metrics import (
     Metrics,
     calibration_error,
@@ -46,6 +47,7 @@ class Evaluation:
         by_name: metrics of the model, of the champion where it is comparable, and of each baseline.
         calibration: ten groups by prediction, see `metrics.calibration_table`.
         segments: see `metrics.segment_table`.
+        groups: of customers of one tenure, channel or currency, see `groups.group_table`.
         lift: curves by name, see `metrics.lift_curve`.
         customers: in the test window.
         floored_share: share of them whose value was below 0 and was raised to it.
@@ -56,6 +58,7 @@ class Evaluation:
     by_name: dict[str, Metrics]
     calibration: pl.DataFrame
     segments: pl.DataFrame
+    groups: pl.DataFrame
     lift: pl.DataFrame
     stability: ScoreStability
     customers: int
@@ -106,6 +109,7 @@ def evaluate(
         metrics,
         calibration_table(test_window.predicted, test_window.realised),
         segment_table(category, test_window.realised),
+        group_table(test_window.traits, test_window.predicted, test_window.realised, category),
         pl.concat([*curves, lift_curve("perfect", test_window.realised, test_window.realised)]),
         _stability(test_window, model, scores),
         len(test_window.realised),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import lightgbm
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from fivefold.domain.errors import NotEnoughDataError
@@ -16,6 +17,7 @@ from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import TransactionSource, sampling_keys
 from fivefold.training.dates import Dates
+from fivefold.training.judging.groups import Trait, traits_of
 from fivefold.training.target import floor_at_zero, realised_values
 
 KEPT_CUSTOMERS = 20_000
@@ -53,6 +55,7 @@ class WindowPredictions:
         recency, frequency, money: days, count and sum over the last year, for RFM.
         matrix: indicators of a sample of the customers, at most `KEPT_CUSTOMERS` x F.
         kept: their positions among all customers of the other arrays.
+        traits: by what the customers are grouped, see `groups.group_table`.
     """
 
     predicted: Floats
@@ -66,6 +69,7 @@ class WindowPredictions:
     money: Floats
     matrix: Floats
     kept: Integers
+    traits: Mapping[str, Trait]
 
 
 def predict_test_window(
@@ -81,11 +85,13 @@ def predict_test_window(
     *absent* are the columns that neither model reads (`features.schema.ABSENT`).
     """
     columns: list[dict[str, Floats]] = []
+    traits: list[dict[str, Trait]] = []
     sample = _Sample(config.seed, len(catalogue(absent).names))
     for part in portfolio.pieces("judging on the test window", len(catalogue().names), 2):
-        matrix, part_columns, user_ids = _predict_part(part, dates, config, booster, champion, absent)
+        matrix, part_columns, known, column = _predict_part(part, dates, config, booster, champion, absent)
         columns.append(part_columns)
-        sample.add(matrix, user_ids)
+        traits.append(traits_of(part, dates.test - dates.lag_us, known, column, portfolio.rates.codes))
+        sample.add(matrix, part.user_ids.filter(pa.array(known)))
     joined = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
     realised = joined.pop("realised")
     if not len(realised):
@@ -104,6 +110,10 @@ def predict_test_window(
         money=joined["money"],
         matrix=sample.matrix,
         kept=sample.positions,
+        traits={
+            by: Trait(trait.names, np.concatenate([part[by].codes for part in traits]))
+            for by, trait in traits[0].items()
+        },
     )
 
 
@@ -134,7 +144,7 @@ def _predict_part(
     booster: lightgbm.Booster,
     champion: ValueModel | None,
     absent: tuple[str, ...],
-) -> tuple[Floats, dict[str, Floats], pa.Array]:
+) -> tuple[Floats, dict[str, Floats], npt.NDArray[np.bool_], dict[str, Floats]]:
     spacing_us = dates.horizon_us // config.horizon_days * config.snapshots.spacing_days
     at_dates = snapshots(part, np.array([dates.test, dates.test - spacing_us], dtype=np.int64) - dates.lag_us)
     known = at_dates.seen[:, 0] > 0
@@ -152,4 +162,4 @@ def _predict_part(
     }
     if champion is not None:
         part_columns["champion"] = expected_value(champion.booster, matrix)
-    return matrix, part_columns, part.user_ids.filter(pa.array(known))
+    return matrix, part_columns, known, column

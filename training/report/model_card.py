@@ -13,6 +13,7 @@ from fivefold.training.data import SourceSummary, TrainingRows
 from fivefold.training.dates import Dates
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
+from fivefold.training.judging.groups import LEAST_CUSTOMERS, OTHERS
 from fivefold.training.presets.choose import Choice
 from fivefold.training.report.preset_card import preset_lines
 
@@ -157,6 +158,7 @@ def quality(model: ValueModel, evaluation: Evaluation, verdict: GateVerdict) -> 
         "",
         *interval_lines(model, evaluation),
         *_differences(evaluation),
+        *_groups(evaluation),
     ]
 
 
@@ -193,6 +195,26 @@ def _covered(table: pl.DataFrame) -> list[str]:
     named = {"covered_share": "in the interval", "zero_share": "worth nothing", "low_mean": "mean low end",
              "high_mean": "mean high end"}  # fmt: skip
     return markdown_table(table.with_columns(shares).rename(named).select(first, "customers", *named.values()))
+
+
+def _groups(evaluation: Evaluation) -> list[str]:
+    """Write the figures of groups of customers; nothing where all customers are alike."""
+    if evaluation.groups.is_empty():
+        return []
+    named = {name: name.replace("_percent", ", %").replace("_", " ") for name in evaluation.groups.columns}
+    off = pl.col("off_by_percent").round(1).cast(pl.String).fill_null("nothing realised")
+    shown = evaluation.groups.with_columns(off).rename(named)
+    return [
+        "## By groups of customers",
+        "",
+        (
+            "Money predicted and realised in the window, and the shares of the segments, by one trait of the customers "
+            f"at a time. Groups of fewer than {LEAST_CUSTOMERS} customers stand together as {OTHERS}."
+        ),
+        "",
+        *markdown_table(shown),
+        "",
+    ]
 
 
 def _differences(evaluation: Evaluation) -> list[str]:

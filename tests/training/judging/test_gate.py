@@ -35,7 +35,9 @@ def evaluation(
         RivalComparison(worse + 0.01, worse) if CHAMPION in gini else None,
     )
     stability = ScoreStability(1.0, 0.0, 1.0)
-    return Evaluation(by_name, pl.DataFrame(), segments, pl.DataFrame(), stability, 100, 0.0, comparisons)
+    return Evaluation(
+        by_name, pl.DataFrame(), segments, pl.DataFrame(), pl.DataFrame(), stability, 100, 0.0, comparisons
+    )
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ def judged(recency: list[float], frequency: list[float], money: list[float]) -> 
         money=np.array(money),
         matrix=np.empty((0, 0)),
         kept=np.empty(0, dtype=np.int64),
+        traits={},
     )
 
 

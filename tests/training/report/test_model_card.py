@@ -62,6 +62,19 @@ def test_it_says_how_well_it_does_and_what_the_gate_said(card: str, runs: Runs) 
     assert "## Limits" in card
 
 
+def test_groups_of_customers_are_beside_each_other(card: str, runs: Runs) -> None:
+    groups = runs.first.evaluation.groups
+    assert {"tenure", "channel", "currency"} <= set(groups["by"])
+    assert groups.group_by("by").agg(pl.col("customers").sum())["customers"].unique().to_list() == [
+        runs.first.evaluation.customers
+    ]
+    assert "## By groups of customers" in card
+    row = groups.row(0, named=True)
+    assert f"| {row['by']} | {row['group']} | {row['customers']} | {row['predicted_mean']:,.2f} |" in card
+    alike = replace(runs.first.evaluation, groups=groups.clear())
+    assert "## By groups" not in model_card(runs.first.model, alike, runs.first.lineage, runs.first.verdict)
+
+
 def test_a_sample_is_told(runs: Runs) -> None:
     first = runs.first
     sampled = replace(first.lineage, rows=replace(first.lineage.rows, share=0.125))
@@ -92,7 +105,7 @@ def test_undefined_figures_are_no_obstacle(runs: Runs) -> None:
 
 def test_a_table_in_markdown_has_as_many_cells_in_every_line(card: str) -> None:
     tables = [block for block in card.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 6
+    assert len(tables) == 7
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 

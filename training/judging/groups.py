@@ -1,0 +1,108 @@
+"""Figures by groups of customers: whether money and segments are right for those of a tenure, a channel, a currency."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from fivefold.domain.segments import SEGMENTS
+from fivefold.features.histories import Floats, Histories, Integers
+from fivefold.features.schema import CATEGORIES, CATEGORY, CREATED, CURRENCY
+
+TENURES = ("under 90 days", "90 days to 1 year", "1 to 3 years", "3 years and more")
+_TENURES_FROM = (90, 365, 3 * 365)
+"""The days from which a customer is in the next group of tenure."""
+LEAST_CUSTOMERS = 30
+"""Of fewer customers a mean says little; such groups are counted together."""
+OTHERS = "others"
+_SCHEMA: dict[str, Any] = {
+    "by": pl.String,
+    "group": pl.String,
+    "customers": pl.Int64,
+    "predicted_mean": pl.Float64,
+    "realised_mean": pl.Float64,
+    "off_by_percent": pl.Float64,
+    **{f"{segment}_percent": pl.Float64 for segment in SEGMENTS},
+}
+
+
+class Trait(NamedTuple):
+    """By what customers are grouped: the names of the groups, and for each of n customers the position of its own."""
+
+    names: tuple[str, ...]
+    codes: Integers
+
+
+def traits_of(
+    part: Histories, moment: int, known: npt.NDArray[np.bool_], column: Mapping[str, Floats], codes: Sequence[str]
+) -> dict[str, Trait]:
+    """Give by what the customers of a part are grouped, as of a moment; without what the data lack.
+
+    Args:
+        part: histories of n customers.
+        moment: microseconds; nothing after it is looked at.
+        known: n, who had a row by then.
+        column: indicators of those who had, by their names.
+        codes: of the currencies, as positions in `part.currency` name them.
+    """
+    age = column["first_event_age" if CREATED in part.absent else "account_age"]
+    age = np.where(np.isnan(age), column["first_event_age"], age)
+    traits = {"tenure": Trait(TENURES, np.searchsorted(_TENURES_FROM, age, side="right"))}
+    if CATEGORY not in part.absent:
+        latest = np.nan_to_num(column["channel_web"], nan=len(CATEGORIES))
+        traits["channel"] = Trait((*CATEGORIES, "unknown"), latest.astype(np.int64))
+    if CURRENCY not in part.absent:
+        traits["currency"] = Trait(tuple(codes), main_currency(part, moment)[known])
+    return traits
+
+
+def main_currency(part: Histories, moment: int) -> Integers:
+    """Give for each customer the position of the currency of most rows until a moment; the first one of equals."""
+    customers = np.repeat(np.arange(part.customers), np.diff(part.offsets))
+    earlier = part.time <= moment
+    most = int(part.currency.max(initial=0)) + 1
+    counts = np.bincount(customers[earlier] * most + part.currency[earlier], minlength=part.customers * most)
+    positions: Integers = counts.reshape(part.customers, most).argmax(axis=1)
+    return positions
+
+
+def group_table(
+    traits: Mapping[str, Trait], predicted: Floats, realised: Floats, segments: npt.NDArray[np.str_]
+) -> pl.DataFrame:
+    """Put figures of groups of customers beside each other.
+
+    Args:
+        traits: by what n customers are grouped.
+        predicted: n expected values, money.
+        realised: n values of the same window, money.
+        segments: n segments.
+
+    Returns:
+        A row for each group: its customers, the means of money, by how many percent of the realised money the
+        prediction is off (null where nothing was realised), and how many percent of its customers each segment has.
+        Groups below `LEAST_CUSTOMERS` stand together; a trait with one group is left out.
+    """
+    rows = []
+    for by, trait in traits.items():
+        large = np.bincount(trait.codes, minlength=len(trait.names)) >= LEAST_CUSTOMERS
+        groups = [(name, trait.codes == code) for code, name in enumerate(trait.names) if large[code]]
+        groups += [(OTHERS, ~large[trait.codes])]
+        there = [(name, members) for name, members in groups if members.any()]
+        if len(there) > 1:
+            rows += [_row(by, name, predicted[of], realised[of], segments[of]) for name, of in there]
+    return pl.DataFrame(rows, schema=_SCHEMA)
+
+
+def _row(by: str, name: str, predicted: Floats, realised: Floats, segments: npt.NDArray[np.str_]) -> dict[str, Any]:
+    mean = float(realised.mean())
+    return {
+        "by": by,
+        "group": name,
+        "customers": len(predicted),
+        "predicted_mean": float(predicted.mean()),
+        "realised_mean": mean,
+        "off_by_percent": 100 * (float(predicted.mean()) / mean - 1) if mean else None,
+        **{f"{segment}_percent": 100 * float((segments == segment).mean()) for segment in SEGMENTS},
+    }
