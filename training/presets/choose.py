@@ -10,7 +10,7 @@ from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.text import count_text
 from fivefold.features.histories import Integers
 from fivefold.models.prediction import expected_value
-from fivefold.training.config import TrainingConfig, TreeSettings
+from fivefold.training.config import TrainingConfig
 from fivefold.training.data import SourceSummary, TrainingRows, TransactionSource, training_rows
 from fivefold.training.dates import Dates, dates_before
 from fivefold.training.fit import find_rounds, fit, validation_fold
@@ -190,12 +190,12 @@ def _trials(
     rows: TrainingRows, origins: Sequence[Origin], config: TrainingConfig, presets: Sequence[Preset]
 ) -> Iterator[Trial]:
     """Try every preset at every origin; what comes to the same dates and trees as another is not fitted again."""
-    known: dict[tuple[int, bytes, TreeSettings], Trial] = {}
+    known: dict[tuple[int, bytes, str], Trial] = {}
     with tqdm(desc="trying presets", total=len(origins) * len(presets), disable=None, leave=False) as bar:
         for moment, dates in origins:
             for each, learnt in zip(presets, dates, strict=True):
                 settings = each.over(config)
-                key = (moment, learnt.training.tobytes(), settings.trees)
+                key = (moment, learnt.training.tobytes(), settings.trees.model_dump_json())
                 if key not in known:
                     known[key] = _trial(rows, moment, learnt, settings, each.name)
                 yield replace(known[key], preset=each.name)
