@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from mlflow.entities import Run
 
 from fivefold.domain.clock import day_text
@@ -71,11 +72,11 @@ def test_the_settings_of_the_chosen_preset_are_used_and_registered(result: Train
 def test_what_was_registered_gives_the_same_model_again(
     result: TrainingResult, run: Run, open_config: TrainingConfig, learn: Learn, file: Path
 ) -> None:
-    sections: dict[str, dict[str, str]] = {"trees": {}, "snapshots": {}, "value": {}, "interval": {}}
+    sections: dict[str, dict[str, Any]] = {"trees": {}, "snapshots": {}, "value": {}, "interval": {}}
     for key, text in run.data.params.items():
         section, _, name = key.partition(".")
         if name and section in sections:
-            sections[section][name] = text
+            sections[section][name] = yaml.safe_load(text)
     again = TrainingConfig.model_validate({**sections, "name": "again", "rates": open_config.rates})
     assert learn(file, **dict(again)).model.content_hash == result.model.content_hash
 
