@@ -13,7 +13,11 @@ SEVERITY = ("blocked", "escalated", "flagged", "approved")
 OFF = "off"
 
 RUNS, FOLLOWS = "pays", "follows"
-"""The flow whose versions change, and the one that listens to the tag that it gives."""
+"""The flow whose versions change, and the one that listens to the tag that it gives, and to all else that happens."""
+LEVELS = {"NO": "low", "RU": "medium", "IR": "high"}
+"""The level that the ruleset gives by the country."""
+ABROAD = "IR"
+"""The country by which a customer is in the group."""
 ENDS = {
     "flag": ("flagged", "note", "bound", "tell"),
     "stop": ("blocked",),
@@ -87,7 +91,16 @@ flow: {FOLLOWS}
 title: What follows a tag
 entity_type: customer
 levels: [low, medium, high]
-triggers: [{{on: tag, tag: large}}]
+fields: {{country: country}}
+triggers:
+  - {{on: tag, tag: large}}
+  - {{on: tag, tag: large, change: ended}}
+  - {{on: tag, tag: ask, change: ended}}
+  - {{on: alert}}
+  - {{on: screening, screening: pep, found: true}}
+  - {{on: field, fields: [country]}}
+  - {{on: level, direction: up, to: [high]}}
+  - {{on: group, group: abroad, change: entered}}
 actions: [{{id: escalated, title: Escalate, status: escalated}}]
 steps: [{{id: marked, title: Marked, end: [escalated]}}]
 on_failure: [escalated]
@@ -151,14 +164,36 @@ def not_replaced(given: list[Action]) -> list[Action]:
 
 @dataclass
 class Tag:
-    """A row of a tag."""
+    """A row of a tag; `planned` as long as the clock has not told its end."""
 
     name: str
     from_us: int
     until_us: int | None
+    planned: bool = False
 
     def is_live(self, now: int) -> bool:
         return self.until_us is None or self.until_us > now
+
+
+@dataclass
+class Known:
+    """What is known of a customer.
+
+    Attributes:
+        version: of the fields.
+        level: as it was assessed last.
+        moved: how often the level became another one.
+        group_moves: how often it entered the group, or left it.
+        screenings: what each found, and when.
+    """
+
+    country: str
+    version: int
+    level: str | None = None
+    moved: int = 0
+    is_in: bool = False
+    group_moves: int = 0
+    screenings: list[tuple[bool, int]] = field(default_factory=list)
 
 
 @dataclass
@@ -178,6 +213,7 @@ class FlowModel:
     runs: list[Run] = field(default_factory=list)
     actions: dict[tuple[str, str, str, str], Action] = field(default_factory=dict)
     tags: dict[str, list[Tag]] = field(default_factory=dict)
+    known: dict[str, Known] = field(default_factory=dict)
     told: int = 0
     begun: int = 0
 
@@ -205,8 +241,8 @@ class FlowModel:
         if live and live[0].until_us == until:
             return
         for each in live:
-            each.until_us = now
-        rows.append(Tag(name, now, until))
+            each.until_us, each.planned = now, False
+        rows.append(Tag(name, now, until, planned=until is not None))
         listens = RUNS if name == "ask" else FOLLOWS
         self.begin(listens, customer, f"tag:{len(rows)}", None, now)
 
@@ -214,8 +250,56 @@ class FlowModel:
         """End a tag; False where there is none."""
         live = [each for each in self.tags[customer] if each.name == name and each.is_live(now)]
         for each in live:
-            each.until_us = now
+            each.until_us, each.planned = now, False
+            self.begin(FOLLOWS, customer, f"tag-end:{self.tags[customer].index(each) + 1}", None, now)
         return bool(live)
+
+    def tell_ends(self, now: int) -> None:
+        """Tell of the tags that the clock ended: of those that no other row of the same one carries on."""
+        for customer, rows in self.tags.items():
+            for place, row in enumerate(rows, 1):
+                end = row.until_us
+                if not row.planned or end is None or end > now:
+                    continue
+                row.planned = False
+                of_same = [each for each in rows if each.name == row.name and each is not row and each.from_us <= end]
+                if not any(each.until_us is None or each.until_us > end for each in of_same):
+                    self.begin(FOLLOWS, customer, f"tag-end:{place}", None, now)
+
+    # What is known of a customer, and what follows from that once it is assessed.
+
+    def come(self, customer: str, country: str, version: int, level: str | None = None) -> None:
+        """Take a customer in, with how many versions its fields have had."""
+        self.tags[customer] = []
+        self.known[customer] = Known(country, version, level, moved=int(level is not None))
+
+    def change_country(self, customer: str, country: str, now: int) -> None:
+        """Change the field; the same value is no change."""
+        known = self.known[customer]
+        if country != known.country:
+            known.country, known.version = country, known.version + 1
+            self.begin(FOLLOWS, customer, f"field:{known.version}", None, now)
+
+    def screen(self, customer: str, now: int, *, found: bool) -> None:
+        """Screen a customer; one of the same moment and result is the same one."""
+        screenings = self.known[customer].screenings
+        if (found, now) not in screenings:
+            screenings.append((found, now))
+            if found:
+                self.begin(FOLLOWS, customer, f"screening:{len(screenings)}", None, now)
+
+    def assess(self, now: int) -> None:
+        """Give everybody the level, and the place in the group, that follow from the country."""
+        for customer, known in self.known.items():
+            level, is_in = LEVELS[known.country], known.country == ABROAD
+            if level != known.level:
+                known.level, known.moved = level, known.moved + 1
+                if level == "high":
+                    self.begin(FOLLOWS, customer, f"level:{known.moved}", None, now)
+            if is_in != known.is_in:
+                known.is_in, known.group_moves = is_in, known.group_moves + 1
+                if is_in:
+                    self.begin(FOLLOWS, customer, f"group:abroad.{known.group_moves}", None, now)
 
     # What carries them on.
 
@@ -307,7 +391,7 @@ class FlowModel:
         """Erase a customer."""
         self.runs = [run for run in self.runs if run.customer != customer]
         self.actions = {key: each for key, each in self.actions.items() if each.customer != customer}
-        del self.tags[customer]
+        del self.tags[customer], self.known[customer]
 
     def standing(self, customer: str) -> tuple[str | None, int | None]:
         """Give what stands: the severest of each flow's latest and of what a person decided; the latest limit."""

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -42,16 +43,31 @@ from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.reading import entity_actions
 from fivefold.usecases.flows.runs.replay import replay_record
-from fivefold.usecases.ingest.facts import end_tag, set_tag
+from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.ingest.tag_ends import tell_ended_tags
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.depth import examples
 from tests.store import databases
 from tests.store.audits import bind_unnamed
+from tests.usecases import banks
 from tests.usecases.flows.flowing import FlowBank
-from tests.usecases.flows.live.flow_model import FOLLOWING, REVIEW_US, RUNS, TAG_US, WITHIN_US, FlowModel, Run, Version
+from tests.usecases.flows.live.flow_model import (
+    ABROAD,
+    FOLLOWING,
+    FOLLOWS,
+    LEVELS,
+    REVIEW_US,
+    RUNS,
+    TAG_US,
+    WITHIN_US,
+    FlowModel,
+    Run,
+    Version,
+)
 from tests.usecases.flows.test_calls import payment
 from tests.usecases.flows.test_killed import DiedError
+from tests.usecases.grouped import Circle
 from tests.usecases.platforms import actor
 
 WHY = "Because of the test."
@@ -81,8 +97,17 @@ class Machine(RuleBasedStateMachine):
         url = databases.new_url(self.kind, self.folder)
         self.engine: Engine = self.closing.enter_context(databases.opened(url, 10**9))
         self.bank = FlowBank(self.engine, "ab")
+        self.circle = Circle(self.bank)
+        self.model = FlowModel()
+        ruleset = json.loads(banks.document({"country": banks.COUNTRY}))
+        del ruleset["cooldown"]  # a level falls at once
+        self.bank.activate(json.dumps(ruleset))
+        self.circle.publish({"field": "country", "equals": ABROAD}, "abroad")
+        for name in "ab":
+            self.bank.put(name, country="NO")
+            self.model.come(name, "NO", 2, "low")
+        self.circle.settle()
         self.bank.add_flow(FOLLOWING)
-        self.model = FlowModel(tags={"a": [], "b": []})
         self.ids = {name: self.bank.id_of(name) for name in "ab"}
         self.numbers = iter(range(1, 10_000))
         self.calls: dict[tuple[str, str], float | None] = {}
@@ -181,9 +206,10 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def ask_for_it(self, data: st.DataObject) -> None:
-        name = self.somebody(data)
-        set_tag(self.person(2), "customer", name, "ask")
-        self.model.give_tag(name, "ask", None, self.now)
+        name, lasts_us = self.somebody(data), data.draw(st.sampled_from([None, LATER_US]), "lasts")
+        until = None if lasts_us is None else self.now + lasts_us
+        set_tag(self.person(2), "customer", name, "ask", until_us=until)
+        self.model.give_tag(name, "ask", until, self.now)
 
     @rule(data=st.data())
     def ask_no_more(self, data: st.DataObject) -> None:
@@ -193,6 +219,42 @@ class Machine(RuleBasedStateMachine):
         else:
             with pytest.raises(NotFoundError):
                 end_tag(self.person(2), "customer", name, "ask")
+
+    @rule()
+    def time_tells(self) -> None:
+        """A worker tells of the tags that the clock ended."""
+        while tell_ended_tags(self.engine, self.now):
+            pass
+        self.model.tell_ends(self.now)
+
+    @rule(data=st.data(), again=st.booleans())
+    def alert(self, data: st.DataObject, again: bool) -> None:
+        """An alert comes, closed as of an open one nobody can be erased, and perhaps a second time as it is."""
+        name, number = self.somebody(data), str(next(self.numbers))
+        given = RecordGiven(external_id=number, opened_us=self.now, closed_us=self.now)
+        for _ in range(1 + again):
+            put_record(self.bank.context, "customer", name, "alert", given)
+        self.model.begin(FOLLOWS, name, f"alert:{number}.{self.now}", None, self.now)
+
+    @rule(data=st.data(), found=st.booleans())
+    def screen(self, data: st.DataObject, found: bool) -> None:
+        name = self.somebody(data)
+        add_screening(self.bank.context, "customer", name, "pep", found=found)
+        self.model.screen(name, self.now, found=found)
+
+    @rule(data=st.data(), country=st.sampled_from([ABROAD, *sorted(LEVELS)]), assessed=st.booleans())
+    def change_country(self, data: st.DataObject, country: str, assessed: bool) -> None:
+        name = self.somebody(data)
+        self.bank.put(name, country=country)
+        self.model.change_country(name, country, self.now)
+        if assessed:
+            self.assess()
+
+    @rule()
+    def assess(self) -> None:
+        """Levels and members of the group follow from what is known now."""
+        self.circle.settle()
+        self.model.assess(self.now)
 
     @rule(data=st.data(), amount=AMOUNTS | st.none(), key=st.sampled_from("kl"))
     def call(self, data: st.DataObject, amount: float | None, key: str) -> None:
@@ -264,13 +326,19 @@ class Machine(RuleBasedStateMachine):
         erase_entity(self.person(9), "customer", name, self.folder / "register")
         self.model.forget(name)
         new = f"c{next(self.numbers)}"
-        self.bank.put(new)
+        self.bank.put(new, country="NO")
         self.ids[new] = self.bank.id_of(new)
-        self.model.tags[new] = []
+        self.model.come(new, "NO", 1)
+        self.model.begin(FOLLOWS, new, "field:1", None, self.now)
 
-    @rule(microseconds=st.sampled_from([1, 60_000_000, LATER_US, WITHIN_US - 1, WITHIN_US, 31 * DAY_US]))
-    def wait(self, microseconds: int) -> None:
+    @rule(
+        microseconds=st.sampled_from([1, 60_000_000, LATER_US, WITHIN_US - 1, WITHIN_US, 31 * DAY_US]),
+        tells=st.booleans(),
+    )
+    def wait(self, microseconds: int, tells: bool) -> None:
         self.bank.now += microseconds
+        if tells:
+            self.time_tells()
 
     # Workers, and what goes wrong.
 
@@ -289,7 +357,8 @@ class Machine(RuleBasedStateMachine):
         """
         self.model.source = source
         begun = self.now
-        with self._fault(statement, dies=dies), suppress(DiedError, FivefoldError, sqlite3.ProgrammingError):
+        ends = (DiedError, FivefoldError, OperationalError, sqlite3.ProgrammingError)
+        with self._fault(statement, dies=dies), suppress(*ends):
             self.bank.work()
         self.bank.now += LATER_US
         self.bank.work()
@@ -324,13 +393,13 @@ class Machine(RuleBasedStateMachine):
         """Give the runs that are stored, by what they are known by."""
         names = {number: name for name, number in self.ids.items()}
         flows, versions = self._flows()
-        causes = self._tag_causes()
+        named = self._names_of_causes()
         return {
             (
                 flows[run.flow_id],
                 versions[run.version_id],
                 names[run.entity_id],
-                causes.get((run.entity_id, run.cause), run.cause),
+                named(run.cause),
                 run.acting,
             ): run
             for run in self.bank.runs()
@@ -339,12 +408,12 @@ class Machine(RuleBasedStateMachine):
     def stored_actions(self) -> dict[tuple[str, str, str, str], Any]:
         names = {number: name for name, number in self.ids.items()}
         flows, _ = self._flows()
-        causes = self._tag_causes()
+        named = self._names_of_causes()
         return {
             (
                 flows[each.flow_id],
                 names[each.entity_id],
-                causes.get((each.entity_id, each.cause), each.cause),
+                named(each.cause),
                 each.action,
             ): each
             for each in self.bank.actions()
@@ -356,16 +425,31 @@ class Machine(RuleBasedStateMachine):
             versions = connection.execute(text("SELECT id, number FROM flow_versions")).all()
         return {row[0]: row[1] for row in flows}, {row[0]: row[1] for row in versions}
 
-    def _tag_causes(self) -> dict[tuple[int, str], str]:
-        """Name the causes of tags by the place of the tag among those of its customer."""
+    def _names_of_causes(self) -> Callable[[str], str]:
+        """Name causes by the place of a row among those of its customer, as the model does; alerts by their numbers."""
+        names: dict[str, str] = {}
         with self.engine.connect() as connection:
-            rows = connection.execute(text("SELECT entity_id, id FROM tags ORDER BY entity_id, id")).all()
-        places: dict[tuple[int, str], str] = {}
-        counts: dict[int, int] = {}
-        for entity, number in rows:
-            counts[entity] = counts.get(entity, 0) + 1
-            places[entity, f"tag:{number}"] = f"tag:{counts[entity]}"
-        return places
+            alerts = dict(connection.execute(text("SELECT id, external_id FROM records")).tuples().all())
+            for kinds, rows in (
+                (("tag", "tag-end"), "SELECT entity_id, id FROM tags ORDER BY id"),
+                (("screening",), "SELECT entity_id, id FROM screenings ORDER BY id"),
+                (("level",), "SELECT entity_id, number FROM transitions ORDER BY number"),
+            ):
+                counts: dict[int, int] = {}
+                for entity, number in connection.execute(text(rows)):
+                    counts[entity] = counts.get(entity, 0) + 1
+                    for kind in kinds:
+                        row = f"{entity}.{number}" if kind == "level" else number
+                        names[f"{kind}:{row}"] = f"{kind}:{counts[entity]}"
+
+        def named(cause: str) -> str:
+            kind, _, rest = cause.partition(":")
+            if kind == "alert":
+                number, _, at = rest.partition(".")
+                return f"alert:{alerts[int(number)]}.{at}"
+            return names.get(cause, cause)
+
+        return named
 
     @invariant()
     def runs_agree(self) -> None:
