@@ -89,7 +89,8 @@ def _tags(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> 
     """Go through the tags that were given, and then through those that ended with none of the same that lasts on."""
     for at, ended in ((Tag.from_us, False), (Tag.until_us, True)):
         of = _within(session, Tag.entity_id, at, ids, from_us, until_us)
-        statement = select(Tag.entity_id, at, Tag.id, Tag.tag).where(*of, *([~lasts_on()] if ended else []))
+        columns: Any = (Tag.entity_id, at, Tag.id, Tag.tag)
+        statement = select(*columns).where(*of, *([~lasts_on()] if ended else []))
         yield from (Happened(*row, ended) for row in session.execute(statement.order_by(at, Tag.id)))
 
 
@@ -97,8 +98,9 @@ def _fields(session: Session, ids: Sequence[int], from_us: int, until_us: int) -
     """Go through the versions of what is known of fields, each with the one before."""
     before = aliased(Attributes)
     of = _within(session, Attributes.entity_id, Attributes.known_us, ids, from_us, until_us)
+    columns: Any = (Attributes.entity_id, Attributes.known_us, Attributes.number, before.content, Attributes.content)
     statement = (
-        select(Attributes.entity_id, Attributes.known_us, Attributes.number, before.content, Attributes.content)
+        select(*columns)
         .outerjoin(before, (before.entity_id == Attributes.entity_id) & (before.number == Attributes.number - 1))
         .where(*of)
     )
