@@ -91,7 +91,8 @@ def _tags(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> 
         of = _within(session, Tag.entity_id, at, ids, from_us, until_us)
         columns: Any = (Tag.entity_id, at, Tag.id, Tag.tag)
         statement = select(*columns).where(*of, *([~lasts_on()] if ended else []))
-        yield from (Happened(*row, ended) for row in session.execute(statement.order_by(at, Tag.id)))
+        given = _rows(session, statement.order_by(at, Tag.id))
+        yield from (each._replace(after=ended) for each in given)
 
 
 def _fields(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
