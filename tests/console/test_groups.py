@@ -52,7 +52,7 @@ def test_a_text_with_a_mistake_is_shown_and_one_without_becomes_a_version_that_a
     assert "version 1 is in force" in other.go(GROUPS).text
     retire = next(form for form in other.go(f"{GROUPS}/mine/versions/1").forms() if form.action.endswith("/retire"))
     other.post(retire.action, {**retire.fields, "reason": "over"})
-    assert "no version is in force" in other.go(f"{GROUPS}/mine").text
+    assert "No version is in force" in other.go(f"{GROUPS}/mine").text
 
 
 def test_a_version_shows_what_it_changes_and_the_editor_begins_with_it(publisher: Visitor) -> None:

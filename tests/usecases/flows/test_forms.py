@@ -22,7 +22,7 @@ from fivefold.usecases.flows.forms.typed import MOST_ROWS_OF_A_FORM, FormRefused
 
 LIMITS = flow_text("limits")
 SHIPPED = [flow_text(name) for name in bundled_flows()]
-MODELS = {"triggers": AnyTrigger, "actions": AnyAction, "steps": AnyStep}
+MODELS: dict[str, Any] = {"triggers": AnyTrigger, "actions": AnyAction, "steps": AnyStep}
 SMALL = """flow: small
 levels: [low, high]
 actions:
