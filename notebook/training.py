@@ -71,6 +71,7 @@ def train(
     name: str | None = None,
     tune: int = 0,
     preset: str | None = None,
+    refit: bool = False,
     promote_if_better: bool = True,
     columns: Mapping[str, str] | None = None,
 ) -> TrainedVersion:
@@ -83,6 +84,7 @@ def train(
         tune: so many configurations are tried first.
         preset: the name of one, or `choose` to choose one on windows before the test window; that is done too where
             neither a configuration nor a preset is given. What a configuration says itself is kept.
+        refit: once the gate has passed, learn again from everything up to today; `model` is then that model.
         promote_if_better: without it the version is registered, and the champion stays. Where an organisation wants
             two people for a promotion, it stays as well.
         columns: as in `read_transactions`; those of the configuration count too.
@@ -90,6 +92,7 @@ def train(
     Raises:
         ConfigError: a field of the configuration is wrong, or there is no such preset.
         InvalidDataError, FileFormatError: the transactions cannot be read.
+        PromotionRefusedError: the refitted model is too far from the judged one; nothing was registered.
         NotEnoughDataError: they do not suffice to learn and to judge.
     """
     settings = _config(config)
@@ -100,7 +103,9 @@ def train(
     source = source_of(transactions, {**settings.columns, **(columns or {})})
     promote_by = _promote if promote_if_better else lambda *_: None
     asked = preset if preset is not None else (CHOOSE if config is None else "")
-    result = retrain(source, settings, registry, tune_trials=tune, preset=asked, promote_by=promote_by)
+    result = retrain(
+        source, settings, registry, tune_trials=tune, preset=asked, refit_after=refit, promote_by=promote_by
+    )
     model = ValueModel(result.model, f"models:/{settings.name}/{result.version}")
     return TrainedVersion(model, result.version, result.promoted, tuple(result.verdict.reasons), result)
 

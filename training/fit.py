@@ -1,4 +1,4 @@
-"""Fit: the number of rounds, the parameters, and the trees themselves. No side effects."""
+"""Fit: the number of rounds, the parameters, and the trees themselves, and the model around them. No side effects."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,13 +11,18 @@ from tqdm import tqdm
 
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.features.histories import Floats
+from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.certainty.intervals import IntervalTable
+from fivefold.models.curve import ScoreCurve
+from fivefold.models.drift import DriftReference
 from fivefold.models.estimator import ValueRegressor
 from fivefold.models.prediction import expected_value
-from fivefold.training.config import IntervalSettings, TreeSettings
-from fivefold.training.data import TrainingRows
+from fivefold.models.value_model import ValueModel
+from fivefold.training.config import IntervalSettings, TrainingConfig, TreeSettings
+from fivefold.training.data import TrainingRows, TransactionSource
 from fivefold.training.dates import Dates
 from fivefold.training.judging.metrics import normalised_gini
+from fivefold.training.judging.predictions import Reference, WindowPredictions
 from fivefold.training.target import floor_at_zero
 
 PATIENCE_ROUNDS = 50
@@ -130,6 +135,36 @@ def fit(rows: TrainingRows, trees: TreeSettings, seed: int, rounds: int) -> Valu
         raise NotEnoughDataError("no customer was worth anything at any training date, so there is nothing to learn")
     with _progress("fitting", rounds) as advance:
         return regressor(trees, rows.names, seed, rounds).fit(rows.matrix, values, callbacks=[advance])
+
+
+def build_model(
+    fitted: ValueRegressor,
+    reference: WindowPredictions | Reference,
+    portfolio: TransactionSource,
+    config: TrainingConfig,
+    dates: Dates,
+    absent: tuple[str, ...] = (),
+    intervals: IntervalTable | None = None,
+) -> ValueModel:
+    """Put together everything that travels with the trees."""
+    indicators = catalogue(absent)
+    curve = ScoreCurve.of(reference.predicted)
+    scores = curve.score(reference.predicted[reference.kept])
+    return ValueModel(
+        fitted.booster_,
+        fitted.objective,
+        curve,
+        config.cut_points,
+        portfolio.rates,
+        config.horizon_days,
+        indicators.names,
+        indicators.fingerprint,
+        config.definition(),
+        dates.test,
+        DriftReference.of(indicators.names, reference.matrix, scores),
+        absent,
+        intervals,
+    )
 
 
 @contextmanager

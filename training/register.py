@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ def register(
     rival = None
     if champion is not None and judged_against is not None and test_window.champion is not None:
         rival = Rival(judged_against, champion, test_window.champion)
+    served = lineage.served(model)
     record = RunRecord(
         lineage.source,
         lineage.summary,
@@ -78,12 +79,14 @@ def register(
         _parameters(lineage),
         evaluation.registered_metrics(),
         version_tags(
-            model, lineage.summary, lineage.code, verdict, judged_against, evaluation.comparisons.times_judged
+            served, lineage.summary, lineage.code, verdict, judged_against, evaluation.comparisons.times_judged
         ),
         compare_versions(model, test_window, evaluation, verdict, rival),
         lineage.choice,
+        model,
+        _refit_figures(lineage),
     )
-    return log_version(registry, model, test_window, evaluation, record)
+    return log_version(registry, served, test_window, evaluation, record)
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ class RunRecord:
         tags: of the run and of the version.
         comparison: of the version with the one that it was judged against.
         choice: among presets; None where there was none.
+        judged: the model that figures and pictures are of; None where it is the one that is registered.
+        refit: figures of a refit; empty without one.
     """
 
     source: str
@@ -108,6 +113,8 @@ class RunRecord:
     tags: Mapping[str, str]
     comparison: VersionComparison
     choice: Choice | None = None
+    judged: ValueModel | None = None
+    refit: Mapping[str, float] = field(default_factory=dict)
 
 
 def log_version(
@@ -115,6 +122,7 @@ def log_version(
 ) -> int:
     """Log a run and register its model as challenger; give the version's number. A run that fails gives no version."""
     registry.use()
+    judged = record.judged or model
     with (
         tempfile.TemporaryDirectory() as temporary,
         mlflow.start_run(experiment_id=registry.experiment(registry.name), log_system_metrics=False) as run,
@@ -123,7 +131,7 @@ def log_version(
         mlflow.log_params(dict(record.parameters))
         mlflow.log_metrics(dict(record.metrics))
         mlflow.log_input(_TransactionsDataset(record.source, record.summary), context="training")
-        for picture in write_pictures(folder / "plots", model, evaluation, test_window):
+        for picture in write_pictures(folder / "plots", judged, evaluation, test_window):
             mlflow.log_artifact(str(picture), "plots")
         mlflow.log_text(record.card, "model_card.md")
         mlflow.log_text(record.comparison.to_json(), COMPARISON_FILE)
@@ -131,11 +139,27 @@ def log_version(
         mlflow.log_text(catalogue_markdown(), "indicators.md")
         mlflow.log_dict(model.rates.to_dict(), "rates.json")
         model.save(folder / "value_model")
-        mlflow.set_tags(dict(record.tags))
+        mlflow.log_metrics(dict(record.refit))
+        # A run is found by the window that it was judged on, a version by the moment until which its trees learnt.
+        of_judged = {"test_as_of": str(judged.test_as_of), "judged_content_hash": judged.content_hash}
+        mlflow.set_tags(dict(record.tags) | of_judged)
         if record.choice is not None:
             _log_choice(record.choice, run.info.experiment_id)
         logged = _log_model(model, test_window, folder)
     return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card, dict(record.tags))
+
+
+def _refit_figures(lineage: Lineage) -> dict[str, float]:
+    refit = lineage.refit
+    if refit is None:
+        return {}
+    return {
+        "refit_curve_distance": refit.curve_distance,
+        "refit_reference_distance": refit.reference_distance,
+        "refit_moved_share": refit.moved_share,
+        "refit_rows": float(refit.rows),
+        "refit_dates": float(len(refit.dates.training)),
+    }
 
 
 def _log_choice(choice: Choice, experiment: str) -> None:

@@ -8,24 +8,21 @@ from fivefold.domain.provenance import release
 from fivefold.features.indicator_matrix import catalogue, warm
 from fivefold.features.reading.sources import require_columns
 from fivefold.features.reading.tables import Source
-from fivefold.models.certainty.intervals import IntervalTable
-from fivefold.models.curve import ScoreCurve
-from fivefold.models.drift import DriftReference
-from fivefold.models.estimator import ValueRegressor
 from fivefold.models.promotions import Promotion, promote
 from fivefold.models.registry import RegisteredVersion, Registry, absent_columns_text
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig, TreeSettings
 from fivefold.training.data import TransactionSource
 from fivefold.training.dates import Dates
-from fivefold.training.fit import find_rounds, fit, measure_intervals, validation_fold
+from fivefold.training.fit import build_model, find_rounds, fit, measure_intervals, validation_fold
 from fivefold.training.judging.compare import times_judged
 from fivefold.training.judging.evaluate import Evaluation, evaluate
 from fivefold.training.judging.gate import GateVerdict, gate_verdict
-from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
+from fivefold.training.judging.predictions import predict_test_window
 from fivefold.training.plan import TrainingPlan, make_plan, with_settings
 from fivefold.training.presets.choose import Choice, choose_preset
 from fivefold.training.presets.named import Preset, asked_presets
+from fivefold.training.refit import refit
 from fivefold.training.register import register
 from fivefold.training.report.model_card import Lineage
 from fivefold.training.tune import tune
@@ -38,6 +35,8 @@ class TrainingResult:
     Attributes:
         version: the number under which the model is registered.
         promoted: it is the champion now.
+        model: that is registered; the refitted one where there was a refit.
+        evaluation, verdict: of the judged model.
     """
 
     version: int
@@ -55,6 +54,7 @@ def retrain(
     *,
     tune_trials: int = 0,
     preset: str = "",
+    refit_after: bool = False,
     show: Callable[[TrainingPlan], None] | None = None,
     show_choice: Callable[[Choice], None] | None = None,
     promote_by: Callable[[Registry, int], Promotion | None] = promote,
@@ -67,8 +67,9 @@ def retrain(
         config: everything else that the run depends on.
         registry: where the version goes.
         tune_trials: so many configurations are tried first.
-        preset: `choose` to choose one of the presets on windows before the test window, or the name of one. What
-            *config* says of its own of dates and trees is kept.
+        preset: `choose` to choose one on windows before the test window, or the name of one; *config* goes before.
+        refit_after: once the gate has passed, learn again from everything up to today, and register that model; the
+            judged one's curve is checked against it.
         show: called with the plan before anything is fitted.
         show_choice: called with the choice among presets, where there was one.
         promote_by: makes a version champion, where the gate allows it; returns None where a person has to approve it.
@@ -77,15 +78,12 @@ def retrain(
     Raises:
         InvalidDataError, FileFormatError: the source cannot be read; nothing was learnt or written.
         ConfigError: there is no such preset.
+        PromotionRefusedError: the refitted model's curve is too far from the judged one's; nothing was registered.
         NotEnoughDataError: the data cover no training and test window, or have too few customers or rows.
     """
     presets = asked_presets(preset)
-    config = presets[0].over(config)
-    rates = config.rate_table()
-    require_columns(source, rates)
-    warm()
-    portfolio = TransactionSource(source, rates, now)
-    plan = make_plan(portfolio, config)
+    portfolio = _portfolio(source, config, now)
+    plan = make_plan(portfolio, presets[0].over(config))
     (show or _nothing)(plan)
     plan.check()
     plan, choice = _chosen(plan, portfolio, presets, show_choice or _nothing)
@@ -103,11 +101,20 @@ def retrain(
     lineage = Lineage(
         plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions,
         preset if choice is None else choice.preset, choice,
+        refit(portfolio, plan, trees, model) if refit_after and verdict.promote else None,
     )  # fmt: skip
     against = champion.number if champion else None
     number = register(registry, model, test_window, evaluation, lineage, verdict, against, comparable)
     promoted = verdict.promote and promote_by(registry, number) is not None
-    return TrainingResult(number, promoted, model, evaluation, verdict, lineage)
+    return TrainingResult(number, promoted, lineage.served(model), evaluation, verdict, lineage)
+
+
+def _portfolio(source: Source, config: TrainingConfig, now: int | None) -> TransactionSource:
+    """Open the transactions; a header without a column is refused before anything is compiled."""
+    rates = config.rate_table()
+    require_columns(source, rates)
+    warm()
+    return TransactionSource(source, rates, now)
 
 
 def _nothing(_: TrainingPlan | Choice) -> None:
@@ -134,36 +141,6 @@ def _chosen(
     choice = choose_preset(portfolio, plan.config, plan.summary, plan.dates.test, presets)
     show_choice(choice)
     return with_settings(plan, portfolio, choice.config), choice
-
-
-def build_model(
-    fitted: ValueRegressor,
-    test_window: WindowPredictions,
-    portfolio: TransactionSource,
-    config: TrainingConfig,
-    dates: Dates,
-    absent: tuple[str, ...] = (),
-    intervals: IntervalTable | None = None,
-) -> ValueModel:
-    """Put together everything that travels with the trees."""
-    indicators = catalogue(absent)
-    curve = ScoreCurve.of(test_window.predicted)
-    scores = curve.score(test_window.predicted[test_window.kept])
-    return ValueModel(
-        fitted.booster_,
-        fitted.objective,
-        curve,
-        config.cut_points,
-        portfolio.rates,
-        config.horizon_days,
-        indicators.names,
-        indicators.fingerprint,
-        config.definition(),
-        dates.test,
-        DriftReference.of(indicators.names, test_window.matrix, scores),
-        absent,
-        intervals,
-    )
 
 
 def incomparability(

@@ -55,6 +55,9 @@ def train(
             "--preset", help="Name of a preset, or `choose`, which is what a run without a configuration does."
         ),
     ] = "",
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Once the gate has passed, learn again from everything up to today.")
+    ] = False,
     name: NameOption = "",
     names: MapOption = None,
     organisation: OrganisationOption = "default",
@@ -73,8 +76,10 @@ def train(
 
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
     proposer = _proposer(organisation, token) if token else None
-    outcome = run(source if source.names.ours else source.path, settings, tune, asked)
+    outcome = run(source if source.names.ours else source.path, settings, tune, asked, refit=refit)
     show_outcome(outcome, settings)
+    if refit:
+        echo(refit_text(outcome))
     if proposer is not None and outcome.verdict.promote and not outcome.promoted:
         from fivefold.usecases.changes.promotions import propose_promotion
 
@@ -90,7 +95,9 @@ def _proposer(organisation: str, token: str) -> "Context | None":
     return person(engine, organisation, token)[0] if need_of_two_people(engine) else None
 
 
-def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0, preset: str = "") -> "TrainingResult":
+def run(
+    path: "Path | MappedFile", config: TrainingConfig, tune: int = 0, preset: str = "", *, refit: bool = False
+) -> "TrainingResult":
     """Run the training with the registry of the settings."""
     from fivefold.training.retrain import retrain
 
@@ -101,8 +108,8 @@ def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0, preset
 
     registry = open_registry(config.name)
     return retrain(
-        path, config, registry, tune_trials=tune, preset=preset, show=show_plan, show_choice=show_choice,
-        promote_by=promote,
+        path, config, registry, tune_trials=tune, preset=preset, refit_after=refit, show=show_plan,
+        show_choice=show_choice, promote_by=promote,
     )  # fmt: skip
 
 
@@ -196,6 +203,18 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
     echo(
         f"Not promoted: version {outcome.version} is the challenger, and what served before still serves. "
         f"To overrule: fivefold promote {outcome.version}{name} --force --reason TEXT",
+    )
+
+
+def refit_text(outcome: "TrainingResult") -> str:
+    """Say which model is registered where a refit was asked for."""
+    refit = outcome.lineage.refit
+    if refit is None:
+        return "Not refitted: the gate did not pass, so the judged model itself is registered."
+    return (
+        f"Refitted at {len(refit.dates.training)} dates up to {day_text(refit.dates.validation)}: the figures above "
+        f"are of model {refit.judged_hash[:12]}, and what is registered is {refit.model.content_hash[:12]}. The score "
+        f"curves that both give today's customers differ by {percent(refit.curve_distance)} of them at the most."
     )
 
 

@@ -72,6 +72,45 @@ class WindowPredictions:
     traits: Mapping[str, Trait]
 
 
+@dataclass(frozen=True)
+class Reference:
+    """Predictions of money for every customer known at a moment after which nothing is known yet; parallel arrays.
+
+    Attributes:
+        predicted: by the model.
+        by_judged: by the model that was judged.
+        matrix: indicators of a sample of the customers, at most `KEPT_CUSTOMERS` x F.
+        kept: their positions among all customers of the other arrays.
+    """
+
+    predicted: Floats
+    by_judged: Floats
+    matrix: Floats
+    kept: Integers
+
+
+def predict_reference(
+    portfolio: TransactionSource,
+    dates: Dates,
+    seed: int,
+    booster: lightgbm.Booster,
+    judged: lightgbm.Booster,
+    absent: tuple[str, ...] = (),
+) -> Reference:
+    """Predict for every customer known at the last of the dates, by a model and by the one that was judged."""
+    predicted, by_judged = [], []
+    sample = _Sample(seed, len(catalogue(absent).names))
+    moment = np.array([dates.test - dates.lag_us], dtype=np.int64)
+    for part in portfolio.pieces("the customers of today", 1, len(catalogue().names)):
+        at = snapshots(part, moment)
+        known = at.seen[:, 0] > 0
+        matrix = select_columns(at.values[known, 0], absent)
+        predicted.append(expected_value(booster, matrix))
+        by_judged.append(expected_value(judged, matrix))
+        sample.add(matrix, part.user_ids.filter(pa.array(known)))
+    return Reference(np.concatenate(predicted), np.concatenate(by_judged), sample.matrix, sample.positions)
+
+
 def predict_test_window(
     portfolio: TransactionSource,
     dates: Dates,

@@ -8,13 +8,14 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.text import percent
 from fivefold.features.schema import BALANCE, CATEGORY, CREATED, CURRENCY
 from fivefold.models.value_model import ValueModel
-from fivefold.training.config import TrainingConfig, TreeSettings, ValueSettings
+from fivefold.training.config import GateSettings, TrainingConfig, TreeSettings, ValueSettings
 from fivefold.training.data import SourceSummary, TrainingRows
 from fivefold.training.dates import Dates
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.groups import LEAST_CUSTOMERS, OTHERS
 from fivefold.training.presets.choose import Choice
+from fivefold.training.refit import Refit
 from fivefold.training.report.preset_card import preset_lines
 
 CAUTION = "This score is an analytical prediction, to be weighed with other checks before a decision is made."
@@ -32,6 +33,7 @@ class Lineage:
         assumptions: what stands in for columns that the data lack.
         preset: the name of the one that was used; empty where the settings are a person's own.
         choice: what it was chosen by; None where nothing was to be chosen.
+        refit: the model that serves in place of the judged one; None where that serves itself.
     """
 
     source: str
@@ -45,6 +47,11 @@ class Lineage:
     assumptions: tuple[str, ...] = ()
     preset: str = ""
     choice: Choice | None = None
+    refit: Refit | None = None
+
+    def served(self, judged: ValueModel) -> ValueModel:
+        """Give the model that is registered: the refitted one where there is one, or that which was judged."""
+        return judged if self.refit is None else self.refit.model
 
 
 def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verdict: GateVerdict) -> str:
@@ -55,7 +62,8 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
             "",
             f"> {CAUTION}",
             "",
-            *purpose(model, lineage.config.value),
+            *purpose(lineage.served(model), lineage.config.value),
+            *refit_lines(lineage.refit, lineage.config.gate),
             *_data(model, lineage),
             *preset_lines(lineage.preset, lineage.choice),
             *quality(model, evaluation, verdict),
@@ -63,6 +71,40 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
             *limits(model, evaluation),
         ]
     )
+
+
+def refit_lines(refit: Refit | None, gate: GateSettings) -> list[str]:
+    """Write which figures of a card are of the judged model and which of the refitted one; nothing without a refit."""
+    if refit is None:
+        return []
+    judged, served = refit.judged_hash[:12], refit.model.content_hash[:12]
+    return [
+        "## Refit",
+        "",
+        (
+            "This version is not the model that was judged. "
+            f"Model `{judged}` learnt nothing after {day_text(refit.judged_as_of)}, was judged and passed the gate. "
+            f"Model `{served}` was then learnt with the same settings from {refit.rows:,} rows at "
+            f"{len(refit.dates.training)} dates up to {day_text(refit.dates.validation)}: it is this version."
+        ),
+        "",
+        (
+            f'- Of the judged model `{judged}`: everything under "What it was learnt from" and "How well it does", '
+            'and the values of the window under "Interval".'
+        ),
+        (
+            f"- Of this version's model `{served}`: the score curve, which is of the {refit.model.curve.customers:,} "
+            f"customers known on {day_text(refit.dates.test)}, and the intervals that it gives. What came after is not "
+            "known yet."
+        ),
+        (
+            f"- The score curves that both give these customers differ by {percent(refit.curve_distance)} of them at "
+            f"the most; {percent(gate.most_curve_distance)} is allowed. From the judged model's own curve, of earlier "
+            f"customers, it is {percent(refit.reference_distance)}. By the judged model {percent(refit.moved_share)} "
+            "of these customers are in another segment."
+        ),
+        "",
+    ]
 
 
 def purpose(model: ValueModel, value: ValueSettings) -> list[str]:

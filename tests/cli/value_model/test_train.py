@@ -51,10 +51,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def retrain(
-        source: Path, config: Any, registry: Any, *, tune_trials: int, preset: str, show: Any, show_choice: Any,
-        promote_by: Any,
+        source: Path, config: Any, registry: Any, *, tune_trials: int, preset: str, refit_after: bool, show: Any,
+        show_choice: Any, promote_by: Any,
     ) -> None:  # fmt: skip
         found.update(source=source, config=config, name=registry.name, trials=tune_trials, preset=preset)
+        found.update(refit=refit_after)
         raise NotEnoughDataError("asked enough")
 
     monkeypatch.setattr("fivefold.training.retrain.retrain", retrain)
@@ -86,6 +87,12 @@ def test_a_run_without_a_configuration_chooses_a_preset(
     given = [part for option in options for part in ([option, home.config] if option == "--config" else [option])]
     refuse(home.var, "train", "--data", home.rows, *given)
     assert asked["preset"] == preset
+
+
+@pytest.mark.parametrize("options", [[], ["--refit"]])
+def test_a_refit_is_done_where_it_is_asked_for(options: list[str], home: Home, asked: dict[str, Any]) -> None:
+    refuse(home.var, "train", "--data", home.rows, "--config", home.config, *options)
+    assert asked["refit"] == bool(options)
 
 
 def test_an_unknown_preset_is_refused_with_the_names_of_all(home: Home, asked: dict[str, Any]) -> None:

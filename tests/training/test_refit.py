@@ -1,0 +1,157 @@
+"""A refit: what serves learnt from everything up to today, and only where its curve is that of the judged model."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mlflow.entities import Run
+
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.errors import PromotionRefusedError
+from fivefold.models.curve import ScoreCurve
+from fivefold.models.registry import CHAMPION, Registry
+from fivefold.training.config import GateSettings, TrainingConfig, TreeSettings
+from fivefold.training.data import TransactionSource
+from fivefold.training.refit import curve_distance
+from fivefold.training.report.model_card import refit_lines
+from fivefold.training.retrain import TrainingResult, retrain
+from tests.models.making import new_registry
+from tests.training.conftest import Runs
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory, config: TrainingConfig) -> Registry:
+    return new_registry(tmp_path_factory.mktemp("refitted"), config.name)
+
+
+@pytest.fixture(scope="module")
+def result(file: Path, config: TrainingConfig, registry: Registry) -> TrainingResult:
+    return retrain(file, config, registry, refit_after=True)
+
+
+@pytest.fixture(scope="module")
+def run(registry: Registry, result: TrainingResult) -> Run:
+    return registry.client.get_run(registry.version(result.version).run_id)
+
+
+def test_the_version_that_serves_learnt_up_to_today_and_the_figures_are_of_the_judged_model(
+    result: TrainingResult, runs: Runs, registry: Registry
+) -> None:
+    judged, refit = runs.first, result.lineage.refit
+    assert refit is not None
+    assert refit.judged_hash == judged.model.content_hash != result.model.content_hash
+    assert result.evaluation.registered_metrics() == judged.evaluation.registered_metrics()
+    assert result.promoted
+    assert registry.load(result.version).content_hash == result.model.content_hash
+    later = refit.dates.test - judged.model.test_as_of
+    assert later >= 90 * DAY_US
+    assert refit.dates.training.tolist() == (judged.lineage.dates.training + later).tolist()
+    assert result.model.test_as_of == refit.dates.test
+    assert result.model.booster.num_trees() == judged.model.booster.num_trees()
+
+
+def test_no_window_that_it_learnt_from_ends_after_the_data(
+    result: TrainingResult, portfolio: TransactionSource
+) -> None:
+    refit = result.lineage.refit
+    assert refit is not None
+    last = portfolio.summary().period.last
+    assert refit.dates.training[-1] + refit.dates.horizon_us <= last
+    assert last - refit.dates.test < DAY_US
+
+
+def test_its_reference_is_everybody_who_is_known_today(
+    result: TrainingResult, portfolio: TransactionSource, file: Path
+) -> None:
+    summary, refit = portfolio.summary(), result.lineage.refit
+    assert refit is not None
+    assert result.model.curve.customers == summary.known_at(np.array([refit.dates.test]))
+    assert result.model.intervals is not None
+    assert max(result.model.intervals.as_ofs) == refit.dates.validation
+
+
+def test_the_card_says_which_figures_are_of_which_model(result: TrainingResult, registry: Registry, run: Run) -> None:
+    refit = result.lineage.refit
+    assert refit is not None
+    card = Path(registry.client.download_artifacts(run.info.run_id, "model_card.md")).read_text(encoding="utf-8")
+    judged, served = refit.judged_hash[:12], result.model.content_hash[:12]
+    assert "## Refit" in card
+    assert f"- Of the judged model `{judged}`: everything under" in card
+    assert f"- Of this version's model `{served}`: the score curve" in card
+    assert f"among the {result.model.curve.customers:,} customers known on {day_text(refit.dates.test)}" in card
+    assert f"customers, {day_text(refit.judged_as_of)} to" in card
+
+
+def test_the_registry_knows_both_models_apart(result: TrainingResult, registry: Registry, run: Run, runs: Runs) -> None:
+    version, refit = registry.version(result.version), result.lineage.refit
+    assert refit is not None
+    assert version.tags["content_hash"] == result.model.content_hash
+    assert version.test_as_of == refit.dates.test
+    assert run.data.tags["judged_content_hash"] == refit.judged_hash
+    assert run.data.tags["test_as_of"] == str(refit.judged_as_of)
+    assert run.data.metrics["refit_curve_distance"] == refit.curve_distance
+    plain = runs.registry.client.get_run(runs.registry.version(1).run_id)
+    assert not [name for name in plain.data.metrics if name.startswith("refit")]
+
+
+def test_the_next_run_counts_the_judged_window_and_refuses_to_compare_within_what_was_learnt(
+    result: TrainingResult, registry: Registry, file: Path, config: TrainingConfig
+) -> None:
+    """The champion has learnt from the very window on which another would be judged against it."""
+    again = retrain(file, config, registry, refit_after=True)
+    assert again.evaluation.comparisons.times_judged == 2
+    assert "was trained inside the test window" in str(again.verdict)
+    assert (again.promoted, again.lineage.refit) == (False, None)
+    champion = registry.champion()
+    assert champion is not None
+    assert (champion.number, champion.aliases) == (result.version, (CHAMPION,))
+
+
+def test_the_same_data_give_the_same_refit(
+    result: TrainingResult, file: Path, config: TrainingConfig, tmp_path: Path
+) -> None:
+    again = retrain(file, config, new_registry(tmp_path, config.name), refit_after=True)
+    assert again.model.content_hash == result.model.content_hash
+
+
+def test_a_curve_that_left_the_judged_one_s_is_refused_and_nothing_is_registered(
+    file: Path, config: TrainingConfig, tmp_path: Path, result: TrainingResult
+) -> None:
+    refit = result.lineage.refit
+    assert refit is not None
+    assert 0 < refit.curve_distance <= config.gate.most_curve_distance
+    strict = config.model_copy(update={"gate": GateSettings(most_curve_distance=refit.curve_distance * 0.99)})
+    registry = new_registry(tmp_path, config.name)
+    with pytest.raises(PromotionRefusedError, match=r"(?s)too far from the judged one.*Nothing was registered"):
+        retrain(file, strict, registry, refit_after=True)
+    assert registry.versions() == []
+    assert registry.client.search_runs([registry.experiment(registry.name)]) == []
+    exact = config.model_copy(update={"gate": GateSettings(most_curve_distance=refit.curve_distance)})
+    assert retrain(file, exact, registry, refit_after=True).promoted
+
+
+def test_a_gate_that_does_not_pass_leaves_the_judged_model(
+    file: Path, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refitting(*_: Any) -> None:
+        raise AssertionError("refitted what had not passed")
+
+    monkeypatch.setattr("fivefold.training.retrain.refit", refitting)
+    registry = new_registry(tmp_path, config.name)
+    poor = config.model_copy(update={"trees": TreeSettings(threads=1, rounds=1, learning_rate=0.001)})
+    found = retrain(file, poor, registry, refit_after=True)
+    assert (found.promoted, found.lineage.refit) == (False, None)
+    assert registry.version(found.version).test_as_of == found.lineage.dates.test
+
+
+def test_how_far_two_curves_are_apart() -> None:
+    low, high = (ScoreCurve.of(np.arange(10.0) + shift) for shift in (0.0, 3.0))
+    assert curve_distance(low, low) == 0
+    assert curve_distance(low, high) == curve_distance(high, low) == pytest.approx(0.3)
+    assert curve_distance(low, ScoreCurve.of(np.arange(10.0) + 100)) == pytest.approx(0.9)
+
+
+def test_without_a_refit_a_card_says_nothing_of_one(config: TrainingConfig, runs: Runs) -> None:
+    assert refit_lines(None, config.gate) == []
+    assert runs.first.lineage.served(runs.first.model) is runs.first.model

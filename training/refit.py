@@ -1,0 +1,99 @@
+"""A refit: the settings of a judged model, learnt again on everything up to today, held against the judged model."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.errors import PromotionRefusedError
+from fivefold.domain.text import percent
+from fivefold.models.curve import ScoreCurve
+from fivefold.models.value_model import ValueModel
+from fivefold.training.config import TreeSettings
+from fivefold.training.data import TransactionSource, training_rows
+from fivefold.training.dates import Dates, dates_before
+from fivefold.training.fit import build_model, fit, measure_intervals
+from fivefold.training.judging.predictions import predict_reference
+from fivefold.training.plan import TrainingPlan
+
+
+@dataclass(frozen=True)
+class Refit:
+    """A model that learnt from everything up to today, after another with its settings had passed the gate.
+
+    Attributes:
+        model: what serves; its reference are the customers known at the last moment of the data.
+        dates: that it learnt at; `test` is the moment of its reference, which nothing was judged on.
+        rows: that it learnt from.
+        curve_distance: the most that the percentile (0 to 1) of an amount differs between its curve and the curve that
+            the judged model gives the same customers, those of today.
+        reference_distance: the same between its curve and the judged model's own: how far the portfolio moved, too.
+        moved_share: share of its reference customers whom the judged model puts in another segment.
+        judged_hash: content hash of the judged model, whose figures are registered.
+        judged_as_of: the test as-of (microseconds) of that model.
+    """
+
+    model: ValueModel
+    dates: Dates
+    rows: int
+    curve_distance: float
+    reference_distance: float
+    moved_share: float
+    judged_hash: str
+    judged_as_of: int
+
+
+def refit(portfolio: TransactionSource, plan: TrainingPlan, trees: TreeSettings, judged: ValueModel) -> Refit:
+    """Learn again, with the settings of a judged model, from every window that is over by the last moment of the data.
+
+    Args:
+        portfolio: the transactions.
+        plan: of the run that judged.
+        trees: the settings of the judged model's trees, with their number of rounds.
+        judged: the model that passed the gate.
+
+    Raises:
+        PromotionRefusedError: the two curves differ by more than `gate.most_curve_distance`.
+    """
+    config, summary = plan.config, plan.summary
+    today = (summary.period.last - plan.dates.lag_us) // DAY_US * DAY_US
+    dates = dates_before(config, summary.period.first, today)
+    rows = training_rows(portfolio, dates, config, summary)
+    rounds = trees.rounds or 0
+    fitted = fit(rows, trees, config.seed, rounds)
+    reference = predict_reference(portfolio, dates, config.seed, fitted.booster_, judged.booster, summary.absent)
+    intervals = measure_intervals(rows, dates, trees, config.seed, rounds, config.interval)
+    model = build_model(fitted, reference, portfolio, config, dates, summary.absent, intervals)
+    own, theirs = (
+        one.segments_of(one.curve.score(predicted))
+        for one, predicted in ((model, reference.predicted), (judged, reference.by_judged))
+    )
+    distance = curve_distance(ScoreCurve.of(reference.by_judged), model.curve)
+    most = config.gate.most_curve_distance
+    if distance > most:
+        raise PromotionRefusedError(
+            f"the refitted model is too far from the judged one: for the customers of {day_text(today)} their score "
+            f"curves differ by up to {percent(distance)} of these customers, and {percent(most)} is allowed "
+            "(gate.most_curve_distance). Nothing was registered. Train without a refit, or allow more"
+        )
+    return Refit(
+        model,
+        dates,
+        len(rows.values),
+        distance,
+        curve_distance(judged.curve, model.curve),
+        float((own != theirs).mean()),
+        judged.content_hash,
+        judged.test_as_of,
+    )
+
+
+def curve_distance(one: ScoreCurve, other: ScoreCurve) -> float:
+    """Give the most, over all amounts of money, by which the percentiles (0 to 1) of two curves differ.
+
+    >>> low, high = ScoreCurve.of(np.array([1.0, 2.0, 3.0, 4.0])), ScoreCurve.of(np.array([2.0, 3.0, 4.0, 5.0]))
+    >>> curve_distance(low, high)
+    0.25
+    """
+    amounts = np.concatenate([one.values, other.values])
+    return float(np.abs(one.percentile(amounts) - other.percentile(amounts)).max())
