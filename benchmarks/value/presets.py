@@ -113,8 +113,9 @@ def main() -> None:
     asked = parser.parse_args()
     found: list[dict[str, object]] = []
     for name in asked.sets:
-        found.extend(_of_set(name, asked.data))
-        pl.DataFrame(found, infer_schema_length=None).write_csv(asked.output)
+        for line in _of_set(name, asked.data):
+            found.append(line)
+            pl.DataFrame(found, infer_schema_length=None).write_csv(asked.output)
     with pl.Config(tbl_rows=-1, tbl_cols=-1, float_precision=4):
         print(summary(pl.DataFrame(found, infer_schema_length=None)))
 

@@ -22,7 +22,7 @@ ORIGINS = 3
 """Windows that presets are judged on, one horizon after the other, where the history allows as many."""
 MOST_ROWS = 100_000
 """Rows of all dates together; of more, customers are sampled. It bounds the time and memory of a choice."""
-TIE = 0.001
+TIE = 0.002
 """A preset is taken only if its mark is above that of every simpler one by more than this: seeds alone move as much."""
 
 
