@@ -104,15 +104,14 @@ class GateSettings(_Section):
         confidence: that the difference is above the margin; a window that was judged on before asks for more.
         resamples: bootstrap draws of the customers.
         most_calibration_error: predicted money may be off by this share of the realised money.
-        most_curve_distance: after a refit, the percentile (0 to 1) of any amount may differ by so much between the
-            curves that it and the judged model give the same customers.
+        most_moved_share: after a refit, so many of the customers may be in another segment than by the judged model.
     """
 
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 1_000
     most_calibration_error: Annotated[float, Field(gt=0)] = 0.25
-    most_curve_distance: Annotated[float, Field(gt=0, le=1)] = 0.1
+    most_moved_share: Annotated[float, Field(gt=0, le=1)] = 0.25
 
 
 class IntervalSettings(_Section):

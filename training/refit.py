@@ -25,10 +25,10 @@ class Refit:
         model: what serves; its reference are the customers known at the last moment of the data.
         dates: that it learnt at; `test` is the moment of its reference, which nothing was judged on.
         rows: that it learnt from.
-        curve_distance: the most that the percentile (0 to 1) of an amount differs between its curve and the curve that
-            the judged model gives the same customers, those of today.
+        moved_share: share of its reference customers whom the judged model puts in another segment, by the curve that
+            it gives the same customers.
+        curve_distance: the most that the percentile (0 to 1) of an amount differs between these two curves.
         reference_distance: the same between its curve and the judged model's own: how far the portfolio moved, too.
-        moved_share: share of its reference customers whom the judged model puts in another segment.
         judged_hash: content hash of the judged model, whose figures are registered.
         judged_as_of: the test as-of (microseconds) of that model.
     """
@@ -36,9 +36,9 @@ class Refit:
     model: ValueModel
     dates: Dates
     rows: int
+    moved_share: float
     curve_distance: float
     reference_distance: float
-    moved_share: float
     judged_hash: str
     judged_as_of: int
 
@@ -53,7 +53,7 @@ def refit(portfolio: TransactionSource, plan: TrainingPlan, trees: TreeSettings,
         judged: the model that passed the gate.
 
     Raises:
-        PromotionRefusedError: the two curves differ by more than `gate.most_curve_distance`.
+        PromotionRefusedError: by their curves more customers than `gate.most_moved_share` are in different segments.
     """
     config, summary = plan.config, plan.summary
     today = (summary.period.last - plan.dates.lag_us) // DAY_US * DAY_US
@@ -65,24 +65,23 @@ def refit(portfolio: TransactionSource, plan: TrainingPlan, trees: TreeSettings,
     intervals = measure_intervals(rows, dates, trees, config.seed, rounds, config.interval)
     model = build_model(fitted, reference, portfolio, config, dates, summary.absent, intervals)
     own, theirs = (
-        one.segments_of(one.curve.score(predicted))
-        for one, predicted in ((model, reference.predicted), (judged, reference.by_judged))
+        model.segments_of(ScoreCurve.of(predicted).score(predicted))
+        for predicted in (reference.predicted, reference.by_judged)
     )
-    distance = curve_distance(ScoreCurve.of(reference.by_judged), model.curve)
-    most = config.gate.most_curve_distance
-    if distance > most:
+    moved, most = float((own != theirs).mean()), config.gate.most_moved_share
+    if moved > most:
         raise PromotionRefusedError(
-            f"the refitted model is too far from the judged one: for the customers of {day_text(today)} their score "
-            f"curves differ by up to {percent(distance)} of these customers, and {percent(most)} is allowed "
-            "(gate.most_curve_distance). Nothing was registered. Train without a refit, or allow more"
+            f"the refitted model is too far from the judged one: by their score curves {percent(moved)} of the "
+            f"customers known on {day_text(today)} are in different segments, and {percent(most)} may be "
+            "(gate.most_moved_share). Nothing was registered. Train without a refit, or allow more"
         )
     return Refit(
         model,
         dates,
         len(rows.values),
-        distance,
+        moved,
+        curve_distance(ScoreCurve.of(reference.by_judged), model.curve),
         curve_distance(judged.curve, model.curve),
-        float((own != theirs).mean()),
         judged.content_hash,
         judged.test_as_of,
     )

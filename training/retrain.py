@@ -78,7 +78,7 @@ def retrain(
     Raises:
         InvalidDataError, FileFormatError: the source cannot be read; nothing was learnt or written.
         ConfigError: there is no such preset.
-        PromotionRefusedError: the refitted model's curve is too far from the judged one's; nothing was registered.
+        PromotionRefusedError: the refitted model is too far from the judged one; nothing was registered.
         NotEnoughDataError: the data cover no training and test window, or have too few customers or rows.
     """
     presets = asked_presets(preset)

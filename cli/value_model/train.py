@@ -213,8 +213,8 @@ def refit_text(outcome: "TrainingResult") -> str:
         return "Not refitted: the gate did not pass, so the judged model itself is registered."
     return (
         f"Refitted at {len(refit.dates.training)} dates up to {day_text(refit.dates.validation)}: the figures above "
-        f"are of model {refit.judged_hash[:12]}, and what is registered is {refit.model.content_hash[:12]}. The score "
-        f"curves that both give today's customers differ by {percent(refit.curve_distance)} of them at the most."
+        f"are of model {refit.judged_hash[:12]}, and what is registered is {refit.model.content_hash[:12]}. Of today's "
+        f"customers {percent(refit.moved_share)} are in another segment by it."
     )
 
 

@@ -90,7 +90,8 @@ def test_the_registry_knows_both_models_apart(result: TrainingResult, registry: 
     assert version.test_as_of == refit.dates.test
     assert run.data.tags["judged_content_hash"] == refit.judged_hash
     assert run.data.tags["test_as_of"] == str(refit.judged_as_of)
-    assert run.data.metrics["refit_curve_distance"] == refit.curve_distance
+    for name in ("curve_distance", "reference_distance", "moved_share"):
+        assert run.data.metrics[f"refit_{name}"] == getattr(refit, name)
     plain = runs.registry.client.get_run(runs.registry.version(1).run_id)
     assert not [name for name in plain.data.metrics if name.startswith("refit")]
 
@@ -115,19 +116,19 @@ def test_the_same_data_give_the_same_refit(
     assert again.model.content_hash == result.model.content_hash
 
 
-def test_a_curve_that_left_the_judged_one_s_is_refused_and_nothing_is_registered(
+def test_segments_that_left_the_judged_model_s_are_refused_and_nothing_is_registered(
     file: Path, config: TrainingConfig, tmp_path: Path, result: TrainingResult
 ) -> None:
     refit = result.lineage.refit
     assert refit is not None
-    assert 0 < refit.curve_distance <= config.gate.most_curve_distance
-    strict = config.model_copy(update={"gate": GateSettings(most_curve_distance=refit.curve_distance * 0.99)})
+    assert 0 < refit.moved_share <= config.gate.most_moved_share
+    strict = config.model_copy(update={"gate": GateSettings(most_moved_share=refit.moved_share * 0.99)})
     registry = new_registry(tmp_path, config.name)
     with pytest.raises(PromotionRefusedError, match=r"(?s)too far from the judged one.*Nothing was registered"):
         retrain(file, strict, registry, refit_after=True)
     assert registry.versions() == []
     assert registry.client.search_runs([registry.experiment(registry.name)]) == []
-    exact = config.model_copy(update={"gate": GateSettings(most_curve_distance=refit.curve_distance)})
+    exact = config.model_copy(update={"gate": GateSettings(most_moved_share=refit.moved_share)})
     assert retrain(file, exact, registry, refit_after=True).promoted
 
 

@@ -98,10 +98,10 @@ def refit_lines(refit: Refit | None, gate: GateSettings) -> list[str]:
             "known yet."
         ),
         (
-            f"- The score curves that both give these customers differ by {percent(refit.curve_distance)} of them at "
-            f"the most; {percent(gate.most_curve_distance)} is allowed. From the judged model's own curve, of earlier "
-            f"customers, it is {percent(refit.reference_distance)}. By the judged model {percent(refit.moved_share)} "
-            "of these customers are in another segment."
+            f"- By the score curves that both give these customers, {percent(refit.moved_share)} of them are in "
+            f"different segments; {percent(gate.most_moved_share, 0)} may be. The percentile of an amount differs by "
+            f"{percent(refit.curve_distance)} at the most between these curves, and by "
+            f"{percent(refit.reference_distance)} from the judged model's own, of earlier customers."
         ),
         "",
     ]
