@@ -138,13 +138,24 @@ def _empty_frame(columns: tuple[tuple[str, Any], ...]) -> pl.DataFrame:
     return pl.DataFrame(schema=dict(columns))
 
 
-def entities(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read the latest attributes: `entity`, `external_id`, `content` (JSON); erased entities have none."""
-    return read_rows(
-        session,
+def entities(session: Session, ids: Sequence[int], known_by_us: int | None = None) -> pl.DataFrame:
+    """Read the latest attributes: `entity`, `external_id`, `content` (JSON); erased entities are left out.
+
+    With *known_by_us* the latest that were known by then; the content is null where nothing was.
+    """
+    latest = (
         "SELECT e.id, e.external_id, a.content FROM entities e JOIN attributes a ON a.entity_id = e.id"
         " WHERE e.id IN :ids AND a.number = (SELECT max(b.number) FROM attributes b WHERE b.entity_id = e.id)"
-        " ORDER BY e.id",
+        " ORDER BY e.id"
+    )
+    known = (  # noqa: S608 (a number)
+        "SELECT e.id, e.external_id, (SELECT a.content FROM attributes a WHERE a.entity_id = e.id"
+        f" AND a.known_us <= {known_by_us or 0:d} ORDER BY a.number DESC LIMIT 1) FROM entities e"
+        " WHERE e.id IN :ids AND EXISTS (SELECT 1 FROM attributes b WHERE b.entity_id = e.id) ORDER BY e.id"
+    )
+    return read_rows(
+        session,
+        latest if known_by_us is None else known,
         ids,
         {"entity": pl.Int64, "external_id": pl.String, "content": pl.String},
     )

@@ -136,13 +136,14 @@ def read_parts(
     rates: RateTable | None = None,
     lists: bool = True,
     linked: LinkedEntities | None = None,
+    known_by_us: int | None = None,
 ) -> Portfolio:
     """Read the entities and some *parts* of what is known of them, and the named lists unless nothing names one.
 
     Of those *linked* the same parts are read, but for indicators and values, which no group asks for. *back* is that of
     `read_transactions`, and *rules* that of what reads transactions itself: indicators and the value model often look
-    further back. The *rates* are read too where they are not given. The other arguments are those of
-    `read_stored_portfolio`.
+    further back. The *rates* are read too where they are not given. Fields are those of today; with *known_by_us* those
+    that were known by then. The other arguments are those of `read_stored_portfolio`.
     """
     everyone = entity_ids if linked is None else linked.everyone()
     kind = session.get_one(EntityType, type_id)
@@ -170,10 +171,11 @@ def read_parts(
         read[part] = _OF_EVERYONE[part](session, everyone)
     if "values" in parts:
         read["values"] = values if values is not None else _values(session, entity_ids)
-    read["entities"] = _entities(session, entity_ids, FIELDS.validate_python(kind.fields))
+    fields = FIELDS.validate_python(kind.fields)
+    read["entities"] = _entities(session, entity_ids, fields, known_by_us)
     if linked is not None:
         read["links"] = linked.links
-        read["everyone"] = _entities(session, everyone, FIELDS.validate_python(kind.fields))
+        read["everyone"] = _entities(session, everyone, fields, known_by_us)
     return Portfolio(rates=rates, lists=named_lists(session, organisation_id) if lists else {}, stored=True, **read)
 
 
@@ -348,8 +350,10 @@ def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFr
     return counted.filter(begun & goes_on).select("entity", pl.exclude("entity", "fact_of", "from_us", "until_us"))
 
 
-def _entities(session: Session, entity_ids: Sequence[int], fields: Mapping[str, FieldType]) -> pl.DataFrame:
-    rows = loading.entities(session, entity_ids)
+def _entities(
+    session: Session, entity_ids: Sequence[int], fields: Mapping[str, FieldType], known_by_us: int | None
+) -> pl.DataFrame:
+    rows = loading.entities(session, entity_ids, known_by_us)
     return _of_entities(rows, [*_own_fields(rows["content"], fields, mixed=False)])
 
 

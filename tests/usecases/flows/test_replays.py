@@ -171,6 +171,24 @@ def test_everybody_is_replayed_on_the_facts_of_a_moment(engine: Engine) -> None:
         list_flow_replays(bank.context, "many", version=2)
 
 
+def test_fields_are_those_that_were_known_at_the_moment(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.put("a", country="NO")
+    known = bank.now
+    bank.wait(10)
+    bank.put("a", country="IR")
+    bank.put("late", country="IR")
+    bank.wait(10)
+    route = MANY.replace("{sum: amount, over: 30 days, above: 100}", "{field: country, equals: IR}")
+    bank.add_flow(route.replace("to: ask}", "to: flag}", 1))
+
+    def flagged(at_us: int) -> list[str]:
+        return [name for name, _, _, _, stopped, _ in people(bank, made(bank, "many", ReplayAsked(as_of_us=at_us)))]
+
+    assert flagged(bank.now) == ["a", "late"]
+    assert flagged(known + DAY_US) == [], "and of who was not there yet nothing was known"
+
+
 def test_levels_and_values_are_those_of_the_moment(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.activate(banks.document({"country": banks.COUNTRY}))

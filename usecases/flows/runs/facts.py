@@ -115,7 +115,7 @@ def read_facts(
         analysed: the flow.
         entities: by number the transaction that is looked at.
         now_us: the present.
-        standing: their levels and values, where these are not those that stand.
+        standing: their levels and values, where these are not those that stand; their fields are those known by then.
 
     Raises:
         InvalidRulesetError: something that is read is not there, such as a list.
@@ -132,6 +132,7 @@ def read_facts(
     kind, lists = session.get_one(EntityType, type_id), bool(analysed.lists_asked)
     given: dict[str, Any] = {"linked": linked, "rates": rates, "values": values, "lists": lists}
     given |= {"back": LookBack.of(asked), "rules": LookBack.of(asked, RULES)}
+    given["known_by_us"] = None if standing is None else now_us
     read = read_parts(session, *whose, parts, now_us, **given)
     declared = FIELDS.validate_python(kind.transaction_fields)
     pending = transactions_looked_at(session, organisation_id, declared, entities, now_us)

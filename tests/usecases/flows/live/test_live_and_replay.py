@@ -51,7 +51,13 @@ CONDITIONS: list[dict[str, Any]] = [
 ]
 TARGETS = ("flag", "bound", "ask", "nothing")
 COUNTRIES = ("IR", "RU", "NO", None)
-TRIGGERS = [{"on": "transaction"}, {"on": "level"}, {"on": "tag", "tag": "watch"}]
+TRIGGERS = [
+    {"on": "transaction"},
+    {"on": "level"},
+    {"on": "tag", "tag": "watch"},
+    {"on": "tag", "tag": "watch", "change": "ended"},
+    {"on": "field", "fields": ["country", "income"]},
+]
 
 
 def document(ways: list[tuple[dict[str, Any], str]], otherwise: str, on_unknown: str | None) -> str:
