@@ -212,8 +212,7 @@ def review_flow(
     except InvalidRulesetError as wrong:
         return _check(name, None, [*found_before, *wrong.findings], fits, None, compared_with), None
     analysed = fits.analysed(flow)
-    found = [*found_before, *lint_flow(analysed, fits.around.lists, read, fits.around.declared, groups=fits.groups)]
-    found += _placed(read, organisation_findings(flow, fits.around))
+    found = [*found_before, *findings_in_organisation(analysed, fits, read)]
     found += findings(outside_diagnostics(fits.organisation, analysed), flow, read)
     tested = None
     if not any(each.fatal for each in found):
@@ -226,6 +225,12 @@ def review_flow(
     if tested is not None:
         found += _failures(tested, fits.around.minimum_coverage_percent)
     return _check(name, analysed, found, fits, tested, compared_with), analysed
+
+
+def findings_in_organisation(analysed: AnalysedFlow, fits: FlowContext, read: Document) -> list[Finding]:
+    """Find what is wrong or doubtful in a flow, by itself and in its organisation: levels, fields, purposes, groups."""
+    found = lint_flow(analysed, fits.around.lists, read, fits.around.declared, groups=fits.groups)
+    return [*found, *_placed(read, organisation_findings(analysed.flow, fits.around))]
 
 
 def _check(

@@ -1,7 +1,6 @@
 """Decision tables over HTTP: the cases of one rule as a CSV or a workbook, and a file's cases in a text."""
 
 import base64
-import binascii
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -107,5 +106,5 @@ def content_given(content: str, format_: str) -> bytes:
         return content.encode()
     try:
         return base64.b64decode(content, validate=True)
-    except binascii.Error:
+    except ValueError:  # text beyond ASCII is none of binascii.Error
         raise ConfigError("content is not Base64; a workbook is sent as its bytes in Base64") from None

@@ -162,3 +162,34 @@ def test_what_is_not_there_is_named(engine: Engine) -> None:
             try_flow_version(bank.context, flow, version, customer)
     with pytest.raises(NotFoundError):
         try_flow_draft(bank.context, "large", "a")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("levels: [low, medium, high]", "levels: [low, high, medium]", "levels: are low, high, medium; those of"),
+        ("levels: [low, medium, high]", "levels: [low, medium, high, severe]", "levels: are"),
+        ("entity_type: customer", "entity_type: account", "is about customer; the text is about account"),
+    ],
+)
+def test_a_text_that_does_not_fit_the_organisation_is_run_for_nobody(
+    engine: Engine, before: str, after: str, says: str
+) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.add_type("account", {}, {})
+    bank.post(1, 500)
+    with pytest.raises(ConflictError, match=says):
+        try_flow_draft(bank.context, "large", "a", "t1", document=LARGE.replace(before, after))
+
+
+def test_a_text_may_not_call_commercial_what_its_type_does_not(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.post(1, 500)
+    words = "purpose: commercial\npurposes: {fields: {country: commercial}}\nfields: {country: country}\n"
+    route = LARGE.replace("{transaction: amount, above: 1000}", "{field: country, equals: IR}").replace(
+        "- {when: {transaction: amount, above: 100}, to: flag}", "- {when: {field: country, equals: NO}, to: flag}"
+    )
+    with pytest.raises(ConflictError, match="cannot run now"):
+        try_flow_draft(bank.context, "large", "a", "t1", document=words + route)

@@ -16,16 +16,17 @@ from fivefold.flows.outside.step import Outside
 from fivefold.flows.program import FlowProgram, flow_program_for
 from fivefold.flows.steps import AskedOfRow
 from fivefold.flows.trace import explain_run
+from fivefold.risk.language.documents import Document
 from fivefold.store.flows.flows import flow_named
 from fivefold.store.flows.history import Answered, answers_of
 from fivefold.store.flows.versions import flow_version_numbered
-from fivefold.store.ingest.entities import entity_named, type_named
+from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.accounts.flows_in_force import flow_of_version
-from fivefold.usecases.flows.drafts import names_of_flow, refuse_other_flow_name
+from fivefold.usecases.flows.drafts import SOURCE, refuse_other_flow_name
 from fivefold.usecases.flows.read import read_flow_draft
 from fivefold.usecases.flows.replays.then import answers_kept
-from fivefold.usecases.flows.review import flow_context
+from fivefold.usecases.flows.review import findings_in_organisation, flow_context
 from fivefold.usecases.flows.runs.facts import read_facts
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
@@ -127,8 +128,14 @@ def try_flow_draft(
     written = analyse_flow(document).flow
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
-        kind = type_named(session, context.organisation_id, names_of_flow(document)[1])
-        analysed = flow_context(session, kind).analysed(written)
+        kind = session.get_one(EntityType, row.type_id)
+        if written.entity_type != kind.name:
+            raise ConflictError(f"the flow {flow} is about {kind.name}; the text is about {written.entity_type}")
+        fits = flow_context(session, kind)
+        analysed = fits.analysed(written)
+        for found in findings_in_organisation(analysed, fits, Document(document, SOURCE)):
+            if found.fatal:
+                raise ConflictError(f"flow {flow} cannot run now: {found.where}: {found.problem}")
         return _tried(session, context, _Tried(analysed, kind, row.id, None, supposed), external_id, transaction)
 
 

@@ -55,6 +55,7 @@ def test_what_cannot_be_read_is_named_by_its_cell(place: Place) -> None:
     "wrong",
     [
         {"content": "x", "format": "xlsx"},
+        {"content": "Ünreadable", "format": "xlsx"},
         {"content": "UEsDBA==", "format": "xlsx"},
         {"step": "none"},
         {"step": "home"},
