@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from fivefold.domain.clock import DAY_US, parse_moment, to_microseconds
 from fivefold.domain.errors import ConfigError
@@ -61,7 +61,7 @@ class TreeSettings(_Section):
 
     Attributes:
         monotone: by the name of an indicator, whether the expected value may only rise or only fall as it rises, all
-            else being equal.
+            else being equal. The objective regression_l1 takes none.
     """
 
     objective: Literal["tweedie", "poisson", "regression", "regression_l1"] = "tweedie"
@@ -77,6 +77,14 @@ class TreeSettings(_Section):
     path_smooth: Annotated[float, Field(ge=0)] = 0.0
     monotone: dict[str, Literal["increasing", "decreasing"]] = {}
     threads: Positive = 2
+
+    @field_validator("monotone")
+    @classmethod
+    def _taken(cls, value: dict[str, str], others: ValidationInfo) -> dict[str, str]:
+        # LightGBM sets the leaves of this objective anew after a tree has grown, and ends with an error at a limit.
+        if value and others.data.get("objective") == "regression_l1":
+            raise ValueError("the objective regression_l1 takes no such limits; remove them, or take regression")
+        return value
 
 
 class CheckSettings(_Section):

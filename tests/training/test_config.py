@@ -1,9 +1,12 @@
 """The training configuration: what it takes, and how it names what it does not."""
 
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lightgbm
+import numpy as np
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -117,6 +120,7 @@ WRONG: dict[str, Any] = {
     "gate.confidence": 0.2,
     "gate.resamples": 1,
     "gate.most_calibration_error": 0,
+    "gate.most_moved_share": 0,
     "interval.level_percent": 100,
     "interval.windows": 0,
 }
@@ -193,6 +197,23 @@ def test_a_number_must_be_finite(written: Any, name: str, number: str) -> None:
 def test_a_seed_that_the_libraries_do_not_take_is_refused(written: Any, seed: int) -> None:
     with pytest.raises(ConfigError, match=r"\n  seed: "):
         written(f"seed: {seed}")
+
+
+@pytest.mark.parametrize("objective", ["tweedie", "poisson", "regression", "regression_l1"])
+def test_limits_are_taken_by_the_objectives_that_can_keep_them(written: Any, objective: str) -> None:
+    text = f"trees: {{monotone: {{deposit_sum_90d: increasing}}, objective: {objective}}}"
+    features, target = np.arange(40.0)[:, None], np.arange(40.0)
+    parameters = {"objective": objective, "monotone_constraints": [1], "verbosity": -1, "num_threads": 1}
+    learn = partial(lightgbm.train, parameters, lightgbm.Dataset(features, target), 1)
+    if objective != "regression_l1":
+        assert written(text).trees.monotone
+        assert learn().num_trees() == 1
+        return
+    with pytest.raises(lightgbm.basic.LightGBMError, match="monotone_constraints"):
+        learn()
+    with pytest.raises(ConfigError, match=r"\n  trees.monotone: .*the objective regression_l1 takes no such limits"):
+        written(text)
+    assert not written(f"trees: {{objective: {objective}}}").trees.monotone
 
 
 def test_coefficients_may_be_negative(written: Any) -> None:
