@@ -18,7 +18,7 @@ from fivefold.notebook.transactions import AnyTransactions, frame_html, source_o
 from fivefold.notebook.value import ValueModel
 from fivefold.store.sql.database import open_current
 from fivefold.training.config import TrainingConfig, read_config
-from fivefold.training.presets.named import CHOOSE
+from fivefold.training.presets.named import preset_by_default
 from fivefold.training.retrain import TrainingResult, retrain
 from fivefold.usecases.changes.promotions import promote_where_one_may
 
@@ -83,7 +83,7 @@ def train(
         name: of the registered model; that of the configuration where none is given.
         tune: so many configurations are tried first.
         preset: the name of one, or `choose` to choose one on windows before the test window; that is done too where
-            neither a configuration nor a preset is given. What a configuration says itself is kept.
+            neither a configuration nor a preset is given and nothing is tuned. What a configuration says itself is kept.
         refit: once the gate has passed, learn again from everything up to today; `model` is then that model.
         promote_if_better: without it the version is registered, and the champion stays. Where an organisation wants
             two people for a promotion, it stays as well.
@@ -102,7 +102,7 @@ def train(
     registry = Registry(read_settings(), settings.name)
     source = source_of(transactions, {**settings.columns, **(columns or {})})
     promote_by = _promote if promote_if_better else lambda *_: None
-    asked = preset if preset is not None else (CHOOSE if config is None else "")
+    asked = preset if preset is not None else preset_by_default(config is not None, tune)
     result = retrain(
         source, settings, registry, tune_trials=tune, preset=asked, refit_after=refit, promote_by=promote_by
     )

@@ -76,7 +76,7 @@ def register(
         lineage.source,
         lineage.summary,
         model_card(model, evaluation, lineage, verdict),
-        _parameters(lineage),
+        run_parameters(lineage),
         evaluation.registered_metrics(),
         version_tags(
             served, lineage.summary, lineage.code, verdict, judged_against, evaluation.comparisons.times_judged
@@ -211,7 +211,8 @@ def _log_model(model: ValueModel, test_window: WindowPredictions, folder: Path) 
     )
 
 
-def _parameters(lineage: Lineage) -> dict[str, Any]:
+def run_parameters(lineage: Lineage) -> dict[str, Any]:
+    """Give every setting of a run by its name in the configuration, and the preset."""
     config = lineage.config.model_dump(
         exclude={"trees", "snapshots", "value", "checks", "gate", "interval", "test_as_of"}
     )
@@ -224,7 +225,7 @@ def _parameters(lineage: Lineage) -> dict[str, Any]:
         "interval": lineage.config.interval.model_dump(),
     }
     dates = {"test_as_of": day_text(lineage.dates.test), "training_dates": len(lineage.dates.training)}
-    return {**config, **_flat(sections), **dates, "preset": lineage.preset or "none"}
+    return {**config, **_flat(sections), **dates, "preset": lineage.settings_name or "none"}
 
 
 def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def retrain(
     lineage = Lineage(
         plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions,
         preset if choice is None else choice.preset, choice,
-        refit(portfolio, plan, trees, model) if refit_after and verdict.promote else None,
+        refit(portfolio, plan, trees, model) if refit_after and verdict.promote else None, tune_trials > 0,
     )  # fmt: skip
     against = champion.number if champion else None
     number = register(registry, model, test_window, evaluation, lineage, verdict, against, comparable)

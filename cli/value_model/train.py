@@ -24,7 +24,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import percent
 from fivefold.training.config import DEFAULT_NAME, TrainingConfig, read_config
-from fivefold.training.presets.named import CHOOSE, asked_presets
+from fivefold.training.presets.named import asked_presets, preset_by_default
 
 if TYPE_CHECKING:
     from fivefold.features.reading.text_files import MappedFile
@@ -52,7 +52,8 @@ def train(
     preset: Annotated[
         str,
         typer.Option(
-            "--preset", help="Name of a preset, or `choose`, which is what a run without a configuration does."
+            "--preset",
+            help="Name of a preset, or `choose`, which is what a run without a configuration and without --tune does.",
         ),
     ] = "",
     refit: Annotated[
@@ -70,7 +71,7 @@ def train(
     if name:
         settings = settings.model_copy(update={"name": name})
     require_model_name(settings.name)
-    asked = preset or ("" if config else CHOOSE)
+    asked = preset or preset_by_default(config is not None, tune)
     asked_presets(asked)  # an unknown name is refused before anything is simulated
     import fivefold.training.retrain  # noqa: F401 (where that cannot be imported, nothing is simulated for it)
 

@@ -15,7 +15,7 @@ TENURES = ("under 90 days", "90 days to 1 year", "1 to 3 years", "3 years and mo
 _TENURES_FROM = (90, 365, 3 * 365)
 """The days from which a customer is in the next group of tenure."""
 LEAST_CUSTOMERS = 30
-"""Of fewer customers a mean says little; such groups are counted together."""
+"""Of fewer customers a mean says little, and may be that of one person; such groups are counted together."""
 OTHERS = "others"
 _SCHEMA: dict[str, Any] = {
     "by": pl.String,
@@ -82,7 +82,8 @@ def group_table(
     Returns:
         A row for each group: its customers, the means of money, by how many percent of the realised money the
         prediction is off (null where nothing was realised), and how many percent of its customers each segment has.
-        Groups below `LEAST_CUSTOMERS` stand together; a trait with one group is left out.
+        Groups below `LEAST_CUSTOMERS` stand together; where they are fewer even so, all but their number is null. A
+        trait with one group is left out.
     """
     rows = []
     for by, trait in traits.items():
@@ -96,11 +97,12 @@ def group_table(
 
 
 def _row(by: str, name: str, predicted: Floats, realised: Floats, segments: npt.NDArray[np.str_]) -> dict[str, Any]:
+    row = {"by": by, "group": name, "customers": len(predicted)}
+    if len(predicted) < LEAST_CUSTOMERS:
+        return row
     mean = float(realised.mean())
     return {
-        "by": by,
-        "group": name,
-        "customers": len(predicted),
+        **row,
         "predicted_mean": float(predicted.mean()),
         "realised_mean": mean,
         "off_by_percent": 100 * (float(predicted.mean()) / mean - 1) if mean else None,

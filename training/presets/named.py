@@ -67,6 +67,17 @@ def preset(name: str) -> Preset:
     raise ConfigError(f"there is no preset {name!r}; there are {names}, and `{CHOOSE}`")
 
 
+def preset_by_default(configured: bool, tune_trials: int) -> str:
+    """Give what a run asks for where nobody names a preset: a choice, unless settings are given or are searched for.
+
+    Tuning sets anew what a preset sets, so a choice before it would be of no use.
+
+    >>> preset_by_default(False, 0), preset_by_default(False, 50), preset_by_default(True, 0)
+    ('choose', '', '')
+    """
+    return "" if configured or tune_trials else CHOOSE
+
+
 def asked_presets(asked: str) -> tuple[Preset, ...]:
     """Give the presets that an option asks for: all for `choose`, one by its name, the default where it is empty.
 

@@ -34,6 +34,7 @@ class Lineage:
         preset: the name of the one that was used; empty where the settings are a person's own.
         choice: what it was chosen by; None where nothing was to be chosen.
         refit: the model that serves in place of the judged one; None where that serves itself.
+        tuned: the trees were searched for, beginning at the settings and the preset.
     """
 
     source: str
@@ -48,6 +49,12 @@ class Lineage:
     preset: str = ""
     choice: Choice | None = None
     refit: Refit | None = None
+    tuned: bool = False
+
+    @property
+    def settings_name(self) -> str:
+        """The name of the preset, and whether tuning went on from it; empty without a preset."""
+        return f"{self.preset}, then tuned" if self.preset and self.tuned else self.preset
 
     def served(self, judged: ValueModel) -> ValueModel:
         """Give the model that is registered: the refitted one where there is one, or that which was judged."""
@@ -65,7 +72,7 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
             *purpose(lineage.served(model), lineage.config.value),
             *refit_lines(lineage.refit, lineage.config.gate),
             *_data(model, lineage),
-            *preset_lines(lineage.preset, lineage.choice),
+            *preset_lines(lineage.preset, lineage.choice, tuned=lineage.tuned),
             *quality(model, evaluation, verdict),
             *exchange_rates(model),
             *limits(model, evaluation),
@@ -244,19 +251,31 @@ def _groups(evaluation: Evaluation) -> list[str]:
     if evaluation.groups.is_empty():
         return []
     named = {name: name.replace("_percent", ", %").replace("_", " ") for name in evaluation.groups.columns}
-    off = pl.col("off_by_percent").round(1).cast(pl.String).fill_null("nothing realised")
-    shown = evaluation.groups.with_columns(off).rename(named)
+    few = pl.col("customers") < LEAST_CUSTOMERS
+    figures = [
+        pl.when(few).then(pl.lit("too few")).otherwise(_figure(name)).alias(name)
+        for name in evaluation.groups.columns[3:]
+    ]
+    shown = evaluation.groups.with_columns(figures).rename(named)
     return [
         "## By groups of customers",
         "",
         (
             "Money predicted and realised in the window, and the shares of the segments, by one trait of the customers "
-            f"at a time. Groups of fewer than {LEAST_CUSTOMERS} customers stand together as {OTHERS}."
+            f"at a time. Groups of fewer than {LEAST_CUSTOMERS} customers stand together as {OTHERS}; of these only "
+            f"the number is given where they are fewer than {LEAST_CUSTOMERS} together."
         ),
         "",
         *markdown_table(shown),
         "",
     ]
+
+
+def _figure(name: str) -> pl.Expr:
+    """Write a figure of a group of customers, money to cents."""
+    if name == "off_by_percent":
+        return pl.col(name).round(1).cast(pl.String).fill_null("nothing realised")
+    return pl.col(name).map_elements(lambda figure: f"{figure:,.2f}", return_dtype=pl.String)
 
 
 def _differences(evaluation: Evaluation) -> list[str]:

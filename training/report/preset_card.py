@@ -27,11 +27,25 @@ def choice_rows(choice: Choice) -> list[list[str]]:
     ]
 
 
-def preset_lines(name: str, choice: Choice | None) -> list[str]:
-    """Write, for a model card, which preset was used and why; nothing where the settings are a person's own."""
+def preset_lines(name: str, choice: Choice | None, *, tuned: bool = False) -> list[str]:
+    """Write, for a model card, which preset was used and why; nothing where the settings are a person's own.
+
+    Args:
+        name: of the preset; empty where there was none.
+        choice: among presets; None where there was none.
+        tuned: the trees were searched for afterwards.
+    """
     if not name:
         return []
     head = ["## Its settings", ""]
+    if tuned:
+        head += [
+            (
+                f"{name}, then tuned: the search began at the preset and set the trees anew; what was used stands "
+                'under "What it was learnt from".'
+            ),
+            "",
+        ]
     if choice is None:
         return [*head, f"The preset {name} ({preset(name).about}), which was asked for by name.", ""]
     if not choice.trials:

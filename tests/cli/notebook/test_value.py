@@ -211,3 +211,18 @@ def test_the_package_imports_what_is_asked_for() -> None:
     assert set(fivefold.__all__) <= set(dir(fivefold))
     with pytest.raises(AttributeError, match="'fivefold' has no attribute 'trian'"):
         fivefold.trian  # noqa: B018 (asked for)
+
+
+@pytest.mark.parametrize(
+    ("options", "preset"),
+    [({}, "choose"), ({"tune": 5}, ""), ({"tune": 5, "preset": "recent"}, "recent"), ({"config": {}}, "")],
+)
+def test_a_preset_is_chosen_only_where_nothing_else_sets_the_trees(
+    options: dict[str, Any], preset: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def retrain(*_: Any, preset: str, **__: Any) -> None:
+        raise NotEnoughDataError(f"asked for {preset!r}")
+
+    monkeypatch.setattr("fivefold.notebook.training.retrain", retrain)
+    with pytest.raises(NotEnoughDataError, match=f"asked for {preset!r}"):
+        fivefold.train(home.rows, **options)

@@ -78,8 +78,23 @@ def test_a_group_that_is_predicted_badly_is_seen_though_all_together_is_right() 
     assert table.select("by", "group", "customers", "off_by_percent", "top_percent").rows() == [
         ("channel", "a", 50, pytest.approx(100.0), 100.0),
         ("channel", "b", 40, pytest.approx(-71.43, abs=0.01), 0.0),
-        ("channel", OTHERS, LEAST_CUSTOMERS - 1, None, 0.0),
+        ("channel", OTHERS, LEAST_CUSTOMERS - 1, None, None),
     ]
+
+
+def test_of_too_few_customers_nothing_is_given_but_their_number() -> None:
+    """One person's money would be the mean of a group of one."""
+    codes = np.repeat([0, 1, 2], [40, 1, LEAST_CUSTOMERS - 1])
+    money, segments = np.where(codes == 1, 1234.5, 1.0), np.where(codes == 1, "top", "low")
+    traits = {"currency": Trait(("EUR", "SEK", "USD"), codes), "channel": Trait(("a", "b"), np.minimum(codes, 1))}
+    table = group_table(traits, money, money, segments)
+    enough = table.row(1, named=True)
+    assert (enough["group"], enough["customers"], enough["realised_mean"] > 1) == (OTHERS, LEAST_CUSTOMERS, True)
+    codes[-1] = 0
+    traits = {"currency": Trait(("EUR", "SEK", "USD"), codes)}
+    few = group_table(traits, money, money, segments).row(1, named=True)
+    assert (few.pop("by"), few.pop("group"), few.pop("customers")) == ("currency", OTHERS, LEAST_CUSTOMERS - 1)
+    assert set(few.values()) == {None}
 
 
 def test_where_all_are_alike_nothing_is_compared() -> None:
@@ -91,7 +106,7 @@ def test_where_all_are_alike_nothing_is_compared() -> None:
 
 def test_every_customer_is_in_one_group_of_each_trait() -> None:
     random = np.random.default_rng(0)
-    codes = random.integers(0, 6, 300)
+    codes = random.integers(0, 6, 300)  # each of them is of some fifty
     money = random.exponential(size=300)
     table = group_table({"x": Trait(tuple("abcdef"), codes)}, money, money, random.choice(EVERYBODY, 300))
     assert table["customers"].sum() == 300

@@ -15,6 +15,8 @@ from fivefold.models.registry import Registry
 from fivefold.training.config import CheckSettings, SnapshotSettings, TrainingConfig, TreeSettings
 from fivefold.training.presets.choose import Choice
 from fivefold.training.presets.named import CHOOSE, PRESETS, preset
+from fivefold.training.register import run_parameters
+from fivefold.training.report.model_card import model_card
 from fivefold.training.report.preset_card import preset_lines
 from fivefold.training.retrain import TrainingResult, retrain
 from tests.models.making import new_registry
@@ -167,3 +169,17 @@ def test_without_history_to_try_the_default_is_used_and_the_card_says_why(
     assert (found.lineage.preset, choice.trials) == ("standard", ())
     assert "the history before 2023-08-01 is too short to try presets" in "\n".join(preset_lines("standard", choice))
     assert replace(found.lineage, choice=None).config == early
+
+
+def test_a_preset_that_tuning_went_on_from_is_said_to_be_that(file: Path, open_config: TrainingConfig) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fivefold.training.retrain.register", lambda *_: 1)
+        patch.setattr("fivefold.training.retrain.times_judged", lambda *_: 1)
+        found = retrain(file, open_config, NOWHERE, preset="small-trees", tune_trials=1, promote_by=lambda *_: None)
+    assert (found.lineage.preset, found.lineage.settings_name) == ("small-trees", "small-trees, then tuned")
+    assert run_parameters(found.lineage)["preset"] == "small-trees, then tuned"
+    card = model_card(found.model, found.evaluation, found.lineage, found.verdict)
+    assert "small-trees, then tuned: the search began at the preset" in card
+    assert "then tuned" not in model_card(
+        found.model, found.evaluation, replace(found.lineage, tuned=False), found.verdict
+    )

@@ -75,6 +75,19 @@ def test_groups_of_customers_are_beside_each_other(card: str, runs: Runs) -> Non
     assert "## By groups" not in model_card(runs.first.model, alike, runs.first.lineage, runs.first.verdict)
 
 
+def test_of_a_group_of_too_few_customers_the_card_gives_no_figure(runs: Runs) -> None:
+    row = runs.first.evaluation.groups.row(0, named=True)
+    one = dict.fromkeys(row) | {"by": "currency", "group": "others", "customers": 1}
+    groups = pl.concat([runs.first.evaluation.groups, pl.DataFrame([one], schema=runs.first.evaluation.groups.schema)])
+    card = model_card(
+        runs.first.model, replace(runs.first.evaluation, groups=groups), runs.first.lineage, runs.first.verdict
+    )
+    assert "| currency | others | 1 |" + " too few |" * (len(row) - 3) in card
+    assert "only the number is given where they are fewer than 30" in card
+    of_run = runs.first.evaluation.groups.filter(pl.col("customers") < 30).height
+    assert card.count(" too few |") == (1 + of_run) * (len(row) - 3)
+
+
 def test_a_sample_is_told(runs: Runs) -> None:
     first = runs.first
     sampled = replace(first.lineage, rows=replace(first.lineage.rows, share=0.125))
