@@ -24,7 +24,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql.types import TimestampNTZType, TimestampType
 
-from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError
 from fivefold.domain.provenance import release
 from fivefold.domain.settings import VARIABLE_VAR, Settings
 from fivefold.features import schema as c
@@ -97,11 +97,14 @@ class SparkEngine:
     rows_at_once: int = ROWS_A_BATCH
 
     def run(self, source: MappedFile, reader: TransactionReader, work: Work) -> Iterator[Result]:
-        """Do the work on every partition of Parquet, and give all results; errors as of `results_of`."""
-        rows, ticks, count = _rows(self.session, source, reader)
-        job = Job(reader, tuple(rows.columns), ticks, work, self.folder, release(), count, self.rows_at_once)
-        by_customer = rows.repartition(f.col(c.USER_ID)).sortWithinPartitions(c.USER_ID, ROW_NUMBER)
-        with _pandas_3():
+        """Do the work on every partition of Parquet, and give all results.
+
+        Errors are those of `results_of`, and a FivefoldError where Spark itself ends with one.
+        """
+        with _own_errors(), _pandas_3():
+            rows, ticks, count = _rows(self.session, source, reader)
+            job = Job(reader, tuple(rows.columns), ticks, work, self.folder, release(), count, self.rows_at_once)
+            by_customer = rows.repartition(f.col(c.USER_ID)).sortWithinPartitions(c.USER_ID, ROW_NUMBER)
             handed = by_customer.mapInArrow(partial(hand_back, job=job), f"{RECEIPT} binary").collect()
         return results_of([bytes(row[RECEIPT]) for row in handed], job, str(source))
 
@@ -198,6 +201,16 @@ def _one_schema(files: list[Path], source: MappedFile) -> tuple[pa.Schema, list[
 def _quoted(name: str) -> str:
     """Quote the name of a column: a dot in it would ask for a field."""
     return "`" + name.replace("`", "``") + "`"
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Say in one line what Spark ended with; its own text is that of two programs' stacks."""
+    try:
+        yield
+    except PySparkException as error:
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise FivefoldError(f"Spark ended with an error: {first}") from error
 
 
 @contextmanager

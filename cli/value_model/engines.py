@@ -42,11 +42,13 @@ FolderOption = Annotated[
 ]
 
 
-def require_engine(engine: EngineName, master: str | None, folder: Path | None, path: Path) -> None:
+def require_engine(
+    engine: EngineName, master: str | None, folder: Path | None, path: Path, output: Path | None
+) -> None:
     """Check the options before anything starts.
 
     Raises:
-        ConfigError: options of Spark without it, or its folder is not there.
+        ConfigError: options of Spark without it, its folder is not there, or workers elsewhere share none.
         FileFormatError: Spark is to read what is not Parquet.
     """
     if engine is EngineName.PROCESS:
@@ -54,6 +56,11 @@ def require_engine(engine: EngineName, master: str | None, folder: Path | None, 
             raise ConfigError("--spark-master and --spark-folder are for --engine spark")
     else:
         require_parquet(path)
+        if master is not None and not master.startswith("local") and folder is None and output is None:
+            raise ConfigError(
+                f"--spark-master is {master}, whose workers hand results over in a folder that this machine and they "
+                "share: give --spark-folder, or --output in such a folder"
+            )
     if folder is not None and not folder.is_dir():
         raise ConfigError(f"--spark-folder is {folder}; there is no such folder")
 

@@ -85,7 +85,7 @@ def score(
     if output:
         require_output(output)
     require_source(path)
-    require_engine(engine, spark_master, spark_folder, path)
+    require_engine(engine, spark_master, spark_folder, path, output)
     source = mapped(path, names)
     used = load_model(model, name)
     with open_engine(engine, spark_master, spark_folder, output) as on:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from pyspark.errors import PySparkException
 
 from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError, InvalidDataError, ModelError
 from fivefold.domain.settings import read_settings
@@ -203,6 +204,17 @@ def test_nothing_but_whole_results_is_left_in_the_folder(engine: SparkEngine, tm
     read_by(engine, file)
     assert {path.suffix for path in engine.folder.iterdir()} <= {".arrow", ""}
     assert not list(engine.folder.glob(".*"))
+
+
+def test_what_spark_itself_ends_with_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: Any) -> None:
+        raise PySparkException("Job aborted due to stage failure: all workers are lost\n\tat org.apache.spark.A\n")
+
+    monkeypatch.setattr(adapter, "_rows", lost)
+    nothing: Any = None
+    engine = SparkEngine(nothing, tmp_path)
+    error = refusal(lambda: engine.run(MappedFile(tmp_path / "a.parquet"), nothing, nothing))
+    assert str(error) == "Spark ended with an error: Job aborted due to stage failure: all workers are lost"
 
 
 def test_other_formats_are_refused_before_spark_reads(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from fivefold.cli.value_model.engines import EngineName, require_engine
 from tests.cli.running import AS_OF, Home, finish, refuse, run, start, succeed
 
 MASTER = ("--engine", "spark", "--spark-master", "local[2]")
@@ -26,6 +27,27 @@ def test_what_spark_cannot_read_or_share_is_refused_before_it_starts(home: Home,
     nowhere = tmp_path / "nowhere"
     words = refuse(home.var, "score", home.rows, *MASTER, "--spark-folder", nowhere)
     assert words == f"--spark-folder is {nowhere}; there is no such folder"
+
+
+@pytest.mark.parametrize("master", ["spark://cluster:7077", "sc://cluster:15002", "yarn"])
+def test_workers_elsewhere_need_a_folder_that_they_share(
+    master: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default the folder would be the settings' own, which no other machine has."""
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    given = ("score", home.rows, "--engine", "spark", "--spark-master", master)
+    words = refuse(home.var, *given)
+    assert words.startswith(f"--spark-master is {master}, whose workers hand results over in a folder that")
+    assert words.endswith("give --spark-folder, or --output in such a folder")
+    for rest in (("--spark-folder", tmp_path), ("-o", tmp_path / "a.parquet")):
+        require_engine(EngineName.SPARK, master, *_paths(rest, home.rows))
+    require_engine(EngineName.SPARK, "local[2]", None, home.rows, None)
+    require_engine(EngineName.SPARK, None, None, home.rows, None)
+
+
+def _paths(option: tuple[str, Path], rows: Path) -> tuple[Path | None, Path, Path | None]:
+    """Give the folder, the transactions and the output, where one option names one of them."""
+    return (option[1], rows, None) if option[0] == "--spark-folder" else (None, rows, option[1])
 
 
 def test_without_java_one_line_says_so(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
