@@ -116,6 +116,8 @@ class VersionComparison:
         effects: of the indicators, the largest first.
         promote: the gate allows it.
         reasons: of the gate.
+        refitted_until_us: the version was learnt again from everything up to this moment, after another model with its
+            settings was judged: every figure here is of that model. None where the version was judged itself.
     """
 
     as_of_us: int
@@ -134,6 +136,7 @@ class VersionComparison:
     effects: Sequence[IndicatorEffect]
     promote: bool
     reasons: Sequence[str]
+    refitted_until_us: int | None = None
 
     def to_json(self) -> str:
         """Write it as it is stored."""

@@ -33,6 +33,8 @@ PARENT_TAG = "recalibration_of"
 """Tag of a recalibrated version: the number of the version whose trees it has."""
 ABSENT_TAG = "absent_columns"
 """Tag of a version whose training data lacked columns: their names, with spaces between."""
+JUDGED_AS_OF_TAG, JUDGED_HASH_TAG = "judged_as_of_us", "judged_content_hash"
+"""Tags of a refitted version: the test as-of and the content hash of the model that was judged in its place."""
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's error codes for a model or an alias that does not exist."""
 
@@ -82,6 +84,12 @@ class RegisteredVersion:
         """The version whose trees it has, where only its score curve is new; None where it was trained."""
         number = self.tags.get(PARENT_TAG)
         return int(number) if number else None
+
+    @property
+    def judged_as_of(self) -> int | None:
+        """The test as-of (microseconds) of the model whose figures it has; None where it was judged itself."""
+        moment = self.tags.get(JUDGED_AS_OF_TAG)
+        return int(moment) if moment else None
 
     @property
     def test_as_of(self) -> int:

@@ -83,7 +83,7 @@ def train(
         name: of the registered model; that of the configuration where none is given.
         tune: so many configurations are tried first.
         preset: the name of one, or `choose` to choose one on windows before the test window; that is done too where
-            neither a configuration nor a preset is given and nothing is tuned. What a configuration says itself is kept.
+            neither a configuration nor a preset is given and nothing is tuned. What a configuration says is kept.
         refit: once the gate has passed, learn again from everything up to today; `model` is then that model.
         promote_if_better: without it the version is registered, and the champion stays. Where an organisation wants
             two people for a promotion, it stays as well.

@@ -51,6 +51,17 @@ def make_plan(portfolio: TransactionSource, config: TrainingConfig) -> TrainingP
     config = adapt_config(config, summary.absent)
     check_monotone(config, summary.absent)
     dates = choose_dates(config, summary.period)
+    return _checked(portfolio, config, summary, assumptions, dates)
+
+
+def _checked(
+    portfolio: TransactionSource,
+    config: TrainingConfig,
+    summary: SourceSummary,
+    assumptions: tuple[str, ...],
+    dates: Dates,
+) -> TrainingPlan:
+    """Compute the rows of the dates, and collect warnings and refusals."""
     rows = training_rows(portfolio, dates, config, summary)
     checks: tuple[tuple[list[str], list[str]], ...] = (
         summary.quality.refusals_and_warnings(config.checks, config.base_currency, summary.absent),
@@ -70,11 +81,14 @@ def make_plan(portfolio: TransactionSource, config: TrainingConfig) -> TrainingP
 
 
 def with_settings(plan: TrainingPlan, portfolio: TransactionSource, config: TrainingConfig) -> TrainingPlan:
-    """Give a plan with other settings for the same test window; its rows are computed anew where their dates differ."""
+    """Give a plan with other settings for the same test window.
+
+    Where their dates differ, rows, warnings and refusals are those of the new dates.
+    """
     if config.snapshots == plan.config.snapshots:
         return replace(plan, config=config)
     dates = choose_dates(config, plan.summary.period)
-    return replace(plan, config=config, dates=dates, rows=training_rows(portfolio, dates, config, plan.summary))
+    return _checked(portfolio, config, plan.summary, plan.assumptions, dates)
 
 
 def adapt_config(config: TrainingConfig, absent: tuple[str, ...]) -> TrainingConfig:

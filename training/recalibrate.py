@@ -97,7 +97,7 @@ def recalibrate(
     change = compare_curves(model, new, test_window, evaluation, parent)
     lineage = RecalibrationLineage(
         parent.number, model.content_hash, model.test_as_of, source_name(source), summary, windows, config, release(),
-        warnings,
+        warnings, parent.judged_as_of,
     )  # fmt: skip
     against = champion.number if champion is not None and champion.number == parent.number else None
     comparison = compare_versions(
@@ -145,7 +145,8 @@ def compare_curves(
         float(test_window.predicted.mean()),
         float(test_window.realised.mean()),
         calibration_error(evaluation.calibration),
-        parent.metrics.get("calibration_error"),
+        # Of a refitted version the run knows only that of the model which was judged in its place.
+        None if parent.judged_as_of is not None else parent.metrics.get("calibration_error"),
     )
 
 

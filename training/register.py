@@ -22,17 +22,19 @@ from fivefold.features.catalogue_page import catalogue_markdown
 from fivefold.models import pyfunc_entry
 from fivefold.models.comparison import FILE as COMPARISON_FILE
 from fivefold.models.comparison import VersionComparison
-from fivefold.models.registry import ABSENT_TAG, Registry
+from fivefold.models.registry import ABSENT_TAG, JUDGED_AS_OF_TAG, JUDGED_HASH_TAG, Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.predictions import WindowPredictions
 from fivefold.training.presets.choose import Choice
+from fivefold.training.refit import Refit
 from fivefold.training.report.comparison import Rival, compare_versions
 from fivefold.training.report.model_card import Lineage, model_card
 from fivefold.training.report.pictures import write_pictures
 
+CARD_FILE = "model_card.md"
 SHIPPED = ("domain", "features", "models")
 """The packages stored with a registered model, so that it loads where fivefold is not installed."""
 LEFT_OUT = ("__pycache__", "registered")
@@ -80,13 +82,31 @@ def register(
         evaluation.registered_metrics(),
         version_tags(
             served, lineage.summary, lineage.code, verdict, judged_against, evaluation.comparisons.times_judged
-        ),
-        compare_versions(model, test_window, evaluation, verdict, rival),
+        )
+        | _refit_tags(lineage.refit),
+        compare_versions(model, test_window, evaluation, verdict, rival, served),
         lineage.choice,
         model,
         _refit_figures(lineage),
     )
     return log_version(registry, served, test_window, evaluation, record)
+
+
+def log_refused_refit(
+    registry: Registry, model: ValueModel, evaluation: Evaluation, lineage: Lineage, verdict: GateVerdict, reason: str
+) -> None:
+    """Log the run of a judged model whose refit was refused: no version, but its window was judged on once more."""
+    registry.use()
+    with mlflow.start_run(experiment_id=registry.experiment(registry.name), log_system_metrics=False):
+        mlflow.log_params(run_parameters(lineage))
+        mlflow.log_metrics(evaluation.registered_metrics())
+        mlflow.log_text(model_card(model, evaluation, lineage, verdict), CARD_FILE)
+        mlflow.set_tags(_judged_tags(model) | {"refit_refused": reason})
+
+
+def _judged_tags(judged: ValueModel) -> dict[str, str]:
+    """Give the tags of a run; by the first it is found as one that its window was judged on."""
+    return {"test_as_of": str(judged.test_as_of), JUDGED_HASH_TAG: judged.content_hash}
 
 
 @dataclass(frozen=True)
@@ -133,7 +153,7 @@ def log_version(
         mlflow.log_input(_TransactionsDataset(record.source, record.summary), context="training")
         for picture in write_pictures(folder / "plots", judged, evaluation, test_window):
             mlflow.log_artifact(str(picture), "plots")
-        mlflow.log_text(record.card, "model_card.md")
+        mlflow.log_text(record.card, CARD_FILE)
         mlflow.log_text(record.comparison.to_json(), COMPARISON_FILE)
         mlflow.log_text(evaluation.groups.write_csv(), "groups.csv")
         mlflow.log_text(catalogue_markdown(), "indicators.md")
@@ -141,12 +161,16 @@ def log_version(
         model.save(folder / "value_model")
         mlflow.log_metrics(dict(record.refit))
         # A run is found by the window that it was judged on, a version by the moment until which its trees learnt.
-        of_judged = {"test_as_of": str(judged.test_as_of), "judged_content_hash": judged.content_hash}
-        mlflow.set_tags(dict(record.tags) | of_judged)
+        mlflow.set_tags(dict(record.tags) | _judged_tags(judged))
         if record.choice is not None:
             _log_choice(record.choice, run.info.experiment_id)
         logged = _log_model(model, test_window, folder)
     return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card, dict(record.tags))
+
+
+def _refit_tags(refit: Refit | None) -> dict[str, str]:
+    """Give the tags of a version that tell its figures from itself; none where it was judged itself."""
+    return {} if refit is None else {JUDGED_HASH_TAG: refit.judged_hash, JUDGED_AS_OF_TAG: str(refit.judged_as_of)}
 
 
 def _refit_figures(lineage: Lineage) -> dict[str, float]:
@@ -164,7 +188,7 @@ def _refit_figures(lineage: Lineage) -> dict[str, float]:
 
 def _log_choice(choice: Choice, experiment: str) -> None:
     """Log a run within the run for each preset that was tried: its settings, and its figures by origin."""
-    mlflow.set_tag("preset_reason", choice.reason)
+    mlflow.set_tags({"preset_reason": choice.reason, "preset_customers_share": f"{choice.share:.4f}"})
     for each in choice.presets if choice.trials else ():
         config = each.over(choice.given)
         trees, snapshots = config.trees.model_dump(exclude={"rounds"}), config.snapshots.model_dump()

@@ -1,9 +1,9 @@
 """A retraining run, from top to bottom."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fivefold.domain.errors import ModelError
+from fivefold.domain.errors import FivefoldError, ModelError
 from fivefold.domain.provenance import release
 from fivefold.features.indicator_matrix import catalogue, warm
 from fivefold.features.reading.sources import require_columns
@@ -23,7 +23,7 @@ from fivefold.training.plan import TrainingPlan, make_plan, with_settings
 from fivefold.training.presets.choose import Choice, choose_preset
 from fivefold.training.presets.named import Preset, asked_presets
 from fivefold.training.refit import refit
-from fivefold.training.register import register
+from fivefold.training.register import log_refused_refit, register
 from fivefold.training.report.model_card import Lineage
 from fivefold.training.tune import tune
 
@@ -68,9 +68,8 @@ def retrain(
         registry: where the version goes.
         tune_trials: so many configurations are tried first.
         preset: `choose` to choose one on windows before the test window, or the name of one; *config* goes before.
-        refit_after: once the gate has passed, learn again from everything up to today, and register that model; the
-            judged one's curve is checked against it.
-        show: called with the plan before anything is fitted.
+        refit_after: once the gate has passed, learn again from everything up to today, and register that model instead.
+        show: called with the plan before anything is fitted, and again where a choice among presets changes its dates.
         show_choice: called with the choice among presets, where there was one.
         promote_by: makes a version champion, where the gate allows it; returns None where a person has to approve it.
         now: the present, microseconds; rows dated more than a day later are refused.
@@ -78,7 +77,7 @@ def retrain(
     Raises:
         InvalidDataError, FileFormatError: the source cannot be read; nothing was learnt or written.
         ConfigError: there is no such preset.
-        PromotionRefusedError: the refitted model is too far from the judged one; nothing was registered.
+        PromotionRefusedError: the refitted model is too far from the judged one; no version was registered.
         NotEnoughDataError: the data cover no training and test window, or have too few customers or rows.
     """
     presets = asked_presets(preset)
@@ -86,7 +85,7 @@ def retrain(
     plan = make_plan(portfolio, presets[0].over(config))
     (show or _nothing)(plan)
     plan.check()
-    plan, choice = _chosen(plan, portfolio, presets, show_choice or _nothing)
+    plan, choice = _chosen(plan, portfolio, presets, show or _nothing, show_choice or _nothing)
     config, dates, rows, absent = plan.config, plan.dates, plan.rows, plan.summary.absent
     trees, rounds = _trees(plan, tune_trials)
     intervals = measure_intervals(rows, dates, trees, config.seed, rounds, config.interval)
@@ -100,9 +99,10 @@ def retrain(
     verdict = gate_verdict(evaluation, config.gate, incomparable)
     lineage = Lineage(
         plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions,
-        preset if choice is None else choice.preset, choice,
-        refit(portfolio, plan, trees, model) if refit_after and verdict.promote else None, tune_trials > 0,
+        preset if choice is None else choice.preset, choice, tuned=tune_trials > 0,
     )  # fmt: skip
+    if refit_after and verdict.promote:
+        lineage = _refitted(registry, portfolio, plan, model, evaluation, lineage, verdict)
     against = champion.number if champion else None
     number = register(registry, model, test_window, evaluation, lineage, verdict, against, comparable)
     promoted = verdict.promote and promote_by(registry, number) is not None
@@ -133,14 +133,40 @@ def _chosen(
     plan: TrainingPlan,
     portfolio: TransactionSource,
     presets: Sequence[Preset],
+    show: Callable[[TrainingPlan], None],
     show_choice: Callable[[Choice], None],
 ) -> tuple[TrainingPlan, Choice | None]:
-    """Choose among two presets or more, and give the plan with the settings of the one that was chosen."""
+    """Choose among two presets or more, and give the plan with the settings of the one that was chosen.
+
+    Where its dates are other ones than those that were shown, it is shown and checked too.
+    """
     if len(presets) == 1:
         return plan, None
     choice = choose_preset(portfolio, plan.config, plan.summary, plan.dates.test, presets)
     show_choice(choice)
-    return with_settings(plan, portfolio, choice.config), choice
+    used = with_settings(plan, portfolio, choice.config)
+    if used.dates is not plan.dates:
+        show(used)
+        used.check()
+    return used, choice
+
+
+def _refitted(
+    registry: Registry,
+    portfolio: TransactionSource,
+    plan: TrainingPlan,
+    model: ValueModel,
+    evaluation: Evaluation,
+    lineage: Lineage,
+    verdict: GateVerdict,
+) -> Lineage:
+    """Learn again from everything up to today; where that is refused, the run is logged without a version."""
+    try:
+        return replace(lineage, refit=refit(portfolio, plan, lineage.trees, model))
+    except FivefoldError as error:
+        # A person who tries again has seen this judgement: the window counts as judged on.
+        log_refused_refit(registry, model, evaluation, lineage, verdict, str(error))
+        raise
 
 
 def incomparability(

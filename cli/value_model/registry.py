@@ -68,7 +68,7 @@ def models(
             str(version.number),
             ", ".join(version.aliases),
             f"{from_microseconds(version.created_us):%Y-%m-%d}",
-            day_text(version.test_as_of),
+            day_text(version.judged_as_of or version.test_as_of),
             *(f"{version.metrics[metric]:.4f}" if metric in version.metrics else "" for metric in metrics),
         ]
         for version in versions
@@ -80,6 +80,11 @@ def models(
             echo(f"Version {version.number} was trained without {', '.join(version.absent)}.")
         if version.parent is not None:
             echo(f"Version {version.number} has the trees of version {version.parent} and a later score curve.")
+        if version.judged_as_of is not None:
+            echo(
+                f"Version {version.number} was refitted on everything up to {day_text(version.test_as_of)}; its "
+                f"figures are those of the judged model, whose test as-of was {day_text(version.judged_as_of)}."
+            )
     echo()
     _show_promotions("Promotions", promotion_history(registry))
 

@@ -151,10 +151,10 @@ def show_plan(plan: "TrainingPlan") -> None:
 
 def show_choice(choice: "Choice") -> None:
     """Print which preset was chosen, why, and how each did on earlier windows."""
-    from fivefold.training.report.preset_card import choice_columns, choice_rows
+    from fivefold.training.report.preset_card import choice_columns, choice_rows, sampled_text
 
     if choice.trials:
-        title = "Presets on earlier windows: normalised Gini / top-decile capture"
+        title = f"Presets on earlier windows: normalised Gini / top-decile capture{sampled_text(choice)}"
         show_table(title, choice_columns(choice), choice_rows(choice), left=1)
     echo(f"Preset {choice.reason}." if choice.trials else f"Preset {choice.preset}: {choice.reason}.")
 

@@ -80,22 +80,30 @@ def show_version(visit: Visit) -> Rendered:
     page = VersionPage(
         version=version,
         serving=latest[0].version if latest else None,
-        comparison=None if stored is None else _half(stored, version.number),
+        comparison=None if stored is None else _half(stored, _own_title(version)),
     )
     title = text("Version {number}", number=version.number)
     return Rendered(template="models/version.html", title=title, page=page)
 
 
-def _half(stored: VersionComparison, number: int) -> ComparisonHalf:
+def _own_title(version: ModelVersionView) -> str:
+    """Name whose figures stand beside those of the rival: of a refitted version they are the judged model's."""
+    if version.judged_as_of_us is not None:
+        return text("The judged model")
+    return text("Version {version}", version=version.number)
+
+
+def _half(stored: VersionComparison, title: str) -> ComparisonHalf:
     sides = (stored.version, stored.rival)
     groups = [{group.segment: group for group in side.segments} if side else {} for side in sides]
     moves = {(move.before, move.after): move for move in stored.moves}
     moved = sum(each.customers for each in stored.moves if each.before != each.after)
     effects = stored.effects[:EFFECTS]
-    calibration = [_calibration(f"{number}", "own", stored.version.calibration, stored.version.calibration_error)]
+    calibration = [_calibration(title, "own", stored.version.calibration, stored.version.calibration_error)]
     if stored.rival is not None:
         rival = stored.rival
-        calibration.append(_calibration(f"{rival.version}", "rival", rival.calibration, rival.calibration_error))
+        theirs = text("Version {version}", version=rival.version)
+        calibration.append(_calibration(theirs, "rival", rival.calibration, rival.calibration_error))
     return ComparisonHalf(
         stored=stored,
         curves=ranked_curves({name: at_even_distances(held) for name, held in stored.lift.items()}),
@@ -113,12 +121,12 @@ def _half(stored: VersionComparison, number: int) -> ComparisonHalf:
     )
 
 
-def _calibration(version: str, name: str, groups: Sequence[CalibrationGroup], error: float | None) -> CalibrationHalf:
+def _calibration(title: str, name: str, groups: Sequence[CalibrationGroup], error: float | None) -> CalibrationHalf:
     figures = [
         SeriesFigure(label=str(group.decile), value=group.predicted_mean, limit=group.realised_mean) for group in groups
     ]
     return CalibrationHalf(
-        title=text("Version {version}", version=version),
+        title=title,
         name=name,
         plot=series_plot(figures, (0.0, 0.0)),
         groups=groups,

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import RegistryError
 from fivefold.models import promotions
+from fivefold.models.registry import JUDGED_AS_OF_TAG, JUDGED_HASH_TAG
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.audit.verify import verify
@@ -117,6 +118,32 @@ def test_a_version_is_promoted_and_rolled_back_with_a_reason_under_the_person_s_
     who = f"member:{admin.place.members[OURS, 'admin']}"
     assert sorted(promoted(admin.place)) == [("model.promoted", who), ("model.rolled_back", who)]
     assert verify(admin.place.engine, print).findings == before
+
+
+def test_the_figures_of_a_refitted_version_are_said_to_be_of_the_judged_model(
+    admin: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It learnt from the window on which the other was judged: nothing may claim the opposite."""
+    assert "of which nothing was learnt." in admin.go(f"{PAGE}/2").text
+    own, moment = pages()[1]._registry(), "1767225600000000"
+    own.client.set_model_version_tag(own.name, "2", JUDGED_HASH_TAG, "cd")
+    own.client.set_model_version_tag(own.name, "2", JUDGED_AS_OF_TAG, moment)
+    text = admin.go(f"{PAGE}/2").text
+    assert "The figures are those of the judged model, which learnt nothing after 1 January 2026" in text
+    assert "This version was refitted with its settings on everything up to" in text
+    assert "of which the judged model learnt nothing, and this version did." in text
+    assert "of which nothing was learnt" not in text
+    for heading in ("the judged model 0.9120", "The judged model: predicted", "then by the judged model"):
+        assert heading in text
+    assert "this version 0." not in text
+    assert "Version 2: predicted" not in text
+    assert "1 January 2026 as the judged model; refitted on everything up to" in admin.go(PAGE).text
+    monkeypatch.setattr(routes()[1], "_registry", lambda: own)
+    line = admin.place.good("GET", "/v1/models/2", role="publisher")
+    assert line["judged_as_of"].startswith("2026-01-01T00:00:00")
+    lines = {each["number"]: each for each in admin.place.good("GET", "/v1/models", role="publisher")}
+    assert lines[2]["judged_as_of"] == line["judged_as_of"]
+    assert lines[1]["judged_as_of"] is None
 
 
 def test_what_the_gate_refused_needs_a_tick_and_a_reason(admin: Visitor) -> None:

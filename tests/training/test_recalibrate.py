@@ -18,12 +18,13 @@ from fivefold.domain.errors import (
 )
 from fivefold.domain.settings import Settings
 from fivefold.models.promotions import promote, promotion_history
-from fivefold.models.registry import CHALLENGER, CHAMPION, Registry
+from fivefold.models.registry import CHALLENGER, CHAMPION, JUDGED_AS_OF_TAG, Registry
 from fivefold.training.config import CheckSettings, GateSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
 from fivefold.training.dates import Dates
 from fivefold.training.judging.predictions import predict_test_window
 from fivefold.training.recalibrate import Recalibration, recalibrate
+from fivefold.training.report.recalibration_card import change_sentences
 from fivefold.training.retrain import retrain
 from tests.mlflow_address import kept_address
 from tests.models.making import add_version, new_registry, value_model
@@ -144,6 +145,19 @@ def test_what_changes_is_measured_and_the_money_stays_the_same(renewed: Registry
     assert change.calibration_error == kept["calibration_error"]
     assert kept["segment_top_share_after"] == rows["top"]["share_after"]
     assert kept["model_normalised_gini"] == outcome.evaluation.by_name["model"].normalised_gini
+
+
+def test_the_error_of_a_judged_model_is_not_said_to_be_that_of_the_trees_refitted_after_it(
+    registry: Registry, file: Path
+) -> None:
+    registry.client.set_model_version_tag(registry.name, "1", JUDGED_AS_OF_TAG, "1704067200000000")
+    assert "calibration_error" in registry.version(1).metrics
+    found = recalibrate(file, registry)
+    assert found.change.calibration_error_before is None
+    said = change_sentences(found.lineage, found.change)[-1]
+    assert "For version 1 it was not measured before: that version was refitted" in said
+    assert "its figures are of the model judged as of 2024-01-01." in said
+    assert "On the window of version 1" not in said
 
 
 def test_it_is_a_version_with_lineage_and_a_card_and_not_champion(renewed: Registry, outcome: Recalibration) -> None:

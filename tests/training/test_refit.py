@@ -1,5 +1,6 @@
 """A refit: what serves learnt from everything up to today, and only where its curve is that of the judged model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ from mlflow.entities import Run
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import PromotionRefusedError
+from fivefold.models.comparison import FILE, VersionComparison
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.registry import CHAMPION, Registry
 from fivefold.training.config import GateSettings, TrainingConfig, TreeSettings
 from fivefold.training.data import TransactionSource
 from fivefold.training.refit import curve_distance
-from fivefold.training.report.model_card import refit_lines
+from fivefold.training.report.model_card import model_card, refit_lines
 from fivefold.training.retrain import TrainingResult, retrain
 from tests.models.making import new_registry
 from tests.training.conftest import Runs
@@ -78,9 +80,33 @@ def test_the_card_says_which_figures_are_of_which_model(result: TrainingResult, 
     judged, served = refit.judged_hash[:12], result.model.content_hash[:12]
     assert "## Refit" in card
     assert f"- Of the judged model `{judged}`: everything under" in card
+    assert '"By groups of customers" and "Limits", and the values of the window under "Interval"' in card
     assert f"- Of this version's model `{served}`: the score curve" in card
     assert f"among the {result.model.curve.customers:,} customers known on {day_text(refit.dates.test)}" in card
     assert f"customers, {day_text(refit.judged_as_of)} to" in card
+
+
+def test_the_card_tells_the_intervals_that_are_given_from_those_that_were_judged(
+    result: TrainingResult, runs: Runs
+) -> None:
+    model, given, judged = runs.first.model, result.model.intervals, result.evaluation.coverage
+    assert given is not None
+    assert judged is not None
+    card = model_card(model, result.evaluation, result.lineage, result.verdict)
+    days = " and ".join(map(day_text, given.as_ofs))
+    assert f"They follow from {sum(given.customers):,} predictions as of {days}: how far off these were" in card
+    assert "How many values they hold on later customers was not yet seen." in card
+    of_judged = " and ".join(map(day_text, judged.as_ofs))
+    assert of_judged != days
+    assert f"as measured by the predictions of the judged model as of {of_judged}" in card
+    refit = result.lineage.refit
+    assert refit is not None
+    bare = replace(result.lineage, refit=replace(refit, model=replace(refit.model, intervals=None)))
+    without = model_card(model, result.evaluation, bare, result.verdict)
+    assert "There is none: the history is too short" in without
+    assert "as measured by the predictions of the judged model as of" in without
+    unjudged = model_card(replace(model, intervals=None), result.evaluation, result.lineage, result.verdict)
+    assert "There is none" not in unjudged
 
 
 def test_the_registry_knows_both_models_apart(result: TrainingResult, registry: Registry, run: Run, runs: Runs) -> None:
@@ -88,8 +114,12 @@ def test_the_registry_knows_both_models_apart(result: TrainingResult, registry: 
     assert refit is not None
     assert version.tags["content_hash"] == result.model.content_hash
     assert version.test_as_of == refit.dates.test
-    assert run.data.tags["judged_content_hash"] == refit.judged_hash
-    assert run.data.tags["test_as_of"] == str(refit.judged_as_of)
+    assert run.data.tags["judged_content_hash"] == version.tags["judged_content_hash"] == refit.judged_hash
+    assert run.data.tags["test_as_of"] == version.tags["judged_as_of_us"] == str(refit.judged_as_of)
+    assert version.judged_as_of == refit.judged_as_of
+    stored = VersionComparison.from_json(registry.artifact(version.run_id, FILE) or "")
+    assert (stored.as_of_us, stored.refitted_until_us) == (refit.judged_as_of, refit.dates.test)
+    assert runs.registry.version(1).judged_as_of is None
     for name in ("curve_distance", "reference_distance", "moved_share"):
         assert run.data.metrics[f"refit_{name}"] == getattr(refit, name)
     plain = runs.registry.client.get_run(runs.registry.version(1).run_id)
@@ -127,9 +157,14 @@ def test_segments_that_left_the_judged_model_s_are_refused_and_nothing_is_regist
     with pytest.raises(PromotionRefusedError, match=r"(?s)too far from the judged one.*Nothing was registered"):
         retrain(file, strict, registry, refit_after=True)
     assert registry.versions() == []
-    assert registry.client.search_runs([registry.experiment(registry.name)]) == []
+    (run,) = registry.client.search_runs([registry.experiment(registry.name)])
+    assert run.data.tags["test_as_of"] == str(refit.judged_as_of)
+    assert run.data.tags["judged_content_hash"] == refit.judged_hash
+    assert "too far from the judged one" in run.data.tags["refit_refused"]
+    assert run.data.metrics == result.evaluation.registered_metrics()
     exact = config.model_copy(update={"gate": GateSettings(most_moved_share=refit.moved_share)})
-    assert retrain(file, exact, registry, refit_after=True).promoted
+    assert retrain(file, exact, registry).evaluation.comparisons.times_judged == 2
+    assert retrain(file, exact, new_registry(tmp_path / "other", config.name), refit_after=True).promoted
 
 
 def test_a_gate_that_does_not_pass_leaves_the_judged_model(

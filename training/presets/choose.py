@@ -21,9 +21,9 @@ from fivefold.training.target import floor_at_zero
 ORIGINS = 3
 """Windows that presets are judged on, one horizon after the other, where the history allows as many."""
 MOST_ROWS = 100_000
-"""Rows of all dates together; of more, customers are sampled. It bounds the time and memory of a choice."""
+"""Rows of all dates of all presets together; of more, customers are sampled. It bounds the time and memory."""
 TIE = 0.002
-"""A preset is taken only if its mark is above that of every simpler one by more than this: seeds alone move as much."""
+"""The first preset is taken that no later one is ahead of by more than this mark: seeds alone move as much."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Choice:
         presets: those that were tried, the simpler first.
         trials: of every preset at every origin; empty where the history is too short.
         reason: a sentence for people.
+        share: of the customers whom the presets were tried on; the rest were left out to bound the rows.
     """
 
     preset: str
@@ -74,6 +75,7 @@ class Choice:
     presets: tuple[Preset, ...]
     trials: tuple[Trial, ...]
     reason: str
+    share: float = 1.0
 
     @property
     def config(self) -> TrainingConfig:
@@ -110,7 +112,7 @@ def choose_preset(
     test: int,
     presets: Sequence[Preset],
 ) -> Choice:
-    """Try every preset as of moments before the test as-of, and take the one with the best mean mark.
+    """Try every preset as of moments before the test as-of, and take the simplest that is as good as any later one.
 
     Nothing after *test* is read: the windows of the origins lie one horizon after the other and end there or before.
 
@@ -135,7 +137,7 @@ def choose_preset(
     if not usable:
         return Choice(tried[0].name, config, tuple(tried), (), _too_few(config, test))
     trials = tuple(_trials(rows, usable, config, tried))
-    return _best(config, tuple(tried), trials)
+    return replace(_best(config, tuple(tried), trials), share=rows.share)
 
 
 Origin = tuple[int, tuple[Dates, ...]]
@@ -178,12 +180,17 @@ def _rows(
 
 
 def _can_be_judged(rows: TrainingRows, origin: Origin, config: TrainingConfig) -> bool:
-    """Tell whether an origin has customers enough to judge on, and every preset something to learn before it."""
+    """Tell whether an origin has customers enough to judge on, and every preset something to learn before it.
+
+    The customers are counted as for a test window: all of them, whatever share the rows are sampled to.
+    """
     moment, dates = origin
-    there = rows.as_of == moment
-    enough = int(there.sum()) >= config.checks.least_customers
-    active = int((rows.values[there] > 0).sum()) >= config.checks.least_active
-    return enough and active and all(validation_fold(rows, each) is not None for each in dates)
+    windows, there = rows.windows, rows.as_of == moment
+    number = int(np.flatnonzero(windows.as_of == moment)[0])
+    enough = int(windows.known[number]) >= config.checks.least_customers
+    active = int(windows.active[number]) >= config.checks.least_active
+    ranked = bool((rows.values[there] > 0).any())  # where nobody of a sample is worth anything, no order is better
+    return enough and active and ranked and all(validation_fold(rows, each) is not None for each in dates)
 
 
 def _trials(
@@ -229,16 +236,19 @@ def _at(rows: TrainingRows, moments: Integers) -> TrainingRows:
 def _best(config: TrainingConfig, presets: tuple[Preset, ...], trials: tuple[Trial, ...]) -> Choice:
     """Take the simplest preset that no later one beats by more than a tie."""
     unchosen = Choice(presets[0].name, config, presets, trials, "")
-    best = presets[0]
-    for each in presets[1:]:
-        if unchosen.mark(each.name) > unchosen.mark(best.name) + TIE:
-            best = each
+    marks = [unchosen.mark(each.name) for each in presets]
+    best = next(
+        each
+        for number, each in enumerate(presets)
+        if not any(later > marks[number] + TIE for later in marks[number + 1 :])
+    )
     windows = count_text(len(unchosen.origins), "earlier window")
     ahead = unchosen.mark(best.name) - unchosen.mark(presets[0].name)
     reason = (
         f"{best.name}: no preset is ahead of it by more than {TIE:g} on {windows}"
         if best is presets[0]
-        else f"{best.name}: ahead of {presets[0].name} by {ahead:.4f} on {windows}"
+        else f"{best.name}: ahead of {presets[0].name} by {ahead:.4f} on {windows}, and no later preset is ahead of "
+        f"it by more than {TIE:g}"
     )
     return replace(unchosen, preset=best.name, reason=reason)
 
@@ -253,6 +263,6 @@ def _too_short(config: TrainingConfig, test: int) -> str:
 def _too_few(config: TrainingConfig, test: int) -> str:
     return (
         f"too few customers are known before {day_text(test)} to try presets: a window needs "
-        f"{config.checks.least_customers:,} (checks.least_customers), {config.checks.least_active:,} of them worth "
-        "something (checks.least_active)"
+        f"{config.checks.least_customers:,} (checks.least_customers), and {config.checks.least_active:,} with a row in "
+        "it (checks.least_active)"
     )

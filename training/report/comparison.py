@@ -44,8 +44,12 @@ def compare_versions(
     evaluation: Evaluation,
     verdict: GateVerdict,
     rival: Rival | None,
+    served: ValueModel | None = None,
 ) -> VersionComparison:
-    """Lay a version and its rival side by side, on the customers of the window that it was judged on."""
+    """Lay a version and its rival side by side, on the customers of the window that it was judged on.
+
+    *served* is the model that is registered, where it may be a refit of *model*: all figures are of *model*.
+    """
     segments = model.segments_of(model.curve.score(test_window.predicted))
     compared = evaluation.comparisons
     explained = test_window.matrix[:EXPLAINED_CUSTOMERS]
@@ -72,6 +76,7 @@ def compare_versions(
         effects=_effects(model, None if rival is None else rival.model, explained),
         promote=verdict.promote,
         reasons=verdict.reasons,
+        refitted_until_us=None if served is None or served is model else served.test_as_of,
     )
 
 

@@ -73,7 +73,7 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
             *refit_lines(lineage.refit, lineage.config.gate),
             *_data(model, lineage),
             *preset_lines(lineage.preset, lineage.choice, tuned=lineage.tuned),
-            *quality(model, evaluation, verdict),
+            *quality(model, evaluation, verdict, lineage.served(model)),
             *exchange_rates(model),
             *limits(model, evaluation),
         ]
@@ -96,8 +96,8 @@ def refit_lines(refit: Refit | None, gate: GateSettings) -> list[str]:
         ),
         "",
         (
-            f'- Of the judged model `{judged}`: everything under "What it was learnt from" and "How well it does", '
-            'and the values of the window under "Interval".'
+            f'- Of the judged model `{judged}`: everything under "What it was learnt from", "How well it does", '
+            '"By groups of customers" and "Limits", and the values of the window under "Interval".'
         ),
         (
             f"- Of this version's model `{served}`: the score curve, which is of the {refit.model.curve.customers:,} "
@@ -175,8 +175,13 @@ def _windows(lineage: Lineage) -> list[str]:
     return lines + [f"- Doubtful: {warning}." for warning in lineage.warnings]
 
 
-def quality(model: ValueModel, evaluation: Evaluation, verdict: GateVerdict) -> list[str]:
-    """Write what was measured on the test window, and the verdict on it."""
+def quality(
+    model: ValueModel, evaluation: Evaluation, verdict: GateVerdict, served: ValueModel | None = None
+) -> list[str]:
+    """Write what was measured on the test window, and the verdict on it.
+
+    *served* is the model that is registered; *model* itself by default.
+    """
     rows = [
         f"| {name} | {metrics.normalised_gini:.4f} | {metrics.top_decile_capture:.4f} | {metrics.spearman:.4f} |"
         for name, metrics in evaluation.by_name.items()
@@ -205,18 +210,24 @@ def quality(model: ValueModel, evaluation: Evaluation, verdict: GateVerdict) -> 
         "",
         f"The gate: {verdict}.",
         "",
-        *interval_lines(model, evaluation),
+        *interval_lines(served or model, evaluation, refitted=served is not None and served is not model),
         *_differences(evaluation),
         *_groups(evaluation),
     ]
 
 
-def interval_lines(model: ValueModel, evaluation: Evaluation) -> list[str]:
-    """Write where the intervals come from, and how many values of the window were in them."""
+def interval_lines(model: ValueModel, evaluation: Evaluation, *, refitted: bool = False) -> list[str]:
+    """Write where the intervals come from, and how many values of the window were in them.
+
+    Args:
+        model: that gives the intervals.
+        evaluation: of it, or of the judged model.
+        refitted: it was learnt again after that one.
+    """
     table, judged = model.intervals, evaluation.coverage
     if table is None:
         reason = "the history is too short for a date to measure them on, with a horizon before it to learn from"
-        return ["## Interval", "", f"There is none: {reason}.", ""]
+        return ["## Interval", "", f"There is none: {reason}.", "", *_seen(model, evaluation, refitted=refitted)]
     days = " and ".join(map(day_text, table.as_ofs))
     measured = (
         f"An expected value comes with the ends between which {table.level_percent} of a hundred such values are to "
@@ -224,17 +235,38 @@ def interval_lines(model: ValueModel, evaluation: Evaluation) -> list[str]:
         f"that learnt nothing of what came, in {len(table.customers)} groups of similar predictions. Low ends are "
         "never below 0; the interval of the score is that of the money on the score curve."
     )
+    unseen = "How many values they hold on later customers was not yet seen."
     if judged is None:
-        return ["## Interval", "", measured, "", "How many values they hold on later customers was not yet seen.", ""]
+        return ["## Interval", "", measured, "", unseen, ""]
+    return [
+        "## Interval",
+        "",
+        measured,
+        "",
+        *([unseen, ""] if refitted else []),
+        *_seen(model, evaluation, refitted=refitted),
+    ]
+
+
+def _seen(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[str]:
+    """Write how many values of the window were in the intervals of the judged model; nothing where it had none."""
+    table, judged = model.intervals, evaluation.coverage
+    if judged is None:
+        return []
     days = " and ".join(map(day_text, judged.as_ofs))
-    earlier = "" if judged.as_ofs == table.as_ofs else f", as measured by the predictions as of {days}"
+    whose = " of the judged model" if refitted else ""
+    earlier = (
+        f", as measured by the predictions{whose} as of {days}"
+        if refitted or table is None or judged.as_ofs != table.as_ofs
+        else ""
+    )
     seen = (
         f"Of the {evaluation.customers:,} values of the window above, {percent(judged.covered_share)} lay in intervals "
         f"of {judged.level_percent} %{earlier}, which are {judged.width_mean:,.2f} {model.currency} wide on average. "
         f"Where more than {judged.level_percent} % of the customers are worth nothing, an interval that holds 0 holds "
         "more than it was asked for."
     )
-    return ["## Interval", "", measured, "", seen, "", *_covered(judged.segments), "", *_covered(judged.tenths), ""]
+    return [seen, "", *_covered(judged.segments), "", *_covered(judged.tenths), ""]
 
 
 def _covered(table: pl.DataFrame) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fivefold.domain.clock import day_text
+from fivefold.domain.text import percent
 from fivefold.training.presets.choose import Choice
 from fivefold.training.presets.named import preset
 
@@ -25,6 +26,11 @@ def choice_rows(choice: Choice) -> list[list[str]]:
         ]
         for each in choice.presets
     ]
+
+
+def sampled_text(choice: Choice) -> str:
+    """Say on what share of the customers presets were tried; nothing where it was all of them."""
+    return "" if choice.share >= 1 else f", a sample of {percent(choice.share)} of all"
 
 
 def preset_lines(name: str, choice: Choice | None, *, tuned: bool = False) -> list[str]:
@@ -61,7 +67,7 @@ def preset_lines(name: str, choice: Choice | None, *, tuned: bool = False) -> li
         "",
         (
             f"Normalised Gini / top-decile capture, of {_counts([trial.customers for trial in choice.trials])} "
-            "customers in each window."
+            f"customers in each window{sampled_text(choice)}."
         ),
         "",
     ]

@@ -27,6 +27,8 @@ class RecalibrationLineage:
         config: the definition, checks and gate of the parent.
         code: the program's version.
         warnings: doubts about the data.
+        parent_judged_as_of: where that version was refitted, the test as-of (microseconds) of the model that was judged
+            in its place; None where it was judged itself.
     """
 
     parent: int
@@ -38,6 +40,7 @@ class RecalibrationLineage:
     config: TrainingConfig
     code: str
     warnings: tuple[str, ...]
+    parent_judged_as_of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class CurveChange:
         moved_share: share of the customers whose segment changes.
         predicted_mean, realised_mean: money by customer over the window.
         calibration_error: see `metrics.calibration_error`; on this window.
-        calibration_error_before: of the parent on the window that it was judged on; None where it was not recorded.
+        calibration_error_before: of the parent on the window that it was judged on; None where it was not recorded, or
+            was judged by another model's predictions, as of a refitted version.
     """
 
     segments: pl.DataFrame
@@ -144,7 +148,15 @@ def _change(lineage: RecalibrationLineage, change: CurveChange) -> list[str]:
 def change_sentences(lineage: RecalibrationLineage, change: CurveChange) -> list[str]:
     """Write what the new curve changes and what it cannot change, for the card and the terminal."""
     currency, before = lineage.config.base_currency, change.calibration_error_before
-    earlier = "was not kept" if before is None else f"was {before:.1%}"
+    earlier = (
+        f"On the window of version {lineage.parent}, as of {day_text(lineage.parent_as_of)}, it "
+        f"{'was not kept' if before is None else f'was {before:.1%}'}."
+    )
+    if lineage.parent_judged_as_of is not None:
+        earlier = (
+            f"For version {lineage.parent} it was not measured before: that version was refitted, and its figures are "
+            f"of the model judged as of {day_text(lineage.parent_judged_as_of)}."
+        )
     return [
         (
             f"Ranking: that of version {lineage.parent} by construction. The trees are the same, so customers stand in "
@@ -157,7 +169,6 @@ def change_sentences(lineage: RecalibrationLineage, change: CurveChange) -> list
         (
             f"Expected value: the same money as version {lineage.parent} predicts. On this window the mean is "
             f"{change.predicted_mean:,.2f} {currency} predicted and {change.realised_mean:,.2f} {currency} realised; "
-            f"the calibration error is {change.calibration_error:.1%} of the realised money. On the window of version "
-            f"{lineage.parent}, as of {day_text(lineage.parent_as_of)}, it {earlier}."
+            f"the calibration error is {change.calibration_error:.1%} of the realised money. {earlier}"
         ),
     ]

@@ -40,7 +40,9 @@ class ModelVersionLine:
     Attributes:
         aliases: champion serves; challenger is the newest.
         test_as_of_us: it learnt nothing after that moment.
-        normalised_gini: on the window after that; None where it was not measured, as the next ones.
+        judged_as_of_us: where it was learnt again from everything up to `test_as_of`, the moment after which the judged
+            model learnt nothing, whose figures these are; None where it was judged itself.
+        normalised_gini: on the window that was judged on; None where it was not measured, as the next ones.
         gate_allows: the gate allowed that it becomes champion; None where it was not asked.
         gate_reasons: what the gate said.
         judged_against: the champion that the gate compared it with; None where there was none.
@@ -52,6 +54,7 @@ class ModelVersionLine:
     registered_us: Annotated[Moment, shown_as("registered_at")]
     aliases: list[str]
     test_as_of_us: Annotated[Moment, shown_as("test_as_of")]
+    judged_as_of_us: Annotated[Moment | None, shown_as("judged_as_of")]
     normalised_gini: float | None
     top_decile_capture: float | None
     spearman: float | None
@@ -190,6 +193,7 @@ def _line(version: "RegisteredVersion") -> ModelVersionLine:
         registered_us=version.created_us,
         aliases=list(version.aliases),
         test_as_of_us=version.test_as_of,
+        judged_as_of_us=version.judged_as_of,
         **metrics,
         gate_allows=None if allowed is None else allowed == "true",
         gate_reasons=version.tags.get("gate_reasons", ""),

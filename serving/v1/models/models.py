@@ -23,6 +23,14 @@ class ModelVersionDetails(ResponseModel):
     registered_at: Moment = Field(validation_alias="registered_us")
     aliases: list[str]
     test_as_of: Moment = Field(validation_alias="test_as_of_us")
+    judged_as_of: Annotated[
+        Moment | None,
+        Field(
+            validation_alias="judged_as_of_us",
+            description="The test as-of of the judged model, whose figures these are, where the version was learnt "
+            "again from everything up to `test_as_of`; null where it was judged itself.",
+        ),
+    ]
     normalised_gini: float | None
     top_decile_capture: float | None
     spearman: float | None

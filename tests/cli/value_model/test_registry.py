@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from getpass import getuser
 from pathlib import Path
 
+from fivefold.domain.settings import Settings
+from fivefold.models.registry import JUDGED_AS_OF_TAG, Registry
 from tests.cli.running import Home, cells, refuse, succeed
 
 
@@ -29,6 +31,15 @@ def test_models_tells_every_promotion(home: Home) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", promotion[0])
     wanted = rf"version 1: promote by {getuser()}, normalised Gini .* was judged on for the first.*"
     assert re.fullmatch(wanted, promotion[1])
+
+
+def test_a_refitted_version_is_told_with_the_day_of_the_model_that_was_judged(registry: Path) -> None:
+    own = Registry(Settings(var=registry), "fivefold-value")
+    own.client.set_model_version_tag(own.name, "1", JUDGED_AS_OF_TAG, "1704067200000000")
+    out = succeed(registry, "models", columns=400)
+    assert "Version 1 was refitted on everything up to 2024-10-02; its figures are those of the judged model" in out
+    assert "whose test as-of was 2024-01-01." in out
+    assert [row[3] for row in cells(out, "fivefold-value")] == ["2024-10-02", "2024-01-01"]
 
 
 def test_a_tie_is_not_promoted_without_a_word(registry: Path) -> None:

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 import fivefold.training.presets.choose as choosing
 from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
+from fivefold.domain.text import percent
 from fivefold.training.config import CheckSettings, SnapshotSettings, TrainingConfig, TreeSettings
 from fivefold.training.data import TransactionSource
 from fivefold.training.presets.choose import TIE, Choice, Trial, choose_preset
 from fivefold.training.presets.named import PRESETS, Preset
+from fivefold.training.report.preset_card import sampled_text
 
 TEST = to_microseconds(datetime(2024, 10, 2))  # noqa: DTZ001 (no zone means UTC)
 FEW = (
@@ -125,6 +127,28 @@ def test_the_rows_of_a_choice_are_bounded_and_the_sample_is_the_same_each_time(
     assert chosen(frame, small) == found
 
 
+def test_a_window_has_as_many_customers_as_there_are_not_as_many_as_were_sampled(
+    frame: pl.DataFrame, small: TrainingConfig, whole: Choice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "MOST_ROWS", 600)
+    known, active = [], []
+    for origin in whole.origins:
+        first, last = (from_microseconds(moment).replace(tzinfo=None) for moment in (origin, origin + 90 * DAY_US))
+        known.append(frame.filter(pl.col("transaction_date") <= first)["user_id"].n_unique())
+        within = (pl.col("transaction_date") > first) & (pl.col("transaction_date") <= last)
+        active.append(frame.filter(within)["user_id"].n_unique())
+    checks = CheckSettings(least_customers=min(known), least_active=min(active))
+    found = chosen(frame, small.model_copy(update={"checks": checks}))
+    assert found.origins == whole.origins
+    assert 0 < max(trial.customers for trial in found.trials) < min(known)
+    assert 0 < found.share < 1 == whole.share
+    assert sampled_text(found) == f", a sample of {percent(found.share)} of all"
+    assert sampled_text(whole) == ""
+    for stricter in ({"least_customers": min(known) + 1}, {"least_active": min(active) + 1}):
+        less = chosen(frame, small.model_copy(update={"checks": checks.model_copy(update=stricter)}))
+        assert len(less.origins) < len(whole.origins)
+
+
 def trials_of(**marks: list[float]) -> Callable[..., list[Trial]]:
     def trials(*_: object) -> list[Trial]:
         return [
@@ -144,6 +168,9 @@ def trials_of(**marks: list[float]) -> Callable[..., list[Trial]]:
         ({"standard": [0.5, 0.5], "leaves": [0.5, 0.5 + 2.1 * TIE], "close": [0.5, 0.5]}, "leaves"),
         ({"standard": [0.5, 0.5], "leaves": [0.6, 0.6], "close": [0.6, 0.6 + TIE]}, "leaves"),
         ({"standard": [0.5, 0.5], "leaves": [0.6, 0.6], "close": [0.7, 0.6]}, "close"),
+        ({"standard": [0.5], "leaves": [0.5 + 0.75 * TIE], "close": [0.5 + 1.5 * TIE]}, "leaves"),
+        ({"standard": [0.5], "leaves": [0.5 - TIE / 2], "close": [0.5 + 1.5 * TIE]}, "close"),
+        ({"standard": [0.5], "leaves": [float("nan")], "close": [0.5]}, "standard"),
         ({"standard": [0.9, 0.1], "leaves": [0.3, 0.3], "close": [0.8, 0.19]}, "standard"),
     ],
 )

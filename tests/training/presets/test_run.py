@@ -13,6 +13,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.models.registry import Registry
 from fivefold.training.config import CheckSettings, SnapshotSettings, TrainingConfig, TreeSettings
+from fivefold.training.plan import TrainingPlan
 from fivefold.training.presets.choose import Choice
 from fivefold.training.presets.named import CHOOSE, PRESETS, preset
 from fivefold.training.register import run_parameters
@@ -69,6 +70,23 @@ def test_the_settings_of_the_chosen_preset_are_used_and_registered(result: Train
     assert len(result.lineage.dates.training) == int(run.data.params["training_dates"])
     assert run.data.tags["preset_reason"] == choice.reason
     assert result.model.booster.num_trees() == 6
+
+
+def test_the_plan_that_is_used_is_shown_with_its_own_warnings(file: Path, open_config: TrainingConfig) -> None:
+    """The preset that is taken learns at other dates than the plan that was made first."""
+    plans: list[TrainingPlan] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fivefold.training.presets.choose.TIE", -1.0)
+        patch.setattr("fivefold.training.windows.HARDLY_SHARE", 1.01)
+        patch.setattr("fivefold.training.retrain.register", lambda *_: 1)
+        patch.setattr("fivefold.training.retrain.times_judged", lambda *_: 1)
+        found = retrain(file, open_config, NOWHERE, preset=CHOOSE, show=plans.append, promote_by=lambda *_: None)
+    first, used = plans
+    assert found.lineage.preset == "recent"
+    assert used.dates is found.lineage.dates
+    assert len(used.dates.training) == 12 != len(first.dates.training)
+    assert found.lineage.warnings == used.warnings
+    assert ["12 of 12" in used.warnings[0], "12 of 12" in first.warnings[0]] == [True, False]
 
 
 def test_what_was_registered_gives_the_same_model_again(
