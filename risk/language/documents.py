@@ -188,6 +188,7 @@ class Document:
         """Read *text*, YAML or JSON; InvalidRulesetError, with the line, where it is neither."""
         if len(text) > MOST_BYTES:
             raise InvalidRulesetError([Finding("the document", f"has more than {MOST_BYTES:,} characters")], source)
+        self._text = text
         try:
             loader = _Loader(text)
             self._node = loader.get_single_node()
@@ -219,12 +220,16 @@ class Document:
             return None
         if node.flow_style:
             return ListEnd(node.end_mark.index - 1, None, not node.value)
-        return ListEnd(_end(node), node.start_mark.column, False)
+        return ListEnd(self._end(node), node.start_mark.column, False)
 
     def span(self, path: Path) -> tuple[int, int] | None:
-        """Tell where the value at a path begins and ends in the text; None where nothing is there."""
+        """Tell where the value at a path begins and ends in the text; None where nothing is there.
+
+        The end of the last line of text in lines (`|`, `>`) is its end; empty lines behind it belong to it only where
+        they are kept (`|+`).
+        """
         node = self._at(path)
-        return None if node is None else (node.start_mark.index, _end(node))
+        return None if node is None else (node.start_mark.index, self._end(node))
 
     def _at(self, path: Path) -> Any:
         node = self._node
@@ -233,13 +238,17 @@ class Document:
             node = None if below is None else below[0]
         return node
 
-
-def _end(node: Any) -> int:
-    """Find where the last character of a part stands; the mark of a part in lines is after what follows it."""
-    if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
-        return int(node.end_mark.index)
-    last = node.value[-1]
-    return _end(last[1] if isinstance(node, yaml.MappingNode) else last)
+    def _end(self, node: Any) -> int:
+        """Find where the last character of a part stands; the mark of a part in lines is after what follows it."""
+        while not (isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value):
+            last = node.value[-1]
+            node = last[1] if isinstance(node, yaml.MappingNode) else last
+        begin, end = int(node.start_mark.index), int(node.end_mark.index)
+        if not isinstance(node, yaml.ScalarNode) or node.style not in {"|", ">"}:
+            return end
+        lines = self._text[begin:end]
+        is_kept = "+" in lines.partition("\n")[0].partition("#")[0] or node.value.rstrip("\n")[-1:].isspace()
+        return begin + len(lines.removesuffix("\n") if is_kept else lines.rstrip())
 
 
 class _Search:

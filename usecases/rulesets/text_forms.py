@@ -284,11 +284,8 @@ def _with_item(text: str, path: Path, item: Mapping[str, Any]) -> str:
         before = "" if end.is_empty else ", "
         return f"{text[: end.index]}{before}{_in_brackets(item)}{text[end.index :]}"
     lines = "".join(f"{' ' * end.column}{line}\n" for line in _lines(item))
-    at_line = end.index == 0 or text[end.index - 1] == "\n"  # after text that is written in lines of its own
-    index = end.index if at_line else text.find("\n", end.index) + 1
-    if index == 0 and not at_line:
-        return f"{text}\n{lines}"
-    return f"{text[:index]}{lines}{text[index:]}"
+    index = text.find("\n", end.index) + 1
+    return f"{text[:index]}{lines}{text[index:]}" if index else f"{text}\n{lines}"
 
 
 def _lines(item: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ from fivefold.risk.language.documents import Document
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.forms.fields import fields_of, summary_of
 from fivefold.usecases.flows.forms.forms import PartForm, form_of, in_its_place, new_form, with_form
-from fivefold.usecases.flows.forms.places import KINDS, outline_of, with_moved, without
+from fivefold.usecases.flows.forms.places import KINDS, outline_of, with_added, with_changed, with_moved, without
 from fivefold.usecases.flows.forms.typed import MOST_ROWS_OF_A_FORM, FormRefusedError
 
 LIMITS = flow_text("limits")
@@ -450,3 +450,80 @@ def test_any_words_are_written_as_they_are_typed(title: str, case: str, rational
     assert [each for each in data(changed)["steps"] if each["id"] != "ask"] == [
         each for each in data(SMALL)["steps"] if each["id"] != "ask"
     ]
+
+
+PLACED: dict[str, list[str]] = {
+    "triggers": ["on: tag", "tag"],
+    "actions": ["id: NAME", "title: T", "case"],
+    "steps": ["id: NAME", "end: [look]", "title"],
+}
+"""The words of a part, of which the last has the text in lines."""
+
+
+@st.composite
+def placed(draw: st.DrawFn) -> str:
+    """Texts whose parts end with text in lines, with comments and empty lines between them."""
+    lines = ["flow: some"]
+    styles, gaps = draw(st.sampled_from([(["|", ">", ">-", "plain"], [[], [""]]), (["|", "|+", "plain"], [[]])]))
+    for part, words in PLACED.items():
+        lines.append(f"{part}:")
+        dash = " " * draw(st.sampled_from([0, 2]))
+        for number in range(draw(st.integers(1, 3))):
+            lines += draw(st.sampled_from([[], [f"{dash}# why {number}"]]))
+            style = draw(st.sampled_from(styles))
+            for place, word in enumerate(words[:-1]):
+                lines.append(f"{dash}{'  ' if place else '- '}{word.replace('NAME', f'{part}-{number}')}")
+            if style == "plain":
+                lines.append(f"{dash}  {words[-1]}: plain{draw(st.sampled_from(['', '  # soon']))}")
+            else:
+                text = draw(st.sampled_from([["one"], ["one", "", "two: # 2"], ["one", "  - two"]]))
+                lines += [f"{dash}  {words[-1]}: {style}", *(f"{dash}    {line}" if line else "" for line in text)]
+            lines += draw(st.sampled_from(gaps))
+    lines += draw(st.sampled_from([["on_failure: [look]"], ["# the end", "on_failure: [look]"], []]))
+    return "\n".join([*lines, ""])
+
+
+@settings(max_examples=40, deadline=None)
+@given(text=placed(), pick=st.data())
+def test_what_is_done_to_a_part_in_the_text_is_done_to_its_data(text: str, pick: st.DataObject) -> None:
+    before = data(text)
+    part = pick.draw(st.sampled_from(sorted(KINDS)))
+    there, called = before[part], names(text, part)
+    place = pick.draw(st.integers(0, len(there) - 1))
+    name, new = called[place], {"id": "new", "title": "One\n\nTwo"}
+    added = with_added(text, part, new, name)
+    assert data(added) == {**before, part: [*there[: place + 1], new, *there[place + 1 :]]}
+    assert data(with_added(text, part, new, None)) == {**before, part: [new, *there]}
+    words = [*there[place]]
+    for changed in (
+        {**there[place], words[0]: "other"},
+        {**there[place], words[-1]: "other"},
+        {**there[place], words[-1]: "other\n\nlines"},
+        {**there[place], "further": "more"},
+        {word: there[place][word] for word in words[:-1]},
+        {"further": "one\ntwo", **there[place]},
+    ):
+        assert data(with_changed(text, part, name, changed)) == {
+            **before,
+            part: [*there[:place], changed, *there[place + 1 :]],
+        }
+    if place:
+        moved = [*there[: place - 1], there[place], there[place - 1], *there[place + 1 :]]
+        assert data(with_moved(text, part, name, -1)) == {**before, part: moved}
+        assert data(with_moved(text, part, called[place - 1], 1)) == {**before, part: moved}
+    if part != "steps" or len(there) > 1:
+        assert data(without(text, part, name)) == {**before, part: [*there[:place], *there[place + 1 :]]}
+
+
+def test_what_cannot_be_written_among_comments_is_refused_rather_than_lost() -> None:
+    first = "steps:\n  - id: one\n    end: []\n        # far in\n"
+    text = f"{first}  - id: two\n    title: |\n      Two\nflow: some\n"
+    with pytest.raises(ConfigError, match="change it in the text"):
+        with_moved(text, "steps", "two", -1)
+
+
+def test_a_last_step_that_ends_with_text_in_lines_is_taken_out_alone() -> None:
+    for style in ("|", ">", ">-"):
+        step = f"  - id: last\n    end: [freeze]\n    title: Last\n    rationale: {style}\n      One.\n      Two.\n"
+        text = f"{SMALL}{step}on_failure: [freeze]\n"
+        assert without(text, "steps", "last") == f"{SMALL}on_failure: [freeze]\n"

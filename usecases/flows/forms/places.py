@@ -131,16 +131,20 @@ def with_added(text: str, part: str, data: Mapping[str, Any], after: str | None)
         InvalidRulesetError: the text is neither YAML nor JSON.
         ConfigError: there is none *after*, or nothing to which it can be added.
     """
+    place = 0 if after is None else place_of(text, part, after) + 1
+    text = _ended(text, part)
     read = read_text(text)
+    there = _list(_data(text).get(part))
+    items = [*there[:place], data, *there[place:]]
     if after is None:
-        return _with_first(text, read, part, data)
-    _, end = _span(read, part, place_of(text, part, after))
+        return _sure(_with_first(text, read, part, data), read, part, items)
+    _, end = _span(read, part, place - 1)
     column = _column(read, part)
     if column is None:
-        return f"{text[:end]}, {inline(data)}{text[end:]}"
+        return _sure(f"{text[:end]}, {inline(data)}{text[end:]}", read, part, items)
     line = text.find("\n", end) + 1
-    lines = f"{' ' * column}- {block(data, column + 2)}\n"
-    return f"{text[:line]}{lines}{text[line:]}" if line else f"{text}\n{lines}"
+    written = f"{text[:line]}{' ' * column}- {block(data, column + 2)}\n{text[line:]}"
+    return _sure(written, read, part, items)
 
 
 def _with_first(text: str, read: Document, part: str, data: Mapping[str, Any]) -> str:
@@ -178,39 +182,74 @@ def with_changed(text: str, part: str, name: str, data: Mapping[str, Any]) -> st
     if changed is not None:
         return changed
     begin, end = _span(read, part, place)
-    column = _column(read, part)
-    lines = inline(data) if column is None or text[begin] == "{" else block(data, column + 2)
-    return f"{text[:begin]}{lines}{text[end:]}"
+    items = [*read.data[part][:place], data, *read.data[part][place + 1 :]]
+    if _column(read, part) is not None and text[begin] != "{":
+        written = f"{text[:begin]}{block(data, begin - text.rfind(chr(10), 0, begin) - 1)}{text[end:]}"
+        if _is_so(written, read, part, items):
+            return written
+    return _sure(f"{text[:begin]}{inline(data)}{text[end:]}", read, part, items)
 
 
 def with_moved(text: str, part: str, name: str, by: int) -> str:
     """Let a part change places with the one before (-1) or behind it (1); errors as `with_added`."""
-    read, place = read_text(text), place_of(text, part, name)
+    place = place_of(text, part, name)
+    text = _ended(text, part)
+    read = read_text(text)
     other = place + by
     if not 0 <= other < len(read.data[part]):
         raise ConfigError(f"the {ONE_OF[part]} {name} is the {'first' if by < 0 else 'last'} one")
     (begin, end), (next_begin, next_end) = sorted((_span(read, part, place), _span(read, part, other)))
+    if _column(read, part) is not None:  # what is said behind a part goes with it
+        end, next_end = text.find("\n", end), text.find("\n", next_end)
     between = text[end:next_begin]
-    return f"{text[:begin]}{text[next_begin:next_end]}{between}{text[begin:end]}{text[next_end:]}"
+    moved = f"{text[:begin]}{text[next_begin:next_end]}{between}{text[begin:end]}{text[next_end:]}"
+    items = [*read.data[part]]
+    items[place], items[other] = items[other], items[place]
+    return _sure(moved, read, part, items)
 
 
 def without(text: str, part: str, name: str) -> str:
     """Take a part out; errors as `with_added`, and where it is the only step."""
-    read, place = read_text(text), place_of(text, part, name)
-    count = len(read.data[part])
-    if count == 1:
+    place = place_of(text, part, name)
+    text = _ended(text, part)
+    read = read_text(text)
+    items = [*read.data[part][:place], *read.data[part][place + 1 :]]
+    begin, end = _span(read, part, place)
+    if not items:
         if part == "steps":
             raise ConfigError("it is the only step, and a flow has one at least")
-        span = read.span((part,))
-        assert span is not None, "it has an item"
-        return f"{text[: span[0]].rstrip()} []{text[span[1] :]}"
-    begin, end = _span(read, part, place)
-    if _column(read, part) is not None:
-        line = text.find("\n", end) + 1
-        return f"{text[: text.rfind(chr(10), 0, begin) + 1]}{text[line:] if line else ''}"
-    if place + 1 < count:
-        return f"{text[:begin]}{text[_span(read, part, place + 1)[0] :]}"
-    return f"{text[: _span(read, part, place - 1)[1]]}{text[end:]}"
+        whole = read.span((part,))
+        assert whole is not None, "it has an item"
+        colon = text.index(":", _index(text, read, part) + len(part)) + 1
+        comments = text[colon : text.rfind("\n", 0, begin)] if _column(read, part) is not None else ""
+        less = f"{text[:colon]} []{comments}{text[whole[1] :]}"
+    elif _column(read, part) is not None:
+        less = f"{text[: text.rfind(chr(10), 0, begin) + 1]}{text[text.find(chr(10), end) + 1 :]}"
+    elif items[place:]:
+        less = f"{text[:begin]}{text[_span(read, part, place + 1)[0] :]}"
+    else:
+        less = f"{text[: _span(read, part, place - 1)[1]]}{text[end:]}"
+    return _sure(less, read, part, items)
+
+
+def _ended(text: str, part: str) -> str:
+    """End the last line, without which the last of text in lines (`|`) would be another one elsewhere."""
+    return text if text.endswith("\n") or _column(read_text(text), part) is None else f"{text}\n"
+
+
+def _is_so(text: str, before: Document, part: str, items: Sequence[Any]) -> bool:
+    """Tell whether a text has the items in one part, and all else as it was."""
+    try:
+        return bool(read_text(text).data == {**before.data, part: items})
+    except InvalidRulesetError:
+        return False
+
+
+def _sure(text: str, before: Document, part: str, items: Sequence[Any]) -> str:
+    """Give the text; ConfigError where it does not have the items in one part, and all else as it was."""
+    if not _is_so(text, before, part, items):
+        raise ConfigError(f"a form cannot write that where the {part} of this text stand; change it in the text")
+    return text
 
 
 def _line(part: str, number: int, data: Any) -> PartLine:

@@ -45,7 +45,7 @@ def _edits(
             edits += below if below is not None else [_instead(text, read, (*path, word), is_now[word], column)]
     added = {word: value for word, value in is_now.items() if word not in was}
     if added:
-        end = _end(text, read, path)
+        end = _end(read, path)
         line = text.find("\n", end)
         place = len(text) if line < 0 else line
         edits.append((place, place, f"\n{' ' * column}{block(added, column)}"))
@@ -55,12 +55,12 @@ def _edits(
 def _instead(text: str, read: Document, path: Path, value: Any, column: int) -> _Edit:
     """Write the word with its new value, from where the word stands to the end of what it was."""
     begin = _begin(text, read, path)
-    return begin, _end(text, read, path), block({str(path[-1]): value}, column)
+    return begin, _end(read, path), block({str(path[-1]): value}, column)
 
 
 def _lines_of(text: str, read: Document, path: Path) -> _Edit:
     """Take out the lines of a word, from the end of the line before it."""
-    begin, end = text.rfind("\n", 0, _begin(text, read, path)), text.find("\n", _end(text, read, path))
+    begin, end = text.rfind("\n", 0, _begin(text, read, path)), text.find("\n", _end(read, path))
     return begin, len(text) if end < 0 else end, ""
 
 
@@ -71,11 +71,10 @@ def _begin(text: str, read: Document, path: Path) -> int:
     return index_of(text, line, column)
 
 
-def _end(text: str, read: Document, path: Path) -> int:
-    """Find the end of a value; the empty lines behind text in several lines are not part of it."""
+def _end(read: Document, path: Path) -> int:
     span = read.span(path)
     assert span is not None, "the word is there"
-    return span[0] + len(text[span[0] : span[1]].rstrip())
+    return span[1]
 
 
 def index_of(text: str, line: int, column: int) -> int:
