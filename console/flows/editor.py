@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from fivefold.console.flows.forms import FormShown, checked_form, form_shown, is_there, typed_form
+from fivefold.console.flows.forms import FormShown, checked_form, form_shown, typed_form
 from fivefold.console.flows.graph import FlowPicture, kind_words, picture_of_text
 from fivefold.console.rulesets.changes_tried import ChangesTried, changes_tried
 from fivefold.console.rulesets.text import (
@@ -158,7 +158,7 @@ def check(visit: Visit) -> Answer:
 def check_fields(visit: Visit) -> Answer:
     """Find what is wrong at each field of the form that is open, while a person types; nothing is stored."""
     document, form = typed_document(visit), typed_form(visit)
-    if form is None or not is_there(document, form):
+    if form is None:
         raise ConfigError(text("no form is open"))
     shown = checked_form(visit, document, form, is_typing=True)
     return Rendered(template="flows/form_found.html", title="", page=shown)
@@ -205,9 +205,9 @@ def _put(visit: Visit, document: str) -> tuple[str, FormShown | None, str]:
 
 
 def _kept(visit: Visit, document: str) -> FormShown | None:
-    """Keep a form that is open, with what was typed into it; None where none is, or its place is gone."""
+    """Keep a form that is open, with what was typed into it; None where none is."""
     form = typed_form(visit)
-    return None if form is None or not is_there(document, form) else checked_form(visit, document, form)
+    return None if form is None else checked_form(visit, document, form)
 
 
 def save(visit: Visit) -> Answer:

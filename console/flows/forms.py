@@ -12,8 +12,6 @@ from fivefold.usecases.flows.forms.places import KINDS, FlowOutline, outline_of
 from fivefold.usecases.flows.forms.typed import SPARE_ROWS, rows_typed
 
 _FIELD: Final = "field-"
-FIRST: Final = ""
-"""The place before all others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,19 +87,9 @@ def typed_form(visit: Visit) -> PartForm | None:
     part, kind = visit.form.get("form_part", ""), visit.form.get("form_kind", "")
     if part not in KINDS or kind not in KINDS[part]:
         return None
-    typed = {
-        name: plain_lines(value).replace("\n", " ").strip()
-        for name, value in visit.form.items()
-        if name.startswith(_FIELD)
-    }
-    name, after = visit.form.get("form_name", ""), visit.form.get("form_after", "")
-    return PartForm(part=part, kind=kind, name=name, after=after, typed=typed)
-
-
-def is_there(document: str, form: PartForm) -> bool:
-    """Tell whether what a form changes, or comes behind, is in the text still."""
-    names = {each.name for each in outline_of(document).parts[form.part]}
-    return (form.name or form.after or FIRST) in {*names, FIRST}
+    typed = {name: plain_lines(value).strip() for name, value in visit.form.items() if name.startswith(_FIELD)}
+    name, after, opened = (visit.form.get(f"form_{word}", "") for word in ("name", "after", "opened"))
+    return PartForm(part=part, kind=kind, name=name, after=after, opened=opened, typed=typed)
 
 
 def checked_form(visit: Visit, document: str, form: PartForm, *, is_typing: bool = False) -> FormShown:

@@ -195,6 +195,30 @@ def test_actions_and_triggers_are_written_by_forms(publisher: Visitor) -> None:
     assert publisher.go(MINE).page.status_code == 404
 
 
+def test_a_form_whose_part_is_another_one_meanwhile_writes_nothing_and_keeps_what_was_typed(publisher: Visitor) -> None:
+    triggers = [{"on": "case"}, {"on": "tag", "tag": "vip"}]
+    sent(publisher.go(NEW), "check", flow_document("mine", triggers=triggers))
+    written(publisher, "open:triggers:2")
+    with_another = flow_document("mine", triggers=[{"on": "group", "group": "new"}, *triggers])
+    written(publisher, "put", document=with_another, **{"field-tag": "typed"})
+    assert publisher.page.status_code == 422
+    assert "the trigger 2 was changed in the text, or has another place" in publisher.text
+    assert "open a form anew" in publisher.text
+    assert 'value="typed"' in publisher.page.text
+    assert Document(shown_document(publisher)).data["triggers"] == [{"on": "group", "group": "new"}, *triggers]
+    assert "has another place" in typing(publisher, **{"field-tag": "typed"})
+    written(publisher, "open:triggers:3")
+    written(publisher, "put", **{"field-tag": "typed"})
+    assert Document(shown_document(publisher)).data["triggers"][2] == {"on": "tag", "tag": "typed"}
+    written(publisher, "open:actions:look")
+    renamed = shown_document(publisher).replace('"look"', '"peer"')
+    written(publisher, "put", document=renamed, **{"field-title": "Typed"})
+    assert (publisher.page.status_code, "there is no action look in the text any more" in publisher.text) == (422, True)
+    assert "Typed</textarea>" in publisher.page.text
+    assert "there is no action look" in sent(publisher, "check", renamed).text
+    assert sent(publisher, "check", "a: [").page.status_code == 200
+
+
 def typing(visitor: Visitor, **typed: str) -> str:
     """Give what the server answers to the page on which somebody types into a form, and stay on that page."""
     form, page = next(form for form in visitor.forms() if form.action.endswith("/check")), visitor.page

@@ -527,3 +527,26 @@ def test_a_last_step_that_ends_with_text_in_lines_is_taken_out_alone() -> None:
         step = f"  - id: last\n    end: [freeze]\n    title: Last\n    rationale: {style}\n      One.\n      Two.\n"
         text = f"{SMALL}{step}on_failure: [freeze]\n"
         assert without(text, "steps", "last") == f"{SMALL}on_failure: [freeze]\n"
+
+
+@pytest.mark.parametrize("made", [lambda text: text, in_json])
+def test_a_form_is_refused_where_its_part_is_another_one_meanwhile(made: Any) -> None:
+    two = f"{LISTED}  - {{on: tag, tag: vip}}\n{SMALL}"
+    form = typed(form_of(made(two), "triggers", "2"), tag="other")
+    assert data(with_form(made(two), form))["triggers"][1] == {"on": "tag", "tag": "other"}
+    above = with_moved(made(two), "triggers", "2", -1)
+    with pytest.raises(ConfigError, match=r"the trigger 2 was changed .* open a form anew"):
+        with_form(above, form)
+    with pytest.raises(ConfigError, match="there is no trigger 2 in the text any more"):
+        with_form(without(made(two), "triggers", "1"), form)
+    with pytest.raises(ConfigError, match="was changed"):
+        with_form(made(two), replace(form, opened=""))
+    opened = typed(form_of(made(SMALL), "actions", "freeze"), title="Freeze it")
+    with pytest.raises(ConfigError, match=r"there is no action freeze .* renamed"):
+        with_form(made(SMALL.replace("id: freeze", "id: cool")), opened)
+    with pytest.raises(ConfigError, match="the action freeze was changed"):
+        with_form(made(SMALL.replace("status: blocked", "status: flagged")), opened)
+    with pytest.raises(ConfigError, match="there is no action look"):
+        with_form(made(SMALL.replace("id: look", "id: peer")), filled("actions", "case", "look")[0])
+    commented = SMALL.replace("    title: Freeze\n", "    title: Freeze  # as agreed\n")
+    assert data(with_form(commented, opened))["actions"][1]["title"] == "Freeze it"

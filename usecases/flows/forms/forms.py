@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from hashlib import sha256
+from typing import Any, Final
 
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.flows.actions import MOST_ACTIONS
@@ -10,6 +11,7 @@ from fivefold.flows.language import MOST_STEPS
 from fivefold.flows.triggers import MOST_TRIGGERS
 from fivefold.risk.language.documents import Document, Path
 from fivefold.usecases.flows.forms.fields import FormField, fields_of
+from fivefold.usecases.flows.forms.inline import inline
 from fivefold.usecases.flows.forms.places import (
     KINDS,
     ONE_OF,
@@ -40,6 +42,7 @@ class PartForm:
         kind: the word that says what it is.
         name: by which it is found in the text; empty for a new one.
         after: the name of the one behind which a new one comes; empty for the first place.
+        opened: a hash of the part as it was when the form was opened; empty for a new one.
         typed: what stands in its fields.
     """
 
@@ -47,6 +50,7 @@ class PartForm:
     kind: str
     name: str = ""
     after: str = ""
+    opened: str = ""
     typed: Typed = field(default_factory=dict)
 
     @property
@@ -96,7 +100,7 @@ def form_of(text: str, part: str, name: str) -> PartForm:
     kind = kind_of(part, data)
     if not kind:
         raise ConfigError(f"the {ONE_OF[part]} {name} is of no kind that there is; change it in the text")
-    form = PartForm(part=part, kind=kind, name=name)
+    form = PartForm(part=part, kind=kind, name=name, opened=_hash_of(data))
     return replace(form, typed=typed_of(form.fields, data))
 
 
@@ -106,8 +110,9 @@ def with_form(text: str, form: PartForm) -> str:
     Raises:
         FormRefusedError: something is empty, or cannot be read; each is named.
         InvalidRulesetError: the text is neither YAML nor JSON.
-        ConfigError: there are too many already, or no such one.
+        ConfigError: there are too many already, no such one, or it is another than that of which the form was opened.
     """
+    _check_place(text, form)
     made = _made(text, form)
     if made.faults:
         raise FormRefusedError(made.faults)
@@ -128,6 +133,10 @@ def check_form(context: Context, text: str, form: PartForm, *, is_typing: bool =
 
     What is empty is no fault as long as a person *is_typing*: it comes yet.
     """
+    try:
+        _check_place(text, form)
+    except (InvalidRulesetError, ConfigError) as wrong:
+        return FormChecked(whole=(Finding(ONE_OF[form.part], str(wrong)),))
     made = _made(text, form)
     at: dict[str, tuple[Finding, ...]] = {}
     for fault in made.faults:
@@ -170,6 +179,23 @@ def _placed(found: tuple[Finding, ...], text: str, read: Document, form: PartFor
         elif finding.fatal:
             elsewhere.append(finding)
     return at, tuple(whole), tuple(elsewhere)
+
+
+def _hash_of(data: Mapping[str, Any]) -> str:
+    return sha256(inline(data).encode()).hexdigest()
+
+
+def _check_place(text: str, form: PartForm) -> None:
+    """Refuse a form whose part, or the part behind which it comes, is no more in the text as it was then."""
+    read_text(text)
+    one, name = ONE_OF[form.part], form.name or form.after
+    if name and name not in {each.name for each in outline_of(text).parts[form.part]}:
+        happened = f"there is no {one} {name} in the text any more: it was renamed, or taken out"
+    elif form.name and _hash_of(part_of(text, form.part, form.name)) != form.opened:
+        happened = f"the {one} {name} was changed in the text, or has another place, after this form was opened"
+    else:
+        return
+    raise ConfigError(f"{happened}. Nothing of the form is written; open a form anew, and type it there")
 
 
 def _made(text: str, form: PartForm) -> Written:
