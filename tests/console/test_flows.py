@@ -219,6 +219,17 @@ def test_a_form_whose_part_is_another_one_meanwhile_writes_nothing_and_keeps_wha
     assert sent(publisher, "check", "a: [").page.status_code == 200
 
 
+def test_a_form_leaves_the_lines_of_text_that_nobody_changed(publisher: Visitor) -> None:
+    lines = "  - id: done\n    title: Done\n    rationale: |\n      First, why.\n\n      Second, who.\n    end: []\n"
+    sent(publisher.go(NEW), "check", f"flow: mine\nsteps:\n{lines}")
+    written(publisher, "open:steps:done")
+    written(publisher, "put", **{"field-title": "Over", "field-rationale": "First, why.\r\n\r\nSecond, who."})
+    assert shown_document(publisher).endswith(lines.replace("Done", "Over"))
+    written(publisher, "open:steps:done")
+    written(publisher, "put", **{"field-title": "Over", "field-rationale": "First.\r\n\r\nSecond."})
+    assert Document(shown_document(publisher)).data["steps"][0]["rationale"] == "First.\n\nSecond."
+
+
 def typing(visitor: Visitor, **typed: str) -> str:
     """Give what the server answers to the page on which somebody types into a form, and stay on that page."""
     form, page = next(form for form in visitor.forms() if form.action.endswith("/check")), visitor.page

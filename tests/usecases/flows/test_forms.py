@@ -550,3 +550,85 @@ def test_a_form_is_refused_where_its_part_is_another_one_meanwhile(made: Any) ->
         with_form(made(SMALL.replace("id: look", "id: peer")), filled("actions", "case", "look")[0])
     commented = SMALL.replace("    title: Freeze\n", "    title: Freeze  # as agreed\n")
     assert data(with_form(commented, opened))["actions"][1]["title"] == "Freeze it"
+
+
+SAID = """flow: said
+steps:
+  - id: ask
+    title: >
+      Ask
+      somebody
+    # who asks
+    person:
+      question: Is it so?
+      look_at:
+        - Name  # first
+        - |
+          Date of
+          birth
+      within: 2 days
+      answers: {yes: way, no: stopped}
+      otherwise: stopped
+    rationale: |
+      First, why.
+
+      Second, who.
+  - id: way
+    title: Way
+    route:
+      # the high ones first
+      - {when: {level: in_force, equals: high}, to: stopped}
+      - when: {level: in_force, equals: low}  # then the low ones
+        to: stopped
+    otherwise: stopped
+  - id: stopped
+    title: Stopped
+    end: []
+"""
+
+
+def as_a_page_sends(form: PartForm, **values: str) -> PartForm:
+    """Give the form as it comes back: lines and space around are kept by fields of several lines alone."""
+    prose = {each.name for each in form.fields if each.is_prose}
+    sent = {name: value if name in prose else value.replace("\n", "") for name, value in form.typed.items()}
+    return typed(replace(form, typed={name: value.strip() for name, value in sent.items()}), **values)
+
+
+def changed_lines(before: str, after: str) -> list[tuple[str, str]]:
+    assert len(before.splitlines()) == len(after.splitlines())
+    lines = zip(before.splitlines(), after.splitlines(), strict=True)
+    return [(one, other) for one, other in lines if one != other]
+
+
+def test_text_in_lines_that_nobody_changed_stays_as_it_is_written() -> None:
+    form = form_of(SAID, "steps", "ask")
+    assert with_form(SAID, as_a_page_sends(form)) == SAID
+    changed = with_form(SAID, as_a_page_sends(form, person__question="Other"))
+    assert changed_lines(SAID, changed) == [("      question: Is it so?", "      question: Other")]
+
+
+def test_prose_keeps_its_lines() -> None:
+    form = as_a_page_sends(form_of(SAID, "steps", "ask"), rationale="First.\n\nSecond: # so.\nThird.")
+    changed = with_form(SAID, form)
+    lines = "    rationale: |-\n      First.\n\n      Second: # so.\n      Third.\n  - id: way\n"
+    assert lines in changed
+    assert data(changed)["steps"][0]["rationale"] == "First.\n\nSecond: # so.\nThird."
+    assert data(changed)["steps"][1:] == data(SAID)["steps"][1:]
+    one = typed(form_of(SAID, "steps", "ask"), rationale="First, why. Second, who.")
+    assert data(with_form(SAID, one))["steps"][0]["rationale"] == "First, why. Second, who."
+
+
+def test_a_cell_that_changes_is_all_that_changes_of_its_list() -> None:
+    form = as_a_page_sends(form_of(SAID, "steps", "way"), route__1__when="{level: in_force, equals: none}")
+    assert changed_lines(SAID, with_form(SAID, form)) == [
+        (
+            "      - when: {level: in_force, equals: low}  # then the low ones",
+            "      - when: {level: in_force, equals: none}  # then the low ones",
+        )
+    ]
+    form = as_a_page_sends(form_of(SAID, "steps", "way"), route__0__to="ask")
+    assert [other for _, other in changed_lines(SAID, with_form(SAID, form))] == [
+        "      - {when: {level: in_force, equals: high}, to: ask}"
+    ]
+    form = as_a_page_sends(form_of(SAID, "steps", "ask"), person__look_at__0="Both names")
+    assert [other for _, other in changed_lines(SAID, with_form(SAID, form))] == ["        - Both names  # first"]

@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 _PLAIN: Final = re.compile(r"(?:[A-Za-z][\w-]*|\d+(?= [A-Za-z]))(?: [\w-]+)*")
+_IN_LINES: Final = re.compile(r"\S[^\n]*(?:\n+[^\n]*\S[^\n]*)+(?<!\n)")
+"""Text in several lines, none of which is of spaces alone."""
 _WORDS_OF_YAML: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
@@ -44,11 +46,13 @@ def block(part: Mapping[str, Any], column: int) -> str:
                 lines += [f"  {line}" for line in _block(word, each)]
         else:
             lines += _block(name, value)
-    return f"\n{' ' * column}".join(lines)
+    return re.sub(r"\n +(?=\n)", "\n", f"\n{' ' * column}".join(lines))
 
 
 def _block(name: str, value: Any) -> Sequence[str]:
-    """Write a value under its name: in one line, or where it is a list of several words each in one line."""
+    """Write a value under its name: in one line, or in lines where it is text in lines or a list of several words."""
+    if isinstance(value, str) and _IN_LINES.fullmatch(value) and all(map(str.isprintable, value.split("\n"))):
+        return [f"{inline(name)}: |-", *(f"  {line}" if line else "" for line in value.split("\n"))]
     if isinstance(value, list) and any(isinstance(part, dict) for part in value):
         return [f"{inline(name)}:", *(f"  - {inline(part)}" for part in value)]
     return [f"{inline(name)}: {inline(value)}"]

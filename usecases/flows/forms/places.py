@@ -144,7 +144,9 @@ def with_added(text: str, part: str, data: Mapping[str, Any], after: str | None)
         return _sure(f"{text[:end]}, {inline(data)}{text[end:]}", read, part, items)
     line = text.find("\n", end) + 1
     written = f"{text[:line]}{' ' * column}- {block(data, column + 2)}\n{text[line:]}"
-    return _sure(written, read, part, items)
+    if _is_so(written, read, part, items):
+        return written
+    return _sure(f"{text[:line]}{' ' * column}- {inline(data)}\n{text[line:]}", read, part, items)
 
 
 def _with_first(text: str, read: Document, part: str, data: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.language.documents import Document, Path
-from fivefold.usecases.flows.forms.inline import block
+from fivefold.usecases.flows.forms.inline import block, inline
 
 _Edit = tuple[int, int, str]
 """From where, to where, and what stands there instead."""
@@ -39,9 +39,7 @@ def _edits(
         if word not in is_now:
             edits.append(_lines_of(text, read, (*path, word)))
         elif is_now[word] != value:
-            below = None
-            if isinstance(value, dict) and isinstance(is_now[word], dict):
-                below = _edits(text, read, (*path, word), value, is_now[word])
+            below = _edits_below(text, read, (*path, word), value, is_now[word])
             edits += below if below is not None else [_instead(text, read, (*path, word), is_now[word], column)]
     added = {word: value for word, value in is_now.items() if word not in was}
     if added:
@@ -52,10 +50,30 @@ def _edits(
     return edits
 
 
+def _edits_below(text: str, read: Document, path: Path, was: Any, is_now: Any) -> list[_Edit] | None:
+    """Go down into words with values, and into lists of as many items; None where all is to be written anew."""
+    if isinstance(was, dict) and isinstance(is_now, dict):
+        return _edits(text, read, path, was, is_now)
+    if not (isinstance(was, list) and isinstance(is_now, list) and len(was) == len(is_now)):
+        return None
+    edits: list[_Edit] = []
+    for number, (value, now) in enumerate(zip(was, is_now, strict=True)):
+        if value == now:
+            continue
+        item = (*path, number)
+        has_first = not isinstance(value, dict) or (isinstance(now, dict) and next(iter(value), None) in now)
+        below = _edits_below(text, read, item, value, now) if has_first else None
+        span = read.span(item)
+        assert span is not None, "the item is there"
+        edits += [(*span, inline(now))] if below is None else below
+    return edits
+
+
 def _instead(text: str, read: Document, path: Path, value: Any, column: int) -> _Edit:
     """Write the word with its new value, from where the word stands to the end of what it was."""
-    begin = _begin(text, read, path)
-    return begin, _end(read, path), block({str(path[-1]): value}, column)
+    begin, end, word = _begin(text, read, path), _end(read, path), str(path[-1])
+    is_last = not text[end:].partition("\n")[0].strip()
+    return begin, end, block({word: value}, column) if is_last else f"{inline(word)}: {inline(value)}"
 
 
 def _lines_of(text: str, read: Document, path: Path) -> _Edit:

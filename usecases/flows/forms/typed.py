@@ -74,7 +74,7 @@ def typed_of(fields: Sequence[FormField], data: Mapping[str, Any]) -> Typed:
             chosen = [str(each) for each in _listed(value)]
             typed |= {f"{field.name}-{each}": TICKED for each in chosen}
         elif field.shape == "list":
-            typed[field.name] = ", ".join(_shown(each, field.items) for each in _listed(value))
+            typed[field.name] = _plain(", ".join(_shown(each, field.items) for each in _listed(value)), field)
         elif field.columns:
             rows = _rows_of(field, value)
             if len(rows) > MOST_ROWS_OF_A_FORM:
@@ -84,7 +84,7 @@ def typed_of(fields: Sequence[FormField], data: Mapping[str, Any]) -> Typed:
                 cells = zip(field.columns, row, strict=True)
                 typed |= {field.cell(number, column): _cell_shown(cell, column) for column, cell in cells}
         else:
-            typed[field.name] = _shown(value, field.shape)
+            typed[field.name] = _plain(_shown(value, field.shape), field)
     return typed
 
 
@@ -122,9 +122,11 @@ def _write(
         was = [str(each) for each in _listed(_below(data, field.path))]
         _put(data, field.path, sorted(chosen, key=lambda each: was.index(each) if each in was else len(was)), field)
     elif field.columns:
-        _put(data, field.path, _read_rows(field, typed, places, faults), field)
+        _put(data, field.path, _read_rows(field, typed, _below(data, field.path), places, faults), field)
     else:
-        value = typed.get(field.name, "").strip()
+        value = _plain(typed.get(field.name, ""), field)
+        if value and value == _shown_before(field, data):
+            return
         if not value and field.is_needed:
             faults.append(FieldFault(name=field.name, label=field.label, problem=_EMPTY, is_empty=True))
         _put(data, field.path, _read_field(field, value) if value else None, field)
@@ -141,21 +143,45 @@ def _read_field(field: FormField, value: str) -> Any:
     return _parsed(f"[{value}]", field.name, field.label)
 
 
-def _read_rows(field: FormField, typed: Typed, places: dict[str, Path], faults: list[FieldFault]) -> Any:
+def _plain(typed: str, field: FormField) -> str:
+    """Give text without the space around it, and in one line where its field has one."""
+    return typed.strip() if field.is_prose else typed.replace("\n", " ").strip()
+
+
+def _shown_before(field: FormField, data: Mapping[str, Any]) -> str | None:
+    """Give words as a form shows them, so that what comes back the same stays as written; None for other values."""
+    if field.shape == "text" or (field.shape == "list" and field.items == "text"):
+        return typed_of([field], data)[field.name]
+    return None
+
+
+def _as_before(field: FormField, before: Any, number: int, texts: Sequence[str]) -> Mapping[int, Any]:
+    """Give what stays as written of a row, by the number of its column: of the same row elsewhere, or in its place."""
+    rows = _rows_of(field, before)
+    shown = [[_cell_shown(cell, column) for cell, column in zip(row, field.columns, strict=True)] for row in rows]
+    is_moved = texts in shown and texts not in shown[number : number + 1]
+    place = shown.index([*texts]) if is_moved else number
+    if place >= len(rows):
+        return {}
+    return {each: rows[place][each] for each, text in enumerate(texts) if text and text == shown[place][each]}
+
+
+def _read_rows(field: FormField, typed: Typed, before: Any, places: dict[str, Path], faults: list[FieldFault]) -> Any:
     """Read the rows that have anything in them; None for none."""
     rows: list[tuple[Any, ...]] = []
     names: dict[str, int] = {}
     for number in range(_LAST_ROW):
-        texts = [typed.get(field.cell(number, column), "").strip() for column in field.columns]
+        texts = [_plain(typed.get(field.cell(number, column), ""), column) for column in field.columns]
         if not any(texts):
             continue
+        kept = _as_before(field, before, number, texts)
         cells = []
-        for column, text in zip(field.columns, texts, strict=True):
+        for each, (column, text) in enumerate(zip(field.columns, texts, strict=True)):
             name = field.cell(number, column)
             label = f"{field.label}, row {number + 1}" + (f", {column.label.lower()}" if column.label else "")
             if not text and column.is_needed:
                 faults.append(FieldFault(name=name, label=label, problem=_EMPTY, is_empty=True))
-            cells.append(_read(text, column, name, label) if text else None)
+            cells.append(kept[each] if each in kept else _read(text, column, name, label) if text else None)
             at = (*field.path, texts[0]) if field.shape == "named" else (*field.path, len(rows), *column.path)
             places[name] = at
         if field.shape == "named" and texts[0]:
@@ -237,7 +263,7 @@ def _shown(value: Any, shape: str) -> str:
 
 def _cell_shown(value: Any, column: FormField) -> str:
     is_words = isinstance(value, str) and not column.path
-    return _shown(value, "text" if is_words else column.shape)
+    return _plain(_shown(value, "text" if is_words else column.shape), column)
 
 
 def _listed(value: Any) -> list[Any]:
