@@ -177,3 +177,17 @@ def test_an_empty_document_has_no_lines() -> None:
 
 def test_a_complaint_without_a_place_is_told_as_it_is() -> None:
     assert str(in_plain_words(yaml.YAMLError("something else"), "")) == "YAML: something else"
+
+
+@pytest.mark.parametrize(
+    ("style", "behind", "ends_with"),
+    [("|", "\n\n", "two"), (">", "\n", "two"), (">-", "", "two"), ("|+", "\n\n\n", "two\n\n"), ("|", "  \n", "two  ")],
+)
+def test_text_in_lines_ends_before_what_follows_it(style: str, behind: str, ends_with: str) -> None:
+    text = f"a:\n  - b: {style}\n      one\n      two{behind}"
+    for follows in ("", "c: 1\n") if behind else ("",):
+        read = Document(text + follows)
+        span, end = read.span(("a", 0)), read.list_end(("a",))
+        assert span is not None
+        assert end is not None
+        assert (text[: span[1]], end.index) == (f"a:\n  - b: {style}\n      one\n      {ends_with}", span[1])
