@@ -1,6 +1,6 @@
 """Tags that are to end by the clock: one row for each, until it ended. Nothing here begins or ends a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select
@@ -43,6 +43,7 @@ class TagEnded(NamedTuple):
     """A tag that came to its end.
 
     Attributes:
+        until_us: when.
         is_last: no other row of the same tag lasts on: the entity does not have it any more.
     """
 
@@ -51,28 +52,42 @@ class TagEnded(NamedTuple):
     organisation_id: int
     type_id: int
     tag: str
+    until_us: int
     is_last: bool
 
 
-def take_ended(session: Session, now_us: int, most: int) -> list[TagEnded]:
+def take_ended(session: Session, now_us: int, most: int) -> tuple[list[TagEnded], int]:
     """Take the tags that came to their ends by the clock, the earliest first; those given are not given again.
 
-    Their entities are locked, in the order in which those who end a tag lock them.
+    Their entities are locked, in the order in which those who end a tag lock them. Give too how many were due.
     """
     due = select(TagEnd.tag_id, TagEnd.entity_id).where(TagEnd.due_us <= now_us)
     rows = session.execute(due.order_by(TagEnd.due_us, TagEnd.tag_id).limit(most)).all()
     if not rows:
-        return []
+        return [], 0
     lock_entities(session, {row.entity_id for row in rows})
-    taken = session.scalars(
-        delete(TagEnd)
-        .where(among(session, TagEnd.tag_id, [row.tag_id for row in rows]), TagEnd.due_us <= now_us)
-        .returning(TagEnd.tag_id)
-    ).all()
-    ended = (
-        select(Tag.id, Tag.entity_id, Tag.organisation_id, Entity.type_id, Tag.tag, ~lasts_on())
+    return _take(session, among(session, TagEnd.tag_id, [row.tag_id for row in rows]), now_us), len(rows)
+
+
+def take_ended_of(session: Session, entity_ids: Collection[int], now_us: int) -> list[TagEnded]:
+    """Take those of some entities, which the caller holds, as `take_ended` takes those of all."""
+    return _take(session, among(session, TagEnd.entity_id, sorted(entity_ids)), now_us)
+
+
+def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[TagEnded]:
+    """Take of some ends those that are due; one that the tag does not have any more, or not yet, is none.
+
+    A process of a release that does not keep the ends of tags may have moved one meanwhile.
+    """
+    gone = delete(TagEnd).where(those, TagEnd.due_us <= now_us).returning(TagEnd.tag_id, TagEnd.due_us)
+    taken = {row.tag_id: row.due_us for row in session.execute(gone)}
+    if not taken:
+        return []
+    rows = session.execute(
+        select(Tag.id, Tag.entity_id, Tag.organisation_id, Entity.type_id, Tag.tag, Tag.until_us, ~lasts_on())
         .join(Entity, Entity.id == Tag.entity_id)
-        .where(among(session, Tag.id, sorted(taken)))
+        .where(among(session, Tag.id, sorted(taken)), Tag.until_us.is_not(None))
         .order_by(Tag.until_us, Tag.id)
-    )
-    return [TagEnded(*row[:5], bool(row[5])) for row in session.execute(ended)]
+    ).all()
+    plan_ends(session, [(row.id, row.entity_id, row.until_us) for row in rows], now_us)
+    return [TagEnded(*row[:6], bool(row[6])) for row in rows if taken[row.id] <= row.until_us <= now_us]

@@ -339,7 +339,7 @@ class TagEnd(Base):
 
     __tablename__ = "tag_ends"
 
-    tag_id: Mapped[int] = mapped_column(ForeignKey("tags.id"), primary_key=True)
+    tag_id: Mapped[int] = mapped_column(ForeignKey("tags.id", ondelete="CASCADE"), primary_key=True)
     entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
     due_us: Mapped[int] = mapped_column(BigInteger, index=True)
 

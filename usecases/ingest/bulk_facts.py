@@ -22,6 +22,7 @@ from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest.entities import AT_ONCE, RowCounts
 from fivefold.usecases.ingest.facts import MOST_WORD_CHARACTERS, RecordGiven
 from fivefold.usecases.ingest.owners import mark_with_owners
+from fivefold.usecases.ingest.tag_ends import tell_ended_before
 from fivefold.usecases.levels.lowering import HOW, Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import (
@@ -91,6 +92,7 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
     with context.writing() as session:
         entities = _require_entities(session, context, type_name, rows, problems)
         lock_entities(session, entities.numbers.values())
+        tell_ended_before(session, entities.numbers.values(), now)
         there = facts.tags(session, [*entities.numbers.values()])
         of_moment = {(entity, tag, begin): (key, end) for key, entity, tag, begin, end in there}
         live = {(entity, tag): (key, end) for key, entity, tag, begin, end in there if begin <= now < (end or now + 1)}

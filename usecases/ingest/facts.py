@@ -20,6 +20,7 @@ from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.entities import Entity, EntityType, Record, Screening, Tag
 from fivefold.usecases.ingest.owners import mark_with_owners
+from fivefold.usecases.ingest.tag_ends import tell_ended_before
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
@@ -83,8 +84,9 @@ def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, unt
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: its end must be before the year 9000")
     if _live_tag(session, entity, tag, now) == {"tag": tag, "until_us": until_us}:
         return
+    tell_ended_before(session, [entity.id], now)
     before, ended = _end_live(session, entity, tag, now)
-    forget_ends(session, ended)
+    forget_ends(session, list(ended))
     tag_row = Tag(
         organisation_id=entity.organisation_id,
         entity_id=entity.id,
@@ -125,9 +127,10 @@ def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, now
         kind = session.get_one(EntityType, entity.type_id).name
         raise NotFoundError(f"{kind} {entity.external_id!r} does not have the tag {tag!r}")
     _mark(session, entity, Reason.TAG, now)
-    forget_ends(session, ended)
+    forget_ends(session, list(ended))
     about = {"tag": tag, "change": ENDED, "by": context.actor.name}
-    _note(session, entity, "tag", tag_end_cause(max(ended)), about, now)
+    until_us, last = max((end, number) for number, end in ended.items())
+    _note(session, entity, "tag", tag_end_cause(last, until_us), about, now)
     _record(session, context, "tag.ended", entity, digests(session, "tags", ended), before, None)
 
 
@@ -149,15 +152,16 @@ def _live_tag(session: Session, entity: Entity, tag: str, now: int) -> Mapping[s
     return None if live is None else {"tag": live.tag, "until_us": live.until_us}
 
 
-def _end_live(session: Session, entity: Entity, tag: str, now: int) -> tuple[Mapping[str, Any] | None, list[int]]:
-    """End a tag; tell what it was, and which rows say so now."""
+def _end_live(session: Session, entity: Entity, tag: str, now: int) -> tuple[Mapping[str, Any] | None, dict[int, int]]:
+    """End a tag; tell what it was, and which rows say since when that it is over."""
     before = _live_tag(session, entity, tag, now)
     if before is None:
-        return None, []
-    live = list(session.scalars(select(Tag.id).where(*_live(session, entity, tag, now))))
-    ended = update(Tag).where(among(session, Tag.id, live))
+        return None, {}
+    live = select(Tag.id, Tag.from_us).where(*_live(session, entity, tag, now))
+    ends = {row.id: max(row.from_us, now) for row in session.execute(live)}
+    ended = update(Tag).where(among(session, Tag.id, list(ends)))
     session.execute(ended.values(until_us=case((Tag.from_us > now, Tag.from_us), else_=now)))
-    return before, live
+    return before, ends
 
 
 def add_screening(

@@ -73,9 +73,9 @@ GIVEN, ENDED = "given", "ended"
 """What became of a tag."""
 
 
-def tag_end_cause(tag_id: int) -> str:
-    """Name the end of a tag by its row: by the last one, where several end at once."""
-    return f"tag-end:{tag_id}"
+def tag_end_cause(tag_id: int, until_us: int) -> str:
+    """Name the end of a tag by its row and the moment: by the last row, where several end at once."""
+    return f"tag-end:{tag_id}.{until_us}"
 
 
 def field_cause(version: int) -> str:

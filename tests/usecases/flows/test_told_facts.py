@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.ingest import tag_ends as stored
 from fivefold.usecases.erasure.erase import erase_entity
@@ -21,7 +21,8 @@ from fivefold.usecases.ingest.files import ImportFile, import_table
 from fivefold.usecases.ingest.tag_ends import tell_ended_tags
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
-from tests.usecases.flows.flowing import LARGE, FlowBank
+from tests.store.migrating import migrate_again
+from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_killed import DiedError
 from tests.usecases.flows.test_replays import made, report
 from tests.usecases.platforms import actor
@@ -233,6 +234,116 @@ def test_an_imported_tag_ends_by_the_clock_where_no_other_of_the_same_lasts_on(e
     put_tags(bank.context, "customer", [TagRow("b", "watch", day - DAY_US, day + 4 * DAY_US)])
     bank.now += 2 * DAY_US
     assert (told(bank), causes(bank)) == (2, ["a tag-end", "b tag-end"])
+
+
+LIMITED = """
+flow: FLOW
+title: Limits
+entity_type: customer
+levels: [low, medium, high]
+triggers: [TRIGGER]
+actions: [{id: bound, title: Bound, STATUS}]
+steps: [{id: bind, title: Bound, end: [bound]}]
+on_failure: [bound]
+"""
+
+
+@pytest.mark.parametrize("late_us", [2_000_000, HOUR_US], ids=["at once", "no worker for an hour"])
+@pytest.mark.parametrize("by_file", [False, True])
+def test_a_tag_that_ended_and_is_given_again_is_told_in_that_order(engine: Engine, late_us: int, by_file: bool) -> None:
+    """Of two flows one flags while the tag stands, the other takes that back: the last word is that of the tag."""
+    bank = FlowBank(engine)
+    for flow, trigger, status in (("gives", "{on: tag, tag: watch}", "flagged"), ("lifts", ENDS, "approved")):
+        document = LIMITED.replace("FLOW", flow).replace("TRIGGER", trigger)
+        bank.add_flow(document.replace("STATUS", f"status: {status}"))
+    set_tag(bank.context, "customer", "a", "watch", until_us=bank.now + DAY_US)
+    bank.work()
+    bank.now += DAY_US + late_us
+    if by_file:
+        put_tags(bank.context, "customer", [TagRow("a", "watch", None, bank.now + DAY_US)])
+    else:
+        set_tag(bank.context, "customer", "a", "watch", until_us=bank.now + DAY_US)
+    bank.now += 3_000_000
+    assert told(bank) == 0
+    bank.work()
+    given = [] if by_file else ["a tag"]
+    assert causes(bank) == ["a tag", "a tag-end", *given]
+    assert [action.content["status"] for action in bank.actions()] == [
+        "flagged",
+        "approved",
+        *["flagged" for _ in given],
+    ]
+    bank.now += DAY_US
+    assert told(bank) == 1
+    assert causes(bank)[-1] == "a tag-end"
+
+
+def test_the_end_of_a_tag_that_its_own_flow_gives_again_runs_that_flow(engine: Engine) -> None:
+    """Time ended it; that the flow is about to give it does not make the end its doing."""
+    bank = FlowBank(engine)
+    again = LISTENS.replace("TRIGGER", "{on: alert}, " + ENDS)
+    again = again.replace(
+        "{id: flagged, title: Flag, status: flagged}", "{id: flagged, title: G, tag: watch, lasts: 1 day}"
+    )
+    bank.add_flow(again)
+    put_record(bank.context, "customer", "a", "alert", RecordGiven(external_id="1", opened_us=bank.now))
+    bank.work()
+    bank.now += DAY_US + 1
+    put_record(bank.context, "customer", "a", "alert", RecordGiven(external_id="2", opened_us=bank.now))
+    bank.work()
+    assert causes(bank) == ["a alert", "a alert", "a tag-end"]
+
+
+def test_a_tag_whose_end_a_file_moves_after_it_ended_ends_twice(engine: Engine) -> None:
+    bank = listening(engine, ENDS)
+    begun, end = bank.now, bank.now + DAY_US
+    put_tags(bank.context, "customer", [TagRow("a", "watch", begun, end)])
+    bank.now = end
+    assert (told(bank), causes(bank)) == (1, ["a tag-end"])
+    bank.now += 1
+    put_tags(bank.context, "customer", [TagRow("a", "watch", begun, end + DAY_US)])
+    bank.now += DAY_US
+    assert (told(bank), causes(bank)) == (1, ["a tag-end"] * 2)
+    first, second = (int(run.cause.rpartition(".")[2]) for run in bank.runs())
+    assert (first, second) == (end, end + DAY_US)
+
+
+# Processes of the release before, which know nothing of `tag_ends`.
+
+
+def test_a_process_of_the_release_before_may_change_the_end_and_erase_the_tag(engine: Engine) -> None:
+    bank = FlowBank(engine, "abcde")
+    bank.add_flow(LISTENS.replace("TRIGGER", ENDS))
+    end = bank.now + DAY_US
+    for name in "abcde":
+        set_tag(bank.context, "customer", name, "watch", until_us=end)
+    changes = {"a": "until_us = NULL", "b": f"until_us = {bank.now + 1}", "c": f"until_us = {end + DAY_US}"}
+    with engine.begin() as connection:
+        for name, change in changes.items():
+            connection.execute(text(f"UPDATE tags SET {change} WHERE entity_id = {bank.id_of(name)}"))
+        connection.execute(text(f"UPDATE entities SET erased_us = {bank.now} WHERE id = {bank.id_of('d')}"))
+        connection.execute(text(f"DELETE FROM tags WHERE entity_id = {bank.id_of('d')}"))
+    bank.now = end
+    told(bank)
+    assert [run.entity_id for run in bank.runs()] == [bank.id_of("e")]
+    bank.now += DAY_US
+    told(bank)
+    assert [run.entity_id for run in bank.runs()] == [bank.id_of("e"), bank.id_of("c")]
+    assert bank.count("tag_ends") == 0
+
+
+def test_ends_that_are_past_when_the_release_comes_begin_no_runs(engine: Engine) -> None:
+    bank = listening(engine, ENDS)
+    now = now_microseconds()
+    for name, until_us in (("a", now - DAY_US), ("b", now + DAY_US)):
+        put_tags(bank.context, "customer", [TagRow(name, "watch", bank.now - DAY_US, until_us)])
+    set_tag(bank.context, "customer", "a", "other")
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE tag_ends"))
+    migrate_again(engine, "0053", "0054")
+    with engine.connect() as connection:
+        planned = connection.execute(text("SELECT entity_id, due_us FROM tag_ends")).all()
+    assert [tuple(row) for row in planned] == [(bank.id_of("b"), now + DAY_US)]
 
 
 def test_a_worker_that_dies_leaves_the_ends_to_the_next_one(engine: Engine) -> None:

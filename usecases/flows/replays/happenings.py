@@ -97,5 +97,5 @@ def _named(kind: str, happening: Happened) -> str:
     if kind in {"case", "alert"}:
         return f"{kind}:{happening.key}.{happening.at_us}"
     if kind == "tag" and happening.after:
-        return tag_end_cause(happening.key)
+        return tag_end_cause(happening.key, happening.at_us)
     return field_cause(happening.key) if kind == "field" else f"{kind}:{happening.key}"

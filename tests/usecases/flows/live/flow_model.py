@@ -240,6 +240,7 @@ class FlowModel:
         live = [each for each in rows if each.name == name and each.is_live(now)]
         if live and live[0].until_us == until:
             return
+        self.tell_ends_of(customer, now)
         for each in live:
             each.until_us, each.planned = now, False
         rows.append(Tag(name, now, until, planned=until is not None))
@@ -251,20 +252,25 @@ class FlowModel:
         live = [each for each in self.tags[customer] if each.name == name and each.is_live(now)]
         for each in live:
             each.until_us, each.planned = now, False
-            self.begin(FOLLOWS, customer, f"tag-end:{self.tags[customer].index(each) + 1}", None, now)
+            self.begin(FOLLOWS, customer, f"tag-end:{self.tags[customer].index(each) + 1}.{now}", None, now)
         return bool(live)
 
     def tell_ends(self, now: int) -> None:
         """Tell of the tags that the clock ended: of those that no other row of the same one carries on."""
-        for customer, rows in self.tags.items():
-            for place, row in enumerate(rows, 1):
-                end = row.until_us
-                if not row.planned or end is None or end > now:
-                    continue
-                row.planned = False
-                of_same = [each for each in rows if each.name == row.name and each is not row and each.from_us <= end]
-                if not any(each.until_us is None or each.until_us > end for each in of_same):
-                    self.begin(FOLLOWS, customer, f"tag-end:{place}", None, now)
+        for customer in self.tags:
+            self.tell_ends_of(customer, now)
+
+    def tell_ends_of(self, customer: str, now: int) -> None:
+        """Tell of those of one customer."""
+        rows = self.tags[customer]
+        for place, row in enumerate(rows, 1):
+            end = row.until_us
+            if not row.planned or end is None or end > now:
+                continue
+            row.planned = False
+            of_same = [each for each in rows if each.name == row.name and each is not row and each.from_us <= end]
+            if not any(each.until_us is None or each.until_us > end for each in of_same):
+                self.begin(FOLLOWS, customer, f"tag-end:{place}.{end}", None, now)
 
     # What is known of a customer, and what follows from that once it is assessed.
 

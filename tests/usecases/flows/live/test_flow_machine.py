@@ -447,6 +447,9 @@ class Machine(RuleBasedStateMachine):
             if kind == "alert":
                 number, _, at = rest.partition(".")
                 return f"alert:{alerts[int(number)]}.{at}"
+            if kind == "tag-end":
+                number, _, at = rest.partition(".")
+                return f"{names[f'tag-end:{number}']}.{at}"
             return names.get(cause, cause)
 
         return named
