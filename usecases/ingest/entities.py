@@ -1,7 +1,7 @@
 """Entities in: new ones, changed attributes, owners. Everything in one call happens, or nothing does."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,11 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
         mark_linked(session, [*changed, *subjects(session, owned.owners)], Reason.ATTRIBUTE, now, priority)
         put = [(numbers[row.external_id], row.attributes) for _, row in written]
         numbered = {**dict.fromkeys(added.values(), 1), **versions}
-        events = _import_events(numbered, now) if from_file else _field_events(context, put, attributes, numbered)
+        events = (
+            _import_events("attributes", {*added.values(), *others}, now)
+            if from_file
+            else _field_events(context, put, attributes, numbered)
+        )
         note(session, kind.organisation_id, kind.id, "import" if from_file else "field", events, now)
         counts = RowCounts(len(added_ids), len(changed), len(rows) - len(added_ids) - len(changed))
         if added_ids or changed:
@@ -111,6 +115,8 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
 
 def put_owners(context: Context, type_name: str, rows: Sequence[OwnersRow]) -> RowCounts:
     """Add owners of entities that are there, or correct from when until when they own them; others stay.
+
+    For flows that is an import: only files have such rows.
 
     Raises:
         NotFoundError: there is no such type.
@@ -137,6 +143,8 @@ def put_owners(context: Context, type_name: str, rows: Sequence[OwnersRow]) -> R
         concerned = subjects(session, owned.owners | owned.spans.keys())
         record_activity(session, (one.entity_id for one in concerned), now)
         mark_linked(session, concerned, Reason.ATTRIBUTE, now, priority)
+        events = _import_events("owners", owned.spans.keys(), now)
+        note(session, kind.organisation_id, kind.id, "import", events, now)
         counts = RowCounts(owned.new, owned.changed, len(rows) - owned.new - owned.changed)
         if owned.spans:
             sealed = digests(session, "ownerships", owned.written)
@@ -242,9 +250,9 @@ def _change(
     return entity.id, number + 1
 
 
-def _import_events(numbered: Mapping[int, int], now: int) -> list[Event]:
+def _import_events(table: str, entity_ids: Set[int], now: int) -> list[Event]:
     """Tell of a file's part once for each entity of which it says anything new."""
-    return [Event(entity, f"import:attributes-{min(numbered)}.{now}", {}) for entity in numbered]
+    return [Event(entity, f"import:{table}-{min(entity_ids)}.{now}", {}) for entity in sorted(entity_ids)]
 
 
 def _field_events(

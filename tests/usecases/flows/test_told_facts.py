@@ -3,7 +3,7 @@
 import sqlite3
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from sqlalchemy import Engine, event, text
@@ -159,6 +159,21 @@ def test_a_file_of_customers_is_an_import_and_no_change_of_each_field(
     for number in range(2):
         import_table(bank.context, "entities", "customer", ImportFile(path=path, notes=tmp_path / f"notes{number}"))
     assert causes(bank) == (["a import", "b import"] if "import" in trigger else [])
+
+
+@pytest.mark.parametrize("table", ["entities", "owners"])
+def test_a_file_whose_only_news_are_owners_is_an_import_for_what_they_own(
+    engine: Engine, tmp_path: Path, table: Literal["entities", "owners"]
+) -> None:
+    bank = FlowBank(engine, "abc")
+    bank.add_flow(LISTENS.replace("TRIGGER", "{on: import}, {on: field, fields: [country]}"))
+    path = tmp_path / "owners.csv"
+    path.write_text("entity_id,owner_id\na,c\nb,c\n", encoding="utf-8")
+    for number in range(2):
+        import_table(bank.context, table, "customer", ImportFile(path=path, notes=tmp_path / f"notes{number}"))
+    assert causes(bank) == ["a import", "b import"], "not the owner, and once"
+    bank.work()
+    assert [action.action for action in bank.actions()] == ["flagged", "flagged"]
 
 
 def test_a_file_of_tags_and_screenings_is_an_import(engine: Engine) -> None:
