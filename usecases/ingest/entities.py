@@ -1,7 +1,7 @@
 """Entities in: new ones, changed attributes, owners. Everything in one call happens, or nothing does."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,13 +95,10 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
         due.mark(session, added_ids, Reason.NEW, now, priority)
         mark_linked(session, [*changed, *subjects(session, owned.owners)], Reason.ATTRIBUTE, now, priority)
         put = [(numbers[row.external_id], row.attributes) for _, row in written]
-        numbered = {**dict.fromkeys(added.values(), 1), **versions}
-        events = (
-            _import_events("attributes", {*added.values(), *others}, now)
-            if from_file
-            else _field_events(context, put, attributes, numbered)
-        )
-        note(session, kind.organisation_id, kind.id, "import" if from_file else "field", events, now)
+        news = _import_events("attributes", {*added.values(), *others}, now)
+        fields = _field_events(context, put, attributes, {**dict.fromkeys(added.values(), 1), **versions})
+        events = ("import", news) if from_file else ("field", fields)
+        note(session, kind.organisation_id, kind.id, *events, now)
         counts = RowCounts(len(added_ids), len(changed), len(rows) - len(added_ids) - len(changed))
         if added_ids or changed:
             before = attributes.get(changed[0].entity_id, (0, {}))[1] if changed else {}
@@ -250,9 +247,10 @@ def _change(
     return entity.id, number + 1
 
 
-def _import_events(table: str, entity_ids: Set[int], now: int) -> list[Event]:
+def _import_events(table: str, entity_ids: Collection[int], now: int) -> Iterator[Event]:
     """Tell of a file's part once for each entity of which it says anything new."""
-    return [Event(entity, f"import:{table}-{min(entity_ids)}.{now}", {}) for entity in sorted(entity_ids)]
+    cause = f"import:{table}-{min(entity_ids, default=0)}.{now}"
+    return (Event(entity, cause, {}) for entity in entity_ids)
 
 
 def _field_events(

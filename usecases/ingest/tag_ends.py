@@ -31,9 +31,9 @@ def tell_ended_tags(engine: Engine, now_us: int | None = None, most: int = PART)
 
 
 def tell_ended_before(session: Session, entity_ids: Collection[int], now_us: int) -> None:
-    """Begin the same runs of entities whose tags are about to change: what ended before that is told before it.
+    """Begin the same runs of entities whose tags are about to change: for what ended before that, they come first.
 
-    The caller holds them, and ends the transaction. Time is nobody's doing, whoever acts in the session.
+    The caller holds them, and ends the transaction. Time is nobody's doing, also where a flow acts in the session.
     """
     with caused_by(session, NO_FLOW):
         _tell(session, take_ended_of(session, entity_ids, now_us), now_us)
