@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, null, select
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.store.ingest.tag_ends import lasts_on
@@ -20,7 +20,8 @@ class Happened(NamedTuple):
         key: of a transaction its number, of a level, a tag, a screening and a case that of the row; of a segment the
             moment, and of fields their version.
         before: the level, the segment or the fields (JSON) before; of a tag and a screening the name.
-        after: the same since then; of a tag whether it ended, and of a screening whether something was found.
+        after: the same since then; of a tag whether it ended, and of a screening whether something was found. Of a
+            case that opened, when it was closed.
     """
 
     entity_id: int
@@ -44,8 +45,8 @@ def happened(session: Session, kind: str, entity_ids: Sequence[int], from_us: in
         yield from _segments(session, entity_ids, from_us, until_us)
         return
     if kind in {"case", "alert"}:
-        for at in (Record.opened_us, Record.closed_us):
-            columns: Any = (Record.entity_id, at, Record.id)
+        for at, closed in ((Record.opened_us, Record.closed_us), (Record.closed_us, null())):
+            columns: Any = (Record.entity_id, at, Record.id, null(), closed)
             of = (Record.kind == kind, *_within(session, Record.entity_id, at, entity_ids, from_us, until_us))
             yield from _rows(session, select(*columns).where(*of).order_by(at, Record.id))
         return
@@ -69,12 +70,31 @@ def happened(session: Session, kind: str, entity_ids: Sequence[int], from_us: in
         ),
         "screening": (
             Screening,
-            (Screening.entity_id, Screening.at_us, Screening.id, Screening.screening, Screening.found),
+            (Screening.entity_id, Screening.recorded_us, Screening.id, Screening.screening, Screening.found),
         ),
     }
     table, columns = statements[kind]
     of = _within(session, table.entity_id, columns[1], entity_ids, from_us, until_us)
     yield from _rows(session, select(*columns).where(*of).order_by(columns[1], columns[2]))
+
+
+def moments_sent(session: Session, kind: str, entity_ids: Sequence[int]) -> dict[int, list[int]]:
+    """Give the moments at which cases or alerts about entities came or changed, as far as a run of a flow names them.
+
+    Args:
+        session: to read with.
+        kind: case or alert.
+        entity_ids: their numbers.
+
+    Returns:
+        The moments, the earliest first, by the number of the case.
+    """
+    of = (among(session, FlowRun.entity_id, list(entity_ids)), FlowRun.cause.startswith(f"{kind}:"))
+    found: dict[int, list[int]] = {}
+    for cause in session.scalars(select(FlowRun.cause).where(*of).distinct()):
+        number, _, moment = cause.partition(":")[2].partition(".")
+        found.setdefault(int(number), []).append(int(moment))
+    return {number: sorted(moments) for number, moments in found.items()}
 
 
 def _within(session: Session, entity: Any, at: Any, ids: Sequence[int], from_us: int, until_us: int) -> tuple[Any, ...]:

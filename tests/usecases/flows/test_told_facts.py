@@ -13,12 +13,13 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.store.ingest import tag_ends as stored
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.replays.jobs import ReplayAsked
-from fivefold.usecases.flows.runs.answering import take_back_action
+from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.ingest.bulk_facts import ScreeningRow, TagRow, add_screenings, put_tags
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.ingest.files import ImportFile, import_table
 from fivefold.usecases.ingest.tag_ends import tell_ended_tags
+from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store.migrating import migrate_again
@@ -454,3 +455,87 @@ def test_what_happened_is_replayed_under_the_causes_that_it_had(engine: Engine) 
     with engine.connect() as connection:
         replayed = connection.execute(text("SELECT cause FROM flow_replay_people ORDER BY cause")).scalars().all()
     assert sorted(replayed) == lived
+
+
+ASKS = """
+flow: asks
+title: Asks
+entity_type: customer
+levels: [low, medium, high]
+fields: {country: country}
+triggers: [TRIGGER]
+actions: [{id: flagged, title: Flag, status: flagged}]
+steps:
+  - id: where
+    title: Where
+    route: [{when: {field: country, equals: SE}, to: nothing}]
+    otherwise: ask
+    on_unknown: ask
+  - id: ask
+    title: A person looks
+    person:
+      question: Is this right?
+      role: investigator
+      within: 4 hours
+      answers: {right: nothing, wrong: flag}
+      otherwise: flag
+  - {id: nothing, title: Nothing, end: []}
+  - {id: flag, title: Flagged, end: [flagged]}
+on_failure: [flagged]
+"""
+
+
+def answered(bank: FlowBank, answer: str) -> None:
+    """Answer the run that waits."""
+    bank.work()
+    context = Context(bank.engine, actor(bank.of, "member:2"), lambda: bank.now)
+    waiting = next(run.id for run in bank.runs() if run.state == "waiting")
+    answer_run(context, Role.INVESTIGATOR, waiting, answer, "I know.")
+    bank.work()
+
+
+@pytest.mark.parametrize("what", ["alert", "case"])
+def test_answers_are_found_again_though_an_alert_was_sent_later_than_it_opened(
+    engine: Engine, what: Literal["alert", "case"]
+) -> None:
+    """Opened and closed are answered otherwise; the change between is not replayed, and takes no answer away."""
+    bank = FlowBank(engine)
+    bank.add_flow(ASKS.replace("TRIGGER", f"{{on: {what}}}"))
+    begun = bank.now
+    for late_us, status, closed, answer in (
+        (0, None, False, "wrong"),
+        (9, "seen", False, "right"),
+        (20, None, True, "right"),
+    ):
+        bank.now = begun + 20 * HOUR_US + late_us
+        closed_us = begun + 20 * HOUR_US + 15 if closed else None
+        given = RecordGiven(external_id="1", opened_us=begun + HOUR_US, closed_us=closed_us, status=status)
+        put_record(bank.context, "customer", "a", what, given)
+        answered(bank, answer)
+    put_record(bank.context, "customer", "b", what, RecordGiven(external_id="2", opened_us=begun, closed_us=bank.now))
+    answered(bank, "wrong")
+    bank.now += 1
+    bank.add_flow(ASKS.replace("TRIGGER", f"{{on: {what}}}").replace("Asks", "Asks again"), acting=False)
+    found = report(made(bank, "asks", ReplayAsked(from_us=begun, until_us=bank.now, alone=True)))
+    assert found["causes"] == [[what, 4]]
+    assert found["answered"] == [["ask", 3]]
+    ends = [["ended", "flag", 2], ["ended", "nothing", 1], ["waits", "ask", 1]]
+    assert found["ends"] == ends, "that b's was open nobody knew before it was closed"
+
+
+def test_a_screening_that_was_sent_later_is_replayed_on_the_facts_of_the_moment_at_which_it_came(
+    engine: Engine,
+) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(ASKS.replace("TRIGGER", "{on: screening, screening: pep}"))
+    begun = bank.now
+    bank.put("a", country="NO")
+    bank.now += 2 * HOUR_US
+    bank.put("a", country="SE")
+    add_screening(bank.context, "customer", "a", "pep", found=True, at_us=begun + HOUR_US)
+    bank.work()
+    bank.now += 1
+    assert [state[1:] for state in bank.states()] == [("ended", "nothing")]
+    bank.add_flow(ASKS.replace("TRIGGER", "{on: screening, screening: pep}").replace("Asks", "Later"), acting=False)
+    found = report(made(bank, "asks", ReplayAsked(from_us=begun, until_us=bank.now, alone=True)))
+    assert found["ends"] == [["ended", "nothing", 1]]

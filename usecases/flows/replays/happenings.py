@@ -8,12 +8,14 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from fivefold.flows.language import Flow
-from fivefold.store.flows.history import Happened, happened
+from fivefold.store.flows.history import Happened, happened, moments_sent
 from fivefold.usecases.ingest.entities import changed_fields
 from fivefold.usecases.shared.flow_triggers import ENDED, GIVEN, bounded_cause, field_cause, tag_end_cause
 
 KINDS: Final = ("transaction", "level", "segment", "tag", "case", "alert", "screening", "field")
 """The events that are kept as they happened; that a file brought something is not."""
+_SENT: Final = frozenset({"case", "alert"})
+"""Those whose runs are named by when they were sent, which may be later than they happened."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ def causes_in(
     """
     kinds, _ = kinds_of([flow] if base is None else [flow, base])
     for kind in kinds:
+        sent = moments_sent(session, kind, entity_ids) if kind in _SENT else {}
         for each in happened(session, kind, entity_ids, *period):
             about = _about(kind, each, flow.levels)
             listens = _listens(flow, kind, about)
@@ -64,7 +67,7 @@ def causes_in(
             if listens or base_listens:
                 yield ReplayedCause(
                     entity_id=each.entity_id,
-                    cause=bounded_cause(_named(kind, each)),
+                    cause=bounded_cause(_named(kind, each, sent)),
                     at_us=each.at_us,
                     kind=kind,
                     transaction=each.key if kind == "transaction" else None,
@@ -88,14 +91,23 @@ def _about(kind: str, happening: Happened, levels: Sequence[str]) -> dict[str, A
         return {"fields": changed_fields(*(json.loads(each or "{}") for each in (happening.before, happening.after)))}
     if kind == "tag":
         return {"tag": happening.before, "change": ENDED if happening.after else GIVEN}
-    return {"to": happening.after}
+    return {"to": happening.after} if kind == "segment" else {}
 
 
-def _named(kind: str, happening: Happened) -> str:
+def _named(kind: str, happening: Happened, sent: Mapping[int, Sequence[int]]) -> str:
     if kind == "level":
         return f"level:{happening.entity_id}.{happening.key}"
-    if kind in {"case", "alert"}:
-        return f"{kind}:{happening.key}.{happening.at_us}"
+    if kind in _SENT:
+        return f"{kind}:{happening.key}.{_moment_sent(happening, sent.get(happening.key, ()))}"
     if kind == "tag" and happening.after:
         return tag_end_cause(happening.key, happening.at_us)
     return field_cause(happening.key) if kind == "field" else f"{kind}:{happening.key}"
+
+
+def _moment_sent(happening: Happened, sent: Sequence[int]) -> int:
+    """Give the moment by which the run names that a case opened or closed: the first at which it was sent from then on.
+
+    Where none is known, as of a case that was sent once it was closed, that is the moment of the case itself.
+    """
+    at_us, closed_us = happening.at_us, happening.after
+    return next((one for one in sent if one >= at_us and (closed_us in {None, at_us} or one < closed_us)), at_us)
