@@ -37,8 +37,8 @@ from fivefold.training.report.pictures import write_pictures
 CARD_FILE = "model_card.md"
 SHIPPED = ("domain", "features", "models")
 """The packages stored with a registered model, so that it loads where fivefold is not installed."""
-LEFT_OUT = ("__pycache__", "registered")
-"""Folders of these packages that are not stored with it: it asks no other registered model."""
+LEFT_OUT = ("__pycache__", "registered", "partitions.py", "scoring.py", "spark.py")
+"""What of these packages is not stored with it: it asks no other registered model, and scores no files."""
 REQUIREMENTS = (
     "currencyconverter",
     "filelock",

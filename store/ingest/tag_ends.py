@@ -1,7 +1,7 @@
 """Tags that are to end by the clock: one row for each, until it ended. Nothing here begins or ends a transaction."""
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session, aliased
@@ -83,7 +83,7 @@ def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[Tag
     taken = {row.tag_id: row.due_us for row in session.execute(gone)}
     if not taken:
         return []
-    rows = session.execute(
+    rows: Sequence[Any] = session.execute(
         select(Tag.id, Tag.entity_id, Tag.organisation_id, Entity.type_id, Tag.tag, Tag.until_us, ~lasts_on())
         .join(Entity, Entity.id == Tag.entity_id)
         .where(among(session, Tag.id, sorted(taken)), Tag.until_us.is_not(None))

@@ -150,7 +150,7 @@ def entities(session: Session, ids: Sequence[int], known_by_us: int | None = Non
     )
     by = "" if known_by_us is None else f" AND a.known_us <= {known_by_us:d}"
     known = (
-        f"SELECT e.id, e.external_id, (SELECT a.content FROM attributes a WHERE a.entity_id = e.id{by}"  # noqa: S608
+        f"SELECT e.id, e.external_id, (SELECT a.content FROM attributes a WHERE a.entity_id = e.id{by}"  # noqa: S608 (a number)
         " ORDER BY a.number DESC LIMIT 1) FROM entities e"
         " WHERE e.id IN :ids AND EXISTS (SELECT 1 FROM attributes b WHERE b.entity_id = e.id) ORDER BY e.id"
     )
