@@ -90,4 +90,5 @@ def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[Tag
         .order_by(Tag.until_us, Tag.id)
     ).all()
     plan_ends(session, [(row.id, row.entity_id, row.until_us) for row in rows], now_us)
-    return [TagEnded(*row[:5], row.until_us, bool(row[6])) for row in rows if taken[row.id] <= row.until_us <= now_us]
+    due = [row for row in rows if taken[row.id] <= row.until_us <= now_us]
+    return [TagEnded._make((*row[:6], bool(row[6]))) for row in due]
