@@ -429,7 +429,7 @@ class Machine(RuleBasedStateMachine):
         """Name causes by the place of a row among those of its customer, as the model does; alerts by their numbers."""
         names: dict[str, str] = {}
         with self.engine.connect() as connection:
-            alerts = {number: name for number, name in connection.execute(text("SELECT id, external_id FROM records"))}
+            alerts = dict(connection.execute(text("SELECT id, external_id FROM records")).all())
             for kinds, rows in (
                 (("tag", "tag-end"), "SELECT entity_id, id FROM tags ORDER BY id"),
                 (("screening",), "SELECT entity_id, id FROM screenings ORDER BY id"),
