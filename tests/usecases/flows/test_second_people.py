@@ -140,7 +140,7 @@ def test_a_tag_of_a_person_that_follows_later_is_theirs_alone(bank: FlowBank) ->
     set_tag(person(bank, "member:5"), "customer", "ada", "go")
     settle(bank)
     last = bank.runs()[-1]
-    assert last.about == {"kind": "tag", "tag": "go", "by": "member:5"}
+    assert last.about == {"kind": "tag", "tag": "go", "change": "given", "by": "member:5"}
     assert answer_run(person(bank), Role.INVESTIGATOR, last.id, "no", WHY).at == "nothing"
 
 
