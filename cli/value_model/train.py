@@ -155,7 +155,7 @@ def show_choice(choice: "Choice") -> None:
 
     if choice.trials:
         title = f"Presets on earlier windows: normalised Gini / top-decile capture{sampled_text(choice)}"
-        show_table(title, choice_columns(choice), choice_rows(choice), left=1)
+        show_table(title, choice_columns(choice), choice_rows(choice), left=len(choice_columns(choice)))
     echo(f"Preset {choice.reason}." if choice.trials else f"Preset {choice.preset}: {choice.reason}.")
 
 
