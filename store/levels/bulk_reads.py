@@ -143,20 +143,21 @@ def entities(session: Session, ids: Sequence[int], known_by_us: int | None = Non
 
     With *known_by_us* the latest that were known by then; the content is null where nothing was.
     """
-    latest = (
+    query = (
         "SELECT e.id, e.external_id, a.content FROM entities e JOIN attributes a ON a.entity_id = e.id"
         " WHERE e.id IN :ids AND a.number = (SELECT max(b.number) FROM attributes b WHERE b.entity_id = e.id)"
         " ORDER BY e.id"
     )
-    by = "" if known_by_us is None else f" AND a.known_us <= {known_by_us:d}"
-    known = (
-        f"SELECT e.id, e.external_id, (SELECT a.content FROM attributes a WHERE a.entity_id = e.id{by}"  # noqa: S608 (a number)
-        " ORDER BY a.number DESC LIMIT 1) FROM entities e"
-        " WHERE e.id IN :ids AND EXISTS (SELECT 1 FROM attributes b WHERE b.entity_id = e.id) ORDER BY e.id"
-    )
+    if known_by_us is not None:
+        known = f"a.entity_id = e.id AND a.known_us <= {known_by_us:d}"
+        query = (
+            f"SELECT e.id, e.external_id, (SELECT a.content FROM attributes a WHERE {known}"  # noqa: S608 (a number)
+            " ORDER BY a.number DESC LIMIT 1) FROM entities e WHERE e.id IN :ids"
+            " AND EXISTS (SELECT 1 FROM attributes b WHERE b.entity_id = e.id) ORDER BY e.id"
+        )
     return read_rows(
         session,
-        latest if known_by_us is None else known,
+        query,
         ids,
         {"entity": pl.Int64, "external_id": pl.String, "content": pl.String},
     )
