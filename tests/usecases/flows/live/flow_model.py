@@ -162,9 +162,9 @@ def not_replaced(given: list[Action]) -> list[Action]:
     ]
 
 
-@dataclass
+@dataclass(eq=False)
 class Tag:
-    """A row of a tag; `planned` as long as the clock has not told its end."""
+    """A row of a tag, which no other row equals; `planned` as long as the clock has not told its end."""
 
     name: str
     from_us: int
