@@ -32,7 +32,7 @@ from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.governance.examples.facts import LINKED, portfolio_of, strange_words, transactions_of
-from fivefold.risk.governance.examples.links import everybody, given_below, strange_links
+from fivefold.risk.governance.examples.links import everybody, strange_fields, strange_links
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import distinct
 from fivefold.risk.language.quantities import quoted_value
@@ -134,7 +134,7 @@ def check_flow_examples(flow: Flow) -> Iterator[Finding]:
     stops = {step.id for step in flow.steps if isinstance(step, EndStep | PersonStep | OutsideStep)} | {FAILED}
     for example in flow.examples:
         where = f"example {example.name}"
-        yield from _strange_names(example, flow)
+        yield from strange_fields(example, {*flow.fields, *_GIVEN})
         yield from strange_links(example, flow)
         yield from strange_words(example, flow)
         yield from strange_outcomes(where, example.outcomes, flow)
@@ -146,16 +146,6 @@ def check_flow_examples(flow: Flow) -> Iterator[Finding]:
             if name not in actions:
                 there = ", ".join(sorted(actions)) or "none"
                 yield Finding(where, f"expects the action {name}; there are {there}{perhaps(name, actions)}")
-
-
-def _strange_names(example: FlowExample, flow: Flow) -> Iterator[Finding]:
-    """Find fields that an example gives, or those linked to it, and that are not there."""
-    declared = {*flow.fields, *_GIVEN}
-    there = ", ".join(sorted(declared))
-    for place, given in given_below(example):
-        for name in given:
-            if name not in declared:
-                yield Finding(place, f"gives {name}, which is no field; there are {there}{perhaps(name, declared)}")
 
 
 def strange_answers(where: str, given: Mapping[str, str], flow: Flow) -> Iterator[Finding]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
-from fivefold.domain.text import perhaps
 from fivefold.flows.examples import levels_given
 from fivefold.flows.groups.analysis import AnalysedGroup
 from fivefold.flows.groups.language import UNKNOWN, Group
@@ -14,7 +13,7 @@ from fivefold.flows.groups.membership import HOLDS, look_at_members
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import ENTITY, NamedList
 from fivefold.risk.governance.examples.facts import LINKED, portfolio_of, strange_words
-from fivefold.risk.governance.examples.links import everybody, given_below, strange_links
+from fivefold.risk.governance.examples.links import everybody, strange_fields, strange_links
 
 _GIVEN = (*(word for word in LINKED if word not in {"previous", "peers"}), "level")
 
@@ -71,12 +70,7 @@ def _word(holds: bool | None) -> str:
 
 def check_group_examples(group: Group) -> Iterator[Finding]:
     """Find what examples give that the group does not have."""
-    declared = {*group.fields, *_GIVEN}
-    there = ", ".join(sorted(declared))
     for example in group.examples:
-        for place, given in given_below(example):
-            for name in given:
-                if name not in declared:
-                    yield Finding(place, f"gives {name}, which is no field; there are {there}{perhaps(name, declared)}")
+        yield from strange_fields(example, {*group.fields, *_GIVEN})
         yield from strange_links(example, group)
         yield from strange_words(example, group)

@@ -17,7 +17,14 @@ from fivefold.risk.compiler.value_types import SCORES
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import ENTITY, VALUES, ListVersion, NamedList, Portfolio
 from fivefold.risk.facts.reading import entities_from_rows
-from fivefold.risk.governance.examples.links import LINKS, everybody, given_below, strange_links
+from fivefold.risk.governance.examples.links import (
+    LINKS,
+    everybody,
+    given_below,
+    strange_fields,
+    strange_links,
+    unknown_names,
+)
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import ScreeningInput, input_key
 from fivefold.risk.language.fields import Definition
@@ -63,13 +70,8 @@ def check_examples(ruleset: Ruleset) -> list[Finding]:
     findings = []
     for example in ruleset.examples:
         where = f"example {example.name}"
-        findings += [
-            Finding(place, f"gives {name}, which is no field; there are {_all(declared)}{perhaps(name, declared)}")
-            for place, given in given_below(example)
-            for name in given
-            if name not in declared
-        ]
-        findings += [*strange_links(example, ruleset), *strange_words(example, ruleset)]
+        findings += [*strange_fields(example, declared), *strange_links(example, ruleset)]
+        findings += strange_words(example, ruleset)
         findings += [*_strange_score(example), *_strange_peers(example, ruleset)]
         expect = example.expect
         rules = {rule.id: len(rule.cases) for rule in ruleset.rules}
@@ -140,10 +142,8 @@ def strange_words(example: GivenExample, ruleset: Definition) -> Iterator[Findin
     for place, given in given_below(example):
         for part, declared in words.items():
             rows = given.get(part)
-            for row in rows if isinstance(rows, list) else ():
-                for name in sorted(set(row) - declared) if isinstance(row, dict) else ():
-                    strange = f"gives {name}, which is no field; there are {_all(declared)}{perhaps(name, declared)}"
-                    yield Finding(f"{place}, {part}", strange)
+            given_rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+            yield from unknown_names(f"{place}, {part}", (name for row in given_rows for name in row), declared)
 
 
 def _all(names: Iterable[str]) -> str:

@@ -1,12 +1,12 @@
 """Whom an example is linked to: entities given as the example itself is, by the type of link."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 import polars as pl
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
-from fivefold.domain.text import perhaps
+from fivefold.domain.text import nearest, perhaps
 from fivefold.risk.facts.groups.links import FROM, TO, TYPE, Links
 from fivefold.risk.language.ruleset import GivenExample, LinkType
 
@@ -98,6 +98,24 @@ def given_below(example: GivenExample) -> Iterator[tuple[str, Mapping[str, Any]]
             several = value.values() if isinstance(value, dict) else (value,)
             entities = [one for each in several if isinstance(each, list) for one in each if isinstance(one, dict)]
             waiting += [(f"{where}, {name}", one) for one in entities]
+
+
+def strange_fields(example: GivenExample, fields: Iterable[str]) -> Iterator[Finding]:
+    """Find what an example gives of itself, or of those linked to it, that is not among the *fields*."""
+    for place, given in given_below(example):
+        yield from unknown_names(place, given, fields)
+
+
+def unknown_names(place: str, given: Iterable[str], declared: Iterable[str]) -> Iterator[Finding]:
+    """Find the names at a place that are not declared: one finding for all of them."""
+    there = sorted(set(declared))
+    unknown = list(dict.fromkeys(name for name in given if name not in there))
+    if len(unknown) == 1:
+        why = f"which is no field; there are {', '.join(there)}{perhaps(unknown[0], there)}"
+        yield Finding(place, f"gives {unknown[0]}, {why}")
+    elif unknown:
+        names = ", ".join(f"{name} (perhaps {near})" if (near := nearest(name, there)) else name for name in unknown)
+        yield Finding(place, f"gives {names}, which are no fields; there are {', '.join(there)}")
 
 
 def strange_links(example: GivenExample, ruleset: Linking) -> Iterator[Finding]:

@@ -111,6 +111,14 @@ def test_form_that_cannot_be_read(given: Data, refusal: Refusal) -> None:
     [
         ({"given": {"kindd": "x"}}, "gives kindd, which is no field; there are alerts, cases, income"),
         (
+            {"given": {"kindd": "x", "incoem": 5, "shoes": 2}},
+            "gives kindd (perhaps kind), incoem (perhaps income), shoes, which are no fields; there are alerts, cases, income",
+        ),
+        (
+            {"given": {"transactions": [{"amonut": 5}, {"amonut": 6, "tmie": "2024-01-01"}]}},
+            "transactions: gives amonut (perhaps amount), tmie (perhaps time), which are no fields; there are amount",
+        ),
+        (
             {"given": {"transactions": [{"amonut": 5}]}},
             "transactions: gives amonut, which is no field; there are amount",
         ),
