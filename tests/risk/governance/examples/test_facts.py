@@ -112,7 +112,7 @@ def test_form_that_cannot_be_read(given: Data, refusal: Refusal) -> None:
         ({"given": {"kindd": "x"}}, "gives kindd, which is no field; there are alerts, cases, income"),
         (
             {"given": {"kindd": "x", "incoem": 5, "shoes": 2}},
-            "gives kindd (perhaps kind), incoem (perhaps income), shoes, which are no fields; there are alerts, cases, income",
+            "gives kindd (perhaps kind), incoem (perhaps income), shoes, which are no fields; there are alerts, cases",
         ),
         (
             {"given": {"transactions": [{"amonut": 5}, {"amonut": 6, "tmie": "2024-01-01"}]}},
