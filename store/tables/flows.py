@@ -27,6 +27,8 @@ _WHOLE = text("inputs IS NOT NULL")
 _ASKS = text("asks IS NOT NULL")
 _WAITS = text("waits_us IS NOT NULL AND taken_back_us IS NULL AND done_us IS NULL")
 ROLE_CHARACTERS = 20
+_COUNTED = {"sqlite_autoincrement": True}
+"""A number is given once, also where its row was deleted: `f:12` and the event of an action name it outside."""
 
 
 class FlowRow(Base):
@@ -210,6 +212,7 @@ class FlowRun(Base):
             sqlite_where=_ASKS,
             postgresql_where=_ASKS,
         ),
+        _COUNTED,
     )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
@@ -298,6 +301,7 @@ class FlowAction(Base):
             sqlite_where=_WAITS,
             postgresql_where=_WAITS,
         ),
+        _COUNTED,
     )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
