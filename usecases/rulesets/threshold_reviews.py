@@ -103,7 +103,7 @@ def begin_threshold_reviews(engine: Engine, now_us: int | None = None) -> bool:
 
 def rules_hash(canonical: str) -> str:
     """Give the hash of what makes the totals of a ruleset: its rules, what they name, and weights; no thresholds."""
-    data = json.loads(canonical)
+    data = json.loads(canonical, parse_float=str)  # as they are written: bounds may have decimals
     weights = data["score"].get("weighted", {})
     made_of = {"rules": data["rules"], **{name: weights.get(name) for name in ("weights", "weights_by")}}
     made_of |= {name: data[name] for name in ("calculate", "links", "reference") if data.get(name)}

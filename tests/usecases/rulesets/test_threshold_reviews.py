@@ -16,6 +16,7 @@ from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.portfolio_files.bundled import bundled_ruleset, bundled_rulesets
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.rulesets.threshold_reviews import (
@@ -172,6 +173,12 @@ def test_another_calculation_makes_other_totals() -> None:
         named = f"calculate: {{sized: {{unit: count, multiply: [{{field: income}}, {factor}]}}}}"
         hashes.add(rules_hash(analyse_text(calculated.replace("rules:", f"{named}\nrules:", 1)).ruleset.canonical))
     assert len(hashes) == 2
+
+
+@pytest.mark.parametrize("name", bundled_rulesets())
+def test_every_ruleset_that_ships_is_reviewed_also_where_its_bounds_have_decimals(name: str) -> None:
+    """A worker ended by one that has: its rules were to be hashed in a form that knows whole numbers alone."""
+    assert len(rules_hash(bundled_ruleset(name).canonical)) == 64
 
 
 def test_what_began_to_decide_after_the_quarter_is_left_for_the_next(engine: Engine, ana: Actor) -> None:
