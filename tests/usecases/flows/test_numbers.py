@@ -65,7 +65,9 @@ def as_before(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA writable_schema=ON")
         for table in ("flow_runs", "flow_actions"):
-            made = connection.execute(text("SELECT sql FROM sqlite_master WHERE name = :of"), {"of": table}).scalar_one()
+            made = connection.execute(
+                text("SELECT sql FROM sqlite_master WHERE name = :of"), {"of": table}
+            ).scalar_one()
             earlier = re.sub(r"\)\s*\Z", f", \n\tCONSTRAINT pk_{table} PRIMARY KEY (id)\n)", made)
             earlier = earlier.replace("id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "id INTEGER NOT NULL", 1)
             assert earlier.count("PRIMARY KEY") == 1
