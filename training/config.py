@@ -135,6 +135,24 @@ class IntervalSettings(_Section):
     windows: Annotated[int, Field(ge=1, le=12)] = 2
 
 
+class DueSettings(_Section):
+    """When predictions whose horizon is over say that a model is due for training.
+
+    Attributes:
+        least_customers: of one version and day; of fewer nothing is said, for chance alone moves their figures further.
+        most_off_share: realised money may be off by this share of the predicted money.
+        most_coverage_distance: the share of the values that lay in their intervals may be this far from the level.
+        most_gini_fall: normalised Gini may be this far below that of the model card.
+        confidence: that the figure is not what chance alone makes of a model that still holds.
+    """
+
+    least_customers: Annotated[int, Field(ge=30)] = 500
+    most_off_share: Annotated[float, Field(gt=0)] = 0.15
+    most_coverage_distance: Annotated[float, Field(gt=0, lt=1)] = 0.03
+    most_gini_fall: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+
+
 class TrainingConfig(_Section):
     """Everything that a training run depends on, besides the data.
 
@@ -167,6 +185,7 @@ class TrainingConfig(_Section):
     checks: CheckSettings = CheckSettings()
     gate: GateSettings = GateSettings()
     interval: IntervalSettings = IntervalSettings()
+    due: DueSettings = DueSettings()
     cut_points: tuple[float, float, float] = DEFAULT_CUT_POINTS
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
 

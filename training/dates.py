@@ -63,16 +63,22 @@ def choose_test(
     NotEnoughDataError, with the *advice*, where the data do not cover the window of the settings.
     """
     horizon_us, lag_us = config.horizon_days * DAY_US, config.settlement_lag_days * DAY_US
-    complete = period.last - lag_us
-    test = config.test_as_of if config.test_as_of is not None else (complete - horizon_us) // DAY_US * DAY_US
-    # A day's slack: daily data have their last rows at midnight and cover the day before it.
-    if test + horizon_us > complete + DAY_US:
+    latest = (period.last - lag_us - horizon_us) // DAY_US * DAY_US
+    test = config.test_as_of if config.test_as_of is not None else latest
+    if not is_window_covered(config, period, test):
         late = f", the last {config.settlement_lag_days} of them incomplete (settlement_lag_days)" if lag_us else ""
         raise NotEnoughDataError(
             f"test as-of {day_text(test)} plus {config.horizon_days} days ends {day_text(test + horizon_us)}, but "
             f"the data cover {_covered(period)}{late}: {advice}"
         )
     return test
+
+
+def is_window_covered(config: TrainingConfig, period: DataPeriod, as_of: int) -> bool:
+    """Tell whether the data cover the value window after an as-of (microseconds), and the settlement lag after that."""
+    ends = as_of + (config.horizon_days + config.settlement_lag_days) * DAY_US
+    # A day's slack: daily data have their last rows at midnight and cover the day before it.
+    return ends <= period.last + DAY_US
 
 
 def choose_dates(config: TrainingConfig, period: DataPeriod) -> Dates:

@@ -165,7 +165,7 @@ def config_of_version(model: ValueModel, registry: Registry, parent: RegisteredV
         "cut_points": model.cut_points,
         **({"seed": parameters["seed"]} if "seed" in parameters else {}),
     }
-    for section in ("snapshots", "checks", "gate"):
+    for section in ("snapshots", "checks", "gate", "due"):
         fields = {name.partition(".")[2]: text for name, text in parameters.items() if name.startswith(f"{section}.")}
         content |= {section: fields} if fields else {}
     try:

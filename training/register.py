@@ -238,7 +238,7 @@ def _log_model(model: ValueModel, test_window: WindowPredictions, folder: Path) 
 def run_parameters(lineage: Lineage) -> dict[str, Any]:
     """Give every setting of a run by its name in the configuration, and the preset."""
     config = lineage.config.model_dump(
-        exclude={"trees", "snapshots", "value", "checks", "gate", "interval", "test_as_of"}
+        exclude={"trees", "snapshots", "value", "checks", "gate", "interval", "due", "test_as_of"}
     )
     sections = {
         "trees": lineage.trees.model_dump(),
@@ -247,6 +247,7 @@ def run_parameters(lineage: Lineage) -> dict[str, Any]:
         "checks": lineage.config.checks.model_dump(),
         "gate": lineage.config.gate.model_dump(),
         "interval": lineage.config.interval.model_dump(),
+        "due": lineage.config.due.model_dump(),
     }
     dates = {"test_as_of": day_text(lineage.dates.test), "training_dates": len(lineage.dates.training)}
     return {**config, **_flat(sections), **dates, "preset": lineage.settings_name or "none"}

@@ -38,6 +38,7 @@ from fivefold.cli.value_model.engines import (
 from fivefold.cli.value_model.output import Write, open_output, require_output
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.domain.provenance import hash_text
 from fivefold.domain.segments import SEGMENTS
 from fivefold.domain.text import count_text, percent
 from fivefold.training.config import DEFAULT_NAME
@@ -225,7 +226,7 @@ def score_file(
             how = Scoring(as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent)
             batches = score_on_engine(engine, model, file, how)
         for batch in batches:
-            write(_with_reference(batch.table, day_text(model.test_as_of)))
+            write(_with_origin(batch.table, model, as_of))
             summary.add(batch)
             progress.update(len(batch.table))
         if summary.newest is None:
@@ -233,10 +234,19 @@ def score_file(
     return summary
 
 
-def _with_reference(table: pl.DataFrame, day: str) -> pl.DataFrame:
-    """Say beside each percentile among whom it is: the customers known on that day."""
+def _with_origin(table: pl.DataFrame, model: "ValueModel", as_of: int) -> pl.DataFrame:
+    """Say beside each percentile among whom it is (the customers known on a day), and of each row as of when, by what.
+
+    The moment and the model let `fivefold realised` compare the row with what came.
+    """
     place = table.get_column_index("percentile") + 1
-    return table.select(*table.columns[:place], pl.lit(day).alias("reference_date"), *table.columns[place:])
+    origin = {
+        "reference_date": day_text(model.test_as_of),
+        "as_of": day_text(as_of),
+        "model_hash": hash_text(model.content_hash),
+    }
+    columns = (pl.lit(text).alias(name) for name, text in origin.items())
+    return table.select(*table.columns[:place], *columns, *table.columns[place:])
 
 
 def _mean(total: float, count: float) -> str:

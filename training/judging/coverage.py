@@ -68,11 +68,12 @@ def coverage(model: ValueModel, predicted: Floats, realised: Floats) -> Coverage
         float(covered(ends, realised).mean()),
         width,
         _table("segment", segments, ends, realised),
-        _table("decile", dict(_tenths(predicted)), ends, realised),
+        _table("decile", dict(tenths(predicted)), ends, realised),
     )
 
 
-def _tenths(predicted: Floats) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+def tenths(predicted: Floats) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+    """Give ten equal groups of n customers by prediction, lowest first: the number from 1, and n marks of who is in."""
     order = np.argsort(predicted, kind="stable")
     for number, members in enumerate(np.array_split(order, DECILES), start=1):
         marks = np.zeros(len(predicted), dtype=np.bool_)

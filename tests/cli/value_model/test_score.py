@@ -20,6 +20,7 @@ from fivefold.features.indicator_matrix import catalogue
 from tests.cli.running import AS_OF, Home, cells, refuse, run, succeed
 
 COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile", "reference_date"]
+COLUMNS += ["as_of", "model_hash"]
 COLUMNS += ["expected_value_low", "expected_value_high", "score_low", "score_high", "interval_level_percent"]
 COLUMNS += ["consistency"]
 READERS = {

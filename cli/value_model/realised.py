@@ -1,0 +1,132 @@
+"""`fivefold realised`: what customers were worth, beside what earlier scores predicted of them."""
+
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import polars as pl
+import typer
+
+from fivefold.cli.terminal import (
+    MapOption,
+    ModelOption,
+    NameOption,
+    echo,
+    load_model,
+    mapped,
+    open_registry,
+    require_source,
+    show_table,
+    warn,
+)
+from fivefold.cli.value_model.output import open_output, require_output
+from fivefold.domain.clock import day_text, parse_moment
+from fivefold.domain.provenance import hash_text
+from fivefold.domain.settings import require_model_name
+from fivefold.domain.text import percent
+from fivefold.training.config import DEFAULT_NAME, DueSettings, read_config
+
+if TYPE_CHECKING:
+    from fivefold.features.reading.text_files import MappedFile
+    from fivefold.training.judging.past_versions import JudgedVersion
+    from fivefold.training.judging.realised import RealisedDay
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(realised)
+
+
+def realised(
+    scores: Annotated[list[Path], typer.Argument(help="Files that `fivefold score` wrote.")],
+    data: Annotated[Path, typer.Option("--data", help="Transactions, up to a horizon after the scores.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="All figures: .parquet, .csv, .json or .jsonl.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="ISO date or time of scores without the column as_of.")
+    ] = None,
+    model: ModelOption = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Bounds (`due`), YAML; those of each version by default.")
+    ] = None,
+    name: NameOption = DEFAULT_NAME,
+    names: MapOption = None,
+) -> None:
+    """Compare earlier scores with what came, and say if a version is due for training. It changes nothing."""
+    moment = None if as_of is None else parse_moment(as_of, "--as-of")
+    require_model_name(name)
+    for path in (data, *scores):
+        require_source(path)
+    if output:
+        require_output(output)
+    due = None if config is None else read_config(config).due
+    known = None if model is None else hash_text(load_model(model, name).content_hash)
+    judged, left_out = judge(scores, mapped(data, names), name, due, as_of=moment, model_hash=known)
+    for text in left_out:
+        warn(text)
+    for version in judged:
+        show_version(version, name)
+    if output:
+        from fivefold.training.judging.past_versions import realised_table
+
+        table = realised_table(judged)
+        with open_output(output) as write:
+            write(table)
+        echo(f"Written to {output}: {len(table):,} rows")
+
+
+def judge(
+    scores: list[Path],
+    source: "MappedFile",
+    name: str,
+    due: DueSettings | None,
+    *,
+    as_of: int | None = None,
+    model_hash: str | None = None,
+) -> "tuple[list[JudgedVersion], list[str]]":
+    """Judge the versions that made the scores; give them, and what was left out."""
+    from fivefold.training.judging.past_scores import read_scores
+    from fivefold.training.judging.past_versions import judge_versions
+
+    table = read_scores(scores, as_of, model_hash)
+    return judge_versions(table, source if source.names.ours else source.path, open_registry(name), due)
+
+
+def show_version(version: "JudgedVersion", name: str) -> None:
+    """Print the days of a version, the segments and tenths of the latest, and the verdict."""
+    champion = ", the champion" if version.is_champion else ""
+    days = version.realised.days
+    if days:
+        money = f"({version.currency})"
+        columns = ("predicted on", "customers", f"predicted {money}", f"realised {money}", "ratio", "in interval")
+        title = f"{name} version {version.number}{champion}: predicted and realised mean value"
+        show_table(title, (*columns, "Gini", "Spearman"), [_day_cells(day) for day in days])
+        echo()
+        latest = days[-1]
+        for by, heading in (("segment", "segment"), ("decile", "tenth by prediction")):
+            rows = latest.figures.filter(pl.col("by") == by).to_dicts()
+            title = f"Predictions of {day_text(latest.day_us)} by {heading}"
+            show_table(title, (heading, *columns[1:]), [[row["group"], *figure_cells(row)] for row in rows])
+            echo()
+        if latest.gone:
+            echo(f"In no figure, for they are not in the data by {day_text(latest.day_us)}: {latest.gone:,} customers")
+    if version.realised.waiting:
+        echo(f"Predictions whose horizon has not passed yet: {version.realised.waiting:,}")
+    if version.realised.uncovered:
+        echo(f"Predictions whose horizon has passed, and the data do not reach so far: {version.realised.uncovered:,}")
+    echo(f"Version {version.number}{champion}: {version.verdict}.")
+
+
+def _day_cells(day: "RealisedDay") -> list[str]:
+    gini, spearman = day.metrics.normalised_gini, day.metrics.spearman
+    ranking = ["" if isnan(figure) else f"{figure:.4f}" for figure in (gini, spearman)]
+    return [day_text(day.day_us), *figure_cells(day.whole), *ranking]
+
+
+def figure_cells(row: dict[str, float | None]) -> list[str]:
+    """Write the figures of a group: customers, means of money, the ratio with its interval, the share covered."""
+    ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+    means = ("" if row[mean] is None else f"{row[mean]:,.2f}" for mean in ("predicted_mean", "realised_mean"))
+    covered = "" if row["covered_share"] is None else percent(row["covered_share"])
+    return [f"{row['customers']:,}", *means, ratio, covered]

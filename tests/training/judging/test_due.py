@@ -1,0 +1,71 @@
+"""When a version is due for training: only where a figure is surely out of its bounds, of enough customers."""
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from fivefold.training.config import DueSettings
+from fivefold.training.judging.due import due_verdict
+from fivefold.training.judging.metrics import Metrics
+from fivefold.training.judging.realised import FIGURES, Realised, RealisedDay
+
+DUE = DueSettings()
+DAY = 20_000 * 86_400_000_000
+
+
+def day(
+    customers: int = 1_000, gini: float = 0.8, gini_high: float = 0.82, day_us: int = DAY, **row: Any
+) -> RealisedDay:
+    figures = {"by": "all", "group": "all", "customers": customers, "predicted_mean": 10.0, "realised_mean": 10.0}
+    figures |= {"ratio": 1.0, "ratio_low": 0.9, "ratio_high": 1.1, "covered_share": 0.8, **row}
+    table = pl.DataFrame([figures], schema=FIGURES)
+    return RealisedDay(day_us, customers, 0, Metrics(gini, 0.9, 0.9), gini_high, 80, table)
+
+
+def state(*days: RealisedDay, card: float | None = 0.8, **counts: int) -> str:
+    return due_verdict(Realised(days, **counts), DUE, card).state
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({}, "holds"),
+        ({"ratio": 1.2, "ratio_low": 1.1, "ratio_high": 1.3}, "due"),
+        ({"ratio": 1.2, "ratio_low": 0.95, "ratio_high": 1.45}, "holds"),  # chance may have moved it
+        ({"ratio": 1.1, "ratio_low": 1.05, "ratio_high": 1.15}, "holds"),  # surely off, by as much as is allowed
+        ({"ratio": 0.7, "ratio_low": 0.6, "ratio_high": 0.8}, "due"),
+        ({"ratio": None, "ratio_low": None, "ratio_high": None}, "holds"),
+        ({"covered_share": 0.76}, "due"),
+        ({"covered_share": 0.84}, "due"),
+        ({"covered_share": 0.775}, "holds"),
+        ({"covered_share": 0.765, "customers": 501}, "holds"),  # of 501 customers chance moves it by 3.5 points
+        ({"covered_share": None}, "holds"),
+        ({"gini": 0.7, "gini_high": 0.74}, "due"),
+        ({"gini": 0.7, "gini_high": 0.76}, "holds"),
+        ({"gini": 0.7, "gini_high": float("nan")}, "holds"),
+        ({"customers": 499, "ratio": 3.0, "ratio_low": 2.0, "ratio_high": 4.0}, "unknown"),
+    ],
+)
+def test_a_figure_must_be_surely_out_of_its_bounds(found: dict[str, Any], expected: str) -> None:
+    assert state(day(**found)) == expected
+
+
+def test_the_latest_day_decides() -> None:
+    off = {"ratio": 2.0, "ratio_low": 1.8, "ratio_high": 2.2}
+    later = DAY + 86_400_000_000
+    assert state(day(), day(day_us=later, **off)) == "due"
+    assert state(day(**off), day(day_us=later)) == "holds"
+
+
+def test_without_a_day_nothing_is_due() -> None:
+    assert state(waiting=5) == "waiting"
+    assert state(waiting=5, uncovered=3) == "unknown"
+    assert state() == "unknown"
+
+
+def test_a_version_without_a_gini_on_its_card_is_judged_by_the_rest() -> None:
+    assert state(day(gini=0.1, gini_high=0.2), card=None) == "holds"
+    verdict = due_verdict(Realised((day(gini=0.1, gini_high=0.2, covered_share=0.5),)), DUE, 0.8)
+    assert len(verdict.reasons) == 2
+    assert str(verdict).startswith("due for training, because intervals of 80 % held 50")

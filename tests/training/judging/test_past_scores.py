@@ -1,0 +1,78 @@
+"""Files of scores that are read again: every format, what they lack, and what counts once."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from fivefold.cli.value_model.output import open_output
+from fivefold.domain.clock import DAY_US, parse_moment
+from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.training.judging.past_scores import SCHEMA, read_scores
+
+SCORES = pl.DataFrame(
+    {
+        "user_id": ["=a", "007", "'b"],
+        "category": ["low", "top", "top"],
+        "currency": "EUR",
+        "expected_value": [0.5, 2.0, 1e-7],
+        "expected_value_low": [0.0, 1.0, 0.0],
+        "expected_value_high": [1.0, None, 2.0],
+        "interval_level_percent": 80,
+        "model_hash": "sha256:1234567890123456",
+        "as_of": "2026-05-01T23:59:59.999999Z",
+    }
+)
+
+
+def written(table: pl.DataFrame, path: Path) -> Path:
+    with open_output(path) as write:
+        write(table)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json", ".jsonl", ".ndjson"])
+def test_every_format_gives_the_same(suffix: str, tmp_path: Path) -> None:
+    read = read_scores([written(SCORES, tmp_path / f"scores{suffix}")])
+    expected = SCORES.with_columns(
+        pl.lit(parse_moment("2026-05-01T23:59:59.999999Z")).alias("as_of"),
+        pl.lit(parse_moment("2026-05-01") // DAY_US).alias("day"),
+    )
+    assert_frame_equal(read, expected.select(*SCHEMA, "day").cast({"day": pl.Int64}), check_dtypes=False)
+
+
+def test_what_a_file_does_not_say_is_given_or_refused(tmp_path: Path) -> None:
+    old = written(SCORES.drop("as_of", "model_hash"), tmp_path / "old.csv")
+    with pytest.raises(ConfigError, match="has no column as_of: say it by --as-of"):
+        read_scores([old])
+    with pytest.raises(ConfigError, match="has no column model_hash: say it by --model"):
+        read_scores([old], DAY_US)
+    read = read_scores([old], DAY_US, "sha256:x")
+    assert (set(read["as_of"]), set(read["model_hash"])) == ({DAY_US}, {"sha256:x"})
+
+
+def test_what_is_no_file_of_scores_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="has no column expected_value"):
+        read_scores([written(SCORES.drop("expected_value"), tmp_path / "a.csv")])
+    bad = SCORES.with_columns(expected_value=pl.lit("much"))
+    with pytest.raises(FileFormatError, match="is not a file of scores"):
+        read_scores([written(bad, tmp_path / "b.csv")])
+    with pytest.raises(FileFormatError, match="a row without"):
+        read_scores([written(SCORES.with_columns(expected_value=pl.lit(None)), tmp_path / "c.parquet")])
+
+
+def test_the_day_is_that_of_utc_and_the_later_moment_counts(tmp_path: Path) -> None:
+    moments = ["2026-05-01T00:30:00+02:00", "2026-05-01", "2026-05-01T23:00:00Z"]
+    files = [
+        written(SCORES.with_columns(as_of=pl.lit(text), expected_value=pl.lit(float(n))), tmp_path / f"{n}.csv")
+        for n, text in enumerate(moments)
+    ]
+    for order in (files, files[::-1]):
+        read = read_scores(order)
+        assert sorted(read.filter(pl.col("user_id") == "007")["expected_value"]) == [0.0, 2.0]
+    # Of equal moments that of the later file counts.
+    again = written(SCORES.with_columns(as_of=pl.lit(moments[2]), expected_value=pl.lit(9.0)), tmp_path / "again.csv")
+    assert set(read_scores([*files, again]).filter(pl.col("as_of") > parse_moment("2026-05-01"))["expected_value"]) == {
+        9.0
+    }

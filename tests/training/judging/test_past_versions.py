@@ -1,0 +1,184 @@
+"""Predictions whose horizon is over against what came: by version and day, and what is never counted."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from fivefold.domain.clock import DAY_US, parse_moment
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.provenance import hash_text
+from fivefold.models.scoring import score_source
+from fivefold.models.value_model import ValueModel
+from fivefold.training.config import DueSettings, TrainingConfig
+from fivefold.training.data import TransactionSource
+from fivefold.training.judging.evaluate import MODEL
+from fivefold.training.judging.past_scores import read_scores
+from fivefold.training.judging.past_versions import JudgedVersion, judge_versions, realised_table
+from fivefold.training.judging.predictions import predict_test_window
+from fivefold.training.retrain import retrain
+from tests.models.making import new_registry
+from tests.training.conftest import FAST, Runs
+
+NOW = parse_moment("2025-06-01")
+ALL = DueSettings(least_customers=100)
+
+
+def scored(model: ValueModel, rows: pa.Table, as_of: int, path: Path) -> Path:
+    """Write what `fivefold score` would as of a moment."""
+    table = pl.concat([batch.table for batch in score_source(model, rows, as_of)])
+    table.with_columns(
+        as_of=pl.lit(f"{np.datetime64(as_of, 'us')}Z"), model_hash=pl.lit(hash_text(model.content_hash))
+    ).write_parquet(path)
+    return path
+
+
+@pytest.fixture
+def first(runs: Runs, rows: pa.Table, tmp_path: Path) -> Path:
+    """The scores of the first version as of its own test as-of."""
+    return scored(runs.first.model, rows, runs.first.model.test_as_of, tmp_path / "scores.parquet")
+
+
+def judged(runs: Runs, rows: pa.Table, *paths: Path, due: DueSettings | None = ALL, now: int = NOW) -> JudgedVersion:
+    versions, left_out = judge_versions(read_scores(paths), rows, runs.registry, due, now)
+    assert left_out == []
+    assert len(versions) == 1
+    return versions[0]
+
+
+def test_it_says_of_the_test_window_what_training_said(
+    runs: Runs, rows: pa.Table, first: Path, portfolio: TransactionSource, config: TrainingConfig
+) -> None:
+    version = judged(runs, rows, first)
+    (day,) = version.realised.days
+    window = predict_test_window(portfolio, runs.first.lineage.dates, config, runs.first.model.booster, None)
+    evaluation = runs.first.evaluation
+    assert (version.number, version.is_champion) == (1, True)
+    assert day.customers == evaluation.customers == len(window.realised)
+    assert day.whole["realised_mean"] == pytest.approx(window.realised.mean(), rel=1e-12)
+    assert day.metrics.normalised_gini == pytest.approx(evaluation.by_name[MODEL].normalised_gini, abs=1e-12)
+    tenths = day.figures.filter(pl.col("by") == "decile")
+    assert tenths["realised_mean"].to_list() == pytest.approx(evaluation.calibration["realised_mean"].to_list())
+    assert tenths["predicted_mean"].to_list() == pytest.approx(evaluation.calibration["predicted_mean"].to_list())
+    assert evaluation.coverage is not None
+    assert day.whole["covered_share"] == pytest.approx(evaluation.coverage.covered_share)
+    for by in ("segment", "decile"):
+        assert day.figures.filter(pl.col("by") == by)["customers"].sum() == day.customers
+    table = realised_table([version])
+    assert table.columns[:3] == ["version", "day", "by"]
+    assert len(table) == len(day.figures)
+
+
+def test_a_horizon_that_is_one_day_short_is_not_compared(
+    runs: Runs, rows: pa.Table, first: Path, tmp_path: Path
+) -> None:
+    model = runs.first.model
+    ends = model.test_window_ends
+    short = judged(runs, rows, first, now=ends - 1)
+    assert (short.realised.days, short.realised.waiting) == ((), runs.first.evaluation.customers)
+    assert short.verdict.state == "waiting"
+    assert judged(runs, rows, first, now=ends).realised.waiting == 0
+    # The clock is past the horizon, and the data end a day before it, with the day's slack of daily data gone too.
+    last = pl.DataFrame(pl.from_arrow(rows))["transaction_date"].dt.epoch("us").sort()[-1]
+    late = scored(model, rows, last + DAY_US - 90 * DAY_US + 1, tmp_path / "late.parquet")
+    version = judged(runs, rows, late)
+    assert (version.realised.days, version.realised.uncovered) == ((), len(pl.read_parquet(late)))
+    assert version.verdict.state == "unknown"
+    assert "do not reach" in str(version.verdict)
+
+
+def test_transactions_that_arrive_late_change_the_figures(runs: Runs, rows: pa.Table, first: Path) -> None:
+    table = pl.DataFrame(pl.from_arrow(rows))
+    at, window = pl.col("transaction_date").dt.epoch("us"), runs.first.model.test_as_of
+    is_late = at.is_between(window + 10 * DAY_US, window + 40 * DAY_US)
+    before = judged(runs, table.filter(~is_late).to_arrow(), first)
+    after = judged(runs, rows, first)
+    assert before.realised.days[0].customers == after.realised.days[0].customers
+    assert before.realised.days[0].whole["realised_mean"] < after.realised.days[0].whole["realised_mean"]
+    assert before.realised.days[0].whole["predicted_mean"] == after.realised.days[0].whole["predicted_mean"]
+
+
+def test_who_was_erased_is_in_no_figure_and_who_joined_later_neither(runs: Runs, rows: pa.Table, first: Path) -> None:
+    table = pl.DataFrame(pl.from_arrow(rows))
+    erased = table["user_id"].unique(maintain_order=True)[:40].implode()
+    kept = table.filter(~pl.col("user_id").is_in(erased))
+    joined = kept.filter(pl.col("user_id") == kept["user_id"][0]).with_columns(
+        user_id=pl.lit("zzz_joined"),
+        transaction_date=pl.col("transaction_date").max(),
+        user_created=pl.col("transaction_date").max(),
+    )
+    whole, without = judged(runs, rows, first), judged(runs, pl.concat([kept, joined[:1]]).to_arrow(), first)
+    (day,) = without.realised.days
+    assert (day.customers, day.gone) == (whole.realised.days[0].customers - 40, 40)
+    scores = pl.read_parquet(first).filter(~pl.col("user_id").is_in(erased))
+    assert day.whole["predicted_mean"] == pytest.approx(scores["expected_value"].mean())
+    # Where most are not there, it is another file of customers, and nothing is said.
+    few = table.filter(pl.col("user_id").is_in(table["user_id"].unique(maintain_order=True)[:150].implode()))
+    strange = judged(runs, few.to_arrow(), first)
+    assert strange.verdict.state == "unknown"
+    assert "are these the same customers?" in str(strange.verdict)
+
+
+def test_of_two_predictions_on_one_day_the_later_counts(
+    runs: Runs, rows: pa.Table, first: Path, tmp_path: Path
+) -> None:
+    noon = runs.first.model.test_as_of + DAY_US // 2
+    other = scored(runs.first.model, rows, noon, tmp_path / "noon.parquet")
+    scores, customers = read_scores([other, first]), len(pl.read_parquet(other))
+    assert len(scores) == customers
+    assert set(scores["as_of"]) == {noon}
+    yesterday = scored(runs.first.model, rows, noon - DAY_US, tmp_path / "yesterday.parquet")
+    version = judged(runs, rows, first, yesterday, other)
+    days = [day.day_us for day in version.realised.days]
+    assert days == [noon - DAY_US // 2 - DAY_US, noon - DAY_US // 2]
+    assert version.realised.days[1].customers == customers
+
+
+def test_each_version_is_judged_by_its_own_predictions(
+    runs: Runs, rows: pa.Table, file: Path, config: TrainingConfig, first: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("fivefold.training.register.write_pictures", lambda *_: [])
+    registry = new_registry(tmp_path / "var", config.name)
+    models = [
+        retrain(file, config.model_copy(update={"trees": FAST.model_copy(update={"rounds": rounds})}), registry).model
+        for rounds in (20, 21)
+    ]
+    paths = [
+        scored(model, rows, model.test_as_of, tmp_path / f"{number}.parquet") for number, model in enumerate(models)
+    ]
+    versions, left_out = judge_versions(read_scores([*paths, first]), rows, registry, ALL, NOW)
+    assert [version.number for version in versions] == [1, 2]
+    means = [version.realised.days[0].whole["predicted_mean"] for version in versions]
+    assert means == [pytest.approx(pl.read_parquet(path)["expected_value"].mean()) for path in paths]
+    assert versions[0].realised.days[0].whole["realised_mean"] == versions[1].realised.days[0].whole["realised_mean"]
+    assert len(left_out) == 1
+    assert f"{len(pl.read_parquet(first))} predictions are by the model sha256:" in left_out[0]
+
+
+def test_money_in_another_currency_is_refused(runs: Runs, rows: pa.Table, first: Path) -> None:
+    pl.read_parquet(first).with_columns(currency=pl.lit("USD")).write_parquet(first)
+    with pytest.raises(ConfigError, match="are in USD; it predicts EUR"):
+        judged(runs, rows, first)
+
+
+def test_a_model_whose_money_is_off_is_due(runs: Runs, rows: pa.Table, first: Path) -> None:
+    holds = judged(
+        runs, rows, first, due=DueSettings(least_customers=100, most_off_share=0.9, most_coverage_distance=0.5)
+    )
+    assert holds.verdict.state == "holds"
+    table = pl.DataFrame(pl.from_arrow(rows))
+    after = pl.col("transaction_date").dt.epoch("us") > runs.first.model.test_as_of
+    tripled = table.with_columns(
+        pl.when(after).then(pl.col(name) * 3).otherwise(pl.col(name)).alias(name)
+        for name in ("transaction_amount", "user_balance")
+    )
+    due = judged(runs, tripled.to_arrow(), first)
+    assert due.verdict.state == "due"
+    assert str(due.verdict).startswith("due for training, because realised money is ")
+    # By the settings of the version itself, these customers are too few to say anything.
+    few = judged(runs, tripled.to_arrow(), first, due=None)
+    assert few.verdict.state == "unknown"
+    assert "customers, and below 500" in str(few.verdict)

@@ -1,0 +1,99 @@
+"""Whether predictions whose horizon is over say that a model is due for training, and why."""
+
+from dataclasses import dataclass
+from math import isnan, sqrt
+from statistics import NormalDist
+from typing import Literal
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.text import percent
+from fivefold.training.config import DueSettings
+from fivefold.training.judging.realised import Realised, RealisedDay
+
+
+@dataclass(frozen=True)
+class DueVerdict:
+    """The verdict on a version.
+
+    Attributes:
+        state: `due`; `holds` where every figure is within its bounds, or chance may have moved it out; `waiting` where
+            no prediction's horizon has passed yet; `unknown` where the data are too few, or do not reach so far.
+        reasons: one sentence for each figure that is surely out of bounds; else why it is in another state.
+    """
+
+    state: Literal["due", "holds", "waiting", "unknown"]
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        words = {"due": "due for training, because", "holds": "it holds:", "waiting": "it is too early to say:"}
+        words["unknown"] = "not known whether it holds:"
+        return f"{words[self.state]} {'; '.join(self.reasons)}"
+
+
+def due_verdict(realised: Realised, due: DueSettings, card_gini: float | None) -> DueVerdict:
+    """Judge a version by the latest day whose predictions can be compared with what came.
+
+    Earlier days are not pooled with it: a model that was right for a year and is wrong since a month is wrong.
+
+    Args:
+        realised: of the version.
+        due: the bounds.
+        card_gini: normalised Gini of the model card; None where it has none.
+    """
+    if not realised.days:
+        return _without_days(realised)
+    day = realised.days[-1]
+    if day.gone > day.customers:
+        gone = f"{day.gone:,} of the {day.gone + day.customers:,} customers predicted on {day_text(day.day_us)}"
+        return DueVerdict("unknown", (f"{gone} are not in the data: are these the same customers?",))
+    if day.customers < due.least_customers:
+        few = f"the predictions of {day_text(day.day_us)} are of {day.customers:,} customers, and below "
+        return DueVerdict("unknown", (f"{few}{due.least_customers:,} chance alone moves the figures",))
+    reasons = [one for one in (_money(day, due), _coverage(day, due), _gini(day, due, card_gini)) if one]
+    if reasons:
+        return DueVerdict("due", tuple(reasons))
+    within = f"of the predictions of {day_text(day.day_us)} no figure is surely out of its bounds"
+    return DueVerdict("holds", (within,))
+
+
+def _without_days(realised: Realised) -> DueVerdict:
+    if realised.uncovered:
+        return DueVerdict(
+            "unknown", (f"the data do not reach to the end of {realised.uncovered:,} horizons that passed",)
+        )
+    if realised.waiting:
+        return DueVerdict("waiting", (f"the horizon of {realised.waiting:,} predictions has not passed",))
+    return DueVerdict("unknown", ("there are no predictions by it",))
+
+
+def _money(day: RealisedDay, due: DueSettings) -> str:
+    whole = day.whole
+    if whole["ratio"] is None or abs(whole["ratio"] - 1) <= due.most_off_share:
+        return ""
+    if whole["ratio_low"] <= 1 <= whole["ratio_high"]:
+        return ""
+    return (
+        f"realised money is {whole['ratio']:.2f} of the predicted (surely {whole['ratio_low']:.2f} to "
+        f"{whole['ratio_high']:.2f}), and {percent(due.most_off_share, 0)} off is allowed"
+    )
+
+
+def _coverage(day: RealisedDay, due: DueSettings) -> str:
+    share = day.whole["covered_share"]
+    if share is None or day.level_percent is None:
+        return ""
+    level = day.level_percent / 100
+    # How far chance alone moves the share of a model whose intervals hold what they say.
+    reach = NormalDist().inv_cdf((1 + due.confidence) / 2) * sqrt(level * (1 - level) / day.customers)
+    if abs(share - level) <= max(due.most_coverage_distance, reach):
+        return ""
+    return f"intervals of {day.level_percent} % held {percent(share)} of the values"
+
+
+def _gini(day: RealisedDay, due: DueSettings, card: float | None) -> str:
+    if card is None or isnan(day.gini_high) or day.gini_high >= card - due.most_gini_fall:
+        return ""
+    return (
+        f"normalised Gini is {day.metrics.normalised_gini:.4f} (surely below {day.gini_high:.4f}), on the card "
+        f"{card:.4f}; a fall by {due.most_gini_fall:g} is allowed"
+    )

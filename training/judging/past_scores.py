@@ -1,0 +1,95 @@
+"""Reading files of scores that were written before: who was predicted to be worth what, as of when, by which model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from fivefold.domain.clock import DAY_US, parse_moment
+from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.features.reading.formulas import unescape_formulas_of_frame
+from fivefold.features.reading.text_files import suffix_of
+
+SCHEMA: dict[str, type[pl.DataType]] = {
+    "user_id": pl.String,
+    "category": pl.String,
+    "currency": pl.String,
+    "expected_value": pl.Float64,
+    "expected_value_low": pl.Float64,
+    "expected_value_high": pl.Float64,
+    "interval_level_percent": pl.Int64,
+    "model_hash": pl.String,
+    "as_of": pl.Int64,
+}
+"""The columns of scores that are compared with what came; `as_of` in microseconds."""
+_NEEDED = ("user_id", "category", "currency", "expected_value")
+_OPENERS: Mapping[str, Callable[[Path], pl.LazyFrame]] = {
+    ".parquet": pl.scan_parquet,
+    ".csv": partial(pl.scan_csv, infer_schema=False),
+    ".json": lambda path: pl.read_json(path).lazy(),
+    ".jsonl": pl.scan_ndjson,
+    ".ndjson": pl.scan_ndjson,
+}
+
+
+def read_scores(paths: Sequence[Path], as_of: int | None = None, model_hash: str | None = None) -> pl.DataFrame:
+    """Read files that `fivefold score` wrote, in the columns of `SCHEMA`; each prediction once.
+
+    Of predictions of one customer by one model on one day (UTC) the latest counts, and of equal moments that of the
+    later file: a run that was repeated replaces what it said before.
+
+    Args:
+        paths: of the files, whose suffix says what they are.
+        as_of: the moment (microseconds) of files without the column `as_of`.
+        model_hash: of the model of files without the column `model_hash`, as `domain.provenance.hash_text` writes it.
+
+    Raises:
+        FileFormatError: a file is not such a file.
+        ConfigError: a file does not say as of when or by which model, and it was not given.
+    """
+    scores = pl.concat([_read(path, as_of, model_hash) for path in paths])
+    day = (pl.col("as_of") // DAY_US).alias("day")
+    return (
+        scores.with_columns(day)
+        .sort("as_of", maintain_order=True)
+        .unique(["user_id", "model_hash", "day"], keep="last", maintain_order=True)
+    )
+
+
+def _read(path: Path, as_of: int | None, model_hash: str | None) -> pl.DataFrame:
+    suffix = suffix_of(path)
+    if suffix not in _OPENERS:
+        raise FileFormatError(f"{path} is not a file of scores; its name must end in {', '.join(_OPENERS)}")
+    try:
+        lazy = _OPENERS[suffix](path)
+        names = lazy.collect_schema().names()
+        missing = [name for name in _NEEDED if name not in names]
+        if missing:
+            raise FileFormatError(f"{path} is not a file of scores: it has no column {', '.join(missing)}")
+        table = lazy.select(name for name in SCHEMA if name in names).collect()
+        if suffix == ".csv":
+            table = unescape_formulas_of_frame(table)
+        return _typed(table, path, as_of, model_hash)
+    except pl.exceptions.PolarsError as error:
+        raise FileFormatError(f"{path} is not a file of scores: {str(error).splitlines()[0]}") from None
+
+
+def _typed(table: pl.DataFrame, path: Path, as_of: int | None, model_hash: str | None) -> pl.DataFrame:
+    """Give every column its type; what a file does not have is null, or what was given for it."""
+    for name, given, option in (("as_of", as_of, "--as-of"), ("model_hash", model_hash, "--model")):
+        if name not in table.columns and given is None:
+            raise ConfigError(f"{path} has no column {name}: say it by {option}")
+    if "as_of" in table.columns:
+        texts = table["as_of"].unique().to_list()
+        moments = [parse_moment(text or "", f"{path}: as_of") for text in texts]
+        table = table.with_columns(pl.col("as_of").replace_strict(texts, moments, return_dtype=pl.Int64))
+    else:
+        table = table.with_columns(as_of=pl.lit(as_of))
+    if "model_hash" not in table.columns:
+        table = table.with_columns(model_hash=pl.lit(model_hash))
+    absent = [pl.lit(None, kind).alias(name) for name, kind in SCHEMA.items() if name not in table.columns]
+    typed = table.with_columns(absent).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+    if typed.select("user_id", "category", "expected_value", "model_hash").null_count().sum_horizontal().item():
+        raise FileFormatError(f"{path} has a row without user_id, category, expected_value or model_hash")
+    return typed

@@ -1,0 +1,107 @@
+"""The versions that made the predictions of some files, each judged by what came."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.clock import day_text, resolve_now
+from fivefold.domain.errors import ConfigError, ModelError
+from fivefold.domain.provenance import hash_text
+from fivefold.features.indicator_matrix import warm
+from fivefold.features.reading.sources import require_columns
+from fivefold.features.reading.tables import Source
+from fivefold.models.registry import CHAMPION, RegisteredVersion, Registry
+from fivefold.training.config import DueSettings
+from fivefold.training.data import TransactionSource
+from fivefold.training.judging.due import DueVerdict, due_verdict
+from fivefold.training.judging.realised import Realised, compare_with_realised
+from fivefold.training.recalibrate import config_of_version
+
+
+@dataclass(frozen=True)
+class JudgedVersion:
+    """A version, and what its predictions came to."""
+
+    number: int
+    is_champion: bool
+    currency: str
+    realised: Realised
+    verdict: DueVerdict
+
+
+def judge_versions(
+    scores: pl.DataFrame,
+    source: Source,
+    registry: Registry,
+    due: DueSettings | None = None,
+    now: int | None = None,
+) -> tuple[list[JudgedVersion], list[str]]:
+    """Judge every version of the registry that made some of the predictions, by number; and say what was left out.
+
+    Args:
+        scores: as `past_scores.read_scores` gives them.
+        source: the transactions, at least from before the predictions to the end of their horizons.
+        registry: where the versions are.
+        due: the bounds; those of each version's own training by default.
+        now: the present, microseconds.
+
+    Raises:
+        ConfigError: money of the scores is in another currency than the version's.
+        InvalidDataError, FileFormatError: the transactions cannot be read.
+    """
+    by_hash = _versions_by_hash(registry.versions())
+    judged, left_out = [], []
+    for part in scores.partition_by("model_hash", maintain_order=True):
+        name = part["model_hash"][0]
+        version = by_hash.get(name)
+        if version is None:
+            left_out.append(f"{len(part):,} predictions are by the model {name}, which {registry.name} does not have")
+            continue
+        try:
+            judged.append(_judge(version, part, source, registry, due, resolve_now(now)))
+        except ModelError as error:
+            left_out.append(f"{len(part):,} predictions are by version {version.number}, which is not judged: {error}")
+    return sorted(judged, key=lambda each: each.number), left_out
+
+
+def _versions_by_hash(versions: Sequence[RegisteredVersion]) -> dict[str, RegisteredVersion]:
+    """Name the versions by their models. Of versions with the same model it is the champion, or the first of them."""
+    ordered = sorted(versions, key=lambda each: (CHAMPION in each.aliases, -each.number))
+    return {hash_text(each.tags["content_hash"]): each for each in ordered if "content_hash" in each.tags}
+
+
+def _judge(
+    version: RegisteredVersion,
+    scores: pl.DataFrame,
+    source: Source,
+    registry: Registry,
+    due: DueSettings | None,
+    now: int,
+) -> JudgedVersion:
+    model = registry.load(version.number)
+    currencies = set(scores["currency"].unique().to_list())
+    if currencies != {model.currency}:
+        theirs = ", ".join(sorted(map(str, currencies)))
+        raise ConfigError(f"the scores of version {version.number} are in {theirs}; it predicts {model.currency}")
+    config = config_of_version(model, registry, version)
+    bounds = config.due if due is None else due
+    require_columns(source, model.rates, absent=model.absent)
+    warm()
+    portfolio = TransactionSource(source, model.rates, now, absent=model.absent)
+    period = portfolio.summary(config.seed).period
+    realised = compare_with_realised(scores, portfolio, period, config, bounds, now)
+    verdict = due_verdict(realised, bounds, version.metrics.get("model_normalised_gini"))
+    return JudgedVersion(version.number, CHAMPION in version.aliases, model.currency, realised, verdict)
+
+
+def realised_table(judged: Sequence[JudgedVersion]) -> pl.DataFrame:
+    """Put the figures of all versions and days into one table, for a file."""
+    tables: list[pl.DataFrame] = []
+    for version in judged:
+        for day in version.realised.days:
+            origin: dict[str, Any] = {"version": version.number, "day": day_text(day.day_us)}
+            columns = [pl.lit(value).alias(name) for name, value in origin.items()]
+            tables.append(day.figures.select(*columns, pl.all(), currency=pl.lit(version.currency)))
+    return pl.concat(tables) if tables else pl.DataFrame()

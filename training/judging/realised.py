@@ -1,0 +1,200 @@
+"""What customers were worth once the horizon of their predictions had passed, beside what was predicted of them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.segments import SEGMENTS
+from fivefold.features.histories import Floats
+from fivefold.models.certainty.intervals import Ends, covered
+from fivefold.training.config import DueSettings, TrainingConfig
+from fivefold.training.data import TransactionSource
+from fivefold.training.dates import DataPeriod, is_window_covered
+from fivefold.training.judging.bootstrap import draws, resample
+from fivefold.training.judging.coverage import tenths
+from fivefold.training.judging.groups import LEAST_CUSTOMERS
+from fivefold.training.judging.metrics import Metrics, calibration_table, rank_metrics
+from fivefold.training.target import floor_at_zero, realised_values
+
+RESAMPLES = 200
+"""Draws for the bound of the Gini: enough for a bound that is read to two digits."""
+_COLUMNS_AT_ONCE = 4
+"""Numbers that are kept of a customer and moment while values are summed."""
+FIGURES: dict[str, Any] = {
+    "by": pl.String,
+    "group": pl.String,
+    "customers": pl.Int64,
+    "predicted_mean": pl.Float64,
+    "realised_mean": pl.Float64,
+    "ratio": pl.Float64,
+    "ratio_low": pl.Float64,
+    "ratio_high": pl.Float64,
+    "covered_share": pl.Float64,
+}
+
+
+@dataclass(frozen=True)
+class RealisedDay:
+    """The predictions that one version made on one day, against what came.
+
+    Attributes:
+        day_us: midnight UTC of the day, microseconds.
+        customers: who were predicted and are in the data.
+        gone: customers who were predicted and are not in the data by then, as those who were erased: in no figure.
+        metrics: of the ranking; NaN for fewer than `LEAST_CUSTOMERS` customers.
+        gini_high: upper bound of the normalised Gini, with the confidence of the settings; NaN where it has none.
+        level_percent: of the intervals; None where there are none, or of several levels.
+        figures: a row for all (`by` is all), for each segment as it was said then, and for each tenth by prediction,
+            lowest first, in the columns of `FIGURES`: means of money, realised over predicted money with its
+            interval, and the share of values within the interval of the prediction. Of fewer than `LEAST_CUSTOMERS`
+            customers all but their number is null.
+    """
+
+    day_us: int
+    customers: int
+    gone: int
+    metrics: Metrics
+    gini_high: float
+    level_percent: int | None
+    figures: pl.DataFrame
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        """The row for all."""
+        return self.figures.row(0, named=True)
+
+
+@dataclass(frozen=True)
+class Realised:
+    """The predictions of one version against what came.
+
+    Attributes:
+        days: those whose horizon has passed and is in the data, earliest first.
+        waiting: predictions whose horizon has not passed yet.
+        uncovered: predictions whose horizon has passed, and the data do not reach so far.
+    """
+
+    days: tuple[RealisedDay, ...]
+    waiting: int = 0
+    uncovered: int = 0
+
+
+def compare_with_realised(
+    scores: pl.DataFrame,
+    portfolio: TransactionSource,
+    period: DataPeriod,
+    config: TrainingConfig,
+    due: DueSettings,
+    now: int,
+) -> Realised:
+    """Compare the predictions of one version with what its customers were worth, by the definition of training.
+
+    Args:
+        scores: of one model, as `past_scores.read_scores` gives them.
+        portfolio: the transactions, with the rates of the model.
+        period: of the transactions.
+        config: the settings of the version, see `recalibrate.config_of_version`.
+        due: the confidence of the bounds.
+        now: the present, microseconds; a horizon that ends later has not passed.
+    """
+    passed = scores.filter(pl.col("as_of") + config.horizon_days * DAY_US <= now)
+    moments = sorted(passed["as_of"].unique().to_list())
+    over = [one for one in moments if is_window_covered(config, period, one)]
+    ready = passed.filter(pl.col("as_of").is_in(over))
+    waiting, uncovered = len(scores) - len(passed), len(passed) - len(ready)
+    if not len(ready):
+        return Realised((), waiting, uncovered)
+    values = pl.concat(_values(portfolio, np.array(over, dtype=np.int64), config, ready.select("user_id").unique()))
+    joined = ready.join(values, on=["user_id", "as_of"], how="left").sort("day", "user_id")
+    days = [_day(part, config, due) for part in joined.partition_by("day", maintain_order=True)]
+    return Realised(tuple(days), waiting, uncovered)
+
+
+def _values(
+    portfolio: TransactionSource, moments: npt.NDArray[np.int64], config: TrainingConfig, predicted: pl.DataFrame
+) -> Iterator[pl.DataFrame]:
+    """Give the value of every predicted customer after each moment by which they had a row that was read."""
+    lag_us = config.settlement_lag_days * DAY_US
+    yield pl.DataFrame(schema={"user_id": pl.String, "as_of": pl.Int64, "realised": pl.Float64})
+    for part in portfolio.pieces("what customers were worth", len(moments), _COLUMNS_AT_ONCE):
+        values = floor_at_zero(realised_values(part, moments, config.horizon_days, config.value))
+        known = part.time[part.offsets[:-1], None] <= moments - lag_us
+        customers, places = np.nonzero(known)
+        user_ids = pl.Series("user_id", part.user_ids, dtype=pl.String)
+        yield pl.DataFrame(
+            {"user_id": user_ids.gather(customers), "as_of": moments[places], "realised": values[customers, places]}
+        ).join(predicted, on="user_id", how="semi")
+
+
+def _day(joined: pl.DataFrame, config: TrainingConfig, due: DueSettings) -> RealisedDay:
+    """Judge the predictions of one day."""
+    there, day_us = joined.drop_nulls("realised"), int(joined["day"][0]) * DAY_US
+    if len(there) < LEAST_CUSTOMERS:
+        nan = float("nan")
+        figures = pl.DataFrame([{"by": "all", "group": "all", "customers": len(there)}], schema=FIGURES)
+        return RealisedDay(day_us, len(there), len(joined) - len(there), Metrics(nan, nan, nan), nan, None, figures)
+    predicted, realised = there["expected_value"].to_numpy(), there["realised"].to_numpy()
+    drawn = draws(len(predicted), config.seed, RESAMPLES)
+    gini = resample({"model": predicted}, realised, drawn).gini["model"]
+    levels = there["interval_level_percent"].unique().to_list()
+    has_intervals = len(levels) == 1 and levels[0] is not None and not there["expected_value_low"].null_count()
+    return RealisedDay(
+        day_us,
+        len(there),
+        len(joined) - len(there),
+        rank_metrics(predicted, realised),
+        float(np.nanquantile(gini, due.confidence)) if np.isfinite(gini).any() else float("nan"),
+        int(levels[0]) if has_intervals else None,
+        _figures(there, predicted, realised, due.confidence, has_intervals=has_intervals),
+    )
+
+
+def _figures(
+    there: pl.DataFrame, predicted: Floats, realised: Floats, confidence: float, *, has_intervals: bool
+) -> pl.DataFrame:
+    ends = Ends(*(there[f"expected_value_{end}"].fill_null(np.nan).to_numpy() for end in ("low", "high")))
+    is_covered = covered(ends, realised) if has_intervals else None
+    category = there["category"].to_numpy()
+    calibration = calibration_table(predicted, realised).to_dicts()
+    groups: list[tuple[str, str, npt.NDArray[np.bool_], Mapping[str, float]]] = [
+        ("all", "all", np.ones(len(there), dtype=np.bool_), {}),
+        *(("segment", segment, category == segment, {}) for segment in SEGMENTS),
+        *(("decile", str(number), of, calibration[number - 1]) for number, of in tenths(predicted) if of.any()),
+    ]
+    rows = []
+    for by, group, of, means in groups:
+        row: dict[str, Any] = {"by": by, "group": group, "customers": int(of.sum())}
+        if row["customers"] >= LEAST_CUSTOMERS:
+            row |= _means(predicted[of], realised[of], confidence, means)
+            row["covered_share"] = None if is_covered is None else float(is_covered[of].mean())
+        rows += [row] if row["customers"] else []
+    return pl.DataFrame(rows, schema=FIGURES)
+
+
+def _means(predicted: Floats, realised: Floats, confidence: float, means: Mapping[str, float]) -> dict[str, Any]:
+    """Give means of money, and realised over predicted money with its interval.
+
+    Of a tenth the means are those of the calibration of training, where equal predictions share their value. Source of
+    the interval: the linearised variance of a ratio, Cochran, "Sampling Techniques" (1977), section 6.4.
+    """
+    mean = float(means.get("predicted_mean", predicted.mean()))
+    came = float(means.get("realised_mean", realised.mean()))
+    if not mean:
+        return {"predicted_mean": mean, "realised_mean": came}
+    ratio = came / mean
+    off = realised - ratio * predicted
+    error = float(off.std(ddof=1)) / (np.sqrt(len(off)) * mean)
+    reach = NormalDist().inv_cdf((1 + confidence) / 2) * error
+    return {
+        "predicted_mean": mean,
+        "realised_mean": came,
+        "ratio": ratio,
+        "ratio_low": max(ratio - reach, 0.0),
+        "ratio_high": ratio + reach,
+    }
