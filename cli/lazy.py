@@ -15,10 +15,7 @@ COMMANDS = {
     "train": ("value_model.train", "Train, judge, register, and promote if the gate allows it."),
     "recalibrate": ("value_model.recalibrate", "Make a new score curve for the trees of a version, judged."),
     "score": ("value_model.score", "Score every customer of a file."),
-    "realised": (
-        "value_model.realised",
-        "Compare earlier scores with what came, and say if a version is due for training.",
-    ),
+    "realised": ("value_model.realised", "Compare earlier scores with what came since."),
     "explain": ("value_model.explain", "Show what one customer's score is made of."),
     "models": ("value_model.registry", "List the registered versions, or what served on a date."),
     "promote": ("value_model.registry", "Make a version champion, if the gate allowed it."),

@@ -53,7 +53,7 @@ def realised(
     name: NameOption = DEFAULT_NAME,
     names: MapOption = None,
 ) -> None:
-    """Compare earlier scores with what came, and say if a version is due for training. It changes nothing."""
+    """Compare earlier scores with what came since. It says if a version is due for training, and changes nothing."""
     moment = None if as_of is None else parse_moment(as_of, "--as-of")
     require_model_name(name)
     for path in (data, *scores):
