@@ -1,5 +1,6 @@
 """`fivefold train`: from a file of transactions to a registered, judged model."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from fivefold.cli.terminal import (
     show_table,
     warn,
 )
+from fivefold.cli.value_model.scheduled import When, require_schedule, run_scheduled
 from fivefold.domain.clock import day_text
 from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import percent
@@ -63,10 +65,18 @@ def train(
     names: MapOption = None,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
+    when: Annotated[
+        When | None,
+        typer.Option("--when", help="For a clock that starts this: exit code and last line say what happened."),
+    ] = None,
+    scores: Annotated[
+        list[Path] | None, typer.Option("--scores", help="With --when due: earlier scores, compared with what came.")
+    ] = None,
 ) -> None:
     """Train, judge, register, and promote if the gate allows it. Where two people promote, that is proposed."""
-    if data:
-        require_source(data)
+    for path in (*([data] if data else []), *(scores or [])):
+        require_source(path)
+    require_schedule(when, scores, data)
     settings = read_config(config)
     if name:
         settings = settings.model_copy(update={"name": name})
@@ -77,15 +87,28 @@ def train(
 
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
     proposer = _proposer(organisation, token) if token else None
-    outcome = run(source if source.names.ours else source.path, settings, tune, asked, refit=refit)
-    show_outcome(outcome, settings)
-    if refit:
-        echo(refit_text(outcome))
+
+    def whole(check: "Callable[[TrainingPlan], None] | None" = None) -> "TrainingResult":
+        path = source if source.names.ours else source.path
+        outcome = run(path, settings, tune, asked, refit=refit, check=check)
+        show_outcome(outcome, settings)
+        if refit:
+            echo(refit_text(outcome))
+        _propose(proposer, settings.name, outcome)
+        return outcome
+
+    if when is None:
+        whole()
+    else:
+        run_scheduled(when, scores or [], source, settings, whole)
+
+
+def _propose(proposer: "Context | None", name: str, outcome: "TrainingResult") -> None:
+    """Propose a version that passed and waits for a second person, where there is a person to propose it."""
     if proposer is not None and outcome.verdict.promote and not outcome.promoted:
         from fivefold.usecases.changes.promotions import propose_promotion
 
-        registry = open_registry(settings.name)
-        print_proposal(propose_promotion(proposer, registry, outcome.version))
+        print_proposal(propose_promotion(proposer, open_registry(name), outcome.version))
 
 
 def _proposer(organisation: str, token: str) -> "Context | None":
@@ -97,9 +120,15 @@ def _proposer(organisation: str, token: str) -> "Context | None":
 
 
 def run(
-    path: "Path | MappedFile", config: TrainingConfig, tune: int = 0, preset: str = "", *, refit: bool = False
+    path: "Path | MappedFile",
+    config: TrainingConfig,
+    tune: int = 0,
+    preset: str = "",
+    *,
+    refit: bool = False,
+    check: "Callable[[TrainingPlan], None] | None" = None,
 ) -> "TrainingResult":
-    """Run the training with the registry of the settings."""
+    """Run the training with the registry of the settings; *check* may end it before anything is fitted."""
     from fivefold.training.retrain import retrain
 
     def promote(registry: "Registry", number: int) -> "Promotion | None":
@@ -107,9 +136,14 @@ def run(
 
         return promote_where_one_may(open_current_database(), registry, number, actor())
 
+    def show(plan: "TrainingPlan") -> None:
+        show_plan(plan)
+        if check is not None:
+            check(plan)
+
     registry = open_registry(config.name)
     return retrain(
-        path, config, registry, tune_trials=tune, preset=preset, refit_after=refit, show=show_plan,
+        path, config, registry, tune_trials=tune, preset=preset, refit_after=refit, show=show,
         show_choice=show_choice, promote_by=promote,
     )  # fmt: skip
 

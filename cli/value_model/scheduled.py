@@ -1,0 +1,186 @@
+"""`fivefold train --when`: a training that a clock starts, whose exit code and last line say what happened."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from filelock import FileLock, Timeout
+
+from fivefold.cli.terminal import echo, open_registry
+from fivefold.cli.value_model.realised import judge
+from fivefold.domain.errors import ConfigError, NotEnoughDataError, PromotionRefusedError
+from fivefold.domain.files import protect_folder
+from fivefold.domain.settings import read_settings
+
+if TYPE_CHECKING:
+    from fivefold.features.reading.text_files import MappedFile
+    from fivefold.models.registry import RegisteredVersion
+    from fivefold.training.config import TrainingConfig
+    from fivefold.training.judging.due import DueVerdict
+    from fivefold.training.plan import TrainingPlan
+    from fivefold.training.retrain import TrainingResult
+
+
+class When(StrEnum):
+    """When a scheduled run trains."""
+
+    DUE = "due"
+    ALWAYS = "always"
+
+
+class Outcome(IntEnum):
+    """What a scheduled run came to; the number is its exit code. A refused command ends with 2."""
+
+    NOTHING_DUE = 0
+    PASSED = 10
+    REFUSED = 11
+    NOT_ENOUGH_DATA = 12
+    ANOTHER_RUNS = 13
+    SAME_DATA = 14
+
+
+class SameDataError(Exception):
+    """A version was learnt from these data already."""
+
+    def __init__(self, version: "RegisteredVersion") -> None:
+        """Keep the *version*."""
+        super().__init__(version.number)
+        self.version = version
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a scheduled run came to.
+
+    Attributes:
+        version: that was registered, or that has learnt from the data already; None where there is none.
+        promoted: by this run.
+        due: why the champion is due for training, or not.
+    """
+
+    outcome: Outcome
+    text: str
+    version: int | None = None
+    promoted: bool = False
+    due: tuple[str, ...] = ()
+
+    def line(self, name: str) -> str:
+        """Write it as one line of JSON."""
+        content = {
+            "outcome": self.outcome.name.lower(),
+            "exit_code": int(self.outcome),
+            "model": name,
+            "version": self.version,
+            "promoted": self.promoted,
+            "due": list(self.due),
+            "text": self.text,
+        }
+        return json.dumps(content, ensure_ascii=False)
+
+
+Run = Callable[[Callable[["TrainingPlan"], None]], "TrainingResult"]
+"""Trains; what it is given is called with the plan before anything is fitted, and may end the run."""
+
+
+def require_schedule(when: When | None, scores: list[Path] | None, data: Path | None) -> None:
+    """Raise ConfigError where the options of a scheduled run do not go together."""
+    if when is When.DUE and not scores:
+        raise ConfigError("--when due needs --scores: files of earlier scores, which are compared with what came")
+    if when is not When.DUE and scores:
+        raise ConfigError("--scores says if training is due, and is for --when due")
+    if when is not None and data is None:
+        raise ConfigError("--when needs --data: simulated customers do not change")
+
+
+def run_scheduled(when: When, scores: list[Path], source: "MappedFile", config: "TrainingConfig", run: Run) -> None:
+    """Train if that is due, or always; print what happened as a line of JSON, and end with its exit code."""
+    try:
+        with _only_run(config.name):
+            report = _run(when, scores, source, config, run)
+    except Timeout:
+        report = Report(Outcome.ANOTHER_RUNS, f"another scheduled training of {config.name} is under way")
+    echo(report.line(config.name))
+    raise typer.Exit(int(report.outcome))
+
+
+@contextmanager
+def _only_run(name: str) -> Iterator[None]:
+    """Hold the lock of a model's scheduled trainings, which the system takes back from a process that dies."""
+    settings = read_settings()
+    protect_folder(settings.var)
+    with FileLock(settings.var / f"train-{name}.lock", timeout=0):
+        yield
+
+
+def _run(when: When, scores: list[Path], source: "MappedFile", config: "TrainingConfig", run: Run) -> Report:
+    due: tuple[str, ...] = ("asked for, due or not",)
+    if when is When.DUE:
+        verdict = _verdict(scores, source, config)
+        if verdict is not None and verdict.state != "due":
+            outcome = Outcome.NOT_ENOUGH_DATA if verdict.state == "unknown" else Outcome.NOTHING_DUE
+            return Report(outcome, f"the champion: {verdict}", due=verdict.reasons)
+        due = ("there is no champion",) if verdict is None else verdict.reasons
+    try:
+        result = run(lambda plan: _refuse_same_data(plan, config))
+    except SameDataError as same:
+        return Report(Outcome.SAME_DATA, _same_text(same.version), same.version.number, due=due)
+    except NotEnoughDataError as error:
+        return Report(Outcome.NOT_ENOUGH_DATA, str(error), due=due)
+    except PromotionRefusedError as error:
+        return Report(Outcome.REFUSED, str(error), due=due)
+    outcome = Outcome.PASSED if result.verdict.promote else Outcome.REFUSED
+    text = f"version {result.version} is registered; the gate: {result.verdict}"
+    return Report(outcome, text, result.version, promoted=result.promoted, due=due)
+
+
+def _verdict(scores: list[Path], source: "MappedFile", config: "TrainingConfig") -> "DueVerdict | None":
+    """Judge the champion by what came; None where there is no champion."""
+    from fivefold.training.judging.due import due_verdict
+    from fivefold.training.judging.realised import Realised
+
+    if open_registry(config.name).champion() is None:
+        return None
+    judged, _ = judge(scores, source, config.name, config.due)
+    champion = next((version for version in judged if version.is_champion), None)
+    return due_verdict(Realised(()), config.due, None) if champion is None else champion.verdict
+
+
+def _refuse_same_data(plan: "TrainingPlan", config: "TrainingConfig") -> None:
+    """End the run where a version was learnt from the same rows, by the same definition and indicators, before.
+
+    A run that died between registering and naming its version left it without an alias; it gets that now.
+    """
+    from fivefold.domain.provenance import release
+    from fivefold.features.indicator_matrix import catalogue
+    from fivefold.models.registry import CHALLENGER
+
+    registry = open_registry(config.name)
+    versions = registry.versions()
+    for version in versions:
+        same = (
+            version.parent is None
+            and version.tags.get("data_digest") == plan.summary.digest
+            and version.tags.get("fingerprint") == catalogue(plan.summary.absent).fingerprint
+            and version.tags.get("code_version") == release()
+            and version.definition == config.definition()
+            and (version.judged_as_of or version.test_as_of) == plan.dates.test
+        )
+        if same:
+            if version.number == versions[0].number and not version.aliases:
+                registry.set_alias(CHALLENGER, version.number)
+            raise SameDataError(version)
+
+
+def _same_text(version: "RegisteredVersion") -> str:
+    passed = version.tags.get("gate_promote") == "true"
+    verdict = "passed the gate" if passed else "was refused by the gate"
+    state = "is the champion" if "champion" in version.aliases else "is not the champion"
+    return (
+        f"version {version.number} was learnt from these data already; it {verdict} and {state}. Nothing was learnt: "
+        "give later data, or train without --when"
+    )

@@ -1,0 +1,140 @@
+"""`fivefold train --when`: the exit code and the last line say what happened, and nothing is left half done."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from filelock import FileLock
+
+from fivefold.cli.value_model.scheduled import Outcome
+from fivefold.domain.clock import parse_moment
+from fivefold.models.registry import CHALLENGER, Registry
+from tests.cli.running import CONFIG, Done, Home, cells, run, succeed
+
+THEN = "2024-10-01"
+HOLDS = "due: {least_customers: 100, most_off_share: 9, most_coverage_distance: 0.9, most_gini_fall: 0.9}\n"
+
+
+@pytest.fixture(autouse=True)
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fivefold.training.register.write_pictures", lambda *_: [])
+
+
+@pytest.fixture
+def scores(home: Home, tmp_path: Path) -> Path:
+    path = tmp_path / "scores.parquet"
+    succeed(home.var, "score", home.rows, "-o", path, "--as-of", THEN)
+    return path
+
+
+@pytest.fixture
+def richer(home: Home, tmp_path: Path) -> Path:
+    """The same customers, who move three times the money after the scores."""
+    after = pl.col("transaction_date").dt.epoch("us") > parse_moment(THEN)
+    columns = ("transaction_amount", "user_balance")
+    path = tmp_path / "richer.parquet"
+    home.table.with_columns(
+        pl.when(after).then(pl.col(name) * 3).otherwise(pl.col(name)).alias(name) for name in columns
+    ).write_parquet(path)
+    return path
+
+
+def configured(tmp_path: Path, due: str = HOLDS) -> Path:
+    path = tmp_path / "scheduled.yaml"
+    path.write_text(CONFIG + due)
+    return path
+
+
+def said(done: Done) -> dict[str, Any]:
+    """Read the last line, and compare it with the exit code."""
+    line: dict[str, Any] = json.loads(done.out.splitlines()[-1])
+    assert line["exit_code"] == done.code, done
+    assert Outcome[line["outcome"].upper()] == done.code
+    return line
+
+
+def versions(var: Path) -> dict[str, str]:
+    """Give the alias of each version."""
+    rows = cells(succeed(var, "models", columns=200), "fivefold-value")
+    return {row[0]: row[1] if row[1] in {"champion", "challenger"} else "" for row in rows}
+
+
+def test_a_champion_that_holds_is_left_alone(registry: Path, home: Home, scores: Path, tmp_path: Path) -> None:
+    options = ("--data", home.rows, "--config", configured(tmp_path), "--when", "due", "--scores", scores)
+    done = run(registry, "train", *options)
+    assert (done.code, said(done)["outcome"]) == (0, "nothing_due")
+    assert versions(registry) == {"1": "champion", "2": "challenger"}
+
+
+def test_too_few_customers_say_nothing(registry: Path, home: Home, scores: Path, tmp_path: Path) -> None:
+    config = configured(tmp_path, "")
+    done = run(registry, "train", "--data", home.rows, "--config", config, "--when", "due", "--scores", scores)
+    assert done.code == Outcome.NOT_ENOUGH_DATA
+    assert "below 500 chance alone moves the figures" in said(done)["text"]
+    assert len(versions(registry)) == 2
+
+
+def test_a_champion_that_is_due_is_trained_once(registry: Path, scores: Path, richer: Path, tmp_path: Path) -> None:
+    bounds = "due: {least_customers: 100, most_off_share: 0.2}\n"
+    options = ("--data", richer, "--config", configured(tmp_path, bounds), "--when", "due", "--scores", scores)
+    done = run(registry, "train", *options)
+    line = said(done)
+    assert done.code in {Outcome.PASSED, Outcome.REFUSED}
+    assert line["version"] == 3
+    assert any("realised money is" in reason for reason in line["due"])
+    assert line["promoted"] == (versions(registry)["3"] == "champion") == (done.code == Outcome.PASSED)
+    assert ("Not promoted: version 3 is the challenger" in done.out) == (done.code == Outcome.REFUSED)
+    if done.code == Outcome.REFUSED:  # so the champion is due still, and the data are the same
+        assert run(registry, "train", *options).code == Outcome.SAME_DATA
+    assert len(versions(registry)) == 3
+
+
+def test_the_same_data_are_not_learnt_from_twice(registry: Path, home: Home) -> None:
+    done = run(registry, "train", "--data", home.rows, "--config", home.config, "--when", "always")
+    assert done.code == Outcome.SAME_DATA
+    assert said(done)["version"] == 2
+    assert "was learnt from these data already" in said(done)["text"]
+    assert versions(registry) == {"1": "champion", "2": "challenger"}
+
+
+def test_the_second_of_two_at_once_ends(registry: Path, home: Home) -> None:
+    options = ("--data", home.rows, "--config", home.config, "--when", "always")
+    with FileLock(registry / "train-fivefold-value.lock"):
+        done = run(registry, "train", *options)
+        assert done.code == Outcome.ANOTHER_RUNS
+        assert "under way" in said(done)["text"]
+    assert run(registry, "train", *options).code == Outcome.SAME_DATA
+
+
+def test_a_run_that_dies_before_its_version_has_an_alias_is_finished_by_the_next(
+    registry: Path, richer: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--data", richer, "--config", home.config, "--when", "always")
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "set_alias", lambda *_: (_ for _ in ()).throw(SystemExit(137)))
+        assert run(registry, "train", *options).code == 137
+    assert versions(registry) == {"1": "champion", "2": "challenger", "3": ""}
+    done = run(registry, "train", *options)
+    assert (done.code, said(done)["version"]) == (Outcome.SAME_DATA, 3)
+    assert versions(registry) == {"1": "champion", "2": "", "3": CHALLENGER}
+
+
+def test_a_run_that_dies_before_it_registers_leaves_nothing_and_is_repeated(
+    registry: Path, richer: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--data", richer, "--config", home.config, "--when", "always")
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "add", lambda *_: (_ for _ in ()).throw(SystemExit(137)))
+        assert run(registry, "train", *options).code == 137
+    assert versions(registry) == {"1": "champion", "2": "challenger"}
+    done = run(registry, "train", *options)
+    assert (done.code in {Outcome.PASSED, Outcome.REFUSED}, said(done)["version"]) == (True, 3)
+
+
+def test_every_exit_code_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "realised.md").read_text(encoding="utf-8")
+    documented = {int(code): name for code, name in re.findall(r"^\| (\d+) \| `(\w+)` \|", page, re.MULTILINE)}
+    assert documented == {int(outcome): outcome.name.lower() for outcome in Outcome}
