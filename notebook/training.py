@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ class TrainedVersion:
         """Give predicted and realised money by tenth of the customers of the test window."""
         return self.result.evaluation.calibration.to_pandas()
 
+    def origins(self) -> pd.DataFrame:
+        """Give the figures at each origin and their means; without a row where there is one origin alone."""
+        rolling = self.result.lineage.rolling
+        return pd.read_csv(StringIO(rolling.write_csv())) if rolling is not None else pd.DataFrame()
+
     def __repr__(self) -> str:
         """Say which version it is, and what became of it."""
         return f"<version {self.version}, {self._became}: {'; '.join(self.reasons)}>"
@@ -72,6 +78,7 @@ def train(
     tune: int = 0,
     preset: str | None = None,
     refit: bool = False,
+    origins: int | None = None,
     promote_if_better: bool = True,
     columns: Mapping[str, str] | None = None,
 ) -> TrainedVersion:
@@ -85,6 +92,8 @@ def train(
         preset: the name of one, or `choose` to choose one on windows before the test window; that is done too where
             neither a configuration nor a preset is given and nothing is tuned. What a configuration says is kept.
         refit: once the gate has passed, learn again from everything up to today; `model` is then that model.
+        origins: so many moments, a horizon apart, as of which the settings are judged; those of the configuration
+            where none are given.
         promote_if_better: without it the version is registered, and the champion stays. Where an organisation wants
             two people for a promotion, it stays as well.
         columns: as in `read_transactions`; those of the configuration count too.
@@ -98,6 +107,8 @@ def train(
     settings = _config(config)
     if name is not None:
         settings = settings.model_copy(update={"name": name})
+    if origins is not None:
+        settings = _config({**settings.model_dump(exclude_unset=True), "origins": origins})
     require_model_name(settings.name)
     registry = Registry(read_settings(), settings.name)
     source = source_of(transactions, {**settings.columns, **(columns or {})})

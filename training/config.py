@@ -18,6 +18,7 @@ from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT
 DEFAULT_NAME = "fivefold-value"
 Positive = Annotated[int, Field(gt=0)]
 Checked = TypeVar("Checked")
+MOST_ORIGINS = 12
 _LEAST_MICROSECONDS = 30 * DAY_US
 """No moment is this close to 1970; a date written in digits, or a time in seconds, would be, in microseconds."""
 
@@ -113,6 +114,10 @@ class GateSettings(_Section):
         resamples: bootstrap draws of the customers.
         most_calibration_error: predicted money may be off by this share of the realised money.
         most_moved_share: after a refit, so many of the customers may be in another segment than by the judged model.
+        most_below_champion: where several origins are judged, their mean normalised Gini may be so far below the
+            champion's.
+        least_gini: where several origins are judged, the normalised Gini that the worst of them must reach.
+        least_beaten_share: where several origins are judged, each baseline must be beaten at this share of them.
     """
 
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -120,6 +125,9 @@ class GateSettings(_Section):
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 1_000
     most_calibration_error: Annotated[float, Field(gt=0)] = 0.25
     most_moved_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    most_below_champion: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    least_gini: Annotated[float, Field(ge=-1, lt=1)] = 0.0
+    least_beaten_share: Annotated[float, Field(ge=0, le=1)] = 0.75
 
 
 class IntervalSettings(_Section):
@@ -165,6 +173,8 @@ class TrainingConfig(_Section):
         columns: the API's names for the columns of the data, such as {customer_id: user_id}.
         horizon_days: length of the value window.
         test_as_of: the test window begins here; by default the latest moment whose window the data cover.
+        origins: moments, one horizon after the other and the last of them the test as-of, as of which the same settings
+            learn and are judged. The model of the last is registered; the gate looks at all.
         settlement_lag_days: rows may arrive so many days late. The last days of the data are not used for judging, and
             indicators leave out the last days before their as-of, in training and in serving.
         cut_points: scores between low, medium, high and top.
@@ -178,6 +188,7 @@ class TrainingConfig(_Section):
     columns: dict[str, str] = Field(default_factory=dict)
     horizon_days: Annotated[int, Field(gt=0, le=3650)] = 90
     test_as_of: int | None = None
+    origins: Annotated[int, Field(ge=1, le=MOST_ORIGINS)] = 1
     settlement_lag_days: Annotated[int, Field(ge=0, le=365)] = 0
     snapshots: SnapshotSettings = SnapshotSettings()
     value: ValueSettings = ValueSettings()

@@ -12,6 +12,7 @@ from fivefold.features.schema import BALANCE, CATEGORY, CREATED, CURRENCY
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import SourceSummary, TrainingRows, TransactionSource, training_rows
 from fivefold.training.dates import Dates, choose_dates
+from fivefold.training.origins.moments import origin_moments, origin_refusals
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class TrainingPlan:
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...]
     refusals: tuple[str, ...]
+
+    @property
+    def origins(self) -> tuple[int, ...]:
+        """The moments (microseconds) as of which the settings are judged, the test as-of last."""
+        return origin_moments(self.config, self.dates.test)
 
     def check(self) -> None:
         """Raise NotEnoughDataError with every reason, where the data do not allow learning."""
@@ -67,6 +73,7 @@ def _checked(
         summary.quality.refusals_and_warnings(config.checks, config.base_currency, summary.absent),
         ([], one_sided_warnings(summary, config)),
         rows.windows.refusals_and_warnings(config.checks, summary.quality),
+        (origin_refusals(portfolio, config, summary, dates), []),
     )
     return TrainingPlan(
         source_name(portfolio.source),

@@ -28,6 +28,8 @@ from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.predictions import WindowPredictions
+from fivefold.training.origins.judge import JudgedOrigin
+from fivefold.training.origins.rolling import Rolling
 from fivefold.training.presets.choose import Choice
 from fivefold.training.refit import Refit
 from fivefold.training.report.comparison import Rival, compare_versions
@@ -35,6 +37,7 @@ from fivefold.training.report.model_card import Lineage, model_card
 from fivefold.training.report.pictures import write_pictures
 
 CARD_FILE = "model_card.md"
+ORIGINS_FILE = "origins.csv"
 SHIPPED = ("domain", "features", "models")
 """The packages stored with a registered model, so that it loads where fivefold is not installed."""
 LEFT_OUT = ("__pycache__", "registered", "partitions.py", "scoring.py", "spark.py")
@@ -88,6 +91,7 @@ def register(
         lineage.choice,
         model,
         _refit_figures(lineage),
+        lineage.rolling,
     )
     return log_version(registry, served, test_window, evaluation, record)
 
@@ -102,6 +106,7 @@ def log_refused_refit(
         mlflow.log_metrics(evaluation.registered_metrics())
         mlflow.log_text(model_card(model, evaluation, lineage, verdict), CARD_FILE)
         mlflow.set_tags(_judged_tags(model) | {"refit_refused": reason})
+        _log_origins(lineage.rolling, registry.experiment(registry.name))
 
 
 def _judged_tags(judged: ValueModel) -> dict[str, str]:
@@ -123,6 +128,7 @@ class RunRecord:
         choice: among presets; None where there was none.
         judged: the model that figures and pictures are of; None where it is the one that is registered.
         refit: figures of a refit; empty without one.
+        rolling: of several origins; None where there is one alone.
     """
 
     source: str
@@ -135,6 +141,7 @@ class RunRecord:
     choice: Choice | None = None
     judged: ValueModel | None = None
     refit: Mapping[str, float] = field(default_factory=dict)
+    rolling: Rolling | None = None
 
 
 def log_version(
@@ -164,6 +171,7 @@ def log_version(
         mlflow.set_tags(dict(record.tags) | _judged_tags(judged))
         if record.choice is not None:
             _log_choice(record.choice, run.info.experiment_id)
+        _log_origins(record.rolling, run.info.experiment_id)
         logged = _log_model(model, test_window, folder)
     return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card, dict(record.tags))
 
@@ -201,6 +209,35 @@ def _log_choice(choice: Choice, experiment: str) -> None:
             for step, trial in enumerate(choice.of(each.name)):
                 mlflow.log_metrics(trial.figures(), step=step)
             mlflow.log_metrics(choice.figures(each.name))
+
+
+def _log_origins(rolling: Rolling | None, experiment: str) -> None:
+    """Log a run within the run for each origin, and the figures over all of them; nothing where there is one alone."""
+    if rolling is None:
+        return
+    mlflow.log_metrics(rolling.figures())
+    mlflow.log_text(rolling.write_csv(), ORIGINS_FILE)
+    for origin in rolling.origins:
+        with mlflow.start_run(
+            run_name=f"origin {day_text(origin.moment)}",
+            experiment_id=experiment,
+            nested=True,
+            log_system_metrics=False,
+        ):
+            mlflow.log_params(_origin_parameters(origin))
+            mlflow.log_metrics(rolling.figures_at(origin))
+            mlflow.set_tag("champion_left_out", origin.champion_left_out)
+            if origin is not rolling.origins[-1]:  # by this tag the window counts as judged on; the run itself has it
+                mlflow.set_tag("test_as_of", str(origin.moment))
+
+
+def _origin_parameters(origin: JudgedOrigin) -> dict[str, Any]:
+    dates = origin.dates
+    return {
+        "origin": day_text(origin.moment),
+        "training_dates": len(dates.training),
+        "horizon_days": dates.horizon_days,
+    }
 
 
 def model_signature(model: ValueModel) -> ModelSignature:

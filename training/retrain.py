@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from fivefold.domain.errors import FivefoldError, ModelError
 from fivefold.domain.provenance import release
@@ -12,13 +13,16 @@ from fivefold.models.promotions import Promotion, promote
 from fivefold.models.registry import RegisteredVersion, Registry, absent_columns_text
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig, TreeSettings
-from fivefold.training.data import TransactionSource
-from fivefold.training.dates import Dates
+from fivefold.training.data import TransactionSource, training_rows
+from fivefold.training.dates import Dates, dates_before
 from fivefold.training.fit import build_model, find_rounds, fit, measure_intervals, validation_fold
 from fivefold.training.judging.compare import times_judged
 from fivefold.training.judging.evaluate import Evaluation, evaluate
 from fivefold.training.judging.gate import GateVerdict, gate_verdict
 from fivefold.training.judging.predictions import predict_test_window
+from fivefold.training.origins.judge import JudgedOrigin, judge_origin, last_origin
+from fivefold.training.origins.rolling import Rolling, roll
+from fivefold.training.origins.rules import with_origins
 from fivefold.training.plan import TrainingPlan, make_plan, with_settings
 from fivefold.training.presets.choose import Choice, choose_preset
 from fivefold.training.presets.named import Preset, asked_presets
@@ -62,6 +66,8 @@ def retrain(
 ) -> TrainingResult:
     """Load, take snapshots, fit, judge on the test window, report, register, and promote if the gate allows it.
 
+    Of several origins the model of the last is registered; on none of their windows anything is chosen or tuned.
+
     Args:
         source: the transactions.
         config: everything else that the run depends on.
@@ -78,7 +84,7 @@ def retrain(
         InvalidDataError, FileFormatError: the source cannot be read; nothing was learnt or written.
         ConfigError: there is no such preset.
         PromotionRefusedError: the refitted model is too far from the judged one; no version was registered.
-        NotEnoughDataError: the data cover no training and test window, or have too few customers or rows.
+        NotEnoughDataError: the data cover no training and test window, or too few origins, customers or rows.
     """
     presets = asked_presets(preset)
     portfolio = _portfolio(source, config, now)
@@ -87,24 +93,24 @@ def retrain(
     plan.check()
     plan, choice = _chosen(plan, portfolio, presets, show or _nothing, show_choice or _nothing)
     config, dates, rows, absent = plan.config, plan.dates, plan.rows, plan.summary.absent
-    trees, rounds = _trees(plan, tune_trials)
+    everywhere = _trees(portfolio, plan, tune_trials)
+    trees, rounds = _with_rounds(plan, everywhere)
     intervals = measure_intervals(rows, dates, trees, config.seed, rounds, config.interval)
     fitted = fit(rows, trees, config.seed, rounds)
-    champion = registry.champion()
-    unfair = incomparability(champion, config, dates, absent)
-    comparable, incomparable = load_comparable_champion(registry, champion, unfair)
-    test_window = predict_test_window(portfolio, dates, config, fitted.booster_, comparable, absent)
+    rival = _rival(registry, config, dates, absent)
+    test_window = predict_test_window(portfolio, dates, config, fitted.booster_, rival.model, absent)
     model = build_model(fitted, test_window, portfolio, config, dates, absent, intervals)
     evaluation = evaluate(test_window, model, config, times_judged(registry, dates))
-    verdict = gate_verdict(evaluation, config.gate, incomparable)
+    last = last_origin(dates, len(rows.values), rounds, test_window, evaluation, rival.left_out or "")
+    rolling = _rolling(registry, portfolio, plan, everywhere, rival, last)
+    verdict = with_origins(gate_verdict(evaluation, config.gate, rival.left_out), rolling, config.gate)
     lineage = Lineage(
         plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions,
-        preset if choice is None else choice.preset, choice, tuned=tune_trials > 0,
+        preset if choice is None else choice.preset, choice, tuned=tune_trials > 0, rolling=rolling,
     )  # fmt: skip
     if refit_after and verdict.promote:
         lineage = _refitted(registry, portfolio, plan, model, evaluation, lineage, verdict)
-    against = champion.number if champion else None
-    number = register(registry, model, test_window, evaluation, lineage, verdict, against, comparable)
+    number = register(registry, model, test_window, evaluation, lineage, verdict, rival.number, rival.model)
     promoted = verdict.promote and promote_by(registry, number) is not None
     return TrainingResult(number, promoted, lineage.served(model), evaluation, verdict, lineage)
 
@@ -121,12 +127,62 @@ def _nothing(_: TrainingPlan | Choice) -> None:
     """Show nothing."""
 
 
-def _trees(plan: TrainingPlan, tune_trials: int) -> tuple[TreeSettings, int]:
-    """Tune, where trials are asked for, and find the number of rounds, on the last training date."""
-    config, fold = plan.config, validation_fold(plan.rows, plan.dates)
-    trees = tune(fold, config.trees, config.seed, tune_trials) if tune_trials else config.trees
-    rounds = find_rounds(fold, trees, config.seed)
+def _trees(portfolio: TransactionSource, plan: TrainingPlan, tune_trials: int) -> TreeSettings:
+    """Give the trees of every origin: tuned, where trials are asked for, on what is known as of the first."""
+    config = plan.config
+    if not tune_trials:
+        return config.trees
+    if len(plan.origins) == 1:
+        return tune(validation_fold(plan.rows, plan.dates), config.trees, config.seed, tune_trials)
+    dates = dates_before(config, plan.summary.period.first, plan.origins[0])
+    fold = validation_fold(training_rows(portfolio, dates, config, plan.summary), dates)
+    tuned = tune(fold, config.trees, config.seed, tune_trials)
+    return tuned.model_copy(update={"rounds": config.trees.rounds})  # each origin finds its own
+
+
+def _with_rounds(plan: TrainingPlan, trees: TreeSettings) -> tuple[TreeSettings, int]:
+    """Give the trees of the last origin, with the number of rounds that is found on its last training date."""
+    rounds = find_rounds(validation_fold(plan.rows, plan.dates), trees, plan.config.seed)
     return trees.model_copy(update={"rounds": rounds}), rounds
+
+
+class _Rival(NamedTuple):
+    """The champion of a run: its version and model, and why it cannot be judged; each None where there is none."""
+
+    version: RegisteredVersion | None
+    model: ValueModel | None
+    left_out: str | None
+
+    @property
+    def number(self) -> int | None:
+        """The number of the version."""
+        return self.version.number if self.version else None
+
+
+def _rival(registry: Registry, config: TrainingConfig, dates: Dates, absent: tuple[str, ...]) -> _Rival:
+    """Load the champion, where it can fairly be judged on the test window."""
+    champion = registry.champion()
+    unfair = incomparability(champion, config, dates, absent)
+    return _Rival(champion, *load_comparable_champion(registry, champion, unfair))
+
+
+def _rolling(
+    registry: Registry,
+    portfolio: TransactionSource,
+    plan: TrainingPlan,
+    trees: TreeSettings,
+    rival: _Rival,
+    last: JudgedOrigin,
+) -> Rolling | None:
+    """Judge every origin before the last, the champion too where it learnt nothing of the window; None without any."""
+    config, summary, earlier = plan.config, plan.summary, []
+    for moment in plan.origins[:-1]:
+        dates = dates_before(config, summary.period.first, moment)
+        left_out = rival.left_out or incomparability(rival.version, config, dates, summary.absent) or ""
+        known = None if left_out else rival.model
+        times = times_judged(registry, dates)
+        earlier.append(judge_origin(portfolio, config, summary, dates, trees, known, left_out, times))
+    return roll((*earlier, last), summary.first_rows, config.gate, config.seed) if earlier else None
 
 
 def _chosen(
@@ -138,11 +194,13 @@ def _chosen(
 ) -> tuple[TrainingPlan, Choice | None]:
     """Choose among two presets or more, and give the plan with the settings of the one that was chosen.
 
+    The choice is made before the first origin: on a window that is judged nothing is chosen.
+
     Where its dates are other ones than those that were shown, it is shown and checked too.
     """
     if len(presets) == 1:
         return plan, None
-    choice = choose_preset(portfolio, plan.config, plan.summary, plan.dates.test, presets)
+    choice = choose_preset(portfolio, plan.config, plan.summary, plan.origins[0], presets)
     show_choice(choice)
     used = with_settings(plan, portfolio, choice.config)
     if used.dates is not plan.dates:

@@ -25,7 +25,7 @@ from fivefold.cli.value_model.scheduled import When, require_schedule, run_sched
 from fivefold.domain.clock import day_text
 from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import percent
-from fivefold.training.config import DEFAULT_NAME, TrainingConfig, read_config
+from fivefold.training.config import DEFAULT_NAME, MOST_ORIGINS, TrainingConfig, read_config
 from fivefold.training.presets.named import asked_presets, preset_by_default
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fivefold.models.registry import Registry
     from fivefold.models.value_model import ValueModel
     from fivefold.training.judging.evaluate import Evaluation
+    from fivefold.training.origins.rolling import Rolling
     from fivefold.training.plan import TrainingPlan
     from fivefold.training.presets.choose import Choice
     from fivefold.training.retrain import TrainingResult
@@ -61,6 +62,15 @@ def train(
     refit: Annotated[
         bool, typer.Option("--refit", help="Once the gate has passed, learn again from everything up to today.")
     ] = False,
+    origins: Annotated[
+        int | None,
+        typer.Option(
+            "--origins",
+            min=1,
+            max=MOST_ORIGINS,
+            help="Judge as of so many moments, a horizon apart; by default `origins` of the configuration.",
+        ),
+    ] = None,
     name: NameOption = "",
     names: MapOption = None,
     organisation: OrganisationOption = "default",
@@ -80,6 +90,8 @@ def train(
     settings = read_config(config)
     if name:
         settings = settings.model_copy(update={"name": name})
+    if origins is not None:
+        settings = settings.model_copy(update={"origins": origins})
     require_model_name(settings.name)
     asked = preset or preset_by_default(config is not None, tune)
     asked_presets(asked)  # an unknown name is refused before anything is simulated
@@ -166,6 +178,8 @@ def show_plan(plan: "TrainingPlan") -> None:
         f"Learns at {len(dates.training)} dates, {day_text(int(dates.training[0]))} to {day_text(dates.validation)}, "
         f"{len(plan.rows.values):,} rows ({percent(plan.rows.share, 0)} of the customers)"
     )
+    if len(plan.origins) > 1:
+        echo(f"Judged as of {len(plan.origins)} origins: {', '.join(map(day_text, plan.origins))}")
     last = len(windows.as_of) - 1
     named_windows = {
         0: "first training",
@@ -222,6 +236,8 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
     money = f"mean value ({config.base_currency})"
     show_table("What each segment was then worth", ("segment", "customers", money, "share of value"), segments)
     echo(coverage_text(outcome.model, evaluation))
+    if outcome.lineage.rolling is not None:
+        show_origins(outcome.lineage.rolling)
     echo()
     echo(f"Registered as {config.name} version {outcome.version}; model hash {outcome.model.content_hash[:12]}.")
     console.print(f"The gate: {outcome.verdict}.")
@@ -239,6 +255,27 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
         f"Not promoted: version {outcome.version} is the challenger, and what served before still serves. "
         f"To overrule: fivefold promote {outcome.version}{name} --force --reason TEXT",
     )
+
+
+def show_origins(rolling: "Rolling") -> None:
+    """Print how the settings did at each origin, and by how much they are above each rival."""
+    from fivefold.training.report.origin_card import (
+        difference_columns,
+        difference_rows,
+        left_out_lines,
+        origin_columns,
+        origin_rows,
+    )
+
+    echo()
+    columns = origin_columns(rolling)
+    show_table("At each origin: normalised Gini / top-decile capture", columns, origin_rows(rolling), left=1)
+    echo()
+    columns = difference_columns(rolling)
+    title = f"The model less its rivals, with intervals of {percent(rolling.confidence, 0)}"
+    show_table(title, columns, difference_rows(rolling), left=2)
+    for line in left_out_lines(rolling):
+        echo(line)
 
 
 def refit_text(outcome: "TrainingResult") -> str:

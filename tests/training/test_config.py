@@ -111,6 +111,7 @@ WRONG: dict[str, Any] = {
     "trees.path_smooth": -0.1,
     "trees.monotone": ["deposit_sum_90d"],
     "trees.threads": 0,
+    "origins": 13,
     "settlement_lag_days": -1,
     "checks.least_customers": 0,
     "checks.least_active": 0,
@@ -121,6 +122,9 @@ WRONG: dict[str, Any] = {
     "gate.resamples": 1,
     "gate.most_calibration_error": 0,
     "gate.most_moved_share": 0,
+    "gate.most_below_champion": -0.1,
+    "gate.least_gini": 1,
+    "gate.least_beaten_share": 1.1,
     "interval.level_percent": 100,
     "interval.windows": 0,
 }

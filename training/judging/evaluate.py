@@ -97,10 +97,7 @@ def evaluate(
     test_window: WindowPredictions, model: ValueModel, config: TrainingConfig, times_judged: int = 1
 ) -> Evaluation:
     """Compute all measures of a test window, which was judged on *times_judged* times, this time included."""
-    predictions: dict[str, Floats] = {MODEL: test_window.predicted}
-    if test_window.champion is not None:
-        predictions[CHAMPION] = test_window.champion
-    predictions |= {PERSISTENCE: test_window.persistence, RFM: rfm(test_window)}
+    predictions = predictions_of(test_window)
     scores = model.curve.score(test_window.predicted)
     category = model.segments_of(scores)
     curves = [lift_curve(name, predicted, test_window.realised) for name, predicted in predictions.items()]
@@ -119,6 +116,14 @@ def evaluate(
         ),
         coverage(model, test_window.predicted, test_window.realised),
     )
+
+
+def predictions_of(test_window: WindowPredictions) -> dict[str, Floats]:
+    """Give every prediction of a window by its name: the model's, the champion's where there is one, the baselines'."""
+    predictions: dict[str, Floats] = {MODEL: test_window.predicted}
+    if test_window.champion is not None:
+        predictions[CHAMPION] = test_window.champion
+    return predictions | {PERSISTENCE: test_window.persistence, RFM: rfm(test_window)}
 
 
 def _stability(test_window: WindowPredictions, model: ValueModel, scores: Floats) -> ScoreStability:

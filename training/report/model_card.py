@@ -14,8 +14,10 @@ from fivefold.training.dates import Dates
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.groups import LEAST_CUSTOMERS, OTHERS
+from fivefold.training.origins.rolling import Rolling
 from fivefold.training.presets.choose import Choice
 from fivefold.training.refit import Refit
+from fivefold.training.report.origin_card import origin_lines
 from fivefold.training.report.preset_card import preset_lines
 
 CAUTION = "This score is an analytical prediction, to be weighed with other checks before a decision is made."
@@ -35,6 +37,7 @@ class Lineage:
         choice: what it was chosen by; None where nothing was to be chosen.
         refit: the model that serves in place of the judged one; None where that serves itself.
         tuned: the trees were searched for, beginning at the settings and the preset.
+        rolling: the figures of several origins; None where there is one alone.
     """
 
     source: str
@@ -50,6 +53,7 @@ class Lineage:
     choice: Choice | None = None
     refit: Refit | None = None
     tuned: bool = False
+    rolling: Rolling | None = None
 
     @property
     def settings_name(self) -> str:
@@ -74,6 +78,7 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
             *_data(model, lineage),
             *preset_lines(lineage.preset, lineage.choice, tuned=lineage.tuned),
             *quality(model, evaluation, verdict, lineage.served(model)),
+            *origin_lines(lineage.rolling, refitted=lineage.refit is not None),
             *exchange_rates(model),
             *limits(model, evaluation),
         ]

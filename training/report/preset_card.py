@@ -63,7 +63,7 @@ def preset_lines(name: str, choice: Choice | None, *, tuned: bool = False) -> li
             f"every window ends before the test window begins. The criterion is {CRITERION}."
         ),
         "",
-        *_table(choice_columns(choice), choice_rows(choice)),
+        *table_lines(choice_columns(choice), choice_rows(choice)),
         "",
         (
             f"Normalised Gini / top-decile capture, of {_counts([trial.customers for trial in choice.trials])} "
@@ -82,7 +82,8 @@ def _counts(counts: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Write a table of texts in Markdown."""
     return [_line(columns), "|---" * len(columns) + "|", *map(_line, rows)]
 
 

@@ -226,3 +226,18 @@ def test_a_preset_is_chosen_only_where_nothing_else_sets_the_trees(
     monkeypatch.setattr("fivefold.notebook.training.retrain", retrain)
     with pytest.raises(NotEnoughDataError, match=f"asked for {preset!r}"):
         fivefold.train(home.rows, **options)
+
+
+def test_origins_are_those_that_are_asked_for_and_leave_a_preset_to_be_chosen(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def retrain(_: Any, config: Any, *__: Any, preset: str, **___: Any) -> None:
+        raise NotEnoughDataError(f"{config.origins} origins, {preset}, {sorted(config.trees.model_fields_set)}")
+
+    monkeypatch.setattr("fivefold.notebook.training.retrain", retrain)
+    with pytest.raises(NotEnoughDataError, match=r"3 origins, choose, \[\]"):
+        fivefold.train(home.rows, origins=3)
+    with pytest.raises(NotEnoughDataError, match=r"2 origins, , \['leaves'\]"):
+        fivefold.train(home.rows, {"origins": 2, "trees": {"leaves": 5}})
+    with pytest.raises(ConfigError, match="origins: Input should be less than or equal to 12"):
+        fivefold.train(home.rows, origins=13)

@@ -93,6 +93,46 @@ def test_a_run_without_a_configuration_chooses_a_preset(
     assert asked["preset"] == preset
 
 
+@pytest.mark.parametrize(("options", "origins"), [([], 1), (["--origins", "4"], 4), (["--origins", "1"], 1)])
+def test_so_many_origins_are_judged_as_are_asked_for(
+    options: list[str], origins: int, home: Home, asked: dict[str, Any]
+) -> None:
+    refuse(home.var, "train", "--data", home.rows, "--config", home.config, *options)
+    assert asked["config"].origins == origins
+
+
+def test_an_option_goes_before_the_origins_of_the_configuration(
+    home: Home, asked: dict[str, Any], tmp_path: Path
+) -> None:
+    written = tmp_path / "origins.yaml"
+    written.write_text("origins: 3\n", encoding="utf-8")
+    refuse(home.var, "train", "--data", home.rows, "--config", written)
+    assert asked["config"].origins == 3
+    refuse(home.var, "train", "--data", home.rows, "--config", written, "--origins", 2)
+    assert asked["config"].origins == 2
+
+
+def test_the_origins_are_shown_with_means_and_differences(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fivefold.cli.value_model.train import show_origins
+    from tests.training.origins.test_rules import two_origins
+
+    monkeypatch.setenv("COLUMNS", "200")
+    show_origins(two_origins("champion 7 was trained inside the test window"))
+    out = capsys.readouterr().out
+    rows = cells(out, "At each origin: normalised Gini / top-decile capture")
+    assert [row[0] for row in rows] == ["1972-09-27", "1972-12-26", "mean", "spread"]
+    assert "At 1972-09-27 the champion does not count: champion 7 was trained inside the test window." in out
+    less = cells(out, "The model less its rivals, with intervals of 95 %")
+    assert [row[:2] for row in less] == [
+        [name, figure]
+        for name in ("champion", "persistence", "rfm")
+        for figure in ("normalised Gini", "top-decile capture")
+    ]
+    assert less[0][2] == "-"
+
+
 @pytest.mark.parametrize("options", [[], ["--refit"]])
 def test_a_refit_is_done_where_it_is_asked_for(options: list[str], home: Home, asked: dict[str, Any]) -> None:
     refuse(home.var, "train", "--data", home.rows, "--config", home.config, *options)

@@ -1,0 +1,116 @@
+"""One origin: the settings learnt as of it, and judged on the window after it, as a run with that test as-of would."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import NotEnoughDataError
+from fivefold.features.histories import Floats
+from fivefold.models.value_model import ValueModel
+from fivefold.training.config import TrainingConfig, TreeSettings
+from fivefold.training.data import SourceSummary, TransactionSource, training_rows
+from fivefold.training.dates import Dates
+from fivefold.training.fit import find_rounds, fit, validation_fold
+from fivefold.training.judging.evaluate import MODEL, Evaluation, predictions_of
+from fivefold.training.judging.metrics import Metrics, calibration_error, calibration_table, rank_metrics
+from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
+
+
+@dataclass(frozen=True)
+class JudgedOrigin:
+    """What the settings did as of one moment.
+
+    Attributes:
+        dates: that they learnt from; `test` is the origin.
+        rows: that they learnt from.
+        rounds: that were found on the last of these dates.
+        times_judged: how often the window, or a part of it, was judged on under this name, this time included.
+        champion_left_out: why the champion is not judged here; empty where it is, or where there is none.
+        predictions: by name, for n customers.
+        realised: what they were worth in the window, 0 or more.
+        by_name: metrics of each prediction.
+        calibration_error: of the model, see `metrics.calibration_error`.
+    """
+
+    dates: Dates
+    rows: int
+    rounds: int
+    times_judged: int
+    champion_left_out: str
+    predictions: Mapping[str, Floats]
+    realised: Floats
+    by_name: Mapping[str, Metrics]
+    calibration_error: float
+
+    @property
+    def moment(self) -> int:
+        """The origin, microseconds."""
+        return self.dates.test
+
+    @property
+    def customers(self) -> int:
+        """Number of customers in the window."""
+        return len(self.realised)
+
+
+def judge_origin(
+    portfolio: TransactionSource,
+    config: TrainingConfig,
+    summary: SourceSummary,
+    dates: Dates,
+    trees: TreeSettings,
+    champion: ValueModel | None,
+    champion_left_out: str,
+    times_judged: int,
+) -> JudgedOrigin:
+    """Learn as of an origin, and judge on the window after it; what is later is not read.
+
+    Args:
+        portfolio: the transactions.
+        config: the settings, which are those of every origin.
+        summary: of the transactions.
+        dates: that are learnt from, and the origin.
+        trees: of every origin; where they name no number of rounds, that is found as of this one.
+        champion: which knows nothing of the window; None where there is none.
+        champion_left_out: why it is none.
+        times_judged: see `JudgedOrigin`.
+
+    Raises:
+        NotEnoughDataError: nothing can be learnt or judged there; it names the origin.
+    """
+    try:
+        rows = training_rows(portfolio, dates, config, summary)
+        rounds = find_rounds(validation_fold(rows, dates), trees, config.seed)
+        fitted = fit(rows, trees, config.seed, rounds)
+        window = predict_test_window(portfolio, dates, config, fitted.booster_, champion, summary.absent)
+    except NotEnoughDataError as error:
+        raise NotEnoughDataError(f"origin {day_text(dates.test)}: {error}") from None
+    predictions = predictions_of(window)
+    return JudgedOrigin(
+        dates,
+        len(rows.values),
+        rounds,
+        times_judged,
+        champion_left_out,
+        predictions,
+        window.realised,
+        {name: rank_metrics(predicted, window.realised) for name, predicted in predictions.items()},
+        calibration_error(calibration_table(predictions[MODEL], window.realised)),
+    )
+
+
+def last_origin(
+    dates: Dates, rows: int, rounds: int, window: WindowPredictions, evaluation: Evaluation, champion_left_out: str
+) -> JudgedOrigin:
+    """Give the origin of the model that is registered, from what is measured of it anyway."""
+    return JudgedOrigin(
+        dates,
+        rows,
+        rounds,
+        evaluation.comparisons.times_judged,
+        champion_left_out,
+        predictions_of(window),
+        window.realised,
+        evaluation.by_name,
+        calibration_error(evaluation.calibration),
+    )

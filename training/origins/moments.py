@@ -1,0 +1,96 @@
+"""The origins of a run: the moments as of which its settings learn and are judged, checked before any is fitted."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.text import count_text
+from fivefold.features.histories import Integers
+from fivefold.training.config import TrainingConfig
+from fivefold.training.data import SourceSummary, TransactionSource
+from fivefold.training.dates import Dates, dates_before
+from fivefold.training.target import realised_values
+from fivefold.training.windows import Windows
+
+
+def origin_moments(config: TrainingConfig, test: int) -> tuple[int, ...]:
+    """Give the origins that settings ask for, in microseconds: one horizon after the other, the test as-of last.
+
+    >>> [moment // DAY_US for moment in origin_moments(TrainingConfig(origins=3), 1000 * DAY_US)]
+    [820, 910, 1000]
+    """
+    return tuple(test - number * config.horizon_days * DAY_US for number in reversed(range(config.origins)))
+
+
+def origin_refusals(
+    portfolio: TransactionSource, config: TrainingConfig, summary: SourceSummary, dates: Dates
+) -> list[str]:
+    """Give the reasons why the settings cannot be judged at every origin before the last; none where they can.
+
+    Args:
+        portfolio: the transactions; they are read once more where there is an origin before the last.
+        config: the settings.
+        summary: of the transactions.
+        dates: of the last origin, which the plan itself checks.
+    """
+    earlier = origin_moments(config, dates.test)[:-1]
+    if not earlier:
+        return []
+    without = {
+        moment: "no training date has a history before it and a window that ends by then"
+        for moment in earlier
+        if not len(dates_before(config, summary.period.first, moment).training)
+    }
+    there = [moment for moment in earlier if moment not in without]
+    reasons = without | (_thin(portfolio, config, dates, there) if there else {})
+    if not reasons:
+        return []
+    possible = sum(1 for moment in earlier if moment > max(reasons)) + 1
+    named = [f"  {day_text(moment)}: {reasons[moment]}" for moment in sorted(reasons)]
+    asked = (
+        f"{count_text(config.origins, 'origin')} were asked for, {config.horizon_days} days after each other, and "
+        f"the data allow {possible}"
+    )
+    return ["\n".join([f"{asked} (--origins {possible}, or origins: {possible}):", *named])]
+
+
+def _thin(portfolio: TransactionSource, config: TrainingConfig, dates: Dates, moments: list[int]) -> dict[int, str]:
+    """Give the moments (microseconds) that have too few customers to be judged on, or nothing to learn, and why."""
+    counts, worth = _counts(portfolio, config, dates, np.array(moments, dtype=np.int64))
+    checks = config.checks
+    found = {}
+    for number, moment in enumerate(moments):
+        known, active = int(counts.known[number]), int(counts.active[number])
+        if known < checks.least_customers:
+            found[moment] = (
+                f"{count_text(known, 'known customer')}; it needs {checks.least_customers:,} (checks.least_customers)"
+            )
+        elif active < checks.least_active:
+            found[moment] = (
+                f"{count_text(active, 'customer')} with a row in the window after it; it needs "
+                f"{checks.least_active:,} (checks.least_active)"
+            )
+        elif not worth[number, 1]:
+            found[moment] = "no customer is worth anything in the window after it"
+        elif not worth[number, 0]:
+            found[moment] = "no customer is worth anything in the window before it, so there is nothing to learn"
+    return found
+
+
+def _counts(
+    portfolio: TransactionSource, config: TrainingConfig, dates: Dates, moments: Integers
+) -> tuple[Windows, np.ndarray]:
+    """Count customers and rows in the windows after k moments, in one pass.
+
+    Gives also k x 2 marks: whether a customer who is known by then is worth anything in the window before and after.
+    """
+    counts = Windows.empty(replace(dates, training=moments[:-1], test=int(moments[-1])))
+    starts = np.stack([moments - dates.horizon_us, moments], axis=1)
+    worth = np.zeros(starts.shape, dtype=np.bool_)
+    for part in portfolio.batches("counting at the origins"):
+        counts.add(part, dates.lag_us)
+        values = realised_values(part, starts.ravel(), dates.horizon_days, config.value)
+        known = part.time[part.offsets[:-1]][:, None] <= starts.ravel() - dates.lag_us
+        worth |= ((values > 0) & known).any(axis=0).reshape(starts.shape)
+    return counts, worth

@@ -1,0 +1,214 @@
+"""The figures of several origins: means, spreads, and differences with the intervals of the same drawn customers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from fivefold.domain.clock import day_text
+from fivefold.features.histories import Floats, Integers
+from fivefold.training.config import GateSettings
+from fivefold.training.judging.bootstrap import Ranking, draws
+from fivefold.training.judging.evaluate import MODEL
+from fivefold.training.origins.judge import JudgedOrigin
+
+GINI, CAPTURE = "normalised_gini", "top_decile_capture"
+FIGURES = (GINI, CAPTURE)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A figure of the model less that of a rival, with the interval that drawing the customers again gives it.
+
+    Attributes:
+        rival: its name.
+        figure: `normalised_gini` or `top_decile_capture`.
+        moment: the origin, microseconds; None for the mean over origins.
+        origins: how many it is the mean of.
+        estimate: on the customers as they are.
+        low, high: ends of the interval; NaN where no draw has a value.
+    """
+
+    rival: str
+    figure: str
+    moment: int | None
+    origins: int
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """The same settings at several origins.
+
+    Attributes:
+        origins: two or more, the earliest first.
+        differences: from each rival at each origin at which both have a figure, and their mean over these.
+        confidence: of every interval, which is two-sided.
+    """
+
+    origins: tuple[JudgedOrigin, ...]
+    differences: tuple[Difference, ...]
+    confidence: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The model and its rivals; the champion is among them where it was judged at an origin."""
+        return tuple(dict.fromkeys(name for origin in self.origins[::-1] for name in origin.by_name))
+
+    def values(self, name: str, figure: str) -> dict[int, float]:
+        """Give a figure by its origin; where it is undefined the origin is left out."""
+        found = {
+            each.moment: float(getattr(each.by_name[name], figure)) for each in self.origins if name in each.by_name
+        }
+        return {moment: value for moment, value in found.items() if np.isfinite(value)}
+
+    def mean(self, name: str, figure: str) -> float:
+        """Give the mean over the origins that have the figure; NaN where none has."""
+        return _mean(list(self.values(name, figure).values()))
+
+    def spread(self, name: str, figure: str) -> float:
+        """Give the standard deviation over the origins that have the figure; NaN of fewer than two."""
+        values = list(self.values(name, figure).values())
+        return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+    def difference(self, rival: str, figure: str, moment: int | None = None) -> Difference | None:
+        """Give one difference, by default its mean; None where no origin has both figures."""
+        return next(
+            (one for one in self.differences if (one.rival, one.figure, one.moment) == (rival, figure, moment)), None
+        )
+
+    def figures(self) -> dict[str, float]:
+        """Give means, spreads and worst figures by their names in the registry; undefined ones are left out."""
+        found = {"origins": float(len(self.origins))}
+        for name in self.names:
+            for figure in FIGURES:
+                values = list(self.values(name, figure).values())
+                found[f"origins_{name}_{figure}_mean"] = _mean(values)
+                found[f"origins_{name}_{figure}_spread"] = self.spread(name, figure)
+                found[f"origins_{name}_{figure}_worst"] = min(values, default=float("nan"))
+        found["origins_calibration_error_mean"] = _mean([each.calibration_error for each in self.origins])
+        found["origins_calibration_error_worst"] = max(each.calibration_error for each in self.origins)
+        for one in self.differences:
+            if one.moment is None:
+                name = f"origins_{one.figure}_over_{one.rival}"
+                found |= {f"{name}_mean": one.estimate, f"{name}_low": one.low, f"{name}_high": one.high}
+        return {name: value for name, value in found.items() if np.isfinite(value)}
+
+    def figures_at(self, origin: JudgedOrigin) -> dict[str, float]:
+        """Give the figures of one origin by their names in the registry; undefined ones are left out."""
+        found = {
+            "calibration_error": origin.calibration_error,
+            "test_customers": float(origin.customers),
+            "rows": float(origin.rows),
+            "rounds": float(origin.rounds),
+            "window_times_judged": float(origin.times_judged),
+        }
+        for name, metrics in origin.by_name.items():
+            found |= metrics.with_prefix(name)
+        for one in self.differences:
+            if one.moment == origin.moment:
+                name = f"{one.figure}_over_{one.rival}"
+                found |= {name: one.estimate, f"{name}_low": one.low, f"{name}_high": one.high}
+        return {name: value for name, value in found.items() if np.isfinite(value)}
+
+    def write_csv(self) -> str:
+        """Write a line for each figure of each prediction, at each origin and over all of them."""
+        lines: list[dict[str, object]] = []
+        for origin in [*self.origins, None]:
+            as_of = "mean" if origin is None else day_text(origin.moment)
+            for name in self.names if origin is None else origin.by_name:
+                for figure in FIGURES:
+                    value = self.mean(name, figure) if origin is None else float(getattr(origin.by_name[name], figure))
+                    less = self.difference(name, figure, None if origin is None else origin.moment)
+                    lines.append(
+                        {
+                            "origin": as_of,
+                            "customers": None if origin is None else origin.customers,
+                            "name": name,
+                            "figure": figure,
+                            "value": _known(value),
+                            "model_less_this": less and _known(less.estimate),
+                            "low": less and _known(less.low),
+                            "high": less and _known(less.high),
+                        }
+                    )
+        return pl.DataFrame(lines, infer_schema_length=None).write_csv()
+
+
+def roll(origins: Sequence[JudgedOrigin], first_rows: Integers, gate: GateSettings, seed: int) -> Rolling:
+    """Compare the model with every rival over all origins.
+
+    The same draws hold in every window, by the customers of the whole data: one who is drawn twice is so everywhere.
+
+    Args:
+        origins: two or more, the earliest first.
+        first_rows: each customer's first moment, microseconds, in the order of the data.
+        gate: confidence and number of draws.
+        seed: of the draws.
+    """
+    drawn: dict[tuple[int, str, str], list[float]] = {}
+    placed = [(each, first_rows <= each.moment - each.dates.lag_us, _rankings(each)) for each in origins]
+    for times in draws(len(first_rows), seed, gate.resamples):
+        for origin, known, rankings in placed:
+            for name, figure, value in _drawn_figures(rankings, times[known]):
+                drawn.setdefault((origin.moment, name, figure), []).append(value)
+    arrays = {key: np.array(values) for key, values in drawn.items()}
+    return Rolling(tuple(origins), tuple(_differences(origins, arrays, gate.confidence)), gate.confidence)
+
+
+_BEST = ""
+"""The ranking by what the customers were worth."""
+
+
+def _rankings(origin: JudgedOrigin) -> dict[str, Ranking]:
+    predictions = {_BEST: origin.realised, **origin.predictions}
+    return {name: Ranking(predicted, origin.realised) for name, predicted in predictions.items()}
+
+
+def _drawn_figures(rankings: dict[str, Ranking], times: Floats) -> Iterator[tuple[str, str, float]]:
+    best_gini, best_value = rankings[_BEST].gini(times), rankings[_BEST].top_value(times)
+    for name, ranking in rankings.items():
+        if name != _BEST:
+            yield name, GINI, ranking.gini(times) / best_gini if best_gini > 0 else float("nan")
+            yield name, CAPTURE, ranking.top_value(times) / best_value if best_value > 0 else float("nan")
+
+
+def _differences(
+    origins: Sequence[JudgedOrigin], drawn: dict[tuple[int, str, str], Floats], confidence: float
+) -> Iterator[Difference]:
+    rivals = tuple(dict.fromkeys(name for origin in origins[::-1] for name in origin.by_name if name != MODEL))
+    for rival in rivals:
+        for figure in FIGURES:
+            estimates, draws_of = [], []
+            for origin in origins:
+                if rival not in origin.by_name:
+                    continue
+                estimate = float(getattr(origin.by_name[MODEL], figure) - getattr(origin.by_name[rival], figure))
+                if not np.isfinite(estimate):
+                    continue
+                less = drawn[origin.moment, MODEL, figure] - drawn[origin.moment, rival, figure]
+                estimates.append(estimate)
+                draws_of.append(less)
+                yield Difference(rival, figure, origin.moment, 1, estimate, *_ends(less, confidence))
+            if estimates:
+                ends = _ends(np.mean(draws_of, axis=0), confidence)
+                yield Difference(rival, figure, None, len(estimates), _mean(estimates), *ends)
+
+
+def _ends(drawn: Floats, confidence: float) -> tuple[float, float]:
+    known = drawn[~np.isnan(drawn)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None
