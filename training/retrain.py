@@ -66,11 +66,9 @@ def retrain(
 ) -> TrainingResult:
     """Load, take snapshots, fit, judge on the test window, report, register, and promote if the gate allows it.
 
-    Of several origins the model of the last is registered; on none of their windows anything is chosen or tuned.
-
     Args:
         source: the transactions.
-        config: everything else that the run depends on.
+        config: everything else that the run depends on; of several origins the model of the last is registered.
         registry: where the version goes.
         tune_trials: so many configurations are tried first.
         preset: `choose` to choose one on windows before the test window, or the name of one; *config* goes before.
