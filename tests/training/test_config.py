@@ -17,6 +17,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.training.config import (
     DEFAULT_NAME,
     CheckSettings,
+    DueSettings,
     GateSettings,
     IntervalSettings,
     SnapshotSettings,
@@ -127,6 +128,11 @@ WRONG: dict[str, Any] = {
     "gate.least_beaten_share": 1.1,
     "interval.level_percent": 100,
     "interval.windows": 0,
+    "due.least_customers": 29,
+    "due.most_off_share": 0,
+    "due.most_coverage_distance": 1,
+    "due.most_gini_fall": 0,
+    "due.confidence": 0.5,
 }
 
 
@@ -159,6 +165,7 @@ def test_the_fields_that_are_tried_are_all_that_there_are() -> None:
         "checks": CheckSettings,
         "gate": GateSettings,
         "interval": IntervalSettings,
+        "due": DueSettings,
     }
     flat = [name for name in TrainingConfig.model_fields if name not in sections and name != "rates"]
     flat += [f"{section}.{name}" for section, model in sections.items() for name in model.model_fields]
