@@ -41,6 +41,15 @@ if TYPE_CHECKING:
     from fivefold.usecases.shared.context import Context
 
 DEMO_CUSTOMERS = 5_000
+OriginsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--origins",
+        min=1,
+        max=MOST_ORIGINS,
+        help="Judge as of so many moments, a horizon apart; by default `origins` of the configuration.",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -62,15 +71,7 @@ def train(
     refit: Annotated[
         bool, typer.Option("--refit", help="Once the gate has passed, learn again from everything up to today.")
     ] = False,
-    origins: Annotated[
-        int | None,
-        typer.Option(
-            "--origins",
-            min=1,
-            max=MOST_ORIGINS,
-            help="Judge as of so many moments, a horizon apart; by default `origins` of the configuration.",
-        ),
-    ] = None,
+    origins: OriginsOption = None,
     name: NameOption = "",
     names: MapOption = None,
     organisation: OrganisationOption = "default",
