@@ -131,6 +131,10 @@ def create(
     organisation: Annotated[str, typer.Option("--organisation")] = "default",
     label: Annotated[str, typer.Option("--label", help="What it is for, for people.")] = "",
     expires_days: Annotated[int | None, typer.Option("--expires-days", min=1)] = None,
+    mcp_changes: Annotated[
+        bool,
+        typer.Option("--mcp-changes", help="An agent with it may change things over MCP, as far as the role goes."),
+    ] = False,
 ) -> None:
     """Make a token. It is printed once, alone on standard output, and cannot be shown again."""
     from fivefold.store.accounts.plans import read_plans
@@ -145,6 +149,7 @@ def create(
         label=label,
         member=member,
         expires_days=expires_days,
+        mcp_changes=mcp_changes,
         actor=actor(),
     )
     warn(f"this is token {number}; keep it now, only a hash of it is stored")
@@ -168,11 +173,12 @@ def list_() -> None:
             _day(line.expires_us),
             _day(line.last_used_us),
             line.member,
+            "changes" if line.mcp_changes else "reads",
         ]
         for line in tokens
     ]
-    columns = ("id", "organisation", "label", "role", "plan", "state", "expires", "last used", "member")
-    show_table("Tokens", columns, rows, left=9)
+    columns = ("id", "organisation", "label", "role", "plan", "state", "expires", "last used", "member", "by MCP")
+    show_table("Tokens", columns, rows, left=10)
 
 
 def revoke(token: Annotated[int, typer.Argument(help="Its number in `fivefold tokens list`.")]) -> None:

@@ -109,6 +109,7 @@ def ask(visit: Visit) -> Answer:
         member_id=whole_number(member, text("Member")) if member else None,
         label=visit.form.get("label", "").strip(),
         expires_days=whole_number(days, text("Days")) if days else None,
+        mcp_changes=visit.form.get("mcp_changes") == "1",
     )
     return once(visit, lambda: _shown(token_requests.ask_for_token(visit, visit.plans, wanted), is_second=False))
 

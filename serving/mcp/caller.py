@@ -1,11 +1,11 @@
-"""Who asks by the protocol: every read goes through the dispatcher of `/v1`, as if it had come over HTTP.
+"""Who asks by the protocol: every call goes through the dispatcher of `/v1`, as if it had come over HTTP.
 
 So the token, the role, the organisation, the rate of the plan and the answer are those of `/v1`, each time anew.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -15,7 +15,8 @@ from starlette.types import Message
 
 from fivefold.domain.errors import StoreError
 from fivefold.serving.responses import ApiError
-from fivefold.serving.v1.dispatch import Dispatcher
+from fivefold.serving.v1.dispatch import KEY, Dispatcher
+from fivefold.serving.v1.idempotency import REPLAYED
 from fivefold.serving.v1.paging import LINK
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import ROUTES
@@ -25,11 +26,13 @@ from fivefold.usecases.audit.tool_calls import record_call
 from fivefold.usecases.shared.context import Context
 
 BY_NAME: Final[Mapping[str, Route]] = {f"{route.method} {route.path}": route for route in ROUTES}
-"""The permission table by method and path; this room reads, so it asks for none but GET."""
+"""The permission table by method and path."""
+KEYS: Final = "mcp:"
+"""Before each key of a tool: a request of the same token to `/v1` never has it by chance."""
 OUT_OF_REACH: Final = "The database is out of reach"
 
 
-class RefusedReadError(Exception):
+class RefusedCallError(Exception):
     """What a route refused, with its status and its own words."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -40,10 +43,17 @@ class RefusedReadError(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """What a route answered: null for nothing; `after`: where the next page of a list begins, None for the last."""
+    """What a route answered.
+
+    Attributes:
+        content: null for nothing.
+        after: where the next page of a list begins; None for the last.
+        repeated: it is the answer of an earlier call under the same key.
+    """
 
     content: Any
     after: str | None = None
+    repeated: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,47 +63,92 @@ class Caller:
     Attributes:
         dispatcher: of this process.
         secret: the token; it is looked up at every call, so a revocation holds at once.
+        reach: the routes that may be asked, by method and path; None for all that the role may ask.
     """
 
     dispatcher: Dispatcher
     secret: str
+    reach: frozenset[str] | None = None
+
+    def within(self, reach: frozenset[str]) -> "Caller":
+        """Give the same caller, who asks no other routes."""
+        return replace(self, reach=reach)
 
     async def credential(self) -> Credential:
-        """Look up who that is; RefusedReadError 401 where the token is not valid, or not any more."""
+        """Look up who that is; RefusedCallError 401 where the token is not valid, or not any more."""
         try:
             return await self.dispatcher.identify(self.secret)
         except ApiError as error:
-            raise RefusedReadError(error.status, error.text) from None
+            raise RefusedCallError(error.status, error.text) from None
         except StoreError:
-            raise RefusedReadError(503, OUT_OF_REACH) from None
+            raise RefusedCallError(503, OUT_OF_REACH) from None
 
     async def read(
         self, name: str, parts: Mapping[str, str] | None = None, query: Mapping[str, object] | None = None
     ) -> Reply:
         """Ask a route such as `GET /v1/search`; what is None or empty in the query is left out.
 
-        RefusedReadError where it does not answer well.
+        RefusedCallError where it does not answer well.
         """
-        route = BY_NAME[name]
-        parts = parts or {}
-        response = await self.dispatcher.answer(route, _request(route, parts, query or {}, self.secret))
+        return await self._ask(name, parts or {}, query or {})
+
+    async def send(
+        self,
+        name: str,
+        parts: Mapping[str, str],
+        body: Mapping[str, object] | None = None,
+        *,
+        query: Mapping[str, object] | None = None,
+        key: str | None = None,
+    ) -> Reply:
+        """Ask a route that is no GET; what is None in the body is left out. Under *key* it is carried out once.
+
+        RefusedCallError where it does not answer well.
+        """
+        return await self._ask(name, parts, query or {}, body, key)
+
+    async def _ask(
+        self,
+        name: str,
+        parts: Mapping[str, str],
+        query: Mapping[str, object],
+        body: Mapping[str, object] | None = None,
+        key: str | None = None,
+    ) -> Reply:
+        if self.reach is not None and name not in self.reach:
+            raise LookupError(f"{name} is not among the routes of this tool")
+        request = _request(BY_NAME[name], parts, query, self.secret, body, key)
+        response = await self.dispatcher.answer(BY_NAME[name], request)
         content = json.loads(bytes(response.body)) if response.body else None
         if response.status_code >= 400:
-            raise RefusedReadError(response.status_code, words_of(content))
-        return Reply(content, _after(response.headers.get(LINK, "")))
+            raise RefusedCallError(response.status_code, words_of(content))
+        repeated = response.headers.get(REPLAYED) is not None
+        return Reply(content, _after(response.headers.get(LINK, "")), repeated)
+
+    def require_change(self, credential: Credential) -> None:
+        """Count a call that is to change something; RefusedCallError 429 where that is too often for the plan."""
+        try:
+            self.dispatcher.require_change(credential)
+        except ApiError as error:
+            raise RefusedCallError(error.status, error.text) from None
 
     async def record(
-        self, credential: Credential, action: str, details: Mapping[str, Any], entity: tuple[str, str] | None = None
+        self,
+        credential: Credential,
+        action: str,
+        details: Mapping[str, Any],
+        entity: tuple[str, str] | None = None,
+        why: str | None = None,
     ) -> None:
-        """Write a call down in the audit log; RefusedReadError 503 where that is not possible."""
+        """Write a call down in the audit log; RefusedCallError 503 where that is not possible."""
         context = Context(self.dispatcher.engine, credential.actor)
-        entry = partial(record_call, context, action, credential.token_id, details, entity)
+        entry = partial(record_call, context, action, credential.token_id, details, entity, why)
         try:
             await self.dispatcher.run_quickly(credential, entry)
         except ApiError as error:
-            raise RefusedReadError(error.status, error.text) from None
+            raise RefusedCallError(error.status, error.text) from None
         except StoreError:
-            raise RefusedReadError(503, OUT_OF_REACH) from None
+            raise RefusedCallError(503, OUT_OF_REACH) from None
 
 
 def words_of(content: Any) -> str:
@@ -114,9 +169,19 @@ def _problem(problem: Mapping[str, Any]) -> list[str]:
     return [*said, f"({problem['allowed']})"] if problem.get("allowed") else said
 
 
-def _request(route: Route, parts: Mapping[str, str], query: Mapping[str, object], secret: str) -> Request:
+def _request(
+    route: Route,
+    parts: Mapping[str, str],
+    query: Mapping[str, object],
+    secret: str,
+    body: Mapping[str, object] | None,
+    key: str | None,
+) -> Request:
     path = path_to(route.path, **parts)
     asked = {name: str(value) for name, value in query.items() if value not in {None, ""}}
+    headers = [(b"token", secret.encode("latin-1", "replace"))]
+    if key is not None:
+        headers.append((KEY, f"{KEYS}{key}".encode("ascii")))
     scope = {
         "type": "http",
         "http_version": "1.1",
@@ -126,13 +191,14 @@ def _request(route: Route, parts: Mapping[str, str], query: Mapping[str, object]
         "raw_path": path.encode("ascii"),
         "path_params": dict(parts),
         "query_string": urlencode(asked).encode("ascii"),
-        "headers": [(b"token", secret.encode("latin-1", "replace"))],
+        "headers": headers,
     }
-    return Request(scope, _no_body)
+    given = None if body is None else {name: value for name, value in body.items() if value is not None}
+    return Request(scope, partial(_whole, b"" if given is None else json.dumps(given).encode()))
 
 
-async def _no_body() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}
+async def _whole(body: bytes) -> Message:
+    return {"type": "http.request", "body": body, "more_body": False}
 
 
 def _after(link: str) -> str | None:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fivefold.serving.mcp.tools import TOOLS
+from fivefold.serving.mcp.reading import READING
 from fivefold.usecases.shared.actors import Role
 
-_BY_NAME = {tool.name: tool for tool in TOOLS}
+_BY_NAME = {tool.name: tool for tool in READING}
 _CARE = (
     "Use only what the tools answer, and name the number of the assessment. Say what is not known. Do not write"
     " anything for the customer: what is known of risk is not for them."
@@ -87,5 +87,5 @@ PROMPTS = (
 
 
 def prompts_of(role: Role) -> list[Prompt]:
-    """List the questions of a role."""
+    """List the questions of a role; the tools that answer them read."""
     return [prompt for prompt in PROMPTS if all(role in _BY_NAME[name].roles for name in prompt.tools)]

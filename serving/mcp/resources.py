@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote
 
-from fivefold.serving.mcp.caller import BY_NAME, Caller, RefusedReadError
+from fivefold.serving.mcp.caller import BY_NAME, Caller, RefusedCallError
 from fivefold.usecases.shared.actors import Role
 
 FAMILIES, VERSION = "GET /v1/rulesets", "GET /v1/rulesets/{family}/versions/{number}"
@@ -74,7 +74,7 @@ async def _ruleset(caller: Caller, parts: tuple[str, ...]) -> str:
 async def _model_card(caller: Caller, parts: tuple[str, ...]) -> str:
     found = (await caller.read(MODEL, {"version": parts[0]})).content
     if found["card"] is None:
-        raise RefusedReadError(404, f"version {parts[0]} has no model card any more")
+        raise RefusedCallError(404, f"version {parts[0]} has no model card any more")
     return str(found["card"])
 
 
@@ -108,7 +108,7 @@ async def list_resources(caller: Caller, role: Role) -> list[Found]:
 
 
 async def read_resource(caller: Caller, role: Role, uri: str) -> Document:
-    """Read one; RefusedReadError 404 where there is none for this role."""
+    """Read one; RefusedCallError 404 where there is none for this role."""
     if uri == INDICATORS:
         from fivefold.features.catalogue_page import catalogue_markdown  # noqa: PLC0415 (asked for seldom)
 
@@ -117,4 +117,4 @@ async def read_resource(caller: Caller, role: Role, uri: str) -> Document:
         parts = pattern.parts_in(uri)
         if parts is not None:
             return Document(pattern.uri, pattern.kind, await pattern.read(caller, parts))
-    raise RefusedReadError(404, f"there is no resource {json.dumps(uri)}")
+    raise RefusedCallError(404, f"there is no resource {json.dumps(uri)}")

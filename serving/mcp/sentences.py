@@ -131,6 +131,49 @@ def flow_run_sentence(run: Content) -> str:
     return f"{said}; {did}." + (f" {why['line'].rstrip('.')}." if why else "")
 
 
+def tried_sentence(tried: Content) -> str:
+    """Say where a trial of a flow came to, and by which way; nothing was done.
+
+    >>> tried_sentence({"flow": "care", "version": 2, "external_id": "c1", "not_asked": "ask", "why": {"line": "So."}})
+    'Tried on c1, care 2 would ask at ask: So.'
+    """
+    of = f"{tried['flow']} {tried['version']}" if tried["version"] else f"the draft of {tried['flow']}"
+    did = f"would ask at {tried['not_asked']}" if tried["not_asked"] else "would come to an end"
+    return f"Tried on {tried['external_id']}, {of} {did}: {tried['why']['line'].rstrip('.')}."
+
+
+def proposal_sentence(proposal: Content) -> str:
+    """Say that a change waits for another person.
+
+    >>> proposal_sentence({"id": 4, "subject": "c1", "state": "proposed"})
+    'Nothing is changed yet: a level would fall, so proposal 4 (c1) waits for another person.'
+    """
+    waits = "waits for another person" if proposal["state"] == "proposed" else f"is {proposal['state']}"
+    whose = f"proposal {proposal['id']} ({proposal['subject']})"
+    return f"Nothing is changed yet: a level would fall, so {whose} {waits}."
+
+
+def override_sentence(override: Content) -> str:
+    """Say what is asked for, and that another person decides.
+
+    >>> override_sentence({"id": 3, "level": "high", "external_id": "c1", "state": "requested"})
+    'Override 3 asks for high for c1: nothing changes until another person approves it.'
+    """
+    return (
+        f"Override {override['id']} asks for {override['level']} for {override['external_id']}:"
+        " nothing changes until another person approves it."
+    )
+
+
+def taken_back_sentence(action: Content) -> str:
+    """Say which action of a flow stands no longer.
+
+    >>> taken_back_sentence({"number": 5, "action": "flag", "kind": "status"})
+    'Action 5 of a flow, flag (status), is taken back.'
+    """
+    return f"Action {action['number']} of a flow, {action['action']} ({action['kind']}), is taken back."
+
+
 def standing_sentence(who: str, standing: Content) -> str:
     """Say which status and limits stand about a customer because of flows, and the next review.
 

@@ -21,7 +21,7 @@ from fivefold.domain.settings import Limits
 from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, RECORD, SIGN_IN, WHO, digest_of_record
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
-from fivefold.serving.rate_limits import RateLimiter
+from fivefold.serving.rate_limits import CHANGES_TOO_OFTEN, RateLimiter
 from fivefold.serving.request_reading import body_memory, header_of, read_body, secret_of
 from fivefold.serving.responses import NO_CREDENTIALS, ApiError
 from fivefold.serving.together import SharedLane
@@ -32,7 +32,7 @@ from fivefold.serving.v1.path_encoding import is_readable, parts_of
 from fivefold.serving.v1.reading import is_error, read_form, read_part, read_query
 from fivefold.serving.v1.route import RequestContext, Route, Work
 from fivefold.store.accounts.idempotency import RequestAttempt, attempting
-from fivefold.store.accounts.plans import Plan
+from fivefold.store.accounts.plans import CHANGES_PER_MINUTE, Plan
 from fivefold.store.sql.database import reachable
 from fivefold.usecases.accounts.credentials import Credential, find_credential, note_use
 from fivefold.usecases.levels.value_scores import EntityScorer
@@ -82,6 +82,7 @@ class Dispatcher:
         self._plans = plans or {}
         self._registry = registry
         self._rate_limiter = RateLimiter()
+        self._change_limiter = RateLimiter(said=CHANGES_TOO_OFTEN)
         self._body_memory = body_memory()
 
     @property
@@ -97,6 +98,13 @@ class Dispatcher:
         """Count a request of a token; ApiError 429 where its plan allows no more in this minute."""
         plan = self._plans.get(credential.plan)
         self._rate_limiter.require(credential.token_id, None if plan is None else plan.requests_per_minute)
+
+    def require_change(self, credential: Credential) -> None:
+        """Count a change by a tool of `/mcp`; ApiError 429 where the token's plan allows no more in this minute."""
+        plan = self._plans.get(credential.plan)
+        self._change_limiter.require(
+            credential.token_id, CHANGES_PER_MINUTE if plan is None else plan.changes_per_minute
+        )
 
     async def run_quickly(self, credential: Credential, work: Callable[[], Result]) -> Result:
         """Run quick work in the lane of quick requests, as of an organisation."""

@@ -14,6 +14,8 @@ SHIPPED = Path(__file__).parent / "plans.yaml"
 MOST = 10**15
 """Largest limit: it fits in any database's whole numbers, with what one request may add."""
 MOST_DAYS = 36_500
+CHANGES_PER_MINUTE = 30
+"""Unless a plan says otherwise: more than a person would look at."""
 Positive = Annotated[int, Field(gt=0, le=MOST)]
 
 
@@ -26,6 +28,8 @@ class Plan(BaseModel):
         users_per_month: most customers scored in a calendar month (UTC).
         requests_per_minute: most requests to the platform's routes in a minute, of each worker; no limit where it is
             not given.
+        changes_per_minute: most calls of tools of /mcp that change something in a minute, of each worker; null for no
+            limit.
         expires_days: a program's token of this plan ends so many days after it was made; never where it is not given.
     """
 
@@ -35,6 +39,7 @@ class Plan(BaseModel):
     calls_per_month: Positive
     users_per_month: Positive
     requests_per_minute: Positive | None = None
+    changes_per_minute: Positive | None = CHANGES_PER_MINUTE
     expires_days: Annotated[int, Field(gt=0, le=MOST_DAYS)] | None = None
 
 

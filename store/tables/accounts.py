@@ -4,6 +4,7 @@ import json
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     ForeignKey,
     Index,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -49,7 +51,11 @@ class Organisation(Base):
 
 
 class Token(Base):
-    """A credential. Only its hash is stored, so a reader of the database cannot call the service."""
+    """A credential. Only its hash is stored, so a reader of the database cannot call the service.
+
+    Attributes:
+        mcp_changes: tools of /mcp that change something are there for it.
+    """
 
     __tablename__ = "tokens"
     __table_args__ = (
@@ -63,6 +69,7 @@ class Token(Base):
     role: Mapped[str] = mapped_column(String(20))
     member_id: Mapped[int | None] = mapped_column(Integer)
     plan: Mapped[str] = mapped_column(String(PLAN_CHARACTERS))
+    mcp_changes: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     created_us: Mapped[int] = mapped_column(BigInteger)
     expires_us: Mapped[int | None] = mapped_column(BigInteger)
     revoked_us: Mapped[int | None] = mapped_column(BigInteger)
@@ -92,6 +99,7 @@ class TokenRequest(Base):
     plan: Mapped[str] = mapped_column(String(PLAN_CHARACTERS))
     label: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
     expires_days: Mapped[int | None] = mapped_column(Integer)
+    mcp_changes: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     half_sha256: Mapped[str] = mapped_column(String(HASH_CHARACTERS))
     state: Mapped[str] = mapped_column(String(10))
     asked_by: Mapped[str] = mapped_column(Text)

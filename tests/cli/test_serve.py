@@ -34,8 +34,16 @@ def test_a_token_is_printed_once_alone(var: Path) -> None:
     assert secret not in listed
     assert re.search(rf"^{number} +\[mobile\] +trial +0 ", succeed(var, "tokens", "usage"), re.MULTILINE)
 
+    assert re.search(rf"^{number} .* reads *$", listed, re.MULTILINE)
+
     assert succeed(var, "tokens", "revoke", number) == f"Token {number} is revoked.\n"
     assert re.search(rf"^{number} .* revoked", succeed(var, "tokens", "list", columns=160), re.MULTILINE)
+
+
+def test_a_token_for_an_agent_that_may_change_things_is_listed_as_such(var: Path) -> None:
+    done = run(var, "tokens", "create", "--label", "agent", "--mcp-changes")
+    number = re.findall(r"\d+", done.err)[0]
+    assert re.search(rf"^{number} .* changes *$", succeed(var, "tokens", "list", columns=160), re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,22 @@ def test_two_administrators_make_a_token_and_its_person_signs_in(place: Place, a
     assert zoe.go("/console/queue").page.url.path == "/console/sign-in"
 
 
+def test_who_approves_a_token_sees_that_an_agent_may_change_things_with_it(place: Place, admin: Visitor) -> None:
+    admin.go(TOKENS).submit("/ask", member="", role="app", plan="standard", label="quiet")
+    admin.go(TOKENS).submit("/ask", member="", role="app", plan="standard", label="busy", mcp_changes="1")
+    deputy = other_admin(place).go(TOKENS)
+    waiting = deputy.page.text.partition('id="waiting"')[2].partition('id="all"')[0].split("<article")
+    told = {
+        label: "an agent may change things" in each for each in waiting for label in ("quiet", "busy") if label in each
+    }
+    assert told == {"quiet": False, "busy": True}
+    for request in ("3", "4"):
+        deputy.go(TOKENS).post(f"{TOKENS}/approve", fields_of(deputy, "/approve", request=request))
+    rows = admin.go(TOKENS).page.text.partition('id="all"')[2].split("<tr>")
+    told = {label: "may change things" in row for row in rows for label in ("quiet", "busy") if label in row}
+    assert told == {"quiet": False, "busy": True}
+
+
 def fields_of(visitor: Visitor, action: str, **typed: str) -> dict[str, str]:
     (form, *_) = [each for each in visitor.forms() if each.action.endswith(action)]
     return {**form.fields, **typed}

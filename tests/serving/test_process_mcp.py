@@ -139,6 +139,31 @@ def test_a_revocation_holds_at_once_for_both(bank: Bank) -> None:
         assert "valued" not in told
 
 
+@pytest.mark.full
+def test_a_token_that_may_changes_things_over_both_and_another_does_not(bank: Bank) -> None:
+    """Once under a key, whichever way the call comes; who reads the audit log sees that an agent asked."""
+    of = {"organisation": _name_of(bank), "member": "ivo", "role": "investigator"}
+    marked = bank.service.token(**of, mcp_changes=True)
+    asked = {"external_id": "valued", "tag": "watch", "why": "The person asked me to.", "key": "one-key-for-both"}
+
+    async def talk(client: Client) -> str:
+        result = await client.call_tool("set_tag", asked)
+        assert not result.is_error
+        return str(getattr(result.content[0], "text", ""))
+
+    async def read(client: Client) -> bool:
+        return "set_tag" in [tool.name for tool in (await client.list_tools()).tools]
+
+    said = "valued has the tag watch."
+    assert over_http(bank.service, marked, talk) == said
+    assert over_a_pipe(bank.service, marked, talk) == f"Done before under this key, and not again: {said}"
+    assert [tag["tag"] for tag in bank.good("ivo", "GET", "/v1/entities/customer/valued/tags")] == ["watch"]
+    for over in (over_http, over_a_pipe):
+        assert not over(bank.service, bank.tokens["ivo"], read)
+    actions = [entry["action"] for entry in bank.good("ada", "GET", "/v1/audit?limit=100")]
+    assert actions[:5] == ["tool.called", "tool.asked", "tool.called", "tag.set", "tool.asked"]
+
+
 def _name_of(bank: Bank) -> str:
     (name,) = {row["organisation"] for row in _tokens_in_database(bank)}
     return str(name)

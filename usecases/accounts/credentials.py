@@ -27,6 +27,7 @@ class Credential:
     Attributes:
         expires_us: when it ends, microseconds; None for never.
         member_id: its owner; None for a program's token, and for an admin's that is older than members.
+        mcp_changes: tools of /mcp that change something are there for it; of `/v1` that says nothing.
     """
 
     token_id: int
@@ -35,6 +36,7 @@ class Credential:
     expires_us: int | None
     organisation_id: int
     member_id: int | None = None
+    mcp_changes: bool = False
 
     @property
     def actor(self) -> Actor:
@@ -80,7 +82,8 @@ def credential_of(session: Session, token: Token, now_us: int) -> Credential | N
         member = session.get_one(Member, token.member_id)
         if member.left_us is not None or token.role not in member.roles:
             return None
-    return Credential(token.id, token.role, token.plan, token.expires_us, token.organisation_id, token.member_id)
+    may = (token.role, token.plan, token.expires_us, token.organisation_id, token.member_id, token.mcp_changes)
+    return Credential(token.id, *may)
 
 
 def note_use(engine: Engine, token_id: int, now_us: int) -> None:

@@ -40,6 +40,7 @@ class TokenShown:
     Attributes:
         member: the name of whose it is; None for a program's.
         state: live, revoked or expired.
+        mcp_changes: tools of /mcp that change something are there for it.
         last_used_us: exact to a day.
         calls: answered requests to score.
         users: customers scored.
@@ -52,6 +53,7 @@ class TokenShown:
     role: str
     plan: str
     state: str
+    mcp_changes: bool
     created_us: Annotated[Moment, shown_as("created_at")]
     expires_us: Annotated[Moment | None, shown_as("expires_at")]
     last_used_us: Annotated[Moment | None, shown_as("last_used_at")]
@@ -66,6 +68,7 @@ class TokenRequestLine:
 
     Attributes:
         state: asked, made or refused.
+        mcp_changes: tools of /mcp that change something are to be there for it.
         token_id: the number of the token, once it is made.
     """
 
@@ -76,6 +79,7 @@ class TokenRequestLine:
     role: str
     plan: str
     expires_days: int | None
+    mcp_changes: bool
     state: str
     asked_by: str
     asked_us: Annotated[Moment, shown_as("asked_at")]
@@ -100,6 +104,7 @@ class WantedToken:
     Attributes:
         member_id: whose; None for a program's.
         expires_days: it ends so many days after it was made; None for what its plan says, or never for a person's.
+        mcp_changes: tools of /mcp that change something are to be there for it.
     """
 
     role: str
@@ -107,6 +112,7 @@ class WantedToken:
     member_id: int | None = None
     label: str = ""
     expires_days: int | None = None
+    mcp_changes: bool = False
 
 
 @schema("Plan")
@@ -116,6 +122,7 @@ class PlanLine:
 
     Attributes:
         requests_per_minute: of each worker process.
+        changes_per_minute: by tools of /mcp, of each worker process.
         expires_days: a program's token ends so many days after it was made.
     """
 
@@ -124,6 +131,7 @@ class PlanLine:
     calls_per_month: int
     users_per_month: int
     requests_per_minute: int | None
+    changes_per_minute: int | None
     expires_days: int | None
 
 
@@ -183,6 +191,7 @@ def ask_for_token(context: Context, plans: Mapping[str, Plan], wanted: WantedTok
             plan=wanted.plan,
             label=wanted.label,
             expires_days=wanted.expires_days,
+            mcp_changes=wanted.mcp_changes,
             half_sha256=hash_of(half),
             state=ASKED,
             asked_by=context.actor.name,
@@ -212,7 +221,12 @@ def approve_token(context: Context, plans: Mapping[str, Plan], number: int) -> H
         if now - row.asked_us >= LONGEST_DAYS * DAY_US:
             raise ConflictError(f"request {number} is older than {LONGEST_DAYS} days; ask for the token anew")
         wanted = WantedToken(
-            role=row.role, plan=row.plan, member_id=row.member_id, label=row.label, expires_days=row.expires_days
+            role=row.role,
+            plan=row.plan,
+            member_id=row.member_id,
+            label=row.label,
+            expires_days=row.expires_days,
+            mcp_changes=row.mcp_changes,
         )
         member = _checked(session, context, plans, wanted)
         name = "" if member is None else member.name
@@ -224,6 +238,7 @@ def approve_token(context: Context, plans: Mapping[str, Plan], number: int) -> H
             label=row.label,
             role=row.role,
             plan=row.plan,
+            mcp_changes=row.mcp_changes,
             created_us=now,
             expires_us=None if days is None else now + days * DAY_US,
         )
@@ -288,6 +303,7 @@ def _record(
     session: Session, context: Context, action: str, row: TokenRequest, after: Mapping[str, str] | None = None
 ) -> None:
     details = {"role": row.role, "plan": row.plan, "member": row.member_id, "expires_days": row.expires_days}
+    details |= {"mcp_changes": row.mcp_changes}
     context.record(session, action, ("token_request", row.id), after=after, details=details)
 
 
@@ -300,6 +316,7 @@ def _token(token: Token, member: str | None, used: Usage | None, now_us: int) ->
         role=token.role,
         plan=token.plan,
         state=token_state(token, now_us),
+        mcp_changes=token.mcp_changes,
         created_us=token.created_us,
         expires_us=token.expires_us,
         last_used_us=token.last_used_us,
@@ -317,6 +334,7 @@ def _line(row: TokenRequest, member: str | None) -> TokenRequestLine:
         role=row.role,
         plan=row.plan,
         expires_days=row.expires_days,
+        mcp_changes=row.mcp_changes,
         state=row.state,
         asked_by=row.asked_by,
         asked_us=row.asked_us,

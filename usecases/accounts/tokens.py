@@ -32,6 +32,7 @@ class TokenLine:
     role: str
     plan: str
     state: str
+    mcp_changes: bool
     created_us: int
     expires_us: int | None
     last_used_us: int | None
@@ -49,11 +50,13 @@ def create_token(
     label: str = "",
     member: str = "",
     expires_days: int | None = None,
+    mcp_changes: bool = False,
     actor: str = SYSTEM,
 ) -> tuple[int, str]:
     """Make a token; give its number and its secret, which is kept nowhere and cannot be shown again.
 
-    An app's belongs to a program, every other one to the *member* of that name, who must have its role. It is recorded
+    An app's belongs to a program, every other one to the *member* of that name, who must have its role. With
+    *mcp_changes* the tools of `/mcp` that change something are there for it, as far as its role goes. It is recorded
     in the organisation's audit log, by what it may do and for how long. ConfigError where it cannot be made.
     """
     limits = plan_named(plans, plan)
@@ -72,6 +75,7 @@ def create_token(
             label=label,
             role=role,
             plan=plan,
+            mcp_changes=mcp_changes,
             created_us=now,
             expires_us=None if days is None else now + days * DAY_US,
         )
@@ -160,6 +164,7 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
                 role=token.role,
                 plan=token.plan,
                 state=token_state(token, now),
+                mcp_changes=token.mcp_changes,
                 created_us=token.created_us,
                 expires_us=token.expires_us,
                 last_used_us=token.last_used_us,
@@ -170,7 +175,8 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
         ]
 
 
-def said_of(token: Token) -> dict[str, str | int | None]:
+def said_of(token: Token) -> dict[str, str | int | bool | None]:
     """Give what the audit log says of a token for good."""
     whose = {} if token.member_id is None else {"member": token.member_id}
-    return {"role": token.role, "plan": token.plan, "expires_us": token.expires_us, **whose}
+    may = {"role": token.role, "plan": token.plan, "mcp_changes": token.mcp_changes}
+    return {**may, "expires_us": token.expires_us, **whose}

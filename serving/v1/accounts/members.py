@@ -52,13 +52,17 @@ def leave(context: RequestContext, member: Number) -> MemberLine:
 
 
 class TokenWanted(RequestModel):
-    """What a token is to be: a member's, who has its role, or a program's where `member` is not given."""
+    """What a token is to be: a member's, who has its role, or a program's where `member` is not given.
+
+    With `mcp_changes` the tools of /mcp that change something are there for it, as far as its role goes.
+    """
 
     role: Literal["app", "investigator", "approver", "publisher", "admin", "commercial"]
     plan: Text
     member: int | None = Field(default=None, ge=1, le=LARGEST)
     label: Text = Field(default="", max_length=200)
     expires_days: int | None = Field(default=None, ge=1, le=MOST_DAYS)
+    mcp_changes: bool = False
 
 
 class PageOfTokens(PageQuery):
@@ -99,7 +103,12 @@ def ask_for_token(context: RequestContext, body: TokenWanted) -> HalfOfSecret:
     The secret is `FIRST.SECOND`, with a dot between the halves; each half is shown only once, to one of the two.
     """
     wanted = WantedToken(
-        role=body.role, plan=body.plan, member_id=body.member, label=body.label, expires_days=body.expires_days
+        role=body.role,
+        plan=body.plan,
+        member_id=body.member,
+        label=body.label,
+        expires_days=body.expires_days,
+        mcp_changes=body.mcp_changes,
     )
     return token_requests.ask_for_token(context, context.plans, wanted)
 

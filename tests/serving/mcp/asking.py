@@ -10,11 +10,28 @@ from mcp.shared.exceptions import MCPError
 
 from fivefold.serving.mcp.caller import Caller
 from fivefold.serving.mcp.server import server_for
-from tests.serving.v1.examples import CUSTOMER
-from tests.serving.v1.places import OURS, Place, routes
+from fivefold.usecases.accounts.organisations import add_member
+from fivefold.usecases.accounts.tokens import create_token
+from fivefold.usecases.shared.actors import OF_MEMBERS, Actor
+from fivefold.usecases.shared.context import Context
+from tests.serving.v1.examples import CUSTOMER, OPENED
+from tests.serving.v1.places import OURS, PLANS, Place, routes
 
-ARGUMENTS: dict[str, Any] = {"text": "c", "external_id": CUSTOMER, "assessment": "1.1", "decision": 1, "run": 1}
+ARGUMENTS: dict[str, Any] = {
+    "text": "c",
+    "external_id": CUSTOMER,
+    "assessment": "1.1",
+    "decision": 1,
+    "run": 1,
+    "flow": "care",
+    "tag": "watch",
+    "level": "high",
+    "action": 1,
+    "opened_at": OPENED,
+    "why": "The person asked me to.",
+}
 """What is asked of each tool that takes one of these names, in a furnished place."""
+ACTIONS = {"tool.asked", "tool.called", "resource.read", "prompt.read"}
 Result = TypeVar("Result")
 
 
@@ -44,9 +61,23 @@ def of_role(place: Place, role: str, talk: Callable[[Client], Awaitable[Result]]
 
 
 async def arguments_of(client: Client, name: str) -> dict[str, Any]:
-    """Give the arguments that a listed tool must have, of the furnished place."""
+    """Give the arguments that a listed tool must have, of the furnished place; each change has a key of its own."""
     (tool,) = [tool for tool in (await client.list_tools()).tools if tool.name == name]
-    return {key: ARGUMENTS[key] for key in tool.input_schema.get("required", ())}
+    known = {**ARGUMENTS, "key": f"key-of-{name}", **({"flow": "written"} if name == "try_flow" else {})}
+    return {key: known[key] for key in tool.input_schema.get("required", ())}
+
+
+def changing_token(place: Place, role: str, organisation: str = OURS, plan: str = "unlimited") -> tuple[str, str]:
+    """Make a token that may change things by tools, of somebody new; give it, and a token without the mark of the same.
+
+    A program's are two programs'.
+    """
+    of: dict[str, Any] = {"plan": plan, "organisation": organisation, "role": role}
+    if role in OF_MEMBERS:
+        of["member"] = f"{role} with an agent"
+        add_member(Context(place.engine, Actor(place.organisations[organisation], "cli:test")), of["member"], [role])
+    marked, plain = (create_token(place.engine, PLANS, mcp_changes=may, **of)[1] for may in (True, False))
+    return marked, plain
 
 
 async def refused(client: Client, name: str, arguments: dict[str, Any]) -> str:
@@ -61,7 +92,7 @@ async def refused(client: Client, name: str, arguments: dict[str, Any]) -> str:
 def calls_recorded(place: Place, organisation: str = OURS) -> list[Any]:
     """List the calls in the audit log, the earliest first."""
     entries = place.good("GET", "/v1/audit?limit=1000", token=place.tokens[organisation, "admin"])
-    return [entry for entry in reversed(entries) if entry["action"] in {"tool.called", "resource.read", "prompt.read"}]
+    return [entry for entry in reversed(entries) if entry["action"] in ACTIONS]
 
 
 def structure_of(result: Any) -> dict[str, Any]:

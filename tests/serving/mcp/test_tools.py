@@ -10,8 +10,9 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from fivefold.serving.mcp.caller import BY_NAME
+from fivefold.serving.mcp.reading import READING, RISK, TRY
 from fivefold.serving.mcp.resources import PATTERNS
-from fivefold.serving.mcp.tools import RISK, TOOLS, tools_of
+from fivefold.serving.mcp.tools import TOOLS
 from fivefold.usecases.shared.actors import Role
 from tests.serving.mcp.asking import arguments_of, calls_recorded, conversation, of_role, structure_of
 from tests.serving.v1.examples import CUSTOMER
@@ -39,11 +40,15 @@ SAME: dict[str, dict[str, str]] = {
 }
 
 
-def test_tools_and_resources_ask_only_routes_that_read() -> None:
-    asked = {name for tool in TOOLS for routes in tool.gives.values() for name in routes}
+def reading_of(role: Role) -> list[str]:
+    return [tool.name for tool in READING if role in tool.roles]
+
+
+def test_tools_that_read_and_resources_ask_only_routes_that_read() -> None:
+    asked = {name for tool in READING for name in tool.routes}
     asked |= {pattern.route for pattern in PATTERNS}
-    assert {BY_NAME[name].method for name in asked} == {"GET"}
-    assert {tool.name for tool in TOOLS} == set(SAME)
+    assert {name for name in asked if BY_NAME[name].method != "GET"} == {TRY}
+    assert {tool.name for tool in READING} == {*SAME, "try_flow"}
 
 
 @pytest.mark.parametrize("role", Role)
@@ -53,8 +58,10 @@ def test_every_tool_of_a_role_answers_what_v1_answers_to_it(place: Place, role: 
         return {name: await client.call_tool(name, await arguments_of(client, name)) for name in names}
 
     results = of_role(place, role, talk)
-    assert list(results) == [tool.name for tool in tools_of(role)]
+    assert list(results) == reading_of(role)
     for name, result in results.items():
+        if name == "try_flow":  # of its own moment; a test of its own below
+            continue
         expected = {key: place.good("GET", path, role=role) for key, path in _paths(name, role).items()}
         structure = structure_of(result)
         structure.pop("after", None)
@@ -137,6 +144,36 @@ def test_a_level_is_read_and_not_computed(place: Place) -> None:
     assert RISK in BY_NAME
 
 
+def test_a_flow_is_tried_on_a_customer_and_nothing_is_done(place: Place) -> None:
+    """It is a POST of `/v1`, and no change: it needs no mark, and the log has of whom it was."""
+    runs = place.good("GET", "/v1/flow-runs", role="publisher")
+
+    async def talk(client: Client) -> list[Any]:
+        care = {"flow": "care", "external_id": CUSTOMER}
+        return [
+            await client.call_tool("try_flow", {**care, "version": 1}),
+            await client.call_tool("try_flow", {"flow": "written", "external_id": CUSTOMER}),
+            await client.call_tool("try_flow", {**care, "version": 99}),
+        ]
+
+    version, draft, none = of_role(place, "publisher", talk)
+    body = {"external_id": CUSTOMER, "version": 1}
+    there = place.good("POST", "/v1/flows/care/try", body, role="publisher")
+    found = structure_of(version)["tried"]
+    assert found["why"]["line"]
+    assert {**found, "as_of": there["as_of"]} == there
+    assert version.content[0].text.startswith(f"Tried on {CUSTOMER}, care 1 would come to an end: ")
+    assert "the draft of written" in draft.content[0].text
+    assert none.is_error
+    assert place.good("GET", "/v1/flow-runs", role="publisher") == runs
+    entries = calls_recorded(place)
+    assert [(entry["subject_kind"], entry["details"]["status"]) for entry in entries] == [
+        ("entity", 200),
+        ("entity", 200),
+        ("token", 404),
+    ]
+
+
 @pytest.mark.parametrize("role", Role)
 def test_resources_are_those_that_a_role_may_read(place: Place, role: Role) -> None:
     async def talk(client: Client) -> tuple[list[str], list[str], str]:
@@ -172,7 +209,7 @@ def test_prompts_are_those_whose_tools_a_role_has(place: Place, role: Role) -> N
 
     texts = of_role(place, role, talk)
     assert len(texts) == (0 if role in {Role.APP, Role.COMMERCIAL} else 3)
-    own = {tool.name for tool in tools_of(role)}
+    own = set(reading_of(role))
     named = {tool.name for tool, text in product(TOOLS, texts) if tool.name in text}
     assert named <= own
     assert sum("c-17" in text for text in texts) == (2 if texts else 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.domain.errors import ConfigError
-from fivefold.store.accounts.plans import MOST, MOST_DAYS, SHIPPED, Plan, plan_named, read_plans
+from fivefold.store.accounts.plans import CHANGES_PER_MINUTE, MOST, MOST_DAYS, SHIPPED, Plan, plan_named, read_plans
 
 SOUND = "rows_per_request: 1\n  calls_per_month: 2\n  users_per_month: 3\n"
 
@@ -26,6 +26,12 @@ def test_the_shipped_plans_can_be_read() -> None:
         "standard": None,
         "unlimited": None,
     }
+
+
+def test_changes_by_tools_are_bounded_unless_a_plan_says_otherwise(tmp_path: Path) -> None:
+    assert [plan.changes_per_minute for plan in read_plans(None).values()] == [10, 30, 300]
+    path = written(tmp_path, f"mine:\n  {SOUND}yours:\n  {SOUND}  changes_per_minute: null\n")
+    assert [plan.changes_per_minute for plan in read_plans(path).values()] == [CHANGES_PER_MINUTE, None]
 
 
 def test_the_shipped_plans_rise() -> None:

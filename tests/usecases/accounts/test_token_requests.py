@@ -67,6 +67,24 @@ def test_both_halves_together_are_the_token_and_no_half_is(engine: Engine, admin
     )
 
 
+def test_the_other_administrator_sees_and_approves_that_an_agent_may_change_things(
+    engine: Engine, admins: tuple[Context, Context]
+) -> None:
+    """What is approved is what was asked for; a token without the mark cannot be given it later."""
+    ana, bob = admins
+    for may in (True, False):
+        wanted = WantedToken(role="investigator", plan="standard", member_id=3, mcp_changes=may)
+        first = ask_for_token(ana, PLANS, wanted)
+        (waiting,) = list_requests(bob, "asked")
+        assert waiting.mcp_changes is may
+        credential = find_credential(engine, both(first, approve_token(bob, PLANS, first.request.id)))
+        assert credential is not None
+        assert credential.mcp_changes is may
+        told = {entry.action: entry.details["mcp_changes"] for entry in reversed(list(list_entries(ana, Part(2))))}
+        assert told == {"token.asked": may, "token.created": may}
+    assert [token.mcp_changes for token in list_tokens(ana)] == [False, True]
+
+
 def test_one_administrator_alone_makes_no_token(engine: Engine, admins: tuple[Context, Context]) -> None:
     ana, bob = admins
     asked = ask_for_token(ana, PLANS, FOR_IDA)

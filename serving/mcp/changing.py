@@ -1,0 +1,196 @@
+"""The tools that change something: each asks one route of `/v1`, with why, and with a key that makes it happen once.
+
+They add what another one can take back, or ask for what another person decides. None answers for a person, approves,
+activates, erases or makes tokens: `tests/serving/mcp/test_changing.py` walks their routes.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from fivefold.serving.mcp import sentences
+from fivefold.serving.mcp.caller import Caller, Reply
+from fivefold.serving.mcp.reading import RISK
+from fivefold.serving.mcp.tool import Answer, Arguments, Effect, OfEntity, Tool
+from fivefold.serving.v1.schemas import Text
+
+_ENTITY = "/v1/entities/{type}/{external_id}"
+SET_TAG, END_TAG = f"PUT {_ENTITY}/tags/{{tag}}", f"DELETE {_ENTITY}/tags/{{tag}}"
+RECORDS = {"case": f"PUT {_ENTITY}/cases/{{number}}", "alert": f"PUT {_ENTITY}/alerts/{{number}}"}
+OVERRIDE = f"POST {_ENTITY}/overrides"
+RUN_FLOW, TAKE_BACK = "POST /v1/flows/{flow}/run", "POST /v1/flow-actions/{action}/take-back"
+
+MOST_WHY = 500
+"""Most characters of a reason: the route adds to it which tool was called, and keeps up to 2,000."""
+Reason = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=10, max_length=MOST_WHY, pattern=r"^[^\x00]+$")
+]
+Until = Annotated[str | None, Field(max_length=40, description="When it ends, as ISO 8601; without an end by default.")]
+
+
+class Explained(Arguments):
+    """What is to be changed, and why."""
+
+    why: Reason = Field(description="Why, in your words for the people who read it later.")
+
+    @property
+    def reason(self) -> str | None:
+        """Why something is to be changed."""
+        return self.why
+
+
+class Once(Explained):
+    """A change that happens once."""
+
+    key: str = Field(
+        pattern=r"^[A-Za-z0-9._-]{8,64}$",
+        description="Your own name of this change, such as a UUID: the same call again under it changes nothing twice.",
+    )
+
+
+class Looked(OfEntity, Explained):
+    """Whose level is computed."""
+
+
+class Tagged(OfEntity, Once):
+    """Which tag."""
+
+    tag: Text = Field(min_length=1, max_length=100, description="The tag, as the organisation calls it.")
+
+
+class TagGiven(Tagged):
+    """Which tag, and until when."""
+
+    until: Until = None
+
+
+class RecordOpened(OfEntity, Once):
+    """A case or an alert that is opened."""
+
+    kind: Literal["case", "alert"] = Field(default="case", description="What is opened.")
+    opened_at: str = Field(max_length=40, description="Since when, as ISO 8601, such as 2026-10-01T12:00:00Z.")
+
+
+class LevelAsked(OfEntity, Once):
+    """Which level is asked for."""
+
+    level: Text = Field(max_length=100, description="The level that is asked for.")
+    until: Until = None
+
+
+class FlowCalled(OfEntity, Once):
+    """Which flow is run for whom."""
+
+    flow: Text = Field(max_length=200, description="The name of the flow.")
+
+
+class ActionTaken(Once):
+    """Which action of a flow is taken back."""
+
+    action: int = Field(ge=1, le=10**18, description="The number of the action; the run names it under `taken`.")
+
+    @property
+    def recorded(self) -> dict[str, object]:
+        """The number of the action."""
+        return {"flow_action": self.action}
+
+
+async def reassess(caller: Caller, asked: Looked) -> Answer:
+    """Compute a customer's risk level now, from everything that is known, instead of when it is next due.
+
+    The rules decide; nothing can be given to them here.
+    """
+    level = (await caller.read(RISK, asked.parts, {"freshness": "now"})).content
+    return Answer(sentences.level_sentence(level), {"level": level})
+
+
+async def set_tag(caller: Caller, asked: TagGiven) -> Answer:
+    """Set a tag on a customer, or give it another end; end_tag takes it off.
+
+    Where a level would fall by it, it is proposed instead: another person decides.
+    """
+    body = {"until": asked.until, "reason": _reason(asked, "set_tag")}
+    reply = await caller.send(SET_TAG, {**asked.parts, "tag": asked.tag}, body, key=asked.key)
+    return _proposed(reply, f"{asked.external_id} has the tag {asked.tag}")
+
+
+async def end_tag(caller: Caller, asked: Tagged) -> Answer:
+    """Take a tag off a customer; set_tag gives it again.
+
+    Where a level would fall by it, it is proposed instead: another person decides.
+    """
+    query = {"reason": _reason(asked, "end_tag")}
+    reply = await caller.send(END_TAG, {**asked.parts, "tag": asked.tag}, query=query, key=asked.key)
+    return _proposed(reply, f"{asked.external_id} has the tag {asked.tag} no longer")
+
+
+async def open_record(caller: Caller, asked: RecordOpened) -> Answer:
+    """Open a case or an alert about a customer, for people to work on; its number begins with agent-.
+
+    It changes none that is there, and closes none.
+    """
+    number = f"agent-{asked.key}"
+    body = {"opened_at": asked.opened_at, "reason": _reason(asked, "open_record")}
+    reply = await caller.send(RECORDS[asked.kind], {**asked.parts, "number": number}, body, key=asked.key)
+    return _proposed(reply, f"The {asked.kind} {number} about {asked.external_id} is open")
+
+
+async def request_override(caller: Caller, asked: LevelAsked) -> Answer:
+    """Ask for another level of a customer than the rules say; nothing changes until another person approves it."""
+    body = {"level": asked.level, "until": asked.until, "reason": _reason(asked, "request_override")}
+    reply = await caller.send(OVERRIDE, asked.parts, body, key=asked.key)
+    override = reply.content
+    said = sentences.override_sentence(override)
+    return Answer(_once(reply, said), {"override": override}, {"override": override["id"]})
+
+
+async def run_flow(caller: Caller, asked: FlowCalled) -> Answer:
+    """Run the active version of a decision flow for a customer, on what is known of them; it does what it comes to.
+
+    No transaction can be given. Where the flow asks a person, it waits for one: no tool answers it, and who holds this
+    token may not.
+    """
+    body = {"type": asked.type, "external_id": asked.external_id, "run_key": f"agent:{asked.key}"}
+    reply = await caller.send(RUN_FLOW, {"flow": asked.flow}, body, key=asked.key)
+    run = reply.content
+    return Answer(_once(reply, sentences.flow_run_sentence(run)), {"run": run}, {"run": run["run"]})
+
+
+async def take_back_action(caller: Caller, asked: ActionTaken) -> Answer:
+    """Take back what a flow did: a status, a limit, a review or a tag stands no longer. Some actions cannot be.
+
+    Nothing is taken back where a level would fall by it.
+    """
+    body = {"reason": _reason(asked, "take_back_action")}
+    reply = await caller.send(TAKE_BACK, {"action": str(asked.action)}, body, key=asked.key)
+    return Answer(_once(reply, sentences.taken_back_sentence(reply.content)), {"action": reply.content})
+
+
+def _reason(asked: Explained, tool: str) -> str:
+    """Write why for the people who decide or look later: they see that an agent asked."""
+    return f"{asked.why} (asked by an agent, by the tool {tool})"
+
+
+def _proposed(reply: Reply, done: str) -> Answer:
+    """Answer what a route did at once, or proposed."""
+    proposal: Mapping[str, Any] | None = reply.content
+    if proposal is None:
+        return Answer(_once(reply, f"{done}."), {"proposal": None})
+    said = sentences.proposal_sentence(proposal)
+    return Answer(_once(reply, said), {"proposal": proposal}, {"proposal": proposal["id"]})
+
+
+def _once(reply: Reply, sentence: str) -> str:
+    return f"Done before under this key, and not again: {sentence}" if reply.repeated else sentence
+
+
+CHANGING: tuple[Tool, ...] = (
+    Tool("Compute a level now", Looked, reassess, {"level": (RISK,)}, effect=Effect.ADDS, repeats=True),
+    Tool("Set a tag", TagGiven, set_tag, {"proposal": (SET_TAG,)}, effect=Effect.REPLACES),
+    Tool("Take a tag off", Tagged, end_tag, {"proposal": (END_TAG,)}, effect=Effect.REPLACES),
+    Tool("Open a case or an alert", RecordOpened, open_record, {"proposal": (*RECORDS.values(),)}, effect=Effect.ADDS),
+    Tool("Ask for an override", LevelAsked, request_override, {"override": (OVERRIDE,)}, effect=Effect.ADDS),
+    Tool("Run a flow", FlowCalled, run_flow, {"run": (RUN_FLOW,)}, effect=Effect.REPLACES, reaches_out=True),
+    Tool("Take back what a flow did", ActionTaken, take_back_action, {"action": (TAKE_BACK,)}, effect=Effect.REPLACES),
+)

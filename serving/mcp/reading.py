@@ -1,0 +1,243 @@
+"""The tools that read: each asks routes of `/v1`, and is there for the roles that may ask the first of them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from fivefold.serving.mcp import sentences
+from fivefold.serving.mcp.caller import BY_NAME, Caller, Reply
+from fivefold.serving.mcp.tool import Answer, Arguments, OfEntity, OfType, Tool
+from fivefold.usecases.shared.actors import Role
+
+SEARCH, SEARCH_VALUES = "GET /v1/search", "GET /v1/values/search"
+_ENTITY = "GET /v1/entities/{type}/{external_id}"
+VALUE, RISK, HISTORY = f"{_ENTITY}/value", f"{_ENTITY}/risk", f"{_ENTITY}/history"
+WHAT_IF, DECISIONS = f"{_ENTITY}/what-if", f"{_ENTITY}/decisions"
+REASONS, DECISION = "GET /v1/assessments/{assessment}", "GET /v1/decisions/{decision}"
+DISTRIBUTION, MIGRATION, MOVERS = "GET /v1/distribution", "GET /v1/migration", "GET /v1/migration/movers"
+SEGMENTS = "GET /v1/segments"
+RUNS, RUN, STANDING = "GET /v1/flow-runs", "GET /v1/flow-runs/{run}", f"{_ENTITY}/flow-actions"
+TRY = "POST /v1/flows/{flow}/try"
+"""Reads, though it is a POST: nobody is asked, and nothing is done or stored."""
+
+
+class Paged(OfType):
+    """Which part of a list."""
+
+    limit: int = Field(default=20, ge=1, le=100, description="Rows of one answer.")
+    after: str | None = Field(default=None, description="Where it goes on: `after` of the answer before.")
+
+    @property
+    def page(self) -> dict[str, object]:
+        """The same as a query."""
+        return {"limit": self.limit, "after": self.after}
+
+
+class PagedOfEntity(Paged, OfEntity):
+    """A list about one."""
+
+
+class Searched(Paged):
+    """Who is looked for."""
+
+    text: str = Field(min_length=1, max_length=200, description="Beginnings of words of an identifier or a name.")
+
+
+class OneAssessment(Arguments):
+    """About one assessment."""
+
+    assessment: str = Field(
+        description="The number of an assessment, such as 12.3; a history names them.", pattern=r"^\d{1,18}\.\d{1,18}$"
+    )
+
+    @property
+    def recorded(self) -> dict[str, object]:
+        """The number of the assessment."""
+        return {"assessment": self.assessment}
+
+
+class OneDecision(Arguments):
+    """About one decision."""
+
+    decision: int = Field(ge=1, description="The number of a decision.")
+
+    @property
+    def recorded(self) -> dict[str, object]:
+        """The number of the decision."""
+        return {"decision": self.decision}
+
+
+class OneRun(Arguments):
+    """About one run of a flow."""
+
+    run: int = Field(ge=1, description="The number of a run; a list of runs names them.")
+
+    @property
+    def recorded(self) -> dict[str, object]:
+        """The number of the run."""
+        return {"run": self.run}
+
+
+class FlowTried(Arguments):
+    """Which flow is tried on whom."""
+
+    flow: str = Field(max_length=200, description="The name of the flow.")
+    external_id: str = Field(description="Your own identifier of the customer.")
+    version: int | None = Field(default=None, ge=1, description="A committed version; the saved draft by default.")
+    transaction: str | None = Field(
+        default=None, max_length=200, description="The number of a stored transaction that is looked at."
+    )
+    answers: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="By the step that asks a person: what they are supposed to say.",
+    )
+
+
+class Moved(OfEntity):
+    """Where a level is to move."""
+
+    direction: Literal["down", "up"] = Field(default="down", description="Where the level is to move.")
+    level: str | None = Field(default=None, description="To which level; by default one step.")
+
+
+class During(OfType):
+    """A time, in whole days of UTC; by default the last 30 days."""
+
+    since: str | None = Field(default=None, description="The first day, such as 2026-10-01.")
+    until: str | None = Field(default=None, description="The day after the last one.")
+    movers: int = Field(default=10, ge=1, le=100, description="How many of those who moved are named.")
+
+
+async def find_customer(caller: Caller, asked: Searched) -> Answer:
+    """Find customers by the beginnings of words of their identifiers or names.
+
+    Who may see levels finds them with level and value; others by identifier alone, with the value.
+    """
+    role = Role((await caller.credential()).role)
+    route = SEARCH if role in BY_NAME[SEARCH].roles else SEARCH_VALUES
+    reply = await caller.read(route, query={**asked.page, "type": asked.type, "text": asked.text})
+    return _listed("found", sentences.found_sentence(asked.text, reply.content, reply.after), reply)
+
+
+async def read_value(caller: Caller, asked: OfEntity) -> Answer:
+    """Tell what a customer is worth: score, segment, expected value, and what each indicator adds to the score."""
+    value = (await caller.read(VALUE, asked.parts)).content
+    return Answer(sentences.value_sentence(asked.external_id, value), {"value": value})
+
+
+async def read_level(caller: Caller, asked: OfEntity) -> Answer:
+    """Tell a customer's risk level as it is stored, since when, and why.
+
+    The reasons are the rules that gave points or a floor; authors of rulesets see the whole breakdown.
+    """
+    level = (await caller.read(RISK, asked.parts, {"freshness": "stored"})).content
+    return Answer(sentences.level_sentence(level), {"level": level})
+
+
+async def read_level_history(caller: Caller, asked: PagedOfEntity) -> Answer:
+    """List the assessments of a customer, the latest first; `reached` marks those that changed the level."""
+    reply = await caller.read(HISTORY, asked.parts, asked.page)
+    return _listed("history", sentences.history_sentence(asked.external_id, reply.content, reply.after), reply)
+
+
+async def read_assessment(caller: Caller, asked: OneAssessment) -> Answer:
+    """Tell the reasons of an earlier assessment, by the number that a history names."""
+    found = (await caller.read(REASONS, {"assessment": asked.assessment})).content
+    return Answer(sentences.reasons_sentence(found), {"assessment": found})
+
+
+async def what_would_change_level(caller: Caller, asked: Moved) -> Answer:
+    """Find the smallest changes of one factor, or of two, that would move a customer's level.
+
+    From the last assessment. Thresholds are shown to authors of rulesets alone. It says what the rules would say, and
+    is no advice to give a customer.
+    """
+    found = (await caller.read(WHAT_IF, asked.parts, {"direction": asked.direction, "level": asked.level})).content
+    return Answer(sentences.what_if_sentence(asked.external_id, found), {"answer": found})
+
+
+async def list_decisions(caller: Caller, asked: PagedOfEntity) -> Answer:
+    """List the decisions on a customer's transactions, the latest first."""
+    reply = await caller.read(DECISIONS, asked.parts, asked.page)
+    return _listed("decisions", sentences.decisions_sentence(asked.external_id, reply.content, reply.after), reply)
+
+
+async def read_decision(caller: Caller, asked: OneDecision) -> Answer:
+    """Tell a decision on a transaction as it was made, and its reasons."""
+    found = (await caller.read(DECISION, {"decision": str(asked.decision)})).content
+    return Answer(sentences.decision_sentence(found), {"decision": found})
+
+
+async def list_flow_runs(caller: Caller, asked: PagedOfEntity) -> Answer:
+    """List the runs of decision flows for a customer, the latest first: where each ended, failed or waits.
+
+    Runs that are not `acting` are of shadows: nothing of what they came to was done.
+    """
+    reply = await caller.read(RUNS, query={**asked.parts, **asked.page})
+    return _listed("runs", sentences.flow_runs_sentence(asked.external_id, reply.content, reply.after), reply)
+
+
+async def read_flow_run(caller: Caller, asked: OneRun) -> Answer:
+    """Tell where a run of a decision flow came to, what it did, and why: each step with what it saw."""
+    found = (await caller.read(RUN, {"run": str(asked.run)})).content
+    return Answer(sentences.flow_run_sentence(found), {"run": found})
+
+
+async def read_flow_actions(caller: Caller, asked: OfEntity) -> Answer:
+    """Tell what stands about a customer because of decision flows: the status, the limits, the reviews."""
+    found = (await caller.read(STANDING, asked.parts)).content
+    return Answer(sentences.standing_sentence(asked.external_id, found), {"standing": found})
+
+
+async def try_flow(caller: Caller, asked: FlowTried) -> Answer:
+    """Run a customer through a version or the draft of a decision flow, with every step's why.
+
+    Nobody is asked, and nothing is done or stored.
+    """
+    tried = (await caller.send(TRY, {"flow": asked.flow}, asked.model_dump(exclude={"flow"}))).content
+    about = tried["entity_type"], tried["external_id"]
+    return Answer(sentences.tried_sentence(tried), {"tried": tried}, entity=about)
+
+
+async def portfolio_levels(caller: Caller, asked: OfType) -> Answer:
+    """Count the customers at each level now, by version of the ruleset, overrides apart."""
+    found = (await caller.read(DISTRIBUTION, query={"type": asked.type})).content
+    return Answer(sentences.levels_sentence(found), {"distribution": found})
+
+
+async def portfolio_changes(caller: Caller, asked: During) -> Answer:
+    """Tell who moved between levels in a time: how many from where to where, and the last of them with why."""
+    of: dict[str, object] = {"type": asked.type, "since": asked.since, "until": asked.until}
+    found = (await caller.read(MIGRATION, query=of)).content
+    movers = (await caller.read(MOVERS, query={**of, "limit": asked.movers})).content
+    return Answer(sentences.changes_sentence(asked.type, found), {"migration": found, "movers": movers})
+
+
+async def portfolio_value(caller: Caller, asked: OfType) -> Answer:
+    """Count the customers of each value segment, and add up what they are expected to bring."""
+    found = (await caller.read(SEGMENTS, query={"type": asked.type})).content
+    return Answer(sentences.worth_sentence(found), {"segments": found})
+
+
+def _listed(name: str, sentence: str, reply: Reply) -> Answer:
+    return Answer(sentence, {name: reply.content, "after": reply.after})
+
+
+READING: tuple[Tool, ...] = (
+    Tool("Find a customer", Searched, find_customer, {"found": (SEARCH, SEARCH_VALUES)}, is_list=True),
+    Tool("Value of a customer", OfEntity, read_value, {"value": (VALUE,)}),
+    Tool("Risk level of a customer", OfEntity, read_level, {"level": (RISK,)}),
+    Tool("History of a level", PagedOfEntity, read_level_history, {"history": (HISTORY,)}, is_list=True),
+    Tool("Reasons of an assessment", OneAssessment, read_assessment, {"assessment": (REASONS,)}),
+    Tool("What would change a level", Moved, what_would_change_level, {"answer": (WHAT_IF,)}),
+    Tool("Decisions on a customer", PagedOfEntity, list_decisions, {"decisions": (DECISIONS,)}, is_list=True),
+    Tool("Reasons of a decision", OneDecision, read_decision, {"decision": (DECISION,)}),
+    Tool("Runs of flows for a customer", PagedOfEntity, list_flow_runs, {"runs": (RUNS,)}, is_list=True),
+    Tool("Why a flow came to its end", OneRun, read_flow_run, {"run": (RUN,)}),
+    Tool("What stands because of flows", OfEntity, read_flow_actions, {"standing": (STANDING,)}),
+    Tool("Try a flow", FlowTried, try_flow, {"tried": (TRY,)}),
+    Tool("Levels of the portfolio", OfType, portfolio_levels, {"distribution": (DISTRIBUTION,)}),
+    Tool("Changes in the portfolio", During, portfolio_changes, {"migration": (MIGRATION,), "movers": (MOVERS,)}),
+    Tool("Value of the portfolio", OfType, portfolio_value, {"segments": (SEGMENTS,)}),
+)
