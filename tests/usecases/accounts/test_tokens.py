@@ -151,7 +151,7 @@ def test_tokens_of_before_change_nothing_over_mcp(engine: Engine) -> None:
         connection.execute(
             text(f"INSERT INTO token_requests ({asked}) VALUES (1, 'app', 'trial', '', 'x', 'asked', 'member:1', 1)")
         )
-    migrate_again(engine, "0054", "0055")
+    migrate_again(engine, "0055", "0056")
     with engine.begin() as connection:
         values = f"SELECT organisation_id, '{hash_of('of the release before')}', label, role, plan, created_us"
         connection.execute(text(f"INSERT INTO tokens ({columns}) {values} FROM tokens WHERE id = {number}"))
