@@ -52,7 +52,7 @@ def test_a_figure_must_be_surely_out_of_its_bounds(found: dict[str, Any], expect
 
 
 def test_the_latest_day_decides() -> None:
-    off = {"ratio": 2.0, "ratio_low": 1.8, "ratio_high": 2.2}
+    off: dict[str, Any] = {"ratio": 2.0, "ratio_low": 1.8, "ratio_high": 2.2}
     later = DAY + 86_400_000_000
     assert state(day(), day(day_us=later, **off)) == "due"
     assert state(day(**off), day(day_us=later)) == "holds"
