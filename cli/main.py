@@ -50,6 +50,9 @@ EXTRAS = {
         "uvloop",
     ),
     "spark": ("pyspark",),
+    "delta": ("deltalake",),
+    "iceberg": ("pyiceberg",),
+    "stores": ("fsspec",),
     "tables": ("defusedxml", "openpyxl"),
 }
 """The modules that come with each extra of pyproject.toml; a test compares them."""

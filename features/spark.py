@@ -29,8 +29,8 @@ from fivefold.domain.provenance import release
 from fivefold.domain.settings import VARIABLE_VAR, Settings
 from fivefold.features import schema as c
 from fivefold.features.partitions import RECEIPT, Job, Result, Work, hand_back, results_of
+from fivefold.features.reading.places.stores import plain_files
 from fivefold.features.reading.sources import ROW_NUMBER, ROWS_A_BATCH
-from fivefold.features.reading.tables import parquet_files
 from fivefold.features.reading.text_files import MappedFile, require_parquet
 from fivefold.features.reading.validate import TransactionReader
 
@@ -118,7 +118,7 @@ def _rows(
         The rows, the unit of those columns of moments that are whole numbers, and how many rows the files hold.
     """
     require_parquet(source.path)
-    files = parquet_files(source.path.resolve())
+    files = plain_files(source.parquet)
     for file in files:
         if file.name.startswith(_HIDDEN):
             raise FileFormatError(f"{file} would be left out by Spark, as its name begins with {file.name[0]}")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 from tqdm import tqdm
 
 from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds
@@ -16,7 +15,7 @@ from fivefold.domain.money import Rate, RateTable
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
 from fivefold.features.reading.sources import read_ahead, stream_histories
-from fivefold.features.reading.tables import Source, parquet_files
+from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile, open_text, suffix_of
 from fivefold.features.schema import TRANSACTION_ID
 from fivefold.training.config import TrainingConfig
@@ -126,11 +125,12 @@ class TransactionSource:
         Rows dated more than a day after *now* (microseconds; the present by default) are refused, as in serving.
         *absent* are the columns that an existing model does not read; None where a new model is to be learnt.
         """
-        self.source = source
+        # One object for all passes: it finds its files once.
+        self.source = MappedFile(Path(source)) if isinstance(source, Path | str) else source
         self.rates = rates
         self._absent = absent
         self._latest = (now_microseconds() if now is None else now) + CLOCK_SLACK_US
-        self._streamed = (path := _path_of(source)) is not None and suffix_of(path) in {"", ".parquet"}
+        self._streamed = (path := _path_of(self.source)) is not None and suffix_of(path) in {"", ".parquet"}
         self._kept: list[Histories] | None = None
 
     def batches(self, task: str) -> Iterator[Histories]:
@@ -204,7 +204,7 @@ def has_identifiers(source: Source) -> bool:
     ours = source.names.ours if isinstance(source, MappedFile) else {}
     column = next((theirs for theirs, own in ours.items() if own == TRANSACTION_ID), TRANSACTION_ID)
     if suffix_of(path) in {"", ".parquet"}:
-        return any(column in pyarrow.parquet.read_schema(file).names for file in parquet_files(path))
+        return (source if isinstance(source, MappedFile) else MappedFile(path)).parquet.has(column)
     with open_text(path) as file:  # the header of a CSV, or the keys of a first object
         return column in file.read(1 << 16)
 

@@ -19,8 +19,8 @@ from fivefold.features import schema as c
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector, read_numbers
 from fivefold.features.reading.csv_file import csv_parts
 from fivefold.features.reading.json_lines import read_json_lines
-from fivefold.features.reading.tables import parquet_files, read_json
-from fivefold.features.reading.text_files import TornRow, suffix_of
+from fivefold.features.reading.tables import read_json
+from fivefold.features.reading.text_files import MappedFile, TornRow, suffix_of
 
 ROWS_A_BUCKET = 2_000_000
 """Rows that are sorted at once: the memory needed depends on this, not on the size of the file."""
@@ -36,13 +36,14 @@ def sort_by_customer(source: Path, output: Path) -> int:
         FileFormatError: the source cannot be read, has no column to sort by, or files whose columns differ.
         InvalidDataError: money in CSV that is not a number, or torn lines.
     """
-    rows = _count(source)
+    file = MappedFile(source)
+    rows = _count(file)
     buckets = max(1, -(-rows // ROWS_A_BUCKET))
     with ExitStack() as stack:
         unfinished = stack.enter_context(replacing(output))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(dir=output.absolute().parent))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".", dir=output.absolute().parent))
         files = [Path(folder) / f"{number}.parquet" for number in range(buckets)]
-        _partition(source, files, rows)
+        rows = _partition(file, files, rows)
         writer: pyarrow.parquet.ParquetWriter | None = None
         for file in tqdm(files, desc="sorting", unit=" buckets", disable=None, leave=False):
             if not file.exists():
@@ -57,7 +58,8 @@ def sort_by_customer(source: Path, output: Path) -> int:
     return rows
 
 
-def _batches(source: Path) -> Iterator[pa.RecordBatch]:
+def _batches(file: MappedFile) -> Iterator[pa.RecordBatch]:
+    source = file.path
     suffix = suffix_of(source)
     if suffix == ".csv":
         torn: list[TornRow] = []
@@ -66,9 +68,8 @@ def _batches(source: Path) -> Iterator[pa.RecordBatch]:
             torn += part.torn
         _refuse(torn, source)
     elif suffix in {"", ".parquet"}:
-        for file in parquet_files(source):
-            with pyarrow.parquet.ParquetFile(file, pre_buffer=False) as parquet:
-                yield from parquet.iter_batches(1 << 19)
+        for part in file.parquet.once_through(lambda part: part.schema.names):
+            yield from part.batches(part.schema.names, (), 1 << 19)
     elif suffix == ".json":
         yield from _json_table(read_json(source), source).to_batches()
     else:
@@ -102,17 +103,10 @@ def _array(values: list[Any]) -> pa.Array:
     return pa.array(values)
 
 
-def _count(source: Path) -> int:
-    if suffix_of(source) in {"", ".parquet"}:
-        return sum(_rows_of(file) for file in parquet_files(source))
+def _count(source: MappedFile) -> int:
+    if suffix_of(source.path) in {"", ".parquet"}:
+        return source.parquet.rows
     return sum(batch.num_rows for batch in _batches(source))
-
-
-def _rows_of(file: Path) -> int:
-    try:
-        return int(pyarrow.parquet.read_metadata(file).num_rows)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise FileFormatError(f"{file} cannot be read as Parquet: {error}") from None
 
 
 def _with_numbers(batch: pa.RecordBatch, errors: ErrorCollector, source: Path) -> pa.RecordBatch:
@@ -125,13 +119,14 @@ def _with_numbers(batch: pa.RecordBatch, errors: ErrorCollector, source: Path) -
     return batch
 
 
-def _partition(source: Path, files: list[Path], rows: int) -> None:
-    """Put every row into the bucket of its customer."""
+def _partition(file: MappedFile, files: list[Path], rows: int) -> int:
+    """Put every row into the bucket of its customer, and count the rows."""
+    source = file.path
     with ExitStack() as stack, tqdm(total=rows, desc="partitioning", unit=" rows", disable=None, leave=False) as bar:
         writers: dict[int, pyarrow.parquet.ParquetWriter] = {}
         text = suffix_of(source) == ".csv"
         first_row = 0
-        for raw in _batches(source):
+        for raw in _batches(file):
             batch = _with_numbers(raw, ErrorCollector(first_row), source) if text else raw
             first_row += batch.num_rows
             for name in (c.USER_ID, c.DATE):
@@ -149,6 +144,7 @@ def _partition(source: Path, files: list[Path], rows: int) -> None:
                     raise FileFormatError(f"the files of {source} differ in their columns or the types of these")
                 writers[number].write_batch(part)
             bar.update(batch.num_rows)
+    return first_row
 
 
 def _sorted(table: pa.Table) -> pa.Table:

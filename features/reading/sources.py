@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet
 
 from fivefold.domain.errors import FileFormatError, InvalidDataError, Kind, Problem, first_row_of, kind_of
 from fivefold.domain.money import RateTable
@@ -20,9 +19,9 @@ from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers, concatenate
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector
 from fivefold.features.reading.json_lines import read_json_lines
+from fivefold.features.reading.places.parquet_source import Part
 from fivefold.features.reading.tables import (
     Source,
-    parquet_files,
     read_csv,
     read_json,
     table_from_frame,
@@ -129,18 +128,12 @@ def require_columns(source: Source, rates: RateTable, *, absent: tuple[str, ...]
 
 
 def _header(file: MappedFile) -> list[str] | None:
-    """Give the names of a file's columns under ours; None for JSON, which has no header, and a folder without files."""
+    """Give the names of a file's columns under ours; None for JSON, which has no header."""
     suffix = suffix_of(file.path)
     if suffix == ".csv":
         theirs = csv_header(file.path)[0]
     elif suffix in {"", ".parquet"}:
-        first = next(iter(parquet_files(file.path)), None)
-        if first is None:
-            return None
-        try:
-            theirs = pyarrow.parquet.read_schema(first).names
-        except (pa.ArrowInvalid, OSError) as error:
-            raise FileFormatError(f"{first} cannot be read as Parquet: {error}") from None
+        theirs = file.parquet.parts[0].schema.names
     else:
         return None
     names = file.names.rename(theirs, str(file))
@@ -233,14 +226,8 @@ def _whole(file: MappedFile) -> pa.Table:
 
 def _is_small_and_ungrouped(file: MappedFile) -> bool:
     """Tell whether Parquet is not grouped by customer, and small enough to be sorted in memory as CSV is."""
-    rows = 0
-    for part in parquet_files(file.path):
-        try:
-            rows += pyarrow.parquet.read_metadata(part).num_rows
-        except (pa.ArrowInvalid, OSError):
-            return False  # the reader of the file raises the error
-        if rows > PARQUET_ROWS_SORTED:
-            return False
+    if file.parquet.rows > PARQUET_ROWS_SORTED:
+        return False
     tables = [table for table in _parquet_tables(file, (c.USER_ID,)) if table.column_names == [c.USER_ID]]
     try:
         return bool(tables) and not _grouped(pa.concat_tables(tables, promote_options="permissive")[c.USER_ID])
@@ -295,23 +282,16 @@ def stream_tables(
 
 
 def _parquet_tables(source: MappedFile, columns: tuple[str, ...] = c.COLUMNS) -> Iterator[pa.Table]:
+    def known(part: Part) -> list[str]:
+        names = source.names.rename(part.schema.names, part.label)
+        return [name for name in part.schema.names if names.get(name, name) in columns]
+
     ours = source.names.ours
-    for file in parquet_files(source.path):
-        try:
-            metadata = pyarrow.parquet.read_metadata(file)
-            paths = {metadata.schema.column(number).path for number in range(metadata.num_columns)}
-            dictionaries = [name for name in paths if ours.get(name, name) in FEW_VALUES]
-            # Without pre_buffer: with it, the whole compressed file is in memory by the end.
-            with pyarrow.parquet.ParquetFile(
-                file, metadata=metadata, read_dictionary=dictionaries, pre_buffer=False
-            ) as parquet:
-                names = source.names.rename(parquet.schema_arrow.names, str(file))
-                known = [name for name in parquet.schema_arrow.names if names.get(name, name) in columns]
-                for batch in parquet.iter_batches(ROWS_A_BATCH, columns=known):
-                    table = pa.Table.from_batches([batch])
-                    yield table.rename_columns([names.get(name, name) for name in table.column_names])
-        except (pa.ArrowInvalid, OSError) as error:
-            raise FileFormatError(f"{file} cannot be read as Parquet: {error}") from None
+    for part in source.parquet.once_through(known):
+        dictionaries = [name for name in part.schema.names if ours.get(name, name) in FEW_VALUES]
+        for batch in part.batches(known(part), dictionaries, ROWS_A_BATCH):
+            table = pa.Table.from_batches([batch])
+            yield table.rename_columns([ours.get(name, name) for name in table.column_names])
 
 
 def _whole_customers(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

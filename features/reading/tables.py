@@ -34,14 +34,6 @@ _FIELDS: dict[str, tuple[pa.DataType, str]] = {
 }
 
 
-def parquet_files(path: Path) -> list[Path]:
-    """List the Parquet files of a folder, by name, or the one file itself."""
-    files = sorted(file for file in path.rglob("*.parquet") if file.is_file()) if path.is_dir() else [path]
-    if not files:
-        raise FileFormatError(f"{path} is a folder without a file ending in .parquet")
-    return files
-
-
 def table_from_rows(rows: Sequence[Any], errors: ErrorCollector) -> pa.Table:
     """Turn the rows of a request or a JSON file into a table; values of a wrong type are collected.
 

@@ -5,12 +5,17 @@ import gzip
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Final, Self, cast
+from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from fivefold.domain.errors import ConfigError, FileFormatError, Problem
 from fivefold.domain.text import delimiter_of, perhaps
+from fivefold.features.reading.places.addresses import address_of
 from fivefold.features.schema import COLUMNS
+
+if TYPE_CHECKING:  # pyarrow is imported only where Parquet is read
+    from fivefold.features.reading.places.parquet_source import ParquetSource
 
 GZIP: Final = ".gz"
 _SPOKEN = {"\t": "tab"}
@@ -138,7 +143,9 @@ class ColumnMap:
 
 
 def suffix_of(path: Path) -> str:
-    """Give the format of *path*: '' for a folder of Parquet files; FileFormatError where it cannot be read."""
+    """Give the format of *path*: '' for Parquet at any address but a file; FileFormatError where it cannot be read."""
+    if address_of(path) is not None:
+        return ""
     if not path.exists():
         raise FileFormatError(
             f"{path} does not exist; give a file ending in {', '.join(SUFFIXES)}, or a folder of Parquet"
@@ -163,7 +170,7 @@ class MappedFile:
     """A file of transactions whose columns have names of their own.
 
     Attributes:
-        path: the file, or a folder of Parquet.
+        path: the file, or the address of Parquet.
         names: the API's names of its columns.
     """
 
@@ -181,4 +188,11 @@ class MappedFile:
 
     def __str__(self) -> str:
         """Name the file."""
-        return str(self.path)
+        return str(address_of(self.path) or self.path)
+
+    @cached_property
+    def parquet(self) -> "ParquetSource":
+        """What is there: found once, so that every pass reads the same; the errors are those of `open_parquet`."""
+        from fivefold.features.reading.places.stores import open_parquet  # noqa: PLC0415 (see above)
+
+        return open_parquet(self.path)

@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -159,11 +160,25 @@ def test_files_that_differ_are_refused(engine: SparkEngine, tmp_path: Path) -> N
 
 @needs_java
 @pytest.mark.parametrize("name", ["_0.parquet", ".0.parquet"])
-def test_a_file_that_spark_leaves_out_is_refused(name: str, engine: SparkEngine, tmp_path: Path) -> None:
+def test_a_hidden_file_of_a_folder_is_left_out_as_by_one_process(
+    name: str, engine: SparkEngine, tmp_path: Path
+) -> None:
     file = written(tmp_path / "rows", [table_from_rows([row()], ErrorCollector())])
     pq.write_table(table_from_rows([row(user_id="bob")], ErrorCollector()), file.path / name)
+    assert read_by(engine, file).user_ids == ["alice"]
     with pytest.raises(FileFormatError, match=f"{name} would be left out by Spark"):
-        read_by(engine, file)
+        read_by(engine, MappedFile(file.path / name))
+
+
+@needs_java
+def test_what_spark_would_read_as_other_rows_is_refused(engine: SparkEngine, tmp_path: Path) -> None:
+    below = tmp_path / "transaction_currency=USD"
+    written(below, [table_from_rows([row()], ErrorCollector()).drop_columns(["transaction_currency"])])
+    with pytest.raises(FileFormatError, match="has the column transaction_currency in the names of folders"):
+        read_by(engine, MappedFile(tmp_path))
+    write_deltalake(str(tmp_path / "table"), table_from_rows([row()], ErrorCollector()))
+    with pytest.raises(FileFormatError, match="is a table, or in an object store, which Spark does not read here"):
+        read_by(engine, MappedFile(tmp_path / "table"))
 
 
 @needs_java

@@ -1,0 +1,1 @@
+"""Places of transactions: addresses, and the Parquet that is found there."""

@@ -1,0 +1,83 @@
+"""Addresses of transactions that are more than a file: folders, patterns, tables, object stores."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fivefold.domain.errors import ConfigError
+
+ICEBERG_FILE: Final = ".metadata.json"
+_ICEBERG: Final = "iceberg"
+_FILE: Final = "file"
+_SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)
+_VERSION: Final = re.compile(r"(.+)@(\d+)")
+_SIGNS: Final = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where transactions are.
+
+    Attributes:
+        scheme: of the object store, or `iceberg` for a catalog; empty on this machine.
+        place: the path there.
+        version: of a table; None for the present one.
+    """
+
+    scheme: str
+    place: str
+    version: int | None = None
+
+    def __str__(self) -> str:
+        """Write it as it is typed, without the version."""
+        return f"{self.scheme}://{self.place}" if self.scheme else self.place
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether its signs stand for the names of several files."""
+        return bool(_SIGNS.search(self.place))
+
+    @property
+    def base(self) -> str:
+        """The place, or the folder that a pattern begins with."""
+        found = _SIGNS.search(self.place)
+        return self.place[: found.start()].rpartition("/")[0] if found else self.place
+
+    @property
+    def is_catalog(self) -> bool:
+        """Whether it names a table of an Iceberg catalog."""
+        return self.scheme == _ICEBERG
+
+    @property
+    def is_iceberg(self) -> bool:
+        """Whether it names a table of Iceberg, by its catalog or its file of metadata."""
+        return self.is_catalog or self.place.endswith(ICEBERG_FILE)
+
+
+def address_of(path: Path) -> Address | None:
+    """Read an address; None for a path of this machine that is there, or that has no signs of an address.
+
+    `Path` keeps one slash of two, so that an address stays readable where a path is expected.
+
+    >>> address_of(Path("s3://bank/rows/year=2024"))
+    Address(scheme='s3', place='bank/rows/year=2024', version=None)
+    >>> address_of(Path("rows.csv"))
+
+    Raises:
+        ConfigError: it has a password, which error messages would show.
+    """
+    text = str(path)
+    if path.exists():
+        return None if not text.endswith(ICEBERG_FILE) else Address("", text)
+    version = None
+    if versioned := _VERSION.fullmatch(text):
+        text, version = versioned[1], int(versioned[2])
+    if match := _SCHEME.fullmatch(text):
+        scheme, place = match[1], match[2]
+        if ":" in place.split("/")[0].rpartition("@")[0]:
+            raise ConfigError(f"an address of {scheme} must not have a password; {scheme} has its own settings for it")
+        return Address("", f"/{place}", version) if scheme == _FILE else Address(scheme, place, version)
+    if version is not None and Path(text).exists():
+        return Address("", text, version)
+    return Address("", str(path)) if _SIGNS.search(str(path)) else None

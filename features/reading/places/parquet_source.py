@@ -1,0 +1,221 @@
+"""Parquet as it was found at an address: its files, and the columns that folders or a table give to all rows of one.
+
+What was found stays the same for every pass: a table is read at one version, and a folder whose files change in between
+is refused.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import IO, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
+
+from fivefold.domain.errors import FileFormatError
+
+
+class Part(Protocol):
+    """One file of a source: its rows, in their order."""
+
+    @property
+    def label(self) -> str:
+        """What errors call it."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns and their types."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it holds; deleted rows of Iceberg are counted, as only reading tells which they are."""
+
+    def batches(self, columns: Sequence[str], dictionaries: Collection[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Give some columns, at most *rows* rows at once; text columns in *dictionaries* as dictionaries."""
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """All that was found at an address.
+
+    Attributes:
+        address: as errors name it.
+        parts: in the order in which they are read.
+        stamps: tells the state of the files now; None where they cannot change, as those of a table.
+        is_plain: whether the files are all there is, and other engines may read them.
+    """
+
+    address: str
+    parts: tuple[Part, ...]
+    stamps: Callable[[], object] | None = None
+    is_plain: bool = False
+    _found: list[object] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        """Note the state of the files."""
+        if self.stamps is not None:
+            self._found.append(self.stamps())
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are, as far as is known without reading them."""
+        return sum(part.rows for part in self.parts)
+
+    def has(self, column: str) -> bool:
+        """Tell whether any file has a column."""
+        return any(column in part.schema.names for part in self.parts)
+
+    def once_through(self, columns: Callable[[Part], Sequence[str]]) -> Iterator[Part]:
+        """Give the files for one pass, in which *columns* are read.
+
+        Raises:
+            FileFormatError: a file lacks a column that another has, has it in another type, or was changed.
+        """
+        first: dict[str, tuple[pa.DataType, str]] = {}
+        wanted = {name for part in self.parts for name in columns(part)}
+        self._require_unchanged()
+        for part in self.parts:
+            for name in sorted(wanted - set(part.schema.names)):
+                other = next(each.label for each in self.parts if name in each.schema.names)
+                raise FileFormatError(f"{part.label} has no column {name}, which {other} has")
+            for name in set(columns(part)):
+                kind = part.schema.types[part.schema.names.index(name)]
+                known, label = first.setdefault(name, (kind, part.label))
+                if not _can_be_joined(known, kind):
+                    raise FileFormatError(
+                        f"{part.label} has the column {name} as {kind}, and {label} as {known}: all files of a folder "
+                        "must have their columns in the same types"
+                    )
+            yield part
+        self._require_unchanged()
+
+    def _require_unchanged(self) -> None:
+        if self.stamps is not None and self.stamps() != self._found[0]:
+            raise FileFormatError(f"{self.address} was changed while it was read: read it again once it is whole")
+
+
+def _can_be_joined(one: pa.DataType, other: pa.DataType) -> bool:
+    if one == other:
+        return True
+    try:
+        pa.unify_schemas([pa.schema({"column": one}), pa.schema({"column": other})], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class ParquetPart:
+    """A file of Parquet, of this machine or of an object store.
+
+    Attributes:
+        label: what errors call it.
+        file: the path that Arrow opens, or None for one that *opened* opens.
+        opened: opens a file of an object store.
+        constants: what its folder or its table gives to every row.
+        columns: of its table, in which it may lack some; None where the file itself says which it has.
+        kept: which rows were not deleted; None for all.
+    """
+
+    label: str
+    file: str | None = None
+    opened: Callable[[], IO[bytes]] | None = None
+    constants: Mapping[str, pa.Scalar] = field(default_factory=dict)
+    columns: pa.Schema | None = None
+    kept: npt.NDArray[np.bool_] | None = None
+
+    @cached_property
+    def _footer(self) -> pyarrow.parquet.FileMetaData:
+        with self._errors(), self._open() as parquet:
+            return parquet.metadata
+
+    @cached_property
+    def _own(self) -> pa.Schema:
+        return self._footer.schema.to_arrow_schema().remove_metadata()
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns of the table, or of the file and then of its folders."""
+        if self.columns is not None:
+            return self.columns
+        added = [pa.field(name, _type_of(value)) for name, value in self.constants.items()]
+        return pa.schema([*self._own, *(one for one in added if one.name not in self._own.names)])
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return int(self._footer.num_rows if self.kept is None else self.kept.sum())
+
+    def batches(self, columns: Sequence[str], dictionaries: Collection[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Give some columns; FileFormatError where the file cannot be read, or contradicts its folder."""
+        own = [name for name in columns if name in self._own.names]
+        # Without a column there would be no batch to say how many rows there are.
+        read = own or self._own.names[:1]
+        first = 0
+        with self._errors(), self._open([name for name in dictionaries if name in own]) as parquet:
+            for batch in parquet.iter_batches(rows, columns=read):
+                if list(columns) == batch.schema.names and not self.constants and self.kept is None:
+                    yield batch
+                    continue
+                table = pa.table([self._column(name, batch, dictionaries) for name in columns], list(columns))
+                if self.kept is not None:
+                    table = table.filter(pa.array(self.kept[first : first + batch.num_rows]))
+                first += batch.num_rows
+                yield from table.combine_chunks().to_batches()
+
+    def _column(self, name: str, batch: pa.RecordBatch, dictionaries: Collection[str]) -> pa.Array:
+        if name in batch.schema.names:
+            column = batch.column(batch.schema.names.index(name))
+            if name in self.constants:
+                self._require_agreement(name, column)
+            return column
+        if name in self.constants:
+            return _repeated(self.constants[name], batch.num_rows)
+        kind = self.schema.field(name).type
+        return pa.nulls(batch.num_rows, pa.dictionary(pa.int32(), kind) if name in dictionaries else kind)
+
+    def _require_agreement(self, name: str, column: pa.Array) -> None:
+        value = self.constants[name]
+        try:
+            agrees = column.null_count == len(column) if not value.is_valid else _all_are(column, value)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+            agrees = False
+        if not agrees:
+            raise FileFormatError(
+                f"{self.label} has rows whose {name} is not {value.as_py()!r}, which is the value of its folder"
+            )
+
+    def _open(self, dictionaries: Sequence[str] = ()) -> pyarrow.parquet.ParquetFile:
+        # Without pre_buffer: with it, the whole compressed file is in memory by the end.
+        place = self.file if self.opened is None else self.opened()
+        return pyarrow.parquet.ParquetFile(place, read_dictionary=list(dictionaries), pre_buffer=False)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowInvalid, OSError) as error:
+            raise FileFormatError(f"{self.label} cannot be read as Parquet: {error}") from None
+
+
+def _type_of(value: pa.Scalar) -> pa.DataType:
+    return pa.dictionary(pa.int32(), pa.string()) if pa.types.is_string(value.type) else value.type
+
+
+def _repeated(value: pa.Scalar, rows: int) -> pa.Array:
+    if not pa.types.is_string(value.type):
+        return pa.repeat(value, rows)
+    codes = np.zeros(rows, dtype=np.int32)
+    texts: list[Any] = [value.as_py()] if value.is_valid else []
+    indices = pa.array(codes) if value.is_valid else pa.nulls(rows, pa.int32())
+    return pa.DictionaryArray.from_arrays(indices, pa.array(texts, pa.string()))
+
+
+def _all_are(column: pa.Array, value: pa.Scalar) -> bool:
+    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    equal = pyarrow.compute.equal(plain, value.cast(plain.type))
+    return plain.null_count == 0 and bool(pyarrow.compute.all(equal).as_py() in {True, None})

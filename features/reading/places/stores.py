@@ -1,0 +1,247 @@
+"""What is at an address: the files of a folder, a pattern or an object store, or a table of Delta or Iceberg.
+
+The libraries for tables and stores are extras, and are imported where an address asks for them.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.features.reading.places.addresses import ICEBERG_FILE, Address, address_of
+from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource
+from fivefold.features.schema import COLUMNS
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+PARQUET: Final = ".parquet"
+DELTA_LOG: Final = "_delta_log"
+METADATA: Final = "metadata"
+_NOTHING: Final = "__HIVE_DEFAULT_PARTITION__"
+"""The folder of rows without a value in the column of a partition."""
+
+
+def open_parquet(path: Path) -> ParquetSource:
+    """Find the Parquet of an address.
+
+    Raises:
+        FileFormatError: nothing is there that can be read, or a table would be read as a mere folder.
+        ConfigError: the address cannot be understood, or a library for its store is missing.
+        ModuleNotFoundError: an extra is missing; the command names it.
+    """
+    address = address_of(path) or Address("", str(path))
+    if address.is_iceberg:
+        from fivefold.features.reading.places.table_formats import open_iceberg  # noqa: PLC0415 (an extra)
+
+        return open_iceberg(address)
+    store = _Local() if not address.scheme else _Remote(address)
+    if not address.is_pattern and store.exists(_under(address.place, DELTA_LOG)):
+        from fivefold.features.reading.places.table_formats import open_delta  # noqa: PLC0415 (an extra)
+
+        return open_delta(address, store.opener)
+    if address.version is not None:
+        raise FileFormatError(f"{address} is no table of Delta or Iceberg, so there is no version {address.version}")
+    _require_no_table(address, store)
+    found = _files(address, store)
+    parts = tuple(_part(address, store, file) for file in found)
+    _require_same_folders(parts)
+    return ParquetSource(str(address), parts, lambda: _stamps(address, store), is_plain=not address.scheme)
+
+
+def plain_files(source: ParquetSource) -> list[Path]:
+    """List the files that another engine reads by itself.
+
+    Raises:
+        FileFormatError: they are not all there is to read, or lie in an object store.
+    """
+    parts = [part for part in source.parts if isinstance(part, ParquetPart) and part.file is not None]
+    known = sorted({name for part in parts for name in part.constants if name in COLUMNS})
+    if not source.is_plain or known:
+        what = f"has the column {known[0]} in the names of folders" if known else "is a table, or in an object store"
+        raise FileFormatError(f"{source.address} {what}, which Spark does not read here: leave out --engine spark")
+    return [Path(str(part.file)).resolve() for part in parts]
+
+
+class _Local:
+    """Files of this machine."""
+
+    def exists(self, place: str) -> bool:
+        return Path(place).exists()
+
+    def is_folder(self, place: str) -> bool:
+        return Path(place).is_dir()
+
+    def below(self, place: str) -> list[str]:
+        return [str(file) for file in Path(place).rglob("*") if file.is_file()]
+
+    def matches(self, base: str, pattern: str) -> list[str]:
+        return [str(path) for path in Path(base).glob(pattern)]
+
+    def stamp(self, place: str) -> object:
+        state = Path(place).stat()
+        return state.st_size, state.st_mtime_ns, state.st_ino
+
+    def opener(self, _place: str) -> Callable[[], Any] | None:
+        return None
+
+    def whole(self, place: str) -> str:
+        return str(Path(place).resolve())
+
+
+class _Remote:
+    """Files of an object store, by fsspec; how to log in is the store's own matter."""
+
+    def __init__(self, address: Address) -> None:
+        import fsspec  # noqa: PLC0415 (an extra)
+
+        self._scheme = address.scheme
+        try:
+            self._files: AbstractFileSystem = fsspec.filesystem(address.scheme)
+        except ImportError as error:
+            raise ConfigError(f"{address}: {error}") from None
+        except ValueError as error:
+            raise FileFormatError(f"{address} has no scheme that fsspec knows: {error}") from None
+
+    def exists(self, place: str) -> bool:
+        return bool(self._files.exists(self._uri(place)))
+
+    def is_folder(self, place: str) -> bool:
+        return bool(self._files.isdir(self._uri(place)))
+
+    def below(self, place: str) -> list[str]:
+        return self._places(self._files.find(self._uri(place)))
+
+    def matches(self, base: str, pattern: str) -> list[str]:
+        return self._places(self._files.glob(self._uri(_under(base, pattern) if base else pattern)))
+
+    def stamp(self, place: str) -> object:
+        self._files.invalidate_cache()
+        state = self._files.info(self._uri(place))
+        return {name: str(value) for name, value in state.items()}
+
+    def opener(self, place: str) -> Callable[[], Any]:
+        return lambda: self._files.open(self._uri(place), "rb")
+
+    def whole(self, place: str) -> str:
+        return place
+
+    def _uri(self, place: str) -> str:
+        return f"{self._scheme}://{place}"
+
+    def _places(self, names: Sequence[str]) -> list[str]:
+        return [name.removeprefix(f"{self._scheme}://").lstrip("/") for name in names]
+
+
+_Store = _Local | _Remote
+
+
+def _under(place: str, name: str) -> str:
+    return f"{place.rstrip('/')}/{name}"
+
+
+def _files(address: Address, store: _Store) -> list[str]:
+    """List the files of a file, a folder or a pattern, by name, without those that are hidden."""
+    try:
+        pattern = address.place.removeprefix(address.base).lstrip("/")
+        places = store.matches(address.base, pattern) if address.is_pattern else [address.place]
+        found = {
+            file
+            for place in places
+            for file in (store.below(place) if store.is_folder(place) else [place] if store.exists(place) else [])
+        }
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise FileFormatError(f"{address} cannot be read: {type(error).__name__}: {error}") from None
+    base = address.base
+    _require_plain(address, found, base)
+    shown = sorted(file for file in found if not _is_hidden(_relative(file, base)))
+    one = not address.is_pattern and found == {address.place}
+    files = [file for file in shown if one or file.lower().endswith(PARQUET)]
+    if address.is_pattern and len(files) < len(shown):
+        other = next(file for file in shown if file not in files)
+        raise FileFormatError(f"{other} does not end in {PARQUET}; a pattern stands for files of Parquet")
+    if not files and address.is_pattern:
+        raise FileFormatError(f"no file is called as {address} says")
+    if not files:
+        is_there = bool(found) or store.exists(address.place)
+        what = f"is a folder without a file ending in {PARQUET}" if is_there else "does not exist"
+        raise FileFormatError(f"{address} {what}")
+    return files
+
+
+def _relative(file: str, base: str) -> tuple[str, ...]:
+    return PurePosixPath(file.removeprefix(base).lstrip("/")).parts
+
+
+def _is_hidden(names: tuple[str, ...]) -> bool:
+    """Tell whether a file, or a folder of it, is none of data: Spark, Delta and others name them so.
+
+    >>> _is_hidden(("_temporary", "a.parquet")), _is_hidden(("_year=2024", "a.parquet"))
+    (True, False)
+    """
+    return any(name.startswith(".") or (name.startswith("_") and "=" not in name) for name in names)
+
+
+def _require_plain(address: Address, found: set[str], base: str) -> None:
+    """Raise FileFormatError where a table lies below an address: its files are not all rows of today."""
+    for file in sorted(found):
+        names = _relative(file, base)
+        if DELTA_LOG in names[:-1]:
+            table = _under(base, "/".join(names[: names.index(DELTA_LOG)]))
+            raise FileFormatError(f"{address} holds a table of Delta, {table}; give the address of the table itself")
+        if file.endswith(ICEBERG_FILE) and METADATA in names[:-1]:
+            raise FileFormatError(_iceberg_refusal(str(address), file))
+
+
+def _require_no_table(address: Address, store: _Store) -> None:
+    """Raise FileFormatError where an address is inside a table."""
+    start = PurePosixPath(store.whole(address.base))
+    for folder in [start, *start.parents]:
+        if str(folder) in {".", "/"}:
+            continue
+        if store.exists(_under(str(folder), DELTA_LOG)):
+            raise FileFormatError(f"{address} is inside the table of Delta {folder}; give the address of the table")
+        try:
+            inside = store.matches(_under(str(folder), METADATA), f"*{ICEBERG_FILE}")
+        except (OSError, ValueError, NotImplementedError):  # not every store can list
+            inside = []
+        if inside:
+            raise FileFormatError(_iceberg_refusal(str(address), max(inside)))
+
+
+def _iceberg_refusal(address: str, file: str) -> str:
+    return (
+        f"{address} has files of a table of Iceberg, of which some may be deleted; give iceberg://CATALOG/TABLE, or "
+        f"its present file of metadata, such as {file}"
+    )
+
+
+def _part(address: Address, store: _Store, file: str) -> ParquetPart:
+    label = f"{address.scheme}://{file}" if address.scheme else file
+    names = _relative(file, address.base)[:-1]
+    above = [name for name in PurePosixPath(store.whole(file)).parts[:-1] if name.partition("=")[0] in COLUMNS]
+    constants = {}
+    for name in [*above, *names]:
+        key, equals, value = name.partition("=")
+        if equals and key:
+            constants[unquote(key)] = pa.scalar(None if value == _NOTHING else unquote(value), pa.string())
+    return ParquetPart(label, None if address.scheme else file, store.opener(file), constants)
+
+
+def _require_same_folders(parts: Sequence[ParquetPart]) -> None:
+    for part in parts:
+        if set(part.constants) != set(parts[0].constants):
+            raise FileFormatError(
+                f"{part.label} is in folders of other columns ({', '.join(part.constants) or 'none'}) than "
+                f"{parts[0].label} ({', '.join(parts[0].constants) or 'none'})"
+            )
+
+
+def _stamps(address: Address, store: _Store) -> object:
+    try:
+        return {file: store.stamp(file) for file in _files(address, store)}
+    except (OSError, FileFormatError):
+        return None

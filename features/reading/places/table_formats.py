@@ -1,0 +1,162 @@
+"""Tables of Delta and of Iceberg, each read at one version: the rows that are in it then, and no others."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource
+
+if TYPE_CHECKING:
+    from pyiceberg.table import FileScanTask, Table
+
+    from fivefold.features.reading.places.addresses import Address
+
+_READ_FEATURES = frozenset({"deletionVectors", "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"})
+"""What a table of Delta may need of its readers: anything else, such as columns by other names, is refused."""
+
+
+def open_delta(address: "Address", opener: Callable[[str], Callable[[], Any] | None]) -> ParquetSource:
+    """Open a table of Delta at one version; *opener* gives what opens a file of an object store.
+
+    Raises:
+        FileFormatError: there is no such version, or the table needs what is not read here.
+    """
+    from deltalake import DeltaTable  # noqa: PLC0415 (an extra)
+
+    with _errors(address, "Delta"):
+        table = DeltaTable(str(address), version=address.version)
+        _require_known_features(address, table.protocol())
+        schema = pa.schema(table.schema().to_arrow())
+        added = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+        masks = _deleted(table)
+    partitions = list(table.metadata().partition_columns)
+    parts = []
+    for row in sorted(added, key=lambda row: str(row["path"])):
+        file = f"{address.place.rstrip('/')}/{unquote(row['path'])}"
+        if "://" in row["path"] or row["path"].startswith("/"):
+            raise FileFormatError(f"{address} has files of another table (a shallow copy), which are not read: {file}")
+        constants = {name: pa.scalar(row[f"partition.{name}"], schema.field(name).type) for name in partitions}
+        label = f"{address.scheme}://{file}" if address.scheme else file
+        local = None if address.scheme else file
+        parts.append(ParquetPart(label, local, opener(file), constants, schema, masks.get(_tail(row["path"]))))
+    return ParquetSource(f"{address}@{table.version()}", tuple(parts) or (_Empty(str(address), schema),))
+
+
+def _require_known_features(address: "Address", protocol: Any) -> None:
+    features = set(protocol.reader_features or ())
+    if protocol.min_reader_version == 2:
+        features.add("columnMapping")
+    unknown = sorted(features - _READ_FEATURES)
+    if unknown:
+        raise FileFormatError(f"{address} is a table of Delta with {', '.join(unknown)}, which is not read here")
+
+
+def _tail(path: str) -> str:
+    return unquote(path).rpartition("/")[2]
+
+
+def _deleted(table: Any) -> dict[str, npt.NDArray[np.bool_]]:
+    """Give which rows are kept, by the name of the file; names have a random part, and no two are the same."""
+    vectors = pa.table(table.deletion_vectors())
+    return {
+        _tail(file): np.asarray(kept, dtype=np.bool_)
+        for file, kept in zip(vectors["filepath"].to_pylist(), vectors["selection_vector"].to_pylist(), strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class _Empty:
+    """A table without files."""
+
+    label: str
+    schema: pa.Schema
+    rows: int = 0
+
+    def batches(self, _columns: Sequence[str], _dictionaries: Collection[str], _rows: int) -> Iterator[pa.RecordBatch]:
+        """Give nothing."""
+        return iter(())
+
+
+@contextmanager
+def _errors(address: "Address", kind: str) -> Iterator[None]:
+    """Name the address, whatever a library of tables ends with; they have no errors in common."""
+    try:
+        yield
+    except (ModuleNotFoundError, FileFormatError, ConfigError):
+        raise
+    except Exception as error:  # noqa: BLE001 (see above)
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise FileFormatError(f"{address} cannot be read as a table of {kind}: {first}") from None
+
+
+def open_iceberg(address: "Address") -> ParquetSource:
+    """Open a table of Iceberg at one snapshot, by its file of metadata or as `iceberg://CATALOG/NAMESPACE.TABLE`.
+
+    Catalogs are those of pyiceberg's own configuration.
+
+    Raises:
+        FileFormatError: there is no such table or snapshot, or it has deletes that are not read here.
+        ConfigError: the address names no table.
+    """
+    from pyiceberg.catalog import load_catalog  # noqa: PLC0415 (an extra)
+    from pyiceberg.table import StaticTable  # noqa: PLC0415
+
+    with _errors(address, "Iceberg"):
+        if address.is_catalog:
+            catalog, slash, name = address.place.partition("/")
+            if not slash or "." not in name:
+                raise ConfigError(f"{address} must be iceberg://CATALOG/NAMESPACE.TABLE")
+            table: Table = load_catalog(catalog).load_table(name)
+        else:
+            table = StaticTable.from_metadata(str(address))
+        present = table.current_snapshot()
+        number = address.version if address.version is not None else present.snapshot_id if present else None
+        if number is None:
+            return ParquetSource(str(address), (_Empty(str(address), table.schema().as_arrow()),))
+        if table.snapshot_by_id(number) is None:
+            raise FileFormatError(f"{address} has no snapshot {number}")
+        tasks = sorted(table.scan(snapshot_id=number).plan_files(), key=lambda task: task.file.file_path)
+        schema = table.scan(snapshot_id=number).projection().as_arrow()
+    parts = tuple(_IcebergPart(address, table, number, task, schema) for task in tasks)
+    return ParquetSource(f"{address}@{number}", parts or (_Empty(str(address), schema),))
+
+
+@dataclass(frozen=True)
+class _IcebergPart:
+    """A file of a table of Iceberg, and what was deleted of it; pyiceberg reads it, in memory as a whole."""
+
+    address: "Address"
+    table: "Table"
+    snapshot: int
+    task: "FileScanTask"
+    schema: pa.Schema
+
+    @property
+    def label(self) -> str:
+        """The file."""
+        return str(self.task.file.file_path)
+
+    @cached_property
+    def rows(self) -> int:
+        """Its rows, with those that were deleted."""
+        return int(self.task.file.record_count)
+
+    def batches(self, columns: Sequence[str], _dictionaries: Collection[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """Give some columns of the rows that were not deleted."""
+        from pyiceberg.expressions import AlwaysTrue  # noqa: PLC0415 (an extra)
+        from pyiceberg.io.pyarrow import ArrowScan  # noqa: PLC0415
+
+        with _errors(self.address, "Iceberg"):
+            scan = self.table.scan(snapshot_id=self.snapshot, selected_fields=tuple(columns))
+            reader = ArrowScan(self.table.metadata, self.table.io, scan.projection(), AlwaysTrue())
+            for batch in reader.to_record_batches([self.task]):
+                for first in range(0, batch.num_rows, rows):
+                    yield batch.select(list(columns)).slice(first, rows)
