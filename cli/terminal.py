@@ -72,7 +72,9 @@ MOST_NAME_COLUMNS = 30
 MOST_PIPED_COLUMNS = 10_000
 """Width of a table without a terminal: a program reads each row on one line."""
 
-PathArgument = Annotated[Path, typer.Argument(help="Transactions: Parquet (file or folder), CSV, JSON or JSON lines.")]
+PathArgument = Annotated[
+    Path, typer.Argument(help="Transactions: Parquet (file, folder, pattern, table, store), CSV, JSON or JSON lines.")
+]
 NameOption = Annotated[str, typer.Option("--name", help="Name of the registered model.")]
 ModelOption = Annotated[
     str | None, typer.Option("--model", help="models:/NAME/VERSION or models:/NAME@ALIAS; the champion by default.")

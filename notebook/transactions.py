@@ -81,7 +81,8 @@ def read_transactions(
     """Check transactions, and say how many there are.
 
     Args:
-        source: Parquet (a file or a folder), CSV, JSON or JSON lines; or a data frame of pandas, Polars or Arrow.
+        source: the address of Parquet (a file, a folder, a table, see docs/sources.md), CSV, JSON or JSON lines; or a
+            data frame of pandas, Polars or Arrow.
         columns: our name of each of its columns that is called otherwise, such as `{"customer_id": "user_id"}`.
         currency: the base currency, which amounts without one are in.
 

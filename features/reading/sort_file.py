@@ -36,14 +36,14 @@ def sort_by_customer(source: Path, output: Path) -> int:
         FileFormatError: the source cannot be read, has no column to sort by, or files whose columns differ.
         InvalidDataError: money in CSV that is not a number, or torn lines.
     """
-    file = MappedFile(source)
-    rows = _count(file)
+    found = MappedFile(source)
+    rows = _count(found)
     buckets = max(1, -(-rows // ROWS_A_BUCKET))
     with ExitStack() as stack:
         unfinished = stack.enter_context(replacing(output))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".", dir=output.absolute().parent))
         files = [Path(folder) / f"{number}.parquet" for number in range(buckets)]
-        rows = _partition(file, files, rows)
+        rows = _partition(found, files, rows)
         writer: pyarrow.parquet.ParquetWriter | None = None
         for file in tqdm(files, desc="sorting", unit=" buckets", disable=None, leave=False):
             if not file.exists():
@@ -68,8 +68,8 @@ def _batches(file: MappedFile) -> Iterator[pa.RecordBatch]:
             torn += part.torn
         _refuse(torn, source)
     elif suffix in {"", ".parquet"}:
-        for part in file.parquet.once_through(lambda part: part.schema.names):
-            yield from part.batches(part.schema.names, (), 1 << 19)
+        for each in file.parquet.once_through(lambda one: one.schema.names):
+            yield from each.batches(each.schema.names, (), 1 << 19)
     elif suffix == ".json":
         yield from _json_table(read_json(source), source).to_batches()
     else:

@@ -160,9 +160,7 @@ def test_files_that_differ_are_refused(engine: SparkEngine, tmp_path: Path) -> N
 
 @needs_java
 @pytest.mark.parametrize("name", ["_0.parquet", ".0.parquet"])
-def test_a_hidden_file_of_a_folder_is_left_out_as_by_one_process(
-    name: str, engine: SparkEngine, tmp_path: Path
-) -> None:
+def test_a_hidden_file_is_left_out_as_by_one_process(name: str, engine: SparkEngine, tmp_path: Path) -> None:
     file = written(tmp_path / "rows", [table_from_rows([row()], ErrorCollector())])
     pq.write_table(table_from_rows([row(user_id="bob")], ErrorCollector()), file.path / name)
     assert read_by(engine, file).user_ids == ["alice"]

@@ -107,7 +107,7 @@ def open_iceberg(address: "Address") -> ParquetSource:
         ConfigError: the address names no table.
     """
     from pyiceberg.catalog import load_catalog  # noqa: PLC0415 (an extra)
-    from pyiceberg.table import StaticTable  # noqa: PLC0415
+    from pyiceberg.table import StaticTable  # noqa: PLC0415 (as above)
 
     with _errors(address, "Iceberg"):
         if address.is_catalog:
@@ -152,7 +152,7 @@ class _IcebergPart:
     def batches(self, columns: Sequence[str], _dictionaries: Collection[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Give some columns of the rows that were not deleted."""
         from pyiceberg.expressions import AlwaysTrue  # noqa: PLC0415 (an extra)
-        from pyiceberg.io.pyarrow import ArrowScan  # noqa: PLC0415
+        from pyiceberg.io.pyarrow import ArrowScan  # noqa: PLC0415 (as above)
 
         with _errors(self.address, "Iceberg"):
             scan = self.table.scan(snapshot_id=self.snapshot, selected_fields=tuple(columns))
