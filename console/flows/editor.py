@@ -21,7 +21,7 @@ from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import NO_DRAFT, save_flow_draft
 from fivefold.usecases.flows.forms.forms import form_of, in_its_place, new_form, with_form
-from fivefold.usecases.flows.forms.places import KINDS, FlowOutline, outline_of, with_moved, without
+from fivefold.usecases.flows.forms.places import KINDS, FlowOutline, outline_of, refuse_other, with_moved, without
 from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, read_flow_draft, read_flow_line, read_flow_version
 from fivefold.usecases.flows.review import FlowCheck, check_flow, try_flow_changes
 
@@ -179,14 +179,23 @@ def write(visit: Visit) -> Answer:
         case "put":
             document, form, said = _put(visit, document)
         case "up" | "down":
+            name = _shown_part(document, part, name)
             document = with_moved(document, part, name, -1 if act == "up" else 1)
             said = text("{name} has another place. Nothing is saved yet.", name=name)
         case "remove":
+            name = _shown_part(document, part, name)
             document = without(document, part, name)
             said = text("{name} is taken out of the text. Nothing is saved yet.", name=name)
         case _:
             raise ConfigError(text("{act} is nothing that forms do", act=repr(act[:40])))
     return _shown(replace(visit, form={**visit.form, "document": document}), form, said)
+
+
+def _shown_part(document: str, part: str, named: str) -> str:
+    """Give the name of a part that a button names by hash and name; ConfigError where it is another one meanwhile."""
+    known, _, name = named.partition(":")
+    refuse_other(document, part, name, known)
+    return name
 
 
 def _put(visit: Visit, document: str) -> tuple[str, FormShown | None, str]:

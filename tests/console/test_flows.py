@@ -1,5 +1,7 @@
 """Flows in the console: from a text with a mistake to a version that acts, a shadow beside it, and off again."""
 
+import re
+
 import pytest
 
 from fivefold.risk.language.documents import Document
@@ -132,6 +134,12 @@ def written(visitor: Visitor, write: str, **typed: str) -> Visitor:
     return visitor.post(f"{address}write", {**form.fields, "document": document, "write": write, **typed})
 
 
+def pressed(visitor: Visitor, act: str, part: str, name: str, **typed: str) -> Visitor:
+    """Press a button that moves a part or takes it out, as the page shows it; the last one of that name."""
+    named = re.findall(rf'value="({act}:{part}:[0-9a-f]{{64}}:{name})"', visitor.page.text)
+    return written(visitor, named[-1], **typed)
+
+
 def found_at(page: str, field: str) -> str:
     """Give what a page says at a field of a form."""
     return page.partition(f'id="{field}-found"')[2].partition(">")[2].partition("</div>")[0]
@@ -162,12 +170,9 @@ def test_steps_are_added_changed_moved_and_taken_out_by_forms(publisher: Visitor
     written(publisher, "put", **ASKED)
     assert "ask is written into the text. Nothing is saved yet." in publisher.text
     assert "Is it so?" in shown_document(publisher)
-    for write, said in (
-        ("open:steps:ask", "The step ask"),
-        ("down:steps:ask", "ask has another place."),
-        ("remove:steps:ask", "ask is taken out of the text."),
-    ):
-        assert said in written(publisher, write).text
+    assert "The step ask" in written(publisher, "open:steps:ask").text
+    assert "ask has another place." in pressed(publisher, "down", "steps", "ask").text
+    assert "ask is taken out of the text." in pressed(publisher, "remove", "steps", "ask").text
     for wrong in ("unheard:steps:ask", "open:rooms:ask", "open:steps:ask", "remove:steps:ask", "put", "begin:steps"):
         assert written(publisher, wrong).page.status_code == 422
     assert publisher.go(MINE).page.status_code == 404
@@ -190,9 +195,24 @@ def test_actions_and_triggers_are_written_by_forms(publisher: Visitor) -> None:
     written(publisher, "put", **{**schedule, "field-zone": "Europe/Oslo"})
     trigger = {"on": "schedule", "every": ["monday"], "at": ["09:00"], "zone": "Europe/Oslo"}
     assert Document(shown_document(publisher)).data["triggers"] == [trigger]
-    written(publisher, "remove:triggers:1")
+    pressed(publisher, "remove", "triggers", "1")
     assert Document(shown_document(publisher)).data["triggers"] == []
     assert publisher.go(MINE).page.status_code == 404
+
+
+@pytest.mark.parametrize("act", ["up", "down", "remove"])
+def test_a_button_whose_part_is_another_one_meanwhile_does_nothing(publisher: Visitor, act: str) -> None:
+    """A trigger is named by its number: one that was written before it takes its place."""
+    case, tag, group = {"on": "case"}, {"on": "tag", "tag": "vip"}, {"on": "group", "group": "new"}
+    sent(publisher.go(NEW), "check", flow_document("mine", triggers=[case, tag, group]))
+    other = [group, case, tag]
+    pressed(publisher, act, "triggers", "2", document=flow_document("mine", triggers=other))
+    assert publisher.page.status_code == 422
+    assert "the trigger 2 was changed in the text, or has another place, since the page showed it" in publisher.text
+    assert Document(shown_document(publisher)).data["triggers"] == other
+    pressed(publisher, act, "triggers", "2")
+    done = {"up": [case, group, tag], "down": [group, tag, case], "remove": [group, tag]}
+    assert Document(shown_document(publisher)).data["triggers"] == done[act], "now the page showed it"
 
 
 def test_a_form_whose_part_is_another_one_meanwhile_writes_nothing_and_keeps_what_was_typed(publisher: Visitor) -> None:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.governance.diff import diff_flows
@@ -12,7 +15,9 @@ from fivefold.store.flows.flows import FlowState, draft_of_flow, flow_named, flo
 from fivefold.store.flows.schedules import next_runs
 from fivefold.store.flows.versions import flow_version_numbered, flow_versions_of
 from fivefold.store.ingest.entities import type_named
+from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowRow, FlowVersion
+from fivefold.usecases.flows.drafts import refuse_other_flow_name
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -134,6 +139,29 @@ def read_flow_draft(context: Context, flow: str) -> FlowDraftShown:
             editors=tuple(draft.editors),
             edited_us=draft.edited_us,
         )
+
+
+def text_or_draft(context: Context, flow: str, document: str | None) -> str:
+    """Give a text of a flow that is not saved; where there is none, its draft.
+
+    Raises:
+        NotFoundError: there is no such flow, or no draft of it.
+        InvalidRulesetError: the text does not say what it is of, or is of another flow.
+    """
+    if document is None:
+        return read_flow_draft(context, flow).document
+    with context.reading() as session:
+        flow_named(session, context.organisation_id, flow)
+    refuse_other_flow_name(document, flow)
+    return document
+
+
+def type_of_flow(session: Session, row: FlowRow, written: str) -> EntityType:
+    """Give the type that a flow is about; ConflictError where a text of it says another one, *written*."""
+    kind = session.get_one(EntityType, row.type_id)
+    if written != kind.name:
+        raise ConflictError(f"the flow {row.name} is about {kind.name}; the text is about {written}")
+    return kind
 
 
 def list_flow_versions(context: Context, flow: str, part: Part = WHOLE) -> Page[FlowVersionLine]:

@@ -18,9 +18,7 @@ from fivefold.flows.language import MOST_ROWS, Flow, read_flow
 from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.risk.governance.tables.grid import Grid
 from fivefold.store.flows.flows import flow_named
-from fivefold.store.ingest.entities import type_named
-from fivefold.usecases.flows.drafts import refuse_other_flow_name
-from fivefold.usecases.flows.read import read_flow_draft
+from fivefold.usecases.flows.read import text_or_draft, type_of_flow
 from fivefold.usecases.flows.review import flow_context
 from fivefold.usecases.portfolio_files.decision_tables import CELLS, content_of, format_of, grid_bytes, read_grid
 from fivefold.usecases.portfolio_files.sent_tables import MEDIA_TYPES, TableFile, TableSent, extra_named, source_of
@@ -90,7 +88,7 @@ def export_flow_table(context: Context, flow: str, step: str, format_: str, docu
         InvalidRulesetError: the text cannot be read, or is of another flow.
         ConfigError: there is no such step, or workbooks cannot be written here.
     """
-    read = read_flow(_text_of(context, flow, document), _TEXT)
+    read = read_flow(text_or_draft(context, flow, document), _TEXT)
     with extra_named():
         content = flow_table_bytes(read, step, format_)
     return TableFile(f"{step}.{format_}", MEDIA_TYPES[format_], content)
@@ -105,14 +103,16 @@ def import_flow_table(
         NotFoundError: there is no such flow, or no draft of it.
         InvalidRulesetError: the text cannot be read or is of another flow; or a cell cannot be read exactly, or does
             not fit: each is named.
+        ConflictError: the text is about another entity type than the flow.
         ConfigError: the file cannot be read, or not here.
     """
-    text = _text_of(context, flow, document)
+    text = text_or_draft(context, flow, document)
     source, format_ = source_of(sent)
     _refuse_foreign(format_, source)
     read = read_flow(text, _TEXT)
     with context.reading() as session:
-        analysed = flow_context(session, type_named(session, context.organisation_id, read.entity_type)).analysed(read)
+        kind = type_of_flow(session, flow_named(session, context.organisation_id, flow), read.entity_type)
+        analysed = flow_context(session, kind).analysed(read)
     analysed.require_usable()
     with extra_named():
         return _draft(text, analysed, step, read_grid(sent.content, source, format_, _MOST_LINES), source)
@@ -121,15 +121,6 @@ def import_flow_table(
 _TEXT: Final = "the text"
 _MOST_LINES: Final = MOST_ROWS + 3
 """With the header, `otherwise` and `on_unknown`."""
-
-
-def _text_of(context: Context, flow: str, document: str | None) -> str:
-    if document is None:
-        return read_flow_draft(context, flow).document
-    with context.reading() as session:
-        flow_named(session, context.organisation_id, flow)
-    refuse_other_flow_name(document, flow)
-    return document
 
 
 def _refuse_foreign(format_: str, source: str) -> None:

@@ -162,6 +162,8 @@ def test_what_is_not_there_is_named(engine: Engine) -> None:
             try_flow_version(bank.context, flow, version, customer)
     with pytest.raises(NotFoundError):
         try_flow_draft(bank.context, "large", "a")
+    with pytest.raises(NotFoundError, match="no flow 'none'"):
+        try_flow_draft(bank.context, "none", "a", document=LARGE)
 
 
 @pytest.mark.parametrize(

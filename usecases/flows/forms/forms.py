@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.flows.actions import MOST_ACTIONS
@@ -11,11 +10,11 @@ from fivefold.flows.language import MOST_STEPS
 from fivefold.flows.triggers import MOST_TRIGGERS
 from fivefold.risk.language.documents import Document, Path
 from fivefold.usecases.flows.forms.fields import FormField, fields_of
-from fivefold.usecases.flows.forms.inline import inline
 from fivefold.usecases.flows.forms.places import (
     KINDS,
     ONE_OF,
     begun,
+    hash_of,
     kind_of,
     outline_of,
     part_of,
@@ -100,7 +99,7 @@ def form_of(text: str, part: str, name: str) -> PartForm:
     kind = kind_of(part, data)
     if not kind:
         raise ConfigError(f"the {ONE_OF[part]} {name} is of no kind that there is; change it in the text")
-    form = PartForm(part=part, kind=kind, name=name, opened=_hash_of(data))
+    form = PartForm(part=part, kind=kind, name=name, opened=hash_of(data))
     return replace(form, typed=typed_of(form.fields, data))
 
 
@@ -181,17 +180,13 @@ def _placed(found: tuple[Finding, ...], text: str, read: Document, form: PartFor
     return at, tuple(whole), tuple(elsewhere)
 
 
-def _hash_of(data: Mapping[str, Any]) -> str:
-    return sha256(inline(data).encode()).hexdigest()
-
-
 def _check_place(text: str, form: PartForm) -> None:
     """Refuse a form whose part, or the part behind which it comes, is no more in the text as it was then."""
     read_text(text)
     one, name = ONE_OF[form.part], form.name or form.after
     if name and name not in {each.name for each in outline_of(text).parts[form.part]}:
         happened = f"there is no {one} {name} in the text any more: it was renamed, or taken out"
-    elif form.name and _hash_of(part_of(text, form.part, form.name)) != form.opened:
+    elif form.name and hash_of(part_of(text, form.part, form.name)) != form.opened:
         happened = f"the {one} {name} was changed in the text, or has another place, after this form was opened"
     else:
         return

@@ -6,6 +6,7 @@ All else stays as it is, comments too.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Final, Literal
 from zoneinfo import available_timezones
 
@@ -37,11 +38,13 @@ class PartLine:
         name: its id; of a trigger, which has none, its number from 1.
         kind: empty where it has none.
         title: of a trigger what it says beside its event.
+        hash: of all that it says, by which a button or a form knows it again.
     """
 
     name: str
     kind: str
     title: str
+    hash: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +125,21 @@ def place_of(text: str, part: str, name: str) -> int:
     if name not in names:
         raise ConfigError(f"there is no {ONE_OF.get(part, part)} {name!r} in the text")
     return names.index(name)
+
+
+def hash_of(data: Any) -> str:
+    """Give the SHA-256 of what a part says, in hexadecimal; how it is written does not count."""
+    return sha256(inline(data).encode()).hexdigest()
+
+
+def refuse_other(text: str, part: str, name: str, known: str) -> None:
+    """Raise ConfigError where a part is not the one that had the hash *known*, or is not in the text any more."""
+    place = place_of(text, part, name)
+    if known != hash_of(_data(text)[part][place]):
+        raise ConfigError(
+            f"the {ONE_OF[part]} {name} was changed in the text, or has another place, since the page showed it;"
+            " nothing is done. Look at the text as it is now"
+        )
 
 
 def with_added(text: str, part: str, data: Mapping[str, Any], after: str | None) -> str:
@@ -255,13 +273,13 @@ def _sure(text: str, before: Document, part: str, items: Sequence[Any]) -> str:
 
 
 def _line(part: str, number: int, data: Any) -> PartLine:
-    kind = kind_of(part, data)
+    kind, known = kind_of(part, data), hash_of(data)
     if not isinstance(data, dict):
-        return PartLine(name=str(number), kind="", title="")
+        return PartLine(name=str(number), kind="", title="", hash=known)
     if part != "triggers":
-        return PartLine(name=str(data.get("id", "")), kind=kind, title=str(data.get("title", "")))
+        return PartLine(name=str(data.get("id", "")), kind=kind, title=str(data.get("title", "")), hash=known)
     said = ", ".join(f"{word} {inline(each)}" for word, each in data.items() if word != _EVENT)
-    return PartLine(name=str(number), kind=kind, title=said)
+    return PartLine(name=str(number), kind=kind, title=said, hash=known)
 
 
 def _data(text: str) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from fivefold.store.flows.versions import flow_version_numbered
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.accounts.flows_in_force import flow_of_version
-from fivefold.usecases.flows.drafts import SOURCE, refuse_other_flow_name
-from fivefold.usecases.flows.read import read_flow_draft
+from fivefold.usecases.flows.drafts import SOURCE
+from fivefold.usecases.flows.read import text_or_draft, type_of_flow
 from fivefold.usecases.flows.replays.then import answers_kept
 from fivefold.usecases.flows.review import findings_in_organisation, flow_context
 from fivefold.usecases.flows.runs.facts import read_facts
@@ -121,16 +121,11 @@ def try_flow_draft(
         InvalidRulesetError: the text cannot be read or is of another flow, or what is supposed is none of its answers.
         ConflictError: it has other faults, or could not run with what it asks now.
     """
-    if document is None:
-        document = read_flow_draft(context, flow).document
-    else:
-        refuse_other_flow_name(document, flow)
+    document = text_or_draft(context, flow, document)
     written = analyse_flow(document).flow
     with context.reading() as session:
         row = flow_named(session, context.organisation_id, flow)
-        kind = session.get_one(EntityType, row.type_id)
-        if written.entity_type != kind.name:
-            raise ConflictError(f"the flow {flow} is about {kind.name}; the text is about {written.entity_type}")
+        kind = type_of_flow(session, row, written.entity_type)
         fits = flow_context(session, kind)
         analysed = fits.analysed(written)
         for found in findings_in_organisation(analysed, fits, Document(document, SOURCE)):

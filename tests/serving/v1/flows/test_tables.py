@@ -71,6 +71,16 @@ def test_what_is_no_table_is_refused(place: Place, wrong: dict[str, str]) -> Non
     assert place.ask("POST", f"{AT}/tables/import", {**asked, **wrong}, role="publisher").status_code == 422
 
 
+def test_a_text_about_another_type_than_the_flow_is_refused_as_a_try_refuses_it(place: Place) -> None:
+    saved(place)
+    other = TABLED.replace('"entity_type": "customer"', '"entity_type": "account"')
+    assert other != TABLED
+    asked = {"step": "how-much", "format": "csv", "content": CSV, "document": other}
+    answer = place.ask("POST", f"{AT}/tables/import", asked, role="publisher")
+    assert answer.status_code == 409
+    assert "is about customer; the text is about account" in answer.text
+
+
 def test_only_authors_of_the_organisation_have_tables(place: Place) -> None:
     saved(place)
     body = {"step": "how-much", "document": TABLED}
