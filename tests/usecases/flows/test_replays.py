@@ -291,7 +291,7 @@ def test_a_worker_that_ends_is_followed_by_one_that_goes_on_and_comes_to_the_sam
     monkeypatch.setattr(replaying, "_kept", killed)
     with pytest.raises(KilledError):
         run_next_replay(engine, bank.now)
-    assert read_flow_replay(bank.context, line.id).done == 2
+    assert read_flow_replay(bank.context, line.id).done == 4
     assert not run_next_replay(engine, bank.now + 1), "its lease still runs"
     assert run_next_replay(engine, bank.now + 2 * LEASE_US)
     again = read_flow_replay(bank.context, line.id)
