@@ -1,7 +1,8 @@
 """All of Berka as a replay of the flows that ship: where runs end, which actions would follow, and what it takes.
 
 `python -m benchmarks.results_flows --data ../shared/data --write docs/results-flows.md` trains the value model, runs
-each flow as a user would, by `fivefold flows run` in a process of its own, and writes the page.
+each flow as a user would, by `fivefold flows run` in a process of its own, replays flows on a platform, and writes the
+page.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import polars as pl
 
+from benchmarks.flow_platform import YEARS, replay_on_platform, section
 from benchmarks.imports.data import BANKS, write_lists
 from fivefold.domain.text import percent
 from fivefold.flows.analysis import AnalysedFlow
@@ -40,7 +42,6 @@ EMPTY = {
     "alerts": ("entity_id", "opened", "closed", "outcome"),
 }
 """Tables that the bank does not have: with no rows, as a missing one is refused."""
-YEARS = tuple(f"{year}-01-01" for year in range(1994, 2000))
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def main() -> None:
         replays = [replay(folder, flow, BERKA.as_of) for flow in ("limits", "escalation", "reactivation")]
         nobody = [_nobody_came(folder, each) for each in replays if len(waiting(each.ends))]
         years = [replay(folder, "escalation", day, entities=_known(folder, day)) for day in YEARS]
-    text = page(replays, nobody, years, before)
+        platform = section(*replay_on_platform(given.data, folder))
+    text = f"{page(replays, nobody, years, before)}\n{platform}"
     sys.stdout.write(text)
     if given.write:
         given.write.write_text(text, encoding="utf-8")
@@ -249,7 +251,8 @@ What this shows is the machinery, not how good the flows are: their amounts are 
 {BERKA.base}, and this bank does not tell most of what the ruleset asks, so that much is unknown and nobody is low. It
 has no screenings, tags and cases, and of customers and transactions no
 {untold}.
-The flow `payment` is not among them: it decides on a payment that is pending.
+The flows `payment`, `onboarding` and `review` are [on the platform](#replayed-on-the-platform) alone: the first decides
+on a payment, the second asks a register for each application.
 
 | flow | customers | seconds | of the processors | peak MB |
 |---|---|---|---|---|

@@ -56,7 +56,7 @@ def main() -> None:
     found = []
     for kind in given.databases:
         for bank in BANKS:
-            with tempfile.TemporaryDirectory() as folder, _database(kind, Path(folder)) as engine:
+            with tempfile.TemporaryDirectory() as folder, database_of(kind, Path(folder)) as engine:
                 found.append((bank, kind, *_import(bank, given.data, Path(folder), engine)))
     page = _page(found, before)
     sys.stdout.write(page)
@@ -65,7 +65,8 @@ def main() -> None:
 
 
 @contextmanager
-def _database(kind: str, folder: Path) -> Iterator[Engine]:
+def database_of(kind: str, folder: Path) -> Iterator[Engine]:
+    """Make a database of one of `DATABASES` that has every table; it is gone with its folder."""
     if kind == "PostgreSQL":
         with postgresql() as engine:
             yield engine
@@ -84,12 +85,12 @@ def _import(bank: Bank, data: Path, folder: Path, engine: Engine) -> tuple[list[
     write_lists(folder / "lists")
     past = ["--as-of", bank.as_of]
     steps = [
-        _run(engine, folder, "import", "setup", RULESET, "--base", bank.base, "--lists", "lists"),
-        _run(engine, folder, "import", "entities", "entities.parquet", *past),
-        _run(engine, folder, "import", "transactions", "transactions.parquet", *past),
+        run_command(engine, folder, "import", "setup", RULESET, "--base", bank.base, "--lists", "lists"),
+        run_command(engine, folder, "import", "entities", "entities.parquet", *past),
+        run_command(engine, folder, "import", "transactions", "transactions.parquet", *past),
     ]
     steps += _govern(engine, folder, past)
-    steps.append(_run(engine, folder, "audit", "verify"))
+    steps.append(run_command(engine, folder, "audit", "verify"))
     return steps, _levels(engine)
 
 
@@ -100,21 +101,33 @@ def _govern(engine: Engine, folder: Path, past: list[str]) -> list[Step]:
     saved = save_draft(Context(engine, author).at(now), bundled_text(RULESET), 0)
     commit(Context(engine, author).at(now), RULESET, saved.revision, "A ruleset that ships, as it is.")
     request_backtest(Context(engine, author).at(now), RULESET, 1)
-    steps = [_run(engine, folder, "worker", "--once", *past)]
+    steps = [run_command(engine, folder, "worker", "--once", *past)]
     backtest = list_backtests(Context(engine, author), RULESET)[0]
     if backtest.state != "done":
         raise RuntimeError(f"the backtest is {backtest.state}: {backtest.error}")
     activate(Context(engine, publisher).at(now), RULESET, 1, "It is measured.", 10_000)
-    steps.append(_run(engine, folder, "worker", "--once", *past))
+    steps.append(run_command(engine, folder, "worker", "--once", *past))
     return steps
 
 
-def _run(engine: Engine, folder: Path, *arguments: str) -> Step:
+def run_command(engine: Engine, folder: Path, *arguments: str, model: str | None = None) -> Step:
+    """Run a command of fivefold on a database, in a process of its own.
+
+    Args:
+        engine: of the database.
+        folder: in which it runs; it keeps what it makes in `var` there.
+        arguments: of the command.
+        model: the registered value model; that of the settings where none is named.
+
+    Raises:
+        RuntimeError: it did not end well.
+    """
     environment = {
         **os.environ,
         "FIVEFOLD_VAR": str(folder / "var"),
         "FIVEFOLD_DATABASE_URL": engine.url.render_as_string(hide_password=False),
         "PYTHONPATH": str(ROOT),
+        **({} if model is None else {"FIVEFOLD_MODEL": model}),
     }
     begun = time.perf_counter()
     process = subprocess.Popen(

@@ -7,7 +7,10 @@ import pytest
 
 import benchmarks
 from benchmarks import results_flows
+from benchmarks.flow_platform import WANTED, Replayed, section
+from benchmarks.imports.run import Step
 from benchmarks.results_flows import Replay, action_rows, limit_rows, outcome_rows, page, waiting
+from fivefold.usecases.flows.asked_files import bundled_flows
 from fivefold.usecases.flows.on_files import load_flow
 
 ROOT = Path(benchmarks.__file__).parent.parent
@@ -45,6 +48,20 @@ def test_the_page_says_who_stops_elsewhere_than_a_year_before() -> None:
     text = page([replayed(at=["nothing", "ask"])], [], years, 0.0)
     assert "| 1995-01-01 | 2 | 1 | 1 | 2 | 1 |" in text
     assert "no person answers" not in text
+
+
+def test_a_replay_on_the_platform_is_told_by_where_its_runs_came_to() -> None:
+    report = {"entities": 3, "ends": [["ended", "nothing", 1], ["waits", "ask", 3]], "actions": [["flag", 1]]}
+    replays = [Replayed(asked, Step("worker", 2.0, 1.0, 500.0, ""), report) for asked in WANTED]
+    text = section([Step("import", 10.0, 4.0, 1.0, ""), Step("worker", 1.0, 0.5, 400.0, "")], replays)
+    assert "That takes 10 s\n(4 of the processors)" in text, "a worker with nothing to do is no part of it"
+    assert "| `payment` | each transaction of December 1998 | 4 | 2.0 | 1.0 | 2 | 500 |" in text
+    assert "| waits at `ask` | 3 | 75.0 % |\n| ended at `nothing` | 1 | 25.0 % |" in text
+    assert "| `flag` | 1 | 25.0 % |" in text
+
+
+def test_every_flow_that_ships_is_replayed_on_the_platform() -> None:
+    assert sorted(each.flow for each in WANTED) == list(bundled_flows())
 
 
 @pytest.mark.full
