@@ -132,7 +132,7 @@ def _filled(engine: Engine, data: Path, folder: Path) -> list[Step]:
             ("entities", entities, "came"),
             ("transactions", transactions, "transaction_date"),
         ):
-            of_year = rows.filter(pl.col(column).is_between(*map(_day, (since, day)), closed="left"))
+            of_year = rows.filter(pl.col(column).is_between(_day(since), _day(day), closed="left"))
             of_year.drop("came", strict=False).write_parquet(folder / f"{table}-{day}.parquet")
             steps.append(run_command(engine, folder, "import", table, f"{table}-{day}.parquet", "--as-of", day))
         if day == YEARS[0]:
