@@ -223,8 +223,8 @@ makes it: it reads every fact as it was at the moment of each cause. A worker wi
 What takes the time in a period is how many moments differ: facts are read once for all customers of a part who have a
 cause at the same one. Berka has 6,051 moments in six years; `payment` is replayed for a month. `onboarding` stops
 before its register is asked, as nobody was screened here; beyond that it could not be replayed either, as a replay
-takes kept answers alone and Berka has none. For the same reason a run that waits for a person goes no further. A moment of a
-schedule is not kept as it happened: `reactivation` and `review` are replayed for everybody, as of {EVER[1]}.
+takes kept answers alone and Berka has none. For the same reason a run that waits for a person goes no further.
+A moment of a schedule is not kept as it happened: `reactivation` and `review` are replayed for everybody, as of {EVER[1]}.
 
 {_NEWLINE.join(_part(each) for each in replays)}"""
 
