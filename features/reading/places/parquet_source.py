@@ -153,12 +153,12 @@ class ParquetPart:
     def batches(self, columns: Sequence[str], dictionaries: Collection[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Give some columns; FileFormatError where the file cannot be read, or contradicts its folder."""
         own = [name for name in columns if name in self._own.names]
-        # Without a column there would be no batch to say how many rows there are.
-        read = own or self._own.names[:1]
+        # Without a column of its own there would be no batch to say how many rows there are.
+        read = own if own or not columns else self._own.names[:1]
         first = 0
         with self._errors(), self._open([name for name in dictionaries if name in own]) as parquet:
             for batch in parquet.iter_batches(rows, columns=read):
-                if list(columns) == batch.schema.names and not self.constants and self.kept is None:
+                if not columns or (list(columns) == batch.schema.names and not self.constants and self.kept is None):
                     yield batch
                     continue
                 table = pa.table([self._column(name, batch, dictionaries) for name in columns], list(columns))
