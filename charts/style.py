@@ -7,7 +7,7 @@ import altair as alt
 from fivefold.charts.text.numbers import one_line
 from fivefold.domain.segments import SEGMENTS
 
-AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.HConcatChart)
+AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.HConcatChart, alt.VConcatChart)
 
 FONT = "sans-serif"  # generic: the machine's own font, nothing is fetched
 TEXT_SIZE = 12

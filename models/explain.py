@@ -60,6 +60,12 @@ def explain(model: ValueModel, matrix: Floats) -> Explanations:
     return Explanations(base, points, scores, matrix, model.catalogue.indicators)
 
 
+def gain_shares(model: ValueModel) -> Floats:
+    """Give each of the F indicators its share of what all splits gained in training; 0 where nothing was split."""
+    gain: Floats = np.asarray(model.booster.feature_importance("gain"), dtype=np.float64)
+    return gain / max(gain.sum(), np.finfo(float).tiny)
+
+
 def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
     """Write one customer's explanation as the shared `Breakdown`, all indicators, largest first."""
     parts = [

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
 import pandas as pd
 import polars as pl
 
@@ -14,12 +13,15 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table, perhaps
-from fivefold.features.histories import Floats, Histories
+from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.embedded import load_value_model
 from fivefold.models.explain import breakdown, consistency_sentence, explain, sentence
 from fivefold.models.scoring import score_source
 from fivefold.models.value_model import ValueModel as TrainedModel
+from fivefold.notebook.dependence import MOST_INDIVIDUALS, PartialDependence, dependence_of
+from fivefold.notebook.importance import Importance, importance_of
+from fivefold.notebook.known import KnownCustomers, known_customers
 from fivefold.notebook.transactions import AnyTransactions, Moment, moment_of, source_of
 from fivefold.training.config import DEFAULT_NAME
 
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     import altair as alt
 
 CHAMPION = "champion"
-MOST_VALUES = 30
-"""Values of an indicator at which partial dependence is looked at."""
 
 
 @dataclass(frozen=True)
@@ -178,27 +178,24 @@ class ValueModel:
         return ScoreExplanation(user_id, headline, parts, float(self.trained.consistency_of(matrix)[0]))
 
     def importance(
-        self, transactions: AnyTransactions, *, as_of: Moment = None, columns: Mapping[str, str] | None = None
-    ) -> pd.DataFrame:
+        self,
+        transactions: AnyTransactions | None = None,
+        *,
+        as_of: Moment = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> Importance:
         """Say how much each indicator does to these customers' scores, the largest first.
 
-        Returns:
-            By indicator: `label`, `family`, `mean_points` (the mean of its points without their sign, SHAP's global
-            importance), and `gain` (its share of what all splits gained in training).
+        Args:
+            transactions: of the customers; without them only what the trees gained in training is known.
+            as_of: nothing later is seen.
+            columns: as in `read_transactions`.
+
+        Raises:
+            ConfigError: none of them has a row by then.
         """
-        matrix = self._known_matrix(transactions, as_of, columns)
-        points = np.abs(explain(self.trained, matrix).points).mean(axis=0)
-        gain = self.trained.booster.feature_importance("gain")
-        indicators = self.trained.catalogue.indicators
-        return pd.DataFrame(
-            {
-                "label": [each.label for each in indicators],
-                "family": [each.family for each in indicators],
-                "mean_points": points,
-                "gain": gain / max(gain.sum(), np.finfo(float).tiny),
-            },
-            index=pd.Index([each.name for each in indicators], name="indicator"),
-        ).sort_values("mean_points", ascending=False, kind="stable")
+        known = None if transactions is None else self._known(transactions, as_of, columns)
+        return importance_of(self.trained, None if known is None else known.matrix)
 
     def partial_dependence(
         self,
@@ -208,60 +205,39 @@ class ValueModel:
         values: Sequence[float] | None = None,
         as_of: Moment = None,
         columns: Mapping[str, str] | None = None,
-    ) -> pd.DataFrame:
-        """Say what these customers would be worth on average if one indicator were another.
+        individuals: int = MOST_INDIVIDUALS,
+    ) -> PartialDependence:
+        """Say what these customers would be worth if one indicator were another: on average, and one by one.
 
-        Source: Friedman, "Greedy function approximation: a gradient boosting machine" (2001), section 8.2. Indicators
-        that move together in life are moved apart here, so the ends say little.
+        Source: Friedman, "Greedy function approximation: a gradient boosting machine" (2001), section 8.2; the single
+        curves are of Goldstein et al., "Peeking inside the black box" (2015). Indicators that move together in life are
+        moved apart here, so the values that stand for few customers say little.
 
         Args:
             transactions: of whom the average is.
             indicator: the name of one that the model reads.
-            values: at which; by default quantiles of the customers' own, at most 30.
+            values: at which; NaN is the indicator undefined. By default quantiles of the customers' own, at most 30,
+                and NaN where it is undefined for some of them.
             as_of: nothing later is seen.
             columns: as in `read_transactions`.
-
-        Returns:
-            By value: `expected_value` (mean money) and `score` (mean).
+            individuals: the customers whose own curve is given, at most; at least 1.
 
         Raises:
-            ConfigError: the model reads no such indicator, or it is undefined for all of these customers.
+            ConfigError: the model reads no such indicator, it is undefined for all of these customers, *values*
+                has none or an infinite one, *individuals* is below 1, or nobody has a row by then.
         """
-        names = self.trained.catalogue.names
-        if indicator not in names:
-            raise ConfigError(f"the model reads no indicator {indicator!r}{perhaps(indicator, names)}")
-        matrix = self._known_matrix(transactions, as_of, columns)
-        column = names.index(indicator)
-        grid = _quantiles(matrix[:, column], indicator) if values is None else np.asarray(values, dtype=np.float64)
-        rows = []
-        for value in grid:
-            moved = matrix.copy()
-            moved[:, column] = value
-            scores = self.trained.scores(moved)
-            rows.append((scores.expected_value.mean(), scores.score.mean()))
-        return pd.DataFrame(rows, columns=["expected_value", "score"], index=pd.Index(grid, name=indicator))
+        if individuals < 1:
+            raise ConfigError(f"individuals is {individuals}, and has to be 1 or more")
+        known = self._known(transactions, as_of, columns)
+        return dependence_of(self.trained, known, indicator, values, individuals)
 
     def _histories(self, transactions: AnyTransactions, columns: Mapping[str, str] | None) -> Histories:
         return read_histories(source_of(transactions, columns), self.trained.rates, absent=self.trained.absent)
 
-    def _known_matrix(self, transactions: AnyTransactions, as_of: Moment, columns: Mapping[str, str] | None) -> Floats:
-        when = moment_of(as_of)
-        histories = self._histories(transactions, columns)
-        matrix, rows = self.trained.matrix(histories, when)
-        known: Floats = matrix[(rows > 0) & ~self.trained.unknown(histories, when)]
-        if not len(known):
-            raise ConfigError(f"no customer has a row by {day_text(when)}; give a later as_of")
-        return known
+    def _known(self, transactions: AnyTransactions, as_of: Moment, columns: Mapping[str, str] | None) -> KnownCustomers:
+        return known_customers(self.trained, self._histories(transactions, columns), moment_of(as_of))
 
 
 def _require_level(level_percent: int | None) -> None:
     if level_percent is not None and not (isinstance(level_percent, int) and 1 <= level_percent <= 99):
         raise ConfigError(f"level_percent is {level_percent!r}, and has to be a whole number from 1 to 99")
-
-
-def _quantiles(column: Floats, indicator: str) -> Floats:
-    defined = column[~np.isnan(column)]
-    if not len(defined):
-        raise ConfigError(f"{indicator} is undefined for all of these customers; give values")
-    grid: Floats = np.unique(np.quantile(defined, np.linspace(0.0, 1.0, MOST_VALUES), method="nearest"))
-    return grid

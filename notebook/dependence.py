@@ -1,0 +1,203 @@
+"""What customers would be worth if one indicator were another: on average, and one by one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.inspection import partial_dependence
+
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.text import html_table, perhaps
+from fivefold.features.histories import Floats, Integers
+from fivefold.models.explain import value_text
+from fivefold.models.value_model import ValueModel as TrainedModel
+from fivefold.notebook.known import KnownCustomers
+
+if TYPE_CHECKING:
+    import altair as alt
+
+MOST_VALUES = 30
+"""Values of an indicator at which partial dependence is looked at."""
+MOST_INDIVIDUALS = 50
+"""Customers whose own curve is given."""
+CUSTOMERS_AT_ONCE = 20_000
+"""So many are predicted at one time: memory stays small however many there are."""
+NO_VALUE = "no value"
+
+
+@dataclass(frozen=True)
+class PartialDependence:
+    """What customers would be worth if one indicator were another; a notebook shows the average as a table.
+
+    Attributes:
+        indicator: its name.
+        label: a few words for people.
+        unit: of its values.
+        currency: of the expected values.
+        horizon_days: the days that these cover.
+        average: by value, NaN last where it is undefined for somebody: `expected_value` (mean money of all customers)
+            and `score` (mean), had all of them this value; `customers`, how many of them the value stands for.
+        individual: by `user_id`, a column for each of the same values: the expected value (money) of some customers,
+            from the lowest to the highest prediction.
+    """
+
+    indicator: str
+    label: str
+    unit: str
+    currency: str
+    horizon_days: int
+    average: pd.DataFrame
+    individual: pd.DataFrame
+
+    @property
+    def headline(self) -> str:
+        """Say of what it is."""
+        return f"Expected value in {self.horizon_days} days by {self.label}"
+
+    def __repr__(self) -> str:
+        """Say between what the average lies."""
+        money = self.average["expected_value"]
+        return f"<{self.headline}: {money.min():,.2f} to {money.max():,.2f} {self.currency} on average>"
+
+    def picture(self) -> "alt.VConcatChart":
+        """Draw the average, the single customers behind it, and beneath how many customers each value stands for."""
+        from fivefold.charts.indicators import dependence  # noqa: PLC0415 (drawing takes a second to import)
+
+        return dependence(
+            [(float(row.Index), float(row.expected_value), int(row.customers)) for row in self.average.itertuples()],
+            self.individual.to_numpy(),
+            title=self.headline,
+            across=f"{self.label} ({self.unit})",
+            currency=self.currency,
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the average in a notebook."""
+        rows = [
+            [
+                NO_VALUE if np.isnan(row.Index) else value_text(row.Index, self._kind, self.currency),
+                f"{row.expected_value:,.2f}",
+                f"{row.score:.2f}",
+                f"{row.customers:,}",
+            ]
+            for row in self.average.itertuples()
+        ]
+        return html_table(self.headline, [self.label, self.currency, "score", "customers"], rows)
+
+    @property
+    def _kind(self) -> str:
+        return self.unit.replace(self.currency, "money")
+
+
+class _Served(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """A trained model in the form that scikit-learn inspects: it predicts the expected value as it is served."""
+
+    def __init__(self, model: TrainedModel) -> None:
+        self.model = model
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, *_: object) -> Self:
+        """Do nothing: the model is trained."""
+        return self
+
+    def predict(self, matrix: Floats) -> Floats:
+        """Predict money."""
+        return self.model.scores(matrix).expected_value
+
+
+def dependence_of(
+    model: TrainedModel, known: KnownCustomers, indicator: str, values: Sequence[float] | None, individuals: int
+) -> PartialDependence:
+    """Move one indicator for every customer, by `sklearn.inspection.partial_dependence`.
+
+    Args:
+        model: that predicts.
+        known: the customers.
+        indicator: the name of one that the model reads.
+        values: at which; by default quantiles of the customers' own, and none at all where it is undefined for some.
+        individuals: for how many customers the single curves are given, at most.
+
+    Raises:
+        ConfigError: the model reads no such indicator, it is undefined for all of these customers, or *values*
+            has none or an infinite one.
+    """
+    names = model.catalogue.names
+    if indicator not in names:
+        raise ConfigError(f"the model reads no indicator {indicator!r}{perhaps(indicator, names)}")
+    column = names.index(indicator)
+    own = known.matrix[:, column]
+    grid = _grid(own, indicator, values)
+    shown = _spread_out(model.scores(known.matrix).expected_value, individuals)
+    places = np.sort(shown)
+    sums, chosen = np.zeros((2, len(grid))), []
+    for first in range(0, len(own), CUSTOMERS_AT_ONCE):
+        part = known.matrix[first : first + CUSTOMERS_AT_ONCE]
+        (money,) = partial_dependence(
+            _Served(model), part, [column], kind="individual", custom_values={column: grid}, method="brute"
+        )["individual"]
+        sums += money.sum(axis=0), model.curve.score(money).sum(axis=0)
+        chosen.append(money[places[(places >= first) & (places < first + len(part))] - first])
+    index = pd.Index(grid, name=indicator)
+    individual = pd.DataFrame(np.concatenate(chosen), index=known.user_ids[places], columns=index)
+    what = model.catalogue.indicators[column]
+    return PartialDependence(
+        indicator,
+        what.label or what.name,
+        what.unit.replace("money", model.currency),
+        model.currency,
+        model.horizon_days,
+        pd.DataFrame(
+            {"expected_value": sums[0] / len(own), "score": sums[1] / len(own), "customers": _standing_for(grid, own)},
+            index=index,
+        ),
+        individual.loc[known.user_ids[shown]],
+    )
+
+
+def _grid(own: Floats, indicator: str, values: Sequence[float] | None) -> Floats:
+    if values is not None:
+        grid: Floats = np.unique(np.asarray(values, dtype=np.float64))
+        if not len(grid) or np.isinf(grid).any():
+            raise ConfigError(f"values are {list(values)!r}: give at least one, and no infinite one")
+        return grid
+    defined = own[~np.isnan(own)]
+    if not len(defined):
+        raise ConfigError(f"{indicator} is undefined for all of these customers; give values")
+    quantiles = np.unique(np.quantile(defined, np.linspace(0.0, 1.0, MOST_VALUES), method="nearest"))
+    return np.append(quantiles, np.nan) if len(defined) < len(own) else quantiles
+
+
+def _standing_for(grid: Floats, own: Floats) -> Integers:
+    """Count for each value the customers whose own is nearest to it, or undefined as it is.
+
+    A value beyond every customer's own stands for nobody, however near to it somebody is.
+
+    >>> _standing_for(np.array([0.0, 10.0, 99.0, np.nan]), np.array([0.0, 1.0, 9.0, 20.0, np.nan])).tolist()
+    [2, 2, 0, 1]
+    """
+    defined = own[~np.isnan(own)]
+    counts = np.zeros(len(grid), dtype=np.int64)
+    counts[np.isnan(grid)] = len(own) - len(defined)
+    if not len(defined):
+        return counts
+    within = np.flatnonzero((grid >= defined.min()) & (grid <= defined.max()))
+    if len(within):
+        middles = (grid[within][1:] + grid[within][:-1]) / 2.0
+        counts[within] = np.bincount(np.searchsorted(middles, defined), minlength=len(within))
+    return counts
+
+
+def _spread_out(money: Floats, most: int) -> Integers:
+    """Choose the places of at most *most* customers, evenly from the lowest to the highest prediction.
+
+    >>> _spread_out(np.array([5.0, 1.0, 3.0, 2.0, 4.0]), 3).tolist()
+    [1, 2, 0]
+    """
+    order = np.argsort(money, kind="stable")
+    places: Integers = order[np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(np.int64))]
+    return places

@@ -1,0 +1,111 @@
+"""How much each indicator does to the scores of some customers, and in which direction."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from fivefold.domain.text import html_table
+from fivefold.features.histories import Floats
+from fivefold.models.explain import explain, gain_shares
+from fivefold.models.value_model import ValueModel as TrainedModel
+
+if TYPE_CHECKING:
+    import altair as alt
+
+MOST_SHOWN = 12
+RAISES, LOWERS, NEITHER = "raises", "lowers", ""
+_NO_CORRELATION = 1e-9
+"""Rounding alone gives a rank correlation of this size."""
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much each indicator does; a notebook shows it as a table.
+
+    Attributes:
+        indicators: by indicator, the largest effect first: `rank` (from 1), `label`, `family`, `unit`, and `gain` (its
+            share of what all splits gained in training, which sum to 1). With customers also `mean_points` (the mean of
+            its points of the score without their sign, SHAP's global importance) and `direction`: a larger value
+            `raises` the score, or `lowers` it, by the sign of the rank correlation of the values with their points;
+            empty where there is none.
+        customers: of whom the points are; 0 where none were given.
+    """
+
+    indicators: pd.DataFrame
+    customers: int
+
+    @property
+    def headline(self) -> str:
+        """Say of what it is."""
+        of_whom = f"mean points of {self.customers:,} customers" if self.customers else "share of the gain in training"
+        return f"What the model looks at: {of_whom}"
+
+    def __repr__(self) -> str:
+        """Say what comes first."""
+        first = ", ".join(self.indicators.index[:3])
+        return f"<{self.headline}; first {first}>"
+
+    def picture(self, most: int = MOST_SHOWN) -> "alt.LayerChart":
+        """Draw the *most* largest effects as bars."""
+        from fivefold.charts.indicators import importance_bars  # noqa: PLC0415 (drawing takes a second to import)
+
+        return importance_bars(self._rows(most), title=self.headline, measure=self._measure[1])
+
+    def _repr_html_(self) -> str:
+        """Show the largest effects in a notebook."""
+        rows = [
+            [str(row.rank), str(row.label), str(row.family), f"{amount:.3g}", f"{100 * row.gain:.1f} %", direction]
+            for row, (_, amount, direction) in zip(
+                self.indicators.head(MOST_SHOWN).itertuples(), self._rows(MOST_SHOWN), strict=True
+            )
+        ]
+        return html_table(
+            self.headline, ["rank", "indicator", "family", self._measure[1], "gain", "larger values"], rows
+        )
+
+    @property
+    def _measure(self) -> tuple[str, str]:
+        """The column that decides the order, and its name for people."""
+        return ("mean_points", "mean points") if self.customers else ("gain", "share of the gain")
+
+    def _rows(self, most: int) -> list[tuple[str, float, str]]:
+        shown = self.indicators.head(most)
+        directions = shown["direction"] if self.customers else [NEITHER] * len(shown)
+        return list(zip(shown["label"], shown[self._measure[0]].astype(float), directions, strict=True))
+
+
+def importance_of(model: TrainedModel, matrix: Floats | None) -> Importance:
+    """Measure the effect of every indicator that the model reads, on n x F indicators or on training alone."""
+    indicators = model.catalogue.indicators
+    table = pd.DataFrame(
+        {
+            "label": [each.label or each.name for each in indicators],
+            "family": [each.family for each in indicators],
+            "unit": [each.unit.replace("money", model.currency) for each in indicators],
+            "gain": gain_shares(model),
+        },
+        index=pd.Index([each.name for each in indicators], name="indicator"),
+    )
+    if matrix is not None:
+        points = explain(model, matrix).points
+        table["mean_points"] = np.abs(points).mean(axis=0)
+        table["direction"] = [_direction(*columns) for columns in zip(matrix.T, points.T, strict=True)]
+    by = ["gain"] if matrix is None else ["mean_points", "gain"]
+    table = table.sort_values(by, ascending=False, kind="stable")
+    table.insert(0, "rank", range(1, len(table) + 1))
+    return Importance(table, 0 if matrix is None else len(matrix))
+
+
+def _direction(values: Floats, points: Floats) -> str:
+    """Tell where larger values lead; the customers for whom the indicator is undefined say nothing about it."""
+    is_defined = ~np.isnan(values)
+    seen, effect = values[is_defined], points[is_defined]
+    if len(seen) < 2 or not np.ptp(seen) or not np.ptp(effect):
+        return NEITHER
+    correlation = float(stats.spearmanr(seen, effect).statistic)
+    if abs(correlation) <= _NO_CORRELATION:
+        return NEITHER
+    return RAISES if correlation > 0 else LOWERS

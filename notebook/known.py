@@ -1,0 +1,35 @@
+"""The customers whom a model can score, with what it reads of each: the start of everything that looks at many."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.features.histories import Floats, Histories
+from fivefold.models.value_model import ValueModel as TrainedModel
+
+
+@dataclass(frozen=True)
+class KnownCustomers:
+    """Those who have a row by a moment, and whose rows have what the model reads.
+
+    Attributes:
+        user_ids: of n customers, in their order as text: the order of the rows makes no difference to a result.
+        matrix: n x F indicators, columns in the order of the model's catalogue.
+    """
+
+    user_ids: pd.Index
+    matrix: Floats
+
+
+def known_customers(model: TrainedModel, histories: Histories, as_of: int) -> KnownCustomers:
+    """Find the customers whom a model can score as of a moment (microseconds); ConfigError where there are none."""
+    matrix, rows = model.matrix(histories, as_of)
+    known = np.flatnonzero((rows > 0) & ~model.unknown(histories, as_of))
+    if not len(known):
+        raise ConfigError(f"no customer has a row by {day_text(as_of)}; give a later as_of")
+    names = pd.Index(histories.user_ids.take(known).to_pylist(), name="user_id", dtype="object")
+    order = names.argsort()
+    return KnownCustomers(names[order], matrix[known[order]])
