@@ -1,4 +1,4 @@
-"""Two value models side by side on the same customers: rank, lift, calibration, and who changes segment."""
+"""Two value models side by side on the same customers: who changes segment and why; rank, lift and calibration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,55 +10,84 @@ import polars as pl
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.domain.segments import SEGMENTS
-from fivefold.features.histories import Floats
+from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.reading.sources import read_histories
-from fivefold.models.scoring import score_histories
+from fivefold.models.explain import explain
+from fivefold.models.value_model import Scores
 from fivefold.models.value_model import ValueModel as TrainedModel
+from fivefold.notebook.known import known_customers
 from fivefold.notebook.transactions import AnyTransactions, Moment, frame_html, moment_of, source_of
 from fivefold.notebook.value import ValueModel
 from fivefold.training.config import ValueSettings
-from fivefold.training.judging.metrics import calibration_table, lift_curve, rank_metrics
+from fivefold.training.judging.bootstrap import Ranking, Tenths, draws
+from fivefold.training.judging.metrics import calibration_error, calibration_table, lift_curve, rank_metrics
 from fivefold.training.target import floor_at_zero, realised_values
 
-SIDES = ("champion", "challenger")
+CHAMPION, CHALLENGER = SIDES = ("champion", "challenger")
+CONFIDENCE = 0.95
+"""Of the intervals of the differences."""
+MOST_EXPLAINED = 1_000
+"""Customers of whom it is said which indicators moved them, those whose score differs most."""
+MOVED_BY = 3
+"""Indicators that are named for each of them."""
+BASE = "base"
+_SEED = 1
+_SHOWN = ("expected_value", "score", "category")
 
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """Two models on the same customers, over a window whose end is known; a notebook shows the tables.
+    """Two models on the same customers; a notebook shows the tables.
+
+    Where the data end before the window does, nobody knows what the customers are worth: `not_judged` says so, and
+    `quality`, `differences`, `lift` and `calibration` are empty.
 
     Attributes:
-        customers: by `user_id`: what each model predicts, and what they were worth: `realised`, money.
-        quality: by model: normalised Gini, top-decile capture, Spearman.
+        customers: by `user_id`: what each model predicts, `expected_value_change` (money) and `score_change`, the
+            challenger less the champion; and what they were worth: `realised`, money.
+        moves: from the champion's segment (rows) to the challenger's (columns), customers.
+        effects: by `user_id`, of those who change segment, at most 1,000, those whose score differs most first: what
+            the `base` and each indicator add to the change of the score, in points; a row adds up to the change.
+        quality: by model: normalised Gini, top-decile capture, Spearman, calibration error.
+        differences: by figure: the challenger less the champion, and the 95 % interval from `low` to `high`, by paired
+            bootstrap of the customers; of Spearman there is none.
         lift: by share of the customers, from the best down: the share of all value that they hold, for each model.
         calibration: by tenth of the customers and model: predicted and realised money.
-        moves: from the champion's segment (rows) to the challenger's (columns), customers.
+        not_judged: why nothing is said about who predicts better; empty where it is.
     """
 
     customers: pd.DataFrame
+    moves: pd.DataFrame
+    effects: pd.DataFrame
     quality: pd.DataFrame
+    differences: pd.DataFrame
     lift: pd.DataFrame
     calibration: pd.DataFrame
-    moves: pd.DataFrame
+    not_judged: str
 
     def changed(self) -> pd.DataFrame:
-        """Give the customers whose segment differs, those whose score differs most first."""
-        frame = self.customers
-        moved = frame[frame["champion_category"] != frame["challenger_category"]]
-        size = (moved["challenger_score"] - moved["champion_score"]).abs()
-        return moved.loc[size.sort_values(ascending=False, kind="stable").index]
+        """Give the customers whose segment differs, those whose score differs most first.
+
+        `moved_by` names the largest effects on the change, in points; empty beyond the customers of `effects`.
+        """
+        moved = _moved(self.customers)
+        words = {user_id: _words(row) for user_id, row in self.effects.iterrows()}
+        return moved.assign(moved_by=[words.get(user_id, "") for user_id in moved.index])
 
     def __repr__(self) -> str:
         """Say how well each ranks, and how many change segment."""
+        moved = f"{len(_moved(self.customers)):,} change segment"
+        if self.not_judged:
+            return f"<{len(self.customers):,} customers: {moved}; {self.not_judged}>"
         gini = self.quality["normalised_gini"]
         ranks = ", ".join(f"{side} {gini[side]:.4f}" for side in SIDES)
-        return (
-            f"<normalised Gini of {len(self.customers):,} customers: {ranks}; {len(self.changed()):,} change segment>"
-        )
+        return f"<normalised Gini of {len(self.customers):,} customers: {ranks}; {moved}>"
 
     def _repr_html_(self) -> str:
         """Show in a notebook how well each ranks, and who moves."""
-        return "".join(frame_html(frame) for frame in (self.quality, self.moves, self.calibration))
+        judged = () if self.not_judged else (self.quality, self.differences)
+        tenths = () if self.not_judged else (self.calibration,)
+        return "".join(frame_html(frame) for frame in (*judged, self.moves, *tenths, self.changed()))
 
 
 def compare(
@@ -69,48 +98,80 @@ def compare(
     as_of: Moment,
     columns: Mapping[str, str] | None = None,
 ) -> ModelComparison:
-    """Judge two models on what came after a moment that neither may have learnt from.
+    """Lay two models side by side, and judge them on what came after a moment that neither may have learnt from.
 
     Args:
         champion: one of them.
-        challenger: the other one; it must predict the same: horizon, fees, margin and currency.
-        transactions: whole histories, until the end of the window at least.
+        challenger: the other one; it must predict the same: horizon, fees, margin and currency, and have the same
+            limits of segments.
+        transactions: whole histories. Where they end before the window does, the models are not judged.
         as_of: both predict from what was known then; the window is the horizon after it.
         columns: as in `read_transactions`.
 
     Raises:
-        ConfigError: the models predict different things, one of them learnt from the window, or the data end
-            before it does.
-        NotEnoughDataError: nobody has a row by then, or nobody is worth anything in the window.
+        ConfigError: the models predict different things or have other segments, one of them learnt from the window,
+            or no customer has a row by then.
+        NotEnoughDataError: the window is known, and nobody is worth anything in it.
     """
     when, models = moment_of(as_of), (champion.trained, challenger.trained)
     _refuse_incomparable(models, when)
     source = source_of(transactions, columns)
-    tables = []
-    for side, model in zip(SIDES, models, strict=True):
+    sides = []
+    for model in models:
         histories = read_histories(source, model.rates, absent=model.absent)
-        table = score_histories(model, histories, when).table
-        tables.append(table.select("user_id", *(pl.col(name).alias(f"{side}_{name}") for name in _SHOWN)))
+        sides.append(_side(model, histories, when))
+    both = sides[0].user_ids.intersection(sides[1].user_ids)
+    first, second = (side.only(both) for side in sides)
+    customers = _predictions(first, second)
     until = when + models[0].horizon_days * DAY_US
+    not_judged = ""
     if not histories.rows or int(histories.time.max()) < until - DAY_US:
-        raise ConfigError(f"the window ends on {day_text(until)}, and the data end before; give an earlier as_of")
-    days = models[0].horizon_days
-    fees = ValueSettings(**{name: models[0].definition[name] for name in ValueSettings.model_fields})
-    realised = realised_values(histories, np.array([when], dtype=np.int64), days, fees)[:, 0]
-    worth = pl.DataFrame({"user_id": histories.user_ids.to_pylist(), "realised": floor_at_zero(realised)})
-    joined = tables[0].join(tables[1], on="user_id", maintain_order="left").join(worth, on="user_id")
-    return _laid_out(joined)
+        not_judged = f"not judged, for the window ends on {day_text(until)}, and the data end before"
+    else:
+        customers["realised"] = _realised(models[1], histories, when).reindex(both).to_numpy()
+    tables = _judged(customers) if not not_judged else (pd.DataFrame(),) * 4
+    return ModelComparison(customers, _moves(customers), _effects(customers, first, second), *tables, not_judged)
 
 
-_SHOWN = ("expected_value", "score", "category")
+@dataclass(frozen=True)
+class _Side:
+    """One model with the customers whom it scores, and their n x F indicators."""
+
+    model: TrainedModel
+    user_ids: pd.Index
+    matrix: Floats
+
+    def only(self, user_ids: pd.Index) -> "_Side":
+        return _Side(self.model, user_ids, self.matrix[self.user_ids.get_indexer(user_ids)])
+
+    def scores(self) -> Scores:
+        return self.model.scores(self.matrix)
+
+    def points(self, places: Integers) -> pd.DataFrame:
+        """Take the scores of some customers apart: the base and the points of every indicator."""
+        explanations = explain(self.model, self.matrix[places])
+        table = pd.DataFrame(explanations.points, index=self.user_ids[places], columns=self.model.catalogue.names)
+        table.insert(0, BASE, explanations.base)
+        return table
+
+
+def _side(model: TrainedModel, histories: Histories, when: int) -> _Side:
+    known = known_customers(model, histories, when)
+    return _Side(model, known.user_ids, known.matrix)
 
 
 def _refuse_incomparable(models: tuple[TrainedModel, TrainedModel], when: int) -> None:
     first, second = models
-    if dict(first.definition) != dict(second.definition):
-        raise ConfigError(
-            f"the two models predict different things: {dict(first.definition)} and {dict(second.definition)}"
-        )
+    for what, one, other in (
+        ("currency", first.currency, second.currency),
+        ("horizon in days", first.horizon_days, second.horizon_days),
+        ("definition of value", dict(first.definition), dict(second.definition)),
+        ("limits of the segments", tuple(first.cut_points), tuple(second.cut_points)),
+    ):
+        if one != other:
+            raise ConfigError(
+                f"the two models cannot be compared: the {what} of the champion is {one}, and of the challenger {other}"
+            )
     for side, model in zip(SIDES, models, strict=True):
         if model.test_as_of > when:
             raise ConfigError(
@@ -119,24 +180,86 @@ def _refuse_incomparable(models: tuple[TrainedModel, TrainedModel], when: int) -
             )
 
 
-def _laid_out(joined: pl.DataFrame) -> ModelComparison:
-    realised = joined["realised"].to_numpy()
+def _predictions(first: _Side, second: _Side) -> pd.DataFrame:
+    table = pd.DataFrame(index=first.user_ids)
+    for name, scores in zip(SIDES, (first.scores(), second.scores()), strict=True):
+        for column in _SHOWN:
+            values = getattr(scores, column)
+            table[f"{name}_{column}"] = values.astype(object) if column == "category" else values
+    for column in ("expected_value", "score"):
+        table[f"{column}_change"] = table[f"{CHALLENGER}_{column}"] - table[f"{CHAMPION}_{column}"]
+    return table
+
+
+def _realised(model: TrainedModel, histories: Histories, when: int) -> pd.Series:
+    fees = ValueSettings(**{name: model.definition[name] for name in ValueSettings.model_fields})
+    values = realised_values(histories, np.array([when], dtype=np.int64), model.horizon_days, fees)[:, 0]
+    return pd.Series(floor_at_zero(values), index=pd.Index(histories.user_ids.to_pylist(), dtype="object"))
+
+
+def _moves(customers: pd.DataFrame) -> pd.DataFrame:
+    table = pd.crosstab(customers[f"{CHAMPION}_category"], customers[f"{CHALLENGER}_category"])
+    return table.reindex(index=SEGMENTS, columns=SEGMENTS, fill_value=0).astype(int)
+
+
+def _moved(customers: pd.DataFrame) -> pd.DataFrame:
+    moved = customers[customers[f"{CHAMPION}_category"] != customers[f"{CHALLENGER}_category"]]
+    return moved.loc[moved["score_change"].abs().sort_values(ascending=False, kind="stable").index]
+
+
+def _effects(customers: pd.DataFrame, first: _Side, second: _Side) -> pd.DataFrame:
+    """Take the changes of score apart; an indicator that one of the models does not read adds nothing to its score."""
+    places = customers.index.get_indexer(_moved(customers).index[:MOST_EXPLAINED])
+    before, after = first.points(places), second.points(places)
+    effects = after.subtract(before, fill_value=0.0)
+    return effects[[*dict.fromkeys([*before.columns, *after.columns])]]
+
+
+def _words(effects: pd.Series) -> str:
+    largest = effects.loc[effects.abs().sort_values(ascending=False, kind="stable").index][:MOVED_BY]
+    return ", ".join(f"{name} {points:+.3f}" for name, points in largest.items() if points)
+
+
+def _judged(customers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Give the quality of each model, the differences, the lift and the calibration."""
+    realised = customers["realised"].to_numpy()
     if not len(realised) or not (realised > 0).any():
         raise NotEnoughDataError("nobody with a row by then is worth anything in the window, so nothing can be judged")
-    predicted: dict[str, Floats] = {side: joined[f"{side}_expected_value"].to_numpy() for side in SIDES}
-    quality = {side: vars(rank_metrics(values, realised)) for side, values in predicted.items()}
+    predicted: dict[str, Floats] = {side: customers[f"{side}_expected_value"].to_numpy() for side in SIDES}
+    tenths = {side: calibration_table(values, realised) for side, values in predicted.items()}
+    quality = pd.DataFrame.from_dict(
+        {
+            side: vars(rank_metrics(values, realised)) | {"calibration_error": calibration_error(tenths[side])}
+            for side, values in predicted.items()
+        },
+        orient="index",
+    )
     lift = pl.concat([lift_curve(side, values, realised) for side, values in predicted.items()])
-    calibration = [
-        calibration_table(values, realised).with_columns(model=pl.lit(side)) for side, values in predicted.items()
-    ]
-    moves = joined.group_by("champion_category", "challenger_category").len().to_pandas()
-    table = moves.pivot_table(
-        index="champion_category", columns="challenger_category", values="len", fill_value=0, aggfunc="sum"
+    calibration = pl.concat([table.with_columns(model=pl.lit(side)) for side, table in tenths.items()])
+    return (
+        quality,
+        _differences(quality, predicted, realised),
+        lift.to_pandas().pivot_table(index="customer_share", columns="name", values="value_share"),
+        calibration.to_pandas().set_index(["decile", "model"]).sort_index(),
     )
-    return ModelComparison(
-        customers=joined.to_pandas().set_index("user_id"),
-        quality=pd.DataFrame.from_dict(quality, orient="index"),
-        lift=lift.to_pandas().pivot_table(index="customer_share", columns="name", values="value_share"),
-        calibration=pl.concat(calibration).to_pandas().set_index(["decile", "model"]).sort_index(),
-        moves=table.reindex(index=SEGMENTS, columns=SEGMENTS, fill_value=0).astype(int),
-    )
+
+
+def _differences(quality: pd.DataFrame, predicted: Mapping[str, Floats], realised: Floats) -> pd.DataFrame:
+    """Judge both models on the same draws of the customers, as the gate does, and say between what they differ."""
+    best = Ranking(realised, realised)
+    ranked = [Ranking(predicted[side], realised) for side in SIDES]
+    groups = [Tenths(predicted[side], realised) for side in SIDES]
+    rows = []
+    for times in draws(len(realised), _SEED):
+        gini, top = best.gini(times), best.top_value(times)
+        figures = [
+            (ranking.gini(times) / (gini or np.nan), ranking.top_value(times) / (top or np.nan), tenths.error(times))
+            for ranking, tenths in zip(ranked, groups, strict=True)
+        ]
+        rows.append(np.subtract(figures[1], figures[0]))
+    names = ["normalised_gini", "top_decile_capture", "calibration_error"]
+    drawn = pd.DataFrame(rows, columns=names)
+    less = (1.0 - CONFIDENCE) / 2.0
+    ends = drawn.quantile([less, 1.0 - less]).to_numpy()
+    known = quality.loc[CHALLENGER, names] - quality.loc[CHAMPION, names]
+    return pd.DataFrame({"difference": known, "low": ends[0], "high": ends[1]}, index=names)

@@ -7,6 +7,7 @@ import polars as pl
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import percent
 from fivefold.features.schema import BALANCE, CATEGORY, CREATED, CURRENCY
+from fivefold.models.explain import gain_shares
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import GateSettings, TrainingConfig, TreeSettings, ValueSettings
 from fivefold.training.data import SourceSummary, TrainingRows
@@ -20,6 +21,7 @@ from fivefold.training.refit import Refit
 from fivefold.training.report.origin_card import origin_lines
 from fivefold.training.report.preset_card import preset_lines
 
+INDICATORS_SHOWN = 10
 CAUTION = "This score is an analytical prediction, to be weighed with other checks before a decision is made."
 
 
@@ -79,6 +81,7 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
             *preset_lines(lineage.preset, lineage.choice, tuned=lineage.tuned),
             *quality(model, evaluation, verdict, lineage.served(model)),
             *origin_lines(lineage.rolling, refitted=lineage.refit is not None),
+            *looks(lineage.served(model)),
             *exchange_rates(model),
             *limits(model, evaluation),
         ]
@@ -345,6 +348,23 @@ def exchange_rates(model: ValueModel) -> list[str]:
     if stale:
         lines.append(f"**Stale** (last known more than a year before): {', '.join(stale)}.")
     return [*lines, ""]
+
+
+def looks(model: ValueModel) -> list[str]:
+    """Write which indicators gained most in training."""
+    shares = sorted(zip(gain_shares(model), model.catalogue.indicators, strict=True), key=lambda pair: -pair[0])
+    table = pl.DataFrame(
+        {
+            "indicator": [each.label or each.name for _, each in shares[:INDICATORS_SHOWN]],
+            "share of the gain": [percent(share) for share, _ in shares[:INDICATORS_SHOWN]],
+        }
+    )
+    said = (
+        f"The share of what all splits of the trees gained in training, by indicator: the first {len(table)} of "
+        f"{len(shares)}. What an indicator does to the scores of given customers, and in which direction, is another "
+        "question: `ValueModel.importance` answers it in a notebook."
+    )
+    return ["## What it looks at", "", said, "", *markdown_table(table), ""]
 
 
 def limits(model: ValueModel, evaluation: Evaluation) -> list[str]:

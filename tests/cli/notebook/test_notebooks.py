@@ -37,7 +37,7 @@ def script(notebook: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "shows"),
     [
-        ("value", ("customers</td><td>400", "Version 1, ", "score 4.", "mean_points")),
+        ("value", ("customers</td><td>400", "Version 1, ", "score 4.", "mean points", "calibration_error", "moved_by")),
         ("rules", ("300 assessed", "critical as of", "What the numbers do not say", "reasons")),
     ],
 )

@@ -60,6 +60,11 @@ def test_it_says_how_well_it_does_and_what_the_gate_said(card: str, runs: Runs) 
     for segment in ("low", "medium", "high", "top"):
         assert f"\n| {segment} | " in card
     assert "## Limits" in card
+    looks = card[card.index("## What it looks at") : card.index("## Exchange rates")]
+    shares = [float(line.split("|")[2].strip(" %<>")) for line in looks.splitlines() if line.endswith(" % |")]
+    assert len(shares) == 10
+    assert shares == sorted(shares, reverse=True)
+    assert 0 < sum(shares) <= 100.5
 
 
 def test_groups_of_customers_are_beside_each_other(card: str, runs: Runs) -> None:
@@ -118,7 +123,7 @@ def test_undefined_figures_are_no_obstacle(runs: Runs) -> None:
 
 def test_a_table_in_markdown_has_as_many_cells_in_every_line(card: str) -> None:
     tables = [block for block in card.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 7
+    assert len(tables) == 8
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
