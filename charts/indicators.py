@@ -26,7 +26,7 @@ def importance_bars(rows: Sequence[tuple[str, float, str]], *, title: str, measu
         title: what the picture says.
         measure: what the effect is, on the axis.
     """
-    drawn = [
+    drawn: list[dict[str, Any]] = [
         {
             "indicator": f"{number:03d} {cut_end(one_line(label), LONGEST_NAME)}",
             "effect": effect,
@@ -98,8 +98,11 @@ def dependence(
         base.mark_circle(color=POSITIVE, opacity=1, size=36).encode(x=plain, y=up),
         *_undefined(average, up),
     ]
-    bars = base.mark_bar(color=WHOLE, width=5).encode(
-        x=along, y=alt.Y("customers:Q", axis=alt.Axis(title="Customers", tickCount=2, format=",d"))
+    # Bars would widen the axis by half a bar, and stand beside the points that they belong to.
+    bars = base.mark_rule(color=WHOLE, strokeWidth=5).encode(
+        x=along,
+        y=alt.Y("customers:Q", scale=alt.Scale(zero=True), axis=alt.Axis(title="Customers", tickCount=2, format=",d")),
+        y2=alt.value(CUSTOMERS_HEIGHT),
     )
     return styled(
         alt.vconcat(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -55,7 +56,7 @@ class PartialDependence:
     @property
     def headline(self) -> str:
         """Say of what it is."""
-        return f"Expected value in {self.horizon_days} days by {self.label}"
+        return f"{self.label}: expected value in {self.horizon_days} days"
 
     def __repr__(self) -> str:
         """Say between what the average lies."""
@@ -67,7 +68,7 @@ class PartialDependence:
         from fivefold.charts.indicators import dependence  # noqa: PLC0415 (drawing takes a second to import)
 
         return dependence(
-            [(float(row.Index), float(row.expected_value), int(row.customers)) for row in self.average.itertuples()],
+            [(value, money, customers) for value, money, _, customers in self._rows()],
             self.individual.to_numpy(),
             title=self.headline,
             across=f"{self.label} ({self.unit})",
@@ -78,14 +79,27 @@ class PartialDependence:
         """Show the average in a notebook."""
         rows = [
             [
-                NO_VALUE if np.isnan(row.Index) else value_text(row.Index, self._kind, self.currency),
-                f"{row.expected_value:,.2f}",
-                f"{row.score:.2f}",
-                f"{row.customers:,}",
+                NO_VALUE if isnan(value) else value_text(value, self._kind, self.currency),
+                f"{money:,.2f}",
+                f"{score:.2f}",
+                f"{customers:,}",
             ]
-            for row in self.average.itertuples()
+            for value, money, score, customers in self._rows()
         ]
         return html_table(self.headline, [self.label, self.currency, "score", "customers"], rows)
+
+    def _rows(self) -> list[tuple[float, float, float, int]]:
+        """Give each value, the mean money, the mean score and the customers that it stands for."""
+        table = self.average
+        return list(
+            zip(
+                table.index.to_numpy(dtype=np.float64).tolist(),
+                table["expected_value"].to_numpy(dtype=np.float64).tolist(),
+                table["score"].to_numpy(dtype=np.float64).tolist(),
+                table["customers"].to_numpy(dtype=np.int64).tolist(),
+                strict=True,
+            )
+        )
 
     @property
     def _kind(self) -> str:

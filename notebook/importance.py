@@ -56,10 +56,15 @@ class Importance:
 
     def _repr_html_(self) -> str:
         """Show the largest effects in a notebook."""
+        shown = self.indicators.head(MOST_SHOWN)
         rows = [
-            [str(row.rank), str(row.label), str(row.family), f"{amount:.3g}", f"{100 * row.gain:.1f} %", direction]
-            for row, (_, amount, direction) in zip(
-                self.indicators.head(MOST_SHOWN).itertuples(), self._rows(MOST_SHOWN), strict=True
+            [str(rank), label, family, f"{amount:.3g}", f"{100 * gain:.1f} %", direction]
+            for rank, (label, amount, direction), family, gain in zip(
+                range(1, len(shown) + 1),
+                self._rows(MOST_SHOWN),
+                shown["family"].tolist(),
+                shown["gain"].to_numpy(dtype=np.float64).tolist(),
+                strict=True,
             )
         ]
         return html_table(
@@ -74,7 +79,8 @@ class Importance:
     def _rows(self, most: int) -> list[tuple[str, float, str]]:
         shown = self.indicators.head(most)
         directions = shown["direction"] if self.customers else [NEITHER] * len(shown)
-        return list(zip(shown["label"], shown[self._measure[0]].astype(float), directions, strict=True))
+        amounts = shown[self._measure[0]].to_numpy(dtype=np.float64).tolist()
+        return list(zip(shown["label"].tolist(), amounts, directions, strict=True))
 
 
 def importance_of(model: TrainedModel, matrix: Floats | None) -> Importance:

@@ -217,7 +217,7 @@ def test_one_customer_depends_on_its_own_value_too() -> None:
     found = dependence_of(model, known(matrix), READS, None, individuals=50)
     assert found.average["expected_value"].tolist() == pytest.approx(model.scores(matrix).expected_value.tolist())
     assert found.average["customers"].tolist() == [1]
-    assert "Expected value in 90 days" in repr(found)
+    assert "Deposits, 90 days: expected value in 90 days" in repr(found)
 
 
 def test_what_cannot_be_looked_at_is_refused_by_name() -> None:
