@@ -39,7 +39,7 @@ class PartialDependence:
         unit: of its values.
         currency: of the expected values.
         horizon_days: the days that these cover.
-        average: by value, NaN last where it is undefined for somebody: `expected_value` (mean money of all customers)
+        average: by value, NaN last where it is undefined for some: `expected_value` (mean money of all customers)
             and `score` (mean), had all of them this value; `customers`, how many of them the value stands for.
         individual: by `user_id`, a column for each of the same values: the expected value (money) of some customers,
             from the lowest to the highest prediction.
@@ -189,7 +189,7 @@ def _grid(own: Floats, indicator: str, values: Sequence[float] | None) -> Floats
 def _standing_for(grid: Floats, own: Floats) -> Integers:
     """Count for each value the customers whose own is nearest to it, or undefined as it is.
 
-    A value beyond every customer's own stands for nobody, however near to it somebody is.
+    A value beyond every customer's own stands for nobody, however near to it a customer is.
 
     >>> _standing_for(np.array([0.0, 10.0, 99.0, np.nan]), np.array([0.0, 1.0, 9.0, 20.0, np.nan])).tolist()
     [2, 2, 0, 1]
