@@ -98,16 +98,10 @@ def dependence(
         base.mark_circle(color=POSITIVE, opacity=1, size=36).encode(x=plain, y=up),
         *_undefined(average, up),
     ]
-    # Bars would widen the axis by half a bar, and stand beside the points that they belong to.
-    bars = base.mark_rule(color=WHOLE, strokeWidth=5).encode(
-        x=along,
-        y=alt.Y("customers:Q", scale=alt.Scale(zero=True), axis=alt.Axis(title="Customers", tickCount=2, format=",d")),
-        y2=alt.value(CUSTOMERS_HEIGHT),
-    )
     return styled(
         alt.vconcat(
             alt.LayerChart(layer=layers, width=CURVE_WIDTH, height=CURVE_HEIGHT),
-            bars.properties(width=CURVE_WIDTH, height=CUSTOMERS_HEIGHT),
+            _standing_for(base, along),
             spacing=10,
         ),
         title=title,
@@ -116,6 +110,14 @@ def dependence(
             "Bars: the customers whose own value is nearest. Where there are few, the curve says little.",
         ],
     )
+
+
+def _standing_for(base: alt.Chart, along: alt.X) -> alt.Chart:
+    """How many customers each value stands for; bars would widen the axis, and stand beside their points."""
+    up = alt.Y("customers:Q", scale=alt.Scale(zero=True), axis=alt.Axis(title="Customers", tickCount=2, format=",d"))
+    marks = base.mark_rule(color=WHOLE, strokeWidth=5).encode(x=along, y=up, y2=alt.value(CUSTOMERS_HEIGHT))
+    counted: alt.Chart = marks.properties(width=CURVE_WIDTH, height=CUSTOMERS_HEIGHT)
+    return counted
 
 
 def _undefined(average: Sequence[tuple[float, float, int]], up: alt.Y) -> list[alt.Chart]:
