@@ -1,9 +1,11 @@
 """The catalogue as a page: docs/indicators.md is generated from the declarations; a test keeps it current."""
 
+from collections.abc import Iterable
 from itertools import groupby
 from math import isnan
 
 from fivefold.features.catalogue.indicator import Indicator
+from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.consistency import MEANING
 from fivefold.features.indicators import CATALOGUE
 
@@ -24,14 +26,21 @@ def empty_text(indicator: Indicator) -> str:
     return "undefined" if isnan(indicator.empty) else f"{indicator.empty:g}"
 
 
-def catalogue_markdown() -> str:
-    """Write the whole catalogue in Markdown, family by family."""
+def catalogue_markdown(own: OwnIndicators | None = None) -> str:
+    """Write the whole catalogue in Markdown, family by family; after it an operator's *own* indicators."""
     lines = [_HEAD.format(count=len(CATALOGUE.indicators))]
     for family, members in groupby(CATALOGUE.indicators, key=lambda each: each.family):
-        lines += [f"## {family}", "", "| indicator | label | unit | empty | meaning |", "|---|---|---|---|---|"]
-        lines += [
-            f"| `{each.name}` | {each.label} | {each.unit} | {empty_text(each)} | {each.meaning} |" for each in members
-        ]
-        lines.append("")
+        lines += [f"## {family}", "", *_table(members)]
+    if own is not None:
+        lines += [f"## Own, of {own.name}", "", *_table(own.catalogue.indicators)]
     lines += ["## Consistency", "", MEANING]
     return "\n".join(lines)
+
+
+def _table(members: Iterable[Indicator]) -> list[str]:
+    return [
+        "| indicator | label | unit | empty | meaning |",
+        "|---|---|---|---|---|",
+        *(f"| `{each.name}` | {each.label} | {each.unit} | {empty_text(each)} | {each.meaning} |" for each in members),
+        "",
+    ]

@@ -9,14 +9,18 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from fivefold.domain.errors import FivefoldError, ModelError
 from fivefold.features import schema as c
-from fivefold.features.catalogue.indicator import Catalogue
+from fivefold.features.catalogue.indicator import Catalogue, fingerprint_with
 from fivefold.features.catalogue.kernel import Walk, compile_walk
+from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading import compiled_loops
 
+MOST_OWN = 16
+"""Files of own indicators that stay compiled in a process: of the models that it serves and compares."""
 _CUSTOMERS_A_THREAD = 2_000
 """With fewer customers a second thread costs more time than it saves."""
 
@@ -34,16 +38,35 @@ class Snapshots:
     seen: Integers
 
 
-def snapshots(histories: Histories, as_ofs: Integers, walk: Walk | None = None) -> Snapshots:
+def snapshots(
+    histories: Histories, as_ofs: Integers, walk: Walk | None = None, *, own: OwnIndicators | None = None
+) -> Snapshots:
     """Compute every indicator of every customer at each of k moments (microseconds).
 
-    *walk* is by default the compiled catalogue; tests pass an interpreted or bounds-checked one.
+    *walk* is by default the compiled catalogue; tests pass an interpreted or bounds-checked one. An operator's *own*
+    indicators come after those of the catalogue.
+
+    Raises:
+        ModelError: one of the own indicators ended with an error, such as a division by zero.
     """
-    shape = (histories.customers, len(as_ofs))
-    values = np.empty((*shape, len(CATALOGUE.indicators)))
-    seen = np.empty(shape, dtype=np.int64)
-    walk = walk or warm()
     as_ofs = np.ascontiguousarray(as_ofs, dtype=np.int64)
+    taken = walk_over(walk or warm(), histories, as_ofs, CATALOGUE)
+    if own is None:
+        return taken
+    try:
+        more = walk_over(warm_own(own), histories, as_ofs, own.catalogue)
+    except FivefoldError:
+        raise
+    except Exception as error:  # whatever the operator's code fails with
+        raise ModelError(f"{own.name} ended with {type(error).__name__}: {error}; divide by `ratio`") from error
+    return Snapshots(np.concatenate([taken.values, more.values], axis=2), taken.seen)
+
+
+def walk_over(walk: Walk, histories: Histories, as_ofs: Integers, columns: Catalogue) -> Snapshots:
+    """Compute the indicators of one catalogue, by its walk, of every customer at each of k moments (microseconds)."""
+    shape = (histories.customers, len(as_ofs))
+    values = np.empty((*shape, len(columns.indicators)))
+    seen = np.empty(shape, dtype=np.int64)
     bounds = _shares(histories)
     if len(bounds) == 2:
         _walk(walk, histories, as_ofs, values, seen)
@@ -56,13 +79,13 @@ def snapshots(histories: Histories, as_ofs: Integers, walk: Walk | None = None) 
         for walk_of_part in walks:
             walk_of_part.result()
     if histories.unknown_from is not None:
-        _undefine(values, histories.unknown_from, as_ofs)
+        _undefine(values, histories.unknown_from, as_ofs, columns)
     return Snapshots(values, seen)
 
 
-def indicator_matrix(histories: Histories, as_of: int) -> tuple[Floats, Integers]:
+def indicator_matrix(histories: Histories, as_of: int, own: OwnIndicators | None = None) -> tuple[Floats, Integers]:
     """Compute the n x F indicators at one moment (microseconds), and the rows of each customer up to it."""
-    at_moment = snapshots(histories, np.array([as_of], dtype=np.int64))
+    at_moment = snapshots(histories, np.array([as_of], dtype=np.int64), own=own)
     return at_moment.values[:, 0, :], at_moment.seen[:, 0]
 
 
@@ -73,33 +96,47 @@ def warm() -> Walk:
     return compile_walk(CATALOGUE)
 
 
-def catalogue(absent: tuple[str, ...] = ()) -> Catalogue:
-    """Give the catalogue of a matrix; without the indicators that read a balance, where balances are *absent*."""
-    return _without_balance() if c.BALANCE in absent else CATALOGUE
+@lru_cache(maxsize=MOST_OWN)
+def warm_own(own: OwnIndicators) -> Walk:
+    """Load an operator's compiled indicators, or compile them: a second or two once a machine."""
+    return compile_walk(own.catalogue)
 
 
-def select_columns(matrix: Floats, absent: tuple[str, ...]) -> Floats:
-    """Select the columns of `catalogue(absent)` from a matrix that has all columns, in its last axis."""
-    return matrix[..., ~_readers(c.BALANCE)] if c.BALANCE in absent else matrix
+def catalogue(absent: tuple[str, ...] = (), own: OwnIndicators | None = None) -> Catalogue:
+    """Give the catalogue of a matrix: an operator's *own* indicators come last.
+
+    Those that read a balance are left out where balances are *absent*.
+    """
+    return _catalogue(c.BALANCE in absent, own)
 
 
-@lru_cache(maxsize=1)
-def _without_balance() -> Catalogue:
-    return Catalogue(tuple(each for each in CATALOGUE.indicators if not each.reads(c.BALANCE)))
+def fingerprint(absent: tuple[str, ...] = (), own: OwnIndicators | None = None) -> str:
+    """Give the fingerprint of `catalogue(absent, own)`; the text of the operator's own is not run for it."""
+    return fingerprint_with(catalogue(absent).fingerprint, "" if own is None else own.digest)
 
 
-@lru_cache(maxsize=len(c.NULLABLE))
-def _readers(column: str) -> npt.NDArray[np.bool_]:
-    """Mark the indicators that read a column."""
-    return np.array([each.reads(column) for each in CATALOGUE.indicators])
+def select_columns(matrix: Floats, absent: tuple[str, ...], own: OwnIndicators | None = None) -> Floats:
+    """Select the columns of `catalogue(absent, own)` from a matrix that has all columns, in its last axis."""
+    return matrix[..., ~catalogue((), own).readers(c.BALANCE)] if c.BALANCE in absent else matrix
 
 
-def _undefine(values: Floats, unknown_from: Integers, as_ofs: Integers) -> None:
+@lru_cache(maxsize=2 * MOST_OWN)
+def _catalogue(without_balance: bool, own: OwnIndicators | None) -> Catalogue:
+    shipped = CATALOGUE.indicators
+    more = () if own is None else own.catalogue.indicators
+    if without_balance:
+        shipped, more = (tuple(each for each in some if not each.reads(c.BALANCE)) for some in (shipped, more))
+    elif own is None:
+        return CATALOGUE
+    return Catalogue((*shipped, *more), len(more), "" if own is None else own.digest)
+
+
+def _undefine(values: Floats, unknown_from: Integers, as_ofs: Integers, columns: Catalogue) -> None:
     """Put NaN where an indicator reads a value that some row up to its as-of lacks."""
     for place, column in enumerate(c.NULLABLE):
         unknown = unknown_from[:, place, None] <= as_ofs
         if unknown.any():
-            values[unknown[..., None] & _readers(column)] = np.nan
+            values[unknown[..., None] & columns.readers(column)] = np.nan
 
 
 def _walk(walk: Walk, part: Histories, as_ofs: Integers, values: Floats, seen: Integers) -> None:

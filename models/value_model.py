@@ -19,10 +19,20 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ModelError
 from fivefold.domain.money import RateTable
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE, SEGMENTS, check_cut_points, segments_of
-from fivefold.features.catalogue.indicator import Catalogue
+from fivefold.features.catalogue.indicator import Catalogue, require_fingerprint
+from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.consistency import consistency
 from fivefold.features.histories import Floats, Histories, Integers
-from fivefold.features.indicator_matrix import Snapshots, catalogue, indicator_matrix, select_columns, snapshots
+from fivefold.features.indicator_matrix import (
+    Snapshots,
+    catalogue,
+    fingerprint,
+    indicator_matrix,
+    select_columns,
+    snapshots,
+    warm,
+    warm_own,
+)
 from fivefold.features.schema import NULLABLE
 from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT, IntervalTable, check_level
 from fivefold.models.curve import ScoreCurve, score_at
@@ -34,6 +44,8 @@ FORMAT = 2
 _WHOLE_FROM = 10.0
 """Intervals that end below it are written with decimals."""
 _BOOSTER, _CURVE, _REST = "booster.txt", "curve.parquet", "model.json"
+OWN_FILE = "own_indicators.py"
+"""The indicators of the operator's own beside a model, whatever their file was called."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,7 @@ class ValueModel:
         reference: the distribution of that portfolio's indicators and scores, against which drift is measured.
         absent: columns that the training data lacked (`features.schema.ABSENT`); the model does not read them.
         intervals: how far off such predictions were; None where nothing was kept that could say so.
+        own: the indicators of the operator's own among those that it reads; None where there are none.
     """
 
     booster: lightgbm.Booster
@@ -136,11 +149,18 @@ class ValueModel:
     reference: DriftReference
     absent: tuple[str, ...] = ()
     intervals: IntervalTable | None = None
+    own: OwnIndicators | None = None
 
     @property
     def catalogue(self) -> Catalogue:
         """The indicators that it reads."""
-        return catalogue(self.absent)
+        return catalogue(self.absent, self.own)
+
+    def warm(self) -> None:
+        """Load its compiled indicators, or compile them; ConfigError where those of the operator's own are wrong."""
+        warm()
+        if self.own is not None:
+            warm_own(self.own)
 
     @property
     def currency(self) -> str:
@@ -175,13 +195,13 @@ class ValueModel:
 
         Rows within the settlement lag before the moment do not count.
         """
-        matrix, row_counts = indicator_matrix(histories, as_of - self.settlement_lag_us)
-        return select_columns(matrix, self.absent), row_counts
+        matrix, row_counts = indicator_matrix(histories, as_of - self.settlement_lag_us, self.own)
+        return select_columns(matrix, self.absent, self.own), row_counts
 
     def snapshots(self, histories: Histories, as_ofs: Sequence[int]) -> Snapshots:
         """Compute the n x k x F indicators that the model reads as of each of k moments, each as `matrix` does."""
-        taken = snapshots(histories, np.array(as_ofs, dtype=np.int64) - self.settlement_lag_us)
-        return Snapshots(select_columns(taken.values, self.absent), taken.seen)
+        taken = snapshots(histories, np.array(as_ofs, dtype=np.int64) - self.settlement_lag_us, own=self.own)
+        return Snapshots(select_columns(taken.values, self.absent, self.own), taken.seen)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -237,11 +257,13 @@ class ValueModel:
         return {segment: after - before for segment, (before, after) in zip(SEGMENTS, pairwise(below), strict=True)}
 
     def save(self, folder: Path) -> None:
-        """Write the model into a folder: trees as text, curve as Parquet, the rest as JSON."""
+        """Write the model into a folder: trees and own indicators as text, curve as Parquet, the rest as JSON."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _BOOSTER).write_text(self._trees, encoding="utf-8")
         curve = pa.table({"value": self.curve.values, "percentile": self.curve.percentiles})
         pyarrow.parquet.write_table(curve, folder / _CURVE)
+        if self.own is not None:
+            (folder / OWN_FILE).write_text(self.own.text, encoding="utf-8", newline="\n")
         rest = {"content_hash": self.content_hash, **self._rest()}
         (folder / _REST).write_text(json.dumps(rest, indent=1), encoding="utf-8")
 
@@ -261,6 +283,7 @@ class ValueModel:
             "reference": self.reference.to_dict(),
             **({"absent": self.absent} if self.absent else {}),
             **({} if self.intervals is None else {"intervals": self.intervals.to_dict()}),
+            **({} if self.own is None else {"own": {"name": self.own.name, "sha256": self.own.digest}}),
         }
 
     @classmethod
@@ -268,7 +291,8 @@ class ValueModel:
         """Read what `save` wrote.
 
         Raises:
-            ModelError: the folder holds no value model, a damaged one, or one of another format.
+            ModelError: the folder holds no value model, a damaged one, one of another format, or one whose own
+                indicators are missing or are not those that it was trained with. None of their code runs here.
             FingerprintMismatchError: it was trained on other indicators than this program computes.
         """
         try:
@@ -278,14 +302,16 @@ class ValueModel:
                     f"{folder} holds a value model of format {rest.get('format')}; this program reads {FORMAT}: "
                     "run `fivefold train` again"
                 )
-            catalogue(tuple(rest.get("absent", ()))).require(rest["fingerprint"], f"the model in {folder}")
-            return cls._read(folder, rest)
+            own = _own_of(folder, rest.get("own"))
+            computed = fingerprint(tuple(rest.get("absent", ())), own)
+            require_fingerprint(rest["fingerprint"], computed, f"the model in {folder}")
+            return cls._read(folder, rest, own)
         except (OSError, ValueError, KeyError, TypeError, lightgbm.basic.LightGBMError) as error:
             cause = f"{type(error).__name__}: {error}"
             raise ModelError(f"{folder} holds no value model that can be read: {cause}") from error
 
     @classmethod
-    def _read(cls, folder: Path, rest: dict[str, Any]) -> Self:
+    def _read(cls, folder: Path, rest: dict[str, Any], own: OwnIndicators | None) -> Self:
         trees = (folder / _BOOSTER).read_text(encoding="utf-8")
         table = pyarrow.parquet.read_table(folder / _CURVE)
         curve = ScoreCurve(table["value"].to_numpy(), table["percentile"].to_numpy(), rest["curve_customers"])
@@ -307,7 +333,25 @@ class ValueModel:
             DriftReference.from_dict(rest["reference"]),
             tuple(rest.get("absent", ())),
             IntervalTable.from_dict(rest["intervals"]) if "intervals" in rest else None,
+            own,
         )
+
+
+def _own_of(folder: Path, declared: Mapping[str, str] | None) -> OwnIndicators | None:
+    """Read the own indicators that a model was trained with, and run nothing of them."""
+    if declared is None:
+        return None
+    whose = f"the model in {folder} reads indicators of the operator's own, from {declared['name']}"
+    try:
+        own = OwnIndicators(declared["name"], (folder / OWN_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{whose}, and {OWN_FILE} is missing there: register the model again") from None
+    if own.digest != declared["sha256"]:
+        raise ModelError(
+            f"{whose}, and {OWN_FILE} there is not the text that it was trained with (SHA-256 {own.digest[:12]}, not "
+            f"{declared['sha256'][:12]}): register the model again"
+        )
+    return own
 
 
 def _content_hash(trees: str, curve: ScoreCurve, rest: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The value model's parts in scikit-learn's form: transactions to indicators, and indicators to value."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -19,17 +20,24 @@ class IndicatorTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         as_of: nothing later is seen; now where it is None.
         currency: every amount is converted into it.
         columns: our names of the columns, as in `read_transactions`.
+        own: a Python file of your own indicators, as in `indicators`.
 
     `transform` gives one row for each customer, by `user_id`, and not one for each transaction. So it stands before a
     pipeline, and not inside a cross-validation of rows: choose customers or dates first.
     """
 
     def __init__(
-        self, *, as_of: Moment = None, currency: str = "EUR", columns: Mapping[str, str] | None = None
+        self,
+        *,
+        as_of: Moment = None,
+        currency: str = "EUR",
+        columns: Mapping[str, str] | None = None,
+        own: Path | str | None = None,
     ) -> None:
         self.as_of = as_of
         self.currency = currency
         self.columns = columns
+        self.own = own
 
     def fit(self, X: AnyTransactions, y: Any = None) -> Self:  # noqa: N803 (scikit-learn's names)
         """Note which indicators there are for data with these columns."""
@@ -63,4 +71,4 @@ class IndicatorTransformer(TransformerMixin, BaseEstimator):  # type: ignore[mis
         return tags
 
     def _indicators(self, source: AnyTransactions) -> pd.DataFrame:
-        return indicators(source, as_of=self.as_of, currency=self.currency, columns=self.columns)
+        return indicators(source, as_of=self.as_of, currency=self.currency, columns=self.columns, own=self.own)

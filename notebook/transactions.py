@@ -13,6 +13,8 @@ import pyarrow as pa
 from fivefold.domain.clock import day_text, now_microseconds, parse_moment, to_microseconds
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.text import count_text, html_table
+from fivefold.features.catalogue.own import OwnIndicators, read_own_indicators
+from fivefold.features.catalogue.probe import check_own_indicators
 from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns
 from fivefold.features.reading.sources import read_histories
@@ -141,6 +143,7 @@ def indicators(
     currency: str = "EUR",
     rates: RateTable | None = None,
     columns: Mapping[str, str] | None = None,
+    own: Path | str | None = None,
 ) -> pd.DataFrame:
     """Compute every indicator of every customer as known at a moment.
 
@@ -152,20 +155,27 @@ def indicators(
         currency: every amount is converted into it.
         rates: by which; the ECB's of today, as they are shipped, where none are given.
         columns: as in `read_transactions`.
+        own: a Python file of your own indicators, whose columns come last; it is tried first, as training does.
 
     Returns:
         A row for each customer with a row by then, by `user_id`; a column for each indicator, NaN where it is
         undefined. Columns of which the data have nothing, such as balances, are left out.
+
+    Raises:
+        ConfigError: one of your own indicators is wrong; the message names it and says what would be right.
     """
+    yours = None if own is None else read_own_indicators(Path(own))
+    if yours is not None:
+        check_own_indicators(yours)
     table = rates or ecb_rates(currency, date.today())  # noqa: DTZ011 (the reader's own day)
     histories = read_histories(source_of(transactions, columns), table)
-    return indicators_of_histories(histories, moment_of(as_of))
+    return indicators_of_histories(histories, moment_of(as_of), yours)
 
 
-def indicators_of_histories(histories: Histories, as_of: int) -> pd.DataFrame:
+def indicators_of_histories(histories: Histories, as_of: int, own: OwnIndicators | None = None) -> pd.DataFrame:
     """Give the indicators of those who have a row by *as_of* (microseconds), as `indicators` does."""
-    matrix, row_counts = indicator_matrix(histories, as_of)
+    matrix, row_counts = indicator_matrix(histories, as_of, own)
     known = np.flatnonzero(row_counts > 0)
     index = pd.Index(histories.user_ids.take(known).to_pylist(), name="user_id", dtype="object")
-    names = list(catalogue(histories.absent).names)
-    return pd.DataFrame(select_columns(matrix, histories.absent)[known], index=index, columns=names)
+    names = list(catalogue(histories.absent, own).names)
+    return pd.DataFrame(select_columns(matrix, histories.absent, own)[known], index=index, columns=names)

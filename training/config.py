@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -14,6 +14,9 @@ from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.segments import DEFAULT_CUT_POINTS, check_cut_points
 from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT
+
+if TYPE_CHECKING:
+    from fivefold.features.catalogue.own import OwnIndicators
 
 DEFAULT_NAME = "fivefold-value"
 Positive = Annotated[int, Field(gt=0)]
@@ -171,6 +174,8 @@ class TrainingConfig(_Section):
             base), or the ECB's own file eurofxref-hist.csv; the ECB's shipped history where there is none.
         rates_on: the day whose last known rates hold; today where it is not given.
         columns: the API's names for the columns of the data, such as {customer_id: user_id}.
+        indicators: a Python file of indicators of the operator's own, beside the configuration; its text goes with the
+            model.
         horizon_days: length of the value window.
         test_as_of: the test window begins here; by default the latest moment whose window the data cover.
         origins: moments, one horizon after the other and the last of them the test as-of, as of which the same settings
@@ -186,6 +191,7 @@ class TrainingConfig(_Section):
     rates: Path | None = None
     rates_on: date | None = None
     columns: dict[str, str] = Field(default_factory=dict)
+    indicators: Path | None = None
     horizon_days: Annotated[int, Field(gt=0, le=3650)] = 90
     test_as_of: int | None = None
     origins: Annotated[int, Field(ge=1, le=MOST_ORIGINS)] = 1
@@ -221,6 +227,19 @@ class TrainingConfig(_Section):
         """Give the definition of the value: two models are comparable only where it is equal."""
         fields = {"horizon_days": self.horizon_days, "currency": self.base_currency, **self.value.model_dump()}
         return {**fields, "settlement_lag_days": self.settlement_lag_days} if self.settlement_lag_days else fields
+
+    @field_validator("indicators")
+    @classmethod
+    def _is_python(cls, value: Path | None) -> Path | None:
+        if value is not None and value.suffix != ".py":
+            raise ValueError(f"{value} is no Python file; give one that ends with .py, such as own_indicators.py")
+        return value
+
+    def own_indicators(self) -> "OwnIndicators | None":
+        """Read the operator's own indicators, and run nothing of them; ConfigError where the file cannot be read."""
+        from fivefold.features.catalogue.own import read_own_indicators  # noqa: PLC0415 (it imports Numba)
+
+        return None if self.indicators is None else read_own_indicators(self.indicators)
 
     def rate_table(self) -> RateTable:
         """Build the rate table of the training day."""
@@ -261,6 +280,6 @@ def read_config(path: Path | None) -> TrainingConfig:
         raise ConfigError("\n".join([f"{path} is not a training configuration:", *lines])) from None
     except (yaml.YAMLError, ValueError) as error:  # text that is not UTF-8, a date such as 2024-13-45
         raise ConfigError(f"{path} is not YAML: {error}") from None
-    if config.rates and not config.rates.is_absolute():
-        return config.model_copy(update={"rates": path.parent / config.rates})
-    return config
+    files = {"rates": config.rates, "indicators": config.indicators}
+    beside = {name: path.parent / file for name, file in files.items() if file and not file.is_absolute()}
+    return config.model_copy(update=beside)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.domain.money import Rate, RateTable
+from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
 from fivefold.features.reading.sources import read_ahead, stream_histories
@@ -118,16 +119,24 @@ class TransactionSource:
     """A source that can be read again and again, in batches of whole customers, with progress shown."""
 
     def __init__(
-        self, source: Source, rates: RateTable, now: int | None = None, *, absent: tuple[str, ...] | None = None
+        self,
+        source: Source,
+        rates: RateTable,
+        now: int | None = None,
+        *,
+        absent: tuple[str, ...] | None = None,
+        own: OwnIndicators | None = None,
     ) -> None:
         """Read nothing yet: Parquet is streamed at each pass, everything else is kept after the first.
 
         Rows dated more than a day after *now* (microseconds; the present by default) are refused, as in serving.
         *absent* are the columns that an existing model does not read; None where a new model is to be learnt.
+        *own* are the operator's own indicators, which are computed beside those of the catalogue.
         """
         # One object for all passes: it finds its files once.
         self.source = MappedFile(Path(source)) if isinstance(source, Path | str) else source
         self.rates = rates
+        self.own = own
         self._absent = absent
         self._latest = (now_microseconds() if now is None else now) + CLOCK_SLACK_US
         self._streamed = (path := _path_of(self.source)) is not None and suffix_of(path) in {"", ".parquet"}
@@ -230,7 +239,7 @@ def training_rows(
     share = summary.sampled_below(moments, config.snapshots.most_rows)
     sampled = summary.sampling_keys < share if share < 1 else np.ones(summary.customers, dtype=np.bool_)
     rows = int((summary.first_rows[sampled][:, None] <= moments).sum())
-    names = catalogue(summary.absent).names
+    names = catalogue(summary.absent, portfolio.own).names
     matrix, values = np.empty((rows, len(names))), np.empty(rows)
     as_ofs, windows = np.empty(rows, dtype=np.int64), Windows.empty(dates)
     first = end = 0
@@ -239,10 +248,10 @@ def training_rows(
         chosen = np.flatnonzero(sampled[first : first + piece.customers])
         first += piece.customers
         part = piece if len(chosen) == piece.customers else piece.take(chosen)
-        at_dates = snapshots(part, moments)
+        at_dates = snapshots(part, moments, own=portfolio.own)
         known = at_dates.seen > 0
         start, end = end, end + int(known.sum())
-        matrix[start:end] = select_columns(at_dates.values[known], summary.absent)
+        matrix[start:end] = select_columns(at_dates.values[known], summary.absent, portfolio.own)
         window_values = realised_values(part, dates.training, dates.horizon_days, config.value)
         values[start:end] = window_values[known]
         as_ofs[start:end] = np.broadcast_to(dates.training, known.shape)[known]

@@ -147,7 +147,7 @@ def build_model(
     intervals: IntervalTable | None = None,
 ) -> ValueModel:
     """Put together everything that travels with the trees."""
-    indicators = catalogue(absent)
+    indicators = catalogue(absent, portfolio.own)
     curve = ScoreCurve.of(reference.predicted)
     scores = curve.score(reference.predicted[reference.kept])
     return ValueModel(
@@ -164,6 +164,7 @@ def build_model(
         DriftReference.of(indicators.names, reference.matrix, scores),
         absent,
         intervals,
+        portfolio.own,
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.domain.text import perhaps
+from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
@@ -53,9 +54,9 @@ class TrainingPlan:
 def make_plan(portfolio: TransactionSource, config: TrainingConfig) -> TrainingPlan:
     """Summarise the data, choose the dates, compute the rows to learn from, and collect warnings."""
     summary = portfolio.summary(config.seed)
-    assumptions = assumptions_for(summary.absent, config)
+    assumptions = assumptions_for(summary.absent, config, portfolio.own)
     config = adapt_config(config, summary.absent)
-    check_monotone(config, summary.absent)
+    check_monotone(config, summary.absent, portfolio.own)
     dates = choose_dates(config, summary.period)
     return _checked(portfolio, config, summary, assumptions, dates)
 
@@ -111,9 +112,9 @@ def adapt_config(config: TrainingConfig, absent: tuple[str, ...]) -> TrainingCon
     return config.model_copy(update={"value": value})
 
 
-def check_monotone(config: TrainingConfig, absent: tuple[str, ...]) -> None:
+def check_monotone(config: TrainingConfig, absent: tuple[str, ...], own: OwnIndicators | None = None) -> None:
     """Raise ConfigError where a limit on the trees names what is no indicator, or one that the data do not allow."""
-    every, there = catalogue().names, catalogue(absent).names
+    every, there = catalogue((), own).names, catalogue(absent, own).names
     for name in config.trees.monotone:
         if name not in every:
             raise ConfigError(f"trees.monotone: {name!r} is no indicator{perhaps(name, every)}")
@@ -121,9 +122,11 @@ def check_monotone(config: TrainingConfig, absent: tuple[str, ...]) -> None:
             raise ConfigError(f"trees.monotone: {name} cannot be computed from data without {', '.join(absent)}")
 
 
-def assumptions_for(absent: tuple[str, ...], config: TrainingConfig) -> tuple[str, ...]:
+def assumptions_for(
+    absent: tuple[str, ...], config: TrainingConfig, own: OwnIndicators | None = None
+) -> tuple[str, ...]:
     """Write what replaces the columns that the data lack."""
-    fewer = len(catalogue().names) - len(catalogue(absent).names)
+    fewer = len(catalogue((), own).names) - len(catalogue(absent, own).names)
     margin = config.value.yearly_margin
     left_out = f", and the yearly margin of {margin:g} is left out of the value" if margin else ""
     texts = {

@@ -11,7 +11,6 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, NotEnoughDataError
 from fivefold.domain.provenance import release
 from fivefold.domain.segments import SEGMENTS
-from fivefold.features.indicator_matrix import warm
 from fivefold.features.reading.sources import require_columns
 from fivefold.features.reading.tables import Source
 from fivefold.models.certainty.intervals import DEFAULT_LEVEL_PERCENT, IntervalTable
@@ -77,9 +76,9 @@ def recalibrate(
     parent, champion = _parent(registry, uri), registry.champion()
     model = registry.load(parent.number)
     require_columns(source, model.rates, absent=model.absent)
-    warm()
+    model.warm()
     config = config_of_version(model, registry, parent).model_copy(update={"test_as_of": as_of})
-    portfolio = TransactionSource(source, model.rates, now, absent=model.absent)
+    portfolio = TransactionSource(source, model.rates, now, absent=model.absent, own=model.own)
     summary = portfolio.summary(config.seed)
     dates = _dates(config, summary, parent, model)
     windows, warnings = _window(portfolio, dates, config, summary)

@@ -22,8 +22,8 @@ from fivefold.features.catalogue_page import catalogue_markdown
 from fivefold.models import pyfunc_entry
 from fivefold.models.comparison import FILE as COMPARISON_FILE
 from fivefold.models.comparison import VersionComparison
-from fivefold.models.registry import ABSENT_TAG, JUDGED_AS_OF_TAG, JUDGED_HASH_TAG, Registry
-from fivefold.models.value_model import ValueModel
+from fivefold.models.registry import ABSENT_TAG, JUDGED_AS_OF_TAG, JUDGED_HASH_TAG, OWN_TAG, Registry
+from fivefold.models.value_model import OWN_FILE, ValueModel
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
@@ -163,7 +163,9 @@ def log_version(
         mlflow.log_text(record.card, CARD_FILE)
         mlflow.log_text(record.comparison.to_json(), COMPARISON_FILE)
         mlflow.log_text(evaluation.groups.write_csv(), "groups.csv")
-        mlflow.log_text(catalogue_markdown(), "indicators.md")
+        mlflow.log_text(catalogue_markdown(model.own), "indicators.md")
+        if model.own is not None:
+            mlflow.log_text(model.own.text, OWN_FILE)
         mlflow.log_dict(model.rates.to_dict(), "rates.json")
         model.save(folder / "value_model")
         mlflow.log_metrics(dict(record.refit))
@@ -344,4 +346,5 @@ def version_tags(
         "window_times_judged": str(times_judged),
         "gate_champion": "" if judged_against is None else str(judged_against),
         **({ABSENT_TAG: " ".join(model.absent)} if model.absent else {}),
+        **({OWN_TAG: f"{model.own.name} {model.own.digest}"} if model.own else {}),
     }

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from fivefold.domain.errors import FivefoldError, ModelError
 from fivefold.domain.provenance import release
-from fivefold.features.indicator_matrix import catalogue, warm
+from fivefold.features.catalogue.own import OwnIndicators
+from fivefold.features.catalogue.probe import check_own_indicators
+from fivefold.features.indicator_matrix import fingerprint, warm
 from fivefold.features.reading.sources import require_columns
 from fivefold.features.reading.tables import Source
 from fivefold.models.promotions import Promotion, promote
-from fivefold.models.registry import RegisteredVersion, Registry, absent_columns_text
+from fivefold.models.registry import OWN_TAG, RegisteredVersion, Registry, absent_columns_text
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig, TreeSettings
 from fivefold.training.data import TransactionSource, training_rows
@@ -80,7 +82,7 @@ def retrain(
 
     Raises:
         InvalidDataError, FileFormatError: the source cannot be read; nothing was learnt or written.
-        ConfigError: there is no such preset.
+        ConfigError: there is no such preset, or the operator's own indicators are wrong.
         PromotionRefusedError: the refitted model is too far from the judged one; no version was registered.
         NotEnoughDataError: the data cover no training and test window, or too few origins, customers or rows.
     """
@@ -95,7 +97,7 @@ def retrain(
     trees, rounds = _with_rounds(plan, everywhere)
     intervals = measure_intervals(rows, dates, trees, config.seed, rounds, config.interval)
     fitted = fit(rows, trees, config.seed, rounds)
-    rival = _rival(registry, config, dates, absent)
+    rival = _rival(registry, config, dates, absent, portfolio.own)
     test_window = predict_test_window(portfolio, dates, config, fitted.booster_, rival.model, absent)
     model = build_model(fitted, test_window, portfolio, config, dates, absent, intervals)
     evaluation = evaluate(test_window, model, config, times_judged(registry, dates))
@@ -118,7 +120,10 @@ def _portfolio(source: Source, config: TrainingConfig, now: int | None) -> Trans
     rates = config.rate_table()
     require_columns(source, rates)
     warm()
-    return TransactionSource(source, rates, now)
+    own = config.own_indicators()
+    if own is not None:
+        check_own_indicators(own)
+    return TransactionSource(source, rates, now, own=own)
 
 
 def _nothing(_: TrainingPlan | Choice) -> None:
@@ -157,10 +162,12 @@ class _Rival(NamedTuple):
         return self.version.number if self.version else None
 
 
-def _rival(registry: Registry, config: TrainingConfig, dates: Dates, absent: tuple[str, ...]) -> _Rival:
+def _rival(
+    registry: Registry, config: TrainingConfig, dates: Dates, absent: tuple[str, ...], own: OwnIndicators | None
+) -> _Rival:
     """Load the champion, where it can fairly be judged on the test window."""
     champion = registry.champion()
-    unfair = incomparability(champion, config, dates, absent)
+    unfair = incomparability(champion, config, dates, absent, own)
     return _Rival(champion, *load_comparable_champion(registry, champion, unfair))
 
 
@@ -176,7 +183,8 @@ def _rolling(
     config, summary, earlier = plan.config, plan.summary, []
     for moment in plan.origins[:-1]:
         dates = dates_before(config, summary.period.first, moment)
-        left_out = rival.left_out or incomparability(rival.version, config, dates, summary.absent) or ""
+        unfair = incomparability(rival.version, config, dates, summary.absent, portfolio.own)
+        left_out = rival.left_out or unfair or ""
         known = None if left_out else rival.model
         times = times_judged(registry, dates)
         earlier.append(judge_origin(portfolio, config, summary, dates, trees, known, left_out, times))
@@ -226,7 +234,11 @@ def _refitted(
 
 
 def incomparability(
-    champion: RegisteredVersion | None, config: TrainingConfig, dates: Dates, absent: tuple[str, ...] = ()
+    champion: RegisteredVersion | None,
+    config: TrainingConfig,
+    dates: Dates,
+    absent: tuple[str, ...] = (),
+    own: OwnIndicators | None = None,
 ) -> str | None:
     """Give the reason why the champion cannot fairly be judged on this test window; None where it can, or is absent."""
     if champion is None:
@@ -234,8 +246,10 @@ def incomparability(
     if champion.absent != absent:
         theirs, ours = absent_columns_text(champion.absent), absent_columns_text(absent)
         return f"champion {champion.number} was learnt {theirs}, this version {ours}"
-    if champion.tags.get("fingerprint") != catalogue(absent).fingerprint:
-        return f"champion {champion.number} has another catalogue of indicators"
+    if champion.tags.get("fingerprint") != fingerprint(absent, own):
+        is_own = champion.tags.get(OWN_TAG, "").rpartition(" ")[2] != ("" if own is None else own.digest)
+        other = "other indicators of the operator's own" if is_own else "another catalogue of indicators"
+        return f"champion {champion.number} has {other}"
     if champion.definition != config.definition():
         return f"champion {champion.number} has another definition of value"
     if champion.test_as_of > dates.test:

@@ -1,5 +1,6 @@
 """`fivefold indicators`: the catalogue, and `fivefold warm`: compile it now."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,15 +16,23 @@ def add_to(app: typer.Typer) -> None:
 
 def indicators(
     markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/indicators.md.")] = False,
+    own: Annotated[
+        Path | None, typer.Option("--own", help="A Python file of your own indicators: tries them, and adds them.")
+    ] = None,
 ) -> None:
     """Print the catalogue of indicators. Each has a name, unit, value for an empty history and meaning."""
+    from fivefold.features.catalogue.own import read_own_indicators
+    from fivefold.features.catalogue.probe import check_own_indicators
     from fivefold.features.catalogue_page import catalogue_markdown, empty_text
     from fivefold.features.indicator_matrix import catalogue
 
+    yours = None if own is None else read_own_indicators(own)
+    if yours is not None:
+        check_own_indicators(yours)
     if markdown:
-        typer.echo(catalogue_markdown(), nl=False)
+        typer.echo(catalogue_markdown(yours), nl=False)
         return
-    all_ = catalogue()
+    all_ = catalogue((), yours)
     rows = [[each.name, each.label, each.family, each.unit, empty_text(each), each.meaning] for each in all_.indicators]
     show_table(f"{len(rows)} indicators", ("indicator", "label", "family", "unit", "empty", "meaning"), rows, left=6)
     echo(f"fingerprint {all_.fingerprint}")

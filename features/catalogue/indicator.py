@@ -13,6 +13,9 @@ from math import isnan
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from fivefold.domain.errors import ConfigError, FingerprintMismatchError
 from fivefold.features import schema as columns
 from fivefold.features.catalogue import statistics
@@ -89,35 +92,75 @@ class Indicator:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Indicators in a fixed order: the columns of the matrix that the model sees."""
+    """Indicators in a fixed order: the columns of the matrix that the model sees.
+
+    Attributes:
+        indicators: in the order of the columns.
+        own: how many of them, the last ones, are an operator's own.
+        own_digest: SHA-256 of the text that declares these; empty without any.
+    """
 
     indicators: tuple[Indicator, ...]
+    own: int = 0
+    own_digest: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The column names, in order."""
         return tuple(indicator.name for indicator in self.indicators)
 
+    def readers(self, column: str) -> npt.NDArray[np.bool_]:
+        """Mark the indicators that read a column of `features.schema.NULLABLE`."""
+        return self._readers[column]
+
+    @cached_property
+    def _readers(self) -> dict[str, npt.NDArray[np.bool_]]:
+        return {
+            column: np.array([each.reads(column) for each in self.indicators], dtype=np.bool_)
+            for column in columns.NULLABLE
+        }
+
     @cached_property  # of the loaded code, even if its files change later
     def fingerprint(self) -> str:
-        """SHA-256 over the declarations, the functions' code and the code they share; comments do not count."""
-        declared = [indicator.declared() for indicator in self.indicators]
+        """SHA-256 over the declarations, the functions' code and the code they share; comments do not count.
+
+        Of an operator's own indicators every sign of their text counts.
+        """
+        declared = [indicator.declared() for indicator in self._shipped]
         code = [code_of(module) for module in self.modules]
-        return hashlib.sha256(json.dumps([code, declared], sort_keys=True).encode()).hexdigest()
+        shipped = hashlib.sha256(json.dumps([code, declared], sort_keys=True).encode()).hexdigest()
+        return fingerprint_with(shipped, self.own_digest)
+
+    @property
+    def _shipped(self) -> tuple[Indicator, ...]:
+        return self.indicators[: len(self.indicators) - self.own]
 
     @property
     def modules(self) -> tuple[ModuleType, ...]:
-        """The modules whose code decides the values: those of the functions, and what all of them share."""
-        names = {indicator.function.__module__ for indicator in self.indicators}
+        """The modules whose code decides the values: those of the functions, and what all of them share.
+
+        An operator's own are left out where there are others: their text is known by its hash.
+        """
+        names = {indicator.function.__module__ for indicator in self._shipped}
         return tuple(sys.modules[name] for name in (columns.__name__, statistics.__name__, *sorted(names)))
 
     def require(self, fingerprint: str, whose: str) -> None:
         """Raise FingerprintMismatchError unless *fingerprint*, which *whose* carries, is this catalogue's."""
-        if fingerprint != self.fingerprint:
-            raise FingerprintMismatchError(
-                f"{whose} was trained on other indicators (catalogue {fingerprint[:12]}) than this program computes "
-                f"(catalogue {self.fingerprint[:12]}): train again, or use the program that it was trained with"
-            )
+        require_fingerprint(fingerprint, self.fingerprint, whose)
+
+
+def require_fingerprint(fingerprint: str, computed: str, whose: str) -> None:
+    """Raise FingerprintMismatchError unless *fingerprint*, which *whose* carries, is the *computed* one."""
+    if fingerprint != computed:
+        raise FingerprintMismatchError(
+            f"{whose} was trained on other indicators (catalogue {fingerprint[:12]}) than this program computes "
+            f"(catalogue {computed[:12]}): train again, or use the program that it was trained with"
+        )
+
+
+def fingerprint_with(shipped: str, own_digest: str) -> str:
+    """Give the fingerprint of a catalogue and an operator's own indicators, whose text has a digest; empty for none."""
+    return hashlib.sha256(json.dumps([shipped, own_digest]).encode()).hexdigest() if own_digest else shipped
 
 
 def indicator(

@@ -12,8 +12,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from fivefold.domain.clock import DAY_US
 from fivefold.features.catalogue.indicator import Catalogue, Indicator
+from fivefold.features.catalogue.statistics import fill_decay, rows_until
 from fivefold.features.numba_cache import cached_module
 
 Walk = Callable[..., None]
@@ -87,6 +90,22 @@ def _arguments(indicator: Indicator) -> str:
 def functions_of(catalogue: Catalogue) -> dict[str, Callable[..., Any]]:
     """Give the indicators' functions by the names that the walk calls them by."""
     return {indicator.function.__name__: indicator.function for indicator in catalogue.indicators}
+
+
+def interpret_walk(catalogue: Catalogue) -> Walk:
+    """Give the same walk without compilation: thousands of times slower, it refuses to read outside an array."""
+    names: dict[str, Any] = {"np": np, "rows_until": rows_until, "fill_decay": fill_decay, **functions_of(catalogue)}
+    exec(compile(walk_source(catalogue), "<walk>", "exec"), names)  # noqa: S102 (our own text)
+    walk: Walk = names["walk"]
+    return walk
+
+
+def names_of_walk() -> frozenset[str]:
+    """Give the names that the generated module uses itself, so that no function may have one of them."""
+    nodes = list(ast.walk(ast.parse(_module_source(Catalogue(())))))
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    used |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return frozenset(used | {node.name for node in nodes if isinstance(node, ast.alias | ast.FunctionDef)})
 
 
 def _cached_module(catalogue: Catalogue) -> ModuleType:

@@ -16,7 +16,6 @@ import structlog
 
 from fivefold.domain.errors import ConfigError, ModelError
 from fivefold.domain.files import replacing
-from fivefold.features.indicator_matrix import warm
 from fivefold.models.value_model import ValueModel
 
 TRIAL_SECONDS = 300.0
@@ -90,7 +89,7 @@ def _write_outcome(note: Path, outcome: str) -> None:
 
 def warm_up_model(model: ValueModel) -> ValueModel:
     """Run every step of a request once; give the model."""
-    warm()
+    model.warm()
     empty_row = np.full((1, len(model.catalogue.names)), np.nan)
     model.reference.count(model.reference.empty(), empty_row, model.scores(empty_row).score)
     return model

@@ -8,12 +8,9 @@ import numpy as np
 
 from fivefold.features.catalogue import statistics
 from fivefold.features.catalogue.indicator import Catalogue
-from fivefold.features.catalogue.kernel import SIGNATURE, Walk, functions_of, walk_source
+from fivefold.features.catalogue.kernel import SIGNATURE, Walk, functions_of, interpret_walk, walk_source
 
-
-def interpreted(catalogue: Catalogue) -> Walk:
-    """The same walk without compilation."""
-    return _execute(catalogue, lambda function: function)
+interpreted = interpret_walk
 
 
 def bounds_checked(catalogue: Catalogue) -> Walk:

@@ -15,6 +15,7 @@ from fivefold.domain.clock import to_microseconds
 from fivefold.domain.money import Rate, RateTable
 from fivefold.domain.segments import DEFAULT_CUT_POINTS
 from fivefold.domain.settings import Settings
+from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.histories import Floats, Histories
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns, snapshots
 from fivefold.features.reading.sources import read_histories
@@ -126,6 +127,21 @@ def model_of_amounts() -> ValueModel:
     )
 
 
+def model_of_own(own: OwnIndicators) -> ValueModel:
+    """A model that reads an operator's own indicators beside the catalogue."""
+    columns = catalogue((), own)
+    matrix, seen = indicator_matrix(simulated(), AS_OF, own)
+    known = matrix[seen > 0]
+    regressor = fitted(known, later_values(known) + known[:, -1], feature_share=1.0)
+    return replace(
+        model_of(regressor, regressor.predict(known)),
+        indicators=columns.names,
+        fingerprint=columns.fingerprint,
+        reference=DriftReference.of(columns.names, known, np.linspace(1, 5, len(known))),
+        own=own,
+    )
+
+
 @cache
 def empty_database() -> bytes:
     """The database that a registry lays out where there is none: it takes MLflow seconds, so it is done once."""
@@ -160,7 +176,7 @@ def add_version(registry: Registry, model: ValueModel, folder: Path, **tags: str
             artifacts={"value_model": (folder / "value_model").as_uri()},
             code_paths=[str(copy_shipped_code(folder))],
             signature=model_signature(model),
-            input_example=pd.DataFrame(reference_matrix()[:2], columns=list(model.indicators)),
+            input_example=pd.DataFrame(model.matrix(simulated(), AS_OF)[0][:2], columns=list(model.indicators)),
             pip_requirements=["mlflow"],
         )
     return registry.add(logged.model_uri, run.info.run_id, logged.model_id, "a test", tags)

@@ -91,6 +91,7 @@ WRONG: dict[str, Any] = {
     "test_as_of": "soon",
     "rates_on": "yesterday",
     "columns": ["customer_id"],
+    "indicators": "my_bank.indicators",
     "cut_points": [4, 3, 2],
     "seed": "lucky",
     "snapshots.spacing_days": 0,

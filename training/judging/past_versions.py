@@ -89,7 +89,7 @@ def _judge(
     bounds = config.due if due is None else due
     require_columns(source, model.rates, absent=model.absent)
     warm()
-    portfolio = TransactionSource(source, model.rates, now, absent=model.absent)
+    portfolio = TransactionSource(source, model.rates, now, absent=model.absent, own=model.own)
     period = portfolio.summary(config.seed).period
     realised = compare_with_realised(scores, portfolio, period, config, bounds, now)
     verdict = due_verdict(realised, bounds, version.metrics.get("model_normalised_gini"))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fivefold.domain.errors import NotEnoughDataError
+from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
 from fivefold.models.prediction import expected_value
@@ -99,12 +100,13 @@ def predict_reference(
 ) -> Reference:
     """Predict for every customer known at the last of the dates, by a model and by the one that was judged."""
     predicted, by_judged = [], []
-    sample = _Sample(seed, len(catalogue(absent).names))
+    own = portfolio.own
+    sample = _Sample(seed, len(catalogue(absent, own).names))
     moment = np.array([dates.test - dates.lag_us], dtype=np.int64)
-    for part in portfolio.pieces("the customers of today", 1, len(catalogue().names)):
-        at = snapshots(part, moment)
+    for part in portfolio.pieces("the customers of today", 1, len(catalogue((), own).names)):
+        at = snapshots(part, moment, own=own)
         known = at.seen[:, 0] > 0
-        matrix = select_columns(at.values[known, 0], absent)
+        matrix = select_columns(at.values[known, 0], absent, own)
         predicted.append(expected_value(booster, matrix))
         by_judged.append(expected_value(judged, matrix))
         sample.add(matrix, part.user_ids.filter(pa.array(known)))
@@ -125,9 +127,10 @@ def predict_test_window(
     """
     columns: list[dict[str, Floats]] = []
     traits: list[dict[str, Trait]] = []
-    sample = _Sample(config.seed, len(catalogue(absent).names))
-    for part in portfolio.pieces("judging on the test window", len(catalogue().names), 2):
-        matrix, part_columns, known, column = _predict_part(part, dates, config, booster, champion, absent)
+    own = portfolio.own
+    sample = _Sample(config.seed, len(catalogue(absent, own).names))
+    for part in portfolio.pieces("judging on the test window", len(catalogue((), own).names), 2):
+        matrix, part_columns, known, column = _predict_part(part, dates, config, booster, champion, absent, own)
         columns.append(part_columns)
         traits.append(traits_of(part, dates.test - dates.lag_us, known, column, portfolio.rates.codes))
         sample.add(matrix, part.user_ids.filter(pa.array(known)))
@@ -183,15 +186,16 @@ def _predict_part(
     booster: lightgbm.Booster,
     champion: ValueModel | None,
     absent: tuple[str, ...],
+    own: OwnIndicators | None,
 ) -> tuple[Floats, dict[str, Floats], npt.NDArray[np.bool_], dict[str, Floats]]:
     spacing_us = dates.horizon_us // config.horizon_days * config.snapshots.spacing_days
-    at_dates = snapshots(part, np.array([dates.test, dates.test - spacing_us], dtype=np.int64) - dates.lag_us)
+    at_dates = snapshots(part, np.array([dates.test, dates.test - spacing_us], dtype=np.int64) - dates.lag_us, own=own)
     known = at_dates.seen[:, 0] > 0
     matrix, earlier = at_dates.values[known, 0], at_dates.values[known, 1]
     windows = np.array([dates.test, dates.test - dates.lag_us - dates.horizon_us], dtype=np.int64)
     values = realised_values(part, windows, dates.horizon_days, config.value)[known]
     column = {name: matrix[:, number] for number, name in enumerate(catalogue().names)}
-    matrix, earlier = select_columns(matrix, absent), select_columns(earlier, absent)
+    matrix, earlier = select_columns(matrix, absent, own), select_columns(earlier, absent, own)
     part_columns = {
         "predicted": expected_value(booster, matrix),
         "before": np.where(at_dates.seen[known, 1] > 0, expected_value(booster, earlier), np.nan),

@@ -159,12 +159,24 @@ def _data(model: ValueModel, lineage: Lineage) -> list[str]:
         ),
         *_windows(lineage),
         f"- {len(model.indicators)} indicators, catalogue `{model.fingerprint[:12]}`.",
+        *_own(model),
         *(f"- Absent: {assumption}." for assumption in lineage.assumptions),
         (
             f"- Trees: {', '.join(f'{name} {value}' for name, value in lineage.trees.model_dump().items())}; "
             f"seed {lineage.config.seed}; fivefold {lineage.code}."
         ),
         "",
+    ]
+
+
+def _own(model: ValueModel) -> list[str]:
+    """Name the indicators of the operator's own, with what they mean."""
+    if model.own is None:
+        return []
+    ours = model.catalogue.indicators[len(model.catalogue.indicators) - model.catalogue.own :]
+    return [
+        f"- Of these {len(ours)} of the operator's own, from {model.own.name}, SHA-256 `{model.own.digest}`:",
+        *(f"    - `{each.name}` ({each.unit}): {each.meaning}" for each in ours),
     ]
 
 

@@ -1,0 +1,145 @@
+"""An operator's own indicators: a text of Python that travels with the model and alone decides their values.
+
+The text is imported under a name made of its hash, so two models may have two versions of one file in a process.
+"""
+
+import ast
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from math import isnan
+from pathlib import Path
+from typing import Final
+
+from fivefold.domain.errors import ConfigError
+from fivefold.features.catalogue.indicator import Catalogue, Indicator, collect
+from fivefold.features.catalogue.kernel import names_of_walk
+from fivefold.features.indicators import CATALOGUE
+from fivefold.features.numba_cache import cached_module
+
+PUBLIC: Final = "fivefold.features.own_indicators"
+IMPORTED: Final = ("__future__", "collections.abc", "math", "numpy", "typing", PUBLIC)
+"""What such a file may import: nothing that a machine may lack, and nothing that differs from one to another."""
+LONGEST_LABEL: Final = 32
+LONGEST_WINDOW_DAYS: Final = 36_500
+_REFUSED_CALLS: Final = ("__import__", "compile", "eval", "exec", "input", "open")
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_MOST_LOADED: Final = 16
+
+
+@dataclass(frozen=True)
+class OwnIndicators:
+    """A file of own indicators.
+
+    Attributes:
+        name: of the file, for people.
+        text: of the file; lines end with a line feed alone.
+    """
+
+    name: str
+    text: str
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the text, in hexadecimal: every sign of it counts."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What it declares, in the order of its lines. The text is run when this is first asked for.
+
+        Raises:
+            ConfigError: the text is no Python, imports what it may not, cannot be run, or declares something wrong.
+        """
+        return _catalogue_of(self)
+
+
+def read_own_indicators(path: Path) -> OwnIndicators:
+    """Read a file of own indicators, and run nothing of it; ConfigError where it cannot be read."""
+    try:
+        return OwnIndicators(path.name, path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"indicators: {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"indicators: {path} is no text in UTF-8: {error}") from None
+
+
+@lru_cache(maxsize=_MOST_LOADED)
+def _catalogue_of(own: OwnIndicators) -> Catalogue:
+    _require_closed_text(own)
+    try:
+        module = cached_module("own", own.text)
+    except ConfigError as error:
+        raise ConfigError(f"{own.name}: {error}") from error
+    except Exception as error:
+        raise ConfigError(f"{own.name} cannot be imported: {type(error).__name__}: {error}") from error
+    try:
+        declared = collect(module)
+    except ConfigError as error:
+        raise ConfigError(f"{own.name}: {error}".replace(f"'{module.__name__}'", "none")) from None
+    if not declared.indicators:
+        raise ConfigError(
+            f"{own.name} declares no indicator; mark a function with @indicator, which is imported from {PUBLIC}"
+        )
+    problems = [problem for each in declared.indicators for problem in _problems(each)]
+    taken = names_of_walk()
+    problems += [
+        f"the function {name} has a name that the kernel uses itself; call it otherwise"
+        for name in dict.fromkeys(each.function.__name__ for each in declared.indicators)
+        if name in taken
+    ]
+    if problems:
+        raise ConfigError("\n".join([f"{own.name} cannot be used:", *(f"  {problem}" for problem in problems)]))
+    return declared
+
+
+def _require_closed_text(own: OwnIndicators) -> None:
+    """Raise ConfigError where the values could depend on anything but the text."""
+    try:
+        tree = ast.parse(own.text)
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise ConfigError(f"{own.name}{line} is not Python: {getattr(error, 'msg', error)}") from None
+    for node in ast.walk(tree):
+        for name in _imported(node):
+            if name not in IMPORTED:
+                raise ConfigError(
+                    f"{own.name}, line {getattr(node, 'lineno', 1)} imports {name}; a file of indicators may import "
+                    f"{', '.join(IMPORTED[1:])}: its text alone must decide the values wherever the model goes"
+                )
+        if isinstance(node, ast.Name) and node.id in _REFUSED_CALLS:
+            raise ConfigError(
+                f"{own.name}, line {node.lineno} uses {node.id}; its text alone must decide the values wherever the "
+                "model goes"
+            )
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield "." * node.level + (node.module or "")
+
+
+def _problems(each: Indicator) -> Iterator[str]:
+    """Say what is wrong with a declaration beside what `collect` refuses."""
+    if not _NAME.fullmatch(each.name):
+        yield f"indicator {each.name} must be named in small letters, digits and underscores, at most 63 of them"
+    if each.name in CATALOGUE.names:
+        yield f"indicator {each.name} is one of the catalogue already; give yours another name"
+    if not each.label[:1].isupper() or len(each.label) > LONGEST_LABEL:
+        yield (
+            f"indicator {each.name} has the label {each.label!r}; give label= a few words that begin with a capital "
+            f"letter, at most {LONGEST_LABEL} signs"
+        )
+    elif each.label in _LABELS:
+        yield f"indicator {each.name} has the label {each.label!r}, which {_LABELS[each.label]} has already"
+    if not (isnan(each.empty) or each.empty == 0.0):
+        yield f"indicator {each.name} has empty={each.empty:g}; it is 0 or nan"
+    if each.window_days is not None and not 0 < each.window_days <= LONGEST_WINDOW_DAYS:
+        yield f"indicator {each.name} has a window of {each.window_days} days; it is 1 to {LONGEST_WINDOW_DAYS}"
+
+
+_LABELS: Final = {each.label: each.name for each in CATALOGUE.indicators}

@@ -1,0 +1,232 @@
+"""The guards of an operator's own indicators, tried on made-up histories before anything is learnt from them.
+
+Compiled code may read past the end of an array, where the future or another customer stands. So each indicator runs
+interpreted first, which refuses that, and compiled with another future, alone and twice: the bits must stay the same.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numba.core.errors import NumbaError
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError
+from fivefold.features import schema as c
+from fivefold.features.catalogue.indicator import Catalogue, Indicator
+from fivefold.features.catalogue.kernel import Walk, compile_walk, interpret_walk
+from fivefold.features.catalogue.own import PUBLIC, OwnIndicators
+from fivefold.features.histories import Floats, Histories, Integers
+from fivefold.features.indicator_matrix import walk_over
+
+_CUSTOMERS: Final = 60
+_MOST_ROWS: Final = 40
+_BEGIN_US: Final = 19_000 * DAY_US
+_DAYS: Final = 900
+_AS_OFS: Final = tuple(_BEGIN_US + days * DAY_US for days in (-1, 300, 600, 901))
+"""Before every row, twice among them, and after all."""
+
+
+def check_own_indicators(own: OwnIndicators) -> None:
+    """Try own indicators on histories that are made up, the same ones each time.
+
+    Raises:
+        ConfigError: one is declared wrongly, cannot be compiled, reads what it must not, ends with an error, or gives
+            numbers that its unit does not have. The message names the file, the indicator and what would be right.
+    """
+    columns = own.catalogue
+    histories = _histories(np.random.default_rng(1))
+    as_ofs = np.array(_AS_OFS, dtype=np.int64)
+    interpreted = _each(columns, histories, as_ofs, own.name)
+    try:
+        walk = compile_walk(columns)
+        taken = walk_over(walk, histories, as_ofs, columns)
+    except Exception as error:
+        raise _first_failure(columns, histories, as_ofs, own.name, error) from error
+    compiled = taken.values
+    problems = _Problems(own.name, columns)
+    again = walk_over(walk, histories, as_ofs, columns).values
+    problems.add(
+        _differ(again, compiled), "gives other numbers the second time; it must follow from its arguments alone"
+    )
+    _check_future(problems, walk, histories, columns, compiled)
+    _check_alone(problems, walk, histories, columns, compiled)
+    problems.add(
+        _differ(interpreted, compiled) & ~np.isclose(interpreted, compiled, rtol=1e-9, atol=1e-9),
+        "gives other numbers compiled than interpreted; use plain loops of numbers",
+    )
+    _check_values(problems, columns, compiled, taken.seen == 0)
+    problems.raise_all()
+
+
+class _Problems:
+    """What is wrong, indicator by indicator; the first thing of each is kept."""
+
+    def __init__(self, name: str, columns: Catalogue) -> None:
+        self._name, self._columns = name, columns
+        self._found: dict[str, str] = {}
+
+    def add(self, wrong: np.ndarray, what: str) -> None:
+        """Add what is wrong with the columns of which any value (n x k x F) is marked."""
+        for place in np.flatnonzero(wrong.any(axis=(0, 1))):
+            self._found.setdefault(self._columns.names[place], what)
+
+    def raise_all(self) -> None:
+        """Raise ConfigError where anything was found."""
+        if self._found:
+            lines = (f"  indicator {name} {what}" for name, what in self._found.items())
+            raise ConfigError("\n".join([f"{self._name} cannot be used:", *lines]))
+
+
+def _each(columns: Catalogue, histories: Histories, as_ofs: Integers, name: str) -> Floats:
+    """Run the indicators one by one, interpreted; ConfigError names the one that ends with an error."""
+    values = []
+    for each in columns.indicators:
+        try:
+            with np.errstate(all="ignore"):
+                alone = Catalogue((each,))
+                values.append(walk_over(interpret_walk(alone), histories, as_ofs, alone).values)
+        except Exception as error:
+            raise ConfigError(_failure(name, each, error)) from error
+    return np.concatenate(values, axis=2)
+
+
+def _first_failure(
+    columns: Catalogue, histories: Histories, as_ofs: Integers, name: str, error: Exception
+) -> ConfigError:
+    """Find the indicator that cannot be compiled or ends with an error when it is."""
+    for each in columns.indicators:
+        alone = Catalogue((each,))
+        try:
+            walk_over(compile_walk(alone), histories, as_ofs, alone)
+        except Exception as failure:  # noqa: BLE001 (whatever the operator's code fails with)
+            return ConfigError(_failure(name, each, failure))
+    return ConfigError(f"{name} cannot be compiled: {type(error).__name__}: {error}")
+
+
+def _failure(name: str, each: Indicator, error: Exception) -> str:
+    said = f"{name}: indicator {each.name}"
+    if isinstance(error, NumbaError):
+        lines = (line.strip() for line in str(error).splitlines())
+        line = next((line for line in lines if line and not line.startswith("Failed in nopython")), "")
+        return (
+            f"{said} cannot be compiled: {line} Plain loops and arithmetic can be; a function that it calls is marked "
+            f"with `shared` of {PUBLIC}"
+        )
+    hint = {
+        IndexError: "; it reads outside its rows, which end at as-of and may be none: bound the loop by len()",
+        ZeroDivisionError: "; divide by `ratio`, which is undefined where the divisor is 0",
+        ValueError: "; its arguments can only be read, and math functions have bounds",
+    }.get(type(error), "")
+    return f"{said} ends with {type(error).__name__}: {error}{hint}"
+
+
+def _check_future(problems: _Problems, walk: Walk, histories: Histories, columns: Catalogue, wanted: Floats) -> None:
+    """Look for values that change with what comes after the as-of."""
+    for place, as_of in enumerate(_AS_OFS):
+        moment = np.array([as_of], dtype=np.int64)
+        for other in (_without_future(histories, as_of), _with_other_future(histories, as_of)):
+            found = walk_over(walk, other, moment, columns).values
+            problems.add(
+                _differ(found, wanted[:, place : place + 1]),
+                "changes with what comes after the as-of; its rows end there, and it may read no others",
+            )
+
+
+def _check_alone(problems: _Problems, walk: Walk, histories: Histories, columns: Catalogue, wanted: Floats) -> None:
+    """Look for values that change with who else is there."""
+    as_ofs = np.array(_AS_OFS, dtype=np.int64)
+    alone = [
+        walk_over(walk, histories.take(np.array([number])), as_ofs, columns).values
+        for number in range(histories.customers)
+    ]
+    problems.add(
+        _differ(np.concatenate(alone), wanted),
+        "changes with the other customers; it may read the rows of its own customer alone",
+    )
+
+
+_ALLOWED: Final[dict[str, tuple[Callable[[Floats], np.ndarray], str]]] = {
+    "share": (lambda values: (values < 0) | (values > 1), "is no share from 0 to 1; take the unit ratio, or bound it"),
+    "flag": (lambda values: (values != 0) & (values != 1), "is neither 0 nor 1, as a flag is"),
+    "count": (lambda values: values < 0, "is below 0, which no count is"),
+}
+
+
+def _check_values(problems: _Problems, columns: Catalogue, values: Floats, is_empty: np.ndarray) -> None:
+    """Look for infinite values, for empty histories without their empty value, and for values that no unit has."""
+    problems.add(np.isinf(values), "is infinite for some history; give nan where it is undefined")
+    empty = np.array([each.empty for each in columns.indicators])
+    of_empty = np.broadcast_to(empty, values.shape)
+    problems.add(
+        _differ(values, of_empty) & is_empty[:, :, None],
+        "has another value for a customer without a row than its `empty`; make them equal",
+    )
+    for unit, (is_wrong, what) in _ALLOWED.items():
+        of_unit = np.array([each.unit == unit for each in columns.indicators])
+        known = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+        problems.add(is_wrong(known) & of_unit, what)
+
+
+def _differ(found: Floats, wanted: Floats) -> np.ndarray:
+    """Mark where two arrays differ in their bits; undefined is equal to undefined."""
+    return np.asarray((found != wanted) & ~(np.isnan(found) & np.isnan(wanted)))
+
+
+def _histories(random: np.random.Generator) -> Histories:
+    """Make up customers: without rows, with one, with many at one moment, without money, and of every other kind."""
+    counts = random.integers(0, _MOST_ROWS, _CUSTOMERS)
+    counts[:6] = (0, 1, 1, 2, 3, 0)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    rows = int(offsets[-1])
+    time = _BEGIN_US + random.integers(0, _DAYS * DAY_US, rows)
+    time[offsets[1]] = _AS_OFS[1]
+    time[offsets[2]] = _AS_OFS[2] + 1
+    time[offsets[4] : offsets[5]] = _AS_OFS[1] - DAY_US
+    owner = np.repeat(np.arange(_CUSTOMERS), counts)
+    time = time[np.lexsort((time, owner))]
+    amount, balance, kind, currency, category = _contents(random, rows)
+    without_money = owner % 7 == 6
+    amount[without_money], balance[without_money], kind[without_money] = 0.0, 0.0, c.NOTHING
+    kind[owner % 11 == 10] = c.FAILED_ROW
+    created = (_BEGIN_US - random.integers(0, 400, _CUSTOMERS) * DAY_US)[owner]
+    names = pa.array([f"customer_{number}" for number in range(_CUSTOMERS)])
+    for column in (time, amount, balance, kind, currency, category, created):
+        column.flags.writeable = False  # as they are for compiled code
+    return Histories(names, offsets, time, amount, balance, kind, currency, category, created, "EUR")
+
+
+def _contents(random: np.random.Generator, rows: int) -> tuple[np.ndarray, ...]:
+    """Make up amounts, balances, kinds, currencies and categories."""
+    amount = np.round(random.normal(scale=1_000.0, size=rows), 2)
+    kind = np.where(amount > 0, c.DEPOSIT, c.WITHDRAWAL)
+    drawn = random.random(rows)
+    kind = np.where(drawn < 0.1, c.PENDING_ROW, np.where(drawn < 0.2, c.FAILED_ROW, kind))
+    zero = drawn > 0.95
+    amount, kind = np.where(zero, 0.0, amount), np.where(zero, c.NOTHING, kind)
+    balance = np.round(random.normal(scale=5_000.0, size=rows), 2)
+    currency, category = random.integers(0, 4, rows), random.integers(0, 2, rows)
+    return amount, balance, kind.astype(np.int8), currency.astype(np.int16), category.astype(np.int8)
+
+
+def _without_future(histories: Histories, as_of: int) -> Histories:
+    """Remove the rows after a moment."""
+    kept = histories.time <= as_of
+    counts = np.add.reduceat(np.append(kept, False), histories.offsets[:-1]) * (np.diff(histories.offsets) > 0)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    columns = ("time", "amount", "balance", "kind", "currency", "category", "created")
+    return replace(histories, offsets=offsets, **{name: getattr(histories, name)[kept] for name in columns})
+
+
+def _with_other_future(histories: Histories, as_of: int) -> Histories:
+    """Replace what the rows after a moment hold."""
+    later = histories.time > as_of
+    names = ("amount", "balance", "kind", "currency", "category")
+    others = _contents(np.random.default_rng(2), histories.rows)
+    changed = {
+        name: np.where(later, other, getattr(histories, name)) for name, other in zip(names, others, strict=True)
+    }
+    created = np.where(later, _BEGIN_US - 5_000 * DAY_US, histories.created)
+    return replace(histories, created=created, **changed)

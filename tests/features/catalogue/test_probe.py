@@ -1,0 +1,78 @@
+"""The guards of own indicators: what looks ahead, at others or at nothing is refused before anything is learnt."""
+
+import pytest
+
+from fivefold.domain.errors import ConfigError
+from fivefold.features.catalogue.own import OwnIndicators
+from fivefold.features.catalogue.probe import check_own_indicators
+from tests.features.own import changed, example, one
+
+STRIDES = "from fivefold.features.own_indicators import shared\n"
+
+
+def test_the_example_of_the_page_passes() -> None:
+    check_own_indicators(example())
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        one("return amount[len(amount) - 1] if len(amount) else 0.0"),
+        one("return amount[0] if len(amount) else nan", empty="nan"),
+        one("return float(np.sum(amount))"),
+        one("return math.sqrt(float(len(amount)))", unit="ratio"),
+        one("return 1.0 if len(amount) > 3 else 0.0", unit="flag"),
+    ],
+    ids=["last", "first", "numpy", "math", "flag"],
+)
+def test_what_keeps_the_rules_passes(own: OwnIndicators) -> None:
+    check_own_indicators(own)
+
+
+AHEAD = "changes with what comes after the as-of"
+REFUSED = {
+    "the next row": ("return amount[len(amount)]", {}, r"ends with IndexError: .*reads outside its rows"),
+    "the next row, where there are many": (
+        "total = 0.0\nfor i in range(len(amount) + 1):\n    total += amount[i]\nreturn total",
+        {},
+        "reads outside its rows, which end at as-of",
+    ),
+    "the last of nothing": ("return amount[-1]", {}, "reads outside its rows"),
+    "the future, by strides": (
+        "more = np.lib.stride_tricks.as_strided(amount, (len(amount) + 1,), (8,))\nreturn more[len(amount)]",
+        {},
+        AHEAD,
+    ),
+    "chance": ("return np.random.random()", {}, "gives other numbers"),
+    "a division": ("return amount[0] / 0.0 if len(amount) > 1 else 0.0", {}, "is infinite|ZeroDivisionError"),
+    "a sum of ones": ("return float(len(amount))", {"unit": "share"}, "is no share from 0 to 1"),
+    "two": ("return 2.0 if len(amount) else 0.0", {"unit": "flag"}, "is neither 0 nor 1"),
+    "less than nothing": ("return -float(len(amount))", {"unit": "count"}, "is below 0, which no count is"),
+    "an empty value": ("return 1.0", {}, "has another value for a customer without a row than its `empty`"),
+    "nan where 0 is declared": ("return 0.0 if len(amount) else nan", {}, "than its `empty`; make them equal"),
+    "infinity": ("return math.inf if len(amount) else 0.0", {}, "is infinite for some history"),
+    "text": ("return 'much'", {}, "ends with ValueError|cannot be compiled"),
+    "writing": ("if len(amount):\n    amount[0] = 0.0\nreturn 0.0", {}, "ends with ValueError: .*can only be read"),
+    "a plain helper": (
+        "return helper(amount)",
+        {"head": "def helper(values):\n    return float(len(values))\n"},
+        "cannot be compiled: .*a function that it calls is marked with `shared`",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_breaks_a_rule_is_refused_by_file_and_indicator(what: str) -> None:
+    body, more, message = REFUSED[what]
+    with pytest.raises(ConfigError, match=message) as caught:
+        check_own_indicators(one(body, **more))
+    assert str(caught.value).startswith("bank.py")
+    assert "indicator mine " in str(caught.value)
+
+
+def test_every_wrong_indicator_is_named_at_once_and_no_right_one() -> None:
+    own = changed("return float(large_deposits(amount, kind, first_row))", "return -1.0 * len(amount)")
+    with pytest.raises(ConfigError) as caught:
+        check_own_indicators(own)
+    lines = str(caught.value).splitlines()
+    assert [line.split()[1] for line in lines[1:]] == ["large_deposit_count_30d", "large_deposit_count_365d"]
