@@ -6,7 +6,7 @@ interpreted first, which refuses that, and compiled with another future, alone a
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -225,7 +225,7 @@ def _with_other_future(histories: Histories, as_of: int) -> Histories:
     later = histories.time > as_of
     names = ("amount", "balance", "kind", "currency", "category")
     others = _contents(np.random.default_rng(2), histories.rows)
-    changed = {
+    changed: dict[str, Any] = {
         name: np.where(later, other, getattr(histories, name)) for name, other in zip(names, others, strict=True)
     }
     created = np.where(later, _BEGIN_US - 5_000 * DAY_US, histories.created)

@@ -1,5 +1,6 @@
 """Own indicators in the service: two models with two versions of one file, and one that has lost its file."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from fivefold.models.registry import CHAMPION, Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.usecases.scoring import score_rows
 from tests.features.own import OwnIndicators, one
-from tests.models.making import add_version, model_of_own
+from tests.models.making import add_version, model_of_own, new_registry
 from tests.serving.process_registry import NAME, Template
 from tests.serving.process_service import Service, sample_rows
 
@@ -30,7 +31,8 @@ def said(model: ValueModel) -> float:
 @pytest.mark.full
 def test_the_service_serves_each_by_its_own_text_and_keeps_what_it_has(template: Template, tmp_path: Path) -> None:
     var = tmp_path / "var"
-    registry = template.copy_to(var, None)
+    registry = new_registry(var, NAME)
+    shutil.copytree(template.var / "kernels", var / "kernels")
     models = [model_of_own(own(times)) for times in (1, 40, 9)]
     first, second, lost = (add_version(registry, model, tmp_path / str(number)) for number, model in enumerate(models))
     for text in registry.settings.artifacts.rglob("own_indicators.py"):
@@ -54,4 +56,5 @@ def test_the_service_serves_each_by_its_own_text_and_keeps_what_it_has(template:
         Registry(service.settings, NAME).set_alias(CHAMPION, lost)
         refused = "from bank.py, and own_indicators.py is missing there"
         service.wait_for(lambda: refused in service.said(), PROMISED_SECONDS)
-        assert service.post(sample_rows(), token).json()[0]["expected_value"] == wanted[second]
+        answer = service.post(sample_rows(), token, "?as_of=2024-07-01&explain=true")
+        assert answer.json()[0]["expected_value"] == wanted[second]
