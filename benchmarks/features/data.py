@@ -45,7 +45,7 @@ def write_data(rows: int, folder: Path, *, with_ids: bool) -> Path:
         return path
     for stale in folder.glob(f"transactions_{rows}_{kind}_*.parquet"):
         stale.unlink()
-    simulation = simulator.Simulation(customers=max(1, rows // 40))
+    simulation = simulator.Simulation(customers=simulator.customers_for(rows))
     if with_ids:
         simulator.write_simulation(simulation, path)
         return path

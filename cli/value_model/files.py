@@ -22,15 +22,24 @@ def add_to(app: typer.Typer) -> None:
 
 def simulate(
     output: OutputOption,
-    customers: Annotated[int, typer.Option("--customers", min=1, help="How many customers.")] = 5_000,
+    customers: Annotated[
+        int | None, typer.Option("--customers", min=1, help="How many customers; 5,000 by default.")
+    ] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option("--rows", min=1, help="About so many transactions, instead of customers."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same customers.")] = 1,
 ) -> None:
     """Simulate customers to try things out on. They deposit, withdraw, pause and leave."""
-    from fivefold.training.simulation.simulator import Simulation, write_simulation
+    from fivefold.training.simulation.simulator import Simulation, customers_for, write_simulation
 
     _require_parquet(output)
-    rows = write_simulation(Simulation(customers=customers, seed=seed), output)
-    echo(f"{rows:,} transactions of {customers:,} simulated customers: {output}")
+    if rows is not None and customers is not None:
+        raise ConfigError("--rows and --customers are both given; say one of them")
+    count = (customers or 5_000) if rows is None else customers_for(rows)
+    written = write_simulation(Simulation(customers=count, seed=seed), output)
+    echo(f"{written:,} transactions of {count:,} simulated customers: {output}")
 
 
 def sample(

@@ -127,6 +127,15 @@ class Simulation:
         return min(CHUNK_CUSTOMERS_MOST, int(CHUNK_ROWS / self.rows_per_customer_mean))
 
 
+def customers_for(rows: int) -> int:
+    """Tell how many customers have about so many rows, by the mean of `Simulation`.
+
+    >>> customers_for(1_000_000), customers_for(1)
+    (25000, 1)
+    """
+    return max(1, round(rows / Simulation.rows_per_customer_mean))
+
+
 def simulate(simulation: Simulation) -> Iterator[pa.Table]:
     """Draw the transactions, a chunk of whole customers at a time.
 

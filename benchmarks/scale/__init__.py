@@ -1,0 +1,1 @@
+"""What the product takes as data grow: `python -m benchmarks.scale`."""

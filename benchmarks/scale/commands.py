@@ -1,0 +1,85 @@
+"""The commands that are measured, in the order in which a user runs them, and the same on Spark."""
+
+import os
+import sys
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+
+from benchmarks.scale.process import Taken, take
+from fivefold.domain.settings import read_settings
+from fivefold.training.simulation.simulator import SCHEMA
+
+ROOT = Path(__file__).resolve().parents[2]
+FIVEFOLD = (sys.executable, "-m", "fivefold.cli.main")
+CONFIG = "seed: 7\n"
+"""Written, so that no presets are tried: a run without a configuration fits each of them several times."""
+AS_OF = "2024-12-31"
+
+ON_SPARK = "score --engine spark"
+
+
+class Files:
+    """The files of one size.
+
+    Attributes:
+        simulated: by customers, as the simulator writes them.
+        exported: the same rows by time, as a bank exports them.
+        ordered: what `fivefold sort` makes of that.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Name them in a folder."""
+        self.folder = folder
+        self.simulated, self.exported = folder / "simulated.parquet", folder / "exported.parquet"
+        self.ordered, self.config = folder / "ordered.parquet", folder / "config.yaml"
+        for name in ("var", "steps"):  # where models go; the compiled kernel is that of this machine
+            (folder / name).mkdir()
+            (folder / name / "kernels").symlink_to(read_settings().var.resolve() / "kernels")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where commands keep models, and that they ask nobody outside."""
+        return {"FIVEFOLD_VAR": str(self.folder / "var"), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(ROOT)}
+
+    def count(self) -> tuple[int, int]:
+        """Count rows and customers."""
+        ((customers,),) = duckdb.sql(f"SELECT count(DISTINCT user_id) FROM '{self.ordered}'").fetchall()
+        return pq.read_metadata(self.ordered).num_rows, int(customers)
+
+
+def run_commands(files: Files, rows: int) -> dict[str, Taken]:
+    """Run every command once."""
+    files.config.write_text(CONFIG, encoding="utf-8")
+    taken = {"simulate": _fivefold(files, "simulate", "--rows", str(rows), "-o", str(files.simulated))}
+    _export(files)
+    taken["sort"] = _fivefold(files, "sort", str(files.exported), "-o", str(files.ordered))
+    files.simulated.unlink()
+    files.exported.unlink()
+    taken["train"] = _fivefold(files, "train", "--data", str(files.ordered), "--config", str(files.config))
+    scoring = ("score", str(files.ordered), "--as-of", AS_OF, "-o")
+    taken["score"] = _fivefold(files, *scoring, str(files.folder / "scores.parquet"))
+    local = ("--engine", "spark", "--spark-master", f"local[{os.cpu_count()}]")
+    taken[ON_SPARK] = _fivefold(files, *scoring, str(files.folder / "spark.parquet"), *local)
+    _require_equal(files)
+    return taken
+
+
+def _fivefold(files: Files, *arguments: str) -> Taken:
+    return take([*FIVEFOLD, *arguments], files.environment, files.folder)
+
+
+def _export(files: Files) -> None:
+    """Order the rows by time; that is no part of the product, and not measured."""
+    names = ", ".join(SCHEMA.names)
+    with duckdb.connect(config={"memory_limit": "4GB", "temp_directory": str(files.folder / "duckdb")}) as connection:
+        ordered = f"SELECT {names} FROM '{files.simulated}' ORDER BY transaction_date, transaction_id"
+        connection.execute(f"COPY ({ordered}) TO '{files.exported}' (FORMAT parquet, COMPRESSION zstd)")
+
+
+def _require_equal(files: Files) -> None:
+    """Refuse to write a page about scores of Spark that are not those of one process, bit for bit."""
+    one, other = (duckdb.sql(f"SELECT * FROM '{files.folder / name}.parquet'") for name in ("scores", "spark"))
+    if different := len(one.except_(other).fetchall()) + len(other.except_(one).fetchall()):
+        raise SystemExit(f"Spark gives other scores in {different:,} rows")

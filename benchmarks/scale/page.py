@@ -1,0 +1,180 @@
+"""The page of the benchmark of scale."""
+
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+
+from benchmarks.features.equality import Difference
+from benchmarks.scale.commands import AS_OF, ON_SPARK
+from benchmarks.scale.process import Taken
+from benchmarks.scale.steps import FIT
+from fivefold.domain.text import percent
+
+AIM_BYTES = 2 * 10**9
+AIM_SHARE = 0.3
+LEAST_SHARE = 0.01
+LARGEST_ROWS = 10**10
+MACHINES = (10, 30, 100)
+
+
+@dataclass(frozen=True)
+class Size:
+    """What was measured at one size.
+
+    Attributes:
+        rows, customers, file_bytes: of the file in order.
+        commands: what each took.
+        steps: of a training run, seconds.
+        engines: what each took in each round; empty where others were left out.
+        difference: of Spark SQL from the kernel.
+    """
+
+    rows: int
+    customers: int
+    file_bytes: int
+    commands: Mapping[str, Taken]
+    steps: Mapping[str, float]
+    engines: Mapping[str, Sequence[Taken]]
+    difference: Difference | None
+
+
+_PAGE = """# As data grow
+
+`{command}`, {day}; {machine}.
+Load average {before:.1f} before and {after:.1f} after; the benchmark alone makes about 2. Where there was more, the
+work of others is in the seconds.
+
+What a user runs, on files of simulated customers, each command as a process of its own from its start to its end:
+`simulate`, `sort` of the same rows by time as a bank exports them, `train` with a configuration, so that no presets are
+tried, `score` as of {as_of}, and the same `score` on Spark with all processors of this machine. Memory is that of all
+processes of a command together, at most.
+
+{commands}
+
+Aim: at most 2 GB for each command but Spark's, at {rows:,} rows: {memory}. The scores of Spark are those of one
+process, bit for bit: otherwise there is no page.
+
+## A training run by step
+
+{steps}
+
+## The same indicators by other engines
+
+From one file in order to the whole catalogue in memory, start of the process and imports included; the kernel besides
+checks every value, and that no customer comes twice. The others order the rows, as they must where nobody vouches for
+the file; [a page of its own](benchmarks-features.md) has the lines where they trust it, and shows that the values are
+equal. Spark SQL runs DuckDB's query in its own dialect; its value furthest from the kernel's among 2,000 customers:
+{difference}. Medians.
+
+{engines}
+
+## Ten billion rows, on paper
+
+{on_paper}
+"""
+_STEPS = """
+
+Steps are the functions that `training.retrain.retrain` calls, without those of less than 1 %; {fit}'s own fits are
+counted apart wherever they happen. Aim: everything but them under 30 %: {rest} at the largest size, {verdict}."""
+_ON_PAPER = """Not measured: what follows takes the figures above of {rows:,} rows as they are. Ten billion rows of this
+kind are {size:,.0f} GB of Parquet. One process as here scores them in {process:.1f} h, in about the memory above, as it
+reads customer by customer. Spark takes {spark:.1f} h of a machine as this one, which divide by customers: every row
+goes once through the network to the partition of its customer, and nothing else is shared.
+
+{machines}
+
+At best, because stragglers, the network and the start of a cluster are not in it."""
+
+
+def page(command: str, sizes: Sequence[Size], load: tuple[float, float]) -> str:
+    """Write the page."""
+    return _PAGE.format(
+        command=command,
+        day=f"{datetime.now(UTC):%Y-%m-%d}",
+        machine=f"{os.cpu_count()} shared processors, {platform.system()}, Python {platform.python_version()}",
+        before=load[0],
+        after=load[1],
+        as_of=AS_OF,
+        commands="\n".join(_commands(sizes)),
+        rows=sizes[-1].rows,
+        memory=_memory(sizes[-1]),
+        steps=_steps(sizes),
+        engines="\n".join(_engines(sizes)),
+        difference=next((size.difference for size in sizes if size.difference), "not compared"),
+        on_paper=_on_paper(sizes[-1]),
+    )
+
+
+def _row(cells: Iterable[object]) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _commands(sizes: Sequence[Size]) -> list[str]:
+    lines = [
+        _row(("rows", "customers", "command", "seconds", "processor seconds", "rows a second", "most memory")),
+        "|---:|---:|---|---:|---:|---:|---:|",
+    ]
+    for size in sizes:
+        for name, taken in size.commands.items():
+            rate = f"{size.rows / taken.seconds:,.0f}"
+            figures = (f"{taken.seconds:.1f}", f"{taken.processor_seconds:.1f}", rate, _gigabytes(taken.peak_bytes))
+            lines.append(_row((f"{size.rows:,}", f"{size.customers:,}", f"`{name}`", *figures)))
+    return lines
+
+
+def _gigabytes(count: float) -> str:
+    return f"{count / 10**9:.2f} GB"
+
+
+def _memory(size: Size) -> str:
+    beyond = {name: each for name, each in size.commands.items() if name != ON_SPARK and each.peak_bytes > AIM_BYTES}
+    if not beyond:
+        return "met"
+    return "**not met** by " + ", ".join(f"`{name}` ({_gigabytes(each.peak_bytes)})" for name, each in beyond.items())
+
+
+def _steps(sizes: Sequence[Size]) -> str:
+    totals = [sum(size.steps.values()) for size in sizes]
+    shares = [
+        {name: took / total for name, took in size.steps.items()} for size, total in zip(sizes, totals, strict=True)
+    ]
+    lines = [_row(("step", *(f"{size.rows:,} rows" for size in sizes))), _row(["---", *["---:"] * len(sizes)])]
+    for name in sorted(shares[-1], key=lambda one: -shares[-1][one]):
+        parts = [share.get(name, 0.0) for share in shares]
+        if max(parts) >= LEAST_SHARE:
+            cells = (f"{percent(part, 0)} ({part * total:.1f} s)" for part, total in zip(parts, totals, strict=True))
+            lines.append(_row((name if name == FIT else f"`{name}`", *cells)))
+    rest = 1 - shares[-1][FIT]
+    verdict = "met" if rest < AIM_SHARE else "**not met**"
+    return "\n".join(lines) + _STEPS.format(fit=FIT, rest=percent(rest, 0), verdict=verdict)
+
+
+def _engines(sizes: Sequence[Size]) -> list[str]:
+    lines = [
+        _row(("rows", "engine", "time, kernel = 1", "seconds", "processor seconds", "most memory")),
+        "|---:|---|---:|---:|---:|---:|",
+    ]
+    for size in sizes:
+        for name, runs in size.engines.items():
+            seconds = median(each.seconds for each in runs)
+            ratio = seconds / median(each.seconds for each in size.engines["kernel"])
+            processor = median(each.processor_seconds for each in runs)
+            peak = _gigabytes(median(each.peak_bytes for each in runs))
+            lines.append(_row((f"{size.rows:,}", name, f"{ratio:.2f}", f"{seconds:.1f}", f"{processor:.1f}", peak)))
+    return lines
+
+
+def _on_paper(size: Size) -> str:
+    times = LARGEST_ROWS / size.rows
+    spark_hours = times * size.commands[ON_SPARK].seconds / 3600
+    machines = [_row((count, f"{spark_hours / count:.2f}")) for count in MACHINES]
+    return _ON_PAPER.format(
+        rows=size.rows,
+        size=times * size.file_bytes / 10**9,
+        process=times * size.commands["score"].seconds / 3600,
+        spark=spark_hours,
+        machines="\n".join([_row(("machines", "hours at best")), "|---:|---:|", *machines]),
+    )
