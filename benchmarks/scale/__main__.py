@@ -6,9 +6,7 @@ scores as a user does, each command in a process of its own, and computes the in
 
 import argparse
 import os
-import shlex
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -26,7 +24,9 @@ def main() -> None:
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         sizes = [_size(rows, Path(scratch) / str(rows), options) for rows in options.rows]
-    text = page(shlex.join(["python", "-m", "benchmarks.scale", *sys.argv[1:]]), sizes, (before, os.getloadavg()[0]))
+    rows, rounds = " ".join(f"{count:_}" for count in options.rows), options.rounds
+    command = f"python -m benchmarks.scale --rows {rows} --rounds {rounds} --write docs/scale.md"
+    text = page(command, sizes, (before, os.getloadavg()[0]))
     print(text)
     if options.write:
         options.write.write_text(text, encoding="utf-8")

@@ -34,6 +34,13 @@ def test_a_long_path_is_not_broken_in_two(fresh: Path, tmp_path: Path) -> None:
     assert str(output) in succeed(fresh, "simulate", "-o", output, "--customers", 2, columns=40)
 
 
+def test_simulate_about_so_many_rows(fresh: Path, tmp_path: Path) -> None:
+    output = tmp_path / "some.parquet"
+    succeed(fresh, "simulate", "-o", output, "--rows", "20_000")
+    assert 15_000 < len(pl.read_parquet(output)) < 25_000
+    assert "say one of them" in refuse(fresh, "simulate", "-o", output, "--rows", 9, "--customers", 2)
+
+
 @pytest.mark.parametrize("command", ["simulate", "sort"])
 def test_other_formats_are_not_written(command: str, home: Home, tmp_path: Path) -> None:
     source = [home.rows] if command == "sort" else []
