@@ -48,7 +48,7 @@ def importance_bars(rows: Sequence[tuple[str, float, str]], *, title: str, measu
     return styled(
         alt.LayerChart(layer=layers, width=BARS_WIDTH, height=BAR_ROW_HEIGHT * max(1, len(rows))),
         title=title,
-        subtitle="Blue: larger values raise the score. Orange: they lower it. Grey: neither, or not known.",
+        subtitle="Blue: larger values raise the score. Orange: they lower it. Grey: no clear direction, or not known.",
     )
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, now_microseconds
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
+from fivefold.domain.money import RateTable
 from fivefold.domain.segments import SEGMENTS
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.reading.sources import read_histories
@@ -18,8 +19,9 @@ from fivefold.models.value_model import ValueModel as TrainedModel
 from fivefold.notebook.known import known_customers
 from fivefold.notebook.transactions import AnyTransactions, Moment, frame_html, moment_of, source_of
 from fivefold.notebook.value import ValueModel
-from fivefold.training.config import ValueSettings
-from fivefold.training.judging.bootstrap import Ranking, Tenths, draws
+from fivefold.training.config import TrainingConfig, ValueSettings
+from fivefold.training.dates import DataPeriod, is_window_covered
+from fivefold.training.judging.bootstrap import Ranking, draws
 from fivefold.training.judging.metrics import calibration_error, calibration_table, lift_curve, rank_metrics
 from fivefold.training.target import floor_at_zero, realised_values
 
@@ -32,6 +34,10 @@ MOVED_BY = 3
 """Indicators that are named for each of them."""
 BASE = "base"
 _SEED = 1
+_RESAMPLED = ("normalised_gini", "top_decile_capture")
+"""Figures whose difference has an interval. A calibration error adds up distances without their sign. A draw of the
+customers moves each tenth, so it makes the distances larger on average, and those of the better model most. The
+quantiles of such draws lie to one side of the difference, and are no interval of it."""
 _SHOWN = ("expected_value", "score", "category")
 
 
@@ -39,18 +45,20 @@ _SHOWN = ("expected_value", "score", "category")
 class ModelComparison:
     """Two models on the same customers; a notebook shows the tables.
 
-    Where the data end before the window does, nobody knows what the customers are worth: `not_judged` says so, and
-    `quality`, `differences`, `lift` and `calibration` are empty.
+    Where the window is not over, or the data end before it does, nobody knows what the customers are worth:
+    `not_judged` says so, and `quality`, `differences`, `lift` and `calibration` are empty.
 
     Attributes:
         customers: by `user_id`: what each model predicts, `expected_value_change` (money) and `score_change`, the
             challenger less the champion; and what they were worth: `realised`, money.
         moves: from the champion's segment (rows) to the challenger's (columns), customers.
         effects: by `user_id`, of those who change segment, at most 1,000, those whose score differs most first: what
-            the `base` and each indicator add to the change of the score, in points; a row adds up to the change.
+            the `base` and each indicator add to the change of the score, in points; a row adds up to the change. Where
+            the models have own indicators of different texts, one that both declare stands there once for each.
         quality: by model: normalised Gini, top-decile capture, Spearman, calibration error.
         differences: by figure: the challenger less the champion, and the 95 % interval from `low` to `high`, by paired
-            bootstrap of the customers; of Spearman there is none.
+            bootstrap of the customers. Of the calibration error the interval is empty (NaN), for draws of the
+            customers make a sum of distances larger; Spearman has no row.
         lift: by share of the customers, from the best down: the share of all value that they hold, for each model.
         calibration: by tenth of the customers and model: predicted and realised money.
         not_judged: why nothing is said about who predicts better; empty where it is.
@@ -97,6 +105,7 @@ def compare(
     *,
     as_of: Moment,
     columns: Mapping[str, str] | None = None,
+    rates: RateTable | None = None,
 ) -> ModelComparison:
     """Lay two models side by side, and judge them on what came after a moment that neither may have learnt from.
 
@@ -104,31 +113,39 @@ def compare(
         champion: one of them.
         challenger: the other one; it must predict the same: horizon, fees, margin and currency, and have the same
             limits of segments.
-        transactions: whole histories. Where they end before the window does, the models are not judged.
+        transactions: whole histories. Where they end before the window does, the models are not judged, and neither
+            where the window is not over.
         as_of: both predict from what was known then; the window is the horizon after it.
         columns: as in `read_transactions`.
+        rates: by which both read every amount; without them those of the models, which must be the same for every
+            currency in the transactions.
 
     Raises:
-        ConfigError: the models predict different things or have other segments, one of them learnt from the window,
-            or no customer has a row by then.
+        ConfigError: the models predict different things, have other segments or other rates, one of them learnt from
+            the window, or no customer has a row by then.
+        InvalidDataError: rows with bad values, or dated more than a day ahead of now, as in training.
         NotEnoughDataError: the window is known, and nobody is worth anything in it.
     """
     when, models = moment_of(as_of), (champion.trained, challenger.trained)
     _refuse_incomparable(models, when)
-    source = source_of(transactions, columns)
-    sides = []
-    for model in models:
-        histories = read_histories(source, model.rates, absent=model.absent)
-        sides.append(_side(model, histories, when))
+    if rates is not None and rates.base != models[0].currency:
+        raise ConfigError(f"rates are into {rates.base}, and the models predict {models[0].currency}; give such rates")
+    now, source, table = now_microseconds(), source_of(transactions, columns), rates or models[0].rates
+    read = {
+        absent: read_histories(source, table, latest=now + CLOCK_SLACK_US, absent=absent)
+        for absent in dict.fromkeys(model.absent for model in models)
+    }
+    whole = read[min(read, key=len)]
+    if rates is None:
+        _refuse_other_rates(models, whole)
+    sides = [_side(model, read[model.absent], when) for model in models]
     both = sides[0].user_ids.intersection(sides[1].user_ids)
     first, second = (side.only(both) for side in sides)
     customers = _predictions(first, second)
-    until = when + models[0].horizon_days * DAY_US
-    not_judged = ""
-    if not histories.rows or int(histories.time.max()) < until - DAY_US:
-        not_judged = f"not judged, for the window ends on {day_text(until)}, and the data end before"
-    else:
-        customers["realised"] = _realised(models[1], histories, when).reindex(both).to_numpy()
+    config = _config_of(models[0])
+    not_judged = _why_not_judged(config, whole, when, now)
+    if not not_judged:
+        customers["realised"] = _realised(config, whole, when).reindex(both).to_numpy()
     tables = _judged(customers) if not not_judged else (pd.DataFrame(),) * 4
     return ModelComparison(customers, _moves(customers), _effects(customers, first, second), *tables, not_judged)
 
@@ -180,6 +197,38 @@ def _refuse_incomparable(models: tuple[TrainedModel, TrainedModel], when: int) -
             )
 
 
+def _refuse_other_rates(models: tuple[TrainedModel, TrainedModel], histories: Histories) -> None:
+    """Raise ConfigError where a currency of the histories, which were read by the champion's rates, has two rates."""
+    first, second = (model.rates for model in models)
+    for code in (first.codes[number] for number in np.unique(histories.currency).tolist()):
+        one, other = first.per_unit(code), second.per_unit(code) if code in second.positions else "not known"
+        if one != other:
+            raise ConfigError(
+                f"the two models cannot be compared: the rate of {code} of the champion is {one}, and of the "
+                f"challenger {other}; give rates=, by which both read every amount"
+            )
+
+
+def _config_of(model: TrainedModel) -> TrainingConfig:
+    """Give the settings of training that decide a customer's value and its window."""
+    return TrainingConfig(
+        horizon_days=model.horizon_days,
+        settlement_lag_days=model.settlement_lag_us // DAY_US,
+        value=ValueSettings(**{name: model.definition[name] for name in ValueSettings.model_fields}),
+    )
+
+
+def _why_not_judged(config: TrainingConfig, histories: Histories, when: int, now: int) -> str:
+    """Say why the values of the window are not known; nothing where they are, by the same rule as in training."""
+    until, lag_days = when + config.horizon_days * DAY_US, config.settlement_lag_days
+    if until > now:
+        return f"not judged, for the window ends on {day_text(until)}, which is not over"
+    if is_window_covered(config, DataPeriod(int(histories.time.min()), int(histories.time.max())), when):
+        return ""
+    late = f" or within {lag_days} days after (settlement_lag_days)" if lag_days else ""
+    return f"not judged, for the window ends on {day_text(until)}, and the data end before{late}"
+
+
 def _predictions(first: _Side, second: _Side) -> pd.DataFrame:
     table = pd.DataFrame(index=first.user_ids)
     for name, scores in zip(SIDES, (first.scores(), second.scores()), strict=True):
@@ -191,9 +240,8 @@ def _predictions(first: _Side, second: _Side) -> pd.DataFrame:
     return table
 
 
-def _realised(model: TrainedModel, histories: Histories, when: int) -> pd.Series:
-    fees = ValueSettings(**{name: model.definition[name] for name in ValueSettings.model_fields})
-    values = realised_values(histories, np.array([when], dtype=np.int64), model.horizon_days, fees)[:, 0]
+def _realised(config: TrainingConfig, histories: Histories, when: int) -> pd.Series:
+    values = realised_values(histories, np.array([when], dtype=np.int64), config.horizon_days, config.value)[:, 0]
     return pd.Series(floor_at_zero(values), index=pd.Index(histories.user_ids.to_pylist(), dtype="object"))
 
 
@@ -210,9 +258,20 @@ def _moved(customers: pd.DataFrame) -> pd.DataFrame:
 def _effects(customers: pd.DataFrame, first: _Side, second: _Side) -> pd.DataFrame:
     """Take the changes of score apart; an indicator that one of the models does not read adds nothing to its score."""
     places = customers.index.get_indexer(_moved(customers).index[:MOST_EXPLAINED])
-    before, after = first.points(places), second.points(places)
+    different = _names_of_two_texts(first.model, second.model)
+    before, after = (
+        side.points(places).rename(columns={name: f"{name} ({of})" for name in different})
+        for side, of in ((first, CHAMPION), (second, CHALLENGER))
+    )
     effects = after.subtract(before, fill_value=0.0)
     return effects[[*dict.fromkeys([*before.columns, *after.columns])]]
+
+
+def _names_of_two_texts(first: TrainedModel, second: TrainedModel) -> set[str]:
+    """Give the names of own indicators that both models read, each by a text of its own: they may mean two things."""
+    if first.own is None or second.own is None or first.own.digest == second.own.digest:
+        return set()
+    return set(first.own.catalogue.names) & set(second.own.catalogue.names)
 
 
 def _words(effects: pd.Series) -> str:
@@ -248,18 +307,13 @@ def _differences(quality: pd.DataFrame, predicted: Mapping[str, Floats], realise
     """Judge both models on the same draws of the customers, as the gate does, and say between what they differ."""
     best = Ranking(realised, realised)
     ranked = [Ranking(predicted[side], realised) for side in SIDES]
-    groups = [Tenths(predicted[side], realised) for side in SIDES]
     rows = []
     for times in draws(len(realised), _SEED):
         gini, top = best.gini(times), best.top_value(times)
-        figures = [
-            (ranking.gini(times) / (gini or np.nan), ranking.top_value(times) / (top or np.nan), tenths.error(times))
-            for ranking, tenths in zip(ranked, groups, strict=True)
-        ]
+        figures = [(one.gini(times) / (gini or np.nan), one.top_value(times) / (top or np.nan)) for one in ranked]
         rows.append(np.subtract(figures[1], figures[0]))
-    names = ["normalised_gini", "top_decile_capture", "calibration_error"]
-    drawn = pd.DataFrame(rows, columns=names)
     less = (1.0 - CONFIDENCE) / 2.0
-    ends = drawn.quantile([less, 1.0 - less]).to_numpy()
+    ends = pd.DataFrame(rows, columns=[*_RESAMPLED]).quantile([less, 1.0 - less]).set_axis(["low", "high"])
+    names = [*_RESAMPLED, "calibration_error"]
     known = quality.loc[CHALLENGER, names] - quality.loc[CHAMPION, names]
-    return pd.DataFrame({"difference": known, "low": ends[0], "high": ends[1]}, index=names)
+    return pd.DataFrame({"difference": known}).join(ends.T)

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 12
 RAISES, LOWERS, NEITHER = "raises", "lowers", ""
-_NO_CORRELATION = 1e-9
-"""Rounding alone gives a rank correlation of this size."""
+LEAST_CORRELATION = 0.2
+"""Below this rank correlation of values and points, in either direction, no direction is claimed: trees split on noise
+too, and where both low and high values raise the score neither word is true."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Importance:
     Attributes:
         indicators: by indicator, the largest effect first: `rank` (from 1), `label`, `family`, `unit`, and `gain` (its
             share of what all splits gained in training, which sum to 1). With customers also `mean_points` (the mean of
-            its points of the score without their sign, SHAP's global importance) and `direction`: a larger value
-            `raises` the score, or `lowers` it, by the sign of the rank correlation of the values with their points;
-            empty where there is none.
+            its points of the score without their sign, SHAP's global importance), `rank_correlation` (of the values
+            with their points, -1 to 1; NaN where either does not vary) and `direction`: a larger value `raises` the
+            score, or `lowers` it, by the sign of that correlation; empty where it is below 0.2 in size, or NaN.
         customers: of whom the points are; 0 where none were given.
     """
 
@@ -98,20 +99,29 @@ def importance_of(model: TrainedModel, matrix: Floats | None) -> Importance:
     if matrix is not None:
         points = explain(model, matrix).points
         table["mean_points"] = np.abs(points).mean(axis=0)
-        table["direction"] = [_direction(*columns) for columns in zip(matrix.T, points.T, strict=True)]
+        table["rank_correlation"] = [_rank_correlation(*columns) for columns in zip(matrix.T, points.T, strict=True)]
+        table["direction"] = [_direction(correlation) for correlation in table["rank_correlation"].tolist()]
     by = ["gain"] if matrix is None else ["mean_points", "gain"]
     table = table.sort_values(by, ascending=False, kind="stable")
     table.insert(0, "rank", range(1, len(table) + 1))
     return Importance(table, 0 if matrix is None else len(matrix))
 
 
-def _direction(values: Floats, points: Floats) -> str:
-    """Tell where larger values lead; the customers for whom the indicator is undefined say nothing about it."""
+def _rank_correlation(values: Floats, points: Floats) -> float:
+    """Correlate values with their points; the customers for whom the indicator is undefined say nothing about it."""
     is_defined = ~np.isnan(values)
     seen, effect = values[is_defined], points[is_defined]
     if len(seen) < 2 or not np.ptp(seen) or not np.ptp(effect):
-        return NEITHER
-    correlation = float(stats.spearmanr(seen, effect).statistic)
-    if abs(correlation) <= _NO_CORRELATION:
+        return float("nan")
+    return float(stats.spearmanr(seen, effect).statistic)
+
+
+def _direction(correlation: float) -> str:
+    """Tell where larger values lead; NaN leads nowhere.
+
+    >>> [_direction(correlation) for correlation in (0.2, -0.9, 0.19, float("nan"))]
+    ['raises', 'lowers', '', '']
+    """
+    if not abs(correlation) >= LEAST_CORRELATION:
         return NEITHER
     return RAISES if correlation > 0 else LOWERS

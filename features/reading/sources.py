@@ -44,9 +44,14 @@ Item = TypeVar("Item")
 
 
 def read_histories(
-    source: Source, rates: RateTable, *, absent: tuple[str, ...] | None = None, nullable: bool = False
+    source: Source,
+    rates: RateTable,
+    *,
+    latest: int | None = None,
+    absent: tuple[str, ...] | None = None,
+    nullable: bool = False,
 ) -> Histories:
-    """Read a whole source at once; *absent* and *nullable* are those of `TransactionReader`.
+    """Read a whole source at once; *latest*, *absent* and *nullable* are those of `stream_histories`.
 
     >>> from datetime import date
     >>> from fivefold.domain.money import base_only
@@ -59,7 +64,7 @@ def read_histories(
         InvalidDataError: rows with bad values, the first hundred of them named.
         FileFormatError: a file that cannot be read, lacks a column, or is not grouped and too large to sort.
     """
-    parts = [part for part in stream_histories(source, rates, absent=absent, nullable=nullable) if part.rows]
+    parts = [part for part in stream_histories(source, rates, latest, absent=absent, nullable=nullable) if part.rows]
     return concatenate(parts) if parts else TransactionReader(rates).histories(table_from_rows([], ErrorCollector()))
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 import fivefold
 from fivefold.charts.render import svg
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, InvalidDataError
+from fivefold.domain.money import Rate, base_only
 from fivefold.features.histories import Floats
 from fivefold.models.estimator import ValueRegressor
 from fivefold.models.explain import explain
@@ -22,14 +25,18 @@ from fivefold.notebook.importance import importance_of
 from fivefold.notebook.known import KnownCustomers
 from fivefold.notebook.value import ValueModel
 from fivefold.training.config import ValueSettings
+from fivefold.training.judging.bootstrap import draws
+from fivefold.training.judging.metrics import calibration_error, calibration_table, normalised_gini, top_decile_capture
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.charts.drawn import words
+from tests.features.own import one as own_file
 from tests.models.making import (
     fitted,
     known_matrix,
     later_values,
     model_of,
     model_of_amounts,
+    model_of_own,
     reference_matrix,
     value_model,
 )
@@ -95,6 +102,40 @@ def test_the_direction_is_that_of_the_values() -> None:
         regressor = fitted(matrix, values - values.min())
         model = model_of(regressor, regressor.predict(reference_matrix()))
         assert importance_of(model, matrix[:500]).indicators.loc[READS, "direction"] == word
+
+
+def drawn_matrix(customers: int) -> Floats:
+    """Indicators that have nothing to do with each other."""
+    return np.random.default_rng(5).normal(size=(customers, len(value_model().catalogue.names)))
+
+
+def test_an_indicator_of_which_both_ends_raise_the_score_has_no_direction() -> None:
+    matrix = drawn_matrix(2_000)
+    column = column_of(value_model(), READS)
+    values = matrix[:, column]
+    for outcome, word in ((100.0 + 80.0 * np.abs(values), ""), (100.0 + 80.0 * np.maximum(values, 0.0), "raises")):
+        regressor = fitted(matrix, outcome)
+        model = model_of(regressor, regressor.predict(matrix))
+        importance = importance_of(model, matrix[:800])
+        row = importance.indicators.loc[READS]
+        assert (row["rank"], row["direction"]) == (1, word)
+        points = explain(model, matrix[:800]).points[:, column]
+        assert row["rank_correlation"] == pytest.approx(stats.spearmanr(values[:800], points).statistic, abs=1e-12)
+        shown = importance._repr_html_().split("<tr>")[2]
+        assert ("raises" in shown, "lowers" in shown) == (word == "raises", False)
+
+
+def test_points_that_do_not_follow_the_values_have_no_direction(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = drawn_matrix(800)
+    noise = np.random.default_rng(6).normal(size=matrix.shape)
+    noise[:, 0] = 0.3 * matrix[:, 0] + noise[:, 0]
+    noise[:, 1] = 7.0
+    monkeypatch.setattr("fivefold.notebook.importance.explain", lambda *_: SimpleNamespace(points=noise))
+    model = value_model()
+    table = importance_of(model, matrix).indicators.loc[list(model.catalogue.names)]
+    assert table["direction"].tolist() == ["raises", *[""] * (len(table) - 1)]
+    assert np.flatnonzero(table["rank_correlation"].isna()).tolist() == [1]
+    assert (table["rank_correlation"].iloc[2:].abs() < 0.2).all()
 
 
 def test_without_customers_the_gain_decides() -> None:
@@ -239,8 +280,10 @@ def test_a_model_beside_itself_differs_nowhere(as_of: str) -> None:
     assert (itself.customers[["expected_value_change", "score_change"]] == 0).all(axis=None)
     assert itself.changed().empty
     assert itself.effects.empty
-    assert (itself.differences == 0).all(axis=None)
     assert bool(itself.not_judged) == (as_of == UNKNOWN_FROM)
+    assert len(itself.differences) == (0 if itself.not_judged else 3)
+    assert (itself.differences.drop(index="calibration_error", errors="ignore") == 0).all(axis=None)
+    assert itself.differences.get("difference", pd.Series(dtype=float)).tolist() == [0.0] * len(itself.differences)
 
 
 def test_who_changes_segment_and_by_which_indicators() -> None:
@@ -269,10 +312,119 @@ def test_differences_are_those_of_the_figures_and_turn_round_with_the_sides() ->
     assert table.index.tolist() == ["normalised_gini", "top_decile_capture", "calibration_error"]
     for name, row in table.iterrows():
         assert row["difference"] == judged.quality.loc["challenger", name] - judged.quality.loc["champion", name]
-        assert row["low"] <= row["high"]
     assert np.allclose(table["difference"], -turned.differences["difference"])
-    assert np.allclose(table["low"], -turned.differences["high"])
+    assert np.allclose(table["low"], -turned.differences["high"], equal_nan=True)
     assert (judged.moves.to_numpy() == turned.moves.to_numpy().T).all()
+
+
+def test_intervals_are_of_both_models_on_the_same_draws_and_of_distances_there_is_none() -> None:
+    judged = fivefold.compare(
+        in_a_notebook(value_model()), in_a_notebook(other_model()), transactions(), as_of=JUDGED_FROM
+    )
+    realised, first, second = (
+        judged.customers[name].to_numpy()
+        for name in ("realised", "champion_expected_value", "challenger_expected_value")
+    )
+    drawn = [np.repeat(np.arange(len(realised)), times.astype(int)) for times in draws(len(realised), seed=1)]
+    for name, figure in (("normalised_gini", normalised_gini), ("top_decile_capture", top_decile_capture)):
+        less = [figure(second[rows], realised[rows]) - figure(first[rows], realised[rows]) for rows in drawn]
+        row = judged.differences.loc[name]
+        assert row[["low", "high"]].tolist() == pytest.approx(np.quantile(less, [0.025, 0.975]).tolist())
+        assert row["low"] < row["difference"] < row["high"]
+    # Draws make a sum of distances larger on average, of either model: their quantiles are no interval.
+    for predicted in (first, second):
+        errors = [calibration_error(calibration_table(predicted[rows], realised[rows])) for rows in drawn]
+        assert np.mean(errors) > calibration_error(calibration_table(predicted, realised))
+    assert judged.differences.loc["calibration_error", ["low", "high"]].isna().all()
+
+
+def with_row(day: str) -> pd.DataFrame:
+    """The transactions, and one more of the first customer."""
+    rows = transactions()
+    more = rows[rows["user_id"] == rows["user_id"].iloc[0]].tail(1).assign(transaction_date=pd.Timestamp(day, tz="UTC"))
+    return pd.concat([rows.assign(transaction_date=pd.to_datetime(rows["transaction_date"], utc=True)), more])
+
+
+def at(monkeypatch: pytest.MonkeyPatch, now: str) -> None:
+    monkeypatch.setattr("fivefold.notebook.comparison.now_microseconds", lambda: int(pd.Timestamp(now).value // 1000))
+
+
+def test_a_row_of_the_future_does_not_end_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = in_a_notebook(value_model()), in_a_notebook(other_model())
+    at(monkeypatch, "2025-01-02")
+    with pytest.raises(InvalidDataError, match="transaction_date is in the future; allowed: a time up to 2025-01-03"):
+        fivefold.compare(first, second, with_row("2025-04-01"), as_of=UNKNOWN_FROM)
+    at(monkeypatch, "2025-03-19T23:00:00")
+    rows = with_row("2025-03-20T12:00:00")
+    early = fivefold.compare(first, second, rows, as_of=UNKNOWN_FROM)
+    assert early.not_judged == "not judged, for the window ends on 2025-03-20, which is not over"
+    assert "realised" not in early.customers
+    at(monkeypatch, "2025-03-20T00:00:00")
+    assert not fivefold.compare(first, second, rows, as_of=UNKNOWN_FROM).not_judged
+
+
+@pytest.mark.parametrize(("lag_days", "is_judged"), [(30, True), (60, False)])
+def test_a_window_in_which_rows_may_still_arrive_is_not_judged(lag_days: int, is_judged: bool) -> None:
+    definition = {"horizon_days": 90, "currency": "EUR", **DEFINED, "settlement_lag_days": lag_days}
+    models = [in_a_notebook(each, definition=definition) for each in (value_model(), other_model())]
+    judged = fivefold.compare(*models, transactions(), as_of=JUDGED_FROM)
+    assert judged.not_judged == (
+        ""
+        if is_judged
+        else "not judged, for the window ends on 2024-11-30, and the data end before or within 60 days "
+        "after (settlement_lag_days)"
+    )
+
+
+def with_other_rates(model: TrainedModel, times: float, *, without: str = "") -> ValueModel:
+    rates = {
+        code: Rate(rate.per_unit * times, rate.known_on) for code, rate in model.rates.rates.items() if code != without
+    }
+    return in_a_notebook(model, rates=replace(model.rates, rates=rates))
+
+
+def test_other_rates_are_refused_whichever_side_has_them_unless_both_read_by_one_table() -> None:
+    first, second = in_a_notebook(value_model()), with_other_rates(other_model(), 1.3)
+    for pair in ((first, second), (second, first)):
+        with pytest.raises(ConfigError, match=r"the rate of [A-Z]{3} of the champion is .*give rates=, by which both"):
+            fivefold.compare(*pair, transactions(), as_of=JUDGED_FROM)
+    judged, turned = (
+        fivefold.compare(*pair, transactions(), as_of=JUDGED_FROM, rates=first.trained.rates)
+        for pair in ((first, second), (second, first))
+    )
+    same = fivefold.compare(first, in_a_notebook(other_model()), transactions(), as_of=JUDGED_FROM)
+    pd.testing.assert_frame_equal(judged.customers, same.customers, check_exact=True)
+    assert judged.quality.loc["champion"].equals(turned.quality.loc["challenger"])
+    assert judged.quality.loc["challenger"].equals(turned.quality.loc["champion"])
+    with pytest.raises(ConfigError, match="rates are into USD, and the models predict EUR"):
+        fivefold.compare(
+            first, second, transactions(), as_of=JUDGED_FROM, rates=replace(first.trained.rates, base="USD")
+        )
+
+
+def test_rates_of_currencies_that_do_not_occur_make_no_difference() -> None:
+    rows = transactions()
+    currencies = rows.groupby("user_id")["transaction_currency"].agg(["nunique", "first"])
+    euros = currencies.index[(currencies["nunique"] == 1) & (currencies["first"] == "EUR")]
+    only = rows[rows["user_id"].isin(euros)]
+    assert len(euros) > 5
+    first, second = in_a_notebook(value_model()), with_other_rates(other_model(), 1.3)
+    assert not fivefold.compare(first, second, only, as_of=JUDGED_FROM).not_judged
+    bare = in_a_notebook(other_model(), rates=base_only("EUR", value_model().rates.as_known_on))
+    assert not fivefold.compare(first, bare, only, as_of=JUDGED_FROM).not_judged
+    lost = rows["transaction_currency"].loc[rows["transaction_currency"] != "EUR"].iloc[0]
+    with pytest.raises(ConfigError, match=f"the rate of {lost} of the champion is .*, and of the challenger not known"):
+        fivefold.compare(first, with_other_rates(other_model(), 1.0, without=lost), rows, as_of=JUDGED_FROM)
+
+
+def test_own_indicators_of_two_texts_stand_apart() -> None:
+    sums, sizes = (own_file(f"return float(np.sum(np.abs(amount)){what})") for what in ("", " + 5.0 * len(amount)"))
+    first, second, again = (in_a_notebook(model_of_own(each)) for each in (sums, sizes, sums))
+    apart = fivefold.compare(first, second, transactions(), as_of=JUDGED_FROM)
+    assert [name for name in apart.effects.columns if "mine" in name] == ["mine (champion)", "mine (challenger)"]
+    assert np.allclose(apart.effects.sum(axis=1), apart.changed()["score_change"], atol=1e-9)
+    alike = fivefold.compare(first, again, transactions(), as_of=JUDGED_FROM)
+    assert [name for name in alike.effects.columns if "mine" in name] == ["mine"]
 
 
 def test_where_the_future_is_not_known_nobody_is_judged() -> None:
@@ -298,6 +450,8 @@ def test_a_model_that_reads_less_can_be_laid_beside() -> None:
     judged = fivefold.compare(in_a_notebook(value_model()), amounts, transactions(), as_of=JUDGED_FROM)
     assert np.allclose(judged.effects.sum(axis=1), judged.changed()["score_change"], atol=1e-9)
     assert set(judged.effects.columns) > set(amounts.trained.catalogue.names)
+    turned = fivefold.compare(amounts, in_a_notebook(value_model()), transactions(), as_of=JUDGED_FROM)
+    assert turned.customers["realised"].equals(judged.customers["realised"])
 
 
 def test_models_that_answer_other_questions_are_not_compared() -> None:
