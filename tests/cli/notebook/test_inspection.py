@@ -341,7 +341,11 @@ def test_intervals_are_of_both_models_on_the_same_draws_and_of_distances_there_i
 def with_row(day: str) -> pd.DataFrame:
     """The transactions, and one more of the first customer."""
     rows = transactions()
-    more = rows[rows["user_id"] == rows["user_id"].iloc[0]].tail(1).assign(transaction_date=pd.Timestamp(day, tz="UTC"))
+    more = (
+        rows[rows["user_id"] == rows["user_id"].iloc[0]]
+        .tail(1)
+        .assign(transaction_id="later", transaction_date=pd.Timestamp(day, tz="UTC"))
+    )
     return pd.concat([rows.assign(transaction_date=pd.to_datetime(rows["transaction_date"], utc=True)), more])
 
 
