@@ -13,7 +13,7 @@ from fivefold.domain.errors import FivefoldError, ModelError
 from fivefold.features import schema as c
 from fivefold.features.catalogue.indicator import Catalogue, fingerprint_with
 from fivefold.features.catalogue.kernel import Walk, compile_walk
-from fivefold.features.catalogue.own import OwnIndicators
+from fivefold.features.catalogue.own import OwnIndicators, hint_about
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.numba_cache import compile_loops
@@ -47,7 +47,7 @@ def snapshots(
     indicators come after those of the catalogue.
 
     Raises:
-        ModelError: one of the own indicators ended with an error, such as a division by zero.
+        ModelError: one of the own indicators ended with an error, such as a division by zero or an index out of bounds.
     """
     as_ofs = np.ascontiguousarray(as_ofs, dtype=np.int64)
     taken = walk_over(walk or warm(), histories, as_ofs, CATALOGUE)
@@ -58,7 +58,7 @@ def snapshots(
     except FivefoldError:
         raise
     except Exception as error:  # whatever the operator's code fails with
-        raise ModelError(f"{own.name} ended with {type(error).__name__}: {error}; divide by `ratio`") from error
+        raise ModelError(f"{own.name} ended with {type(error).__name__}: {error}{hint_about(error)}") from error
     return Snapshots(np.concatenate([taken.values, more.values], axis=2), taken.seen)
 
 
@@ -99,7 +99,7 @@ def warm() -> Walk:
 @lru_cache(maxsize=MOST_OWN)
 def warm_own(own: OwnIndicators) -> Walk:
     """Load an operator's compiled indicators, or compile them: a second or two once a machine."""
-    return compile_walk(own.catalogue)
+    return compile_walk(own.catalogue, checked=True)
 
 
 def catalogue(absent: tuple[str, ...] = (), own: OwnIndicators | None = None) -> Catalogue:

@@ -69,12 +69,14 @@ def walk_source(catalogue: Catalogue) -> str:
     return "\n".join(lines) + "\n"
 
 
-def compile_walk(catalogue: Catalogue) -> Walk:
+def compile_walk(catalogue: Catalogue, *, checked: bool = False) -> Walk:
     """Compile the walk, or load it from the cache.
 
     It takes seconds the first time on a machine and must never happen inside a request: call it at start.
+    A *checked* one raises IndexError where a function reads outside an array; without that it would read the memory
+    there, such as the rows of another customer. A function that it calls must be compiled with such checks itself.
     """
-    walk: Walk = _cached_module(catalogue).walk
+    walk: Walk = _cached_module(catalogue, checked).walk
     return walk
 
 
@@ -108,8 +110,8 @@ def names_of_walk() -> frozenset[str]:
     return frozenset(used | {node.name for node in nodes if isinstance(node, ast.alias | ast.FunctionDef)})
 
 
-def _cached_module(catalogue: Catalogue) -> ModuleType:
-    return cached_module("kernel", _module_source(catalogue), _sources(catalogue))
+def _cached_module(catalogue: Catalogue, checked: bool) -> ModuleType:
+    return cached_module("kernel", _module_source(catalogue, checked=checked), _sources(catalogue))
 
 
 def _sources(catalogue: Catalogue) -> tuple[str, ...]:
@@ -150,9 +152,10 @@ def _imports(module: ModuleType) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _module_source(catalogue: Catalogue) -> str:
+def _module_source(catalogue: Catalogue, *, checked: bool = False) -> str:
+    options = "nogil=True, boundscheck=True" if checked else "nogil=True"
     imports = [
-        f"from {function.__module__} import {name} as _{name}\n{name} = njit(nogil=True)(_{name})"
+        f"from {function.__module__} import {name} as _{name}\n{name} = njit({options})(_{name})"
         for name, function in functions_of(catalogue).items()
     ]
     head = [
@@ -161,5 +164,5 @@ def _module_source(catalogue: Catalogue) -> str:
         "from numba import njit",
         "from fivefold.features.catalogue.statistics import fill_decay, rows_until",
     ]
-    jit = f'@njit("{SIGNATURE}", cache=True, nogil=True)'
+    jit = f'@njit("{SIGNATURE}", cache=True, {options})'
     return "\n".join([*head, *imports, jit, walk_source(catalogue)])

@@ -3,7 +3,6 @@
 The text is imported under a name made of its hash, so two models may have two versions of one file in a process.
 """
 
-import ast
 import hashlib
 import re
 from collections.abc import Iterator
@@ -16,15 +15,12 @@ from typing import Final
 from fivefold.domain.errors import ConfigError
 from fivefold.features.catalogue.indicator import Catalogue, Indicator, collect
 from fivefold.features.catalogue.kernel import names_of_walk
+from fivefold.features.catalogue.own_text import PUBLIC, require_closed_text
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.numba_cache import cached_module
 
-PUBLIC: Final = "fivefold.features.own_indicators"
-IMPORTED: Final = ("__future__", "collections.abc", "math", "numpy", "typing", PUBLIC)
-"""What such a file may import: nothing that a machine may lack, and nothing that differs from one to another."""
 LONGEST_LABEL: Final = 32
 LONGEST_WINDOW_DAYS: Final = 36_500
-_REFUSED_CALLS: Final = ("__import__", "compile", "eval", "exec", "input", "open")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MOST_LOADED: Final = 16
 
@@ -68,7 +64,7 @@ def read_own_indicators(path: Path) -> OwnIndicators:
 
 @lru_cache(maxsize=_MOST_LOADED)
 def _catalogue_of(own: OwnIndicators) -> Catalogue:
-    _require_closed_text(own)
+    require_closed_text(own.name, own.text)
     try:
         module = cached_module("own", own.text)
     except ConfigError as error:
@@ -95,32 +91,14 @@ def _catalogue_of(own: OwnIndicators) -> Catalogue:
     return declared
 
 
-def _require_closed_text(own: OwnIndicators) -> None:
-    """Raise ConfigError where the values could depend on anything but the text."""
-    try:
-        tree = ast.parse(own.text)
-    except (SyntaxError, ValueError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise ConfigError(f"{own.name}{line} is not Python: {getattr(error, 'msg', error)}") from None
-    for node in ast.walk(tree):
-        for name in _imported(node):
-            if name not in IMPORTED:
-                raise ConfigError(
-                    f"{own.name}, line {getattr(node, 'lineno', 1)} imports {name}; a file of indicators may import "
-                    f"{', '.join(IMPORTED[1:])}: its text alone must decide the values wherever the model goes"
-                )
-        if isinstance(node, ast.Name) and node.id in _REFUSED_CALLS:
-            raise ConfigError(
-                f"{own.name}, line {node.lineno} uses {node.id}; its text alone must decide the values wherever the "
-                "model goes"
-            )
-
-
-def _imported(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom):
-        yield "." * node.level + (node.module or "")
+def hint_about(error: Exception) -> str:
+    """Say what would be right, where an own indicator ended with an error; empty where that is not known."""
+    hints = {
+        IndexError: "; it reads outside its rows, which end at as-of and may be none: bound the loop by len()",
+        ZeroDivisionError: "; divide by `ratio`, which is undefined where the divisor is 0",
+        ValueError: "; its arguments can only be read, and math functions have bounds",
+    }
+    return hints.get(type(error), "")
 
 
 def _problems(each: Indicator) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The guards of an operator's own indicators, tried on made-up histories before anything is learnt from them.
 
-Compiled code may read past the end of an array, where the future or another customer stands. So each indicator runs
-interpreted first, which refuses that, and compiled with another future, alone and twice: the bits must stay the same.
+Each indicator runs interpreted first, and then compiled with another future, alone and twice: the bits must stay the
+same. The customers differ in what code may rely on: rows, years, sizes of amounts and currencies.
 """
 
 from collections.abc import Callable
@@ -17,16 +17,23 @@ from fivefold.domain.errors import ConfigError
 from fivefold.features import schema as c
 from fivefold.features.catalogue.indicator import Catalogue, Indicator
 from fivefold.features.catalogue.kernel import Walk, compile_walk, interpret_walk
-from fivefold.features.catalogue.own import PUBLIC, OwnIndicators
+from fivefold.features.catalogue.own import OwnIndicators, hint_about
+from fivefold.features.catalogue.own_text import PUBLIC
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import walk_over
 
-_CUSTOMERS: Final = 60
+_MANY_ROWS: Final = (50, 300, 3_000)
+"""Rows of the customers who are there for 30 years, and in every currency; the last one has very large amounts."""
+_CUSTOMERS: Final = 60 + len(_MANY_ROWS)
 _MOST_ROWS: Final = 40
 _BEGIN_US: Final = 19_000 * DAY_US
 _DAYS: Final = 900
+_MANY_DAYS: Final = 30 * 365
+_LARGE: Final = 1e6
+"""Times an amount: 1e9 in a unit of money is usual for a company, and in some currencies for a person."""
+_CURRENCIES: Final = 61
 _AS_OFS: Final = tuple(_BEGIN_US + days * DAY_US for days in (-1, 300, 600, 901))
-"""Before every row, twice among them, and after all."""
+"""Before every row of most customers, twice among them, and after all."""
 
 
 def check_own_indicators(own: OwnIndicators) -> None:
@@ -41,7 +48,7 @@ def check_own_indicators(own: OwnIndicators) -> None:
     as_ofs = np.array(_AS_OFS, dtype=np.int64)
     interpreted = _each(columns, histories, as_ofs, own.name)
     try:
-        walk = compile_walk(columns)
+        walk = compile_walk(columns, checked=True)
         taken = walk_over(walk, histories, as_ofs, columns)
     except Exception as error:
         raise _first_failure(columns, histories, as_ofs, own.name, error) from error
@@ -100,7 +107,7 @@ def _first_failure(
     for each in columns.indicators:
         alone = Catalogue((each,))
         try:
-            walk_over(compile_walk(alone), histories, as_ofs, alone)
+            walk_over(compile_walk(alone, checked=True), histories, as_ofs, alone)
         except Exception as failure:  # noqa: BLE001 (whatever the operator's code fails with)
             return ConfigError(_failure(name, each, failure))
     return ConfigError(f"{name} cannot be compiled: {type(error).__name__}: {error}")
@@ -115,12 +122,7 @@ def _failure(name: str, each: Indicator, error: Exception) -> str:
             f"{said} cannot be compiled: {line} Plain loops and arithmetic can be; a function that it calls is marked "
             f"with `shared` of {PUBLIC}"
         )
-    hint = {
-        IndexError: "; it reads outside its rows, which end at as-of and may be none: bound the loop by len()",
-        ZeroDivisionError: "; divide by `ratio`, which is undefined where the divisor is 0",
-        ValueError: "; its arguments can only be read, and math functions have bounds",
-    }.get(type(error), "")
-    return f"{said} ends with {type(error).__name__}: {error}{hint}"
+    return f"{said} ends with {type(error).__name__}: {error}{hint_about(error)}"
 
 
 def _check_future(problems: _Problems, walk: Walk, histories: Histories, columns: Catalogue, wanted: Floats) -> None:
@@ -179,6 +181,7 @@ def _histories(random: np.random.Generator) -> Histories:
     """Make up customers: without rows, with one, with many at one moment, without money, and of every other kind."""
     counts = random.integers(0, _MOST_ROWS, _CUSTOMERS)
     counts[:6] = (0, 1, 1, 2, 3, 0)
+    counts[-len(_MANY_ROWS) :] = _MANY_ROWS
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     rows = int(offsets[-1])
     time = _BEGIN_US + random.integers(0, _DAYS * DAY_US, rows)
@@ -186,12 +189,17 @@ def _histories(random: np.random.Generator) -> Histories:
     time[offsets[2]] = _AS_OFS[2] + 1
     time[offsets[4] : offsets[5]] = _AS_OFS[1] - DAY_US
     owner = np.repeat(np.arange(_CUSTOMERS), counts)
+    is_long = owner >= _CUSTOMERS - len(_MANY_ROWS)
+    time[is_long] = time.max() - random.integers(0, _MANY_DAYS * DAY_US, int(is_long.sum()))
     time = time[np.lexsort((time, owner))]
     amount, balance, kind, currency, category = _contents(random, rows)
-    without_money = owner % 7 == 6
+    without_money = (owner % 7 == 6) & ~is_long
     amount[without_money], balance[without_money], kind[without_money] = 0.0, 0.0, c.NOTHING
     kind[owner % 11 == 10] = c.FAILED_ROW
-    created = (_BEGIN_US - random.integers(0, 400, _CUSTOMERS) * DAY_US)[owner]
+    currency[is_long] = random.integers(0, _CURRENCIES, int(is_long.sum()))
+    is_large = owner == _CUSTOMERS - 1
+    amount[is_large], balance[is_large] = amount[is_large] * _LARGE, balance[is_large] * _LARGE
+    created = np.where(is_long, time.min(), (_BEGIN_US - random.integers(0, 400, _CUSTOMERS) * DAY_US)[owner])
     names = pa.array([f"customer_{number}" for number in range(_CUSTOMERS)])
     for column in (time, amount, balance, kind, currency, category, created):
         column.flags.writeable = False  # as they are for compiled code

@@ -1,5 +1,6 @@
 """An operator's own indicators: what a file may hold, and that two versions of one work beside each other."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from fivefold.domain.errors import ConfigError, ModelError
 from fivefold.features import schema as c
 from fivefold.features.catalogue.indicator import Catalogue
 from fivefold.features.catalogue.own import OwnIndicators, read_own_indicators
+from fivefold.features.catalogue.own_text import require_closed_text as check_text
 from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import catalogue, fingerprint, indicator_matrix, select_columns, snapshots
 from fivefold.features.indicators import CATALOGUE
@@ -72,7 +74,7 @@ def test_every_sign_is_in_the_fingerprint_which_needs_no_code_to_run(absent: tup
     assert fingerprint(absent, example()) == catalogue(absent, example()).fingerprint
     broken = OwnIndicators("broken.py", "raise RuntimeError")
     assert len(fingerprint(absent, broken)) == 64
-    with pytest.raises(ConfigError, match=r"broken\.py cannot be imported: RuntimeError"):
+    with pytest.raises(ConfigError, match=r"broken\.py, line 1 runs when it is imported"):
         catalogue(absent, broken)
 
 
@@ -102,7 +104,6 @@ def test_a_file_is_read_and_nothing_of_it_runs(tmp_path: Path) -> None:
         ("from math import nan", "from math import nan\nimport scipy.stats", r"line 4 imports scipy\.stats; a file of"),
         ("from math import nan", "from .other import nan", r"line 3 imports \.other; .* may import collections\.abc"),
         ("from math import nan", "from time import time", r"imports time; "),
-        ("LARGE = 500.0", "LARGE = float(open('l').read())", r"line 7 uses open; its text alone"),
         ("LARGE = 500.0", "LARGE = = 500.0", r"own_indicators\.py, line 7 is not Python: invalid syntax"),
         ("LARGE = 500.0", "LARGE = 1 / 0", r"own_indicators\.py cannot be imported: ZeroDivisionError"),
         ('"balance_cover"', '"balance_last"', "indicator balance_last is one of the catalogue already"),
@@ -134,6 +135,119 @@ def test_an_error_in_the_middle_of_a_batch_is_refused_by_the_name_of_the_file(hi
     own = one("return 1.0 / (amount[0] - 700.0) if len(amount) else 0.0")
     with pytest.raises(ModelError, match=r"bank\.py ended with ZeroDivisionError: .*; divide by `ratio`"):
         indicator_matrix(histories, AS_OF, own)
+
+
+@pytest.fixture(scope="module")
+def long_history() -> Histories:
+    """60 rows of one customer, in eleven years, between the rows of two others."""
+    amounts = [("a", 7.0, 1)] + [("b", 1.0, 66 * number) for number in range(60)] + [("c", 9.0, 1)]
+    rows = [
+        row(
+            user_id=user,
+            transaction_amount=amount,
+            transaction_currency="EUR",
+            transaction_date=iso(AS_OF - days * DAY),
+            user_created="2001-01-15",
+        )
+        for user, amount, days in amounts
+    ]
+    return read_histories(rows, RATES)
+
+
+OUTSIDE = {
+    "of the next customer": "return amount[len(amount)] if len(amount) > 45 else 0.0",
+    "of the last customer": "return amount[-len(amount) - 1] if len(amount) > 45 else 0.0",
+    "of the last customer, by a loop of the library": (
+        "return mean_of(amount, -len(amount) - 1) if len(amount) > 45 else 0.0"
+    ),
+    "of the last customer, by a loop that a loop calls": (
+        "return deviation_of(amount, -len(amount) - 1) if len(amount) > 45 else 0.0"
+    ),
+    "by a function of its own": "return outside(amount) if len(amount) > 45 else 0.0",
+    "by a function of its function": "return further(amount) if len(amount) > 45 else 0.0",
+    "behind a table of its own": (
+        f"months = np.zeros(36)\nfor i in range(len(time)):\n    months[(as_of - time[i]) // {30 * DAY}] += 1.0\n"
+        "return months[0]"
+    ),
+}
+LOOPS = """
+from fivefold.features.own_indicators import deviation_of, mean_of, shared
+@shared
+def outside(values):
+    return values[len(values)]
+@shared
+def further(values):
+    return outside(values)
+"""
+
+
+@pytest.mark.parametrize("how", OUTSIDE)
+def test_no_row_of_another_customer_is_ever_read(how: str, long_history: Histories) -> None:
+    """What no probe found ends a batch by name, where compiled code would give the memory there, or end the process."""
+    own = one(OUTSIDE[how], arguments="amount, time, as_of", head=LOOPS)
+    with pytest.raises(ModelError, match=r"bank\.py ended with IndexError: .*; it reads outside its rows, which end"):
+        indicator_matrix(long_history, AS_OF, own)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("LARGE = float(open('l').read())", "makes more than a constant; give a number, or arithmetic of numbers"),
+        ("LARGE = float(np.loadtxt('limit.txt'))", "makes more than a constant"),
+        ("LARGE = np.random.random()", "makes more than a constant"),
+        ("LARGE = np.pi.real", r"uses \.real; of arrays and lists there are add, all"),
+        ("LARGE = typing.sys.modules", r"uses sys of typing, which"),
+        ("LARGE = __builtins__", "uses __builtins__; its text alone must decide the values"),
+        ("LARGE = __builtins__['open']('l')", "makes more than a constant"),
+        ("LARGE = open", "uses open; its text alone"),
+        ("LARGE = np", "uses np alone; name what it needs of it, such as np.sqrt"),
+        ("LARGE = [500.0 for i in range(3)][0]", "makes more than a constant"),
+        ("LARGE: float(math.e) = 500.0", "has a type that is computed"),
+        ("LARGE = 500.0\nnp.pi = 3.0", "makes more than a constant"),
+        ("LARGE = 500.0\nprint('here')", "runs when it is imported; a file has imports, constants and functions"),
+        ("LARGE = 500.0\nfor i in (1, 2):\n    LARGE = i", "runs when it is imported"),
+        ("LARGE = 500.0\nclass Limit:\n    pass", "runs when it is imported"),
+        ("LARGE = 500.0\nLARGE = 600.0", "declares LARGE once more, or a name of"),
+        ("LARGE = 500.0\ndef __getattr__(name):\n    return 1.0", "declares __getattr__ once more, or a name of"),
+        ("from numpy import loadtxt\nLARGE = 500.0", "uses loadtxt of numpy, which a file of indicators may not"),
+        ("from numpy import *\nLARGE = 500.0", r"uses \* of numpy"),
+        ("import collections.abc\nLARGE = 500.0", "imports collections.abc as a whole; write from collections.abc imp"),
+        ("LARGE = 500.0\n@np.sort\ndef f(x):\n    return x", "has another decorator than @indicator"),
+        ("LARGE = 500.0\n@abs(open('l'))\ndef f(x):\n    return x", "has another decorator than @indicator"),
+        ("LARGE = 500.0\ndef f(x=open('l')):\n    return x", "has a default that is computed; give a constant"),
+        ("LARGE = 500.0\ndef f(x: open('l')):\n    return x", "has a type that is computed; name it"),
+        ("LARGE = 500.0\ndef f(x):\n    return np.load(x)", "uses load of numpy"),
+        ("LARGE = 500.0\ndef f(x):\n    return np.random.random()", "uses random of numpy"),
+        ("LARGE = 500.0\ndef f(x):\n    return np.empty(3)[0]", "uses empty of numpy.*numpy there are .* zeros"),
+        ("LARGE = 500.0\ndef f(x):\n    return x.flat[9]", r"uses \.flat; of arrays"),
+        ("LARGE = 500.0\ndef f(x):\n    return x.__class__", r"uses \.__class__; of arrays"),
+        ("LARGE = 500.0\ndef f(x):\n    m = np\n    return m.load(x)", "uses np alone|uses .load; of arrays"),
+        ("LARGE = 500.0\ndef f(x):\n    import math\n    return x", "imports inside a function; put the import"),
+        ("LARGE = 500.0\ndef f(x):\n    return getattr(x, 'a')", "uses getattr; its text alone"),
+        ("LARGE = 500.0\ndef f(x):\n    global LARGE\n    return x", "changes a name outside its function"),
+    ],
+)  # fmt: skip
+def test_what_does_not_follow_from_the_text_alone_is_refused_by_its_line(line: str, message: str) -> None:
+    head = "import math\nimport typing\nimport numpy as np\n"
+    with pytest.raises(ConfigError, match=message) as caught:
+        check_text("bank.py", f"{head}{line}\nTWICE = LARGE * 2.0 + math.pi\n")
+    assert re.match(r"bank\.py, line [4-7] ", str(caught.value))
+    check_text("bank.py", f"{head}LARGE: typing.Final = -500.0\n'''Of it.'''\nTWICE = LARGE * 2.0 + math.pi\n")
+
+
+@pytest.mark.parametrize(
+    ("cookie", "message"),
+    [
+        ("# coding: utf-7", "line 1 or 2 names the encoding utf-7; it is UTF-8: remove that comment"),
+        ("#!/usr/bin/python\n# -*- coding: latin-1 -*-", "names the encoding iso-8859-1"),
+        ("# coding: nothing", "line 1 or 2 names an encoding that is not known"),
+    ],
+)
+def test_the_text_that_is_checked_is_the_text_that_runs(cookie: str, message: str) -> None:
+    hidden = f"{cookie}\n# +AAo-import os\n{example().text}"
+    with pytest.raises(ConfigError, match=message):
+        catalogue((), OwnIndicators("bank.py", hidden))
+    assert catalogue((), OwnIndicators("bank.py", f"# coding: utf-8\n{example().text}")).own == 3
 
 
 def test_the_shipped_fingerprint_is_that_of_the_shipped_indicators() -> None:

@@ -1,13 +1,16 @@
 """The guards of own indicators: what looks ahead, at others or at nothing is refused before anything is learnt."""
 
+from dataclasses import replace
+
 import pytest
 
 from fivefold.domain.errors import ConfigError
+from fivefold.features.catalogue import own as own_module
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.catalogue.probe import check_own_indicators
 from tests.features.own import changed, example, one
 
-STRIDES = "from fivefold.features.own_indicators import shared\n"
+MONTH = 30 * 86_400_000_000
 
 
 def test_the_example_of_the_page_passes() -> None:
@@ -29,7 +32,6 @@ def test_what_keeps_the_rules_passes(own: OwnIndicators) -> None:
     check_own_indicators(own)
 
 
-AHEAD = "changes with what comes after the as-of"
 REFUSED = {
     "the next row": ("return amount[len(amount)]", {}, r"ends with IndexError: .*reads outside its rows"),
     "the next row, where there are many": (
@@ -38,12 +40,31 @@ REFUSED = {
         "reads outside its rows, which end at as-of",
     ),
     "the last of nothing": ("return amount[-1]", {}, "reads outside its rows"),
-    "the future, by strides": (
-        "more = np.lib.stride_tricks.as_strided(amount, (len(amount) + 1,), (8,))\nreturn more[len(amount)]",
+    "the next row, where there are 50": (
+        "if len(amount) < 50:\n    return 0.0\nreturn amount[len(amount)]",
         {},
-        AHEAD,
+        "ends with IndexError: .*reads outside its rows",
     ),
-    "chance": ("return np.random.random()", {}, "gives other numbers"),
+    "the next row, where there are thousands": (
+        "if len(amount) < 2000:\n    return 0.0\nreturn amount[len(amount)]",
+        {},
+        "reads outside its rows",
+    ),
+    "the first row of years ago": (
+        f"counts = np.zeros(36)\nfor i in range(len(time)):\n    counts[(as_of - time[i]) // {MONTH}] += 1\nreturn 1",
+        {"arguments": "time, as_of"},
+        "reads outside its rows",
+    ),
+    "a table of few currencies": (
+        "counts = np.zeros(40)\nfor i in range(len(currency)):\n    counts[currency[i]] += 1.0\nreturn counts.max()",
+        {"arguments": "currency"},
+        "reads outside its rows",
+    ),
+    "a share of amounts that are small": (
+        "return min(abs(amount[len(amount) - 1]) / 1e6, 2.0) if len(amount) else 0.0",
+        {"unit": "share"},
+        "is no share from 0 to 1",
+    ),
     "a division": ("return amount[0] / 0.0 if len(amount) > 1 else 0.0", {}, "is infinite|ZeroDivisionError"),
     "a sum of ones": ("return float(len(amount))", {"unit": "share"}, "is no share from 0 to 1"),
     "two": ("return 2.0 if len(amount) else 0.0", {"unit": "flag"}, "is neither 0 nor 1"),
@@ -68,6 +89,25 @@ def test_what_breaks_a_rule_is_refused_by_file_and_indicator(what: str) -> None:
         check_own_indicators(one(body, **more))
     assert str(caught.value).startswith("bank.py")
     assert "indicator mine " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "more = np.lib.stride_tricks.as_strided(amount, (len(amount) + 1,), (8,))\nreturn more[len(amount)]",
+            "changes with what comes after the as-of",
+        ),
+        ("return np.random.random()", "gives other numbers"),
+    ],
+    ids=["the future, by strides", "chance"],
+)
+def test_what_the_rules_of_the_text_would_let_through_is_found_by_its_values(
+    body: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_module, "require_closed_text", lambda _name, _text: None)
+    with pytest.raises(ConfigError, match=message):
+        check_own_indicators(replace(one(body), name="unchecked.py"))
 
 
 def test_every_wrong_indicator_is_named_at_once_and_no_right_one() -> None:
