@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fivefold.domain.clock import DAY_US
@@ -62,7 +63,7 @@ def test_the_score_before_is_one_spacing_earlier_and_undefined_for_newcomers(
 def test_recency_frequency_and_money_are_of_the_last_year(
     judged: WindowPredictions, portfolio: TransactionSource, dates: Dates
 ) -> None:
-    rows = pl.from_arrow(sources.pyarrow.parquet.read_table(portfolio.source))
+    rows = pl.from_arrow(pq.read_table(str(portfolio.source)))
     assert isinstance(rows, pl.DataFrame)
     moment = pl.col("transaction_date").dt.epoch("us")
     known = rows.filter(moment <= dates.test)
