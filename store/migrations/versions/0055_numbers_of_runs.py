@@ -12,6 +12,12 @@ depends_on = None
 
 _SUBJECTS = {"flow_runs": "flow run", "flow_actions": "flow action"}
 """The tables, and how the audit log names their rows."""
+_EVENTS = {
+    "flow_runs": """SELECT CAST(substr(body, instr(body, '"run":"f:') + 9) AS INTEGER) FROM outbox
+        WHERE instr(body, '"run":"f:') > 0""",
+    "flow_actions": "SELECT CAST(substr(event_id, 13) AS INTEGER) FROM outbox WHERE event_id LIKE 'flow-action-%'",
+}
+"""The numbers that events name: a run in what they say, an action in their own name."""
 _KEY = re.compile(r"\bid INTEGER NOT NULL\b(.*), *\s*CONSTRAINT pk_\w+ PRIMARY KEY \(id\)", re.DOTALL)
 
 
@@ -52,15 +58,19 @@ def _number_for_good(table: str) -> None:
 def _go_on_behind(table: str, subject: str) -> None:
     """Begin behind the greatest number that was given and is still known: of rows, in the audit log and in events.
 
-    What was deleted without being named in one of these is known nowhere any more.
+    The audit log names rows by entity and number beside their hashes, also those that were erased since. What was
+    deleted without being named in one of these is known nowhere any more.
     """
-    events = " UNION ALL SELECT CAST(substr(event_id, 13) AS INTEGER) FROM outbox WHERE event_id LIKE 'flow-action-%'"
     last = sa.text(
         f"SELECT max(number) FROM (SELECT max(id) AS number FROM {table}"  # noqa: S608 (ours)
         " UNION ALL SELECT CAST(subject_id AS INTEGER) FROM audit_entries WHERE subject_kind = :subject"
-        f"{events if table == 'flow_actions' else ''})"
+        " UNION ALL SELECT CAST(substr(hashed.key, instr(hashed.key, '.') + 1) AS INTEGER)"
+        " FROM audit_values CROSS JOIN json_each(audit_values.after, :rows) AS hashed"
+        " WHERE instr(audit_values.after, :named) > 0"
+        f" UNION ALL {_EVENTS[table]})"
     )
-    number = op.get_bind().execute(last, {"subject": subject}).scalar()
+    of = {"subject": subject, "rows": f"$.rows.{table}", "named": f'"{table}":'}
+    number = op.get_bind().execute(last, of).scalar()
     if number is not None:
         op.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = :of").bindparams(of=table))
         add = sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES (:of, :number)")

@@ -110,11 +110,28 @@ def test_a_database_of_before_goes_on_behind_all_that_it_knows_and_keeps_what_it
     with bank.engine.connect() as connection:
         last = dict(connection.execute(text("SELECT name, seq FROM sqlite_sequence")).tuples().all())
     assert last["flow_actions"] >= newest.id > max(kept[1])
-    assert last["flow_runs"] >= max(kept[0])
+    assert last["flow_runs"] >= max(runs) > max(kept[0]), "the audit log names the run that was erased"
     bank.post(3, 500, "a")
     bank.work()
     assert min(set(numbers(bank)[1]) - set(actions)) > newest.id
+    assert numbers(bank)[0][-1] > max(runs)
     assert runs[0] in numbers(bank)[0]
     assert [each for each in problems(bank) if "flow_" in each.problem and "versions" not in each.problem] == []
     with pytest.raises(Exception, match=r"flow_runs|history|changed"), bank.engine.begin() as connection:
         connection.execute(text("UPDATE flow_runs SET cause = 'other'"))
+
+
+TOLD = r"""UPDATE outbox SET body = '{"flow":"large","run":"f:40","title":"a \"run\":\"f:99\""}' WHERE id = 1"""
+
+
+def test_a_run_that_only_an_event_names_is_not_named_again(bank: FlowBank) -> None:
+    if bank.engine.dialect.name != "sqlite":
+        return
+    as_before(bank.engine)
+    with bank.engine.begin() as connection:
+        connection.exec_driver_sql(TOLD)
+    migrate_again(bank.engine, "0054", "0055")
+    bank.engine.dispose()
+    bank.post(3, 500, "a")
+    bank.work()
+    assert numbers(bank)[0][-1] == 41
