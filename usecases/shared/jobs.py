@@ -25,6 +25,8 @@ log = structlog.get_logger("fivefold.jobs")
 
 LEASE_US = 300_000_000
 """Five minutes, set anew with every part; a part takes seconds."""
+HOLD_US = LEASE_US // 10
+"""`Lease.hold` sets it anew after so long."""
 MOST_ATTEMPTS = 3
 """After so many workers that ended while they made it, a job is quarantined."""
 
@@ -110,6 +112,14 @@ class Lease:
             self._set(session, done=done, total=total, part=part, lease_until_us=until)
             self._write(session, write)
         self._until_us = until
+
+    def hold(self, done: int, total: int, part: str) -> None:
+        """Call `progress` where it was not called for a while, or the worker is asked to end; a part may call it often.
+
+        What happens between two calls takes far less than a lease.
+        """
+        if self._stopping() or self._now_us() - (self._until_us - LEASE_US) > HOLD_US:
+            self.progress(done, total, part)
 
     def keep(self, write: Callable[[Session], dict[str, Any]]) -> None:
         """Keep the result, in one transaction with the end of the job, if the lease is still held.

@@ -1,6 +1,7 @@
 """Replay of a version over history: what it would have done, beside the version that acts, as a worker makes it."""
 
 import json
+import weakref
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from fivefold.usecases.flows.replays.jobs import (
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.rulesets import run_backtest
+from fivefold.usecases.shared import jobs
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.jobs import LEASE_US, MOST_ATTEMPTS
@@ -298,6 +300,79 @@ def test_a_worker_that_ends_is_followed_by_one_that_goes_on_and_comes_to_the_sam
     assert (again.state, again.attempts, again.report_hash) == ("done", 2, whole.report_hash)
     assert people(bank, again) == people(bank, whole)
     assert len(people(bank, again)) == 7
+
+
+def busy(engine: Engine) -> FlowBank:
+    """Seven customers with a payment each, on a day of their own; a has three more, and d and g share another day."""
+    bank = FlowBank(engine, "abcdefg")
+    bank.add_flow(LARGE)
+    bank.add_flow(STRICTER, acting=False)
+    for number, user in enumerate("abcdefgaaadg"):
+        bank.post(number, 50, user, transaction_date=f"2026-10-{min(number, 10) + 1:02}T12:00:00")
+    return bank
+
+
+@pytest.mark.parametrize(
+    ("bound", "most", "reached"),
+    [("MOST_CAUSES", 3, [1, 3, 5, 7]), ("MOST_MOMENTS", 4, [1, 4, 7]), ("MOST_MOMENTS", 1, [1, 2, 3, 4, 5, 6, 7])],
+)
+def test_what_was_found_is_stored_after_so_many_causes_and_moments(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, bound: str, most: int, reached: list[int]
+) -> None:
+    """A customer with more of them is a part alone; what comes out is the same."""
+    bank = busy(engine)
+    whole = made(bank, "large", PERIOD)
+    monkeypatch.setattr(replaying, bound, most)
+    kept, stored = replaying._kept, []
+
+    def counted(number: int, about: Any, found: tally.Tally, affected: Any) -> Any:
+        stored.append(found.entities)
+        return kept(number, about, found, affected)
+
+    monkeypatch.setattr(replaying, "_kept", counted)
+    again = made(bank, "large", PERIOD)
+    assert stored == reached
+    assert (again.report_hash, people(bank, again)) == (whole.report_hash, people(bank, whole))
+    assert len(people(bank, again)) == 12
+
+
+def test_few_frames_are_kept_however_many_moments_there_are(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = busy(engine)
+    whole = made(bank, "large", PERIOD)
+    monkeypatch.setattr(replaying, "_OFTEN", 2)
+    ends, frames, most = tally.ends_of, list[weakref.ref[Any]](), 0
+
+    def remembered(*arguments: Any) -> Any:
+        nonlocal most
+        most = max(most, sum(each() is not None for each in frames))
+        found = ends(*arguments)
+        frames.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(replaying, "ends_of", remembered)
+    again = made(bank, "large", PERIOD)
+    assert len(frames) == 22
+    assert most <= 4, "two of each version"
+    assert (again.report_hash, people(bank, again)) == (whole.report_hash, people(bank, whole))
+
+
+def test_the_lease_is_held_however_long_moments_take(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = busy(engine)
+    passed_us, ends = 0, replaying._Replay._ends
+    monkeypatch.setattr(jobs, "monotonic_ns", lambda: passed_us * 1000)
+
+    def slow(*arguments: Any) -> Any:
+        nonlocal passed_us
+        with Session(engine) as session:
+            until_us = session.scalars(select(FlowReplay.lease_until_us).where(FlowReplay.state == "running")).one()
+        assert until_us is not None
+        assert until_us > bank.now + passed_us
+        passed_us += LEASE_US * 2 // 3
+        return ends(*arguments)
+
+    monkeypatch.setattr(replaying._Replay, "_ends", slow)
+    made(bank, "large", PERIOD)
+    assert passed_us > 10 * LEASE_US
 
 
 def test_where_what_it_asks_changed_meanwhile_it_begins_anew(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

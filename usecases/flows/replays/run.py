@@ -6,7 +6,7 @@ where what the versions ask is no longer what it was when the first part was mad
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final
 
@@ -24,11 +24,15 @@ from fivefold.usecases.flows.replays.tally import ROW, Tally, ends_of
 from fivefold.usecases.flows.replays.then import THEN, AnswersKept, answers_kept
 from fivefold.usecases.flows.runs.facts import LookedAt, read_facts
 from fivefold.usecases.flows.runs.outcomes import ENGINE, RunnableVersion, version_now
-from fivefold.usecases.rulesets.run_backtest import EntitiesTogether, parts_of_type
+from fivefold.usecases.rulesets.run_backtest import SMALLER, EntitiesTogether, parts_of_type
 from fivefold.usecases.shared.jobs import Lease
 
+MOST_CAUSES: Final = 100_000
+"""Causes that are replayed before what was found is stored. An entity that has more is a part of its own."""
+MOST_MOMENTS: Final = 5_000
+"""The same of moments: facts are read anew for each, which takes most of the time."""
 _OFTEN: Final = 50
-"""After so many moments the lease is held for longer."""
+"""After so many moments what was found is put together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +85,12 @@ class _Replay:
         parts = parts_of_type(self.lease.who.engine, type_id, self.wanted.until_id, total, self.lease.attempt, behind)
         for part in parts:
             self.lease.progress(part.done, total, part.words)
-            people = self._part(part, tally, total)
-            tally.after_id, tally.entities = part.ids[-1], part.done + len(part.ids)
-            self.lease.progress(tally.entities, total, part.words, _kept(self.lease.number, self._about, tally, people))
+            with self.lease.who.reading() as session:
+                for few, causes in _divided(part, self._causes(session, part.ids), self.lease.attempt):
+                    people = self._part(session, few, causes, tally, total)
+                    tally.after_id, tally.entities = few.ids[-1], few.done + len(few.ids)
+                    kept = _kept(self.lease.number, self._about, tally, people)
+                    self.lease.progress(tally.entities, total, part.words, kept)
         self.lease.keep(lambda _: self._report(tally))
 
     def _begin(self) -> Tally:
@@ -111,25 +118,25 @@ class _Replay:
         )
         return {"report": report, "report_hash": sha256(report.encode()).hexdigest(), "reached": None}
 
-    def _part(self, part: EntitiesTogether, tally: Tally, total: int) -> list[dict[str, Any]]:
+    def _part(
+        self, session: Session, part: EntitiesTogether, causes: Sequence[ReplayedCause], tally: Tally, total: int
+    ) -> list[dict[str, Any]]:
         """Replay a part; count it, and give those whom the versions treat otherwise."""
-        with self.lease.who.reading() as session:
-            causes = self._causes(session, part.ids)
-            until_us = None if self.wanted.period else self.wanted.as_of_us
-            flow_id = self.version.flow.id
-            answers = answers_kept(answers_of(session, flow_id, part.ids, until_us), by_cause=until_us is None)
-            if self.wanted.period:
-                tally.causes.update(each.kind for each in causes)
-            after, before = [], []
-            for number, together in enumerate(_together(causes)):
-                if number and number % _OFTEN == 0:
-                    self.lease.progress(part.done, total, part.words)
-                listening = [each for each in together if each.listens]
-                after.append(self._ends(session, self.version, listening, answers, tally))
-                if self.base is not None:
-                    listening = [each for each in together if each.base_listens]
-                    before.append(self._ends(session, self.base, listening, answers, None))
-        both = _beside(causes, after, before)
+        until_us = None if self.wanted.period else self.wanted.as_of_us
+        flow_id = self.version.flow.id
+        answers = answers_kept(answers_of(session, flow_id, part.ids, until_us), by_cause=until_us is None)
+        if self.wanted.period:
+            tally.causes.update(each.kind for each in causes)
+        after, before = _Ends(), _Ends()
+        for together in _together(causes):
+            self.lease.hold(part.done, total, part.words)
+            listening = [each for each in together if each.listens]
+            after.add(self._ends(session, self.version, listening, answers, tally))
+            if self.base is not None:
+                self.lease.hold(part.done, total, part.words)
+                listening = [each for each in together if each.base_listens]
+                before.add(self._ends(session, self.base, listening, answers, None))
+        both = _beside(causes, after.together(), before.together())
         return _people(tally.add(both, has_base=self.base is not None))
 
     def _causes(self, session: Session, ids: Sequence[int]) -> list[ReplayedCause]:
@@ -168,6 +175,48 @@ class _Replay:
         return ends_of(runs, {each.entity_id: each.cause for each in causes}, read.base)
 
 
+class _Ends:
+    """What a version comes to, moment by moment.
+
+    A frame of one row takes 20 KB, whatever it says: there are never many.
+    """
+
+    def __init__(self) -> None:
+        self._whole: list[pl.DataFrame] = [pl.DataFrame(schema=ROW)]
+        self._few: list[pl.DataFrame] = []
+
+    def add(self, found: pl.DataFrame) -> None:
+        self._few.append(found)
+        if len(self._few) == _OFTEN:
+            self._whole.append(pl.concat(self._few, rechunk=True))
+            self._few.clear()
+
+    def together(self) -> pl.DataFrame:
+        return pl.concat([*self._whole, *self._few], rechunk=True)
+
+
+def _divided(
+    part: EntitiesTogether, causes: Iterable[ReplayedCause], attempt: int
+) -> Iterator[tuple[EntitiesTogether, list[ReplayedCause]]]:
+    """Divide a part, with the causes of each, by how many there are and of how many moments."""
+    smaller = SMALLER ** (attempt - 1)
+    most_causes, most_moments = max(1, MOST_CAUSES // smaller), max(1, MOST_MOMENTS // smaller)
+    by_entity: dict[int, list[ReplayedCause]] = {}
+    for each in causes:
+        by_entity.setdefault(each.entity_id, []).append(each)
+    first, few, moments = 0, list[ReplayedCause](), set[int]()
+    for place, entity in enumerate(part.ids):
+        these = by_entity.get(entity, [])
+        theirs = {each.at_us for each in these}
+        further = len(moments) + len(theirs - moments)
+        if first < place and (len(few) + len(these) > most_causes or further > most_moments):
+            yield replace(part, ids=part.ids[first:place], done=part.done + first), few
+            first, few, moments = place, [], set()
+        few.extend(these)
+        moments |= theirs
+    yield replace(part, ids=part.ids[first:], done=part.done + first), few
+
+
 def _together(causes: Iterable[ReplayedCause]) -> Iterator[list[ReplayedCause]]:
     """Part causes so that those of a part are of one moment, and of another entity each."""
     moments: dict[int, list[ReplayedCause]] = {}
@@ -181,16 +230,13 @@ def _together(causes: Iterable[ReplayedCause]) -> Iterator[list[ReplayedCause]]:
             waiting = [each for each in waiting if first[each.entity_id] is not each]
 
 
-def _beside(
-    causes: Sequence[ReplayedCause], after: Sequence[pl.DataFrame], before: Sequence[pl.DataFrame]
-) -> pl.DataFrame:
+def _beside(causes: Sequence[ReplayedCause], after: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
     """Put what both versions come to beside each other, a row for each cause; empty where one does not run."""
     schema = {"entity": pl.Int64, "cause": pl.String, "at_us": pl.Int64}
     rows = pl.DataFrame([(each.entity_id, each.cause, each.at_us) for each in causes], schema, orient="row")
     on = ["entity", "cause"]
-    empty = pl.DataFrame(schema=ROW)
-    both = rows.join(pl.concat([empty, *after]), on=on, how="left", maintain_order="left")
-    both = both.join(pl.concat([empty, *before]), on=on, how="left", suffix="_before", maintain_order="left")
+    both = rows.join(after, on=on, how="left", maintain_order="left")
+    both = both.join(before, on=on, how="left", suffix="_before", maintain_order="left")
     return both.with_columns(pl.col(pl.String).fill_null(""))
 
 
