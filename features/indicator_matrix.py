@@ -47,7 +47,8 @@ def snapshots(
     indicators come after those of the catalogue.
 
     Raises:
-        ModelError: one of the own indicators ended with an error, such as a division by zero or an index out of bounds.
+        ModelError: one of the own indicators ended with an error, such as a division by zero or an index out of bounds,
+            or is infinite.
     """
     as_ofs = np.ascontiguousarray(as_ofs, dtype=np.int64)
     taken = walk_over(walk or warm(), histories, as_ofs, CATALOGUE)
@@ -59,6 +60,8 @@ def snapshots(
         raise
     except Exception as error:  # whatever the operator's code fails with
         raise ModelError(f"{own.name} ended with {type(error).__name__}: {error}{hint_about(error)}") from error
+    for name in np.array(own.catalogue.names)[np.isinf(more.values).any(axis=(0, 1))]:
+        raise ModelError(f"{own.name}: indicator {name} is infinite for some history; give nan where it is undefined")
     return Snapshots(np.concatenate([taken.values, more.values], axis=2), taken.seen)
 
 

@@ -13,6 +13,7 @@ from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.features.catalogue.own import OwnIndicators
+from fivefold.features.catalogue.probe import check_own_values
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
 from fivefold.features.reading.sources import read_ahead, stream_histories
@@ -239,7 +240,8 @@ def training_rows(
     share = summary.sampled_below(moments, config.snapshots.most_rows)
     sampled = summary.sampling_keys < share if share < 1 else np.ones(summary.customers, dtype=np.bool_)
     rows = int((summary.first_rows[sampled][:, None] <= moments).sum())
-    names = catalogue(summary.absent, portfolio.own).names
+    columns = catalogue(summary.absent, portfolio.own)
+    names = columns.names
     matrix, values = np.empty((rows, len(names))), np.empty(rows)
     as_ofs, windows = np.empty(rows, dtype=np.int64), Windows.empty(dates)
     first = end = 0
@@ -257,4 +259,6 @@ def training_rows(
         as_ofs[start:end] = np.broadcast_to(dates.training, known.shape)[known]
     if not rows:
         raise NotEnoughDataError("no customer has a history at any training date")
+    if portfolio.own is not None:
+        check_own_values(portfolio.own, columns, matrix)
     return TrainingRows(matrix, values, as_ofs, rows / summary.known_at(moments), windows, names)

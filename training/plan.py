@@ -29,6 +29,7 @@ class TrainingPlan:
         assumptions: what replaces these columns.
         warnings: doubts that do not prevent learning.
         refusals: reasons why nothing may be learnt from these data; empty where there are none.
+        own: the operator's own indicators, as they were read at the beginning; None where there are none.
     """
 
     source: str
@@ -39,6 +40,7 @@ class TrainingPlan:
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...]
     refusals: tuple[str, ...]
+    own: OwnIndicators | None = None
 
     @property
     def origins(self) -> tuple[int, ...]:
@@ -85,6 +87,7 @@ def _checked(
         assumptions,
         tuple(warning for _, warnings in checks for warning in warnings),
         tuple(refusal for refusals, _ in checks for refusal in refusals),
+        portfolio.own,
     )
 
 

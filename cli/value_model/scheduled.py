@@ -159,14 +159,13 @@ def _refuse_same_data(plan: "TrainingPlan", config: "TrainingConfig") -> None:
     from fivefold.features.indicator_matrix import fingerprint
     from fivefold.models.registry import CHALLENGER
 
-    own = config.own_indicators()
     registry = open_registry(config.name)
     versions = registry.versions()
     for version in versions:
         same = (
             version.parent is None
             and version.tags.get("data_digest") == plan.summary.digest
-            and version.tags.get("fingerprint") == fingerprint(plan.summary.absent, own)
+            and version.tags.get("fingerprint") == fingerprint(plan.summary.absent, plan.own)
             and version.tags.get("code_version") == release()
             and version.definition == config.definition()
             and (version.judged_as_of or version.test_as_of) == plan.dates.test

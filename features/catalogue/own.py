@@ -80,6 +80,12 @@ def _catalogue_of(own: OwnIndicators) -> Catalogue:
             f"{own.name} declares no indicator; mark a function with @indicator, which is imported from {PUBLIC}"
         )
     problems = [problem for each in declared.indicators for problem in _problems(each)]
+    labels = [each.label for each in declared.indicators]
+    problems += [
+        f"indicator {each.name} has the label {each.label!r}, as another one has; give each its own"
+        for each in declared.indicators
+        if labels.count(each.label) > 1
+    ]
     taken = names_of_walk()
     problems += [
         f"the function {name} has a name that the kernel uses itself; call it otherwise"

@@ -64,6 +64,7 @@ def check_own_indicators(own: OwnIndicators) -> None:
         _differ(interpreted, compiled) & ~np.isclose(interpreted, compiled, rtol=1e-9, atol=1e-9),
         "gives other numbers compiled than interpreted; use plain loops of numbers",
     )
+    _check_currencies(problems, walk, histories, columns, compiled)
     _check_values(problems, columns, compiled, taken.seen == 0)
     problems.raise_all()
 
@@ -72,13 +73,13 @@ class _Problems:
     """What is wrong, indicator by indicator; the first thing of each is kept."""
 
     def __init__(self, name: str, columns: Catalogue) -> None:
-        self._name, self._columns = name, columns
+        self._name, self.columns = name, columns
         self._found: dict[str, str] = {}
 
     def add(self, wrong: np.ndarray, what: str) -> None:
         """Add what is wrong with the columns of which any value (n x k x F) is marked."""
         for place in np.flatnonzero(wrong.any(axis=(0, 1))):
-            self._found.setdefault(self._columns.names[place], what)
+            self._found.setdefault(self.columns.names[place], what)
 
     def raise_all(self) -> None:
         """Raise ConfigError where anything was found."""
@@ -150,6 +151,19 @@ def _check_alone(problems: _Problems, walk: Walk, histories: Histories, columns:
     )
 
 
+def _check_currencies(
+    problems: _Problems, walk: Walk, histories: Histories, columns: Catalogue, wanted: Floats
+) -> None:
+    """Look for values that change with the places of the currencies in the rate table, which another table changes."""
+    places = np.random.default_rng(3).permutation(_CURRENCIES).astype(np.int16)
+    other = replace(histories, currency=places[histories.currency])
+    found = walk_over(walk, other, np.array(_AS_OFS, dtype=np.int64), columns).values
+    problems.add(
+        _differ(found, wanted) & ~np.isclose(found, wanted, rtol=1e-9, atol=1e-9),
+        "changes with the numbers of the currencies, which mean nothing; it may only ask if two are equal",
+    )
+
+
 _ALLOWED: Final[dict[str, tuple[Callable[[Floats], np.ndarray], str]]] = {
     "share": (lambda values: (values < 0) | (values > 1), "is no share from 0 to 1; take the unit ratio, or bound it"),
     "flag": (lambda values: (values != 0) & (values != 1), "is neither 0 nor 1, as a flag is"),
@@ -166,10 +180,31 @@ def _check_values(problems: _Problems, columns: Catalogue, values: Floats, is_em
         _differ(values, of_empty) & is_empty[:, :, None],
         "has another value for a customer without a row than its `empty`; make them equal",
     )
+    _check_units(problems, columns, values)
+
+
+def _check_units(problems: _Problems, columns: Catalogue, values: Floats) -> None:
+    known = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     for unit, (is_wrong, what) in _ALLOWED.items():
         of_unit = np.array([each.unit == unit for each in columns.indicators])
-        known = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
         problems.add(is_wrong(known) & of_unit, what)
+
+
+def check_own_values(own: OwnIndicators, columns: Catalogue, matrix: Floats) -> None:
+    """Look at what own indicators gave for real customers, before anything is learnt from it.
+
+    Args:
+        own: that declares the last columns.
+        columns: of the matrix.
+        matrix: m x F indicators.
+
+    Raises:
+        ConfigError: some value is outside the unit of its indicator.
+    """
+    if columns.own:
+        problems = _Problems(own.name, Catalogue(columns.indicators[-columns.own :]))
+        _check_units(problems, problems.columns, matrix[:, None, -columns.own :])
+        problems.raise_all()
 
 
 def _differ(found: Floats, wanted: Floats) -> np.ndarray:

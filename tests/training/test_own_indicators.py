@@ -27,6 +27,7 @@ from fivefold.models.registry import CHAMPION, OWN_TAG, Registry
 from fivefold.models.scoring import Scoring, score_on_engine, score_source
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig, read_config
+from fivefold.training.plan import TrainingPlan
 from fivefold.training.retrain import TrainingResult, retrain
 from tests.features.own import changed, example, one
 from tests.models.making import new_registry
@@ -109,7 +110,10 @@ def test_a_limit_on_the_trees_holds_and_another_name_is_refused(trained: Trained
     place = loaded.indicators.index(NAMES[1])
     matrix[:, place] = np.tile(np.arange(8.0), len(matrix) // 8)
     money = loaded.scores(matrix).expected_value.reshape(-1, 8)
-    assert (np.diff(money, axis=1) >= 0).all()
+    steps = np.diff(money, axis=1)
+    assert (steps >= 0).all()
+    assert NAMES[1] in {loaded.indicators[place] for place in np.flatnonzero(loaded.booster.feature_importance())}
+    assert (steps > 0).any()
 
 
 def _rows(model: ValueModel) -> np.ndarray:
@@ -265,6 +269,14 @@ def test_a_champion_with_other_indicators_is_not_compared(trained: Trained, file
     other = tmp_path / "bank.py"
     other.write_text(changed("LARGE = 500.0", "LARGE = 600.0").text, encoding="utf-8")
     trained.registry.set_alias(CHAMPION, trained.result.version)
-    result = retrain(file, trained.config.model_copy(update={"indicators": other}), trained.registry)
+    plans = []
+
+    def edit(plan: TrainingPlan) -> None:
+        plans.append(plan)
+        other.write_text("raise RuntimeError\n", encoding="utf-8")
+
+    config = trained.config.model_copy(update={"indicators": other})
+    result = retrain(file, config, trained.registry, show=edit)
+    assert [plan.own for plan in plans] == [result.model.own]  # of the text that was there at the beginning
     assert not result.promoted
     assert any("has other indicators of the operator's own" in reason for reason in result.verdict.reasons)

@@ -110,6 +110,7 @@ def test_a_file_is_read_and_nothing_of_it_runs(tmp_path: Path) -> None:
         ('"balance_cover"', '"Balance cover"', "indicator Balance cover must be named in small letters"),
         ('"balance_cover"', '"large_deposit_count_30d"', "declared more than once: large_deposit_count_30d"),
         ('"Balance over deposits"', '"Last balance"', "label 'Last balance', which balance_last has already"),
+        ('"Balance over deposits"', '"Large deposits, 30 days"', "label 'Large deposits, 30 days', as another one has"),
         ('"Balance over deposits"', '""', "has the label 'Last balance over the sum of all settled deposits'; give la"),
         ('unit="ratio"', 'unit="euros"', r"has the unit 'euros'; allowed: days, money"),
         (', family="balance"', "", r"has the family none; allowed: recency"),
@@ -152,6 +153,12 @@ def long_history() -> Histories:
         for user, amount, days in amounts
     ]
     return read_histories(rows, RATES)
+
+
+def test_an_infinite_value_ends_a_batch_by_the_name_of_the_indicator(long_history: Histories) -> None:
+    own = one("return math.inf if len(amount) > 45 else 0.0")
+    with pytest.raises(ModelError, match=r"bank\.py: indicator mine is infinite for some history; give nan where"):
+        indicator_matrix(long_history, AS_OF, own)
 
 
 OUTSIDE = {

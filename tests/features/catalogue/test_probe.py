@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from fivefold.domain.errors import ConfigError
 from fivefold.features.catalogue import own as own_module
 from fivefold.features.catalogue.own import OwnIndicators
-from fivefold.features.catalogue.probe import check_own_indicators
+from fivefold.features.catalogue.probe import check_own_indicators, check_own_values
+from fivefold.features.indicator_matrix import catalogue
 from tests.features.own import changed, example, one
 
 MONTH = 30 * 86_400_000_000
@@ -22,11 +24,12 @@ def test_the_example_of_the_page_passes() -> None:
     [
         one("return amount[len(amount) - 1] if len(amount) else 0.0"),
         one("return amount[0] if len(amount) else nan", empty="nan"),
+        one("return 1.0 * (currency[0] != currency[-1]) if len(currency) else 0.0", arguments="currency", unit="flag"),
         one("return float(np.sum(amount))"),
         one("return math.sqrt(float(len(amount)))", unit="ratio"),
         one("return 1.0 if len(amount) > 3 else 0.0", unit="flag"),
     ],
-    ids=["last", "first", "numpy", "math", "flag"],
+    ids=["last", "first", "currencies", "numpy", "math", "flag"],
 )
 def test_what_keeps_the_rules_passes(own: OwnIndicators) -> None:
     check_own_indicators(own)
@@ -64,6 +67,11 @@ REFUSED = {
         "return min(abs(amount[len(amount) - 1]) / 1e6, 2.0) if len(amount) else 0.0",
         {"unit": "share"},
         "is no share from 0 to 1",
+    ),
+    "the number of a currency": (
+        "return float(currency[0]) if len(currency) else 0.0",
+        {"arguments": "currency"},
+        "changes with the numbers of the currencies, which mean nothing; it may only ask if two are equal",
     ),
     "a division": ("return amount[0] / 0.0 if len(amount) > 1 else 0.0", {}, "is infinite|ZeroDivisionError"),
     "a sum of ones": ("return float(len(amount))", {"unit": "share"}, "is no share from 0 to 1"),
@@ -108,6 +116,17 @@ def test_what_the_rules_of_the_text_would_let_through_is_found_by_its_values(
     monkeypatch.setattr(own_module, "require_closed_text", lambda _name, _text: None)
     with pytest.raises(ConfigError, match=message):
         check_own_indicators(replace(one(body), name="unchecked.py"))
+
+
+def test_values_of_real_customers_outside_the_unit_are_refused_before_anything_is_learnt() -> None:
+    own = one("return float(len(amount) > 5000)", unit="flag")
+    columns = catalogue((), own)
+    matrix = np.full((3, len(columns.names)), 7.0)
+    matrix[:, -1] = (0.0, 1.0, np.nan)
+    check_own_values(own, columns, matrix)
+    matrix[1, -1] = 0.5
+    with pytest.raises(ConfigError, match=r"bank\.py cannot be used:\n  indicator mine is neither 0 nor 1"):
+        check_own_values(own, columns, matrix)
 
 
 def test_every_wrong_indicator_is_named_at_once_and_no_right_one() -> None:
