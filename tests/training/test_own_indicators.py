@@ -20,6 +20,7 @@ from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, FingerprintMismatchError, ModelError
 from fivefold.domain.settings import read_settings
 from fivefold.features.indicator_matrix import catalogue
+from fivefold.features.reading.sources import read_histories
 from fivefold.features.reading.text_files import MappedFile
 from fivefold.features.spark import SparkEngine, open_session
 from fivefold.models.explain import explain
@@ -105,10 +106,11 @@ def test_card_and_run_have_their_titles_units_descriptions_and_text(trained: Tra
     assert mlflow.artifacts.load_text(f"{run}/own_indicators.py") == example().text
 
 
-def test_a_limit_on_the_trees_holds_and_another_name_is_refused(trained: Trained, loaded: ValueModel) -> None:
-    matrix = np.repeat(_rows(loaded), 8, axis=0)
+def test_a_limit_on_the_trees_holds(loaded: ValueModel, file: Path) -> None:
+    real, seen = loaded.matrix(read_histories(file, loaded.rates), AS_OF)
+    matrix = np.repeat(real[seen > 0], 8, axis=0)
     place = loaded.indicators.index(NAMES[1])
-    matrix[:, place] = np.tile(np.arange(8.0), len(matrix) // 8)
+    matrix[:, place] = np.tile(2.0 ** np.arange(-1, 7), len(matrix) // 8)
     money = loaded.scores(matrix).expected_value.reshape(-1, 8)
     steps = np.diff(money, axis=1)
     assert (steps >= 0).all()
