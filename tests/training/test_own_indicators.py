@@ -16,6 +16,7 @@ import yaml
 from polars.testing import assert_frame_equal
 
 import fivefold
+from fivefold.cli.value_model import scheduled
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, FingerprintMismatchError, ModelError
 from fivefold.domain.settings import read_settings
@@ -27,7 +28,7 @@ from fivefold.models.explain import explain
 from fivefold.models.registry import CHAMPION, OWN_TAG, Registry
 from fivefold.models.scoring import Scoring, score_on_engine, score_source
 from fivefold.models.value_model import ValueModel
-from fivefold.training.config import TrainingConfig, read_config
+from fivefold.training.config import GateSettings, TrainingConfig, read_config
 from fivefold.training.plan import TrainingPlan
 from fivefold.training.retrain import TrainingResult, retrain
 from tests.features.own import changed, example, one
@@ -282,3 +283,41 @@ def test_a_champion_with_other_indicators_is_not_compared(trained: Trained, file
     assert [plan.own for plan in plans] == [result.model.own]  # of the text that was there at the beginning
     assert not result.promoted
     assert any("has other indicators of the operator's own" in reason for reason in result.verdict.reasons)
+
+
+def test_a_refit_after_two_origins_reads_them_too(trained: Trained, file: Path, tmp_path: Path) -> None:
+    (tmp_path / "bank.py").write_text(example().text, encoding="utf-8")
+    config = trained.config.model_copy(
+        update={
+            "indicators": tmp_path / "bank.py",
+            "origins": 2,
+            "gate": GateSettings(confidence=0.51, most_calibration_error=9.0, most_moved_share=1.0),
+        }
+    )
+    registry = new_registry(tmp_path / "var", config.name)
+    result = retrain(file, config, registry, refit_after=True)
+    assert result.lineage.rolling is not None
+    assert len(result.lineage.rolling.origins) == 2
+    loaded = registry.load(result.version)
+    assert loaded.own == replace(example(), name="bank.py")
+    assert loaded.indicators == (*catalogue().names, *NAMES)
+    assert result.lineage.refit is not None, result.verdict
+
+
+def test_data_are_the_same_for_the_same_text_alone(
+    trained: Trained, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduled, "open_registry", lambda _name: trained.registry)
+    path = tmp_path / "bank.py"
+    config = trained.config.model_copy(update={"indicators": path})
+    path.write_text(example().text, encoding="utf-8")
+    with pytest.raises(scheduled.SameDataError):
+        retrain(file, config, trained.registry, show=lambda plan: scheduled._refuse_same_data(plan, config))
+    path.write_text(example().text + "# edited\n", encoding="utf-8")
+
+    def stop(plan: TrainingPlan) -> None:
+        scheduled._refuse_same_data(plan, config)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        retrain(file, config, trained.registry, show=stop)
