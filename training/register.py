@@ -40,8 +40,10 @@ CARD_FILE = "model_card.md"
 ORIGINS_FILE = "origins.csv"
 SHIPPED = ("domain", "features", "models")
 """The packages stored with a registered model, so that it loads where fivefold is not installed."""
-LEFT_OUT = ("__pycache__", "registered", "partitions.py", "scoring.py", "spark.py")
-"""What of these packages is not stored with it: it asks no other registered model, and scores no files."""
+LEFT_OUT = (
+    "__pycache__", "registered", "partitions.py", "scoring.py", "spark.py", "stores.py", "table_formats.py",
+)  # fmt: skip
+"""What of these packages is not stored with it: it asks no other registered model, and reads and scores no files."""
 REQUIREMENTS = (
     "currencyconverter",
     "filelock",

@@ -115,4 +115,4 @@ def test_usage_is_shown_beside_the_limits_of_the_plan(place: Place) -> None:
     assert count(admin, USAGE) == few
     assert "1,234 of 1,000,000,000" in admin.text
     assert "5,678 of 1,000,000,000" in admin.text
-    assert "standard 6,000 100,000 500,000 10,000 never" in admin.text
+    assert "standard 6,000 30 100,000 500,000 10,000 never" in admin.text

@@ -23,25 +23,22 @@ class Address:
         scheme: of the object store, or `iceberg` for a catalog; empty on this machine.
         place: the path there.
         version: of a table; None for the present one.
+        is_pattern: its signs stand for the names of several files; a path that is there has them in its own name.
     """
 
     scheme: str
     place: str
     version: int | None = None
+    is_pattern: bool = False
 
     def __str__(self) -> str:
         """Write it as it is typed, without the version."""
         return f"{self.scheme}://{self.place}" if self.scheme else self.place
 
     @property
-    def is_pattern(self) -> bool:
-        """Whether its signs stand for the names of several files."""
-        return bool(_SIGNS.search(self.place))
-
-    @property
     def base(self) -> str:
         """The place, or the folder that a pattern begins with."""
-        found = _SIGNS.search(self.place)
+        found = _SIGNS.search(self.place) if self.is_pattern else None
         return self.place[: found.start()].rpartition("/")[0] if found else self.place
 
     @property
@@ -61,7 +58,7 @@ def address_of(path: Path) -> Address | None:
     `Path` keeps one slash of two, so that an address stays readable where a path is expected.
 
     >>> address_of(Path("s3://bank/rows/year=2024"))
-    Address(scheme='s3', place='bank/rows/year=2024', version=None)
+    Address(scheme='s3', place='bank/rows/year=2024', version=None, is_pattern=False)
     >>> address_of(Path("rows.csv"))
 
     Raises:
@@ -77,7 +74,13 @@ def address_of(path: Path) -> Address | None:
         scheme, place = match[1], match[2]
         if ":" in place.split("/")[0].rpartition("@")[0]:
             raise ConfigError(f"an address of {scheme} must not have a password; {scheme} has its own settings for it")
-        return Address("", f"/{place}", version) if scheme == _FILE else Address(scheme, place, version)
+        if scheme == _FILE:
+            return Address("", f"/{place}", version, is_pattern=_has_signs(place) and not Path(f"/{place}").exists())
+        return Address(scheme, place, version, is_pattern=_has_signs(place))
     if version is not None and Path(text).exists():
         return Address("", text, version)
-    return Address("", str(path)) if _SIGNS.search(str(path)) else None
+    return Address("", str(path), is_pattern=True) if _has_signs(str(path)) else None
+
+
+def _has_signs(place: str) -> bool:
+    return bool(_SIGNS.search(place))

@@ -183,6 +183,13 @@ def test_a_folder_that_changes_during_a_pass_is_refused(lake: Path, monkeypatch:
         list(parts)
 
 
+def test_signs_of_a_pattern_in_the_name_of_what_is_there_are_its_own(lake: Path, expected: Histories) -> None:
+    write_partitions(WHOLE, lake, "user_category")
+    folder = lake.rename(lake.with_name("rows [1]*"))
+    assert same(in_order(read(folder)), expected)
+    assert same(in_order(read(f"file://{folder}")), expected)
+
+
 def test_a_folder_of_nothing_and_a_pattern_of_nothing(lake: Path) -> None:
     with pytest.raises(FileFormatError, match=r"is a folder without a file ending in \.parquet"):
         read(lake)
