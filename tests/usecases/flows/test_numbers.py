@@ -108,7 +108,7 @@ def test_a_database_of_before_goes_on_behind_all_that_it_knows_and_keeps_what_it
     assert described(bank.engine) == expected
     assert numbers(bank) == kept
     with bank.engine.connect() as connection:
-        last = dict(connection.execute(text("SELECT name, seq FROM sqlite_sequence")).tuples().all())
+        last = dict(connection.execute(text("SELECT name, seq FROM sqlite_sequence")).all())
     assert last["flow_actions"] >= newest.id > max(kept[1])
     assert last["flow_runs"] >= max(runs) > max(kept[0]), "the audit log names the run that was erased"
     bank.post(3, 500, "a")
