@@ -50,7 +50,7 @@ PUT_CASE: Final[Call[Proposal | None]] = Call(
     "PUT",
     f"{_ENTITY}/cases/{{number}}",
     Proposal | None,
-    body=("opened_at", "closed_at", "outcome", "status", "fields", "reason"),
+    body=("opened_at", "closed_at", "outcome", "status", "fields", "reason", "only_new"),
     repeat=Repeat.BY_KEY,
 )
 
@@ -198,10 +198,12 @@ class Entities:
         status: str | None = None,
         fields: Mapping[str, object] | None = None,
         reason: str = "",
+        only_new: bool = False,
         key: str | None = None,
     ) -> Proposal | None:
-        """Say where a case stands; sent again it is changed. A proposal where a level would fall."""
+        """Say where a case stands; sent again it is changed, unless *only_new*. A proposal where a level would fall."""
         body = {"opened_at": opened_at, "closed_at": closed_at, "outcome": outcome, "status": status}
+        body |= {"only_new": True} if only_new else {}
         parts = {"type": type_, "external_id": external_id, "number": number}
         return self._connection.ask(
             PUT_CASE, parts, body={**body, "fields": dict(fields or {}), "reason": reason}, key=key

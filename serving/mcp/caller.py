@@ -118,7 +118,7 @@ class Caller:
         if self.reach is not None and name not in self.reach:
             raise LookupError(f"{name} is not among the routes of this tool")
         request = _request(BY_NAME[name], parts, query, self.secret, body, key)
-        response = await self.dispatcher.answer(BY_NAME[name], request)
+        response = await self.dispatcher.answer(BY_NAME[name], request, by_tool=True)
         content = json.loads(bytes(response.body)) if response.body else None
         if response.status_code >= 400:
             raise RefusedCallError(response.status_code, words_of(content))

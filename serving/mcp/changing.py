@@ -1,6 +1,6 @@
 """The tools that change something: each asks one route of `/v1`, with why, and with a key that makes it happen once.
 
-They add what another one can take back, or ask for what another person decides. None answers for a person, approves,
+They add what another call takes back, or ask for what another person decides. None answers for a person, approves,
 activates, erases or makes tokens: `tests/serving/mcp/test_changing.py` walks their routes.
 """
 
@@ -19,7 +19,7 @@ _ENTITY = "/v1/entities/{type}/{external_id}"
 SET_TAG, END_TAG = f"PUT {_ENTITY}/tags/{{tag}}", f"DELETE {_ENTITY}/tags/{{tag}}"
 RECORDS = {"case": f"PUT {_ENTITY}/cases/{{number}}", "alert": f"PUT {_ENTITY}/alerts/{{number}}"}
 OVERRIDE = f"POST {_ENTITY}/overrides"
-RUN_FLOW, TAKE_BACK = "POST /v1/flows/{flow}/run", "POST /v1/flow-actions/{action}/take-back"
+RUN_FLOW = "POST /v1/flows/{flow}/run"
 
 MOST_WHY = 500
 """Most characters of a reason: the route adds to it which tool was called, and keeps up to 2,000."""
@@ -85,17 +85,6 @@ class FlowCalled(OfEntity, Once):
     flow: Text = Field(max_length=200, description="The name of the flow.")
 
 
-class ActionTaken(Once):
-    """Which action of a flow is taken back."""
-
-    action: int = Field(ge=1, le=10**18, description="The number of the action; the run names it under `taken`.")
-
-    @property
-    def recorded(self) -> dict[str, object]:
-        """The number of the action."""
-        return {"flow_action": self.action}
-
-
 async def reassess(caller: Caller, asked: Looked) -> Answer:
     """Compute a customer's risk level now, from everything that is known, instead of when it is next due.
 
@@ -106,9 +95,9 @@ async def reassess(caller: Caller, asked: Looked) -> Answer:
 
 
 async def set_tag(caller: Caller, asked: TagGiven) -> Answer:
-    """Set a tag on a customer, or give it another end; end_tag takes it off.
+    """Set a tag on a customer, or give it another end: without until it has none any more. end_tag takes it off.
 
-    Where a level would fall by it, it is proposed instead: another person decides.
+    Where a level would fall by it, it is proposed instead, and a person decides; a program is refused.
     """
     body = {"until": asked.until, "reason": _reason(asked, "set_tag")}
     reply = await caller.send(SET_TAG, {**asked.parts, "tag": asked.tag}, body, key=asked.key)
@@ -118,7 +107,7 @@ async def set_tag(caller: Caller, asked: TagGiven) -> Answer:
 async def end_tag(caller: Caller, asked: Tagged) -> Answer:
     """Take a tag off a customer; set_tag gives it again.
 
-    Where a level would fall by it, it is proposed instead: another person decides.
+    Where a level would fall by it, it is proposed instead, and a person decides; a program is refused.
     """
     query = {"reason": _reason(asked, "end_tag")}
     reply = await caller.send(END_TAG, {**asked.parts, "tag": asked.tag}, query=query, key=asked.key)
@@ -128,10 +117,10 @@ async def end_tag(caller: Caller, asked: Tagged) -> Answer:
 async def open_record(caller: Caller, asked: RecordOpened) -> Answer:
     """Open a case or an alert about a customer, for people to work on; its number begins with agent-.
 
-    It changes none that is there, and closes none.
+    It changes none that is there, and closes none: where the number is taken, it is refused.
     """
     number = f"agent-{asked.key}"
-    body = {"opened_at": asked.opened_at, "reason": _reason(asked, "open_record")}
+    body = {"opened_at": asked.opened_at, "reason": _reason(asked, "open_record"), "only_new": True}
     reply = await caller.send(RECORDS[asked.kind], {**asked.parts, "number": number}, body, key=asked.key)
     return _proposed(reply, f"The {asked.kind} {number} about {asked.external_id} is open")
 
@@ -155,16 +144,6 @@ async def run_flow(caller: Caller, asked: FlowCalled) -> Answer:
     reply = await caller.send(RUN_FLOW, {"flow": asked.flow}, body, key=asked.key)
     run = reply.content
     return Answer(_once(reply, sentences.flow_run_sentence(run)), {"run": run}, {"run": run["run"]})
-
-
-async def take_back_action(caller: Caller, asked: ActionTaken) -> Answer:
-    """Take back what a flow did: a status, a limit, a review or a tag stands no longer. Some actions cannot be.
-
-    Nothing is taken back where a level would fall by it.
-    """
-    body = {"reason": _reason(asked, "take_back_action")}
-    reply = await caller.send(TAKE_BACK, {"action": str(asked.action)}, body, key=asked.key)
-    return Answer(_once(reply, sentences.taken_back_sentence(reply.content)), {"action": reply.content})
 
 
 def _reason(asked: Explained, tool: str) -> str:
@@ -192,5 +171,4 @@ CHANGING: tuple[Tool, ...] = (
     Tool("Open a case or an alert", RecordOpened, open_record, {"proposal": (*RECORDS.values(),)}, effect=Effect.ADDS),
     Tool("Ask for an override", LevelAsked, request_override, {"override": (OVERRIDE,)}, effect=Effect.ADDS),
     Tool("Run a flow", FlowCalled, run_flow, {"run": (RUN_FLOW,)}, effect=Effect.REPLACES, reaches_out=True),
-    Tool("Take back what a flow did", ActionTaken, take_back_action, {"action": (TAKE_BACK,)}, effect=Effect.REPLACES),
 )

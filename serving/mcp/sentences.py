@@ -143,12 +143,12 @@ def tried_sentence(tried: Content) -> str:
 
 
 def proposal_sentence(proposal: Content) -> str:
-    """Say that a change waits for another person.
+    """Say that a change waits for a person: another one, or the one who decides alone.
 
     >>> proposal_sentence({"id": 4, "subject": "c1", "state": "proposed"})
-    'Nothing is changed yet: a level would fall, so proposal 4 (c1) waits for another person.'
+    'Nothing is changed yet: a level would fall, so proposal 4 (c1) waits for a person to approve it.'
     """
-    waits = "waits for another person" if proposal["state"] == "proposed" else f"is {proposal['state']}"
+    waits = "waits for a person to approve it" if proposal["state"] == "proposed" else f"is {proposal['state']}"
     whose = f"proposal {proposal['id']} ({proposal['subject']})"
     return f"Nothing is changed yet: a level would fall, so {whose} {waits}."
 
@@ -163,15 +163,6 @@ def override_sentence(override: Content) -> str:
         f"Override {override['id']} asks for {override['level']} for {override['external_id']}:"
         " nothing changes until another person approves it."
     )
-
-
-def taken_back_sentence(action: Content) -> str:
-    """Say which action of a flow stands no longer.
-
-    >>> taken_back_sentence({"number": 5, "action": "flag", "kind": "status"})
-    'Action 5 of a flow, flag (status), is taken back.'
-    """
-    return f"Action {action['number']} of a flow, {action['action']} ({action['kind']}), is taken back."
 
 
 def standing_sentence(who: str, standing: Content) -> str:

@@ -110,16 +110,16 @@ class Dispatcher:
         """Run quick work in the lane of quick requests, as of an organisation."""
         return await LANES[Work.QUICK].run(credential.organisation_id, work)
 
-    async def answer(self, route: Route, request: Request) -> Response:
-        """Answer one request, errors included."""
+    async def answer(self, route: Route, request: Request, *, by_tool: bool = False) -> Response:
+        """Answer one request, errors included. *by_tool*: an agent asks by a tool of `/mcp`."""
         request.scope[ROUTE] = route.path
         if record := record_of(request):
             request.scope[RECORD] = record
-        response = await self._response(route, request)
+        response = await self._response(route, request, by_tool)
         response.headers["Cache-Control"] = "no-store"  # it is about people; a shared cache must not keep it
         return response
 
-    async def _response(self, route: Route, request: Request) -> Response:
+    async def _response(self, route: Route, request: Request, by_tool: bool) -> Response:
         try:
             secret = secret_of(request)
             request.scope[SIGN_IN] = BAD_TOKEN if secret else NO_TOKEN  # until it proves valid
@@ -133,7 +133,9 @@ class Dispatcher:
             with self._body_memory.reserving_for(credential.organisation_id) as reserve:
                 most_bytes = route.most_bytes(self._limits.body_bytes)
                 body = await read_body(request, credential.token_id, most_bytes, reserve)
-                context = RequestContext.of(self._engine, credential, self._valuer(), self._plans, self._registry)
+                context = RequestContext.of(
+                    self._engine, credential, self._valuer(), self._plans, self._registry, by_tool=by_tool
+                )
                 if may_be_shared(route, request, body):
                     shared = SharedRequest(route, context, request, body, self._most_rows(plan))
                     return await SHARED.run(credential.organisation_id, shared)

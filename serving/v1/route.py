@@ -45,9 +45,19 @@ class RequestContext(Context):
         valuer: EntityScorer | None = None,
         plans: Mapping[str, Plan] | None = None,
         registry: OpenRegistry = no_registry,
+        *,
+        by_tool: bool = False,
     ) -> Self:
         """Give the context of a caller."""
-        return cls(engine, credential.actor, credential=credential, valuer=valuer, plans=plans or {}, registry=registry)
+        return cls(
+            engine,
+            credential.actor,
+            by_tool=by_tool,
+            credential=credential,
+            valuer=valuer,
+            plans=plans or {},
+            registry=registry,
+        )
 
     @property
     def role(self) -> Role:

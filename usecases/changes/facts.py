@@ -71,14 +71,15 @@ def request_record(
     record: RecordGiven,
     *,
     reason: str = "",
+    only_new: bool = False,
 ) -> ChangeOutcome:
     """Open, change or close a case or an alert; a change that would lower a level is proposed.
 
-    Errors are those of `request_tag`.
+    With *only_new* one whose number is taken is refused, ConflictError. Other errors are those of `request_tag`.
     """
     of = (context.at(context.now()), type_name, external_id)
 
-    store = partial(ingest_facts.put_record, *of, kind, record)
+    store = partial(ingest_facts.put_record, *of, kind, record, only_new=only_new)
 
     def content(entity: int, _: int) -> Fact:
         fields: dict[str, Any] = asdict(record) | {"fields": json.dumps(dict(record.fields), ensure_ascii=False)}

@@ -113,7 +113,7 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
             else:
                 continue
             about[entity] = about.get(entity, concern) | concern
-        watch = LoweringGuard(session, context.actor, "tags", about, now)
+        watch = LoweringGuard(session, context, "tags", about, now)
         of = entities.kind.organisation_id
         ids = _add(
             session,
@@ -149,7 +149,7 @@ def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow
         hits = _last_found(there)
         cleared = {entity for entity, word, _, hit in added if not hit and (entity, word) in hits}
         watch = LoweringGuard(
-            session, context.actor, "screenings", {entity: Concern.of_change(now) for entity in cleared}, now
+            session, context, "screenings", {entity: Concern.of_change(now) for entity in cleared}, now
         )
         of = entities.kind.organisation_id
         ids = _add(
@@ -192,7 +192,7 @@ def put_records(
                 changed.append((there[name], values))
         about = {row[3]: Concern.of_new(now) for row in added}
         about |= {record.entity_id: Concern.of_change(now) for record, _ in changed}
-        watch = LoweringGuard(session, context.actor, f"{kind}s", about, now)
+        watch = LoweringGuard(session, context, f"{kind}s", about, now)
         columns = ("opened_us", "closed_us", "outcome", "status", "content")
         names = ("organisation_id", "kind", "external_id", "entity_id", *columns)
         ids = _add(session, "records", names, added)

@@ -71,7 +71,7 @@ def set_tag(context: Context, type_name: str, external_id: str, tag: str, *, unt
         concern = Concern.of_new(now, until_us=until_us)
         if there is not None:
             concern = replace(Concern.of_change(now, there["until_us"], until_us), takes_back=ends_before)
-        watch = LoweringGuard(session, context.actor, "tags", {entity.id: concern}, now)
+        watch = LoweringGuard(session, context, "tags", {entity.id: concern}, now)
         set_tag_in(session, context, entity, tag, until_us, now)
         watch.refuse_falls()
 
@@ -115,7 +115,7 @@ def end_tag(context: Context, type_name: str, external_id: str, tag: str) -> Non
     now = context.now()
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, alone=True)
-        watch = LoweringGuard(session, context.actor, "tags", {entity.id: Concern.of_change(now)}, now)
+        watch = LoweringGuard(session, context, "tags", {entity.id: Concern.of_change(now)}, now)
         end_tag_in(session, context, entity, tag, now)
         watch.refuse_falls()
 
@@ -185,7 +185,7 @@ def add_screening(
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
         clears = not found and _was_found(session, entity, screening)
         watch = LoweringGuard(
-            session, context.actor, "screenings", {entity.id: Concern.of_change(now)} if clears else {}, now
+            session, context, "screenings", {entity.id: Concern.of_change(now)} if clears else {}, now
         )
         add_screening_in(session, context, entity, screening, found=found, at=at, now=now)
         watch.refuse_falls()
@@ -225,14 +225,20 @@ def add_screening_in(
 
 
 def put_record(
-    context: Context, type_name: str, external_id: str, kind: Literal["case", "alert"], record_given: RecordGiven
+    context: Context,
+    type_name: str,
+    external_id: str,
+    kind: Literal["case", "alert"],
+    record_given: RecordGiven,
+    *,
+    only_new: bool = False,
 ) -> None:
-    """Open, change or close a case or an alert about an entity.
+    """Open, change or close a case or an alert about an entity; with *only_new* none that is there is changed.
 
     Raises:
         NotFoundError: there is no such entity.
-        ConflictError: the number is that of another entity's; WouldLower where a level or a floor would fall, and one
-            person alone asks.
+        ConflictError: the number is that of another entity's, or taken at all with *only_new*; WouldLower where a level
+            or a floor would fall, and one person alone asks.
         ConfigError: moments or fields are not right.
     """
     now = context.now()
@@ -240,9 +246,11 @@ def put_record(
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
         there = _record_numbered(session, entity, kind, record_given.external_id)
+        if only_new and there is not None:
+            raise ConflictError(f"{kind} {record_given.external_id!r} is there already, and stays as it is")
         before = None if there is None else (there.id, _moment(there))
         concern = Concern.of_new(now) if there is None else Concern.of_change(now)
-        watch = LoweringGuard(session, context.actor, f"{kind}s", {entity.id: concern}, now)
+        watch = LoweringGuard(session, context, f"{kind}s", {entity.id: concern}, now)
         put_record_in(session, context, entity, kind, record_given, now)
         watch.refuse_falls()
         if before is not None and _moment(record_given) < before[1]:

@@ -225,7 +225,7 @@ def _store(session: Session, context: Context, rows: Sequence[LinkRow], found: _
     about = dict(found.concerned)
     for entity, concern in _sharing(session, kind, [*added, *changed], found).items():
         about[entity] = about.get(entity, concern) | concern
-    watch = LoweringGuard(session, context.actor, "links", about, now)
+    watch = LoweringGuard(session, context, "links", about, now)
     of = (kind.organisation_id, kind.id)
     written = write_links(session, of, added, changed, (context.actor.name, now))
     session.flush()

@@ -31,7 +31,7 @@ from fivefold.usecases.levels.assess import RulesLevel, levels_by_rules
 from fivefold.usecases.levels.groups.links import followed_by
 from fivefold.usecases.levels.groups.reach import reached_by
 from fivefold.usecases.levels.portfolio import parts_of
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 HOW = (
     "two people take back what holds a level up: a member sends this alone, with their own token and a reason,"
@@ -130,21 +130,23 @@ class LoweringGuard:
     still does. Who cannot be looked at, as the moments or those who are linked are too many, counts as lowered.
     """
 
-    def __init__(self, session: Session, actor: Actor, part: str, about: Mapping[int, Concern], now_us: int) -> None:
+    def __init__(
+        self, session: Session, context: Context, part: str, about: Mapping[int, Concern], now_us: int
+    ) -> None:
         """Look at those who were ever assessed, at who owns them, and at those in whose groups they are.
 
         Args:
             session: in the transaction of the change.
-            actor: who makes it.
+            context: by whom, and whether by a tool.
             part: of what is known: tags, screenings, cases, alerts or links.
             about: whom it is about, by their numbers.
             now_us: the present, microseconds.
         """
-        self._session, self._actor, self._part = session, actor, part
+        self._session, self._organisation_id, self._part = session, context.organisation_id, part
         self._concerns: dict[int, Concern] = {}
         self._through: dict[int, set[int]] = {}
         self._unseen: dict[int, str] = {}
-        if about and _needs_two(session, actor):
+        if about and _needs_two(session, context):
             self._concerns = self._concerned(about, now_us)
         self._moments = self._moments_of_all()
         self._before = self._levels()
@@ -163,7 +165,7 @@ class LoweringGuard:
     def _fall(
         self, entity: int, before: RulesLevel | None = None, after: RulesLevel | None = None, why: str = ""
     ) -> Fall:
-        names = ("", *levels_of(self._session, self._actor.organisation_id))
+        names = ("", *levels_of(self._session, self._organisation_id))
         row = self._session.get_one(Entity, entity)
         return Fall(
             entity_type=self._session.get_one(EntityType, row.type_id).name,
@@ -214,7 +216,7 @@ class LoweringGuard:
 
     def _follows(self, type_id: int) -> bool:
         """Tell whether what decides on a type reads the part that changes, and follows links."""
-        versions = active_versions(self._session, self._actor.organisation_id, type_id)
+        versions = active_versions(self._session, self._organisation_id, type_id)
         rulesets = [analyse_canonical(version.canonical) for version in versions]
         return any(self._part in parts_of(ruleset) and followed_by([ruleset]) for ruleset in rulesets)
 
@@ -242,7 +244,7 @@ class LoweringGuard:
         levels: dict[tuple[int, int], RulesLevel | None] = {}
         for (type_id, at_us), ids in self._moments.items():
             try:
-                computed = levels_by_rules(self._session, self._actor.organisation_id, type_id, ids, at_us, self._part)
+                computed = levels_by_rules(self._session, self._organisation_id, type_id, ids, at_us, self._part)
             except InvalidRulesetError:  # a list is missing: no entity is assessed, and nothing is known
                 computed = {}
             if computed is not None:
@@ -268,12 +270,17 @@ def dated_far_back(session: Session, record_ids: Iterable[int]) -> Iterator[None
         nested.rollback()
 
 
-def _needs_two(session: Session, actor: Actor) -> bool:
-    """Tell whether a change that lowers a level needs a second person, if *actor* makes it."""
-    of = actor.organisation_id
+def _needs_two(session: Session, context: Context) -> bool:
+    """Tell whether a change that lowers a level needs a person who did not ask for it.
+
+    By a tool it always does, whatever the organisation chose: nobody may have seen what an agent asks for.
+    """
+    if context.by_tool:
+        return True
+    of = context.organisation_id
     if not needs_two_people(session, of) or has_sole_operator(session, of):
         return False
-    return is_member(actor.name) or not settings_row(session, of).programs_lower_levels
+    return is_member(context.actor.name) or not settings_row(session, of).programs_lower_levels
 
 
 def _falls(before: RulesLevel | None, after: RulesLevel | None, takes_back: bool) -> bool:

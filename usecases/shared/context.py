@@ -82,12 +82,14 @@ class Context:
         actor: who acts, and within which organisation.
         clock: tells the present, microseconds.
         snapshot: the session of all that is read; None where each use case reads what holds when it begins.
+        by_tool: an agent asks by a tool: it acts for the actor, who may not have seen what it does.
     """
 
     engine: Engine
     actor: Actor
     clock: Callable[[], int] = now_microseconds
     snapshot: Session | None = None
+    by_tool: bool = False
 
     @property
     def organisation_id(self) -> int:

@@ -123,7 +123,7 @@ class ScreeningGiven(RequestModel):
 class CaseGiven(RequestModel):
     """Where a case or an alert stands; sent again, it is changed. An outcome is known from the end on.
 
-    `reason` where a level would fall.
+    `reason` where a level would fall. With `only_new` one whose number is taken is refused: 409.
     """
 
     opened_at: MomentGiven
@@ -132,6 +132,7 @@ class CaseGiven(RequestModel):
     status: Text | None = None
     fields: dict[str, Any] = Field(default_factory=dict)
     reason: Text = ""
+    only_new: bool = False
 
 
 def put_entity(context: RequestContext, type_: Text, external_id: Text, body: EntityGiven) -> Taken:
@@ -230,16 +231,16 @@ def put_case(
     context: RequestContext, type_: Text, external_id: Text, number: Text, body: CaseGiven
 ) -> ProposalLine | None:
     """Open, change or close a case about an entity; proposed where a level would fall."""
-    of = (context, type_, external_id)
-    return facts.request_record(*of, "case", _record(number, body), reason=body.reason).proposal
+    of = (context, type_, external_id, "case", _record(number, body))
+    return facts.request_record(*of, reason=body.reason, only_new=body.only_new).proposal
 
 
 def put_alert(
     context: RequestContext, type_: Text, external_id: Text, number: Text, body: CaseGiven
 ) -> ProposalLine | None:
     """Open, change or close an alert about an entity; proposed where a level would fall."""
-    of = (context, type_, external_id)
-    return facts.request_record(*of, "alert", _record(number, body), reason=body.reason).proposal
+    of = (context, type_, external_id, "alert", _record(number, body))
+    return facts.request_record(*of, reason=body.reason, only_new=body.only_new).proposal
 
 
 def _record(number: str, case: CaseGiven) -> RecordGiven:

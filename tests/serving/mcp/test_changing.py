@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, now_microseconds
@@ -22,12 +22,14 @@ from fivefold.serving.mcp.tool import Effect
 from fivefold.serving.mcp.tools import TOOLS
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.store.accounts.plans import Plan
+from fivefold.store.tables.accounts import IdempotencyKey
 from fivefold.store.tables.audit import AuditEntry, AuditValues
-from fivefold.store.tables.flows import FlowAction
+from fivefold.store.tables.entities import OrganisationSettings, Record
 from fivefold.usecases.accounts.credentials import find_credential
 from fivefold.usecases.accounts.organisations import set_roles
 from fivefold.usecases.accounts.tokens import revoke_token
 from fivefold.usecases.audit.tool_calls import TOOL_ASKED, TOOL_CALLED
+from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
@@ -40,7 +42,8 @@ from tests.serving.mcp.asking import (
     refused,
     structure_of,
 )
-from tests.serving.v1.examples import CUSTOMER
+from tests.serving.v1.bank_rulesets import document
+from tests.serving.v1.examples import CUSTOMER, activate
 from tests.serving.v1.places import OURS, THEIRS, Place, routes
 
 ONE = "/v1/entities/customer/c%2F1%20%C3%A4"
@@ -55,10 +58,9 @@ ROUTES_ASKED = {
     },
     "request_override": {"POST /v1/entities/{type}/{external_id}/overrides"},
     "run_flow": {"POST /v1/flows/{flow}/run"},
-    "take_back_action": {"POST /v1/flow-actions/{action}/take-back"},
 }
 A_PERSON_DECIDES = re.compile(
-    "answer|approve|refuse|revoke|settle|reviewed|sign-off|activate|rollback|retire|commit|switch|off$|retry|promot"
+    "answer|approve|refuse|revoke|settle|take-back|reviewed|sign-off|activate|rollback|retire|commit|switch|off$|retry|promot"
     "|/tokens|token-requests|/members|/settings|/webhooks|erasure|retention|/lists|/rates|/policies|/groups|/queue"
 )
 """What no tool may ask, by words of paths; whatever is not named here is not among `ROUTES_ASKED` either."""
@@ -109,6 +111,7 @@ def test_no_tool_reaches_what_a_person_decides() -> None:
         "POST /v1/token-requests/{token_request}/approve",
         "POST /v1/challenges/{challenge}/settle",
         "POST /v1/flow-actions/{action}/reviewed",
+        "POST /v1/flow-actions/{action}/take-back",
     ):
         assert name in kept
 
@@ -142,7 +145,6 @@ def test_what_each_tool_does_is_told_to_clients(place: Place, role: Role) -> Non
         "open_record": (False, False, True, False),
         "request_override": (False, False, True, False),
         "run_flow": (False, True, True, True),
-        "take_back_action": (False, True, True, False),
     }
     for name, hint in told.items():
         found = (hint.read_only_hint, hint.destructive_hint, hint.idempotent_hint, hint.open_world_hint)
@@ -196,17 +198,16 @@ def test_what_is_to_be_done_is_on_record_before_it_is_done_with_why_and_by_which
         token,
         ("set_tag", of_one(tag="watch")),
         ("run_flow", of_one(flow="care", key="the-second-key")),
-        ("take_back_action", {"action": 1, "why": WHY, "key": "the-third-key"}),
     )
     since = entries_of(place)[before:]
     done = [each["action"] for each in since]
-    assert (done[:3], done[-3:]) == ([TOOL_ASKED, "tag.set", TOOL_CALLED], [TOOL_ASKED, "flow.taken_back", TOOL_CALLED])
-    assert (done[3], done[-4], "flow.ran" in done[4:-4]) == (TOOL_ASKED, TOOL_CALLED, True)
+    assert done[:3] == [TOOL_ASKED, "tag.set", TOOL_CALLED]
+    assert (done[3], done[-1], "flow.ran" in done[4:-1]) == (TOOL_ASKED, TOOL_CALLED, True)
     asked = [each for each in since if each["action"] == TOOL_ASKED]
-    assert [each["details"]["tool"] for each in asked] == ["set_tag", "run_flow", "take_back_action"]
+    assert [each["details"]["tool"] for each in asked] == ["set_tag", "run_flow"]
     assert {each["details"]["token"] for each in asked} == {who.token_id}
     assert {each["actor"] for each in asked} == {who.actor.name}
-    assert reasons_kept(place) == [WHY, WHY], "of what is about a customer; the third keeps its own with the action"
+    assert reasons_kept(place) == [WHY, WHY]
     assert CUSTOMER not in str([each["details"] for each in since])
     run = next(
         each["details"]["run"]
@@ -215,11 +216,6 @@ def test_what_is_to_be_done_is_on_record_before_it_is_done_with_why_and_by_which
     )
     shown = place.good("GET", f"/v1/flow-runs/{run}", role="investigator")
     assert (shown["cause"], shown["actor"]) == ("call:agent:the-second-key", who.actor.name)
-    taken = next(each for each in since if each["action"] == "flow.taken_back")
-    with Session(place.engine) as session:
-        reason = session.get_one(FlowAction, 1).taken_back_reason
-    assert reason == f"{WHY} (asked by an agent, by the tool take_back_action)"
-    assert taken["actor"] == who.actor.name
 
 
 def test_a_call_that_is_sent_again_changes_nothing_twice(place: Place) -> None:
@@ -230,7 +226,6 @@ def test_a_call_that_is_sent_again_changes_nothing_twice(place: Place) -> None:
         ("open_record", of_one(kind="alert", opened_at=ARGUMENTS["opened_at"], key="key-record")),
         ("request_override", of_one(level="high", key="key-override")),
         ("run_flow", of_one(flow="care", key="key-run-flow")),
-        ("take_back_action", {"action": 1, "why": WHY, "key": "key-take-back"}),
     ]
     first = called(place, token, *calls)
     entries = [each["action"] for each in entries_of(place) if not each["action"].startswith("tool.")]
@@ -388,15 +383,135 @@ def test_a_change_without_a_reason_or_a_key_is_refused_and_its_text_is_in_no_log
     assert reasons_kept(place) == []
 
 
-def test_a_level_that_would_fall_is_proposed_by_the_agents_person(place: Place) -> None:
-    """A tag that the ruleset counts is taken off: nothing changes before another person agrees."""
-    token, _ = changing_token(place, "investigator")
-    (result,) = called(place, token, ("end_tag", of_one(tag="kept")))
-    structure = structure_of(result)
-    if structure["proposal"] is None:
-        assert "no longer" in result.content[0].text
-    else:
-        assert structure["proposal"]["state"] == "proposed"
+TAG = "sekret-tag"
+"""By it another ruleset applies to a customer."""
+WATCHED = "/v1/entities/customer/held-1"
+HELD = {
+    "id": "held",
+    "title": "Held by a tag",
+    "category": "customer features",
+    "rationale": "People watch them.",
+    "cases": [{"when": {"tag": TAG, "is": "present"}, "points": 10, "floor": "high"}],
+}
+
+
+def held(place: Place) -> None:
+    """Let a tag hold the level of a new customer up."""
+    place.good("PUT", WATCHED, {}, role="app")
+    place.good("PUT", f"{WATCHED}/tags/{TAG}", {}, role="app")
+    (maker,) = place.join("the holder", "publisher")
+    written = document("held", applies_to={"tag": TAG, "is": "present"}, rules=[HELD], examples=[])
+    revision = place.good("PUT", "/v1/rulesets/held/draft", {"document": written}, token=maker)["revision"]
+    given = {"revision": revision, "accept_warnings": WHY}
+    version = place.good("POST", "/v1/rulesets/held/commit", given, token=maker)["number"]
+    place.good("POST", "/v1/rulesets/held/backtests", {"version": version}, token=maker)
+    while run_next_backtest(place.engine):  # another one waited before
+        pass
+    activate(place, "held", version)
+    assert level_of(place) == "high"
+
+
+def level_of(place: Place) -> str:
+    """Compute the customer's level."""
+    return str(place.good("GET", f"{WATCHED}/risk?freshness=now", role="app")["level"])
+
+
+def tags_of(place: Place) -> set[str]:
+    """List the tags that stand without an end."""
+    found = place.good("GET", f"{WATCHED}/tags", role="investigator")
+    return {each["tag"] for each in found if each["until"] is None}
+
+
+def chosen(place: Place, **settings: Any) -> None:
+    """Let the organisation have chosen who may lower levels."""
+    with Session(place.engine) as session, session.begin():
+        row = session.get_one(OrganisationSettings, place.organisations[OURS])
+        for name, value in settings.items():
+            setattr(row, name, value)
+
+
+def test_a_level_that_would_fall_is_proposed_and_another_person_agrees(place: Place) -> None:
+    held(place)
+    token, plain = changing_token(place, "investigator")
+    soon = "2100-01-01T12:00:00Z"
+    shortened, ended = called(
+        place,
+        token,
+        ("set_tag", of_one(external_id="held-1", tag=TAG, until=soon, key="to-be-shorter")),
+        ("end_tag", of_one(external_id="held-1", tag=TAG)),
+    )
+    for result in (shortened, ended):
+        proposal = structure_of(result)["proposal"]
+        assert (proposal["kind"], proposal["state"], proposal["reason"][: len(WHY)]) == ("fact.tag", "proposed", WHY)
+        assert "waits for a person to approve it" in result.content[0].text
+    assert (TAG in tags_of(place), level_of(place)) == (True, "high")
+    (admin,) = place.join("another admin", "admin")
+    path = f"/v1/proposals/{proposal['id']}/approve"
+    for own in (token, plain):
+        assert place.ask("POST", path, {"reason": WHY}, token=own).status_code in {403, 409}
+    assert place.good("POST", path, {"reason": WHY}, token=admin)["state"] == "approved"
+    assert TAG not in tags_of(place)
+
+
+def test_an_agents_person_does_not_approve_the_fall_of_a_level_whatever_their_role(place: Place) -> None:
+    held(place)
+    token, plain = changing_token(place, "admin")
+    (ended,) = called(place, token, ("end_tag", of_one(external_id="held-1", tag=TAG)))
+    path = f"/v1/proposals/{structure_of(ended)['proposal']['id']}/approve"
+    for own in (token, plain):
+        assert place.ask("POST", path, {"reason": WHY}, token=own).status_code == 409
+    assert TAG in tags_of(place)
+
+
+@pytest.mark.parametrize("lowering", [False, True])
+def test_a_program_lowers_no_level_by_a_tool_whatever_the_organisation_chose(place: Place, lowering: bool) -> None:
+    held(place)
+    chosen(place, programs_lower_levels=lowering)
+    token, plain = changing_token(place, "app")
+    (refusal,) = called(place, token, ("end_tag", of_one(external_id="held-1", tag=TAG)))
+    assert refusal.is_error
+    assert "would fall from high to" in refusal.content[0].text
+    assert "another member approves it" in refusal.content[0].text
+    assert (TAG in tags_of(place), level_of(place)) == (True, "high")
+    assert place.ask("DELETE", f"{WATCHED}/tags/{TAG}", token=plain).status_code == (204 if lowering else 409)
+
+
+def test_of_a_sole_operator_a_fall_by_a_tool_waits_for_them(place: Place) -> None:
+    """Nobody else is there who could approve it; so they do, where they see what it is."""
+    held(place)
+    chosen(place, sole_operator_us=now_microseconds())
+    token, plain = changing_token(place, "admin")
+    (ended,) = called(place, token, ("end_tag", of_one(external_id="held-1", tag=TAG)))
+    proposal = structure_of(ended)["proposal"]
+    assert proposal["state"] == "proposed"
+    assert (TAG in tags_of(place), level_of(place)) == (True, "high")
+    assert (
+        place.good("POST", f"/v1/proposals/{proposal['id']}/approve", {"reason": WHY}, token=plain)["state"]
+        == "approved"
+    )
+    assert TAG not in tags_of(place)
+
+
+@pytest.mark.parametrize("kind", ["case", "alert"])
+def test_a_case_that_is_there_is_never_opened_again(place: Place, kind: str) -> None:
+    """Another token with the same key, and the same one once its key is forgotten, find it as people left it."""
+    (token, _), (other, _) = changing_token(place, "admin"), changing_token(place, "app")
+    call = ("open_record", of_one(kind=kind, opened_at=ARGUMENTS["opened_at"]))
+    assert not called(place, token, call)[0].is_error
+    path = f"{ONE}/{kind}s/agent-the-first-key"
+    closed = {"opened_at": ARGUMENTS["opened_at"], "closed_at": ARGUMENTS["opened_at"], "outcome": "confirmed"}
+    place.good("PUT", path, closed, role="app")
+    before = [each for each in entries_of(place) if each["action"] == f"{kind}.put"]
+    with Session(place.engine) as session, session.begin():
+        session.execute(delete(IdempotencyKey))
+    for again in (token, other):
+        (refusal,) = called(place, again, call)
+        assert refusal.is_error
+        assert refusal.content[0].text == f"{kind} 'agent-the-first-key' is there already, and stays as it is"
+    assert [each for each in entries_of(place) if each["action"] == f"{kind}.put"] == before
+    with Session(place.engine) as session:
+        row = session.scalars(select(Record).where(Record.external_id == "agent-the-first-key")).one()
+        assert (row.outcome, row.closed_us) == ("confirmed", row.opened_us)
 
 
 def test_a_level_is_computed_when_it_is_asked_for(place: Place) -> None:

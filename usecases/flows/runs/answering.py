@@ -199,6 +199,6 @@ def _end_tag(session: Session, context: Context, row: FlowAction, now: int) -> N
     others = standing_actions(session, entity.id, GIVEN_AS_TAGS)
     if live is None or not live.set_by.startswith(FLOW_ACTOR) or any(each.subject == row.subject for each in others):
         return
-    watch = LoweringGuard(session, context.actor, "tags", {entity.id: Concern.of_change(now)}, now)
+    watch = LoweringGuard(session, context, "tags", {entity.id: Concern.of_change(now)}, now)
     end_tag_in(session, context, entity, row.content["tag"], now)
     watch.refuse_falls()
