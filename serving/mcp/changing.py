@@ -48,6 +48,11 @@ class Once(Explained):
         description="Your own name of this change, such as a UUID: the same call again under it changes nothing twice.",
     )
 
+    @property
+    def recorded(self) -> dict[str, object]:
+        """The key, by which what was done is found."""
+        return {"key": self.key}
+
 
 class Looked(OfEntity, Explained):
     """Whose level is computed."""
@@ -71,6 +76,11 @@ class RecordOpened(OfEntity, Once):
     kind: Literal["case", "alert"] = Field(default="case", description="What is opened.")
     opened_at: str = Field(max_length=40, description="Since when, as ISO 8601, such as 2026-10-01T12:00:00Z.")
 
+    @property
+    def recorded(self) -> dict[str, object]:
+        """The key, and what is opened."""
+        return {**super().recorded, "kind": self.kind}
+
 
 class LevelAsked(OfEntity, Once):
     """Which level is asked for."""
@@ -83,6 +93,11 @@ class FlowCalled(OfEntity, Once):
     """Which flow is run for whom."""
 
     flow: Text = Field(max_length=200, description="The name of the flow.")
+
+    @property
+    def recorded(self) -> dict[str, object]:
+        """The key, and which flow."""
+        return {**super().recorded, "flow": self.flow}
 
 
 async def reassess(caller: Caller, asked: Looked) -> Answer:
@@ -140,7 +155,8 @@ async def run_flow(caller: Caller, asked: FlowCalled) -> Answer:
     No transaction can be given. Where the flow asks a person, it waits for one: no tool answers it, and who holds this
     token may not.
     """
-    body = {"type": asked.type, "external_id": asked.external_id, "run_key": f"agent:{asked.key}"}
+    token = (await caller.credential()).token_id  # another token's agent may choose the same key
+    body = {"type": asked.type, "external_id": asked.external_id, "run_key": f"agent:{token}:{asked.key}"}
     reply = await caller.send(RUN_FLOW, {"flow": asked.flow}, body, key=asked.key)
     run = reply.content
     return Answer(_once(reply, sentences.flow_run_sentence(run)), {"run": run}, {"run": run["run"]})
@@ -165,10 +181,19 @@ def _once(reply: Reply, sentence: str) -> str:
 
 
 CHANGING: tuple[Tool, ...] = (
-    Tool("Compute a level now", Looked, reassess, {"level": (RISK,)}, effect=Effect.ADDS, repeats=True),
-    Tool("Set a tag", TagGiven, set_tag, {"proposal": (SET_TAG,)}, effect=Effect.REPLACES),
-    Tool("Take a tag off", Tagged, end_tag, {"proposal": (END_TAG,)}, effect=Effect.REPLACES),
-    Tool("Open a case or an alert", RecordOpened, open_record, {"proposal": (*RECORDS.values(),)}, effect=Effect.ADDS),
+    Tool(
+        "Compute a level now", Looked, reassess, {"level": (RISK,)}, effect=Effect.ADDS, repeats=True, reaches_out=True
+    ),
+    Tool("Set a tag", TagGiven, set_tag, {"proposal": (SET_TAG,)}, effect=Effect.REPLACES, reaches_out=True),
+    Tool("Take a tag off", Tagged, end_tag, {"proposal": (END_TAG,)}, effect=Effect.REPLACES, reaches_out=True),
+    Tool(
+        "Open a case or an alert",
+        RecordOpened,
+        open_record,
+        {"proposal": (*RECORDS.values(),)},
+        effect=Effect.ADDS,
+        reaches_out=True,
+    ),
     Tool("Ask for an override", LevelAsked, request_override, {"override": (OVERRIDE,)}, effect=Effect.ADDS),
     Tool("Run a flow", FlowCalled, run_flow, {"run": (RUN_FLOW,)}, effect=Effect.REPLACES, reaches_out=True),
 )

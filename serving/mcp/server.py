@@ -142,8 +142,9 @@ async def _call_tool(by: _Message, params: types.CallToolRequestParams) -> types
         LOG.error(  # noqa: TRY400 (its words may quote what was sent)
             "tool.failed", tool=tool.name, error=type(error).__name__, where=_where(error)
         )
-        await by.caller.record(by.credential, TOOL_CALLED, {**called, "status": _BROKEN})
-        return _failed("the service could not answer; its log says why")
+        await by.caller.record(by.credential, TOOL_CALLED, {**called, "status": _BROKEN}, asked.entity)
+        done = "; it may have been done: the same call under the same key tells" if tool.changes else ""
+        return _failed(f"the service could not answer; its log says why{done}")
     told = {**called, **answer.recorded, "status": _OK}
     await by.caller.record(by.credential, TOOL_CALLED, told, answer.entity or asked.entity)
     return _answered(answer)

@@ -92,7 +92,8 @@ def _answer_of(
 ) -> StoredAnswer:
     key_name = f"Idempotency-Key {request.key!r}"
     if digest != request.digest:
-        raise ConfigError(f"{key_name} was sent with another request before; every request needs a key of its own")
+        how = "send exactly that one again to have its answer; another change needs a key of its own"
+        raise ConfigError(f"{key_name} was sent with another request before: {how}")
     if state == STARTED:
         raise ConflictError(f"the request of {key_name} is under way; send it again when it has ended")
     if state == ANSWERED and status is not None and body is not None:

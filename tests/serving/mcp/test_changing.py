@@ -139,10 +139,10 @@ def test_what_each_tool_does_is_told_to_clients(place: Place, role: Role) -> Non
         tool.name for tool in TOOLS if role in tool.roles and tool.effect is Effect.READS
     ]
     hints = {
-        "reassess": (False, False, False, False),
-        "set_tag": (False, True, True, False),
-        "end_tag": (False, True, True, False),
-        "open_record": (False, False, True, False),
+        "reassess": (False, False, False, True),
+        "set_tag": (False, True, True, True),
+        "end_tag": (False, True, True, True),
+        "open_record": (False, False, True, True),
         "request_override": (False, False, True, False),
         "run_flow": (False, True, True, True),
     }
@@ -215,7 +215,7 @@ def test_what_is_to_be_done_is_on_record_before_it_is_done_with_why_and_by_which
         if each["details"].get("tool") == "run_flow" and "run" in each["details"]
     )
     shown = place.good("GET", f"/v1/flow-runs/{run}", role="investigator")
-    assert (shown["cause"], shown["actor"]) == ("call:agent:the-second-key", who.actor.name)
+    assert (shown["cause"], shown["actor"]) == (f"call:agent:{who.token_id}:the-second-key", who.actor.name)
 
 
 def test_a_call_that_is_sent_again_changes_nothing_twice(place: Place) -> None:
