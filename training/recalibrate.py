@@ -245,7 +245,7 @@ def _record(
     comparison: VersionComparison,
 ) -> RunRecord:
     config = lineage.config
-    sections = {name: getattr(config, name).model_dump() for name in ("snapshots", "value", "checks", "gate")}
+    sections = {name: getattr(config, name).model_dump() for name in ("snapshots", "value", "checks", "gate", "due")}
     flat = {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
     top_level = config.model_dump(
         include={"name", "base_currency", "horizon_days", "settlement_lag_days", "cut_points", "seed"}

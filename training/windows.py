@@ -99,6 +99,21 @@ class Windows:
         return refusals, warnings
 
 
+def thin_rows(quality: Quality, start: int, horizon_days: int) -> str:
+    """Say that hardly a row follows a moment (microseconds), measured as a test window is; empty where enough do."""
+    if not quality.days:
+        return ""
+    busiest, _ = _busiest(quality, horizon_days)
+    first = start // DAY_US
+    rows = sum(count for day, count in quality.days.items() if first < day <= first + horizon_days)
+    if rows >= WARN_SHARE * busiest:
+        return ""
+    return (
+        f"the {horizon_days} days after {day_text(start)} have {count_text(rows, 'row')}, and the busiest "
+        f"{horizon_days} days of the data {busiest:,}"
+    )
+
+
 def _busiest(quality: Quality, horizon_days: int) -> tuple[int, int]:
     """Give the rows of the busiest window, and the last day (from 1970) that ends a window of a usual size."""
     days = np.array(sorted(quality.days), dtype=np.int64)

@@ -84,13 +84,14 @@ def judge(
     *,
     as_of: int | None = None,
     model_hash: str | None = None,
+    only: int | None = None,
 ) -> "tuple[list[JudgedVersion], list[str]]":
     """Judge the versions that made the scores; give them, and what was left out."""
     from fivefold.training.judging.past_scores import read_scores
     from fivefold.training.judging.past_versions import judge_versions
 
     table = read_scores(scores, as_of, model_hash)
-    return judge_versions(table, source if source.names.ours else source.path, open_registry(name), due)
+    return judge_versions(table, source if source.names.ours else source.path, open_registry(name), due, only=only)
 
 
 def show_version(version: "JudgedVersion", name: str) -> None:

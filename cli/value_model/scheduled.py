@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import typer
 from filelock import FileLock, Timeout
 
-from fivefold.cli.terminal import echo, open_registry
+from fivefold.cli.terminal import echo, open_registry, warn
 from fivefold.cli.value_model.realised import judge
-from fivefold.domain.errors import ConfigError, NotEnoughDataError, PromotionRefusedError
+from fivefold.domain.errors import ConfigError, ModelError, NotEnoughDataError, PromotionRefusedError
 from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import read_settings
 
@@ -118,36 +118,53 @@ def _only_run(name: str) -> Iterator[None]:
 
 
 def _run(when: When, scores: list[Path], source: "MappedFile", config: "TrainingConfig", run: Run) -> Report:
-    due: tuple[str, ...] = ("asked for, due or not",)
-    if when is When.DUE:
-        verdict = _verdict(scores, source, config)
-        if verdict is not None and verdict.state != "due":
-            outcome = Outcome.NOT_ENOUGH_DATA if verdict.state == "unknown" else Outcome.NOTHING_DUE
-            return Report(outcome, f"the champion: {verdict}", due=verdict.reasons)
-        due = ("there is no champion",) if verdict is None else verdict.reasons
+    newest, due = _newest(config.name), tuple[str, ...]()
     try:
+        verdict = _verdict(when, scores, source, config)
+        due = verdict.reasons
+        if verdict.state != "due":
+            outcome = Outcome.NOT_ENOUGH_DATA if verdict.state == "unknown" else Outcome.NOTHING_DUE
+            return Report(outcome, f"the champion: {verdict}", due=due)
         result = run(lambda plan: _refuse_same_data(plan, config))
     except SameDataError as same:
         return Report(Outcome.SAME_DATA, _same_text(same.version), same.version.number, due=due)
     except NotEnoughDataError as error:
         return Report(Outcome.NOT_ENOUGH_DATA, str(error), due=due)
     except PromotionRefusedError as error:
-        return Report(Outcome.REFUSED, str(error), due=due)
+        number = _newest(config.name)
+        if number == newest:  # of a refit, before it was registered
+            return Report(Outcome.REFUSED, str(error), due=due)
+        text = f"version {number} is registered and passed the gate; it is not the champion: {error}"
+        return Report(Outcome.PASSED, text, number, due=due)
     outcome = Outcome.PASSED if result.verdict.promote else Outcome.REFUSED
     text = f"version {result.version} is registered; the gate: {result.verdict}"
     return Report(outcome, text, result.version, promoted=result.promoted, due=due)
 
 
-def _verdict(scores: list[Path], source: "MappedFile", config: "TrainingConfig") -> "DueVerdict | None":
-    """Judge the champion by what came; None where there is no champion."""
-    from fivefold.training.judging.due import due_verdict
+def _verdict(when: When, scores: list[Path], source: "MappedFile", config: "TrainingConfig") -> "DueVerdict":
+    """Judge the champion by what came; due too where that is not asked, or there is none that could be judged."""
+    from fivefold.training.judging.due import DueVerdict, due_verdict
     from fivefold.training.judging.realised import Realised
 
-    if open_registry(config.name).champion() is None:
-        return None
-    judged, _ = judge(scores, source, config.name, config.due)
-    champion = next((version for version in judged if version.is_champion), None)
-    return due_verdict(Realised(()), config.due, None) if champion is None else champion.verdict
+    if when is When.ALWAYS:
+        return DueVerdict("due", ("asked for, due or not",))
+    registry = open_registry(config.name)
+    champion = registry.champion()
+    if champion is None:
+        return DueVerdict("due", ("there is no champion",))
+    try:
+        registry.load(champion.number)
+    except ModelError as error:
+        return DueVerdict("due", (f"the champion, version {champion.number}, cannot be loaded: {error}",))
+    judged, left_out = judge(scores, source, config.name, config.due, only=champion.number)
+    for text in left_out:
+        warn(text)
+    return judged[0].verdict if judged else due_verdict(Realised(()), config.due, None)
+
+
+def _newest(name: str) -> int:
+    """Give the number of the newest version; 0 where there is none."""
+    return max((version.number for version in open_registry(name).versions()), default=0)
 
 
 def _refuse_same_data(plan: "TrainingPlan", config: "TrainingConfig") -> None:
@@ -167,7 +184,7 @@ def _refuse_same_data(plan: "TrainingPlan", config: "TrainingConfig") -> None:
             and version.tags.get("data_digest") == plan.summary.digest
             and version.tags.get("fingerprint") == fingerprint(plan.summary.absent, plan.own)
             and version.tags.get("code_version") == release()
-            and version.definition == config.definition()
+            and version.definition == plan.config.definition()
             and (version.judged_as_of or version.test_as_of) == plan.dates.test
         )
         if same:

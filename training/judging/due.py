@@ -1,5 +1,6 @@
 """Whether predictions whose horizon is over say that a model is due for training, and why."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan, sqrt
 from statistics import NormalDist
@@ -17,7 +18,7 @@ class DueVerdict:
 
     Attributes:
         state: `due`; `holds` where every figure is within its bounds, or chance may have moved it out; `waiting` where
-            no prediction's horizon has passed yet; `unknown` where the data are too few, or do not reach so far.
+            no prediction's horizon has passed yet; `unknown` where the data are too few, or do not hold what came.
         reasons: one sentence for each figure that is surely out of bounds; else why it is in another state.
     """
 
@@ -30,8 +31,10 @@ class DueVerdict:
         return f"{words[self.state]} {'; '.join(self.reasons)}"
 
 
-def due_verdict(realised: Realised, due: DueSettings, card_gini: float | None) -> DueVerdict:
-    """Judge a version by the latest day whose predictions can be compared with what came.
+def due_verdict(
+    realised: Realised, due: DueSettings, card_gini: float | None, thin: Mapping[int, str] | None = None
+) -> DueVerdict:
+    """Judge a version by the latest day whose predictions can be compared with what came, of enough customers.
 
     Earlier days are not pooled with it: a model that was right for a year and is wrong since a month is wrong.
 
@@ -39,16 +42,20 @@ def due_verdict(realised: Realised, due: DueSettings, card_gini: float | None) -
         realised: of the version.
         due: the bounds.
         card_gini: normalised Gini of the model card; None where it has none.
+        thin: by day, why the data hold hardly what came after it; empty where they do.
     """
     if not realised.days:
         return _without_days(realised)
-    day = realised.days[-1]
+    enough = [day for day in realised.days if day.gone <= day.customers >= due.least_customers]
+    day = (enough or realised.days)[-1]
     if day.gone > day.customers:
         gone = f"{day.gone:,} of the {day.gone + day.customers:,} customers predicted on {day_text(day.day_us)}"
         return DueVerdict("unknown", (f"{gone} are not in the data: are these the same customers?",))
     if day.customers < due.least_customers:
         few = f"the predictions of {day_text(day.day_us)} are of {day.customers:,} customers, and below "
         return DueVerdict("unknown", (f"{few}{due.least_customers:,} chance alone moves the figures",))
+    if reason := (thin or {}).get(day.day_us):
+        return DueVerdict("unknown", (f"{reason}: is the export whole?",))
     reasons = [one for one in (_money(day, due), _coverage(day, due), _gini(day, due, card_gini)) if one]
     if reasons:
         return DueVerdict("due", tuple(reasons))
@@ -63,7 +70,7 @@ def _without_days(realised: Realised) -> DueVerdict:
         )
     if realised.waiting:
         return DueVerdict("waiting", (f"the horizon of {realised.waiting:,} predictions has not passed",))
-    return DueVerdict("unknown", ("there are no predictions by it",))
+    return DueVerdict("waiting", ("there are no predictions by it",))
 
 
 def _money(day: RealisedDay, due: DueSettings) -> str:

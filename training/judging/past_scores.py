@@ -80,7 +80,14 @@ def _typed(table: pl.DataFrame, path: Path, as_of: int | None, model_hash: str |
     for name, given, option in (("as_of", as_of, "--as-of"), ("model_hash", model_hash, "--model")):
         if name not in table.columns and given is None:
             raise ConfigError(f"{path} has no column {name}: say it by {option}")
+    for name, given, option in (("as_of", as_of, "--as-of"), ("model_hash", model_hash, "--model")):
+        if name in table.columns and given is not None:
+            raise ConfigError(f"{path} has the column {name}, so {option} must not be given")
     if "as_of" in table.columns:
+        if table.schema["as_of"] != pl.String:
+            raise FileFormatError(
+                f"{path}: as_of must be text as fivefold score writes it, not {table.schema['as_of']}"
+            )
         texts = table["as_of"].unique().to_list()
         moments = [parse_moment(text or "", f"{path}: as_of") for text in texts]
         table = table.with_columns(pl.col("as_of").replace_strict(texts, moments, return_dtype=pl.Int64))
@@ -92,4 +99,6 @@ def _typed(table: pl.DataFrame, path: Path, as_of: int | None, model_hash: str |
     typed = table.with_columns(absent).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
     if typed.select("user_id", "category", "expected_value", "model_hash").null_count().sum_horizontal().item():
         raise FileFormatError(f"{path} has a row without user_id, category, expected_value or model_hash")
+    if not typed["expected_value"].is_finite().all():
+        raise FileFormatError(f"{path} has an expected_value that is no finite number")
     return typed

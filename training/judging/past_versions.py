@@ -18,6 +18,7 @@ from fivefold.training.data import TransactionSource
 from fivefold.training.judging.due import DueVerdict, due_verdict
 from fivefold.training.judging.realised import Realised, compare_with_realised
 from fivefold.training.recalibrate import config_of_version
+from fivefold.training.windows import thin_rows
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ def judge_versions(
     registry: Registry,
     due: DueSettings | None = None,
     now: int | None = None,
+    only: int | None = None,
 ) -> tuple[list[JudgedVersion], list[str]]:
     """Judge every version of the registry that made some of the predictions, by number; and say what was left out.
 
@@ -46,6 +48,7 @@ def judge_versions(
         registry: where the versions are.
         due: the bounds; those of each version's own training by default.
         now: the present, microseconds.
+        only: the number of the one version that is judged; those of others are passed over.
 
     Raises:
         ConfigError: money of the scores is in another currency than the version's.
@@ -58,6 +61,8 @@ def judge_versions(
         version = by_hash.get(name)
         if version is None:
             left_out.append(f"{len(part):,} predictions are by the model {name}, which {registry.name} does not have")
+            continue
+        if only is not None and version.number != only:
             continue
         try:
             judged.append(_judge(version, part, source, registry, due, resolve_now(now)))
@@ -90,9 +95,10 @@ def _judge(
     require_columns(source, model.rates, absent=model.absent)
     warm()
     portfolio = TransactionSource(source, model.rates, now, absent=model.absent, own=model.own)
-    period = portfolio.summary(config.seed).period
-    realised = compare_with_realised(scores, portfolio, period, config, bounds, now)
-    verdict = due_verdict(realised, bounds, version.metrics.get("model_normalised_gini"))
+    summary = portfolio.summary(config.seed)
+    realised = compare_with_realised(scores, portfolio, summary.period, config, bounds, now)
+    thin = {day.day_us: thin_rows(summary.quality, day.day_us, config.horizon_days) for day in realised.days}
+    verdict = due_verdict(realised, bounds, version.metrics.get("model_normalised_gini"), thin)
     return JudgedVersion(version.number, CHAMPION in version.aliases, model.currency, realised, verdict)
 
 

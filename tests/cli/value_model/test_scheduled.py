@@ -11,7 +11,9 @@ from filelock import FileLock
 
 from fivefold.cli.value_model.scheduled import Outcome
 from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import ModelError, PromotionRefusedError
 from fivefold.models.registry import CHALLENGER, Registry
+from fivefold.training.judging.gate import GateVerdict
 from tests.cli.running import CONFIG, Done, Home, cells, run, succeed
 
 THEN = "2024-10-01"
@@ -98,6 +100,45 @@ def test_the_same_data_are_not_learnt_from_twice(registry: Path, home: Home) -> 
     assert said(done)["version"] == 2
     assert "was learnt from these data already" in said(done)["text"]
     assert versions(registry) == {"1": "champion", "2": "challenger"}
+
+
+def test_the_same_data_without_balances_are_not_learnt_from_twice(registry: Path, home: Home, tmp_path: Path) -> None:
+    """Without them a run has other settings than those that were given."""
+    home.table.drop("user_balance").write_parquet(tmp_path / "bare.parquet")
+    options = ("--data", tmp_path / "bare.parquet", "--config", home.config, "--when", "always")
+    assert run(registry, "train", *options).code in {Outcome.PASSED, Outcome.REFUSED}
+    assert run(registry, "train", *options).code == Outcome.SAME_DATA
+    assert len(versions(registry)) == 3
+
+
+def test_a_champion_that_cannot_be_loaded_is_due(
+    registry: Path, home: Home, scores: Path, richer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ModelError("its files are not there")
+
+    monkeypatch.setattr(Registry, "load", broken)
+    options = ("--data", richer, "--config", configured(tmp_path), "--when", "due", "--scores", scores)
+    line = said(run(registry, "train", *options))
+    assert line["due"] == ["the champion, version 1, cannot be loaded: its files are not there"]
+    assert line["version"] == 3
+
+
+def test_a_version_that_passed_and_is_not_promoted_is_named(
+    registry: Path, home: Home, richer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another person promoted another version meanwhile."""
+
+    def refuse(*_: Any) -> None:
+        raise PromotionRefusedError("another version is the champion now")
+
+    passes = GateVerdict(promote=True, comparable=True, reasons=("it is better",))
+    monkeypatch.setattr("fivefold.training.retrain.gate_verdict", lambda *_: passes)
+    monkeypatch.setattr("fivefold.usecases.changes.promotions.promote_where_one_may", refuse)
+    done = run(registry, "train", "--data", richer, "--config", home.config, "--when", "always")
+    line = said(done)
+    assert (done.code, line["version"], line["promoted"]) == (Outcome.PASSED, 3, False)
+    assert "another version is the champion now" in line["text"]
 
 
 def test_the_second_of_two_at_once_ends(registry: Path, home: Home) -> None:

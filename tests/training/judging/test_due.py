@@ -56,12 +56,21 @@ def test_the_latest_day_decides() -> None:
     later = DAY + 86_400_000_000
     assert state(day(), day(day_us=later, **off)) == "due"
     assert state(day(**off), day(day_us=later)) == "holds"
+    assert state(day(**off), day(18, day_us=later)) == "due", "of a small later file nothing can be said"
+
+
+def test_a_horizon_of_which_the_data_hold_hardly_a_row_says_nothing() -> None:
+    off: dict[str, Any] = {"ratio": 0.2, "ratio_low": 0.1, "ratio_high": 0.3}
+    verdict = due_verdict(Realised((day(**off),)), DUE, 0.8, {DAY: "the 90 days after 2024-10-04 have 7 rows"})
+    assert verdict.state == "unknown"
+    assert "7 rows: is the export whole?" in str(verdict)
+    assert due_verdict(Realised((day(**off),)), DUE, 0.8, {DAY: ""}).state == "due"
 
 
 def test_without_a_day_nothing_is_due() -> None:
     assert state(waiting=5) == "waiting"
     assert state(waiting=5, uncovered=3) == "unknown"
-    assert state() == "unknown"
+    assert state() == "waiting"
 
 
 def test_a_version_without_a_gini_on_its_card_is_judged_by_the_rest() -> None:
