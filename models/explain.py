@@ -63,7 +63,8 @@ def explain(model: ValueModel, matrix: Floats) -> Explanations:
 def gain_shares(model: ValueModel) -> Floats:
     """Give each of the F indicators its share of what all splits gained in training; 0 where nothing was split."""
     gain: Floats = np.asarray(model.booster.feature_importance("gain"), dtype=np.float64)
-    return gain / max(gain.sum(), np.finfo(float).tiny)
+    shares: Floats = gain / max(gain.sum(), np.finfo(float).tiny)
+    return shares
 
 
 def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:

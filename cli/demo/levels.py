@@ -105,8 +105,10 @@ def console_tokens() -> dict[str, str]:
         for name, role in CONSOLE_MEMBERS.items():
             if name not in present:
                 add_member(operator, name, [role])
-            of = {"organisation": ORGANISATION, "member": name, "role": role, "actor": operator.actor.name}
-            tokens[name] = create_token(engine, plans, plan="trial", label="demo", expires_days=1, **of)[1]
+            _, tokens[name] = create_token(
+                engine, plans, plan="trial", label="demo", expires_days=1,
+                organisation=ORGANISATION, member=name, role=role, actor=operator.actor.name,
+            )  # fmt: skip
         return tokens
     finally:
         engine.dispose()

@@ -202,9 +202,7 @@ class Entities:
         key: str | None = None,
     ) -> Proposal | None:
         """Say where a case stands; sent again it is changed, unless *only_new*. A proposal where a level would fall."""
-        body = {"opened_at": opened_at, "closed_at": closed_at, "outcome": outcome, "status": status}
-        body |= {"only_new": True} if only_new else {}
+        times = {"opened_at": opened_at, "closed_at": closed_at, "outcome": outcome, "status": status}
+        body = {**times, "fields": dict(fields or {}), "reason": reason, **({"only_new": True} if only_new else {})}
         parts = {"type": type_, "external_id": external_id, "number": number}
-        return self._connection.ask(
-            PUT_CASE, parts, body={**body, "fields": dict(fields or {}), "reason": reason}, key=key
-        )
+        return self._connection.ask(PUT_CASE, parts, body=body, key=key)

@@ -178,5 +178,10 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
 def said_of(token: Token) -> dict[str, str | int | bool | None]:
     """Give what the audit log says of a token for good."""
     whose = {} if token.member_id is None else {"member": token.member_id}
-    may = {"role": token.role, "plan": token.plan, "mcp_changes": token.mcp_changes}
-    return {**may, "expires_us": token.expires_us, **whose}
+    return {
+        "role": token.role,
+        "plan": token.plan,
+        "mcp_changes": token.mcp_changes,
+        "expires_us": token.expires_us,
+        **whose,
+    }

@@ -231,16 +231,20 @@ def put_case(
     context: RequestContext, type_: Text, external_id: Text, number: Text, body: CaseGiven
 ) -> ProposalLine | None:
     """Open, change or close a case about an entity; proposed where a level would fall."""
-    of = (context, type_, external_id, "case", _record(number, body))
-    return facts.request_record(*of, reason=body.reason, only_new=body.only_new).proposal
+    record = _record(number, body)
+    return facts.request_record(
+        context, type_, external_id, "case", record, reason=body.reason, only_new=body.only_new
+    ).proposal
 
 
 def put_alert(
     context: RequestContext, type_: Text, external_id: Text, number: Text, body: CaseGiven
 ) -> ProposalLine | None:
     """Open, change or close an alert about an entity; proposed where a level would fall."""
-    of = (context, type_, external_id, "alert", _record(number, body))
-    return facts.request_record(*of, reason=body.reason, only_new=body.only_new).proposal
+    record = _record(number, body)
+    return facts.request_record(
+        context, type_, external_id, "alert", record, reason=body.reason, only_new=body.only_new
+    ).proposal
 
 
 def _record(number: str, case: CaseGiven) -> RecordGiven:
