@@ -12,21 +12,16 @@ import yaml
 from sqlalchemy import Engine
 
 from benchmarks.imports.data import BANKS, write_lists
-from benchmarks.imports.run import RULESET, Step, database_of, run_command
+from benchmarks.imports.run import RULESET, Step, database_of, govern, run_command
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.text import percent
 from fivefold.usecases.accounts.entity_types import define_type, list_types
 from fivefold.usecases.accounts.organisations import actor_in
-from fivefold.usecases.changes.backtests import request_backtest
 from fivefold.usecases.flows.activate import activate_flow
 from fivefold.usecases.flows.asked_files import flow_text
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import save_flow_draft
 from fivefold.usecases.flows.replays.jobs import ReplayAsked, read_flow_replay, request_flow_replay
-from fivefold.usecases.portfolio_files.bundled import bundled_text
-from fivefold.usecases.rulesets.activate import activate
-from fivefold.usecases.rulesets.commit import commit
-from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.context import Context
 
 BERKA = BANKS[0]
@@ -135,9 +130,7 @@ def _filled(engine: Engine, data: Path, folder: Path) -> list[Step]:
             of_year = rows.filter(pl.col(column).is_between(_day(since), _day(day), closed="left"))
             of_year.drop("came", strict=False).write_parquet(folder / f"{table}-{day}.parquet")
             steps.append(run_command(engine, folder, "import", table, f"{table}-{day}.parquet", "--as-of", day))
-        if day == YEARS[0]:
-            steps.append(_govern(engine, folder, day))
-        steps.append(_work(engine, folder, day))
+        steps += govern(engine, folder, day, BERKA.name) if day == YEARS[0] else [_work(engine, folder, day)]
         since = day
     by_time = _work(engine, folder, EVER[1])  # it assesses those whose level may have moved by then
     return [*steps, by_time, _work(engine, folder, EVER[1])]
@@ -149,19 +142,6 @@ def _day(text: str) -> Any:
 
 def _work(engine: Engine, folder: Path, day: str) -> Step:
     return run_command(engine, folder, "worker", "--once", "--as-of", day, model=BERKA.name)
-
-
-def _govern(engine: Engine, folder: Path, day: str) -> Step:
-    """One person commits the ruleset and has it backtested, another activates it."""
-    author, publisher = (
-        Context(engine, actor_in(engine, "default", f"member:{number}")).at(parse_moment(day)) for number in (1, 2)
-    )
-    saved = save_draft(author, bundled_text(RULESET), 0)
-    commit(author, RULESET, saved.revision, "A ruleset that ships, as it is.")
-    request_backtest(author, RULESET, 1)
-    step = _work(engine, folder, day)
-    activate(publisher, RULESET, 1, WHY, 10_000)
-    return step
 
 
 def _registered(folder: Path) -> None:

@@ -41,7 +41,8 @@ ORIGINS_FILE = "origins.csv"
 SHIPPED = ("domain", "features", "models")
 """The packages stored with a registered model, so that it loads where fivefold is not installed."""
 LEFT_OUT = (
-    "__pycache__", "registered", "partitions.py", "scoring.py", "spark.py", "stores.py", "table_formats.py",
+    "__pycache__", "registered", "partitions.py", "scoring.py", "spark.py",
+    "csv_file.py", "json_lines.py", "places", "sort_file.py", "sources.py", "tables.py", "text_files.py",
 )  # fmt: skip
 """What of these packages is not stored with it: it asks no other registered model, and reads and scores no files."""
 REQUIREMENTS = (
@@ -55,7 +56,6 @@ REQUIREMENTS = (
     "polars",
     "pyarrow",
     "scikit-learn",
-    "tqdm",
 )
 """The libraries that a registered model needs to load and predict, pinned to the versions of its training."""
 

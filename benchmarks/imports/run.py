@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,30 +84,34 @@ def _import(bank: Bank, data: Path, folder: Path, engine: Engine) -> tuple[list[
     bank.entities(data).write_parquet(folder / "entities.parquet")
     bank.transactions(data).write_parquet(folder / "transactions.parquet")
     write_lists(folder / "lists")
-    past = ["--as-of", bank.as_of]
+    past = ("--as-of", bank.as_of)
     steps = [
         run_command(engine, folder, "import", "setup", RULESET, "--base", bank.base, "--lists", "lists"),
         run_command(engine, folder, "import", "entities", "entities.parquet", *past),
         run_command(engine, folder, "import", "transactions", "transactions.parquet", *past),
     ]
-    steps += _govern(engine, folder, past)
+    steps += govern(engine, folder, bank.as_of)
     steps.append(run_command(engine, folder, "audit", "verify"))
     return steps, _levels(engine)
 
 
-def _govern(engine: Engine, folder: Path, past: list[str]) -> list[Step]:
-    """One person writes and commits the ruleset and asks for a backtest; another activates it."""
+def govern(engine: Engine, folder: Path, day: str, model: str | None = None) -> list[Step]:
+    """One person writes and commits the ruleset and asks for a backtest; another activates it.
+
+    Workers carry out the backtest, and then what follows from the activation, as of *day* and with *model*.
+    """
     author, publisher = (actor_in(engine, "default", f"member:{number}") for number in (1, 2))
-    now = parse_moment(past[1])
+    now = parse_moment(day)
     saved = save_draft(Context(engine, author).at(now), bundled_text(RULESET), 0)
     commit(Context(engine, author).at(now), RULESET, saved.revision, "A ruleset that ships, as it is.")
     request_backtest(Context(engine, author).at(now), RULESET, 1)
-    steps = [run_command(engine, folder, "worker", "--once", *past)]
+    working = partial(run_command, engine, folder, "worker", "--once", "--as-of", day, model=model)
+    steps = [working()]
     backtest = list_backtests(Context(engine, author), RULESET)[0]
     if backtest.state != "done":
         raise RuntimeError(f"the backtest is {backtest.state}: {backtest.error}")
     activate(Context(engine, publisher).at(now), RULESET, 1, "It is measured.", 10_000)
-    steps.append(run_command(engine, folder, "worker", "--once", *past))
+    steps.append(working())
     return steps
 
 

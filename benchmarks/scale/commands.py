@@ -40,7 +40,7 @@ class Files:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Where commands keep models, and that they ask nobody outside."""
+        """The folder of models, idle threads that wait without work, and where Python finds this package."""
         return {"FIVEFOLD_VAR": str(self.folder / "var"), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(ROOT)}
 
     def count(self) -> tuple[int, int]:

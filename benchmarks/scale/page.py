@@ -64,8 +64,8 @@ process, bit for bit: otherwise there is no page.
 ## The same indicators by other engines
 
 From one file in order to the whole catalogue in memory, start of the process and imports included; the kernel besides
-checks every value, and that no customer comes twice. The others order the rows, as they must where nobody vouches for
-the file; [a page of its own](benchmarks-features.md) has the lines where they trust it, and shows that the values are
+checks every value, and that no customer comes twice. The others order the rows, as they must where its order is not
+known; [a page of its own](benchmarks-features.md) has the lines where they trust it, and shows that the values are
 equal. Spark SQL runs DuckDB's query in its own dialect; its value furthest from the kernel's among 2,000 customers:
 {difference}. Medians.
 

@@ -20,8 +20,8 @@ def require_output(path: Path) -> None:
     """Raise ConfigError where the suffix is none that can be written, or there is no folder for the file."""
     if path.suffix.lower() not in _OPENERS:
         raise ConfigError(f"--output is {path}; it must end in {', '.join(_OPENERS)}")
-    if address_of(path) is not None:
-        raise ConfigError(f"--output is {address_of(path)}; it must be a file of this machine")
+    if address := address_of(path):
+        raise ConfigError(f"--output is {address}; it must be a file of this machine")
     require_folder(path)
 
 

@@ -125,7 +125,7 @@ def _run(when: When, scores: list[Path], source: "MappedFile", config: "Training
         if verdict.state != "due":
             outcome = Outcome.NOT_ENOUGH_DATA if verdict.state == "unknown" else Outcome.NOTHING_DUE
             return Report(outcome, f"the champion: {verdict}", due=due)
-        result = run(lambda plan: _refuse_same_data(plan, config))
+        result = run(_refuse_same_data)
     except SameDataError as same:
         return Report(Outcome.SAME_DATA, _same_text(same.version), same.version.number, due=due)
     except NotEnoughDataError as error:
@@ -167,7 +167,7 @@ def _newest(name: str) -> int:
     return max((version.number for version in open_registry(name).versions()), default=0)
 
 
-def _refuse_same_data(plan: "TrainingPlan", config: "TrainingConfig") -> None:
+def _refuse_same_data(plan: "TrainingPlan") -> None:
     """End the run where a version was learnt from the same rows, by the same definition and indicators, before.
 
     A run that died between registering and naming its version left it without an alias; it gets that now.
@@ -176,7 +176,7 @@ def _refuse_same_data(plan: "TrainingPlan", config: "TrainingConfig") -> None:
     from fivefold.features.indicator_matrix import fingerprint
     from fivefold.models.registry import CHALLENGER
 
-    registry = open_registry(config.name)
+    registry = open_registry(plan.config.name)
     versions = registry.versions()
     for version in versions:
         same = (

@@ -156,12 +156,12 @@ LOAD = """
 import json, sys
 sys.path[:] = [path for path in sys.path if path != sys.argv[1]]
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in type(finder).__module__]
-import mlflow, pandas
+import mlflow, pandas, pyarrow.parquet
 model = mlflow.pyfunc.load_model(sys.argv[2])
 import fivefold
-from fivefold.features.reading.sources import read_histories
+from fivefold.features.reading.validate import TransactionReader
 inner = model.unwrap_python_model().value_model
-histories = read_histories(sys.argv[3], inner.rates)
+histories = TransactionReader(inner.rates).histories(pyarrow.parquet.read_table(sys.argv[3]))
 matrix, seen = inner.matrix(histories, int(sys.argv[4]))
 frame = pandas.DataFrame(matrix[seen > 0], columns=list(inner.catalogue.names))
 users = [user for user, rows in zip(histories.user_ids.to_pylist(), seen.tolist()) if rows]
@@ -312,11 +312,11 @@ def test_data_are_the_same_for_the_same_text_alone(
     config = trained.config.model_copy(update={"indicators": path})
     path.write_text(example().text, encoding="utf-8")
     with pytest.raises(scheduled.SameDataError):
-        retrain(file, config, trained.registry, show=lambda plan: scheduled._refuse_same_data(plan, config))
+        retrain(file, config, trained.registry, show=scheduled._refuse_same_data)
     path.write_text(example().text + "# edited\n", encoding="utf-8")
 
     def stop(plan: TrainingPlan) -> None:
-        scheduled._refuse_same_data(plan, config)
+        scheduled._refuse_same_data(plan)
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
