@@ -28,7 +28,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
 from fivefold.store.sql.json_text import JSONText
-from fivefold.store.tables.accounts import NAME_CHARACTERS, Base
+from fivefold.store.tables.accounts import COUNTED, NAME_CHARACTERS, Base
 
 BIG = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only where their key is plainly an integer."""
@@ -322,6 +322,7 @@ class Tag(Base):
     __table_args__ = (
         Index("ix_tags_entity_id_tag", "entity_id", "tag"),
         Index("ix_tags_tag", "organisation_id", "tag", "entity_id"),
+        COUNTED,
     )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
@@ -348,7 +349,7 @@ class Screening(Base):
     """What an entity was screened for, when, and whether something was found: a clean one counts too."""
 
     __tablename__ = "screenings"
-    __table_args__ = (Index("ix_screenings_entity_id_screening", "entity_id", "screening"),)
+    __table_args__ = (Index("ix_screenings_entity_id_screening", "entity_id", "screening"), COUNTED)
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
@@ -367,6 +368,7 @@ class Record(Base):
     __table_args__ = (
         Unique("organisation_id", "kind", "external_id"),
         CheckConstraint("kind IN ('case', 'alert')", name="kind"),
+        COUNTED,
     )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)

@@ -18,7 +18,7 @@ from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fivefold.store.sql.json_text import JSONText, report_json
-from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
+from fivefold.store.tables.accounts import COUNTED, HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
 
 _ORGANISATION = "organisations.id"
@@ -49,6 +49,7 @@ class Endpoint(Base):
     """
 
     __tablename__ = "endpoints"
+    __table_args__ = COUNTED
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), index=True)
@@ -220,6 +221,7 @@ class ValidationJob(JobColumns, Base):
             sqlite_where=_OPEN,
             postgresql_where=_OPEN,
         ),
+        COUNTED,
     )
 
     from_us: Mapped[int] = mapped_column(BigInteger)
@@ -249,6 +251,7 @@ class EvidenceJob(JobColumns, Base):
             sqlite_where=_OPEN,
             postgresql_where=_OPEN,
         ),
+        COUNTED,
     )
 
     quarter: Mapped[str] = mapped_column(String(8))

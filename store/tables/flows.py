@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
 from fivefold.store.sql.json_text import JSONText
-from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
+from fivefold.store.tables.accounts import COUNTED, HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
 from fivefold.store.tables.events import JobColumns
 
@@ -27,8 +27,6 @@ _WHOLE = text("inputs IS NOT NULL")
 _ASKS = text("asks IS NOT NULL")
 _WAITS = text("waits_us IS NOT NULL AND taken_back_us IS NULL AND done_us IS NULL")
 ROLE_CHARACTERS = 20
-_COUNTED = {"sqlite_autoincrement": True}
-"""A number is given once, also where its row was deleted: `f:12` and the event of an action name it outside."""
 
 
 class FlowRow(Base):
@@ -212,7 +210,7 @@ class FlowRun(Base):
             sqlite_where=_ASKS,
             postgresql_where=_ASKS,
         ),
-        _COUNTED,
+        COUNTED,
     )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
@@ -301,7 +299,7 @@ class FlowAction(Base):
             sqlite_where=_WAITS,
             postgresql_where=_WAITS,
         ),
-        _COUNTED,
+        COUNTED,
     )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
@@ -344,6 +342,7 @@ class FlowReplay(JobColumns, Base):
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled', 'quarantined')", name="state"),
         Index("ix_flow_replays_flow_id", "flow_id", "id"),
+        COUNTED,
     )
 
     flow_id: Mapped[int] = mapped_column(ForeignKey(_FLOW))

@@ -4,7 +4,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, Uni
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fivefold.store.sql.json_text import JSONText
-from fivefold.store.tables.accounts import Base
+from fivefold.store.tables.accounts import COUNTED, Base
 from fivefold.store.tables.entities import BIG
 
 KIND_CHARACTERS, VIEW_NAME_CHARACTERS = 12, 60
@@ -48,7 +48,7 @@ class QueueView(Base):
     """
 
     __tablename__ = "queue_views"
-    __table_args__ = (UniqueConstraint("organisation_id", "owner", "name"),)
+    __table_args__ = (UniqueConstraint("organisation_id", "owner", "name"), COUNTED)
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))

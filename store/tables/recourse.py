@@ -5,7 +5,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
 from fivefold.store.sql.json_text import JSONText
-from fivefold.store.tables.accounts import HASH_CHARACTERS, Base
+from fivefold.store.tables.accounts import COUNTED, HASH_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
 
 _IS_OPEN = text("state = 'open'")
@@ -51,6 +51,7 @@ class Challenge(Base):
             sqlite_where=_IS_OPEN,
             postgresql_where=_IS_OPEN,
         ),
+        COUNTED,
     )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
 from fivefold.store.sql.json_text import JSONText
-from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
+from fivefold.store.tables.accounts import COUNTED, HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
 from fivefold.store.tables.events import JobColumns
 
@@ -84,6 +84,7 @@ class ThresholdReview(JobColumns, Base):
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
         Unique("family_id", "quarter"),
+        COUNTED,
     )
 
     family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY))
@@ -107,6 +108,7 @@ class ReferenceJob(JobColumns, Base):
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
         Index("ix_reference_jobs_family_id", "family_id", "id"),
+        COUNTED,
     )
 
     family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY))
@@ -131,6 +133,7 @@ class PointsJob(JobColumns, Base):
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
         Index("ix_points_jobs_family_id", "family_id", "id"),
+        COUNTED,
     )
 
     family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY))

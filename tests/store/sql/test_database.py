@@ -160,17 +160,6 @@ def test_an_older_or_newer_schema_is_refused(blank: Engine, version: str) -> Non
         upgrade(blank)
 
 
-def test_a_number_of_a_run_is_given_once_on_sqlite_too(engine: Engine) -> None:
-    """What a database does not say of itself: that a table counts on for good, behind rows that were deleted."""
-    counted = {"flow_runs", "flow_actions"}
-    if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:
-            made = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")).all()
-        assert {name for name, sql in made if "AUTOINCREMENT" in (sql or "")} == counted
-    asked = {name for name, table in Base.metadata.tables.items() if table.dialect_options["sqlite"]["autoincrement"]}
-    assert asked == counted
-
-
 def test_references_and_checks_hold(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(ANYONE)

@@ -1,6 +1,5 @@
 """Numbers of runs and of their actions: each is given once, whatever was erased since, as it is named outside."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.runs.answering import take_back_action
 from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
-from tests.store.migrating import migrate_again
+from tests.store.migrating import migrate_again, numbered_as_before
 from tests.usecases.flows.flowing import LARGE, FlowBank
 from tests.usecases.platforms import actor
 
@@ -60,24 +59,6 @@ def test_the_number_of_a_run_that_was_erased_names_no_other_one(bank: FlowBank, 
     assert min(set(after_actions) - set(actions)) > max(actions)
 
 
-def as_before(engine: Engine) -> None:
-    """Let a database number runs and actions as it did before: by the greatest number that is there."""
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA writable_schema=ON")
-        for table in ("flow_runs", "flow_actions"):
-            made = connection.execute(
-                text("SELECT sql FROM sqlite_master WHERE name = :of"), {"of": table}
-            ).scalar_one()
-            earlier = re.sub(r"\)\s*\Z", f", \n\tCONSTRAINT pk_{table} PRIMARY KEY (id)\n)", made)
-            earlier = earlier.replace("id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "id INTEGER NOT NULL", 1)
-            assert earlier.count("PRIMARY KEY") == 1
-            change = text("UPDATE sqlite_master SET sql = :sql WHERE name = :of AND type = 'table'")
-            connection.execute(change, {"sql": earlier, "of": table})
-            connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :of"), {"of": table})
-        connection.commit()
-    engine.dispose()  # each connection has read the schema
-
-
 def described(engine: Engine) -> dict[str, object]:
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")).all()
@@ -100,7 +81,7 @@ def test_a_database_of_before_goes_on_behind_all_that_it_knows_and_keeps_what_it
     newest = next(each for each in reversed(bank.actions()) if each.kind == "tag")
     take_back_action(other, newest.id, "It was wrong.")
     expected = described(bank.engine)
-    as_before(bank.engine)
+    numbered_as_before(bank.engine, "flow_runs", "flow_actions")
     erased(bank, "b", tmp_path)
     kept = numbers(bank)
     migrate_again(bank.engine, "0054", "0055")
@@ -127,7 +108,7 @@ TOLD = r"""UPDATE outbox SET body = '{"flow":"large","run":"f:40","title":"a \"r
 def test_a_run_that_only_an_event_names_is_not_named_again(bank: FlowBank) -> None:
     if bank.engine.dialect.name != "sqlite":
         return
-    as_before(bank.engine)
+    numbered_as_before(bank.engine, "flow_runs", "flow_actions")
     with bank.engine.begin() as connection:
         connection.exec_driver_sql(TOLD)
     migrate_again(bank.engine, "0054", "0055")
