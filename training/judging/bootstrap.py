@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fivefold.features.histories import Floats, Integers
+from fivefold.training.judging.calibration import TenthsOff
 
 RESAMPLES = 1_000
 TENTHS = 10
@@ -21,11 +22,11 @@ class Resamples:
 
     Attributes:
         gini: normalised Gini by name, one figure for each draw; NaN where all drawn customers are worth the same.
-        calibration: calibration error by name, one figure for each draw; money predictions alone have one.
+        tenths: by how much the money of the tenths is off, by name; predictions in money alone have it.
     """
 
     gini: Mapping[str, Floats]
-    calibration: Mapping[str, Floats]
+    tenths: Mapping[str, TenthsOff]
 
 
 def draws(customers: int, seed: int, resamples: int = RESAMPLES) -> Iterator[Floats]:
@@ -54,18 +55,18 @@ def resample(
     ranked = {name: Ranking(predicted, realised) for name, predicted in predictions.items()}
     tenths = {name: Tenths(predictions[name], realised) for name in money}
     gini: dict[str, list[float]] = {name: [] for name in predictions}
-    calibration: dict[str, list[float]] = {name: [] for name in money}
+    off: dict[str, list[Floats]] = {name: [] for name in money}
     for times in drawn:
         top = best.gini(times)
         for name, ranking in ranked.items():
             gini[name].append(ranking.gini(times) / top if top > 0 else float("nan"))
         for name, groups in tenths.items():
-            calibration[name].append(groups.error(times))
-    return Resamples(_arrays(gini), _arrays(calibration))
-
-
-def _arrays(lists: Mapping[str, list[float]]) -> dict[str, Floats]:
-    return {name: np.array(figures) for name, figures in lists.items()}
+            off[name].append(groups.off(times))
+    once = np.ones(len(realised))
+    return Resamples(
+        {name: np.array(figures) for name, figures in gini.items()},
+        {name: TenthsOff(groups.off(once), np.array(off[name])) for name, groups in tenths.items()},
+    )
 
 
 class Ranking:
@@ -118,17 +119,23 @@ class Tenths:
 
     def __init__(self, predicted: Floats, realised: Floats, groups: int = TENTHS) -> None:
         """Group n customers by their predictions in money; *realised* is what they were worth, 0 or more."""
-        order = np.argsort(predicted, kind="stable")
         self._group: Integers = np.empty(len(predicted), dtype=np.int64)
-        self._group[order] = np.arange(len(predicted)) * groups // max(len(predicted), 1)
+        for number, members in enumerate(np.array_split(np.argsort(predicted, kind="stable"), groups)):
+            self._group[members] = number
         _, same, counts = np.unique(predicted, return_inverse=True, return_counts=True)
         shared = (np.bincount(same, weights=realised) / counts)[same]  # equal predictions share their value
         self._off = predicted - shared
         self._realised = shared
         self._groups = groups
 
+    def off(self, times: Floats) -> Floats:
+        """Give predicted less realised money of each group of a draw, as shares of all that is realised in it.
+
+        They are NaN where nobody who was drawn is worth anything.
+        """
+        total = float((times * self._realised).sum())
+        return np.bincount(self._group, weights=times * self._off, minlength=self._groups) / (total or np.nan)
+
     def error(self, times: Floats) -> float:
         """Give the calibration error, as `metrics.calibration_error` defines it, of a draw."""
-        off = np.abs(np.bincount(self._group, weights=times * self._off, minlength=self._groups)).sum()
-        total = float((times * self._realised).sum())
-        return float(off) / total if total else float("nan")
+        return float(np.abs(self.off(times)).sum())

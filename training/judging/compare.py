@@ -10,8 +10,9 @@ from fivefold.features.histories import Floats
 from fivefold.models.registry import Registry
 from fivefold.training.config import GateSettings
 from fivefold.training.dates import Dates
-from fivefold.training.judging.bootstrap import Resamples, draws, resample
-from fivefold.training.judging.metrics import Metrics, calibration_error, calibration_table
+from fivefold.training.judging.bootstrap import draws, resample
+from fivefold.training.judging.calibration import BOUNDS, least_difference, least_error
+from fivefold.training.judging.metrics import Metrics
 
 LEAST_BELOW = 10
 """At least so many draws must lie below a bound; with fewer it depends more on the draws than on the customers."""
@@ -40,8 +41,8 @@ class Comparisons:
         confidence: of every bound. The chance of error that is configured is shared among all the times that the
             window was judged on (Bonferroni): the best of many tries is above the others by chance alone.
         gini: normalised Gini of the model less that of each rival, by the rival's name.
-        calibration: the model's calibration error is at least this.
-        calibration_worse: its error less the champion's; None without a champion.
+        calibration: the model's calibration error is at least this, see `calibration.least_error`.
+        calibration_worse: its error less the champion's, see `calibration.least_difference`; None without a champion.
     """
 
     times_judged: int
@@ -80,7 +81,8 @@ def compare_with_rivals(
     """
     model, champion = names
     error = (1.0 - gate.confidence) / times_judged
-    count = min(max(gate.resamples, int(np.ceil(LEAST_BELOW / error))), max(MOST_RESAMPLES, gate.resamples))
+    needed = int(np.ceil(LEAST_BELOW * BOUNDS / error))
+    count = min(max(gate.resamples, needed), max(MOST_RESAMPLES, gate.resamples))
     money = tuple(name for name in names if name in predictions)
     drawn = resample(predictions, realised, draws(len(realised), seed, count), money=money)
     gini = {
@@ -91,17 +93,11 @@ def compare_with_rivals(
         for name in predictions
         if name != model
     }
-    worse = _calibration_worse(predictions, realised, drawn, names, error) if champion in predictions else None
-    return Comparisons(times_judged, 1.0 - error, gini, _low(drawn.calibration[model], error), worse)
-
-
-def _calibration_worse(
-    predictions: Mapping[str, Floats], realised: Floats, resamples: Resamples, names: tuple[str, str], error: float
-) -> RivalComparison:
-    mine, theirs = (calibration_error(calibration_table(predictions[name], realised)) for name in names)
-    return RivalComparison(
-        mine - theirs, _low(resamples.calibration[names[0]] - resamples.calibration[names[1]], error)
+    mine, theirs = drawn.tenths[model], drawn.tenths.get(champion)
+    worse = (
+        None if theirs is None else RivalComparison(mine.error - theirs.error, least_difference(mine, theirs, error))
     )
+    return Comparisons(times_judged, 1.0 - error, gini, least_error(mine, error), worse)
 
 
 def _low(drawn: Floats, error: float) -> float:

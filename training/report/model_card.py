@@ -1,6 +1,7 @@
 """The model card: what a version predicts, its data, its quality, and its limits."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 import polars as pl
 
@@ -15,6 +16,7 @@ from fivefold.training.dates import Dates
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.groups import LEAST_CUSTOMERS, OTHERS
+from fivefold.training.judging.metrics import calibration_error
 from fivefold.training.origins.rolling import Rolling
 from fivefold.training.presets.choose import Choice
 from fivefold.training.refit import Refit
@@ -223,6 +225,7 @@ def quality(
         "",
         *markdown_table(evaluation.calibration),
         "",
+        *_money(evaluation),
         (
             f"From one snapshot to the next {percent(stability.same_segment_share)} of the customers stay in their "
             f"segment; scores move by {stability.mean_absolute_move:.2f} on average."
@@ -234,6 +237,19 @@ def quality(
         *_differences(evaluation),
         *_groups(evaluation),
     ]
+
+
+def _money(evaluation: Evaluation) -> list[str]:
+    """Write how far predicted money is off, and at least is; nothing where nobody is worth anything."""
+    seen, compared = calibration_error(evaluation.calibration), evaluation.comparisons
+    if not (isfinite(seen) and isfinite(compared.calibration)):
+        return []
+    sentence = (
+        f"Predicted money is off by {percent(seen)} of the realised, the tenths taken together, and by at least "
+        f"{percent(compared.calibration)} with {100 * compared.confidence:.3g} % confidence. Chance alone adds to the "
+        "first of these figures, also where the model is right; from the second it is taken away."
+    )
+    return [sentence, ""]
 
 
 def interval_lines(model: ValueModel, evaluation: Evaluation, *, refitted: bool = False) -> list[str]:

@@ -55,6 +55,8 @@ def test_it_says_how_well_it_does_and_what_the_gate_said(card: str, runs: Runs) 
     for name, found in evaluation.by_name.items():
         numbers = f"{found.normalised_gini:.4f} | {found.top_decile_capture:.4f} | {found.spearman:.4f}"
         assert f"| {name} | {numbers} |" in card
+    seen, low = evaluation.registered_metrics()["calibration_error"], evaluation.comparisons.calibration
+    assert f"off by {percent(seen)} of the realised, the tenths taken together, and by at least {percent(low)}" in card
     assert f"The gate: {runs.first.verdict}." in card
     assert f"On {evaluation.customers:,} customers, 2024-10-02 to 2024-12-31, which it never saw:" in card
     for segment in ("low", "medium", "high", "top"):
