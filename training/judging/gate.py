@@ -31,8 +31,8 @@ def gate_verdict(evaluation: Evaluation, gate: GateSettings, incomparable: str |
 
     The lower bound of the difference to every baseline, and to the champion where there is one, must be above the
     margin: a difference that may be chance keeps the champion. Predicted money must not surely be off by more than the
-    gate allows, nor surely further off than the champion's: `calibration` takes away what chance alone adds to an error.
-    The mean realised value must rise from segment to segment. *incomparable* is the reason why the champion cannot be
+    gate allows, nor surely further off than the champion's: what chance alone adds to such an error is taken away. The
+    mean realised value must rise from segment to segment. *incomparable* is the reason why the champion cannot be
     compared.
     """
     gini = {name: metrics.normalised_gini for name, metrics in evaluation.by_name.items()}

@@ -35,7 +35,8 @@ def test_a_draw_is_judged_as_if_its_customers_stood_there_so_often(tied: bool) -
         assert found.gini["model"][number] == pytest.approx(wanted, abs=1e-12)
     once = resample({"model": predicted}, realised, [np.ones(len(realised))], money=("model",))
     error = calibration_error(calibration_table(predicted, realised))
-    assert once.calibration["model"][0] == pytest.approx(error, rel=1e-9)
+    assert once.tenths["model"].error == pytest.approx(error, rel=1e-9)
+    assert np.abs(once.tenths["model"].drawn[0]).sum() == pytest.approx(error, rel=1e-9)
 
 
 def test_the_same_seed_draws_the_same_customers() -> None:
