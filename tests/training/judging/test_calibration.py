@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fivefold.features.histories import Floats
 from fivefold.training.config import GateSettings
-from fivefold.training.judging.bootstrap import draws, resample
+from fivefold.training.judging.bootstrap import Tenths, draws, resample
 from fivefold.training.judging.calibration import TenthsOff, least_difference, least_error
 from fivefold.training.judging.metrics import calibration_error, calibration_table
 from tests.depth import DEPTH
@@ -37,8 +37,10 @@ def portfolio(random: np.random.Generator, customers: int, tail: float = TAIL) -
 
 
 def tenths(predictions: dict[str, Floats], realised: Floats, seed: int) -> dict[str, TenthsOff]:
-    drawn = draws(len(realised), seed, DRAWS)
-    return dict(resample(predictions, realised, drawn, money=tuple(predictions)).tenths)
+    """Give what `resample` gives, without the ranks."""
+    drawn, once = list(draws(len(realised), seed, DRAWS)), np.ones(len(realised))
+    groups = {name: Tenths(predicted, realised) for name, predicted in predictions.items()}
+    return {name: TenthsOff(of.off(once), np.array([of.off(times) for times in drawn])) for name, of in groups.items()}
 
 
 def share_of_portfolios(customers: int, judged: Callable[[np.random.Generator, int], bool]) -> float:
