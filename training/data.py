@@ -119,6 +119,9 @@ def _path_of(source: Source) -> Path | None:
 class TransactionSource:
     """A source that can be read again and again, in batches of whole customers, with progress shown."""
 
+    is_hidden: bool | None = None
+    """Whether progress is hidden; None shows it in a terminal alone."""
+
     def __init__(
         self,
         source: Source,
@@ -145,8 +148,8 @@ class TransactionSource:
 
     def batches(self, task: str) -> Iterator[Histories]:
         """Stream the histories; *task* is shown beside the progress bar."""
-        with tqdm(desc=task, unit=" customers", disable=None, leave=False) as bar:
-            for part in self._parts(self.rates):
+        with tqdm(desc=task, unit=" customers", disable=self.is_hidden, leave=False) as bar:
+            for part in self.parts(self.rates):
                 yield part
                 bar.update(part.customers)
 
@@ -157,7 +160,8 @@ class TransactionSource:
             for first in range(0, part.customers, at_once):
                 yield part.select(first, min(first + at_once, part.customers))
 
-    def _parts(self, rates: RateTable) -> Iterable[Histories]:
+    def parts(self, rates: RateTable) -> Iterable[Histories]:
+        """Give the histories, whole customers at a time, with money at these rates."""
         if self._streamed:
             return read_ahead(stream_histories(self.source, rates, self._latest, absent=self._absent))
         if self._kept is None:
@@ -173,8 +177,8 @@ class TransactionSource:
         quality = Quality(has_identifiers(self.source))
         rates_of_one = _unconverted(self.rates)
         absent: tuple[str, ...] = ()
-        with tqdm(desc="checking rows", unit=" customers", disable=None, leave=False) as bar:
-            for part in self._parts(rates_of_one):
+        with tqdm(desc="checking rows", unit=" customers", disable=self.is_hidden, leave=False) as bar:
+            for part in self.parts(rates_of_one):
                 absent = part.absent
                 firsts.append(part.time[part.offsets[:-1]])
                 keys.append(sampling_keys(part.user_ids, seed))

@@ -126,6 +126,8 @@ def _tasks(
     from fivefold.usecases.ingest.tag_ends import tell_ended_tags
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
+    from fivefold.usecases.monitoring.realised.judge import judge_next
+    from fivefold.usecases.monitoring.realised.keep import keep_predictions
     from fivefold.usecases.rulesets.activate import advance_backfills
     from fivefold.usecases.rulesets.markings import advance_markings
     from fivefold.usecases.shared.idempotency import prune_keys
@@ -160,6 +162,8 @@ def _tasks(
         PeriodicTask("retention", lambda: remove_next_parts(engine, clock(), pages.count_removed), 60.0),
         PeriodicTask("idempotency keys", lambda: prune_keys(engine, clock=clock) > 0, 600.0),
         PeriodicTask("value model", champion.look, 30.0),
+        PeriodicTask("predictions", lambda: keep_predictions(engine, champion.valuer, clock()), 600.0),
+        PeriodicTask("predicted and realised", lambda: judge_next(engine, settings, clock()), 600.0),
     ]
 
 

@@ -111,6 +111,13 @@ def families(figures: list[OrganisationFigures], now_us: int) -> Iterator[Metric
         for name, is_reached in each.triggers(now_us).items()
     }
     yield _gauge("revalidation_trigger", "1 where it asks for a revalidation", ["organisation", "trigger"], reached)
+    due: Values = {
+        (str(each.number), kind): None if is_due is None else float(is_due)
+        for each in largest
+        for kind, is_due in sorted(each.due_models.items())[:MOST_TYPES]
+    }
+    text = "1 where the value model that serves is due for training, by what came of its predictions"
+    yield _gauge("value_model_due", text, ["organisation", "type"], due)
 
 
 Values = dict[tuple[str, ...], float | None]

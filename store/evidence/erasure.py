@@ -42,6 +42,7 @@ from fivefold.store.tables.events import Decision, Delivery, OutboxEvent
 from fivefold.store.tables.flows import FlowAction, FlowMark, FlowReplayPerson, FlowRun, FlowStep
 from fivefold.store.tables.groups import GroupMember, GroupMove
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, Opening, OverrideRow, Standing
+from fivefold.store.tables.predictions import Prediction
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import BacktestMover, Proposal
@@ -49,7 +50,7 @@ from fivefold.store.tables.rulesets import BacktestMover, Proposal
 _DELETED: tuple[type[Any], ...] = (
     *(DueMark, Attributes, Transaction, Correction, TagEnd, Tag, Screening, Record, ValueScore, SearchWord, QueueWork),
     *(SummaryTransaction, TransactionBlock, BacktestMover, Opening, Challenge, FlowStep, FlowAction, FlowRun),
-    *(FlowMark, GroupMember, GroupMove, FlowReplayPerson),
+    *(FlowMark, GroupMember, GroupMove, FlowReplayPerson, Prediction),
 )
 """Rows about the person alone. Due marks come first, so that a worker with their lease stores nothing any more."""
 
@@ -101,7 +102,7 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
 DERIVED = (
     "assessment_inputs", "assessments", "backtest_movers", "deliveries", "due_marks", "flow_actions", "flow_marks",
     "flow_replay_people", "flow_runs", "flow_steps", "group_members", "group_moves", "level_releases", "openings",
-    "outbox", "search_words", "standings", "summary_transactions", "tag_ends", "transaction_blocks",
+    "outbox", "predictions", "search_words", "standings", "summary_transactions", "tag_ends", "transaction_blocks",
     "transitions", "value_scores",
 )  # fmt: skip
 """Tables about entities that the program itself fills, from time to time and without end: no activity."""

@@ -41,7 +41,7 @@ from fivefold.store.tables.rulesets import (
     ThresholdReview,
 )
 from fivefold.store.webhooks.deliveries import is_in
-from fivefold.store.webhooks.outbox import settled_number
+from fivefold.store.webhooks.outbox import NOBODY, settled_number
 
 
 def _look_at_events(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
@@ -67,8 +67,12 @@ def _look_at_events(session: Session, scope: Scope, reached: Reached, most: int)
         Delivery.event_number.between(old[0].id, old[-1].id),
     )
     needed = set(session.scalars(has_delivery))
-    free = [OldRow((row.id,), row.at_us, row.entity_id) for row in old if row.id <= upto and row.id not in needed]
+    free = [_about(row, row.id) for row in old if row.id <= upto and row.id not in needed]
     return without_held(session, scope, free, behind, len(old) - len(free))
+
+
+def _about(row: Any, *key: int) -> OldRow:
+    return OldRow(key, row.at_us, None if row.entity_id == NOBODY else row.entity_id)
 
 
 def _remove_events(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
@@ -96,7 +100,7 @@ def _look_at_deliveries(session: Session, scope: Scope, reached: Reached, most: 
             )
             rows = session.execute(statement.order_by(at, Delivery.event_number).limit(most)).all()
             if rows:
-                old = [OldRow((number, row.event_number), row.at_us, row.entity_id) for row in rows]
+                old = [_about(row, number, row.event_number) for row in rows]
                 return without_held(session, scope, old, [number, state, rows[-1].at_us, rows[-1].event_number])
     return NOTHING
 

@@ -8,6 +8,7 @@ import fivefold.store.tables.flows
 import fivefold.store.tables.groups
 import fivefold.store.tables.levels
 import fivefold.store.tables.operations
+import fivefold.store.tables.predictions
 import fivefold.store.tables.queue
 import fivefold.store.tables.recourse
 import fivefold.store.tables.rulesets  # noqa: F401 (imported for their tables alone)

@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.sql.clocks import LONGEST_LEASE_US
 from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
+from fivefold.store.webhooks.outbox import NOBODY
 
 _DELIVERIES = cast("Table", Delivery.__table__)
 _OUTBOX = cast("Table", OutboxEvent.__table__)
@@ -113,7 +114,7 @@ class LeasedDelivery:
         lease: must still be held when the result is recorded.
         lease_until_us: no other process sends it until then.
         body: of the outbox; None where it was erased.
-        external_id: None where it was erased.
+        external_id: None where it was erased, or the event is about nobody.
     """
 
     endpoint_id: int
@@ -189,7 +190,7 @@ def claim(
 
 
 def _claim(delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None) -> LeasedDelivery:
-    erased = event.body is None or entity is None or entity.erased_us is not None
+    erased = event.body is None or (delivery.entity_id != NOBODY and (entity is None or entity.erased_us is not None))
     return LeasedDelivery(
         endpoint_id=delivery.endpoint_id,
         event_number=delivery.event_number,

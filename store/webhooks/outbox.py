@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.tables.events import OutboxEvent
 
+NOBODY = 0
+"""In place of an entity's number: an event that is about no entity. No entity has it."""
 _WRITING = 0x5F0B << 48
 """Keys of PostgreSQL's locks from this number on, 2^48 of them, are of writers of the outbox; any range would do."""
 
@@ -27,6 +29,7 @@ class NewEvent(NamedTuple):
     Attributes:
         event_id: unique across all organisations and times, at most 80 characters.
         kind: such as `level.reached`, at most 50 characters.
+        entity_id: whom it is about, or `NOBODY`.
         at_us: when it happened.
         body: a JSON object as text; the receiver's `data`.
     """

@@ -13,7 +13,7 @@ from fivefold.features.indicator_matrix import warm
 from fivefold.features.reading.sources import require_columns
 from fivefold.features.reading.tables import Source
 from fivefold.models.registry import CHAMPION, RegisteredVersion, Registry
-from fivefold.training.config import DueSettings
+from fivefold.training.config import DueSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
 from fivefold.training.judging.due import DueVerdict, due_verdict
 from fivefold.training.judging.realised import Realised, compare_with_realised
@@ -95,11 +95,35 @@ def _judge(
     require_columns(source, model.rates, absent=model.absent)
     warm()
     portfolio = TransactionSource(source, model.rates, now, absent=model.absent, own=model.own)
-    summary = portfolio.summary(config.seed)
-    realised = compare_with_realised(scores, portfolio, summary.period, config, bounds, now)
-    thin = {day.day_us: thin_rows(summary.quality, day.day_us, config.horizon_days) for day in realised.days}
-    verdict = due_verdict(realised, bounds, version.metrics.get("model_normalised_gini"), thin)
+    realised, verdict = judge_predictions(version, scores, portfolio, config, bounds, now)
     return JudgedVersion(version.number, CHAMPION in version.aliases, model.currency, realised, verdict)
+
+
+def judge_predictions(
+    version: RegisteredVersion,
+    scores: pl.DataFrame,
+    portfolio: TransactionSource,
+    config: TrainingConfig,
+    due: DueSettings,
+    now: int,
+) -> tuple[Realised, DueVerdict]:
+    """Compare the predictions of one version with what came, and say if it is due for training.
+
+    Args:
+        version: whose predictions they are; of its card the Gini counts.
+        scores: as `compare_with_realised` reads them.
+        portfolio: the transactions, with the rates of the model.
+        config: the settings of the version, see `recalibrate.config_of_version`.
+        due: the bounds.
+        now: the present, microseconds.
+
+    Raises:
+        NotEnoughDataError: there are no transactions.
+    """
+    summary = portfolio.summary(config.seed)
+    realised = compare_with_realised(scores, portfolio, summary.period, config, due, now)
+    thin = {day.day_us: thin_rows(summary.quality, day.day_us, config.horizon_days) for day in realised.days}
+    return realised, due_verdict(realised, due, version.metrics.get("model_normalised_gini"), thin)
 
 
 def realised_table(judged: Sequence[JudgedVersion]) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.flows.run_counts import RunCounts, run_counts
 from fivefold.store.monitoring import statistics as figures
+from fivefold.store.monitoring.predictions import DUE, UNKNOWN, verdicts_now
 from fivefold.store.monitoring.revalidation import Reviews, reviews_by_organisation
 from fivefold.store.sql.clocks import clock_of, latest_us
 from fivefold.store.sql.database import reading
@@ -53,6 +54,8 @@ class OrganisationFigures:
         overrides: that hold.
         downward: of these, below what the rules say.
         runs: of flows: late, failed in the last day, quarantined; None for none of all these.
+        due_models: by type of entities, whether the version that serves is due for training; None where that is not
+            known. Without types of which no predictions were judged yet.
     """
 
     number: int
@@ -68,6 +71,7 @@ class OrganisationFigures:
     dead: int = 0
     open_changes: int = 0
     runs: RunCounts | None = None
+    due_models: dict[str, bool | None] = field(default_factory=dict)
     rates_age_days: int = 0
     validation: LastValidation | None = None
     reviews: Reviews = field(default_factory=lambda: Reviews(0, None))
@@ -153,6 +157,9 @@ def _add_counts(figures_of: _FiguresByOrganisation, session: Session, now: int) 
             setattr(figures_of[number], name, count)
     for runs in run_counts(session, now, now - DAY_US):
         figures_of[runs.organisation_id].runs = runs
+    for verdict in verdicts_now(session):
+        is_due = None if verdict.state == UNKNOWN else verdict.state == DUE
+        figures_of[verdict.organisation_id].due_models[verdict.entity_type] = is_due
 
 
 def _add_level(figures_of: OrganisationFigures, counted: figures.LevelCount, names: list[str]) -> None:

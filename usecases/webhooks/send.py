@@ -10,6 +10,7 @@ import httpx
 from fivefold.domain.clock import utc_text
 from fivefold.domain.errors import ConflictError
 from fivefold.store.webhooks.deliveries import LeasedDelivery
+from fivefold.store.webhooks.outbox import NOBODY
 from fivefold.usecases.shared.addresses import addresses_of
 from fivefold.usecases.shared.connections import request_to
 from fivefold.usecases.webhooks.signing import Secret, earlier_signature, webhook_signature
@@ -39,8 +40,11 @@ class Found:
 
 
 def body_of(claim: LeasedDelivery) -> bytes:
-    """Write what a webhook says, as JSON; of what was erased it tells that it happened, and not to whom."""
-    entity = {"type": claim.entity_type, "id": claim.external_id}
+    """Write what a webhook says, as JSON; of what was erased it tells that it happened, and not to whom.
+
+    `entity` is null where it is about no entity.
+    """
+    entity = None if claim.entity_id == NOBODY else {"type": claim.entity_type, "id": claim.external_id}
     body = {
         "event_id": claim.event_id,
         "sequence": claim.event_number,

@@ -71,6 +71,7 @@ def test_an_organisation_is_told_by_its_number() -> None:
     one.levels = {("customer", "low"): 3, ("customer", "none"): 1}
     one.runs = RunCounts(7, due=8, oldest_us=NOW - 3_500_000, failed=9, quarantined=10)
     one.waiting, one.dead, one.open_changes, one.validation = 5, 6, 1, validation()
+    one.due_models = {"customer": True, "account": False, "merchant": None}
     found = samples(metrics_of(Figures(one)))
     of = ("organisation", "7")
     assert found["fivefold_platform_up", ()] == 1
@@ -83,6 +84,9 @@ def test_an_organisation_is_told_by_its_number() -> None:
     }.items():  # fmt: skip
         assert found[f"fivefold_{name}", (of,)] == value, name
     assert found["fivefold_level_entities", (("level", "low"), of, ("type", "customer"))] == 3
+    assert found["fivefold_value_model_due", (of, ("type", "customer"))] == 1
+    assert found["fivefold_value_model_due", (of, ("type", "account"))] == 0
+    assert isnan(found["fivefold_value_model_due", (of, ("type", "merchant"))])
     assert found["fivefold_validation_alert_conversion", (("level", "low"), of)] == 0.1
     assert found["fivefold_validation_false_positive_share", (("level", "low"), of)] == 0.9
     assert found["fivefold_revalidation_trigger", (of, ("trigger", "material change"))] == 1

@@ -1,0 +1,208 @@
+"""Predictions that are kept until their horizon has passed, and what came of them. Begins and ends no transaction."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import BigInteger, and_, delete, func, literal, or_, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.paging import Page, Part
+from fivefold.store.sql.arrays import among
+from fivefold.store.sql.bulk import write_rows
+from fivefold.store.sql.clocks import LONGEST_LEASE_US
+from fivefold.store.sql.keyset import rows_of
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.levels import Champion, PortfolioCount, Standing
+from fivefold.store.tables.predictions import Prediction, PredictionDay
+
+DUE, HOLDS, UNKNOWN = "due", "holds", "unknown"
+"""The states of a day that was judged."""
+_SPREAD: Final = 2_654_435_761
+_KEYS: Final = 1 << 32
+"""A number times the first, modulo the second, spreads any numbers evenly (Knuth, volume 3, section 6.4)."""
+
+
+class ValuedType(NamedTuple):
+    """A type of entities of which some have a value: whose it is, and how many have one."""
+
+    organisation_id: int
+    type_id: int
+    valued: int
+
+
+def next_valued_type(session: Session, model: str, version: int, from_day: int, to_day: int) -> ValuedType | None:
+    """Find a type with values of which a version predicted nothing on any of some days; None where there is none."""
+    has_day = select(PredictionDay.id).where(
+        PredictionDay.type_id == PortfolioCount.type_id,
+        PredictionDay.model == model,
+        PredictionDay.model_version == version,
+        PredictionDay.day.between(from_day, to_day),
+    )
+    by = (PortfolioCount.organisation_id, PortfolioCount.type_id)
+    entities = func.sum(PortfolioCount.entities)
+    statement = select(*by, entities).where(PortfolioCount.segment != "", ~has_day.exists())
+    row = session.execute(statement.group_by(*by).having(entities > 0).order_by(*by).limit(1)).one_or_none()
+    return None if row is None else ValuedType(row[0], row[1], int(row[2]))
+
+
+def sampled_entities(session: Session, kind: ValuedType, most: int) -> Sequence[int]:
+    """List the entities of a type that have a value, by number; about *most* of them, evenly spread, where more do.
+
+    Who is in a sample is in each larger one: the same customers are followed from one day to the next.
+    """
+    statement = select(Standing.entity_id).where(Standing.type_id == kind.type_id, Standing.segment.is_not(None))
+    if kind.valued > most:
+        key = (Standing.entity_id * literal(_SPREAD, BigInteger)) % literal(_KEYS, BigInteger)
+        statement = statement.where(key < literal(_KEYS * most // kind.valued, BigInteger))
+    return session.scalars(statement.order_by(Standing.entity_id)).all()
+
+
+def present_entities(session: Session, type_id: int, entity_ids: Sequence[int]) -> set[int]:
+    """Find which entities of a type were not erased; until the transaction ends nobody else is erased."""
+    # Erasing locks the types of the organisation: whoever is erased after this lock finds what is stored under it.
+    session.execute(select(EntityType.id).where(EntityType.id == type_id).with_for_update(read=True))
+    is_there = (among(session, Entity.id, entity_ids), Entity.erased_us.is_(None))
+    return set(session.scalars(select(Entity.id).where(*is_there)))
+
+
+def has_day(session: Session, day: PredictionDay) -> bool:
+    """Tell whether a version predicted on a day already."""
+    same = (PredictionDay.type_id == day.type_id, PredictionDay.model == day.model)
+    of = (PredictionDay.model_version == day.model_version, PredictionDay.day == day.day)
+    return session.scalar(select(PredictionDay.id).where(*same, *of)) is not None
+
+
+def store_predictions(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Store predictions in the order of the columns of `Prediction`."""
+    write_rows(session, Prediction.__tablename__, [column.name for column in Prediction.__table__.columns], rows)
+
+
+def predictions_of(session: Session, day_id: int) -> list[Prediction]:
+    """Read the predictions of a day, by the numbers of the entities."""
+    statement = select(Prediction).where(Prediction.day_id == day_id).order_by(Prediction.entity_id)
+    return list(session.scalars(statement))
+
+
+def claim_day(session: Session, now_us: int, until_us: int) -> PredictionDay | None:
+    """Lease the day that is to be judged and whose horizon passed first; None where there is none.
+
+    A day is judged once each day (UTC) from the end of its horizon on, until its predictions are removed.
+    """
+    day = PredictionDay
+    today_us = now_us // DAY_US * DAY_US
+    open_ = or_(
+        day.lease_until_us.is_(None),
+        day.lease_until_us <= now_us,
+        day.lease_until_us > now_us + LONGEST_LEASE_US,  # taken by a clock that was ahead
+    )
+    unjudged = or_(day.judged_us.is_(None), day.judged_us < today_us, day.judged_us >= today_us + DAY_US)
+    statement = (
+        select(day)
+        .where(day.forgotten_us.is_(None), day.horizon_ends_us <= now_us, open_, unjudged)
+        .order_by(day.horizon_ends_us, day.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    found = session.scalar(statement)
+    if found is not None:
+        found.lease_until_us = until_us
+    return found
+
+
+def leased_day(session: Session, day_id: int, until_us: int) -> PredictionDay | None:
+    """Lock a day whose lease is still held; None where another worker has it, or it is gone."""
+    row = session.get(PredictionDay, day_id, with_for_update=True, populate_existing=True)
+    return row if row is not None and row.lease_until_us == until_us else None
+
+
+def is_latest_judged(session: Session, row: PredictionDay) -> bool:
+    """Tell whether no later day of the same type and version was judged."""
+    return session.scalar(_of_same(row).where(PredictionDay.as_of_us > row.as_of_us).limit(1)) is None
+
+
+def state_before(session: Session, row: PredictionDay) -> str | None:
+    """Give the state of the latest judged day before one, of the same type and version; None where there is none."""
+    earlier = _of_same(row).where(PredictionDay.as_of_us < row.as_of_us)
+    latest = session.scalar(earlier.order_by(PredictionDay.as_of_us.desc()).limit(1))
+    return None if latest is None else latest.state
+
+
+def _of_same(row: PredictionDay) -> Any:
+    same = (PredictionDay.type_id == row.type_id, PredictionDay.model == row.model)
+    return select(PredictionDay).where(
+        *same, PredictionDay.model_version == row.model_version, PredictionDay.judged_us.is_not(None)
+    )
+
+
+def serves(session: Session, model: str, version: int) -> bool:
+    """Tell whether a version is the one that serves, as the platform knows it."""
+    champion = session.get(Champion, 1)
+    return champion is not None and (champion.model, champion.model_version) == (model, version)
+
+
+def forget_predictions(session: Session, day_id: int) -> None:
+    """Remove the predictions of a day; its figures stay."""
+    session.execute(delete(Prediction).where(Prediction.day_id == day_id), execution_options=_UNSEEN)
+
+
+def forget_days_after(session: Session, model: str, version: int, latest_us: int) -> int:
+    """Remove the days of a version that are dated after a moment: a clock was ahead. Tell how many."""
+    later = (PredictionDay.as_of_us > latest_us, PredictionDay.model == model, PredictionDay.model_version == version)
+    ids = session.scalars(select(PredictionDay.id).where(*later)).all()
+    for number in ids:
+        forget_predictions(session, number)
+        session.execute(delete(PredictionDay).where(PredictionDay.id == number), execution_options=_UNSEEN)
+    return len(ids)
+
+
+_UNSEEN: Final = {"synchronize_session": False}
+
+
+def type_name(session: Session, type_id: int) -> str:
+    """Give the name of a type."""
+    return session.get_one(EntityType, type_id).name
+
+
+class DayRow(NamedTuple):
+    """A day of predictions, and the name of the type."""
+
+    day: PredictionDay
+    entity_type: str
+
+
+def days_of(session: Session, organisation_id: int, model: str, version: int, part: Part) -> Page[DayRow]:
+    """List the days on which a version predicted for an organisation, the latest first."""
+    day = PredictionDay
+    statement = (
+        select(day, EntityType.name)
+        .join(EntityType, EntityType.id == day.type_id)
+        .where(day.organisation_id == organisation_id, day.model == model, day.model_version == version)
+    )
+    return rows_of(session, statement, (day.as_of_us, day.id), part, descending=True).map(lambda row: DayRow(*row))
+
+
+class Verdict(NamedTuple):
+    """What the latest judged day of the version that serves says, for one type of an organisation."""
+
+    organisation_id: int
+    entity_type: str
+    state: str
+
+
+def verdicts_now(session: Session) -> list[Verdict]:
+    """Give the verdicts on the version that serves, of all organisations and types that have one."""
+    day = PredictionDay
+    is_served = and_(day.model == Champion.model, day.model_version == Champion.model_version)
+    judged = select(day).join(Champion, is_served).where(day.judged_us.is_not(None)).subquery()
+    latest = (
+        select(judged.c.type_id, func.max(judged.c.as_of_us).label("as_of_us")).group_by(judged.c.type_id).subquery()
+    )
+    same = and_(judged.c.type_id == latest.c.type_id, judged.c.as_of_us == latest.c.as_of_us)
+    statement = (
+        select(judged.c.organisation_id, EntityType.name, judged.c.state)
+        .join(latest, same)
+        .join(EntityType, EntityType.id == judged.c.type_id)
+        .order_by(judged.c.organisation_id, judged.c.type_id)
+    )
+    return [Verdict(*row) for row in session.execute(statement)]

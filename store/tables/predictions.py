@@ -1,0 +1,75 @@
+"""The tables of predictions that are kept until their horizon has passed, and of what came of them."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, String
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fivefold.store.sql.json_text import JSONText, report_json
+from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
+from fivefold.store.tables.entities import BIG
+
+
+class PredictionDay(Base):
+    """What one version of the value model predicted on one day (UTC) of the customers of a type; then what came.
+
+    Attributes:
+        day: in days since 1970.
+        as_of_us: the one moment of all its predictions.
+        model_hash: of the model, as training names it: a number of a version may be given anew in another registry.
+        horizon_ends_us: when the horizon and the settlement lag of the version have passed.
+        valued: customers of the type who had a value then, of whom those who were predicted are a sample.
+        predicted: how many were predicted.
+        currency: of the predictions.
+        interval_level_percent: of the intervals; None where the model keeps none.
+        judged_us: when it was judged last; None where it was not yet, as the next ones.
+        state: due, holds or unknown.
+        reasons: sentences.
+        figures: as `usecases.monitoring.realised.judge` writes them; None where nothing could be compared.
+        announced_us: when it was told that the version is due by this day; None where it was not.
+        forgotten_us: when its predictions were removed; the figures stay.
+        lease_until_us: a worker judges it until then; None where none does.
+    """
+
+    __tablename__ = "prediction_days"
+    __table_args__ = (
+        Unique("type_id", "model", "model_version", "day"),
+        CheckConstraint("state IN ('due', 'holds', 'unknown')", name="state"),
+        Index("ix_prediction_days_version", "organisation_id", "model_version", "as_of_us", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
+    type_id: Mapped[int] = mapped_column(ForeignKey("entity_types.id"))
+    model: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    model_version: Mapped[int] = mapped_column(Integer)
+    model_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS))
+    day: Mapped[int] = mapped_column(Integer)
+    as_of_us: Mapped[int] = mapped_column(BigInteger)
+    horizon_ends_us: Mapped[int] = mapped_column(BigInteger)
+    valued: Mapped[int] = mapped_column(BigInteger)
+    predicted: Mapped[int] = mapped_column(Integer)
+    currency: Mapped[str] = mapped_column(String(3))
+    interval_level_percent: Mapped[int | None] = mapped_column(Integer)
+    judged_us: Mapped[int | None] = mapped_column(BigInteger)
+    state: Mapped[str | None] = mapped_column(String(10))
+    reasons: Mapped[list[str] | None] = mapped_column(JSONText())
+    figures: Mapped[dict[str, Any] | None] = mapped_column(JSONText(report_json))
+    announced_us: Mapped[int | None] = mapped_column(BigInteger)
+    forgotten_us: Mapped[int | None] = mapped_column(BigInteger)
+    lease_until_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Prediction(Base):
+    """What a version predicted of one customer on one day; the ends of the interval as in `ValueScore`."""
+
+    __tablename__ = "predictions"
+    __table_args__ = (Index("ix_predictions_entity_id", "entity_id"),)
+
+    day_id: Mapped[int] = mapped_column(ForeignKey("prediction_days.id"), primary_key=True)
+    entity_id: Mapped[int] = mapped_column(BIG, ForeignKey("entities.id"), primary_key=True)
+    segment: Mapped[str] = mapped_column(String(10))
+    expected_value: Mapped[float] = mapped_column(Float(53))
+    expected_value_low: Mapped[float | None] = mapped_column(Float(53))
+    expected_value_high: Mapped[float | None] = mapped_column(Float(53))

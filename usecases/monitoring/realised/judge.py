@@ -1,0 +1,185 @@
+"""Judging predictions by what came, once their horizon has passed: the figures, the verdict, and who is told."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US, SECOND_US, day_text, resolve_now
+from fivefold.domain.errors import ModelError, NotEnoughDataError, RegistryError
+from fivefold.domain.settings import Settings
+from fivefold.store.monitoring import predictions as store
+from fivefold.store.sql.database import reading, writing
+from fivefold.store.tables.predictions import Prediction, PredictionDay
+from fivefold.store.webhooks.outbox import NOBODY, NewEvent, add_events
+from fivefold.training.judging.due import DueVerdict
+from fivefold.training.judging.past_scores import SCHEMA
+from fivefold.training.judging.realised import Realised, RealisedDay
+from fivefold.usecases.models.read import OpenRegistry, asking
+from fivefold.usecases.monitoring.realised.stored import StoredPortfolio
+from fivefold.usecases.shared.actors import SYSTEM, Actor
+from fivefold.usecases.shared.context import record
+
+if TYPE_CHECKING:
+    from fivefold.models.registry import Registry
+
+log = structlog.get_logger("fivefold.worker")
+
+DUE_EVENT: Final = "value_model.due"
+LATE_DAYS: Final = 30
+"""So long after the horizon a day is judged again once a day: transactions that arrive late change its figures."""
+LONGEST_DAYS: Final = 365
+"""So long after the horizon predictions are removed though nothing could be compared."""
+LEASE_US: Final = 600 * SECOND_US
+"""A day of predictions is judged in seconds; whoever takes longer is dead."""
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """A verdict, and the day that it was made by; None where nothing could be compared."""
+
+    state: str
+    reasons: tuple[str, ...]
+    day: RealisedDay | None = None
+
+
+def judge_next(engine: Engine, settings: Settings, now_us: int | None = None) -> bool:
+    """Judge the predictions of one day whose horizon has passed, where they were not judged today; False if none is.
+
+    The figures of a day take the place of those before. Where the version that serves turns out to be due, an event
+    and an entry of the audit log say so, once for each day of predictions. A worker that is killed leaves a lease that
+    ends after ten minutes; another one judges the day then.
+
+    Raises:
+        StoreError: the registry does not answer; the day is judged later.
+    """
+    now = resolve_now(now_us)
+    with writing(engine) as session:
+        day = store.claim_day(session, now, now + LEASE_US)
+        if day is None:
+            return False
+        session.flush()
+        session.expunge(day)
+    with reading(engine) as session:
+        predictions = store.predictions_of(session, day.id)
+    judgement = _judge(engine, partial(_open, settings, day.model), day, predictions, now)
+    with writing(engine) as session:
+        row = store.leased_day(session, day.id, now + LEASE_US)
+        if row is not None:
+            _store(session, row, judgement, now)
+    return True
+
+
+def _open(settings: Settings, name: str) -> "Registry | None":
+    if not settings.has_registry:
+        return None
+    from fivefold.models.registry import Registry  # noqa: PLC0415 (imports MLflow)
+
+    return Registry(settings, name)
+
+
+def _judge(
+    engine: Engine, open_registry: OpenRegistry, day: PredictionDay, predictions: Sequence[Prediction], now_us: int
+) -> _Judgement:
+    from fivefold.training.judging.past_versions import judge_predictions  # noqa: PLC0415 (imports MLflow)
+    from fivefold.training.recalibrate import config_of_version  # noqa: PLC0415 (as above)
+
+    if not predictions:
+        return _unknown("nobody who was predicted is left")
+    with asking(open_registry) as registry:
+        if registry is None:
+            return _unknown("there is no registry of value models here")
+        try:
+            version = registry.version(day.model_version)
+            model = registry.load(day.model_version)
+            config = config_of_version(model, registry, version)
+        except RegistryError:
+            raise
+        except ModelError as error:
+            return _unknown(str(error))
+    if model.content_hash != day.model_hash:
+        return _unknown(f"version {day.model_version} of the registry is another model than the one that predicted")
+    portfolio = StoredPortfolio(engine, [row.entity_id for row in predictions], model, now_us)
+    scores = _scores(day, predictions)
+    try:
+        realised, verdict = judge_predictions(version, scores, portfolio, config, config.due, now_us)
+    except NotEnoughDataError:
+        return _unknown("those who were predicted have no transactions any more")
+    return _judgement(realised, verdict)
+
+
+def _unknown(reason: str) -> _Judgement:
+    return _Judgement(store.UNKNOWN, (reason,))
+
+
+def _judgement(realised: Realised, verdict: DueVerdict) -> _Judgement:
+    # The task asks once the horizon is over: too early is said of data that do not reach so far, and never by itself.
+    state = verdict.state if verdict.state in {store.DUE, store.HOLDS} else store.UNKNOWN
+    return _Judgement(state, verdict.reasons, realised.days[-1] if realised.days else None)
+
+
+def _scores(day: PredictionDay, predictions: Sequence[Prediction]) -> pl.DataFrame:
+    """Lay predictions out as those of files are."""
+    rows = [
+        (str(row.entity_id), row.segment, day.currency, row.expected_value, row.expected_value_low,
+         row.expected_value_high, day.interval_level_percent, day.model_hash, day.as_of_us)
+        for row in predictions
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row").with_columns(day=pl.lit(day.day))
+
+
+def _store(session: Session, row: PredictionDay, judgement: _Judgement, now_us: int) -> None:
+    latest, before = store.is_latest_judged(session, row), row.state or store.state_before(session, row)
+    row.judged_us, row.lease_until_us = now_us, None
+    row.state, row.reasons = judgement.state, list(judgement.reasons)
+    # What could be compared once stays, where a registry or the data are gone later.
+    row.figures = row.figures if judgement.day is None else figures_of(judgement.day, row.predicted)
+    last_us = row.horizon_ends_us + (LATE_DAYS if judgement.day is not None else LONGEST_DAYS) * DAY_US
+    if now_us >= last_us:
+        store.forget_predictions(session, row.id)
+        row.forgotten_us = now_us
+    said = {"type_id": row.type_id, "model": row.model, "version": row.model_version, "state": row.state}
+    log.info("predictions judged", organisation=row.organisation_id, day=day_text(row.day * DAY_US), **said)
+    is_turn = latest and row.state == store.DUE and before != store.DUE and row.announced_us is None
+    if is_turn and store.serves(session, row.model, row.model_version):
+        row.announced_us = now_us
+        _announce(session, row, now_us)
+
+
+def _announce(session: Session, row: PredictionDay, now_us: int) -> None:
+    body = {
+        "model": row.model,
+        "version": row.model_version,
+        "entity_type": store.type_name(session, row.type_id),
+        "predicted_on": day_text(row.day * DAY_US),
+        "reasons": row.reasons,
+    }
+    event = NewEvent(f"value-model-due-{row.id}", DUE_EVENT, NOBODY, now_us, json.dumps(body, ensure_ascii=False))
+    add_events(session, row.organisation_id, [event])
+    actor = Actor(row.organisation_id, SYSTEM)
+    record(session, actor, DUE_EVENT, ("model version", row.model_version), details=body)
+
+
+def figures_of(day: RealisedDay, predicted: int) -> dict[str, Any]:
+    """Write the figures of a day as they are stored; what is not known is None.
+
+    `gone` are those who were predicted and are in no figure, as those who were erased since.
+    """
+    return {
+        "customers": day.customers,
+        "gone": predicted - day.customers,
+        "normalised_gini": _known(day.metrics.normalised_gini),
+        "spearman": _known(day.metrics.spearman),
+        "interval_level_percent": day.level_percent,
+        "groups": [{name: _known(value) for name, value in row.items()} for row in day.figures.to_dicts()],
+    }
+
+
+def _known(value: Any) -> Any:
+    return None if value != value else value  # noqa: PLR0124 (NaN alone differs from itself)

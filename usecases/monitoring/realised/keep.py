@@ -1,0 +1,88 @@
+"""Keeping what the version that serves predicts of a portfolio as of one moment, until it is known what came.
+
+The value scores of customers will not do. They are of many moments, and stand until something happens to a customer:
+who moved money yesterday is not like the customers that a version was judged by, and who was silent for months is
+shown a value from before that. So the version is asked anew, of a sample, as of one moment, as training does.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import polars as pl
+from sqlalchemy import Engine
+
+from fivefold.domain.clock import DAY_US, resolve_now
+from fivefold.domain.errors import ConflictError
+from fivefold.features.stored import stored_histories
+from fivefold.models.value_model import ValueModel
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.facts.value_inputs import value_frame
+from fivefold.store.monitoring import predictions as store
+from fivefold.store.monitoring.predictions import ValuedType
+from fivefold.store.sql.clocks import latest_us
+from fivefold.store.sql.database import add_alone, reading, writing
+from fivefold.store.tables.predictions import PredictionDay
+from fivefold.usecases.levels.value_scores import EntityScorer
+from fivefold.usecases.monitoring.realised.stored import blocks_of, transactions_of
+
+EVERY_DAYS: Final = 7
+"""A version predicts so often: a horizon is of months, and a week late is soon enough."""
+MOST_CUSTOMERS: Final = 10_000
+"""Of a larger portfolio a sample of about this size is predicted: chance then moves a share by less than one point."""
+
+
+def keep_predictions(engine: Engine, valuer: EntityScorer | None, now_us: int | None = None) -> bool:
+    """Keep what the version that serves predicts of one type of one organisation, where it did not in the last week.
+
+    True where there was such a type: then there may be another. All is stored in one transaction, so that a worker
+    that is killed leaves nothing; of two workers at once the first one's predictions stay.
+    """
+    if valuer is None:
+        return False
+    now = resolve_now(now_us)
+    today = now // DAY_US
+    with reading(engine) as session:
+        kind = store.next_valued_type(session, valuer.name, valuer.version, today - EVERY_DAYS + 1, today)
+        if kind is None:
+            return False
+        entity_ids = store.sampled_entities(session, kind, MOST_CUSTOMERS)
+    rows = [row for block in blocks_of(entity_ids) for row in _predicted(engine, valuer.model, block, now)]
+    try:
+        _store(engine, kind, valuer, rows, now)
+    except ConflictError:  # another worker stored it at this moment
+        return True
+    return True
+
+
+def _predicted(engine: Engine, model: ValueModel, entity_ids: Sequence[int], now_us: int) -> list[tuple[Any, ...]]:
+    """Predict for some entities; those of whom the model can say nothing are left out."""
+    histories = stored_histories(transactions_of(engine, entity_ids, now_us), model.rates, model.absent)
+    values = value_frame(model, histories, now_us)
+    known = values.filter(pl.col("expected_value").is_not_null()).with_columns(pl.col(ENTITY).cast(pl.Int64))
+    return known.select(ENTITY, "segment", "expected_value", "expected_value_low", "expected_value_high").rows()
+
+
+def _store(engine: Engine, kind: ValuedType, valuer: EntityScorer, rows: list[tuple[Any, ...]], now_us: int) -> None:
+    model = valuer.model
+    with writing(engine) as session:
+        store.forget_days_after(session, valuer.name, valuer.version, latest_us(session, now_us))
+        there = store.present_entities(session, kind.type_id, [row[0] for row in rows])
+        kept = [row for row in rows if row[0] in there]
+        day = PredictionDay(
+            organisation_id=kind.organisation_id,
+            type_id=kind.type_id,
+            model=valuer.name,
+            model_version=valuer.version,
+            model_hash=model.content_hash,
+            day=now_us // DAY_US,
+            as_of_us=now_us,
+            horizon_ends_us=now_us + model.horizon_days * DAY_US + model.settlement_lag_us,
+            valued=kind.valued,
+            predicted=len(kept),
+            currency=model.currency,
+            interval_level_percent=None if model.intervals is None else model.intervals.level_percent,
+        )
+        if store.has_day(session, day):
+            return
+        add_alone(session, day)
+        store.store_predictions(session, [(day.id, *row) for row in kept])
