@@ -1,4 +1,4 @@
-"""Predictions that are kept until their horizon has passed, and what came of them. Begins and ends no transaction."""
+"""Predictions that are kept until their horizon has passed, and their figures. Begins and ends no transaction."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -60,7 +60,7 @@ def sampled_entities(session: Session, kind: ValuedType, most: int) -> Sequence[
 
 def present_entities(session: Session, type_id: int, entity_ids: Sequence[int]) -> set[int]:
     """Find which entities of a type were not erased; until the transaction ends nobody else is erased."""
-    # Erasing locks the types of the organisation: whoever is erased after this lock finds what is stored under it.
+    # Erasing locks the types of the organisation: what is stored under this lock goes with an entity that is erased later.
     session.execute(select(EntityType.id).where(EntityType.id == type_id).with_for_update(read=True))
     is_there = (among(session, Entity.id, entity_ids), Entity.erased_us.is_(None))
     return set(session.scalars(select(Entity.id).where(*is_there)))

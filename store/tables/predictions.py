@@ -1,4 +1,4 @@
-"""The tables of predictions that are kept until their horizon has passed, and of what came of them."""
+"""The tables of predictions that are kept until their horizon has passed, and of their figures afterwards."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class PredictionDay(Base):
         state: due, holds or unknown.
         reasons: sentences.
         figures: as `usecases.monitoring.realised.judge` writes them; None where nothing could be compared.
-        announced_us: when it was told that the version is due by this day; None where it was not.
+        announced_us: when an event said that the version is due by this day; None where none did.
         forgotten_us: when its predictions were removed; the figures stay.
         lease_until_us: a worker judges it until then; None where none does.
     """

@@ -1,4 +1,4 @@
-"""Predictions of the value model, kept until their horizon has passed, and what came of them."""
+"""Predictions of the value model, kept until their horizon has passed, and their figures afterwards."""
 
 import sqlalchemy as sa
 from alembic import op

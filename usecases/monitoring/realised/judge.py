@@ -1,4 +1,4 @@
-"""Judging predictions by what came, once their horizon has passed: the figures, the verdict, and who is told."""
+"""Judging predictions by what came, once their horizon has passed: the figures, the verdict, and its event."""
 
 import json
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ LATE_DAYS: Final = 30
 LONGEST_DAYS: Final = 365
 """So long after the horizon predictions are removed though nothing could be compared."""
 LEASE_US: Final = 600 * SECOND_US
-"""A day of predictions is judged in seconds; whoever takes longer is dead."""
+"""A day of predictions is judged in seconds; a worker that takes longer is dead."""
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def test_the_event_is_about_nobody_is_sent_and_goes_once_it_is_old(bank: Living)
     bank.live(HORIZON_DAYS, share=0.01)
     bank.judge()
     plan_deliveries(bank.engine, bank.now)
-    batch = claim_deliveries(bank.engine, endpoint.id, bank.now, 10)
+    batch = claim_deliveries(bank.engine, endpoint.endpoint_id, bank.now, 10)
     assert batch is not None
     (claim,) = batch.claims
     said = json.loads(body_of(claim))
@@ -169,6 +169,8 @@ def test_the_event_is_about_nobody_is_sent_and_goes_once_it_is_old(bank: Living)
     bank.settle()
     plan_deliveries(bank.engine, bank.now)
     assert remove(bank).get("deliveries") == 1
+    bank.wait(40)
+    remove(bank)
     assert due_events(bank) == []
 
 
@@ -247,7 +249,7 @@ def test_organisations_are_judged_each_by_its_own(bank: Living) -> None:
     other.live(HORIZON_DAYS)
     assert bank.judge() == 2
     assert (len(due_events(bank)), bank.days()[0].state) == (1, "due")
-    realised = [each.days()[0].figures["groups"][0]["realised_mean"] for each in (bank, other)]  # type: ignore[index]
+    realised = [each.days()[0].figures["groups"][0]["realised_mean"] for each in (bank, other)]  # type: ignore[index]  # both were judged
     assert realised[0] < realised[1] / 2
 
 

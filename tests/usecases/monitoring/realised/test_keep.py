@@ -89,7 +89,7 @@ def test_who_was_erased_while_it_was_computed_is_not_kept(bank: Living, monkeypa
     computed = keep._predicted
 
     def erased_meanwhile(engine: Engine, *of: object) -> object:
-        rows = computed(engine, *of)  # type: ignore[arg-type]
+        rows = computed(engine, *of)  # type: ignore[arg-type]  # as it is called
         with Session(engine) as session, session.begin():
             erase(session, [session.get_one(Entity, bank.id_of("c1"))], bank.now)
         return rows
