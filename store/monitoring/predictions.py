@@ -60,7 +60,7 @@ def sampled_entities(session: Session, kind: ValuedType, most: int) -> Sequence[
 
 def present_entities(session: Session, type_id: int, entity_ids: Sequence[int]) -> set[int]:
     """Find which entities of a type were not erased; until the transaction ends nobody else is erased."""
-    # Erasing locks the types of the organisation: what is stored under this lock goes with an entity that is erased later.
+    # Erasing locks the types of the organisation: it waits for this lock, and then takes what was stored under it.
     session.execute(select(EntityType.id).where(EntityType.id == type_id).with_for_update(read=True))
     is_there = (among(session, Entity.id, entity_ids), Entity.erased_us.is_(None))
     return set(session.scalars(select(Entity.id).where(*is_there)))
