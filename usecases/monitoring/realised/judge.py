@@ -160,7 +160,8 @@ def _announce(session: Session, row: PredictionDay, now_us: int) -> None:
         "predicted_on": day_text(row.day * DAY_US),
         "reasons": row.reasons,
     }
-    event = NewEvent(f"value-model-due-{row.type_id}-{row.model_version}-{row.day}", DUE_EVENT, NOBODY, now_us, json.dumps(body, ensure_ascii=False))
+    event_id = f"value-model-due-{row.type_id}-{row.model_version}-{row.day}"
+    event = NewEvent(event_id, DUE_EVENT, NOBODY, now_us, json.dumps(body, ensure_ascii=False))
     add_events(session, row.organisation_id, [event])
     actor = Actor(row.organisation_id, SYSTEM)
     record(session, actor, DUE_EVENT, ("model version", row.model_version), details=body)
