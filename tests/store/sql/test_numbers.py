@@ -29,6 +29,7 @@ ROWS_GO = {
     "markings": "named nowhere: what they made due is",
     "outbox": "the last event stays, whatever is old",
     "ownerships": "named in the audit log alone, beside entities that do not come back",
+    "prediction_days": "named nowhere: an event names type, version and day",
     "retention_runs": "a run goes where a later one of its kind is there, so never the last one",
     "workers": "named nowhere but in the list of those that run",
 }
