@@ -16,6 +16,7 @@ from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import OutboxEvent
 from fivefold.store.tables.predictions import Prediction, PredictionDay
+from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.training.config import ValueSettings
 from fivefold.usecases.monitoring.realised import judge
 from fivefold.usecases.monitoring.realised.judge import LATE_DAYS, LEASE_US, LONGEST_DAYS, judge_next
@@ -161,12 +162,10 @@ def test_the_event_is_about_nobody_is_sent_and_goes_once_it_is_old(bank: Living)
     assert said["data"]["reasons"] == bank.days()[0].reasons
     assert said["data"]["predicted_on"] == "2026-11-20"
     record_attempts(bank.engine, [DeliveryAttempt(claim, None)], bank.now)
-    bank.put("later", country="KP")
-    bank.settle()
     remember(bank, outbox_days=400, deliveries_days=100)
     bank.wait(401)
-    bank.put("last", country="KP")
-    bank.settle()
+    with Session(bank.engine) as session, session.begin():  # the last event of all stays, however old
+        add_events(session, bank.of, [NewEvent("later", "level.reached", bank.id_of("c0"), bank.now, "{}")])
     plan_deliveries(bank.engine, bank.now)
     assert remove(bank).get("deliveries") == 1
     bank.wait(40)
