@@ -37,6 +37,8 @@ OWN_TAG = "own_indicators"
 """Tag of a version with an operator's own indicators: the name of their file, a space, and its SHA-256."""
 JUDGED_AS_OF_TAG, JUDGED_HASH_TAG = "judged_as_of_us", "judged_content_hash"
 """Tags of a refitted version: the test as-of and the content hash of the model that was judged in its place."""
+REFUSED_TAG = "refit_refused"
+"""Tag of a run whose refit was refused, so that no version was registered: the reason."""
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's error codes for a model or an alias that does not exist."""
 
@@ -162,6 +164,13 @@ class Registry:
         """List the versions, newest first, as a search gives them: without the aliases, and without the metrics."""
         versions = self.client.search_model_versions(f"name = '{self.name}'", max_results=10_000)
         return sorted(versions, key=lambda version: -int(version.version))
+
+    def refused_refits(self, data_digest: str) -> list[Mapping[str, str]]:
+        """Give the tags of the runs on data of a digest whose refit was refused, newest first; none has a version."""
+        runs = self.client.search_runs(
+            [self.experiment(self.name)], f"tags.data_digest = '{data_digest}'", max_results=10_000
+        )
+        return [dict(run.data.tags) for run in runs if REFUSED_TAG in run.data.tags]
 
     def artifact(self, run_id: str, name: str) -> str | None:
         """Read a text that training stored with a run; None where there is none of that name."""

@@ -13,7 +13,7 @@ from fivefold.features.schema import BALANCE, CATEGORY, CREATED, CURRENCY
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import SourceSummary, TrainingRows, TransactionSource, training_rows
 from fivefold.training.dates import Dates, choose_dates
-from fivefold.training.origins.moments import origin_moments, origin_refusals
+from fivefold.training.origins.moments import origin_moments, origin_refusals, tuning_refusals
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class TrainingPlan:
         warnings: doubts that do not prevent learning.
         refusals: reasons why nothing may be learnt from these data; empty where there are none.
         own: the operator's own indicators, as they were read at the beginning; None where there are none.
+        is_tuned: trees are searched for, which needs more history.
     """
 
     source: str
@@ -41,6 +42,7 @@ class TrainingPlan:
     warnings: tuple[str, ...]
     refusals: tuple[str, ...]
     own: OwnIndicators | None = None
+    is_tuned: bool = False
 
     @property
     def origins(self) -> tuple[int, ...]:
@@ -53,14 +55,20 @@ class TrainingPlan:
             raise NotEnoughDataError("\n".join(["nothing was learnt from these data:", *self.refusals]))
 
 
-def make_plan(portfolio: TransactionSource, config: TrainingConfig) -> TrainingPlan:
-    """Summarise the data, choose the dates, compute the rows to learn from, and collect warnings."""
+def make_plan(portfolio: TransactionSource, config: TrainingConfig, *, is_tuned: bool = False) -> TrainingPlan:
+    """Summarise the data, choose the dates, compute the rows to learn from, and collect warnings.
+
+    Args:
+        portfolio: the transactions.
+        config: the settings.
+        is_tuned: trees are to be searched for, as of the first origin.
+    """
     summary = portfolio.summary(config.seed)
     assumptions = assumptions_for(summary.absent, config, portfolio.own)
     config = adapt_config(config, summary.absent)
     check_monotone(config, summary.absent, portfolio.own)
     dates = choose_dates(config, summary.period)
-    return _checked(portfolio, config, summary, assumptions, dates)
+    return _checked(portfolio, config, summary, assumptions, dates, is_tuned=is_tuned)
 
 
 def _checked(
@@ -69,6 +77,8 @@ def _checked(
     summary: SourceSummary,
     assumptions: tuple[str, ...],
     dates: Dates,
+    *,
+    is_tuned: bool,
 ) -> TrainingPlan:
     """Compute the rows of the dates, and collect warnings and refusals."""
     rows = training_rows(portfolio, dates, config, summary)
@@ -77,6 +87,7 @@ def _checked(
         ([], one_sided_warnings(summary, config)),
         rows.windows.refusals_and_warnings(config.checks, summary.quality),
         (origin_refusals(portfolio, config, summary, dates), []),
+        (tuning_refusals(config, summary.period.first, dates.test) if is_tuned else [], []),
     )
     return TrainingPlan(
         source_name(portfolio.source),
@@ -88,6 +99,7 @@ def _checked(
         tuple(warning for _, warnings in checks for warning in warnings),
         tuple(refusal for refusals, _ in checks for refusal in refusals),
         portfolio.own,
+        is_tuned,
     )
 
 
@@ -99,7 +111,7 @@ def with_settings(plan: TrainingPlan, portfolio: TransactionSource, config: Trai
     if config.snapshots == plan.config.snapshots:
         return replace(plan, config=config)
     dates = choose_dates(config, plan.summary.period)
-    return _checked(portfolio, config, plan.summary, plan.assumptions, dates)
+    return _checked(portfolio, config, plan.summary, plan.assumptions, dates, is_tuned=plan.is_tuned)
 
 
 def adapt_config(config: TrainingConfig, absent: tuple[str, ...]) -> TrainingConfig:

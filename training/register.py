@@ -22,7 +22,7 @@ from fivefold.features.catalogue_page import catalogue_markdown
 from fivefold.models import pyfunc_entry
 from fivefold.models.comparison import FILE as COMPARISON_FILE
 from fivefold.models.comparison import VersionComparison
-from fivefold.models.registry import ABSENT_TAG, JUDGED_AS_OF_TAG, JUDGED_HASH_TAG, OWN_TAG, Registry
+from fivefold.models.registry import ABSENT_TAG, JUDGED_AS_OF_TAG, JUDGED_HASH_TAG, OWN_TAG, REFUSED_TAG, Registry
 from fivefold.models.value_model import OWN_FILE, ValueModel
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
@@ -99,15 +99,26 @@ def register(
 
 
 def log_refused_refit(
-    registry: Registry, model: ValueModel, evaluation: Evaluation, lineage: Lineage, verdict: GateVerdict, reason: str
+    registry: Registry,
+    model: ValueModel,
+    evaluation: Evaluation,
+    lineage: Lineage,
+    verdict: GateVerdict,
+    judged_against: int | None,
+    reason: str,
 ) -> None:
-    """Log the run of a judged model whose refit was refused: no version, but its window was judged on once more."""
+    """Log the run of a judged model whose refit was refused: no version, but its window was judged on once more.
+
+    The tags say of which data it was, so that a clock does not judge the same ones again.
+    """
     registry.use()
     with mlflow.start_run(experiment_id=registry.experiment(registry.name), log_system_metrics=False):
         mlflow.log_params(run_parameters(lineage))
         mlflow.log_metrics(evaluation.registered_metrics())
         mlflow.log_text(model_card(model, evaluation, lineage, verdict), CARD_FILE)
-        mlflow.set_tags(_judged_tags(model) | {"refit_refused": reason})
+        compared = evaluation.comparisons
+        tags = version_tags(model, lineage.summary, lineage.code, verdict, judged_against, compared.times_judged)
+        mlflow.set_tags(tags | _judged_tags(model) | {REFUSED_TAG: reason})
         _log_origins(lineage.rolling, registry.experiment(registry.name))
 
 

@@ -88,7 +88,7 @@ def retrain(
     """
     presets = asked_presets(preset)
     portfolio = _portfolio(source, config, now)
-    plan = make_plan(portfolio, presets[0].over(config))
+    plan = make_plan(portfolio, presets[0].over(config), is_tuned=tune_trials > 0)
     (show or _nothing)(plan)
     plan.check()
     plan, choice = _chosen(plan, portfolio, presets, show or _nothing, show_choice or _nothing)
@@ -109,7 +109,7 @@ def retrain(
         preset if choice is None else choice.preset, choice, tuned=tune_trials > 0, rolling=rolling,
     )  # fmt: skip
     if refit_after and verdict.promote:
-        lineage = _refitted(registry, portfolio, plan, model, evaluation, lineage, verdict)
+        lineage = _refitted(registry, portfolio, plan, model, evaluation, lineage, verdict, rival.number)
     number = register(registry, model, test_window, evaluation, lineage, verdict, rival.number, rival.model)
     promoted = verdict.promote and promote_by(registry, number) is not None
     return TrainingResult(number, promoted, lineage.served(model), evaluation, verdict, lineage)
@@ -223,13 +223,14 @@ def _refitted(
     evaluation: Evaluation,
     lineage: Lineage,
     verdict: GateVerdict,
+    judged_against: int | None,
 ) -> Lineage:
     """Learn again from everything up to today; where that is refused, the run is logged without a version."""
     try:
         return replace(lineage, refit=refit(portfolio, plan, lineage.trees, model))
     except FivefoldError as error:
         # A person who tries again has seen this judgement: the window counts as judged on.
-        log_refused_refit(registry, model, evaluation, lineage, verdict, str(error))
+        log_refused_refit(registry, model, evaluation, lineage, verdict, judged_against, str(error))
         raise
 
 

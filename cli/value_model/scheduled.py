@@ -1,7 +1,7 @@
 """`fivefold train --when`: a training that a clock starts, whose exit code and last line say what happened."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -45,11 +45,11 @@ class Outcome(IntEnum):
 
 
 class SameDataError(Exception):
-    """A version was learnt from these data already."""
+    """These data were learnt from already."""
 
-    def __init__(self, version: "RegisteredVersion") -> None:
-        """Keep the *version*."""
-        super().__init__(version.number)
+    def __init__(self, text: str, version: int | None = None) -> None:
+        """Keep what came of it, and the number of the *version*; None where its refit was refused."""
+        super().__init__(f"{text}. Nothing was learnt: give later data, or train without --when")
         self.version = version
 
 
@@ -127,7 +127,7 @@ def _run(when: When, scores: list[Path], source: "MappedFile", config: "Training
             return Report(outcome, f"the champion: {verdict}", due=due)
         result = run(_refuse_same_data)
     except SameDataError as same:
-        return Report(Outcome.SAME_DATA, _same_text(same.version), same.version.number, due=due)
+        return Report(Outcome.SAME_DATA, str(same), same.version, due=due)
     except NotEnoughDataError as error:
         return Report(Outcome.NOT_ENOUGH_DATA, str(error), due=due)
     except PromotionRefusedError as error:
@@ -168,36 +168,41 @@ def _newest(name: str) -> int:
 
 
 def _refuse_same_data(plan: "TrainingPlan") -> None:
-    """End the run where a version was learnt from the same rows, by the same definition and indicators, before.
+    """End the run where the same rows were learnt from, by the same definition and indicators, before.
 
-    A run that died between registering and naming its version left it without an alias; it gets that now.
+    A run that died between registering and naming its version left it without an alias; it gets that now. A run whose
+    refit was refused left no version.
     """
-    from fivefold.domain.provenance import release
-    from fivefold.features.indicator_matrix import fingerprint
-    from fivefold.models.registry import CHALLENGER
+    from fivefold.models.registry import CHALLENGER, REFUSED_TAG
 
     registry = open_registry(plan.config.name)
     versions = registry.versions()
     for version in versions:
-        same = (
-            version.parent is None
-            and version.tags.get("data_digest") == plan.summary.digest
-            and version.tags.get("fingerprint") == fingerprint(plan.summary.absent, plan.own)
-            and version.tags.get("code_version") == release()
-            and version.definition == plan.config.definition()
-            and (version.judged_as_of or version.test_as_of) == plan.dates.test
-        )
-        if same:
+        if version.parent is None and _is_same(version.tags, version.judged_as_of or version.test_as_of, plan):
             if version.number == versions[0].number and not version.aliases:
                 registry.set_alias(CHALLENGER, version.number)
-            raise SameDataError(version)
+            raise SameDataError(_same_text(version), version.number)
+    for tags in registry.refused_refits(plan.summary.digest):
+        if _is_same(tags, int(tags["test_as_of"]), plan):
+            raise SameDataError(f"an earlier run on these data was refused, and has no version: {tags[REFUSED_TAG]}")
+
+
+def _is_same(tags: Mapping[str, str], judged_as_of: int, plan: "TrainingPlan") -> bool:
+    """Tell whether a run with such tags, judged as of a moment (microseconds), had what a plan has."""
+    from fivefold.domain.provenance import release
+    from fivefold.features.indicator_matrix import fingerprint
+
+    return (
+        tags.get("data_digest") == plan.summary.digest
+        and tags.get("fingerprint") == fingerprint(plan.summary.absent, plan.own)
+        and tags.get("code_version") == release()
+        and json.loads(tags.get("definition", "null")) == plan.config.definition()
+        and judged_as_of == plan.dates.test
+    )
 
 
 def _same_text(version: "RegisteredVersion") -> str:
     passed = version.tags.get("gate_promote") == "true"
     verdict = "passed the gate" if passed else "was refused by the gate"
     state = "is the champion" if "champion" in version.aliases else "is not the champion"
-    return (
-        f"version {version.number} was learnt from these data already; it {verdict} and {state}. Nothing was learnt: "
-        "give later data, or train without --when"
-    )
+    return f"version {version.number} was learnt from these data already; it {verdict} and {state}"

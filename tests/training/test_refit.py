@@ -162,6 +162,9 @@ def test_segments_that_left_the_judged_model_s_are_refused_and_nothing_is_regist
     assert run.data.tags["judged_content_hash"] == refit.judged_hash
     assert "too far from the judged one" in run.data.tags["refit_refused"]
     assert run.data.metrics == result.evaluation.registered_metrics()
+    (tags,) = registry.refused_refits(result.lineage.summary.digest)
+    assert tags == {name: value for name, value in run.data.tags.items() if name in tags}
+    assert registry.refused_refits("another") == []
     exact = config.model_copy(update={"gate": GateSettings(most_moved_share=refit.moved_share)})
     assert retrain(file, exact, registry).evaluation.comparisons.times_judged == 2
     assert retrain(file, exact, new_registry(tmp_path / "other", config.name), refit_after=True).promoted

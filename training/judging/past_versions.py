@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.clock import day_text, resolve_now
-from fivefold.domain.errors import ConfigError, ModelError
+from fivefold.domain.errors import ConfigError, FileFormatError, ModelError
 from fivefold.domain.provenance import hash_text
 from fivefold.features.indicator_matrix import warm
 from fivefold.features.reading.sources import require_columns
@@ -42,6 +42,8 @@ def judge_versions(
 ) -> tuple[list[JudgedVersion], list[str]]:
     """Judge every version of the registry that made some of the predictions, by number; and say what was left out.
 
+    A version that reads columns which the transactions lack is left out where another one can be judged.
+
     Args:
         scores: as `past_scores.read_scores` gives them.
         source: the transactions, at least from before the predictions to the end of their horizons.
@@ -52,10 +54,13 @@ def judge_versions(
 
     Raises:
         ConfigError: money of the scores is in another currency than the version's.
-        InvalidDataError, FileFormatError: the transactions cannot be read.
+        InvalidDataError: the transactions cannot be read.
+        FileFormatError: they cannot, or lack columns that every one of these versions reads.
     """
     by_hash = _versions_by_hash(registry.versions())
-    judged, left_out = [], []
+    judged: list[JudgedVersion] = []
+    left_out: list[str] = []
+    unread: list[FileFormatError] = []
     for part in scores.partition_by("model_hash", maintain_order=True):
         name = part["model_hash"][0]
         version = by_hash.get(name)
@@ -66,8 +71,11 @@ def judge_versions(
             continue
         try:
             judged.append(_judge(version, part, source, registry, due, resolve_now(now)))
-        except ModelError as error:
+        except (ModelError, FileFormatError) as error:
             left_out.append(f"{len(part):,} predictions are by version {version.number}, which is not judged: {error}")
+            unread += [error] if isinstance(error, FileFormatError) else []
+    if unread and not judged:  # the file is no good, or lacks what the only version reads
+        raise unread[0]
     return sorted(judged, key=lambda each: each.number), left_out
 
 

@@ -55,6 +55,33 @@ def origin_refusals(
     return ["\n".join([f"{asked} (--origins {possible}, or origins: {possible}):", *named])]
 
 
+def tuning_refusals(config: TrainingConfig, first: int, test: int) -> list[str]:
+    """Give the reason why no trees can be searched for as of the first origin; none where they can.
+
+    A candidate is judged on the last training date, by trees that learnt from values which were complete by then.
+
+    Args:
+        config: the settings.
+        first: the first moment of the data, microseconds.
+        test: the last origin, microseconds.
+    """
+    origins = origin_moments(config, test)
+    every = {moment: dates_before(config, first, moment) for moment in origins}
+    possible = [moment for moment, dates in every.items() if len(dates.training) and len(dates.before_validation)]
+    if origins[0] in possible or not len(every[origins[0]].training):  # an origin without dates is refused anyway
+        return []
+    days = [day_text(int(moment)) for moment in every[origins[0]].training]
+    reason = (
+        f"origin {day_text(origins[0])}: no trees can be searched for as of it (--tune). That needs two training dates "
+        f"{config.horizon_days} days apart, and it has {days[0]}{f' to {days[-1]}' if len(days) > 1 else ' alone'}"
+    )
+    if possible:
+        fewer = f"--origins {len(possible)}, or origins: {len(possible)}"
+        return [f"{reason}: train without --tune, or from {day_text(possible[0])} on ({fewer})"]
+    more = ", or with more dates (snapshots.most)" if len(days) == config.snapshots.most else ""
+    return [f"{reason}: train without --tune{more}"]
+
+
 def _thin(portfolio: TransactionSource, config: TrainingConfig, dates: Dates, moments: list[int]) -> dict[int, str]:
     """Give the moments (microseconds) that have too few customers to be judged on, or nothing to learn, and why."""
     counts, worth = _counts(portfolio, config, dates, np.array(moments, dtype=np.int64))

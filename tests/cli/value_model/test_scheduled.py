@@ -15,6 +15,7 @@ from fivefold.domain.errors import ModelError, PromotionRefusedError
 from fivefold.models.registry import CHALLENGER, Registry
 from fivefold.training.judging.gate import GateVerdict
 from tests.cli.running import CONFIG, Done, Home, cells, run, succeed
+from tests.models.making import new_registry
 
 THEN = "2024-10-01"
 HOLDS = "due: {least_customers: 100, most_off_share: 9, most_coverage_distance: 0.9, most_gini_fall: 0.9}\n"
@@ -173,6 +174,67 @@ def test_a_run_that_dies_before_it_registers_leaves_nothing_and_is_repeated(
     assert versions(registry) == {"1": "champion", "2": "challenger"}
     done = run(registry, "train", *options)
     assert (done.code in {Outcome.PASSED, Outcome.REFUSED}, said(done)["version"]) == (True, 3)
+
+
+def test_data_whose_refit_was_refused_are_not_judged_again_until_there_are_later_ones(
+    registry: Path, home: Home, richer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three nights: the refit is refused, the data are the same, the data are later ones."""
+
+    def refuse(*_: Any) -> None:
+        raise PromotionRefusedError("the refitted model is too far from the judged one")
+
+    def judged() -> list[str]:
+        known = new_registry(registry, "fivefold-value")
+        runs = known.client.search_runs([known.experiment(known.name)])
+        return [run.data.tags["data_digest"] for run in runs if "test_as_of" in run.data.tags]
+
+    passes = GateVerdict(promote=True, comparable=True, reasons=("it is better",))
+    monkeypatch.setattr("fivefold.training.retrain.gate_verdict", lambda *_: passes)
+    before, later = len(judged()), tmp_path / "later.parquet"
+    home.table.with_columns(pl.col("transaction_amount") * 2).write_parquet(later)
+
+    def night(data: Path, *more: str) -> tuple[Done, dict[str, Any]]:
+        done = run(registry, "train", "--data", data, "--config", home.config, "--when", "always", "--refit", *more)
+        return done, said(done)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fivefold.training.retrain.refit", refuse)
+        first, line = night(richer)
+        assert (first.code, line["version"]) == (Outcome.REFUSED, None)
+        assert len(judged()) == before + 1
+        second, line = night(richer)
+        assert (second.code, line["version"], line["promoted"]) == (Outcome.SAME_DATA, None, False)
+        assert (
+            "an earlier run on these data was refused, and has no version: the refitted model is too far"
+            in line["text"]
+        )
+        assert line["text"].endswith("Nothing was learnt: give later data, or train without --when")
+        assert len(judged()) == before + 1
+    third, line = night(later)
+    assert (third.code, line["version"]) == (Outcome.PASSED, 3)
+    assert len(judged()) == before + 2
+    assert len(set(judged())) == 3
+    assert night(richer)[0].code == Outcome.SAME_DATA
+
+
+def test_a_refusal_of_other_settings_or_another_release_is_no_refusal_of_this_run(
+    registry: Path, home: Home, richer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PromotionRefusedError("the refitted model is too far from the judged one")
+
+    passes = GateVerdict(promote=True, comparable=True, reasons=("it is better",))
+    monkeypatch.setattr("fivefold.training.retrain.gate_verdict", lambda *_: passes)
+    monkeypatch.setattr("fivefold.training.retrain.refit", refuse)
+    options = ("--data", richer, "--config", home.config, "--when", "always", "--refit")
+    assert run(registry, "train", *options).code == Outcome.REFUSED
+    with monkeypatch.context() as patch:
+        patch.setattr("fivefold.domain.provenance.release", lambda: "9.9.9")
+        assert run(registry, "train", *options).code == Outcome.REFUSED
+    assert run(registry, "train", *options).code == Outcome.SAME_DATA
+    # A person who trains without a clock is not held up.
+    assert run(registry, "train", "--data", richer, "--config", home.config).code == 0
 
 
 def test_every_exit_code_is_documented() -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from fivefold.domain.clock import DAY_US, parse_moment
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.provenance import hash_text
 from fivefold.models.scoring import score_source
 from fivefold.models.value_model import ValueModel
@@ -162,6 +162,36 @@ def test_money_in_another_currency_is_refused(runs: Runs, rows: pa.Table, first:
     pl.read_parquet(first).with_columns(currency=pl.lit("USD")).write_parquet(first)
     with pytest.raises(ConfigError, match="are in USD; it predicts EUR"):
         judged(runs, rows, first)
+
+
+def test_a_version_that_reads_what_the_data_lack_is_named_and_the_others_are_judged(
+    rows: pa.Table, file: Path, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fivefold.training.register.write_pictures", lambda *_: [])
+    registry, bare = new_registry(tmp_path / "var", config.name), tmp_path / "bare.parquet"
+    without = pl.DataFrame(pl.from_arrow(rows)).drop("user_balance")
+    without.write_parquet(bare)
+    models = [retrain(source, config, registry).model for source in (file, bare)]
+    scores = read_scores(
+        [
+            scored(models[0], rows, models[0].test_as_of, tmp_path / "1.parquet"),
+            scored(models[1], without.to_arrow(), models[1].test_as_of, tmp_path / "2.parquet"),
+        ]
+    )
+    assert [each.number for each in judge_versions(scores, file, registry, ALL, NOW)[0]] == [1, 2]
+    for source in (bare, without.to_arrow()):
+        versions, left_out = judge_versions(scores, source, registry, ALL, NOW)
+        assert [each.number for each in versions] == [2]
+        (said,) = left_out
+        assert "predictions are by version 1, which is not judged: " in said
+        assert "has no column user_balance" in said
+        # Where no other version is judged, it is no remark: a champion that cannot be judged must not seem to hold.
+        for only in (scores.filter(pl.col("model_hash") == hash_text(models[0].content_hash)), scores):
+            with pytest.raises(FileFormatError, match="has no column user_balance"):
+                judge_versions(only, source, registry, ALL, NOW, only=1)
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1")
+    with pytest.raises(FileFormatError, match=r"torn\.parquet"):
+        judge_versions(scores, tmp_path / "torn.parquet", registry, ALL, NOW)
 
 
 def test_a_model_whose_money_is_off_is_due(runs: Runs, rows: pa.Table, first: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import fivefold.training.retrain as retraining
 from fivefold.domain.clock import DAY_US, day_text, to_microseconds
 from fivefold.domain.errors import NotEnoughDataError
-from fivefold.training.config import CheckSettings, TreeSettings
+from fivefold.training.config import CheckSettings, SnapshotSettings, TreeSettings
 from fivefold.training.judging.evaluate import MODEL
 from fivefold.training.origins.judge import JudgedOrigin
 from fivefold.training.origins.rolling import Rolling
@@ -169,6 +169,34 @@ def test_more_origins_than_the_data_allow_are_refused_with_their_names_and_how_m
     assert "2023-01-11: no training date has a history before it" in said
     assert "2023-04-11: " not in said
     assert len(rolling_of(learn(file, origins=7)).origins) == 7
+
+
+def no_fit(*_: object) -> None:
+    raise AssertionError("something was learnt")
+
+
+def test_trees_that_cannot_be_searched_for_as_of_the_first_origin_are_refused_before_anything_is_learnt(
+    learn: Learn, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Presets are tried before trees are searched for, so the search must not be the first to find it out."""
+    monkeypatch.setattr(retraining, "choose_preset", no_fit)
+    monkeypatch.setattr(retraining, "asked_presets", lambda _: PRESETS[:2])
+    monkeypatch.setattr(retraining, "tune", no_fit)
+    first = TEST - 6 * HORIZON
+    with pytest.raises(NotEnoughDataError) as refused:
+        learn(file, tune_trials=2, origins=7)
+    said = str(refused.value)
+    assert f"origin {day_text(first)}: no trees can be searched for as of it (--tune)" in said
+    assert "two training dates 90 days apart" in said
+    assert f"from {day_text(TEST - 5 * HORIZON)} on (--origins 6, or origins: 6)" in said
+
+
+def test_trees_of_one_origin_with_dates_too_near_each_other_are_refused_too(
+    learn: Learn, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retraining, "tune", no_fit)
+    with pytest.raises(NotEnoughDataError, match=r"train without --tune, or with more dates \(snapshots.most\)"):
+        learn(file, tune_trials=2, snapshots=SnapshotSettings(most=2, spacing_days=30))
 
 
 def test_an_origin_at_which_nobody_is_worth_anything_is_refused_by_its_name(learn: Learn, frame: pl.DataFrame) -> None:
