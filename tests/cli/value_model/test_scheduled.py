@@ -12,10 +12,10 @@ from filelock import FileLock
 from fivefold.cli.value_model.scheduled import Outcome
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ModelError, PromotionRefusedError
+from fivefold.domain.settings import Settings
 from fivefold.models.registry import CHALLENGER, Registry
 from fivefold.training.judging.gate import GateVerdict
 from tests.cli.running import CONFIG, Done, Home, cells, run, succeed
-from tests.models.making import new_registry
 
 THEN = "2024-10-01"
 HOLDS = "due: {least_customers: 100, most_off_share: 9, most_coverage_distance: 0.9, most_gini_fall: 0.9}\n"
@@ -185,7 +185,7 @@ def test_data_whose_refit_was_refused_are_not_judged_again_until_there_are_later
         raise PromotionRefusedError("the refitted model is too far from the judged one")
 
     def judged() -> list[str]:
-        known = new_registry(registry, "fivefold-value")
+        known = Registry(Settings(var=registry), "fivefold-value")
         runs = known.client.search_runs([known.experiment(known.name)])
         return [run.data.tags["data_digest"] for run in runs if "test_as_of" in run.data.tags]
 
@@ -194,8 +194,8 @@ def test_data_whose_refit_was_refused_are_not_judged_again_until_there_are_later
     before, later = len(judged()), tmp_path / "later.parquet"
     home.table.with_columns(pl.col("transaction_amount") * 2).write_parquet(later)
 
-    def night(data: Path, *more: str) -> tuple[Done, dict[str, Any]]:
-        done = run(registry, "train", "--data", data, "--config", home.config, "--when", "always", "--refit", *more)
+    def night(data: Path) -> tuple[Done, dict[str, Any]]:
+        done = run(registry, "train", "--data", data, "--config", home.config, "--when", "always", "--refit")
         return done, said(done)
 
     with monkeypatch.context() as patch:
