@@ -48,7 +48,7 @@ class SameDataError(Exception):
     """These data were learnt from already."""
 
     def __init__(self, text: str, version: int | None = None) -> None:
-        """Keep what came of it, and the number of the *version*; None where its refit was refused."""
+        """Keep the result, and the number of the *version*; None where its refit was refused."""
         super().__init__(f"{text}. Nothing was learnt: give later data, or train without --when")
         self.version = version
 
