@@ -15,6 +15,7 @@ from fivefold.domain.paging import Page, Part, cursor_of, key_of
 from fivefold.store.accounts.plans import Plan
 from fivefold.usecases.accounts.organisations import list_members
 from fivefold.usecases.accounts.sessions import MemberSession
+from fivefold.usecases.accounts.tokens import program_named
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.models.read import OpenRegistry, no_registry
 from fivefold.usecases.shared.actors import Role
@@ -106,8 +107,18 @@ class Visit(Context):
         return {f"member:{member.id}": member.name for member in list_members(self)}
 
     def person(self, actor: str) -> str:
-        """Name who acted: a member by name; a program, or an account of the machine, as the audit log has it."""
-        return self.names.get(actor, actor)
+        """Name who acted: a member by name, a program by its token's label too; others as the audit log has them."""
+        if actor in self.names:
+            return self.names[actor]
+        if actor not in self._programs:
+            label = program_named(self, actor)
+            self._programs[actor] = actor if label is None else f"{label} ({actor})"
+        return self._programs[actor]
+
+    @cached_property
+    def _programs(self) -> dict[str, str]:
+        """What is shown of those who are no members, as it was asked for."""
+        return {}
 
     def part(self, list_name: str, rows: int = ROWS_OF_A_LIST) -> Part:
         """Give the part of a list that the address asks for; ConfigError where it is of another list."""

@@ -46,12 +46,12 @@ ADD_SCREENING: Final[Call[Proposal | None]] = Call(
     body=("screening", "found", "at", "reason"),
     repeat=Repeat.BY_KEY,
 )
+_FIELDS_OF_RECORDS: Final = ("opened_at", "closed_at", "outcome", "status", "fields", "reason", "only_new")
 PUT_CASE: Final[Call[Proposal | None]] = Call(
-    "PUT",
-    f"{_ENTITY}/cases/{{number}}",
-    Proposal | None,
-    body=("opened_at", "closed_at", "outcome", "status", "fields", "reason", "only_new"),
-    repeat=Repeat.BY_KEY,
+    "PUT", f"{_ENTITY}/cases/{{number}}", Proposal | None, body=_FIELDS_OF_RECORDS, repeat=Repeat.BY_KEY
+)
+PUT_ALERT: Final[Call[Proposal | None]] = Call(
+    "PUT", f"{_ENTITY}/alerts/{{number}}", Proposal | None, body=_FIELDS_OF_RECORDS, repeat=Repeat.BY_KEY
 )
 
 
@@ -203,6 +203,32 @@ class Entities:
     ) -> Proposal | None:
         """Say where a case stands; sent again it is changed, unless *only_new*. A proposal where a level would fall."""
         times = {"opened_at": opened_at, "closed_at": closed_at, "outcome": outcome, "status": status}
-        body = {**times, "fields": dict(fields or {}), "reason": reason, **({"only_new": True} if only_new else {})}
+        body = _record({**times, "reason": reason}, fields, only_new=only_new)
         parts = {"type": type_, "external_id": external_id, "number": number}
         return self._connection.ask(PUT_CASE, parts, body=body, key=key)
+
+    def put_alert(
+        self,
+        type_: str,
+        external_id: str,
+        number: str,
+        *,
+        opened_at: Moment,
+        closed_at: Moment | None = None,
+        outcome: str | None = None,
+        status: str | None = None,
+        fields: Mapping[str, object] | None = None,
+        reason: str = "",
+        only_new: bool = False,
+        key: str | None = None,
+    ) -> Proposal | None:
+        """Say where an alert stands, as `put_case` does of a case."""
+        times = {"opened_at": opened_at, "closed_at": closed_at, "outcome": outcome, "status": status}
+        body = _record({**times, "reason": reason}, fields, only_new=only_new)
+        parts = {"type": type_, "external_id": external_id, "number": number}
+        return self._connection.ask(PUT_ALERT, parts, body=body, key=key)
+
+
+def _record(given: Mapping[str, object], fields: Mapping[str, object] | None, *, only_new: bool) -> dict[str, object]:
+    """Write a case or an alert; a service of before knows no `only_new`, so it is sent where it is asked for alone."""
+    return {**given, "fields": dict(fields or {}), **({"only_new": True} if only_new else {})}

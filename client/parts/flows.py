@@ -43,6 +43,7 @@ GET_RUN: Final[Call[FlowRun]] = Call("GET", "/v1/flow-runs/{run}", FlowRun)
 ANSWER: Final[Call[FlowRun]] = Call(
     "POST", "/v1/flow-runs/{run}/answer", FlowRun, body=("answer", "reason"), repeat=Repeat.BY_KEY
 )
+RETRY: Final[Call[FlowRun]] = Call("POST", "/v1/flow-runs/{run}/retry", FlowRun, repeat=Repeat.BY_KEY)
 REVIEWED: Final[Call[ActionTaken]] = Call(
     "POST", "/v1/flow-actions/{action}/reviewed", ActionTaken, body=("reason",), repeat=Repeat.BY_KEY
 )
@@ -158,6 +159,10 @@ class Flows:
     def answer(self, run: int, answer: str, reason: str) -> FlowRun:
         """Answer what a run asks, with a reason; it goes on in the same request. Who called it cannot answer it."""
         return self._connection.ask(ANSWER, {"run": run}, body={"answer": answer, "reason": reason})
+
+    def retry(self, run: int) -> FlowRun:
+        """Let a quarantined run be tried again by the next worker; one in another state is refused."""
+        return self._connection.ask(RETRY, {"run": run})
 
     def finish_review(self, action: int, reason: str) -> ActionTaken:
         """Record that a review which a run asked for was done, and what it came to."""

@@ -16,7 +16,7 @@ from starlette.types import Message
 from fivefold.domain.errors import StoreError
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v1.dispatch import KEY, Dispatcher
-from fivefold.serving.v1.idempotency import REPLAYED
+from fivefold.serving.v1.idempotency import ACT, REPLAYED
 from fivefold.serving.v1.paging import LINK
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import ROUTES
@@ -29,6 +29,8 @@ BY_NAME: Final[Mapping[str, Route]] = {f"{route.method} {route.path}": route for
 """The permission table by method and path."""
 KEYS: Final = "mcp:"
 """Before each key of a tool: a request of the same token to `/v1` never has it by chance."""
+REASON: Final = "reason"
+"""Why, as routes take it: no part of what a key names, as a model says the same in other words when it asks again."""
 OUT_OF_REACH: Final = "The database is out of reach"
 
 
@@ -138,11 +140,13 @@ class Caller:
         action: str,
         details: Mapping[str, Any],
         entity: tuple[str, str] | None = None,
+        *,
+        asked: Mapping[str, Any] | None = None,
         why: str | None = None,
     ) -> None:
         """Write a call down in the audit log; RefusedCallError 503 where that is not possible."""
         context = Context(self.dispatcher.engine, credential.actor)
-        entry = partial(record_call, context, action, credential.token_id, details, entity, why)
+        entry = partial(record_call, context, action, credential.token_id, details, entity, asked=asked, why=why)
         try:
             await self.dispatcher.run_quickly(credential, entry)
         except ApiError as error:
@@ -182,6 +186,8 @@ def _request(
     headers = [(b"token", secret.encode("latin-1", "replace"))]
     if key is not None:
         headers.append((KEY, f"{KEYS}{key}".encode("ascii")))
+    given = None if body is None else {name: value for name, value in body.items() if value is not None}
+    named = [route.method, path, _without_reason(asked), _without_reason(given or {})]
     scope = {
         "type": "http",
         "http_version": "1.1",
@@ -192,9 +198,13 @@ def _request(
         "path_params": dict(parts),
         "query_string": urlencode(asked).encode("ascii"),
         "headers": headers,
+        ACT: json.dumps(named, sort_keys=True).encode(),
     }
-    given = None if body is None else {name: value for name, value in body.items() if value is not None}
     return Request(scope, partial(_whole, b"" if given is None else json.dumps(given).encode()))
+
+
+def _without_reason(given: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in given.items() if name != REASON}
 
 
 async def _whole(body: bytes) -> Message:

@@ -30,6 +30,12 @@ class Arguments(BaseModel):
         return {}
 
     @property
+    def asked(self) -> dict[str, object]:
+        """What was given besides: not about whom, why, or what `recorded` has."""
+        elsewhere = {"type", "external_id", "why", "after", *self.recorded}
+        return self.model_dump(mode="json", exclude=elsewhere, exclude_unset=True)
+
+    @property
     def reason(self) -> str | None:
         """Why something is to be changed; None where nothing is."""
         return None

@@ -18,6 +18,8 @@ from fivefold.usecases.shared.idempotency import StoredAnswer
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
+ACT: Final = "fivefold.act"
+"""In the scope of a request that the service makes itself: what its key names, where that is not the whole request."""
 JSON: Final = "application/json"
 UNKNOWN: Final = 504
 
@@ -55,6 +57,8 @@ def respond_once(route: Route, context: RequestContext, request: Request, body: 
 
 
 def _digest(request: Request, body: bytes) -> str:
+    if ACT in request.scope:
+        return sha256(request.scope[ACT]).hexdigest()
     path = request.scope.get("raw_path") or request.url.path.encode()
     parts = b"\n".join([request.method.encode(), path, request.url.query.encode(), body])
     return sha256(parts).hexdigest()

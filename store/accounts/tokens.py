@@ -137,6 +137,12 @@ def tokens_of(
     return rows_of(session, statement, (Token.id,), part, descending=True)
 
 
+def labels_of_tokens(session: Session, organisation_id: int, numbers: Sequence[int]) -> dict[int, str]:
+    """Give the labels of tokens by their numbers."""
+    which = (Token.organisation_id == organisation_id, Token.id.in_(numbers))
+    return dict(session.execute(select(Token.id, Token.label).where(*which)).all())
+
+
 def token_numbered(session: Session, organisation_id: int, number: int) -> Token:
     """Find a token of an organisation, and lock it until the transaction ends; NotFoundError if there is none such."""
     found = select(Token).where(Token.id == number, Token.organisation_id == organisation_id).with_for_update()

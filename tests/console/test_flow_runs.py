@@ -6,6 +6,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from fivefold.serving.v1.path_encoding import path_to
+from fivefold.store.tables.accounts import Token
+from fivefold.usecases.accounts.credentials import find_credential
 from fivefold.usecases.flows.activate import activate_flow, shadow_flow
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import save_flow_draft
@@ -14,7 +16,7 @@ from fivefold.usecases.flows.runs.execute import run_flows
 from fivefold.usecases.shared.context import Context
 from tests.console.visitors import Visitor
 from tests.serving.v1.examples import CUSTOMER, WHY, quarantined
-from tests.serving.v1.places import THEIRS, Place
+from tests.serving.v1.places import OURS, THEIRS, Place
 from tests.usecases.flow_documents import BY_COUNTRY, flow_document
 
 RUNS = "/console/flow-runs"
@@ -59,7 +61,7 @@ def made(place: Place, document: str) -> int:
 
 @pytest.fixture
 def run(place: Place) -> int:
-    """A run that waits for an investigator; called by a program."""
+    """A run that waits for an investigator; called by the publisher."""
     activate_flow(Context(place.engine, place.actor("admin")), "asked", made(place, asking("Asked")), WHY)
     return call_flow(Context(place.engine, place.actor("publisher")), "asked", "customer", CUSTOMER).number
 
@@ -87,6 +89,18 @@ def test_a_person_answers_with_a_reason_and_what_follows_is_taken_back(place: Pl
     assert "It is taken back." in investigator.text
     assert "Taken back by the investigator" in investigator.text
     assert "Status Flagged" not in investigator.go(PAGE).text
+
+
+def test_a_program_that_called_is_named_by_the_label_of_its_token(place: Place, run: int) -> None:
+    credential = find_credential(place.engine, place.tokens[OURS, "app"])
+    assert credential is not None
+    app = credential.actor
+    number = call_flow(Context(place.engine, app), "asked", "customer", CUSTOMER).number
+    with Session(place.engine) as session, session.begin():
+        session.get_one(Token, credential.token_id).label = "the case system"
+    investigator = Visitor(place).sign_in("investigator").go(f"{RUNS}/{number}")
+    assert f"called by the case system ({app.name})" in investigator.text
+    assert run != number
 
 
 def test_another_role_and_who_called_see_why_they_cannot_answer(place: Place, run: int) -> None:

@@ -16,7 +16,7 @@ from fivefold.store.tables.accounts import Member, Token
 from fivefold.usecases.accounts.credentials import hash_of, token_state
 from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION, refuse_long_name
 from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor, Role
-from fivefold.usecases.shared.context import record
+from fivefold.usecases.shared.context import Context, record
 
 SECRET_BYTES = 32
 
@@ -173,6 +173,15 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
             )
             for token, organisation, member in accounts.tokens(session)
         ]
+
+
+def program_named(context: Context, actor: str) -> str | None:
+    """Give the label of the token by which a program acts, such as token:12; None for others and those elsewhere."""
+    kind, _, number = actor.partition(":")
+    if kind != "token" or not number.isdecimal():
+        return None
+    with context.reading() as session:
+        return accounts.labels_of_tokens(session, context.organisation_id, [int(number)]).get(int(number)) or None
 
 
 def said_of(token: Token) -> dict[str, str | int | bool | None]:

@@ -1,8 +1,11 @@
 """What programs that work for a person asked by tools: each call is an entry of the audit log."""
 
+import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Final
 
+from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.ingest.entities import entity_named
 from fivefold.usecases.shared.context import Context
@@ -13,6 +16,10 @@ TOOL_CALLED: Final = "tool.called"
 RESOURCE_READ: Final = "resource.read"
 PROMPT_READ: Final = "prompt.read"
 
+MOST_CHARACTERS: Final = 300
+"""Most of one argument; of a longer one its length and hash are kept."""
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+
 
 def record_call(
     context: Context,
@@ -20,6 +27,8 @@ def record_call(
     token_id: int,
     details: Mapping[str, Any],
     entity: tuple[str, str] | None = None,
+    *,
+    asked: Mapping[str, Any] | None = None,
     why: str | None = None,
 ) -> None:
     """Record that a tool was called, or a resource or a prompt read.
@@ -30,8 +39,10 @@ def record_call(
         token_id: of the token that was used; it is the subject where no entity is.
         details: what is never erased, so nothing personal.
         entity: type and identifier of the entity that was asked about; one that is not there is left out.
-        why: something is to be changed, in the caller's words, which an erasure of the entity takes away; without an
-            entity they are left out, as nothing would.
+        asked: the arguments, but for whom they are about; an erasure of the entity takes them away. Without an entity
+            nothing would: numbers and days alone are kept then.
+        why: something is to be changed, in the caller's words, which the erasure takes away too; without an entity they
+            are left out.
     """
     with context.writing() as session:
         subject: tuple[str, int] = ("token", token_id)
@@ -40,5 +51,33 @@ def record_call(
                 subject = ("entity", entity_named(session, context.organisation_id, *entity).id)
             except NotFoundError:
                 details = {**details, "entity": "not found"}
-        after = {"why": why} if why is not None and subject[0] == "entity" else None
+        given = dict(asked or {})
+        if subject[0] == "entity":
+            said = {name: _bounded(value) for name, value in given.items()}
+            after = {**({"why": why} if why is not None else {}), **({"asked": said} if said else {})} or None
+        else:
+            impersonal = {name: value for name, value in given.items() if _is_impersonal(value)}
+            after, details = None, {**details, **({"asked": impersonal} if impersonal else {})}
         context.record(session, action, subject, after=after, details={**details, "token": token_id})
+
+
+def _bounded(value: Any) -> Any:
+    """Give an argument as it is kept: what is no text or number as canonical JSON, as the log has no floats.
+
+    >>> _bounded("watch"), _bounded({"amount": 1.5}), _bounded("a" * 1_000)["characters"]
+    ('watch', '{"amount":1.5}', 1000)
+    """
+    kept = value if isinstance(value, str | int) else canonical_json(value)
+    written = str(kept)
+    if len(written) <= MOST_CHARACTERS:
+        return kept
+    return {"characters": len(written), "sha256": sha256(written.encode()).hexdigest()}
+
+
+def _is_impersonal(value: Any) -> bool:
+    """Tell whether an argument says nothing of a person, whatever a model puts into it.
+
+    >>> [_is_impersonal(value) for value in (20, True, "2026-10-01", "Ada", None)]
+    [True, True, True, False, False]
+    """
+    return isinstance(value, int) or (isinstance(value, str) and _DAY.fullmatch(value) is not None)

@@ -162,7 +162,12 @@ class ScreeningCleared:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordChanged:
-    """A case or an alert about an entity as it is to be; `fields` in JSON."""
+    """A case or an alert about an entity as it is to be.
+
+    Attributes:
+        fields: in JSON.
+        only_new: it is refused where one of its number is there by then.
+    """
 
     kind: ClassVar[str] = "fact.record"
     entity: int
@@ -173,6 +178,7 @@ class RecordChanged:
     outcome: str | None
     status: str | None
     fields: str
+    only_new: bool = False
 
     @property
     def subject(self) -> str:

@@ -151,7 +151,7 @@ def _apply_fact(session: Session, context: Context, content: Fact, now_us: int) 
                 status=content.status,
                 fields=json.loads(content.fields),
             )
-            put_record_in(session, context, entity, content.of, record, now_us)
+            put_record_in(session, context, entity, content.of, record, now_us, only_new=content.only_new)
 
 
 def rehearse(

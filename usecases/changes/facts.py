@@ -83,7 +83,7 @@ def request_record(
 
     def content(entity: int, _: int) -> Fact:
         fields: dict[str, Any] = asdict(record) | {"fields": json.dumps(dict(record.fields), ensure_ascii=False)}
-        return RecordChanged(entity=entity, of=kind, **fields)
+        return RecordChanged(entity=entity, of=kind, only_new=only_new, **fields)
 
     return _store_or_propose(of, store, content, reason)
 

@@ -246,12 +246,10 @@ def put_record(
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
         there = _record_numbered(session, entity, kind, record_given.external_id)
-        if only_new and there is not None:
-            raise ConflictError(f"{kind} {record_given.external_id!r} is there already, and stays as it is")
         before = None if there is None else (there.id, _moment(there))
         concern = Concern.of_new(now) if there is None else Concern.of_change(now)
         watch = LoweringGuard(session, context, f"{kind}s", {entity.id: concern}, now)
-        put_record_in(session, context, entity, kind, record_given, now)
+        put_record_in(session, context, entity, kind, record_given, now, only_new=only_new)
         watch.refuse_falls()
         if before is not None and _moment(record_given) < before[1]:
             with dated_far_back(session, [before[0]]):
@@ -265,6 +263,8 @@ def put_record_in(
     kind: Literal["case", "alert"],
     record_given: RecordGiven,
     now: int,
+    *,
+    only_new: bool = False,
 ) -> None:
     """Put a case or an alert in a transaction that the caller ends, and that keeps the entity."""
     _refuse_record(kind, record_given, now)
@@ -273,6 +273,8 @@ def put_record_in(
     there = _record_numbered(session, entity, kind, record_given.external_id)
     if there is None:
         _refuse_control(f"{kind}'s number", record_given.external_id)
+    elif only_new:
+        raise ConflictError(f"{kind} {record_given.external_id!r} is there already, and stays as it is")
     if there is not None and there.entity_id != entity.id:
         raise ConflictError(
             f"{kind} {record_given.external_id!r} is about another entity, and cannot be about this one"

@@ -7,9 +7,12 @@ from typing import Any, TypeVar
 
 from mcp import Client
 from mcp.shared.exceptions import MCPError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from fivefold.serving.mcp.caller import Caller
 from fivefold.serving.mcp.server import server_for
+from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.shared.actors import OF_MEMBERS, Actor
@@ -32,6 +35,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 """What is asked of each tool that takes one of these names, in a furnished place."""
 ACTIONS = {"tool.asked", "tool.called", "resource.read", "prompt.read"}
+WHY = ARGUMENTS["why"]
 Result = TypeVar("Result")
 
 
@@ -103,3 +107,32 @@ def structure_of(result: Any) -> dict[str, Any]:
     assert structure.pop("sentence") == sentence
     assert json.loads(written) == structure
     return structure
+
+
+def entries_of(place: Place, organisation: str = OURS) -> list[Any]:
+    """List all entries of the audit log, the earliest first."""
+    return list(reversed(place.good("GET", "/v1/audit?limit=1000", token=place.tokens[organisation, "admin"])))
+
+
+def reasons_kept(place: Place, organisation: str = OURS) -> list[str]:
+    """List what the log keeps of why tools were to change something, apart from its entries."""
+    same = (AuditValues.organisation_id == AuditEntry.organisation_id) & (AuditValues.number == AuditEntry.number)
+    asked = (AuditEntry.organisation_id == place.organisations[organisation]) & AuditEntry.action.startswith("tool.")
+    with Session(place.engine) as session:
+        found = session.scalars(
+            select(AuditValues.after).join(AuditEntry, same).where(asked).order_by(AuditEntry.number)
+        )
+        return [given["why"] for given in map(json.loads, filter(None, found)) if "why" in given]
+
+
+def called(place: Place, token: str, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
+    """Call tools, one after the other."""
+
+    async def talk(client: Client) -> list[Any]:
+        return [await client.call_tool(name, arguments) for name, arguments in calls]
+
+    return conversation(place, token, talk)
+
+
+def of_one(**more: Any) -> dict[str, Any]:
+    return {"external_id": CUSTOMER, "why": WHY, "key": "the-first-key", **more}

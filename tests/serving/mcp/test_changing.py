@@ -1,7 +1,6 @@
 """Tools that change something: there for a token that may, once under a key, on record before, and never a person's."""
 
 import asyncio
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -20,34 +19,36 @@ from fivefold.serving.mcp.caller import BY_NAME, Caller
 from fivefold.serving.mcp.changing import CHANGING, MOST_WHY
 from fivefold.serving.mcp.tool import Effect
 from fivefold.serving.mcp.tools import TOOLS
+from fivefold.serving.rate_limits import CHANGES_TOO_OFTEN, RateLimiter
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.store.accounts.plans import Plan
 from fivefold.store.tables.accounts import IdempotencyKey
-from fivefold.store.tables.audit import AuditEntry, AuditValues
-from fivefold.store.tables.entities import OrganisationSettings, Record
+from fivefold.store.tables.entities import Record
 from fivefold.usecases.accounts.credentials import find_credential
 from fivefold.usecases.accounts.organisations import set_roles
 from fivefold.usecases.accounts.tokens import revoke_token
 from fivefold.usecases.audit.tool_calls import TOOL_ASKED, TOOL_CALLED
-from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.serving.mcp.asking import (
     ARGUMENTS,
+    WHY,
     arguments_of,
+    called,
     calls_recorded,
     changing_token,
     conversation,
+    entries_of,
+    of_one,
+    reasons_kept,
     refused,
     structure_of,
 )
-from tests.serving.v1.bank_rulesets import document
-from tests.serving.v1.examples import CUSTOMER, activate
+from tests.serving.v1.examples import CUSTOMER
 from tests.serving.v1.places import OURS, THEIRS, Place, routes
 
 ONE = "/v1/entities/customer/c%2F1%20%C3%A4"
-WHY = ARGUMENTS["why"]
 ROUTES_ASKED = {
     "reassess": {"GET /v1/entities/{type}/{external_id}/risk"},
     "set_tag": {"PUT /v1/entities/{type}/{external_id}/tags/{tag}"},
@@ -64,35 +65,6 @@ A_PERSON_DECIDES = re.compile(
     "|/tokens|token-requests|/members|/settings|/webhooks|erasure|retention|/lists|/rates|/policies|/groups|/queue"
 )
 """What no tool may ask, by words of paths; whatever is not named here is not among `ROUTES_ASKED` either."""
-
-
-def entries_of(place: Place, organisation: str = OURS) -> list[Any]:
-    """List all entries of the audit log, the earliest first."""
-    return list(reversed(place.good("GET", "/v1/audit?limit=1000", token=place.tokens[organisation, "admin"])))
-
-
-def reasons_kept(place: Place, organisation: str = OURS) -> list[str]:
-    """List what the log keeps of why tools were to change something, apart from its entries."""
-    same = (AuditValues.organisation_id == AuditEntry.organisation_id) & (AuditValues.number == AuditEntry.number)
-    asked = (AuditEntry.organisation_id == place.organisations[organisation]) & AuditEntry.action.startswith("tool.")
-    with Session(place.engine) as session:
-        found = session.scalars(
-            select(AuditValues.after).join(AuditEntry, same).where(asked).order_by(AuditEntry.number)
-        )
-        return [json.loads(values)["why"] for values in found if values is not None]
-
-
-def called(place: Place, token: str, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
-    """Call tools, one after the other."""
-
-    async def talk(client: Client) -> list[Any]:
-        return [await client.call_tool(name, arguments) for name, arguments in calls]
-
-    return conversation(place, token, talk)
-
-
-def of_one(**more: Any) -> dict[str, Any]:
-    return {"external_id": CUSTOMER, "why": WHY, "key": "the-first-key", **more}
 
 
 def test_no_tool_reaches_what_a_person_decides() -> None:
@@ -246,10 +218,10 @@ def test_where_a_change_cannot_be_written_down_nothing_is_changed(
     token, _ = changing_token(place, "investigator")
     write, broken = caller_module.record_call, {TOOL_ASKED, TOOL_CALLED}
 
-    def record(context: Any, action: str, *rest: Any) -> None:
+    def record(context: Any, action: str, *rest: Any, **named: Any) -> None:
         if action in broken:
             raise StoreError("the disk is full")
-        write(context, action, *rest)
+        write(context, action, *rest, **named)
 
     monkeypatch.setattr(caller_module, "record_call", record)
 
@@ -344,6 +316,9 @@ def test_changes_in_a_minute_are_bounded_by_the_plan(place: Place, monkeypatch: 
     dispatcher = routes()[1]
     plan = Plan(**{**vars(dispatcher._plans["unlimited"]), "changes_per_minute": 2})
     monkeypatch.setattr(dispatcher, "_plans", {**dispatcher._plans, "unlimited": plan})
+    monkeypatch.setattr(
+        dispatcher, "_change_limiter", RateLimiter(said=CHANGES_TOO_OFTEN)
+    )  # other tests go on as if this had not been
     token, _ = changing_token(place, "investigator")
     tags = [("set_tag", of_one(tag=f"tag-{number}", key=f"key-{number}-long")) for number in range(3)]
     *good, refusal, read = called(place, token, *tags, ("read_level", {"external_id": CUSTOMER}))
@@ -381,115 +356,6 @@ def test_a_change_without_a_reason_or_a_key_is_refused_and_its_text_is_in_no_log
     (entry,) = entries_of(place)[before:]
     assert (entry["action"], entry["details"]["status"]) == (TOOL_CALLED, 422)
     assert reasons_kept(place) == []
-
-
-TAG = "sekret-tag"
-"""By it another ruleset applies to a customer."""
-WATCHED = "/v1/entities/customer/held-1"
-HELD = {
-    "id": "held",
-    "title": "Held by a tag",
-    "category": "customer features",
-    "rationale": "People watch them.",
-    "cases": [{"when": {"tag": TAG, "is": "present"}, "points": 10, "floor": "high"}],
-}
-
-
-def held(place: Place) -> None:
-    """Let a tag hold the level of a new customer up."""
-    place.good("PUT", WATCHED, {}, role="app")
-    place.good("PUT", f"{WATCHED}/tags/{TAG}", {}, role="app")
-    (maker,) = place.join("the holder", "publisher")
-    written = document("held", applies_to={"tag": TAG, "is": "present"}, rules=[HELD], examples=[])
-    revision = place.good("PUT", "/v1/rulesets/held/draft", {"document": written}, token=maker)["revision"]
-    given = {"revision": revision, "accept_warnings": WHY}
-    version = place.good("POST", "/v1/rulesets/held/commit", given, token=maker)["number"]
-    place.good("POST", "/v1/rulesets/held/backtests", {"version": version}, token=maker)
-    while run_next_backtest(place.engine):  # another one waited before
-        pass
-    activate(place, "held", version)
-    assert level_of(place) == "high"
-
-
-def level_of(place: Place) -> str:
-    """Compute the customer's level."""
-    return str(place.good("GET", f"{WATCHED}/risk?freshness=now", role="app")["level"])
-
-
-def tags_of(place: Place) -> set[str]:
-    """List the tags that stand without an end."""
-    found = place.good("GET", f"{WATCHED}/tags", role="investigator")
-    return {each["tag"] for each in found if each["until"] is None}
-
-
-def chosen(place: Place, **settings: Any) -> None:
-    """Let the organisation have chosen who may lower levels."""
-    with Session(place.engine) as session, session.begin():
-        row = session.get_one(OrganisationSettings, place.organisations[OURS])
-        for name, value in settings.items():
-            setattr(row, name, value)
-
-
-def test_a_level_that_would_fall_is_proposed_and_another_person_agrees(place: Place) -> None:
-    held(place)
-    token, plain = changing_token(place, "investigator")
-    soon = "2100-01-01T12:00:00Z"
-    shortened, ended = called(
-        place,
-        token,
-        ("set_tag", of_one(external_id="held-1", tag=TAG, until=soon, key="to-be-shorter")),
-        ("end_tag", of_one(external_id="held-1", tag=TAG)),
-    )
-    for result in (shortened, ended):
-        proposal = structure_of(result)["proposal"]
-        assert (proposal["kind"], proposal["state"], proposal["reason"][: len(WHY)]) == ("fact.tag", "proposed", WHY)
-        assert "waits for a person to approve it" in result.content[0].text
-    assert (TAG in tags_of(place), level_of(place)) == (True, "high")
-    (admin,) = place.join("another admin", "admin")
-    path = f"/v1/proposals/{proposal['id']}/approve"
-    for own in (token, plain):
-        assert place.ask("POST", path, {"reason": WHY}, token=own).status_code in {403, 409}
-    assert place.good("POST", path, {"reason": WHY}, token=admin)["state"] == "approved"
-    assert TAG not in tags_of(place)
-
-
-def test_an_agents_person_does_not_approve_the_fall_of_a_level_whatever_their_role(place: Place) -> None:
-    held(place)
-    token, plain = changing_token(place, "admin")
-    (ended,) = called(place, token, ("end_tag", of_one(external_id="held-1", tag=TAG)))
-    path = f"/v1/proposals/{structure_of(ended)['proposal']['id']}/approve"
-    for own in (token, plain):
-        assert place.ask("POST", path, {"reason": WHY}, token=own).status_code == 409
-    assert TAG in tags_of(place)
-
-
-@pytest.mark.parametrize("lowering", [False, True])
-def test_a_program_lowers_no_level_by_a_tool_whatever_the_organisation_chose(place: Place, lowering: bool) -> None:
-    held(place)
-    chosen(place, programs_lower_levels=lowering)
-    token, plain = changing_token(place, "app")
-    (refusal,) = called(place, token, ("end_tag", of_one(external_id="held-1", tag=TAG)))
-    assert refusal.is_error
-    assert "would fall from high to" in refusal.content[0].text
-    assert "another member approves it" in refusal.content[0].text
-    assert (TAG in tags_of(place), level_of(place)) == (True, "high")
-    assert place.ask("DELETE", f"{WATCHED}/tags/{TAG}", token=plain).status_code == (204 if lowering else 409)
-
-
-def test_of_a_sole_operator_a_fall_by_a_tool_waits_for_them(place: Place) -> None:
-    """Nobody else is there who could approve it; so they do, where they see what it is."""
-    held(place)
-    chosen(place, sole_operator_us=now_microseconds())
-    token, plain = changing_token(place, "admin")
-    (ended,) = called(place, token, ("end_tag", of_one(external_id="held-1", tag=TAG)))
-    proposal = structure_of(ended)["proposal"]
-    assert proposal["state"] == "proposed"
-    assert (TAG in tags_of(place), level_of(place)) == (True, "high")
-    assert (
-        place.good("POST", f"/v1/proposals/{proposal['id']}/approve", {"reason": WHY}, token=plain)["state"]
-        == "approved"
-    )
-    assert TAG not in tags_of(place)
 
 
 @pytest.mark.parametrize("kind", ["case", "alert"])

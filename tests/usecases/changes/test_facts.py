@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError
 from fivefold.domain.paging import Part
+from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.rulesets import Activation, Proposal, RulesetVersion
 from fivefold.usecases.audit.verify import verify
@@ -19,7 +20,7 @@ from fivefold.usecases.changes import facts
 from fivefold.usecases.changes.proposals import ChangeOutcome, approve_proposal, refuse_proposal
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
-from fivefold.usecases.ingest.facts import RecordGiven
+from fivefold.usecases.ingest.facts import RecordGiven, put_record_in
 from fivefold.usecases.levels import lowering
 from fivefold.usecases.levels.entity_profile import list_records, list_tags
 from fivefold.usecases.levels.lowering import WouldLowerError
@@ -316,6 +317,34 @@ def test_one_person_does_not_date_back_what_holds_a_level_up(engine: Engine, kin
     assert facts.request_record(*of, later).proposal is None, "it counts from its end, as before"
     facts.request_record(*of, RecordGiven(external_id="9", opened_us=bank.now))
     assert facts.request_record(*of, back).proposal is None, "another one holds it"
+
+
+def test_a_case_that_is_to_be_new_stays_so_until_another_person_agrees(engine: Engine) -> None:
+    """A level falls by it, so it is proposed; another one takes its number before that is approved, and stays."""
+    bank = Bank(engine)
+    unseen = {"input": {"count": "cases", "over": "180 days"}, "cases": [{"when": {"at_most": 0}, "floor": "high"}]}
+    decided(bank, bank.activate(banks.document({"unseen": unseen})))
+    bank.put("a")
+    bank.settle()
+    of = (bank.context, "customer", "a", "case")
+    given = RecordGiven(external_id="7", opened_us=bank.now)
+    asked = facts.request_record(*of, given, reason=WHY, only_new=True).proposal
+    assert asked is not None
+    assert asked.content["only_new"] is True
+    taken = RecordGiven(external_id="7", opened_us=bank.now - DAY_US, outcome="confirmed", closed_us=bank.now)
+    put_record_alone(bank, taken)
+    second = Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now)
+    with pytest.raises(ConflictError, match="case '7' is there already, and stays as it is"):
+        approve_proposal(second, asked.id, "seen", Role.APPROVER)
+    (line,) = list_records(bank.context, "customer", "a", "case", Part(9))
+    assert line.outcome == "confirmed"
+
+
+def put_record_alone(bank: Bank, given: RecordGiven) -> None:
+    """Put a case as two people decided it."""
+    with bank.context.writing() as session:
+        entity = entity_named(session, bank.of, "customer", "a", stays=True)
+        put_record_in(session, bank.context, entity, "case", given, bank.now)
 
 
 def test_what_holds_up_the_owner_is_protected_too(bank: Bank) -> None:

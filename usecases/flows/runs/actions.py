@@ -108,8 +108,8 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
 def event_name(number: int, at_us: int) -> str:
     """Name the event of an action, by its number and when it was taken.
 
-    SQLite gives the number of a row that was deleted, as by an erasure, to another one. An event under a name that was
-    used before is taken for the same one, and would not be sent.
+    The number is given once. Files of SQLite from before migration 0055 may have events of actions whose numbers were
+    given again since; an event under a name that was used before is taken for the same one, and would not be sent.
     """
     return f"flow-action-{number}-{at_us}"
 
