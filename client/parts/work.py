@@ -29,7 +29,7 @@ DECISION: Final[Call[Decision]] = Call("GET", "/v1/decisions/{decision}", Decisi
 DECISIONS: Final[Call[DecisionLine]] = Call(
     "GET", "/v1/entities/{type}/{external_id}/decisions", DecisionLine, query=("limit",), has_pages=True
 )
-_FILTERS: Final = ("kind", "assigned", "type", "level", "since")
+_FILTERS: Final = ("kind", "assigned", "type", "level", "flow", "since")
 QUEUE: Final[Call[QueueItem]] = Call("GET", "/v1/queue", QueueItem, query=(*_FILTERS, "order", "limit"), has_pages=True)
 COUNTS: Final[Call[list[QueueCount]]] = Call("GET", "/v1/queue/count", list[QueueCount], query=_FILTERS)
 CHANGE: Final[Call[QueueItem | None]] = Call(
@@ -100,6 +100,7 @@ class Queue:
         assigned: str = "",
         type_: str | None = None,
         level: Sequence[str] = (),
+        flow: str | None = None,
         since: Moment | None = None,
         order: Literal["due", "newest"] = "due",
         limit: int | None = None,
@@ -107,10 +108,10 @@ class Queue:
         """List what waits: what is due first, or what came last.
 
         Kinds are override, change, challenge, question (of a run of a flow), flow_review, failure, quarantine, rise
-        and review, as far as the token's role sees them.
+        and review, as far as the token's role sees them. *flow* is one that asks a question, or for a review.
         """
-        query = {"kind": [*kind], "assigned": assigned, "type": type_, "level": [*level], "since": since}
-        return self._connection.pages(QUEUE, None, {**query, "order": order}, limit)
+        query = {"kind": [*kind], "assigned": assigned, "type": type_, "level": [*level], "flow": flow}
+        return self._connection.pages(QUEUE, None, {**query, "since": since, "order": order}, limit)
 
     def counts(self) -> "Sequence[QueueCount]":
         """Count what waits, by kind and by when it is due."""

@@ -28,6 +28,7 @@ from fivefold.usecases.queue.items import (
     QueueItem,
     change_item,
     count_items,
+    flows_that_ask,
     key_of,
     kinds_for,
     list_items,
@@ -84,6 +85,7 @@ class QueuePage:
     Attributes:
         chosen: the filter, by name.
         whose: a choice of whose items are shown, with its label.
+        flows: that may ask something; none where the role is asked nothing by flows.
         left: the name of the member of the filter, who has left.
         ageing: of the kinds that are shown.
         start: the address of the first item.
@@ -99,6 +101,7 @@ class QueuePage:
     kinds: tuple[str, ...]
     types: tuple[str, ...]
     levels: tuple[str, ...]
+    flows: tuple[str, ...]
     ageing: tuple[Ageing, ...]
     items: Page[ItemLine]
     start: str
@@ -132,6 +135,7 @@ def show_queue(visit: Visit) -> Rendered:
         kinds=tuple(kind.value for kind in kinds_for(visit.role)),
         types=tuple(kind.name for kind in list_types(visit)),
         levels=_levels(visit),
+        flows=flows_that_ask(visit, visit.role),
         ageing=_ageing(count_items(visit, visit.role, filters)),
         items=found.map(lambda item: _line(visit, chosen, item, key_of(item, filters.order))),
         start=_start(chosen),

@@ -31,6 +31,12 @@ def flow_named(session: Session, organisation_id: int, name: str) -> FlowRow:
     return row
 
 
+def names_of_flows(session: Session, organisation_id: int) -> tuple[str, ...]:
+    """Give the names of all flows of an organisation, in their order."""
+    of = select(FlowRow.name).where(FlowRow.organisation_id == organisation_id)
+    return tuple(session.scalars(of.order_by(FlowRow.name)))
+
+
 def draft_of_flow(session: Session, flow: FlowRow) -> FlowDraft:
     """Find the draft of a flow; NotFoundError where it has none."""
     row = session.get(FlowDraft, flow.id)

@@ -81,6 +81,7 @@ class WantedItems:
         unassigned: assigned to nobody, or to a person who has left.
         type_id: of the entities.
         levels: the numbers of the present levels of the entities.
+        flow_id: questions and reviews of this flow; nothing else is of one.
         since_us: they came then or later.
         proposal_kinds: of changes that the reader may see; None for all.
         asked: the roles of questions that the reader may answer.
@@ -95,6 +96,7 @@ class WantedItems:
     unassigned: bool = False
     type_id: int | None = None
     levels: Sequence[int] = ()
+    flow_id: int | None = None
     since_us: int | None = None
     proposal_kinds: Sequence[str] | None = None
     asked: Sequence[str] = ()
@@ -150,6 +152,7 @@ class _Shape(NamedTuple):
     unassigned: bool
     of_type: bool
     of_levels: bool
+    of_flow: bool
     since: bool
     proposal_kinds: bool
     named: bool
@@ -206,6 +209,7 @@ def _shape(wanted: WantedItems) -> _Shape:
         unassigned=wanted.unassigned,
         of_type=wanted.type_id is not None,
         of_levels=bool(wanted.levels),
+        of_flow=wanted.flow_id is not None,
         since=wanted.since_us is not None,
         proposal_kinds=wanted.proposal_kinds is not None,
         named=wanted.name is not None,
@@ -223,6 +227,7 @@ def _values(wanted: WantedItems) -> dict[str, Any]:
         "member_id": wanted.member_id,
         "type_id": wanted.type_id,
         "levels": list(wanted.levels),
+        "flow_id": wanted.flow_id,
         "since_us": wanted.since_us,
         "proposal_kinds": list(wanted.proposal_kinds or ()),
         "number": None if wanted.name is None else wanted.name.number,
@@ -328,6 +333,8 @@ def _narrowed(statement: Select[*tuple[Any, ...]], source: Source, shape: _Shape
         conditions.append(Entity.type_id == bindparam("type_id"))
     if shape.of_levels:
         conditions.append(Standing.level.in_(bindparam("levels", expanding=True)))
+    if shape.of_flow:
+        conditions.append(source.table.flow_id == bindparam("flow_id"))
     if shape.since:
         conditions.append(source.since >= number_parameter("since_us"))
     if shape.proposal_kinds and source.kind is Kind.CHANGE:
@@ -353,7 +360,9 @@ def _places(wanted: WantedItems) -> list[int]:
     return [
         place
         for place, source in enumerate(SOURCES)
-        if source.kind in kinds and (source.asks is None or source.asks in wanted.asked)
+        if source.kind in kinds
+        and (source.asks is None or source.asks in wanted.asked)
+        and (wanted.flow_id is None or source.kind in _OF_FLOWS)
     ]
 
 

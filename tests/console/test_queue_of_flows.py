@@ -77,3 +77,33 @@ def test_who_called_a_run_sees_its_question_and_cannot_take_it(place: Place, run
     visitor.submit("/assign")
     assert visitor.page.status_code == 409
     assert "another person must answer it" in visitor.text
+
+
+def test_the_queue_is_looked_through_by_the_flow_that_asks_and_keeps_that_on_the_way(
+    place: Place, runs: list[int]
+) -> None:
+    visitor = Visitor(place).sign_in("investigator").go("/console/queue")
+    assert 'name="flow"' in visitor.page.text
+    everything = visitor.text
+    visitor.go("/console/queue?flow=asked")
+    assert "2 in the queue: 0 overdue, 0 due within a day, 2 later." in visitor.text
+    assert "2 in the queue: 0 overdue, 0 due within a day, 2 later." not in everything
+    assert "kind=&amp;assigned=mine&amp;type=&amp;level=&amp;flow=asked" in visitor.page.text
+    start(visitor, "?flow=asked")
+    visitor.submit("/answer", answer="yes", reason="It is.")
+    onwards(visitor)
+    assert visitor.page.url.path == f"/console/flow-runs/{runs[1]}"
+    assert Visitor(place).sign_in("investigator").go("/console/queue?flow=nothing").page.status_code == 404
+
+
+def test_a_filter_by_flow_is_kept_under_a_name_and_asked_over_v1(place: Place, runs: list[int]) -> None:
+    saved = {"filters": {"flow": "asked", "order": "newest"}}
+    place.good("PUT", "/v1/queue/views/asked", saved, role="investigator")
+    (view,) = [each for each in place.good("GET", "/v1/queue/views", role="investigator") if each["name"] == "asked"]
+    assert view["filters"] == saved["filters"]
+    found = place.good("GET", "/v1/queue?flow=asked", role="investigator")
+    assert {each["run"] for each in found} == set(runs)
+    counts = place.good("GET", "/v1/queue/count?flow=asked", role="investigator")
+    assert sum(each["later"] for each in counts) == 2
+    assert place.good("GET", "/v1/queue?flow=asked&kind=rise", role="investigator") == []
+    assert place.ask("GET", "/v1/queue?flow=nothing", role="investigator").status_code == 404

@@ -19,6 +19,7 @@ from fivefold.flows.language import Flow, PersonStep
 from fivefold.store.accounts.members import locked_member
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.flows.actions import action_numbered
+from fivefold.store.flows.flows import flow_named, names_of_flows
 from fivefold.store.flows.runs import version_and_flow
 from fivefold.store.flows.versions import canonical_of
 from fivefold.store.ingest.entities import type_named
@@ -69,6 +70,7 @@ class QueueFilters:
         assigned: mine, unassigned, or the number of a member.
         entity_type: its name.
         levels: the names of the present levels.
+        flow: the name of the flow that asks a question, or for a review; other items are left out.
         since_us: they came then or later.
         order: what is due first, or what came last.
     """
@@ -77,6 +79,7 @@ class QueueFilters:
     assigned: str = ""
     entity_type: str | None = None
     levels: Sequence[str] = ()
+    flow: str | None = None
     since_us: int | None = None
     order: QueueOrder = QueueOrder.DUE
 
@@ -170,7 +173,7 @@ def list_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING,
     """List what waits, in the order that is asked for.
 
     Raises:
-        NotFoundError: there is no such type of entity or member.
+        NotFoundError: there is no such type of entity, member or flow.
         ConfigError: there is no such kind or level, the role sees none of it, or the part begins behind no key.
     """
     with context.reading() as session:
@@ -185,6 +188,14 @@ def count_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING
         names = levels_of(session, context.organisation_id)
         counts = stored.count_items(session, _wanted(session, context, role, filters, names))
         return [QueueCount(kind=kind.value, **Counted._asdict(counted)) for kind, counted in counts.items()]
+
+
+def flows_that_ask(context: Context, role: Role) -> tuple[str, ...]:
+    """Give the names of flows of which a role may have items in its queue; none where it sees no such items."""
+    if not {Kind.QUESTION, Kind.FLOW_REVIEW} & set(kinds_for(role)):
+        return ()
+    with context.reading() as session:
+        return names_of_flows(session, context.organisation_id)
 
 
 def next_item(context: Context, role: Role, filters: QueueFilters, place: Key | None) -> tuple[QueueItem, Key] | None:
@@ -363,6 +374,7 @@ def _wanted(
         unassigned=filters.assigned == UNASSIGNED,
         type_id=None if filters.entity_type is None else type_named(session, of, filters.entity_type).id,
         levels=level_numbers(filters.levels, levels),
+        flow_id=None if filters.flow is None else flow_named(session, of, filters.flow).id,
         since_us=filters.since_us,
         proposal_kinds=kinds_seen_by(role),
         asked=[asked for asked, roles in ANSWERED_BY.items() if role in roles],

@@ -17,7 +17,7 @@ from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 
-FILTERS: Final = ("kind", "assigned", "type", "level", "days", "order")
+FILTERS: Final = ("kind", "assigned", "type", "level", "flow", "days", "order")
 """What a filter may name, in the order in which addresses have it."""
 OF_ALL: Final = 0
 MOST_VIEWS: Final = 50
@@ -55,6 +55,7 @@ def filters_of(chosen: Mapping[str, str], now_us: int) -> QueueFilters:
         assigned=chosen.get("assigned", ""),
         entity_type=chosen.get("type") or None,
         levels=tuple(filter(None, chosen.get("level", "").split(","))),
+        flow=chosen.get("flow") or None,
         since_us=now_us - int(days) * DAY_US if days else None,
         order=QueueOrder(order),
     )
@@ -79,7 +80,7 @@ def save_view(
 
     Raises:
         ConfigError: the name cannot be kept, the actor is no member, or the filter is none.
-        NotFoundError: the filter names a type of entity or a member that is not there.
+        NotFoundError: the filter names a type of entity, a member or a flow that is not there.
         ConflictError: there are too many, or another member saved the organisation's one of this name.
     """
     kept = {each: filters[each] for each in FILTERS if filters.get(each)}

@@ -20,13 +20,15 @@ ViewName = Annotated[Text, Field(min_length=1, max_length=60)]
 class QueueQuery(RequestModel):
     """Which items; without a filter all that the role sees.
 
-    `assigned`: mine, unassigned, or the number of a member. `level`: the present one. `since`: they came then or later.
+    `assigned`: mine, unassigned, or the number of a member. `level`: the present one. `flow`: that asks a
+    question, or for a review; other items are left out. `since`: they came then or later.
     """
 
     kind: Names = ()
     assigned: Text = Field(default="", max_length=20)
     type: Text | None = None
     level: Names = ()
+    flow: Text | None = None
     since: MomentGiven | None = None
 
     def filters(self, order: QueueOrder = QueueOrder.DUE) -> QueueFilters:
@@ -36,6 +38,7 @@ class QueueQuery(RequestModel):
             assigned=self.assigned,
             entity_type=self.type,
             levels=self.level,
+            flow=self.flow,
             since_us=self.since,
             order=order,
         )
@@ -45,7 +48,8 @@ class PageOfQueue(PageQuery, QueueQuery):
     """Which items; without a filter all that the role sees.
 
     `order`: `due` has what is due first, `newest` what came last. `assigned`: mine, unassigned, or the number of a
-    member. `level`: the present one. `since`: they came then or later.
+    member. `level`: the present one. `flow`: that asks a question, or for a review; other items are left out.
+    `since`: they came then or later.
     """
 
     order: QueueOrder = QueueOrder.DUE
@@ -90,6 +94,7 @@ class FiltersGiven(RequestModel):
     assigned: Chosen = ""
     type: Chosen = ""
     level: Chosen = ""
+    flow: Chosen = ""
     days: Chosen = ""
     order: Chosen = ""
 

@@ -204,6 +204,13 @@ def due_us(item: Item) -> int:
     return item[3] + DAYS[item[0]] * DAY_US if item[5] is None else item[5]
 
 
+def flow_of(session: Session, item: Item) -> str | None:
+    """The name of the flow that asks, where one does."""
+    table = {Kind.QUESTION: FlowRun, Kind.FLOW_REVIEW: FlowAction}.get(item[0])
+    row: Any = None if table is None else session.get_one(table, item[1])
+    return None if row is None else session.get_one(FlowRow, row.flow_id).name
+
+
 def expected(context: Context, role: Role, filters: QueueFilters) -> list[Item]:
     """The items that are asked for, in their order."""
     found: list[Item] = []
@@ -225,6 +232,7 @@ def expected(context: Context, role: Role, filters: QueueFilters) -> list[Item]:
                 and (not filters.assigned.isdecimal() or member == int(filters.assigned))
                 and (filters.entity_type is None or (entity and types[entity.type_id] == filters.entity_type))
                 and (not filters.levels or level in filters.levels)
+                and (filters.flow is None or flow_of(session, item) == filters.flow)
                 and (filters.since_us is None or since >= filters.since_us)
             ):
                 found.append(item)
@@ -241,6 +249,7 @@ some = st.builds(
     assigned=st.sampled_from(["", "", "unassigned", "ana", "left"]),
     entity_type=st.sampled_from([None, None, "customer", "company"]),
     levels=st.lists(st.sampled_from(platforms.LEVELS[:2]), unique=True, max_size=2),
+    flow=st.sampled_from([None, None, None, "flow0", "flow1"]),
     since_us=st.sampled_from([None, None, NOW - DAY_US, NOW - 5 * DAY_US]),
     order=st.sampled_from(QueueOrder),
 )
