@@ -1,11 +1,11 @@
 """What programs that work for a person asked by tools: each call is an entry of the audit log."""
 
+import json
 import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.ingest.entities import entity_named
 from fivefold.usecases.shared.context import Context
@@ -62,15 +62,16 @@ def record_call(
 
 
 def _bounded(value: Any) -> Any:
-    """Give an argument as it is kept: what is no text or number as canonical JSON, as the log has no floats.
+    """Give an argument as it is kept: what is no text or whole number as JSON, as the log has no floats.
 
     >>> _bounded("watch"), _bounded({"amount": 1.5}), _bounded("a" * 1_000)["characters"]
-    ('watch', '{"amount":1.5}', 1000)
+    ('watch', '{"amount": 1.5}', 1000)
     """
-    kept = value if isinstance(value, str | int) else canonical_json(value)
-    written = str(kept)
+    if isinstance(value, int):
+        return value
+    written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
     if len(written) <= MOST_CHARACTERS:
-        return kept
+        return written
     return {"characters": len(written), "sha256": sha256(written.encode()).hexdigest()}
 
 
