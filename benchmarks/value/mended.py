@@ -1,0 +1,111 @@
+"""Whether an earlier window mends the money of a value model: python -m benchmarks.value.mended --data FOLDER.
+
+Predictions for each window are taken times a factor that was measured on the window before it, by trees which learnt
+nothing of that window: one factor for all, one for each tenth by prediction, or an isotonic curve.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from sklearn.isotonic import IsotonicRegression
+
+from benchmarks.yardstick.data_sets import DATA_SETS
+from benchmarks.yardstick.protocol import WINDOWS, Window, windows
+from fivefold.features.histories import Floats
+from fivefold.features.indicator_matrix import warm
+from fivefold.models.prediction import expected_value
+from fivefold.training.data import training_rows
+from fivefold.training.dates import dates_before
+from fivefold.training.fit import find_rounds, fit, regressor, validation_fold
+from fivefold.training.judging.metrics import calibration_error, calibration_table, rank_metrics
+from fivefold.training.presets.named import PRESETS, Preset
+
+TENTHS = 10
+
+Mend = Callable[[Floats, Floats, Floats], Floats]
+"""Takes the predictions and values of the earlier window and the predictions to mend; gives these mended."""
+
+
+def _total(predicted: Floats, realised: Floats, asked: Floats) -> Floats:
+    return asked * (realised.sum() / predicted.sum())
+
+
+def _tenths(predicted: Floats, realised: Floats, asked: Floats) -> Floats:
+    edges = np.quantile(predicted, np.arange(1, TENTHS) / TENTHS)
+    before, now = np.searchsorted(edges, predicted, side="right"), np.searchsorted(edges, asked, side="right")
+    sums = [np.bincount(before, weights=one, minlength=TENTHS) for one in (realised, predicted)]
+    factors = np.divide(*sums, out=np.ones(TENTHS), where=sums[1] > 0)
+    mended: Floats = asked * factors[now]
+    return mended
+
+
+def _isotonic(predicted: Floats, realised: Floats, asked: Floats) -> Floats:
+    curve = IsotonicRegression(y_min=0, out_of_bounds="clip").fit(predicted, realised)
+    mended: Floats = curve.predict(asked)
+    return mended
+
+
+MENDS: Mapping[str, Mend] = {
+    "as it is": lambda _, __, asked: asked,
+    "one factor": _total,
+    "tenths": _tenths,
+    "isotonic": _isotonic,
+}
+
+
+def lines(name: str, window: Window, preset: Preset) -> Iterator[dict[str, object]]:
+    """Give a line for every way to mend; that of the predictions as they are alone where no earlier window is."""
+    task = window.task
+    config = preset.over(task.config)
+    dates = dates_before(config, task.summary.period.first, task.dates.test)
+    rows = training_rows(task.source, dates, config, task.summary)
+    fold = validation_fold(rows, dates)
+    rounds = find_rounds(fold, config.trees, config.seed)
+    asked = expected_value(fit(rows, config.trees, config.seed, rounds).booster_, task.matrix)
+    before = None
+    if fold is not None:
+        earlier = regressor(config.trees, fold.names, config.seed, rounds).fit(fold.matrix, fold.values)
+        before = expected_value(earlier.booster_, fold.validation_matrix), fold.validation_values
+    for mend, change in MENDS.items():
+        if before is None and mend != "as it is":
+            continue
+        mended = asked if before is None else change(*before, asked)
+        figures = rank_metrics(mended, window.realised)
+        yield {
+            "set": name,
+            "window": window.day,
+            "preset": preset.name,
+            "mended": mend,
+            "predicted_over_realised": float(mended.sum() / window.realised.sum()),
+            "calibration_error": calibration_error(calibration_table(mended, window.realised)),
+            "gini": figures.normalised_gini,
+            "capture": figures.top_decile_capture,
+        }
+
+
+def main() -> None:
+    """Mend every window in every way, and print the figures; a CSV file has them too."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
+    parser.add_argument("--sets", nargs="+", choices=DATA_SETS, default=["berka", "cdnow"])
+    parser.add_argument("--presets", nargs="+", default=["standard", "small-trees"])
+    parser.add_argument("--output", type=Path, required=True, help="CSV file of every figure")
+    asked = parser.parse_args()
+    warm()
+    found: list[dict[str, object]] = []
+    for name in asked.sets:
+        data_set = DATA_SETS[name]
+        for window in windows(data_set.table(asked.data), data_set.config(), WINDOWS):
+            for preset in PRESETS:
+                if preset.name in asked.presets:
+                    found += lines(name, window, preset)
+            pl.DataFrame(found).write_csv(asked.output)
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, float_precision=3):
+        print(pl.DataFrame(found))
+
+
+if __name__ == "__main__":
+    main()
