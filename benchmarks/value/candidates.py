@@ -229,8 +229,8 @@ def season_balance_change(time: Integers, balance: Floats, as_of: int) -> float:
     return balance_at(time, balance, start + SEASON_DAYS * DAY_US) - balance_at(time, balance, start)
 
 
-@indicator("season_month", label="Month of as-of", unit="count", empty=0.0, family="trend")
-def season_month(time: Integers, as_of: int) -> float:
+@indicator("calendar_month", label="Month of as-of", unit="count", empty=0.0, family="trend")
+def calendar_month(time: Integers, as_of: int) -> float:
     """Month of the year of the as-of, of twelve equal ones, January first."""
     if len(time) == 0:
         return 0.0
@@ -304,7 +304,7 @@ def basket_deposit_upper(amount: Floats, kind: Integers) -> float:
     sizes = sizes_of(amount, kind, 0, DEPOSIT)
     if len(sizes) == 0:
         return nan
-    return np.sort(sizes)[min(len(sizes) * 9 // 10, len(sizes) - 1)]
+    return float(np.sort(sizes)[min(len(sizes) * 9 // 10, len(sizes) - 1)])
 
 
 @indicator("basket_deposit_deviation", label="Deposit variation", unit="ratio", empty=nan, family="volume")

@@ -10,17 +10,17 @@ Predictions are kept by window, group and seed (`--kept`), so that a run which w
 import argparse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from benchmarks.yardstick.data_sets import DATA_SETS
+from benchmarks.value.presets import data_of
 from benchmarks.yardstick.figures import CAPTURE, ERROR, GINI, RATIO, SPEARMAN, Drawn, figures_of, interval, mean
 from benchmarks.yardstick.methods import PERSISTENCE, persistence
 from benchmarks.yardstick.page import MEAN
-from benchmarks.yardstick.protocol import WINDOWS, Prediction, Window, windows
+from benchmarks.yardstick.protocol import Prediction, Window, windows
 from fivefold.domain.clock import DAY_US
 from fivefold.features.catalogue.own import OwnIndicators, read_own_indicators
 from fivefold.features.histories import Floats, Integers
@@ -34,8 +34,8 @@ from fivefold.training.target import floor_at_zero, realised_values
 
 CANDIDATES = Path(__file__).parent / "candidates.py"
 NOTHING, ALL = "nothing", "all"
-REGULARITY, SEASON, COHORT, BASKET, RUNS = "regularity", "season", "cohort", "basket", "runs"
-COLUMNS = (REGULARITY, SEASON, COHORT, BASKET, RUNS)
+COLUMNS = ("regularity", "season", "calendar", "cohort", "basket", "runs")
+"""Groups of candidates, by the first word of a column's name."""
 RANKS, HORIZONS, WORTH = "cohort ranks", "horizons", "past value"
 GROUPS = (NOTHING, *COLUMNS, RANKS, HORIZONS, WORTH, ALL)
 SEEDS, RESAMPLES = 2, 400
@@ -177,11 +177,11 @@ def _worth(trial: Trial) -> tuple[Floats, Floats]:
 
 MORE: Mapping[str, Callable[[Trial], tuple[Floats, Floats]]] = {
     NOTHING: lambda trial: (trial.rows[0][:, :0], trial.asked[:, :0]),
-    **{name: lambda trial, name=name: _columns(trial, (name,)) for name in COLUMNS},
+    **{name: partial(_columns, groups=(name,)) for name in COLUMNS},
     RANKS: _ranks,
     HORIZONS: _horizons,
     WORTH: _worth,
-    ALL: lambda trial: _columns(trial, COLUMNS),
+    ALL: partial(_columns, groups=COLUMNS),
 }
 """By group, the columns that it adds: of the rows to learn from, and of the customers who are asked about."""
 
@@ -219,9 +219,9 @@ def judged(window: Window, found: Mapping[tuple[str, int], Floats], resamples: i
 
 def lines(drawn: Drawn, **labels: str) -> list[dict[str, object]]:
     """Give every figure, and what it is more than that of the catalogue alone and of persistence, as lines."""
-    found = []
+    found: list[dict[str, object]] = []
     for (group, figure), values in drawn.items():
-        against = {"": 0.0}
+        against = {"": np.zeros(len(values))}
         if group != PERSISTENCE:
             against[PERSISTENCE] = drawn[PERSISTENCE, figure]
         if group not in {PERSISTENCE, NOTHING}:
@@ -254,6 +254,22 @@ def stays(counted: pl.DataFrame) -> list[str]:
     return enough.filter(pl.col("len") >= LEAST_SETS)["group"].unique(maintain_order=True).to_list()
 
 
+def table(found: pl.DataFrame) -> Iterator[str]:
+    """Write a line of Markdown for each set and group: mean differences, and windows that gain and lose."""
+    counted = verdicts(found)
+    means = found.filter((pl.col("window") == MEAN) & (pl.col("less") == NOTHING))
+    yield "| set | group | Gini | gains, losses | capture | gains, losses | Spearman | calibration error |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for (name, group), differences in means.group_by("set", "group", maintain_order=True):
+        cells = [str(name), str(group)]
+        for figure in (GINI, CAPTURE, SPEARMAN, ERROR):
+            (one,) = differences.filter(pl.col("figure") == figure).iter_rows(named=True)
+            cells.append(f"{one['estimate']:+.4f} ({one['low']:+.4f} to {one['high']:+.4f})")
+            chosen = (pl.col("set") == name) & (pl.col("group") == group) & (pl.col("figure") == figure)
+            cells += [f"{line['gains']}, {line['losses']}" for line in counted.filter(chosen).iter_rows(named=True)]
+        yield f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
     """Try every group on every window, and write every figure to a CSV file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -270,7 +286,7 @@ def main() -> None:
     groups = tuple(dict.fromkeys((NOTHING, *asked.groups)))
     for name in asked.sets:
         drawn = []
-        for window in windows(DATA_SETS[name].table(asked.data), DATA_SETS[name].config(), WINDOWS):
+        for window in windows(*data_of(name, asked.data)):
             tried = predictions(Trial(window, own), groups, asked.seeds, asked.kept / name / window.day)
             by_seed = {}
             for group, number, values in tried:
@@ -280,9 +296,11 @@ def main() -> None:
             found += lines(drawn[-1], set=name, window=window.day)
         found += lines(mean(drawn), set=name, window=MEAN)
         pl.DataFrame(found).write_csv(asked.output)
-    with pl.Config(tbl_rows=-1, tbl_cols=-1):
-        print(counted := verdicts(pl.DataFrame(found)))
-    print(f"What gains on {LEAST_SETS} sets in {LEAST_WINDOWS} windows each: {', '.join(stays(counted)) or 'nothing'}.")
+    whole = pl.DataFrame(found)
+    for line in table(whole):
+        print(line)
+    named = ", ".join(stays(verdicts(whole))) or "nothing"
+    print(f"What gains on {LEAST_SETS} sets in {LEAST_WINDOWS} windows each: {named}.")
 
 
 if __name__ == "__main__":

@@ -30,14 +30,15 @@ Mend = Callable[[Floats, Floats, Floats], Floats]
 
 
 def _total(predicted: Floats, realised: Floats, asked: Floats) -> Floats:
-    return asked * (realised.sum() / predicted.sum())
+    mended: Floats = asked * (realised.sum() / predicted.sum())
+    return mended
 
 
 def _tenths(predicted: Floats, realised: Floats, asked: Floats) -> Floats:
     edges = np.quantile(predicted, np.arange(1, TENTHS) / TENTHS)
     before, now = np.searchsorted(edges, predicted, side="right"), np.searchsorted(edges, asked, side="right")
-    sums = [np.bincount(before, weights=one, minlength=TENTHS) for one in (realised, predicted)]
-    factors = np.divide(*sums, out=np.ones(TENTHS), where=sums[1] > 0)
+    worth, said = (np.bincount(before, weights=one, minlength=TENTHS) for one in (realised, predicted))
+    factors = np.divide(worth, said, out=np.ones(TENTHS), where=said > 0)
     mended: Floats = asked * factors[now]
     return mended
 

@@ -83,9 +83,9 @@ def judged(window: Window, preset: Preset) -> dict[str, float]:
     }
 
 
-def lines(name: str, table: pa.Table, config: TrainingConfig) -> Iterator[dict[str, object]]:
+def lines(name: str, table: pa.Table, config: TrainingConfig, wanted: int) -> Iterator[dict[str, object]]:
     """Give a line for each window and preset, with the one that was chosen and how long choosing took."""
-    for window in windows(table, config, SIMULATED_WINDOWS if name in SHAPES else WINDOWS):
+    for window in windows(table, config, wanted):
         task = window.task
         begun = time.perf_counter()
         choice = choose_preset(task.source, task.config, task.summary, task.dates.test, PRESETS)
@@ -115,7 +115,7 @@ def main() -> None:
     asked = parser.parse_args()
     found: list[dict[str, object]] = []
     for name in asked.sets:
-        for line in _of_set(name, asked.data):
+        for line in lines(name, *data_of(name, asked.data)):
             found.append(line)
             pl.DataFrame(found, infer_schema_length=None).write_csv(asked.output)
     with pl.Config(tbl_rows=-1, tbl_cols=-1, float_precision=4):
@@ -124,11 +124,12 @@ def main() -> None:
     print(f"The aim is reached in {compared['reached'].sum()} windows of {compared.height}.")
 
 
-def _of_set(name: str, folder: Path) -> Iterator[dict[str, object]]:
+def data_of(name: str, folder: Path) -> tuple[pa.Table, TrainingConfig, int]:
+    """Give a set's transactions, what is asked of it, and how many windows it is judged on."""
     if name in SHAPES:
         config = TrainingConfig(name=name, horizon_days=HORIZON_DAYS, value=SHOP, trees=TreeSettings(threads=THREADS))
-        return lines(name, shop() if name == "shop" else season(), config)
-    return lines(name, DATA_SETS[name].table(folder), DATA_SETS[name].config())
+        return shop() if name == "shop" else season(), config, SIMULATED_WINDOWS
+    return DATA_SETS[name].table(folder), DATA_SETS[name].config(), WINDOWS
 
 
 def summary(found: pl.DataFrame) -> pl.DataFrame:
