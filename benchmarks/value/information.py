@@ -122,7 +122,9 @@ class Trial:
 
 
 def _columns(trial: Trial, groups: tuple[str, ...]) -> tuple[Floats, Floats]:
-    chosen = [number for number, name in enumerate(trial.names[trial.shipped :]) if name.split("_")[0] in groups]
+    """Take the candidates of some groups, or by their names."""
+    added = trial.names[trial.shipped :]
+    chosen = [number for number, name in enumerate(added) if name in groups or name.split("_")[0] in groups]
     places = np.array(chosen, dtype=np.int64) + trial.shipped
     return trial.rows[0][:, places], trial.asked[:, places]
 
@@ -194,7 +196,7 @@ def predictions(trial: Trial, groups: tuple[str, ...], seeds: int, folder: Path)
         added = None
         for number, path in enumerate(paths):
             if not path.is_file():
-                added = added or MORE[group](trial)
+                added = added or MORE.get(group, partial(_columns, groups=(group,)))(trial)
                 matrix, values, _ = trial.rows
                 learnt = np.concatenate([matrix[:, : trial.shipped], added[0]], axis=1)
                 asked = np.concatenate([trial.asked[:, : trial.shipped], added[1]], axis=1)
@@ -275,13 +277,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
     parser.add_argument("--sets", nargs="+", default=["berka", "cdnow"])
-    parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS))
+    parser.add_argument("--groups", nargs="+", default=list(GROUPS), help="groups, or candidates by their names")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--kept", type=Path, default=Path("build/information"), help="predictions")
     parser.add_argument("--output", type=Path, required=True, help="CSV file of every figure")
     asked = parser.parse_args()
     warm()
     own = read_own_indicators(CANDIDATES)
+    if unknown := set(asked.groups) - {*GROUPS, *own.catalogue.names}:
+        parser.error(f"there is no group or candidate {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
     found: list[dict[str, object]] = []
     groups = tuple(dict.fromkeys((NOTHING, *asked.groups)))
     for name in asked.sets:

@@ -1,4 +1,4 @@
-"""Whether an earlier window mends the money of a value model: python -m benchmarks.value.mended --data FOLDER.
+"""Whether an earlier window corrects the money of a value model: python -m benchmarks.value.money --data FOLDER.
 
 Predictions for each window are taken times a factor that was measured on the window before it, by trees which learnt
 nothing of that window: one factor for all, one for each tenth by prediction, or an isotonic curve.
@@ -25,13 +25,13 @@ from fivefold.training.presets.named import PRESETS, Preset
 
 TENTHS = 10
 
-Mend = Callable[[Floats, Floats, Floats], Floats]
-"""Takes the predictions and values of the earlier window and the predictions to mend; gives these mended."""
+Correction = Callable[[Floats, Floats, Floats], Floats]
+"""Takes the predictions and values of the earlier window and the predictions to correct; gives these corrected."""
 
 
 def _total(predicted: Floats, realised: Floats, asked: Floats) -> Floats:
-    mended: Floats = asked * (realised.sum() / predicted.sum())
-    return mended
+    corrected: Floats = asked * (realised.sum() / predicted.sum())
+    return corrected
 
 
 def _tenths(predicted: Floats, realised: Floats, asked: Floats) -> Floats:
@@ -39,17 +39,17 @@ def _tenths(predicted: Floats, realised: Floats, asked: Floats) -> Floats:
     before, now = np.searchsorted(edges, predicted, side="right"), np.searchsorted(edges, asked, side="right")
     worth, said = (np.bincount(before, weights=one, minlength=TENTHS) for one in (realised, predicted))
     factors = np.divide(worth, said, out=np.ones(TENTHS), where=said > 0)
-    mended: Floats = asked * factors[now]
-    return mended
+    corrected: Floats = asked * factors[now]
+    return corrected
 
 
 def _isotonic(predicted: Floats, realised: Floats, asked: Floats) -> Floats:
     curve = IsotonicRegression(y_min=0, out_of_bounds="clip").fit(predicted, realised)
-    mended: Floats = curve.predict(asked)
-    return mended
+    corrected: Floats = curve.predict(asked)
+    return corrected
 
 
-MENDS: Mapping[str, Mend] = {
+CORRECTIONS: Mapping[str, Correction] = {
     "as it is": lambda _, __, asked: asked,
     "one factor": _total,
     "tenths": _tenths,
@@ -58,7 +58,7 @@ MENDS: Mapping[str, Mend] = {
 
 
 def lines(name: str, window: Window, preset: Preset) -> Iterator[dict[str, object]]:
-    """Give a line for every way to mend; that of the predictions as they are alone where no earlier window is."""
+    """Give a line for every correction; for the predictions as they are alone where there is no earlier window."""
     task = window.task
     config = preset.over(task.config)
     dates = dates_before(config, task.summary.period.first, task.dates.test)
@@ -70,25 +70,25 @@ def lines(name: str, window: Window, preset: Preset) -> Iterator[dict[str, objec
     if fold is not None:
         earlier = regressor(config.trees, fold.names, config.seed, rounds).fit(fold.matrix, fold.values)
         before = expected_value(earlier.booster_, fold.validation_matrix), fold.validation_values
-    for mend, change in MENDS.items():
-        if before is None and mend != "as it is":
+    for correction, correct in CORRECTIONS.items():
+        if before is None and correction != "as it is":
             continue
-        mended = asked if before is None else change(*before, asked)
-        figures = rank_metrics(mended, window.realised)
+        money = asked if before is None else correct(*before, asked)
+        figures = rank_metrics(money, window.realised)
         yield {
             "set": name,
             "window": window.day,
             "preset": preset.name,
-            "mended": mend,
-            "predicted_over_realised": float(mended.sum() / window.realised.sum()),
-            "calibration_error": calibration_error(calibration_table(mended, window.realised)),
+            "correction": correction,
+            "predicted_over_realised": float(money.sum() / window.realised.sum()),
+            "calibration_error": calibration_error(calibration_table(money, window.realised)),
             "gini": figures.normalised_gini,
             "capture": figures.top_decile_capture,
         }
 
 
 def main() -> None:
-    """Mend every window in every way, and print the figures; a CSV file has them too."""
+    """Correction every window in every way, and print the figures; a CSV file has them too."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
     parser.add_argument("--sets", nargs="+", choices=DATA_SETS, default=["berka", "cdnow"])
