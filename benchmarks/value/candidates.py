@@ -1,6 +1,6 @@
 """Candidates for the catalogue, as an operator's own indicators: `benchmarks.value.information` tries them.
 
-The first word of a name is the group that is tried together. What was found is in docs/decisions.
+The first word of a name is the group that is tried together. What was found is in docs/decisions/0058-information.md.
 """
 
 from math import exp, log, nan
