@@ -83,7 +83,7 @@ class Trial:
         task = self.window.task
         found = training_rows(self.source, task.dates, task.config, task.summary)
         if found.share < 1:
-            raise ValueError("the rows are a sample, so customers cannot be told by their place")
+            raise ValueError("the rows are a sample, so the place of a row does not say whose it is")
         return found.matrix, floor_at_zero(found.values), found.as_of
 
     @cached_property
