@@ -1,6 +1,6 @@
 """What customers are worth: of rows that were sent, and of customers that are stored."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import Field
@@ -127,6 +127,54 @@ class ValueOfEntity(Answer):
     superseded_by: int | None
     breakdown: BreakdownOfValue | None
     unexplained: str
+
+
+class RealisedGroup(Answer):
+    """Predicted and realised money of all, of a segment, or of a tenth by prediction; null for few customers."""
+
+    by: str
+    group: str
+    customers: int
+    predicted_mean: float | None
+    realised_mean: float | None
+    ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
+    covered_share: float | None
+
+
+class RealisedFigures(Answer):
+    """What came of the predictions of a day; `gone` are customers that are in no figure."""
+
+    customers: int
+    gone: int
+    normalised_gini: float | None
+    spearman: float | None
+    interval_level_percent: int | None
+    groups: tuple[RealisedGroup, ...]
+
+
+class RealisedDay(Answer):
+    """What a version predicted of the customers of a type on one day, and what came.
+
+    Attributes:
+        state: waiting, due (for training), holds or unknown; `reasons` says why.
+        figures: None where nothing was compared yet, or could be.
+    """
+
+    model: str
+    version: int
+    entity_type: str
+    day: date
+    as_of: datetime
+    horizon_ends_at: datetime
+    valued: int
+    predicted: int
+    currency: str
+    state: str
+    reasons: tuple[str, ...]
+    judged_at: datetime | None
+    figures: RealisedFigures | None
 
 
 class CustomerValue(Answer):

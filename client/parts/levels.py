@@ -11,7 +11,7 @@ from fivefold.client.answers.levels import (
     ReasonsOfAssessment,
     WhatIfOfEntity,
 )
-from fivefold.client.answers.value import CustomerValue, PortfolioValue, ValueOfEntity
+from fivefold.client.answers.value import CustomerValue, PortfolioValue, RealisedDay, ValueOfEntity
 from fivefold.client.calls import Call
 from fivefold.client.connection import Connection
 from fivefold.client.pages import Pages
@@ -41,6 +41,9 @@ TRANSITIONS: Final[Call[LevelReached]] = Call(
 VALUE: Final[Call[ValueOfEntity | None]] = Call("GET", f"{_ENTITY}/value", ValueOfEntity | None)
 VALUES: Final[Call[CustomerValue]] = Call(
     "GET", "/v1/values", CustomerValue, query=("type", "segment", "limit"), has_pages=True
+)
+REALISED: Final[Call[RealisedDay]] = Call(
+    "GET", "/v1/models/{version}/realised", RealisedDay, query=("limit",), has_pages=True
 )
 SEGMENTS: Final[Call[PortfolioValue]] = Call("GET", "/v1/segments", PortfolioValue, query=("type",))
 
@@ -128,3 +131,10 @@ class Values:
     def segments(self, type_: str) -> PortfolioValue:
         """Count the customers of a type, and add up what they are expected to bring, by segment."""
         return self._connection.ask(SEGMENTS, query={"type": type_})
+
+    def realised(self, version: int, *, limit: int | None = None) -> Pages[RealisedDay]:
+        """List what a version of the value model predicted, and what came, by day, the latest first.
+
+        For publishers and administrators. Of each type of entities the first that does not wait is the verdict on it.
+        """
+        return self._connection.pages(REALISED, {"version": version}, limit=limit)

@@ -192,6 +192,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/material-changes/{change}/sign-off", REVIEWERS, validations.sign_off),
     Route("GET", "/v1/models", PUBLISHERS, models.list_models),
     Route("GET", "/v1/models/{version}", PUBLISHERS, models.read_model),
+    Route("GET", "/v1/models/{version}/realised", PUBLISHERS, models.list_realised),
     Route("GET", "/v1/model-promotions", PUBLISHERS, models.list_promotions),
     Route("POST", "/v1/model-promotions", ADMINS, models.promote_model, 201, work=Work.READING),
     Route("POST", "/v1/model-promotions/rollback", ADMINS, models.roll_back_model, 201, work=Work.READING),

@@ -171,13 +171,13 @@ class DayRow(NamedTuple):
     entity_type: str
 
 
-def days_of(session: Session, organisation_id: int, model: str, version: int, part: Part) -> Page[DayRow]:
+def days_of(session: Session, organisation_id: int, version: int, part: Part) -> Page[DayRow]:
     """List the days on which a version predicted for an organisation, the latest first."""
     day = PredictionDay
     statement = (
         select(day, EntityType.name)
         .join(EntityType, EntityType.id == day.type_id)
-        .where(day.organisation_id == organisation_id, day.model == model, day.model_version == version)
+        .where(day.organisation_id == organisation_id, day.model_version == version)
     )
     return rows_of(session, statement, (day.as_of_us, day.id), part, descending=True).map(lambda row: DayRow(*row))
 

@@ -13,6 +13,8 @@ from fivefold.usecases.changes.promotions import promote_by_member, roll_back_by
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.models import read
 from fivefold.usecases.models.read import ModelVersionLine, PromotionLine
+from fivefold.usecases.monitoring.realised import read as realised
+from fivefold.usecases.monitoring.realised.read import RealisedLine
 from fivefold.usecases.shared.api_fields import Moment
 
 
@@ -75,6 +77,11 @@ def list_models(context: RequestContext, query: PageQuery) -> Page[ModelVersionL
 def read_model(context: RequestContext, version: Number) -> ModelVersionDetails:
     """Show a version beside the one that it was judged against, as training stored it."""
     return ModelVersionDetails.of(read.read_version(context.registry, version))
+
+
+def list_realised(context: RequestContext, version: Number, query: PageQuery) -> Page[RealisedLine]:
+    """List what a version predicted and what came, by day, the latest first; figures by segment and tenth."""
+    return realised.list_realised(context, version, query.part)
 
 
 def list_promotions(context: RequestContext, query: PageQuery) -> Page[PromotionLine]:

@@ -220,6 +220,7 @@ EXAMPLES: Mapping[str, Example] = {
     "sign_off": Example({"change": "1"}, {"validation": 1, "conclusion": WHY}, own=("change",)),
     "list_models": Example(),
     "read_model": Example({"version": "2"}),
+    "list_realised": Example({"version": "2"}),
     "list_promotions": Example(),
     "promote_model": Example(body={"version": 2, "reason": WHY}, status=409),  # another organisation has members too
     "roll_back_model": Example(body={"reason": WHY}, status=409),

@@ -29,6 +29,7 @@ from fivefold.usecases.shared.context import Context
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import COMPANY, CUSTOMER, OPENED, WHY
 from tests.serving.v1.places import OURS, Place
+from tests.serving.v1.predicted import add_predicted
 from tests.usecases.deciding import CASH, cash
 from tests.usecases.deciding import document as policy
 from tests.usecases.flow_documents import flow_document
@@ -216,6 +217,10 @@ def _treated_otherwise(place: Place, number: int) -> None:
         session.add(FlowReplayPerson(**of, **before, **after))
 
 
+def _predicted(place: Place, number: int) -> None:
+    add_predicted(place, number, "holds", version=2)
+
+
 MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_entities": _entity,
     "read_history": _copied(
@@ -281,6 +286,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "read_revalidation": _nothing,
     "list_changes": _asked("POST", "/v1/material-changes", lambda _: {"kind": "country", "description": WHY}),
     "list_models": _nothing,
+    "list_realised": _predicted,
     "list_promotions": _nothing,
     "list_types": _asked("PUT", "/v1/entity-types/more{}", lambda _: {}),
     "list_families": _asked("PUT", "/v1/rulesets/more{}/draft", lambda number: {"document": document(f"more{number}")}),

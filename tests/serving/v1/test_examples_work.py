@@ -374,6 +374,7 @@ FIRST_DAYS = (
     Step("sign_off", "bo"),
     Step("list_models"),
     Step("read_model"),
+    Step("list_realised"),
     Step("list_promotions"),
     Step("promote_model"),
     Step("roll_back_model"),

@@ -1,0 +1,132 @@
+"""What is known of the predictions of a version on the platform: figures and verdicts by day, as they were stored."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.monitoring.predictions import DayRow, days_of
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.context import Context
+
+WAITING: Final = "waiting"
+"""The state of a day whose horizon has not passed yet, or that no worker has judged since."""
+LOOKED_BACK: Final = 200
+"""So many days of predictions are looked through for the latest that was judged; a horizon has few weeks."""
+
+
+@schema("RealisedGroup")
+@dataclass(frozen=True, kw_only=True)
+class RealisedGroup:
+    """Predicted and realised money of some customers. Of fewer than 30 all but their number is null.
+
+    Attributes:
+        by: all, segment or decile.
+        group: all; a segment, as it was said then; a tenth by prediction, from 1, the lowest, to 10.
+        ratio: realised over predicted money, with its interval.
+        covered_share: of the values that lay in the interval of the prediction.
+    """
+
+    by: str
+    group: str
+    customers: int
+    predicted_mean: float | None
+    realised_mean: float | None
+    ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
+    covered_share: float | None
+
+
+@schema("RealisedFigures")
+@dataclass(frozen=True, kw_only=True)
+class RealisedFigures:
+    """What came of the predictions of a day.
+
+    Attributes:
+        customers: who were predicted and compared.
+        gone: who were predicted and are in no figure, as those who were erased since.
+        normalised_gini: of the ranking; null for fewer than 30 customers, as `spearman`.
+        interval_level_percent: of the intervals; null where there are none.
+        groups: all first, then segments, then tenths.
+    """
+
+    customers: int
+    gone: int
+    normalised_gini: float | None
+    spearman: float | None
+    interval_level_percent: int | None
+    groups: tuple[RealisedGroup, ...]
+
+    def by(self, name: str) -> tuple[RealisedGroup, ...]:
+        """Give the groups of one kind."""
+        return tuple(group for group in self.groups if group.by == name)
+
+
+@schema("RealisedDay")
+@dataclass(frozen=True, kw_only=True)
+class RealisedLine:
+    """What a version predicted of the customers of a type on one day (UTC), and what came.
+
+    Attributes:
+        day: of the predictions, all of which are as of one moment.
+        horizon_ends_us: from then on it is known what came.
+        valued: customers who had a value then; `predicted` of them are the sample that is followed.
+        state: waiting; due for training; holds; unknown.
+        reasons: of the state, a sentence each.
+        judged_us: when it was compared last; null while it waits.
+        figures: null where nothing could be compared.
+    """
+
+    model: str
+    version: int
+    entity_type: str
+    day: str
+    as_of_us: Annotated[Moment, shown_as("as_of")]
+    horizon_ends_us: Annotated[Moment, shown_as("horizon_ends_at")]
+    valued: int
+    predicted: int
+    currency: str
+    state: str
+    reasons: tuple[str, ...]
+    judged_us: Annotated[Moment | None, shown_as("judged_at")]
+    figures: RealisedFigures | None
+
+
+def list_realised(context: Context, version: int, part: Part = WHOLE) -> Page[RealisedLine]:
+    """List the days on which a version predicted for the organisation, the latest first.
+
+    The first that does not wait is the verdict on the version, of each type of entities.
+    """
+    with context.reading() as session:
+        return days_of(session, context.organisation_id, version, part).map(_line)
+
+
+def verdicts_on(context: Context, version: int) -> tuple[RealisedLine, ...]:
+    """Give the latest day of a version that was judged, of each type of entities, by their names."""
+    latest: dict[str, RealisedLine] = {}
+    for line in list_realised(context, version, Part(LOOKED_BACK)):
+        if line.state != WAITING:
+            latest.setdefault(line.entity_type, line)
+    return tuple(latest[name] for name in sorted(latest))
+
+
+def _line(row: DayRow) -> RealisedLine:
+    day, figures = row.day, row.day.figures
+    return RealisedLine(
+        model=day.model,
+        version=day.model_version,
+        entity_type=row.entity_type,
+        day=day_text(day.day * DAY_US),
+        as_of_us=day.as_of_us,
+        horizon_ends_us=day.horizon_ends_us,
+        valued=day.valued,
+        predicted=day.predicted,
+        currency=day.currency,
+        state=day.state or WAITING,
+        reasons=tuple(day.reasons or ()),
+        judged_us=day.judged_us,
+        figures=None
+        if figures is None
+        else RealisedFigures(**{**figures, "groups": tuple(RealisedGroup(**group) for group in figures["groups"])}),
+    )
