@@ -56,6 +56,7 @@ LEFT_OUT = {
     "/console/validation/jobs/{job}": "a validation of the whole portfolio takes minutes",
     "/console/validation/{validation}": "a validation of the whole portfolio takes minutes",
     "/console/models/{version}": "it reads the registry of models, and nothing of the portfolio",
+    "/console/models/{version}/realised": "what is judged is of months ago, and nothing here is so old",
     "/console/rulesets/{family}/versions/{number}": "the ruleset here was made to decide without its tests",
     "/console/decisions/{decision}": "a decision needs a policy that two people approved",
     "/console/flows/{flow}": "a flow needs two people, and reads nothing of the portfolio",

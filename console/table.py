@@ -26,7 +26,7 @@ from fivefold.console.levels import (
     value_year,
     values,
 )
-from fivefold.console.models import version, versions
+from fivefold.console.models import realised, version, versions
 from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many, records
 from fivefold.console.queue import page as queue
@@ -247,6 +247,7 @@ VIEWS: Final[tuple[View, ...]] = (
         versions.show_versions,
     ),
     View("GET", "/console/models/{version}", "GET /v1/models/{version}", version.show_version),
+    View("GET", "/console/models/{version}/realised", "GET /v1/models/{version}/realised", realised.show_realised),
     View(
         "POST", "/console/models/{version}/promote", "POST /v1/model-promotions", version.promote, version.show_version
     ),

@@ -19,6 +19,7 @@ from fivefold.usecases.models.read import (
     present,
 )
 from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, measure_drift
+from fivefold.usecases.monitoring.realised.read import RealisedLine, verdicts_on
 
 VERSIONS, CHANGES = 20, Part(20)
 DRIFT_DAYS: Final = 30
@@ -50,6 +51,7 @@ class VersionsPage:
     Attributes:
         serving: since when the champion serves; None where none does.
         drift: None where no model serves.
+        verdicts: on the champion, of each type of entities whose predictions were judged.
     """
 
     versions: Page[ModelVersionLine]
@@ -57,6 +59,7 @@ class VersionsPage:
     promotions: Page[PromotionLine]
     serving: PromotionLine | None
     drift: DriftHalf | None
+    verdicts: tuple[RealisedLine, ...]
 
 
 def show_versions(visit: Visit) -> Rendered:
@@ -69,6 +72,7 @@ def show_versions(visit: Visit) -> Rendered:
         promotions=promotions,
         serving=promotions[0] if promotions else None,
         drift=_drift(visit),
+        verdicts=verdicts_on(visit, promotions[0].version) if promotions else (),
     )
     return Rendered(template="models/versions.html", title=text("Models"), page=page)
 

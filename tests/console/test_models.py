@@ -14,6 +14,7 @@ from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.audit.verify import verify
 from tests.console.visitors import Visitor, pages
 from tests.serving.v1.places import OURS, THEIRS, Place, routes
+from tests.serving.v1.predicted import add_predicted
 from tests.serving.v1.registries import made
 
 PAGE = "/console/models"
@@ -32,8 +33,8 @@ def test_the_version_that_serves_is_told_with_who_and_why(publisher: Visitor) ->
     assert "keeps the champion against version 1" in publisher.text
     assert "No model serves here, so nothing is compared." in publisher.text
     rows = [link for link in publisher.links() if link.startswith(f"{PAGE}/")]
-    assert [link.rpartition("/")[2] for link in rows] == ["1", "4", "3", "2", "1"], (
-        "the champion, then the newest first"
+    assert [link.rpartition("/")[2] for link in rows] == ["1", "realised", "4", "3", "2", "1"], (
+        "the champion and what came of it, then the newest first"
     )
 
 
@@ -196,3 +197,32 @@ def test_over_v1_a_version_is_promoted_and_rolled_back_too(admin: Visitor, monke
     assert place.ask("POST", "/v1/model-promotions/rollback", body, role="admin").status_code == 409
     back = place.good("POST", "/v1/model-promotions/rollback", {**body, "serving": 2}, role="admin")
     assert (back["action"], back["version"]) == ("rollback", 1)
+
+
+def test_what_a_version_predicted_stands_beside_what_came(place: Place) -> None:
+    for days_before, state in ((1, "waiting"), (0, "due")):
+        add_predicted(place, days_before, state)
+    visitor = Visitor(place).sign_in("publisher").go(f"{PAGE}/1")
+    assert f"{PAGE}/1/realised" in visitor.links()
+    text = visitor.go(f"{PAGE}/1/realised").text
+    assert "customer: due for training , by the predictions of 4 October 2024 : realised money is &lt;b&gt;0.60" in text
+    assert "400 customers could be compared with what came until 2 January 2025 ; 12 who were" in text
+    assert "They are a sample of 90,000 who had a value." in text
+    assert "5 October 2024 customer waits until 3 January 2025 412 – – – –" in text
+    assert "4 October 2024 customer due for training 400 0.60 0.50 to 0.70 71.0 % 0.8123 0.7000" in text
+    page = visitor.page.text
+    assert page.count('role="img"') == 1
+    assert "customer: due for training , by" in visitor.go(PAGE).text
+    assert Visitor(place).sign_in("publisher", THEIRS).go(f"{PAGE}/1/realised").text.count("predicted nothing") == 1
+
+
+def test_of_a_version_that_predicted_nothing_it_is_said_what_does(publisher: Visitor) -> None:
+    assert "This version predicted nothing here." in publisher.go(f"{PAGE}/3/realised").text
+    assert publisher.go(f"{PAGE}/0/realised").page.status_code == 422
+
+
+def test_nothing_is_said_of_few_customers(place: Place) -> None:
+    add_predicted(place, 0, "unknown", customers=7)
+    text = Visitor(place).sign_in("publisher").go(f"{PAGE}/1/realised").text
+    assert "customer: not known , by" in text
+    assert "all 7 – – EUR – –" in text
