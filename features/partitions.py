@@ -5,7 +5,7 @@ own name once it is whole; only receipts come back. A worker that dies leaves a 
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
@@ -38,6 +38,10 @@ Work: TypeAlias = Callable[[Iterator[Histories]], Iterator[Result]]
 """Of one partition; it can be pickled, and is the same function that one process calls."""
 
 
+FileWork: TypeAlias = Callable[[Path], Iterator[Result]]
+"""Of one file in the shared folder; it can be pickled too."""
+
+
 class Engine(Protocol):
     """Many machines that work on the partitions of one source."""
 
@@ -47,6 +51,15 @@ class Engine(Protocol):
 
     def run(self, source: MappedFile, reader: TransactionReader, work: Work) -> Iterator[Result]:
         """Do the work on every partition, and give all results; errors as of `results_of`."""
+
+    def keep(self, source: MappedFile, reader: TransactionReader) -> list[Path]:
+        """Check and group the rows once, and keep the histories in files of the folder; errors as of `results_of`.
+
+        Customers stand in the order of their first rows, as in one process: from file to file, and in each.
+        """
+
+    def run_each(self, files: Sequence[Path], work: FileWork) -> Iterator[Result]:
+        """Do the work on each of some files of the folder, and give all results, those of the first file first."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +87,37 @@ class Job:
     rows_at_once: int = ROWS_A_BATCH
 
 
+@dataclass(frozen=True)
+class FileJob:
+    """What every worker does with its files; the attributes are those of `Job`.
+
+    Attributes:
+        columns: of the rows: the number of a file from 0, and its path.
+    """
+
+    work: FileWork
+    folder: Path
+    release: str
+    columns: tuple[str, str] = ("number", "file")
+
+
 class _Made(msgspec.Struct, frozen=True, tag=True):
-    """A result was written to a file."""
+    """A result was written to a file.
+
+    Attributes:
+        place: among all results: the number of the partition's first row, or of the file worked on, and which of its
+            results it is.
+    """
 
     file: str
     note: bytes
+    place: tuple[int, int] = (0, 0)
+
+
+class _Done(msgspec.Struct, frozen=True, tag=True):
+    """A file was worked on to its end."""
+
+    number: int
 
 
 class _Met(msgspec.Struct, frozen=True, tag=True):
@@ -103,7 +142,7 @@ class _Refused(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
-_Receipt: TypeAlias = _Made | _Met | _BadRows | _Refused
+_Receipt: TypeAlias = _Made | _Done | _Met | _BadRows | _Refused
 
 
 def hand_back(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[pa.RecordBatch]:
@@ -111,7 +150,16 @@ def hand_back(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[pa.Record
 
     So they reach the caller whole, and no machine tries in vain again.
     """
-    for receipt in _receipts(batches, job):
+    return _encoded(_receipts(batches, job))
+
+
+def hand_back_each(batches: Iterable[pa.RecordBatch], job: FileJob) -> Iterator[pa.RecordBatch]:
+    """Do the work on each file that is named, and give receipts as `hand_back` does."""
+    return _encoded(_receipts_each(batches, job))
+
+
+def _encoded(receipts: Iterable["_Receipt"]) -> Iterator[pa.RecordBatch]:
+    for receipt in receipts:
         yield pa.record_batch([pa.array([msgspec.msgpack.encode(receipt)], pa.binary())], names=[RECEIPT])
 
 
@@ -123,6 +171,38 @@ def results_of(receipts: Iterable[bytes], job: Job, source: str) -> Iterator[Res
         FileFormatError: a customer is in two partitions, or the partitions have not the rows of the source.
         FivefoldError: what else a worker refused.
     """
+    for each in _results_of(receipts, job, source):
+        yield Result(read_table(job.folder / each.file), each.note)
+
+
+def kept_of(receipts: Iterable[bytes], job: Job, source: str) -> list[Path]:
+    """Give the files of the results, by the first rows of their customers; errors as of `results_of`."""
+    return [job.folder / each.file for each in _results_of(receipts, job, source)]
+
+
+def results_of_each(receipts: Iterable[bytes], job: FileJob, files: int) -> Iterator[Result]:
+    """Read the results of so many files, in the order of these; the file of each result goes once it is read.
+
+    Raises:
+        FivefoldError: what a worker refused, or a file that was not worked on.
+    """
+    every = [msgspec.msgpack.decode(receipt, type=_Receipt) for receipt in receipts]
+    _raise_refusals(every, "")
+    if sorted(each.number for each in every if isinstance(each, _Done)) != list(range(files)):
+        raise FivefoldError(f"the workers did not work on each of {files:,} files once")
+    for each in _in_order(every):
+        path = job.folder / each.file
+        result = Result(read_table(path), each.note)
+        path.unlink()
+        yield result
+
+
+def _in_order(receipts: Iterable["_Receipt"]) -> list[_Made]:
+    return sorted((each for each in receipts if isinstance(each, _Made)), key=lambda each: each.place)
+
+
+def _results_of(receipts: Iterable[bytes], job: Job, source: str) -> list[_Made]:
+    """Check the receipts of all partitions together, as `results_of` says."""
     every = [msgspec.msgpack.decode(receipt, type=_Receipt) for receipt in receipts]
     _raise_refusals(every, job.reader.source)
     met = [each for each in every if isinstance(each, _Met)]
@@ -131,20 +211,17 @@ def results_of(receipts: Iterable[bytes], job: Job, source: str) -> Iterator[Res
         raise FileFormatError(
             f"{source} holds {job.rows:,} rows, and the workers saw {rows:,}: was it changed meanwhile?"
         )
-    _require_whole_customers([_read(job.folder / each.file) for each in met], source)
-    for each in every:
-        if isinstance(each, _Made):
-            yield Result(_read(job.folder / each.file), each.note)
+    _require_whole_customers([read_table(job.folder / each.file) for each in met], source)
+    return _in_order(every)
 
 
 def _receipts(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[_Receipt]:
     met: list[pa.Array] = []
     counted = _Counted(batches)
     try:
-        if release() != job.release:
-            raise ConfigError(f"a worker has fivefold {release()}; it must have {job.release}, as the driver")
-        for result in job.work(_histories(counted, job, met)):
-            yield _Made(_write(result.table, job.folder), result.note)
+        _require_release(job.release)
+        for number, result in enumerate(job.work(_histories(counted, job, met))):
+            yield _Made(_write(result.table, job.folder), result.note, (counted.first_row, number))
     except InvalidDataError as error:
         yield _BadRows(error.every, error.count, tuple(error.beyond.items()))
     except FivefoldError as error:
@@ -154,15 +231,36 @@ def _receipts(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[_Receipt]
         yield _Met(_write(pa.table({c.USER_ID: column}), job.folder), counted.rows)
 
 
+def _receipts_each(batches: Iterable[pa.RecordBatch], job: FileJob) -> Iterator[_Receipt]:
+    try:
+        _require_release(job.release)
+        for batch in batches:
+            numbers, paths = (batch.column(name).to_pylist() for name in job.columns)
+            for number, path in zip(numbers, paths, strict=True):
+                for place, result in enumerate(job.work(Path(path))):
+                    yield _Made(_write(result.table, job.folder), result.note, (number, place))
+                yield _Done(number)
+    except FivefoldError as error:
+        yield _Refused(type(error).__name__, str(error))
+
+
+def _require_release(wanted: str) -> None:
+    if release() != wanted:
+        raise ConfigError(f"a worker has fivefold {release()}; it must have {wanted}, as the driver")
+
+
 class _Counted:
-    """Batches, whose rows are counted as they pass."""
+    """Batches, whose rows are counted as they pass; the number of the first row is noted."""
 
     def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
         self._batches = batches
         self.rows = 0
+        self.first_row = 0
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for batch in self._batches:
+            if not self.rows and batch.num_rows and ROW_NUMBER in batch.schema.names:
+                self.first_row = batch.column(ROW_NUMBER)[0].as_py() or 0  # a row without one is refused below
             self.rows += batch.num_rows
             yield batch
 
@@ -216,7 +314,8 @@ def _write(table: pa.Table, folder: Path) -> str:
     return name
 
 
-def _read(path: Path) -> pa.Table:
+def read_table(path: Path) -> pa.Table:
+    """Read a table that a worker wrote; it stays on disk until it is looked at."""
     with pa.memory_map(str(path)) as mapped:
         return pa.ipc.open_file(mapped).read_all()
 

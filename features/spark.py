@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet
 from pyspark.errors import PySparkException
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
 from pyspark.sql.types import TimestampNTZType, TimestampType
 
@@ -28,7 +28,20 @@ from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError
 from fivefold.domain.provenance import release
 from fivefold.domain.settings import VARIABLE_VAR, Settings
 from fivefold.features import schema as c
-from fivefold.features.partitions import RECEIPT, Job, Result, Work, hand_back, results_of
+from fivefold.features.kept import keep
+from fivefold.features.partitions import (
+    RECEIPT,
+    FileJob,
+    FileWork,
+    Job,
+    Result,
+    Work,
+    hand_back,
+    hand_back_each,
+    kept_of,
+    results_of,
+    results_of_each,
+)
 from fivefold.features.reading.places.stores import plain_files
 from fivefold.features.reading.sources import ROW_NUMBER, ROWS_A_BATCH
 from fivefold.features.reading.text_files import MappedFile, require_parquet
@@ -41,6 +54,8 @@ _LOCAL: Final = "local"
 _LOOPBACK: Final = "127.0.0.1"
 _FILE: Final = "file"
 _HIDDEN: Final = ("_", ".")
+_FIRST_ROW: Final = "first_row"
+"""The column of the number of each customer's first row, by which the partitions of kept histories are cut."""
 
 
 def open_session(settings: Settings, master: str | None = None) -> SparkSession:
@@ -102,11 +117,43 @@ class SparkEngine:
         Errors are those of `results_of`, and a FivefoldError where Spark itself ends with one.
         """
         with _own_errors(), _pandas_3():
-            rows, ticks, count = _rows(self.session, source, reader)
-            job = Job(reader, tuple(rows.columns), ticks, work, self.folder, release(), count, self.rows_at_once)
+            rows, job = self._job(source, reader, work)
             by_customer = rows.repartition(f.col(c.USER_ID)).sortWithinPartitions(c.USER_ID, ROW_NUMBER)
-            handed = by_customer.mapInArrow(partial(hand_back, job=job), f"{RECEIPT} binary").collect()
-        return results_of([bytes(row[RECEIPT]) for row in handed], job, str(source))
+            receipts = _collected(by_customer, partial(hand_back, job=job))
+        return results_of(receipts, job, str(source))
+
+    def keep(self, source: MappedFile, reader: TransactionReader) -> list[Path]:
+        """Keep the histories of Parquet in files of the folder, in the order of the customers' first rows.
+
+        Each partition has customers who first appear between two rows of the source. Errors are those of `run`.
+        """
+        with _own_errors(), _pandas_3():
+            rows, job = self._job(source, reader, keep)
+            appears = f.min(ROW_NUMBER).over(Window.partitionBy(c.USER_ID)).alias(_FIRST_ROW)
+            ranged = rows.select("*", appears).repartitionByRange(_FIRST_ROW)
+            ordered = ranged.sortWithinPartitions(_FIRST_ROW, ROW_NUMBER).select(*job.columns)
+            receipts = _collected(ordered, partial(hand_back, job=job))
+        return kept_of(receipts, job, str(source))
+
+    def run_each(self, files: Sequence[Path], work: FileWork) -> Iterator[Result]:
+        """Do the work on each file, each a task of its own, and give all results in the order of the files."""
+        with _own_errors(), _pandas_3():
+            job = FileJob(work, self.folder, release())
+            number, file = job.columns
+            named = [(place, str(path)) for place, path in enumerate(files)]
+            frame = self.session.createDataFrame(named, f"{number} long, {file} string")
+            apart = frame.repartitionByRange(max(1, len(named)), number)
+            receipts = _collected(apart, partial(hand_back_each, job=job))
+        return results_of_each(receipts, job, len(named))
+
+    def _job(self, source: MappedFile, reader: TransactionReader, work: Work) -> tuple[DataFrame, Job]:
+        rows, ticks, count = _rows(self.session, source, reader)
+        job = Job(reader, tuple(rows.columns), ticks, work, self.folder, release(), count, self.rows_at_once)
+        return rows, job
+
+
+def _collected(rows: DataFrame, hand: Callable[..., Iterator[pa.RecordBatch]]) -> list[bytes]:
+    return [bytes(row[RECEIPT]) for row in rows.mapInArrow(hand, f"{RECEIPT} binary").collect()]
 
 
 def _rows(

@@ -1,9 +1,10 @@
 """The passes over the data: a summary, and the rows to learn from; they stream, and keep only what is needed."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,10 @@ CELLS_AT_ONCE = 1 << 23
 """Indicators computed at once, 64 MB: beyond the rows that it keeps, the memory of training does not grow."""
 
 _KEY_BYTES = 8
+
+Made = TypeVar("Made")
+PieceWork = Callable[[Histories], Made]
+"""What a pass makes of a few customers, from these alone: it can be pickled, and so can what it gives."""
 
 
 def sampling_keys(user_ids: pa.Array, seed: int) -> Floats:
@@ -82,6 +87,7 @@ class SourceSummary:
         sampling_keys: of each customer, see `sampling_keys`.
         quality: counts of the rows, for warnings.
         absent: columns that the source lacks (`features.schema.ABSENT`).
+        seed: of the sampling keys.
     """
 
     period: DataPeriod
@@ -91,6 +97,7 @@ class SourceSummary:
     sampling_keys: Floats
     quality: Quality
     absent: tuple[str, ...] = ()
+    seed: int = 1
 
     @property
     def customers(self) -> int:
@@ -155,27 +162,28 @@ class TransactionSource:
 
     def pieces(self, task: str, moments: int, columns: int) -> Iterator[Histories]:
         """Stream the histories a few customers at a time: so many that their indicators fit `CELLS_AT_ONCE`."""
-        at_once = max(1, CELLS_AT_ONCE // (moments * columns))
         for part in self.batches(task):
-            for first in range(0, part.customers, at_once):
-                yield part.select(first, min(first + at_once, part.customers))
+            yield from cut(part, moments, columns)
+
+    def made_of(self, task: str, moments: int, columns: int, work: PieceWork[Made]) -> Iterator[Made]:
+        """Give what the work makes of the customers of each of the `pieces`, in the order of the customers."""
+        return map(work, self.pieces(task, moments, columns))
 
     def parts(self, rates: RateTable) -> Iterable[Histories]:
         """Give the histories, whole customers at a time, with money at these rates."""
         if self._streamed:
             return read_ahead(stream_histories(self.source, rates, self._latest, absent=self._absent))
         if self._kept is None:
-            rates_of_one = _unconverted(self.rates)
+            rates_of_one = unconverted(self.rates)
             self._kept = list(stream_histories(self.source, rates_of_one, self._latest, absent=self._absent))
-        units = np.array(rates.units)
-        return (_converted(part, units) for part in self._kept)
+        return (converted(part, rates) for part in self._kept)
 
     def summary(self, seed: int = 1) -> SourceSummary:
         """Look through all rows once: everything is checked here, before anything is learnt."""
         firsts, lasts, keys = [np.empty(0, dtype=np.int64)], [], [np.empty(0)]
         digests = {name: hashlib.blake2b(digest_size=16) for name in _DIGESTED}
         quality = Quality(has_identifiers(self.source))
-        rates_of_one = _unconverted(self.rates)
+        rates_of_one = unconverted(self.rates)
         absent: tuple[str, ...] = ()
         with tqdm(desc="checking rows", unit=" customers", disable=self.is_hidden, leave=False) as bar:
             for part in self.parts(rates_of_one):
@@ -193,16 +201,25 @@ class TransactionSource:
         whole = hashlib.blake2b(b"".join(digest.digest() for digest in digests.values()), digest_size=16)
         first_rows = np.concatenate(firsts)
         period = DataPeriod(int(first_rows.min()), max(lasts))
-        return SourceSummary(period, first_rows, quality.rows, whole.hexdigest(), np.concatenate(keys), quality, absent)
+        digest_, keys_ = whole.hexdigest(), np.concatenate(keys)
+        return SourceSummary(period, first_rows, quality.rows, digest_, keys_, quality, absent, seed)
 
 
-def _unconverted(rates: RateTable) -> RateTable:
+def cut(part: Histories, moments: int, columns: int) -> Iterator[Histories]:
+    """Give a few customers at a time: so many that their indicators fit `CELLS_AT_ONCE`."""
+    at_once = max(1, CELLS_AT_ONCE // (moments * columns))
+    for first in range(0, part.customers, at_once):
+        yield part.select(first, min(first + at_once, part.customers))
+
+
+def unconverted(rates: RateTable) -> RateTable:
     """Make the table that leaves every amount unconverted, so that a digest does not depend on rates."""
     return replace(rates, rates={code: Rate(1.0, rate.known_on) for code, rate in rates.rates.items()})
 
 
-def _converted(part: Histories, units: Floats) -> Histories:
-    unit = units[part.currency]
+def converted(part: Histories, rates: RateTable) -> Histories:
+    """Convert the money of histories that were read `unconverted`."""
+    unit = np.array(rates.units)[part.currency]
     return replace(part, amount=part.amount * unit, balance=part.balance * unit)
 
 
@@ -236,6 +253,42 @@ def _bytes(part: Histories, name: str, codes: tuple[str, ...]) -> bytes:
     return bytes(column.tobytes())
 
 
+class _Snapshots(NamedTuple):
+    """The rows of a few customers, see `TrainingRows`; the windows count all of them, sampled or not."""
+
+    matrix: Floats
+    values: Floats
+    as_of: Integers
+    windows: Windows
+
+
+@dataclass(frozen=True)
+class _SnapshotWork:
+    """Computes the rows of a few customers at every training date, of those with a key below a share."""
+
+    dates: Dates
+    config: TrainingConfig
+    share: float
+    seed: int
+    absent: tuple[str, ...]
+    own: OwnIndicators | None
+
+    def __call__(self, piece: Histories) -> _Snapshots:
+        dates, windows = self.dates, Windows.empty(self.dates)
+        windows.add(piece, dates.lag_us)
+        if self.share < 1:
+            piece = piece.take(np.flatnonzero(sampling_keys(piece.user_ids, self.seed) < self.share))
+        at_dates = snapshots(piece, dates.training - dates.lag_us, own=self.own)
+        known = at_dates.seen > 0
+        values = realised_values(piece, dates.training, dates.horizon_days, self.config.value)
+        return _Snapshots(
+            select_columns(at_dates.values[known], self.absent, self.own),
+            values[known],
+            np.broadcast_to(dates.training, known.shape)[known],
+            windows,
+        )
+
+
 def training_rows(
     portfolio: TransactionSource, dates: Dates, config: TrainingConfig, summary: SourceSummary
 ) -> TrainingRows:
@@ -248,19 +301,14 @@ def training_rows(
     names = columns.names
     matrix, values = np.empty((rows, len(names))), np.empty(rows)
     as_ofs, windows = np.empty(rows, dtype=np.int64), Windows.empty(dates)
-    first = end = 0
-    for piece in portfolio.pieces("training snapshots", len(moments), len(names)):
-        windows.add(piece, dates.lag_us)
-        chosen = np.flatnonzero(sampled[first : first + piece.customers])
-        first += piece.customers
-        part = piece if len(chosen) == piece.customers else piece.take(chosen)
-        at_dates = snapshots(part, moments, own=portfolio.own)
-        known = at_dates.seen > 0
-        start, end = end, end + int(known.sum())
-        matrix[start:end] = select_columns(at_dates.values[known], summary.absent, portfolio.own)
-        window_values = realised_values(part, dates.training, dates.horizon_days, config.value)
-        values[start:end] = window_values[known]
-        as_ofs[start:end] = np.broadcast_to(dates.training, known.shape)[known]
+    work = _SnapshotWork(dates, config, share, summary.seed, summary.absent, portfolio.own)
+    start = end = 0
+    for piece in portfolio.made_of("training snapshots", len(moments), len(names), work):
+        windows.include(piece.windows)
+        start, end = end, end + len(piece.values)
+        matrix[start:end] = piece.matrix
+        values[start:end] = piece.values
+        as_ofs[start:end] = piece.as_of
     if not rows:
         raise NotEnoughDataError("no customer has a history at any training date")
     if portfolio.own is not None:

@@ -41,7 +41,7 @@ ORIGINS_FILE = "origins.csv"
 SHIPPED = ("domain", "features", "models")
 """The packages stored with a registered model, so that it loads where fivefold is not installed."""
 LEFT_OUT = (
-    "__pycache__", "registered", "partitions.py", "scoring.py", "spark.py",
+    "__pycache__", "registered", "kept.py", "partitions.py", "scoring.py", "spark.py",
     "csv_file.py", "json_lines.py", "places", "sort_file.py", "sources.py", "tables.py", "text_files.py",
 )  # fmt: skip
 """What of these packages is not stored with it: it asks no other registered model, and reads and scores no files."""

@@ -22,6 +22,7 @@ from fivefold.training.judging.compare import times_judged
 from fivefold.training.judging.evaluate import Evaluation, evaluate
 from fivefold.training.judging.gate import GateVerdict, gate_verdict
 from fivefold.training.judging.predictions import predict_test_window
+from fivefold.training.on_engine import EngineFile, EngineSource
 from fivefold.training.origins.judge import JudgedOrigin, judge_origin, last_origin
 from fivefold.training.origins.rolling import Rolling, roll
 from fivefold.training.origins.rules import with_origins
@@ -54,7 +55,7 @@ class TrainingResult:
 
 
 def retrain(
-    source: Source,
+    source: Source | EngineFile,
     config: TrainingConfig,
     registry: Registry,
     *,
@@ -69,7 +70,7 @@ def retrain(
     """Load, take snapshots, fit, judge on the test window, report, register, and promote if the gate allows it.
 
     Args:
-        source: the transactions.
+        source: the transactions; those of an `EngineFile` are read by workers, and the model is the same.
         config: everything else that the run depends on; of several origins the model of the last is registered.
         registry: where the version goes.
         tune_trials: so many configurations are tried first.
@@ -115,14 +116,16 @@ def retrain(
     return TrainingResult(number, promoted, lineage.served(model), evaluation, verdict, lineage)
 
 
-def _portfolio(source: Source, config: TrainingConfig, now: int | None) -> TransactionSource:
+def _portfolio(source: Source | EngineFile, config: TrainingConfig, now: int | None) -> TransactionSource:
     """Open the transactions; a header without a column is refused before anything is compiled."""
     rates = config.rate_table()
-    require_columns(source, rates)
+    require_columns(source.file if isinstance(source, EngineFile) else source, rates)
     warm()
     own = config.own_indicators()
     if own is not None:
         check_own_indicators(own)
+    if isinstance(source, EngineFile):
+        return EngineSource(source, rates, now, own=own)
     return TransactionSource(source, rates, now, own=own)
 
 

@@ -55,6 +55,11 @@ class Windows:
             self.rows[number] += int(within.sum())
             self.active[number] += int(np.logical_or.reduceat(within, starts).sum())
 
+    def include(self, other: "Windows") -> None:
+        """Add the counts of other customers, in place."""
+        for counts in ("known", "rows", "active"):
+            np.add(getattr(self, counts), getattr(other, counts), out=getattr(self, counts))
+
     def days_text(self, number: int) -> str:
         """Name a window by its days."""
         ends = int(self.as_of[number]) + self.horizon_days * DAY_US

@@ -37,15 +37,15 @@ MasterOption = Annotated[
 FolderOption = Annotated[
     Path | None,
     typer.Option(
-        "--spark-folder", help="A folder that this machine and all workers share. That of the output by default."
+        "--spark-folder", help="A folder that this machine and all workers share. That of --output by default."
     ),
 ]
 
 
 def require_engine(
-    engine: EngineName, master: str | None, folder: Path | None, path: Path, output: Path | None
+    engine: EngineName, master: str | None, folder: Path | None, path: Path, output: Path | None, *, writes: bool = True
 ) -> None:
-    """Check the options before anything starts.
+    """Check the options before anything starts; *writes* is False for a command without --output.
 
     Raises:
         ConfigError: options of Spark without it, its folder is not there, or workers elsewhere share none.
@@ -59,7 +59,7 @@ def require_engine(
         if master is not None and not master.startswith("local") and folder is None and output is None:
             raise ConfigError(
                 f"--spark-master is {master}, whose workers hand results over in a folder that this machine and they "
-                "share: give --spark-folder, or --output in such a folder"
+                f"share: give --spark-folder{', or --output in such a folder' if writes else ''}"
             )
     if folder is not None and not folder.is_dir():
         raise ConfigError(f"--spark-folder is {folder}; there is no such folder")

@@ -21,19 +21,30 @@ from fivefold.cli.terminal import (
     show_table,
     warn,
 )
+from fivefold.cli.value_model.engines import (
+    EngineName,
+    EngineOption,
+    FolderOption,
+    MasterOption,
+    open_engine,
+    require_engine,
+)
 from fivefold.cli.value_model.scheduled import When, require_schedule, run_scheduled
 from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings, require_model_name
 from fivefold.domain.text import percent
 from fivefold.training.config import DEFAULT_NAME, MOST_ORIGINS, TrainingConfig, read_config
 from fivefold.training.presets.named import asked_presets, preset_by_default
 
 if TYPE_CHECKING:
+    from fivefold.features.partitions import Engine
     from fivefold.features.reading.text_files import MappedFile
     from fivefold.models.promotions import Promotion
     from fivefold.models.registry import Registry
     from fivefold.models.value_model import ValueModel
     from fivefold.training.judging.evaluate import Evaluation
+    from fivefold.training.on_engine import EngineFile
     from fivefold.training.origins.rolling import Rolling
     from fivefold.training.plan import TrainingPlan
     from fivefold.training.presets.choose import Choice
@@ -50,6 +61,13 @@ OriginsOption = Annotated[
         help="Judge as of so many moments, a horizon apart; by default `origins` of the configuration.",
     ),
 ]
+PresetOption = Annotated[
+    str,
+    typer.Option(
+        "--preset",
+        help="Name of a preset, or `choose`, which is what a run without a configuration and without --tune does.",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -61,13 +79,7 @@ def train(
     data: Annotated[Path | None, typer.Option("--data", help="Transactions; simulated ones by default.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Training configuration, YAML.")] = None,
     tune: Annotated[int, typer.Option("--tune", min=0, help="Try so many configurations first (Optuna).")] = 0,
-    preset: Annotated[
-        str,
-        typer.Option(
-            "--preset",
-            help="Name of a preset, or `choose`, which is what a run without a configuration and without --tune does.",
-        ),
-    ] = "",
+    preset: PresetOption = "",
     refit: Annotated[
         bool, typer.Option("--refit", help="Once the gate has passed, learn again from everything up to today.")
     ] = False,
@@ -83,11 +95,19 @@ def train(
     scores: Annotated[
         list[Path] | None, typer.Option("--scores", help="With --when due: earlier scores, compared with what came.")
     ] = None,
+    engine: EngineOption = EngineName.PROCESS,
+    spark_master: MasterOption = None,
+    spark_folder: FolderOption = None,
 ) -> None:
-    """Train, judge, register, and promote if the gate allows it. Where two people promote, that is proposed."""
+    """Train, judge, register, and promote if the gate allows it. Where two people promote, that is proposed.
+
+    On Spark, workers read the rows and compute indicators and values; this machine fits the trees. The model is the
+    same, bit for bit.
+    """
     for path in (*([data] if data else []), *(scores or [])):
         require_source(path)
     require_schedule(when, scores, data)
+    _require_engine(engine, spark_master, spark_folder, data, when)
     settings = read_config(config)
     if name:
         settings = settings.model_copy(update={"name": name})
@@ -103,7 +123,8 @@ def train(
 
     def whole(check: "Callable[[TrainingPlan], None] | None" = None) -> "TrainingResult":
         path = source if source.names.ours else source.path
-        outcome = run(path, settings, tune, asked, refit=refit, check=check)
+        with open_engine(engine, spark_master, spark_folder, None) as on:
+            outcome = run(path, settings, tune, asked, refit=refit, check=check, engine=on)
         show_outcome(outcome, settings)
         if refit:
             echo(refit_text(outcome))
@@ -114,6 +135,23 @@ def train(
         whole()
     else:
         run_scheduled(when, scores or [], source, settings, whole)
+
+
+def _require_engine(
+    engine: EngineName, master: str | None, folder: Path | None, data: Path | None, when: When | None
+) -> None:
+    """Check the options of Spark before anything starts; ConfigError for what would be read by this process alone."""
+    if engine is EngineName.SPARK and data is None:
+        raise ConfigError("--engine spark needs --data: Parquet that every machine has at the same path")
+    if engine is EngineName.SPARK and when is When.DUE:
+        raise ConfigError(
+            "--when due compares --scores with the rows in this process, and not on Spark: run `fivefold realised` "
+            "first, then train with --engine spark and --when always"
+        )
+    if data is not None:
+        require_engine(engine, master, folder, data, None, writes=False)
+    elif master is not None or folder is not None:
+        raise ConfigError("--spark-master and --spark-folder are for --engine spark")
 
 
 def _propose(proposer: "Context | None", name: str, outcome: "TrainingResult") -> None:
@@ -140,8 +178,12 @@ def run(
     *,
     refit: bool = False,
     check: "Callable[[TrainingPlan], None] | None" = None,
+    engine: "Engine | None" = None,
 ) -> "TrainingResult":
-    """Run the training with the registry of the settings; *check* may end it before anything is fitted."""
+    """Run the training with the registry of the settings; *check* may end it before anything is fitted.
+
+    An *engine* reads Parquet in place of this process.
+    """
     from fivefold.training.retrain import retrain
 
     def promote(registry: "Registry", number: int) -> "Promotion | None":
@@ -156,9 +198,19 @@ def run(
 
     registry = open_registry(config.name)
     return retrain(
-        path, config, registry, tune_trials=tune, preset=preset, refit_after=refit, show=show,
+        _on(engine, path), config, registry, tune_trials=tune, preset=preset, refit_after=refit, show=show,
         show_choice=show_choice, promote_by=promote,
     )  # fmt: skip
+
+
+def _on(engine: "Engine | None", path: "Path | MappedFile") -> "Path | MappedFile | EngineFile":
+    """Give the file to the engine, where there is one."""
+    from fivefold.features.reading.text_files import MappedFile
+    from fivefold.training.on_engine import EngineFile
+
+    if engine is None:
+        return path
+    return EngineFile(engine, path if isinstance(path, MappedFile) else MappedFile(path))
 
 
 def show_plan(plan: "TrainingPlan") -> None:

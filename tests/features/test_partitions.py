@@ -1,7 +1,7 @@
 """What a worker does with its partition: as one process reads the whole, wherever batches and partitions end."""
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, ModelError
+from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError, InvalidDataError, ModelError
 from fivefold.domain.provenance import release
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories
-from fivefold.features.partitions import RECEIPT, Job, Result, hand_back, results_of
+from fivefold.features.partitions import (
+    RECEIPT,
+    FileJob,
+    Job,
+    Result,
+    hand_back,
+    hand_back_each,
+    results_of,
+    results_of_each,
+)
 from fivefold.features.reading.columns import ErrorCollector
 from fivefold.features.reading.sources import ROW_NUMBER, read_histories
 from fivefold.features.reading.tables import table_from_rows
@@ -171,3 +180,45 @@ def test_whole_numbers_are_the_moments_that_they_stand_for(unit: str, tmp_path: 
     table = plain.set_column(plain.column_names.index(c.DATE), c.DATE, ticks)
     job = job_for(table, tmp_path, ticks={c.DATE: unit})
     assert joined(worked([table], job)) == by_user(read_histories(ledger, RATES))
+
+
+def over_files(job: FileJob, every: Iterable[int]) -> list[bytes]:
+    batch = pa.record_batch(
+        [pa.array(list(every)), pa.array([f"{number}.arrow" for number in every])], names=list(job.columns)
+    )
+    return [receipt for each in hand_back_each([batch], job) for receipt in each.column(0).to_pylist()]
+
+
+def named(path: Path) -> Iterator[Result]:
+    """Give two results for each file."""
+    for place in range(2):
+        yield Result(pa.table({"name": [path.stem]}), str(place).encode())
+
+
+def test_results_of_files_come_in_their_order_and_their_own_files_go(tmp_path: Path) -> None:
+    job = FileJob(named, tmp_path, release())
+    receipts = over_files(job, range(11, -1, -1))
+    lost = over_files(job, [3])  # of a worker that died: nobody has its receipts
+    found = [(result.table["name"][0].as_py(), result.note) for result in results_of_each(receipts, job, 12)]
+    assert found == [(str(number), place) for number in range(12) for place in (b"0", b"1")]
+    assert len(list(tmp_path.iterdir())) == len([each for each in lost if b"arrow" in each])
+
+
+@pytest.mark.parametrize("every", [[0, 2], [0, 1, 1, 2], []])
+def test_a_file_that_was_not_worked_on_once_is_an_error(every: list[int], tmp_path: Path) -> None:
+    job = FileJob(named, tmp_path, release())
+    with pytest.raises(FivefoldError, match="the workers did not work on each of 3 files once"):
+        list(results_of_each(over_files(job, every), job, 3))
+
+
+def test_what_a_worker_refuses_of_a_file_is_its_own_error(tmp_path: Path) -> None:
+    def refuse_file(path: Path) -> Iterator[Result]:
+        raise ModelError(f"{path.name} is damaged")
+        yield
+
+    job = FileJob(refuse_file, tmp_path, release())
+    with pytest.raises(ModelError, match=r"0\.arrow is damaged"):
+        list(results_of_each(over_files(job, [0]), job, 1))
+    other = replace(job, release="another")
+    with pytest.raises(ConfigError, match="it must have another, as the driver"):
+        list(results_of_each(over_files(other, [0]), other, 1))

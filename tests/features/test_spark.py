@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,10 +21,12 @@ from pyspark.errors import PySparkException
 
 from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError, InvalidDataError, ModelError
 from fivefold.domain.settings import read_settings
-from fivefold.features import partitions
+from fivefold.features import kept, partitions
 from fivefold.features import schema as c
 from fivefold.features import spark as adapter
+from fivefold.features.histories import concatenate
 from fivefold.features.indicator_matrix import warm
+from fivefold.features.kept import read_kept
 from fivefold.features.reading.columns import ErrorCollector
 from fivefold.features.reading.sources import file_reader, read_histories
 from fivefold.features.reading.tables import table_from_rows
@@ -31,10 +34,11 @@ from fivefold.features.reading.text_files import ColumnMap, MappedFile
 from fivefold.features.spark import SparkEngine, open_session
 from fivefold.models import scoring
 from fivefold.models.scoring import Scoring, score_on_engine, score_source
+from fivefold.training import on_engine
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.depth import DEPTH
-from tests.features.equality import Contents, by_user
-from tests.features.spark_work import contents, joined
+from tests.features.equality import Contents, by_user, same
+from tests.features.spark_work import contents, joined, letters
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
 from tests.models import making
 
@@ -97,6 +101,24 @@ def test_drawn_rows_have_the_bits_of_one_process(
     parts = [table.slice(cuts[number], cuts[number + 1] - cuts[number]) for number in range(files)]
     file = written(tmp_path_factory.mktemp("drawn"), parts)
     assert read_by(engine, file) == by_user(read_histories(file, RATES))
+
+
+@needs_java
+def test_kept_histories_stand_in_the_order_of_one_process(engine: SparkEngine, tmp_path: Path) -> None:
+    """The rows of two files are in no order, and the first row of a customer may be in the second file."""
+    table = pa.concat_tables(simulate(Simulation(customers=40, seed=12)))
+    table = table.take(pa.array(np.random.default_rng(3).permutation(len(table))))
+    half = len(table) // 2
+    file = written(tmp_path / "rows", [table.slice(0, half), table.slice(half)])
+    parts = [read_kept(path) for path in engine.keep(file, file_reader(file, making.RATES))]
+    assert len(parts) > 1
+    assert same(concatenate(parts), read_histories(file, making.RATES))
+    files = [tmp_path / name for name in ("b", "a", "c")]
+    for path in files:
+        path.write_text(path.name * 3, encoding="utf-8")
+    assert [bytes(result.note) for result in engine.run_each(files, letters)] == [b"b", b"b", b"b", b"a", b"a", b"a",
+                                                                                  b"c", b"c", b"c"]  # fmt: skip
+    assert list(engine.run_each([], letters)) == []
 
 
 @needs_java
@@ -246,7 +268,7 @@ def test_without_java_one_line_says_so(home: str, where: str, monkeypatch: pytes
         open_session(read_settings(), "local[2]")
 
 
-@pytest.mark.parametrize("module", [adapter, partitions, scoring])
+@pytest.mark.parametrize("module", [adapter, kept, partitions, scoring, on_engine])
 def test_nothing_is_used_that_spark_connect_lacks(module: Any) -> None:
     """A client of Spark Connect has no context, no RDDs and no objects of Java."""
     lacking = {"sparkContext", "SparkContext", "rdd", "broadcast_variable", "_sc", "_jdf", "_jvm", "_jsparkSession"}

@@ -11,8 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pyspark
 import pytest
@@ -22,7 +26,10 @@ from fivefold.features.indicator_matrix import warm
 from fivefold.features.reading.columns import ErrorCollector
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.reading.tables import table_from_rows
+from fivefold.training.data import TransactionSource
+from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.features.equality import by_user
+from tests.features.spark_work import LEARNING, learnt
 from tests.features.strategies import RATES, row
 from tests.pace import slowness
 
@@ -74,11 +81,16 @@ def wait_for(found: Callable[[], object], log: Path) -> None:
         time.sleep(0.2)
 
 
-def found_in(output: Path, driver: subprocess.Popen[bytes], log: Path) -> dict[str, list[tuple[int, ...]]]:
+def answer_of(driver: subprocess.Popen[bytes], output: Path, log: Path) -> Any:
     """Wait for the end of a driver, and read what it found."""
     wait_for(lambda: driver.poll() is not None, log)
     assert driver.returncode == 0, log.read_text(errors="replace")[-5000:]
-    found = json.loads(output.read_text(encoding="utf-8"))
+    return json.loads(output.read_text(encoding="utf-8"))
+
+
+def found_in(output: Path, driver: subprocess.Popen[bytes], log: Path) -> dict[str, list[tuple[int, ...]]]:
+    """Give the rows that a driver found."""
+    found = answer_of(driver, output, log)
     return {user: [tuple(each) for each in rows] for user, rows in found.items()}
 
 
@@ -90,12 +102,35 @@ def drive(start: Start, tmp_path: Path) -> Callable[[str], subprocess.Popen[byte
     pq.write_table(table_from_rows(rows, ErrorCollector()), tmp_path / "rows.parquet")
     (tmp_path / "shared").mkdir()
     places = [str(tmp_path / name) for name in ("rows.parquet", "shared", "found.json")]
-    return lambda master: start(sys.executable, "-m", "tests.features.spark_work", master, *places, log="driver.log")
+    return lambda master: start(
+        sys.executable, "-m", "tests.features.spark_work", "read", master, *places, log="driver.log"
+    )
 
 
-def test_a_worker_that_dies_in_the_middle_costs_no_bit(
-    start: Start, drive: Callable[[str], subprocess.Popen[bytes]], tmp_path: Path
-) -> None:
+@dataclass(frozen=True)
+class Cluster:
+    """A master and two workers of one core each.
+
+    Attributes:
+        master: its URL.
+        workers: the processes.
+        folders: where each worker runs its parts of a job.
+    """
+
+    master: str
+    workers: list[subprocess.Popen[bytes]]
+    folders: list[Path]
+
+    def lose_one(self, driver: subprocess.Popen[bytes]) -> None:
+        """Kill a worker in the middle of a job, of which each worker has a part."""
+        assert all(list(folder.glob("app-*/*")) for folder in self.folders), "both workers have a part of the job"
+        kill(self.workers[0])
+        assert driver.poll() is None, "the job was not over"
+
+
+@pytest.fixture
+def cluster(start: Start, tmp_path: Path) -> Cluster:
+    """Start a standalone cluster on loopback."""
     spark_class = str(BIN / "spark-class")
     log = tmp_path / "master.log"
     start(
@@ -104,25 +139,46 @@ def test_a_worker_that_dies_in_the_middle_costs_no_bit(
     )  # fmt: skip
     wait_for(lambda: re.search(r"Starting Spark master at (\S+)", log.read_text()), log)
     master = re.search(r"Starting Spark master at (\S+)", log.read_text())[1]  # type: ignore[index]  # it was found
+    folders = [tmp_path / f"work{number}" for number in range(2)]
     workers = [
         start(
             spark_class, "org.apache.spark.deploy.worker.Worker", master, "--host", "127.0.0.1", "--cores", "1",
-            "--memory", "1g", "--webui-port", "0", "--work-dir", str(tmp_path / f"work{number}"),
-            log=f"worker{number}.log",
+            "--memory", "1g", "--webui-port", "0", "--work-dir", str(folder), log=f"{folder.name}.log",
         )
-        for number in range(2)
+        for folder in folders
     ]  # fmt: skip
     wait_for(lambda: log.read_text().count("Registering worker") == 2, log)
-    driver, driver_log = drive(master), tmp_path / "driver.log"
+    return Cluster(master, workers, folders)
+
+
+def test_a_worker_that_dies_in_the_middle_costs_no_bit(
+    cluster: Cluster, drive: Callable[[str], subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    driver, driver_log = drive(cluster.master), tmp_path / "driver.log"
     shared = tmp_path / "shared"
     wait_for(lambda: len(list(shared.glob("*.arrow"))) >= 3 or driver.poll() is not None, driver_log)
-    both = [list((tmp_path / f"work{number}").glob("app-*/*")) for number in range(2)]
-    assert all(both), "both workers have a part of the job"
-    kill(workers[0])
-    assert driver.poll() is None, "the job was not over"
+    cluster.lose_one(driver)
     found = found_in(tmp_path / "found.json", driver, driver_log)
     assert found == by_user(read_histories(tmp_path / "rows.parquet", RATES))
     assert "Lost executor" in driver_log.read_text(errors="replace")
+
+
+def test_a_worker_that_dies_while_rows_are_computed_leaves_the_same_trees(
+    start: Start, cluster: Cluster, tmp_path: Path
+) -> None:
+    table = pa.concat_tables(simulate(Simulation(customers=200, seed=3)))
+    source, shared, output = (tmp_path / name for name in ("rows.parquet", "shared", "found.json"))
+    pq.write_table(table.take(pa.array(np.random.default_rng(5).permutation(len(table)))), source)
+    shared.mkdir()
+    places = [str(path) for path in (source, shared, output)]
+    work = "tests.features.spark_work"
+    driver = start(sys.executable, "-m", work, "learn", cluster.master, *places, log="driver.log")
+    log = tmp_path / "driver.log"
+    # Each partition leaves its histories and the names of its customers; what is more is computed from them.
+    wait_for(lambda: len(list(shared.glob("*.arrow"))) >= 2 * 8 + 3 or driver.poll() is not None, log)
+    cluster.lose_one(driver)
+    assert answer_of(driver, output, log) == learnt(TransactionSource(source, LEARNING.rate_table()))
+    assert "Lost executor" in log.read_text(errors="replace")
 
 
 def test_a_client_of_spark_connect_has_the_bits_of_one_process(

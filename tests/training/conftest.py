@@ -9,10 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import fivefold.training.retrain as retraining
+from fivefold.features.partitions import Engine
 from fivefold.features.reading.tables import Source
+from fivefold.features.reading.text_files import MappedFile
 from fivefold.models.registry import Registry
 from fivefold.training.config import SnapshotSettings, TrainingConfig, TreeSettings
 from fivefold.training.data import TransactionSource
+from fivefold.training.on_engine import EngineFile
 from fivefold.training.retrain import TrainingResult, retrain
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.mlflow_address import kept_address
@@ -89,9 +92,13 @@ def learn(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> Learn:
     monkeypatch.setattr(retraining, "register", lambda *_: 1)
     monkeypatch.setattr(retraining, "times_judged", lambda *_: 1)
 
-    def run(source: Source, tune_trials: int = 0, **changes: object) -> TrainingResult:
+    def run(
+        source: Source, tune_trials: int = 0, *, engine: Engine | None = None, refit: bool = False, **changes: object
+    ) -> TrainingResult:
+        read = source if engine is None else EngineFile(engine, MappedFile(Path(str(source))))
         return retrain(
-            source, config.model_copy(update=changes), NoRegistry(), tune_trials=tune_trials, promote_by=lambda *_: None
-        )
+            read, config.model_copy(update=changes), NoRegistry(), tune_trials=tune_trials, refit_after=refit,
+            promote_by=lambda *_: None,
+        )  # fmt: skip
 
     return run

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import lightgbm
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from fivefold.domain.errors import NotEnoughDataError
@@ -101,15 +100,12 @@ def predict_reference(
     """Predict for every customer known at the last of the dates, by a model and by the one that was judged."""
     predicted, by_judged = [], []
     own = portfolio.own
-    sample = _Sample(seed, len(catalogue(absent, own).names))
-    moment = np.array([dates.test - dates.lag_us], dtype=np.int64)
-    for part in portfolio.pieces("the customers of today", 1, len(catalogue((), own).names)):
-        at = snapshots(part, moment, own=own)
-        known = at.seen[:, 0] > 0
-        matrix = select_columns(at.values[known, 0], absent, own)
-        predicted.append(expected_value(booster, matrix))
-        by_judged.append(expected_value(judged, matrix))
-        sample.add(matrix, part.user_ids.filter(pa.array(known)))
+    sample = _Sample(len(catalogue(absent, own).names))
+    work = _ReferenceWork(dates, seed, booster, judged, absent, own)
+    for part in portfolio.made_of("the customers of today", 1, len(catalogue((), own).names), work):
+        predicted.append(part.columns["predicted"])
+        by_judged.append(part.columns["by_judged"])
+        sample.add(part.matrix, part.keys)
     return Reference(np.concatenate(predicted), np.concatenate(by_judged), sample.matrix, sample.positions)
 
 
@@ -128,12 +124,13 @@ def predict_test_window(
     columns: list[dict[str, Floats]] = []
     traits: list[dict[str, Trait]] = []
     own = portfolio.own
-    sample = _Sample(config.seed, len(catalogue(absent, own).names))
-    for part in portfolio.pieces("judging on the test window", len(catalogue((), own).names), 2):
-        matrix, part_columns, known, column = _predict_part(part, dates, config, booster, champion, absent, own)
-        columns.append(part_columns)
-        traits.append(traits_of(part, dates.test - dates.lag_us, known, column, portfolio.rates.codes))
-        sample.add(matrix, part.user_ids.filter(pa.array(known)))
+    sample = _Sample(len(catalogue(absent, own).names))
+    rival = None if champion is None else champion.booster
+    work = _WindowWork(dates, config, booster, rival, absent, own, portfolio.rates.codes)
+    for part in portfolio.made_of("judging on the test window", len(catalogue((), own).names), 2, work):
+        columns.append(part.columns)
+        traits.append(part.traits)
+        sample.add(part.matrix, part.keys)
     joined = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
     realised = joined.pop("realised")
     if not len(realised):
@@ -162,16 +159,15 @@ def predict_test_window(
 class _Sample:
     """Keeps the indicators of the customers with the smallest sampling keys, in the order of the keys."""
 
-    def __init__(self, seed: int, columns: int) -> None:
-        self._seed = seed
+    def __init__(self, columns: int) -> None:
         self._count = 0
         self._keys = np.empty(0)
         self.positions = np.empty(0, dtype=np.int64)
         self.matrix = np.empty((0, columns))
 
-    def add(self, matrix: Floats, user_ids: pa.Array) -> None:
-        """Add a batch of customers."""
-        keys = np.concatenate([self._keys, sampling_keys(user_ids, self._seed)])
+    def add(self, matrix: Floats, sampled_by: Floats) -> None:
+        """Add a batch of customers, with the key of each."""
+        keys = np.concatenate([self._keys, sampled_by])
         positions = np.concatenate([self.positions, self._count + np.arange(len(matrix))])
         order = np.argsort(keys, kind="stable")[:KEPT_CUSTOMERS]
         self.matrix = np.concatenate([self.matrix, matrix])[order]
@@ -179,30 +175,75 @@ class _Sample:
         self._count += len(matrix)
 
 
-def _predict_part(
-    part: Histories,
-    dates: Dates,
-    config: TrainingConfig,
-    booster: lightgbm.Booster,
-    champion: ValueModel | None,
-    absent: tuple[str, ...],
-    own: OwnIndicators | None,
-) -> tuple[Floats, dict[str, Floats], npt.NDArray[np.bool_], dict[str, Floats]]:
-    spacing_us = dates.horizon_us // config.horizon_days * config.snapshots.spacing_days
-    at_dates = snapshots(part, np.array([dates.test, dates.test - spacing_us], dtype=np.int64) - dates.lag_us, own=own)
-    known = at_dates.seen[:, 0] > 0
-    matrix, earlier = at_dates.values[known, 0], at_dates.values[known, 1]
-    windows = np.array([dates.test, dates.test - dates.lag_us - dates.horizon_us], dtype=np.int64)
-    values = realised_values(part, windows, dates.horizon_days, config.value)[known]
-    column = {name: matrix[:, number] for number, name in enumerate(catalogue().names)}
-    matrix, earlier = select_columns(matrix, absent, own), select_columns(earlier, absent, own)
-    part_columns = {
-        "predicted": expected_value(booster, matrix),
-        "before": np.where(at_dates.seen[known, 1] > 0, expected_value(booster, earlier), np.nan),
-        "realised": values[:, 0],
-        "persistence": values[:, 1],
-        **purchases(column)._asdict(),
-    }
-    if champion is not None:
-        part_columns["champion"] = expected_value(champion.booster, matrix)
-    return matrix, part_columns, known, column
+class _Predicted(NamedTuple):
+    """What is predicted for the known ones of a few customers.
+
+    Attributes:
+        matrix: their indicators.
+        keys: their sampling keys.
+        columns: predictions and values by their names.
+        traits: by what they are grouped.
+    """
+
+    matrix: Floats
+    keys: Floats
+    columns: dict[str, Floats]
+    traits: dict[str, Trait]
+
+
+@dataclass(frozen=True)
+class _ReferenceWork:
+    """Predicts as `predict_reference` says."""
+
+    dates: Dates
+    seed: int
+    booster: lightgbm.Booster
+    judged: lightgbm.Booster
+    absent: tuple[str, ...]
+    own: OwnIndicators | None
+
+    def __call__(self, part: Histories) -> _Predicted:
+        moment = np.array([self.dates.test - self.dates.lag_us], dtype=np.int64)
+        at = snapshots(part, moment, own=self.own)
+        known = at.seen[:, 0] > 0
+        matrix = select_columns(at.values[known, 0], self.absent, self.own)
+        keys = sampling_keys(part.user_ids.filter(pa.array(known)), self.seed)
+        models = {"predicted": self.booster, "by_judged": self.judged}
+        return _Predicted(matrix, keys, {name: expected_value(each, matrix) for name, each in models.items()}, {})
+
+
+@dataclass(frozen=True)
+class _WindowWork:
+    """Predicts as `predict_test_window` says; *codes* are the currencies in the order of their positions."""
+
+    dates: Dates
+    config: TrainingConfig
+    booster: lightgbm.Booster
+    champion: lightgbm.Booster | None
+    absent: tuple[str, ...]
+    own: OwnIndicators | None
+    codes: tuple[str, ...]
+
+    def __call__(self, part: Histories) -> _Predicted:
+        dates, config, absent, own = self.dates, self.config, self.absent, self.own
+        spacing_us = dates.horizon_us // config.horizon_days * config.snapshots.spacing_days
+        moments = np.array([dates.test, dates.test - spacing_us], dtype=np.int64) - dates.lag_us
+        at_dates = snapshots(part, moments, own=own)
+        known = at_dates.seen[:, 0] > 0
+        matrix, earlier = at_dates.values[known, 0], at_dates.values[known, 1]
+        windows = np.array([dates.test, dates.test - dates.lag_us - dates.horizon_us], dtype=np.int64)
+        values = realised_values(part, windows, dates.horizon_days, config.value)[known]
+        column = {name: matrix[:, number] for number, name in enumerate(catalogue().names)}
+        matrix, earlier = select_columns(matrix, absent, own), select_columns(earlier, absent, own)
+        columns = {
+            "predicted": expected_value(self.booster, matrix),
+            "before": np.where(at_dates.seen[known, 1] > 0, expected_value(self.booster, earlier), np.nan),
+            "realised": values[:, 0],
+            "persistence": values[:, 1],
+            **purchases(column)._asdict(),
+        }
+        if self.champion is not None:
+            columns["champion"] = expected_value(self.champion, matrix)
+        keys = sampling_keys(part.user_ids.filter(pa.array(known)), config.seed)
+        traits = traits_of(part, dates.test - dates.lag_us, known, column, self.codes)
+        return _Predicted(matrix, keys, columns, traits)

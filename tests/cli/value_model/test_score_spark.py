@@ -57,7 +57,7 @@ def test_without_java_one_line_says_so(home: Home, tmp_path: Path, monkeypatch: 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", ["train", "recalibrate", "explain"])
+@pytest.mark.parametrize("command", ["recalibrate", "explain", "realised"])
 def test_commands_that_do_not_run_on_spark_have_no_such_option(command: str, home: Home) -> None:
     assert "No such option: --engine" in run(home.var, command, "--engine", "spark").err
 

@@ -1,0 +1,62 @@
+"""Histories kept in files of Arrow: checked once, and read again by every later pass.
+
+A row of the table is a customer, with its transactions as a list. Money is kept as it was read.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from fivefold.features.histories import Histories
+from fivefold.features.partitions import Result, read_table
+from fivefold.features.schema import NULLABLE, USER_ID
+
+_ROWS: Final = ("time", "amount", "balance", "kind", "currency", "category", "created")
+_TRANSACTIONS: Final = "transactions"
+_UNKNOWN: Final = "unknown_from"
+_BASE: Final = "base"
+_ABSENT: Final = "absent"
+
+
+def keep(parts: Iterator[Histories]) -> Iterator[Result]:
+    """Make a table of the histories of each part: work of `features.partitions`."""
+    for part in parts:
+        yield Result(kept_table(part), b"")
+
+
+def kept_table(part: Histories) -> pa.Table:
+    """Lay out histories with a row for each customer; `read_kept` gives the same histories back, bit for bit."""
+    rows = pa.StructArray.from_arrays([pa.array(getattr(part, name)) for name in _ROWS], _ROWS)
+    columns = {
+        USER_ID: part.user_ids.cast(pa.string()),
+        _TRANSACTIONS: pa.LargeListArray.from_arrays(pa.array(part.offsets), rows),
+    }
+    if part.unknown_from is not None:
+        flat = pa.array(np.ascontiguousarray(part.unknown_from).ravel())
+        columns[_UNKNOWN] = pa.FixedSizeListArray.from_arrays(flat, len(NULLABLE))
+    return pa.table(columns).replace_schema_metadata({_BASE: part.base, _ABSENT: json.dumps(part.absent)})
+
+
+def read_kept(path: Path) -> Histories:
+    """Read the histories of a file. The arrays are copies, as compiled loops take none that cannot be written."""
+    table = read_table(path)
+    whole = {name: table[name].combine_chunks() for name in table.column_names}
+    lists, unknown = whole[_TRANSACTIONS], whole.get(_UNKNOWN)
+    told = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    rows = {name: _copied(lists.values.field(name)) for name in _ROWS}
+    return Histories(
+        user_ids=whole[USER_ID],
+        offsets=_copied(lists.offsets),
+        **rows,
+        base=told[_BASE],
+        absent=tuple(json.loads(told[_ABSENT])),
+        unknown_from=None if unknown is None else _copied(unknown.values).reshape(-1, len(NULLABLE)),
+    )
+
+
+def _copied(array: pa.Array) -> Any:
+    return np.array(array.to_numpy(zero_copy_only=False))

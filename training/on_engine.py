@@ -1,0 +1,76 @@
+"""Training on many machines: rows are checked and kept once, and computed from there, in the order of one process."""
+
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from fivefold.domain.money import RateTable
+from fivefold.features.catalogue.own import OwnIndicators
+from fivefold.features.histories import Histories
+from fivefold.features.kept import read_kept
+from fivefold.features.partitions import Engine, Result
+from fivefold.features.reading.sources import file_reader
+from fivefold.features.reading.text_files import MappedFile
+from fivefold.training.data import Made, PieceWork, TransactionSource, converted, cut, unconverted
+
+_MADE = "made"
+
+
+@dataclass(frozen=True)
+class EngineFile:
+    """Parquet, and the engine whose workers read it."""
+
+    engine: Engine
+    file: MappedFile
+
+
+class EngineSource(TransactionSource):
+    """Parquet that an engine reads: `TransactionSource`, whose rows need not be grouped by customer.
+
+    The order of customers decides what trees learn and what the digest of the data is. It is that of their first rows
+    in the source, as in one process, so both are the same.
+    """
+
+    source: MappedFile
+
+    def __init__(
+        self, source: EngineFile, rates: RateTable, now: int | None = None, *, own: OwnIndicators | None = None
+    ) -> None:
+        """Read nothing yet; the arguments are those of `TransactionSource`."""
+        super().__init__(source.file, rates, now, own=own)
+        self._engine = source.engine
+        self._files: list[Path] | None = None
+
+    def parts(self, rates: RateTable) -> Iterator[Histories]:
+        """Give the histories from the files that workers kept."""
+        return (converted(read_kept(file), rates) for file in self._kept_files())
+
+    def _kept_files(self) -> list[Path]:
+        if self._files is None:
+            reader = file_reader(self.source, unconverted(self.rates), self._latest)
+            self._files = self._engine.keep(self.source, reader)
+        return self._files
+
+    def made_of(self, task: str, moments: int, columns: int, work: PieceWork[Made]) -> Iterator[Made]:
+        """Give what the work makes of each piece on the workers, in the order of the customers."""
+        each = _EachPiece(work, self.rates, moments, columns)
+        for table, _ in self._engine.run_each(self._kept_files(), each):
+            yield pickle.loads(table[_MADE][0].as_buffer())  # noqa: S301 (a worker wrote it, where this account alone may)
+
+
+@dataclass(frozen=True)
+class _EachPiece:
+    """The work on the pieces of a file of kept histories."""
+
+    work: PieceWork[object]
+    rates: RateTable
+    moments: int
+    columns: int
+
+    def __call__(self, file: Path) -> Iterator[Result]:
+        for piece in cut(converted(read_kept(file), self.rates), self.moments, self.columns):
+            content = pickle.dumps(self.work(piece), pickle.HIGHEST_PROTOCOL)
+            yield Result(pa.table({_MADE: pa.array([content], pa.large_binary())}), b"")
