@@ -98,20 +98,22 @@ def _import(bank: Bank, data: Path, folder: Path, engine: Engine) -> tuple[list[
 def govern(engine: Engine, folder: Path, day: str, model: str | None = None) -> list[Step]:
     """One person writes and commits the ruleset and asks for a backtest; another activates it.
 
-    Workers carry out the backtest, and then what follows from the activation, as of *day* and with *model*.
+    Workers carry out the backtest, and then what follows from the activation, as of *day*. The first has no model: the
+    clock of each runs on from *day*, and a value that one gave would be earlier or later than a level of the other, as
+    the machine has it.
     """
     author, publisher = (actor_in(engine, "default", f"member:{number}") for number in (1, 2))
     now = parse_moment(day)
     saved = save_draft(Context(engine, author).at(now), bundled_text(RULESET), 0)
     commit(Context(engine, author).at(now), RULESET, saved.revision, "A ruleset that ships, as it is.")
     request_backtest(Context(engine, author).at(now), RULESET, 1)
-    working = partial(run_command, engine, folder, "worker", "--once", "--as-of", day, model=model)
+    working = partial(run_command, engine, folder, "worker", "--once", "--as-of", day)
     steps = [working()]
     backtest = list_backtests(Context(engine, author), RULESET)[0]
     if backtest.state != "done":
         raise RuntimeError(f"the backtest is {backtest.state}: {backtest.error}")
     activate(Context(engine, publisher).at(now), RULESET, 1, "It is measured.", 10_000)
-    steps.append(working())
+    steps.append(working(model=model))
     return steps
 
 
