@@ -116,6 +116,7 @@ class GateSettings(_Section):
         confidence: that the difference is above the margin; a window that was judged on before asks for more.
         resamples: bootstrap draws of the customers.
         most_calibration_error: predicted money must not surely be off by more than this share of the realised money.
+            A model that is off by just so much, and too high, is refused somewhat more often than the confidence says.
         most_moved_share: after a refit, so many of the customers may be in another segment than by the judged model.
         most_below_champion: where several origins are judged, their mean normalised Gini may be so far below the
             champion's.

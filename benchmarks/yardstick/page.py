@@ -43,7 +43,8 @@ line](#add-a-line) by a folder of predictions.
   predicts no money.
 - **Intervals** are 95 %, by {resamples:,} bootstrap draws of the customers with replacement. Differences are
   paired: both methods are judged on the same draws, and a customer who is drawn twice is so in every window. They
-  say what other customers would have changed, not what another year would have.
+  say what other customers would have changed, not what another year would have. Those of the calibration error
+  alone lie too high: [drawing customers adds to it](decisions/0057-calibration-bound.md).
 
 ## The methods
 

@@ -122,19 +122,22 @@ class Tenths:
         self._group: Integers = np.empty(len(predicted), dtype=np.int64)
         for number, members in enumerate(np.array_split(np.argsort(predicted, kind="stable"), groups)):
             self._group[members] = number
-        _, same, counts = np.unique(predicted, return_inverse=True, return_counts=True)
-        shared = (np.bincount(same, weights=realised) / counts)[same]  # equal predictions share their value
-        self._off = predicted - shared
-        self._realised = shared
+        _, self._same = np.unique(predicted, return_inverse=True)
+        self._predicted, self._realised = predicted, realised
         self._groups = groups
 
     def off(self, times: Floats) -> Floats:
         """Give predicted less realised money of each group of a draw, as shares of all that is realised in it.
 
-        They are NaN where nobody who was drawn is worth anything.
+        Those of a draw who have equal predictions share their value. All is NaN where nobody who was drawn is worth
+        anything, whatever was predicted.
         """
-        total = float((times * self._realised).sum())
-        return np.bincount(self._group, weights=times * self._off, minlength=self._groups) / (total or np.nan)
+        value = times * self._realised
+        total = float(value.sum())
+        drawn = np.bincount(self._same, weights=times)
+        shared = (np.bincount(self._same, weights=value) / np.maximum(drawn, 1.0))[self._same]
+        off = times * (self._predicted - shared)
+        return np.bincount(self._group, weights=off, minlength=self._groups) / (total or np.nan)
 
     def error(self, times: Floats) -> float:
         """Give the calibration error, as `metrics.calibration_error` defines it, of a draw."""

@@ -75,6 +75,31 @@ def test_a_right_model_is_refused_in_no_more_portfolios_than_the_error_allows(cu
     assert refused(customers, lambda right: right) <= ERROR
 
 
+@pytest.mark.parametrize("values", [1, 5, 20, 100])
+@pytest.mark.parametrize("customers", SIZES)
+def test_a_right_model_of_few_values_is_hardly_refused(customers: int, values: int) -> None:
+    """Customers with equal predictions are worth different sums: a draw moves what they are worth on average."""
+
+    def judged(random: np.random.Generator, seed: int) -> bool:
+        right, _, realised = portfolio(random, customers)
+        classes = np.searchsorted(np.quantile(right, np.arange(1, values) / values), right)
+        means = np.bincount(classes, weights=right, minlength=values) / np.bincount(classes, minlength=values)
+        return least_error(tenths({"model": means[classes]}, realised, seed)["model"], ERROR) > ALLOWED
+
+    assert share_of_portfolios(customers, judged) <= ERROR
+
+
+def test_draws_without_a_value_are_the_same_for_models_with_ties_and_without() -> None:
+    random = np.random.default_rng(1)
+    realised = np.zeros(200)
+    realised[[3, 50, 170]] = 100.0, 40.0, 10.0
+    two_values, all_differ = np.where(np.arange(200) < 20, 8.0, 1.0), random.random(200)
+    of = tenths({"model": two_values, "champion": all_differ}, realised, 1)
+    assert np.isnan(of["model"].drawn).any()
+    assert (np.isnan(of["model"].drawn) == np.isnan(of["champion"].drawn)).all()
+    assert np.isfinite(least_difference(of["model"], of["champion"], ERROR))
+
+
 def test_the_draws_themselves_are_no_bound() -> None:
     """What the bound was before: a low quantile of the draws. It called most right models of a few customers off."""
 
