@@ -1,13 +1,16 @@
-"""How MLflow loads a registered value model: indicators in, scores out. Logged as code, not pickled.
+"""How MLflow loads a registered value model: transactions in, a row of scores for each customer out.
 
-The code that it needs is stored with the model, so it loads where fivefold is not installed.
+Logged as code, not pickled. The code that it needs is stored with the model, so it loads where fivefold is not
+installed. The same code is logged once more as a model of indicators; the configuration of each says what it reads.
 """
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
@@ -17,20 +20,37 @@ if _loaded and not any((folder / "models" / "value_model.py").is_file() for fold
     _where = getattr(_loaded, "__file__", None) or _folders
     raise ImportError(f"{_where} is another module named 'fivefold': load the model before it")
 
-from fivefold.models.value_model import ValueModel  # noqa: E402 (another module of that name is refused first)
+from fivefold.domain.errors import FivefoldError  # noqa: E402 (another module of that name is refused first)
+from fivefold.models.scoring.frames import read_asked, score_frame  # noqa: E402 (as above)
+from fivefold.models.value_model import ValueModel  # noqa: E402 (as above)
+
+READS = "reads"
+"""The field of a logged model's configuration that says what its rows are."""
+TRANSACTIONS, INDICATORS = "transactions", "indicators"
 
 
 class ScoringModel(PythonModel):
-    """Scores a data frame whose columns are the catalogue's indicators."""
+    """Scores a data frame: of transactions, or of the catalogue's indicators, as its configuration says."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the logged value model; FingerprintMismatchError where it was trained on another catalogue."""
         self.value_model = ValueModel.load(Path(context.artifacts["value_model"]))
 
     def predict(
-        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, str] | None = None
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Give expected_value, percentile, score and category for each row."""
+        """Score the rows of a frame.
+
+        Of transactions: the rows that `fivefold score` writes, one for each customer, as of `params["as_of"]`.
+        Of indicators: expected_value, percentile, score and category for each row.
+
+        MlflowException, with the rows that are wrong, where transactions or parameters cannot be read.
+        """
+        if (context.model_config or {}).get(READS) == TRANSACTIONS:
+            try:
+                return score_frame(self.value_model, model_input, read_asked(params or {})).to_pandas()
+            except FivefoldError as error:
+                raise MlflowException.invalid_parameter_value(str(error)) from error
         matrix = model_input[list(self.value_model.indicators)].to_numpy(dtype=np.float64)
         return pd.DataFrame(vars(self.value_model.scores(matrix)), index=model_input.index)
 

@@ -17,7 +17,7 @@ from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.embedded import load_value_model
 from fivefold.models.explain import breakdown, consistency_sentence, explain, sentence
-from fivefold.models.scoring import score_source
+from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel as TrainedModel
 from fivefold.notebook.dependence import MOST_INDIVIDUALS, PartialDependence, dependence_of
 from fivefold.notebook.importance import Importance, importance_of

@@ -1,63 +1,45 @@
 """Registration: everything about a training run is logged to MLflow, and the model becomes a version."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas as pd
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.dataset import Dataset
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema
 
-import fivefold
 from fivefold.domain.clock import day_text
 from fivefold.features.catalogue_page import catalogue_markdown
-from fivefold.models import pyfunc_entry
 from fivefold.models.comparison import FILE as COMPARISON_FILE
 from fivefold.models.comparison import VersionComparison
-from fivefold.models.registry import ABSENT_TAG, JUDGED_AS_OF_TAG, JUDGED_HASH_TAG, OWN_TAG, REFUSED_TAG, Registry
+from fivefold.models.registry import (
+    ABSENT_TAG,
+    INDICATORS_TAG,
+    JUDGED_AS_OF_TAG,
+    JUDGED_HASH_TAG,
+    OWN_TAG,
+    REFUSED_TAG,
+    Registry,
+)
 from fivefold.models.value_model import OWN_FILE, ValueModel
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.predictions import WindowPredictions
+from fivefold.training.logged import log_models
 from fivefold.training.origins.judge import JudgedOrigin
 from fivefold.training.origins.rolling import Rolling
 from fivefold.training.presets.choose import Choice
 from fivefold.training.refit import Refit
 from fivefold.training.report.comparison import Rival, compare_versions
+from fivefold.training.report.datasets import TEST, TRAINING, LoggedDataset, transactions_dataset, window_datasets
 from fivefold.training.report.model_card import Lineage, model_card
 from fivefold.training.report.pictures import write_pictures
+from fivefold.training.tune import TuningTrial
 
 CARD_FILE = "model_card.md"
 ORIGINS_FILE = "origins.csv"
-SHIPPED = ("domain", "features", "models")
-"""The packages stored with a registered model, so that it loads where fivefold is not installed."""
-LEFT_OUT = (
-    "__pycache__", "registered", "kept.py", "partitions.py", "scoring.py", "spark.py",
-    "csv_file.py", "json_lines.py", "places", "sort_file.py", "sources.py", "tables.py", "text_files.py",
-)  # fmt: skip
-"""What of these packages is not stored with it: it asks no other registered model, and reads and scores no files."""
-REQUIREMENTS = (
-    "currencyconverter",
-    "filelock",
-    "lightgbm",
-    "mlflow",
-    "numba",
-    "numpy",
-    "pandas",
-    "polars",
-    "pyarrow",
-    "scikit-learn",
-)
-"""The libraries that a registered model needs to load and predict, pinned to the versions of its training."""
 
 
 def register(
@@ -94,6 +76,8 @@ def register(
         model,
         _refit_figures(lineage),
         lineage.rolling,
+        window_datasets(lineage.source, lineage.rows, lineage.dates, test_window),
+        lineage.trials,
     )
     return log_version(registry, served, test_window, evaluation, record)
 
@@ -142,6 +126,8 @@ class RunRecord:
         judged: the model that figures and pictures are of; None where it is the one that is registered.
         refit: figures of a refit; empty without one.
         rolling: of several origins; None where there is one alone.
+        windows: the data of each window, by its name; empty where nothing was learnt.
+        trials: of tuning.
     """
 
     source: str
@@ -155,6 +141,8 @@ class RunRecord:
     judged: ValueModel | None = None
     refit: Mapping[str, float] = field(default_factory=dict)
     rolling: Rolling | None = None
+    windows: Mapping[str, LoggedDataset] = field(default_factory=dict)
+    trials: tuple[TuningTrial, ...] = ()
 
 
 def log_version(
@@ -169,8 +157,9 @@ def log_version(
     ):
         folder = Path(temporary)
         mlflow.log_params(dict(record.parameters))
-        mlflow.log_metrics(dict(record.metrics))
-        mlflow.log_input(_TransactionsDataset(record.source, record.summary), context="training")
+        mlflow.log_input(transactions_dataset(record.source, record.summary), context=TRAINING)
+        for window, data in record.windows.items():
+            mlflow.log_input(data, context=window)
         for picture in write_pictures(folder / "plots", judged, evaluation, test_window):
             mlflow.log_artifact(str(picture), "plots")
         mlflow.log_text(record.card, CARD_FILE)
@@ -187,8 +176,12 @@ def log_version(
         if record.choice is not None:
             _log_choice(record.choice, run.info.experiment_id)
         _log_origins(record.rolling, run.info.experiment_id)
-        logged = _log_model(model, test_window, folder)
-    return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card, dict(record.tags))
+        _log_trials(record, run.info.experiment_id)
+        logged, of_indicators = log_models(model, test_window.matrix[:2], folder)
+        # By the model and the data MLflow shows them on the pages of both.
+        mlflow.log_metrics(dict(record.metrics), model_id=logged.model_id, dataset=record.windows.get(TEST))
+        tags = dict(record.tags) | {INDICATORS_TAG: of_indicators.model_uri}
+    return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card, tags)
 
 
 def _refit_tags(refit: Refit | None) -> dict[str, str]:
@@ -246,6 +239,18 @@ def _log_origins(rolling: Rolling | None, experiment: str) -> None:
                 mlflow.set_tag("test_as_of", str(origin.moment))
 
 
+def _log_trials(record: RunRecord, experiment: str) -> None:
+    """Log a run within the run for each trial of tuning: its trees, and how well it did on the last training date."""
+    best = max(record.trials, key=lambda trial: trial.gini, default=None)
+    for number, trial in enumerate(record.trials, start=1):
+        with mlflow.start_run(
+            run_name=f"trial {number}", experiment_id=experiment, nested=True, log_system_metrics=False
+        ):
+            mlflow.log_params({"trial": number, **_flat({"trees": trial.trees.model_dump()})})
+            mlflow.log_metric("validation_normalised_gini", trial.gini)
+            mlflow.set_tag("trial_used", str(trial is best).lower())
+
+
 def _origin_parameters(origin: JudgedOrigin) -> dict[str, Any]:
     dates = origin.dates
     return {
@@ -253,38 +258,6 @@ def _origin_parameters(origin: JudgedOrigin) -> dict[str, Any]:
         "training_dates": len(dates.training),
         "horizon_days": dates.horizon_days,
     }
-
-
-def model_signature(model: ValueModel) -> ModelSignature:
-    """Write the signature explicitly: inference would make every column with a NaN optional."""
-    inputs = Schema([ColSpec("double", name, required=True) for name in model.indicators])
-    money = [ColSpec("double", name) for name in ("expected_value", "percentile", "score")]
-    return ModelSignature(inputs=inputs, outputs=Schema([*money, ColSpec("string", "category")]))
-
-
-def copy_shipped_code(folder: Path) -> Path:
-    """Copy the code that goes with a registered model; give the folder of the package, `fivefold`, in *folder*."""
-    package = Path(fivefold.__file__).parent
-    target = folder / package.name
-    target.mkdir()
-    shutil.copy2(package / "__init__.py", target)
-    for room in SHIPPED:
-        shutil.copytree(package / room, target / room, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    return target
-
-
-def _log_model(model: ValueModel, test_window: WindowPredictions, folder: Path) -> Any:
-    """Log a model whose files are in *folder*/value_model."""
-    return mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(Path(pyfunc_entry.__file__)),
-        artifacts={"value_model": (folder / "value_model").as_uri()},
-        code_paths=[str(copy_shipped_code(folder))],
-        signature=model_signature(model),
-        input_example=pd.DataFrame(test_window.matrix[:2], columns=list(model.indicators)),
-        pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
-        metadata={"fingerprint": model.fingerprint, "cut_points": list(model.cut_points)},
-    )
 
 
 def run_parameters(lineage: Lineage) -> dict[str, Any]:
@@ -307,34 +280,6 @@ def run_parameters(lineage: Lineage) -> dict[str, Any]:
 
 def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {f"{name}.{key}": value for name, section in sections.items() for key, value in section.items()}
-
-
-class _TransactionsDataset(Dataset):
-    """The data of a run as MLflow records them: their source, a profile and their digest."""
-
-    def __init__(self, source: str, summary: SourceSummary) -> None:
-        self._summary = summary
-        super().__init__(source=CodeDatasetSource({"mlflow.source.name": source}), name="transactions")
-
-    def to_dict(self) -> dict[str, str]:
-        return {**super().to_dict(), "profile": json.dumps(self.profile)}
-
-    def _compute_digest(self) -> str:
-        return self._summary.digest
-
-    @property
-    def schema(self) -> None:
-        """None: the columns are the API's own."""
-
-    @property
-    def profile(self) -> dict[str, Any]:
-        period = self._summary.period
-        return {
-            "num_rows": self._summary.rows,
-            "customers": self._summary.customers,
-            "first": day_text(period.first),
-            "last": day_text(period.last),
-        }
 
 
 def version_tags(

@@ -32,7 +32,7 @@ from fivefold.training.presets.named import Preset, asked_presets
 from fivefold.training.refit import refit
 from fivefold.training.register import log_refused_refit, register
 from fivefold.training.report.model_card import Lineage
-from fivefold.training.tune import tune
+from fivefold.training.tune import TuningTrial, tune
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def retrain(
     plan.check()
     plan, choice = _chosen(plan, portfolio, presets, show or _nothing, show_choice or _nothing)
     config, dates, rows, absent = plan.config, plan.dates, plan.rows, plan.summary.absent
-    everywhere = _trees(portfolio, plan, tune_trials)
+    everywhere, tried = _trees(portfolio, plan, tune_trials)
     trees, rounds = _with_rounds(plan, everywhere)
     intervals = measure_intervals(rows, dates, trees, config.seed, rounds, config.interval)
     fitted = fit(rows, trees, config.seed, rounds)
@@ -107,7 +107,7 @@ def retrain(
     verdict = with_origins(gate_verdict(evaluation, config.gate, rival.left_out), rolling, config.gate)
     lineage = Lineage(
         plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions,
-        preset if choice is None else choice.preset, choice, tuned=tune_trials > 0, rolling=rolling,
+        preset if choice is None else choice.preset, choice, rolling=rolling, trials=tried,
     )  # fmt: skip
     if refit_after and verdict.promote:
         lineage = _refitted(registry, portfolio, plan, model, evaluation, lineage, verdict, rival.number)
@@ -133,17 +133,23 @@ def _nothing(_: TrainingPlan | Choice) -> None:
     """Show nothing."""
 
 
-def _trees(portfolio: TransactionSource, plan: TrainingPlan, tune_trials: int) -> TreeSettings:
-    """Give the trees of every origin: tuned, where trials are asked for, on what is known as of the first."""
-    config = plan.config
+def _trees(
+    portfolio: TransactionSource, plan: TrainingPlan, tune_trials: int
+) -> tuple[TreeSettings, tuple[TuningTrial, ...]]:
+    """Give the trees of every origin, and what was tried: where trials are asked for, on what is known as of the first.
+
+    The trees are then the best of them.
+    """
+    config, tried = plan.config, list[TuningTrial]()
     if not tune_trials:
-        return config.trees
+        return config.trees, ()
     if len(plan.origins) == 1:
-        return tune(validation_fold(plan.rows, plan.dates), config.trees, config.seed, tune_trials)
+        fold = validation_fold(plan.rows, plan.dates)
+        return tune(fold, config.trees, config.seed, tune_trials, tried.append), tuple(tried)
     dates = dates_before(config, plan.summary.period.first, plan.origins[0])
     fold = validation_fold(training_rows(portfolio, dates, config, plan.summary), dates)
-    tuned = tune(fold, config.trees, config.seed, tune_trials)
-    return tuned.model_copy(update={"rounds": config.trees.rounds})  # each origin finds its own
+    tuned = tune(fold, config.trees, config.seed, tune_trials, tried.append)
+    return tuned.model_copy(update={"rounds": config.trees.rounds}), tuple(tried)  # each origin finds its own rounds
 
 
 def _with_rounds(plan: TrainingPlan, trees: TreeSettings) -> tuple[TreeSettings, int]:

@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import optuna
 
@@ -10,31 +12,51 @@ from fivefold.training.config import TreeSettings
 from fivefold.training.fit import Fold, find_rounds, fold_gini
 
 
-def tune(fold: Fold | None, trees: TreeSettings, seed: int, trials: int) -> TreeSettings:
+@dataclass(frozen=True)
+class TuningTrial:
+    """A configuration that was tried.
+
+    Attributes:
+        trees: with the number of rounds that was found for them.
+        gini: normalised Gini on the last training date.
+    """
+
+    trees: TreeSettings
+    gini: float
+
+
+def tune(
+    fold: Fold | None,
+    trees: TreeSettings,
+    seed: int,
+    trials: int,
+    note: Callable[[TuningTrial], None] = lambda _: None,
+) -> TreeSettings:
     """Try *trials* configurations, the given one first, and give the one with the best held-out Gini.
 
-    The number of rounds is found for each and fixed in the result. NotEnoughDataError where the history is too short.
+    The number of rounds is found for each and fixed in the result. *note* is called with each that was tried.
+    NotEnoughDataError where the history is too short.
     """
     if fold is None:
         raise NotEnoughDataError(
             "the history is too short to tune: it needs a training date a horizon before the last one"
         )
     validation: Fold = fold
-    trials_done: list[tuple[float, TreeSettings]] = []
+    trials_done: list[TuningTrial] = []
 
     def gini(candidate: TreeSettings) -> float:
         rounds = find_rounds(validation, candidate, seed)
-        trials_done.append(
-            (fold_gini(validation, candidate, seed, rounds), candidate.model_copy(update={"rounds": rounds}))
-        )
-        return trials_done[-1][0]
+        found = fold_gini(validation, candidate, seed, rounds)
+        trials_done.append(TuningTrial(candidate.model_copy(update={"rounds": rounds}), found))
+        note(trials_done[-1])
+        return found
 
     gini(trees)  # outside the study, which would refuse values beyond its ranges
     optuna.logging.set_verbosity(logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     show_progress = sys.stderr.isatty()
     study.optimize(lambda trial: gini(_suggested(trial, trees)), n_trials=trials - 1, show_progress_bar=show_progress)
-    return max(trials_done, key=lambda one: one[0])[1]
+    return max(trials_done, key=lambda one: one.gini).trees
 
 
 def _suggested(trial: optuna.Trial, trees: TreeSettings) -> TreeSettings:

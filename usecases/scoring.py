@@ -12,8 +12,8 @@ from fivefold.features import schema as c
 from fivefold.features.histories import Floats, Histories
 from fivefold.features.reading.columns import ErrorCollector
 from fivefold.features.reading.fast_columns import as_arrow
+from fivefold.features.reading.frames import table_from_rows
 from fivefold.features.reading.request_body import BodyColumns
-from fivefold.features.reading.tables import table_from_rows
 from fivefold.features.reading.validate import TransactionReader
 from fivefold.models.explain import Explanations, explain
 from fivefold.models.reach import HistoryReach, history_reaches

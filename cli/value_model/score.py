@@ -38,7 +38,6 @@ from fivefold.cli.value_model.engines import (
 from fivefold.cli.value_model.output import Write, open_output, require_output
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
-from fivefold.domain.provenance import hash_text
 from fivefold.domain.segments import SEGMENTS
 from fivefold.domain.text import count_text, percent
 from fivefold.training.config import DEFAULT_NAME
@@ -46,7 +45,7 @@ from fivefold.training.config import DEFAULT_NAME
 if TYPE_CHECKING:
     from fivefold.features.partitions import Engine
     from fivefold.features.reading.text_files import MappedFile
-    from fivefold.models.scoring import ScoredBatch
+    from fivefold.models.scoring.histories import ScoredBatch
     from fivefold.models.value_model import ValueModel
 
 SHOWN_FALLS = 10
@@ -211,42 +210,29 @@ def score_file(
 
     An *engine* reads Parquet in place of this process.
     """
-    from fivefold.features.reading.text_files import MappedFile
-    from fivefold.models.scoring import Scoring, score_on_engine, score_source
+    from fivefold.features.reading.text_files import MappedFile, suffix_of
+    from fivefold.models.scoring.histories import Scoring, with_origin
+    from fivefold.models.scoring.sources import score_on_engine, score_source
 
     summary = Summary()
-    progress = tqdm(desc="scoring", unit=" customers", disable=None, leave=False)
+    file = path if isinstance(path, MappedFile) else MappedFile(path)
+    rows = file.parquet.rows if suffix_of(file.path) in {"", ".parquet"} else None  # text is counted by reading it
+    progress = tqdm(desc="scoring", unit=" rows", unit_scale=True, total=rows, disable=None, leave=False)
     with progress, open_output(output) if output else _nowhere() as write:
         if engine is None:
             batches = score_source(
-                model, path, as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent
+                model, file, as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent
             )
         else:
-            file = path if isinstance(path, MappedFile) else MappedFile(path)
             how = Scoring(as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent)
             batches = score_on_engine(engine, model, file, how)
         for batch in batches:
-            write(_with_origin(batch.table, model, as_of))
+            write(with_origin(batch.table, model, as_of))
             summary.add(batch)
-            progress.update(len(batch.table))
+            progress.update(batch.rows)
         if summary.newest is None:
             raise FileFormatError(f"{path} has no rows")
     return summary
-
-
-def _with_origin(table: pl.DataFrame, model: "ValueModel", as_of: int) -> pl.DataFrame:
-    """Say beside each percentile among whom it is (the customers known on a day), and of each row as of when, by what.
-
-    The moment and the model let `fivefold realised` compare the row with what came.
-    """
-    place = table.get_column_index("percentile") + 1
-    origin = {
-        "reference_date": day_text(model.test_as_of),
-        "as_of": day_text(as_of),
-        "model_hash": hash_text(model.content_hash),
-    }
-    columns = (pl.lit(text).alias(name) for name, text in origin.items())
-    return table.select(*table.columns[:place], *columns, *table.columns[place:])
 
 
 def _mean(total: float, count: float) -> str:

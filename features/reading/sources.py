@@ -18,15 +18,13 @@ from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers, concatenate
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector
+from fivefold.features.reading.frames import codes_of, histories_in_memory, is_grouped, table_from_rows
 from fivefold.features.reading.json_lines import read_json_lines
 from fivefold.features.reading.places.parquet_source import Part
 from fivefold.features.reading.tables import (
     Source,
     read_csv,
     read_json,
-    table_from_frame,
-    table_from_rows,
-    too_large,
 )
 from fivefold.features.reading.text_files import MappedFile, TornRow, csv_header, suffix_of
 from fivefold.features.reading.validate import FEW_VALUES, TransactionReader
@@ -91,16 +89,18 @@ def stream_histories(
         if suffix in {"", ".parquet"} and not _is_small_and_ungrouped(file):
             yield from _stream_parquet(file, reader)
         elif suffix in {"", ".parquet"}:
-            yield _in_memory(_whole(file), reader)
+            yield histories_in_memory(_whole(file), reader)
         elif text:
             yield _of_csv(file, reader)
         elif suffix == ".json":
-            yield _in_memory(_renamed_rows(read_json(file.path), file), reader)
+            yield histories_in_memory(_renamed_rows(read_json(file.path), file), reader)
         else:
             yield _of_json_lines(file, reader)
         return
     frame = not isinstance(source, Sequence) and not nullable  # rows that may lack a value lack no column
-    yield _in_memory(source, TransactionReader(rates, latest=latest, completes=frame, absent=absent, nullable=nullable))
+    yield histories_in_memory(
+        source, TransactionReader(rates, latest=latest, completes=frame, absent=absent, nullable=nullable)
+    )
 
 
 def file_reader(
@@ -179,7 +179,7 @@ def _of_lines(
     count = len(problems)
     beyond: Mapping[Kind, int] = {}
     try:
-        histories = _in_memory(table(), reader)
+        histories = histories_in_memory(table(), reader)
     except InvalidDataError as error:
         problems += [replace(problem, row=int(rows[problem.row]) - first) for problem in error.every]
         count += error.count
@@ -190,21 +190,6 @@ def _of_lines(
     if count:
         raise InvalidDataError(problems, count, reader.source, beyond)
     return histories
-
-
-def _in_memory(source: Source, reader: TransactionReader) -> Histories:
-    errors = reader.collector()
-    if isinstance(source, pa.Table | pl.DataFrame) or hasattr(source, "iloc"):
-        table = table_from_frame(source, errors)
-    else:
-        table = table_from_rows(source, errors)
-    if reader.completes and table.num_rows:
-        nothing = [name for name in c.ABSENT if table.column_names.count(name) == 1]  # the reader refuses two
-        table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])
-    ids = table.column_names.count(c.USER_ID)  # the reader refuses any number but one
-    if table.num_rows > c.ROWS_SORTED_IN_MEMORY and ids == 1 and not _grouped(table[c.USER_ID]):
-        raise too_large(reader.source or "the table")
-    return reader.read(table, errors)
 
 
 def _renamed(table: pa.Table, file: MappedFile) -> pa.Table:
@@ -235,7 +220,7 @@ def _is_small_and_ungrouped(file: MappedFile) -> bool:
         return False
     tables = [table for table in _parquet_tables(file, (c.USER_ID,)) if table.column_names == [c.USER_ID]]
     try:
-        return bool(tables) and not _grouped(pa.concat_tables(tables, promote_options="permissive")[c.USER_ID])
+        return bool(tables) and not is_grouped(pa.concat_tables(tables, promote_options="permissive")[c.USER_ID])
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return False  # as above
 
@@ -323,21 +308,8 @@ def _last_customer(table: pa.Table) -> int:
     """Find the first row of the last customer; 0 where there is only one, or not one such column."""
     if table.column_names.count(c.USER_ID) != 1 or not table.num_rows:
         return 0
-    begins = np.flatnonzero(np.diff(_codes(table[c.USER_ID])))
+    begins = np.flatnonzero(np.diff(codes_of(table[c.USER_ID])))
     return int(begins[-1]) + 1 if len(begins) else 0
-
-
-def _codes(column: pa.ChunkedArray) -> Integers:
-    """Number the identifiers of a column; equal ones have equal numbers."""
-    whole = pa.table({"id": column}).unify_dictionaries()["id"].combine_chunks()
-    encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
-    chunks = encoded.chunks if isinstance(encoded, pa.ChunkedArray) else [encoded]
-    return np.concatenate([chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks])
-
-
-def _grouped(column: pa.ChunkedArray) -> bool:
-    codes = _codes(column)
-    return len(np.unique(codes)) == np.count_nonzero(np.diff(codes)) + bool(len(codes))
 
 
 class SeenCustomers:
@@ -353,7 +325,7 @@ class SeenCustomers:
 
         In *user_ids* each of them stands once.
         """
-        codes = _codes(column)
+        codes = codes_of(column)
         if np.count_nonzero(np.diff(codes)) + 1 > len(user_ids):
             raise self._refusal(_first_split(codes, lambda row: column[row].as_py()))
         self._hashes.append(pl.Series(user_ids).hash().to_numpy())

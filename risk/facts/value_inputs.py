@@ -5,7 +5,7 @@ import polars as pl
 
 from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
-from fivefold.models.scoring import score_histories
+from fivefold.models.scoring.histories import score_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.risk.facts.portfolio import ENTITY, VALUES
 

@@ -27,8 +27,8 @@ from fivefold.features.partitions import (
     results_of_each,
 )
 from fivefold.features.reading.columns import ErrorCollector
+from fivefold.features.reading.frames import table_from_rows
 from fivefold.features.reading.sources import ROW_NUMBER, read_histories
-from fivefold.features.reading.tables import table_from_rows
 from fivefold.features.reading.validate import TransactionReader
 from tests.features.equality import by_user
 from tests.features.spark_work import contents, joined

@@ -28,12 +28,13 @@ from fivefold.features.histories import concatenate
 from fivefold.features.indicator_matrix import warm
 from fivefold.features.kept import read_kept
 from fivefold.features.reading.columns import ErrorCollector
+from fivefold.features.reading.frames import table_from_rows
 from fivefold.features.reading.sources import file_reader, read_histories
-from fivefold.features.reading.tables import table_from_rows
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
 from fivefold.features.spark import SparkEngine, open_session
-from fivefold.models import scoring
-from fivefold.models.scoring import Scoring, score_on_engine, score_source
+from fivefold.models.scoring import sources as scoring
+from fivefold.models.scoring.histories import Scoring
+from fivefold.models.scoring.sources import score_on_engine, score_source
 from fivefold.training import on_engine
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.depth import DEPTH

@@ -24,8 +24,8 @@ import pytest
 from fivefold.domain.settings import read_settings
 from fivefold.features.indicator_matrix import warm
 from fivefold.features.reading.columns import ErrorCollector
+from fivefold.features.reading.frames import table_from_rows
 from fivefold.features.reading.sources import read_histories
-from fivefold.features.reading.tables import table_from_rows
 from fivefold.training.data import TransactionSource
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.features.equality import by_user

@@ -8,7 +8,6 @@ from typing import Any
 
 import mlflow
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from fivefold.domain.clock import to_microseconds
@@ -24,7 +23,7 @@ from fivefold.models.certainty.intervals import IntervalTable
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.drift import DriftReference
 from fivefold.models.estimator import ValueRegressor
-from fivefold.models.registry import Registry
+from fivefold.models.registry import INDICATORS_TAG, Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.sharing import made_once
@@ -51,7 +50,7 @@ def known_matrix() -> Floats:
     """Indicators of thousands of customers: the simulated ones, at ten dates."""
     as_ofs = np.array([to_microseconds(date(2024, month, 1)) for month in range(2, 12)])
     taken = snapshots(simulated(), as_ofs)
-    return taken.values[taken.seen > 0]  # noqa: PD011 (an array of ours, not of pandas)
+    return taken.values[taken.seen > 0]
 
 
 @cache
@@ -163,23 +162,21 @@ def new_registry(var: Path, name: str = "value") -> Registry:
 
 def add_version(registry: Registry, model: ValueModel, folder: Path, **tags: str) -> int:
     """Register *model* as a run of training would, but with nothing beside it; *tags* are what the gate said."""
-    from fivefold.models import pyfunc_entry
-    from fivefold.training.register import copy_shipped_code, model_signature
+    from fivefold.training.logged import log_models
 
     registry.use()
     model.save(folder / "value_model")
     with mlflow.start_run(experiment_id=registry.experiment(registry.name)) as run:
         mlflow.log_metric("model_normalised_gini", 0.5)
-        logged = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(Path(pyfunc_entry.__file__)),
-            artifacts={"value_model": (folder / "value_model").as_uri()},
-            code_paths=[str(copy_shipped_code(folder))],
-            signature=model_signature(model),
-            input_example=pd.DataFrame(model.matrix(simulated(), AS_OF)[0][:2], columns=list(model.indicators)),
-            pip_requirements=["mlflow"],
-        )
+        logged, of_indicators = log_models(model, model.matrix(simulated(), AS_OF)[0][:2], folder)
+    tags[INDICATORS_TAG] = of_indicators.model_uri
     return registry.add(logged.model_uri, run.info.run_id, logged.model_id, "a test", tags)
+
+
+def registered_files(folder: Path, name: str) -> list[Path]:
+    """Find a file of each registered model in a registry's folder; not those of the same models of indicators."""
+    found = folder.rglob(f"value_model/{name}")
+    return [path for path in found if "reads: transactions" in (path.parents[2] / "MLmodel").read_text("utf-8")]
 
 
 def add_bare_version(registry: Registry, **tags: str) -> int:

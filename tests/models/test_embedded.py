@@ -12,7 +12,14 @@ from fivefold.domain.settings import Settings
 from fivefold.models.embedded import embedded_champion, load_embedded_champion, relocate
 from fivefold.models.promotions import promote, rollback
 from fivefold.models.registry import CHAMPION, Registry
-from tests.models.making import add_bare_version, add_version, new_registry, reference_matrix, value_model
+from tests.models.making import (
+    add_bare_version,
+    add_version,
+    new_registry,
+    reference_matrix,
+    registered_files,
+    value_model,
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +73,7 @@ def test_a_folder_that_was_moved_keeps_its_models(moved: Path) -> None:
 
 def test_a_copy_reads_its_own_files_and_not_those_of_the_original(original: Path, copied: Path) -> None:
     registry = Registry(Settings(var=copied), "value")
-    (written,) = copied.rglob("value_model/booster.txt")
+    (written,) = registered_files(copied, "booster.txt")
     written.unlink()
     with pytest.raises(ModelError, match="booster"):
         registry.load(1)
@@ -112,7 +119,7 @@ def test_the_champion_is_found_without_mlflow(moved: Path) -> None:
 
 def test_a_version_whose_files_were_saved_anew_is_not_the_one_that_was_registered(copied: Path) -> None:
     registry = Registry(Settings(var=copied), "value")
-    (written,) = copied.rglob("value_model/model.json")
+    (written,) = registered_files(copied, "model.json")
     value_model("poisson").save(written.parent)
     kept = embedded_champion(registry.settings, "value")
     assert kept is not None
@@ -139,7 +146,7 @@ def test_a_rollback_to_a_version_that_does_not_load_is_refused(copied: Path, tmp
     registry = Registry(Settings(var=copied), "value")
     second = add_version(registry, value_model("poisson"), tmp_path / "saved")
     promote(registry, second, force=True, reason="a change")
-    first = next(path for path in copied.rglob("value_model/model.json") if "tweedie" in path.read_text())
+    first = next(path for path in registered_files(copied, "model.json") if "tweedie" in path.read_text())
     first.unlink()
     with pytest.raises(PromotionRefusedError, match="version 1 does not load"):
         rollback(registry)

@@ -1,4 +1,4 @@
-"""A registered model as MLflow's own users load it: indicators in, scores out."""
+"""The registered model of indicators, as MLflow's own users load it: indicators in, scores out."""
 
 import json
 from pathlib import Path
@@ -13,14 +13,14 @@ from mlflow.exceptions import MlflowException
 from fivefold.domain.errors import FingerprintMismatchError
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.pyfunc_entry import ScoringModel
-from fivefold.models.registry import Registry
+from fivefold.models.registry import INDICATORS_TAG, Registry
 from tests.models.making import reference_matrix, value_model
 
 
 @pytest.fixture(scope="module")
 def loaded(filled: Registry) -> mlflow.pyfunc.PyFuncModel:
     filled.use()
-    return mlflow.pyfunc.load_model("models:/value@champion")
+    return mlflow.pyfunc.load_model(filled.version(1).tags[INDICATORS_TAG])
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_text_is_refused(loaded: mlflow.pyfunc.PyFuncModel, frame: pd.DataFrame)
 
 def test_the_class_behind_it_scores_a_frame_in_any_order_of_columns(tmp_path: Path, frame: pd.DataFrame) -> None:
     value_model().save(tmp_path)
-    scoring, context = ScoringModel(), SimpleNamespace(artifacts={"value_model": str(tmp_path)})
+    scoring, context = ScoringModel(), SimpleNamespace(artifacts={"value_model": str(tmp_path)}, model_config={})
     scoring.load_context(context)
     found = scoring.predict(context, frame[frame.columns[::-1]].assign(shoe_size=43.0))
     assert found["score"].tolist() == value_model().scores(reference_matrix()[:50]).score.tolist()
@@ -77,4 +77,4 @@ def test_a_model_of_another_catalogue_does_not_load(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
     (tmp_path / "model.json").write_text(json.dumps({**content, "fingerprint": "0" * 64}), encoding="utf-8")
     with pytest.raises(FingerprintMismatchError):
-        ScoringModel().load_context(SimpleNamespace(artifacts={"value_model": str(tmp_path)}))
+        ScoringModel().load_context(SimpleNamespace(artifacts={"value_model": str(tmp_path)}, model_config={}))

@@ -12,13 +12,15 @@ from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from fivefold.domain.errors import ConfigError, FingerprintMismatchError, ModelError, ModelNotFoundError
 from fivefold.domain.settings import Settings
-from fivefold.models.registry import CHALLENGER, CHAMPION, Registry
+from fivefold.models.registry import CHALLENGER, CHAMPION, INDICATORS_TAG, Registry
+from fivefold.training.logged import indicators_signature, transactions_signature
 from tests.models.making import (
     AS_OF,
     add_bare_version,
     add_version,
     new_registry,
     reference_matrix,
+    registered_files,
     value_model,
 )
 
@@ -134,7 +136,7 @@ def test_artifacts_that_are_gone_are_an_error_that_names_the_version(registry: R
 
 def test_a_version_of_another_catalogue_is_refused_by_whoever_loads_it(registry: Registry, tmp_path: Path) -> None:
     number = add_version(registry, value_model(), tmp_path / "model")
-    (written,) = registry.settings.artifacts.rglob("value_model/model.json")
+    (written,) = registered_files(registry.settings.artifacts, "model.json")
     fingerprint = value_model().fingerprint
     written.write_text(written.read_text(encoding="utf-8").replace(fingerprint, "f" * 64), encoding="utf-8")
     with pytest.raises(FingerprintMismatchError):
@@ -167,8 +169,9 @@ def test_a_registry_that_cannot_be_asked_is_not_taken_for_one_without_a_champion
 def test_the_logged_model_is_a_real_mlflow_model_with_its_signature(filled: Registry) -> None:
     filled.use()
     found = mlflow.models.get_model_info("models:/value/1")
-    assert found.signature.inputs.input_names() == list(value_model().indicators)
-    assert found.signature.outputs.input_names() == ["expected_value", "percentile", "score", "category"]
+    assert found.signature == transactions_signature(value_model())
+    of_indicators = mlflow.models.get_model_info(filled.version(1).tags[INDICATORS_TAG])
+    assert of_indicators.signature == indicators_signature(value_model())
 
 
 def test_a_folder_of_another_account_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,8 @@ from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.schema import ABSENT
 from fivefold.models.explain import explain
-from fivefold.models.scoring import ScoredBatch, score_histories, score_source
+from fivefold.models.scoring.histories import ScoredBatch, score_histories
+from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.models.making import AS_OF, RATES, interval_table, model_of_amounts, reference_matrix, simulated

@@ -6,14 +6,22 @@ import json
 import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
+import mlflow
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings
 
 import fivefold
+from fivefold.domain.settings import read_settings
 from fivefold.models.registry import Registry
-from fivefold.training.register import LEFT_OUT, REQUIREMENTS, SHIPPED
-from tests.models.making import reference_matrix, value_model
+from fivefold.models.scoring.sources import score_source
+from fivefold.training.logged import LEFT_OUT, REQUIREMENTS, SHIPPED
+from fivefold.training.simulation.simulator import Simulation, simulate
+from tests.models.making import AS_OF, DAY, value_model
 
 LOAD = """
 import json, sys
@@ -23,29 +31,39 @@ import mlflow, pandas
 {before}
 model = mlflow.pyfunc.load_model(sys.argv[2])
 import fivefold
-frame = pandas.DataFrame(json.loads(sys.stdin.read()), columns=model.metadata.get_input_schema().input_names())
-print(json.dumps([fivefold.__file__, model.predict(frame)["score"].tolist()]))
+found = model.predict(pandas.read_parquet(sys.argv[3]), params={{"as_of": sys.argv[4]}})
+print(json.dumps([fivefold.__file__, found["score"].tolist()]))
 """
 """Loads a model with neither the sources nor the installed package on the path."""
+CUSTOMERS = Simulation(customers=30, seed=5)
 PACKAGE = Path(fivefold.__file__).parent
 
 
-def load(registry: Registry, cwd: Path, before: str = "", *path: Path) -> subprocess.CompletedProcess[str]:
+def load(
+    registry: Registry, cwd: Path, before: str = "", *path: Path, python: str = sys.executable, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Score simulated customers with the registered model in another interpreter."""
     registry.use()
-    folder = next(registry.settings.artifacts.rglob("MLmodel")).parent
+    folder = mlflow.artifacts.download_artifacts("models:/value@champion")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"PYTHONPATH": os.pathsep.join(map(str, path))} if path else {}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"  # tests share the model's folder, and look at what is in it
-    rows = reference_matrix()[:3]
+    pq.write_table(pa.concat_tables(simulate(CUSTOMERS)), cwd / "rows.parquet")
     return subprocess.run(
-        [sys.executable, "-c", LOAD.format(before=before), str(PACKAGE.parent), str(folder)],
+        [python, "-c", LOAD.format(before=before), str(PACKAGE.parent), folder, "rows.parquet", DAY.isoformat()],
         cwd=cwd,
-        env=environment,
-        input=json.dumps(rows.tolist()),
+        env=environment | variables,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def scores_here(folder: Path) -> list[float]:
+    """Score the same customers in this process, as a file."""
+    return [
+        score for batch in score_source(value_model(), folder / "rows.parquet", AS_OF) for score in batch.table["score"]
+    ]
 
 
 def other(folder: Path, *names: str) -> Path:
@@ -60,11 +78,30 @@ def other(folder: Path, *names: str) -> Path:
 def test_it_loads_where_only_its_own_code_is_and_beside_folders_of_the_same_names(
     filled: Registry, tmp_path: Path
 ) -> None:
-    done = load(filled, other(tmp_path / "project", *SHIPPED))
+    project = other(tmp_path / "project", *SHIPPED)
+    done = load(filled, project, FIVEFOLD_VAR=str(read_settings().var))  # its kernels are compiled already
     assert done.returncode == 0, done.stderr
     where, scores = json.loads(done.stdout.splitlines()[-1])
     assert Path(where).is_relative_to(filled.settings.artifacts)
-    assert scores == value_model().scores(reference_matrix()[:3]).score.tolist()
+    assert scores == scores_here(project)
+
+
+@pytest.mark.skipif(settings.get_current_profile_name() != "soak", reason="downloads 200 MB, takes five minutes")
+def test_it_scores_on_a_machine_that_has_only_what_its_own_requirements_name(filled: Registry, tmp_path: Path) -> None:
+    filled.use()
+    folder = Path(mlflow.artifacts.download_artifacts("models:/value@champion"))
+    venv.create(tmp_path / "clean", with_pip=True)
+    python = str(tmp_path / "clean" / "bin" / "python")
+    for arguments in (["install", "--quiet", "--requirement", str(folder / "requirements.txt")], ["check"]):
+        done = subprocess.run([python, "-m", "pip", *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    listed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
+    assert "fivefold" not in listed
+    done = load(filled, tmp_path, python=python, FIVEFOLD_VAR=str(tmp_path / "var"))
+    assert done.returncode == 0, done.stderr
+    where, scores = json.loads(done.stdout.splitlines()[-1])
+    assert Path(where).is_relative_to(filled.settings.artifacts)
+    assert scores == scores_here(tmp_path)
 
 
 @pytest.mark.full
@@ -94,5 +131,6 @@ def test_the_requirements_are_all_that_the_code_imports() -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_code_travels_with_the_model(filled: Registry, name: str) -> None:
-    (code,) = {path.parent.parent for path in filled.settings.artifacts.rglob(f"code/fivefold/{name}/__init__.py")}
-    assert not list(code.rglob("__pycache__"))
+    codes = {path.parent.parent for path in filled.settings.artifacts.rglob(f"code/fivefold/{name}/__init__.py")}
+    assert len(codes) == 2  # of the model of transactions, and of that of indicators
+    assert not [found for code in codes for found in code.rglob("__pycache__")]

@@ -61,7 +61,7 @@ def make_template(folder: Path) -> Template:
     registry = making.new_registry(folder / "var", NAME)
     shutil.copytree(read_settings().kernels, registry.settings.kernels)
     assert making.add_version(registry, model(FIRST), folder / "first") == FIRST
-    (written,) = registry.settings.artifacts.rglob("value_model/model.json")
+    (written,) = making.registered_files(registry.settings.artifacts, "model.json")
     logged = written.parent.parent.parent
     addresses = {FIRST: logged.as_uri()}
     for number in (SECOND, OTHER_FINGERPRINT, BROKEN):

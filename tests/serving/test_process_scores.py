@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from fivefold.domain.clock import day_text, to_microseconds
-from fivefold.models.scoring import score_source
+from fivefold.models.scoring.sources import score_source
 from fivefold.serving.v4.contract import rounded
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.models.making import AS_OF

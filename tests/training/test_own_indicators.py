@@ -17,7 +17,7 @@ from polars.testing import assert_frame_equal
 
 import fivefold
 from fivefold.cli.value_model import scheduled
-from fivefold.domain.clock import parse_moment
+from fivefold.domain.clock import day_text, parse_moment
 from fivefold.domain.errors import ConfigError, FingerprintMismatchError, ModelError
 from fivefold.domain.settings import read_settings
 from fivefold.features.indicator_matrix import catalogue
@@ -26,7 +26,8 @@ from fivefold.features.reading.text_files import MappedFile
 from fivefold.features.spark import SparkEngine, open_session
 from fivefold.models.explain import explain
 from fivefold.models.registry import CHAMPION, OWN_TAG, Registry
-from fivefold.models.scoring import Scoring, score_on_engine, score_source
+from fivefold.models.scoring.histories import Scoring
+from fivefold.models.scoring.sources import score_on_engine, score_source
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import GateSettings, TrainingConfig, read_config
 from fivefold.training.plan import TrainingPlan
@@ -159,24 +160,20 @@ sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in type
 import mlflow, pandas, pyarrow.parquet
 model = mlflow.pyfunc.load_model(sys.argv[2])
 import fivefold
-from fivefold.features.reading.validate import TransactionReader
-inner = model.unwrap_python_model().value_model
-histories = TransactionReader(inner.rates).histories(pyarrow.parquet.read_table(sys.argv[3]))
-matrix, seen = inner.matrix(histories, int(sys.argv[4]))
-frame = pandas.DataFrame(matrix[seen > 0], columns=list(inner.catalogue.names))
-users = [user for user, rows in zip(histories.user_ids.to_pylist(), seen.tolist()) if rows]
-print(json.dumps([fivefold.__file__, dict(zip(users, model.predict(frame)["score"].tolist()))]))
+found = model.predict(pandas.read_parquet(sys.argv[3]), params={"as_of": sys.argv[4]})
+print(json.dumps([fivefold.__file__, dict(zip(found["user_id"].tolist(), found["score"].tolist()))]))
 """
-"""Loads a model with neither our sources nor the operator's file on the path, and computes its indicators."""
+"""Loads a model with neither our sources nor the operator's file on the path, and scores transactions."""
 
 
 def test_pyfunc_in_another_interpreter_has_the_same_numbers(
     trained: Trained, file: Path, scored: pl.DataFrame, tmp_path: Path
 ) -> None:
-    folder = next(trained.registry.settings.artifacts.rglob("MLmodel")).parent
+    trained.registry.use()
+    folder = mlflow.artifacts.download_artifacts(f"models:/{trained.config.name}/{trained.result.version}")
     sources = Path(fivefold.__file__).parent.parent
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, str(sources), str(folder), str(file), str(AS_OF)],
+        [sys.executable, "-c", LOAD, str(sources), str(folder), str(file), day_text(AS_OF)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "FIVEFOLD_VAR": str(read_settings().var)},
         capture_output=True,

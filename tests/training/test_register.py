@@ -6,16 +6,20 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.types import DataType
 
-from fivefold.domain.clock import day_text
+from fivefold.domain.clock import day_text, parse_moment
 from fivefold.features.catalogue_page import catalogue_markdown
 from fivefold.features.indicator_matrix import catalogue
+from fivefold.models.registry import INDICATORS_TAG
+from fivefold.models.scoring.sources import score_source
 from fivefold.training.config import TrainingConfig
-from fivefold.training.register import REQUIREMENTS, model_signature
+from fivefold.training.logged import REQUIREMENTS, indicators_signature, transactions_signature
 from fivefold.training.report.model_card import CAUTION
 from tests.training.conftest import Runs
 
@@ -55,7 +59,7 @@ def test_every_metric_is_kept(run: Run, runs: Runs) -> None:
 
 
 def test_the_data_are_kept_with_their_digest(run: Run, runs: Runs, file: Path) -> None:
-    (given,) = run.inputs.dataset_inputs
+    (given,) = [each for each in run.inputs.dataset_inputs if each.dataset.name == "transactions"]
     summary = runs.first.lineage.summary
     assert given.dataset.name == "transactions"
     assert given.dataset.digest == summary.digest
@@ -88,6 +92,7 @@ def test_the_card_is_the_version_s_description(runs: Runs, artifacts: Path) -> N
 def test_run_and_version_carry_the_same_tags(run: Run, runs: Runs, config: TrainingConfig) -> None:
     model = runs.first.model
     tags = dict(runs.registry.version(1).tags)
+    assert tags.pop(INDICATORS_TAG).startswith("models:/m-")  # it is known once the run has logged it
     assert tags == {
         "fingerprint": catalogue().fingerprint,
         "definition": json.dumps(config.definition(), sort_keys=True),
@@ -117,17 +122,26 @@ def logged(runs: Runs) -> mlflow.pyfunc.PyFuncModel:
     return mlflow.pyfunc.load_model("models:/fivefold-value@champion")
 
 
-def test_the_signature_requires_every_indicator(logged: mlflow.pyfunc.PyFuncModel, runs: Runs) -> None:
+def test_the_registered_model_takes_transactions_and_gives_the_rows_of_the_command(
+    logged: mlflow.pyfunc.PyFuncModel, runs: Runs, file: Path, rows: pa.Table
+) -> None:
+    assert logged.metadata.signature == transactions_signature(runs.first.model)
+    found = logged.predict(rows.to_pandas(), params={"as_of": "2024-10-02"})
+    moment = parse_moment("2024-10-02")
+    wanted = pl.concat([batch.table for batch in score_source(runs.first.model, file, moment)])
+    assert found["user_id"].tolist() == wanted["user_id"].to_list()
+    for name in ("score", "expected_value", "expected_value_low", "score_high"):
+        assert found[name].to_numpy().tobytes() == wanted[name].fill_null(np.nan).to_numpy().tobytes()
+
+
+def test_the_same_model_is_logged_as_one_of_indicators_which_requires_every_one(runs: Runs) -> None:
+    runs.registry.use()
+    logged = mlflow.pyfunc.load_model(runs.registry.version(1).tags[INDICATORS_TAG])
     found = logged.metadata.signature
-    assert found == model_signature(runs.first.model)
+    assert found == indicators_signature(runs.first.model)
     assert found.inputs.required_input_names() == list(catalogue().names)
     assert set(found.inputs.input_types()) == {DataType.double}
     assert found.outputs.input_names() == ["expected_value", "percentile", "score", "category"]
-
-
-def test_a_frame_with_undefined_values_passes_and_a_missing_column_does_not(
-    logged: mlflow.pyfunc.PyFuncModel,
-) -> None:
     frame = pd.DataFrame(np.nan, index=[0], columns=list(catalogue().names))
     assert 1 <= logged.predict(frame)["score"].item() <= 5
     with pytest.raises(MlflowException, match=catalogue().names[-1]):

@@ -14,7 +14,7 @@ from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.domain.money import RateTable
 from fivefold.features.reading.sources import read_histories
-from fivefold.models.scoring import score_histories
+from fivefold.models.scoring.histories import score_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.usecases.scoring import CLOCK_SLACK_US, ScoredRows, score_rows
 from tests.depth import examples

@@ -22,6 +22,7 @@ from fivefold.training.presets.choose import Choice
 from fivefold.training.refit import Refit
 from fivefold.training.report.origin_card import origin_lines
 from fivefold.training.report.preset_card import preset_lines
+from fivefold.training.tune import TuningTrial
 
 INDICATORS_SHOWN = 10
 CAUTION = "This score is an analytical prediction, to be weighed with other checks before a decision is made."
@@ -40,8 +41,8 @@ class Lineage:
         preset: the name of the one that was used; empty where the settings are a person's own.
         choice: what it was chosen by; None where nothing was to be chosen.
         refit: the model that serves in place of the judged one; None where that serves itself.
-        tuned: the trees were searched for, beginning at the settings and the preset.
         rolling: the figures of several origins; None where there is one alone.
+        trials: of tuning, which began at the settings and the preset; empty where there was none.
     """
 
     source: str
@@ -56,8 +57,13 @@ class Lineage:
     preset: str = ""
     choice: Choice | None = None
     refit: Refit | None = None
-    tuned: bool = False
     rolling: Rolling | None = None
+    trials: tuple[TuningTrial, ...] = ()
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the trees were searched for."""
+        return bool(self.trials)
 
     @property
     def settings_name(self) -> str:

@@ -7,16 +7,23 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from io import StringIO
 from math import fsum
 from pathlib import Path
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from tqdm import tqdm
 
+from fivefold.cli.value_model import score as command
 from fivefold.cli.value_model.score import SHOWN_FALLS
+from fivefold.domain.clock import parse_moment
 from fivefold.domain.segments import SEGMENTS
+from fivefold.domain.settings import Settings
 from fivefold.features.indicator_matrix import catalogue
+from fivefold.models.embedded import embedded_champion, load_embedded_champion
+from fivefold.training.config import DEFAULT_NAME
 from tests.cli.running import AS_OF, Home, cells, refuse, run, succeed
 
 COLUMNS = ["user_id", "score", "category", "expected_value", "currency", "percentile", "reference_date"]
@@ -322,3 +329,24 @@ def test_the_champion_is_scored_with_without_opening_mlflow(home: Home, tmp_path
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (tmp_path / "s.csv").is_file(), done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(("suffix", "known"), [(".parquet", True), (".csv", False)])
+def test_progress_has_a_rate_and_the_time_left_where_the_number_of_rows_is_known(
+    home: Home, suffix: str, known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / f"rows{suffix}"
+    if known:
+        home.table.write_parquet(source)
+    else:
+        home.table.write_csv(source)
+    shown = StringIO()
+    always = {"disable": False, "file": shown, "leave": True}
+    monkeypatch.setattr(command, "tqdm", lambda **given: tqdm(**{**given, **always}))
+    champion = embedded_champion(Settings(var=home.var), DEFAULT_NAME)
+    assert champion is not None
+    command.score_file(load_embedded_champion(champion), source, None, parse_moment(AS_OF))
+    last = shown.getvalue().split("\r")[-1]
+    assert "rows/s" in last
+    assert ("100%" in last) == known  # of a known number tqdm also writes the time that is left
+    assert ("<" in last) == known

@@ -10,7 +10,7 @@ import pytest
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.provenance import hash_text
-from fivefold.models.scoring import score_source
+from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import DueSettings, TrainingConfig
 from fivefold.training.data import TransactionSource

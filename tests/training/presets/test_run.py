@@ -199,5 +199,5 @@ def test_a_preset_that_tuning_went_on_from_is_said_to_be_that(file: Path, open_c
     card = model_card(found.model, found.evaluation, found.lineage, found.verdict)
     assert "small-trees, then tuned: the search began at the preset" in card
     assert "then tuned" not in model_card(
-        found.model, found.evaluation, replace(found.lineage, tuned=False), found.verdict
+        found.model, found.evaluation, replace(found.lineage, trials=()), found.verdict
     )

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, to_microseconds
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.features.reading.sources import read_histories
-from fivefold.models.scoring import score_histories
+from fivefold.models.scoring.histories import score_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.levels.value_scores import EntityScorer, read_value

@@ -1,0 +1,160 @@
+"""Rows in memory as one Arrow table, and as histories: rows of requests, Arrow, Polars, pandas."""
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from fivefold.domain.errors import FileFormatError
+from fivefold.features import schema as c
+from fivefold.features.histories import Histories, Integers
+from fivefold.features.reading.columns import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, ErrorCollector, short_text
+from fivefold.features.reading.validate import TransactionReader
+
+if TYPE_CHECKING:  # pandas is imported only where a caller passes a pandas frame
+    import pandas as pd
+
+Frame: TypeAlias = "pl.DataFrame | pa.Table | pd.DataFrame"
+"""The frames that histories can be read from."""
+
+_FIELDS: dict[str, tuple[pa.DataType, str]] = {
+    name: (pa.float64(), ALLOWED_NUMBER)
+    if name in {c.BALANCE, c.AMOUNT}
+    else (pa.string(), ALLOWED_TIME if name in {c.CREATED, c.DATE} else ALLOWED_TEXT)
+    for name in c.COLUMNS
+}
+
+
+def table_from_rows(rows: Sequence[Any], errors: ErrorCollector) -> pa.Table:
+    """Turn the rows of a request or a JSON file into a table; values of a wrong type are collected.
+
+    Unknown fields are ignored. Missing fields become missing values; `TransactionReader` refuses the required ones.
+    """
+    rows = list(rows)
+    if not set(map(type, rows)) <= {dict}:
+        bad = np.array([not isinstance(row, Mapping) for row in rows], dtype=np.bool_)
+        errors.add(bad, "row", lambda row: f"is {short_text(rows[row])}", "an object with the fields of a transaction")
+        errors.raise_if_any()
+    columns = {}
+    for name, (kind, allowed) in _FIELDS.items():
+        values = [row.get(name) for row in rows]
+        if name in c.OPTIONAL and values.count(None) == len(values):
+            continue
+        columns[name] = _column(values, name, kind, allowed, errors)
+    return pa.table(columns)
+
+
+def _column(values: list[Any], name: str, kind: pa.DataType, allowed: str, errors: ErrorCollector) -> pa.Array:
+    number = kind == pa.float64()
+    if set(map(type, values)) <= (_NUMBERS if number else _TEXTS):  # nearly always: the types are enough
+        try:
+            return pa.array(values, kind)
+        except (pa.ArrowInvalid, UnicodeEncodeError, OverflowError):  # whole numbers beyond 64 bits, half a surrogate
+            pass
+    accepts: Callable[[Any], bool] = _is_number if number else _is_text
+    bad = np.array([not (value is None or accepts(value)) for value in values], dtype=np.bool_)
+    errors.add(bad, name, lambda row: f"is {short_text(values[row])}", allowed)
+    sound = [None if wrong else value for value, wrong in zip(values, bad, strict=True)]
+    return pa.array([None if value is None else _float(value) for value in sound] if number else sound, kind)
+
+
+_NUMBERS = {int, float, type(None)}
+_TEXTS = {str, type(None)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and (value.isascii() or _is_unicode(value))
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether a text has no lone surrogate, which JSON can write but UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def too_large(source: str) -> FileFormatError:
+    """Create the error for a source that is too large to sort in memory; it names the command that sorts it."""
+    return FileFormatError(
+        f"{source} has more than {c.ROWS_SORTED_IN_MEMORY:,} rows that are not grouped by customer; group them first: "
+        f"fivefold sort {shlex.quote(source)} --output grouped.parquet"
+    )
+
+
+def table_from_frame(source: Frame, errors: ErrorCollector) -> pa.Table:
+    """View a data frame as an Arrow table; NaN in pandas is a missing value."""
+    if isinstance(source, pl.DataFrame):
+        return source.to_arrow()
+    pandas = sys.modules.get("pandas")  # where pandas was never imported, no value is a pandas frame
+    if pandas is not None and isinstance(source, pandas.DataFrame):
+        known = [position for position, name in enumerate(source.columns) if name in c.COLUMNS]
+        names = [str(source.columns[position]) for position in known]
+        return pa.table([_from_series(source.iloc[:, position], errors) for position in known], names)
+    return source
+
+
+def _from_series(series: "pd.Series[Any]", errors: ErrorCollector) -> pa.Array:
+    import pandas as pd  # noqa: PLC0415 (see above)
+
+    if isinstance(series.dtype, pd.DatetimeTZDtype):
+        series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+    if series.dtype != object or not series.map(_is_truth).any():  # Arrow would take True among numbers for 1
+        try:
+            return pa.array(series, from_pandas=True, safe=False)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError, OverflowError):
+            pass  # objects of more than one type
+    values = [None if missing else value for value, missing in zip(series, series.isna(), strict=True)]
+    return _column(values, str(series.name), *_FIELDS[str(series.name)], errors)
+
+
+def _is_truth(value: object) -> bool:
+    return isinstance(value, bool | np.bool_)
+
+
+def histories_in_memory(source: "Frame | Sequence[Any]", reader: TransactionReader) -> Histories:
+    """Read rows that are in memory; where the reader completes absent columns, one without any value counts as absent.
+
+    Raises:
+        InvalidDataError: rows with bad values, every one of them named.
+        FileFormatError: a required column is missing, one is there twice, or there are too many rows to sort.
+    """
+    errors = reader.collector()
+    table = table_from_rows(source, errors) if isinstance(source, Sequence) else table_from_frame(source, errors)
+    if reader.completes and table.num_rows:
+        nothing = [name for name in c.ABSENT if table.column_names.count(name) == 1]  # the reader refuses two
+        table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])
+    ids = table.column_names.count(c.USER_ID)  # the reader refuses any number but one
+    if table.num_rows > c.ROWS_SORTED_IN_MEMORY and ids == 1 and not is_grouped(table[c.USER_ID]):
+        raise too_large(reader.source or "the table")
+    return reader.read(table, errors)
+
+
+def codes_of(column: pa.ChunkedArray) -> Integers:
+    """Number the identifiers of a column; equal ones have equal numbers."""
+    whole = pa.table({"id": column}).unify_dictionaries()["id"].combine_chunks()
+    encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
+    chunks = encoded.chunks if isinstance(encoded, pa.ChunkedArray) else [encoded]
+    return np.concatenate([chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks])
+
+
+def is_grouped(column: pa.ChunkedArray) -> bool:
+    """Tell whether the rows of each identifier are adjacent."""
+    codes = codes_of(column)
+    return len(np.unique(codes)) == np.count_nonzero(np.diff(codes)) + bool(len(codes))

@@ -1,0 +1,1 @@
+"""Scores: of histories, of a frame of transactions, and of whole files."""
