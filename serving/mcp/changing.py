@@ -94,11 +94,6 @@ class FlowCalled(OfEntity, Once):
 
     flow: Text = Field(max_length=200, description="The name of the flow.")
 
-    @property
-    def recorded(self) -> dict[str, object]:
-        """The key, and which flow."""
-        return {**super().recorded, "flow": self.flow}
-
 
 async def reassess(caller: Caller, asked: Looked) -> Answer:
     """Compute a customer's risk level now, from everything that is known, instead of when it is next due.

@@ -7,6 +7,7 @@ from pydantic import Field
 from fivefold.serving.mcp import sentences
 from fivefold.serving.mcp.caller import BY_NAME, Caller, Reply
 from fivefold.serving.mcp.tool import Answer, Arguments, OfEntity, OfType, Tool
+from fivefold.serving.v1.schemas import LARGEST, LARGEST_BIG
 from fivefold.usecases.shared.actors import Role
 
 SEARCH, SEARCH_VALUES = "GET /v1/search", "GET /v1/values/search"
@@ -59,7 +60,7 @@ class OneAssessment(Arguments):
 class OneDecision(Arguments):
     """About one decision."""
 
-    decision: int = Field(ge=1, description="The number of a decision.")
+    decision: int = Field(ge=1, le=LARGEST_BIG, description="The number of a decision.")
 
     @property
     def recorded(self) -> dict[str, object]:
@@ -70,7 +71,7 @@ class OneDecision(Arguments):
 class OneRun(Arguments):
     """About one run of a flow."""
 
-    run: int = Field(ge=1, description="The number of a run; a list of runs names them.")
+    run: int = Field(ge=1, le=LARGEST_BIG, description="The number of a run; a list of runs names them.")
 
     @property
     def recorded(self) -> dict[str, object]:
@@ -83,7 +84,9 @@ class FlowTried(Arguments):
 
     flow: str = Field(max_length=200, description="The name of the flow.")
     external_id: str = Field(description="Your own identifier of the customer.")
-    version: int | None = Field(default=None, ge=1, description="A committed version; the saved draft by default.")
+    version: int | None = Field(
+        default=None, ge=1, le=LARGEST, description="A committed version; the saved draft by default."
+    )
     transaction: str | None = Field(
         default=None, max_length=200, description="The number of a stored transaction that is looked at."
     )

@@ -18,7 +18,9 @@ PROMPT_READ: Final = "prompt.read"
 
 MOST_CHARACTERS: Final = 300
 """Most of one argument; of a longer one its length and hash are kept."""
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_IMPERSONAL: Final = frozenset({"limit", "movers", "version", "since", "until", "direction"})
+"""Arguments whose meaning is never a person, if they are numbers, days or directions as well."""
+_FORM: Final = re.compile(r"\d{4}-\d{2}-\d{2}|up|down")
 
 
 def record_call(
@@ -40,7 +42,7 @@ def record_call(
         details: what is never erased, so nothing personal.
         entity: type and identifier of the entity that was asked about; one that is not there is left out.
         asked: the arguments, but for whom they are about; an erasure of the entity takes them away. Without an entity
-            nothing would: numbers and days alone are kept then.
+            nothing would: those alone are kept then that cannot be of a person.
         why: something is to be changed, in the caller's words, which the erasure takes away too; without an entity they
             are left out.
     """
@@ -56,7 +58,7 @@ def record_call(
             said = {name: _bounded(value) for name, value in given.items()}
             after = {**({"why": why} if why is not None else {}), **({"asked": said} if said else {})} or None
         else:
-            impersonal = {name: value for name, value in given.items() if _is_impersonal(value)}
+            impersonal = {name: value for name, value in given.items() if _is_impersonal(name, value)}
             after, details = None, {**details, **({"asked": impersonal} if impersonal else {})}
         context.record(session, action, subject, after=after, details={**details, "token": token_id})
 
@@ -75,10 +77,14 @@ def _bounded(value: Any) -> Any:
     return {"characters": len(written), "sha256": sha256(written.encode()).hexdigest()}
 
 
-def _is_impersonal(value: Any) -> bool:
+def _is_impersonal(name: str, value: Any) -> bool:
     """Tell whether an argument says nothing of a person, whatever a model puts into it.
 
-    >>> [_is_impersonal(value) for value in (20, True, "2026-10-01", "Ada", None)]
-    [True, True, True, False, False]
+    >>> [_is_impersonal(*given) for given in (("limit", 20), ("since", "2026-10-01"), ("since", "Ada"))]
+    [True, True, False]
+    >>> [_is_impersonal("text", value) for value in (19840312, "1984-03-12")]
+    [False, False]
     """
-    return isinstance(value, int) or (isinstance(value, str) and _DAY.fullmatch(value) is not None)
+    if name not in _IMPERSONAL:
+        return False
+    return isinstance(value, int) or (isinstance(value, str) and _FORM.fullmatch(value) is not None)

@@ -66,6 +66,7 @@ def test_what_was_read_of_a_customer_is_on_record_and_what_was_searched_for_is_n
         await client.call_tool("what_would_change_level", {"external_id": CUSTOMER, "direction": "up"})
         await client.call_tool("read_level", {"external_id": CUSTOMER})
         await client.call_tool("find_customer", {"text": "Ada 7f3a9", "limit": 3})
+        await client.call_tool("find_customer", {"text": "1984-03-12"})
         await client.call_tool("portfolio_changes", {"since": "2026-10-01", "until": "Ada 7f3a9", "movers": 2})
         await client.call_tool("read_level", {"external_id": "nobody-7f3a9"})
 
@@ -76,10 +77,30 @@ def test_what_was_read_of_a_customer_is_on_record_and_what_was_searched_for_is_n
         None,
         None,
         {"limit": 3},
+        None,
         {"movers": 2, "since": "2026-10-01"},
         None,
     ]
-    assert "7f3a9" not in str(calls_recorded(place)) + str(kept(place))
+    assert not {word for word in ("7f3a9", "1984") if word in str(calls_recorded(place)) + str(kept(place))}
+
+
+def test_a_number_that_no_record_can_have_is_refused_and_not_kept(place: Place) -> None:
+    async def talk(client: Client) -> list[bool | None]:
+        asked = (
+            ("read_decision", {"decision": 10**400}),
+            ("try_flow", {"flow": "care", "external_id": CUSTOMER, "version": 10**400}),
+        )
+        return [(await client.call_tool(*each)).is_error for each in asked]
+
+    assert of_role(place, "publisher", talk) == [True, True]
+    assert "0" * 300 not in str(calls_recorded(place)) + str(kept(place))
+
+
+def test_the_flow_that_an_agent_names_goes_with_the_customer(place: Place) -> None:
+    token, _ = changing_token(place, "admin")
+    called(place, token, ("run_flow", of_one(flow="care of 7f3a9")))
+    assert "7f3a9" in str(kept(place))
+    assert "7f3a9" not in str(calls_recorded(place))
 
 
 def test_of_a_long_argument_the_log_has_how_long_it_is_also_where_the_call_is_refused(place: Place) -> None:
