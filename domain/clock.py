@@ -49,11 +49,13 @@ def parse_moment(text: str, what: str = "time") -> int:
     """
     readable = re.sub(r"(\.\d{6})\d+", r"\1", text.strip())
     try:
-        return to_microseconds(datetime.fromisoformat(readable))
-    except ValueError:
+        moment_us = to_microseconds(datetime.fromisoformat(readable))
+        from_microseconds(moment_us)  # a zone may lead out of the years 1 to 9999
+    except (ValueError, OverflowError):
         raise ConfigError(
             f"{what} is {text!r}; it must be an ISO 8601 date or time such as 2024-07-01 or 2024-07-01T12:00:00Z"
         ) from None
+    return moment_us
 
 
 def now_microseconds() -> int:

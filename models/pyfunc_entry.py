@@ -19,6 +19,11 @@ _folders = [Path(path) for path in getattr(_loaded, "__path__", [])]
 if _loaded and not any((folder / "models" / "value_model.py").is_file() for folder in _folders):
     _where = getattr(_loaded, "__file__", None) or _folders
     raise ImportError(f"{_where} is another module named 'fivefold': load the model before it")
+if _loaded and not any((folder / "models" / "scoring" / "frames.py").is_file() for folder in _folders):
+    raise ImportError(
+        f"{_folders[0]} is of an older model, whose code reads no transactions: load this model before that one, or in "
+        "a process of its own"
+    )
 
 from fivefold.domain.errors import FivefoldError  # noqa: E402 (another module of that name is refused first)
 from fivefold.models.scoring.frames import read_asked, score_frame  # noqa: E402 (as above)

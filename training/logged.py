@@ -16,9 +16,8 @@ from mlflow.types.schema import AnyType
 import fivefold
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.features import schema as c
-from fivefold.features.histories import Floats
 from fivefold.models import pyfunc_entry
-from fivefold.models.scoring.frames import needed_columns, optional_columns
+from fivefold.models.scoring.frames import frame_histories, needed_columns, optional_columns
 from fivefold.models.value_model import ValueModel
 
 SHIPPED = ("domain", "features", "models")
@@ -130,15 +129,16 @@ def copy_shipped_code(folder: Path) -> Path:
     return target
 
 
-def log_models(model: ValueModel, indicators: Floats, folder: Path) -> tuple[ModelInfo, ModelInfo]:
+def log_models(model: ValueModel, folder: Path) -> tuple[ModelInfo, ModelInfo]:
     """Log a model twice in the active run: as one of transactions, and as one of indicators.
 
     Args:
         model: saved in *folder*/value_model.
-        indicators: of a few customers, as an example: n x F.
         folder: where the code is copied to, once for both.
     """
     code = copy_shipped_code(folder)
+    example = example_transactions(model)
+    indicators, _ = model.matrix(frame_histories(model, example), model.test_as_of)
     given: dict[str, Any] = {
         "python_model": str(Path(pyfunc_entry.__file__)),
         "artifacts": {"value_model": (folder / "value_model").as_uri()},
@@ -150,7 +150,7 @@ def log_models(model: ValueModel, indicators: Floats, folder: Path) -> tuple[Mod
         name=MODEL,
         model_config={pyfunc_entry.READS: pyfunc_entry.TRANSACTIONS},
         signature=transactions_signature(model),
-        input_example=(example_transactions(model), {"as_of": day_text(model.test_as_of)}),
+        input_example=(example, {"as_of": day_text(model.test_as_of)}),
         **given,
     )
     of_indicators = mlflow.pyfunc.log_model(

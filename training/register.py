@@ -177,9 +177,10 @@ def log_version(
             _log_choice(record.choice, run.info.experiment_id)
         _log_origins(record.rolling, run.info.experiment_id)
         _log_trials(record, run.info.experiment_id)
-        logged, of_indicators = log_models(model, test_window.matrix[:2], folder)
-        # By the model and the data MLflow shows them on the pages of both.
-        mlflow.log_metrics(dict(record.metrics), model_id=logged.model_id, dataset=record.windows.get(TEST))
+        logged, of_indicators = log_models(model, folder)
+        # By the model and the data MLflow shows them on the pages of both. After a refit they are not of this model.
+        judged_id = logged.model_id if judged.content_hash == model.content_hash else None
+        mlflow.log_metrics(dict(record.metrics), model_id=judged_id, dataset=record.windows.get(TEST))
         tags = dict(record.tags) | {INDICATORS_TAG: of_indicators.model_uri}
     return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card, tags)
 

@@ -1,13 +1,20 @@
 """The options of commands that run in this process or on Apache Spark."""
 
-import tempfile
+import platform
+import secrets
+import shutil
+import signal
+import sys
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from filelock import FileLock, Timeout
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import make_private_folder
@@ -78,6 +85,67 @@ def open_engine(
     settings = read_settings()
     shared = folder or (output.absolute().parent if output else settings.var)
     make_private_folder(shared)
-    with tempfile.TemporaryDirectory(prefix=".spark-", dir=shared.absolute()) as own:
+    with _ends_on_signals(), _folder_of_run(shared.absolute()) as own:
         session = open_session(settings, master)
-        yield SparkEngine(session, Path(own))
+        yield SparkEngine(session, own)
+
+
+@contextmanager
+def _folder_of_run(shared: Path) -> Iterator[Path]:
+    """Make a folder for what this run hands to workers; it goes at the end. What killed runs left goes at the start.
+
+    A lock beside the folder says that its run is alive. Not every shared folder passes locks on to other machines, so
+    folders of other machines, by the name, are let be.
+    """
+    prefix = f".spark-{platform.node()}-"
+    for left in shared.glob(f"{prefix}*{_LOCK}"):
+        lock = FileLock(left, timeout=0)
+        with suppress(Timeout), lock:
+            _remove(left.with_suffix(""), left)
+    lock = FileLock(shared / f"{prefix}{secrets.token_hex(4)}{_LOCK}")
+    with lock:
+        own = Path(lock.lock_file).with_suffix("")
+        own.mkdir(mode=0o700)
+        try:
+            yield own
+        finally:
+            _remove(own, Path(lock.lock_file))
+
+
+_LOCK = ".lock"
+
+
+def _remove(folder: Path, lock: Path) -> None:
+    """Remove the folder of a run, and then its lock.
+
+    It is renamed first, so that a worker that still writes finds no folder. What such a worker finishes meanwhile may
+    be in the way of one try.
+    """
+    removed = folder.with_name(f"{folder.name}-removed")
+    if folder.is_dir():
+        folder.rename(removed)
+    for _ in range(5):
+        shutil.rmtree(removed, ignore_errors=True)
+        if not removed.exists():
+            lock.unlink(missing_ok=True)
+            return
+        time.sleep(0.2)
+    sys.stderr.write(f"fivefold: {removed} could not be removed; it holds transactions of customers\n")
+
+
+@contextmanager
+def _ends_on_signals() -> Iterator[None]:
+    """End by SIGTERM and SIGHUP as by an error, so that the folder of the run goes; Python would stop at once."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

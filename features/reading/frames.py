@@ -136,7 +136,8 @@ def histories_in_memory(source: "Frame | Sequence[Any]", reader: TransactionRead
         FileFormatError: a required column is missing, one is there twice, or there are too many rows to sort.
     """
     errors = reader.collector()
-    table = table_from_rows(source, errors) if isinstance(source, Sequence) else table_from_frame(source, errors)
+    rows = list(source) if isinstance(source, Mapping) else source  # a row without its list is wrong, key by key
+    table = table_from_rows(rows, errors) if isinstance(rows, Sequence) else table_from_frame(rows, errors)
     if reader.completes and table.num_rows:
         nothing = [name for name in c.ABSENT if table.column_names.count(name) == 1]  # the reader refuses two
         table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])

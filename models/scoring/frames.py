@@ -9,6 +9,7 @@ import polars as pl
 from fivefold.domain.clock import SECOND_US, day_text, now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.features import schema as c
+from fivefold.features.histories import Histories
 from fivefold.features.reading.frames import Frame, histories_in_memory
 from fivefold.features.reading.validate import TransactionReader
 from fivefold.models.scoring.histories import Scoring, score_histories, with_origin
@@ -72,6 +73,11 @@ def score_frame(model: ValueModel, transactions: Frame, how: Scoring) -> pl.Data
     """
     if not len(transactions):
         raise FileFormatError("the table has no rows")
-    # Without the name of a source, rows count from 0 as those of a frame do.
-    histories = histories_in_memory(transactions, TransactionReader(model.rates, completes=True, absent=model.absent))
+    histories = frame_histories(model, transactions)
     return with_origin(score_histories(model, histories, **vars(how)).table, model, how.as_of)
+
+
+def frame_histories(model: ValueModel, transactions: Frame) -> Histories:
+    """Read a frame of transactions as *model* reads them; the errors are those of `score_frame`."""
+    # Without the name of a source, rows count from 0 as those of a frame do.
+    return histories_in_memory(transactions, TransactionReader(model.rates, completes=True, absent=model.absent))

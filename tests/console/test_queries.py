@@ -38,7 +38,7 @@ def count(visitor: Visitor, address: str) -> int:
 @pytest.mark.parametrize(
     ("address", "most"),
     [
-        ("/console/queue", 21),
+        ("/console/queue", 23),
         ("/console/portfolio?type=company", 10),
         ("/console/portfolio/over-time?type=company&from=none", 13),
         ("/console/entities/company/acme", 28),

@@ -51,7 +51,11 @@ def test_every_form_of_one_moment(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "now", "30.06.2024", "2024-06-31", "2024-13-01", "1719748800.5", "2024-06-30T25:00"]
+    "text",
+    [
+        *("", "now", "30.06.2024", "2024-06-31", "2024-13-01", "1719748800.5", "2024-06-30T25:00"),
+        *("9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:00"),  # in UTC another year than calendars have
+    ],
 )
 def test_text_that_is_no_moment_is_refused_by_name(text: str) -> None:
     with pytest.raises(

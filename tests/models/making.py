@@ -168,7 +168,7 @@ def add_version(registry: Registry, model: ValueModel, folder: Path, **tags: str
     model.save(folder / "value_model")
     with mlflow.start_run(experiment_id=registry.experiment(registry.name)) as run:
         mlflow.log_metric("model_normalised_gini", 0.5)
-        logged, of_indicators = log_models(model, model.matrix(simulated(), AS_OF)[0][:2], folder)
+        logged, of_indicators = log_models(model, folder)
     tags[INDICATORS_TAG] = of_indicators.model_uri
     return registry.add(logged.model_uri, run.info.run_id, logged.model_id, "a test", tags)
 

@@ -112,6 +112,16 @@ def test_another_package_of_our_name_that_was_imported_before_is_named(filled: R
     assert f"{project / 'fivefold' / '__init__.py'} is another module named 'fivefold'" in done.stderr
 
 
+@pytest.mark.full
+def test_code_of_an_older_model_that_was_loaded_before_is_named(filled: Registry, tmp_path: Path) -> None:
+    project = other(tmp_path / "project", "fivefold")
+    (project / "fivefold" / "models").mkdir()
+    (project / "fivefold" / "models" / "value_model.py").touch()
+    done = load(filled, tmp_path, "import fivefold", project)
+    assert done.returncode != 0
+    assert f"{project / 'fivefold'} is of an older model, whose code reads no transactions" in done.stderr
+
+
 def test_the_requirements_are_all_that_the_code_imports() -> None:
     needed = set()
     for room in SHIPPED:

@@ -11,11 +11,13 @@ from mlflow.data.dataset import Dataset
 
 from fivefold.domain.clock import day_text
 from fivefold.features.histories import Integers
+from fivefold.features.reading.columns import Mask
 from fivefold.training.data import SourceSummary, TrainingRows
 from fivefold.training.dates import Dates
 from fivefold.training.judging.predictions import WindowPredictions
 
 DIGEST_BYTES = 8
+ROWS_A_BLOCK = 8_192
 TRANSACTIONS = "transactions"
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
 """The windows, which are also MLflow's contexts of their data."""
@@ -72,7 +74,7 @@ def window_datasets(
     for window, moments in ((TRAINING, dates.training), (VALIDATION, dates.training[-1:])):
         chosen = np.isin(rows.as_of, moments)
         if chosen.any():
-            digest = _digest(rows.as_of[chosen], rows.values[chosen], rows.matrix[chosen])
+            digest = _digest(rows.as_of, rows.values, rows.matrix, chosen=chosen)
             found[window] = _of_window(window, source, digest, int(chosen.sum()), moments, dates)
     judged = test_window
     digest = _digest(judged.realised, judged.recency, judged.frequency, judged.money, judged.kept, judged.matrix)
@@ -92,9 +94,13 @@ def _of_window(window: str, source: str, digest: str, rows: int, moments: Intege
     return LoggedDataset(f"{window}_rows", source, digest, profile)
 
 
-def _digest(*arrays: np.ndarray) -> str:
+def _digest(*arrays: np.ndarray, chosen: Mask | None = None) -> str:
+    """Give the digest of arrays, or of their *chosen* rows, a block at a time: the matrix is most of a run's memory."""
     content = blake2b(digest_size=DIGEST_BYTES)
     for array in arrays:
-        content.update(repr((array.dtype.str, array.shape)).encode())
-        content.update(np.ascontiguousarray(array).tobytes())
+        kept = np.ones(len(array), dtype=bool) if chosen is None else chosen
+        content.update(repr((array.dtype.str, (int(kept.sum()), *array.shape[1:]))).encode())
+        for start in range(0, len(array), ROWS_A_BLOCK):
+            block = slice(start, start + ROWS_A_BLOCK)
+            content.update(array[block][kept[block]].tobytes())
     return content.hexdigest()
