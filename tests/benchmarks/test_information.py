@@ -58,6 +58,7 @@ def last_window() -> Window:
     return next(iter(windows(table_of(days, sizes), CONFIG, 1)))
 
 
+@pytest.mark.full
 def test_candidates_keep_the_rules_of_own_indicators() -> None:
     check_own_indicators(OWN)
     assert {name.split("_")[0] for name in OWN.catalogue.names} == set(COLUMNS), "each is in a group"

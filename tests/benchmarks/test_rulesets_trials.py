@@ -109,6 +109,7 @@ def test_tuning_does_not_see_what_comes_later(trial: Trial) -> None:
     assert_frame_equal(assess(AnalysedRuleset(trials.shape), known, trial.tuning_as_of).inputs, trials.tuning.inputs)
 
 
+@pytest.mark.full
 def test_the_first_split_comes_out_again(trial: Trial) -> None:
     """The committed points are those of the first split; another machine may round one by a point."""
     trials = Trials(trial, 1)

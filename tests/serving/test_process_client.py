@@ -44,6 +44,7 @@ def bank_with_levels(service: Service, name: str) -> Bank:
     return bank
 
 
+@pytest.mark.full
 def test_the_page_does_what_it_says(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     bank = bank_with_levels(service, f"clients of {service.port}")
     setup, *stories = BLOCK.findall(PAGE.read_text(encoding="utf-8"))

@@ -166,6 +166,7 @@ print(json.dumps([fivefold.__file__, dict(zip(found["user_id"].tolist(), found["
 """Loads a model with neither our sources nor the operator's file on the path, and scores transactions."""
 
 
+@pytest.mark.full
 def test_pyfunc_in_another_interpreter_has_the_same_numbers(
     trained: Trained, file: Path, scored: pl.DataFrame, tmp_path: Path
 ) -> None:
@@ -186,6 +187,7 @@ def test_pyfunc_in_another_interpreter_has_the_same_numbers(
     assert scores == dict(scored.select("user_id", "score").iter_rows())
 
 
+@pytest.mark.full
 @pytest.mark.skipif(shutil.which("java") is None, reason="Spark takes Java, and there is none here")
 def test_workers_of_spark_have_the_bits_of_one_process(
     loaded: ValueModel, file: Path, scored: pl.DataFrame, tmp_path: Path
@@ -282,6 +284,7 @@ def test_a_champion_with_other_indicators_is_not_compared(trained: Trained, file
     assert any("has other indicators of the operator's own" in reason for reason in result.verdict.reasons)
 
 
+@pytest.mark.full
 def test_a_refit_after_two_origins_reads_them_too(trained: Trained, file: Path, tmp_path: Path) -> None:
     (tmp_path / "bank.py").write_text(example().text, encoding="utf-8")
     config = trained.config.model_copy(

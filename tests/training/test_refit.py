@@ -146,6 +146,7 @@ def test_the_same_data_give_the_same_refit(
     assert again.model.content_hash == result.model.content_hash
 
 
+@pytest.mark.full
 def test_segments_that_left_the_judged_model_s_are_refused_and_nothing_is_registered(
     file: Path, config: TrainingConfig, tmp_path: Path, result: TrainingResult
 ) -> None:

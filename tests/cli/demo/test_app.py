@@ -16,6 +16,7 @@ from tests.cli.running import AS_OF, Home, run
 from tests.test_docs import wrong
 
 
+@pytest.mark.full
 def test_the_first_time_shows_everything(home: Home) -> None:
     out = home.demo.out
     assert home.demo.err == ""

@@ -24,6 +24,7 @@ def var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return var
 
 
+@pytest.mark.full
 def test_one_event_raises_a_level_and_changes_a_decision(var: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert demo_levels.console_tokens() == {}
     demo_levels.show_levels()

@@ -34,6 +34,7 @@ def script(notebook: Path) -> str:
     return "\n".join(parts)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "shows"),
     [

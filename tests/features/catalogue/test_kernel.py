@@ -139,6 +139,7 @@ print(sum(stats.cache_hits.values()), len(stats.cache_misses))
     assert done.stdout.split() == ["1", "0"]
 
 
+@pytest.mark.full
 def test_the_cache_is_kept_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path / "deep" / "var"))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # or Python keeps the source that it compiled there too

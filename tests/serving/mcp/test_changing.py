@@ -400,6 +400,7 @@ def test_why_goes_with_the_customer_who_is_erased(place: Place, tmp_path: Path) 
     assert reasons_kept(place) == []
 
 
+@pytest.mark.full
 @pytest.mark.postgresql
 def test_a_change_is_made_once_on_postgresql_too(on_postgresql: Place) -> None:
     token, plain = changing_token(on_postgresql, "investigator")

@@ -247,12 +247,14 @@ async def refusals_of_prompts(client: Client, *asked: tuple[str, dict[str, str]]
     return told
 
 
+@pytest.mark.full
 def test_the_library_is_not_imported_by_what_the_service_imports_at_its_start() -> None:
     program = "import sys, fivefold.serving.mcp.endpoint; print([m for m in sys.modules if m.startswith('mcp')])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.full
 @pytest.mark.postgresql
 def test_calls_are_recorded_on_postgresql_too(on_postgresql: Place) -> None:
     async def talk(client: Client) -> Any:

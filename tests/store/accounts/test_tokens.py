@@ -225,6 +225,7 @@ def test_a_token_that_ended_is_neither_live_nor_noted_as_used(engine: Engine) ->
         assert [session.get_one(Token, token).last_used_us for token in ended[:2]] == [None, None]
 
 
+@pytest.mark.full
 def test_tokens_of_before_stay_with_what_refers_to_them_once_there_is_another_role(blank: Engine) -> None:
     with blank.begin() as connection:
         config = _alembic()

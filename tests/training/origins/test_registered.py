@@ -50,6 +50,7 @@ def nested(registry: Registry, run: Run) -> dict[str, Run]:
     return {each.data.params["origin"]: each for each in runs}
 
 
+@pytest.mark.full
 def test_the_champion_is_judged_where_it_learnt_nothing_of_the_window_and_nowhere_else(
     result: TrainingResult, champion: TrainingResult
 ) -> None:

@@ -121,6 +121,7 @@ def test_each_preset_has_a_run_within_the_run_with_its_settings_and_figures(
         assert found.data.metrics["mark"] == choice.mark(name)
 
 
+@pytest.mark.full
 def test_the_runs_of_presets_count_as_no_judging_of_the_test_window(
     result: TrainingResult, file: Path, open_config: TrainingConfig, registry: Registry
 ) -> None:

@@ -200,6 +200,7 @@ def test_too_many_to_follow_are_marked_with_everybody(bank: Bank, monkeypatch: p
     assert bank.settle() == 4
 
 
+@pytest.mark.full
 @pytest.mark.postgresql
 def test_many_facts_about_a_hub_mark_everybody_as_often_as_there_is_time_for(
     bank: Bank, monkeypatch: pytest.MonkeyPatch

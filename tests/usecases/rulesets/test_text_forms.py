@@ -122,6 +122,7 @@ def test_tiers_are_written_where_they_stand_and_others_behind_them() -> None:
 WEIGHTED = bundled_text("eu-bank-weighted")
 
 
+@pytest.mark.full
 def test_bands_and_weights_are_written_where_they_stand() -> None:
     outline = outline_of(WEIGHTED)
     assert with_thresholds(WEIGHTED, outline.thresholds or "").count("\n") == WEIGHTED.count("\n")

@@ -118,6 +118,7 @@ def test_a_change_is_noticed_where_running_the_examples_on_it_fails() -> None:
         assert outcome.noticed_by in ([each.name for each in results if each.differences] or [""])
 
 
+@pytest.mark.full
 def test_each_derived_example_passes_as_it_is_and_fails_on_its_change() -> None:
     analysed, lists = analyse_text(bundled_text("session-verification")), bundled_lists()
     bare = plain_data(analysed.ruleset.model_copy(update={"examples": analysed.ruleset.examples[:1]}))
@@ -136,6 +137,7 @@ def test_each_derived_example_passes_as_it_is_and_fails_on_its_change() -> None:
             assert same.noticed_by == example["name"]
 
 
+@pytest.mark.full
 @settings(max_examples=depth(60))
 @given(rulesets(), worlds(), people_drawn, st.randoms(use_true_random=False))
 def test_a_change_without_effect_has_none_on_anybody(
