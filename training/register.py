@@ -32,13 +32,17 @@ from fivefold.training.origins.judge import JudgedOrigin
 from fivefold.training.origins.rolling import Rolling
 from fivefold.training.presets.choose import Choice
 from fivefold.training.refit import Refit
+from fivefold.training.report.card import ModelCard
+from fivefold.training.report.card_page import card_page
 from fivefold.training.report.comparison import Rival, compare_versions
 from fivefold.training.report.datasets import TEST, TRAINING, LoggedDataset, transactions_dataset, window_datasets
 from fivefold.training.report.model_card import Lineage, model_card
-from fivefold.training.report.pictures import write_pictures
+from fivefold.training.report.pictures import card_pictures, write_pictures
 from fivefold.training.tune import TuningTrial
 
 CARD_FILE = "model_card.md"
+CARD_JSON_FILE = "model_card.json"
+CARD_PAGE_FILE = "model_card.html"
 ORIGINS_FILE = "origins.csv"
 
 
@@ -99,11 +103,18 @@ def log_refused_refit(
     with mlflow.start_run(experiment_id=registry.experiment(registry.name), log_system_metrics=False):
         mlflow.log_params(run_parameters(lineage))
         mlflow.log_metrics(evaluation.registered_metrics())
-        mlflow.log_text(model_card(model, evaluation, lineage, verdict), CARD_FILE)
+        _log_card(model_card(model, evaluation, lineage, verdict), model, evaluation)
         compared = evaluation.comparisons
         tags = version_tags(model, lineage.summary, lineage.code, verdict, judged_against, compared.times_judged)
         mlflow.set_tags(tags | _judged_tags(model) | {REFUSED_TAG: reason})
         _log_origins(lineage.rolling, registry.experiment(registry.name))
+
+
+def _log_card(card: ModelCard, judged: ValueModel, evaluation: Evaluation) -> None:
+    """Log the card as data, in Markdown and as a page with the pictures of the judged model."""
+    mlflow.log_text(card.to_json(), CARD_JSON_FILE)
+    mlflow.log_text(card.markdown(), CARD_FILE)
+    mlflow.log_text(card_page(card, card_pictures(judged, evaluation)), CARD_PAGE_FILE)
 
 
 def _judged_tags(judged: ValueModel) -> dict[str, str]:
@@ -118,7 +129,6 @@ class RunRecord:
     Attributes:
         source: the name of the data, for people.
         summary: of the data.
-        card: in Markdown.
         parameters, metrics: of the run.
         tags: of the run and of the version.
         comparison: of the version with the one that it was judged against.
@@ -132,7 +142,7 @@ class RunRecord:
 
     source: str
     summary: SourceSummary
-    card: str
+    card: ModelCard
     parameters: Mapping[str, Any]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
@@ -162,7 +172,7 @@ def log_version(
             mlflow.log_input(data, context=window)
         for picture in write_pictures(folder / "plots", judged, evaluation, test_window):
             mlflow.log_artifact(str(picture), "plots")
-        mlflow.log_text(record.card, CARD_FILE)
+        _log_card(record.card, judged, evaluation)
         mlflow.log_text(record.comparison.to_json(), COMPARISON_FILE)
         mlflow.log_text(evaluation.groups.write_csv(), "groups.csv")
         mlflow.log_text(catalogue_markdown(model.own), "indicators.md")
@@ -182,7 +192,7 @@ def log_version(
         judged_id = logged.model_id if judged.content_hash == model.content_hash else None
         mlflow.log_metrics(dict(record.metrics), model_id=judged_id, dataset=record.windows.get(TEST))
         tags = dict(record.tags) | {INDICATORS_TAG: of_indicators.model_uri}
-    return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card, tags)
+    return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card.markdown(), tags)
 
 
 def _refit_tags(refit: Refit | None) -> dict[str, str]:

@@ -24,6 +24,7 @@ from fivefold.training.data import TransactionSource
 from fivefold.training.dates import Dates
 from fivefold.training.judging.predictions import predict_test_window
 from fivefold.training.recalibrate import Recalibration, recalibrate
+from fivefold.training.report.card import ModelCard
 from fivefold.training.report.recalibration_card import change_sentences
 from fivefold.training.retrain import retrain
 from tests.mlflow_address import kept_address
@@ -171,6 +172,11 @@ def test_it_is_a_version_with_lineage_and_a_card_and_not_champion(renewed: Regis
     assert tags["test_as_of"] == str(outcome.model.test_as_of)
     assert tags["gate_champion"] == "1"
     card = Path(renewed.client.download_artifacts(version.run_id, "model_card.md")).read_text(encoding="utf-8")
+    data = Path(renewed.client.download_artifacts(version.run_id, "model_card.json")).read_text(encoding="utf-8")
+    assert (ModelCard.model_validate_json(data).kind, ModelCard.model_validate_json(data).markdown()) == (
+        "recalibrated",
+        card,
+    )
     assert card.startswith("# fivefold-value, recalibrated\n")
     assert "This is version 1 (`" in card
     assert "customers known on 2024-10-02 instead of 2024-04-01. Nothing was learnt" in card

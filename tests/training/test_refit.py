@@ -16,7 +16,7 @@ from fivefold.models.registry import CHAMPION, Registry
 from fivefold.training.config import GateSettings, TrainingConfig, TreeSettings
 from fivefold.training.data import TransactionSource
 from fivefold.training.refit import curve_distance
-from fivefold.training.report.model_card import model_card, refit_lines
+from fivefold.training.report.model_card import model_card, refit_sections
 from fivefold.training.retrain import TrainingResult, retrain
 from tests.models.making import new_registry
 from tests.training.conftest import Runs
@@ -92,7 +92,7 @@ def test_the_card_tells_the_intervals_that_are_given_from_those_that_were_judged
     model, given, judged = runs.first.model, result.model.intervals, result.evaluation.coverage
     assert given is not None
     assert judged is not None
-    card = model_card(model, result.evaluation, result.lineage, result.verdict)
+    card = model_card(model, result.evaluation, result.lineage, result.verdict).markdown()
     days = " and ".join(map(day_text, given.as_ofs))
     assert f"They follow from {sum(given.customers):,} predictions as of {days}: how far off these were" in card
     assert "How many values they hold on later customers was not yet seen." in card
@@ -102,10 +102,10 @@ def test_the_card_tells_the_intervals_that_are_given_from_those_that_were_judged
     refit = result.lineage.refit
     assert refit is not None
     bare = replace(result.lineage, refit=replace(refit, model=replace(refit.model, intervals=None)))
-    without = model_card(model, result.evaluation, bare, result.verdict)
+    without = model_card(model, result.evaluation, bare, result.verdict).markdown()
     assert "There is none: the history is too short" in without
     assert "as measured by the predictions of the judged model as of" in without
-    unjudged = model_card(replace(model, intervals=None), result.evaluation, result.lineage, result.verdict)
+    unjudged = model_card(replace(model, intervals=None), result.evaluation, result.lineage, result.verdict).markdown()
     assert "There is none" not in unjudged
 
 
@@ -193,5 +193,5 @@ def test_how_far_two_curves_are_apart() -> None:
 
 
 def test_without_a_refit_a_card_says_nothing_of_one(config: TrainingConfig, runs: Runs) -> None:
-    assert refit_lines(None, config.gate) == []
+    assert refit_sections(None, config.gate) == []
     assert runs.first.lineage.served(runs.first.model) is runs.first.model

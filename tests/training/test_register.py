@@ -20,7 +20,10 @@ from fivefold.models.registry import INDICATORS_TAG
 from fivefold.models.scoring.sources import score_source
 from fivefold.training.config import TrainingConfig
 from fivefold.training.logged import REQUIREMENTS, indicators_signature, transactions_signature
+from fivefold.training.report.card import ModelCard
+from fivefold.training.report.card_page import card_page
 from fivefold.training.report.model_card import CAUTION
+from tests.pages import read
 from tests.training.conftest import Runs
 
 
@@ -76,12 +79,22 @@ def test_the_data_are_kept_with_their_digest(run: Run, runs: Runs, file: Path) -
 def test_rates_catalogue_card_and_pictures_are_kept(artifacts: Path, runs: Runs) -> None:
     names = {path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*") if path.is_file()}
     pictures = {f"plots/{name}.png" for name in ("calibration", "lift", "segments", "shap")}
-    assert names == {"model_card.md", "groups.csv", "comparison.json", "indicators.md", "rates.json", *pictures}
+    cards = {"model_card.md", "model_card.json", "model_card.html"}
+    assert names == {*cards, "groups.csv", "comparison.json", "indicators.md", "rates.json", *pictures}
     for picture in pictures:
         assert (artifacts / picture).read_bytes().startswith(b"\x89PNG")
     assert json.loads((artifacts / "rates.json").read_text(encoding="utf-8")) == runs.first.model.rates.to_dict()
     assert (artifacts / "indicators.md").read_text(encoding="utf-8") == catalogue_markdown()
     assert CAUTION in (artifacts / "model_card.md").read_text(encoding="utf-8")
+
+
+def test_the_three_forms_of_the_card_are_of_one(artifacts: Path) -> None:
+    written = {form: (artifacts / f"model_card.{form}").read_text(encoding="utf-8") for form in ("json", "md", "html")}
+    card = ModelCard.model_validate_json(written["json"])
+    assert card.markdown() == written["md"]
+    shown = read(written["html"])
+    assert shown.text.split() == read(card_page(card)).text.split()
+    assert shown.tags.count("img") == 3
 
 
 def test_the_card_is_the_version_s_description(runs: Runs, artifacts: Path) -> None:

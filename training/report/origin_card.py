@@ -7,7 +7,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.text import percent
 from fivefold.training.origins.judge import JudgedOrigin
 from fivefold.training.origins.rolling import CAPTURE, FIGURES, GINI, Difference, Rolling
-from fivefold.training.report.preset_card import table_lines
+from fivefold.training.report.card import Section, paragraph, text_table
 
 NONE = "-"
 """In place of a figure that is not defined, or of a champion that is not judged."""
@@ -63,35 +63,33 @@ def left_out_lines(rolling: Rolling) -> list[str]:
     ]
 
 
-def origin_lines(rolling: Rolling | None, *, refitted: bool = False) -> list[str]:
+def origin_sections(rolling: Rolling | None, *, refitted: bool = False) -> list[Section]:
     """Write, for a model card, how the settings did at every origin; nothing where there is one alone."""
     if rolling is None:
         return []
-    count = len(rolling.origins)
     model = "the judged model" if refitted else "this version's model"
-    return [
-        "## At other origins",
-        "",
-        (
-            f"The same settings learnt and were judged as of {count} moments, one horizon after the other. Each time "
-            "they knew only what was known then, and every value that they learnt from was complete by then. "
-            f"The latest is {model}; the models of the others were not kept."
-        ),
-        "",
-        *table_lines(origin_columns(rolling), origin_rows(rolling)),
-        "",
-        "Normalised Gini / top-decile capture. The spread is the standard deviation over the origins.",
-        "",
-        *table_lines(difference_columns(rolling), difference_rows(rolling)),
-        "",
-        (
-            f"The model less each rival, with intervals of {percent(rolling.confidence, 0)} by paired bootstrap: a "
-            "customer who is drawn twice is so in every window. These intervals do not grow with the number of times "
-            "that a window was judged on."
-        ),
-        "",
-        *(part for line in left_out_lines(rolling) for part in (line, "")),
-    ]
+    about = paragraph(
+        "The same settings learnt and were judged as of {origins} moments, one horizon after the other. Each time "
+        "they knew only what was known then, and every value that they learnt from was complete by then. "
+        f"The latest is {model}; the models of the others were not kept.",
+        origins=len(rolling.origins),
+    )
+    intervals = paragraph(
+        "The model less each rival, with intervals of {confidence:whole_percent} by paired bootstrap: a "
+        "customer who is drawn twice is so in every window. These intervals do not grow with the number of times "
+        "that a window was judged on.",
+        confidence=rolling.confidence,
+    )
+    at_each = "The model and others at each origin: normalised Gini / top-decile capture"
+    blocks = (
+        about,
+        text_table(origin_columns(rolling), origin_rows(rolling), at_each),
+        paragraph("Normalised Gini / top-decile capture. The spread is the standard deviation over the origins."),
+        text_table(difference_columns(rolling), difference_rows(rolling), "The model less others, at each origin"),
+        intervals,
+        *(paragraph("{left_out}", left_out=line) for line in left_out_lines(rolling)),
+    )
+    return [Section(name="origins", title="At other origins", blocks=blocks)]
 
 
 def _at(origin: JudgedOrigin, name: str) -> str:

@@ -8,19 +8,28 @@ import matplotlib as mpl
 import matplotlib.colors
 
 from fivefold.charts.evaluation import calibration, lift, segments
-from fivefold.charts.render import save
+from fivefold.charts.render import save, svg
 from fivefold.charts.style import GRID, INK, MUTED, SEGMENT_COLOURS, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_SIZE
 from fivefold.domain.clock import day_text
 from fivefold.models.prediction import LOG_LINK
 from fivefold.models.value_model import ValueModel
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.predictions import WindowPredictions
+from fivefold.training.report.card_page import Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN_INDICATORS = 20
 SHOWN_CUSTOMERS = 2_000
+_SAID = {
+    "calibration": "Money predicted and realised, by tenth of the predicted money. The table of the tenths has the "
+    "figures.",
+    "lift": "Share of the realised money that the customers ranked first hold, by the model and by others. The table "
+    "of the ranking has the figures of these curves.",
+    "segments": "Realised money of the customers of each segment. The table of the segments has the figures.",
+}
+"""What stands for a picture to those who do not see it."""
 _POINTS_PER_PIXEL = 0.75
 _LOOK: Any = {
     "font.family": "sans-serif",
@@ -36,15 +45,24 @@ def write_pictures(
 ) -> list[Path]:
     """Draw calibration, lift, segments and the SHAP beeswarm as files in *folder*; give their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    pictures: dict[str, alt.TopLevelMixin] = {
-        "calibration.png": calibration(evaluation.calibration, model.currency),
-        "lift.png": lift(evaluation.lift),
-        "segments.png": segments(evaluation.segments, model.currency, day_text(model.test_as_of)),
-    }
-    for name, picture in pictures.items():
+    files = {f"{name}.png": picture for name, picture in _charts(model, evaluation).items()}
+    for name, picture in files.items():
         save(picture, folder / name)
     write_beeswarm(folder / "shap.png", model, test_window)
-    return [folder / name for name in (*pictures, "shap.png")]
+    return [folder / name for name in (*files, "shap.png")]
+
+
+def card_pictures(model: ValueModel, evaluation: Evaluation) -> list[Picture]:
+    """Draw calibration, lift and segments for the page of the card."""
+    return [Picture(svg(chart), _SAID[name]) for name, chart in _charts(model, evaluation).items()]
+
+
+def _charts(model: ValueModel, evaluation: Evaluation) -> dict[str, alt.TopLevelMixin]:
+    return {
+        "calibration": calibration(evaluation.calibration, model.currency),
+        "lift": lift(evaluation.lift),
+        "segments": segments(evaluation.segments, model.currency, day_text(model.test_as_of)),
+    }
 
 
 def write_beeswarm(path: Path, model: ValueModel, test_window: WindowPredictions) -> None:

@@ -1,11 +1,10 @@
 """The choice among presets, for people and for MLflow: what was tried, where, and how it did."""
 
-from collections.abc import Sequence
-
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import percent
 from fivefold.training.presets.choose import Choice
 from fivefold.training.presets.named import preset
+from fivefold.training.report.card import Block, Section, paragraph, text_table
 
 CRITERION = "the mean of normalised Gini and top-decile capture"
 
@@ -33,7 +32,7 @@ def sampled_text(choice: Choice) -> str:
     return "" if choice.share >= 1 else f", a sample of {percent(choice.share)} of all"
 
 
-def preset_lines(name: str, choice: Choice | None, *, tuned: bool = False) -> list[str]:
+def preset_sections(name: str, choice: Choice | None, *, tuned: bool = False) -> list[Section]:
     """Write, for a model card, which preset was used and why; nothing where the settings are a person's own.
 
     Args:
@@ -43,49 +42,49 @@ def preset_lines(name: str, choice: Choice | None, *, tuned: bool = False) -> li
     """
     if not name:
         return []
-    head = ["## Its settings", ""]
+    blocks: list[Block] = []
     if tuned:
-        head += [
-            (
-                f"{name}, then tuned: the search began at the preset and set the trees anew; what was used stands "
-                'under "What it was learnt from".'
-            ),
-            "",
-        ]
+        searched = (
+            "{preset}, then tuned: the search began at the preset and set the trees anew; what was used stands "
+            'under "What it was learnt from".'
+        )
+        blocks.append(paragraph(searched, preset=name))
+    about = preset(name).about
     if choice is None:
-        return [*head, f"The preset {name} ({preset(name).about}), which was asked for by name.", ""]
-    if not choice.trials:
-        return [*head, f"The preset {name} ({preset(name).about}): {choice.reason}.", ""]
+        asked = "The preset {preset} ({about}), which was asked for by name."
+        blocks.append(paragraph(asked, preset=name, about=about))
+    elif not choice.trials:
+        blocks.append(
+            paragraph("The preset {preset} ({about}): {reason}.", preset=name, about=about, reason=choice.reason)
+        )
+    else:
+        blocks += _chosen(choice)
+    return [Section(name="settings", title="Its settings", blocks=tuple(blocks))]
+
+
+def _chosen(choice: Choice) -> list[Block]:
+    """Write what the presets that were tried did."""
+    counts = [trial.customers for trial in choice.trials]
+    low, high = min(counts), max(counts)
+    customers = "{customers_least:,}" if low == high else "{customers_least:,} to {customers_most:,}"
     return [
-        *head,
-        (
-            f"The preset {choice.reason}. Each preset learnt and predicted as of the moments below, as a run does; "
-            f"every window ends before the test window begins. The criterion is {CRITERION}."
+        paragraph(
+            "The preset {reason}. Each preset learnt and predicted as of the moments below, as a run does; "
+            "every window ends before the test window begins. The criterion is {criterion}.",
+            preset=choice.preset,
+            reason=choice.reason,
+            criterion=CRITERION,
         ),
-        "",
-        *table_lines(choice_columns(choice), choice_rows(choice)),
-        "",
-        (
-            f"Normalised Gini / top-decile capture, of {_counts([trial.customers for trial in choice.trials])} "
-            f"customers in each window{sampled_text(choice)}."
+        text_table(choice_columns(choice), choice_rows(choice), "Presets on earlier windows"),
+        paragraph(
+            f"Normalised Gini / top-decile capture, of {customers} customers in each window{{sampled}}.",
+            customers_least=low,
+            customers_most=high,
+            customers_share=choice.share,
+            sampled=sampled_text(choice),
         ),
-        "",
     ]
 
 
 def _figures(gini: float, capture: float) -> str:
     return f"{gini:.4f} / {capture:.4f}"
-
-
-def _counts(counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Write a table of texts in Markdown."""
-    return [_line(columns), "|---" * len(columns) + "|", *map(_line, rows)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -10,7 +10,9 @@ from fivefold.training.config import TrainingConfig
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
-from fivefold.training.report.model_card import CAUTION, exchange_rates, limits, purpose, quality
+from fivefold.training.report.card import MONEY, Column, ModelCard, Section, Sentence, Table, items, paragraph, say
+from fivefold.training.report.model_card import CAUTION, exchange_rates, limits, purpose
+from fivefold.training.report.quality_card import quality
 from fivefold.training.windows import Windows
 
 
@@ -76,99 +78,129 @@ class CurveChange:
             [
                 row["segment"],
                 *(f"{row[name]:.1%}" for name in _SHARES),
-                *("" if row[name] is None else f"{row[name]:,.2f}" for name in ("value_before", "value_after")),
+                *("" if row[name] is None else f"{row[name]:,.2f}" for name in _VALUES),
             ]
             for row in self.segments.to_dicts()
         ]
 
 
 _SHARES = ("share_before", "share_after")
+_VALUES = ("value_before", "value_after")
 
 
 def recalibration_card(
     model: ValueModel, evaluation: Evaluation, lineage: RecalibrationLineage, change: CurveChange, verdict: GateVerdict
-) -> str:
-    """Write the card in Markdown."""
-    return "\n".join(
-        [
-            f"# {lineage.config.name}, recalibrated",
-            "",
-            f"> {CAUTION}",
-            "",
-            *_what_it_is(model, lineage),
-            *purpose(model, lineage.config.value),
-            *_change(lineage, change),
+) -> ModelCard:
+    """Write the card of a version that was recalibrated."""
+    return ModelCard(
+        name=lineage.config.name,
+        kind="recalibrated",
+        content_hash=model.content_hash,
+        title=f"{lineage.config.name}, recalibrated",
+        caution=CAUTION,
+        sections=(
+            _what_it_is(model, lineage),
+            purpose(model, lineage.config.value),
+            _change(lineage, change),
             *quality(model, evaluation, verdict),
-            *exchange_rates(model),
-            *limits(model, evaluation),
-        ]
+            exchange_rates(model),
+            limits(model, evaluation),
+        ),
     )
 
 
-def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> list[str]:
+def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> Section:
     summary, windows = lineage.summary, lineage.windows
-    return [
-        "## A recalibration",
-        "",
-        (
-            f"This is version {lineage.parent} (`{lineage.parent_hash[:12]}`) with a new score curve and a new drift "
-            f"reference: of the customers known on {day_text(model.test_as_of)} instead of "
-            f"{day_text(lineage.parent_as_of)}. Nothing was learnt: trees, cut points, exchange rates, horizon and "
-            f"catalogue are those of version {lineage.parent}, whose card says what they were learnt from. "
-            "Its intervals are measured on these customers too."
-        ),
-        "",
-        (
-            f"- Data: {lineage.source}, {summary.rows:,} rows of {summary.customers:,} customers, "
-            f"{day_text(summary.period.first)} to {day_text(summary.period.last)}, digest `{summary.digest}`."
-        ),
-        (
-            f"- Window {windows.days_text(-1)}: {windows.known[-1]:,} customers known before it, "
-            f"{windows.active[-1]:,} active in it, {windows.rows[-1]:,} rows."
-        ),
-        f"- Catalogue `{model.fingerprint[:12]}`; fivefold {lineage.code}.",
-        *(f"- Doubtful: {warning}." for warning in lineage.warnings),
-        "",
-    ]
+    about = paragraph(
+        "This is version {parent} (`{parent_hash}`) with a new score curve and a new drift "
+        "reference: of the customers known on {reference_as_of} instead of "
+        "{parent_as_of}. Nothing was learnt: trees, cut points, exchange rates, horizon and "
+        "catalogue are those of version {parent}, whose card says what they were learnt from. "
+        "Its intervals are measured on these customers too.",
+        parent=lineage.parent,
+        parent_hash=lineage.parent_hash[:12],
+        reference_as_of=day_text(model.test_as_of),
+        parent_as_of=day_text(lineage.parent_as_of),
+    )
+    data = say(
+        "Data: {source}, {rows:,} rows of {customers:,} customers, {first_day} to {last_day}, digest `{digest}`.",
+        source=lineage.source,
+        rows=summary.rows,
+        customers=summary.customers,
+        first_day=day_text(summary.period.first),
+        last_day=day_text(summary.period.last),
+        digest=summary.digest,
+    )
+    window = say(
+        "Window {window_days}: {window_known_customers:,} customers known before it, "
+        "{window_active_customers:,} active in it, {window_rows:,} rows.",
+        window_days=windows.days_text(-1),
+        window_known_customers=windows.known[-1],
+        window_active_customers=windows.active[-1],
+        window_rows=windows.rows[-1],
+    )
+    code = "Catalogue `{fingerprint}`; fivefold {code_version}."
+    made = say(code, fingerprint=model.fingerprint[:12], code_version=lineage.code)
+    doubts = [say("Doubtful: {warning}.", warning=warning) for warning in lineage.warnings]
+    return Section(name="recalibration", title="A recalibration", blocks=(about, items(data, window, made, *doubts)))
 
 
-def _change(lineage: RecalibrationLineage, change: CurveChange) -> list[str]:
-    return [
-        "## What changes",
-        "",
-        *(f"- {sentence}" for sentence in change_sentences(lineage, change)),
-        "",
-        "| segment | share before | share after | mean value before | mean value after |",
-        "|---|---|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in change.rows()),
-        "",
-    ]
+def _change(lineage: RecalibrationLineage, change: CurveChange) -> Section:
+    shares = [Column(name=name, label=name.replace("_", " "), form=".1%") for name in _SHARES]
+    values = [Column(name=name, label=f"mean {name.replace('_', ' ')}", form=MONEY) for name in _VALUES]
+    table = Table(
+        caption="Segments by the earlier curve and by the new one",
+        columns=(Column(name="segment", label="segment"), *shares, *values),
+        rows=tuple(
+            (
+                row["segment"],
+                *(row[name] for name in _SHARES),
+                *("" if row[name] is None else row[name] for name in _VALUES),
+            )
+            for row in change.segments.to_dicts()
+        ),
+    )
+    return Section(name="changes", title="What changes", blocks=(items(*_changes(lineage, change)), table))
 
 
 def change_sentences(lineage: RecalibrationLineage, change: CurveChange) -> list[str]:
-    """Write what the new curve changes and what it cannot change, for the card and the terminal."""
-    currency, before = lineage.config.base_currency, change.calibration_error_before
-    earlier = (
-        f"On the window of version {lineage.parent}, as of {day_text(lineage.parent_as_of)}, it "
-        f"{'was not kept' if before is None else f'was {before:.1%}'}."
-    )
-    if lineage.parent_judged_as_of is not None:
+    """Write what the new curve changes and what it cannot change, for the terminal."""
+    return list(map(str, _changes(lineage, change)))
+
+
+def _changes(lineage: RecalibrationLineage, change: CurveChange) -> list[Sentence]:
+    before = change.calibration_error_before
+    was = "was not kept" if before is None else "was {calibration_error_before_share:.1%}"
+    earlier = f"On the window of version {{parent}}, as of {{parent_as_of}}, it {was}."
+    judged = lineage.parent_judged_as_of
+    if judged is not None:
         earlier = (
-            f"For version {lineage.parent} it was not measured before: that version was refitted, and its figures are "
-            f"of the model judged as of {day_text(lineage.parent_judged_as_of)}."
+            "For version {parent} it was not measured before: that version was refitted, and its figures are "
+            "of the model judged as of {parent_judged_as_of}."
         )
     return [
-        (
-            f"Ranking: that of version {lineage.parent} by construction. The trees are the same, so customers stand in "
-            "the same order."
+        say(
+            "Ranking: that of version {parent} by construction. The trees are the same, so customers stand in "
+            "the same order.",
+            parent=lineage.parent,
         ),
-        (
-            f"Segments: {change.moved_share:.1%} of these customers are in another segment than by the curve of "
-            f"version {lineage.parent}."
+        say(
+            "Segments: {moved_share:.1%} of these customers are in another segment than by the curve of "
+            "version {parent}.",
+            moved_share=change.moved_share,
+            parent=lineage.parent,
         ),
-        (
-            f"Expected value: the same money as version {lineage.parent} predicts. On this window the mean is "
-            f"{change.predicted_mean:,.2f} {currency} predicted and {change.realised_mean:,.2f} {currency} realised; "
-            f"the calibration error is {change.calibration_error:.1%} of the realised money. {earlier}"
+        say(
+            "Expected value: the same money as version {parent} predicts. On this window the mean is "
+            "{predicted_mean:,.2f} {currency} predicted and {realised_mean:,.2f} {currency} realised; "
+            f"the calibration error is {{calibration_error_share:.1%}} of the realised money. {earlier}",
+            parent=lineage.parent,
+            predicted_mean=change.predicted_mean,
+            realised_mean=change.realised_mean,
+            currency=lineage.config.base_currency,
+            calibration_error_share=change.calibration_error,
+            calibration_error_before_share=before,
+            parent_as_of=day_text(lineage.parent_as_of),
+            parent_judged_as_of=None if judged is None else day_text(judged),
         ),
     ]

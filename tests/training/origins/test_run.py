@@ -83,7 +83,9 @@ def test_the_model_and_the_figures_of_the_last_origin_are_those_of_a_run_without
     assert three.model.content_hash == alone.model.content_hash
     assert three.evaluation.registered_metrics() == alone.evaluation.registered_metrics()
     assert three.verdict.reasons[: len(alone.verdict.reasons)] == alone.verdict.reasons
-    assert "## At other origins" not in model_card(alone.model, alone.evaluation, alone.lineage, alone.verdict)
+    assert (
+        "## At other origins" not in model_card(alone.model, alone.evaluation, alone.lineage, alone.verdict).markdown()
+    )
 
 
 def test_garbage_after_the_window_of_an_origin_changes_no_figure_of_it_or_of_any_before(
@@ -233,7 +235,7 @@ def test_one_customer_is_refused_as_without_other_origins(learn: Learn, frame: p
 
 def test_the_card_has_every_origin_its_means_and_its_differences(three: TrainingResult) -> None:
     rolling = rolling_of(three)
-    card = model_card(three.model, three.evaluation, three.lineage, three.verdict)
+    card = model_card(three.model, three.evaluation, three.lineage, three.verdict).markdown()
     section = card.partition("## At other origins")[2].partition("\n## ")[0]
     for each in rolling.origins:
         gini = each.by_name[MODEL].normalised_gini

@@ -17,14 +17,19 @@ from fivefold.training.plan import TrainingPlan
 from fivefold.training.presets.choose import Choice
 from fivefold.training.presets.named import CHOOSE, PRESETS, preset
 from fivefold.training.register import run_parameters
+from fivefold.training.report.card import Section
 from fivefold.training.report.model_card import model_card
-from fivefold.training.report.preset_card import preset_lines
+from fivefold.training.report.preset_card import preset_sections
 from fivefold.training.retrain import TrainingResult, retrain
 from tests.models.making import new_registry
 from tests.training.conftest import Learn, NoRegistry, Runs
 
 NOWHERE: Any = NoRegistry()
 QUICK = TreeSettings(threads=1, rounds=6, min_rows_in_leaf=20)
+
+
+def _markdown(sections: list[Section]) -> str:
+    return "\n".join(line for section in sections for line in section.markdown())
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +152,7 @@ def test_the_card_says_what_was_tried(result: TrainingResult, registry: Registry
 def test_a_configuration_that_is_given_chooses_nothing(runs: Runs) -> None:
     lineage = runs.first.lineage
     assert (lineage.preset, lineage.choice) == ("", None)
-    assert preset_lines(lineage.preset, lineage.choice) == []
+    assert preset_sections(lineage.preset, lineage.choice) == []
     assert runs.registry.client.get_run(runs.registry.version(1).run_id).data.params["preset"] == "none"
 
 
@@ -163,7 +168,7 @@ def test_a_preset_by_name_is_used_without_a_choice_under_what_is_set(file: Path,
         SnapshotSettings(spacing_days=15, most=4),
     )
     assert len(found.lineage.dates.training) == 4
-    assert "The preset recent (" in "\n".join(preset_lines("recent", None))
+    assert "The preset recent (" in _markdown(preset_sections("recent", None))
 
 
 def test_an_unknown_preset_is_refused_before_anything_is_read(open_config: TrainingConfig) -> None:
@@ -186,7 +191,7 @@ def test_without_history_to_try_the_default_is_used_and_the_card_says_why(
     assert choice is not None
     assert shown == [choice]
     assert (found.lineage.preset, choice.trials) == ("standard", ())
-    assert "the history before 2023-08-01 is too short to try presets" in "\n".join(preset_lines("standard", choice))
+    assert "the history before 2023-08-01 is too short to try presets" in _markdown(preset_sections("standard", choice))
     assert replace(found.lineage, choice=None).config == early
 
 
@@ -197,8 +202,9 @@ def test_a_preset_that_tuning_went_on_from_is_said_to_be_that(file: Path, open_c
         found = retrain(file, open_config, NOWHERE, preset="small-trees", tune_trials=1, promote_by=lambda *_: None)
     assert (found.lineage.preset, found.lineage.settings_name) == ("small-trees", "small-trees, then tuned")
     assert run_parameters(found.lineage)["preset"] == "small-trees, then tuned"
-    card = model_card(found.model, found.evaluation, found.lineage, found.verdict)
+    card = model_card(found.model, found.evaluation, found.lineage, found.verdict).markdown()
     assert "small-trees, then tuned: the search began at the preset" in card
-    assert "then tuned" not in model_card(
-        found.model, found.evaluation, replace(found.lineage, trials=()), found.verdict
+    assert (
+        "then tuned"
+        not in model_card(found.model, found.evaluation, replace(found.lineage, trials=()), found.verdict).markdown()
     )

@@ -11,14 +11,15 @@ from fivefold.domain.money import Rate, RateTable
 from fivefold.domain.text import percent
 from fivefold.training.judging.evaluate import ScoreStability
 from fivefold.training.judging.gate import GateVerdict
-from fivefold.training.report.model_card import CAUTION, Lineage, markdown_table, model_card
+from fivefold.training.report.card import frame_table
+from fivefold.training.report.model_card import CAUTION, Lineage, model_card
 from tests.training.conftest import Runs
 
 
 @pytest.fixture(scope="module")
 def card(runs: Runs) -> str:
     first = runs.first
-    return model_card(first.model, first.evaluation, first.lineage, first.verdict)
+    return model_card(first.model, first.evaluation, first.lineage, first.verdict).markdown()
 
 
 def test_it_warns_before_anything_else(card: str) -> None:
@@ -79,7 +80,7 @@ def test_groups_of_customers_are_beside_each_other(card: str, runs: Runs) -> Non
     row = groups.row(0, named=True)
     assert f"| {row['by']} | {row['group']} | {row['customers']} | {row['predicted_mean']:,.2f} |" in card
     alike = replace(runs.first.evaluation, groups=groups.clear())
-    assert "## By groups" not in model_card(runs.first.model, alike, runs.first.lineage, runs.first.verdict)
+    assert "## By groups" not in model_card(runs.first.model, alike, runs.first.lineage, runs.first.verdict).markdown()
 
 
 def test_of_a_group_of_too_few_customers_the_card_gives_no_figure(runs: Runs) -> None:
@@ -88,7 +89,7 @@ def test_of_a_group_of_too_few_customers_the_card_gives_no_figure(runs: Runs) ->
     groups = pl.concat([runs.first.evaluation.groups, pl.DataFrame([one], schema=runs.first.evaluation.groups.schema)])
     card = model_card(
         runs.first.model, replace(runs.first.evaluation, groups=groups), runs.first.lineage, runs.first.verdict
-    )
+    ).markdown()
     assert "| currency | others | 1 |" + " too few |" * (len(row) - 3) in card
     assert "only the number is given where they are fewer than 30" in card
     of_run = runs.first.evaluation.groups.filter(pl.col("customers") < 30).height
@@ -98,7 +99,7 @@ def test_of_a_group_of_too_few_customers_the_card_gives_no_figure(runs: Runs) ->
 def test_a_sample_is_told(runs: Runs) -> None:
     first = runs.first
     sampled = replace(first.lineage, rows=replace(first.lineage.rows, share=0.125))
-    card = model_card(first.model, first.evaluation, sampled, first.verdict)
+    card = model_card(first.model, first.evaluation, sampled, first.verdict).markdown()
     assert "12.5 % of the customers" in card
 
 
@@ -106,11 +107,14 @@ def test_rates_older_than_a_year_are_marked_stale(runs: Runs, card: str) -> None
     first = runs.first
     day = date(2024, 6, 30)
     old = RateTable("EUR", day, {"HRK": Rate(0.13, date(2022, 12, 30)), "USD": Rate(0.93, day)}, "tests")
-    stale = model_card(replace(first.model, rates=old), first.evaluation, first.lineage, first.verdict)
+    stale = model_card(replace(first.model, rates=old), first.evaluation, first.lineage, first.verdict).markdown()
     assert "**Stale** (last known more than a year before): HRK." in stale
     assert "last known rate on 2024-06-30, source: tests; 3 currencies" in stale
     fresh = RateTable("EUR", day, {"USD": Rate(0.93, day)}, "tests")
-    assert "Stale" not in model_card(replace(first.model, rates=fresh), first.evaluation, first.lineage, first.verdict)
+    assert (
+        "Stale"
+        not in model_card(replace(first.model, rates=fresh), first.evaluation, first.lineage, first.verdict).markdown()
+    )
     assert "the operator's table rates.csv" in card
 
 
@@ -118,7 +122,7 @@ def test_undefined_figures_are_no_obstacle(runs: Runs) -> None:
     first = runs.first
     nan = float("nan")
     bare = replace(first.evaluation, stability=ScoreStability(nan, nan, nan), floored_share=0.25)
-    card = model_card(first.model, bare, first.lineage, GateVerdict(False, True, ("it lost",)))
+    card = model_card(first.model, bare, first.lineage, GateVerdict(False, True, ("it lost",))).markdown()
     assert "The gate: it lost." in card
     assert "25.0 % of the customers in the test window" in card
 
@@ -146,14 +150,16 @@ def test_it_says_where_the_intervals_come_from_and_what_they_held(card: str, run
 def test_it_says_where_there_is_no_interval_and_where_none_was_judged(runs: Runs) -> None:
     first = runs.first
     none, unjudged = replace(first.model, intervals=None), replace(first.evaluation, coverage=None)
-    assert "There is none: the history is too short" in model_card(none, unjudged, first.lineage, first.verdict)
-    card = model_card(first.model, unjudged, first.lineage, first.verdict)
+    assert (
+        "There is none: the history is too short" in model_card(none, unjudged, first.lineage, first.verdict).markdown()
+    )
+    card = model_card(first.model, unjudged, first.lineage, first.verdict).markdown()
     assert "How many values they hold on later customers was not yet seen." in card
 
 
 def test_numbers_in_tables_are_readable() -> None:
     table = pl.DataFrame({"customers": [1200], "share": [0.5], "money": [1234567.891]})
-    assert markdown_table(table)[2] == "| 1200 | 0.50 | 1,234,567.89 |"
+    assert frame_table(table, "Figures").markdown()[2] == "| 1200 | 0.50 | 1,234,567.89 |"
 
 
 def test_the_lineage_keeps_what_the_card_needs(runs: Runs) -> None:

@@ -1,0 +1,217 @@
+"""The part of a card that says how well a model does: figures, intervals, differences and groups of customers."""
+
+from math import isfinite
+
+import polars as pl
+
+from fivefold.domain.clock import day_text
+from fivefold.models.value_model import ValueModel
+from fivefold.training.judging.evaluate import Evaluation
+from fivefold.training.judging.gate import GateVerdict
+from fivefold.training.judging.groups import LEAST_CUSTOMERS, OTHERS
+from fivefold.training.judging.metrics import calibration_error
+from fivefold.training.report.card import (
+    MONEY,
+    PERCENT,
+    Block,
+    Column,
+    Paragraph,
+    Section,
+    Table,
+    frame_table,
+    paragraph,
+    say,
+)
+
+
+def quality(
+    model: ValueModel, evaluation: Evaluation, verdict: GateVerdict, served: ValueModel | None = None
+) -> list[Section]:
+    """Write what was measured on the test window, and the verdict on it.
+
+    *served* is the model that is registered; *model* itself by default.
+    """
+    stability = evaluation.stability
+    blocks: list[Block] = [
+        paragraph(
+            "On {customers:,} customers, {window_first} to {window_last}, which it never saw:",
+            customers=evaluation.customers,
+            window_first=day_text(model.test_as_of),
+            window_last=day_text(model.test_window_ends),
+        ),
+        _metrics(evaluation),
+        frame_table(evaluation.segments, "Customers of the test window by predicted segment"),
+        frame_table(evaluation.calibration, "Customers of the test window by tenth of the predicted money"),
+        *_money(evaluation),
+        paragraph(
+            "From one snapshot to the next {same_segment_share:percent} of the customers stay in their "
+            "segment; scores move by {mean_absolute_move:.2f} on average.",
+            same_segment_share=stability.same_segment_share,
+            mean_absolute_move=stability.mean_absolute_move,
+        ),
+        paragraph("The gate: {gate_reasons}.", gate_reasons=str(verdict), gate_promote=verdict.promote),
+    ]
+    return [
+        Section(name="quality", title="How well it does", blocks=tuple(blocks)),
+        interval(served or model, evaluation, refitted=served is not None and served is not model),
+        _differences(evaluation),
+        *_groups(evaluation),
+    ]
+
+
+def _metrics(evaluation: Evaluation) -> Table:
+    named = {"normalised_gini": "normalised Gini", "top_decile_capture": "top-decile capture", "spearman": "Spearman"}
+    return Table(
+        caption="Ranking of the customers on the test window, by the model and by others",
+        columns=(
+            Column(name="predictor", label=""),
+            *(Column(name=name, label=label, form=".4f") for name, label in named.items()),
+        ),
+        rows=tuple(
+            (name, *(getattr(metrics, figure) for figure in named)) for name, metrics in evaluation.by_name.items()
+        ),
+    )
+
+
+def _money(evaluation: Evaluation) -> list[Paragraph]:
+    """Write how far predicted money is off, and at least is; nothing where nobody is worth anything."""
+    seen, compared = calibration_error(evaluation.calibration), evaluation.comparisons
+    if not (isfinite(seen) and isfinite(compared.calibration)):
+        return []
+    return [
+        paragraph(
+            "Predicted money is off by {calibration_error_share:percent} of the realised, the tenths taken together, "
+            "and by at least {calibration_error_least_share:percent} with {confidence_percent:.3g} % confidence. "
+            "Chance alone adds to the first of these figures, also where the model is right; from the second it is "
+            "taken away.",
+            calibration_error_share=seen,
+            calibration_error_least_share=compared.calibration,
+            confidence_percent=100 * compared.confidence,
+        )
+    ]
+
+
+def interval(model: ValueModel, evaluation: Evaluation, *, refitted: bool = False) -> Section:
+    """Write where the intervals come from, and how many values of the window were in them.
+
+    Args:
+        model: that gives the intervals.
+        evaluation: of it, or of the judged model.
+        refitted: it was learnt again after that one.
+    """
+    table, judged = model.intervals, evaluation.coverage
+    unseen = paragraph("How many values they hold on later customers was not yet seen.")
+    if table is None:
+        reason = "the history is too short for a date to measure them on, with a horizon before it to learn from"
+        blocks: list[Block] = [paragraph("There is none: {reason}.", reason=reason)]
+    else:
+        measured = paragraph(
+            "An expected value comes with the ends between which {level_percent} of a hundred such values are to "
+            "lie. They follow from {predictions:,} predictions as of {measured_as_of:and}: how far off these were, by "
+            "trees that learnt nothing of what came, in {groups} groups of similar predictions. Low ends are "
+            "never below 0; the interval of the score is that of the money on the score curve.",
+            level_percent=table.level_percent,
+            predictions=sum(table.customers),
+            measured_as_of=tuple(map(day_text, table.as_ofs)),
+            groups=len(table.customers),
+        )
+        blocks = [measured, *([unseen] if refitted or judged is None else [])]
+    return Section(name="interval", title="Interval", blocks=(*blocks, *_seen(model, evaluation, refitted=refitted)))
+
+
+def _seen(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[Block]:
+    """Write how many values of the window were in the intervals of the judged model; nothing where it had none."""
+    table, judged = model.intervals, evaluation.coverage
+    if judged is None:
+        return []
+    whose = " of the judged model" if refitted else ""
+    earlier = (
+        f", as measured by the predictions{whose} as of {{judged_as_of:and}}"
+        if refitted or table is None or judged.as_ofs != table.as_ofs
+        else ""
+    )
+    seen = paragraph(
+        "Of the {customers:,} values of the window above, {covered_share:percent} lay in intervals "
+        f"of {{judged_level_percent}} %{earlier}, which are {{width_mean:,.2f}} {{currency}} wide on average. "
+        "Where more than {judged_level_percent} % of the customers are worth nothing, an interval that holds 0 holds "
+        "more than it was asked for.",
+        customers=evaluation.customers,
+        covered_share=judged.covered_share,
+        judged_level_percent=judged.level_percent,
+        judged_as_of=tuple(map(day_text, judged.as_ofs)),
+        width_mean=judged.width_mean,
+        currency=model.currency,
+    )
+    return [seen, _covered(judged.segments, "segment"), _covered(judged.tenths, "tenth")]
+
+
+def _covered(table: pl.DataFrame, of: str) -> Table:
+    """Write who was in the interval, of segments or tenths."""
+    named = {"covered_share": "in the interval", "zero_share": "worth nothing", "low_mean": "mean low end",
+             "high_mean": "mean high end"}  # fmt: skip
+    return frame_table(
+        table.select(table.columns[0], "customers", *named),
+        f"Values in the interval, by predicted {of}",
+        named,
+        {"covered_share": PERCENT, "zero_share": PERCENT},
+    )
+
+
+def _groups(evaluation: Evaluation) -> list[Section]:
+    """Write the figures of groups of customers; nothing where all customers are alike."""
+    groups = evaluation.groups
+    if groups.is_empty():
+        return []
+    figures = groups.columns[3:]
+    columns = [
+        Column(
+            name=name,
+            label=name.replace("_percent", ", %").replace("_", " "),
+            form="" if name not in figures else ".1f" if name == "off_by_percent" else MONEY,
+        )
+        for name in groups.columns
+    ]
+    known = groups.with_columns(pl.col("off_by_percent").round(1))
+    rows = [
+        tuple(
+            "too few"
+            if name in figures and row["customers"] < LEAST_CUSTOMERS
+            else "nothing realised"
+            if name == "off_by_percent" and value is None
+            else value
+            for name, value in row.items()
+        )
+        for row in known.iter_rows(named=True)
+    ]
+    about = paragraph(
+        "Money predicted and realised in the window, and the shares of the segments, by one trait of the customers "
+        "at a time. Groups of fewer than {least_customers} customers stand together as {others}; of these only "
+        "the number is given where they are fewer than {least_customers} together.",
+        least_customers=LEAST_CUSTOMERS,
+        others=OTHERS,
+    )
+    caption = "Money and segments, by group of customers"
+    table = Table(caption=caption, columns=tuple(columns), rows=tuple(rows))
+    return [Section(name="groups", title="By groups of customers", blocks=(about, table))]
+
+
+def _differences(evaluation: Evaluation) -> Section:
+    compared = evaluation.comparisons
+    percents = 100 * compared.confidence
+    table = Table(
+        caption="The model's normalised Gini less that of others",
+        columns=(
+            Column(name="other", label="normalised Gini less that of"),
+            Column(name="difference", label="difference", form="+.4f"),
+            Column(name="difference_least", label=f"at least, with {percents:.3g} % confidence", form="+.4f"),
+        ),
+        rows=tuple((name, one.difference, one.low) for name, one in compared.gini.items()),
+    )
+    times = "once" if compared.times_judged == 1 else "{times_judged} times"
+    tries = say(
+        "By paired bootstrap of the customers. Under this name this window, or a part of it, was judged on "
+        f"{times}, this run included; the best of several tries looks better than it is.",
+        times_judged=compared.times_judged,
+        confidence_percent=percents,
+    )
+    return Section(name="differences", title="", blocks=(table, Paragraph(lines=(tries,))))
