@@ -1,12 +1,14 @@
 """Rows of a list that a form adds, changes or takes out: the comments of all others stay with them."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fivefold.usecases.flows.forms.forms import form_of, with_form
 from fivefold.usecases.flows.forms.places import with_changed
 from tests.depth import examples
 from tests.usecases.flows.test_forms import data
@@ -79,6 +81,86 @@ def test_a_list_that_stands_where_no_line_can_be_added_is_written_anew() -> None
         text = f"flow: some\nsteps:\n  - id: by-risk\n    route: {route}\n    otherwise: room\n"
         with_rows({"to": "ask"}, {"to": "look"}, text=text)
     with_rows(text=WAYS)
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Give the comment behind each row that is written in one line, by the row."""
+    return dict(re.findall(r"- (\{.*\})  (# .*)", text))
+
+
+def route(*lines: str) -> str:
+    rows = "".join(f"      {line}\n" for line in lines)
+    return f"flow: some\nsteps:\n  - id: by-risk\n    route:\n{rows}    otherwise: room\n"
+
+
+LAW = "- {when: {level: in_force}, to: ask}  # law"
+TRIAL = "- {when: {value: score, above: 10}, to: look}  # trial"
+LAW_ROW, TRIAL_ROW = data(route(LAW, TRIAL))["steps"][0]["route"]
+CHANGED = {"when": {"value": "score", "above": 20}, "to": "look"}
+
+
+@pytest.mark.parametrize("rows", [(CHANGED,), (CHANGED, {"to": "other"})])
+def test_a_row_that_changed_keeps_its_comment_where_the_one_before_it_goes(rows: Any) -> None:
+    written = with_rows(*rows, text=route(LAW, TRIAL))
+    assert pairs(written) == {"{when: {value: score, above: 20}, to: look}": "# trial"}
+
+
+def test_where_no_pair_is_clear_no_row_takes_a_comment() -> None:
+    assert comments(with_rows({"to": "other"}, text=route(LAW, TRIAL))) == []
+
+
+def test_the_first_row_comes_above_the_comments_of_the_next() -> None:
+    written = with_rows(NEW, LAW_ROW, text=route("# why", LAW))
+    assert f"above: 99}}, to: ask}}\n      # why\n      {LAW}\n" in written
+
+
+def test_a_comment_at_the_end_of_a_row_stays_in_it_and_goes_with_it() -> None:
+    text = route("- when: {level: in_force}", "  to: ask", "  # why", TRIAL)
+    assert "  to: ask\n        # why\n      - {when: {value: score, above: 99}" in with_rows(
+        LAW_ROW, NEW, TRIAL_ROW, text=text
+    )
+    assert comments(with_rows(TRIAL_ROW, text=text)) == ["# trial"]
+
+
+def test_a_row_whose_dash_has_a_line_of_its_own_comes_and_goes() -> None:
+    text = route("- # strict", "  when: {level: in_force}", "  to: ask", TRIAL)
+    assert with_rows(TRIAL_ROW, text=text) == route(TRIAL)
+    assert with_rows(NEW, LAW_ROW, TRIAL_ROW, text=text).endswith(text.partition("route:\n")[2])
+
+
+def test_a_list_written_anew_has_a_line_for_each_row() -> None:
+    text = "flow: some\nsteps:\n  - id: by-risk\n    route: [\n      {to: ask},\n      {to: look}]  # all\n"
+    text += "    otherwise: a\n"
+    written = with_rows({"to": "ask"}, {"to": "look"}, {"to": "new"}, text=text)
+    assert "route:  # all\n      - {to: ask}\n      - {to: look}\n      - {to: new}\n    otherwise" in written
+
+
+def test_true_in_the_place_of_one_is_written() -> None:
+    text = route("- {when: {attribute: pep, equals: 1}, to: ask}  # pep")
+    form = form_of(text, "steps", "by-risk")
+    typed = {**form.typed, "field-title": "T", "field-route-0-when": "{attribute: pep, equals: true}"}
+    assert pairs(with_form(text, replace(form, typed=typed))) == {
+        "{when: {attribute: pep, equals: true}, to: ask}": "# pep"
+    }
+    row = {"when": {"attribute": "pep", "equals": True}, "to": "ask"}
+    assert "equals: true" in with_rows(row, text=text)
+    assert "equals: true" in with_rows(row, NEW, text=text)
+
+
+@pytest.mark.parametrize("ending", ["\x85", "\u2028", "\r"])
+def test_the_next_step_stays_where_a_line_ends_by_another_sign(ending: str) -> None:
+    rows = f"      - {{to: a}}\n      - {{to: b}}  # b{ending}  - {{id: c, end: []}}\n"
+    text = f"flow: some\nsteps:\n  - id: by-risk\n    route:\n{rows}"
+    for each in (text, text.replace("\n", ending)):
+        written = with_rows({"to": "a"}, text=each)
+        assert [step["id"] for step in data(written)["steps"]] == ["by-risk", "c"]
+
+
+def test_rows_end_as_their_neighbours() -> None:
+    text = route(LAW, TRIAL).replace("\n", "\r\n")
+    written = with_rows(NEW, LAW_ROW, NEW, CHANGED, NEW, text=text)
+    assert written.count("\n") == written.count("\r\n") == text.count("\n") + 3
+    assert set(pairs(written.replace("\r", "")).values()) == {"# law", "# trial"}
 
 
 ROWS = st.sampled_from([HIGH, MEDIUM, RARE, NEW, {"to": "look"}, {"to": "other"}])

@@ -16,6 +16,7 @@ from fivefold.flows.language import STEP_KINDS
 from fivefold.flows.triggers import EVENT_KINDS
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Document
+from fivefold.usecases.flows.forms.alike import is_same
 from fivefold.usecases.flows.forms.inline import block, inline
 from fivefold.usecases.flows.forms.rewrite import index_of, rewritten
 
@@ -196,13 +197,18 @@ def _index(text: str, read: Document, word: str) -> int:
 def with_changed(text: str, part: str, name: str, data: Mapping[str, Any]) -> str:
     """Write a part anew in its place; what is not changed keeps its form. Errors as `with_added`."""
     read, place = read_text(text), place_of(text, part, name)
-    if data == read.data[part][place]:
+    there = read.data[part]
+    if is_same(data, there[place]):
         return text
-    changed = rewritten(text, read, (part, place), read.data[part][place], data)
+    items = [*there[:place], data, *there[place + 1 :]]
+
+    def is_so(written: str) -> bool:
+        return _is_so(written, read, part, items) and list(read_text(written).data[part][place]) == list(data)
+
+    changed = rewritten(text, read, (part, place), there[place], data, is_so)
     if changed is not None:
         return changed
     begin, end = _span(read, part, place)
-    items = [*read.data[part][:place], data, *read.data[part][place + 1 :]]
     if _column(read, part) is not None and text[begin] != "{":
         written = f"{text[:begin]}{block(data, begin - text.rfind(chr(10), 0, begin) - 1)}{text[end:]}"
         if _is_so(written, read, part, items):
@@ -260,7 +266,7 @@ def _ended(text: str, part: str) -> str:
 def _is_so(text: str, before: Document, part: str, items: Sequence[Any]) -> bool:
     """Tell whether a text has the items in one part, and all else as it was."""
     try:
-        return bool(read_text(text).data == {**before.data, part: items})
+        return is_same(read_text(text).data, {**before.data, part: items})
     except InvalidRulesetError:
         return False
 

@@ -1,41 +1,47 @@
 """Writes the words of a part that changed, and leaves the lines of all others as they are, comments too."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
-from typing import Any
+from typing import Any, Final
 
-from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.language.documents import Document, Path
+from fivefold.usecases.flows.forms.alike import Cells, cells_of, is_same, most_alike
 from fivefold.usecases.flows.forms.inline import block, inline
 
 _Edit = tuple[int, int, str]
 """From where, to where, and what stands there instead."""
+_END_OF_LINE: Final = re.compile(r"\r?\n|\Z")
 
 
-def rewritten(text: str, read: Document, path: Path, was: Mapping[str, Any], is_now: Mapping[str, Any]) -> str | None:
+def rewritten(
+    text: str,
+    read: Document,
+    path: Path,
+    was: Mapping[str, Any],
+    is_now: Mapping[str, Any],
+    is_so: Callable[[str], bool],
+) -> str | None:
     """Give the text with what changed in a mapping; None where that can only be done by writing it all anew.
 
-    Rows of lists come and go line by line, unless the text stands so that only the whole list can be written.
+    Rows of lists come and go line by line, unless *is_so* tells that the text then says something else: the whole list
+    is written instead.
     """
     for by_rows in (True, False):
         edits = _edits(text, read, path, was, is_now, by_rows)
-        written = None if edits is None else _applied(text, edits, path, is_now)
-        if written is not None:
+        written = None if edits is None else _applied(text, edits)
+        if written is not None and is_so(written):
             return written
     return None
 
 
-def _applied(text: str, edits: Sequence[_Edit], path: Path, is_now: Mapping[str, Any]) -> str | None:
-    """Give the text after edits; None where it does not say what it is to say."""
+def _applied(text: str, edits: Sequence[_Edit]) -> str:
+    """Give the text after edits, whose lines end as the line before each of them."""
     for begin, end, instead in sorted(edits, reverse=True):
-        text = f"{text[:begin]}{instead}{text[end:]}"
-    try:
-        found = Document(text).data
-    except InvalidRulesetError:
-        return None
-    for word in path:
-        found = found[word]
-    return text if found == is_now and list(found) == list(is_now) else None
+        line = text.rfind("\n", 0, begin)
+        ending = "\r\n" if text[max(line - 1, 0) : line + 1] == "\r\n" else "\n"
+        text = f"{text[:begin]}{instead.replace(chr(10), ending)}{text[end:]}"
+    return text
 
 
 def _edits(
@@ -49,14 +55,12 @@ def _edits(
     for word, value in was.items():
         if word not in is_now:
             edits.append(_lines_of(text, read, (*path, word)))
-        elif is_now[word] != value:
+        elif not is_same(is_now[word], value):
             below = _edits_below(text, read, (*path, word), value, is_now[word], by_rows)
             edits += below if below is not None else [_instead(text, read, (*path, word), is_now[word], column)]
     added = {word: value for word, value in is_now.items() if word not in was}
     if added:
-        end = _end(read, path)
-        line = text.find("\n", end)
-        place = len(text) if line < 0 else line
+        place = _end_of_line(text, _end(read, path))
         edits.append((place, place, f"\n{' ' * column}{block(added, column)}"))
     return edits
 
@@ -72,16 +76,16 @@ def _edits_below(text: str, read: Document, path: Path, was: Any, is_now: Any, b
         return _edits_of_rows(text, read, path, was, is_now, end.column)
     if len(was) != len(is_now):
         return None
-    return _edits_of_items(text, read, path, range(len(was)), was, is_now, by_rows)
+    return _edits_of_items(text, read, path, zip(range(len(was)), was, is_now, strict=True), by_rows)
 
 
 def _edits_of_items(
-    text: str, read: Document, path: Path, places: range, was: Sequence[Any], is_now: Sequence[Any], by_rows: bool
+    text: str, read: Document, path: Path, items: Iterable[tuple[int, Any, Any]], by_rows: bool
 ) -> list[_Edit]:
-    """Change items in their places, which are as many as before."""
+    """Change items, each with what it was and what it is now, in their places."""
     edits: list[_Edit] = []
-    for number, value, now in zip(places, was, is_now, strict=True):
-        if value == now:
+    for number, value, now in items:
+        if is_same(value, now):
             continue
         item = (*path, number)
         has_first = not isinstance(value, dict) or (isinstance(now, dict) and next(iter(value), None) in now)
@@ -96,44 +100,96 @@ def _edits_of_rows(
     text: str, read: Document, path: Path, was: Sequence[Any], is_now: Sequence[Any], column: int
 ) -> list[_Edit]:
     """Take rows out and put others in, each in lines of its own: what is said behind and between the others stays."""
-    edits: list[_Edit] = []
-    both = SequenceMatcher(None, [inline(each) for each in was], [inline(each) for each in is_now], autojunk=False)
-    for kind, first, last, new_first, new_last in both.get_opcodes():
-        if kind == "equal":
-            continue
-        same = min(last - first, new_last - new_first)
-        changed = (range(first, first + same), was[first : first + same], is_now[new_first : new_first + same])
-        edits += _edits_of_items(text, read, path, *changed, True)
-        for number in range(first + same, last):
-            begin, end = _line_of_row(text, read, (*path, number)), _behind_row(text, read, (*path, number))
-            edits.append((begin, end, ""))
-        if added := is_now[new_first + same : new_last]:
-            before = (*path, first + same - 1)
-            place = _behind_row(text, read, before) if first + same else _line_of_row(text, read, (*path, 0))
-            lines = "".join(f"{' ' * column}- {inline(each)}\n" for each in added)
+    pairs = _pairs([cells_of(each) for each in was], [cells_of(each) for each in is_now])
+    edits = _edits_of_items(text, read, path, ((old, was[old], is_now[new]) for old, new in pairs), True)
+    first = new_first = 0
+    for last, new_last in [*pairs, (len(was), len(is_now))]:
+        for number in range(first, last):
+            row = (*path, number)
+            edits.append((_line_of_row(text, read, row, column), _behind_row(text, read, row, column), ""))
+        if added := is_now[new_first:new_last]:
+            # Behind rows that go: a comment over one of them is then over a new row, and not over one that stays.
+            place = _behind_row(text, read, (*path, last - 1), column) if last else _above(text, read, path, column)
+            lines = "\n".join(f"{' ' * column}- {inline(each)}" for each in added)
             is_ended = not place or text[place - 1] == "\n"
-            edits.append((place, place, lines if is_ended else f"\n{lines.rstrip(chr(10))}"))
+            edits.append((place, place, f"{lines}\n" if is_ended else f"\n{lines}"))
+        first, new_first = last + 1, new_last + 1
     return edits
 
 
-def _line_of_row(text: str, read: Document, path: Path) -> int:
-    """Find where the line of a row begins."""
+def _pairs(was: Sequence[Cells], is_now: Sequence[Cells]) -> list[tuple[int, int]]:
+    """Tell which row is which of those before, in their order; what is in no pair goes, or comes."""
+    pairs: list[tuple[int, int]] = []
+    for kind, first, last, new_first, new_last in SequenceMatcher(None, was, is_now, autojunk=False).get_opcodes():
+        if kind == "equal":
+            pairs += zip(range(first, last), range(new_first, new_last), strict=True)
+        elif kind == "replace":
+            alike = _alike(was[first:last], is_now[new_first:new_last])
+            pairs += [(first + old, new_first + new) for old, new in alike]
+    return pairs
+
+
+def _alike(was: Sequence[Cells], is_now: Sequence[Cells]) -> list[tuple[int, int]]:
+    """Pair rows of which none is as it was: the ones most alike, or, of as many as before, those in the same place."""
+    pairs: list[tuple[int, int]] = []
+    for new, row in enumerate(is_now):
+        old = most_alike(row, was)
+        if old is not None and most_alike(was[old], is_now) == new and (not pairs or old > pairs[-1][0]):
+            pairs.append((old, new))
+    if len(was) == len(is_now) and all(old == new for old, new in pairs):
+        return [(number, number) for number in range(len(was))]
+    return pairs
+
+
+def _line_of_row(text: str, read: Document, path: Path, column: int) -> int:
+    """Find where the line of a row's dash begins, which may stand over its first word."""
     span = read.span(path)
     assert span is not None, "the row is there"
-    return text.rfind("\n", 0, span[0]) + 1
+    begin = text.rfind("\n", 0, span[0]) + 1
+    while begin and (text[begin : begin + column].strip() or text[begin + column : span[0]][:1] != "-"):
+        begin = text.rfind("\n", 0, begin - 1) + 1
+    return begin
 
 
-def _behind_row(text: str, read: Document, path: Path) -> int:
-    """Find where the next line begins behind a row; the end of the text behind its last line."""
+def _above(text: str, read: Document, path: Path, column: int) -> int:
+    """Find where the lines of the first row begin, with the comments directly over it."""
+    begin = _line_of_row(text, read, (*path, 0), column)
+    while begin:
+        before = text.rfind("\n", 0, begin - 1) + 1
+        if not text[before:begin].lstrip().startswith("#"):
+            break
+        begin = before
+    return begin
+
+
+def _behind_row(text: str, read: Document, path: Path, column: int) -> int:
+    """Find where the next line begins behind a row and the comments under it that are indented deeper than its dash."""
     line = text.find("\n", _end(read, path))
-    return len(text) if line < 0 else line + 1
+    begin = len(text) if line < 0 else line + 1
+    comments = re.compile(rf"(?:(?:[ \t]*\r?\n)* {{{column + 1},}}#[^\n]*(?:\n|\Z))*").match(text, begin)
+    return begin if comments is None else comments.end()
+
+
+def _end_of_line(text: str, index: int) -> int:
+    end = _END_OF_LINE.search(text, index)
+    return len(text) if end is None else end.start()
 
 
 def _instead(text: str, read: Document, path: Path, value: Any, column: int) -> _Edit:
-    """Write the word with its new value, from where the word stands to the end of what it was."""
+    """Write the word with its new value, from where the word stands to the end of what it was.
+
+    What is said behind a list is said behind its word where the list has a line for each row.
+    """
     begin, end, word = _begin(text, read, path), _end(read, path), str(path[-1])
-    is_last = not text[end:].partition("\n")[0].strip()
-    return begin, end, block({word: value}, column) if is_last else f"{inline(word)}: {inline(value)}"
+    end_of_line = _end_of_line(text, end)
+    said = text[end:end_of_line].strip()
+    in_lines = block({word: value}, column)
+    if not said:
+        return begin, end, in_lines
+    first, _, rows = in_lines.partition("\n")
+    if said.startswith("#") and isinstance(value, list) and rows:
+        return begin, end_of_line, f"{first}  {said}\n{rows}"
+    return begin, end, f"{inline(word)}: {inline(value)}"
 
 
 def _lines_of(text: str, read: Document, path: Path) -> _Edit:

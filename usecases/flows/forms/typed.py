@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.risk.language.documents import Document, Path
+from fivefold.usecases.flows.forms.alike import cells_of, is_same, most_alike
 from fivefold.usecases.flows.forms.fields import FormField
 from fivefold.usecases.flows.forms.inline import inline
 
@@ -156,11 +157,12 @@ def _shown_before(field: FormField, data: Mapping[str, Any]) -> str | None:
 
 
 def _as_before(field: FormField, before: Any, number: int, texts: Sequence[str]) -> Mapping[int, Any]:
-    """Give what stays as written of a row, by the number of its column: of the same row elsewhere, or in its place."""
+    """Give what stays as written of a row, by the number of its column: of the row most alike, or in its place."""
     rows = _rows_of(field, before)
     shown = [[_cell_shown(cell, column) for cell, column in zip(row, field.columns, strict=True)] for row in rows]
-    is_moved = texts in shown and texts not in shown[number : number + 1]
-    place = shown.index([*texts]) if is_moved else number
+    said = [cells_of({each: text for each, text in enumerate(row) if text}) for row in (texts, *shown)]
+    alike = most_alike(said[0], said[1:], number)
+    place = number if alike is None else alike
     if place >= len(rows):
         return {}
     return {each: rows[place][each] for each, text in enumerate(texts) if text and text == shown[place][each]}
@@ -285,5 +287,5 @@ def _put(data: dict[str, Any], path: Path, value: Any, field: FormField) -> None
         data = below if isinstance(below, dict) else data.setdefault(str(word), {}) if below is None else {}
     if value is None or (value == [] and not field.is_needed):
         data.pop(str(path[-1]), None)
-    elif str(path[-1]) not in data or _listed(data[str(path[-1])]) != value:
+    elif str(path[-1]) not in data or not is_same(_listed(data[str(path[-1])]), value):
         data[str(path[-1])] = value
