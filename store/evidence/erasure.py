@@ -182,6 +182,9 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int
         entity.external_id, entity.hold_reason = erased_name(entity.id), None
         entity.erased_us, entity.salt = now_us, new_salt()  # former digests say nothing any more
     session.flush()  # the triggers that guard history check `erased_us`
+    # What was predicted of other owners was of more than they have now: it would be compared with too little.
+    theirs = delete(Prediction).where(among(session, Prediction.entity_id, _other_owners(session, ids)))
+    session.execute(theirs, execution_options=_UNSEEN)
     ownerships.forget(session, ids)
     links.forget(session, ids)
     for table in _DELETED:
@@ -255,5 +258,8 @@ def entity_by_id(session: Session, organisation_id: int, entity_id: int) -> Enti
 
 def remaining_owners(session: Session, entities: Sequence[Entity]) -> list[Subject]:
     """List the remaining owners: facts that counted for them are gone."""
-    ids = {entity.id for entity in entities}
-    return subjects(session, ownerships.owner_numbers(session, ids) - ids)
+    return subjects(session, set(_other_owners(session, [entity.id for entity in entities])))
+
+
+def _other_owners(session: Session, ids: Sequence[int]) -> list[int]:
+    return sorted(ownerships.owner_numbers(session, ids) - set(ids))

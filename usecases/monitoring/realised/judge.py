@@ -105,7 +105,7 @@ def _judge(
             return _unknown(str(error))
     if model.content_hash != day.model_hash:
         return _unknown(f"version {day.model_version} of the registry is another model than the one that predicted")
-    portfolio = StoredPortfolio(engine, [row.entity_id for row in predictions], model, now_us)
+    portfolio = StoredPortfolio(engine, [row.entity_id for row in predictions], model, day.as_of_us, now_us)
     scores = _scores(day, predictions)
     try:
         realised, verdict = judge_predictions(version, scores, portfolio, config, config.due, now_us)
@@ -121,7 +121,12 @@ def _unknown(reason: str) -> _Judgement:
 def _judgement(realised: Realised, verdict: DueVerdict) -> _Judgement:
     # The task asks once the horizon is over: too early is said of data that do not reach so far, and never by itself.
     state = verdict.state if verdict.state in {store.DUE, store.HOLDS} else store.UNKNOWN
-    return _Judgement(state, verdict.reasons, realised.days[-1] if realised.days else None)
+    day = realised.days[-1] if realised.days else None
+    if day is not None and day.gone > day.customers:
+        those = f"{day.gone:,} of the {day.gone + day.customers:,} customers predicted on {day_text(day.day_us)}"
+        why = "a balance or an exchange rate of a transaction is missing, or they have no transactions any more"
+        return _Judgement(store.UNKNOWN, (f"{those} are in no figure: {why}",), day)
+    return _Judgement(state, verdict.reasons, day)
 
 
 def _scores(day: PredictionDay, predictions: Sequence[Prediction]) -> pl.DataFrame:
@@ -170,7 +175,8 @@ def _announce(session: Session, row: PredictionDay, now_us: int) -> None:
 def figures_of(day: RealisedDay, predicted: int) -> dict[str, Any]:
     """Write the figures of a day as they are stored; what is not known is None.
 
-    `gone` are those who were predicted and are in no figure, as those who were erased since.
+    `gone` are those who were predicted and are in no figure: those who were erased since, or who own together with one
+    who was, and those of whom a transaction lacks a balance or an exchange rate.
     """
     return {
         "customers": day.customers,

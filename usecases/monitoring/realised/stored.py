@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Engine
 
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.money import RateTable
 from fivefold.features.histories import Histories
 from fivefold.features.schema import BALANCE, NULLABLE
@@ -36,27 +37,34 @@ def transactions_of(engine: Engine, entity_ids: Sequence[int], now_us: int) -> p
 class StoredPortfolio(TransactionSource):
     """The stored transactions of some entities, whose numbers as text are the customers.
 
-    Who has a transaction without a balance that the value is made from is left out: what they were worth is unknown.
+    Who has a transaction up to the end of the horizon without a balance that the value is made from, or in a currency
+    without an exchange rate, is left out: what they were worth is unknown. Of later ones only the moments count: they
+    say how far the data reach.
     """
 
     is_hidden = True
 
-    def __init__(self, engine: Engine, entity_ids: Sequence[int], model: ValueModel, now_us: int) -> None:
-        """Read nothing yet; corrections that are known by now (microseconds) hold, and later rows are not read."""
+    def __init__(self, engine: Engine, entity_ids: Sequence[int], model: ValueModel, as_of_us: int, now_us: int) -> None:
+        """Read nothing yet; corrections that are known by now (microseconds) hold, and later rows are not read.
+
+        The horizon begins at *as_of_us*, microseconds.
+        """
         super().__init__((), model.rates, now_us, absent=model.absent, own=model.own)
         self._engine = engine
         self._entity_ids = entity_ids
         self._model = model
+        self._ends_us = as_of_us + model.horizon_days * DAY_US
         self._now_us = now_us
 
     def parts(self, rates: RateTable) -> Iterator[Histories]:
         """Give the histories of a block of customers at a time."""
         for block in blocks_of(self._entity_ids):
             rows = transactions_of(self._engine, block, self._now_us)
-            histories = stored_histories(rows, rates, self._model.absent)
+            counts = (pl.col("at_us") <= self._ends_us) | pl.col("currency").is_in([*rates.codes])
+            histories = stored_histories(rows.filter(counts), rates, self._model.absent)
             unknown_from = histories.unknown_from
             if unknown_from is not None and self._model.definition.get("yearly_margin"):
-                known = unknown_from[:, NULLABLE.index(BALANCE)] > self._now_us
+                known = unknown_from[:, NULLABLE.index(BALANCE)] > self._ends_us
                 histories = histories if known.all() else histories.take(np.flatnonzero(known))
             if histories.customers:
                 yield histories
