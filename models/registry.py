@@ -43,6 +43,7 @@ REFUSED_TAG = "refit_refused"
 """Tag of a run whose refit was refused, so that no version was registered: the reason."""
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's error codes for a model or an alias that does not exist."""
+_NOT_FOUND = 404
 
 _ADDRESS = "MLFLOW_TRACKING_URI"
 _VARIABLE: Any = MLFLOW_TRACKING_URI
@@ -187,8 +188,10 @@ class Registry:
         """Find one version; ModelNotFoundError names those that there are."""
         try:
             return self._version(self.client.get_model_version(self.name, str(number)))
-        except MlflowException:
-            versions = ", ".join(str(version.number) for version in self.versions()) or "none yet: run `fivefold train`"
+        except MlflowException as error:
+            if error.error_code not in _NOT_THERE:
+                raise
+            versions = ", ".join(str(version.version) for version in self._listed()) or "none yet: run `fivefold train`"
             raise ModelNotFoundError(f"{self.name} has no version {number}; there are: {versions}") from None
 
     def find(self, uri: str) -> RegisteredVersion:
@@ -231,6 +234,7 @@ class Registry:
 
         Raises:
             ModelNotFoundError: there is none of that number, or its files are gone.
+            RegistryError: the registry, or the store of its files, does not answer now.
             ModelError: it is damaged, or not the one that was registered.
             FingerprintMismatchError: it is of another catalogue.
         """
@@ -270,8 +274,9 @@ class Registry:
             try:
                 artifacts = mlflow.artifacts.download_artifacts(uri, dst_path=target)
             except (MlflowException, OSError) as error:
-                why = _one_line(error)
-                raise ModelNotFoundError(f"{uri} cannot be loaded from {self.settings.tracking_shown}: {why}") from None
+                kind = ModelNotFoundError if _is_not_there(error) else RegistryError
+                where = self.settings.tracking_shown
+                raise kind(f"{uri} cannot be loaded from {where}: {_one_line(error)}") from None
             return ValueModel.load(Path(artifacts) / ARTIFACT)
 
     def _aliased(self, alias: str) -> RegisteredVersion | None:
@@ -315,6 +320,14 @@ def parse_model_uri(uri: str) -> tuple[str, bool, str]:
         raise ConfigError(f"model is {uri!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")
     name, version, alias = match.groups()
     return name, alias is not None, alias or version
+
+
+def _is_not_there(error: MlflowException | OSError) -> bool:
+    """Tell what will not be there on another try either, from a registry or a store of files that is away now."""
+    if isinstance(error, MlflowException):
+        return error.error_code in _NOT_THERE or str(error).startswith("No such")
+    answer = getattr(error, "response", None)  # of the HTTP client, whose errors are an OSError
+    return isinstance(error, FileNotFoundError | NotADirectoryError) or getattr(answer, "status_code", 0) == _NOT_FOUND
 
 
 def _one_line(error: Exception) -> str:

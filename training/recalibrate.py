@@ -1,10 +1,12 @@
 """A recalibration, from top to bottom: a new score curve for the trees of a version, judged on a later window."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
+from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
 from fivefold.domain.clock import day_text
@@ -152,9 +154,11 @@ def compare_curves(
 def config_of_version(model: ValueModel, registry: Registry, parent: RegisteredVersion) -> TrainingConfig:
     """Rebuild the settings of a version: its definition from the model, checks and gate from its run.
 
-    ModelError where this program cannot compute values by that definition.
+    Raises:
+        ModelNotFoundError: its run is gone.
+        ModelError: this program cannot compute values by that definition.
     """
-    parameters = registry.client.get_run(parent.run_id).data.params if parent.run_id else {}
+    parameters = _parameters(registry, parent)
     content: dict[str, Any] = {
         "name": registry.name,
         "base_currency": model.currency,
@@ -180,6 +184,15 @@ def config_of_version(model: ValueModel, registry: Registry, parent: RegisteredV
             f"{config.definition()}: train again"
         )
     return config
+
+
+def _parameters(registry: Registry, version: RegisteredVersion) -> Mapping[str, str]:
+    try:
+        return registry.client.get_run(version.run_id).data.params if version.run_id else {}
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise ModelNotFoundError(f"the run of version {version.number} is gone, and its settings with it") from None
 
 
 def _parent(registry: Registry, uri: str | None) -> RegisteredVersion:

@@ -10,7 +10,13 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
-from fivefold.domain.errors import ConfigError, FingerprintMismatchError, ModelError, ModelNotFoundError
+from fivefold.domain.errors import (
+    ConfigError,
+    FingerprintMismatchError,
+    ModelError,
+    ModelNotFoundError,
+    RegistryError,
+)
 from fivefold.domain.settings import Settings
 from fivefold.models.registry import CHALLENGER, CHAMPION, INDICATORS_TAG, Registry
 from fivefold.training.logged import indicators_signature, transactions_signature
@@ -109,6 +115,37 @@ def test_the_champion_is_loaded_by_its_alias(filled: Registry) -> None:
 def test_an_address_of_another_kind_is_refused(filled: Registry, uri: str) -> None:
     with pytest.raises(ConfigError, match="it must be models:/NAME/VERSION or models:/NAME@ALIAS"):
         filled.load_uri(uri)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionError("Max retries exceeded"),
+        PermissionError("denied"),
+        MlflowException("failures occurred while downloading"),
+        MlflowException("API request failed", TEMPORARILY_UNAVAILABLE),
+    ],
+)
+def test_files_that_cannot_be_read_now_are_not_called_gone(
+    filled: Registry, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", away)
+    with pytest.raises(RegistryError, match="models:/value/1 cannot be loaded from sqlite:///"):
+        filled.load(1)
+
+
+def test_a_registry_that_is_away_does_not_say_that_a_version_is_gone(
+    filled: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise MlflowException("away", TEMPORARILY_UNAVAILABLE)
+
+    monkeypatch.setattr(filled.client, "get_model_version", away)
+    with pytest.raises(MlflowException, match="away"):
+        filled.version(1)
 
 
 @pytest.mark.parametrize(
