@@ -8,22 +8,22 @@ from fivefold.charts.series import SeriesFigure, SeriesPlot, series_plot
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, row_number
 from fivefold.domain.paging import Page
-from fivefold.usecases.monitoring.realised.read import RealisedLine, list_realised, verdicts_on
+from fivefold.usecases.monitoring.realised.read import RealisedLine, RealisedVerdict, list_realised, verdicts_on
 
 DAYS: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatestDay:
-    """The latest judged day of one type of entities; `plot` is None where no tenth could be compared."""
+    """The day that decides for one type of entities; `plot` is None where no tenth could be compared."""
 
-    line: RealisedLine
+    verdict: RealisedVerdict
     plot: SeriesPlot | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RealisedPage:
-    """The days on which a version predicted, the latest first; of each type the latest that was judged."""
+    """The days on which a version predicted, the latest first; of each type the one that decides."""
 
     version: int
     latest: Sequence[LatestDay]
@@ -37,7 +37,7 @@ def show_realised(visit: Visit) -> Rendered:
     days = list_realised(visit, number, visit.part("days", DAYS))
     page = RealisedPage(
         version=number,
-        latest=[LatestDay(line=line, plot=_plot(line)) for line in verdicts_on(visit, number)],
+        latest=[LatestDay(verdict=each, plot=_plot(each.line)) for each in verdicts_on(visit, number)],
         days=days,
         next=visit.next_of("days", days),
     )

@@ -19,7 +19,7 @@ from fivefold.usecases.models.read import (
     present,
 )
 from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, measure_drift
-from fivefold.usecases.monitoring.realised.read import RealisedLine, verdicts_on
+from fivefold.usecases.monitoring.realised.read import RealisedVerdict, verdicts_on
 
 VERSIONS, CHANGES = 20, Part(20)
 DRIFT_DAYS: Final = 30
@@ -59,7 +59,7 @@ class VersionsPage:
     promotions: Page[PromotionLine]
     serving: PromotionLine | None
     drift: DriftHalf | None
-    verdicts: tuple[RealisedLine, ...]
+    verdicts: tuple[RealisedVerdict, ...]
 
 
 def show_versions(visit: Visit) -> Rendered:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, and_, delete, func, literal, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import BigInteger, and_, case, delete, func, literal, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import Page, Part
+from fivefold.store.evidence.holds import held_entities, lock_related
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.clocks import LONGEST_LEASE_US
@@ -18,6 +19,8 @@ from fivefold.store.tables.predictions import Prediction, PredictionDay
 
 DUE, HOLDS, UNKNOWN = "due", "holds", "unknown"
 """The states of a day that was judged."""
+_COMPARABLE: Final = (DUE, HOLDS)
+_AT_ONCE: Final = 1_000
 _SPREAD: Final = 2_654_435_761
 _KEYS: Final = 1 << 32
 """A number times the first, modulo the second, spreads any numbers evenly (Knuth, volume 3, section 6.4)."""
@@ -31,8 +34,8 @@ class ValuedType(NamedTuple):
     valued: int
 
 
-def next_valued_type(session: Session, model: str, version: int, from_day: int, to_day: int) -> ValuedType | None:
-    """Find a type with values of which a version predicted nothing on any of some days; None where there is none."""
+def valued_types(session: Session, model: str, version: int, from_day: int, to_day: int) -> list[ValuedType]:
+    """List the types with values of which a version predicted nothing on any of some days."""
     has_day = select(PredictionDay.id).where(
         PredictionDay.type_id == PortfolioCount.type_id,
         PredictionDay.model == model,
@@ -42,8 +45,8 @@ def next_valued_type(session: Session, model: str, version: int, from_day: int, 
     by = (PortfolioCount.organisation_id, PortfolioCount.type_id)
     entities = func.sum(PortfolioCount.entities)
     statement = select(*by, entities).where(PortfolioCount.segment != "", ~has_day.exists())
-    row = session.execute(statement.group_by(*by).having(entities > 0).order_by(*by).limit(1)).one_or_none()
-    return None if row is None else ValuedType(row[0], row[1], int(row[2]))
+    rows = session.execute(statement.group_by(*by).having(entities > 0).order_by(*by))
+    return [ValuedType(row[0], row[1], int(row[2])) for row in rows]
 
 
 def sampled_entities(session: Session, kind: ValuedType, most: int) -> Sequence[int]:
@@ -116,23 +119,17 @@ def leased_day(session: Session, day_id: int, until_us: int) -> PredictionDay | 
     return row if row is not None and row.lease_until_us == until_us else None
 
 
-def is_latest_judged(session: Session, row: PredictionDay) -> bool:
-    """Tell whether no later day of the same type and version was judged."""
-    return session.scalar(_of_same(row).where(PredictionDay.as_of_us > row.as_of_us).limit(1)) is None
+def is_news(session: Session, row: PredictionDay) -> bool:
+    """Tell whether a day that is due is to be announced: no later one could be compared, and none was since one held.
 
-
-def state_before(session: Session, row: PredictionDay) -> str | None:
-    """Give the state of the latest judged day before one, of the same type and version; None where there is none."""
-    earlier = _of_same(row).where(PredictionDay.as_of_us < row.as_of_us)
-    latest = session.scalar(earlier.order_by(PredictionDay.as_of_us.desc()).limit(1))
-    return None if latest is None else latest.state
-
-
-def _of_same(row: PredictionDay) -> Any:
-    same = (PredictionDay.type_id == row.type_id, PredictionDay.model == row.model)
-    return select(PredictionDay).where(
-        *same, PredictionDay.model_version == row.model_version, PredictionDay.judged_us.is_not(None)
-    )
+    A day whose state is not known says nothing, and so changes nothing.
+    """
+    day = PredictionDay
+    same = (day.type_id == row.type_id, day.model == row.model, day.model_version == row.model_version)
+    later = select(day.id).where(*same, day.as_of_us > row.as_of_us, day.state.in_(_COMPARABLE))
+    held_us = session.scalar(select(func.max(day.as_of_us)).where(*same, day.state == HOLDS))
+    announced = select(day.id).where(*same, day.announced_us.is_not(None), day.as_of_us > (held_us or 0))
+    return session.scalar(later.limit(1)) is None and session.scalar(announced.limit(1)) is None
 
 
 def serves(session: Session, model: str, version: int) -> bool:
@@ -141,9 +138,27 @@ def serves(session: Session, model: str, version: int) -> bool:
     return champion is not None and (champion.model, champion.model_version) == (model, version)
 
 
-def forget_predictions(session: Session, day_id: int) -> None:
-    """Remove the predictions of a day; its figures stay."""
-    session.execute(delete(Prediction).where(Prediction.day_id == day_id), execution_options=_UNSEEN)
+def forget_predictions(session: Session, day_id: int, now_us: int) -> None:
+    """Remove the predictions of a day, but of those of whom nothing may be removed now; its figures stay.
+
+    Those that stayed of earlier days go with them, once nothing keeps them any more.
+    """
+    days = select(PredictionDay.id).where(or_(PredictionDay.id == day_id, PredictionDay.forgotten_us.is_not(None)))
+    whose = select(Prediction.entity_id).where(Prediction.day_id.in_(days)).distinct().order_by(Prediction.entity_id)
+    entity_ids = session.scalars(whose).all()
+    for first in range(0, len(entity_ids), _AT_ONCE):
+        free = lock_related(session, entity_ids[first : first + _AT_ONCE])
+        free -= held_entities(session, free, now_us)
+        of = (Prediction.day_id.in_(days), among(session, Prediction.entity_id, sorted(free)))
+        session.execute(delete(Prediction).where(*of), execution_options=_UNSEEN)
+
+
+def forget_judgements_after(session: Session, latest_us: int) -> None:
+    """Take back what was said of days whose horizon ends after a moment: a clock was ahead."""
+    day = PredictionDay
+    early = (day.judged_us.is_not(None), day.forgotten_us.is_(None), day.horizon_ends_us > latest_us)
+    nothing = dict.fromkeys(("judged_us", "state", "reasons", "figures", "lease_until_us"))
+    session.execute(update(day).where(*early).values(**nothing), execution_options=_UNSEEN)
 
 
 def forget_days_after(session: Session, model: str, version: int, latest_us: int) -> int:
@@ -151,7 +166,7 @@ def forget_days_after(session: Session, model: str, version: int, latest_us: int
     later = (PredictionDay.as_of_us > latest_us, PredictionDay.model == model, PredictionDay.model_version == version)
     ids = session.scalars(select(PredictionDay.id).where(*later)).all()
     for number in ids:
-        forget_predictions(session, number)
+        session.execute(delete(Prediction).where(Prediction.day_id == number), execution_options=_UNSEEN)
         session.execute(delete(PredictionDay).where(PredictionDay.id == number), execution_options=_UNSEEN)
     return len(ids)
 
@@ -172,18 +187,42 @@ class DayRow(NamedTuple):
 
 
 def days_of(session: Session, organisation_id: int, version: int, part: Part) -> Page[DayRow]:
-    """List the days on which a version predicted for an organisation, the latest first."""
+    """List the days on which a version of the model in use predicted for an organisation, the latest first."""
     day = PredictionDay
     statement = (
         select(day, EntityType.name)
         .join(EntityType, EntityType.id == day.type_id)
-        .where(day.organisation_id == organisation_id, day.model_version == version)
+        .where(day.organisation_id == organisation_id, day.model_version == version, _is_of_model_in_use())
     )
     return rows_of(session, statement, (day.as_of_us, day.id), part, descending=True).map(lambda row: DayRow(*row))
 
 
+class DecidingDay(NamedTuple):
+    """The day by which a version is judged, of one type of an organisation.
+
+    Attributes:
+        day: the latest that could be compared; the latest that was judged where none could.
+        entity_type: the name of the type.
+        unknown_from: the first of the later days (days since 1970) of which it is not known what came; None for none.
+    """
+
+    day: PredictionDay
+    entity_type: str
+    unknown_from: int | None
+
+
+def deciding_days(session: Session, organisation_id: int, version: int) -> list[DecidingDay]:
+    """Give the days by which a version is judged for an organisation, by the names of the types."""
+    day, later = PredictionDay, aliased(PredictionDay)
+    of = (day.organisation_id == organisation_id, day.model_version == version, _is_of_model_in_use())
+    same = (later.type_id == day.type_id, later.model == day.model, later.model_version == day.model_version)
+    unknown = select(func.min(later.day)).where(*same, later.judged_us.is_not(None), later.as_of_us > day.as_of_us)
+    statement = _deciding(unknown.scalar_subquery(), of).order_by(EntityType.name)
+    return [DecidingDay(*row) for row in session.execute(statement)]
+
+
 class Verdict(NamedTuple):
-    """What the latest judged day of the version that serves says, for one type of an organisation."""
+    """What the deciding day of the version that serves says, for one type of an organisation."""
 
     organisation_id: int
     entity_type: str
@@ -192,17 +231,25 @@ class Verdict(NamedTuple):
 
 def verdicts_now(session: Session) -> list[Verdict]:
     """Give the verdicts on the version that serves, of all organisations and types that have one."""
+    version = select(Champion.model_version).where(Champion.id == 1).scalar_subquery()
+    statement = _deciding(None, (PredictionDay.model_version == version, _is_of_model_in_use()))
+    ordered = session.execute(statement.order_by(PredictionDay.organisation_id, PredictionDay.type_id))
+    return [Verdict(day.organisation_id, name, day.state or UNKNOWN) for day, name, *_ in ordered]
+
+
+def _is_of_model_in_use() -> Any:
+    """Test the name of the model: under another name the same number is another version."""
+    in_use = select(Champion.model).where(Champion.id == 1).scalar_subquery()
+    return PredictionDay.model == func.coalesce(in_use, PredictionDay.model)
+
+
+def _deciding(beside: Any, which: tuple[Any, ...]) -> Any:
+    """Select of each type the day that decides among those of one version; something beside it, where that is asked."""
     day = PredictionDay
-    is_served = and_(day.model == Champion.model, day.model_version == Champion.model_version)
-    judged = select(day).join(Champion, is_served).where(day.judged_us.is_not(None)).subquery()
-    latest = (
-        select(judged.c.type_id, func.max(judged.c.as_of_us).label("as_of_us")).group_by(judged.c.type_id).subquery()
-    )
-    same = and_(judged.c.type_id == latest.c.type_id, judged.c.as_of_us == latest.c.as_of_us)
-    statement = (
-        select(judged.c.organisation_id, EntityType.name, judged.c.state)
-        .join(latest, same)
-        .join(EntityType, EntityType.id == judged.c.type_id)
-        .order_by(judged.c.organisation_id, judged.c.type_id)
-    )
-    return [Verdict(*row) for row in session.execute(statement)]
+    judged = (day.judged_us.is_not(None), *which)
+    comparable = func.max(case((day.state.in_(_COMPARABLE), day.as_of_us)))
+    at = select(day.type_id, func.coalesce(comparable, func.max(day.as_of_us)).label("as_of_us")).where(*judged)
+    chosen = at.group_by(day.type_id).subquery()
+    columns = (day, EntityType.name, *(() if beside is None else (beside,)))
+    same = and_(day.type_id == chosen.c.type_id, day.as_of_us == chosen.c.as_of_us)
+    return select(*columns).join(chosen, same).join(EntityType, EntityType.id == day.type_id).where(*judged)

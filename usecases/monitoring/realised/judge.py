@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -12,22 +13,25 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, SECOND_US, day_text, resolve_now
-from fivefold.domain.errors import ModelError, NotEnoughDataError, RegistryError
+from fivefold.domain.errors import ModelError, NotEnoughDataError, StoreError
 from fivefold.domain.settings import Settings
 from fivefold.store.monitoring import predictions as store
+from fivefold.store.sql.clocks import latest_us
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.predictions import Prediction, PredictionDay
 from fivefold.store.webhooks.outbox import NOBODY, NewEvent, add_events
 from fivefold.training.judging.due import DueVerdict
 from fivefold.training.judging.past_scores import SCHEMA
 from fivefold.training.judging.realised import Realised, RealisedDay
-from fivefold.usecases.models.read import OpenRegistry, asking
+from fivefold.usecases.models.read import OpenRegistry, asking, present
 from fivefold.usecases.monitoring.realised.stored import StoredPortfolio
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.context import record
 
 if TYPE_CHECKING:
-    from fivefold.models.registry import Registry
+    from fivefold.models.registry import RegisteredVersion, Registry
+    from fivefold.models.value_model import ValueModel
+    from fivefold.training.config import TrainingConfig
 
 log = structlog.get_logger("fivefold.worker")
 
@@ -53,14 +57,15 @@ def judge_next(engine: Engine, settings: Settings, now_us: int | None = None) ->
     """Judge the predictions of one day whose horizon has passed, where they were not judged today; False if none is.
 
     The figures of a day take the place of those before. Where the version that serves turns out to be due, an event
-    and an entry of the audit log say so, once for each day of predictions. A worker that is killed leaves a lease that
-    ends after ten minutes; another one judges the day then.
-
-    Raises:
-        StoreError: the registry does not answer; the day is judged later.
+    and an entry of the audit log say so, once until it held again. A worker that is killed leaves a lease that
+    ends after ten minutes; another one judges the day then. Where the registry does not answer, that is logged, and the
+    day is judged after as long. A worker without a registry judges nothing: another one may have it.
     """
+    if not settings.has_registry:
+        return False
     now = resolve_now(now_us)
     with writing(engine) as session:
+        store.forget_judgements_after(session, latest_us(session, now))
         day = store.claim_day(session, now, now + LEASE_US)
         if day is None:
             return False
@@ -69,6 +74,8 @@ def judge_next(engine: Engine, settings: Settings, now_us: int | None = None) ->
     with reading(engine) as session:
         predictions = store.predictions_of(session, day.id)
     judgement = _judge(engine, partial(_open, settings, day.model), day, predictions, now)
+    if judgement is None:
+        return False
     with writing(engine) as session:
         row = store.leased_day(session, day.id, now + LEASE_US)
         if row is not None:
@@ -76,9 +83,7 @@ def judge_next(engine: Engine, settings: Settings, now_us: int | None = None) ->
     return True
 
 
-def _open(settings: Settings, name: str) -> "Registry | None":
-    if not settings.has_registry:
-        return None
+def _open(settings: Settings, name: str) -> "Registry":
     from fivefold.models.registry import Registry  # noqa: PLC0415 (imports MLflow)
 
     return Registry(settings, name)
@@ -86,23 +91,19 @@ def _open(settings: Settings, name: str) -> "Registry | None":
 
 def _judge(
     engine: Engine, open_registry: OpenRegistry, day: PredictionDay, predictions: Sequence[Prediction], now_us: int
-) -> _Judgement:
+) -> _Judgement | None:
+    """Judge the predictions of a day; None where the registry does not answer."""
     from fivefold.training.judging.past_versions import judge_predictions  # noqa: PLC0415 (imports MLflow)
-    from fivefold.training.recalibrate import config_of_version  # noqa: PLC0415 (as above)
 
     if not predictions:
         return _unknown("nobody who was predicted is left")
-    with asking(open_registry) as registry:
-        if registry is None:
-            return _unknown("there is no registry of value models here")
-        try:
-            version = registry.version(day.model_version)
-            model = registry.load(day.model_version)
-            config = config_of_version(model, registry, version)
-        except RegistryError:
-            raise
-        except ModelError as error:
-            return _unknown(str(error))
+    try:
+        version, model, config = _asked(open_registry, day.model_version)
+    except StoreError as error:
+        log.warning("predictions not judged", day=day_text(day.day * DAY_US), error=str(error))
+        return None
+    except ModelError as error:
+        return _unknown(str(error))
     if model.content_hash != day.model_hash:
         return _unknown(f"version {day.model_version} of the registry is another model than the one that predicted")
     portfolio = StoredPortfolio(engine, [row.entity_id for row in predictions], model, day.as_of_us, now_us)
@@ -112,6 +113,21 @@ def _judge(
     except NotEnoughDataError:
         return _unknown("those who were predicted have no transactions any more")
     return _judgement(realised, verdict)
+
+
+def _asked(open_registry: OpenRegistry, number: int) -> "tuple[RegisteredVersion, ValueModel, TrainingConfig]":
+    """Ask the registry for a version: what it says of it, the model, and its settings.
+
+    Raises:
+        StoreError: it does not answer.
+        ModelError: it does not have the version, or this program cannot judge it.
+    """
+    from fivefold.training.recalibrate import config_of_version  # noqa: PLC0415 (imports MLflow)
+
+    with asking(open_registry) as opened:
+        registry = present(opened)
+        version, model = registry.version(number), registry.load(number)
+        return version, model, config_of_version(model, registry, version)
 
 
 def _unknown(reason: str) -> _Judgement:
@@ -140,19 +156,20 @@ def _scores(day: PredictionDay, predictions: Sequence[Prediction]) -> pl.DataFra
 
 
 def _store(session: Session, row: PredictionDay, judgement: _Judgement, now_us: int) -> None:
-    latest, before = store.is_latest_judged(session, row), row.state or store.state_before(session, row)
     row.judged_us, row.lease_until_us = now_us, None
-    row.state, row.reasons = judgement.state, list(judgement.reasons)
-    # What could be compared once stays, where a registry or the data are gone later.
-    row.figures = row.figures if judgement.day is None else figures_of(judgement.day, row.predicted)
-    last_us = row.horizon_ends_us + (LATE_DAYS if judgement.day is not None else LONGEST_DAYS) * DAY_US
+    if judgement.day is not None or row.figures is None:
+        # What could be compared once stays, where the version or the data are gone later.
+        row.state, row.reasons = judgement.state, list(judgement.reasons)
+        row.figures = None if judgement.day is None else figures_of(judgement.day, row.predicted)
+    last_us = row.horizon_ends_us + (LONGEST_DAYS if row.figures is None else LATE_DAYS) * DAY_US
+    session.flush()
     if now_us >= last_us:
-        store.forget_predictions(session, row.id)
+        store.forget_predictions(session, row.id, now_us)
         row.forgotten_us = now_us
     said = {"type_id": row.type_id, "model": row.model, "version": row.model_version, "state": row.state}
     log.info("predictions judged", organisation=row.organisation_id, day=day_text(row.day * DAY_US), **said)
-    is_turn = latest and row.state == store.DUE and before != store.DUE and row.announced_us is None
-    if is_turn and store.serves(session, row.model, row.model_version):
+    is_due = row.state == store.DUE and store.serves(session, row.model, row.model_version)
+    if is_due and store.is_news(session, row):
         row.announced_us = now_us
         _announce(session, row, now_us)
 
@@ -165,7 +182,8 @@ def _announce(session: Session, row: PredictionDay, now_us: int) -> None:
         "predicted_on": day_text(row.day * DAY_US),
         "reasons": row.reasons,
     }
-    event_id = f"value-model-due-{row.type_id}-{row.model_version}-{row.day}"
+    name = blake2b(row.model.encode(), digest_size=8).hexdigest()  # a name may be longer than an event's
+    event_id = f"value-model-due-{row.type_id}-{name}-{row.model_version}-{row.day}"
     event = NewEvent(event_id, DUE_EVENT, NOBODY, now_us, json.dumps(body, ensure_ascii=False))
     add_events(session, row.organisation_id, [event])
     actor = Actor(row.organisation_id, SYSTEM)

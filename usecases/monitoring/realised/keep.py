@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import polars as pl
+import structlog
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US, resolve_now
@@ -25,6 +26,8 @@ from fivefold.store.tables.predictions import PredictionDay
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.monitoring.realised.stored import blocks_of, transactions_of
 
+log = structlog.get_logger("fivefold.worker")
+
 EVERY_DAYS: Final = 7
 """A version predicts so often: a horizon is of months, and a week late is soon enough."""
 MOST_CUSTOMERS: Final = 10_000
@@ -35,23 +38,37 @@ def keep_predictions(engine: Engine, valuer: EntityScorer | None, now_us: int | 
     """Keep what the version that serves predicts of one type of one organisation, where it did not in the last week.
 
     True where there was such a type: then there may be another. All is stored in one transaction, so that a worker
-    that is killed leaves nothing; of two workers at once the first one's predictions stay.
+    that is killed leaves nothing; of two workers at once the first one's predictions stay. Where one type fails, the
+    others come before its error is raised. Of a type of whom the model can say nothing, nothing is kept.
     """
     if valuer is None:
         return False
     now = resolve_now(now_us)
     today = now // DAY_US
     with reading(engine) as session:
-        kind = store.next_valued_type(session, valuer.name, valuer.version, today - EVERY_DAYS + 1, today)
-        if kind is None:
-            return False
+        kinds = store.valued_types(session, valuer.name, valuer.version, today - EVERY_DAYS + 1, today)
+    failed: list[Exception] = []
+    for kind in kinds:
+        try:
+            if _keep(engine, kind, valuer, now):
+                return True
+        except Exception as error:  # noqa: BLE001 (what is wrong with one portfolio delays no other)
+            log.warning("predictions not kept", **kind._asdict(), error=type(error).__name__)
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return False
+
+
+def _keep(engine: Engine, kind: ValuedType, valuer: EntityScorer, now_us: int) -> bool:
+    """Keep the predictions of one type; False where there are none."""
+    with reading(engine) as session:
         entity_ids = store.sampled_entities(session, kind, MOST_CUSTOMERS)
-    rows = [row for block in blocks_of(entity_ids) for row in _predicted(engine, valuer.model, block, now)]
+    rows = [row for block in blocks_of(entity_ids) for row in _predicted(engine, valuer.model, block, now_us)]
     try:
-        _store(engine, kind, valuer, rows, now)
+        return _store(engine, kind, valuer, rows, now_us)
     except ConflictError:  # another worker stored it at this moment
         return True
-    return True
 
 
 def _predicted(engine: Engine, model: ValueModel, entity_ids: Sequence[int], now_us: int) -> list[tuple[Any, ...]]:
@@ -62,12 +79,14 @@ def _predicted(engine: Engine, model: ValueModel, entity_ids: Sequence[int], now
     return known.select(ENTITY, "segment", "expected_value", "expected_value_low", "expected_value_high").rows()
 
 
-def _store(engine: Engine, kind: ValuedType, valuer: EntityScorer, rows: list[tuple[Any, ...]], now_us: int) -> None:
+def _store(engine: Engine, kind: ValuedType, valuer: EntityScorer, rows: list[tuple[Any, ...]], now_us: int) -> bool:
     model = valuer.model
     with writing(engine) as session:
         store.forget_days_after(session, valuer.name, valuer.version, latest_us(session, now_us))
         there = store.present_entities(session, kind.type_id, [row[0] for row in rows])
         kept = [row for row in rows if row[0] in there]
+        if not kept:
+            return False
         day = PredictionDay(
             organisation_id=kind.organisation_id,
             type_id=kind.type_id,
@@ -83,6 +102,7 @@ def _store(engine: Engine, kind: ValuedType, valuer: EntityScorer, rows: list[tu
             interval_level_percent=None if model.intervals is None else model.intervals.level_percent,
         )
         if store.has_day(session, day):
-            return
+            return True
         add_alone(session, day)
         store.store_predictions(session, [(day.id, *row) for row in kept])
+    return True

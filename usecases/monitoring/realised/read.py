@@ -5,14 +5,12 @@ from typing import Annotated, Final
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.monitoring.predictions import DayRow, days_of
+from fivefold.store.monitoring.predictions import DayRow, days_of, deciding_days
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 WAITING: Final = "waiting"
 """The state of a day whose horizon has not passed yet, or that no worker has judged since."""
-LOOKED_BACK: Final = 200
-"""So many days of predictions are looked through for the latest that was judged; a horizon has few weeks."""
 
 
 @schema("RealisedGroup")
@@ -93,23 +91,46 @@ class RealisedLine:
     judged_us: Annotated[Moment | None, shown_as("judged_at")]
     figures: RealisedFigures | None
 
+    @property
+    def day_us(self) -> int:
+        """Midnight UTC of the day, microseconds."""
+        return self.as_of_us // DAY_US * DAY_US
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealisedVerdict:
+    """The verdict on a version, of one type of entities.
+
+    Attributes:
+        line: the day that decides: the latest that could be compared, or the latest judged where none could.
+        unknown_from_us: midnight UTC of the first later day of which it is not known what came; None for none.
+    """
+
+    line: RealisedLine
+    unknown_from_us: int | None
+
 
 def list_realised(context: Context, version: int, part: Part = WHOLE) -> Page[RealisedLine]:
     """List the days on which a version predicted for the organisation, the latest first.
 
-    The first that does not wait is the verdict on the version, of each type of entities.
+    The first that is due or holds is the verdict on the version, of each type of entities; where there is none, it is
+    not known.
     """
     with context.reading() as session:
         return days_of(session, context.organisation_id, version, part).map(_line)
 
 
-def verdicts_on(context: Context, version: int) -> tuple[RealisedLine, ...]:
-    """Give the latest day of a version that was judged, of each type of entities, by their names."""
-    latest: dict[str, RealisedLine] = {}
-    for line in list_realised(context, version, Part(LOOKED_BACK)):
-        if line.state != WAITING:
-            latest.setdefault(line.entity_type, line)
-    return tuple(latest[name] for name in sorted(latest))
+def verdicts_on(context: Context, version: int) -> tuple[RealisedVerdict, ...]:
+    """Give the verdicts on a version, of each type of entities of which a day was judged, by their names."""
+    with context.reading() as session:
+        days = deciding_days(session, context.organisation_id, version)
+        return tuple(
+            RealisedVerdict(
+                line=_line(DayRow(row.day, row.entity_type)),
+                unknown_from_us=None if row.unknown_from is None else row.unknown_from * DAY_US,
+            )
+            for row in days
+        )
 
 
 def _line(row: DayRow) -> RealisedLine:

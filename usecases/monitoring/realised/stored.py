@@ -44,7 +44,9 @@ class StoredPortfolio(TransactionSource):
 
     is_hidden = True
 
-    def __init__(self, engine: Engine, entity_ids: Sequence[int], model: ValueModel, as_of_us: int, now_us: int) -> None:
+    def __init__(
+        self, engine: Engine, entity_ids: Sequence[int], model: ValueModel, as_of_us: int, now_us: int
+    ) -> None:
         """Read nothing yet; corrections that are known by now (microseconds) hold, and later rows are not read.
 
         The horizon begins at *as_of_us*, microseconds.

@@ -30,6 +30,8 @@ from tests.usecases.banks import Bank
 MODEL = "fivefold-value"
 CUSTOMERS = 40
 HORIZON_DAYS = 90
+SETTINGS = Settings(Path(), tracking="http://127.0.0.1:9")
+"""Of a worker that has a registry; what it has, the tests say."""
 WHOLE = {"user_created": "2025-01-01", "user_category": "WEB"}
 
 
@@ -111,7 +113,7 @@ class Living(Bank):
     def judge(self) -> int:
         """Judge what there is to judge; tell how many days that were."""
         count = 0
-        while judge_next(self.engine, Settings(Path()), self.now):
+        while judge_next(self.engine, SETTINGS, self.now):
             count += 1
         return count
 

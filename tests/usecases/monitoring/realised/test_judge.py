@@ -1,7 +1,6 @@
 """What customers were worth, beside what was predicted of them: once the horizon is over, and told once."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.settings import Settings
 from fivefold.store.evidence.erasure import erase
 from fivefold.store.monitoring import predictions as store
 from fivefold.store.tables.audit import AuditEntry
@@ -25,7 +23,7 @@ from fivefold.usecases.webhooks.plan import DeliveryAttempt, claim_deliveries, p
 from fivefold.usecases.webhooks.send import body_of
 from tests.usecases.erasure.removals import keep as remember
 from tests.usecases.erasure.removals import remove
-from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, Living, Shelf, model
+from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, SETTINGS, Living, Shelf, model
 
 pytestmark = pytest.mark.postgresql
 
@@ -278,7 +276,7 @@ def test_who_comes_back_after_the_lease_stores_nothing(bank: Living, monkeypatch
         return judge._unknown("too late")
 
     monkeypatch.setattr(judge, "_judge", slowly)
-    assert judge_next(bank.engine, Settings(Path()), bank.now)
+    assert judge_next(bank.engine, SETTINGS, bank.now)
     assert bank.days()[0].figures is not None
 
 

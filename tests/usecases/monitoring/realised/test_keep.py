@@ -5,6 +5,8 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
+from fivefold.features.histories import Histories
+from fivefold.models.value_model import ValueModel
 from fivefold.store.evidence.erasure import erase
 from fivefold.store.monitoring import predictions as store
 from fivefold.store.tables.entities import Entity
@@ -123,8 +125,8 @@ def test_a_worker_that_is_killed_leaves_nothing_and_of_two_the_first_one_stays(
             bank.keep()
     assert bank.days() == []
     with monkeypatch.context() as patch:  # another one has looked before this one stored
-        found = store.next_valued_type
-        patch.setattr(store, "next_valued_type", lambda session, *of: found(session, *of[:2], 0, 0))
+        found = store.valued_types
+        patch.setattr(store, "valued_types", lambda session, *of: found(session, *of[:2], 0, 0))
         assert bank.keep()
         kept = bank.predictions()
         bank.now += 1
@@ -140,3 +142,25 @@ def test_what_a_clock_ahead_kept_is_removed(bank: Living) -> None:
         session.execute(update(PredictionDay).values(as_of_us=ahead, day=ahead // DAY_US))
     assert bank.keep()
     assert [day.as_of_us for day in bank.days()] == [bank.now]
+
+
+def test_an_organisation_that_fails_stops_no_other(bank: Living, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Living(bank.engine, bank.shelf, "other", customers=3)
+    frame = keep.value_frame
+
+    def broken(model: ValueModel, histories: Histories, now_us: int) -> object:
+        if histories.customers == CUSTOMERS:
+            raise ZeroDivisionError
+        return frame(model, histories, now_us)
+
+    monkeypatch.setattr(keep, "value_frame", broken)
+    assert bank.keep()
+    assert [len(bank.days()), len(other.days())] == [0, 1]
+    with pytest.raises(ZeroDivisionError):
+        bank.keep()
+
+
+def test_of_whom_the_model_can_say_nothing_no_day_is_kept(bank: Living, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keep, "_predicted", lambda *_: [])
+    assert not bank.keep()
+    assert bank.days() == []

@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 
 from fivefold.domain.paging import Part
 from fivefold.usecases.monitoring.realised import judge
-from fivefold.usecases.monitoring.realised.read import list_realised, verdicts_on
+from fivefold.usecases.monitoring.realised.read import RealisedVerdict, list_realised, verdicts_on
 from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, Living, Shelf
 
 
@@ -30,7 +30,7 @@ def test_days_are_listed_the_latest_first_and_the_latest_judged_is_the_verdict(b
     assert judged.figures is not None
     assert [each.group for each in judged.figures.by("all")] == ["all"]
     assert [each.group for each in judged.figures.by("decile")] == [str(number) for number in range(1, 11)]
-    assert verdicts_on(bank.context, 1) == (judged,)
+    assert verdicts_on(bank.context, 1) == (RealisedVerdict(line=judged, unknown_from_us=None),)
     first = list_realised(bank.context, 1, Part(1))
     assert list(first) == [waits]
     assert list(list_realised(bank.context, 1, Part(1, first.next))) == [judged]
