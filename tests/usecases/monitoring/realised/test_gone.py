@@ -83,7 +83,9 @@ def test_where_most_lack_a_balance_it_is_said_why_nothing_is_known(bank: Living)
     (day,) = bank.days()
     assert day.state == "unknown"
     (reason,) = day.reasons or []
-    assert reason.startswith("30 of the 40 customers predicted on 2026-11-20 are in no figure: a balance or an exchange")
+    assert reason.startswith(
+        "30 of the 40 customers predicted on 2026-11-20 are in no figure: a balance or an exchange"
+    )
 
 
 def test_who_owned_with_one_that_was_erased_is_compared_with_nothing(engine: Engine, shelf: Shelf) -> None:
