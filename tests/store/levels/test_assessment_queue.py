@@ -264,7 +264,8 @@ def test_what_just_happened_to_one_goes_before_what_happens_to_many(engine: Engi
     mark(engine, subjects[3:4], Reason.TAG, NOW)
     mark(engine, subjects[4:], Reason.TAG, NOW - 1)
     order = [numbers(claim(engine, str(number), most=1))[0] for number in range(3)]
-    assert order == [subjects[4].entity_id, subjects[3].entity_id, subjects[0].entity_id]
+    assert order[:2] == [subjects[4].entity_id, subjects[3].entity_id]
+    assert order[2] in [subject.entity_id for subject in subjects[:3]], "due at one moment: in any order"
 
 
 @pytest.mark.parametrize(
