@@ -34,7 +34,7 @@ class RealisedPage:
 def show_realised(visit: Visit) -> Rendered:
     """Show predicted beside realised value, as workers stored it."""
     number = row_number(visit.parts["version"], text("version"))
-    days = list_realised(visit, number, visit.part("days", DAYS))
+    days = list_realised(visit, visit.registry, number, visit.part("days", DAYS))
     page = RealisedPage(
         version=number,
         latest=[LatestDay(verdict=each, plot=_plot(each.line)) for each in verdicts_on(visit, number)],

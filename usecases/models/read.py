@@ -128,13 +128,8 @@ def read_version(open_registry: OpenRegistry, number: int) -> ModelVersionView:
     """
     from fivefold.models.comparison import FILE, VersionComparison  # noqa: PLC0415 (only where models are)
 
-    with asking(open_registry) as registry:
-        if registry is None:
-            raise NotFoundError(f"there is no version {number}: no model was trained yet")
-        try:
-            version = registry.version(number)
-        except ModelNotFoundError as error:
-            raise NotFoundError(str(error)) from None
+    with asking(open_registry) as opened:
+        registry, version = _version(opened, number)
         text, card = (registry.artifact(version.run_id, name) for name in (FILE, CARD))
     comparison, missing = None, ""
     if text is None:
@@ -145,6 +140,12 @@ def read_version(open_registry: OpenRegistry, number: int) -> ModelVersionView:
         except ModelError as error:
             missing = str(error)
     return ModelVersionView(**vars(_line(version)), comparison=comparison, missing=missing, card=card)
+
+
+def require_version(open_registry: OpenRegistry, number: int) -> None:
+    """Raise what `read_version` raises where there is none of that number, or the registry does not answer."""
+    with asking(open_registry) as registry:
+        _version(registry, number)
 
 
 def list_promotions(open_registry: OpenRegistry, part: Part = WHOLE) -> Page[PromotionLine]:
@@ -160,6 +161,15 @@ def list_promotions(open_registry: OpenRegistry, part: Part = WHOLE) -> Page[Pro
         behind = part.after[0]
         numbered = [(number, change) for number, change in numbered if number < behind]
     return cut(numbered, lambda row: (row[0],), part.most).map(lambda row: promotion_line(row[1]))
+
+
+def _version(registry: "Registry | None", number: int) -> "tuple[Registry, RegisteredVersion]":
+    if registry is None:
+        raise NotFoundError(f"there is no version {number}: no model was trained yet")
+    try:
+        return registry, registry.version(number)
+    except ModelNotFoundError as error:
+        raise NotFoundError(str(error)) from None
 
 
 @contextmanager

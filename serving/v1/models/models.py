@@ -81,7 +81,7 @@ def read_model(context: RequestContext, version: Number) -> ModelVersionDetails:
 
 def list_realised(context: RequestContext, version: Number, query: PageQuery) -> Page[RealisedLine]:
     """List what a version predicted and what came, by day, the latest first; figures by segment and tenth."""
-    return realised.list_realised(context, version, query.part)
+    return realised.list_realised(context, context.registry, version, query.part)
 
 
 def list_promotions(context: RequestContext, query: PageQuery) -> Page[PromotionLine]:

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.monitoring.predictions import DayRow, days_of, deciding_days
+from fivefold.usecases.models.read import OpenRegistry, require_version
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -110,14 +111,23 @@ class RealisedVerdict:
     unknown_from_us: int | None
 
 
-def list_realised(context: Context, version: int, part: Part = WHOLE) -> Page[RealisedLine]:
+def list_realised(
+    context: Context, open_registry: OpenRegistry, version: int, part: Part = WHOLE
+) -> Page[RealisedLine]:
     """List the days on which a version predicted for the organisation, the latest first.
 
     The first that is due or holds is the verdict on the version, of each type of entities; where there is none, it is
-    not known.
+    not known. The registry is asked only where there are no days: a version that it lost keeps its figures.
+
+    Raises:
+        NotFoundError: there are no days, and no version of that number.
+        StoreError: there are no days, and the registry does not answer.
     """
     with context.reading() as session:
-        return days_of(session, context.organisation_id, version, part).map(_line)
+        days = days_of(session, context.organisation_id, version, part).map(_line)
+    if not days and part.after is None:
+        require_version(open_registry, version)
+    return days
 
 
 def verdicts_on(context: Context, version: int) -> tuple[RealisedVerdict, ...]:

@@ -83,6 +83,9 @@ class Living(Bank):
         self.settle()
         self.serve(1)
 
+    def registry(self) -> Any:
+        return self.shelf
+
     def serve(self, version: int) -> None:
         """Let a version serve from now on."""
         self.valuer = EntityScorer(model(), MODEL, version)

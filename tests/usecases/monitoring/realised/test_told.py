@@ -152,7 +152,7 @@ def test_however_many_days_wait_the_one_that_was_judged_decides(bank: Living) ->
 def test_the_same_number_of_another_model_is_another_version(bank: Living) -> None:
     said = {"state": "due", "judged_us": 1, "reasons": ["of another"]}
     copies_of_the_day(bank, [{"model": "other", "as_of_us": bank.now + 1, **said}])
-    assert [line.model for line in list_realised(bank.context, 1)] == ["fivefold-value"]
+    assert [line.model for line in list_realised(bank.context, bank.registry, 1)] == ["fivefold-value"]
     assert verdicts_on(bank.context, 1) == ()
     assert shown_by_the_gauge(bank) == []
 
