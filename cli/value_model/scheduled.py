@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 from filelock import FileLock, Timeout
 
-from fivefold.cli.terminal import echo, open_registry, warn
+from fivefold.cli.terminal import echo, open_current_database, open_registry, warn
 from fivefold.cli.value_model.realised import judge
 from fivefold.domain.errors import ConfigError, ModelError, NotEnoughDataError, PromotionRefusedError
 from fivefold.domain.files import protect_folder
@@ -87,18 +87,25 @@ Run = Callable[[Callable[["TrainingPlan"], None]], "TrainingResult"]
 """Trains; what it is given is called with the plan before anything is fitted, and may end the run."""
 
 
-def require_schedule(when: When | None, scores: list[Path] | None, data: Path | None) -> None:
+def require_schedule(when: When | None, scores: list[Path] | None, data: Path | None, *, on_platform: bool) -> None:
     """Raise ConfigError where the options of a scheduled run do not go together."""
-    if when is When.DUE and not scores:
-        raise ConfigError("--when due needs --scores: files of earlier scores, which are compared with what came")
-    if when is not When.DUE and scores:
-        raise ConfigError("--scores says if training is due, and is for --when due")
+    if when is When.DUE and bool(scores) == on_platform:
+        both = " Only one of them." if scores else ""
+        raise ConfigError(
+            "--when due needs --scores, files of earlier scores, which are compared with what came; or --platform, "
+            f"whose workers compare what they kept.{both}"
+        )
+    if when is not When.DUE and (scores or on_platform):
+        raise ConfigError(f"{'--scores' if scores else '--platform'} says if training is due, and is for --when due")
     if when is not None and data is None:
         raise ConfigError("--when needs --data: simulated customers do not change")
 
 
 def run_scheduled(when: When, scores: list[Path], source: "MappedFile", config: "TrainingConfig", run: Run) -> None:
-    """Train if that is due, or always; print what happened as a line of JSON, and end with its exit code."""
+    """Train if that is due, or always; print what happened as a line of JSON, and end with its exit code.
+
+    Without *scores* the platform says what is due.
+    """
     try:
         with _only_run(config.name):
             report = _run(when, scores, source, config, run)
@@ -145,6 +152,7 @@ def _verdict(when: When, scores: list[Path], source: "MappedFile", config: "Trai
     """Judge the champion by what came; due too where that is not asked, or there is none that could be judged."""
     from fivefold.training.judging.due import DueVerdict, due_verdict
     from fivefold.training.judging.realised import Realised
+    from fivefold.usecases.monitoring.realised.read import verdict_of_all
 
     if when is When.ALWAYS:
         return DueVerdict("due", ("asked for, due or not",))
@@ -156,6 +164,8 @@ def _verdict(when: When, scores: list[Path], source: "MappedFile", config: "Trai
         registry.load(champion.number)
     except ModelError as error:
         return DueVerdict("due", (f"the champion, version {champion.number}, cannot be loaded: {error}",))
+    if not scores:
+        return verdict_of_all(open_current_database(), config.name, champion.number)
     judged, left_out = judge(scores, source, config.name, config.due, only=champion.number)
     for text in left_out:
         warn(text)

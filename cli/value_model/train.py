@@ -69,6 +69,17 @@ PresetOption = Annotated[
     ),
 ]
 
+WhenOption = Annotated[
+    When | None,
+    typer.Option("--when", help="For a clock that starts this: exit code and last line say what happened."),
+]
+ScoresOption = Annotated[
+    list[Path] | None, typer.Option("--scores", help="With --when due: earlier scores, compared with what came.")
+]
+PlatformOption = Annotated[
+    bool, typer.Option("--platform", help="With --when due: by what workers of the platform kept and compared.")
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -88,13 +99,9 @@ def train(
     names: MapOption = None,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
-    when: Annotated[
-        When | None,
-        typer.Option("--when", help="For a clock that starts this: exit code and last line say what happened."),
-    ] = None,
-    scores: Annotated[
-        list[Path] | None, typer.Option("--scores", help="With --when due: earlier scores, compared with what came.")
-    ] = None,
+    when: WhenOption = None,
+    scores: ScoresOption = None,
+    platform: PlatformOption = False,
     engine: EngineOption = EngineName.PROCESS,
     spark_master: MasterOption = None,
     spark_folder: FolderOption = None,
@@ -106,8 +113,8 @@ def train(
     """
     for path in (*([data] if data else []), *(scores or [])):
         require_source(path)
-    require_schedule(when, scores, data)
-    _require_engine(engine, spark_master, spark_folder, data, when)
+    require_schedule(when, scores, data, on_platform=platform)
+    _require_engine(engine, spark_master, spark_folder, data, scores)
     settings = read_config(config)
     if name:
         settings = settings.model_copy(update={"name": name})
@@ -138,15 +145,15 @@ def train(
 
 
 def _require_engine(
-    engine: EngineName, master: str | None, folder: Path | None, data: Path | None, when: When | None
+    engine: EngineName, master: str | None, folder: Path | None, data: Path | None, scores: list[Path] | None
 ) -> None:
     """Check the options of Spark before anything starts; ConfigError for what would be read by this process alone."""
     if engine is EngineName.SPARK and data is None:
         raise ConfigError("--engine spark needs --data: Parquet that every machine has at the same path")
-    if engine is EngineName.SPARK and when is When.DUE:
+    if engine is EngineName.SPARK and scores:
         raise ConfigError(
             "--when due compares --scores with the rows in this process, and not on Spark: run `fivefold realised` "
-            "first, then train with --engine spark and --when always"
+            "first, then train with --engine spark and --when always; or let a platform compare, with --platform"
         )
     if data is not None:
         require_engine(engine, master, folder, data, None, writes=False)

@@ -13,6 +13,7 @@ from fivefold.store.sql.arrays import among
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.clocks import LONGEST_LEASE_US
 from fivefold.store.sql.keyset import rows_of
+from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Champion, PortfolioCount, Standing
 from fivefold.store.tables.predictions import Prediction, PredictionDay
@@ -222,19 +223,43 @@ def deciding_days(session: Session, organisation_id: int, version: int) -> list[
 
 
 class Verdict(NamedTuple):
-    """What the deciding day of the version that serves says, for one type of an organisation."""
+    """What the deciding day of a version says, for one type of an organisation.
+
+    Attributes:
+        organisation: its name.
+        state: `due`, `holds` or `unknown`.
+        reasons: why.
+    """
 
     organisation_id: int
+    organisation: str
     entity_type: str
     state: str
+    reasons: Sequence[str]
 
 
 def verdicts_now(session: Session) -> list[Verdict]:
     """Give the verdicts on the version that serves, of all organisations and types that have one."""
-    version = select(Champion.model_version).where(Champion.id == 1).scalar_subquery()
-    statement = _deciding(None, (PredictionDay.model_version == version, _is_of_model_in_use()))
-    ordered = session.execute(statement.order_by(PredictionDay.organisation_id, PredictionDay.type_id))
-    return [Verdict(day.organisation_id, name, day.state or UNKNOWN) for day, name, *_ in ordered]
+    champion = session.get(Champion, 1)
+    return [] if champion is None else verdicts_on(session, champion.model, champion.model_version)
+
+
+def verdicts_on(session: Session, model: str, version: int) -> list[Verdict]:
+    """Give the verdicts on a version, of all organisations and types that have one."""
+    day = PredictionDay
+    whose = select(Organisation.name).where(Organisation.id == day.organisation_id).scalar_subquery()
+    statement = _deciding(whose, (day.model == model, day.model_version == version))
+    rows = session.execute(statement.order_by(day.organisation_id, day.type_id))
+    return [
+        Verdict(row.organisation_id, organisation, type_name, row.state or UNKNOWN, row.reasons or ())
+        for row, type_name, organisation in rows
+    ]
+
+
+def has_days(session: Session, model: str, version: int) -> bool:
+    """Tell whether predictions of a version were kept on any day."""
+    of = (PredictionDay.model == model, PredictionDay.model_version == version)
+    return session.scalar(select(PredictionDay.id).where(*of).limit(1)) is not None
 
 
 def _is_of_model_in_use() -> Any:
@@ -244,12 +269,16 @@ def _is_of_model_in_use() -> Any:
 
 
 def _deciding(beside: Any, which: tuple[Any, ...]) -> Any:
-    """Select of each type the day that decides among those of one version; something beside it, where that is asked."""
+    """Select of each type the day that decides among those of one version, the type's name, and something beside."""
     day = PredictionDay
     judged = (day.judged_us.is_not(None), *which)
     comparable = func.max(case((day.state.in_(_COMPARABLE), day.as_of_us)))
     at = select(day.type_id, func.coalesce(comparable, func.max(day.as_of_us)).label("as_of_us")).where(*judged)
     chosen = at.group_by(day.type_id).subquery()
-    columns = (day, EntityType.name, *(() if beside is None else (beside,)))
     same = and_(day.type_id == chosen.c.type_id, day.as_of_us == chosen.c.as_of_us)
-    return select(*columns).join(chosen, same).join(EntityType, EntityType.id == day.type_id).where(*judged)
+    return (
+        select(day, EntityType.name, beside)
+        .join(chosen, same)
+        .join(EntityType, EntityType.id == day.type_id)
+        .where(*judged)
+    )

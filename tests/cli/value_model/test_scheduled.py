@@ -14,6 +14,7 @@ from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ModelError, PromotionRefusedError
 from fivefold.domain.settings import Settings
 from fivefold.models.registry import CHALLENGER, Registry
+from fivefold.training.judging.due import DueVerdict
 from fivefold.training.judging.gate import GateVerdict
 from tests.cli.running import CONFIG, Done, Home, cells, run, succeed
 
@@ -235,6 +236,28 @@ def test_a_refusal_of_other_settings_or_another_release_is_no_refusal_of_this_ru
     assert run(registry, "train", *options).code == Outcome.SAME_DATA
     # A person who trains without a clock is not held up.
     assert run(registry, "train", "--data", richer, "--config", home.config).code == 0
+
+
+@pytest.mark.parametrize(("state", "code"), [("holds", 0), ("waiting", 0), ("unknown", 12), ("due", 14)])
+def test_the_platform_says_if_the_champion_is_due(
+    state: str, code: int, registry: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def judged(_: Any, model: str, version: int) -> DueVerdict:
+        asked.append((model, version))
+        return DueVerdict(state, ("bank, customer: it says so",))  # type: ignore[arg-type]  # of the states
+
+    monkeypatch.setattr("fivefold.usecases.monitoring.realised.read.verdict_of_all", judged)
+    done = run(registry, "train", "--data", home.rows, "--config", home.config, "--when", "due", "--platform")
+    assert (done.code, said(done)["due"]) == (code, ["bank, customer: it says so"])
+    assert asked == [("fivefold-value", 1)]
+
+
+def test_a_platform_without_predictions_says_nothing(registry: Path, home: Home) -> None:
+    done = run(registry, "train", "--data", home.rows, "--config", home.config, "--when", "due", "--platform")
+    assert done.code == Outcome.NOT_ENOUGH_DATA
+    assert "the workers of the platform kept no predictions by version 1" in said(done)["text"]
 
 
 def test_every_exit_code_is_documented() -> None:

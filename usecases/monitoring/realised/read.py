@@ -1,14 +1,21 @@
 """What is known of the predictions of a version on the platform: figures and verdicts by day, as they were stored."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.monitoring import predictions as store
 from fivefold.store.monitoring.predictions import DayRow, days_of, deciding_days
+from fivefold.store.sql.database import reading
 from fivefold.usecases.models.read import OpenRegistry, require_version
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
+
+if TYPE_CHECKING:
+    from fivefold.training.judging.due import DueVerdict
 
 WAITING: Final = "waiting"
 """The state of a day whose horizon has not passed yet, or that no worker has judged since."""
@@ -141,6 +148,27 @@ def verdicts_on(context: Context, version: int) -> tuple[RealisedVerdict, ...]:
             )
             for row in days
         )
+
+
+def verdict_of_all(engine: Engine, model: str, version: int) -> "DueVerdict":
+    """Judge a version by all organisations and types of which workers compared predictions with what came.
+
+    It is due where it is due for one of them, and holds where it holds for all of whom that is known.
+    """
+    from fivefold.training.judging.due import DueVerdict  # noqa: PLC0415 (imports LightGBM)
+
+    with reading(engine) as session:
+        verdicts = store.verdicts_on(session, model, version)
+        has_days = store.has_days(session, model, version)
+    states: tuple[Literal["due", "holds", "unknown"], ...] = ("due", "holds", "unknown")
+    for state in states:
+        said = [each for each in verdicts if each.state == state]
+        if said:
+            reasons = [f"{each.organisation}, {each.entity_type}: {reason}" for each in said for reason in each.reasons]
+            return DueVerdict(state, tuple(reasons))
+    if has_days:
+        return DueVerdict("waiting", ("no horizon of the predictions that workers kept has passed",))
+    return DueVerdict("unknown", (f"the workers of the platform kept no predictions by version {version} of {model}",))
 
 
 def _line(row: DayRow) -> RealisedLine:

@@ -1,14 +1,16 @@
 """What is shown of predictions and of what came: by day, by type, and of no other organisation."""
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
+from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
+from fivefold.store.tables.predictions import PredictionDay
 from fivefold.usecases.models.read import no_registry
 from fivefold.usecases.monitoring.realised import judge
-from fivefold.usecases.monitoring.realised.read import RealisedVerdict, list_realised, verdicts_on
-from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, Living, Shelf
+from fivefold.usecases.monitoring.realised.read import RealisedVerdict, list_realised, verdict_of_all, verdicts_on
+from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, MODEL, Living, Shelf
 
 
 @pytest.fixture
@@ -54,3 +56,36 @@ def test_a_version_of_which_nothing_is_known_is_not_found_and_one_that_the_regis
         list_realised(bank.context, no_registry, 2)
     bank.shelf.models.clear()
     assert len(list_realised(bank.context, bank.registry, 1)) == 2
+
+
+def test_a_version_is_due_where_it_is_due_for_one_organisation_and_holds_where_nobody_says_otherwise(
+    bank: Living, engine: Engine
+) -> None:
+    due = verdict_of_all(engine, MODEL, 1)
+    assert due.state == "due"
+    assert [reason.partition(": ")[0] for reason in due.reasons] == ["bank, customer"] * len(due.reasons)
+    other = Living(engine, bank.shelf, "other")
+    other.keep()
+    other.live(HORIZON_DAYS)
+    other.judge()
+    for one, two, state, whose in (
+        ("due", "holds", "due", {"bank, customer"}),
+        ("unknown", "holds", "holds", {"other, customer"}),
+        ("holds", "holds", "holds", {"bank, customer", "other, customer"}),
+        ("unknown", "unknown", "unknown", {"bank, customer", "other, customer"}),
+    ):
+        with Session(engine) as session, session.begin():
+            for each, said in ((bank, one), (other, two)):
+                judged = (PredictionDay.organisation_id == each.of, PredictionDay.judged_us.is_not(None))
+                session.execute(update(PredictionDay).where(*judged).values(state=said))
+        verdict = verdict_of_all(engine, MODEL, 1)
+        assert (verdict.state, {reason.partition(": ")[0] for reason in verdict.reasons}) == (state, whose)
+
+
+def test_a_version_without_judged_days_waits_and_one_without_any_is_not_known(engine: Engine) -> None:
+    new = Living(engine, Shelf())
+    new.keep()
+    assert verdict_of_all(engine, MODEL, 1).state == "waiting"
+    nothing = verdict_of_all(engine, MODEL, 2)
+    assert (nothing.state, "kept no predictions by version 2 of fivefold-value" in str(nothing)) == ("unknown", True)
+    assert verdict_of_all(engine, "another", 1).state == "unknown"
