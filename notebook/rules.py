@@ -21,12 +21,7 @@ from fivefold.notebook.transactions import Frame, Moment, frame_html, moment_of
 from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.governance.backtest.run import Backtest
 from fivefold.training.config import DEFAULT_NAME
-from fivefold.usecases.portfolio_files.assess import (
-    AssessedFamilies,
-    assess_files,
-    explain_entity,
-    failures_of,
-)
+from fivefold.usecases.portfolio_files.assess import AssessedFamilies, assess_files, explain_entity
 from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
 from fivefold.usecases.portfolio_files.governance import Draw, Standing, backtest_files
@@ -79,7 +74,7 @@ class Levels:
 
     def failures(self) -> pd.DataFrame:
         """Give who could not be assessed in full, by which rule, and why."""
-        return failures_of(self.assessed).to_pandas()
+        return self.assessed.failures().to_pandas()
 
     def explain(self, entity_id: str) -> Explanation:
         """Explain one entity's level; a notebook shows what each rule saw and gave.

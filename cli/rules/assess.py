@@ -1,23 +1,34 @@
 """`fivefold rules assess`: files in, levels and breakdowns out."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fivefold.cli.rules.evidence import require_folders
-from fivefold.cli.rules.options import PartOptions, RulesetArgument, ThenOption, ValueOptions, portfolio_files
+from fivefold.cli.rules.options import (
+    EngineOptions,
+    PartOptions,
+    RulesetArgument,
+    ThenOption,
+    ValueOptions,
+    portfolio_files,
+)
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.cli.value_model.output import open_output
 from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 from fivefold.domain.text import percent
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from fivefold.usecases.portfolio_files.assess import AssessedFamilies
+    from fivefold.risk.language.ruleset import Ruleset
+    from fivefold.usecases.portfolio_files.assess import Assessed, AssessedFamilies
+    from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
 PreviousOption = Annotated[
@@ -52,6 +63,7 @@ def print_assessment(
             "--failures", help="Who could not be assessed in full, and why: Parquet, CSV, JSON or JSON lines."
         ),
     ] = None,
+    engine: EngineOptions,
 ) -> None:
     """Assess every entity of a file. A level comes with its breakdown, and one that fails with its reason.
 
@@ -60,43 +72,82 @@ def print_assessment(
     With --then several rulesets stand side by side, such as one for people and one for companies: the first that
     applies to an entity decides.
     """
-    from fivefold.usecases.portfolio_files import assess
+    from fivefold.usecases.portfolio_files.assess import assess_files
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
     require_folders(output, breakdowns, failures)
+    engine.require(parts.transactions, output)
+    if engine.is_spark and entity is not None:
+        raise ConfigError("--explain shows one entity, which --engine spark does not find sooner. Leave it out")
     at = past_moment(as_of)
     files = portfolio_files(entities, parts, value)
-    rulesets = [load_ruleset(name) for name in (path, *(then or ()))]
-    assessed = assess.assess_files(rulesets, files, at, previous=previous, overrides=overrides)
+    sources = (path, *(then or ()))
+    rulesets = [load_ruleset(source) for source in sources]
+    named = [each.ruleset for each in rulesets]
+    written = _Written(output, breakdowns, failures)
+    if engine.is_spark:
+        written.show(_assess_on_spark(sources, files, at, previous, overrides, engine, written), named, at)
+        return
+    assessed = assess_files(rulesets, files, at, previous=previous, overrides=overrides)
     if entity is not None:
         _show_breakdown(assessed, entity, is_one_of_several=bool(then))
         return
-    table = assessed.table()
-    if output is not None:
-        with open_output(output) as write:
-            write(table)
-    if breakdowns is not None:
-        with replacing(breakdowns) as unfinished, unfinished.open("w", encoding="utf-8") as file:
-            file.writelines(assess.breakdown_lines(assessed))
-    if failures is not None:
-        with open_output(failures) as write:
-            write(assess.failures_of(assessed))
-    first = rulesets[0].ruleset
-    _show_shares(
-        f"{len(table):,} of type {first.entity_type}, as of {day_text(at)}", table["level"], first.levels, "level"
-    )
-    if then:
-        _show_shares("By ruleset", table["ruleset"], [each.ruleset.name for each in rulesets], "ruleset")
-    _warn_of_failures(assessed)
+    written.show(assessed, named, at)
 
 
-def _warn_of_failures(assessed: "AssessedFamilies") -> None:
+@dataclass(frozen=True)
+class _Written:
+    """The files that are written, None for none."""
+
+    levels: Path | None
+    breakdowns: Path | None
+    failures: Path | None
+
+    def show(self, assessed: "Assessed", rulesets: "Sequence[Ruleset]", at: int) -> None:
+        """Write the files, and show the levels; end with `SOME_FAILED` where an entity was not assessed in full."""
+        table = assessed.table()
+        if self.levels is not None:
+            with open_output(self.levels) as write:
+                write(table)
+        if self.breakdowns is not None:
+            with replacing(self.breakdowns) as unfinished, unfinished.open("w", encoding="utf-8") as file:
+                file.writelines(assessed.breakdown_lines())
+        if self.failures is not None:
+            with open_output(self.failures) as write:
+                write(assessed.failures())
+        first = rulesets[0]
+        title = f"{len(table):,} of type {first.entity_type}, as of {day_text(at)}"
+        _show_shares(title, table["level"], first.levels, "level")
+        if len(rulesets) > 1:
+            _show_shares("By ruleset", table["ruleset"], [each.name for each in rulesets], "ruleset")
+        _warn_of_failures(assessed)
+
+
+def _assess_on_spark(
+    sources: Sequence[str],
+    files: "PortfolioFiles",
+    at: int,
+    previous: Path | None,
+    overrides: Path | None,
+    engine: EngineOptions,
+    written: _Written,
+) -> "Assessed":
+    """Read all but the transactions here, and have workers do the rest."""
+    from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts, Wanted
+    from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
+
+    texts = [RulesetText.read(source) for source in sources]
+    assessment = AssessmentByParts.read(texts, files, at, previous=previous, overrides=overrides)
+    wanted = Wanted(written.breakdowns is not None, SHOWN if written.failures is None else None)
+    with engine.opened(written.levels) as workers:
+        return assessment.on(workers, wanted)
+
+
+def _warn_of_failures(assessed: "Assessed") -> None:
     """Name who has no level, and the reasons of failures; end with `SOME_FAILED` where there are any."""
-    from fivefold.usecases.portfolio_files.assess import failures_of, without_level
-
-    for status, listed in without_level(assessed).items():
+    for status, listed in assessed.without_level().items():
         warn(f"{len(listed):,} {status}: {', '.join(listed[:SHOWN])}{' ...' if len(listed) > SHOWN else ''}")
-    reasons = failures_of(assessed, SHOWN)
+    reasons = assessed.failures(SHOWN)
     for failed, rule, problem in reasons.iter_rows():
         warn(f"{failed}: {rule}: {problem}")
     if not reasons.is_empty():

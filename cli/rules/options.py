@@ -1,6 +1,7 @@
 """Options that several `fivefold rules` commands share: ruleset, lists, portfolio."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
 from functools import partial
 from inspect import Parameter, Signature, signature
@@ -10,11 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from fivefold.cli.terminal import ModelOption, NameOption, load_model, warn
+from fivefold.cli.value_model.engines import (
+    EngineName,
+    EngineOption,
+    FolderOption,
+    MasterOption,
+    open_engine,
+    require_engine,
+)
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
+    from fivefold.features.partitions import Engine
     from fivefold.risk.governance.validate.run import Options
     from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
@@ -76,6 +86,37 @@ class ValueOptions:
     ] = None
     model: ModelOption = None
     name: NameOption = DEFAULT_NAME
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """Where the transactions are read and entities are assessed."""
+
+    engine: EngineOption = EngineName.PROCESS
+    spark_master: MasterOption = None
+    spark_folder: FolderOption = None
+
+    @property
+    def is_spark(self) -> bool:
+        """Whether workers of Spark do it."""
+        return self.engine is EngineName.SPARK
+
+    def require(self, transactions: Path | None, output: Path | None) -> None:
+        """Check the options before anything is read; errors are those of `require_engine`.
+
+        ConfigError also where workers have no transactions to read.
+        """
+        if self.is_spark and transactions is None:
+            raise ConfigError("--engine spark takes --transactions: its workers read nothing else. Leave it out")
+        path = transactions or Path()
+        require_engine(self.engine, self.spark_master, self.spark_folder, path, output, writes=output is not None)
+
+    @contextmanager
+    def opened(self, output: Path | None) -> "Iterator[Engine]":
+        """Give Spark, with a folder of its own, which goes at the end."""
+        with open_engine(self.engine, self.spark_master, self.spark_folder, output) as engine:
+            assert engine is not None
+            yield engine
 
 
 LEAST_RESAMPLES = 100

@@ -1,8 +1,9 @@
 """A portfolio from files assessed: levels, breakdowns, and the entities without a level."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 
@@ -34,8 +35,7 @@ class AssessedFamilies:
 
     def table(self) -> pl.DataFrame:
         """Give one plain row for each entity, and the ruleset that decided; null where none applies."""
-        rows = pl.concat([part.table().with_columns(_decided_by(part)) for part in self.parts])
-        return self.entities.select(ENTITY).join(rows, on=ENTITY, how="left", maintain_order="left")
+        return in_order(self.entities, [table_of(part) for part in self.parts])
 
     def of(self, entity: str) -> Assessments:
         """Find the assessments that have an entity; ConfigError where it was not read."""
@@ -44,10 +44,66 @@ class AssessedFamilies:
                 return part
         raise ConfigError(f"there is no entity {entity} among the {len(self.entities):,} that were read")
 
+    def without_level(self) -> dict[str, list[str]]:
+        """Give the entities without a level by status, those that failed first."""
+        return by_status(pl.concat([part.outcomes.select(ENTITY, STATUS) for part in self.parts]))
 
-def _decided_by(part: Assessments) -> pl.Expr:
+    def failures(self, most: int | None = None) -> pl.DataFrame:
+        """Name what could not be assessed in full, and why, of the first so many of each ruleset or of everyone.
+
+        Returns:
+            `entity_id`, `rule` (or the part of the ruleset), `problem`: a row for each value that stood in the way.
+        """
+        return pl.concat([failures_of(part, most) for part in self.parts])
+
+    def breakdown_lines(self) -> Iterator[str]:
+        """Write every breakdown as a line of JSON, those of one ruleset after those of another."""
+        return (line for part in self.parts for line in lines_of(part))
+
+
+class Assessed(Protocol):
+    """Entities assessed, in one process or part by part; the functions are those of `AssessedFamilies`."""
+
+    def table(self) -> pl.DataFrame:
+        """Give one plain row for each entity."""
+
+    def without_level(self) -> dict[str, list[str]]:
+        """Give the entities without a level by status."""
+
+    def failures(self, most: int | None = None) -> pl.DataFrame:
+        """Name what could not be assessed in full."""
+
+    def breakdown_lines(self) -> Iterator[str]:
+        """Write every breakdown."""
+
+
+def table_of(part: Assessments) -> pl.DataFrame:
+    """Give one plain row for each entity of one ruleset, and that ruleset's name; null where it does not apply."""
     applies = pl.col(STATUS) != Status.NOT_APPLICABLE.value
-    return pl.when(applies).then(pl.lit(part.program.ruleset.name)).alias(RULESET)
+    return part.table().with_columns(pl.when(applies).then(pl.lit(part.program.ruleset.name)).alias(RULESET))
+
+
+def in_order(entities: pl.DataFrame, tables: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Put tables together, in the order of the entities."""
+    return entities.select(ENTITY).join(pl.concat(tables), on=ENTITY, how="left", maintain_order="left")
+
+
+def by_status(frame: pl.DataFrame) -> dict[str, list[str]]:
+    """Give the entities without a level by status, those that failed first; *frame* has both."""
+    statuses = (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED, Status.NOT_APPLICABLE)
+    rows = {status: frame.filter(pl.col(STATUS) == status.value)[ENTITY].to_list() for status in statuses}
+    return {str(status): entities for status, entities in rows.items() if entities}
+
+
+def failures_of(part: Assessments, most: int | None = None) -> pl.DataFrame:
+    """Name what could not be assessed in full by one ruleset, as `AssessedFamilies.failures` does."""
+    rows = [(one.entity, one.rule, one.problem) for one in failures(part, len(part) if most is None else most)]
+    return pl.DataFrame(rows, schema=dict.fromkeys((ENTITY, "rule", "problem"), pl.String), orient="row")
+
+
+def lines_of(part: Assessments) -> Iterator[str]:
+    """Write every breakdown by one ruleset as a line of JSON."""
+    return (f"{as_json_text(explanation)}\n" for explanation in explain_all(part))
 
 
 def assess_files(
@@ -70,8 +126,8 @@ def assess_files(
     Raises:
         ConfigError: two rulesets have the same name, other levels or another type of entity, or a file cannot be used.
     """
-    portfolio, held_levels, set_by_hand = read_with_levels(rulesets, files, as_of, previous, overrides)
-    before = Before(held_levels, {} if previous is None else read_deciding_rulesets(previous), set_by_hand)
+    portfolio = read_with_warnings(files, rulesets, as_of)
+    before = before_of(rulesets, files, portfolio, as_of, previous, overrides)
     return assess_portfolio(rulesets, portfolio, as_of, before)
 
 
@@ -108,31 +164,36 @@ def read_with_levels(
 ) -> tuple[Portfolio, pl.DataFrame | None, pl.DataFrame | None]:
     """Read a portfolio, the levels held until now, and the overrides that people set; None for what is not given."""
     portfolio = read_with_warnings(files, rulesets, as_of)
+    return portfolio, *_read_levels(rulesets, files, portfolio, as_of, previous, overrides)
+
+
+def before_of(
+    rulesets: Sequence[AnalysedRuleset],
+    files: PortfolioFiles,
+    portfolio: Portfolio,
+    as_of: int,
+    previous: Path | None,
+    overrides: Path | None,
+) -> Before:
+    """Read the levels until now, what decided, and what people set; *portfolio* is what was read before."""
+    held_levels, set_by_hand = _read_levels(rulesets, files, portfolio, as_of, previous, overrides)
+    return Before(held_levels, {} if previous is None else read_deciding_rulesets(previous), set_by_hand)
+
+
+def _read_levels(
+    rulesets: Sequence[AnalysedRuleset],
+    files: PortfolioFiles,
+    portfolio: Portfolio,
+    as_of: int,
+    previous: Path | None,
+    overrides: Path | None,
+) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
     levels = rulesets[0].ruleset.levels
     set_by_hand = None if overrides is None else read_overrides(overrides, levels)
     if overrides is not None and set_by_hand is not None:
         warn_of_unknown_entities(overrides, set_by_hand, portfolio.entities, files.warn)
     held_levels = None if previous is None else read_held_levels(previous, levels, as_of)
-    return portfolio, held_levels, set_by_hand
-
-
-def without_level(assessed: AssessedFamilies) -> dict[str, list[str]]:
-    """Give the entities without a level by status, those that failed first."""
-    statuses = (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED, Status.NOT_APPLICABLE)
-    frame = pl.concat([part.outcomes.select(ENTITY, STATUS) for part in assessed.parts])
-    rows = {status: frame.filter(pl.col(STATUS) == status.value)[ENTITY].to_list() for status in statuses}
-    return {str(status): entities for status, entities in rows.items() if entities}
-
-
-def failures_of(assessed: AssessedFamilies, most: int | None = None) -> pl.DataFrame:
-    """Name what could not be assessed in full, and why, of the first so many of each ruleset or of everyone.
-
-    Returns:
-        `entity_id`, `rule` (or the part of the ruleset), `problem`: a row for each value that stood in the way.
-    """
-    found = [one for part in assessed.parts for one in failures(part, len(part) if most is None else most)]
-    rows = [(one.entity, one.rule, one.problem) for one in found]
-    return pl.DataFrame(rows, schema=dict.fromkeys((ENTITY, "rule", "problem"), pl.String), orient="row")
+    return held_levels, set_by_hand
 
 
 def explain_entity(assessed: AssessedFamilies, entity: str) -> Explanation:
@@ -149,8 +210,3 @@ def outcome_rows(explanation: Explanation) -> list[list[str]]:
         [outcome.title, str(outcome.case), outcome.seen, signed(outcome.points), outcome.floor]
         for outcome in explanation.rules
     ]
-
-
-def breakdown_lines(assessed: AssessedFamilies) -> Iterator[str]:
-    """Write every breakdown as a line of JSON, those of one ruleset after those of another."""
-    return (f"{as_json_text(explanation)}\n" for part in assessed.parts for explanation in explain_all(part))

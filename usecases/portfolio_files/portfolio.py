@@ -81,8 +81,19 @@ class PortfolioFiles:
         return TableFile(path, self.warn, lambda frame: self.names.rename(part, frame, str(path)))
 
 
-def read_portfolio(files: PortfolioFiles, rulesets: Sequence[Analysed[Any]], as_of: int) -> Portfolio:
+def read_portfolio(
+    files: PortfolioFiles,
+    rulesets: Sequence[Analysed[Any]],
+    as_of: int,
+    read_transactions: Callable[[TableFile], pl.DataFrame] = read_linked,
+) -> Portfolio:
     """Read everything that any of the rulesets reads; indicators and the value are computed from the transactions.
+
+    Args:
+        files: the portfolio.
+        rulesets: all that read it.
+        as_of: the moment, microseconds.
+        read_transactions: reads their table.
 
     Raises:
         InvalidRulesetError: a ruleset for commerce reads a list that is for aml alone.
@@ -91,7 +102,8 @@ def read_portfolio(files: PortfolioFiles, rulesets: Sequence[Analysed[Any]], as_
     _refuse_lists_for_aml(rulesets, files.lists)
     rates = _rates(files, as_of)
     paths: dict[str, Path | None] = {part: getattr(files, part) for part in _LINKED}
-    parts: dict[str, Any] = {part: path and read_linked(files.table(part, path)) for part, path in paths.items()}
+    read = dict.fromkeys(_LINKED, read_linked) | {"transactions": read_transactions}
+    parts: dict[str, Any] = {part: path and read[part](files.table(part, path)) for part, path in paths.items()}
     entities = read_entities(files.table("entities", files.entities), *rulesets)
     links = None if files.links is None else Links(read_links(files.table("links", files.links)))
     files.names.refuse_unused()
@@ -131,13 +143,23 @@ def _rates(files: PortfolioFiles, as_of: int) -> RateTable:
     return read_rates(files.rates, files.base, day) if files.rates else ecb_rates(files.base, day)
 
 
-def warn_about_portfolio(files: PortfolioFiles, portfolio: Portfolio, rulesets: Sequence[Analysed[Any]]) -> None:
-    """Warn of rows without a known entity, and of tags, screenings and links that a ruleset spells differently."""
+def warn_about_portfolio(
+    files: PortfolioFiles,
+    portfolio: Portfolio,
+    rulesets: Sequence[Analysed[Any]],
+    transactions: "UnknownRows | None" = None,
+) -> None:
+    """Warn of rows without a known entity, and of tags, screenings and links that a ruleset spells differently.
+
+    *transactions* says which of these have no known entity, where they are not in the portfolio.
+    """
     if not len(portfolio.entities):
         files.warn(f"{files.entities} has no row below its header, or names nobody: there is no one to assess")
     for part in _LINKED:
         rows, path = getattr(portfolio, part), getattr(files, part)
-        if rows is not None and path is not None:
+        if part == "transactions" and transactions is not None and path is not None:
+            transactions.warn(path, portfolio.entities, files.warn)
+        elif rows is not None and path is not None:
             warn_of_unknown_entities(path, rows, portfolio.entities, files.warn)
     if portfolio.links is not None and files.links is not None:
         rows = portfolio.links.frame.rename({FROM: ENTITY})
@@ -153,21 +175,49 @@ def warn_about_portfolio(files: PortfolioFiles, portfolio: Portfolio, rulesets: 
 
 def warn_of_unknown_entities(path: Path, rows: pl.DataFrame, entities: pl.DataFrame, warn: Warn) -> None:
     """Warn of rows whose entity was not read, or is missing: they count for no entity."""
-    if not len(rows) or not len(entities):
-        return
-    is_known = rows[ENTITY].is_in(entities[ENTITY].implode())
-    unknown = rows.filter(~is_known & rows[ENTITY].is_not_null())[ENTITY]
-    if not is_known.any() and len(unknown):
-        warn(
-            f"none of the {len(rows):,} rows of {path} is of an entity that was read; "
-            f"it has {unknown[0]!r}, where entities are called {entities[ENTITY][0]!r}"
-        )
-    elif len(unknown):
-        examples = ", ".join(map(repr, unknown.unique(maintain_order=True).head(SHOWN)))
-        warn(f"{len(unknown):,} of the {len(rows):,} rows of {path} are of no entity that was read, such as {examples}")
-    nameless = rows[ENTITY].null_count()
-    if nameless:
-        warn(f"{nameless:,} of the {len(rows):,} rows of {path} have no {ENTITY}, and count for no entity")
+    if len(rows) and len(entities):
+        UnknownRows.of(rows, rows[ENTITY].is_in(entities[ENTITY].implode())).warn(path, entities, warn)
+
+
+@dataclass(frozen=True)
+class UnknownRows:
+    """The rows of a file that count for no entity.
+
+    Attributes:
+        rows: of the file.
+        unknown: rows of an entity that was not read.
+        nameless: rows without an entity.
+        examples: the first of the unknown entities.
+    """
+
+    rows: int
+    unknown: int
+    nameless: int
+    examples: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, is_known: pl.Series) -> "UnknownRows":
+        """Count them; *is_known* says of each row whether its entity was read."""
+        unknown = rows.filter(~is_known & rows[ENTITY].is_not_null())[ENTITY]
+        examples = unknown.unique(maintain_order=True).head(SHOWN)
+        return cls(len(rows), len(unknown), rows[ENTITY].null_count(), tuple(examples))
+
+    def warn(self, path: Path, entities: pl.DataFrame, warn: Warn) -> None:
+        """Warn of them; *entities* are those that were read."""
+        if not self.rows or not len(entities):
+            return
+        if self.unknown and self.unknown + self.nameless == self.rows:
+            warn(
+                f"none of the {self.rows:,} rows of {path} is of an entity that was read; "
+                f"it has {self.examples[0]!r}, where entities are called {entities[ENTITY][0]!r}"
+            )
+        elif self.unknown:
+            named = ", ".join(map(repr, self.examples))
+            warn(
+                f"{self.unknown:,} of the {self.rows:,} rows of {path} are of no entity that was read, such as {named}"
+            )
+        if self.nameless:
+            warn(f"{self.nameless:,} of the {self.rows:,} rows of {path} have no {ENTITY}, and count for no entity")
 
 
 def _absent_links(path: Path, rows: pl.DataFrame, analysed: Analysed[Any]) -> Iterator[str]:

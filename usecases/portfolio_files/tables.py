@@ -100,6 +100,21 @@ def read_linked(file: TableFile) -> pl.DataFrame:
     return _with_entity(frame, file)
 
 
+def read_slice(file: TableFile, first: int, rows: int) -> pl.DataFrame:
+    """Read some rows of Parquet, from the number *first* on, as `read_linked` reads all; no rows for its columns."""
+    _suffix(file.path)
+    try:
+        frame = pl.scan_parquet(file.path).slice(first, rows).collect()
+    except pl.exceptions.PolarsError as error:
+        raise FileFormatError(f"{file.path} cannot be read: {error}") from None
+    return _with_entity(frame, file)
+
+
+def count_rows(file: TableFile) -> int:
+    """Count the rows of Parquet."""
+    return int(pl.scan_parquet(file.path).select(pl.len()).collect().item())
+
+
 def read_links(file: TableFile) -> pl.DataFrame:
     """Read links as `read_linked` does; `from` stands for the entity, and may be missing as `to` may."""
 

@@ -1,0 +1,65 @@
+"""`fivefold rules assess --engine spark`: the same files and words, and what is refused before Spark starts."""
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.cli.rules.test_assess import ENTITIES, ROWS, RULES
+from tests.cli.rules_files import write_files
+from tests.cli.running import finish, refuse, run, start
+
+MASTER = ("--engine", "spark", "--spark-master", "local[2]")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Rows that are not grouped by customer, with one of nobody."""
+    write_files(tmp_path, RULES, ENTITIES, ROWS + "stranger,-1,EUR,2024-07-01,card\nb,5,EUR,2024-01-01,card\n")
+    rows = pl.read_csv(tmp_path / "rows.csv").sample(fraction=1.0, shuffle=True, seed=2)
+    rows.write_parquet(tmp_path / "rows.parquet")
+    (tmp_path / "companies.yaml").write_text(
+        RULES.replace("tiny", "firms").replace("equals: person", "equals: company")
+    )
+    return tmp_path
+
+
+def asked(folder: Path, *more: str | Path, rows: str = "rows.parquet") -> tuple[str | Path, ...]:
+    files = (folder / "rules.yaml", folder / "entities.csv", "--transactions", folder / rows)
+    return ("rules", "assess", *files, "--as-of", "2024-07-01", "--then", folder / "companies.yaml", *more)
+
+
+def test_what_spark_cannot_do_is_refused_by_name_before_it_starts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    of_spark = "--spark-master and --spark-folder are for --engine spark"
+    assert refuse(folder, *asked(folder, "--spark-master", "local[2]")) == of_spark
+    csv = refuse(folder, *asked(folder, *MASTER, rows="rows.csv"))
+    assert csv == f"{folder / 'rows.csv'} is not Parquet, and Spark reads nothing else here"
+    without = refuse(folder, "rules", "assess", folder / "rules.yaml", folder / "entities.csv", *MASTER)
+    assert without == "--engine spark takes --transactions: its workers read nothing else. Leave it out"
+    assert "--explain shows one entity" in refuse(folder, *asked(folder, *MASTER, "--explain", "a"))
+    assert "takes no --links" in refuse(folder, *asked(folder, *MASTER, "--links", folder / "links.csv"))
+    elsewhere = refuse(folder, *asked(folder, "--engine", "spark", "--spark-master", "yarn"))
+    assert elsewhere.endswith("give --spark-folder")
+    assert "there is no java under JAVA_HOME, /nowhere" in refuse(folder, *asked(folder, *MASTER))
+
+
+@pytest.mark.full
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark takes Java, and there is none here")
+def test_files_and_words_are_those_of_one_process(folder: Path) -> None:
+    names = ("levels.parquet", "why.jsonl", "failures.csv")
+    for place in ("alone", "spark"):
+        (folder / place).mkdir()
+    levels, why, failures = ([folder / place / name for place in ("alone", "spark")] for name in names)
+    written = [("--output", levels[n], "--breakdowns", why[n], "--failures", failures[n]) for n in (0, 1)]
+    alone = run(folder, *asked(folder, *written[0]))
+    done = finish(start(folder, *asked(folder, *written[1], *MASTER)))
+    assert (done.code, done.out) == (alone.code, alone.out) == (1, alone.out), done
+    assert alone.err in done.err
+    assert "1 of the 5 rows of" in alone.err
+    for one, other in (levels, why, failures):
+        assert one.read_bytes() == other.read_bytes()
+    assert {path.name for path in (folder / "spark").iterdir()} == set(names)

@@ -1,0 +1,326 @@
+"""A portfolio worked on part by part: the numbers, the words and the warnings of one process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from fivefold.domain.clock import DAY_US, parse_moment
+from fivefold.domain.errors import ConfigError, FivefoldError
+from fivefold.training.simulation.simulator import Simulation, simulate
+from fivefold.usecases.portfolio_files.assess import Assessed, assess_files
+from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset
+from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
+from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts, Wanted
+from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
+from fivefold.usecases.portfolio_files.columns import PortfolioColumns
+from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
+from tests.features.split_engine import SplitEngine
+
+AS_OF = parse_moment("2024-12-01", "as-of")
+PEOPLE = """
+ruleset: people
+entity_type: customer
+fields: {kind: {one_of: [person, company]}, country: country, age: number}
+transaction_fields: {operation: text}
+optional_tables: [alerts]
+applies_to: {field: kind, equals: person}
+levels: [low, medium, high]
+score: {points: {thresholds: [10, 50]}}
+max_recompute_interval: 180 days
+cooldown: 30 days
+rules:
+  - id: country
+    title: Country
+    category: geography
+    input: {field: country}
+    cases: [{when: {in_list: fatf-call-for-action}, points: 60, floor: high}]
+  - id: cash
+    title: Cash
+    category: transaction execution
+    input: {sum: amount, where: {field: operation, equals: cash}, over: 90 days}
+    cases: [{when: {at_least: 400}, points: 20}, {when: {at_least: 100.30}, points: 10.5}]
+  - id: often
+    title: Often
+    category: transaction execution
+    input: {count: transactions, over: 60 days}
+    cases: [{when: {at_least: 5}, points: 15}]
+  - id: alerts
+    title: Alerts
+    category: customer features
+    input: {count: alerts, over: 365 days}
+    cases: [{when: {at_least: 1}, points: 25}]
+"""
+LINKED = ("transactions", "alerts", "cases", "screenings", "tags")
+COMPANIES = PEOPLE.replace("ruleset: people", "ruleset: companies").replace("equals: person", "equals: company")
+
+
+@dataclass
+class World:
+    """A portfolio in files, and what was warned of it."""
+
+    folder: Path
+    warnings: list[str] = field(default_factory=list)
+
+    def files(self, **more: Any) -> PortfolioFiles:
+        paths = {name: self.folder / f"{name}.parquet" for name in ("entities", *LINKED)}
+        options = {
+            "lists": lists_with(None, []),
+            "load_model": _no_model,
+            "warn": self.warnings.append,
+            **paths,
+            **more,
+        }
+        return PortfolioFiles(**options)
+
+    def change(self, name: str, change: Any) -> None:
+        path = self.folder / f"{name}.parquet"
+        change(pl.read_parquet(path)).write_parquet(path)
+
+
+def _no_model() -> Any:
+    raise AssertionError("nothing here reads the value")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Customers of the simulator, some without transactions, and rows of customers who are none."""
+    rows = pl.concat([pl.from_arrow(table) for table in simulate(Simulation(customers=40, seed=3))])
+    draw = np.random.default_rng(5)
+    operation = pl.Series("operation", draw.choice(["cash", "card", "transfer"], len(rows)))
+    others = pl.Series("counterparty_id", draw.choice(["a", "b", "c"], len(rows)))
+    rows = rows.with_columns(operation, others)[draw.permutation(len(rows))]
+    names = rows["user_id"].unique().sort().to_list()
+    known = [*names[5:], *(f"quiet-{number}" for number in range(7))]
+    draw.shuffle(known)
+    entities = pl.DataFrame(
+        {
+            "entity_id": known,
+            "kind": draw.choice(["person", "person", "company", None], len(known)),
+            "country": draw.choice(["DE", "IR", "NO", "Germany"], len(known), p=[0.5, 0.2, 0.2, 0.1]),
+            "age": draw.integers(18, 90, len(known)),
+            "resident": draw.choice([True, False], len(known)),
+            "industry": draw.choice(["casino", "bakery"], len(known)),
+            "ownership_layers": draw.integers(0, 4, len(known)),
+            "nominee_shareholders": draw.choice([True, False], len(known)),
+            "onboarding": draw.choice(["video", "branch", "remote"], len(known)),
+            "products": draw.choice(["cash", "crypto; cards"], len(known)),
+            "expected_turnover": draw.integers(100, 5000, len(known)),
+        },
+        schema_overrides={"kind": pl.String},
+    )
+    entities.write_parquet(tmp_path / "entities.parquet")
+    rows.write_parquet(tmp_path / "transactions.parquet")
+    opened = ["2024-10-01", "2024-11-05", "2020-01-01", "soon"]
+    alerts = {"entity_id": [known[3], known[9], known[1], known[20]], "opened": opened}
+    for name in ("alerts", "cases"):
+        pl.DataFrame(alerts | {"closed": [None] * 4, "outcome": [None] * 4}).write_parquet(tmp_path / f"{name}.parquet")
+    found = {"entity_id": known, "screening": "pep", "found": draw.choice([True, False], len(known))}
+    pl.DataFrame(found).write_parquet(tmp_path / "screenings.parquet")
+    tags = {"entity_id": [known[0], "nobody"], "tag": ["vip", "vip"]}
+    pl.DataFrame(tags).write_parquet(tmp_path / "tags.parquet")
+    for name, text in (("people", PEOPLE), ("companies", COMPANIES)):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    (tmp_path / "shared").mkdir()
+    return World(tmp_path)
+
+
+def sources(world: World, names: Sequence[str]) -> list[str]:
+    return [str(world.folder / f"{name}.yaml") if name in {"people", "companies"} else name for name in names]
+
+
+def everything(assessed: Assessed) -> dict[str, Any]:
+    return {
+        "without": assessed.without_level(),
+        "lines": list(assessed.breakdown_lines()),
+        "first": assessed.failures(2).rows(),
+        "failures": assessed.failures().rows(),
+    }
+
+
+def assert_same(
+    world: World, names: Sequence[str], size: int, *, mapped: Sequence[str] = (), as_of: int = AS_OF, **more: Any
+) -> Assessed:
+    """Assess in one process and by parts, and compare all that can be seen of it."""
+    levels = {name: more.pop(name) for name in ("previous", "overrides") if name in more}
+    files = world.files(**more, names=PortfolioColumns(mapped))
+    alone = assess_files([load_ruleset(each) for each in sources(world, names)], files, as_of, **levels)
+    expected, world.warnings[:] = list(world.warnings), []
+    split = split_of(world, names, world.files(**more, names=PortfolioColumns(mapped)), as_of, **levels)
+    assessed = split.on(SplitEngine(world.folder / "shared"), Wanted(breakdowns=True, failures=None), size)
+    assert world.warnings == expected
+    assert_frame_equal(assessed.table(), alone.table(), check_exact=True)
+    assert everything(assessed) == everything(alone)
+    return alone
+
+
+def split_of(
+    world: World, names: Sequence[str], files: PortfolioFiles, as_of: int = AS_OF, **levels: Path
+) -> AssessmentByParts:
+    texts = [RulesetText.read(each) for each in sources(world, names)]
+    return AssessmentByParts.read(texts, files, as_of, **levels)
+
+
+def refusals(world: World, **more: Any) -> tuple[str, str]:
+    """Give the words of one process, and of parts, with which both refuse."""
+    with pytest.raises(FivefoldError) as alone:
+        assess_files([load_ruleset(each) for each in sources(world, ["people"])], world.files(**more), AS_OF)
+    with pytest.raises(FivefoldError) as split:
+        split_of(world, ["people"], world.files(**more))
+    return str(alone.value), str(split.value)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("names", [("people",), ("people", "companies"), ("eu-bank-weighted",)])
+def test_levels_words_and_warnings_are_those_of_one_process(
+    names: tuple[str, ...], size: int, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_rows, "ROWS_A_SLICE", 333)
+    found = assert_same(world, names, size)
+    assert found.without_level().keys() >= {"failed"}
+    assert any("rows of" in each and "transactions.parquet are of no entity" in each for each in world.warnings)
+
+
+def test_cooldowns_overrides_and_who_decided_go_with_their_entities(world: World) -> None:
+    names = ["people", "companies"]
+    before = assert_same(world, names, 7, as_of=AS_OF - 10 * DAY_US).table()
+    levels, overrides = world.folder / "levels.parquet", world.folder / "overrides.csv"
+    before.with_columns(rules_level=pl.col("rules_level").replace("low", "high")).write_parquet(levels)
+    someone = before.drop_nulls("level")["entity_id"]
+    overrides.write_text(f"entity_id,level,until\n{someone[0]},high,2025-01-01\nnobody,low,\n{someone[1]},low,\n")
+    world.warnings.clear()
+    found = assert_same(world, names, 3, previous=levels, overrides=overrides).table()
+    assert found["overridden"].any()
+    assert found["withheld_level"].drop_nulls().len() > 3
+    assert f"1 of the 3 rows of {overrides} are of no entity that was read, such as 'nobody'" in world.warnings[-1]
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_repeats_are_found_across_slices_and_contradictions_fail_their_entity(
+    size: int, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_rows, "ROWS_A_SLICE", 100)
+
+    entities = pl.read_parquet(world.folder / "entities.parquet")
+    people = entities.filter(kind="person")["entity_id"].to_list()
+
+    def repeat(rows: pl.DataFrame) -> pl.DataFrame:
+        recent = pl.col("transaction_date").is_between(pl.date(2024, 11, 1), pl.date(2024, 11, 30))
+        other = rows.filter(recent, pl.col("user_id").is_in(people)).head(3).with_columns(transaction_amount=7.5)
+        nameless = rows.head(4).with_columns(user_id=pl.lit(None, pl.String))
+        return pl.concat([rows, rows.head(20), other, nameless, nameless.with_columns(user_id=pl.lit("")), nameless])
+
+    world.change("transactions", repeat)
+    found = assert_same(world, ["people"], size)
+    assert found.failures().filter(pl.col("problem").str.contains("transaction_id")).height
+    assert any("have no entity_id" in each for each in world.warnings)
+
+
+def test_columns_keep_their_names_and_types(world: World) -> None:
+    """Spark's own types would lose nanoseconds, categories and small numbers."""
+
+    def typed(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.rename({"user_id": "who", "operation": "what"}).with_columns(
+            pl.col("transaction_date").cast(pl.Datetime("ns")) + pl.duration(nanoseconds=1),
+            pl.col("what").cast(pl.Categorical),
+            pl.col("transaction_state").cast(pl.Enum(["X", *rows["transaction_state"].unique().drop_nulls()])),
+            pl.col("transaction_amount").cast(pl.Decimal(18, 2)),
+        )
+
+    world.change("transactions", typed)
+    mapped = ["transactions.who=user_id", "what=operation"]
+    assert_same(world, ["people"], 5, mapped=mapped)
+
+
+def test_identifiers_may_be_numbers(world: World) -> None:
+    numbers = pl.read_parquet(world.folder / "entities.parquet")["entity_id"]
+    number = {name: place for place, name in enumerate(numbers)}
+    for name in ("entities", *LINKED):
+        column = "user_id" if name == "transactions" else "entity_id"
+        world.change(name, lambda rows, of=column: rows.with_columns(pl.col(of).replace_strict(number, default=None)))
+    assert_same(world, ["people"], 5)
+
+
+def test_of_several_rows_of_an_entity_the_latest_holds(world: World) -> None:
+    def again(rows: pl.DataFrame) -> pl.DataFrame:
+        first = rows.with_columns(known_at=pl.lit("2024-01-01"))
+        later = first.sample(fraction=0.5, seed=1).with_columns(known_at=pl.lit("2024-06-01"), country=pl.lit("IR"))
+        return pl.concat([first, later])
+
+    world.change("entities", again)
+    assert_same(world, ["people"], 5)
+
+
+@pytest.mark.parametrize("who", ["nobody", "strangers"])
+def test_rows_of_nobody_are_warned_of(who: str, world: World) -> None:
+    if who == "nobody":
+        world.change("transactions", lambda rows: rows.clear())
+    else:
+        world.change("transactions", lambda rows: rows.with_columns(pl.col("user_id") + "-else"))
+    assert_same(world, ["people"], 6)
+    assert any(each.startswith("none of the ") for each in world.warnings) == (who == "strangers")
+
+
+def test_a_portfolio_of_nobody_is_told(world: World) -> None:
+    world.change("entities", lambda rows: rows.clear())
+    assert len(assert_same(world, ["people"], 6).table()) == 0
+    assert "there is no one to assess" in world.warnings[0]
+
+
+@pytest.mark.parametrize("lacks", ["transaction_amount", "operation", "user_id"])
+def test_a_column_that_lacks_is_named_before_workers_start(lacks: str, world: World) -> None:
+    world.change("transactions", lambda rows: rows.drop(lacks))
+    alone, split = refusals(world)
+    assert alone == split
+    assert lacks in alone
+
+
+def test_other_refusals_are_those_of_one_process(world: World) -> None:
+    for more in ({"lists": {}}, {"names": PortfolioColumns(["transactions.x=y"])}, {"base": "euro"}):
+        alone, split = refusals(world, **more)
+        assert alone == split
+    entities = pl.read_parquet(world.folder / "entities.parquet")
+    pl.concat([entities, entities.slice(30, 1)]).write_parquet(world.folder / "entities.parquet")
+    alone, split = refusals(world)
+    assert alone == split
+
+
+def test_what_cannot_be_known_by_parts_is_refused_by_name(world: World) -> None:
+    with pytest.raises(ConfigError, match="takes no --links: linked entities may be in another part"):
+        split_of(world, ["people"], world.files(links=world.folder / "links.csv"))
+    with pytest.raises(ConfigError, match="ruleset fatf-retail reads indicators or the value"):
+        split_of(world, ["fatf-retail"], world.files())
+
+
+def test_a_ruleset_that_lacks_a_list_is_refused_by_the_worker_that_first_reads_it(world: World) -> None:
+    """Of several rulesets those after the first are asked only where someone is left for them."""
+    path = world.folder / "companies.yaml"
+    path.write_text(COMPANIES.replace("fatf-call-for-action", "own-list"))
+    names = ["people", "companies"]
+    with pytest.raises(FivefoldError) as alone:
+        assess_files([load_ruleset(each) for each in sources(world, names)], world.files(), AS_OF)
+    split = split_of(world, names, world.files())
+    with pytest.raises(FivefoldError) as by_worker:
+        split.on(SplitEngine(world.folder / "shared"), Wanted(breakdowns=False, failures=20), 7)
+    assert str(by_worker.value) == str(alone.value)
+
+
+def test_rows_that_change_meanwhile_are_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = split_of(world, ["people"], world.files())
+    monkeypatch.setattr(by_rows, "count_rows", lambda _: 10_000_000)
+    with pytest.raises(FivefoldError, match="has other rows than at the start: was it changed meanwhile"):
+        split.on(SplitEngine(world.folder / "shared"), Wanted(breakdowns=False, failures=20))
+
+
+def test_failures_are_those_of_the_first_entities_of_each_ruleset(world: World) -> None:
+    names = ["people", "companies"]
+    alone = assess_files([load_ruleset(each) for each in sources(world, names)], world.files(), AS_OF)
+    split = split_of(world, names, world.files())
+    few = split.on(SplitEngine(world.folder / "shared"), Wanted(breakdowns=False, failures=2), 7)
+    assert few.failures(2).rows() == alone.failures(2).rows()
+    assert list(few.breakdown_lines()) == []

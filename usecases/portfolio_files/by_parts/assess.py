@@ -1,0 +1,185 @@
+"""A portfolio assessed part by part on the workers of an engine: the levels, breakdowns and failures of one process."""
+
+import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import polars as pl
+import pyarrow as pa
+
+from fivefold.features.partitions import Engine, Result
+from fivefold.risk.engine.assessments import STATUS, Assessments, Status
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.governance.backtest.compositions import Before
+from fivefold.usecases.portfolio_files.assess import (
+    assess_portfolio,
+    before_of,
+    by_status,
+    failures_of,
+    in_order,
+    lines_of,
+    table_of,
+)
+from fivefold.usecases.portfolio_files.by_parts.portfolio import (
+    ENTITIES_A_PART,
+    RulesetText,
+    Whole,
+    read_columns_alone,
+    refuse_what_is_missing,
+    refuse_what_needs_all,
+    work_by_parts,
+)
+from fivefold.usecases.portfolio_files.families import composed
+from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, warn_about_portfolio
+
+_MADE: Final = "made"
+_LINES: Final = "lines"
+
+
+class _OfRuleset(NamedTuple):
+    """The assessments by one ruleset, as they come back; its place among all, and those after to whom none applies."""
+
+    place: int
+    table: pl.DataFrame
+    failures: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted beside the levels.
+
+    Attributes:
+        breakdowns: of everyone.
+        failures: of so many entities of each ruleset; None for all.
+    """
+
+    breakdowns: bool
+    failures: int | None
+
+
+@dataclass(frozen=True)
+class AssessedParts:
+    """A portfolio that was assessed part by part; the functions are those of `AssessedFamilies`.
+
+    Attributes:
+        entities: all of them, in the order of the portfolio.
+        parts: the assessments by each ruleset of each part, in the order of rulesets and then of the portfolio.
+        lines: the breakdowns, in the same order.
+    """
+
+    entities: pl.DataFrame
+    parts: Sequence[_OfRuleset]
+    lines: Sequence[pa.Array]
+
+    def table(self) -> pl.DataFrame:
+        """Give one plain row for each entity, and the ruleset that decided; null where none applies."""
+        return in_order(self.entities, [part.table for part in self.parts])
+
+    def without_level(self) -> dict[str, list[str]]:
+        """Give the entities without a level by status, those that failed first."""
+        return by_status(pl.concat([part.table.select(ENTITY, STATUS) for part in self.parts]))
+
+    def failures(self, most: int | None = None) -> pl.DataFrame:
+        """Name what could not be assessed in full, and why, of the first so many of each ruleset or of everyone."""
+        by_ruleset: dict[int, list[pl.DataFrame]] = {}
+        for part in self.parts:
+            by_ruleset.setdefault(part.place, []).append(part.failures)
+        return pl.concat([_of_first(pl.concat(frames), most) for frames in by_ruleset.values()])
+
+    def breakdown_lines(self) -> Iterator[str]:
+        """Write every breakdown as a line of JSON, those of one ruleset after those of another."""
+        return (line.as_py() for lines in self.lines for line in lines)
+
+
+def _of_first(failures: pl.DataFrame, most: int | None) -> pl.DataFrame:
+    if most is None:
+        return failures
+    first = failures[ENTITY].unique(maintain_order=True).head(most)
+    return failures.filter(pl.col(ENTITY).is_in(first.implode()))
+
+
+@dataclass(frozen=True)
+class _AssessPart:
+    """Assesses a part as `assess_portfolio` does."""
+
+    rulesets: Sequence[RulesetText]
+    as_of: int
+    wanted: Wanted
+
+    def __call__(self, portfolio: Portfolio, before: Before) -> Iterator[Result]:
+        rulesets = [each.analysed() for each in self.rulesets]
+        names = [each.ruleset.name for each in rulesets]
+        for each in assess_portfolio(rulesets, portfolio, self.as_of, before).parts:
+            made = _OfRuleset(_place(each, names), table_of(each), failures_of(each, self.wanted.failures))
+            lines = [list(lines_of(each)) if self.wanted.breakdowns else []]
+            content = pa.array([pickle.dumps(made, pickle.HIGHEST_PROTOCOL)], pa.large_binary())
+            yield Result(pa.table({_MADE: content, _LINES: pa.array(lines, pa.large_list(pa.large_string()))}), b"")
+
+
+def _place(part: Assessments, names: list[str]) -> int:
+    """Give the place of the ruleset; those to whom none of several applies come after all."""
+    if len(names) > 1 and (part.outcomes[STATUS] == Status.NOT_APPLICABLE.value).all():
+        return len(names)
+    return names.index(part.program.ruleset.name)
+
+
+@dataclass(frozen=True)
+class AssessmentByParts:
+    """An assessment of a portfolio that was read and checked, but for the rows of its transactions.
+
+    Attributes:
+        whole: the portfolio.
+        rulesets: in the order in which they are tried.
+        as_of: the moment, microseconds.
+        warnings: about what people set, which come after those about the portfolio.
+    """
+
+    whole: Whole
+    rulesets: Sequence[RulesetText]
+    as_of: int
+    warnings: Sequence[str]
+
+    @classmethod
+    def read(
+        cls,
+        texts: Sequence[RulesetText],
+        files: PortfolioFiles,
+        as_of: int,
+        *,
+        previous: Path | None = None,
+        overrides: Path | None = None,
+    ) -> "AssessmentByParts":
+        """Read what this machine reads; arguments and errors are those of `assess_files`.
+
+        Raises:
+            ConfigError: something cannot be known part by part, see `refuse_what_needs_all`; and as of `assess_files`.
+        """
+        rulesets = [each.analysed() for each in texts]
+        refuse_what_needs_all(files, rulesets)
+        composed(rulesets)
+        portfolio = read_columns_alone(files, rulesets, as_of)
+        warnings: list[str] = []
+        later = replace(files, warn=warnings.append)
+        whole = Whole(files, portfolio, before_of(rulesets, later, portfolio, as_of, previous, overrides))
+        refuse_what_is_missing(whole, rulesets[0], as_of)
+        return cls(whole, texts, as_of, warnings)
+
+    def on(self, engine: Engine, wanted: Wanted, entities_a_part: int = ENTITIES_A_PART) -> AssessedParts:
+        """Assess on the workers of an engine, and warn of the portfolio as one process does."""
+        work = _AssessPart(self.rulesets, self.as_of, wanted)
+        entities = self.whole.portfolio.entities
+        tables, unknown = work_by_parts(engine, self.whole, entities, work, entities_a_part)
+        rulesets = [each.analysed() for each in self.rulesets]
+        warn_about_portfolio(self.whole.files, self.whole.portfolio, rulesets, unknown)
+        for warning in self.warnings:
+            self.whole.files.warn(warning)
+        made = [pickle.loads(table[_MADE][0].as_buffer()) for table in tables]  # noqa: S301 (as where it is written)
+        places = [part.place for part in made]
+        order = sorted(range(len(made)), key=places.__getitem__)
+        return AssessedParts(entities, [made[each] for each in order], [_lines(tables[each]) for each in order])
+
+
+def _lines(table: pa.Table) -> pa.Array:
+    return table[_LINES][0].values

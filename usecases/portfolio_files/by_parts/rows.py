@@ -1,0 +1,174 @@
+"""Transactions cut into parts by workers: a part has all rows of some entities, in the order of the file.
+
+Rows are read, and written, by the reader of one process: every type of column stays what it is there. Each worker
+writes one file of its slice of the rows, in which those of a part are together.
+"""
+
+import io
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+from zlib import crc32
+
+import msgspec
+import polars as pl
+import pyarrow as pa
+
+from fivefold.domain.errors import FileFormatError
+from fivefold.domain.files import replacing
+from fivefold.features.partitions import Engine, Result
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.usecases.portfolio_files.columns import PortfolioColumns
+from fivefold.usecases.portfolio_files.tables import TableFile, count_rows, read_slice
+
+ROWS_A_SLICE: Final = 1 << 20
+"""Rows that a worker cuts at once."""
+PART: Final = "@part"
+"""The number of the part of an entity; negative for one that is in none."""
+_ROW: Final = "@row"
+_KNOWN: Final = "@known"
+_TRANSACTIONS: Final = "transactions"
+
+
+class Piece(NamedTuple):
+    """The rows of a part in the file of a slice.
+
+    Attributes:
+        file: of the slice.
+        start: the first byte.
+        length: in bytes.
+    """
+
+    file: Path
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
+class PartRows:
+    """The rows of a part, in the order of the source.
+
+    Attributes:
+        rows: of the entities of the part; and some of entities that are in no part, so that all rows are in one.
+        numbers: of the rows, from 0.
+        is_known: whether the entity of a row was read.
+    """
+
+    rows: pl.DataFrame
+    numbers: pl.Series
+    is_known: pl.Series
+
+
+class _Slice(msgspec.Struct, frozen=True):
+    """Rows of the source."""
+
+    first: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class _CutSlice:
+    """Cuts a slice of the rows: work of `features.partitions.Engine.run_each`.
+
+    Attributes:
+        source: Parquet.
+        names: our names of its columns.
+        places: a file of all entities that were read, with their `PART`.
+        parts: how many there are.
+        folder: for what is cut.
+    """
+
+    source: Path
+    names: PortfolioColumns
+    places: Path
+    parts: int
+    folder: Path
+
+    def __call__(self, file: Path) -> Iterator[Result]:
+        """Give the number of each part with rows in the slice, and where they are."""
+        slice_ = msgspec.json.decode(file.read_bytes(), type=_Slice)
+        rows = read_slice(_table(self.source, self.names), slice_.first, slice_.rows)
+        if len(rows) != slice_.rows:
+            raise FileFormatError(f"{self.source} has other rows than at the start: was it changed meanwhile?")
+        name = f"{secrets.token_hex(16)}.rows"
+        found: list[tuple[int, int, int]] = []
+        with replacing(self.folder / name) as unfinished, unfinished.open("wb") as output:
+            for (part,), piece in (
+                self._placed(rows, slice_.first)
+                .partition_by(PART, as_dict=True, include_key=False, maintain_order=True)
+                .items()
+            ):
+                content = io.BytesIO()
+                piece.write_ipc(content, compression="lz4")
+                found.append((int(part), output.tell(), len(content.getvalue())))
+                output.write(content.getvalue())
+        table = {place: [each[number] for each in found] for number, place in enumerate(_PLACES)}
+        yield Result(pa.table(table, schema=pa.schema(dict.fromkeys(_PLACES, pa.int64()))), name.encode())
+
+    def _placed(self, rows: pl.DataFrame, first: int) -> pl.DataFrame:
+        """Add the number of each row, whether its entity was read, and its part."""
+        places = pl.read_ipc(self.places)
+        placed = rows.select(ENTITY).join(places, on=ENTITY, how="left", maintain_order="left")
+        has_part = pl.col(PART).is_not_null() & (pl.col(PART) >= 0)
+        others = placed.filter(~has_part & pl.col(ENTITY).is_not_null())[ENTITY].unique()
+        # Rows that repeat each other are of the same entity, so they meet in a part.
+        spread = {name: crc32(name.encode()) % self.parts for name in others}
+        elsewhere = pl.col(ENTITY).replace_strict(spread, default=0, return_dtype=pl.Int32)
+        is_known, part = placed.select(
+            pl.col(PART).is_not_null().alias(_KNOWN), pl.when(has_part).then(PART).otherwise(elsewhere).alias(PART)
+        )
+        numbers = pl.int_range(first, first + len(rows), dtype=pl.Int64, eager=True).alias(_ROW)
+        return rows.with_columns(numbers, is_known, part)
+
+
+_PLACES: Final = ("part", "start", "length")
+
+
+def cut_rows(
+    engine: Engine, source: Path, names: PortfolioColumns, places: pl.DataFrame, parts: int
+) -> list[list[Piece]]:
+    """Cut the transactions on the workers, and give the pieces of each part in the order of the source.
+
+    Args:
+        engine: whose workers do it.
+        source: Parquet, where this machine and the workers see it.
+        names: our names of its columns.
+        places: `entity_id` and `PART` of all entities that were read.
+        parts: how many there are.
+    """
+    placed = engine.folder / "entities.arrow"
+    places.write_ipc(placed, compression="uncompressed")
+    count = count_rows(_table(source, names))
+    files = []
+    for number, first in enumerate(range(0, count, ROWS_A_SLICE)):
+        files.append(engine.folder / f"slice-{number}.json")
+        files[-1].write_bytes(msgspec.json.encode(_Slice(first, min(ROWS_A_SLICE, count - first))))
+    pieces: list[list[Piece]] = [[] for _ in range(parts)]
+    work = _CutSlice(source.absolute(), names, placed, parts, engine.folder)
+    for table, name in engine.run_each(files, work) if files else ():
+        for part, start, length in zip(*(table[place].to_pylist() for place in _PLACES), strict=True):
+            pieces[part].append(Piece(engine.folder / name.decode(), start, length))
+    return pieces
+
+
+def read_pieces(pieces: Sequence[Piece], columns: pl.DataFrame) -> PartRows:
+    """Read the rows of a part; *columns* are the rows of one that has none."""
+    frames = []
+    for piece in pieces:
+        with piece.file.open("rb") as file:
+            file.seek(piece.start)
+            frames.append(pl.read_ipc(io.BytesIO(file.read(piece.length))))
+    if not frames:
+        return PartRows(columns, pl.Series(_ROW, [], pl.Int64), pl.Series(_KNOWN, [], pl.Boolean))
+    together = pl.concat(frames, rechunk=True)  # Polars 2.1 panics where it streams some filters of many chunks
+    return PartRows(together.drop(_ROW, _KNOWN), together[_ROW], together[_KNOWN])
+
+
+def _table(source: Path, names: PortfolioColumns) -> TableFile:
+    return TableFile(source, _say_nothing, lambda frame: names.rename(_TRANSACTIONS, frame, str(source)))
+
+
+def _say_nothing(_: str) -> None:
+    """Parquet has no rows to warn of."""
