@@ -90,11 +90,16 @@ def _float(value: float) -> float:
         return float("inf")
 
 
-def too_large(source: str) -> FileFormatError:
-    """Create the error for a source that is too large to sort in memory; it names the command that sorts it."""
+def too_large(file: str) -> FileFormatError:
+    """Create the error for a source that is too large to sort in memory; it says how to sort it.
+
+    Args:
+        file: empty for a table.
+    """
+    how = f"fivefold sort {shlex.quote(file)} --output grouped.parquet" if file else f"sort the table by {c.USER_ID}"
     return FileFormatError(
-        f"{source} has more than {c.ROWS_SORTED_IN_MEMORY:,} rows that are not grouped by customer; group them first: "
-        f"fivefold sort {shlex.quote(source)} --output grouped.parquet"
+        f"{file or 'the table'} has more than {c.ROWS_SORTED_IN_MEMORY:,} rows that are not grouped by customer; group "
+        f"them first: {how}"
     )
 
 
@@ -143,7 +148,7 @@ def histories_in_memory(source: "Frame | Sequence[Any]", reader: TransactionRead
         table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])
     ids = table.column_names.count(c.USER_ID)  # the reader refuses any number but one
     if table.num_rows > c.ROWS_SORTED_IN_MEMORY and ids == 1 and not is_grouped(table[c.USER_ID]):
-        raise too_large(reader.source or "the table")
+        raise too_large(reader.source)
     return reader.read(table, errors)
 
 
