@@ -51,19 +51,33 @@ class Files:
 
 def run_commands(files: Files, rows: int) -> dict[str, Taken]:
     """Run every command once."""
-    files.config.write_text(CONFIG, encoding="utf-8")
-    taken = {"simulate": _fivefold(files, "simulate", "--rows", str(rows), "-o", str(files.simulated))}
-    _export(files)
-    taken["sort"] = _fivefold(files, "sort", str(files.exported), "-o", str(files.ordered))
-    files.simulated.unlink()
-    files.exported.unlink()
-    taken["train"] = _fivefold(files, "train", "--data", str(files.ordered), "--config", str(files.config))
-    scoring = ("score", str(files.ordered), "--as-of", AS_OF, "-o")
-    taken["score"] = _fivefold(files, *scoring, str(files.folder / "scores.parquet"))
-    local = ("--engine", "spark", "--spark-master", f"local[{os.cpu_count()}]")
-    taken[ON_SPARK] = _fivefold(files, *scoring, str(files.folder / "spark.parquet"), *local)
+    taken = make_ordered(files, rows)
+    taken["train"] = train(files)
+    taken["score"] = score(files, "scores.parquet")
+    taken[ON_SPARK] = score(files, "spark.parquet", "--engine", "spark", "--spark-master", f"local[{os.cpu_count()}]")
     _require_equal(files)
     return taken
+
+
+def make_ordered(files: Files, rows: int) -> dict[str, Taken]:
+    """Simulate, and sort what a bank would export; only the ordered rows stay."""
+    taken = {"simulate": _fivefold(files, "simulate", "--rows", str(rows), "-o", str(files.simulated))}
+    _export(files)
+    files.simulated.unlink()
+    taken["sort"] = _fivefold(files, "sort", str(files.exported), "-o", str(files.ordered))
+    files.exported.unlink()
+    return taken
+
+
+def train(files: Files) -> Taken:
+    """Train on the ordered rows; the first version is the champion of the files."""
+    files.config.write_text(CONFIG, encoding="utf-8")
+    return _fivefold(files, "train", "--data", str(files.ordered), "--config", str(files.config))
+
+
+def score(files: Files, name: str, *options: str) -> Taken:
+    """Score the ordered rows by the champion of the files."""
+    return _fivefold(files, "score", str(files.ordered), "--as-of", AS_OF, "-o", str(files.folder / name), *options)
 
 
 def _fivefold(files: Files, *arguments: str) -> Taken:

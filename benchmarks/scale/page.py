@@ -98,7 +98,7 @@ def page(command: str, sizes: Sequence[Size], load: tuple[float, float]) -> str:
         before=load[0],
         after=load[1],
         as_of=AS_OF,
-        commands="\n".join(_commands(sizes)),
+        commands=commands_table((size.rows, size.customers, size.commands) for size in sizes),
         rows=sizes[-1].rows,
         memory=_memory(sizes[-1]),
         steps=_steps(sizes),
@@ -112,17 +112,18 @@ def _row(cells: Iterable[object]) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def _commands(sizes: Sequence[Size]) -> list[str]:
+def commands_table(sizes: Iterable[tuple[int, int, Mapping[str, Taken]]]) -> str:
+    """Write what commands took, by their names, for files of so many rows and customers."""
     lines = [
         _row(("rows", "customers", "command", "seconds", "processor seconds", "rows a second", "most memory")),
         "|---:|---:|---|---:|---:|---:|---:|",
     ]
-    for size in sizes:
-        for name, taken in size.commands.items():
-            rate = f"{size.rows / taken.seconds:,.0f}"
+    for rows, customers, commands in sizes:
+        for name, taken in commands.items():
+            rate = f"{rows / taken.seconds:,.0f}"
             figures = (f"{taken.seconds:.1f}", f"{taken.processor_seconds:.1f}", rate, _gigabytes(taken.peak_bytes))
-            lines.append(_row((f"{size.rows:,}", f"{size.customers:,}", f"`{name}`", *figures)))
-    return lines
+            lines.append(_row((f"{rows:,}", f"{customers:,}", f"`{name}`", *figures)))
+    return "\n".join(lines)
 
 
 def _gigabytes(count: float) -> str:
