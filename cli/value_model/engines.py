@@ -1,5 +1,6 @@
 """The options of commands that run in this process or on Apache Spark."""
 
+import os
 import platform
 import secrets
 import shutil
@@ -95,14 +96,15 @@ def _folder_of_run(shared: Path) -> Iterator[Path]:
     """Make a folder for what this run hands to workers; it goes at the end. What killed runs left goes at the start.
 
     A lock beside the folder says that its run is alive. Not every shared folder passes locks on to other machines, so
-    folders of other machines, by the name, are let be.
+    folders of other machines, by the name, are let be. So are those of other accounts, which this one cannot remove.
     """
     prefix = f".spark-{platform.node()}-"
-    for left in shared.glob(f"{prefix}*{_LOCK}"):
-        lock = FileLock(left, timeout=0)
-        with suppress(Timeout), lock:
-            _remove(left.with_suffix(""), left)
-    lock = FileLock(shared / f"{prefix}{secrets.token_hex(4)}{_LOCK}")
+    for left in shared.glob(f"{prefix}{_ANY_TOKEN}{_LOCK}"):
+        with suppress(Timeout, OSError):  # whatever is wrong with what is left ends no run
+            if left.stat().st_uid == os.geteuid():
+                with FileLock(left, timeout=0):
+                    _remove(left.with_suffix(""), left)
+    lock = FileLock(shared / f"{prefix}{secrets.token_hex(_TOKEN_BYTES)}{_LOCK}")
     with lock:
         own = Path(lock.lock_file).with_suffix("")
         own.mkdir(mode=0o700)
@@ -113,6 +115,9 @@ def _folder_of_run(shared: Path) -> Iterator[Path]:
 
 
 _LOCK = ".lock"
+_TOKEN_BYTES = 4
+_ANY_TOKEN = "[0-9a-f]" * 2 * _TOKEN_BYTES
+"""Exactly so many digits, since the name of one machine may begin with that of another."""
 
 
 def _remove(folder: Path, lock: Path) -> None:
@@ -123,7 +128,10 @@ def _remove(folder: Path, lock: Path) -> None:
     """
     removed = folder.with_name(f"{folder.name}-removed")
     if folder.is_dir():
-        folder.rename(removed)
+        try:
+            folder.rename(removed)
+        except OSError:  # not every shared folder lets folders be renamed
+            removed = folder
     for _ in range(5):
         shutil.rmtree(removed, ignore_errors=True)
         if not removed.exists():
@@ -135,7 +143,10 @@ def _remove(folder: Path, lock: Path) -> None:
 
 @contextmanager
 def _ends_on_signals() -> Iterator[None]:
-    """End by SIGTERM and SIGHUP as by an error, so that the folder of the run goes; Python would stop at once."""
+    """End by SIGTERM and SIGHUP as by an error, so that the folder of the run goes; Python would stop at once.
+
+    A signal that is ignored, as SIGHUP is under nohup, is ignored still.
+    """
 
     def end(number: int, _: object) -> None:
         raise SystemExit(128 + number)
@@ -143,7 +154,8 @@ def _ends_on_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heeded = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heeded}
     try:
         yield
     finally:

@@ -130,6 +130,8 @@ async def _call_tool(by: _Message, params: types.CallToolRequestParams) -> types
         await by.caller.record(by.credential, TOOL_CALLED, {"tool": tool.name, "status": _UNPROCESSABLE})
         return _failed("; ".join(_fault(fault) for fault in error.errors()))
     called = {"tool": tool.name, **asked.recorded}
+    # Numbers of records are kept where there are such: what an agent made up may be anything.
+    refused = called if tool.changes else {"tool": tool.name}
     given = {} if tool.changes else asked.asked  # else the entry before the change has it
     try:
         if tool.changes:
@@ -138,13 +140,13 @@ async def _call_tool(by: _Message, params: types.CallToolRequestParams) -> types
         answer = await tool.answer(by.caller.within(tool.routes), asked)
     except RefusedCallError as refusal:
         status = {"status": refusal.status}
-        await by.caller.record(by.credential, TOOL_CALLED, {**called, **status}, asked.entity, asked=given)
+        await by.caller.record(by.credential, TOOL_CALLED, {**refused, **status}, asked.entity, asked=given)
         return _failed(str(refusal))
     except Exception as error:  # noqa: BLE001 (the library would answer, and nothing would have it on record)
         LOG.error(  # noqa: TRY400 (its words may quote what was sent)
             "tool.failed", tool=tool.name, error=type(error).__name__, where=_where(error)
         )
-        await by.caller.record(by.credential, TOOL_CALLED, {**called, "status": _BROKEN}, asked.entity, asked=given)
+        await by.caller.record(by.credential, TOOL_CALLED, {**refused, "status": _BROKEN}, asked.entity, asked=given)
         done = "; it may have been done: the same call under the same key tells" if tool.changes else ""
         return _failed(f"the service could not answer; its log says why{done}")
     told = {**called, **answer.recorded, "status": _OK}

@@ -171,7 +171,6 @@ def _groups(evaluation: Evaluation) -> list[Section]:
         )
         for name in groups.columns
     ]
-    known = groups.with_columns(pl.col("off_by_percent").round(1))
     rows = [
         tuple(
             "too few"
@@ -181,7 +180,7 @@ def _groups(evaluation: Evaluation) -> list[Section]:
             else value
             for name, value in row.items()
         )
-        for row in known.iter_rows(named=True)
+        for row in groups.iter_rows(named=True)
     ]
     about = paragraph(
         "Money predicted and realised in the window, and the shares of the segments, by one trait of the customers "

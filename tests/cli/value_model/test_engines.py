@@ -1,5 +1,7 @@
 """The folder that a run shares with workers: it goes however the run ends, and no other run's goes with it."""
 
+import os
+import platform
 import signal
 import subprocess
 import sys
@@ -7,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +27,8 @@ with _ends_on_signals(), _folder_of_run(Path(sys.argv[1])) as own:
 
 
 @contextmanager
-def another_run(shared: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    with subprocess.Popen([sys.executable, "-c", RUN, str(shared)], stdout=subprocess.PIPE, text=True) as process:
+def another_run(shared: Path, program: str = RUN) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    with subprocess.Popen([sys.executable, "-c", program, str(shared)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield process, Path(process.stdout.readline().strip())
@@ -57,12 +60,64 @@ def test_what_a_killed_run_left_goes_with_the_next_and_what_another_has_stays(tm
 
 
 def test_the_folder_of_another_machine_is_let_be(tmp_path: Path) -> None:
-    other = tmp_path / ".spark-another-machine-1234"
-    other.mkdir()
-    other.with_suffix(".lock").touch()
+    others = [tmp_path / f".spark-{name}-{'0' * 8}" for name in ("another-machine", f"{platform.node()}-1")]
+    for other in others:
+        other.mkdir()
+        other.with_name(f"{other.name}.lock").touch()
     with _folder_of_run(tmp_path):
         pass
-    assert other.is_dir()
+    assert all(other.is_dir() for other in others)
+
+
+def test_what_another_account_left_is_let_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with another_run(tmp_path) as (killed, left):
+        killed.kill()
+        killed.wait(30)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + 1)
+        with _folder_of_run(tmp_path) as own:
+            assert own.is_dir()
+    assert left.is_dir()
+    with _folder_of_run(tmp_path):
+        assert not left.exists(), "its own account takes it away"
+
+
+def test_a_lock_that_cannot_be_opened_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with another_run(tmp_path) as (killed, left):
+        killed.kill()
+        killed.wait(30)
+    opened = os.open
+
+    def refused(path: object, *rest: Any, **how: Any) -> int:
+        if str(path) == f"{left}.lock":
+            raise PermissionError(path)
+        return opened(path, *rest, **how)  # type: ignore[arg-type]  # a path
+
+    monkeypatch.setattr("os.open", refused)
+    with _folder_of_run(tmp_path) as own:
+        assert own.is_dir()
+
+
+def test_the_folder_goes_where_folders_cannot_be_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError("not here")
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with _folder_of_run(tmp_path) as own:
+        (own / "histories.arrow").write_text("of customers")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    """As under nohup, when the terminal closes."""
+    ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + RUN
+    with another_run(tmp_path, ignoring) as (process, own):
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        assert own.is_dir()
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM
 
 
 def test_the_folder_goes_while_a_worker_still_writes(tmp_path: Path) -> None:

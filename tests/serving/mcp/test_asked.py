@@ -96,6 +96,22 @@ def test_a_number_that_no_record_can_have_is_refused_and_not_kept(place: Place) 
     assert "0" * 300 not in str(calls_recorded(place)) + str(kept(place))
 
 
+def test_the_number_of_a_record_is_kept_where_there_is_one(place: Place) -> None:
+    async def talk(client: Client) -> list[bool | None]:
+        asked = (
+            ("read_decision", {"decision": 1}),
+            ("read_decision", {"decision": 491711234567}),
+            ("read_assessment", {"assessment": "19840312.1"}),
+        )
+        return [(await client.call_tool(*each)).is_error for each in asked]
+
+    assert of_role(place, "investigator", talk) == [False, True, True]
+    found, *refused = (each["details"] for each in calls_recorded(place))
+    assert found["decision"] == 1
+    assert [sorted(each) for each in refused] == [["status", "token", "tool"]] * 2
+    assert not {word for word in ("491711234567", "19840312") if word in str(calls_recorded(place)) + str(kept(place))}
+
+
 def test_the_flow_that_an_agent_names_goes_with_the_customer(place: Place) -> None:
     token, _ = changing_token(place, "admin")
     called(place, token, ("run_flow", of_one(flow="care of 7f3a9")))
