@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from tqdm import tqdm
 
 from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, require_folders, show_evidence
 from fivefold.cli.rules.options import (
+    EngineOptions,
     LabelOptions,
     LabelsOption,
     PartOptions,
@@ -24,6 +25,11 @@ from fivefold.cli.rules.options import (
 from fivefold.cli.terminal import AsOfOption, errors, past_moment
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fivefold.risk.governance.backtest.run import Backtest
+    from fivefold.usecases.portfolio_files.governance import Draw, Standing
+    from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 RulesetsArgument = Annotated[
     list[str], typer.Argument(metavar="[A] B", help="The ruleset in force (may be left out), and the draft.")
@@ -59,6 +65,7 @@ def print_backtest(
     value: ValueOptions,
     html: HtmlOption = None,
     json: JsonOption = None,
+    engine: EngineOptions,
 ) -> None:
     """Compare what A and B make of a portfolio: levels, who moves, hits of every case, and what cannot be assessed.
 
@@ -72,12 +79,19 @@ def print_backtest(
 
     _check_standing(rulesets, standing)
     require_folders(html, json)
+    engine.require(parts.transactions, json)
+    if engine.is_spark and (standing.first or standing.then):
+        raise ConfigError("--engine spark takes no --first and --then: it compares one ruleset with one. Leave it out")
     in_force = load_ruleset(rulesets[0]) if len(rulesets) > 1 else None
     draft = load_ruleset(rulesets[-1])
     first, then = ([load_ruleset(source) for source in sources or ()] for sources in (standing.first, standing.then))
     at = past_moment(as_of)
     files = portfolio_files(data, parts, value)
     before = Standing(standing.previous, _since(standing.entered, at))
+    if engine.is_spark:
+        by_parts = _backtest_on_spark(rulesets, files, at, before, Draw(sample, seed), engine, json)
+        show_evidence("backtest", by_parts, backtest_page(by_parts), html, json)
+        return
     with _progress() as progress:
         drawn = Draw(sample, seed, progress)
         if first or then:
@@ -86,6 +100,25 @@ def print_backtest(
         else:
             alone = backtest_files(draft, in_force, files, at, before, drawn)
             show_evidence("backtest", alone, backtest_page(alone), html, json)
+
+
+def _backtest_on_spark(
+    rulesets: list[str],
+    files: "PortfolioFiles",
+    at: int,
+    before: "Standing",
+    drawn: "Draw",
+    engine: EngineOptions,
+    json: Path | None,
+) -> "Backtest":
+    """Read all but the transactions here, and have workers do the rest."""
+    from fivefold.usecases.portfolio_files.by_parts.backtest import BacktestByParts
+    from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
+
+    *present, draft = (RulesetText.read(source) for source in rulesets)
+    by_parts = BacktestByParts.read(draft, present[0] if present else None, files, at, before, drawn)
+    with engine.opened(json) as workers:
+        return by_parts.on(workers)
 
 
 def _check_standing(rulesets: list[str], standing: StandingOptions) -> None:

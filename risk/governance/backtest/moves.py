@@ -131,14 +131,23 @@ def moved(table: pl.DataFrame) -> pl.DataFrame:
 
 def movers(table: pl.DataFrame, after: Assessments, before: Assessments | None, most: int) -> tuple[Mover, ...]:
     """Name the entities that change most: by levels, then by points, then in the order of their names."""
-    if "before_alone" not in table.columns:
-        return ()
-    points = (pl.col("after_total") - pl.col("before_total")).abs().fill_null(0.0).alias("points")
-    frame = table.with_row_index("place").with_columns(points, pl.col("steps").abs().fill_null(0).alias("size"))
-    changed = (pl.col("before_alone") != pl.col("after_alone")) | (pl.col("points") > 0)
-    first = frame.filter(changed).sort("size", "points", ENTITY, descending=[True, True, False]).head(most)
     of_the_score = () if before is None else score_changes(before.program.ruleset, after.program.ruleset)
-    return tuple(_mover(row, after, before, of_the_score) for row in first.iter_rows(named=True))
+    return tuple(_mover(row, after, before, of_the_score) for row in furthest(table, most).iter_rows(named=True))
+
+
+_DIGITS = 9
+
+
+def furthest(table: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Take the rows of the entities that change most, with their `place`, and `size` and `points` of the change."""
+    change = (pl.col("after_total") - pl.col("before_total")).abs().fill_null(0.0)
+    # Equal changes in decimals differ as floats by less, and by how many rows Polars divides at once.
+    points = change.round(_DIGITS).alias("points")
+    frame = table.with_row_index("place").with_columns(points, pl.col("steps").abs().fill_null(0).alias("size"))
+    if "before_alone" not in table.columns:
+        return frame.clear()
+    changed = (pl.col("before_alone") != pl.col("after_alone")) | (pl.col("points") > 0)
+    return frame.filter(changed).sort("size", "points", ENTITY, descending=[True, True, False]).head(most)
 
 
 def score_changes(before: Ruleset, after: Ruleset) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from fivefold.risk.governance.backtest.moves import (
     Mover,
     case_hits,
     failures,
+    furthest,
     matrix,
     moved,
     movers,
@@ -182,6 +183,7 @@ def backtest(
     seed: int = 0,
     progress: Progress | None = None,
     keep: Callable[[pl.DataFrame], None] | None = None,
+    keep_furthest: Callable[[pl.DataFrame], None] | None = None,
 ) -> Backtest:
     """Assess a portfolio, or a sample of it, by a draft and by what decides now.
 
@@ -195,6 +197,7 @@ def backtest(
         seed: of the sample.
         progress: called with the number of assessments that are done, and of all; the last call is of all.
         keep: called with everybody who would be elsewhere, as `moves.moved` names them.
+        keep_furthest: called with those who change most, as `moves.furthest` gives them.
 
     Raises:
         InvalidRulesetError: a ruleset, or something that it needs, is not there or not right.
@@ -214,8 +217,7 @@ def backtest(
     report(rounds, rounds)
     has_standing = levels is not None
     table = positions(after, before, levels)
-    if keep is not None:
-        keep(moved(table))
+    _hand_over(table, keep, keep_furthest)
     return Backtest(
         as_of=moments_words(after),
         entities=part.entities,
@@ -229,6 +231,17 @@ def backtest(
         movers=movers(table, after, before, MOVERS),
         cautions=(*_reach(after), *cautions, *_cautions(after, before)),
     )
+
+
+def _hand_over(
+    table: pl.DataFrame,
+    keep: Callable[[pl.DataFrame], None] | None,
+    keep_furthest: Callable[[pl.DataFrame], None] | None,
+) -> None:
+    if keep is not None:
+        keep(moved(table))
+    if keep_furthest is not None:
+        keep_furthest(furthest(table, MOVERS))
 
 
 def check_levels(standing: HeldLevels, rulesets: list[Ruleset]) -> None:

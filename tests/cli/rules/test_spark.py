@@ -1,4 +1,4 @@
-"""`fivefold rules assess --engine spark`: the same files and words, and what is refused before Spark starts."""
+"""`fivefold rules assess` and `backtest` with `--engine spark`: the same files and words, and what is refused first."""
 
 import shutil
 from pathlib import Path
@@ -63,3 +63,25 @@ def test_files_and_words_are_those_of_one_process(folder: Path) -> None:
     for one, other in (levels, why, failures):
         assert one.read_bytes() == other.read_bytes()
     assert {path.name for path in (folder / "spark").iterdir()} == set(names)
+
+
+def backtested(folder: Path, *more: str | Path) -> tuple[str | Path, ...]:
+    (folder / "draft.yaml").write_text(RULES.replace("[10, 50]", "[25, 50]"))
+    rulesets = (folder / "rules.yaml", folder / "draft.yaml", "--data", folder / "entities.csv")
+    rows = ("--transactions", folder / "rows.parquet", "--as-of", "2024-07-01", "--entered", "2024-06-20")
+    return ("rules", "backtest", *rulesets, *rows, *more)
+
+
+def test_a_backtest_of_families_is_refused_before_spark_starts(folder: Path) -> None:
+    words = refuse(folder, *backtested(folder, *MASTER, "--then", folder / "companies.yaml"))
+    assert words == "--engine spark takes no --first and --then: it compares one ruleset with one. Leave it out"
+
+
+@pytest.mark.full
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark takes Java, and there is none here")
+def test_a_backtest_is_that_of_one_process(folder: Path) -> None:
+    alone = run(folder, *backtested(folder, "--json", folder / "alone.json"))
+    done = finish(start(folder, *backtested(folder, "--json", folder / "spark.json", *MASTER)))
+    assert (done.code, done.out) == (0, alone.out.replace("alone.json", "spark.json")), done
+    assert alone.err in done.err
+    assert (folder / "spark.json").read_bytes() == (folder / "alone.json").read_bytes()

@@ -1,0 +1,124 @@
+"""A portfolio backtested part by part on the workers of an engine: the evidence of one process."""
+
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+import polars as pl
+import pyarrow as pa
+
+from fivefold.features.partitions import Engine, Result
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.governance.backtest.compositions import Before
+from fivefold.risk.governance.backtest.run import (
+    MOVERS,
+    Backtest,
+    HeldLevels,
+    backtest,
+    check_levels,
+    draw,
+    joined_backtests,
+)
+from fivefold.usecases.portfolio_files.by_parts.portfolio import (
+    ENTITIES_A_PART,
+    RulesetText,
+    Whole,
+    read_columns_alone,
+    refuse_what_is_missing,
+    refuse_what_needs_all,
+    work_by_parts,
+)
+from fivefold.usecases.portfolio_files.governance import Draw, Standing
+from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, warn_about_portfolio
+
+_MADE: Final = "made"
+
+
+class _Made(NamedTuple):
+    """The backtest of a part, and how far each of its movers goes: what evidence shows of them is rounded."""
+
+    backtest: Backtest
+    order: list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class _BacktestPart:
+    """Backtests a part as `backtest` does a whole."""
+
+    draft: RulesetText
+    present: RulesetText | None
+    as_of: int
+    entered: int | None
+    seed: int
+
+    def __call__(self, portfolio: Portfolio, before: Before) -> Iterator[Result]:
+        present = None if self.present is None else self.present.analysed()
+        held = HeldLevels(before.standing, self.entered)
+        order: list[pl.DataFrame] = []
+        found = backtest(
+            self.draft.analysed(), portfolio, self.as_of, present, held, seed=self.seed, keep_furthest=order.append
+        )
+        made = _Made(found, [(-size, -points) for size, points in order[0].select("size", "points").iter_rows()])
+        yield Result(pa.table({_MADE: pa.array([pickle.dumps(made, pickle.HIGHEST_PROTOCOL)], pa.large_binary())}), b"")
+
+
+@dataclass(frozen=True)
+class BacktestByParts:
+    """A backtest of a portfolio that was read and checked, but for the rows of its transactions.
+
+    Attributes:
+        whole: the portfolio.
+        work: on each part.
+        drawn: the entities that are assessed.
+        entities: how many the whole has.
+    """
+
+    whole: Whole
+    work: _BacktestPart
+    drawn: pl.DataFrame
+    entities: int
+
+    @classmethod
+    def read(
+        cls,
+        draft: RulesetText,
+        present: RulesetText | None,
+        files: PortfolioFiles,
+        as_of: int,
+        standing: Standing,
+        drawn: Draw,
+    ) -> "BacktestByParts":
+        """Read what this machine reads, and draw the sample; arguments and errors are those of `backtest_files`.
+
+        Raises:
+            ConfigError: something cannot be known part by part, see `refuse_what_needs_all`; and as of
+                `backtest_files`.
+        """
+        rulesets = [each.analysed() for each in (draft, present) if each is not None]
+        refuse_what_needs_all(files, rulesets)
+        portfolio = read_columns_alone(files, rulesets, as_of)
+        held = standing.held(rulesets[0].ruleset.levels, as_of)
+        check_levels(held, [each.ruleset for each in rulesets])
+        whole = Whole(files, portfolio, Before(held.levels))
+        sample = draw(portfolio, as_of, drawn.size, drawn.seed)
+        assessed = replace(whole, portfolio=sample.portfolio)
+        for each in reversed(rulesets):
+            refuse_what_is_missing(assessed, each, as_of)
+        work = _BacktestPart(draft, present, as_of, held.entered, drawn.seed)
+        return cls(whole, work, sample.portfolio.entities, sample.entities)
+
+    def on(self, engine: Engine, entities_a_part: int = ENTITIES_A_PART) -> Backtest:
+        """Assess on the workers of an engine, and warn of the portfolio as one process does."""
+        tables, unknown = work_by_parts(engine, self.whole, self.drawn, self.work, entities_a_part)
+        rulesets = [each.analysed() for each in (self.work.draft, self.work.present) if each is not None]
+        warn_about_portfolio(self.whole.files, self.whole.portfolio, rulesets, unknown)
+        contents = [table[_MADE][0].as_buffer() for table in tables]
+        parts: list[_Made] = [pickle.loads(content) for content in contents]  # noqa: S301 (as where it is written)
+        far = [
+            (*order, mover.entity, mover)
+            for part in parts
+            for order, mover in zip(part.order, part.backtest.movers, strict=True)
+        ]
+        movers = tuple(mover for *_, mover in sorted(far, key=lambda each: each[:3])[:MOVERS])
+        return replace(joined_backtests([part.backtest for part in parts]), entities=self.entities, movers=movers)
