@@ -163,21 +163,132 @@ def test_rows_end_as_their_neighbours() -> None:
     assert set(pairs(written.replace("\r", "")).values()) == {"# law", "# trial"}
 
 
-ROWS = st.sampled_from([HIGH, MEDIUM, RARE, NEW, {"to": "look"}, {"to": "other"}])
+BOARD = """flow: some
+steps:
+  - id: by-risk
+    title: Risk
+    route:  # by the board
+      # by article 20
+      - {when: {level: in_force, at_least: high}, to: ask}  # law
+      - {when: {value: score, above: 10}, to: look}  # trial
+  - {id: room, title: Room, end: []}
+"""
 
 
-@settings(max_examples=examples(60))
-@given(before=st.lists(ROWS, min_size=1, max_size=5), after=st.lists(ROWS, min_size=1, max_size=5))
-def test_whatever_rows_come_and_go_those_that_stay_in_order_keep_their_comments(
-    before: list[Any], after: list[Any]
+def changed(text: str, **words: Any) -> str:
+    """Change words of the step; None takes one out."""
+    step = {word: each for word, each in {**data(text)["steps"][0], **words}.items() if each is not None}
+    written = with_changed(text, "steps", "by-risk", step)
+    assert data(written)["steps"][0] == step
+    return written
+
+
+def test_a_row_and_another_word_come_at_once() -> None:
+    rows = data(BOARD)["steps"][0]["route"]
+    added = "      - {to: new}\n    otherwise: room\n  - {id: room"
+    assert changed(BOARD, route=[*rows, {"to": "new"}], otherwise="room") == BOARD.replace("  - {id: room", added)
+
+
+def test_a_row_comes_last_where_the_word_behind_the_list_goes() -> None:
+    rows = data(BOARD)["steps"][0]["route"]
+    text = BOARD.replace("  - {id: room", "    otherwise: room\n  - {id: room")
+    added = BOARD.replace("  - {id: room", "      - {to: new}\n  - {id: room")
+    assert changed(text, route=[*rows, {"to": "new"}], otherwise=None) == added
+
+
+def test_words_and_rows_come_at_once_below_each_other() -> None:
+    text = """flow: some
+steps:
+  - id: by-risk
+    table:
+      # what they are
+      rows:  # the board's
+        - when: {a: 1}  # one
+          # till May
+        - when: {a: 2}  # two
+          # till June
+  - {id: room, title: Room, end: []}
+"""
+    one, two = data(text)["steps"][0]["table"]["rows"]
+    rows = [one, {**two, "give": 2}, {"when": {"a": 3}}]
+    written = changed(text, table={"rows": rows, "otherwise": {"b": 1}}, title="T")
+    assert comments(written) == comments(text)
+    assert (
+        "give: 2\n          # till June\n        - {when: {a: 3}}\n      otherwise: {b: 1}\n    title: T\n" in written
+    )
+
+
+def test_a_form_that_adds_a_row_and_fills_in_another_field_keeps_the_comments() -> None:
+    form = form_of(BOARD, "steps", "by-risk")
+    row = {"field-route-2-when": "{value: score, above: 99}", "field-route-2-to": "room"}
+    written = with_form(BOARD, replace(form, typed={**form.typed, **row, "field-otherwise": "room"}))
+    assert comments(written) == comments(BOARD)
+    assert "# trial\n      - {when: {value: score, above: 99}, to: room}\n    otherwise: room\n" in written
+
+
+def test_a_word_of_the_last_row_comes_where_the_word_behind_the_list_goes() -> None:
+    text = route("- to: a", "  why: |", "    one", "    two")
+    written = changed(text, route=[{"to": "a", "why": "one\ntwo\n", "more": 1}], otherwise=None)
+    assert written == text.replace("    otherwise: room\n", "        more: 1\n")
+
+
+def test_a_new_word_comes_behind_the_comments_under_the_last_row() -> None:
+    text = BOARD.replace("  - {id: room", "        # until May\n  - {id: room")
+    assert changed(text, otherwise="room") == text.replace("  - {id: room", "    otherwise: room\n  - {id: room")
+
+
+def test_a_list_of_lines_that_is_written_anew_keeps_the_comment_behind_its_word() -> None:
+    assert "    route: []  # by the board\n  - {id: room" in changed(BOARD, route=[])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [("abca", "ba", "13"), ("abab", "b", "3"), ("aab", "ab", "02"), ("abcab", "cab", "234"), ("aba", "aa", "02")],
+)
+def test_of_rows_that_say_the_same_the_most_stay(before: str, after: str, kept: str) -> None:
+    text = route(*(f"- {{to: {each}}}  # {number}" for number, each in enumerate(before)))
+    written = with_rows(*({"to": each} for each in after), text=text)
+    assert comments(written) == [f"# {each}" for each in kept]
+
+
+KINDS = ("- {{to: a{0}, why: x}}  # behind {0}", "- to: a{0}  # behind {0}\n        # within {0}\n        why: x")
+CHUNKS = st.tuples(st.sampled_from(KINDS), st.booleans(), st.booleans())
+OTHERS = st.fixed_dictionaries(
+    {}, optional={"title": st.just("T"), "otherwise": st.none(), "rationale": st.just("by law")}
+)
+
+
+def chunk(number: int, kind: str, is_over: bool, is_under: bool) -> str:
+    """Write a row with the comments over it, behind it, and under it, which are indented deeper."""
+    over, under = f"      # over {number}\n" * is_over, f"        # under {number}\n" * is_under
+    return f"{over}      {kind.format(number)}\n{under}"
+
+
+@settings(max_examples=examples(100))
+@given(drawn=st.data(), others=OTHERS, has_otherwise=st.booleans())
+def test_whatever_rows_and_words_come_and_go_the_lines_of_those_that_stay_are_there_in_order(
+    drawn: st.DataObject, others: dict[str, Any], has_otherwise: bool
 ) -> None:
-    text = with_rows(*before)
-    lines = text.split("\n")
-    begin, end = lines.index("    route:") + 1, next(n for n, line in enumerate(lines) if "otherwise" in line)
-    shown = [f"{line}  # {n}" if line.endswith("}") else line for n, line in enumerate(lines[begin:end])]
-    noted = "\n".join([*lines[:begin], *shown, *lines[end:]])
-    written = with_rows(*after, text=noted)
-    if after[: len(before)] == before:
-        assert set(comments(noted)) <= set(comments(written))
-    if after == before:
-        assert written == noted
+    chunks = [chunk(number, *each) for number, each in enumerate(drawn.draw(st.lists(CHUNKS, min_size=1, max_size=5)))]
+    rest = "    otherwise: room  # rest\n" * has_otherwise
+    text = f"flow: some\nsteps:\n  - id: by-risk\n    title: X\n    route:  # all\n{''.join(chunks)}{rest}"
+    text += "  - {id: room, end: []}  # end\n"
+    before = data(text)["steps"][0]["route"]
+    stay = drawn.draw(st.lists(st.sampled_from(range(len(before))), min_size=1, unique=True).map(sorted))
+    edited = drawn.draw(st.sets(st.sampled_from(range(len(before)))))
+    after: list[Any] = [
+        row if number in stay else {**row, "to": "another"}
+        for number, row in enumerate(before)
+        if number in stay or number in edited
+    ]
+    for number in range(drawn.draw(st.integers(0, 3))):
+        after.insert(drawn.draw(st.integers(0, len(after))), {"to": f"new {number}"})
+    written = changed(text, route=after, **others)
+    assert set(re.findall(r"# over .*", text)) <= set(comments(written))
+    place = written.index("    route:  # all\n")
+    for number in stay:
+        place = written.index(chunks[number], place) + len(chunks[number])
+    assert written.count("# rest") == (has_otherwise and "otherwise" not in others)
+    assert written.endswith("  - {id: room, end: []}  # end\n")
+    if after == before and not others:
+        assert written == text

@@ -43,3 +43,45 @@ def most_alike(row: Cells, rows: Sequence[Cells], place: int | None = None) -> i
     if place is not None and place < len(counts) and counts[place] == most:
         return place
     return counts.index(most) if counts.count(most) == 1 else None
+
+
+def same_rows(rows: Sequence[Cells], others: Sequence[Cells]) -> list[tuple[int, int]]:
+    """Pair as many equal rows as can be paired in their order: those at the beginning and at the end first.
+
+    >>> same_rows([cells_of(each) for each in "abca"], [cells_of(each) for each in "ba"])
+    [(1, 0), (3, 1)]
+    """
+    shorter = min(len(rows), len(others))
+    begin = next((each for each in range(shorter) if rows[each] != others[each]), shorter)
+    rest = shorter - begin
+    end = next((each for each in range(rest) if rows[-1 - each] != others[-1 - each]), rest)
+    last, last_other = len(rows) - end, len(others) - end
+    inside = _longest_in_common(rows[begin:last], others[begin:last_other])
+    return [
+        *((each, each) for each in range(begin)),
+        *((begin + one, begin + other) for one, other in inside),
+        *((last + each, last_other + each) for each in range(end)),
+    ]
+
+
+def _longest_in_common(rows: Sequence[Cells], others: Sequence[Cells]) -> list[tuple[int, int]]:
+    """Pair equal rows by the longest common subsequence."""
+    # How many pairs there are at most of the rows from a number on and the others from a number on.
+    most = [[0] * (len(others) + 1) for _ in range(len(rows) + 1)]
+    for one in reversed(range(len(rows))):
+        for other in reversed(range(len(others))):
+            if rows[one] == others[other]:
+                most[one][other] = most[one + 1][other + 1] + 1
+            else:
+                most[one][other] = max(most[one + 1][other], most[one][other + 1])
+    pairs: list[tuple[int, int]] = []
+    one = other = 0
+    while one < len(rows) and other < len(others):
+        if rows[one] == others[other]:
+            pairs.append((one, other))
+            one, other = one + 1, other + 1
+        elif most[one + 1][other] >= most[one][other + 1]:
+            one += 1
+        else:
+            other += 1
+    return pairs

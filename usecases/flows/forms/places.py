@@ -202,8 +202,9 @@ def with_changed(text: str, part: str, name: str, data: Mapping[str, Any]) -> st
         return text
     items = [*there[:place], data, *there[place + 1 :]]
 
-    def is_so(written: str) -> bool:
-        return _is_so(written, read, part, items) and list(read_text(written).data[part][place]) == list(data)
+    def is_so(written: str, said: Mapping[str, Any]) -> bool:
+        others = [*there[:place], said, *there[place + 1 :]]
+        return _is_so(written, read, part, others) and list(read_text(written).data[part][place]) == list(said)
 
     changed = rewritten(text, read, (part, place), there[place], data, is_so)
     if changed is not None:

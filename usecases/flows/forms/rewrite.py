@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import SequenceMatcher
 from typing import Any, Final
 
 from fivefold.risk.language.documents import Document, Path
-from fivefold.usecases.flows.forms.alike import Cells, cells_of, is_same, most_alike
+from fivefold.usecases.flows.forms.alike import Cells, cells_of, is_same, most_alike, same_rows
 from fivefold.usecases.flows.forms.inline import block, inline
 
 _Edit = tuple[int, int, str]
 """From where, to where, and what stands there instead."""
 _END_OF_LINE: Final = re.compile(r"\r?\n|\Z")
+_BEHIND_A_WORD: Final = re.compile(r"(?<=:)[ \t]+#.*")
 
 
 def rewritten(
@@ -20,19 +20,43 @@ def rewritten(
     path: Path,
     was: Mapping[str, Any],
     is_now: Mapping[str, Any],
-    is_so: Callable[[str], bool],
+    is_so: Callable[[str, Mapping[str, Any]], bool],
 ) -> str | None:
     """Give the text with what changed in a mapping; None where that can only be done by writing it all anew.
 
-    Rows of lists come and go line by line, unless *is_so* tells that the text then says something else: the whole list
-    is written instead.
+    Rows of lists come and go line by line, unless *is_so* tells that the text then does not say what is given with it:
+    the whole list is written instead. Words come and go once the rows are there, as both may be added at one place.
     """
+    between = _with_words_before(was, is_now)
     for by_rows in (True, False):
-        edits = _edits(text, read, path, was, is_now, by_rows)
-        written = None if edits is None else _applied(text, edits)
-        if written is not None and is_so(written):
+        written = _written(text, read, path, was, between, by_rows)
+        if written is None or not is_so(written, between):
+            continue
+        if not is_same(between, is_now):
+            # The rows are now as many as there will be, so each is found by its number.
+            written = _written(written, Document(written), path, between, is_now, by_rows=False)
+        if written is not None and is_so(written, is_now):
             return written
     return None
+
+
+def _with_words_before(was: Any, is_now: Any) -> Any:
+    """Give what is now, but in each mapping the words that were there before: none less, and none more."""
+    if isinstance(was, dict) and isinstance(is_now, dict):
+        return {word: _with_words_before(each, is_now[word]) if word in is_now else each for word, each in was.items()}
+    if not (isinstance(was, list) and isinstance(is_now, list)):
+        return is_now
+    rows = [*is_now]
+    for old, new in _pairs(was, is_now):
+        rows[new] = _with_words_before(was[old], is_now[new])
+    return rows
+
+
+def _written(
+    text: str, read: Document, path: Path, was: Mapping[str, Any], is_now: Mapping[str, Any], by_rows: bool
+) -> str | None:
+    edits = _edits(text, read, path, was, is_now, by_rows)
+    return None if edits is None else _applied(text, edits)
 
 
 def _applied(text: str, edits: Sequence[_Edit]) -> str:
@@ -60,8 +84,8 @@ def _edits(
             edits += below if below is not None else [_instead(text, read, (*path, word), is_now[word], column)]
     added = {word: value for word, value in is_now.items() if word not in was}
     if added:
-        place = _end_of_line(text, _end(read, path))
-        edits.append((place, place, f"\n{' ' * column}{block(added, column)}"))
+        place = _behind(text, read, path, column)
+        edits.append(_lines_at(text, place, f"{' ' * column}{block(added, column)}"))
     return edits
 
 
@@ -100,32 +124,33 @@ def _edits_of_rows(
     text: str, read: Document, path: Path, was: Sequence[Any], is_now: Sequence[Any], column: int
 ) -> list[_Edit]:
     """Take rows out and put others in, each in lines of its own: what is said behind and between the others stays."""
-    pairs = _pairs([cells_of(each) for each in was], [cells_of(each) for each in is_now])
+    pairs = _pairs(was, is_now)
     edits = _edits_of_items(text, read, path, ((old, was[old], is_now[new]) for old, new in pairs), True)
     first = new_first = 0
     for last, new_last in [*pairs, (len(was), len(is_now))]:
         for number in range(first, last):
             row = (*path, number)
-            edits.append((_line_of_row(text, read, row, column), _behind_row(text, read, row, column), ""))
+            edits.append((_line_of_row(text, read, row, column), _behind(text, read, row, column), ""))
         if added := is_now[new_first:new_last]:
             # Behind rows that go: a comment over one of them is then over a new row, and not over one that stays.
-            place = _behind_row(text, read, (*path, last - 1), column) if last else _above(text, read, path, column)
+            place = _behind(text, read, (*path, last - 1), column) if last else _above(text, read, path, column)
             lines = "\n".join(f"{' ' * column}- {inline(each)}" for each in added)
-            is_ended = not place or text[place - 1] == "\n"
-            edits.append((place, place, f"{lines}\n" if is_ended else f"\n{lines}"))
+            edits.append(_lines_at(text, place, lines))
         first, new_first = last + 1, new_last + 1
     return edits
 
 
-def _pairs(was: Sequence[Cells], is_now: Sequence[Cells]) -> list[tuple[int, int]]:
+def _pairs(was: Sequence[Any], is_now: Sequence[Any]) -> list[tuple[int, int]]:
     """Tell which row is which of those before, in their order; what is in no pair goes, or comes."""
+    cells, new_cells = [cells_of(each) for each in was], [cells_of(each) for each in is_now]
     pairs: list[tuple[int, int]] = []
-    for kind, first, last, new_first, new_last in SequenceMatcher(None, was, is_now, autojunk=False).get_opcodes():
-        if kind == "equal":
-            pairs += zip(range(first, last), range(new_first, new_last), strict=True)
-        elif kind == "replace":
-            alike = _alike(was[first:last], is_now[new_first:new_last])
-            pairs += [(first + old, new_first + new) for old, new in alike]
+    first = new_first = 0
+    for last, new_last in [*same_rows(cells, new_cells), (len(was), len(is_now))]:
+        alike = _alike(cells[first:last], new_cells[new_first:new_last])
+        pairs += [(first + old, new_first + new) for old, new in alike]
+        if last < len(was):
+            pairs.append((last, new_last))
+        first, new_first = last + 1, new_last + 1
     return pairs
 
 
@@ -162,12 +187,18 @@ def _above(text: str, read: Document, path: Path, column: int) -> int:
     return begin
 
 
-def _behind_row(text: str, read: Document, path: Path, column: int) -> int:
-    """Find where the next line begins behind a row and the comments under it that are indented deeper than its dash."""
+def _behind(text: str, read: Document, path: Path, column: int) -> int:
+    """Find where the next line begins behind a part and the comments under it, which are indented deeper than it."""
     line = text.find("\n", _end(read, path))
     begin = len(text) if line < 0 else line + 1
     comments = re.compile(rf"(?:(?:[ \t]*\r?\n)* {{{column + 1},}}#[^\n]*(?:\n|\Z))*").match(text, begin)
     return begin if comments is None else comments.end()
+
+
+def _lines_at(text: str, place: int, lines: str) -> _Edit:
+    """Put lines where a line begins, or behind the last one, which may have no end."""
+    is_ended = not place or text[place - 1] == "\n"
+    return place, place, f"{lines}\n" if is_ended else f"\n{lines}"
 
 
 def _end_of_line(text: str, index: int) -> int:
@@ -178,24 +209,29 @@ def _end_of_line(text: str, index: int) -> int:
 def _instead(text: str, read: Document, path: Path, value: Any, column: int) -> _Edit:
     """Write the word with its new value, from where the word stands to the end of what it was.
 
-    What is said behind a list is said behind its word where the list has a line for each row.
+    What is said behind a list in brackets is said behind its word where the list has a line for each row. A list of
+    lines keeps what is said behind its word; what is said behind its last row goes with that.
     """
     begin, end, word = _begin(text, read, path), _end(read, path), str(path[-1])
     end_of_line = _end_of_line(text, end)
-    said = text[end:end_of_line].strip()
     in_lines = block({word: value}, column)
-    if not said:
-        return begin, end, in_lines
     first, _, rows = in_lines.partition("\n")
-    if said.startswith("#") and isinstance(value, list) and rows:
-        return begin, end_of_line, f"{first}  {said}\n{rows}"
+    listed = read.list_end(path)
+    if listed is not None and listed.column is not None:
+        said = _BEHIND_A_WORD.search(text[begin : _end_of_line(text, begin)])
+        return begin, end_of_line, f"{first}{said[0] if said else ''}" + (f"\n{rows}" if rows else "")
+    behind = text[end:end_of_line].strip()
+    if not behind:
+        return begin, end, in_lines
+    if behind.startswith("#") and isinstance(value, list) and rows:
+        return begin, end_of_line, f"{first}  {behind}\n{rows}"
     return begin, end, f"{inline(word)}: {inline(value)}"
 
 
 def _lines_of(text: str, read: Document, path: Path) -> _Edit:
-    """Take out the lines of a word, from the end of the line before it."""
-    begin, end = text.rfind("\n", 0, _begin(text, read, path)), text.find("\n", _end(read, path))
-    return begin, len(text) if end < 0 else end, ""
+    """Take out the lines of a word, each with its end."""
+    begin, end = text.rfind("\n", 0, _begin(text, read, path)) + 1, text.find("\n", _end(read, path))
+    return begin, len(text) if end < 0 else end + 1, ""
 
 
 def _begin(text: str, read: Document, path: Path) -> int:
