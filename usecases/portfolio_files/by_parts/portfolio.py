@@ -109,11 +109,13 @@ class _Part:
         tables: of its entities, by the attribute of the portfolio.
         before: the levels of its entities.
         pieces: of its transactions.
+        is_worked_on: it has an entity, or it is the first of a portfolio that has none.
     """
 
     tables: Mapping[str, pl.DataFrame | None]
     before: Before
     pieces: Sequence[Piece]
+    is_worked_on: bool
 
 
 class _Unknown(msgspec.Struct, frozen=True):
@@ -143,7 +145,8 @@ class _WorkOnPart:
         rows = without_repeats(read.rows.with_columns(read.is_known.alias(known)))
         yield Result(pa.table({}), msgspec.msgpack.encode(_unknown(read, rows, rows[known])))
         entities = part.tables["entities"]
-        assert entities is not None
+        if entities is None or not part.is_worked_on:
+            return
         own = rows.drop(known).filter(rows[ENTITY].is_in(entities[ENTITY].unique().implode()).fill_null(value=False))
         tables: dict[str, Any] = {**part.tables}
         portfolio = replace(self.shell, **tables, transactions=own, everyone=entities)
@@ -216,6 +219,7 @@ def _write_parts(
             {name: split[number] for name, split in tables.items()},
             Before(standing[number], families, overrides[number]),
             own,
+            is_worked_on=number == 0 or len(of_part) > 0,
         )
         files.append(folder / f"part-{number}.pickle")
         files[-1].write_bytes(pickle.dumps(part, pickle.HIGHEST_PROTOCOL))

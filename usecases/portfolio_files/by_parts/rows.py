@@ -25,6 +25,8 @@ from fivefold.usecases.portfolio_files.tables import TableFile, count_rows, read
 
 ROWS_A_SLICE: Final = 1 << 20
 """Rows that a worker cuts at once."""
+ROWS_A_PART: Final = 1 << 22
+"""Rows of entities that are in no part are spread, so that no more of them meet in one part than about so many."""
 PART: Final = "@part"
 """The number of the part of an entity; negative for one that is in none."""
 _ROW: Final = "@row"
@@ -131,16 +133,19 @@ def cut_rows(
 ) -> list[list[Piece]]:
     """Cut the transactions on the workers, and give the pieces of each part in the order of the source.
 
+    Beside the parts with entities there are some for the rows of others, where there are many of these.
+
     Args:
         engine: whose workers do it.
         source: Parquet, where this machine and the workers see it.
         names: our names of its columns.
         places: `entity_id` and `PART` of all entities that were read.
-        parts: how many there are.
+        parts: how many have entities.
     """
     placed = engine.folder / "entities.arrow"
     places.write_ipc(placed, compression="uncompressed")
     count = count_rows(_table(source, names))
+    parts = max(parts, -(-count // ROWS_A_PART))
     files = []
     for number, first in enumerate(range(0, count, ROWS_A_SLICE)):
         files.append(engine.folder / f"slice-{number}.json")

@@ -12,6 +12,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, FivefoldError
 from fivefold.usecases.portfolio_files.assess import Assessed, assess_files
 from fivefold.usecases.portfolio_files.bundled import load_ruleset
+from fivefold.usecases.portfolio_files.by_parts import portfolio as by_portfolio
 from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
 from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts, Wanted
 from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
@@ -126,6 +127,36 @@ def test_columns_keep_their_names_and_types(world: World) -> None:
     world.change("transactions", typed)
     mapped = ["transactions.who=user_id", "what=operation"]
     assert_same(world, ["people"], 5, mapped=mapped)
+
+
+def test_rows_may_be_in_a_folder_of_files(world: World) -> None:
+    rows = pl.read_parquet(world.folder / "transactions.parquet")
+    (world.folder / "transactions.parquet").unlink()
+    (world.folder / "transactions.parquet").mkdir()
+    for number in (1, 0):
+        rows[number * 1000 : number * 1000 + 1000].write_parquet(
+            world.folder / f"transactions.parquet/{number}.parquet"
+        )
+    assert_same(world, ["people"], 9)
+
+
+@pytest.mark.parametrize("rows", [90, 4000])
+def test_rows_of_others_are_spread(rows: int, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few entities of a large file of everyone's transactions are one part, which need not hold all the rows."""
+    monkeypatch.setattr(by_rows, "ROWS_A_PART", rows)
+    monkeypatch.setattr(by_rows, "ROWS_A_SLICE", 250)
+    held: list[int] = []
+    read = by_portfolio.read_pieces
+
+    def counted(*what: Any) -> Any:
+        held.append(len(read(*what).rows))
+        return read(*what)
+
+    monkeypatch.setattr(by_portfolio, "read_pieces", counted)
+    world.change("entities", lambda entities: entities.head(3))
+    assert_same(world, ["people"], 5)
+    assert sum(held) == len(pl.read_parquet(world.folder / "transactions.parquet"))
+    assert (len(held) > 10) == (rows == 90)
 
 
 def test_identifiers_may_be_numbers(world: World) -> None:

@@ -70,9 +70,10 @@ def test_the_levels_that_stand_go_with_their_entities(drafted: World) -> None:
     assert_same(drafted, 7, alone=True, standing=Standing(levels))
 
 
-@pytest.mark.parametrize("size", [1, 7])
-def test_a_sample_is_that_of_one_process(size: int, drafted: World) -> None:
-    """Rows of those who are not drawn are of known entities, and are warned of no more than there."""
+@pytest.mark.parametrize(("size", "rows"), [(1, 1 << 22), (7, 1 << 22), (1000, 100)])
+def test_a_sample_is_that_of_one_process(size: int, rows: int, drafted: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of those who are not drawn are of known entities, and there may be far more of them than of the drawn."""
+    monkeypatch.setattr(by_rows, "ROWS_A_PART", rows)
     found = assert_same(drafted, size, drawn=Draw(11, seed=4))
     assert (found.drawn, found.entities) == (11, 42)
 
