@@ -102,7 +102,7 @@ class RunBatch:
 
 _CLAIMED: Final = (
     *(FlowRun.id, FlowRun.organisation_id, FlowRun.flow_id, FlowRun.version_id),
-    *(FlowRun.attempts, FlowRun.entity_id, FlowRun.stopped_at),
+    *(FlowRun.attempts, FlowRun.entity_id, FlowRun.stopped_at, FlowRun.asks, FlowRun.asked_us),
 )
 """What is read of a run that is claimed."""
 _NOW: Final[BindParameter[int]] = bindparam("now")
@@ -148,11 +148,12 @@ _TAKE: Final = {
 
 
 def _leased(session: Session, rows: Sequence[Any], lease: str, until_us: int, most_attempts: int) -> RunBatch:
-    lost = [row.id for row in rows if row.attempts >= most_attempts]
+    lost = {row.id: row for row in rows if row.attempts >= most_attempts}
     if lost:
         words = f"the worker that tried it did not come back, {most_attempts} times"
-        values = {"state": QUARANTINED, "due_us": None, "error": words, "asks": None, "asked_us": None}
-        finish(session, dict.fromkeys(lost, values))
+        values = {"state": QUARANTINED, "due_us": None, "error": words, "asks": None}
+        asked = {number: row.asked_us if row.asks is None else None for number, row in lost.items()}
+        finish(session, {number: {**values, "asked_us": asked_us} for number, asked_us in asked.items()})
     held = {row.id: row.attempts for row in rows if row.id not in lost}
     # The attempt counts from here on: who dies cannot count it.
     taken = {"ids": sorted(held), "name": lease, "until": until_us}
@@ -266,7 +267,7 @@ _GIVE_BACK: Final = (
         due_us=case((_WAS_LAST, None), else_=bindparam("next_us")),
         error=bindparam("said"),
         asks=None,
-        asked_us=None,
+        asked_us=case((_RUNS.c.asks.is_(None), _RUNS.c.asked_us), else_=None),  # a source may have been asked: it stays
         lease=None,
         lease_until_us=None,
         revision=_RUNS.c.revision + 1,

@@ -183,7 +183,8 @@ class FlowRun(Base):
         does: the actions that follow, with amounts, as text such as `look, bound 100 EUR`; empty for none, None where
             it began before that was kept. A shadow's are not carried out.
         asks: the role that it asks, while it waits for a person; None for a shadow.
-        asked_us: since when.
+        asked_us: since when. Where it asks no role: since when it asks a source that must not be asked twice, until it
+            goes on from there.
         revision: how often it was looked at.
         removed_by: the number of the retention policy's run that took out what it was made from: facts, answer, error,
             and what its steps came to; None while that is there.

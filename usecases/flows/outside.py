@@ -59,6 +59,10 @@ class KeptAnswers:
                 self._kept.popitem(last=False)
 
 
+def _note_nothing() -> None:
+    """Note nowhere that a source is asked."""
+
+
 @dataclass(frozen=True, eq=False)
 class Outside:
     """What an organisation may ask, and how.
@@ -71,6 +75,9 @@ class Outside:
         models: that it may ask.
         clock: tells the present, microseconds.
         wait: lets so many seconds pass before another try.
+        note_asking: called right before a source is asked that must not be asked twice, so that it can be known
+            afterwards that it was. NotAnsweredError where it was asked before: then it is not asked, and the outcome
+            failed.
         kept: what sources answered lately.
     """
 
@@ -81,6 +88,7 @@ class Outside:
     models: ModelsPermitted = field(default_factory=ModelsPermitted, repr=False)
     clock: Callable[[], int] = now_microseconds
     wait: Callable[[float], None] = time.sleep
+    note_asking: Callable[[], None] = _note_nothing
     kept: KeptAnswers = field(default_factory=KeptAnswers, repr=False)
 
 
@@ -178,6 +186,8 @@ def _asked(outside: Outside, source: Source, facts: SentFacts) -> tuple[Kept, in
         What it answered, and how often it was asked.
     """
     question = _question(outside, source, facts)
+    if not source.may_repeat:
+        outside.note_asking()
     body, tries = answer_after_tries(question, source.most_tries, outside.wait)
     try:
         require_without(body, _secret(outside, source))

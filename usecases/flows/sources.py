@@ -69,6 +69,7 @@ class Source(_Part):
         answer: the JSON Schema (2020-12) of the answer.
         purpose: what its data were gathered for; aml where nothing is said.
         repeatable: asking again changes nothing there, so that it is tried again where it did not answer; a GET always.
+            No other one is asked twice for a step of a run.
         tries: how often it is tried then.
         seconds: the limit of one try.
         most_bytes: of the answer.
@@ -117,9 +118,14 @@ class Source(_Part):
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
     @property
+    def may_repeat(self) -> bool:
+        """Asking again changes nothing there."""
+        return self.repeatable or self.method == "GET"
+
+    @property
     def most_tries(self) -> int:
         """How often it is tried."""
-        return self.tries if self.repeatable or self.method == "GET" else 1
+        return self.tries if self.may_repeat else 1
 
     def address(self, values: Mapping[str, str]) -> httpx.URL:
         """Put facts, as text, into the URL; ValueError where one would change the path, as `..` would."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from time import monotonic
 from typing import Any, Final
 
@@ -30,12 +30,17 @@ from fivefold.usecases.flows.runs.outcomes import row_kept, version_kept
 from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 from fivefold.usecases.shared.actors import SYSTEM, Actor
+from fivefold.usecases.shared.connections import NotAnsweredError
 from fivefold.usecases.shared.context import record
 
 log = structlog.get_logger("fivefold.flows")
 
 LONGEST_SECONDS: Final = 20.0
 """After so long no other run of a batch is begun to be asked about: the lease must hold until all are stored."""
+PERHAPS_ASKED: Final = (
+    "not asked again: it was asked before, or about to be, and no answer was stored; whether it got the question is "
+    "known there alone"
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,11 @@ class _Question:
     organisation: str
     step: OutsideStep
     facts: SentFacts
+    note_asking: Callable[[], None] | None = None
+
+
+class _LeaseLostError(Exception):
+    """Another worker has the run by now, or nobody: this one asks nothing for it."""
 
 
 @cache
@@ -64,6 +74,8 @@ def ask_of_all(questions: Sequence[_Question], clock: Callable[[], int]) -> list
     """Do the same for questions of one step."""
     try:
         outside = replace(_outside(questions[0].organisation), clock=clock)
+        if (note_asking := questions[0].note_asking) is not None:
+            outside = replace(outside, note_asking=note_asking)
     except ConfigError as error:
         log.warning("nothing can be asked outside", error=str(error))
         failed = failed_outcome("the operator's settings of what is asked outside are wrong", "nothing", clock())
@@ -144,7 +156,31 @@ def _ask_for(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[], i
         question = _question_of(session, held[0], there.get(run_id, {})) if held else None
     if question is None:
         return
-    _store(engine, [(question, ask_of(question, clock))])
+    question = replace(question, note_asking=partial(_note_asking, engine, batch, run_id, clock))
+    try:
+        outcome = ask_of(question, clock)
+    except _LeaseLostError:
+        return
+    _store(engine, [(question, outcome)])
+
+
+def _note_asking(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[], int]) -> None:
+    """Note with a run that a source which must not be asked twice is asked now, before it is.
+
+    A worker that dies before it stores the answer leaves that note. Who finds it does not ask again, and neither does
+    this worker where something else went wrong meanwhile. The note goes once the run goes on.
+
+    Raises:
+        NotAnsweredError: the note is there.
+        _LeaseLostError: the run is not held any more.
+    """
+    with writing(engine) as session:
+        held = stored.runs_held(session, batch, [run_id], locked=True)
+        if not held:
+            raise _LeaseLostError
+        if held[0].asked_us is not None:
+            raise NotAnsweredError(PERHAPS_ASKED)
+        held[0].asked_us = clock()
 
 
 def _store(engine: Engine, answered: Sequence[tuple[_Question, Outcome]]) -> None:

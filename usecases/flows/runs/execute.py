@@ -314,9 +314,10 @@ def _state(run: FlowRun, reached: Reached, now: int) -> dict[str, Any]:
         return {**values, "due_us": None, "ended_us": now}
     if not run.acting:
         return {**values, "state": stored.WAITING, "due_us": None}
+    stays = run.stopped_at == explanation.at
     if explanation.status == "asks":  # its facts are stored now, so the outside may be asked
-        return {**values, "due_us": now}
-    if run.stopped_at == explanation.at:
+        return {**values, "due_us": now, "asked_us": run.asked_us if stays else None}
+    if stays:
         return {**values, "due_us": run.due_us, "asks": run.asks, "asked_us": run.asked_us}
     flow = reached.runnable.analysed.flow
     step = flow.steps[flow.positions[explanation.at]]
