@@ -42,8 +42,6 @@ from tests.usecases.banks import Bank
 from tests.usecases.governed import together
 from tests.usecases.platforms import NOW
 
-pytestmark = pytest.mark.postgresql
-
 FUTURE = parse_moment("2062-01-01")
 LOW, MEDIUM, HIGH = 1, 2, 3
 SANCTIONED = {"cases": [{"when": {"field": "pep", "equals": True}, "points": 1, "floor": "high"}]}
@@ -70,6 +68,7 @@ def decide_by(bank: Bank, document: str, position: int = 1) -> None:
 
 
 class TestALevelNeverFallsBecauseSomethingIsMissing:
+    @pytest.mark.postgresql
     def test_a_sanctioned_customer_with_an_override_loses_the_field_that_says_so(self, bank: Bank) -> None:
         """Day 1: sanctioned, so high. Day 2: an override to low, which the floor raises. Day 3: the field is null."""
         bank.activate(banks.document({"sanctions": SANCTIONED}))
@@ -226,6 +225,7 @@ class TestWhatMustBeKept:
 
 
 class TestManyAtOnce:
+    @pytest.mark.postgresql
     def test_three_people_set_one_tag_at_the_same_moment(self, kind: str, tmp_path: Path) -> None:
         done = Barrier(3)
 

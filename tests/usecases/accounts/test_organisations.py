@@ -31,9 +31,8 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from tests.store import databases
 
-pytestmark = pytest.mark.postgresql
 
-
+@pytest.mark.postgresql
 def test_an_actor_belongs_to_the_organisation_of_that_name(engine: Engine) -> None:
     first, second = (actor_in_new(engine, name, "cli:ana") for name in ("one", "two"))
     assert first.organisation_id != second.organisation_id
@@ -111,6 +110,7 @@ def test_roles_that_no_person_has_are_refused(engine: Engine, roles: list[str]) 
     assert [line.roles for line in list_members(Context(engine, at(engine)))] == [("publisher",)]
 
 
+@pytest.mark.postgresql
 def test_all_tokens_of_who_leaves_end_at_once_and_nobody_elses(engine: Engine) -> None:
     number = join(engine, roles=["publisher", "approver"])
     join(engine, "Ana")
@@ -240,6 +240,7 @@ def test_each_change_is_recorded_once_and_names_stay_out_of_the_entries(engine: 
     assert verify(engine, print).findings == 0
 
 
+@pytest.mark.postgresql
 def test_nothing_is_left_of_a_token_that_is_made_while_its_member_leaves(kind: str, tmp_path: Path) -> None:
     """Either it is refused, or it ends with the others: in neither order does it live on."""
     url = databases.new_url(kind, tmp_path)

@@ -36,8 +36,6 @@ from tests.store.filling import filled_once
 from tests.usecases.at_once import switch_family
 from tests.usecases.governed import DAY, NOW, agreed, document, founded, rows_of, store_backtest, together
 
-pytestmark = pytest.mark.postgresql
-
 People = tuple[Actor, Actor, Actor]
 Data = dict[str, Any]
 WHY = "because of the test"
@@ -120,6 +118,7 @@ def offered(engine: Engine, people: People, text: str) -> None:
     approve_policy(Context(engine, people[1]).at(NOW), line.name, line.number, WHY)
 
 
+@pytest.mark.postgresql
 def test_a_policy_for_commerce_that_reads_a_level_is_refused_with_its_path(engine: Engine, three: People) -> None:
     standing: Data = {"unit": "days", "of": {"level": "age_days"}}
     half: Data = {"unit": "days", "multiply": [{"calculation": "standing"}, 0.5]}
@@ -263,6 +262,7 @@ def test_what_is_aml_reads_everything_as_before(engine: Engine, three: People) -
     offered(engine, three, policy_text({"all": [LEVEL, WORTH]}, purpose="aml"))
 
 
+@pytest.mark.postgresql
 def test_purposes_are_bound_by_the_audit_log(engine: Engine, three: People) -> None:
     bind_unnamed(engine)
     findings: list[str] = []

@@ -17,8 +17,6 @@ from fivefold.usecases.shared.context import Context
 PLANS = read_plans(None)
 MINUTE_US = 60 * SECOND_US
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -50,6 +48,7 @@ def signed_in(engine: Engine, secret: str) -> str:
     return begun[0]
 
 
+@pytest.mark.postgresql
 def test_a_session_knows_its_member_and_its_role(engine: Engine, now: list[int], member: Member) -> None:
     cookie = signed_in(engine, member[3])
     known = find_session(engine, cookie)
@@ -104,6 +103,7 @@ def lose_the_role(operator: Context, number: int, _: int) -> None:
     set_roles(operator, number, ["approver"])
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("end", [revoke, leave, lose_the_role])
 def test_it_ends_at_once_with_what_it_stands_on(
     engine: Engine, now: list[int], member: Member, end: Callable[[Context, int, int], None]

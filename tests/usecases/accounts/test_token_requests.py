@@ -27,7 +27,6 @@ from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
-pytestmark = pytest.mark.postgresql
 PLANS = read_plans(None)
 FOR_IDA = WantedToken(role="investigator", plan="standard", member_id=3, label="her notebook")
 
@@ -45,6 +44,7 @@ def both(first: HalfOfSecret, second: HalfOfSecret) -> str:
     return f"{first.half}.{second.half}"
 
 
+@pytest.mark.postgresql
 def test_both_halves_together_are_the_token_and_no_half_is(engine: Engine, admins: tuple[Context, Context]) -> None:
     ana, bob = admins
     first = ask_for_token(ana, PLANS, FOR_IDA)
@@ -147,6 +147,7 @@ def test_what_cannot_be_is_refused_when_it_is_asked_for_and_again_when_it_is_mad
         approve_token(bob, {}, asked)
 
 
+@pytest.mark.postgresql
 def test_a_programs_token_ends_as_its_plan_says_and_a_revoked_one_at_once(
     engine: Engine, admins: tuple[Context, Context]
 ) -> None:
@@ -205,6 +206,7 @@ def test_no_half_is_stored_and_the_log_says_who_asked_and_who_approved(
     assert found == []
 
 
+@pytest.mark.postgresql
 def test_roles_that_somebody_changed_meanwhile_are_not_overwritten(admins: tuple[Context, Context]) -> None:
     ana, bob = admins
     set_roles(bob, 3, ["approver"], seen=["investigator"])

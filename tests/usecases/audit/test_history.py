@@ -16,8 +16,6 @@ from tests.usecases.at_once import put_list_version
 from tests.usecases.banks import Bank
 from tests.usecases.erasure.test_erase import peopled
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 @filled_once
@@ -46,6 +44,7 @@ def forge(bank: Bank, statement: str) -> list[str]:
     return findings(bank)
 
 
+@pytest.mark.postgresql
 def test_what_nobody_changed_is_whole(bank: Bank) -> None:
     assert findings(bank) == []
 
@@ -178,6 +177,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.postgresql
 def test_the_database_refuses_to_change_history(bank: Bank) -> None:
     passed: list[str] = []
     for statement in REFUSED:
@@ -225,6 +225,7 @@ def test_values_that_are_wiped_by_hand_are_found(bank: Bank, tmp_path: Path) -> 
     assert any(f"entry {number}: its values are gone, and no erasure" in each for each in findings(bank))
 
 
+@pytest.mark.postgresql
 def test_a_seal_that_replaces_another_needs_an_erasure(bank: Bank) -> None:
     """Who may write entries could seal forged rows again; that stands in the log, and is found."""
     from sqlalchemy.orm import Session

@@ -27,8 +27,6 @@ from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, audited, document, founded, rows_of
 from tests.usecases.platforms import transaction
 
-pytestmark = pytest.mark.postgresql
-
 People = tuple[Actor, Actor, Actor]
 
 
@@ -69,6 +67,7 @@ def work(engine: Engine, times: int) -> None:
             continue
 
 
+@pytest.mark.postgresql
 def test_what_ends_every_worker_is_quarantined_with_the_reason_and_never_claimed_again(
     engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +86,7 @@ def test_what_ends_every_worker_is_quarantined_with_the_reason_and_never_claimed
     assert verify(engine, print).entries == len(audited(engine))
 
 
+@pytest.mark.postgresql
 def test_each_attempt_takes_fewer_together_so_that_one_that_was_too_large_gets_through(
     engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +117,7 @@ def test_parts_are_bounded_by_transactions_and_progress_moves_with_each(
     assert sorted(set(told)) == [0, 1, 2, 3, 6, 7]
 
 
+@pytest.mark.postgresql
 def test_a_worker_that_is_asked_to_end_gives_its_backtest_back_at_once(engine: Engine, three: People) -> None:
     """And no attempt is counted: nothing is wrong with it."""
     request_backtest(Context(engine, three[0]).at(NOW), "retail")

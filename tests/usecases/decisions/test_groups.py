@@ -17,8 +17,6 @@ from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.shared.context import Context
 from tests.usecases.deciding import Data, Desk, cash, document, opened
 
-pytestmark = pytest.mark.postgresql
-
 LINKS: Data = {"household": {"kind": "shared"}}
 FRAUD: Data = {
     "id": "fraud",
@@ -55,6 +53,7 @@ def actions(desk: Desk) -> dict[str, str]:
     return {name: desk.decide(name).action for name in ("ada", "bo", "cy", "di")}
 
 
+@pytest.mark.postgresql
 def test_what_is_known_of_others_decides_and_what_is_not_known_is_never_let_through(desk: Desk) -> None:
     desk.publish(FRAUD, links=LINKS)
     assert actions(desk) == {"ada": "allow", "bo": "allow", "cy": "allow", "di": "review"}

@@ -21,8 +21,6 @@ from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 @filled_once
@@ -35,6 +33,7 @@ def rewrite(desk: Desk, number: int, **values: Any) -> None:
         connection.execute(update(Decision).where(Decision.id == number).values(**values))
 
 
+@pytest.mark.postgresql
 def test_a_decision_is_read_as_it_was_made(desk: Desk) -> None:
     desk.publish(CASH_OF_HIGH)
     made = desk.decide()

@@ -38,8 +38,6 @@ from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
-pytestmark = pytest.mark.postgresql
-
 WORD = "zanzibar"
 """Stands in everything that is known of the person."""
 
@@ -175,6 +173,7 @@ def test_the_same_name_can_come_again_and_is_somebody_else(bank: Bank, tmp_path:
     assert len(bank.assessments(f"{WORD}-1")) == 1
 
 
+@pytest.mark.postgresql
 def test_whoever_was_erased_does_not_come_back(bank: Bank, tmp_path: Path) -> None:
     """Neither by the name that is left of them, nor by what happens to somebody whom somebody of theirs owns."""
     bank.put("lodger", owner=("customer", f"{WORD}-1-account"))
@@ -247,6 +246,7 @@ def rename(bank: Bank, name: str, other: str) -> None:
         connection.execute(update(Entity).where(Entity.external_id == name).values(external_id=other))
 
 
+@pytest.mark.postgresql
 def test_what_is_to_be_erased_is_looked_at_as_it_is_once_it_is_locked(bank: Bank) -> None:
     """A hold may have come while we waited."""
     with Session(bank.engine) as session, session.begin():
@@ -267,6 +267,7 @@ def test_records_are_kept_as_long_as_they_must_be(bank: Bank, tmp_path: Path) ->
     erase_entity(bank.context.at(last + 1826 * DAY_US), "customer", f"{WORD}-1", tmp_path / "e")
 
 
+@pytest.mark.postgresql
 def test_a_legal_hold_keeps_them_and_is_released(bank: Bank, tmp_path: Path) -> None:
     whose = (bank.context, "customer")
     set_legal_hold(*whose, f"{WORD}-1-account", bank.now + 10, "Court order 7.", tmp_path / "e")
@@ -297,6 +298,7 @@ def test_other_organisations_cannot_erase_or_hold(bank: Bank, tmp_path: Path) ->
         )
 
 
+@pytest.mark.postgresql
 def test_a_worker_that_is_at_it_stores_nothing_more(
     bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,6 +363,7 @@ def test_after_a_restore_it_is_erased_again(bank: Bank, kind: str, tmp_path: Pat
         chain_holds(restored)
 
 
+@pytest.mark.postgresql
 def test_a_line_that_fails_does_not_hold_up_those_behind_it(
     bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

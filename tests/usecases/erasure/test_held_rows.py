@@ -27,8 +27,6 @@ from tests.usecases.erasure.removals import YEAR, announce, keep, line, remove
 from tests.usecases.erasure.test_removals import deliveries, endpoint, ids, told
 from tests.usecases.flow_documents import INQUIRED, INQUIRY, flow_document
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 @filled_once
@@ -61,6 +59,7 @@ def _meanwhile(bank: Bank, kind: str, monkeypatch: pytest.MonkeyPatch, happens: 
     monkeypatch.setitem(removing.REMOVALS, kind, whole._replace(look=look))
 
 
+@pytest.mark.postgresql
 def test_a_hold_outlasts_a_clock_that_is_ahead(bank: Bank, tmp_path: Path) -> None:
     endpoint(bank, {"first": "dead"})
     keep(bank, outbox_days=90, deliveries_days=30)
@@ -72,6 +71,7 @@ def test_a_hold_outlasts_a_clock_that_is_ahead(bank: Bank, tmp_path: Path) -> No
     assert bank.id_of("first") in deliveries(bank)
 
 
+@pytest.mark.postgresql
 def test_a_delivery_that_is_sent_again_while_a_worker_removes_waits(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +99,7 @@ def test_a_hold_that_comes_while_a_worker_removes_holds(
     assert bank.id_of("second") not in left
 
 
+@pytest.mark.postgresql
 def test_events_that_were_dated_ahead_hide_no_old_ones(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     with bank.engine.begin() as connection:
         ahead = {"at": bank.now + 9 * YEAR * DAY_US, "first": bank.id_of("first")}
@@ -110,6 +111,7 @@ def test_events_that_were_dated_ahead_hide_no_old_ones(bank: Bank, monkeypatch: 
     assert told(bank) == ids(bank, "first", "third")
 
 
+@pytest.mark.postgresql
 def test_two_workers_whose_clocks_are_apart_begin_one_run_each(bank: Bank) -> None:
     keep(bank, outbox_days=90)
     remove(bank)

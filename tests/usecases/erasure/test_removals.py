@@ -37,8 +37,6 @@ from tests.usecases.banks import Bank
 from tests.usecases.erasure.removals import YEAR, announce, keep, line, remove
 from tests.usecases.erasure.test_erase import chain_holds
 
-pytestmark = pytest.mark.postgresql
-
 URL = "http://127.0.0.1:9/"
 
 
@@ -66,6 +64,7 @@ def entries(bank: Bank) -> list[AuditEntry]:
         return list(session.scalars(select(AuditEntry).where(AuditEntry.action == "retention.removed")))
 
 
+@pytest.mark.postgresql
 def test_nothing_goes_before_an_organisation_says_so(bank: Bank) -> None:
     assert remove(bank) == {}
     assert [(each.days, each.removable, each.before_us) for each in retention.preview_retention(bank.context)] == [
@@ -295,6 +294,7 @@ def many(bank: Bank, count: int) -> None:
         )  # fmt: skip
 
 
+@pytest.mark.postgresql
 def test_who_is_killed_in_the_middle_of_a_part_has_removed_nothing_of_it(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,6 +318,7 @@ def test_who_is_killed_in_the_middle_of_a_part_has_removed_nothing_of_it(
     assert '"removed":251' in entry.details
 
 
+@pytest.mark.postgresql
 def test_two_workers_at_once_remove_each_row_once(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "PART_ROWS", 20)
     monkeypatch.setattr(retention, "PAUSE_SECONDS", 0.0)
@@ -384,6 +385,7 @@ def test_a_clock_that_is_years_ahead_removes_no_more_than_a_week(bank: Bank) -> 
     assert told(bank) == ids(bank, "fifth"), "a run that was dated ahead holds nobody up"
 
 
+@pytest.mark.postgresql
 def test_what_was_dated_ahead_is_not_old(bank: Bank) -> None:
     with Session(bank.engine) as session, session.begin():
         session.execute(text("UPDATE outbox SET at_us = at_us + :ahead"), {"ahead": 9 * YEAR * DAY_US})
@@ -391,6 +393,7 @@ def test_what_was_dated_ahead_is_not_old(bank: Bank) -> None:
     assert remove(bank) == {}
 
 
+@pytest.mark.postgresql
 def test_an_organisation_without_settings_or_with_another_policy_is_left_alone(bank: Bank) -> None:
     """A new organisation has chosen no levels, so it has no settings yet."""
     other = Bank(bank.engine, "other")

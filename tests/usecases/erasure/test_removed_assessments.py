@@ -37,8 +37,6 @@ from tests.usecases.erasure.removals import keep, line, remove
 from tests.usecases.erasure.test_erase import chain_holds
 from tests.usecases.erasure.test_retention import decide
 
-pytestmark = pytest.mark.postgresql
-
 DAYS = 1826
 COUNTRIES = ("KP", "NO", "RU", "SE", "NO")
 """What was said of a customer, a hundred days apart: high, low after the cooldown, medium, low, low with points."""
@@ -117,6 +115,7 @@ def _gone(bank: Bank) -> str:
     return f"{bank.id_of('a')}.{number}"
 
 
+@pytest.mark.postgresql
 def test_what_went_is_said_to_have_gone_by_the_policy(bank: Bank) -> None:
     keep(bank, assessments_days=DAYS)
     remove(bank)
@@ -187,6 +186,7 @@ def _is_removable(bank: Bank, number: int) -> bool:
     return (bank.id_of("a"), number) in {row.key for row in part.removable}
 
 
+@pytest.mark.postgresql
 def test_a_hold_that_comes_between_looking_and_removing_keeps_everything(
     bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +209,7 @@ def test_a_hold_that_comes_between_looking_and_removing_keeps_everything(
     chain_holds(bank.engine)
 
 
+@pytest.mark.postgresql
 def test_a_level_that_a_floor_holds_up_rests_on_all_since_it_was_entered(bank: Bank) -> None:
     keep(bank, assessments_days=DAYS)
     with Session(bank.engine) as session, session.begin():
@@ -268,6 +269,7 @@ FORGED: dict[str, str] = {
 }
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("what", FORGED)
 def test_what_no_run_removed_is_found(bank: Bank, what: str) -> None:
     keep(bank, assessments_days=DAYS)
@@ -287,6 +289,7 @@ REFUSED: dict[str, str] = {
 }
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("what", REFUSED)
 def test_the_database_refuses_what_no_run_does(bank: Bank, what: str) -> None:
     keep(bank, assessments_days=DAYS)
@@ -295,6 +298,7 @@ def test_the_database_refuses_what_no_run_does(bank: Bank, what: str) -> None:
         connection.execute(text(REFUSED[what]))
 
 
+@pytest.mark.postgresql
 def test_the_database_lets_a_run_empty_nothing_that_is_not_old_enough(bank: Bank) -> None:
     with Session(bank.engine) as session, session.begin():
         run = RetentionRun(

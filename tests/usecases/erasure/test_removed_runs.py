@@ -32,8 +32,6 @@ from tests.usecases.erasure.removals import keep, line, remove
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.test_calls import WHY, payment, person
 
-pytestmark = pytest.mark.postgresql
-
 DAYS = 1826
 LONG = DAYS + 100
 QUIET = """
@@ -94,6 +92,7 @@ def close(bank: FlowBank, *, is_open: bool = True, name: str = "a") -> None:
     put_record(bank.context, "customer", name, "case", RecordGiven(external_id=f"case-{name}", **moments))
 
 
+@pytest.mark.postgresql
 def test_what_runs_were_made_from_goes_and_that_they_happened_stays(engine: Engine) -> None:
     bank = made(engine)
     noted, asked = call(bank, 5), call(bank, 5000)
@@ -192,6 +191,7 @@ def test_a_shadow_that_would_ask_is_over(engine: Engine) -> None:
     assert view_run(bank.context, shadow.id).question is None
 
 
+@pytest.mark.postgresql
 def test_the_database_empties_no_run_by_hand_and_changes_none_that_is_empty(engine: Engine) -> None:
     bank = made(engine)
     old = call(bank, 5)
@@ -269,6 +269,7 @@ def _moves(bank: FlowBank) -> list[tuple[int, int]]:
         return [(each.entity_id, each.number) for each in session.scalars(select(GroupMove).order_by(GroupMove.number))]
 
 
+@pytest.mark.postgresql
 def test_moves_go_but_the_newest_of_each_customer(engine: Engine) -> None:
     bank = made(engine)
     a, b = bank.id_of("a"), bank.id_of("b")

@@ -35,7 +35,6 @@ from tests.usecases.flow_documents import (
 )
 from tests.usecases.grouped import HIGH, Circle, opened
 
-pytestmark = pytest.mark.postgresql
 SAID = "Ana Silva told me on the telephone."
 
 
@@ -69,6 +68,7 @@ def rewritten(path: Path, name: str, before: str, after: str) -> Path:
     return other
 
 
+@pytest.mark.postgresql
 def test_what_acted_and_what_became_of_its_runs_is_there_and_no_words_about_a_person(
     desk: Desk, tmp_path: Path
 ) -> None:

@@ -32,8 +32,6 @@ from tests.usecases.accounts.test_purposes import (
 from tests.usecases.at_once import switch_family
 from tests.usecases.governed import DAY, NOW, agreed, document
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture(autouse=True)
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
@@ -73,6 +71,7 @@ def rewritten(path: Path, name: str, change: Callable[[str], str]) -> Path:
     return other
 
 
+@pytest.mark.postgresql
 def test_what_decided_is_there_with_what_it_read(engine: Engine, three: People, tmp_path: Path) -> None:
     decides(engine, three, ruleset_text(WORTH, LISTED))
     offered(

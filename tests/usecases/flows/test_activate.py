@@ -56,8 +56,6 @@ from tests.usecases.flow_documents import (
 )
 from tests.usecases.governed import audited, rows_of
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 @filled_once
@@ -71,6 +69,7 @@ def stands(desk: Desk) -> tuple[int | None, int | None]:
     return line.active, line.shadow
 
 
+@pytest.mark.postgresql
 def test_another_person_lets_it_act(desk: Desk) -> None:
     draft = save_flow_draft(as_(desk, desk.ana), flow_document())
     cyd = Actor(desk.bank.of, "member:3")

@@ -21,8 +21,6 @@ from tests.usecases.flows.outside_servers import Got, Said, serving
 from tests.usecases.flows.test_bound_runs import findings
 from tests.usecases.flows.test_execute import ASKS
 
-pytestmark = pytest.mark.postgresql
-
 OTHER_QUESTION = LARGE.replace("Is this payment right?", "Does this payment fit the income?")
 ASKS_MORE = LARGE.replace("above: 1000}", "above: 200}")
 
@@ -58,6 +56,7 @@ def whole(bank: FlowBank) -> bool:
     return all(replay_record(bank.context, f"f:{run.id}").same for run in bank.runs())
 
 
+@pytest.mark.postgresql
 def test_the_same_text_comes_to_the_same_once_a_person_answers(engine: Engine) -> None:
     bank = beside(engine, LARGE, LARGE)
     bank.post(1, 5000)

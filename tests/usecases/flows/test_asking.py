@@ -17,8 +17,6 @@ from tests.usecases.deciding import Desk, opened
 from tests.usecases.flow_documents import WHY, Data, acting, as_, committed, flow_document
 from tests.usecases.flows.flowing import FlowBank
 
-pytestmark = pytest.mark.postgresql
-
 LEVELS = "levels: [low, medium, high]"
 BELOW = f"""
 flow: below
@@ -80,6 +78,7 @@ def asked(engine: Engine) -> FlowBank:
     return bank
 
 
+@pytest.mark.postgresql
 def test_a_run_asks_what_is_active_and_is_made_again_when_that_has_changed(engine: Engine) -> None:
     bank = asked(engine)
     bank.post(1, 50)

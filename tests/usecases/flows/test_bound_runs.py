@@ -19,8 +19,6 @@ from tests.store.audits import bind_unnamed, forged, unguarded
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_execute import ASKS
 
-pytestmark = pytest.mark.postgresql
-
 
 def findings(connection: Any) -> list[str]:
     told: list[str] = []
@@ -54,6 +52,7 @@ def begun(engine: Engine) -> FlowBank:
     return bank
 
 
+@pytest.mark.postgresql
 def test_every_step_of_a_run_is_whole(engine: Engine) -> None:
     bank = begun(engine)
     assert [run.state for run in bank.runs()] == ["ended"] * 4 + ["waiting"]
@@ -91,6 +90,7 @@ def entry_of(bank: FlowBank, run: int) -> int:
         return int(connection.execute(text(query), {"name": f'%"flow_runs":%.{run}":%'}).scalar_one())
 
 
+@pytest.mark.postgresql
 def test_an_answer_that_was_changed_is_not_made_good_by_the_run_that_goes_on(engine: Engine) -> None:
     """A forged answer before the next worker comes: the worker binds where the run came to, and not the answer."""
     bank = FlowBank(engine, "a")
@@ -129,6 +129,7 @@ def test_what_came_from_outside_is_bound_by_an_entry_of_its_own(
     assert len(after(bank, "UPDATE flow_steps SET outcome = '{}'")) == 1
 
 
+@pytest.mark.postgresql
 def test_a_worker_that_dies_between_leaves_nothing_that_no_entry_names(engine: Engine) -> None:
     """Claimed, and never finished: the row has another lease and state, of which the log says nothing."""
     bank = FlowBank(engine, "a")

@@ -21,8 +21,6 @@ from fivefold.usecases.shared.context import Context
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.platforms import actor
 
-pytestmark = pytest.mark.postgresql
-
 WHY = "Known by telephone."
 STATUSES = """
 flow: statuses
@@ -60,6 +58,7 @@ def person(bank: FlowBank, name: str = "member:2") -> Context:
     return Context(bank.engine, actor(bank.of, name), lambda: bank.now)
 
 
+@pytest.mark.postgresql
 def test_a_call_looks_at_the_transaction_that_came_with_it_and_stores_none(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.add_flow(LARGE)
@@ -295,6 +294,7 @@ def broken(*_: Any) -> None:
     raise RuntimeError("a fault")
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("amount", [5, 500, 5000, None])
 def test_a_run_at_once_is_stored_as_one_that_a_worker_carries_on(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, amount: float | None
@@ -322,6 +322,7 @@ def test_a_run_at_once_is_stored_as_one_that_a_worker_carries_on(
         assert replay_record(bank.context, f"f:{view.number}").same
 
 
+@pytest.mark.postgresql
 def test_a_fault_at_once_leaves_a_run_that_keeps_it(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a fault undid was stored as a whole or not at all: the worker does all of it, once."""
     bank = FlowBank(engine)

@@ -21,8 +21,6 @@ from tests.usecases import banks, platforms
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.grouped import Circle
 
-pytestmark = pytest.mark.postgresql
-
 RISES: list[dict[str, Any]] = [{"on": "level", "direction": "up"}]
 MOVES: list[dict[str, Any]] = [{"on": "level"}]
 WATCH = {"cases": [{"when": {"tag": "watch", "is": "present"}, "points": 70}]}
@@ -70,6 +68,7 @@ def came_about(bank: FlowBank) -> list[tuple[int, list[int]]]:
     return [(run.flow_id, run.about.get("through", [])) for run in bank.runs()]
 
 
+@pytest.mark.postgresql
 def test_a_level_that_rises_by_what_a_flow_did_does_not_run_it_again_and_runs_others(bank: FlowBank) -> None:
     bank.add_flow(flow("first", RISES))
     bank.add_flow(flow("second", [{"on": "level", "to": ["high"]}], tag="seen"))
@@ -134,6 +133,7 @@ def noted(bank: FlowBank) -> None:
     assert bank.count("flow_marks") == 1
 
 
+@pytest.mark.postgresql
 def test_what_a_person_does_while_a_worker_is_at_it_runs_it(bank: FlowBank) -> None:
     """The worker took the mark that the flow left, and reads what was stored after that as well."""
     noted(bank)

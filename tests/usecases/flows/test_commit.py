@@ -23,8 +23,6 @@ from tests.usecases.deciding import CASH, WORTH, Desk, opened
 from tests.usecases.flow_documents import BY_COUNTRY, EXAMPLES, WHY, as_, asking, committed, flow_document, saved
 from tests.usecases.governed import audited, rows_of, together
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 @filled_once
@@ -36,6 +34,7 @@ def findings(error: pytest.ExceptionInfo[InvalidRulesetError]) -> list[str]:
     return [finding.where for finding in error.value.findings]
 
 
+@pytest.mark.postgresql
 def test_a_draft_is_saved_as_it_is_written_even_if_wrong(desk: Desk) -> None:
     text = json.dumps({"flow": "care", "entity_type": "customer", "steps": "none yet"})
     assert saved(desk, text).revision == 1
@@ -198,6 +197,7 @@ def test_flows_of_others_are_not_there(desk: Desk, engine: Engine) -> None:
     assert committed(other, flow_document()).number == 1
 
 
+@pytest.mark.postgresql
 def test_of_two_who_commit_at_once_one_is_told(kind: str, tmp_path: Path) -> None:
     def prepare(engine: Engine) -> Desk:
         desk = opened(engine)
@@ -225,6 +225,7 @@ def test_findings_have_the_lines_of_the_text(desk: Desk) -> None:
     assert [each.line for each in found] == sorted(each.line or 0 for each in found)
 
 
+@pytest.mark.postgresql
 def test_a_check_stores_nothing(desk: Desk) -> None:
     desk.publish(WORTH)
     before = len(audited(desk.bank.engine))

@@ -29,9 +29,8 @@ from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.outside_servers import Got, Said, serving
 from tests.usecases.platforms import transaction
 
-pytestmark = pytest.mark.postgresql
 
-
+@pytest.mark.postgresql
 def test_a_transaction_runs_a_flow_once_and_all_actions_follow(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.add_flow(LARGE)
@@ -272,6 +271,7 @@ def test_a_fault_that_stays_quarantines_the_run(engine: Engine, monkeypatch: pyt
     assert not bank.actions()
 
 
+@pytest.mark.postgresql
 def test_another_worker_takes_over_what_a_dead_one_held(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.add_flow(LARGE)

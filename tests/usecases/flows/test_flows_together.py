@@ -8,8 +8,6 @@ from fivefold.usecases.flows.runs.reading import entity_actions
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.test_calls import STATUSES, WHY, events_of, person
 
-pytestmark = pytest.mark.postgresql
-
 LISTENING = STATUSES.replace("actions:", "triggers: [{on: transaction}]\nactions:", 1)
 MILD = LISTENING.replace("flow: statuses", "flow: mild")
 STRICT = LISTENING.replace("flow: statuses", "flow: strict").replace("above: 1000", "above: 200")
@@ -21,6 +19,7 @@ def stands(bank: FlowBank) -> tuple[str | None, dict[str, int]]:
     return standing.status, {each.limit: each.amount_minor for each in standing.limits}
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("order", [(STRICT, MILD), (MILD, STRICT)])
 def test_the_more_severe_one_stands_for_each_kind_in_any_order(engine: Engine, order: tuple[str, ...]) -> None:
     bank = FlowBank(engine)

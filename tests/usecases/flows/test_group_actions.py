@@ -24,8 +24,6 @@ from tests.usecases.flows.test_tags_given import routed
 from tests.usecases.grouped import WORTH, Circle
 from tests.usecases.grouped import document as group_with_condition
 
-pytestmark = pytest.mark.postgresql
-
 TAG = "group:watched"
 GO: list[dict[str, Any]] = [{"on": "tag", "tag": "go"}]
 WATCHED = {"id": "mark", "title": "Watch them", "group": "watched"}
@@ -76,6 +74,7 @@ def go(bank: FlowBank) -> None:
     settle(bank)
 
 
+@pytest.mark.postgresql
 def test_who_is_put_there_enters_once_and_leaves_when_the_time_is_over(bank: FlowBank) -> None:
     circle = Circle(bank)
     assert circle.members() == set()

@@ -17,8 +17,6 @@ from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.grouped import HIGH, WORTH, Circle
 from tests.usecases.grouped import document as group_document
 
-pytestmark = pytest.mark.postgresql
-
 TAGGED = {"tag": "marked", "is": "present"}
 
 
@@ -50,6 +48,7 @@ def entered(group: str = "watched", change: str = "entered") -> list[dict[str, A
     return [{"on": "group", "group": group, "change": change}]
 
 
+@pytest.mark.postgresql
 def test_each_way_runs_the_flows_that_listen_to_it_and_once(engine: Engine) -> None:
     bank, circle = watching(engine)
     circle.publish(HIGH)

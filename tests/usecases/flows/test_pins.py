@@ -21,8 +21,6 @@ from tests.usecases.at_once import put_list_version
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.levels.test_peers import put_peers
 
-pytestmark = pytest.mark.postgresql
-
 INNER = """
 flow: inner
 title: Inner
@@ -110,6 +108,7 @@ def record(bank: FlowBank) -> Any:
     return json.loads(bank.runs()[0].answer or "{}")
 
 
+@pytest.mark.postgresql
 def test_a_run_names_the_versions_of_all_that_it_rests_on(engine: Engine) -> None:
     bank = bank_of(engine)
     said = record(bank)
@@ -201,6 +200,7 @@ def test_it_is_made_again_after_each_of_these_has_changed_and_goes_on_from_what_
     assert replay_record(bank.context, "f:1").same
 
 
+@pytest.mark.postgresql
 def test_a_run_of_before_that_says_nothing_of_it_is_made_again_as_it_was(engine: Engine) -> None:
     bank = bank_of(engine)
     run = bank.runs()[0]

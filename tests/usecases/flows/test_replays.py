@@ -33,8 +33,6 @@ from tests.usecases import banks
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.platforms import actor
 
-pytestmark = pytest.mark.postgresql
-
 STRICTER = LARGE.replace("above: 100}", "above: 10}").replace("title: Large payments", "title: Payments")
 PERIOD = ReplayAsked(from_us=parse_moment("2026-10-01", "from"), until_us=parse_moment("2026-11-10", "until"))
 
@@ -94,6 +92,7 @@ def people(bank: FlowBank, line: FlowReplayLine, *of: str | None) -> list[tuple[
     ]
 
 
+@pytest.mark.postgresql
 def test_a_period_comes_to_the_ends_of_the_runs_that_there_were(engine: Engine) -> None:
     bank = FlowBank(engine, "abc")
     bank.add_flow(LARGE)
@@ -287,6 +286,7 @@ def test_a_version_is_replayed_alone_though_another_acts(engine: Engine) -> None
         request_flow_replay(bank.context, "many", ReplayAsked(alone=True, base_version=1))
 
 
+@pytest.mark.postgresql
 def test_who_is_erased_is_on_no_list_any_more(engine: Engine, tmp_path: Path) -> None:
     bank = FlowBank(engine)
     bank.add_flow(LARGE)

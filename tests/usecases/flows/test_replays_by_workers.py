@@ -26,9 +26,8 @@ from fivefold.usecases.shared.jobs import LEASE_US, MOST_ATTEMPTS
 from tests.usecases.flows.flowing import LARGE, FlowBank
 from tests.usecases.flows.test_replays import PERIOD, STRICTER, made, people
 
-pytestmark = pytest.mark.postgresql
 
-
+@pytest.mark.postgresql
 def test_a_worker_that_ends_is_followed_by_one_that_goes_on_and_comes_to_the_same(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +117,7 @@ def test_few_frames_are_kept_however_many_moments_there_are(engine: Engine, monk
     assert (again.report_hash, people(bank, again)) == (whole.report_hash, people(bank, whole))
 
 
+@pytest.mark.postgresql
 def test_the_lease_is_held_however_long_moments_take(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     bank = busy(engine)
     passed_us, ends = 0, replaying._Replay._ends
@@ -137,6 +137,7 @@ def test_the_lease_is_held_however_long_moments_take(engine: Engine, monkeypatch
     assert passed_us > 10 * LEASE_US
 
 
+@pytest.mark.postgresql
 def test_where_what_it_asks_changed_meanwhile_it_begins_anew(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     bank = FlowBank(engine)
     bank.add_flow(LARGE)
@@ -153,6 +154,7 @@ def test_where_what_it_asks_changed_meanwhile_it_begins_anew(engine: Engine, mon
     assert [each.cause for each in list_replay_people(bank.context, line.id)] == ["transaction:t1"]
 
 
+@pytest.mark.postgresql
 def test_one_is_cancelled_and_one_that_ends_workers_is_quarantined(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.add_flow(LARGE)
@@ -176,6 +178,7 @@ def test_one_is_cancelled_and_one_that_ends_workers_is_quarantined(engine: Engin
     assert read_flow_replay(bank.context, second.id).state == "quarantined"
 
 
+@pytest.mark.postgresql
 def test_a_worker_stops_where_a_replay_is_cancelled_while_it_runs(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,8 +24,6 @@ from tests.usecases.flows.flowing import LARGE, FlowBank
 from tests.usecases.flows.test_calls import WHY, person
 from tests.usecases.flows.test_execute import ASKS
 
-pytestmark = pytest.mark.postgresql
-
 
 def broken(*_: Any, **__: Any) -> Any:
     raise RuntimeError("a fault")
@@ -53,6 +51,7 @@ def quarantined(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> FlowBank:
     return bank
 
 
+@pytest.mark.postgresql
 def test_a_run_is_tried_again_once_its_fault_is_mended_and_acts_once(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

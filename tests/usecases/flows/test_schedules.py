@@ -26,8 +26,6 @@ from tests.usecases.deciding import Desk, opened
 from tests.usecases.flow_documents import WHY, acting, as_, committed, flow_document
 from tests.usecases.grouped import document as group_document
 
-pytestmark = pytest.mark.postgresql
-
 DAILY: dict[str, Any] = {"on": "schedule", "every": "day", "at": "09:00", "zone": "Europe/Oslo"}
 MONDAY = to_microseconds(datetime(2026, 11, 23, 5, tzinfo=UTC))
 """Six o'clock in Oslo."""
@@ -72,6 +70,7 @@ def everybody(desk: Desk) -> int:
         return int(connection.execute(text("SELECT count(*) FROM entities")).scalar_one())
 
 
+@pytest.mark.postgresql
 def test_everybody_of_the_type_runs_once_for_each_moment(desk: Desk) -> None:
     acting(desk, scheduled())
     assert next_run(desk) == "2026-11-23T08:00"
@@ -93,6 +92,7 @@ def test_everybody_of_the_type_runs_once_for_each_moment(desk: Desk) -> None:
         assert (run.actor, run.acting, run.state) == ("system", True, "queued")
 
 
+@pytest.mark.postgresql
 def test_of_moments_without_a_worker_the_latest_runs_once(desk: Desk) -> None:
     acting(desk, scheduled())
     desk.bank.now += 5 * DAY_US
@@ -101,6 +101,7 @@ def test_of_moments_without_a_worker_the_latest_runs_once(desk: Desk) -> None:
     assert next_run(desk) == "2026-11-28T08:00"
 
 
+@pytest.mark.postgresql
 def test_a_worker_that_is_killed_leaves_the_rest_to_the_next_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     acting(desk, scheduled())
     desk.bank.now += 3 * HOUR_US

@@ -18,8 +18,6 @@ from tests.usecases.flows.test_calls import WHY, person
 from tests.usecases.flows.test_chains import RISES, WATCH, settle
 from tests.usecases.grouped import Circle
 
-pytestmark = pytest.mark.postgresql
-
 
 def asking(name: str, triggers: list[dict[str, Any]], tag: str) -> str:
     """A flow that asks an investigator, and gives a tag where the answer is yes."""
@@ -76,6 +74,7 @@ def refused(bank: FlowBank, run: int, name: str, why: str) -> None:
         answer_run(person(bank, name), Role.INVESTIGATOR, run, "yes", WHY)
 
 
+@pytest.mark.postgresql
 def test_who_answered_does_not_answer_what_follows_by_the_level(bank: FlowBank) -> None:
     run = answered(bank)
     refused(bank, run, "member:2", f"answered what a flow asked by which run f:{run} came about")
@@ -93,6 +92,7 @@ def test_who_answered_does_not_answer_what_follows_by_a_group(bank: FlowBank) ->
     refused(bank, run, "member:1", "called or caused")
 
 
+@pytest.mark.postgresql
 def test_who_answered_does_not_answer_what_follows_by_the_tag_at_once(bank: FlowBank) -> None:
     bank.add_flow(asking("second", [{"on": "tag", "tag": "watch"}], "seen"))
     refused(bank, answered(bank), "member:2", "answered what a flow asked")

@@ -27,14 +27,13 @@ from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_calls import STATUSES, WHY, payment, person
 from tests.usecases.flows.test_execute import ASKS
 
-pytestmark = pytest.mark.postgresql
-
 
 def off(engine: Engine) -> None:
     with Session(engine) as session, session.begin():
         session.query(FlowRow).update({FlowRow.active_version_id: None})
 
 
+@pytest.mark.postgresql
 def test_a_flow_that_is_off_acts_on_nobody_who_was_queued(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.add_flow(LARGE)
@@ -257,6 +256,7 @@ def test_who_called_the_flow_whose_tag_caused_a_run_does_not_answer_it(engine: E
     assert answer_run(person(bank, "member:4"), Role.INVESTIGATOR, 2, "right", WHY).at == "nothing"
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("sole", [False, True])
 def test_steps_that_ask_two_roles_are_answered_by_two_people(engine: Engine, sole: bool) -> None:
     bank = FlowBank(engine)
@@ -285,6 +285,7 @@ def test_steps_that_ask_two_roles_are_answered_by_two_people(engine: Engine, sol
     assert answer_run(person(bank, "member:4"), Role.ADMIN, 1, "yes", WHY).at == "stop"
 
 
+@pytest.mark.postgresql
 def test_an_answer_from_outside_that_comes_after_the_run_is_over_changes_nothing(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,6 +309,7 @@ def test_an_answer_from_outside_that_comes_after_the_run_is_over_changes_nothing
     assert replay_run(bank.context, run.id).same
 
 
+@pytest.mark.postgresql
 def test_a_run_that_would_ask_the_outside_ends_once_its_flow_is_off(engine: Engine) -> None:
     """It stopped there in one round of a worker; before the next one the flow is switched off, so nobody is asked."""
     bank = FlowBank(engine)

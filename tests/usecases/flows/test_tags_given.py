@@ -12,8 +12,6 @@ from tests.store.filling import filled_once
 from tests.usecases.deciding import Desk, opened
 from tests.usecases.flow_documents import WHY, Data, acting, as_, committed, flow_document
 
-pytestmark = pytest.mark.postgresql
-
 GIVES = [{"id": "look", "title": "Give the tag", "tag": "quiet"}]
 COMMERCIAL = {"tags": {"quiet": "commercial"}}
 
@@ -53,6 +51,7 @@ def say(desk: Desk, purposes: Data) -> None:
     define_type(as_(desk, desk.ana), "customer", {}, purposes=purposes)
 
 
+@pytest.mark.postgresql
 def test_a_tag_that_commerce_reads_is_not_given_because_of_a_level(desk: Desk) -> None:
     say(desk, COMMERCIAL)
     tagged: Data = {"tag": "quiet", "is": "absent"}

@@ -28,8 +28,6 @@ from tests.usecases.flows.test_killed import DiedError
 from tests.usecases.flows.test_replays import made, report
 from tests.usecases.platforms import actor
 
-pytestmark = pytest.mark.postgresql
-
 LISTENS = """
 flow: listens
 title: Listens
@@ -87,6 +85,7 @@ def dies_at(bank: FlowBank, statement: int) -> bool:
 # Alerts and screenings.
 
 
+@pytest.mark.postgresql
 def test_an_alert_runs_a_flow_when_it_is_opened_and_changed_and_not_when_it_is_sent_again(engine: Engine) -> None:
     bank = listening(engine, "{on: alert}")
     opened = RecordGiven(external_id="1", opened_us=bank.now)
@@ -327,6 +326,7 @@ def test_a_tag_whose_end_a_file_moves_after_it_ended_ends_twice(engine: Engine) 
 # Processes of the release before, which know nothing of `tag_ends`.
 
 
+@pytest.mark.postgresql
 def test_a_process_of_the_release_before_may_change_the_end_and_erase_the_tag(engine: Engine) -> None:
     bank = FlowBank(engine, "abcde")
     bank.add_flow(LISTENS.replace("TRIGGER", ENDS))
@@ -348,6 +348,7 @@ def test_a_process_of_the_release_before_may_change_the_end_and_erase_the_tag(en
     assert bank.count("tag_ends") == 0
 
 
+@pytest.mark.postgresql
 def test_ends_that_are_past_when_the_release_comes_begin_no_runs(engine: Engine) -> None:
     bank = listening(engine, ENDS)
     now = now_microseconds()
@@ -362,6 +363,7 @@ def test_ends_that_are_past_when_the_release_comes_begin_no_runs(engine: Engine)
     assert [tuple(row) for row in planned] == [(bank.id_of("b"), now + DAY_US)]
 
 
+@pytest.mark.postgresql
 def test_a_worker_that_dies_leaves_the_ends_to_the_next_one(engine: Engine) -> None:
     bank = listening(engine, ENDS)
     for name in "ab":
@@ -377,6 +379,7 @@ def test_a_worker_that_dies_leaves_the_ends_to_the_next_one(engine: Engine) -> N
     assert told(bank) == 0
 
 
+@pytest.mark.postgresql
 def test_an_end_that_a_person_makes_while_a_worker_tells_it_is_told_once(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,8 +16,6 @@ from fivefold.usecases.shared.context import Context
 from tests.usecases.flows.flowing import LARGE, FlowBank
 from tests.usecases.flows.test_execute import ASKS
 
-pytestmark = pytest.mark.postgresql
-
 STORED = ("flow_runs", "flow_steps", "flow_actions", "flow_replays", "audit_entries", "tags", "deliveries")
 
 
@@ -37,6 +35,7 @@ def tried(
     return found
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("amount", [5, 500, 5000])
 def test_a_customer_comes_to_what_a_run_comes_to(engine: Engine, amount: float) -> None:
     bank = FlowBank(engine)

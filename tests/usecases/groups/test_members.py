@@ -23,8 +23,6 @@ from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.grouped import HIGH, MOVES_MUCH, WORTH, Circle, opened
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 @filled_once
@@ -32,6 +30,7 @@ def circle(engine: Engine) -> Circle:
     return opened(engine)
 
 
+@pytest.mark.postgresql
 def test_members_follow_levels_from_approval_on(circle: Circle) -> None:
     circle.propose(HIGH)
     circle.settle()
@@ -98,6 +97,7 @@ def test_a_group_may_say_what_becomes_of_those_of_whom_it_is_unknown(
     assert {each.is_unknown for each in list_members(circle.context(), "watched", WHOLE, with_aml=True)} <= {True}
 
 
+@pytest.mark.postgresql
 def test_a_worker_whose_lease_is_gone_stores_nothing_and_a_repeated_look_moves_nobody(circle: Circle) -> None:
     circle.publish(HIGH)
     bank = circle.bank
@@ -115,6 +115,7 @@ def test_a_worker_whose_lease_is_gone_stores_nothing_and_a_repeated_look_moves_n
     assert [each.entered for each in list_moves(circle.context(), "watched", WHOLE, with_aml=True)] == [True]
 
 
+@pytest.mark.postgresql
 def test_a_clock_that_was_ahead_changes_no_membership_until_it_is_repaired(circle: Circle) -> None:
     circle.publish(HIGH)
     circle.settle()
@@ -158,6 +159,7 @@ def test_members_of_a_retired_group_leave_and_the_next_version_takes_its_place(c
     assert (last.external_id, last.entered, last.version) == ("bo", False, None)
 
 
+@pytest.mark.postgresql
 def test_a_fact_about_a_linked_one_and_a_new_list_are_seen_at_once(circle: Circle) -> None:
     context = circle.bank.context
     define_type(context, "customer", {}, links={"household": "shared"})

@@ -22,8 +22,6 @@ from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
 from tests.usecases.grouped import HIGH, WORTH, Circle, document, opened
 
-pytestmark = pytest.mark.postgresql
-
 WHY = "Because of the test."
 
 
@@ -37,6 +35,7 @@ def states(circle: Circle) -> dict[int, str]:
     return {each.number: each.state for each in groups_of_organisation(circle.context(), "watched", with_aml=True)}
 
 
+@pytest.mark.postgresql
 def test_a_version_is_written_by_one_and_approved_by_another(circle: Circle) -> None:
     made = circle.propose(HIGH)
     assert (made.number, made.state, made.written_by, made.approved_by) == (1, "proposed", "member:1", None)
@@ -140,6 +139,7 @@ def test_there_are_no_more_groups_than_can_be_asked_at_each_assessment(
     assert circle.propose(WORTH).number == 2
 
 
+@pytest.mark.postgresql
 def test_groups_of_others_are_not_there_and_what_was_written_cannot_be_changed(circle: Circle, engine: Engine) -> None:
     circle.publish(HIGH)
     other = opened(engine, "other")
@@ -151,6 +151,7 @@ def test_groups_of_others_are_not_there_and_what_was_written_cannot_be_changed(c
             connection.execute(text(statement))
 
 
+@pytest.mark.postgresql
 def test_each_change_is_in_the_audit_log(circle: Circle) -> None:
     circle.publish(HIGH)
     circle.retire()

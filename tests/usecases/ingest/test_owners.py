@@ -11,8 +11,6 @@ from fivefold.usecases.ingest import owners
 from fivefold.usecases.ingest.owners import mark_with_owners
 from tests.usecases.banks import Bank
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 def bank(engine: Engine) -> Bank:
@@ -37,6 +35,7 @@ def subject(bank: Bank, name: str, kind: int = 1) -> Subject:
     return Subject(bank.id_of(name), bank.of, kind)
 
 
+@pytest.mark.postgresql
 def test_an_entity_and_its_owner_become_due_each_once(bank: Bank) -> None:
     before = {name: bank.mark_of(name).revision for name in ("before", "after", "account")}
     concerned = [subject(bank, "account", 2), subject(bank, "before")]
@@ -61,6 +60,7 @@ def test_nobody_concerned_is_nobody_due(bank: Bank) -> None:
     assert due_now(bank) == {}
 
 
+@pytest.mark.postgresql
 def test_an_account_that_goes_to_another_owner_meanwhile_makes_that_one_due(
     kind: str, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:

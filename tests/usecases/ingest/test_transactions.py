@@ -22,8 +22,6 @@ from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.platforms import transaction
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 @filled_once
@@ -46,6 +44,7 @@ def stored(bank: Bank) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.execute(text(f"{wanted} ORDER BY transaction_id"))]
 
 
+@pytest.mark.postgresql
 def test_each_is_taken_once_and_says_what_it_said(bank: Bank) -> None:
     first = transaction(1, user_balance=7, operation="cash")
     assert take(bank, first, transaction(2, "b"), first) == (2, 0, 1)
@@ -157,6 +156,7 @@ def test_another_organisation_has_its_own(bank: Bank) -> None:
         add_transactions(Context(bank.engine, Actor(99, "member:1")).at(bank.now), [transaction(1)])
 
 
+@pytest.mark.postgresql
 def test_two_that_send_the_same_at_once_take_it_once(bank: Bank) -> None:
     rows = [transaction(number, "ab"[number % 2]) for number in range(200)]
     together, taken = threading.Barrier(4), list[tuple[int, int, int]]()
@@ -190,6 +190,7 @@ ROWS = st.lists(
 )
 
 
+@pytest.mark.postgresql
 @settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(ROWS, st.integers(1, 8))
 def test_it_does_not_matter_what_comes_with_what(bank: Bank, rows: list[dict[str, Any]], size: int) -> None:

@@ -38,8 +38,6 @@ from tests.usecases.levels.test_bounded_reads import (
     sent,
 )
 
-pytestmark = pytest.mark.postgresql
-
 EXAMPLES = count()
 
 
@@ -122,6 +120,7 @@ def payment(bank: Bank, name: str, number: int, days: float, **more: Any) -> dic
     return sent(bank, name, number, row)
 
 
+@pytest.mark.postgresql
 def test_many_transactions_are_put_into_blocks_that_hold_a_few_each(bank: Bank, busy: str) -> None:
     """Ten are older than a day, and a block holds three at most."""
     assert len(ends(bank, busy)) == 4
@@ -153,6 +152,7 @@ def test_a_pending_transaction_that_is_settled_ends_its_block(bank: Bank, busy: 
     assert by_blocks.records == whole.records
 
 
+@pytest.mark.postgresql
 def test_a_correction_stands_beside_blocks(bank: Bank, busy: str) -> None:
     """Blocks have what was taken; what a correction says of it is read anew."""
     before = ends(bank, busy)
@@ -189,6 +189,7 @@ def test_a_longer_window_reads_what_came_before_the_first_block(bank: Bank) -> N
     assert max(ends(bank, name)) > 20
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("days", [0, -5])
 def test_what_comes_while_blocks_are_made_is_in_them_or_behind_them(bank: Bank, busy: str, days: float) -> None:
     """A fact that is stored after the reading bumps the revision: no block is stored that lacks it."""
@@ -215,6 +216,7 @@ class Killed(BaseException):
     """The worker ends here."""
 
 
+@pytest.mark.postgresql
 def test_a_worker_that_ends_between_its_rows_leaves_no_block(bank: Bank, busy: str) -> None:
     with bank.engine.begin() as connection:
         connection.execute(text("DELETE FROM transaction_blocks"))
@@ -243,6 +245,7 @@ def test_what_was_assessed_by_blocks_is_made_again_to_the_byte(bank: Bank, busy:
     assert all(replay_assessment(bank.context, name).same for name in names)
 
 
+@pytest.mark.postgresql
 def test_erasure_takes_blocks_out(bank: Bank, busy: str, tmp_path: Path) -> None:
     number = bank.id_of(busy)
     bank.wait(3000)

@@ -37,8 +37,6 @@ from tests.models.making import value_model
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
-pytestmark = pytest.mark.postgresql
-
 MODEL = "fivefold-value"
 NAMES = ("a", "b", "c", "d")
 WHOLE = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "WEB"}
@@ -187,6 +185,7 @@ def test_a_worker_marks_them_part_by_part_and_then_values_them(bank: Bank, shelf
         assert not session.scalars(select(Marking)).all()
 
 
+@pytest.mark.postgresql
 def test_a_person_who_looks_before_the_mark_arrives_sees_the_new_value(bank: Bank, model: ValueModel) -> None:
     swap(bank, 2)
     new = EntityScorer(model, MODEL, 2)
@@ -217,6 +216,7 @@ def test_of_two_in_a_row_the_last_one_counts(bank: Bank, shelf: type[Shelf], tmp
     assert not refreshing(bank)
 
 
+@pytest.mark.postgresql
 def test_one_that_comes_back_has_nobody_to_value_whom_it_valued_last(bank: Bank) -> None:
     swap(bank, 2)
     swap(bank, 1)

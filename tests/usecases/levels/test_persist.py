@@ -17,8 +17,6 @@ from fivefold.usecases.levels.worker import LEASE_US, MAX_ABANDONED_LEASES
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 def bank(engine: Engine) -> Bank:
@@ -49,6 +47,7 @@ def rows(bank: Bank) -> dict[str, int]:
         return {table: connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() for table in tables}
 
 
+@pytest.mark.postgresql
 def test_it_is_stored_once(bank: Bank) -> None:
     batch, result = computed(bank)
     assert store(bank, batch, result) == 3
@@ -75,6 +74,7 @@ def test_all_of_it_or_nothing(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> No
     assert store(bank, batch, result) == 3
 
 
+@pytest.mark.postgresql
 def test_of_a_batch_only_those_are_stored_whose_lease_is_held(bank: Bank) -> None:
     batch, result = computed(bank)
     with writing(bank.engine) as session:
@@ -102,6 +102,7 @@ def test_an_event_says_what_the_transition_is(bank: Bank) -> None:
     ]
 
 
+@pytest.mark.postgresql
 def test_what_does_not_move_is_in_the_history_and_told_to_nobody(bank: Bank) -> None:
     store(bank, *computed(bank))
     bank.put("a", country="SE")  # another reason for the same level

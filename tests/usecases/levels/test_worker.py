@@ -40,7 +40,6 @@ from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
-pytestmark = pytest.mark.postgresql
 BAD_LUCK = "ValueError in usecases.levels.worker._all_of"
 """What is kept of the error: not its words."""
 
@@ -77,6 +76,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException)
     monkeypatch.setattr(worker, "assess_entities", assess)
 
 
+@pytest.mark.postgresql
 def test_one_batch_is_as_large_as_asked(bank: Bank) -> None:
     assert [bank.run(most=3), bank.run(most=3), bank.run(most=3)] == [BatchResult(3, 0, 3), BatchResult(2, 0, 2), None]
 
@@ -114,6 +114,7 @@ def test_one_that_cannot_be_assessed_holds_up_nobody(bank: Bank, monkeypatch: py
     assert bank.run() is None
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("error", [pl.exceptions.PanicException("deep inside"), RecursionError("too deep")])
 def test_whatever_goes_wrong_with_one_ends_no_worker(
     bank: Bank, monkeypatch: pytest.MonkeyPatch, error: BaseException
@@ -216,6 +217,7 @@ def test_a_database_out_of_reach_is_nobodys_failure(bank: Bank, monkeypatch: pyt
     assert [bank.mark_of(name).attempts for name in "abcde"] == [0] * 5
 
 
+@pytest.mark.postgresql
 def test_who_ends_every_worker_holds_up_nobody_and_is_quarantined_with_why(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +249,7 @@ def test_who_ends_every_worker_holds_up_nobody_and_is_quarantined_with_why(
     assert bank.settle() == 1
 
 
+@pytest.mark.postgresql
 def test_who_was_claimed_by_one_that_died_is_assessed_when_the_lease_ends(bank: Bank) -> None:
     claimed(bank, "dead")
     bank.now += LEASE_US - 1
@@ -255,6 +258,7 @@ def test_who_was_claimed_by_one_that_died_is_assessed_when_the_lease_ends(bank: 
     assert bank.run() == BatchResult(5, 0, 5)
 
 
+@pytest.mark.postgresql
 def test_a_worker_that_lost_its_lease_stores_nothing(bank: Bank) -> None:
     slow = claimed(bank, "slow")
     bank.now += LEASE_US
@@ -265,6 +269,7 @@ def test_a_worker_that_lost_its_lease_stores_nothing(bank: Bank) -> None:
     assert [len(bank.events(name)) for name in "abcde"] == [1] * 5
 
 
+@pytest.mark.postgresql
 def test_a_slow_worker_that_fails_puts_off_nobody_who_was_taken_over(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +296,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) ->
     monkeypatch.setattr(worker, "assess_entities", assess)
 
 
+@pytest.mark.postgresql
 def test_facts_come_in_while_an_assessment_is_open_and_are_not_lost(
     kind: str, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +316,7 @@ def test_facts_come_in_while_an_assessment_is_open_and_are_not_lost(
     assert bank.transitions("c") == [(None, 1), (1, 3)]
 
 
+@pytest.mark.postgresql
 def test_a_lease_that_is_lost_while_it_computes_stores_nothing(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     def takes_over() -> None:
         bank.now += LEASE_US
@@ -320,6 +327,7 @@ def test_a_lease_that_is_lost_while_it_computes_stores_nothing(bank: Bank, monke
     assert [len(bank.assessments(name)) for name in "abcde"] == [1] * 5
 
 
+@pytest.mark.postgresql
 def test_one_is_assessed_at_once_whether_it_is_due_or_not(bank: Bank) -> None:
     with Session(bank.engine) as session:
         subject = subject_of(session.get_one(Entity, bank.id_of("a")))
@@ -347,6 +355,7 @@ def test_what_it_does_is_in_the_audit_log_and_the_chain_holds(bank: Bank) -> Non
     assert not problems
 
 
+@pytest.mark.postgresql
 def test_who_has_nothing_known_any_more_is_not_claimed_for_ever(bank: Bank) -> None:
     number = bank.id_of("c")
     with forged(bank.engine) as connection:

@@ -30,7 +30,6 @@ from fivefold.usecases.shared.context import Context
 from tests.usecases import platforms
 from tests.usecases.planted import Planted, Step, day, planted
 
-pytestmark = pytest.mark.postgresql
 BACK_US = BACK_DAYS * DAY_US
 PERIOD = ValidationPeriod(day(0), day(90))
 _SCHEMA = {
@@ -129,6 +128,7 @@ def _figure(kind: str, took: list[int], back: int | None) -> WorkFigure:
     )
 
 
+@pytest.mark.postgresql
 def test_figures_are_what_plain_python_makes_of_the_rows(context: Context) -> None:
     for begins, ends in ((0, 200), (20, 60), (60, 61), (150, 300)):
         found = read_work_figures(context, begins * DAY_US, ends * DAY_US)

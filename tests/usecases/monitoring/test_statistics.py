@@ -19,11 +19,10 @@ from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.planted import day, fill, planted
 
-pytestmark = pytest.mark.postgresql
-
 NOW = platforms.NOW
 
 
+@pytest.mark.postgresql
 def test_a_bank_as_it_stands(engine: Engine) -> None:
     bank, empty = Bank(engine), Bank(engine, "empty")
     bank.activate(banks.document({"country": banks.COUNTRY}))

@@ -30,7 +30,6 @@ from tests.store.plans import plan_of, statements
 from tests.store.stored import family_of
 from tests.usecases import platforms
 
-pytestmark = pytest.mark.postgresql
 LEVELS = (None, *platforms.LEVELS)
 
 
@@ -135,6 +134,7 @@ some = st.builds(
 )
 
 
+@pytest.mark.postgresql
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(filters=some, order=st.sampled_from(Order), at_once=st.sampled_from([1, 3, 100]))
 def test_the_list_is_what_plain_python_makes_of_the_rows(
@@ -145,6 +145,7 @@ def test_the_list_is_what_plain_python_makes_of_the_rows(
     assert list_current_levels(context, "customer", filters, order) == listed
 
 
+@pytest.mark.postgresql
 def test_a_line_says_where_an_entity_stands(context: Context) -> None:
     with Session(context.engine) as session, session.begin():
         entity = session.scalars(select(Entity).where(Entity.external_id == "c3")).one()
@@ -223,6 +224,7 @@ def test_a_place_of_another_list_is_refused(context: Context, order: Order, afte
 INDEXES = {Order.RISK: "ix_standings_score", Order.LATEST: "ix_standings_since", Order.VALUE: "ix_standings_value"}
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("order", Order)
 @pytest.mark.parametrize("segments", [(), ("top", "low")])
 @pytest.mark.parametrize("levels", [(), ("high",), ("high", "low")])

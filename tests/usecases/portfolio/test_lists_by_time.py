@@ -31,7 +31,6 @@ from tests.store.filling import filled_once
 from tests.store.plans import plan_of, statements
 from tests.usecases import platforms
 
-pytestmark = pytest.mark.postgresql
 ACTORS = ("member:1", "member:2", "token:7", "cli:root")
 NAMES = {"member:1": "ana", "member:2": "bob"}
 ACTIONS = ("allow", "block")
@@ -146,6 +145,7 @@ def as_logged(who: str | None) -> str | None:
 quick = settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.postgresql
 @quick
 @given(
     filters=st.builds(
@@ -275,6 +275,7 @@ def test_proposals(context: Context, filters: ProposalFilters, role: Role, at_on
     assert [line.decided_by_name for line in found] == ["bob" if row.decided_by else None for row in wanted]
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize(
     ("search", "filters", "table", "index"),
     [

@@ -27,7 +27,6 @@ from tests.store.plans import plan_of, statements
 from tests.usecases import platforms
 from tests.usecases.portfolio.two_banks import entities_of_two, organisations_of_two
 
-pytestmark = pytest.mark.postgresql
 NAMES = (None, *platforms.LEVELS)
 NOW = to_microseconds(datetime(2026, 11, 22, 9, tzinfo=UTC))
 TODAY = NOW // DAY_US
@@ -80,6 +79,7 @@ def level_before(path: Path, day: int) -> int:
     return next((after for at, _, after in reversed(path) if at < day), 0)
 
 
+@pytest.mark.postgresql
 @settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(since=DAYS, until=DAYS, ends=st.tuples(*[st.sampled_from([None, "none", *platforms.LEVELS])] * 2))
 def test_who_moved_is_what_plain_python_finds(
@@ -141,6 +141,7 @@ def test_a_series_has_who_stood_where_at_each_end(context: Context, every: Every
     assert first.weekday() == 0 or every is not Every.WEEK
 
 
+@pytest.mark.postgresql
 def test_counters_are_the_transitions_by_day_in_a_database_of_before_too(context: Context) -> None:
     assert_counted(context)
     with context.engine.begin() as connection:
@@ -165,6 +166,7 @@ def assert_counted(context: Context) -> None:
         )
 
 
+@pytest.mark.postgresql
 def test_nothing_reads_all_transitions(context: Context) -> None:
     with statements(context.engine) as asked:
         levels_over_time(context, "customer")

@@ -29,7 +29,6 @@ from tests.store.plans import plan_of, statements
 from tests.usecases import platforms
 from tests.usecases.banks import Bank
 
-pytestmark = pytest.mark.postgresql
 FIELDS = {"full_name": "text", "street": "text", "country": "country", "income": "number"}
 LEVELS = (None, *platforms.LEVELS)
 SYLLABLES = ("an", "na", "zo", "ä", "o")
@@ -115,6 +114,7 @@ by_fact = st.builds(
 ) | st.builds(Search, owner=st.just(("person", "p-0")), levels=st.lists(st.sampled_from(platforms.LEVELS), max_size=2))
 
 
+@pytest.mark.postgresql
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(search=searches | by_fact, at_once=st.sampled_from([1, 3, 100]))
 def test_who_is_found_is_whom_plain_python_finds(bank: Bank, search: Search, at_once: int) -> None:
@@ -129,6 +129,7 @@ def test_who_is_found_is_whom_plain_python_finds(bank: Bank, search: Search, at_
     assert count_entities(bank.context, "person", search).count == len(found)
 
 
+@pytest.mark.postgresql
 @settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(one_word, min_size=2, max_size=4))
 def test_all_of_several_words_are_found(bank: Bank, words: list[str]) -> None:
@@ -158,6 +159,7 @@ def test_who_changed_is_found_by_what_is_true_now(bank: Bank) -> None:
     assert [line.found_in for line in search_entities(bank.context, "person", Search(text="quill"))] == ["name"]
 
 
+@pytest.mark.postgresql
 def test_who_was_erased_is_not_found(bank: Bank, tmp_path: Path) -> None:
     bank.put("gone", kind="person", full_name="Gone Girl")
     bank.wait(days=3_000)
@@ -216,6 +218,7 @@ def test_the_count_is_the_same_however_many_rows_of_the_index_it_reads_first(
         assert count_entities(bank.context, "person", search).count == len(slowly(bank, search))
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize(
     ("search", "index", "queries"),
     [
@@ -245,6 +248,7 @@ def stored(engine: Engine) -> list[Any]:
         return sorted(map(tuple, rows))
 
 
+@pytest.mark.postgresql
 def test_a_database_of_before_is_filled_from_its_entities(bank: Bank) -> None:
     with Session(bank.engine) as session, session.begin():
         session.execute(update(Entity).where(Entity.external_id == "p-9").values(noted_us=bank.now))

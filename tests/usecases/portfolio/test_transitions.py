@@ -26,7 +26,6 @@ from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.portfolio.two_banks import entities_of_two, organisations_of_two
 
-pytestmark = pytest.mark.postgresql
 LEVELS = (None, *platforms.LEVELS)
 RETAIL = DecidedBy(name="retail", version=1)
 
@@ -89,6 +88,7 @@ some = st.builds(
 )
 
 
+@pytest.mark.postgresql
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(filters=some, at_once=st.sampled_from([1, 4, 200]))
 def test_the_list_is_what_plain_python_makes_of_the_rows(
@@ -99,6 +99,7 @@ def test_the_list_is_what_plain_python_makes_of_the_rows(
     assert list_transitions(context, filters) == listed
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize(("wanted", "index"), [("rise", "ix_transitions_rises"), ("fall", "ix_transitions_falls")])
 def test_rises_and_falls_are_read_from_their_own_indexes(context: Context, wanted: str, index: str) -> None:
     filters = TransitionFilters(directions=[wanted], since_us=1)

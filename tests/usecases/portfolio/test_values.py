@@ -28,7 +28,6 @@ from tests.store.plans import plan_of, statements
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 
-pytestmark = pytest.mark.postgresql
 AT_US = 20_000 * DAY_US + 12_345
 """When the value model spoke, in the middle of a day."""
 WORTH = {
@@ -70,6 +69,7 @@ def names(bank: Bank, segments: tuple[str, ...] = (), at_once: int = 100) -> lis
     return [row.external_id for row in rows]
 
 
+@pytest.mark.postgresql
 @settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(segments=st.lists(st.sampled_from(SEGMENTS), max_size=4), at_once=st.sampled_from([1, 2, 3, 100]))
 def test_the_highest_expected_value_is_first_on_pages_of_any_size(
@@ -108,6 +108,7 @@ def test_segments_add_up_over_all_levels_by_currency(bank: Bank) -> None:
     ]
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("segments", [(), ("low",)])
 def test_a_page_is_read_from_the_index_of_its_segments_and_asks_for_no_level(
     bank: Bank, segments: tuple[str, ...]
@@ -149,6 +150,7 @@ def test_who_is_found_has_the_value_that_is_listed(bank: Bank) -> None:
     )
 
 
+@pytest.mark.postgresql
 def test_who_was_erased_is_not_listed(bank: Bank, tmp_path: Path) -> None:
     bank.wait(days=3_000)
     erase_entity(bank.context, "customer", "b-3", tmp_path / "register")

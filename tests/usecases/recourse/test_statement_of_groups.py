@@ -16,8 +16,6 @@ from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
-pytestmark = pytest.mark.postgresql
-
 SHOWN = {"disclosable": True}
 TOGETHER = {
     **SHOWN,
@@ -79,6 +77,7 @@ def test_others_change_the_level_and_no_byte_of_the_statement(bank: Bank) -> Non
     assert len(same) == 1
 
 
+@pytest.mark.postgresql
 def test_no_name_no_value_and_no_sum_of_others_is_stated(bank: Bank) -> None:
     text = json.dumps(asdict(stated(bank, "a3")), default=str)
     reasons = read_reasons(bank.context, f"{bank.id_of('a3')}.{bank.standing('a3').number}")

@@ -36,8 +36,6 @@ from fivefold.usecases.shared.jobs import LEASE_US
 from tests.store.filling import filled_once
 from tests.usecases.governed import DAY, NOW, organisation, people
 
-pytestmark = pytest.mark.postgresql
-
 LEVELS = ("low", "medium", "high")
 CUSTOMERS = 480
 CONFIRMED = [
@@ -142,6 +140,7 @@ def points(text: str) -> list[list[int]]:
     return [[int(case.points or 0) for case in rule.cases] for rule in read_ruleset(text).rules]
 
 
+@pytest.mark.postgresql
 def test_points_are_learnt_once_and_left_as_a_draft_that_nothing_puts_in_force(engine: Engine, ana: Actor) -> None:
     asked, is_new = ask(engine, ana)
     assert (asked.state, asked.version, asked.outcome, is_new) == ("queued", 1, None, True)
@@ -193,6 +192,7 @@ def test_the_draft_is_committed_like_any_other(engine: Engine, ana: Actor) -> No
         assert [row.number for row in session.scalars(select(RulesetVersion).order_by(RulesetVersion.id))] == [1, 2]
 
 
+@pytest.mark.postgresql
 def test_too_few_labels_are_named_and_nothing_is_left(engine: Engine, ana: Actor) -> None:
     """Before their cases ended nobody is confirmed."""
     found = learnt(engine, ana, PointsWanted(as_of_us=AS_OF, until_us=NOW - 60 * DAY))
@@ -230,6 +230,7 @@ def test_moments_that_are_not_in_their_order_are_refused(engine: Engine, ana: Ac
     assert list_points_jobs(Context(engine, ana), "retail") == []
 
 
+@pytest.mark.postgresql
 def test_what_cannot_be_learnt_is_refused_at_once(engine: Engine, ana: Actor) -> None:
     with pytest.raises(NotFoundError):
         request_points(Context(engine, ana).at(NOW), "nothing", WANTED)
@@ -248,6 +249,7 @@ def test_what_cannot_be_learnt_is_refused_at_once(engine: Engine, ana: Actor) ->
         request_points(Context(engine, ana).at(NOW), "other", WANTED)
 
 
+@pytest.mark.postgresql
 def test_a_draft_that_a_person_began_meanwhile_stays_as_it_is(engine: Engine, ana: Actor) -> None:
     ask(engine, ana)
     mine = TEXT.replace("[10, 20]", "[11, 21]")
@@ -259,6 +261,7 @@ def test_a_draft_that_a_person_began_meanwhile_stays_as_it_is(engine: Engine, an
     assert found.changes
 
 
+@pytest.mark.postgresql
 def test_a_version_that_was_committed_meanwhile_is_not_taken_back(engine: Engine, ana: Actor) -> None:
     ask(engine, ana)
     committed(engine, ana, TEXT.replace("[10, 20]", "[11, 21]"), NOW)
@@ -266,6 +269,7 @@ def test_a_version_that_was_committed_meanwhile_is_not_taken_back(engine: Engine
     assert (newest(engine, ana).outcome, drafts(engine)) == ("changed since", [])
 
 
+@pytest.mark.postgresql
 def test_a_worker_that_dies_leaves_it_to_the_next_and_three_quarantine_it(
     engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,6 +300,7 @@ def test_a_worker_that_dies_leaves_it_to_the_next_and_three_quarantine_it(
     assert len(drafts(engine)) == 1
 
 
+@pytest.mark.postgresql
 def test_a_worker_that_is_asked_to_end_gives_it_back(engine: Engine, ana: Actor) -> None:
     ask(engine, ana)
     assert run_next_points(engine, NOW, stopping=lambda: True)

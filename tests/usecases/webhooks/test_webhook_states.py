@@ -27,8 +27,6 @@ from tests.depth import examples
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, organisation, tell
 
-pytestmark = pytest.mark.postgresql
-
 CUSTOMERS = ("c1", "c2")
 LEASE_US = LEASE_SECONDS * SECOND_US
 SHORTLY_DEAD = MOST_ATTEMPTS - 2
@@ -231,6 +229,7 @@ OFTEN = [
 STEP = st.sampled_from([*STEPS, *OFTEN]).flatmap(lambda name: st.tuples(st.just(name), STEPS[name]))
 
 
+@pytest.mark.postgresql
 def test_deliveries_do_what_a_simple_model_of_them_does(engine: Engine) -> None:
     actor = Actor(organisation(engine), MACHINE)
 

@@ -25,8 +25,6 @@ from tests.usecases.erasure.removals import keep as remember
 from tests.usecases.erasure.removals import remove
 from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, SETTINGS, Living, Shelf, model
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 def bank(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Living:
@@ -44,6 +42,7 @@ def due_events(bank: Living) -> list[dict[str, object]]:
         return [json.loads(row.body or "null") for row in session.scalars(of.order_by(OutboxEvent.id))]
 
 
+@pytest.mark.postgresql
 def test_the_figures_are_those_of_the_definition_of_training(bank: Living) -> None:
     bank.live(HORIZON_DAYS)
     assert bank.judge() == 1
@@ -250,6 +249,7 @@ def test_organisations_are_judged_each_by_its_own(bank: Living) -> None:
     assert realised[0] < realised[1] / 2
 
 
+@pytest.mark.postgresql
 def test_a_worker_that_is_killed_holds_a_day_for_ten_minutes(bank: Living, monkeypatch: pytest.MonkeyPatch) -> None:
     bank.live(HORIZON_DAYS)
 
@@ -265,6 +265,7 @@ def test_a_worker_that_is_killed_holds_a_day_for_ten_minutes(bank: Living, monke
     assert bank.judge() == 1
 
 
+@pytest.mark.postgresql
 def test_who_comes_back_after_the_lease_stores_nothing(bank: Living, monkeypatch: pytest.MonkeyPatch) -> None:
     bank.live(HORIZON_DAYS)
     judged = judge._judge

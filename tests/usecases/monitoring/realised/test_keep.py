@@ -15,8 +15,6 @@ from fivefold.usecases.monitoring.realised import keep
 from fivefold.usecases.portfolio.values import read_value_alone
 from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, Living, Shelf
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 def bank(engine: Engine) -> Living:
@@ -57,6 +55,7 @@ def test_once_a_week_and_of_each_version_from_its_first_day(bank: Living) -> Non
     assert [day.model_version for day in bank.days()] == [1, 2, 1]
 
 
+@pytest.mark.postgresql
 def test_without_a_model_or_values_there_is_nothing_to_keep(bank: Living) -> None:
     bank.valuer, valuer = None, bank.valuer
     assert not bank.keep()
@@ -103,6 +102,7 @@ def test_who_was_erased_while_it_was_computed_is_not_kept(bank: Living, monkeypa
     assert bank.days()[0].predicted == CUSTOMERS - 1
 
 
+@pytest.mark.postgresql
 def test_erasure_takes_predictions_along(bank: Living) -> None:
     bank.keep()
     one = bank.id_of("c1")
@@ -113,6 +113,7 @@ def test_erasure_takes_predictions_along(bank: Living) -> None:
     assert len(bank.predictions()) == CUSTOMERS - 1
 
 
+@pytest.mark.postgresql
 def test_a_worker_that_is_killed_leaves_nothing_and_of_two_the_first_one_stays(
     bank: Living, monkeypatch: pytest.MonkeyPatch
 ) -> None:
