@@ -42,6 +42,7 @@ def test_judging_everyone_once_is_ranking_everyone() -> None:
     assert found.difference.low == pytest.approx(paired.difference.low, abs=0.02)
 
 
+@pytest.mark.full
 def test_splits_share_their_entities_so_more_of_them_do_not_make_sure() -> None:
     few, many = (judge(halves(CONFIRMED, count), [SCORE] * count, CONFIRMED, resamples=400) for count in (10, 30))
     widths = [found.mean.high - found.mean.low for found in (few, many)]

@@ -80,6 +80,7 @@ def test_a_method_that_looks_ahead_sees_nothing_of_what_comes(window: Window) ->
         assert part.time.max() <= window.task.dates.test
 
 
+@pytest.mark.full
 def test_what_comes_after_the_as_of_changes_no_prediction(
     table: pa.Table, config: TrainingConfig, window: Window, every: dict[str, Method]
 ) -> None:

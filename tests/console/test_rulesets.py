@@ -382,6 +382,7 @@ def test_forms_write_a_rule_a_case_and_thresholds_into_the_text(place: Place, au
     assert place.good("GET", "/v1/rulesets", role="publisher")[0]["draft_revision"] is None
 
 
+@pytest.mark.full
 def test_forms_write_tiers_and_weights_into_texts_that_ship(author: Visitor) -> None:
     author.go("/console/new-ruleset?start=session-verification")
     fields = next(form for form in author.forms() if form.action.endswith("/check")).fields

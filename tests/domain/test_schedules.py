@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import from_microseconds, to_microseconds
 from fivefold.domain.schedules import LAST, LocalSchedule, latest_moment, next_moment
+from tests.depth import examples
 
 MINUTE = timedelta(minutes=1)
 ZONES = ["Europe/Oslo", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC", "Africa/Casablanca"]
@@ -46,7 +47,7 @@ days = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.sampled_from(ZONES),
     st.lists(times, min_size=1, max_size=3, unique=True),

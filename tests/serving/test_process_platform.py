@@ -61,6 +61,7 @@ class Bank:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.full
 def test_a_ruleset_is_written_by_one_person_and_decides_by_another(service: Service) -> None:
     bank = Bank(service, f"bank of {service.port}")
     bank.good("ada", "PUT", "/v1/settings/levels", {"levels": ["low", "medium", "high"]})

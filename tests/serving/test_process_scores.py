@@ -55,6 +55,7 @@ def require_same_bits(service: Service, table: pl.DataFrame, as_of: int) -> int:
         return sum(pool.map(ask, [known[number::4] for number in range(4)]))
 
 
+@pytest.mark.full
 def test_simulated_customers_have_the_bits_of_the_command(on_sqlite: Service) -> None:
     table = pl.from_arrow(pa.concat_tables(simulate(Simulation(customers=250, seed=23))))
     assert isinstance(table, pl.DataFrame)

@@ -42,13 +42,14 @@ def _write_file(engine: Engine, content: bytes) -> None:
     Path(engine.url.database or "").write_bytes(content)
 
 
-_Rows = tuple[dict[str, bytes], str]
+Rows = tuple[dict[str, bytes], str]
 """What each table has, as PostgreSQL copies it; and the statement that brings its counters to where they were."""
 _TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
 _COUNTERS = "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL"
 
 
-def _read_rows(engine: Engine) -> _Rows:
+def read_rows(engine: Engine) -> Rows:
+    """Read all that a PostgreSQL has, to be written into another one."""
     rows = {}
     with engine.connect() as connection:
         cursor = connection.connection.cursor()
@@ -60,7 +61,8 @@ def _read_rows(engine: Engine) -> _Rows:
     return {table: content for table, content in rows.items() if content}, "SELECT " + ", ".join(counters)
 
 
-def _write_rows(engine: Engine, kept: _Rows) -> None:
+def write_rows(engine: Engine, kept: Rows) -> None:
+    """Write what was read into a PostgreSQL with all tables and no rows."""
     rows, counters = kept  # which obeyed guards and references when they were stored
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))
@@ -71,5 +73,5 @@ def _write_rows(engine: Engine, kept: _Rows) -> None:
         connection.execute(text(counters))
 
 
-_READERS: dict[str, Callable[[Engine], Any]] = {"sqlite": _read_file, "postgresql": _read_rows}
-_WRITERS: dict[str, Callable[[Engine, Any], None]] = {"sqlite": _write_file, "postgresql": _write_rows}
+_READERS: dict[str, Callable[[Engine], Any]] = {"sqlite": _read_file, "postgresql": read_rows}
+_WRITERS: dict[str, Callable[[Engine, Any], None]] = {"sqlite": _write_file, "postgresql": write_rows}

@@ -47,6 +47,7 @@ def test_each_window_is_an_input_with_its_digest(run: Run, runs: Runs) -> None:
     assert digests(second) == found  # the same data
 
 
+@pytest.mark.full
 def test_other_data_have_other_digests(run: Run, file: Path, config: TrainingConfig, tmp_path: Path) -> None:
     registry = new_registry(tmp_path / "var", config.name)
     other = config.model_copy(update={"test_as_of": parse_moment("2024-09-01")})

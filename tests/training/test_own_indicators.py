@@ -304,6 +304,7 @@ def test_a_refit_after_two_origins_reads_them_too(trained: Trained, file: Path, 
     assert result.lineage.refit is not None, result.verdict
 
 
+@pytest.mark.full
 def test_data_are_the_same_for_the_same_text_alone(
     trained: Trained, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

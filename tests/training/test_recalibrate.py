@@ -148,6 +148,7 @@ def test_what_changes_is_measured_and_the_money_stays_the_same(renewed: Registry
     assert kept["model_normalised_gini"] == outcome.evaluation.by_name["model"].normalised_gini
 
 
+@pytest.mark.full
 def test_the_error_of_a_judged_model_is_not_said_to_be_that_of_the_trees_refitted_after_it(
     registry: Registry, file: Path
 ) -> None:

@@ -139,6 +139,7 @@ def test_the_next_run_counts_the_judged_window_and_refuses_to_compare_within_wha
     assert (champion.number, champion.aliases) == (result.version, (CHAMPION,))
 
 
+@pytest.mark.full
 def test_the_same_data_give_the_same_refit(
     result: TrainingResult, file: Path, config: TrainingConfig, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def test_a_tie_keeps_the_champion_and_the_run_still_ends_well(runs: Runs) -> Non
     assert len(promotion_history(runs.registry)) == 1
 
 
+@pytest.mark.full
 def test_another_seed_gives_another_model(runs: Runs, file: Path, learn: Learn) -> None:
     assert learn(file).model.content_hash == runs.first.model.content_hash
     assert learn(file, seed=2).model.content_hash != runs.first.model.content_hash
@@ -114,6 +115,7 @@ def registered(file: Path, config: TrainingConfig, tmp_path: Path, monkeypatch: 
     return Registered(tmp_path / "var", file, config)
 
 
+@pytest.mark.full
 def test_a_better_model_takes_the_champion_s_place_and_can_be_rolled_back(registered: Registered) -> None:
     # Few customers: to be surely better, in rank or money, needs thousands of them.
     unsure = GateSettings(confidence=0.6, most_calibration_error=1.0)

@@ -29,6 +29,7 @@ from fivefold.training.judging.bootstrap import draws
 from fivefold.training.judging.metrics import calibration_error, calibration_table, normalised_gini, top_decile_capture
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.charts.drawn import words
+from tests.depth import examples
 from tests.features.own import one as own_file
 from tests.models.making import (
     fitted,
@@ -169,7 +170,7 @@ def test_the_order_of_the_rows_makes_no_difference() -> None:
     pd.testing.assert_frame_equal(one.differences, two.differences, check_exact=True)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.data())
 def test_the_average_is_the_mean_of_the_single_curves_and_what_the_model_serves(data: st.DataObject) -> None:
     model = value_model()

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from tests.cli.running import refuse, run, succeed
+from tests.depth import some
 
 ENTITIES = {"entity_id": ["a", "b"], "kind": ["person", "person"], "country": ["NO", "IR"]}
 TRANSACTIONS = {
@@ -30,7 +31,7 @@ def write(path: Path, columns: dict[str, list[object]]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+@pytest.mark.parametrize("suffix", some([".csv", ".parquet", ".jsonl"], 3))
 def test_a_portfolio_comes_in_once_however_often_it_is_sent(var: Path, tmp_path: Path, suffix: str) -> None:
     entities = write(tmp_path / f"entities{suffix}", ENTITIES)
     transactions = write(tmp_path / f"transactions{suffix}", TRANSACTIONS)

@@ -61,6 +61,7 @@ def opened(var: Path) -> Registry:
     return Registry(Settings(var=var), NAME)
 
 
+@pytest.mark.full
 def test_a_new_curve_keeps_the_indicators_and_needs_no_file_of_them(
     var: Path, richer: Path, home: Home, config: Path, tmp_path: Path
 ) -> None:

@@ -104,6 +104,7 @@ def test_the_same_data_are_not_learnt_from_twice(registry: Path, home: Home) -> 
     assert versions(registry) == {"1": "champion", "2": "challenger"}
 
 
+@pytest.mark.full
 def test_the_same_data_without_balances_are_not_learnt_from_twice(registry: Path, home: Home, tmp_path: Path) -> None:
     """Without them a run has other settings than those that were given."""
     home.table.drop("user_balance").write_parquet(tmp_path / "bare.parquet")
@@ -126,6 +127,7 @@ def test_a_champion_that_cannot_be_loaded_is_due(
     assert line["version"] == 3
 
 
+@pytest.mark.full
 def test_a_version_that_passed_and_is_not_promoted_is_named(
     registry: Path, home: Home, richer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +154,7 @@ def test_the_second_of_two_at_once_ends(registry: Path, home: Home) -> None:
     assert run(registry, "train", *options).code == Outcome.SAME_DATA
 
 
+@pytest.mark.full
 def test_a_run_that_dies_before_its_version_has_an_alias_is_finished_by_the_next(
     registry: Path, richer: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +222,7 @@ def test_data_whose_refit_was_refused_are_not_judged_again_until_there_are_later
     assert night(richer)[0].code == Outcome.SAME_DATA
 
 
+@pytest.mark.full
 def test_a_refusal_of_other_settings_or_another_release_is_no_refusal_of_this_run(
     registry: Path, home: Home, richer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

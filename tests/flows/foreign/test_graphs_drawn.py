@@ -19,6 +19,7 @@ from fivefold.flows.steps import LAST, STOP, Stop
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.language.expressions import CalculationInput, input_key
 from fivefold.risk.language.policy import StepInput
+from tests.depth import examples
 from tests.flows.foreign.graphs import INPUT, OUTPUT, Data, expressions, graph, switch, table
 
 AS_OF = 1_700_000_000_000_000
@@ -210,7 +211,10 @@ def runs(flow: ImportedFlow, entities: list[Data]) -> list[Data]:
     ).to_dicts()
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], deadline=None)
+SLOW = [HealthCheck.filter_too_much, HealthCheck.too_slow]
+
+
+@settings(max_examples=examples(40), suppress_health_check=SLOW, deadline=None)
 @given(graphs())
 def test_the_flow_answers_what_zen_answers(drawn: Data) -> None:
     flow = imported(drawn)
@@ -222,7 +226,7 @@ def test_the_flow_answers_what_zen_answers(drawn: Data) -> None:
         assert ours == theirs, (entity, flow.text)
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], deadline=None)
+@settings(max_examples=examples(20), suppress_health_check=SLOW, deadline=None)
 @given(graphs(), st.sampled_from(FACTS), st.sampled_from(ENTITIES))
 def test_a_missing_value_never_decides(drawn: Data, missing: str, entity: Data) -> None:
     """Where a run comes to an end without a value, it comes to the same answers whatever the value is."""

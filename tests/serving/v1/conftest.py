@@ -31,8 +31,7 @@ def place(furnished: "Place", tmp_path: Path) -> Iterator["Place"]:
 @pytest.fixture(scope="module")
 def on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Place"]:
     """The same on PostgreSQL, for the tests of one module."""
-    from tests.serving.v1.examples import furnish
-    from tests.serving.v1.places import settled
+    from tests.serving.v1.examples import furnished_once
 
-    with settled(tmp_path_factory.mktemp("postgresql"), "postgresql") as place:
-        yield furnish(place)
+    with furnished_once(tmp_path_factory.mktemp("postgresql"), "postgresql") as place:
+        yield place

@@ -369,15 +369,15 @@ def listed(place: Place) -> None:
 
 
 @contextmanager
-def furnished_once(folder: Path) -> Iterator[Place]:
+def furnished_once(folder: Path, kind: str = "sqlite") -> Iterator[Place]:
     """Open a copy of a furnished place, which one process makes for all: that takes seconds."""
 
     def make(made: Path) -> None:
-        with settled(made) as place:
+        with settled(made, kind) as place:
             keep(furnish(place), made)
 
     registry()  # a place's requests read it, each within its time limit
-    with kept(made_once("furnished", make), folder) as place:
+    with kept(made_once(f"furnished-{kind}", make), folder) as place:
         yield place
 
 

@@ -30,6 +30,7 @@ from fivefold.usecases.shared.context import Context
 from tests.serving.inprocess import Holding, Watching, client
 from tests.serving.v1.registries import registry
 from tests.store import databases
+from tests.store.filling import read_rows, write_rows
 from tests.usecases import platforms
 
 PLANS = read_plans(None)
@@ -123,16 +124,20 @@ def settled(folder: Path, kind: str = "sqlite") -> Iterator[Place]:
 def keep(place: Place, folder: Path) -> None:
     """Write down who is in a place, beside its database."""
     (folder / "who").write_bytes(pickle.dumps((place.organisations, place.tokens, place.members)))
+    if place.engine.dialect.name == "postgresql":
+        (folder / "rows").write_bytes(pickle.dumps(read_rows(place.engine)))
 
 
 @contextmanager
 def kept(made: Path, folder: Path) -> Iterator[Place]:
     """Open a copy, in *folder*, of a place that was kept in another."""
-    (database,) = made.glob("*.db")
-    file = folder / database.name
-    copyfile(database, file)
-    who = pickle.loads((made / "who").read_bytes())
-    with databases.opened(f"sqlite:///{file}") as engine:
+    rows, who = made / "rows", pickle.loads((made / "who").read_bytes())
+    with databases.opened(databases.new_url("postgresql" if rows.exists() else "sqlite", folder)) as engine:
+        if rows.exists():
+            write_rows(engine, pickle.loads(rows.read_bytes()))
+        else:
+            (database,) = made.glob("*.db")
+            copyfile(database, engine.url.database or "")
         yield Place(engine, *who)
 
 

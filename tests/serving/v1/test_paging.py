@@ -14,7 +14,7 @@ import pytest
 from fivefold.serving.v1.paging import MOST_ROWS, PageQuery
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
-from tests.depth import DEPTH
+from tests.depth import some
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.more_rows import MORE
 from tests.serving.v1.places import OURS, THEIRS, Place, copied
@@ -33,9 +33,7 @@ ROWS = 3
 """Of each list, at least."""
 _NUMBERS = count(1)
 every_list = pytest.mark.parametrize("route", LISTS, ids=lambda route: route.handler.__name__)
-some_lists = pytest.mark.parametrize(
-    "route", LISTS[::5] if DEPTH == "quick" else LISTS, ids=lambda route: route.handler.__name__
-)
+some_lists = pytest.mark.parametrize("route", some(LISTS, 6), ids=lambda route: route.handler.__name__)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +101,7 @@ def test_every_list_has_pages_and_something_to_page_through() -> None:
     assert {route.handler.__name__ for route in LISTS} == set(MORE)
 
 
-@every_list
+@some_lists
 def test_a_list_is_read_whole_page_by_page_while_rows_come(plenty: Place, route: Route) -> None:
     walked_whole(plenty, route)
 

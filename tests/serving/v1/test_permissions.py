@@ -1,6 +1,7 @@
 """Every cell of the table of routes and roles, asked of the routes themselves; others' things are not there."""
 
 import re
+from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
 
@@ -59,14 +60,16 @@ def test_roles_are_never_empty_and_an_admin_may_do_everything() -> None:
 
 @every_route
 def test_who_has_the_role_is_answered(furnished: Place, tmp_path: Path, route: Route) -> None:
-    for role in route.roles:
-        with copied(furnished, tmp_path) as place:
-            example = EXAMPLES[route.handler.__name__]
-            others = {Role.APPROVER: example.approvers, Role.PUBLISHER: example.publishers}.get(role, {})
-            answer = ask(place, route, place.tokens[OURS, role], **others)
-            wanted = {example.status or route.status, 204}
-            assert answer.status_code in wanted, (role, answer.text)
-            assert (answer.status_code == 204) is (not answer.content)
+    example = EXAMPLES[route.handler.__name__]
+    with copied(furnished, tmp_path) as first:
+        for number, role in enumerate(sorted(route.roles)):
+            changed = number > 0 and route.method != "GET"
+            with copied(furnished, tmp_path) if changed else nullcontext(first) as place:
+                others = {Role.APPROVER: example.approvers, Role.PUBLISHER: example.publishers}.get(role, {})
+                answer = ask(place, route, place.tokens[OURS, role], **others)
+                wanted = {example.status or route.status, 204}
+                assert answer.status_code in wanted, (role, answer.text)
+                assert (answer.status_code == 204) is (not answer.content)
 
 
 @every_route

@@ -171,6 +171,7 @@ engine.dispose()
 """
 
 
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.full)], indirect=True)
 def test_processes_that_append_at_once_make_one_chain(kind: str, tmp_path: Path) -> None:
     url = databases.new_url(kind, tmp_path)
     with databases.opened(url) as engine:

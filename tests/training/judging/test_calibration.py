@@ -15,7 +15,7 @@ from fivefold.training.judging.metrics import calibration_error, calibration_tab
 from tests.depth import DEPTH
 
 FULL = DEPTH != "quick"
-SIZES = (300, 1_000, 5_000, 20_000) if FULL else (300, 1_000)
+SIZES = (1_000, 300, 5_000, 20_000) if FULL else (1_000,)
 PORTFOLIOS = 200 if FULL else 40
 DRAWS = 200
 TAIL = 1.75

@@ -164,6 +164,7 @@ def test_money_in_another_currency_is_refused(runs: Runs, rows: pa.Table, first:
         judged(runs, rows, first)
 
 
+@pytest.mark.full
 def test_a_version_that_reads_what_the_data_lack_is_named_and_the_others_are_judged(
     rows: pa.Table, file: Path, config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_refit_that_is_refused_leaves_every_window_counted(
     assert sorted(counted) == [max(counted) - HORIZON, max(counted)]
 
 
+@pytest.mark.full
 def test_a_gate_that_an_earlier_origin_fails_keeps_the_champion(
     file: Path, config: TrainingConfig, tmp_path: Path
 ) -> None:

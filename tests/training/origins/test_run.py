@@ -102,6 +102,7 @@ def test_garbage_after_the_window_of_an_origin_changes_no_figure_of_it_or_of_any
     ]
 
 
+@pytest.mark.full
 def test_what_an_origin_learns_is_the_same_whatever_comes_after_it(
     three: TrainingResult, learn: Learn, frame: pl.DataFrame
 ) -> None:
@@ -115,6 +116,7 @@ def test_what_an_origin_learns_is_the_same_whatever_comes_after_it(
     assert spoilt.realised.tolist() != second.realised.tolist()
 
 
+@pytest.mark.full
 def test_the_order_of_rows_within_customers_changes_nothing(
     three: TrainingResult, learn: Learn, frame: pl.DataFrame
 ) -> None:
@@ -139,6 +141,7 @@ def test_no_preset_is_chosen_on_a_window_that_is_judged(
     assert max(choices[0].origins) + HORIZON <= rolling.origins[0].moment
 
 
+@pytest.mark.full
 def test_trees_are_searched_for_as_of_the_first_origin_and_are_those_of_every_one(
     learn: Learn, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from fivefold.usecases.audit.history import ranges_text
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.shared.context import Context
+from tests.depth import some
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
@@ -104,7 +105,7 @@ def test_whatever_is_forged_is_found_and_named(bank: Bank) -> None:
     with bank.engine.connect() as connection:
         kept = {name: connection.execute(text(f"SELECT * FROM {name}")).mappings().all() for name in TABLES}
     missed = {}
-    for statement, problem in FORGED.items():
+    for statement, problem in some([*FORGED.items()], 3):
         found = forge(bank, statement)
         if not any(problem in each for each in found):
             missed[statement] = found

@@ -19,6 +19,7 @@ from fivefold.usecases.flows.forms.fields import fields_of, summary_of
 from fivefold.usecases.flows.forms.forms import PartForm, form_of, in_its_place, new_form, with_form
 from fivefold.usecases.flows.forms.places import KINDS, outline_of, with_added, with_changed, with_moved, without
 from fivefold.usecases.flows.forms.typed import MOST_ROWS_OF_A_FORM, FormRefusedError
+from tests.depth import examples, some
 
 LIMITS = flow_text("limits")
 SHIPPED = [flow_text(name) for name in bundled_flows()]
@@ -60,7 +61,9 @@ def typed(form: PartForm, **values: str) -> PartForm:
     return replace(form, typed={**form.typed, **fields})
 
 
-TEXTS = pytest.mark.parametrize("text", [*SHIPPED, in_json(SHIPPED[0])], ids=[*bundled_flows(), "json"])
+TEXTS = pytest.mark.parametrize(
+    "text", [*some(SHIPPED, 2), in_json(SHIPPED[0])], ids=[*some(bundled_flows(), 2), "json"]
+)
 
 
 @TEXTS
@@ -264,7 +267,7 @@ def filled(part: str, kind: str, after: str) -> tuple[PartForm, dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("part", "kind"), CASES)
-@pytest.mark.parametrize("text", [SMALL, in_json(SMALL), LISTED + SMALL.rstrip("\n"), in_json(LISTED + SMALL)])
+@pytest.mark.parametrize("text", some([in_json(SMALL), SMALL, in_json(LISTED + SMALL), LISTED + SMALL.rstrip("\n")], 3))
 def test_one_of_each_kind_is_added_in_every_place(text: str, part: str, kind: str) -> None:
     for place, after in enumerate(["", *names(text, part)]):
         form, written = filled(part, kind, after)
@@ -437,7 +440,7 @@ WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(title=WORDS.filter(bool), case=WORDS.filter(bool), rationale=WORDS)
 def test_any_words_are_written_as_they_are_typed(title: str, case: str, rationale: str) -> None:
     form = typed(new_form("actions", "case", "look"), id="new", title=title, case=case)
@@ -483,7 +486,7 @@ def placed(draw: st.DrawFn) -> str:
     return "\n".join([*lines, ""])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(text=placed(), pick=st.data())
 def test_what_is_done_to_a_part_in_the_text_is_done_to_its_data(text: str, pick: st.DataObject) -> None:
     before = data(text)

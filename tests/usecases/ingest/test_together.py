@@ -213,7 +213,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize(("when", "new"), [("before the commit", 1), ("before the answer", 0)])
+@pytest.mark.parametrize(
+    ("when", "new"), [("before the commit", 1), pytest.param("before the answer", 0, marks=pytest.mark.full)]
+)
 def test_a_service_that_is_killed_took_all_or_nothing(kind: str, tmp_path: Path, when: str, new: int) -> None:
     url = databases.new_url(kind, tmp_path)
     with databases.opened(url) as engine:

@@ -252,6 +252,7 @@ def dies(*_: object) -> int:
     raise StoreError("out of reach")
 
 
+@pytest.mark.full
 def test_whom_an_older_worker_valued_meanwhile_it_marks_once_it_sees_the_new_one(
     bank: Bank, shelf: type[Shelf], tmp_path: Path
 ) -> None:
@@ -287,6 +288,7 @@ def test_a_worker_that_cannot_load_it_marks_nobody_and_everybody_stays_due(
     assert not has_open_markings(bank.engine), "so a worker that does all there is to do ends"
 
 
+@pytest.mark.full
 def test_where_beginning_fails_the_next_look_begins(
     bank: Bank, shelf: type[Shelf], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from fivefold.risk.governance.what_if.options import Option
 from fivefold.risk.governance.what_if.search import Direction, Subject, Wish, level_said, search
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.reading import read_ruleset
+from tests.depth import examples
 from tests.risk.governance.making import AS_OF
 
 Data = dict[str, Any]
@@ -155,7 +156,7 @@ def cases(draw: Any, name: str) -> list[Data]:
 
 
 @given(st.data(), names, facts, st.sampled_from(Direction))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_an_answer_is_one_whichever_facts_bring_it_about(
     data: st.DataObject, name: str, facts: Facts, direction: Direction
 ) -> None:
@@ -180,7 +181,7 @@ def test_an_answer_is_one_whichever_facts_bring_it_about(
 
 
 @given(st.data(), st.sampled_from(["days", "last"]), st.integers(0, 130), st.sampled_from(Direction))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_of_dates_and_days_the_nearest_are_found(
     data: st.DataObject, name: str, days: int, direction: Direction
 ) -> None:

@@ -19,6 +19,7 @@ from fivefold.risk.governance.what_if.options import Option
 from fivefold.risk.governance.what_if.search import Direction, Subject, Wish, level_said, search
 from fivefold.risk.language.expressions import Condition, Input, input_key
 from fivefold.risk.language.reading import read_ruleset
+from tests.depth import examples
 from tests.risk.governance.making import AS_OF, DAY
 
 Data = dict[str, Any]
@@ -175,7 +176,7 @@ NAMES = {input_key(_INPUT.validate_python(made)): name for name, made in INPUTS.
 
 
 @given(documents(), customers, st.sampled_from(Direction))
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
 def test_the_smallest_changes_are_found_and_no_others(document: Data, person: Data, direction: Direction) -> None:
     analysed = read(document)
     (present,) = said(analysed, [person])

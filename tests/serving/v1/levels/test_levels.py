@@ -97,7 +97,8 @@ def test_nobody_else_is_ever_told_of_other_cases_thresholds_or_drafts(spent: Pla
     for role in (Role.PUBLISHER, Role.APP, Role.INVESTIGATOR, Role.APPROVER):
         with copied(spent, tmp_path) as read:
             for route in ROUTES:
-                with nullcontext(read) if route.method == "GET" else copied(spent, tmp_path) as place:
+                changes = route.method != "GET" and role in route.roles
+                with copied(spent, tmp_path) if changes else nullcontext(read) as place:
                     answer = ask(place, route, role)
                 seen[role] = seen.get(role, "") + FRACTION.sub("", answer.text)
     for secret in SECRETS:

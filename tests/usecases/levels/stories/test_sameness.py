@@ -40,6 +40,7 @@ def entries(bank: Bank) -> int:
         return session.scalar(select(func.count()).where(AuditEntry.action == "assessments.made")) or 0
 
 
+@pytest.mark.full
 def test_fifty_reads_of_what_does_not_change_are_one_row_whose_moment_moves(bank: Bank) -> None:
     before, audited = bank.assessments(), entries(bank)
     for _ in range(50):

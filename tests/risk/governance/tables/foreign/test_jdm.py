@@ -12,6 +12,7 @@ from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.risk.governance.tables.foreign.jdm import read_jdm
 from fivefold.risk.governance.tables.foreign.translation import translate
 from fivefold.risk.language.ruleset import Ruleset
+from tests.depth import examples
 from tests.risk.conftest import Refusal
 from tests.risk.engine.small import assessed, case, rule, ruleset
 
@@ -99,7 +100,7 @@ ENTITIES = [
 ]
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.lists(_ROWS, min_size=1, max_size=4), st.booleans())
 def test_a_table_says_here_what_zen_says(rows: list[Data], has_last: bool) -> None:
     made = graph(*rows, *([{"points": "7"}] if has_last else []))
