@@ -26,7 +26,7 @@ gc.disable()
 
 # No deadline: the first example of a test may load the compiled kernel, and coverage slows all of them.
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
-settings.register_profile("quick", settings(max_examples=8, derandomize=True, **_SHARED))
+settings.register_profile("quick", settings(max_examples=12, derandomize=True, **_SHARED))
 settings.register_profile("full", settings(max_examples=60, derandomize=True, **_SHARED))
 settings.register_profile("soak", settings(max_examples=1000, **_SHARED))
 settings.load_profile(DEPTH)
