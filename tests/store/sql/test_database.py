@@ -259,7 +259,7 @@ def test_a_folder_that_cannot_be_made_is_a_readable_error(tmp_path: Path) -> Non
         open_database(f"sqlite:///{tmp_path / 'file' / 'deeper' / 'fivefold.db'}")
 
 
-@pytest.mark.parametrize("of_the_operator", ["", "?connect_timeout=2"])
+@pytest.mark.parametrize("of_the_operator", some(["?connect_timeout=2", ""], 2))
 def test_a_postgresql_that_says_nothing_is_not_waited_for_without_end(
     of_the_operator: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -212,7 +212,6 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.postgresql
 @pytest.mark.parametrize(
     ("when", "new"), [("before the commit", 1), pytest.param("before the answer", 0, marks=pytest.mark.full)]
 )

@@ -23,6 +23,7 @@ from fivefold.usecases.queue.items import (
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
+from tests.depth import some
 from tests.store.plans import plan_of, statements
 from tests.usecases import platforms
 
@@ -83,7 +84,7 @@ def test_what_is_due_first_stands_first_whatever_its_kind(ours: Context) -> None
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("order", list(QueueOrder))
-@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("rows", some([2, 1, 3], 3))
 def test_pages_of_any_length_give_every_item_once(ours: Context, order: QueueOrder, rows: int) -> None:
     filters = QueueFilters(order=order)
     whole = list_items(ours, Role.ADMIN, filters)
