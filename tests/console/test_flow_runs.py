@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.store.tables.accounts import Token
 from fivefold.usecases.accounts.credentials import find_credential
@@ -13,7 +14,9 @@ from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import save_flow_draft
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import run_flows
+from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.console.visitors import Visitor
 from tests.serving.v1.examples import CUSTOMER, WHY, quarantined
 from tests.serving.v1.places import OURS, THEIRS, Place
@@ -101,6 +104,39 @@ def test_a_program_that_called_is_named_by_the_label_of_its_token(place: Place, 
     investigator = Visitor(place).sign_in("investigator").go(f"{RUNS}/{number}")
     assert f"called by the case system ({app.name})" in investigator.text
     assert run != number
+
+
+DAYS = 3
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", ["second", CUSTOMER]),
+        ("at=ask", [CUSTOMER]),
+        ("at=nothing", ["second"]),
+        ("at=flagged", []),
+        ("since={between}", ["second"]),
+        ("until={between}", [CUSTOMER]),
+        ("since={between}&until={between}", []),
+        ("external_id=second", ["second"]),
+        ("external_id=second&at=ask", []),
+        ("external_id=nobody", []),
+    ],
+)
+def test_runs_are_found_by_step_time_and_customer(place: Place, run: int, query: str, found: list[str]) -> None:
+    later = now_microseconds() + DAYS * DAY_US
+    publisher = place.actor("publisher")
+    put_entities(Context(place.engine, publisher), "customer", [EntityRow("second", {"country": "SE"})])
+    other = call_flow(Context(place.engine, publisher, lambda: later), "asked", "customer", "second")
+    assert (other.state, other.at) == ("ended", "nothing")
+    between = from_microseconds(later - DAY_US).date().isoformat()
+    listed = Visitor(place).sign_in("investigator").go(f"{RUNS}?flow=asked&{query.format(between=between)}")
+    assert listed.page.status_code == 200
+    assert [link for link in listed.links() if link.startswith(f"{RUNS}/")] == [
+        f"{RUNS}/{run if name == CUSTOMER else other.number}" for name in found
+    ]
+    assert ("There is no run that these filters ask for." in listed.text) == (not found)
 
 
 def test_another_role_and_who_called_see_why_they_cannot_answer(place: Place, run: int) -> None:

@@ -12,6 +12,7 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Part
+from fivefold.flows.outside.outcomes import Outcome, failed_outcome
 from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.flows import FlowVersion
 from fivefold.usecases.erasure.erase import erase_entity
@@ -25,12 +26,14 @@ from fivefold.usecases.flows.replays.jobs import (
     request_flow_replay,
     run_next_replay,
 )
+from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.usecases import banks
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
+from tests.usecases.flows.test_execute import ASKS
 from tests.usecases.platforms import actor
 
 STRICTER = LARGE.replace("above: 100}", "above: 10}").replace("title: Large payments", "title: Payments")
@@ -146,6 +149,57 @@ def test_a_person_who_answered_then_answers_in_the_replay_and_others_would_be_as
     bank.add_flow(STRICTER.replace("Is this payment right?", "May this payment pass?"), acting=False)
     asked_anew = report(made(bank, "large", PERIOD))
     assert (asked_anew["ends"], asked_anew["answered"]) == ([["waits", "ask", 2]], []), "another question was answered"
+
+
+OUTSIDE = {
+    "data": "data: {source: register, send: {amount: {transaction: amount}}, gives: {live: flag}}",
+    "model": "model: {name: churn, alias: champion, send: {amount: {sum: amount}}, gives: {live: flag}}",
+    "agent": 'agent: {question: "Is it live?", facts: {amount: {sum: amount}}, answers: [live, gone]}',
+}
+OTHERWISE_ASKED = {
+    "data": ("{transaction: amount}", "{sum: amount}"),
+    "model": ("alias: champion", "alias: challenger"),
+    "agent": ("Is it live?", "Is it dead?"),
+}
+
+
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_what_came_from_outside_then_comes_in_the_replay_and_nothing_is_asked(
+    engine: Engine, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = FlowBank(engine)
+    data, changed = OUTSIDE["data"], OTHERWISE_ASKED[kind]
+    bank.add_flow(ASKS.replace(data, OUTSIDE[kind]))
+    values: dict[str, Any] = {"answer": "gone"} if kind == "agent" else {"live": True}
+    asked = list[int]()
+
+    def answer(questions: Any, clock: Any) -> list[Outcome]:
+        """Answer about a, and be out of reach for b."""
+        asked.extend(question.run_id for question in questions)
+        at_us = clock()
+        return [
+            Outcome(values=values, source="outside", at_us=at_us)
+            if question.entity_id == bank.id_of("a")
+            else failed_outcome("no answer within 5 s", "outside", at_us)
+            for question in questions
+        ]
+
+    monkeypatch.setattr(asking, "ask_of_all", answer)
+    bank.post(1, 500)
+    bank.post(2, 50, "b")
+    bank.work()
+    lived = [["ended", "known", 1], ["ended", "unknown", 1]]
+    assert [[state, step, 1] for _, state, step in bank.states()] == lived
+    assert len(asked) == 2
+    known = ASKS.replace(data, OUTSIDE[kind]).replace("title: Known", "title: Known better")
+    bank.add_flow(known, acting=False)
+    found = report(made(bank, "asks", PERIOD))
+    assert (found["base_ends"], found["ends"], found["answered"]) == (lived, lived, [["register", 2]])
+    assert found["different"] == 0
+    bank.add_flow(known.replace(*changed), acting=False)
+    anew = report(made(bank, "asks", PERIOD))
+    assert (anew["ends"], anew["answered"]) == ([["asks", "register", 2]], []), "another question was answered"
+    assert len(asked) == 2
 
 
 def test_everybody_is_replayed_on_the_facts_of_a_moment(engine: Engine) -> None:
