@@ -1,6 +1,6 @@
 """A hundred million rows on one machine: what the commands take that hold no more than some customers at a time.
 
-`python -m benchmarks.scale.largest --write docs/scale-largest.md`; the files need 15 GB of disk.
+`python -m benchmarks.scale.largest --write PAGE`; the files need 15 GB of disk.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> None:
         sizes = _measured(Path(scratch), options.rows)
     is_met = all(each.peak_bytes <= AIM_BYTES for *_, taken in sizes for each in taken.values())
     text = _PAGE.format(
-        command=f"python -m benchmarks.scale.largest --rows {options.rows:_} --write docs/scale-largest.md",
+        command=f"python -m benchmarks.scale.largest --rows {options.rows:_} --write {options.write or 'PAGE'}",
         day=f"{datetime.now(UTC):%Y-%m-%d}",
         machine=f"{os.cpu_count()} shared processors, {platform.system()}, Python {platform.python_version()}",
         before=before,
