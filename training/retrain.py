@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from fivefold.domain.errors import FivefoldError, ModelError
+from fivefold.domain.errors import FivefoldError, ModelError, RegistryError
 from fivefold.domain.provenance import release
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.catalogue.probe import check_own_indicators
@@ -270,10 +270,16 @@ def incomparability(
 def load_comparable_champion(
     registry: Registry, champion: RegisteredVersion | None, incomparable: str | None
 ) -> tuple[ValueModel | None, str | None]:
-    """Load the champion where it is comparable; a champion that cannot be loaded is not."""
+    """Load the champion where it is comparable; a champion that cannot be loaded is not.
+
+    Raises:
+        RegistryError: the registry, or the store of its files, does not answer now: it may be comparable later.
+    """
     if champion is None or incomparable:
         return None, incomparable
     try:
         return registry.load(champion.number), None
+    except RegistryError:
+        raise
     except ModelError as error:
         return None, f"champion {champion.number} cannot be loaded ({error})"

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from fivefold.cli.terminal import echo, open_current_database, open_registry, warn
 from fivefold.cli.value_model.realised import judge
-from fivefold.domain.errors import ConfigError, ModelError, NotEnoughDataError, PromotionRefusedError
+from fivefold.domain.errors import ConfigError, ModelError, NotEnoughDataError, PromotionRefusedError, RegistryError
 from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import read_settings
 
@@ -149,7 +149,11 @@ def _run(when: When, scores: list[Path], source: "MappedFile", config: "Training
 
 
 def _verdict(when: When, scores: list[Path], source: "MappedFile", config: "TrainingConfig") -> "DueVerdict":
-    """Judge the champion by what came; due too where that is not asked, or there is none that could be judged."""
+    """Judge the champion by what came; due too where that is not asked, or there is none that could be judged.
+
+    Raises:
+        RegistryError: the registry, or the store of its files, does not answer now: that says nothing of the champion.
+    """
     from fivefold.training.judging.due import DueVerdict, due_verdict
     from fivefold.training.judging.realised import Realised
     from fivefold.usecases.monitoring.realised.read import verdict_of_all
@@ -162,6 +166,8 @@ def _verdict(when: When, scores: list[Path], source: "MappedFile", config: "Trai
         return DueVerdict("due", ("there is no champion",))
     try:
         registry.load(champion.number)
+    except RegistryError:
+        raise
     except ModelError as error:
         return DueVerdict("due", (f"the champion, version {champion.number}, cannot be loaded: {error}",))
     if not scores:

@@ -11,17 +11,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import FileFormatError, FivefoldError, InvalidDataError, NotEnoughDataError
+from fivefold.domain.errors import FileFormatError, FivefoldError, InvalidDataError, NotEnoughDataError, RegistryError
 from fivefold.features.reading.text_files import ColumnMap, MappedFile
 from fivefold.models.promotions import promote, promotion_history, rollback
 from fivefold.models.registry import CHALLENGER, CHAMPION, RegisteredVersion, Registry
+from fivefold.models.value_model import ValueModel
 from fivefold.training.config import GateSettings, TrainingConfig, TreeSettings, ValueSettings
 from fivefold.training.data import TransactionSource
 from fivefold.training.dates import Dates
 from fivefold.training.judging.evaluate import rfm
 from fivefold.training.judging.metrics import rank_metrics
 from fivefold.training.judging.predictions import predict_test_window
-from fivefold.training.retrain import incomparability, retrain
+from fivefold.training.retrain import incomparability, load_comparable_champion, retrain
 from tests.models.making import new_registry
 from tests.training.conftest import FAST, Learn, Runs
 
@@ -170,6 +171,20 @@ def test_a_champion_that_cannot_be_loaded_is_not_comparable(registered: Register
     assert not second.promoted
     assert "not comparable with the champion: champion 1 cannot be loaded" in str(second.verdict)
     assert promote(registered.registry, second.version, force=True, reason="the files were lost").replaced == 1
+
+
+def test_files_of_the_champion_that_are_away_for_a_moment_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not judged without the champion, as the window would be used up."""
+
+    class Away(Registry):
+        def __init__(self) -> None:
+            pass
+
+        def load(self, number: int) -> ValueModel:
+            raise RegistryError(f"version {number}: the store of files does not answer")
+
+    with pytest.raises(RegistryError):
+        load_comparable_champion(Away(), version(), None)
 
 
 def version(**tags: str) -> RegisteredVersion:

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from fivefold.cli.value_model.scheduled import Outcome
 from fivefold.domain.clock import parse_moment
-from fivefold.domain.errors import ModelError, PromotionRefusedError
+from fivefold.domain.errors import ModelError, PromotionRefusedError, RegistryError
 from fivefold.domain.settings import Settings
 from fivefold.models.registry import CHALLENGER, Registry
 from fivefold.training.judging.due import DueVerdict
@@ -125,6 +125,19 @@ def test_a_champion_that_cannot_be_loaded_is_due(
     line = said(run(registry, "train", *options))
     assert line["due"] == ["the champion, version 1, cannot be loaded: its files are not there"]
     assert line["version"] == 3
+
+
+def test_files_that_are_away_for_a_moment_begin_no_training(
+    registry: Path, home: Home, scores: Path, richer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> None:
+        raise RegistryError("the store of files does not answer")
+
+    monkeypatch.setattr(Registry, "load", away)
+    options = ("--data", richer, "--config", configured(tmp_path), "--when", "due", "--scores", scores)
+    done = run(registry, "train", *options)
+    assert (done.code, "the store of files does not answer" in done.err) == (2, True)
+    assert len(versions(registry)) == 2
 
 
 @pytest.mark.full
