@@ -208,7 +208,7 @@ def test_what_a_version_predicted_stands_beside_what_came(place: Place) -> None:
     assert "customer: due for training , by the predictions of 4 October 2024 : realised money is &lt;b&gt;0.60" in text
     assert "400 customers could be compared with what came; 12 who were" in text
     assert "What came is known since 2 January 2025 ." in text
-    assert "They are a sample of 90,000 who had a value." in text
+    assert "412 were predicted, of 90,000 who had a value." in text
     assert "5 October 2024 customer waits until 3 January 2025 412 – – – –" in text
     assert "4 October 2024 customer due for training 400 0.60 0.50 to 0.70 71.0 % 0.8123 0.7000" in text
     page = visitor.page.text
