@@ -91,7 +91,8 @@ def predictions_of(session: Session, day_id: int) -> list[Prediction]:
 def claim_day(session: Session, now_us: int, until_us: int) -> PredictionDay | None:
     """Lease the day that is to be judged and whose horizon passed first; None where there is none.
 
-    A day is judged once each day (UTC) from the end of its horizon on, until its predictions are removed.
+    A day is judged once each day (UTC) from the end of its horizon on, until its predictions are removed. A day that
+    could not be judged, and whose lease has ended, comes after those that nobody tried.
     """
     day = PredictionDay
     today_us = now_us // DAY_US * DAY_US
@@ -104,7 +105,7 @@ def claim_day(session: Session, now_us: int, until_us: int) -> PredictionDay | N
     statement = (
         select(day)
         .where(day.forgotten_us.is_(None), day.horizon_ends_us <= now_us, open_, unjudged)
-        .order_by(day.horizon_ends_us, day.id)
+        .order_by(func.coalesce(day.lease_until_us, 0), day.horizon_ends_us, day.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
@@ -114,10 +115,43 @@ def claim_day(session: Session, now_us: int, until_us: int) -> PredictionDay | N
     return found
 
 
+def forget_next(session: Session, before_us: int, now_us: int) -> bool:
+    """Remove the predictions of one day whose horizon ended before a moment; False where there is none.
+
+    That is done a day after it was found first, and where nobody judges the day meanwhile: a clock may be ahead for
+    once. When it was found first, a lease that has ended says.
+    """
+    day = PredictionDay
+    old = (day.forgotten_us.is_(None), day.horizon_ends_us <= before_us)
+    unseen = or_(day.lease_until_us.is_(None), day.lease_until_us > now_us + LONGEST_LEASE_US)
+    session.execute(update(day).where(*old, unseen).values(lease_until_us=now_us), execution_options=_UNSEEN)
+    seen = select(day).where(*old, day.lease_until_us <= now_us - DAY_US)
+    found = session.scalar(seen.order_by(day.id).limit(1).with_for_update(skip_locked=True))
+    if found is None:
+        return False
+    lock_type(session, found.type_id)
+    forget_predictions(session, found.id, now_us)
+    found.forgotten_us, found.lease_until_us = now_us, None
+    return True
+
+
 def leased_day(session: Session, day_id: int, until_us: int) -> PredictionDay | None:
     """Lock a day whose lease is still held; None where another worker has it, or it is gone."""
-    row = session.get(PredictionDay, day_id, with_for_update=True, populate_existing=True)
+    row = lock_day(session, day_id)
     return row if row is not None and row.lease_until_us == until_us else None
+
+
+def lock_day(session: Session, day_id: int) -> PredictionDay | None:
+    """Lock a day, and read it as it is then; None where it is gone."""
+    return session.get(PredictionDay, day_id, with_for_update=True, populate_existing=True)
+
+
+def lock_type(session: Session, type_id: int) -> None:
+    """Let nobody else store what is said of days of a type, nor erase its entities, until the transaction ends.
+
+    A day is locked before its type, and the type before entities: who erases locks types first, and no day.
+    """
+    session.execute(select(EntityType.id).where(EntityType.id == type_id).with_for_update(key_share=True))
 
 
 def is_news(session: Session, row: PredictionDay) -> bool:
@@ -131,6 +165,17 @@ def is_news(session: Session, row: PredictionDay) -> bool:
     held_us = session.scalar(select(func.max(day.as_of_us)).where(*same, day.state == HOLDS))
     announced = select(day.id).where(*same, day.announced_us.is_not(None), day.as_of_us > (held_us or 0))
     return session.scalar(later.limit(1)) is None and session.scalar(announced.limit(1)) is None
+
+
+def next_news(session: Session) -> int | None:
+    """Find a day by which the version that serves is due, and that is to be announced; None where there is none."""
+    champion = session.get(Champion, 1)
+    if champion is None:
+        return None
+    of = (PredictionDay.model == champion.model, PredictionDay.model_version == champion.model_version)
+    rows = session.execute(_deciding(PredictionDay.announced_us, of).order_by(PredictionDay.id))
+    due = (row for row, _, announced_us in rows if row.state == DUE and announced_us is None)
+    return next((row.id for row in due if is_news(session, row)), None)
 
 
 def serves(session: Session, model: str, version: int) -> bool:
@@ -155,10 +200,14 @@ def forget_predictions(session: Session, day_id: int, now_us: int) -> None:
 
 
 def forget_judgements_after(session: Session, latest_us: int) -> None:
-    """Take back what was said of days whose horizon ends after a moment: a clock was ahead."""
+    """Take back what was said of days whose horizon ends after a moment: a clock was ahead.
+
+    Figures of which the predictions are removed stay: they could not be made again.
+    """
     day = PredictionDay
-    early = (day.judged_us.is_not(None), day.forgotten_us.is_(None), day.horizon_ends_us > latest_us)
-    nothing = dict.fromkeys(("judged_us", "state", "reasons", "figures", "lease_until_us"))
+    again = or_(day.forgotten_us.is_(None), day.figures.is_(None))
+    early = (or_(day.judged_us.is_not(None), day.forgotten_us.is_not(None)), again, day.horizon_ends_us > latest_us)
+    nothing = dict.fromkeys(("judged_us", "state", "reasons", "figures", "forgotten_us", "lease_until_us"))
     session.execute(update(day).where(*early).values(**nothing), execution_options=_UNSEEN)
 
 

@@ -57,30 +57,37 @@ def judge_next(engine: Engine, settings: Settings, now_us: int | None = None) ->
     """Judge the predictions of one day whose horizon has passed, where they were not judged today; False if none is.
 
     The figures of a day take the place of those before. Where the version that serves turns out to be due, an event
-    and an entry of the audit log say so, once until it held again. A worker that is killed leaves a lease that
+    and an entry of the audit log say so, once until it held again; also where it serves again once its days are not
+    judged any more. A worker that is killed leaves a lease that
     ends after ten minutes; another one judges the day then. Where the registry does not answer, that is logged, and the
-    day is judged after as long. A worker without a registry judges nothing: another one may have it.
+    day is judged after as long; the others come before it. A worker without a registry judges nothing, as another one
+    may have it; it removes the predictions of days that nobody judged for a year.
     """
-    if not settings.has_registry:
-        return False
     now = resolve_now(now_us)
+    if not settings.has_registry:
+        return _forget_next(engine, now)
     with writing(engine) as session:
         store.forget_judgements_after(session, latest_us(session, now))
         day = store.claim_day(session, now, now + LEASE_US)
         if day is None:
-            return False
+            return _announce_next(session, now)
         session.flush()
         session.expunge(day)
     with reading(engine) as session:
         predictions = store.predictions_of(session, day.id)
     judgement = _judge(engine, partial(_open, settings, day.model), day, predictions, now)
-    if judgement is None:
-        return False
+    if judgement is None and now < day.horizon_ends_us + LONGEST_DAYS * DAY_US:
+        return True  # the lease keeps the day out of this round
     with writing(engine) as session:
         row = store.leased_day(session, day.id, now + LEASE_US)
         if row is not None:
-            _store(session, row, judgement, now)
+            _store(session, row, judgement or _unknown("the registry of models does not answer"), now)
     return True
+
+
+def _forget_next(engine: Engine, now_us: int) -> bool:
+    with writing(engine) as session:
+        return store.forget_next(session, now_us - LONGEST_DAYS * DAY_US, now_us)
 
 
 def _open(settings: Settings, name: str) -> "Registry":
@@ -112,7 +119,7 @@ def _judge(
         realised, verdict = judge_predictions(version, scores, portfolio, config, config.due, now_us)
     except NotEnoughDataError:
         return _unknown("those who were predicted have no transactions any more")
-    return _judgement(realised, verdict)
+    return _judgement(day.predicted, realised, verdict)
 
 
 def _asked(open_registry: OpenRegistry, number: int) -> "tuple[RegisteredVersion, ValueModel, TrainingConfig]":
@@ -134,13 +141,17 @@ def _unknown(reason: str) -> _Judgement:
     return _Judgement(store.UNKNOWN, (reason,))
 
 
-def _judgement(realised: Realised, verdict: DueVerdict) -> _Judgement:
+def _judgement(predicted: int, realised: Realised, verdict: DueVerdict) -> _Judgement:
     # The task asks once the horizon is over: too early is said of data that do not reach so far, and never by itself.
     state = verdict.state if verdict.state in {store.DUE, store.HOLDS} else store.UNKNOWN
     day = realised.days[-1] if realised.days else None
-    if day is not None and day.gone > day.customers:
-        those = f"{day.gone:,} of the {day.gone + day.customers:,} customers predicted on {day_text(day.day_us)}"
-        why = "a balance or an exchange rate of a transaction is missing, or they have no transactions any more"
+    # Who was erased left the predictions, too: the day alone says how many were predicted.
+    if day is not None and (gone := predicted - day.customers) > day.customers:
+        those = f"{gone:,} of the {predicted:,} customers predicted on {day_text(day.day_us)}"
+        why = (
+            "they were erased, or own or owned one that was, or have no transactions any more, "
+            "or a balance or an exchange rate of a transaction is missing"
+        )
         return _Judgement(store.UNKNOWN, (f"{those} are in no figure: {why}",), day)
     return _Judgement(state, verdict.reasons, day)
 
@@ -156,6 +167,8 @@ def _scores(day: PredictionDay, predictions: Sequence[Prediction]) -> pl.DataFra
 
 
 def _store(session: Session, row: PredictionDay, judgement: _Judgement, now_us: int) -> None:
+    store.lock_type(session, row.type_id)
+    was_judged = row.judged_us is not None and row.judged_us < now_us // DAY_US * DAY_US
     row.judged_us, row.lease_until_us = now_us, None
     if judgement.day is not None or row.figures is None:
         # What could be compared once stays, where the version or the data are gone later.
@@ -163,15 +176,35 @@ def _store(session: Session, row: PredictionDay, judgement: _Judgement, now_us: 
         row.figures = None if judgement.day is None else figures_of(judgement.day, row.predicted)
     last_us = row.horizon_ends_us + (LONGEST_DAYS if row.figures is None else LATE_DAYS) * DAY_US
     session.flush()
-    if now_us >= last_us:
+    # Figures show that the data reach so far; without them only a second look shows that no clock is ahead for once.
+    if now_us >= last_us and (was_judged or row.figures is not None):
         store.forget_predictions(session, row.id, now_us)
         row.forgotten_us = now_us
     said = {"type_id": row.type_id, "model": row.model, "version": row.model_version, "state": row.state}
     log.info("predictions judged", organisation=row.organisation_id, day=day_text(row.day * DAY_US), **said)
+    _announce_news(session, row, now_us)
+
+
+def _announce_next(session: Session, now_us: int) -> bool:
+    """Announce a version that is due by a day from before it served; False where there is none."""
+    number = store.next_news(session)
+    if number is None:
+        return False
+    row = store.lock_day(session, number)
+    if row is None:
+        return False
+    store.lock_type(session, row.type_id)
+    return _announce_news(session, row, now_us)
+
+
+def _announce_news(session: Session, row: PredictionDay, now_us: int) -> bool:
+    """Announce the version of a day, which is locked with its type, where it serves and is due, and that is news."""
     is_due = row.state == store.DUE and store.serves(session, row.model, row.model_version)
-    if is_due and store.is_news(session, row):
-        row.announced_us = now_us
-        _announce(session, row, now_us)
+    if not (is_due and store.is_news(session, row)):
+        return False
+    row.announced_us = now_us
+    _announce(session, row, now_us)
+    return True
 
 
 def _announce(session: Session, row: PredictionDay, now_us: int) -> None:
@@ -193,8 +226,8 @@ def _announce(session: Session, row: PredictionDay, now_us: int) -> None:
 def figures_of(day: RealisedDay, predicted: int) -> dict[str, Any]:
     """Write the figures of a day as they are stored; what is not known is None.
 
-    `gone` are those who were predicted and are in no figure: those who were erased since, or who own together with one
-    who was, and those of whom a transaction lacks a balance or an exchange rate.
+    `gone` are those who were predicted and are in no figure: those who were erased since, or who own or owned one that
+    was, and those of whom a transaction lacks a balance or an exchange rate.
     """
     return {
         "customers": day.customers,

@@ -51,7 +51,7 @@ class RealisedFigures:
 
     Attributes:
         customers: who were predicted and compared.
-        gone: who were predicted and are in no figure: they, or who owned something with them, were erased since, or a
+        gone: who were predicted and are in no figure: they were erased since, or own or owned one that was, or a
             transaction lacks a balance or is in a currency without an exchange rate.
         normalised_gini: of the ranking; null for fewer than 30 customers, as `spearman`.
         interval_level_percent: of the intervals; null where there are none.

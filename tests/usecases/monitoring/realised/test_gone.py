@@ -12,6 +12,7 @@ from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.monitoring.realised import judge
 from tests.usecases import platforms
 from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, WHOLE, Living, Shelf
+from tests.usecases.monitoring.realised.test_judge import due_events
 
 pytestmark = pytest.mark.postgresql
 
@@ -83,9 +84,8 @@ def test_where_most_lack_a_balance_it_is_said_why_nothing_is_known(bank: Living)
     (day,) = bank.days()
     assert day.state == "unknown"
     (reason,) = day.reasons or []
-    assert reason.startswith(
-        "30 of the 40 customers predicted on 2026-11-20 are in no figure: a balance or an exchange"
-    )
+    assert "a balance or an exchange rate of a transaction is missing" in reason
+    assert reason.startswith("30 of the 40 customers predicted on 2026-11-20 are in no figure: they were erased")
 
 
 def test_who_owned_with_one_that_was_erased_is_compared_with_nothing(engine: Engine, shelf: Shelf) -> None:
@@ -110,3 +110,18 @@ def test_who_owned_with_one_that_was_erased_is_compared_with_nothing(engine: Eng
     ]
     # The others still have both of their accounts, and are compared with both.
     assert figures_of(bank, 1)["groups"][0]["ratio"] > 1.5
+
+
+def test_where_most_were_erased_nothing_is_said_by_those_who_are_left(engine: Engine, shelf: Shelf) -> None:
+    bank = Living(engine, shelf, customers=100)
+    bank.keep()
+    with Session(engine) as session, session.begin():
+        erase(session, [session.get_one(Entity, bank.id_of(f"c{number}")) for number in range(65)], bank.now)
+    bank.customers = bank.customers[65:]
+    bank.live(HORIZON_DAYS, share=0.01)
+    bank.judge()
+    (day,) = bank.days()
+    assert (figures_of(bank)["customers"], figures_of(bank)["gone"], day.state) == (35, 65, "unknown")
+    assert (day.reasons or [""])[0].startswith("65 of the 100 customers predicted on 2026-11-20 are in no figure: ")
+    assert "erased" in (day.reasons or [""])[0]
+    assert due_events(bank) == []

@@ -1,6 +1,7 @@
 """Who is due is told once until it held again, by the latest day that could be compared: over weeks and disorders."""
 
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,7 @@ from fivefold.domain.settings import Settings
 from fivefold.models.registry import Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.store.monitoring import predictions as store
-from fivefold.store.sql.database import reading
+from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import OutboxEvent
 from fivefold.store.tables.predictions import PredictionDay
@@ -99,6 +100,77 @@ def test_a_version_that_serves_again_is_told(bank: Living) -> None:
         bank.live(1, share=0.01)
         bank.judge()
     assert [event["version"] for event in due_events(bank)] == [1]
+
+
+def test_a_version_that_serves_again_long_after_its_last_day_is_told_once(bank: Living) -> None:
+    bank.serve(2)
+    bank.live(HORIZON_DAYS, share=0.01)
+    bank.judge()
+    bank.live(LATE_DAYS + 1, share=0.01)
+    bank.judge()
+    assert (len(bank.predictions()), due_events(bank)) == (0, [])
+    bank.serve(1)
+    for _ in range(3):
+        bank.live(1, share=0.01)
+        bank.judge()
+    assert shown_by_the_gauge(bank) == ["due"]
+    assert [(event["version"], event["predicted_on"]) for event in due_events(bank)] == [(1, "2026-11-20")]
+
+
+def test_a_version_that_serves_again_and_held_last_is_not_told(bank: Living) -> None:
+    """An earlier day was due and told to nobody: a later one decides."""
+    bank.serve(2)
+    bank.live(HORIZON_DAYS, share=0.01)
+    bank.judge()
+    first = bank.days()[0]
+    held = {"day": first.day + 7, "as_of_us": first.as_of_us + 7 * DAY_US, "state": "holds", "forgotten_us": 1}
+    copies_of_the_day(bank, [held])
+    bank.serve(1)
+    bank.wait(LATE_DAYS + 1)
+    bank.judge()
+    assert (shown_by_the_gauge(bank), due_events(bank)) == (["holds"], [])
+
+
+def test_two_workers_that_judge_two_days_at_once_tell_it_once(bank: Living) -> None:
+    """The transactions of both horizons came late, and both days are due."""
+    if bank.engine.dialect.name == "sqlite":
+        pytest.skip("one transaction at a time writes")
+    bank.wait(7)
+    bank.keep()
+    bank.live(HORIZON_DAYS, share=0.01)
+    until_us = bank.now + LEASE_US
+    judged = []
+    for _ in range(2):
+        with writing(bank.engine) as session:
+            day = store.claim_day(session, bank.now, until_us)
+            assert day is not None
+            session.flush()
+            session.expunge(day)
+        with reading(bank.engine) as session:
+            predictions = store.predictions_of(session, day.id)
+        judgement = judge._judge(bank.engine, bank.registry, day, predictions, bank.now)
+        assert judgement is not None
+        judged.append((day.id, judgement))
+
+    def tell(number: int) -> None:
+        day_id, judgement = judged[number]
+        with writing(bank.engine) as session:
+            row = store.leased_day(session, day_id, until_us)
+            assert row is not None
+            judge._store(session, row, judgement, bank.now)
+
+    second = Thread(target=tell, args=(1,))
+    (day_id, judgement), _ = judged
+    with writing(bank.engine) as session:
+        row = store.leased_day(session, day_id, until_us)
+        assert row is not None
+        judge._store(session, row, judgement, bank.now)
+        session.flush()
+        second.start()
+        second.join(1)  # it looks before this transaction ends, or waits for it
+    second.join(30)
+    assert states(bank) == ["due", "due"]
+    assert len(due_events(bank)) == 1
 
 
 def test_what_a_clock_ahead_said_of_a_day_is_taken_back(bank: Living) -> None:
@@ -187,7 +259,7 @@ def test_a_store_of_files_that_is_away_changes_no_verdict(bank: Living, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(Shelf, "load", load)
         patch.setattr(mlflow.artifacts, "download_artifacts", away)
-        assert bank.judge() == 0
+        assert bank.judge() == 1
         assert (states(bank), shown_by_the_gauge(bank)) == (["due"], ["due"])
     bank.now += LEASE_US
     assert bank.judge() == 1
@@ -198,7 +270,7 @@ def test_a_registry_that_is_away_is_no_error_of_the_worker(bank: Living, monkeyp
     bank.live(HORIZON_DAYS)
     with monkeypatch.context() as patch:
         patch.setattr(Shelf, "version", away)
-        assert not judge_next(bank.engine, SETTINGS, bank.now)
+        assert [judge_next(bank.engine, SETTINGS, bank.now) for _ in range(2)] == [True, False]
         assert states(bank) == [None]
     bank.now += LEASE_US
     assert bank.judge() == 1
