@@ -35,13 +35,19 @@ class ValuedType(NamedTuple):
     valued: int
 
 
-def valued_types(session: Session, model: str, version: int, from_day: int, to_day: int) -> list[ValuedType]:
-    """List the types with values of which a version predicted nothing on any of some days."""
+def valued_types(
+    session: Session, model: str, version: int, from_day: int, to_day: int, model_hash: str
+) -> list[ValuedType]:
+    """List the types with values of which a version predicted nothing on any of some days.
+
+    What another model of the same name and number predicted counts on the last day alone, as there is one row a day.
+    """
     has_day = select(PredictionDay.id).where(
         PredictionDay.type_id == PortfolioCount.type_id,
         PredictionDay.model == model,
         PredictionDay.model_version == version,
         PredictionDay.day.between(from_day, to_day),
+        or_(PredictionDay.model_hash == model_hash, PredictionDay.day == to_day),
     )
     by = (PortfolioCount.organisation_id, PortfolioCount.type_id)
     entities = func.sum(PortfolioCount.entities)
@@ -160,7 +166,8 @@ def is_news(session: Session, row: PredictionDay) -> bool:
     A day whose state is not known says nothing, and so changes nothing.
     """
     day = PredictionDay
-    same = (day.type_id == row.type_id, day.model == row.model, day.model_version == row.model_version)
+    number = (day.model == row.model, day.model_version == row.model_version)
+    same = (day.type_id == row.type_id, *number, day.model_hash == row.model_hash)
     later = select(day.id).where(*same, day.as_of_us > row.as_of_us, day.state.in_(_COMPARABLE))
     held_us = session.scalar(select(func.max(day.as_of_us)).where(*same, day.state == HOLDS))
     announced = select(day.id).where(*same, day.announced_us.is_not(None), day.as_of_us > (held_us or 0))
@@ -318,16 +325,21 @@ def _is_of_model_in_use() -> Any:
 
 
 def _deciding(beside: Any, which: tuple[Any, ...]) -> Any:
-    """Select of each type the day that decides among those of one version, the type's name, and something beside."""
-    day = PredictionDay
-    judged = (day.judged_us.is_not(None), *which)
+    """Select of each type the day that decides among those of one version, the type's name, and something beside.
+
+    Of two models of one number, as a registry that was made anew has another one, the one that predicted last counts.
+    """
+    day, last = PredictionDay, aliased(PredictionDay)
+    same = (last.type_id == day.type_id, last.model == day.model, last.model_version == day.model_version)
+    newest = select(last.model_hash).where(*same).order_by(last.as_of_us.desc()).limit(1).correlate(day)
+    judged = (day.judged_us.is_not(None), day.model_hash == newest.scalar_subquery(), *which)
     comparable = func.max(case((day.state.in_(_COMPARABLE), day.as_of_us)))
     at = select(day.type_id, func.coalesce(comparable, func.max(day.as_of_us)).label("as_of_us")).where(*judged)
     chosen = at.group_by(day.type_id).subquery()
-    same = and_(day.type_id == chosen.c.type_id, day.as_of_us == chosen.c.as_of_us)
+    is_chosen = and_(day.type_id == chosen.c.type_id, day.as_of_us == chosen.c.as_of_us)
     return (
         select(day, EntityType.name, beside)
-        .join(chosen, same)
+        .join(chosen, is_chosen)
         .join(EntityType, EntityType.id == day.type_id)
         .where(*judged)
     )

@@ -46,7 +46,8 @@ def keep_predictions(engine: Engine, valuer: EntityScorer | None, now_us: int | 
     now = resolve_now(now_us)
     today = now // DAY_US
     with reading(engine) as session:
-        kinds = store.valued_types(session, valuer.name, valuer.version, today - EVERY_DAYS + 1, today)
+        days = (today - EVERY_DAYS + 1, today)
+        kinds = store.valued_types(session, valuer.name, valuer.version, *days, valuer.model.content_hash)
     failed: list[Exception] = []
     for kind in kinds:
         try:

@@ -127,7 +127,7 @@ def test_a_worker_that_is_killed_leaves_nothing_and_of_two_the_first_one_stays(
     assert bank.days() == []
     with monkeypatch.context() as patch:  # another one has looked before this one stored
         found = store.valued_types
-        patch.setattr(store, "valued_types", lambda session, *of: found(session, *of[:2], 0, 0))
+        patch.setattr(store, "valued_types", lambda session, *of: found(session, *of[:2], 0, 0, of[-1]))
         assert bank.keep()
         kept = bank.predictions()
         bank.now += 1

@@ -1,5 +1,6 @@
 """Who is due is told once until it held again, by the latest day that could be compared: over weeks and disorders."""
 
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
@@ -21,10 +22,11 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import OutboxEvent
 from fivefold.store.tables.predictions import PredictionDay
+from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.monitoring.realised import judge
 from fivefold.usecases.monitoring.realised.judge import LATE_DAYS, LEASE_US, judge_next
 from fivefold.usecases.monitoring.realised.read import list_realised, verdicts_on
-from tests.usecases.monitoring.realised.living import HORIZON_DAYS, SETTINGS, Living, Shelf
+from tests.usecases.monitoring.realised.living import HORIZON_DAYS, SETTINGS, Living, Shelf, model
 from tests.usecases.monitoring.realised.test_judge import due_events
 
 pytestmark = pytest.mark.postgresql
@@ -47,6 +49,14 @@ def states(bank: Living) -> list[str | None]:
 def shown_by_the_gauge(bank: Living) -> list[str]:
     with reading(bank.engine) as session:
         return [each.state for each in store.verdicts_now(session)]
+
+
+def make_anew(bank: Living) -> None:
+    """Let a registry that was made anew have another model under the same name and number."""
+    made = replace(model(), definition={**model().definition, "deposit_fee": 0.5})
+    assert made.content_hash != model().content_hash
+    bank.shelf.models[1] = made
+    bank.valuer = EntityScorer(made, "fivefold-value", 1)
 
 
 def copies_of_the_day(bank: Living, changed: list[dict[str, Any]]) -> None:
@@ -227,6 +237,26 @@ def test_the_same_number_of_another_model_is_another_version(bank: Living) -> No
     assert [line.model for line in list_realised(bank.context, bank.registry, 1)] == ["fivefold-value"]
     assert verdicts_on(bank.context, 1) == ()
     assert shown_by_the_gauge(bank) == []
+
+
+def test_the_same_number_of_a_registry_made_anew_is_another_version(bank: Living) -> None:
+    bank.live(HORIZON_DAYS, share=0.01)
+    bank.judge()
+    assert (shown_by_the_gauge(bank), len(due_events(bank))) == (["due"], 1)
+    make_anew(bank)
+    assert [bank.keep(), bank.keep()] == [True, False]
+    assert (shown_by_the_gauge(bank), verdicts_on(bank.context, 1)) == ([], ())
+    bank.live(HORIZON_DAYS, share=0.001)
+    bank.judge()
+    assert shown_by_the_gauge(bank) == ["due"]
+    assert len(due_events(bank)) == 2
+
+
+def test_a_registry_made_anew_on_the_day_of_a_prediction_predicts_the_next_day(bank: Living) -> None:
+    make_anew(bank)
+    assert not bank.keep()
+    bank.wait(1)
+    assert [bank.keep(), bank.keep()] == [True, False]
 
 
 def test_events_of_two_models_have_two_names(bank: Living) -> None:
