@@ -48,7 +48,7 @@ def test_the_figures_of_a_platform_are_those_of_files(runs: Runs, rows: pa.Table
         bank.settle()
         assert keep_predictions(engine, bank.valuer, model.test_as_of)
         assert judge_next(engine, registry.settings, ends)
-        (day,) = list_realised(bank.context, version.number)
+        (day,) = list_realised(bank.context, lambda: registry, version.number)
     expected = figures_of(judged.realised.days[0], len(names))
     assert day.figures is not None
     assert day.figures.customers == expected["customers"] > 30
