@@ -97,6 +97,8 @@ triggers:
   - {{on: tag, tag: large, change: ended}}
   - {{on: tag, tag: ask, change: ended}}
   - {{on: alert}}
+  - {{on: case}}
+  - {{on: segment, to: [top]}}
   - {{on: screening, screening: pep, found: true}}
   - {{on: field, fields: [country]}}
   - {{on: level, direction: up, to: [high]}}
@@ -185,6 +187,8 @@ class Known:
         moved: how often the level became another one.
         group_moves: how often it entered the group, or left it.
         screenings: what each found, and when.
+        segment: of the value that was predicted last; None for none.
+        valued_us: when that was.
     """
 
     country: str
@@ -194,6 +198,8 @@ class Known:
     is_in: bool = False
     group_moves: int = 0
     screenings: list[tuple[bool, int]] = field(default_factory=list)
+    segment: str | None = None
+    valued_us: int = 0
 
 
 @dataclass
@@ -293,6 +299,16 @@ class FlowModel:
             screenings.append((found, now))
             if found:
                 self.begin(FOLLOWS, customer, f"screening:{len(screenings)}", None, now)
+
+    def value(self, customer: str, segment: str, now: int) -> bool:
+        """Predict a value; False where one was predicted at this moment."""
+        known = self.known[customer]
+        if known.valued_us == now:
+            return False
+        if segment == "top" != known.segment:
+            self.begin(FOLLOWS, customer, f"segment:{now}", None, now)
+        known.segment, known.valued_us = segment, now
+        return True
 
     def assess(self, now: int) -> None:
         """Give everybody the level, and the place in the group, that follow from the country."""

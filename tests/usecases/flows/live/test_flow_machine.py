@@ -25,6 +25,8 @@ from sqlalchemy.exc import OperationalError
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, FivefoldError, NotFoundError
 from fivefold.flows.outside.outcomes import Outcome, failed_outcome
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.erasure.erase import erase_entity
@@ -47,6 +49,7 @@ from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, 
 from fivefold.usecases.ingest.tag_ends import tell_ended_tags
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.flow_triggers import Event, note
 from tests.depth import examples
 from tests.store import databases
 from tests.store.audits import bind_unnamed
@@ -227,14 +230,40 @@ class Machine(RuleBasedStateMachine):
             pass
         self.model.tell_ends(self.now)
 
-    @rule(data=st.data(), again=st.booleans())
-    def alert(self, data: st.DataObject, again: bool) -> None:
-        """An alert comes, closed as of an open one nobody can be erased, and perhaps a second time as it is."""
+    @rule(data=st.data(), kind=st.sampled_from(["alert", "case"]), again=st.booleans())
+    def record(self, data: st.DataObject, kind: str, again: bool) -> None:
+        """An alert or a case comes, closed as of an open one nobody can be erased, and perhaps again as it is."""
         name, number = self.somebody(data), str(next(self.numbers))
         given = RecordGiven(external_id=number, opened_us=self.now, closed_us=self.now)
         for _ in range(1 + again):
-            put_record(self.bank.context, "customer", name, "alert", given)
-        self.model.begin(FOLLOWS, name, f"alert:{number}.{self.now}", None, self.now)
+            put_record(self.bank.context, "customer", name, kind, given)
+        self.model.begin(FOLLOWS, name, f"{kind}:{number}.{self.now}", None, self.now)
+
+    @rule(data=st.data(), segment=st.sampled_from(["medium", "top"]))
+    def value(self, data: st.DataObject, segment: str) -> None:
+        """A value is predicted, and stored as the store of levels does."""
+        name = self.somebody(data)
+        before = self.model.known[name].segment
+        if not self.model.value(name, segment, self.now):
+            return
+        entity = self.ids[name]
+        with writing(self.engine) as session:
+            session.add(
+                ValueScore(
+                    entity_id=entity,
+                    as_of_us=self.now,
+                    score=4.5,
+                    segment=segment,
+                    expected_value=120.0,
+                    currency="EUR",
+                    model="value",
+                    model_version=1,
+                    fingerprint="f" * 64,
+                )
+            )
+            if segment != before:
+                told = Event(entity, f"segment:{self.now}", {"from": before, "to": segment})
+                note(session, self.bank.of, 1, "segment", [told], self.now)
 
     @rule(data=st.data(), found=st.booleans())
     def screen(self, data: st.DataObject, found: bool) -> None:
@@ -426,10 +455,10 @@ class Machine(RuleBasedStateMachine):
         return {row[0]: row[1] for row in flows}, {row[0]: row[1] for row in versions}
 
     def _names_of_causes(self) -> Callable[[str], str]:
-        """Name causes by the place of a row among those of its customer, as the model does; alerts by their numbers."""
+        """Name causes by the place of a row among those of its customer, as the model does, records by numbers."""
         names: dict[str, str] = {}
         with self.engine.connect() as connection:
-            alerts = dict(connection.execute(text("SELECT id, external_id FROM records")).all())
+            records = dict(connection.execute(text("SELECT id, external_id FROM records")).all())
             for kinds, rows in (
                 (("tag", "tag-end"), "SELECT entity_id, id FROM tags ORDER BY id"),
                 (("screening",), "SELECT entity_id, id FROM screenings ORDER BY id"),
@@ -444,9 +473,9 @@ class Machine(RuleBasedStateMachine):
 
         def named(cause: str) -> str:
             kind, _, rest = cause.partition(":")
-            if kind == "alert":
+            if kind in {"alert", "case"}:
                 number, _, at = rest.partition(".")
-                return f"alert:{alerts[int(number)]}.{at}"
+                return f"{kind}:{records[int(number)]}.{at}"
             if kind == "tag-end":
                 number, _, at = rest.partition(".")
                 return f"{names[f'tag-end:{number}']}.{at}"
