@@ -43,7 +43,7 @@ class Asked:
 
     Attributes:
         flow: its name.
-        triggers: that are added to it, as YAML; empty for none.
+        triggers: that are added to it, as YAML; empty where it runs by its own, or by none.
         period: the first day and the one behind the last; None for everybody as of the end.
         over: the same in words.
     """
@@ -57,7 +57,7 @@ class Asked:
 EVER = (YEARS[0], "1999-01-02")
 WANTED = (
     Asked("onboarding", "[{on: field, fields: [country]}]", EVER, "each new customer"),
-    Asked("escalation", "[{on: level, direction: up, to: [high, critical]}]", EVER, "each level that rose so far"),
+    Asked("escalation", "", EVER, "each level that rose so far"),
     Asked("limits", "[{on: level}, {on: segment}]", EVER, "each change of level or segment"),
     Asked("payment", "[{on: transaction}]", ("1998-12-01", "1999-01-01"), "each transaction of December 1998"),
     Asked("reactivation", "", None, "everybody"),
@@ -216,7 +216,7 @@ _NEWLINE = "\n"
 def _part(found: Replayed) -> str:
     asked, report = found.asked, found.report
     period = "" if asked.period is None else f", from {asked.period[0]} until {asked.period[1]}"
-    with_triggers = f", with `triggers: {asked.triggers}`" if asked.triggers else ""
+    with_triggers = f", with `triggers: {asked.triggers}`" if asked.triggers else ", by its own triggers" if period else ""
     ends = [
         f"| {state} at `{step}` | {count:,} | {percent(count / found.runs)} |"
         for state, step, count in sorted(report["ends"], key=lambda row: -row[2])

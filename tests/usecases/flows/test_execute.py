@@ -14,6 +14,7 @@ from fivefold.store.flows.runs import claim
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.flows.asked_files import flow_text
 from fivefold.usecases.flows.outside import Outside
 from fivefold.usecases.flows.runs import actions, asking
 from fivefold.usecases.flows.runs.execute import LEASE_US, carry_on, run_flows
@@ -120,6 +121,19 @@ def test_a_level_that_rises_runs_a_flow_and_one_that_falls_does_not(engine: Engi
         bank.wait(1)
     assert [step for _, _, step in bank.states()] == ["one", "both"]
     assert [action.action for action in bank.actions()] == ["mark", "escalated", "mark"]
+
+
+def test_the_escalation_that_ships_runs_where_a_level_jumps(engine: Engine) -> None:
+    bank = FlowBank(engine, "a")
+    bank.add_flow(flow_text("escalation"))
+    bank.activate(banks.document({"country": banks.COUNTRY}, cooldown="1 day"))
+    for country in ("NO", "RU", "IR", "NO"):
+        bank.put("a", country=country)
+        bank.settle()
+        bank.work()
+        bank.wait(1)
+    assert [(state, step) for _, state, step in bank.states()] == [("ended", "flagged")], "medium is no such level"
+    assert [action.action for action in bank.actions()] == ["flag", "review"]
 
 
 def test_a_segment_that_moves_runs_a_flow(engine: Engine) -> None:
