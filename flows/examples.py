@@ -29,11 +29,14 @@ from fivefold.flows.run import Runs, run_flow
 from fivefold.flows.steps import Stop
 from fivefold.flows.trace import RunExplanation
 from fivefold.risk.compiler.analysis import Analysed
+from fivefold.risk.compiler.diagnostics import findings
 from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.governance.examples.facts import LINKED, portfolio_of, strange_words, transactions_of
 from fivefold.risk.governance.examples.links import everybody, strange_fields, strange_links
+from fivefold.risk.governance.lint.ruleset import example_diagnostics
 from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.documents import Document
 from fivefold.risk.language.expressions import distinct
 from fivefold.risk.language.quantities import quoted_value
 from fivefold.risk.language.ruleset import GivenExample
@@ -88,8 +91,12 @@ class FlowExamples:
         return bool(self.results) and not self.failed and not self.missing()
 
 
-def run_flow_examples(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int) -> FlowExamples:
+def run_flow_examples(
+    analysed: AnalysedFlow, lists: Mapping[str, NamedList], as_of: int, document: Document | None = None
+) -> FlowExamples:
     """Run all examples of a flow and compare; *as_of* is for those that name no moment (microseconds).
+
+    What is wrong has its line where the *document* is given from which the flow was read.
 
     Raises:
         InvalidRulesetError: the flow cannot be used, or an example gives or expects something that is not there.
@@ -98,15 +105,16 @@ def run_flow_examples(analysed: AnalysedFlow, lists: Mapping[str, NamedList], as
     flow = analysed.flow
     problems = [*check_flow_examples(analysed.declared), *check_expected(analysed)]
     if problems:
-        raise InvalidRulesetError(problems, f"the examples of {flow.name}")
+        found = findings(example_diagnostics(flow.examples, problems), flow, document)
+        raise InvalidRulesetError(found, f"the examples of {flow.name}")
     everyone = portfolio_of_examples(analysed, lists, as_of)
     results, taken = [], set[str]()
     for number, example in enumerate(flow.examples):
         runs = _run_one(analysed, everyone, number, as_of if example.as_of is None else example.as_of)
         explanation = runs.explain(0)
         taken |= set(_taken(runs))
-        found = tuple(differences(example, runs.program, runs.outcomes.row(0, named=True)))
-        results.append(FlowExampleResult(example.name, found, explanation))
+        other = tuple(differences(example, runs.program, runs.outcomes.row(0, named=True)))
+        results.append(FlowExampleResult(example.name, other, explanation))
     return FlowExamples(results=tuple(results), ways={way: way in taken for way in _ways(flow)})
 
 
@@ -137,6 +145,8 @@ def check_flow_examples(flow: Flow) -> Iterator[Finding]:
         yield from strange_fields(example, {*flow.fields, *_GIVEN})
         yield from strange_links(example, flow)
         yield from strange_words(example, flow)
+        yield from strange_levels(example, flow.levels)
+        yield from _strange_transaction(example)
         yield from strange_outcomes(where, example.outcomes, flow)
         if example.ends not in stops:
             there = ", ".join(sorted(stops))
@@ -215,36 +225,53 @@ def _pending(example: FlowExample, as_of: int) -> dict[str, Any] | None:
     given = example.given.get("transaction")
     if given is None:
         return None
-    if not isinstance(given, dict):
-        right = "a row such as {amount: -50}"
-        raise InvalidRulesetError([_unreadable(example, "transaction", given, right)], "an example")
+    if problems := list(_strange_transaction(example)):
+        raise InvalidRulesetError(problems, "an example")
     moment = iso_text(as_of if example.as_of is None else example.as_of)
     return {"state": "pending", "time": moment, **given}
+
+
+def _strange_transaction(example: FlowExample) -> Iterator[Finding]:
+    given = example.given.get("transaction")
+    if given is not None and not isinstance(given, dict):
+        yield _unreadable(example, "transaction", given, "a row such as {amount: -50}")
 
 
 def levels_given(flow: Any) -> pl.DataFrame:
     """Give the levels that the examples of a flow or a group give, numbered from 0; InvalidRulesetError as below."""
     rows = []
     for number, example in enumerate(flow.examples):
-        given = example.given.get("level", {})
-        given = {"in_force": given} if isinstance(given, str) else given
-        if not isinstance(given, dict) or not set(given) <= set(LEVEL_TYPES):
-            right = f"the name of a level, or values by name, of {', '.join(LEVEL_TYPES)}"
-            raise InvalidRulesetError([_unreadable(example, "level", given, right)], "an example")
-        row = {name: _level(value, name, example, flow) for name, value in given.items()}
+        if problems := list(strange_levels(example, flow.levels)):
+            raise InvalidRulesetError(problems, "an example")
+        row = {name: _level(value, name, flow.levels) for name, value in _level_given(example).items()}
         if row.get("in_force") is not None:
             row = {"rules": row["in_force"], "status": "assessed", "source": "rules", "age_days": 0.0, **row}
         rows.append({ENTITY: str(number), **row})
     return pl.DataFrame(rows, schema={ENTITY: pl.String, **LEVEL_TYPES}, strict=False)
 
 
-def _level(value: Any, name: str, example: GivenExample, flow: Any) -> Any:
-    if name not in {"in_force", "rules"} or value is None:
-        return value
-    if value not in flow.levels:
-        right = f"one of {', '.join(flow.levels)}"
-        raise InvalidRulesetError([_unreadable(example, f"level {name}", value, right)], "an example")
-    return flow.levels.index(value) + 1
+def strange_levels(example: GivenExample, levels: Sequence[str]) -> Iterator[Finding]:
+    """Find a level that an example of a flow or a group gives, and that is none of the *levels*."""
+    given = _level_given(example)
+    if not isinstance(given, dict) or not set(given) <= set(LEVEL_TYPES):
+        right = f"the name of a level, or values by name, of {', '.join(LEVEL_TYPES)}"
+        yield _unreadable(example, "level", given, right)
+        return
+    for name in sorted(_NAMES_OF_LEVELS & set(given)):
+        if given[name] is not None and given[name] not in levels:
+            yield _unreadable(example, f"level {name}", given[name], f"one of {', '.join(levels)}")
+
+
+_NAMES_OF_LEVELS = {"in_force", "rules"}
+
+
+def _level_given(example: GivenExample) -> Any:
+    given = example.given.get("level", {})
+    return {"in_force": given} if isinstance(given, str) else given
+
+
+def _level(value: Any, name: str, levels: Sequence[str]) -> Any:
+    return levels.index(value) + 1 if name in _NAMES_OF_LEVELS and value is not None else value
 
 
 def _unreadable(example: GivenExample, part: str, value: Any, right: str) -> Finding:

@@ -75,10 +75,11 @@ def run_flow_tests(
 ) -> None:
     """Run a flow's examples. It passes if all come to the end that they expect, and every way is taken by one."""
     from fivefold.flows.examples import run_flow_examples
-    from fivefold.usecases.flows.on_files import load_flow
+    from fivefold.usecases.flows.on_files import load_usable_flow
     from fivefold.usecases.portfolio_files.bundled import lists_with
 
-    results = run_flow_examples(load_flow(flow, asks or ()), lists_with(lists), moment(as_of, "--as-of"))
+    loaded, document = load_usable_flow(flow, asks or ())
+    results = run_flow_examples(loaded, lists_with(lists), moment(as_of, "--as-of"), document)
     for result in results.results:
         if result.differences or verbose:
             echo(f"{'FAILED' if result.differences else 'passed'}  {result.name}: {result.explanation.line}")
@@ -116,17 +117,12 @@ def mutate_flow_file(
     """Change a flow by one step at a time, and show which changes none of its examples notices."""
     from fivefold.flows.governance.mutation import mutate_flow
     from fivefold.risk.governance.reports.json_text import report_json
-    from fivefold.risk.language.documents import Document
-    from fivefold.usecases.flows.asked_files import flow_text
-    from fivefold.usecases.flows.on_files import load_flow
+    from fivefold.usecases.flows.on_files import load_usable_flow
     from fivefold.usecases.portfolio_files.bundled import lists_with
 
-    end, loaded, now = (
-        monotonic() + (seconds or MOST_SECONDS),
-        load_flow(flow, asks or ()),
-        moment(as_of, "--as-of"),
-    )
-    document = Document(flow_text(flow))
+    end = monotonic() + (seconds or MOST_SECONDS)
+    loaded, document = load_usable_flow(flow, asks or ())
+    now = moment(as_of, "--as-of")
     tried = mutate_flow(loaded, lists_with(lists), now, document, is_over=lambda: monotonic() > end)
     if format_ is MutationsFormat.JSON:
         typer.echo(report_json("mutations", tried), nl=False)

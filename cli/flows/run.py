@@ -59,11 +59,11 @@ def run_flow_on_files(
 ) -> None:
     """Run a flow for every entity of a file, and count its ends and actions. Nothing is done to anyone."""
     from fivefold.usecases.flows.models.on_files import models_named
-    from fivefold.usecases.flows.on_files import explanation_lines, load_flow, run_on_files
+    from fivefold.usecases.flows.on_files import explanation_lines, load_usable_flow, run_on_files
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
     at = past_moment(as_of)
-    loaded = load_flow(flow, asks or ())
+    loaded, _ = load_usable_flow(flow, asks or ())
     levels = [load_ruleset(name) for name in rulesets or ()]
     files = portfolio_files(entities, parts, value)
     models = models_named(loaded.flow, ask_models, read_settings()) if ask_models else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
-from fivefold.flows.examples import levels_given
+from fivefold.flows.examples import levels_given, strange_levels
 from fivefold.flows.groups.analysis import AnalysedGroup
 from fivefold.flows.groups.language import UNKNOWN, Group
 from fivefold.flows.groups.membership import HOLDS, look_at_members
@@ -74,3 +74,4 @@ def check_group_examples(group: Group) -> Iterator[Finding]:
         yield from strange_fields(example, {*group.fields, *_GIVEN})
         yield from strange_links(example, group)
         yield from strange_words(example, group)
+        yield from strange_levels(example, group.levels)

@@ -43,6 +43,17 @@ def load_flow(source: str, asks: Sequence[Path] = ()) -> AnalysedFlow:
     return load_asked(asks).analysed(read_document(Flow, document, source))
 
 
+def load_usable_flow(source: str, asks: Sequence[Path] = ()) -> tuple[AnalysedFlow, Document]:
+    """Read the same with its document, and refuse what cannot be run: InvalidRulesetError, each fault with its line."""
+    document = Document(flow_text(source), source)
+    analysed = load_flow(source, asks)
+    if Policy.word in document.data:  # the steps of its flow have no lines in it
+        analysed.require_usable()
+    if analysed.errors:
+        raise InvalidRulesetError(analysed.errors_in(document), source)
+    return analysed, document
+
+
 def lint_flow_file(
     source: str, asked: AskedFiles, lists: Mapping[str, NamedList], *, notes: bool = False
 ) -> list[tuple[Diagnostic, Finding]]:

@@ -217,7 +217,7 @@ def review_flow(
     tested = None
     if not any(each.fatal for each in found):
         try:
-            tested = run_flow_examples(analysed, fits.around.lists, now_us)
+            tested = run_flow_examples(analysed, fits.around.lists, now_us, read)
         except InvalidRulesetError as wrong:
             found += wrong.findings
         except FivefoldError as wrong:  # such as an invalid moment

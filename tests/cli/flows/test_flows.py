@@ -107,6 +107,26 @@ def test_lint_is_read_by_programs_and_code_hosts_and_tells_notes_where_they_are_
     assert result["locations"][0]["physicalLocation"]["region"]["startLine"] > 1
 
 
+def test_a_level_that_an_example_gives_and_there_is_not_has_its_line(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, (FLOW + EXAMPLES).replace("{name: high, given: {level: high}", "{name: high, given: {level: hihg}")
+    )
+    line = 1 + next(n for n, each in enumerate(path.read_text().splitlines()) if "hihg" in each)
+    assert f"{path}:{line}: warning: example high" in succeed(tmp_path, "flows", "lint", path)
+    assert f"line {line}: example high" in refuse(tmp_path, "flows", "test", path)
+    path.write_text(path.read_text().replace("{level: hihg}", "{transaction: 5}"))
+    assert f"{path}:{line}: warning: example high" in succeed(tmp_path, "flows", "lint", path)
+
+
+def test_a_fault_has_its_file_and_line_wherever_a_flow_is_run(folder: Path) -> None:
+    path = written(folder, (FLOW + EXAMPLES).replace("on_unknown: ask", "on_unknown: aks"))
+    line = 1 + next(n for n, each in enumerate(path.read_text().splitlines()) if "aks" in each)
+    for command in (("run", path, *options(folder)), ("test", path), ("mutate", path)):
+        refused = refuse(folder, "flows", *command)
+        assert f"{path} is not valid:" in refused
+        assert f"line {line}: step by-risk, on_unknown: there is no step aks" in refused
+
+
 def test_two_versions_are_compared_for_people_and_for_programs(tmp_path: Path) -> None:
     path, found = written(tmp_path), tmp_path / "diff.json"
     other = tmp_path / "other.yaml"
