@@ -216,7 +216,9 @@ _NEWLINE = "\n"
 def _part(found: Replayed) -> str:
     asked, report = found.asked, found.report
     period = "" if asked.period is None else f", from {asked.period[0]} until {asked.period[1]}"
-    with_triggers = f", with `triggers: {asked.triggers}`" if asked.triggers else ", by its own triggers" if period else ""
+    with_triggers = (
+        f", with `triggers: {asked.triggers}`" if asked.triggers else ", by its own triggers" if period else ""
+    )
     ends = [
         f"| {state} at `{step}` | {count:,} | {percent(count / found.runs)} |"
         for state, step, count in sorted(report["ends"], key=lambda row: -row[2])

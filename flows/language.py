@@ -408,7 +408,7 @@ class Flow(Definition):
         links: the types of links between entities that inputs may follow.
         purposes: what the data that it reads were gathered for.
         triggers: for which events of the platform it runs by itself.
-        actions: that it can take; of those with one subject the mildest first.
+        actions: that it can take; an end takes one at most of those with one subject.
         steps: the first one is where a run begins; a step leads to later ones only, so that every run ends.
         on_failure: the actions that are taken where a step fails.
         examples: what the flow must do, run by `fivefold flows test`.

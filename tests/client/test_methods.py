@@ -17,7 +17,7 @@ WITHOUT: dict[str, str] = {
         r"|\w+ /v1/groups/(check|\{group\}/versions)"
         r"|POST /v1/groups$"
     ),
-    "people write and activate flows, in the console and by commands": (
+    "people write and activate flows, in the console": (
         r"(GET|POST) /v1/flows$|POST /v1/flows/check$"
         r"|\w+ /v1/flows/\{flow\}/(draft|draft/discard|draft/review|tables/export|tables/import|commit)$"
         r"|\w+ /v1/flows/\{flow\}/(versions|versions/\{number\}|versions/\{number\}/diff|activations)$"

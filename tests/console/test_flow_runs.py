@@ -157,7 +157,7 @@ def test_a_shadow_that_comes_to_other_ends_is_shown_with_the_people(place: Place
     publisher = Visitor(place).sign_in("publisher").go("/console/flows/asked/shadow")
     assert "Nothing happened since that both ran for." in publisher.text
     call_flow(
-        Context(place.engine, place.actor("app", THEIRS) if False else place.actor("publisher")),
+        Context(place.engine, place.actor("publisher")),
         "asked",
         "customer",
         CUSTOMER,
