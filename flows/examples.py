@@ -106,7 +106,7 @@ def run_flow_examples(
     problems = [*check_flow_examples(analysed.declared), *check_expected(analysed)]
     if problems:
         found = findings(example_diagnostics(flow.examples, problems), flow, document)
-        raise InvalidRulesetError(found, f"the examples of {flow.name}")
+        raise InvalidRulesetError([replace(each, fatal=True) for each in found], f"the examples of {flow.name}")
     everyone = portfolio_of_examples(analysed, lists, as_of)
     results, taken = [], set[str]()
     for number, example in enumerate(flow.examples):

@@ -148,6 +148,7 @@ WRONG: dict[str, dict[str, Any]] = {
         ]
     },
     "an example that comes out otherwise": {"examples": [{**EXAMPLES[0], "ends": "nothing"}, *EXAMPLES[1:]]},
+    "an example with a level that is not there": {"examples": [{**EXAMPLES[0], "given": {"level": "hihg"}}]},
     "an example without such an end": {"examples": [{**EXAMPLES[0], "ends": "elsewhere"}]},
 }
 
