@@ -28,7 +28,7 @@ from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
 from fivefold.risk.compiler.units import unit_diagnostics
 from fivefold.risk.compiler.value_types import Vocabulary, inputs_of, inputs_of_rule, vocabulary
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import distinct, tests_in
 from fivefold.risk.language.fields import Definition
 from fivefold.risk.language.operators import Fuzzy
@@ -124,11 +124,7 @@ class Analysed(ABC, Generic[AnyDefinition]):
     @cached_property
     def errors(self) -> tuple[Finding, ...]:
         """What makes it unusable, as people read it, without lines: also what commerce may not read."""
-        return tuple(self.errors_in(None))
-
-    def errors_in(self, document: Document | None) -> list[Finding]:
-        """Give the same with their lines in the *document* from which it was read."""
-        return findings((*self.diagnostics, *self.purpose_diagnostics(Sources())), self.definition, document)
+        return tuple(findings((*self.diagnostics, *self.purpose_diagnostics(Sources())), self.definition))
 
     @abstractmethod
     def purpose_diagnostics(self, sources: Sources) -> Iterable[Diagnostic]:

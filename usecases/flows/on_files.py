@@ -16,7 +16,8 @@ from fivefold.flows.language import Flow, PersonStep
 from fivefold.flows.policies import analysed_policy_flow
 from fivefold.flows.run import Runs, run_flow
 from fivefold.risk.compiler.analysis import Analysed, AnalysedPolicy, AnalysedRuleset
-from fivefold.risk.compiler.diagnostics import Diagnostic
+from fivefold.risk.compiler.diagnostics import Diagnostic, findings
+from fivefold.risk.compiler.purposes import Sources
 from fivefold.risk.engine.assessments import STATUS, Status
 from fivefold.risk.engine.levels import LEVEL, OVERRIDDEN, RULES_LEVEL
 from fivefold.risk.facts.inputs import LEVEL_TYPES
@@ -50,7 +51,8 @@ def load_usable_flow(source: str, asks: Sequence[Path] = ()) -> tuple[AnalysedFl
     if Policy.word in document.data:  # the steps of its flow have no lines in it
         analysed.require_usable()
     if analysed.errors:
-        raise InvalidRulesetError(analysed.errors_in(document), source)
+        faults = (*analysed.diagnostics, *analysed.purpose_diagnostics(Sources()))
+        raise InvalidRulesetError(findings(faults, analysed.flow, document), source)
     return analysed, document
 
 
