@@ -17,7 +17,7 @@ from fivefold.cli.rules.options import (
     portfolio_files,
 )
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
-from fivefold.cli.value_model.output import open_output
+from fivefold.cli.value_model.output import open_output, require_output
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
@@ -75,7 +75,10 @@ def print_assessment(
     from fivefold.usecases.portfolio_files.assess import assess_files
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
-    require_folders(output, breakdowns, failures)
+    require_folders(breakdowns)
+    for option, written_to in (("--output", output), ("--failures", failures)):
+        if written_to is not None:
+            require_output(written_to, option)
     engine.require(parts.transactions, output)
     if engine.is_spark and entity is not None:
         raise ConfigError("--explain shows one entity, which --engine spark does not find sooner. Leave it out")

@@ -16,12 +16,12 @@ from fivefold.features.reading.places.addresses import address_of
 Write = Callable[[pl.DataFrame], None]
 
 
-def require_output(path: Path) -> None:
+def require_output(path: Path, option: str = "--output") -> None:
     """Raise ConfigError where the suffix is none that can be written, or there is no folder for the file."""
     if path.suffix.lower() not in _OPENERS:
-        raise ConfigError(f"--output is {path}; it must end in {', '.join(_OPENERS)}")
+        raise ConfigError(f"{option} is {path}; it must end in {', '.join(_OPENERS)}")
     if address := address_of(path):
-        raise ConfigError(f"--output is {address}; it must be a file of this machine")
+        raise ConfigError(f"{option} is {address}; it must be a file of this machine")
     require_folder(path)
 
 

@@ -42,7 +42,7 @@ class AssessedFamilies:
         for part in self.parts:
             if part.position(entity) is not None:
                 return part
-        raise ConfigError(f"there is no entity {entity} among the {len(self.entities):,} that were read")
+        raise ConfigError(f"there is no entity {entity} among the {self.entities[ENTITY].n_unique():,} that were read")
 
     def without_level(self) -> dict[str, list[str]]:
         """Give the entities without a level by status, those that failed first."""
@@ -85,7 +85,8 @@ def table_of(part: Assessments) -> pl.DataFrame:
 
 def in_order(entities: pl.DataFrame, tables: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Put tables together, in the order of the entities."""
-    return entities.select(ENTITY).join(pl.concat(tables), on=ENTITY, how="left", maintain_order="left")
+    everyone = entities.select(pl.col(ENTITY).unique(maintain_order=True))  # each may have several rows
+    return everyone.join(pl.concat(tables), on=ENTITY, how="left", maintain_order="left")
 
 
 def by_status(frame: pl.DataFrame) -> dict[str, list[str]]:
@@ -150,7 +151,7 @@ def assess_portfolio(
     parts = [part for _, part in deciding_assessments(composition, portfolio, as_of, before)]
     for part in parts:
         entities = entities.join(part.outcomes.select(ENTITY), on=ENTITY, how="anti", maintain_order="left")
-    if len(entities):
+    if len(entities) or not parts:
         parts.append(assess(first, replace(portfolio, entities=entities), as_of, held_levels, set_by_hand))
     return AssessedFamilies(portfolio.entities, tuple(parts))
 

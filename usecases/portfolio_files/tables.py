@@ -111,8 +111,11 @@ def read_slice(file: TableFile, first: int, rows: int) -> pl.DataFrame:
 
 
 def count_rows(file: TableFile) -> int:
-    """Count the rows of Parquet."""
-    return int(pl.scan_parquet(file.path).select(pl.len()).collect().item())
+    """Count the rows of Parquet; FileFormatError where it cannot be read."""
+    try:
+        return int(pl.scan_parquet(file.path).select(pl.len()).collect().item())
+    except pl.exceptions.PolarsError as error:
+        raise FileFormatError(f"{file.path} cannot be read: {error}") from None
 
 
 def read_links(file: TableFile) -> pl.DataFrame:

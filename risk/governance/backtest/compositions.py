@@ -182,7 +182,8 @@ def decide(what: Composition, portfolio: Portfolio, as_of: int | pl.Series, befo
         broken += failures(assessments)
         parts.append(_places(assessments, family))
     frame = pl.concat(parts).unique(ENTITY, keep="last", maintain_order=True)
-    frame = portfolio.entities.select(ENTITY).join(frame, on=ENTITY, how="left", maintain_order="left")
+    everyone = portfolio.entities.select(pl.col(ENTITY).unique(maintain_order=True))
+    frame = everyone.join(frame, on=ENTITY, how="left", maintain_order="left")
     return Decisions(frame, deciding, failed, tuple(broken[:PROBLEMS_LISTED]))
 
 
@@ -201,7 +202,9 @@ def deciding_assessments(
             analysed, replace(portfolio, entities=undecided), moments, before.standing, before.overrides
         )
         tried.append(assessments)
-        undecided = undecided.filter(~assessments.outcomes[STATUS].is_in(DECIDES))
+        # An entity may have several rows, of which the latest known one is assessed.
+        decided_here = assessments.outcomes.filter(pl.col(STATUS).is_in(DECIDES)).select(ENTITY)
+        undecided = undecided.join(decided_here, on=ENTITY, how="anti", maintain_order="left")
     deciding = deciders(tried, places) if tried else {}
     for place, assessments in enumerate(tried):
         decided = pl.Series(
@@ -212,7 +215,7 @@ def deciding_assessments(
 
 
 def _moments_of(undecided: pl.DataFrame, portfolio: Portfolio, as_of: pl.Series) -> pl.Series:
-    moments = portfolio.entities.select(ENTITY).with_columns(as_of.alias("as_of"))
+    moments = portfolio.entities.select(ENTITY).with_columns(as_of.alias("as_of")).unique(ENTITY, keep="first")
     return undecided.select(ENTITY).join(moments, on=ENTITY, how="left", maintain_order="left")["as_of"]
 
 

@@ -93,7 +93,7 @@ class _CutSlice:
         slice_ = msgspec.json.decode(file.read_bytes(), type=_Slice)
         rows = read_slice(_table(self.source, self.names), slice_.first, slice_.rows)
         if len(rows) != slice_.rows:
-            raise FileFormatError(f"{self.source} has other rows than at the start: was it changed meanwhile?")
+            raise _changed(self.source)
         name = f"{secrets.token_hex(16)}.rows"
         found: list[tuple[int, int, int]] = []
         with replacing(self.folder / name) as unfinished, unfinished.open("wb") as output:
@@ -144,6 +144,7 @@ def cut_rows(
     """
     placed = engine.folder / "entities.arrow"
     places.write_ipc(placed, compression="uncompressed")
+    before = _state(source)
     count = count_rows(_table(source, names))
     parts = max(parts, -(-count // ROWS_A_PART))
     files = []
@@ -155,7 +156,19 @@ def cut_rows(
     for table, name in engine.run_each(files, work) if files else ():
         for part, start, length in zip(*(table[place].to_pylist() for place in _PLACES), strict=True):
             pieces[part].append(Piece(engine.folder / name.decode(), start, length))
+    if _state(source) != before:
+        raise _changed(source)
     return pieces
+
+
+def _state(source: Path) -> list[tuple[str, int, int]]:
+    """Give what changes where somebody writes to the source: each slice is read at a moment of its own."""
+    files = sorted(source.rglob("*")) if source.is_dir() else [source]
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+
+def _changed(source: Path) -> FileFormatError:
+    return FileFormatError(f"{source} has other rows than at the start: was it changed meanwhile?")
 
 
 def read_pieces(pieces: Sequence[Piece], columns: pl.DataFrame) -> PartRows:

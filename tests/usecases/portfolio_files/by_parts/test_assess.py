@@ -174,8 +174,12 @@ def test_of_several_rows_of_an_entity_the_latest_holds(world: World) -> None:
         later = first.sample(fraction=0.5, seed=1).with_columns(known_at=pl.lit("2024-06-01"), country=pl.lit("IR"))
         return pl.concat([first, later])
 
+    once = len(pl.read_parquet(world.folder / "entities.parquet"))
     world.change("entities", again)
-    assert_same(world, ["people"], 5)
+    for names in (["people"], ["people", "companies"]):
+        table = assert_same(world, names, 5).table()
+        assert (len(table), table["entity_id"].n_unique()) == (once, once)
+        world.warnings.clear()
 
 
 @pytest.mark.parametrize("who", ["nobody", "strangers"])
@@ -190,8 +194,10 @@ def test_rows_of_nobody_are_warned_of(who: str, world: World) -> None:
 
 def test_a_portfolio_of_nobody_is_told(world: World) -> None:
     world.change("entities", lambda rows: rows.clear())
-    assert len(assert_same(world, ["people"], 6).table()) == 0
-    assert "there is no one to assess" in world.warnings[0]
+    for names in (["people"], ["people", "companies"]):
+        assert len(assert_same(world, names, 6).table()) == 0
+        assert "there is no one to assess" in world.warnings[0]
+        world.warnings.clear()
 
 
 @pytest.mark.parametrize("lacks", ["transaction_amount", "operation", "user_id"])
@@ -237,6 +243,25 @@ def test_rows_that_change_meanwhile_are_an_error(world: World, monkeypatch: pyte
     monkeypatch.setattr(by_rows, "count_rows", lambda _: 10_000_000)
     with pytest.raises(FivefoldError, match="has other rows than at the start: was it changed meanwhile"):
         split.on(SplitEngine(world.folder / "shared"), Wanted(breakdowns=False, failures=20))
+
+
+def test_rows_that_come_meanwhile_are_an_error(world: World) -> None:
+    """A folder that grows: what slices count on moves, and no slice is short."""
+    files = world.folder / "transactions.parquet"
+    rows = pl.read_parquet(files)
+    files.unlink()
+    files.mkdir()
+    for number, part in enumerate((rows[:300], rows[300:])):
+        part.write_parquet(files / f"{number}.parquet")
+    split = split_of(world, ["people"], world.files())
+
+    class Grows(SplitEngine):
+        def run_each(self, files_of_slices: Any, work: Any) -> Any:
+            yield from super().run_each(files_of_slices, work)
+            rows[:350].write_parquet(files / "0.parquet")
+
+    with pytest.raises(FivefoldError, match="has other rows than at the start: was it changed meanwhile"):
+        split.on(Grows(world.folder / "shared"), Wanted(breakdowns=False, failures=20))
 
 
 def test_failures_are_those_of_the_first_entities_of_each_ruleset(world: World) -> None:
