@@ -165,13 +165,13 @@ def _verdict(when: When, scores: list[Path], source: "MappedFile", config: "Trai
     if champion is None:
         return DueVerdict("due", ("there is no champion",))
     try:
-        registry.load(champion.number)
+        model = registry.load(champion.number)
     except RegistryError:
         raise
     except ModelError as error:
         return DueVerdict("due", (f"the champion, version {champion.number}, cannot be loaded: {error}",))
     if not scores:
-        return verdict_of_all(open_current_database(), config.name, champion.number)
+        return verdict_of_all(open_current_database(), config.name, champion.number, model.content_hash)
     judged, left_out = judge(scores, source, config.name, config.due, only=champion.number)
     for text in left_out:
         warn(text)

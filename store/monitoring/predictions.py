@@ -300,11 +300,11 @@ def verdicts_now(session: Session) -> list[Verdict]:
     return [] if champion is None else verdicts_on(session, champion.model, champion.model_version)
 
 
-def verdicts_on(session: Session, model: str, version: int) -> list[Verdict]:
-    """Give the verdicts on a version, of all organisations and types that have one."""
+def verdicts_on(session: Session, model: str, version: int, model_hash: str | None = None) -> list[Verdict]:
+    """Give the verdicts on a version, of all organisations and types; with a hash, on that model alone."""
     day = PredictionDay
     whose = select(Organisation.name).where(Organisation.id == day.organisation_id).scalar_subquery()
-    statement = _deciding(whose, (day.model == model, day.model_version == version))
+    statement = _deciding(whose, _of_version(model, version, model_hash))
     rows = session.execute(statement.order_by(day.organisation_id, day.type_id))
     return [
         Verdict(row.organisation_id, organisation, type_name, row.state or UNKNOWN, row.reasons or ())
@@ -312,10 +312,16 @@ def verdicts_on(session: Session, model: str, version: int) -> list[Verdict]:
     ]
 
 
-def has_days(session: Session, model: str, version: int) -> bool:
+def has_days(session: Session, model: str, version: int, model_hash: str) -> bool:
     """Tell whether predictions of a version were kept on any day."""
-    of = (PredictionDay.model == model, PredictionDay.model_version == version)
+    of = _of_version(model, version, model_hash)
     return session.scalar(select(PredictionDay.id).where(*of).limit(1)) is not None
+
+
+def _of_version(model: str, version: int, model_hash: str | None) -> tuple[Any, ...]:
+    day = PredictionDay
+    is_same = () if model_hash is None else (day.model_hash == model_hash,)
+    return (day.model == model, day.model_version == version, *is_same)
 
 
 def _is_of_model_in_use() -> Any:

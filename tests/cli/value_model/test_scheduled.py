@@ -261,7 +261,8 @@ def test_the_platform_says_if_the_champion_is_due(
 ) -> None:
     asked: list[tuple[str, int]] = []
 
-    def judged(_: Any, model: str, version: int) -> DueVerdict:
+    def judged(_: Any, model: str, version: int, content_hash: str) -> DueVerdict:
+        assert content_hash == Registry(Settings(registry), model).load(version).content_hash
         asked.append((model, version))
         return DueVerdict(state, ("bank, customer: it says so",))  # type: ignore[arg-type]  # of the states
 
@@ -274,7 +275,7 @@ def test_the_platform_says_if_the_champion_is_due(
 def test_a_platform_without_predictions_says_nothing(registry: Path, home: Home) -> None:
     done = run(registry, "train", "--data", home.rows, "--config", home.config, "--when", "due", "--platform")
     assert done.code == Outcome.NOT_ENOUGH_DATA
-    assert "the workers of the platform kept no predictions by version 1" in said(done)["text"]
+    assert "the workers of the platform kept no predictions by this version 1" in said(done)["text"]
 
 
 def test_every_exit_code_is_documented() -> None:

@@ -150,16 +150,22 @@ def verdicts_on(context: Context, version: int) -> tuple[RealisedVerdict, ...]:
         )
 
 
-def verdict_of_all(engine: Engine, model: str, version: int) -> "DueVerdict":
+def verdict_of_all(engine: Engine, model: str, version: int, content_hash: str) -> "DueVerdict":
     """Judge a version by all organisations and types of which workers compared predictions with what came.
 
     It is due where it is due for one of them, and holds where it holds for all of whom that is known.
+
+    Args:
+        engine: the database.
+        model: the name of the registered model.
+        version: its number.
+        content_hash: of the model: under the same number another registry has another one.
     """
     from fivefold.training.judging.due import DueVerdict  # noqa: PLC0415 (imports LightGBM)
 
     with reading(engine) as session:
-        verdicts = store.verdicts_on(session, model, version)
-        has_days = store.has_days(session, model, version)
+        verdicts = store.verdicts_on(session, model, version, content_hash)
+        has_days = store.has_days(session, model, version, content_hash)
     states: tuple[Literal["due", "holds", "unknown"], ...] = ("due", "holds", "unknown")
     for state in states:
         said = [each for each in verdicts if each.state == state]
@@ -168,7 +174,9 @@ def verdict_of_all(engine: Engine, model: str, version: int) -> "DueVerdict":
             return DueVerdict(state, tuple(reasons))
     if has_days:
         return DueVerdict("waiting", ("no horizon of the predictions that workers kept has passed",))
-    return DueVerdict("unknown", (f"the workers of the platform kept no predictions by version {version} of {model}",))
+    return DueVerdict(
+        "unknown", (f"the workers of the platform kept no predictions by this version {version} of {model}",)
+    )
 
 
 def _line(row: DayRow) -> RealisedLine:

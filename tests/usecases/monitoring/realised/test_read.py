@@ -10,7 +10,7 @@ from fivefold.store.tables.predictions import PredictionDay
 from fivefold.usecases.models.read import no_registry
 from fivefold.usecases.monitoring.realised import judge
 from fivefold.usecases.monitoring.realised.read import RealisedVerdict, list_realised, verdict_of_all, verdicts_on
-from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, MODEL, Living, Shelf
+from tests.usecases.monitoring.realised.living import CUSTOMERS, HORIZON_DAYS, MODEL, Living, Shelf, model
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_version_of_which_nothing_is_known_is_not_found_and_one_that_the_regis
 def test_a_version_is_due_where_it_is_due_for_one_organisation_and_holds_where_nobody_says_otherwise(
     bank: Living, engine: Engine
 ) -> None:
-    due = verdict_of_all(engine, MODEL, 1)
+    due = verdict_of_all(engine, MODEL, 1, model().content_hash)
     assert due.state == "due"
     assert [reason.partition(": ")[0] for reason in due.reasons] == ["bank, customer"] * len(due.reasons)
     other = Living(engine, bank.shelf, "other")
@@ -78,14 +78,18 @@ def test_a_version_is_due_where_it_is_due_for_one_organisation_and_holds_where_n
             for each, said in ((bank, one), (other, two)):
                 judged = (PredictionDay.organisation_id == each.of, PredictionDay.judged_us.is_not(None))
                 session.execute(update(PredictionDay).where(*judged).values(state=said))
-        verdict = verdict_of_all(engine, MODEL, 1)
+        verdict = verdict_of_all(engine, MODEL, 1, model().content_hash)
         assert (verdict.state, {reason.partition(": ")[0] for reason in verdict.reasons}) == (state, whose)
 
 
 def test_a_version_without_judged_days_waits_and_one_without_any_is_not_known(engine: Engine) -> None:
     new = Living(engine, Shelf())
     new.keep()
-    assert verdict_of_all(engine, MODEL, 1).state == "waiting"
-    nothing = verdict_of_all(engine, MODEL, 2)
-    assert (nothing.state, "kept no predictions by version 2 of fivefold-value" in str(nothing)) == ("unknown", True)
-    assert verdict_of_all(engine, "another", 1).state == "unknown"
+    assert verdict_of_all(engine, MODEL, 1, model().content_hash).state == "waiting"
+    nothing = verdict_of_all(engine, MODEL, 2, model().content_hash)
+    assert (nothing.state, "kept no predictions by this version 2 of fivefold-value" in str(nothing)) == (
+        "unknown",
+        True,
+    )
+    assert verdict_of_all(engine, "another", 1, model().content_hash).state == "unknown"
+    assert verdict_of_all(engine, MODEL, 1, "of another registry").state == "unknown"
