@@ -16,8 +16,9 @@ import pytest
 from fivefold.cli.value_model.engines import _ends_on_signals, _folder_of_run
 
 RUN = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGHUP, getattr(signal, sys.argv[2]))
 from fivefold.cli.value_model.engines import _ends_on_signals, _folder_of_run
 with _ends_on_signals(), _folder_of_run(Path(sys.argv[1])) as own:
     (own / "histories.arrow").write_text("of customers")
@@ -27,8 +28,11 @@ with _ends_on_signals(), _folder_of_run(Path(sys.argv[1])) as own:
 
 
 @contextmanager
-def another_run(shared: Path, program: str = RUN) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    with subprocess.Popen([sys.executable, "-c", program, str(shared)], stdout=subprocess.PIPE, text=True) as process:
+def another_run(shared: Path, hang_up: str = "SIG_DFL") -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Start one, to which SIGHUP is what is said, and not what the tests were started with."""
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN, str(shared), hang_up], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         try:
             yield process, Path(process.stdout.readline().strip())
@@ -110,8 +114,7 @@ def test_the_folder_goes_where_folders_cannot_be_renamed(tmp_path: Path, monkeyp
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     """As under nohup, when the terminal closes."""
-    ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + RUN
-    with another_run(tmp_path, ignoring) as (process, own):
+    with another_run(tmp_path, "SIG_IGN") as (process, own):
         process.send_signal(signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1)

@@ -162,7 +162,7 @@ def cut_rows(
 
 
 def _state(source: Path) -> list[tuple[str, int, int]]:
-    """Give what changes where somebody writes to the source: each slice is read at a moment of its own."""
+    """Give what changes where the source is written to: each slice is read at a moment of its own."""
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
     return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
