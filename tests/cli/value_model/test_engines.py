@@ -19,6 +19,7 @@ RUN = """
 import signal, sys, time
 from pathlib import Path
 signal.signal(signal.SIGHUP, getattr(signal, sys.argv[2]))
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from fivefold.cli.value_model.engines import _ends_on_signals, _folder_of_run
 with _ends_on_signals(), _folder_of_run(Path(sys.argv[1])) as own:
     (own / "histories.arrow").write_text("of customers")
@@ -29,7 +30,7 @@ with _ends_on_signals(), _folder_of_run(Path(sys.argv[1])) as own:
 
 @contextmanager
 def another_run(shared: Path, hang_up: str = "SIG_DFL") -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """Start one, to which SIGHUP is what is said, and not what the tests were started with."""
+    """Start one, to which signals are what is said, and not what they were where the tests were started."""
     with subprocess.Popen(
         [sys.executable, "-c", RUN, str(shared), hang_up], stdout=subprocess.PIPE, text=True
     ) as process:
