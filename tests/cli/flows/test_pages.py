@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.cli.running import run, succeed
@@ -50,6 +51,21 @@ def test_the_flow_of_the_page_is_the_one_that_ships_with_two_of_its_examples(tmp
     assert "1 flow: nothing found" in succeed(tmp_path, "flows", "lint", path, "--strict")
     tested = run(tmp_path, "flows", "test", path)
     assert (tested.code, "2 examples, 0 failed" in tested.out, tested.out.count("not taken: ")) == (1, True, 13)
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_page_of_a_flow_that_ships_has_its_steps_and_actions(path: Path) -> None:
+    page = (DOCS / f"flow-{path.stem}.md").read_text(encoding="utf-8")
+    flow = read_document(path.read_text(encoding="utf-8"))
+    tables = [re.findall(r"^\| `(.+?)` \| (.*?) \| (.*?) \|$", part, re.MULTILINE) for part in page.split("\n## ")]
+    steps, actions = (rows for rows in tables if rows)
+    assert steps == [(each["id"], each["title"], " ".join(each.get("rationale", "").split())) for each in flow["steps"]]
+    assert [row[:2] for row in actions] == [(each["id"], each["title"]) for each in flow["actions"]]
+    for action, (_, _, written) in zip(flow["actions"], actions, strict=True):
+        kind, _, value = written.strip("`").partition(": ")
+        assert str(action[kind]) == value
+    assert f"its {len(flow['examples'])} examples" in page
+    assert f"it takes {' and '.join(f'`{name}`' for name in flow['on_failure'])}." in page
 
 
 def test_the_group_of_the_page_that_flows_keep_is_right(tmp_path: Path) -> None:
