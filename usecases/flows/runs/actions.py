@@ -135,10 +135,11 @@ def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
     return {"event": action.webhook}
 
 
-def _lasting(doing: Doing, action: Action) -> dict[str, bool]:
+def _lasting(doing: Doing, action: Action) -> dict[str, Any]:
     """Tell what keeps a status or a limit from being replaced, see `reading.actions_standing`; nothing as a rule."""
-    lasts = action.relationship is not None or not is_reversible(action)
-    return {**({"lasting": True} if lasts else {}), **({"by_person": True} if doing.answered else {})}
+    lasting = {} if is_reversible(action) else {"lasting": True}
+    decides = {} if action.relationship is None else {"relationship": action.relationship}
+    return {**lasting, **decides, **({"by_person": True} if doing.answered else {})}
 
 
 def transaction_of(run: FlowRun) -> str | None:

@@ -345,24 +345,29 @@ def _not_replaced(rows: Sequence[FlowAction]) -> list[FlowAction]:
     """Leave out what a later run of the same flow replaced: it set the same limit, or gave a status again.
 
     A run that began before, and acted later on older facts, replaces nothing, unless a person answered it. What a
-    person decided, only a run that a person answered replaces; what is lasting, none does. A status of a transaction
-    says nothing about the entity.
+    person decided, only a run that a person answered replaces; what a person decided on the relationship, only another
+    decision on it, which is a person's too; what is lasting, none does. A status of a transaction says nothing about
+    the entity.
     """
     kept: list[FlowAction] = []
-    replaced: dict[tuple[int, str], int] = {}  # the newest run that acted later
-    replaced_by_person: set[tuple[int, str]] = set()
+    newest: dict[tuple[int, str], int] = {}  # the newest run that acted later
+    weightiest: dict[tuple[int, str], int] = {}  # what a later one rests on
     for row in reversed(rows):
-        of, by_person = (row.flow_id, row.subject), row.content.get("by_person", False)
         if row.subject == OF_TRANSACTION:
             continue
-        is_replaced = of in replaced_by_person or (not by_person and row.run_id < replaced.get(of, row.run_id))
+        of, weight = (row.flow_id, row.subject), _weight(row)
+        is_replaced = weightiest.get(of, 0) >= max(weight, 1) or (weight == 0 and row.run_id < newest.get(of, 0))
         if row.content.get("lasting") or not is_replaced:
             kept.append(row)
         if row.kind != "review":
-            replaced[of] = max(row.run_id, replaced.get(of, row.run_id))
-            if by_person:
-                replaced_by_person.add(of)
+            newest[of] = max(row.run_id, newest.get(of, 0))
+            weightiest[of] = max(weight, weightiest.get(of, 0))
     return kept[::-1]
+
+
+def _weight(row: FlowAction) -> int:
+    """Give 2 for a decision on the relationship, 1 for what another answer of a person led to, 0 for all else."""
+    return 2 if "relationship" in row.content else 1 if row.content.get("by_person") else 0
 
 
 def standing_of(session: Session, entity_id: int, subject: str) -> dict[str, Any]:

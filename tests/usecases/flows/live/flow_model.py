@@ -19,11 +19,16 @@ LEVELS = {"NO": "low", "RU": "medium", "IR": "high"}
 ABROAD = "IR"
 """The country by which a customer is in the group."""
 ENDS = {
+    "passed": ("approved",),
     "flag": ("flagged", "note", "bound", "tell"),
     "stop": ("blocked",),
     "nothing": (),
     "marked": ("escalated",),
 }
+ANSWERS = {"right": "passed", "wrong": "stop", "odd": "flag"}
+"""Where each answer of a person leads."""
+DECIDES = ("approved", "blocked")
+"""The actions that decide on the relationship."""
 FAILS = {RUNS: ("look",), FOLLOWS: ("escalated",)}
 
 
@@ -48,7 +53,8 @@ triggers: [{{on: transaction}}, {{on: tag, tag: ask}}]
 actions:
   - {{id: look, title: Look at it, review: 2 days}}
   - {{id: flagged, title: Flag, status: flagged}}
-  - {{id: blocked, title: Block, status: blocked}}
+  - {{id: approved, title: Start, status: approved, relationship: starts}}
+  - {{id: blocked, title: Refuse, status: blocked, relationship: refused}}
   - {{id: note, title: Note it, tag: large, lasts: 30 days}}
   - {{id: tell, title: Tell, webhook: large-payment}}
   - {{id: bound, title: Bound what goes out, limit: daily, amount: {self.above}, between: [0, 500]}}
@@ -77,10 +83,11 @@ steps:
       question: Is this payment right?
       role: investigator
       within: 4 hours
-      answers: {{right: nothing, wrong: stop}}
+      answers: {{right: passed, wrong: stop, odd: flag}}
       otherwise: {self.otherwise}
   - {{id: nothing, title: Nothing, rationale: It is small., end: []}}
   - {{id: flag, title: Flagged, rationale: It is large., end: [flagged, note, bound, tell]}}
+  - {{id: passed, title: Passed, rationale: It is right., end: [approved]}}
   - {{id: stop, title: Stopped, rationale: It is wrong., end: [blocked]}}
 on_failure: [look]
 """
@@ -156,12 +163,19 @@ class Action:
 
 
 def not_replaced(given: list[Action]) -> list[Action]:
-    """Leave out what a run that began later, or a person, took the place of; *given* as they acted, one by one."""
+    """Leave out what a later one took the place of; *given* as they acted, one by one."""
     return [
         each
         for place, each in enumerate(given)
-        if not any(later.by_person or (later.run > each.run and not each.by_person) for later in given[place + 1 :])
+        if not any(takes_the_place(later, each) for later in given[place + 1 :])
     ]
+
+
+def takes_the_place(later: Action, of: Action) -> bool:
+    """Tell whether what acted later takes the place of another action of the same flow."""
+    if of.action in DECIDES:  # on the relationship: only such a decision does
+        return later.action in DECIDES
+    return later.by_person or (later.run > of.run and not of.by_person)
 
 
 @dataclass(eq=False)
@@ -381,15 +395,13 @@ class FlowModel:
             return "ended", "flag"
         if run.answer is None:
             return "waits", "ask"
-        return "ended", {"right": "nothing", "wrong": "stop", "nobody": version.otherwise}[run.answer]
+        return "ended", {**ANSWERS, "nobody": version.otherwise}[run.answer]
 
     def act(self, run: Run, actions: tuple[str, ...], now: int) -> None:
         """Take actions that were not taken for this cause."""
         above = self.versions[run.version - 1].above if run.flow == RUNS else 0
         for name in actions:
-            action = Action(
-                run.flow, run.customer, run.cause, name, now, above, run.answer in {"right", "wrong"}, run.number
-            )
+            action = Action(run.flow, run.customer, run.cause, name, now, above, run.answer in ANSWERS, run.number)
             if action.key in self.actions:
                 continue
             self.actions[action.key] = action

@@ -57,6 +57,7 @@ from tests.usecases import banks
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.live.flow_model import (
     ABROAD,
+    ANSWERS,
     FOLLOWING,
     FOLLOWS,
     LEVELS,
@@ -318,7 +319,7 @@ class Machine(RuleBasedStateMachine):
             if run.attempts > attempts:
                 return
 
-    @rule(data=st.data(), answer=st.sampled_from(["right", "wrong"]))
+    @rule(data=st.data(), answer=st.sampled_from(sorted(ANSWERS)))
     def answer(self, data: st.DataObject, answer: str) -> None:
         waiting = [run for run in self.model.runs if run.state == "waiting"]
         if not waiting:
