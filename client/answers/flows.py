@@ -55,8 +55,10 @@ class FlowRun(Answer):
     A program's token sees what stands before `why`; what it may not see is not in `model_fields_set`.
 
     Attributes:
-        state: ended, failed, waiting (for a person), queued or running.
+        state: ended, failed, waiting (for a person), queued, running, or quarantined: given up after a fault of the
+            machine that stayed.
         at: the step where it is.
+        error: what went wrong; of a run that is queued, why it is tried again. A program sees it in short.
         taken: its actions.
         why: every step that it passed with what it saw, and the actions that follow.
         question: what it waits for.
@@ -69,11 +71,11 @@ class FlowRun(Answer):
     state: str
     at: str | None
     due_at: datetime | None
+    error: str | None
     taken: tuple[ActionTaken, ...]
     why: dict[str, Any] | None = None
     question: Question | None = None
     external_id: str | None = None
-    error: str | None = None
     gone: str | None = None
 
 

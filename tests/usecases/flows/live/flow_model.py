@@ -29,7 +29,9 @@ ANSWERS = {"right": "passed", "wrong": "stop", "odd": "flag"}
 """Where each answer of a person leads."""
 DECIDES = ("approved", "blocked")
 """The actions that decide on the relationship."""
-FAILS = {RUNS: ("look",), FOLLOWS: ("escalated",)}
+FAILS = {RUNS: ("look", "held"), FOLLOWS: ("escalated",)}
+STATUSES = {**{status: status for status in SEVERITY}, "held": "escalated"}
+"""The status that each action gives which gives one."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ transaction_fields: {{operation: text}}
 triggers: [{{on: transaction}}, {{on: tag, tag: ask}}]
 actions:
   - {{id: look, title: Look at it, review: 2 days}}
+  - {{id: held, title: Hold, status: escalated}}
   - {{id: flagged, title: Flag, status: flagged}}
   - {{id: approved, title: Start, status: approved, relationship: starts}}
   - {{id: blocked, title: Refuse, status: blocked, relationship: refused}}
@@ -89,7 +92,7 @@ steps:
   - {{id: flag, title: Flagged, rationale: It is large., end: [flagged, note, bound, tell]}}
   - {{id: passed, title: Passed, rationale: It is right., end: [approved]}}
   - {{id: stop, title: Stopped, rationale: It is wrong., end: [blocked]}}
-on_failure: [look]
+on_failure: [look, held]
 """
 
 
@@ -175,7 +178,7 @@ def takes_the_place(later: Action, of: Action) -> bool:
     """Tell whether what acted later takes the place of another action of the same flow."""
     if of.action in DECIDES:  # on the relationship: only such a decision does
         return later.action in DECIDES
-    return later.by_person or (later.run > of.run and not of.by_person)
+    return later.by_person or (later.run >= of.run and not of.by_person)
 
 
 @dataclass(eq=False)
@@ -373,10 +376,11 @@ class FlowModel:
                 self.act(run, FAILS[run.flow] if state == "failed" else ENDS[run.at], now)
 
     def break_off(self, run: Run, now: int) -> None:
-        """Fail to carry a run on, through no fault of its own."""
+        """Fail to carry a run on, through no fault of its own; the last time it does what it would after a failure."""
         run.attempts += 1
         if run.attempts >= MOST_ATTEMPTS:
             run.state, run.due_us = "quarantined", None
+            self.act(run, FAILS[run.flow], now)
         else:
             run.state, run.due_us = "queued", now + BACK_OFF_US[run.attempts - 1]
 
@@ -421,6 +425,10 @@ class FlowModel:
         if action.action == "note" and not any(each.action == "note" for each in others):
             self.end_tag(action.customer, "large", now)
 
+    def try_again(self, run: Run, now: int) -> None:
+        """Let a run be tried again that was given up."""
+        run.state, run.due_us, run.attempts = "queued", now, 0
+
     def forget(self, customer: str) -> None:
         """Erase a customer."""
         self.runs = [run for run in self.runs if run.customer != customer]
@@ -432,7 +440,7 @@ class FlowModel:
         stands = [each for each in self.actions.values() if each.customer == customer and not each.taken_back]
         statuses = []
         for flow in (RUNS, FOLLOWS):
-            given = [each for each in stands if each.flow == flow and each.action in SEVERITY]
-            statuses += [each.action for each in not_replaced(given)]
+            given = [each for each in stands if each.flow == flow and each.action in STATUSES]
+            statuses += [STATUSES[each.action] for each in not_replaced(given)]
         limits = [each.above * 100 for each in not_replaced([each for each in stands if each.action == "bound"])]
         return min(statuses, key=SEVERITY.index, default=None), min(limits, default=None)

@@ -41,7 +41,7 @@ from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import save_flow_draft
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.actions import event_name
-from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
+from fivefold.usecases.flows.runs.answering import answer_run, retry_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.reading import entity_actions
 from fivefold.usecases.flows.runs.replay import replay_record
@@ -61,6 +61,7 @@ from tests.usecases.flows.live.flow_model import (
     FOLLOWING,
     FOLLOWS,
     LEVELS,
+    MOST_ATTEMPTS,
     REVIEW_US,
     RUNS,
     TAG_US,
@@ -378,6 +379,31 @@ class Machine(RuleBasedStateMachine):
         self.bank.work()
         self.model.work(self.now)
         self.model.source = "live"
+
+    @rule()
+    def work_until_it_is_given_up(self) -> None:
+        """What asks the source breaks as often as it is tried: it is given up, and does what the flow declares."""
+        self.model.source = "breaks"
+        for _ in range(MOST_ATTEMPTS):
+            self.bank.work()
+            self.model.work(self.now)
+            self.bank.now += LATER_US
+        self.model.source = "live"
+
+    @rule(data=st.data())
+    def try_again(self, data: st.DataObject) -> None:
+        """A person lets a run be tried again that was given up; no other run can be."""
+        if not self.model.runs:
+            return
+        given_up = [run for run in self.model.runs if run.state == "quarantined"]
+        run = data.draw(st.sampled_from(given_up or self.model.runs), "run")
+        number = self.found()[run.key].id
+        if run.state != "quarantined":
+            with pytest.raises(ConflictError):
+                retry_run(self.person(5), number)
+            return
+        retry_run(self.person(5), number)
+        self.model.try_again(run, self.now)
 
     @rule(statement=st.integers(0, 60), dies=st.booleans(), source=st.sampled_from(["live", "gone"]))
     def work_until_a_fault(self, statement: int, dies: bool, source: str) -> None:
