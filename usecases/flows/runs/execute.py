@@ -84,14 +84,17 @@ def carry_on(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> int:
         left, errors = ask_outside(engine, batch, clock)
         for part in _with_each_entity_once(batch, left | errors.keys()):
             errors |= work.on(part)
-    given_up = {number for number in errors if batch.attempts[number] + 1 >= MAX_ATTEMPTS}
-    again = {number: errors[number] for number in errors.keys() - given_up}
-    again |= {number: said for number in given_up if (said := give_up(engine, batch, number, errors[number], clock))}
+    tried = {number: batch.attempts[number] + 1 for number in errors}
+    again = {number: error for number, error in errors.items() if tried[number] < MAX_ATTEMPTS}
+    later = {number: back_off_us(tried[number]) for number in again}
+    for number in errors.keys() - again.keys():
+        if said := give_up(engine, batch, number, errors[number], clock):
+            again[number], later[number] = said, back_off_us(1)
     if again:
         now = clock()
-        later = {number: now + back_off_us(batch.attempts[number] + 1) for number in again}
         with writing(engine) as session:
-            stored.give_back(session, batch, again, later, MAX_ATTEMPTS)
+            due = {number: now + wait_us for number, wait_us in later.items()}
+            stored.give_back(session, batch, again, due, MAX_ATTEMPTS + 1)
     return len(batch.attempts) - len(errors)
 
 

@@ -43,8 +43,8 @@ def give_up(engine: Engine, batch: RunBatch, number: int, error: str, clock: Cal
     A shadow does nothing, nor does a flow that was switched off. Nothing is done where the lease is lost.
 
     Returns:
-        Nothing where that was done; else the error with why the actions could not be taken: the run is to be
-        quarantined without them.
+        Nothing where that was done; else the error with why the actions could not be taken: the run is to be tried
+        once more, and quarantined without them where they cannot be taken then either.
 
     Raises:
         StoreError: the database is out of reach; the lease ends by itself, and another worker does it.
@@ -59,7 +59,7 @@ def give_up(engine: Engine, batch: RunBatch, number: int, error: str, clock: Cal
                 _give_up(session, engine, held[0], error, now)
     except StoreError:
         raise
-    except UNEXPECTED_ERRORS as unexpected:  # the run is given up all the same, and that is kept and shown
+    except UNEXPECTED_ERRORS as unexpected:  # it must not hold up the others; it is kept and shown
         return f"{error}; the actions of on_failure could not be taken: {failure_text(unexpected)}"
     return ""
 
