@@ -111,9 +111,10 @@ class Machine(RuleBasedStateMachine):
         del ruleset["cooldown"]  # a level falls at once
         self.bank.activate(json.dumps(ruleset))
         self.circle.publish({"field": "country", "equals": ABROAD}, "abroad")
-        for name in "ab":
-            self.bank.put(name, country="NO")
-            self.model.come(name, "NO", 2, "low")
+        for name, country in (("a", "NO"), ("b", ABROAD)):
+            self.bank.put(name, country=country)
+            self.model.come(name, country, 2, LEVELS[country])
+        self.model.known["b"].is_in, self.model.known["b"].group_moves = True, 1
         self.circle.settle()
         self.bank.add_flow(FOLLOWING)
         with writing(self.engine) as session:
@@ -381,6 +382,14 @@ class Machine(RuleBasedStateMachine):
         if tells:
             self.time_tells()
             self.let_schedules_come(100)
+
+    @rule(days=st.integers(1, 3))
+    def a_day_later(self, days: int) -> None:
+        """A worker does all that time brings."""
+        self.bank.now += days * DAY_US
+        self.assess()
+        self.time_tells()
+        self.let_schedules_come(100)
 
     # Workers, and what goes wrong.
 
