@@ -5,7 +5,7 @@ from typing import Any
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import BigNumber, MomentGiven, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import BigNumber, MomentGiven, Reason, RequestModel, ResponseModel, Text
 from fivefold.usecases.flows.runs import answering, calling, reading, reviews, shadows
 from fivefold.usecases.flows.runs.reading import (
     ActionLine,
@@ -92,19 +92,19 @@ class AnswerGiven(RequestModel):
     """One of the answers that the step takes, and why."""
 
     answer: Text
-    reason: Text
+    reason: Reason
 
 
 class WhyTakenBack(RequestModel):
     """Why."""
 
-    reason: Text
+    reason: Reason
 
 
 class WhyDone(RequestModel):
     """Why the review counts as done."""
 
-    reason: Text
+    reason: Reason
 
 
 def call_flow(context: RequestContext, flow: Text, body: FlowCalled) -> RunAnswer:

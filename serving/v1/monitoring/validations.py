@@ -7,7 +7,7 @@ from pydantic import Field
 from fivefold.domain.paging import Key, Page, page_among
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST, MomentGiven, Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, MomentGiven, Number, Reason, RequestModel, ResponseModel, Text
 from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring import validate as validation
 from fivefold.usecases.monitoring.history import CONFIRMED
@@ -48,20 +48,20 @@ class ChangeGiven(RequestModel):
     """What changes: product, channel, country or regulator."""
 
     kind: Literal["product", "channel", "country", "regulator"]
-    description: Text
+    description: Reason
 
 
 class SignOffGiven(RequestModel):
     """The number of a validation that was made after the change, and what follows from it."""
 
-    validation: Annotated[int, Field(ge=1, le=LARGEST)]
-    conclusion: Text
+    validation: Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
+    conclusion: Reason
 
 
 class ConclusionGiven(RequestModel):
     """What follows from a validation."""
 
-    conclusion: Text
+    conclusion: Reason
 
 
 class Change(ResponseModel):

@@ -9,7 +9,7 @@ from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import WHOLE, Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks
 from fivefold.usecases.rulesets import check as ruleset_checks
@@ -24,8 +24,10 @@ from fivefold.usecases.rulesets.read import DraftShown, FamilyLine, VersionLine,
 from fivefold.usecases.rulesets.review import ExampleLine
 from fivefold.usecases.shared.inputs import MOST_PER_SECOND
 
-Rate = Annotated[int, Field(ge=1, le=MOST_PER_SECOND, description="Entities that are assessed again in a second")]
-Revision = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Rate = Annotated[
+    int, Field(ge=1, le=MOST_PER_SECOND, description="Entities that are assessed again in a second"), WHOLE
+]
+Revision = Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE]
 
 
 class OfType(PageQuery):
@@ -93,7 +95,7 @@ class CommitGiven(RequestModel):
     """The revision that was looked at; and why it is committed although there are doubts, where there are."""
 
     revision: Revision
-    accept_warnings: Text = ""
+    accept_warnings: ReasonIfAny = ""
 
 
 class ComparedWith(RequestModel):
@@ -123,7 +125,7 @@ class OrderGiven(RequestModel):
     """All families of a type, in the order in which they are to be tried, and why."""
 
     families: list[Text] = Field(min_length=1)
-    reason: Text
+    reason: Reason
     per_second: Rate = PER_SECOND
 
 
@@ -131,7 +133,7 @@ class SwitchGiven(RequestModel):
     """Whether a family is on, and why."""
 
     on: bool
-    reason: Text
+    reason: Reason
     per_second: Rate = PER_SECOND
 
 

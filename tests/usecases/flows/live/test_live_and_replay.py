@@ -64,7 +64,7 @@ CONDITIONS: list[Data] = [
 CALCULATIONS: list[Data] = [
     {"divide": [{"sum": "amount", "over": "90 days"}, 90], "unit": "money"},
     {"divide": [{"sum": "amount"}, {"count": "transactions", "over": "2 days"}], "unit": "money"},
-    {"multiply": [{"field": "income"}, 2], "unit": "count"},
+    {"multiply": [{"field": "income"}, 2], "unit": "ratio"},
 ]
 """The second one divides by 0 where nobody paid lately, so it is unknown."""
 TARGETS = ("flag", "bound", "ask", "nothing")
