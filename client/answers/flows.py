@@ -102,6 +102,35 @@ class FlowTried(Answer):
     not_asked: str | None
 
 
+class TextPlace(Answer):
+    """What is wrong or doubtful in a text: where, and what, and its line and column where these are known."""
+
+    where: str
+    problem: str
+    line: int | None
+    column: int | None
+
+
+class FlowImported(Answer):
+    """The text of a flow that decides as a graph of JDM does; nothing is stored.
+
+    Attributes:
+        inputs: the fields of the flow that are inputs of the graph, by their names there.
+        notes: what means something else in JDM, and what stands where.
+        errors: what keeps the text from being committed.
+        warnings: what is committed for a reason alone.
+    """
+
+    flow: str
+    content_hash: str
+    steps: int
+    document: str
+    inputs: dict[str, str]
+    notes: tuple[str, ...]
+    errors: tuple[TextPlace, ...]
+    warnings: tuple[TextPlace, ...]
+
+
 class EndsOfBoth(Answer):
     """Where runs of one cause came to by the version that acts and by its shadow, and how many did."""
 

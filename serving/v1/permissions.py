@@ -116,6 +116,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/flows", PUBLISHERS, flows.list_flows),
     Route("POST", "/v1/flows", PUBLISHERS, flows.begin_flow, 201, work=Work.READING),
     Route("POST", "/v1/flows/check", PUBLISHERS, flows.check_flow, work=Work.READING),
+    Route("POST", "/v1/flows/import", PUBLISHERS, flow_tables.import_graph, work=Work.READING),
     Route("GET", f"{_FLOW}/draft", PUBLISHERS, flows.read_flow_draft),
     Route("PUT", f"{_FLOW}/draft", PUBLISHERS, flows.save_flow_draft, work=Work.READING),
     Route("POST", f"{_FLOW}/draft/discard", PUBLISHERS, flows.discard_flow_draft),

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.serving.v1.examples import BODY_EXAMPLES
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import READERS
 from fivefold.serving.v1.route import Route
@@ -135,6 +136,7 @@ EXAMPLES: Mapping[str, Example] = {
     "list_flows": Example(query={"type": "customer"}),
     "begin_flow": Example(body={"document": flow_document("another")}),
     "check_flow": Example(body={"document": flow_document("another")}),
+    "import_graph": Example(body=BODY_EXAMPLES["import_graph"]),
     "read_flow_draft": Example(_WRITTEN, own=_FLOW),
     "save_flow_draft": Example(_WRITTEN, {"document": flow_document("written", title="More"), "revision": 1}),
     "discard_flow_draft": Example(_WRITTEN, {"revision": 1}, own=_FLOW),

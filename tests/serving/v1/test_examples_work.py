@@ -323,6 +323,7 @@ FIRST_DAYS = (
     Step("save_flow_draft"),
     Step("write_flow_table"),
     Step("read_flow_table"),
+    Step("import_graph"),
     Step("try_flow"),
     Step("commit_flow"),
     Step("list_flows"),
