@@ -1,4 +1,4 @@
-"""Files in the editor of a flow: its decision tables out and back, a graph of JDM as its text; nothing stored by that."""
+"""Files in the editor of a flow: tables out and back, a graph of JDM as its text; nothing is stored by that."""
 
 import html
 import json

@@ -1,6 +1,7 @@
 """A graph of JDM that was sent becomes the text of a flow with the levels of its organisation; nothing is stored."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ AMOUNT = table("amount", ["customer.country"], ["amount"], ROWS)
 def imported(bank: FlowBank, *between: Data, **more: Any) -> GraphTaken:
     """Import a graph of one way through some nodes; nothing is stored by that."""
     names = ["in", *(each["id"] for each in between), "out"]
-    content = json.dumps(graph([INPUT, *between, OUTPUT], [*zip(names, names[1:], strict=False)])).encode()
+    content = json.dumps(graph([INPUT, *between, OUTPUT], [*pairwise(names)])).encode()
     said: dict[str, Any] = {"entity_type": "customer", "names": {"customer.country": "country"}, **more}
     stored = [bank.count(name) for name in ("flows", "audit_entries")]
     try:
