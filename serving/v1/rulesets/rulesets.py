@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from fivefold.domain.paging import Page
+from fivefold.risk.language.purposes import Purpose
 from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
@@ -69,11 +70,25 @@ class TextPlace(Place):
     column: int | None
 
 
+class InputRead(ResponseModel):
+    """What a part of a ruleset reads: by which path, what that was gathered for, and whether the part may read it."""
+
+    source: str
+    purpose: Purpose
+    path: list[str] = Field(validation_alias="steps")
+    allowed: bool = Field(validation_alias="is_allowed")
+
+
 class TextReview(ResponseModel):
-    """What a text comes to that is not saved, and what it changes in the version that decides, or in the newest."""
+    """What a text comes to that is not saved, and what it changes in the version that decides, or in the newest.
+
+    `purpose` is what the ruleset is for, null where it cannot be read; `readings` are what its rules read.
+    """
 
     family: str | None
     content_hash: str | None
+    purpose: Purpose | None
+    readings: list[InputRead]
     errors: list[TextPlace]
     warnings: list[TextPlace]
     examples: list[ExampleLine]
