@@ -279,6 +279,10 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "revoke_override": {"reason": "It was another person of the same name"},
     "register_change": {"kind": "product", "description": "Loans for companies"},
     "validate_levels": {"begins": "2026-07-01", "ends": "2026-10-01", "reason": "The third quarter"},
+    "attach_peer": {
+        "file": "north-bank.json",
+        "content": '{"name": "North Bank", "gini": {"estimate": 0.6, "low": 0.55, "high": 0.65}}',
+    },
     "promote_model": {"version": 2, "reason": "Better on the customers of autumn"},
     "roll_back_model": {"reason": "Complaints about the segment top"},
     "sign_validation": {"conclusion": "Fit for another quarter"},

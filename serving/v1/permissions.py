@@ -185,6 +185,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/validations", REVIEWERS, validations.validate_levels, 201, work=Work.BULK),
     Route("GET", "/v1/validations/{validation}", REVIEWERS, validations.read_validation),
     Route("POST", "/v1/validations/{validation}/sign-off", REVIEWERS, validations.sign_validation),
+    Route("GET", "/v1/validations/{validation}/peers", REVIEWERS, validations.list_peers),
+    Route("POST", "/v1/validations/{validation}/peers", REVIEWERS, validations.attach_peer, 201, work=Work.READING),
     Route("GET", "/v1/validation-series", REVIEWERS, validations.list_series),
     Route("GET", "/v1/work-figures", REVIEWERS, validations.read_work),
     Route("GET", "/v1/revalidation", REVIEWERS, validations.read_revalidation),

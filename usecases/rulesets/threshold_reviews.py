@@ -36,6 +36,7 @@ from fivefold.store.rulesets.threshold_reviews import (
     EARLIER_REVIEWS,
     add_review,
     earlier_thresholds,
+    latest_reviews,
     reviews_of,
     unreviewed,
 )
@@ -86,6 +87,21 @@ def list_threshold_reviews(context: Context, family: str, part: Part = WHOLE) ->
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         return reviews_of(session, family_row.id, part).map(_line)
+
+
+@dataclass(frozen=True)
+class RecentReview:
+    """A review, and the name of its ruleset."""
+
+    ruleset: str
+    review: ThresholdReviewLine
+
+
+def list_recent_reviews(context: Context, most: int, rulesets: Sequence[str] | None = None) -> list[RecentReview]:
+    """List at most so many reviews of some rulesets, or of all, the newest first."""
+    with context.reading() as session:
+        found = latest_reviews(session, context.organisation_id, most, rulesets)
+        return [RecentReview(name, _line(row)) for name, row in found]
 
 
 def _line(row: ThresholdReview) -> ThresholdReviewLine:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fivefold.serving.v1.flows.flows import StepName
+from fivefold.serving.v1.flows.flows import FlowReview, StepName
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.rulesets.rulesets import Change, TextPlace
 from fivefold.serving.v1.rulesets.tables import ColumnName, Written, content_given, content_told
@@ -100,7 +100,7 @@ def import_graph(context: RequestContext, body: GraphGiven) -> FlowImported:
         kinds=body.kinds,
     )
     made = import_flow_graph(context, sent)
-    found = check_flow(context, made.document)
+    found = FlowReview.of(check_flow(context, made.document))
     return FlowImported(
         flow=body.flow,
         content_hash=made.content_hash,
@@ -108,8 +108,8 @@ def import_graph(context: RequestContext, body: GraphGiven) -> FlowImported:
         document=made.document,
         inputs=made.inputs,
         notes=list(made.notes),
-        errors=[TextPlace.of(each) for each in found.errors],
-        warnings=[TextPlace.of(each) for each in found.warnings],
+        errors=found.errors,
+        warnings=found.warnings,
     )
 
 

@@ -368,6 +368,8 @@ FIRST_DAYS = (
     Step("validate_levels"),
     Step("list_validations"),
     Step("read_validation"),
+    Step("attach_peer"),
+    Step("list_peers"),
     Step("list_series"),
     Step("sign_validation", "bo"),
     Step("read_work"),

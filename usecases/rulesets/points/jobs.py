@@ -5,7 +5,7 @@ and is committed, backtested and activated by people like any other. A draft tha
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from fivefold.risk.governance.validate.labels import refuse_leaks
 from fivefold.risk.governance.validate.run import Options
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.organisation import settings_row
-from fivefold.store.rulesets.points_jobs import PointsOfVersion, open_points_job, points_jobs_of
+from fivefold.store.rulesets.points_jobs import PointsOfVersion, latest_points_jobs, open_points_job, points_jobs_of
 from fivefold.store.rulesets.rulesets import family_named, newest_version
 from fivefold.store.sql.json_text import report_json
 from fivefold.store.tables.rulesets import Draft, Family, PointsJob, RulesetVersion
@@ -149,6 +149,13 @@ def list_points_jobs(context: Context, ruleset: str, part: Part = WHOLE) -> Page
     with context.reading() as session:
         family = family_named(session, context.organisation_id, ruleset)
         return points_jobs_of(session, family.id, part).map(lambda found: _line(family, found))
+
+
+def list_recent_points(context: Context, most: int, rulesets: Sequence[str] | None = None) -> list[PointsJobLine]:
+    """List at most so many of the points that were asked for, of some rulesets or of all, the newest first."""
+    with context.reading() as session:
+        found = latest_points_jobs(session, context.organisation_id, most, rulesets)
+        return [_line(family, job) for family, job in found]
 
 
 def _line(family: Family, found: PointsOfVersion) -> PointsJobLine:
