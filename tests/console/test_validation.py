@@ -330,11 +330,8 @@ def test_a_peer_stands_beside_what_was_found_with_who_and_its_hash(place: Place)
     assert sha256(PEER).hexdigest() in visitor.text
     assert "attached by the approver" in visitor.text
     assert "These figures were attached already." in attached(visitor, PEER).text
-    for wrong, problem in (
-        (b"[]", "holds no figures"),
-        (b"\xff", "is not text in UTF-8"),
-        (b"{", "cannot be read as JSON"),
-    ):
+    refused = {b"[]": "holds no figures", b"\xff": "is not text in UTF-8", b"{": "cannot be read as JSON"}
+    for wrong, problem in refused.items():
         attached(visitor.go(f"{PAGE}/2"), wrong)
         assert (visitor.page.status_code, problem in visitor.text) == (422, True), problem
     assert visitor.go(f"{PAGE}/2").page.text.count("<b>North") == 0

@@ -89,9 +89,7 @@ def attach_peer(context: Context, validation: int, file: str, content: str) -> t
         if same is not None:
             return _attached(run, same), False
         if run.signed_us is not None:
-            raise ConflictError(
-                f"validation {validation} was signed off: what stands beside it does not change any more"
-            )
+            raise ConflictError(f"validation {validation} was signed off: no peer is put beside it any more")
         if len(present) >= MOST_PEERS:
             raise ConflictError(f"validation {validation} has {len(present)} peers, and {MOST_PEERS} at most")
         row = PeerFile(
@@ -105,8 +103,8 @@ def attach_peer(context: Context, validation: int, file: str, content: str) -> t
         )
         session.add(row)
         session.flush()
-        after = {"peer": peer, "file": name, "sha256": content_hash}
-        context.record(session, "validation.peer_attached", ("validation", run.id), after=after)
+        details = {"peer": peer, "file": name, "sha256": content_hash}
+        context.record(session, "validation.peer_attached", ("validation", run.id), details=details)
         return _attached(run, row), True
 
 

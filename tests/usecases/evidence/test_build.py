@@ -290,7 +290,7 @@ def test_figures_of_peers_are_there_as_they_were_attached(
 ) -> None:
     peer = '{"name": "North Bank",   "missed": {"hits": 10, "of": 50}}'
     attach_peer(Context(engine, people[1]).at(NOW), 1, "north.json", peer)
-    content = read(built(engine, people, tmp_path).path)
+    content = read(build(engine, people[0], tmp_path))
     assert content["validations/000001.peer-1.json"] == peer.encode()
     (kept,) = json.loads(content["validations/000001.json"])["peers"]
     assert (kept["peer"], kept["file"], kept["attached_by"]) == ("North Bank", "north.json", people[1].name)

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.risk.governance.validate import measures
 from fivefold.risk.governance.validate.measures import Measure
 from fivefold.risk.governance.validate.peers import independent_difference, read_peer_text
 from fivefold.store.tables.audit import AuditEntry
@@ -68,11 +69,14 @@ def test_the_file_is_kept_with_who_when_and_its_hash_and_recorded_once(bank: Pla
     with Session(bank.engine) as session:
         (entry,) = session.scalars(select(AuditEntry).where(AuditEntry.action == "validation.peer_attached"))
     assert (entry.subject_kind, entry.subject_id) == ("validation", str(number))
-    assert json.loads(entry.after or "") == {"peer": "North Bank", "file": "north.json", "sha256": hashed}
+    assert json.loads(entry.details) == {"peer": "North Bank", "file": "north.json", "sha256": hashed}
     assert verify(bank.engine, lambda _: None).findings == before
 
 
-def test_figures_are_those_of_the_report_beside_those_of_the_file(bank: Planted) -> None:
+def test_figures_are_those_of_the_report_beside_those_of_the_file(
+    bank: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measures, "LEAST_CONFIRMED", 3)
     result = validated(bank)
     made, _ = attach_peer(bank.context.at(NOW), result.id, "north.json", NORTH)
     overall, theirs = result.report["groups"][0], read_peer_text(NORTH, "f").figures
@@ -80,7 +84,7 @@ def test_figures_are_those_of_the_report_beside_those_of_the_file(bank: Planted)
     lines = {line.figure: line for line in made.figures}
     for name, plain in own.items():
         mine = Measure(**plain).interval
-        assert mine is not None, "the planted bank has enough"
+        assert mine is not None
         assert (lines[name].own, lines[name].peer) == (mine, theirs[name])
         assert lines[name].difference == independent_difference(mine, theirs[name])
     assert lines["level_gini"].difference is None, "a figure without an interval has no difference"

@@ -241,9 +241,10 @@ def test_where_nobody_was_confirmed_in_the_quarter_it_says_so(engine: Engine, an
 def test_rules_that_read_cases_are_not_judged_by_cases(engine: Engine, ana: Actor) -> None:
     closed(engine, ana, [f"c{number}" for number in range(20, 40)], NOW - 60 * DAY)
     rule = "  - {id: past, title: Past, category: other, rationale: It was confirmed before.,"
-    rule += " input: {count: cases, over: 3000 days}, cases: [{when: {at_least: 9}, points: 1}]}\n"
-    free = TEXT.replace("rules:\n", "coverage: {rules: 50, cases: 50}\nrules:\n", 1)
-    decides(engine, ana, free.replace("examples:\n", f"{rule}examples:\n"), NOW - 2 * QUARTER + DAY)
+    rule += " input: {count: cases, over: 3000 days}, cases: [{when: {at_least: 1}, points: 1}]}\n"
+    example = "  - {name: past, given: {cases: [{opened: 2024-06-01, closed: 2024-07-01, outcome: confirmed}]},"
+    example += " as_of: 2025-01-01, expect: {cases: {past: 1}}}\n"
+    decides(engine, ana, TEXT.replace("examples:\n", f"{rule}examples:\n") + example, NOW - 2 * QUARTER + DAY)
     found = review(engine, ana)
     assert (found.outcome, found.capture) == ("draft", None)
     assert any("its rules read cases or alerts" in each for each in found.cautions)
