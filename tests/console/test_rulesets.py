@@ -425,8 +425,6 @@ def test_the_editor_says_what_a_ruleset_is_for_and_which_inputs_it_may_read(plac
 
     sent(author.go(EDIT), "check", document("retail", remark="new"))
     assert "against money laundering (aml). It may read all that it reads." in author.text
-        " :", " :"
-    )
     assert "<td>aml" in row("field country")
     assert "rule country → field country" in row("field country")
     offered = {"purpose": "commercial", "purposes": {"fields": {"country": "both"}}}
