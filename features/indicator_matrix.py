@@ -1,6 +1,7 @@
 """Indicators of many customers at many as-of dates, in one pass over their histories."""
 
 import os
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,19 +40,25 @@ class Snapshots:
 
 
 def snapshots(
-    histories: Histories, as_ofs: Integers, walk: Walk | None = None, *, own: OwnIndicators | None = None
+    histories: Histories,
+    as_ofs: Integers,
+    walk: Walk | None = None,
+    *,
+    own: OwnIndicators | None = None,
+    wanted: Collection[str] | None = None,
 ) -> Snapshots:
     """Compute every indicator of every customer at each of k moments (microseconds).
 
     *walk* is by default the compiled catalogue; tests pass an interpreted or bounds-checked one. An operator's *own*
-    indicators come after those of the catalogue.
+    indicators come after those of the catalogue. Where *wanted* names some of the catalogue, the others are left NaN,
+    and take no time.
 
     Raises:
         ModelError: one of the own indicators ended with an error, such as a division by zero or an index out of bounds,
             or is infinite.
     """
     as_ofs = np.ascontiguousarray(as_ofs, dtype=np.int64)
-    taken = walk_over(walk or warm(), histories, as_ofs, CATALOGUE)
+    taken = walk_over(walk or warm(), histories, as_ofs, CATALOGUE, wanted)
     if own is None:
         return taken
     try:
@@ -65,18 +72,27 @@ def snapshots(
     return Snapshots(np.concatenate([taken.values, more.values], axis=2), taken.seen)
 
 
-def walk_over(walk: Walk, histories: Histories, as_ofs: Integers, columns: Catalogue) -> Snapshots:
-    """Compute the indicators of one catalogue, by its walk, of every customer at each of k moments (microseconds)."""
+def walk_over(
+    walk: Walk, histories: Histories, as_ofs: Integers, columns: Catalogue, wanted: Collection[str] | None = None
+) -> Snapshots:
+    """Compute the indicators of one catalogue, by its walk, of every customer at each of k moments (microseconds).
+
+    Where *wanted* names some of them, the others are left NaN.
+    """
     shape = (histories.customers, len(as_ofs))
-    values = np.empty((*shape, len(columns.indicators)))
+    mask = np.array([wanted is None or name in wanted for name in columns.names], dtype=np.bool_)
+    values = np.empty((*shape, len(mask)))
+    values[..., ~mask] = np.nan
     seen = np.empty(shape, dtype=np.int64)
     bounds = _shares(histories)
     if len(bounds) == 2:
-        _walk(walk, histories, as_ofs, values, seen)
+        _walk(walk, histories, (as_ofs, mask), values, seen)
     else:
         with ThreadPoolExecutor(len(bounds) - 1) as pool:
             walks = [
-                pool.submit(_walk, walk, histories.select(first, last), as_ofs, values[first:last], seen[first:last])
+                pool.submit(
+                    _walk, walk, histories.select(first, last), (as_ofs, mask), values[first:last], seen[first:last]
+                )
                 for first, last in pairwise(bounds)
             ]
         for walk_of_part in walks:
@@ -142,7 +158,10 @@ def _undefine(values: Floats, unknown_from: Integers, as_ofs: Integers, columns:
             values[unknown[..., None] & columns.readers(column)] = np.nan
 
 
-def _walk(walk: Walk, part: Histories, as_ofs: Integers, values: Floats, seen: Integers) -> None:
+def _walk(
+    walk: Walk, part: Histories, asked: tuple[Integers, npt.NDArray[np.bool_]], values: Floats, seen: Integers
+) -> None:
+    """Walk over some histories; *asked* are the moments, and which indicators are wanted."""
     walk(
         part.offsets,
         part.time,
@@ -152,7 +171,7 @@ def _walk(walk: Walk, part: Histories, as_ofs: Integers, values: Floats, seen: I
         part.currency,
         part.category,
         part.created,
-        as_ofs,
+        *asked,
         values,
         seen,
     )

@@ -20,7 +20,7 @@ from fivefold.features.catalogue.statistics import fill_decay, rows_until
 from fivefold.features.numba_cache import cached_module
 
 Walk = Callable[..., None]
-"""(offsets, time, amount, balance, kind, currency, category, created, as_ofs, out, seen) -> None."""
+"""(offsets, time, amount, balance, kind, currency, category, created, as_ofs, wanted, out, seen) -> None."""
 
 _BEGINNING_OF_TIME = -(1 << 62)
 """Opens the window of all history: before every moment that `TransactionReader` accepts, and far from overflow."""
@@ -32,19 +32,22 @@ _COLUMNS = ("time", "amount", "balance", "kind", "currency", "category", "create
 SIGNATURE = (
     "void(Array(int64,1,'C',True), Array(int64,1,'C',True), Array(float64,1,'C',True), Array(float64,1,'C',True), "
     "Array(int8,1,'C',True), Array(int16,1,'C',True), Array(int8,1,'C',True), Array(int64,1,'C',True), "
-    "Array(int64,1,'C',True), float64[:,:,::1], int64[:,::1])"
+    "Array(int64,1,'C',True), Array(boolean,1,'C',True), float64[:,:,::1], int64[:,::1])"
 )
 """One signature for all callers; with read-only arrays, so that no caller causes another compilation."""
 
 
 def walk_source(catalogue: Catalogue) -> str:
-    """Write the walk: for each customer and as-of, every indicator in the catalogue's order.
+    """Write the walk: for each customer and as-of, every indicator in the catalogue's order that is *wanted*.
 
-    `seen` counts the customer's rows up to the as-of; where it is 0, every indicator has its empty value.
+    `seen` counts the customer's rows up to the as-of; where it is 0, every indicator has its empty value. What is not
+    wanted stays as it is in `out`.
     """
+    readers = (number for number, each in enumerate(catalogue.indicators) if "decay" in each.parameters)
+    fading = " or ".join(f"wanted[{number}]" for number in readers)
     windows = sorted({each.window_days for each in catalogue.indicators if each.window_days is not None})
     lines = [
-        f"def walk(offsets, {', '.join(_COLUMNS)}, as_ofs, out, seen):",
+        f"def walk(offsets, {', '.join(_COLUMNS)}, as_ofs, wanted, out, seen):",
         "    longest = 0",
         "    for c in range(len(offsets) - 1):",
         "        longest = max(longest, offsets[c + 1] - offsets[c])",
@@ -57,7 +60,7 @@ def walk_source(catalogue: Catalogue) -> str:
         "            seen[c, s] = end - begin",
         *(f"            {name}_ = {name}[begin:end]" for name in _COLUMNS),
         "            decay_ = scratch[: end - begin]",
-        "            fill_decay(decay_, time_, as_of)",
+        *([f"            if {fading}:", "                fill_decay(decay_, time_, as_of)"] if fading else []),
         f"            start_all = {_BEGINNING_OF_TIME}",
         "            first_all = 0",
     ]
@@ -65,7 +68,8 @@ def walk_source(catalogue: Catalogue) -> str:
         lines.append(f"            start_{days} = as_of - {days * DAY_US}")
         lines.append(f"            first_{days} = rows_until(time_, 0, len(time_), start_{days})")
     for number, indicator in enumerate(catalogue.indicators):
-        lines.append(f"            out[c, s, {number}] = {indicator.function.__name__}({_arguments(indicator)})")
+        lines.append(f"            if wanted[{number}]:")
+        lines.append(f"                out[c, s, {number}] = {indicator.function.__name__}({_arguments(indicator)})")
     return "\n".join(lines) + "\n"
 
 

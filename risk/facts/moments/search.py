@@ -1,0 +1,111 @@
+"""The first moment at which a number lies elsewhere than now: a stretch is passed over where it surely does not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.facts.moments.enclosures import Absence, Enclosed, Enclosure
+
+HORIZON_US: Final = 36_525 * DAY_US
+"""Nothing is looked for later than in a hundred years; every ruleset looks again sooner."""
+
+MOST_LOOKS: Final = 256
+"""So many stretches are looked at; what is not passed over by then is looked at again where it begins."""
+
+UNDECIDED_US: Final = DAY_US // 24
+"""How long a number is left alone that lies so near a bound that rounding decides."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """The numbers that all comparisons answer as they answer the one of now.
+
+    Attributes:
+        low: where they begin; None for nowhere.
+        high: where they end; None for nowhere.
+        has_low: the lower end is one of them.
+        has_high: so is the upper one.
+    """
+
+    low: Fraction | None = None
+    high: Fraction | None = None
+    has_low: bool = True
+    has_high: bool = True
+
+    def surely_for(self, enclosure: Enclosure) -> int:
+        """Give for how many microseconds after its beginning a number surely is inside; -1 where it may not be then."""
+        ahead = enclosure.width
+        if self.high is not None:
+            room = self.high - enclosure.at - enclosure.above
+            ahead = min(ahead, _steps(room, enclosure.slope, ahead, may_touch=self.has_high))
+        if self.low is not None:
+            room = enclosure.at + enclosure.below - self.low
+            ahead = min(ahead, _steps(room, -enclosure.slope, ahead, may_touch=self.has_low))
+        return ahead
+
+
+def _steps(room: Fraction, slope: Fraction, most: int, *, may_touch: bool) -> int:
+    """Give how many steps may be taken towards an end that is so far away."""
+    if room < 0 or (room == 0 and not may_touch):
+        return -1
+    if slope <= 0:
+        return most
+    steps = room // slope
+    return steps - 1 if steps * slope == room and not may_touch else steps
+
+
+def first_elsewhere(
+    enclose: Callable[[int, int], tuple[Enclosed, int]],
+    region: Region | None,
+    is_elsewhere: Callable[[int], bool],
+    end: int,
+) -> int | None:
+    """Find how many microseconds ahead a number first lies elsewhere; perhaps too few, and never too many.
+
+    Args:
+        enclose: encloses the number from one moment to another, or to an earlier one that it gives as well.
+        region: where the number lies now; None where there is none.
+        is_elsewhere: tells whether it lies elsewhere at a moment: by the same reckoning as an assessment.
+        end: how far ahead is looked.
+
+    Returns:
+        The microseconds; None where it stays where it is up to the *end*.
+    """
+    begin, last, asked = 1, end, 0
+    for _ in range(MOST_LOOKS):
+        found, last = enclose(begin, last)
+        until = _surely_until(found, begin, last, region)
+        if until < begin:
+            if asked != begin and is_elsewhere(begin):
+                return begin
+            asked = begin
+            if isinstance(found, Enclosure) and found.is_constant:
+                until = last
+            elif last > begin:  # a shorter stretch tells more
+                last = (begin + last) // 2
+                continue
+            else:
+                until = begin
+        if until >= end:
+            return None
+        length = last - begin + 1 if until == last else last - until
+        begin, last = until + 1, min(until + 2 * length, end)
+    return begin if begin > UNDECIDED_US else _by_halving(is_elsewhere, begin - 1, min(begin + UNDECIDED_US, end))
+
+
+def _surely_until(found: Enclosed, begin: int, last: int, region: Region | None) -> int:
+    if isinstance(found, Absence):
+        return last if region is None and found is Absence.THROUGHOUT else begin - 1
+    return begin - 1 if region is None else begin + region.surely_for(found)
+
+
+def _by_halving(is_elsewhere: Callable[[int], bool], low: int, high: int) -> int:
+    """Find a moment from which on the number lies elsewhere, after one at which it does not; *high* where it stays."""
+    if not is_elsewhere(high):
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_elsewhere(middle) else (middle, high)
+    return high
