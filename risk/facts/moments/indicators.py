@@ -24,6 +24,9 @@ from fivefold.risk.facts.moments.enclosures import Absence, Enclosed, between
 from fivefold.risk.facts.moments.search import HORIZON_US
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 
+_ROUNDED: Final = Fraction(1, 1 << 44)
+"""What an indicator may be off by rounding, as a part of its size: it is made of many floats."""
+
 AGES: Final = frozenset({"deposit_recency", "withdrawal_recency", "event_recency", "account_age", "first_event_age"})
 """The indicators that are days since a moment, and so cross a bound at one that is known."""
 
@@ -176,4 +179,5 @@ class Going:
         if len(ends) < 2:
             return Absence.PERHAPS if ends else Absence.THROUGHOUT
         low, high = sorted(map(written_number if reading is Reading.CALCULATED else Fraction, ends))
-        return between(last - first, low, high)
+        off = max(-low, high) * _ROUNDED
+        return between(last - first, low - off, high + off)

@@ -45,6 +45,13 @@ class Region:
             ahead = min(ahead, _steps(room, -enclosure.slope, ahead, may_touch=self.has_low))
         return ahead
 
+    def decides(self, enclosure: Enclosure) -> bool:
+        """Tell whether a number surely is inside, or surely outside; what is known exactly is the one or the other."""
+        low, high = enclosure.bounds
+        is_below = self.low is not None and (high < self.low or (high == self.low and not self.has_low))
+        is_above = self.high is not None and (low > self.high or (low == self.high and not self.has_high))
+        return low == high or is_below or is_above or self.surely_for(enclosure) >= enclosure.width
+
 
 def _steps(room: Fraction, slope: Fraction, most: int, *, may_touch: bool) -> int:
     """Give how many steps may be taken towards an end that is so far away."""
@@ -73,7 +80,12 @@ def first_elsewhere(
     Returns:
         The microseconds; None where it stays where it is up to the *end*.
     """
-    begin, last, asked = 1, end, 0
+    begin = 1 if region is None else _where_decided(enclose, region, min(UNDECIDED_US, end))
+    if begin == min(UNDECIDED_US, end):
+        return begin
+    if begin > 1 and is_elsewhere(begin):
+        return _by_halving(is_elsewhere, 0, begin)
+    last, asked = end, 0
     for _ in range(MOST_LOOKS):
         found, last = enclose(begin, last)
         until = _surely_until(found, begin, last, region)
@@ -93,6 +105,23 @@ def first_elsewhere(
         length = last - begin + 1 if until == last else last - until
         begin, last = until + 1, min(until + 2 * length, end)
     return begin if begin > UNDECIDED_US else _by_halving(is_elsewhere, begin - 1, min(begin + UNDECIDED_US, end))
+
+
+def _where_decided(enclose: Callable[[int, int], tuple[Enclosed, int]], region: Region, most: int) -> int:
+    """Give how far ahead more than rounding decides where a number lies, but no further than *most*; mostly at once.
+
+    While rounding decides, every microsecond may give another answer, and none is asked for. Where the number does not
+    go on smoothly, that ends.
+    """
+    ahead, smoothly = 0, enclose(0, most)[1]
+    while ahead < most:
+        found, _ = enclose(ahead, ahead)
+        if ahead > smoothly or found is Absence.THROUGHOUT:
+            break
+        if isinstance(found, Enclosure) and region.decides(found):
+            break
+        ahead = min(2 * ahead + 1, most, max(smoothly, ahead) + 1)
+    return max(ahead, 1)
 
 
 def _surely_until(found: Enclosed, begin: int, last: int, region: Region | None) -> int:

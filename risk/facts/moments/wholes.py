@@ -2,7 +2,7 @@
 
 import math
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -181,10 +181,9 @@ def of_ratio(ratio: Ratio, names: Vocabulary, base: str, cuts: Cuts) -> Number:
 
     def enclose(row: Row) -> Callable[[Moving, int], Enclosed]:
         def enclosed(moving: Moving, width: int) -> Enclosed:
-            sides = [_side(key, moving, row, width) for key in (over, under)]
-            absent = _absence(sides)
-            if absent is not None:
-                return absent
+            sides = _known(_side(key, moving, row, width) for key in (over, under))
+            if isinstance(sides, Absence):
+                return sides
             first, second = (side.scaled(Fraction(units)) for side, units in zip(sides, (times, by), strict=True))
             quotient = enclosures.divided(first, second)
             if isinstance(quotient, Absence) or quotient.is_constant:
@@ -219,9 +218,8 @@ def of_sides(subject: LanguageModel, other: LanguageModel) -> Number:
 
     def enclose(row: Row) -> Callable[[Moving, int], Enclosed]:
         def enclosed(moving: Moving, width: int) -> Enclosed:
-            sides = [_side(key, moving, row, width) for key in (one, two)]
-            absent = _absence(sides)
-            return absent if absent is not None else enclosures.subtracted(*sides)
+            sides = _known(_side(key, moving, row, width) for key in (one, two))
+            return sides if isinstance(sides, Absence) else enclosures.subtracted(*sides)
 
         return enclosed
 
@@ -282,16 +280,17 @@ def _side(key: str, moving: Moving, row: Row, width: int) -> Enclosed:
     return _constant(None if row[key] is None else Fraction(row[key]), width)
 
 
-def _absence(parts: Sequence[Enclosed]) -> Absence | None:
-    """Tell whether there is no number, as one of its parts is absent."""
-    return next((why for why in Absence if why in parts), None)
+def _known(parts: Iterable[Enclosed]) -> list[Enclosure] | Absence:
+    """Give the parts of a number; or why it has none, as one of its parts has."""
+    found = list(parts)
+    absent = next((why for why in Absence if why in found), None)
+    return absent or [part for part in found if isinstance(part, Enclosure)]
 
 
 def _operation(operation: Any, found: Moving, width: int) -> Enclosed:
-    parts = [_operand(operand, found, width) for _, operand in operands(operation)]
-    absent = _absence(parts)
-    if absent is not None:
-        return absent
+    parts = _known(_operand(operand, found, width) for _, operand in operands(operation))
+    if isinstance(parts, Absence):
+        return parts
     make = next(make for form, make in _MAKERS.items() if isinstance(operation, form))
     return make(operation, parts)
 
@@ -311,7 +310,7 @@ def _clamped(operation: Clamp, one: Enclosure) -> Enclosure:
     return one
 
 
-_MAKERS: Mapping[type, Callable[[Any, Sequence[Any]], Enclosed]] = {
+_MAKERS: Mapping[type, Callable[[Any, Sequence[Enclosure]], Enclosed]] = {
     Add: lambda _, parts: reduce(enclosures.added, parts),
     Subtract: lambda _, parts: enclosures.subtracted(*parts),
     Multiply: lambda _, parts: reduce(enclosures.multiplied, parts),
@@ -331,7 +330,8 @@ def _region_by_halving(place_at: Callable[[float], int], now: float, units: int)
 
     Two floats at each end are left out, as what is enclosed stands for its float and is not quite that.
     """
-    here, ends = place_at(now), []
+    here = place_at(now)
+    ends: list[Fraction | None] = []
     for far in (-math.inf, math.inf):
         edge = math.copysign(_MOST, far)
         if place_at(edge) == here:
@@ -345,7 +345,8 @@ def _region_by_halving(place_at: Callable[[float], int], now: float, units: int)
         for _ in range(2):
             inner = math.nextafter(inner, -far)
         ends.append(Fraction(inner) / units)
-    return Region(*ends)
+    low, high = ends
+    return Region(low, high)
 
 
 _MOST: Final = 1.7976931348623157e308

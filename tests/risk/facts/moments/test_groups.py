@@ -72,8 +72,12 @@ def analysed_of(group: Data, cuts: list[float], formula: Any = None) -> Analysed
     return analysed
 
 
-ages = st.integers(0, 40 * 24 * 60).map(lambda minutes: minutes * 60_000_000)
-"""Up to forty days, by minutes: mostly not at midnight."""
+MINUTE_US = 60_000_000
+near = st.tuples(st.sampled_from([0.5, 1, 1.5, 2, 3, 10, 30]), st.integers(1, 700))
+ages = st.integers(0, 40 * 24 * 60).map(lambda minutes: minutes * MINUTE_US) | near.map(
+    lambda pair: max(int(pair[0] * DAY_US) - pair[1] * MINUTE_US, 0)
+)
+"""Up to forty days, by minutes, and often so that a bound is passed before the next midnight."""
 members = st.fixed_dictionaries(
     {
         "opened": st.none() | ages | st.integers(-2, 0).map(lambda days: days * DAY_US),

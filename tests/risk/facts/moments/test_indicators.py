@@ -22,6 +22,7 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.moments.anew import MOST_MOMENTS
 from fivefold.risk.facts.moments.cuts import cuts_of
 from fivefold.risk.facts.moments.indicators import AGES, way_of
+from fivefold.risk.facts.moments.search import UNDECIDED_US
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.risk.language.expressions import input_key
@@ -248,6 +249,13 @@ def test_after_many_events_have_left_an_indicator_is_looked_at_again() -> None:
     ledger = [dated(day + 0.5) for day in range(60)]
     moment = announced(ruleset_of({"indicator": "deposit_count_365d"}, [1]), history_of(ledger))
     assert moment == AS_OF + int((365 - 59.5 + MOST_MOMENTS - 1) * DAY_US)
+
+
+def test_a_mean_that_lies_on_its_bound_but_for_rounding_is_looked_at_once_an_hour() -> None:
+    """The same balance for forty days: divided by how long it was held, it is that balance, or the next float."""
+    histories = history_of([dated(40, user_balance=29.99)])
+    assert announced(ruleset_of({"indicator": "balance_held_30d"}, [29.99]), histories) == AS_OF + UNDECIDED_US
+    assert announced(ruleset_of({"indicator": "balance_held_30d"}, [29.98]), histories) is None
 
 
 def test_an_account_that_begins_later_is_awaited() -> None:

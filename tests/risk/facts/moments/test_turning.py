@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -106,3 +107,34 @@ def test_one_entity_turns_as_its_column_does(formula: Data, cuts: list[float], d
     portfolio, age = drawn
     plain, columns = both(calculated(formula, cuts), at(portfolio, age, NOW), NOW)
     assert plain == columns
+
+
+@pytest.mark.parametrize(
+    ("formula", "opened", "cut", "later_us"),
+    [
+        ({"absolute": {"subtract": [OPENED, 10]}}, 3.25, 5, 1.75 * DAY_US),
+        ({"absolute": {"subtract": [OPENED, 10]}}, 8, 5, 7 * DAY_US + 1),
+        ({"clamp": {"subtract": [20, OPENED]}, "from": 0, "to": 3}, 4.5, 2, 13.5 * DAY_US),
+        ({"greatest_of": [{"subtract": [10, OPENED]}, {"subtract": [OPENED, 10]}]}, 2.25, 6, 1.75 * DAY_US),
+        ({"least_of": [OPENED, {"subtract": [10, OPENED]}]}, 4, 4.5, 0.5 * DAY_US + 1),
+        ({"round": OPENED, "decimals": 0}, 1.75, 2, 0.75 * DAY_US + 1),
+        ({"subtract": [OPENED, PAID]}, 8, 6, None),  # a day apart for ever
+        ({"subtract": [OPENED, {"add": [PAID, 0.5]}]}, 8, 6.5, None),
+        ({"multiply": [OPENED, {"divide": [OPENED, OPENED]}]}, 8, 9, DAY_US + 1),
+        ({"multiply": [OPENED, {"divide": [{"subtract": [10, OPENED]}, OPENED]}]}, 3, 4, 3 * DAY_US),
+    ],
+)
+def test_a_turn_is_told_to_the_microsecond(formula: Data, opened: float, cut: float, later_us: float | None) -> None:
+    """What must be exceeded is passed a microsecond after it is reached; a payment was a day after the opening."""
+    person = {"income": None, "words": None, "opened": -int(opened * DAY_US)}
+    portfolio = portfolio_of([fact(opened - 1)], person)
+    assert announced(calculated(formula, [cut]), portfolio) == (None if later_us is None else NOW + int(later_us))
+
+
+def test_where_the_last_digits_of_a_float_decide_it_is_looked_at_once_an_hour() -> None:
+    """An account that was opened as the entity was: one age is a float, the other one counts microseconds."""
+    age = 3 * DAY_US + 123_456_789
+    portfolio = at(portfolio_of([], {"income": None, "words": None, "opened": -age}), age, NOW)
+    apart = {"subtract": [{**SINCE, "as": "days"}, OPENED]}
+    assert announced(calculated(apart, [0]), portfolio) == NOW + UNDECIDED_US
+    assert announced(calculated(apart, [1]), portfolio) is None
