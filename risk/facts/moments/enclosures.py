@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 _SHORT_BITS: Final = 64
@@ -56,11 +57,11 @@ class Enclosure:
         """How far it may lie above."""
         return self.high + self._off
 
-    @property
+    @cached_property
     def _off(self) -> Fraction:
         return sum((abs(weight) * off for weight, off in self.rounded.values()), _NOTHING)
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[Fraction, Fraction]:
         """The least and the greatest that the number may come to."""
         end = self.at + self.slope * self.width

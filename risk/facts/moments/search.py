@@ -14,6 +14,10 @@ HORIZON_US: Final = 36_525 * DAY_US
 MOST_LOOKS: Final = 256
 """So many stretches are looked at; what is not passed over by then is looked at again where it begins."""
 
+_CUT: Final = 8
+_LONGER: Final = 4
+"""A stretch that tells nothing is cut to an eighth; after one that is passed over comes one four times as long."""
+
 UNDECIDED_US: Final = DAY_US // 24
 """How long a number is left alone that lies so near a bound that rounding decides."""
 
@@ -44,6 +48,15 @@ class Region:
             room = enclosure.at + enclosure.below - self.low
             ahead = min(ahead, _steps(room, -enclosure.slope, ahead, may_touch=self.has_low))
         return ahead
+
+    def surely_not_from(self, enclosure: Enclosure) -> int | None:
+        """Give how many microseconds after its beginning a number surely is outside; None where it may be inside."""
+        ahead = None
+        if self.high is not None and enclosure.slope > 0:
+            ahead = max((self.high - enclosure.at - enclosure.below) // enclosure.slope + 1, 0)
+        if self.low is not None and enclosure.slope < 0:
+            ahead = max((enclosure.at + enclosure.above - self.low) // -enclosure.slope + 1, 0)
+        return ahead if ahead is not None and ahead <= enclosure.width else None
 
     def decides(self, enclosure: Enclosure) -> bool:
         """Tell whether a number surely is inside, or surely outside; what is known exactly is the one or the other."""
@@ -96,14 +109,14 @@ def first_elsewhere(
             if isinstance(found, Enclosure) and found.is_constant:
                 until = last
             elif last > begin:  # a shorter stretch tells more
-                last = (begin + last) // 2
+                last = min(begin + (last - begin) // _CUT, _outside_from(found, begin, region) or last)
                 continue
             else:
                 until = begin
         if until >= end:
             return None
-        length = last - begin + 1 if until == last else last - until
-        begin, last = until + 1, min(until + 2 * length, end)
+        outside = None if until == last else _outside_from(found, begin, region)
+        begin, last = until + 1, min(until + _LONGER * (last - begin + 1) if outside is None else outside, end)
     return begin if begin > UNDECIDED_US else _by_halving(is_elsewhere, begin - 1, min(begin + UNDECIDED_US, end))
 
 
@@ -128,6 +141,14 @@ def _surely_until(found: Enclosed, begin: int, last: int, region: Region | None)
     if isinstance(found, Absence):
         return last if region is None and found is Absence.THROUGHOUT else begin - 1
     return begin - 1 if region is None else begin + region.surely_for(found)
+
+
+def _outside_from(found: Enclosed, begin: int, region: Region | None) -> int | None:
+    """Give the moment at which a number surely lies elsewhere; None where it may not by the end of the stretch."""
+    if isinstance(found, Absence) or region is None:
+        return None
+    ahead = region.surely_not_from(found)
+    return None if ahead is None else begin + ahead
 
 
 def _by_halving(is_elsewhere: Callable[[int], bool], low: int, high: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, Final
 
 from fivefold.risk.compiler.formulas import calculations_in_order, exact_values
@@ -43,6 +43,8 @@ _ROUNDED: Final = Fraction(1, 1 << 50)
 
 Moving = Mapping[str, Enclosed]
 """The inputs that change all the time, by their keys, over a stretch."""
+Make = Callable[[Moving, int], Enclosed]
+"""Encloses what is made of inputs over a stretch so long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ class Number:
 
     key: str
     value: Callable[[Row], Any]
-    enclose: Callable[[Row], Callable[[Moving, int], Enclosed]]
+    enclose: Callable[[Row], Make]
     place: Callable[[Any], int]
     region: Callable[[Row, Any], Region | None]
     reading: Reading
@@ -120,7 +122,7 @@ def itself(rule_input: LanguageModel, cuts: Cuts, reading: Reading = Reading.COM
     key = input_key(rule_input)
     exactly = _written if reading is Reading.COMPARED else _as_float
 
-    def enclose(_: Row) -> Callable[[Moving, int], Enclosed]:
+    def enclose(_: Row) -> Make:
         return lambda moving, _: moving[key]
 
     return Number(
@@ -137,12 +139,13 @@ def of_calculation(calculated: CalculationInput, names: Vocabulary, base: str, c
     """Make the number that a calculation comes to."""
     key, order = input_key(calculated), calculations_in_order([calculated.calculation], names.calculations)
     units = column_for(calculated, names, base).units
+    within = [(input_key(CalculationInput(calculation=name)), _operation(names.calculations[name])) for name in order]
 
     def value(row: Row) -> float | None:
         exact = exact_values(order, names, base, row)[key]
         return None if exact is None else kept_or_none(exact * units)
 
-    def enclose(row: Row) -> Callable[[Moving, int], Enclosed]:
+    def enclose(row: Row) -> Make:
         still = exact_values(order, names, base, row)
 
         def enclosed(moving: Moving, width: int) -> Enclosed:
@@ -150,9 +153,8 @@ def of_calculation(calculated: CalculationInput, names: Vocabulary, base: str, c
                 each: _constant(number, width) for each, number in still.items() if each not in moving
             }
             found |= moving
-            for name in order:  # each after those that it is made of
-                within = input_key(CalculationInput(calculation=name))
-                found[within] = _operation(names.calculations[name], found, width)
+            for name, make in within:  # each after those that it is made of
+                found[name] = make(found, width)
             return found[key]
 
         return enclosed
@@ -179,7 +181,7 @@ def of_ratio(ratio: Ratio, names: Vocabulary, base: str, cuts: Cuts) -> Number:
             return None
         return (float(first) * times) / (float(second) * by)
 
-    def enclose(row: Row) -> Callable[[Moving, int], Enclosed]:
+    def enclose(row: Row) -> Make:
         def enclosed(moving: Moving, width: int) -> Enclosed:
             sides = _known(_side(key, moving, row, width) for key in (over, under))
             if isinstance(sides, Absence):
@@ -216,7 +218,7 @@ def of_sides(subject: LanguageModel, other: LanguageModel) -> Number:
     """Make the side of an input on which another one lies that it is compared with."""
     one, two = input_key(subject), input_key(other)
 
-    def enclose(row: Row) -> Callable[[Moving, int], Enclosed]:
+    def enclose(row: Row) -> Make:
         def enclosed(moving: Moving, width: int) -> Enclosed:
             sides = _known(_side(key, moving, row, width) for key in (one, two))
             return sides if isinstance(sides, Absence) else enclosures.subtracted(*sides)
@@ -287,19 +289,28 @@ def _known(parts: Iterable[Enclosed]) -> list[Enclosure] | Absence:
     return absent or [part for part in found if isinstance(part, Enclosure)]
 
 
-def _operation(operation: Any, found: Moving, width: int) -> Enclosed:
-    parts = _known(_operand(operand, found, width) for _, operand in operands(operation))
-    if isinstance(parts, Absence):
-        return parts
-    make = next(make for form, make in _MAKERS.items() if isinstance(operation, form))
-    return make(operation, parts)
+@lru_cache(maxsize=1_024)
+def _operation(operation: Any) -> Make:
+    """Make what encloses an operation, once for the same content."""
+    parts = [_operand(operand) for _, operand in operands(operation)]
+    combine = next(combine for form, combine in _MAKERS.items() if isinstance(operation, form))
+
+    def make(found: Moving, width: int) -> Enclosed:
+        known = _known(part(found, width) for part in parts)
+        return known if isinstance(known, Absence) else combine(operation, known)
+
+    return make
 
 
-def _operand(operand: Any, found: Moving, width: int) -> Enclosed:
+def _operand(operand: Any) -> Make:
     if isinstance(operand, Decimal):
-        return Enclosure(width, Fraction(operand))
+        number = Fraction(operand)
+        return lambda _, width: Enclosure(width, number)
     rule_input = input_of_operand(operand)
-    return _operation(operand, found, width) if rule_input is None else found[input_key(rule_input)]
+    if rule_input is None:
+        return _operation(operand)
+    key = input_key(rule_input)
+    return lambda found, _: found[key]
 
 
 def _clamped(operation: Clamp, one: Enclosure) -> Enclosure:
