@@ -80,9 +80,11 @@ def walk_over(
     Where *wanted* names some of them, the others are left NaN.
     """
     shape = (histories.customers, len(as_ofs))
-    mask = np.array([wanted is None or name in wanted for name in columns.names], dtype=np.bool_)
+    mask = np.ones(len(columns.indicators), dtype=np.bool_)
     values = np.empty((*shape, len(mask)))
-    values[..., ~mask] = np.nan
+    if wanted is not None:
+        mask[:] = [name in wanted for name in columns.names]
+        values[..., ~mask] = np.nan
     seen = np.empty(shape, dtype=np.int64)
     bounds = _shares(histories)
     if len(bounds) == 2:

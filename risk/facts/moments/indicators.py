@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from typing import Any, Final, NamedTuple
+from heapq import merge
+from itertools import groupby, islice
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -66,6 +68,11 @@ def way_of(name: str) -> Way:
     return _WAYS[function] if _READ_TIME.intersection(each.parameters) else Way(windows)
 
 
+@lru_cache(maxsize=128)
+def _place_of(name: str) -> int:
+    return catalogue().names.index(name)
+
+
 @dataclass(frozen=True)
 class History:
     """What indicators of one entity are computed from.
@@ -77,7 +84,6 @@ class History:
 
     events: Histories | None
     as_of: int
-    _values: dict[tuple[str, int], float | None] = field(default_factory=dict)
 
     @cached_property
     def _times(self) -> Integers:
@@ -95,25 +101,24 @@ class History:
     @cached_property
     def _begins(self) -> int:
         """When the account begins, as is stated so far."""
-        stated = () if self.events is None else self.events.created[self._times <= self.as_of]
-        return min(map(int, stated), default=self.as_of)
+        if self.events is None or self._times[0] > self.as_of:
+            return self.as_of
+        return int(self.events.created[self._times <= self.as_of].min())
 
     def jumps(self, name: str) -> list[int]:
         """Give the next moments at which an indicator may jump, at most `MOST_MOMENTS`, in their order."""
-        later = [self._times + days * DAY_US for days in way_of(name).days]
-        moments = np.concatenate([self._times, *later])
-        found: list[int] = np.unique(moments[moments > self.as_of])[:MOST_MOMENTS].tolist()
-        return found
+        lengths = [days * DAY_US for days in (0, *way_of(name).days)]
+        begins = [np.searchsorted(self._times, self.as_of - length, "right") for length in lengths]
+        coming = [(self._times[begin:] + length).tolist() for begin, length in zip(begins, lengths, strict=True)]
+        return [moment for moment, _ in islice(groupby(merge(*coming)), MOST_MOMENTS)]
 
     def values(self, name: str, moments: Sequence[int]) -> list[float | None]:
         """Give an indicator as of some moments; None where it is undefined."""
-        missing = [moment for moment in moments if (name, moment) not in self._values]
-        if missing and self.events is not None:
-            taken = snapshots(self.events, np.array(missing, dtype=np.int64), wanted=[name])
-            column = catalogue().names.index(name)
-            for moment, value, seen in zip(missing, taken.values[0, :, column], taken.seen[0], strict=True):
-                self._values[name, moment] = None if np.isnan(value) or not seen else float(value)
-        return [self._values.get((name, moment)) for moment in moments]
+        if self.events is None or not moments:
+            return [None] * len(moments)
+        taken = snapshots(self.events, np.array(moments, dtype=np.int64), wanted=[name])
+        column = np.where(taken.seen[0] > 0, taken.values[0, :, _place_of(name)], np.nan).tolist()
+        return [None if value != value else value for value in column]  # noqa: PLR0124 (NaN is not itself)
 
 
 def histories_of(portfolio: Portfolio, entities: pl.DataFrame) -> list[History]:
@@ -153,6 +158,7 @@ class Going:
 
     history: History
     name: str
+    _known: dict[int, float | None] = field(default_factory=dict)
 
     @cached_property
     def _jumps(self) -> list[int]:
@@ -168,14 +174,15 @@ class Going:
         """Give the last moment before it may jump."""
         return next((jump - 1 for jump in self._jumps if jump > first), HORIZON_US)
 
-    def at(self, ahead: int) -> Any:
+    def at(self, ahead: int) -> float | None:
         """Give its value so many microseconds ahead."""
-        return self.history.values(self.name, [self.history.as_of + ahead])[0]
+        if ahead not in self._known:
+            self._known[ahead] = self.history.values(self.name, [self.history.as_of + ahead])[0]
+        return self._known[ahead]
 
     def enclosed(self, first: int, last: int, reading: Reading) -> Enclosed:
         """Enclose it between its values at both ends, as it only rises or only falls."""
-        moments = [self.history.as_of + ahead for ahead in (first, last)]
-        ends = [value for value in self.history.values(self.name, moments) if value is not None]
+        ends = [value for value in map(self.at, (first, last)) if value is not None]
         if len(ends) < 2:
             return Absence.PERHAPS if ends else Absence.THROUGHOUT
         low, high = sorted(map(written_number if reading is Reading.CALCULATED else Fraction, ends))
