@@ -109,7 +109,7 @@ class History:
         """Give the next moments at which an indicator may jump, at most `MOST_MOMENTS`, in their order."""
         lengths = [days * DAY_US for days in (0, *way_of(name).days)]
         begins = [np.searchsorted(self._times, self.as_of - length, "right") for length in lengths]
-        coming = [(self._times[begin:] + length).tolist() for begin, length in zip(begins, lengths, strict=True)]
+        coming = [map(int, self._times[begin:] + length) for begin, length in zip(begins, lengths, strict=True)]
         return [moment for moment, _ in islice(groupby(merge(*coming)), MOST_MOMENTS)]
 
     def values(self, name: str, moments: Sequence[int]) -> list[float | None]:
