@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fivefold.domain.errors import NotEnoughDataError
+from fivefold.features.consistency import consistency
 from fivefold.features.histories import Floats
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.certainty.intervals import IntervalTable
@@ -102,7 +103,7 @@ def measure_intervals(
     The customers of each window are predicted by trees that learnt nothing which ends after it begins. The number of
     rounds alone was found on the last of these windows. None where the history is too short for a single one.
     """
-    predictions, values, as_ofs = [], [], []
+    predictions, values, consistencies, as_ofs = [], [], [], []
     for number in range(interval.windows):
         earlier = dates.training[dates.training <= dates.validation - number * dates.horizon_us]
         if not len(earlier):
@@ -113,12 +114,12 @@ def measure_intervals(
             break
         predictions.append(_fold_predictions(fold, trees, seed, rounds))
         values.append(fold.validation_values)
+        consistencies.append(consistency(fold.validation_matrix, fold.names))
         as_ofs.append(back.validation)
     if not as_ofs:
         return None
-    return IntervalTable.of(
-        np.concatenate(predictions), np.concatenate(values), tuple(as_ofs[::-1]), interval.level_percent
-    )
+    measured = map(np.concatenate, (predictions, values, consistencies))
+    return IntervalTable.of(*measured, tuple(as_ofs[::-1]), interval.level_percent)
 
 
 def _fold_predictions(fold: Fold, trees: TreeSettings, seed: int, rounds: int) -> Floats:

@@ -132,12 +132,23 @@ class Tenths:
         Those of a draw who have equal predictions share their value. All is NaN where nobody who was drawn is worth
         anything, whatever was predicted.
         """
-        value = times * self._realised
-        total = float(value.sum())
-        drawn = np.bincount(self._same, weights=times)
-        shared = (np.bincount(self._same, weights=value) / np.maximum(drawn, 1.0))[self._same]
-        off = times * (self._predicted - shared)
+        total = float((times * self._realised).sum())
+        off = times * (self._predicted - self._shared(times))
         return np.bincount(self._group, weights=off, minlength=self._groups) / (total or np.nan)
+
+    def ratios(self, times: Floats) -> Floats:
+        """Give predicted over realised money of each group of a draw; NaN where nothing is realised in it."""
+        predicted, realised = (
+            np.bincount(self._group, weights=times * money, minlength=self._groups)
+            for money in (self._predicted, self._shared(times))
+        )
+        return np.divide(predicted, realised, out=np.full(self._groups, np.nan), where=realised > 0)
+
+    def _shared(self, times: Floats) -> Floats:
+        """Give each customer the mean realised money of those of a draw who have the same prediction."""
+        drawn = np.bincount(self._same, weights=times)
+        shared: Floats = np.bincount(self._same, weights=times * self._realised) / np.maximum(drawn, 1.0)
+        return shared[self._same]
 
     def error(self, times: Floats) -> float:
         """Give the calibration error, as `metrics.calibration_error` defines it, of a draw."""
