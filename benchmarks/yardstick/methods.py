@@ -1,6 +1,7 @@
 """The methods of the yardstick: each reads a task, which ends at the as-of, and predicts for its customers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import lightgbm
@@ -11,9 +12,14 @@ from benchmarks.yardstick import purchases as purchase_model
 from benchmarks.yardstick.protocol import Method, Prediction, Task
 from fivefold.features.histories import Floats
 from fivefold.models.prediction import expected_value
+from fivefold.training.config import TrainingConfig
+from fivefold.training.data import training_rows
+from fivefold.training.dates import dates_before
 from fivefold.training.fit import Fold, find_rounds, fit, validation_fold
 from fivefold.training.judging.evaluate import rfm
 from fivefold.training.judging.predictions import purchases
+from fivefold.training.presets.choose import choose_preset
+from fivefold.training.presets.named import PRESETS
 from fivefold.training.target import floor_at_zero
 
 FIVEFOLD, PERSISTENCE, RFM = "fivefold", "persistence", "RFM"
@@ -89,9 +95,18 @@ def _log_size(task: Task, matrix: Floats, values: Floats) -> lightgbm.Booster:
 
 
 def fivefold(task: Task) -> Prediction:
-    """The value model of this program with its defaults: no configuration but what the value is."""
-    rounds = find_rounds(validation_fold(task.rows, task.dates), task.config.trees, task.config.seed)
-    model = fit(task.rows, task.config.trees, task.config.seed, rounds)
+    """The value model of this program without a configuration: it chooses its preset on windows before the as-of."""
+    choice = choose_preset(task.source, task.config, task.summary, task.dates.test, PRESETS)
+    found = as_configured(task, choice.config)
+    return replace(found, report=found.report | {"preset": choice.preset, "chosen": choice.reason})
+
+
+def as_configured(task: Task, config: TrainingConfig) -> Prediction:
+    """The value model with these settings: it finds its number of rounds, learns from all its dates, and predicts."""
+    dates = dates_before(config, task.summary.period.first, task.dates.test)
+    rows = training_rows(task.source, dates, config, task.summary)
+    rounds = find_rounds(validation_fold(rows, dates), config.trees, config.seed)
+    model = fit(rows, config.trees, config.seed, rounds)
     return Prediction(expected_value(model.booster_, task.matrix), report={"rounds": rounds})
 
 
