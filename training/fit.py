@@ -118,8 +118,13 @@ def measure_intervals(
         as_ofs.append(back.validation)
     if not as_ofs:
         return None
-    measured = map(np.concatenate, (predictions, values, consistencies))
-    return IntervalTable.of(*measured, tuple(as_ofs[::-1]), interval.level_percent)
+    return IntervalTable.of(
+        np.concatenate(predictions),
+        np.concatenate(values),
+        np.concatenate(consistencies),
+        tuple(as_ofs[::-1]),
+        interval.level_percent,
+    )
 
 
 def _fold_predictions(fold: Fold, trees: TreeSettings, seed: int, rounds: int) -> Floats:

@@ -50,9 +50,10 @@ class IntervalTable:
         bounds: b - 1 predictions (money), rising: a prediction at a bound is in the band above it.
         parts: of each band, the consistencies (0 to 1, rising) that part it: one at a bound is in the part above it.
             Empty where the band is one group.
-        customers: by whom each of the c groups was measured.
+        customers: in each of the c groups.
         distances: c x 99, in parts of the prediction: so far off are at the most 1, 2, ... 99 per cent of the group's
-            customers and one more; infinite where the group has too few customers to say.
+            customers and one more; infinite where the group has too few customers to say. Of too few whose consistency
+            is not known it has those of all of their band.
         least: money; a smaller prediction counts as this one when its distances are measured.
         level_percent: the level where none is asked for.
         as_ofs: the moments (microseconds) whose customers were predicted, by trees that learnt nothing later; rising.
@@ -106,14 +107,16 @@ class IntervalTable:
         band = np.searchsorted(bounds, predicted, side="right")
         distance = np.abs(realised - predicted) / np.maximum(predicted, least)
         parted: list[Floats] = []
+        customers: list[int] = []
         members: list[Floats] = []
         for number in range(len(bounds) + 1):
             of = band == number
             edges = _bounds(np.asarray(consistency[of & ~np.isnan(consistency)]), parts)
             parted.append(edges)
+            customers += np.bincount(_part_of(consistency[of], edges), minlength=_groups_of(edges)).tolist()
             members += _parted(distance[of], consistency[of], edges)
         distances = np.array([_at_levels(np.sort(each)) for each in members])
-        return cls(bounds, tuple(parted), tuple(map(len, members)), distances, least, level_percent, as_ofs)
+        return cls(bounds, tuple(parted), tuple(customers), distances, least, level_percent, as_ofs)
 
     def group_of(self, predicted: Floats, consistency: Floats) -> Integers:
         """Give the group of each customer, counted from 0."""

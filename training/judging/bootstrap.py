@@ -142,13 +142,14 @@ class Tenths:
             np.bincount(self._group, weights=times * money, minlength=self._groups)
             for money in (self._predicted, self._shared(times))
         )
-        return np.divide(predicted, realised, out=np.full(self._groups, np.nan), where=realised > 0)
+        ratios: Floats = np.divide(predicted, realised, out=np.full(self._groups, np.nan), where=realised > 0)
+        return ratios
 
     def _shared(self, times: Floats) -> Floats:
         """Give each customer the mean realised money of those of a draw who have the same prediction."""
         drawn = np.bincount(self._same, weights=times)
-        shared: Floats = np.bincount(self._same, weights=times * self._realised) / np.maximum(drawn, 1.0)
-        return shared[self._same]
+        shared = np.bincount(self._same, weights=times * self._realised) / np.maximum(drawn, 1.0)
+        return np.asarray(shared[self._same], dtype=np.float64)
 
     def error(self, times: Floats) -> float:
         """Give the calibration error, as `metrics.calibration_error` defines it, of a draw."""
