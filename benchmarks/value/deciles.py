@@ -17,6 +17,7 @@ from benchmarks.yardstick.data_sets import DATA_SETS
 from benchmarks.yardstick.figures import interval
 from benchmarks.yardstick.methods import FIVEFOLD, fivefold
 from benchmarks.yardstick.protocol import WINDOWS, Window, windows
+from fivefold.domain.text import percent
 from fivefold.features.histories import Floats
 from fivefold.features.indicator_matrix import warm
 from fivefold.training.judging.bootstrap import RESAMPLES, TENTHS, Tenths, draws
@@ -67,7 +68,7 @@ def summary(found: Mapping[str, list[Tenth]]) -> str:
     verdicts = [one.verdict for tenths in found.values() for one in tenths]
     within, by_interval = verdicts.count("within"), verdicts.count("by its interval")
     return (
-        f"{within} of {len(verdicts)} tenths are within {MOST_OFF:.0%}, {by_interval} more by their interval, and "
+        f"{within} of {len(verdicts)} tenths are within {percent(MOST_OFF, 0)}, {by_interval} more by their interval, and "
         f"{verdicts.count('no')} are not."
     )
 

@@ -35,6 +35,7 @@ from fivefold.training.fit import find_rounds, regressor, validation_fold
 from fivefold.training.judging.metrics import rank_metrics
 from fivefold.training.target import floor_at_zero, realised_values
 
+BALANCES, LEVEL = "balances", "every level"
 FOLDS = 5
 MONTHS = 3
 DRAWS = 200
@@ -128,9 +129,8 @@ ORACLES: Mapping[str, Callable[[Foreknown], Floats]] = {
     "the window's own relation": _own_relation,
     "the first 10 days": _first_days(10),
     "the first 30 days": _first_days(30),
-    "balances": _balances,
+    BALANCES: _balances,
 }
-LEVEL = "every level"
 
 
 def months(of: Foreknown) -> Floats:
@@ -165,6 +165,8 @@ def lines(of: Foreknown, name: str) -> Iterator[dict[str, object]]:
     """Give the figures of every oracle in a window."""
     labels: dict[str, object] = {"set": name, "window": of.window.day}
     for oracle, predict in ORACLES.items():
+        if oracle == BALANCES and not of.window.task.config.value.yearly_margin:
+            continue
         figures = rank_metrics(predict(of), of.window.realised)
         yield labels | {"oracle": oracle, "gini": figures.normalised_gini, "capture": figures.top_decile_capture}
     yield labels | {"oracle": LEVEL} | level_figures(months(of), of.window.task.config.seed)
