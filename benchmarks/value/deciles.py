@@ -68,8 +68,8 @@ def summary(found: Mapping[str, list[Tenth]]) -> str:
     verdicts = [one.verdict for tenths in found.values() for one in tenths]
     within, by_interval = verdicts.count("within"), verdicts.count("by its interval")
     return (
-        f"{within} of {len(verdicts)} tenths are within {percent(MOST_OFF, 0)}, {by_interval} more by their interval, and "
-        f"{verdicts.count('no')} are not."
+        f"{within} of {len(verdicts)} tenths are within {percent(MOST_OFF, 0)}, {by_interval} more by their interval, "
+        f"and {verdicts.count('no')} are not."
     )
 
 
