@@ -89,7 +89,7 @@ FORMS: Mapping[str, Form] = {
     "fifths × tenths, 1 window": measured(1, 5, 10),
     "fifths × tenths, 2 windows": measured(2, 5, 10),
     "fifths × tenths, 4 windows": measured(4, 5, 10),
-    "fifths × tenths, 4 windows, level followed": followed(4, 5, 10),
+    "tenths × fifths, 4 windows, level followed": followed(4, 10, 5),
 }
 """By name: bands of the prediction × parts by consistency, and the windows that distances are measured on."""
 

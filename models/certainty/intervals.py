@@ -19,9 +19,8 @@ import numpy.typing as npt
 from fivefold.domain.errors import ConfigError
 from fivefold.features.histories import Floats, Integers
 
-BANDS, PARTS = 5, 10
-"""Bands of predictions, and parts of each by consistency: chosen on earlier windows (docs/decisions/0045-intervals.md).
-A customer's consistency says more of how far off its prediction may be than the size of the prediction does."""
+BANDS, PARTS = 10, 5
+"""Bands of predictions, and parts by consistency, chosen on earlier windows: docs/decisions/0045-intervals.md."""
 LEAST_CUSTOMERS = 100
 """Fewer customers do not make a group: with a hundred an interval of 99 % still has an upper end."""
 LEVELS_PERCENT = range(1, 100)

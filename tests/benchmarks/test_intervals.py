@@ -25,7 +25,7 @@ def test_parts_by_consistency_hold_the_same_of_the_least_consistent_and_are_scor
     found = {name: figures(FORMS[name], earlier, asked, TrainingConfig()) for name in FORMS}
     for one in found.values():
         assert one["all"] == pytest.approx(0.8, abs=0.03)
-    plain, parted = found["tenths, 2 windows"], found["fifths × tenths, 2 windows"]
+    plain, parted = found["tenths, 2 windows"], found["tenths × fifths, 2 windows"]
     assert plain["fifth 1"] < 0.7 < plain["fifth 5"]
     assert parted["fifth 1"] == pytest.approx(0.8, abs=0.05)
     assert parted["fifth 5"] == pytest.approx(0.8, abs=0.05)
