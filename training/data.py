@@ -13,11 +13,12 @@ from tqdm import tqdm
 from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.domain.money import Rate, RateTable
+from fivefold.features.ahead import read_ahead
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.catalogue.probe import check_own_values
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
-from fivefold.features.reading.sources import read_ahead, stream_histories
+from fivefold.features.reading.sources import stream_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile, open_text, suffix_of
 from fivefold.features.schema import TRANSACTION_ID

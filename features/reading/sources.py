@@ -3,10 +3,9 @@
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +19,14 @@ from fivefold.features.histories import Histories, Integers, concatenate
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector
 from fivefold.features.reading.frames import codes_of, histories_in_memory, is_grouped, table_from_rows
 from fivefold.features.reading.json_lines import read_json_lines
-from fivefold.features.reading.places.parquet_source import Part
+from fivefold.features.reading.parquet_stream import START, ParquetTables, Place, whole_customers
 from fivefold.features.reading.tables import (
     Source,
     read_csv,
     read_json,
 )
 from fivefold.features.reading.text_files import MappedFile, TornRow, csv_header, suffix_of
-from fivefold.features.reading.validate import FEW_VALUES, TransactionReader
+from fivefold.features.reading.validate import TransactionReader
 
 ROWS_A_BATCH = 1 << 19
 """Rows read at once from Parquet; the memory that streaming needs grows with it."""
@@ -37,8 +36,6 @@ ROW_NUMBER = "row_number"
 
 PARQUET_ROWS_SORTED = c.ROWS_SORTED_IN_MEMORY
 """Most rows of Parquet that are sorted in memory where they are not grouped by customer."""
-
-Item = TypeVar("Item")
 
 
 def read_histories(
@@ -87,7 +84,7 @@ def stream_histories(
         text = suffix == ".csv"
         reader = file_reader(file, rates, latest, absent=absent, nullable=nullable)
         if suffix in {"", ".parquet"} and not _is_small_and_ungrouped(file):
-            yield from _stream_parquet(file, reader)
+            yield from (part.histories for part in stream_from(file, reader))
         elif suffix in {"", ".parquet"}:
             yield histories_in_memory(_whole(file), reader)
         elif text:
@@ -145,21 +142,6 @@ def _header(file: MappedFile) -> list[str] | None:
     return [names.get(name, name) for name in theirs]
 
 
-def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Give the same items; a second thread makes the next item while the caller works on the present one.
-
-    >>> list(read_ahead(range(3)))
-    [0, 1, 2]
-    """
-    iterator = iter(items)
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        pending = pool.submit(next, iterator, end)
-        while (item := pending.result()) is not end:
-            pending = pool.submit(next, iterator, end)
-            yield item  # type: ignore[misc]  # the end is no item
-
-
 def _of_csv(file: MappedFile, reader: TransactionReader) -> Histories:
     read = read_csv(file.path)
     return _of_lines(lambda: _renamed(read.table, file), read.rows, read.torn, reader)
@@ -209,7 +191,7 @@ def _renamed_rows(rows: list[Any], file: MappedFile) -> list[Any]:
 
 def _whole(file: MappedFile) -> pa.Table:
     try:
-        return pa.concat_tables(_parquet_tables(file), promote_options="permissive")
+        return pa.concat_tables(ParquetTables(file, ROWS_A_BATCH), promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise FileFormatError(f"all files of a folder must have their columns in the same types: {error}") from None
 
@@ -218,23 +200,56 @@ def _is_small_and_ungrouped(file: MappedFile) -> bool:
     """Tell whether Parquet is not grouped by customer, and small enough to be sorted in memory as CSV is."""
     if file.parquet.rows > PARQUET_ROWS_SORTED:
         return False
-    tables = [table for table in _parquet_tables(file, (c.USER_ID,)) if table.column_names == [c.USER_ID]]
+    every = ParquetTables(file, ROWS_A_BATCH, (c.USER_ID,))
+    tables = [table for table in every if table.column_names == [c.USER_ID]]
     try:
         return bool(tables) and not is_grouped(pa.concat_tables(tables, promote_options="permissive")[c.USER_ID])
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return False  # as above
 
 
-def _stream_parquet(file: MappedFile, reader: TransactionReader) -> Iterator[Histories]:
+@dataclass(frozen=True)
+class StreamPart:
+    """Some whole customers of a stream, and what it takes to go on after them in another process.
+
+    Attributes:
+        place: where the stream stands after them.
+        hashes: of the customers, one each, by which a stream knows again who was there.
+    """
+
+    histories: Histories
+    place: Place
+    hashes: npt.NDArray[np.uint64]
+
+
+def is_streamed(file: MappedFile) -> bool:
+    """Tell whether a file is read some customers at a time, so that reading can go on from a place."""
+    return suffix_of(file.path) in {"", ".parquet"} and not _is_small_and_ungrouped(file)
+
+
+def stream_from(
+    file: MappedFile,
+    reader: TransactionReader,
+    place: Place = START,
+    seen: Sequence[npt.NDArray[np.uint64]] = (),
+) -> Iterator[StreamPart]:
+    """Stream Parquet from a place on: the parts that a stream from its beginning gives after that place.
+
+    *seen* are the hashes of all parts before. Errors are those of `stream_histories`.
+    """
+
     def refuse(user_id: str) -> FileFormatError:
         return FileFormatError(
             f"{file} is not grouped by customer: the rows of customer {user_id!r} are not adjacent; group them "
             f"first: fivefold sort {shlex.quote(str(file))} --output grouped.parquet"
         )
 
-    customers = SeenCustomers(refuse)
-    yield from stream_tables(_parquet_tables(file), reader, customers)
-    customers.check(lambda: (table[c.USER_ID] for table in _whole_customers(_parquet_tables(file, (c.USER_ID,)))))
+    customers = SeenCustomers(refuse, seen)
+    tables = ParquetTables(file, ROWS_A_BATCH, place=place)
+    for histories, rows, carried in _histories(tables, reader, customers, place):
+        yield StreamPart(histories, Place(tables.file, tables.row, rows, carried), customers.latest)
+    again = ParquetTables(file, ROWS_A_BATCH, (c.USER_ID,))
+    customers.check(lambda: (table[c.USER_ID] for table, _ in whole_customers(again)))
 
 
 def stream_tables(
@@ -249,10 +264,17 @@ def stream_tables(
         InvalidDataError: rows with bad values.
         FileFormatError: a required column is missing, or rows of a customer are not adjacent.
     """
+    return (histories for histories, _, _ in _histories(tables, reader, customers, START))
+
+
+def _histories(
+    tables: Iterable[pa.Table], reader: TransactionReader, customers: "SeenCustomers", place: Place
+) -> Iterator[tuple[Histories, int, pa.Table | None]]:
+    """Read as `stream_tables` says, from a place on; also give the rows until then, and those that are carried on."""
     problems: list[Problem] = []
     beyond: Counter[Kind] = Counter()
-    count = first_row = 0
-    for table in _whole_customers(tables):
+    count, first_row = 0, place.rows
+    for table, carried in whole_customers(tables, place.carried):
         numbered = ROW_NUMBER in table.column_names
         try:
             part = reader.histories(table, table[ROW_NUMBER].to_numpy() if numbered else first_row)
@@ -265,60 +287,24 @@ def stream_tables(
         else:
             customers.add(table[c.USER_ID], part.user_ids)
             if not count:
-                yield part
+                yield part, first_row + table.num_rows, carried
         first_row += table.num_rows
     if count:
         raise InvalidDataError(problems, count, reader.source, beyond)
 
 
-def _parquet_tables(source: MappedFile, columns: tuple[str, ...] = c.COLUMNS) -> Iterator[pa.Table]:
-    def known(part: Part) -> list[str]:
-        names = source.names.rename(part.schema.names, part.label)
-        return [name for name in part.schema.names if names.get(name, name) in columns]
-
-    ours = source.names.ours
-    for part in source.parquet.once_through(known):
-        dictionaries = [name for name in part.schema.names if ours.get(name, name) in FEW_VALUES]
-        for batch in part.batches(known(part), dictionaries, ROWS_A_BATCH):
-            table = pa.Table.from_batches([batch])
-            yield table.rename_columns([ours.get(name, name) for name in table.column_names])
-
-
-def _whole_customers(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Move the last customer's rows of each table to the next, so that no customer is cut in two."""
-    carry_over: pa.Table | None = None
-    for table in tables:
-        joined = table if carry_over is None else _join(carry_over, table)
-        cut = _last_customer(joined)
-        carry_over = joined.slice(cut)
-        if cut:
-            yield joined.slice(0, cut)
-    if carry_over is not None:
-        yield carry_over
-
-
-def _join(carry_over: pa.Table, table: pa.Table) -> pa.Table:
-    try:
-        return pa.concat_tables([carry_over, table], promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise FileFormatError(f"all files of a folder must have their columns in the same types: {error}") from None
-
-
-def _last_customer(table: pa.Table) -> int:
-    """Find the first row of the last customer; 0 where there is only one, or not one such column."""
-    if table.column_names.count(c.USER_ID) != 1 or not table.num_rows:
-        return 0
-    begins = np.flatnonzero(np.diff(codes_of(table[c.USER_ID])))
-    return int(begins[-1]) + 1 if len(begins) else 0
-
-
 class SeenCustomers:
     """Remembers the customers of a stream as 64-bit hashes, and raises an error for a customer who comes twice."""
 
-    def __init__(self, refusal: Callable[[str], FileFormatError]) -> None:
-        """Begin with none; *refusal* makes the error for an identifier."""
+    def __init__(self, refusal: Callable[[str], FileFormatError], seen: Sequence[npt.NDArray[np.uint64]] = ()) -> None:
+        """Begin with the hashes of those who were *seen*; *refusal* makes the error for an identifier."""
         self._refusal = refusal
-        self._hashes: list[npt.NDArray[np.uint64]] = []
+        self._hashes = list(seen)
+
+    @property
+    def latest(self) -> npt.NDArray[np.uint64]:
+        """The hashes of the customers who were added last."""
+        return self._hashes[-1]
 
     def add(self, column: pa.ChunkedArray, user_ids: pa.Array) -> None:
         """Add the customers of one table, whose column of identifiers is *column*; an error where one is in two runs.

@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from fivefold.features.ahead import read_ahead
 from fivefold.features.histories import Histories
 from fivefold.features.partitions import Engine, Result
-from fivefold.features.reading.sources import file_reader, read_ahead, stream_histories
+from fivefold.features.reading.sources import file_reader, stream_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
 from fivefold.models.embedded import require_registered

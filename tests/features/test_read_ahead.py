@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from fivefold.domain.errors import FileFormatError
+from fivefold.features.ahead import read_ahead
 from fivefold.features.reading import sources
-from fivefold.features.reading.sources import read_ahead, stream_histories
+from fivefold.features.reading.sources import stream_histories
 from tests.features.equality import same
 from tests.features.reading.test_sources import lay_out, of, streamed
 from tests.features.strategies import RATES
