@@ -8,6 +8,7 @@ its name at the end, and then the folder goes.
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -93,15 +94,9 @@ class Parts:
         path = self._path(name)
         return path if path.exists() else None
 
-    def read(self, name: str) -> bytes | None:
-        """Read a finished part; None where it is not finished."""
-        path = self.find(name)
-        return None if path is None else path.read_bytes()
-
-    def write(self, name: str, content: bytes) -> None:
-        """Keep a part."""
-        with self.writing(name) as path:
-            path.write_bytes(content)
+    def require(self, name: str) -> Path:
+        """Give the file of a part that is finished."""
+        return self._path(name)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
@@ -153,6 +148,14 @@ def open_parts(task: Task, *, restart: bool = False) -> Iterator[Parts]:
         _clear(folder)
     finally:
         _release(lock, folder)
+
+
+@contextmanager
+def passing_parts(output: Path) -> Iterator[Parts]:
+    """Give a place for parts that go at the end, however it comes: nothing continues with them."""
+    require_folder(output)
+    with tempfile.TemporaryDirectory(prefix=".", dir=output.absolute().parent) as folder:
+        yield Parts(Path(folder), output)
 
 
 def folder_of(output: Path) -> Path:

@@ -61,7 +61,7 @@ class ParquetTables:
             self.file, self.row = number, self.row if number == begin else 0
             dictionaries = [name for name in part.schema.names if ours.get(name, name) in few]
             batches = part.batches(self._known(part), dictionaries, self._rows, self.row)
-            for table in _tables_of(batches, self._rows):
+            for table in tables_of(batches, self._rows):
                 self.row += table.num_rows
                 yield table.rename_columns([ours.get(name, name) for name in table.column_names])
 
@@ -71,7 +71,7 @@ class ParquetTables:
         return every if self._columns is None else [name for name in every if names.get(name, name) in self._columns]
 
 
-def _tables_of(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+def tables_of(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
     """Join and cut batches to tables of so many rows, the last one perhaps of fewer.
 
     Where Arrow ends a batch depends on the row group at which reading begins.
