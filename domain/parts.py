@@ -246,7 +246,7 @@ def _require_same(task: Task, known: Mapping[str, object], finished: int) -> Non
     conditions = known.get("conditions")
     before = {"the command": known.get("command"), **(conditions if isinstance(conditions, dict) else {})}
     changes = [
-        f"{name} was {before.get(name, 'not known')} and is {now.get(name, 'not asked for')}"
+        f"{name} was {before.get(name, 'not given')} and is {now.get(name, 'not given')}"
         for name in dict.fromkeys([*before, *now])
         if before.get(name) != now.get(name)
     ]
