@@ -16,7 +16,7 @@ from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.certainty.intervals import IntervalTable
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.drift import DriftReference
-from fivefold.models.estimator import ValueRegressor
+from fivefold.models.estimator import MatrixRows, ValueRegressor
 from fivefold.models.prediction import expected_value
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import IntervalSettings, TrainingConfig, TreeSettings
@@ -36,10 +36,11 @@ class Fold:
     """Training rows parted by time: the last training date is for validation, with a horizon's gap before it.
 
     Attributes:
+        matrix: the rows to learn from, which stay where they are.
         names: of the indicators, the columns of both matrices.
     """
 
-    matrix: Floats
+    matrix: MatrixRows
     values: Floats
     validation_matrix: Floats
     validation_values: Floats
@@ -53,8 +54,8 @@ def validation_fold(rows: TrainingRows, dates: Dates) -> Fold | None:
     values = floor_at_zero(rows.values)
     if not is_learnt.any() or not is_validation.any() or not values[is_learnt].any() or not values[is_validation].any():
         return None
-    learnt, validated = ((rows.matrix[chosen], values[chosen]) for chosen in (is_learnt, is_validation))
-    return Fold(*learnt, *validated, rows.names)
+    learnt = MatrixRows(rows.matrix, np.flatnonzero(is_learnt))
+    return Fold(learnt, values[is_learnt], rows.matrix[is_validation], values[is_validation], rows.names)
 
 
 _DIRECTIONS = {"increasing": 1, "decreasing": -1}
@@ -140,7 +141,7 @@ def fit(rows: TrainingRows, trees: TreeSettings, seed: int, rounds: int) -> Valu
     if not values.any():
         raise NotEnoughDataError("no customer was worth anything at any training date, so there is nothing to learn")
     with _progress("fitting", rounds) as advance:
-        return regressor(trees, rows.names, seed, rounds).fit(rows.matrix, values, callbacks=[advance])
+        return regressor(trees, rows.names, seed, rounds).fit(MatrixRows(rows.matrix), values, callbacks=[advance])
 
 
 def build_model(

@@ -31,6 +31,7 @@ from fivefold.training.presets.choose import Choice, choose_preset
 from fivefold.training.presets.named import Preset, asked_presets
 from fivefold.training.refit import refit
 from fivefold.training.register import log_refused_refit, register
+from fivefold.training.report.datasets import learnt_datasets
 from fivefold.training.report.model_card import Lineage
 from fivefold.training.tune import TuningTrial, tune
 
@@ -98,6 +99,9 @@ def retrain(
     trees, rounds = _with_rounds(plan, everywhere)
     intervals = measure_intervals(rows, dates, trees, config.seed, rounds, config.interval)
     fitted = fit(rows, trees, config.seed, rounds)
+    learnt = learnt_datasets(plan.source, rows, dates)
+    rows = rows.without_matrix()  # what follows needs the memory
+    plan = replace(plan, rows=rows)
     rival = _rival(registry, config, dates, absent, portfolio.own)
     test_window = predict_test_window(portfolio, dates, config, fitted.booster_, rival.model, absent)
     model = build_model(fitted, test_window, portfolio, config, dates, absent, intervals)
@@ -106,7 +110,7 @@ def retrain(
     rolling = _rolling(registry, portfolio, plan, everywhere, rival, last)
     verdict = with_origins(gate_verdict(evaluation, config.gate, rival.left_out), rolling, config.gate)
     lineage = Lineage(
-        plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions,
+        plan.source, plan.summary, dates, rows, learnt, config, trees, release(), plan.warnings, plan.assumptions,
         preset if choice is None else choice.preset, choice, rolling=rolling, trials=tried,
     )  # fmt: skip
     if refit_after and verdict.promote:

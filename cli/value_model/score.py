@@ -246,7 +246,8 @@ def score_file(
     summary = Summary()
     file = path if isinstance(path, MappedFile) else MappedFile(path)
     rows = file.parquet.rows if suffix_of(file.path) in {"", ".parquet"} else None  # text is counted by reading it
-    progress = tqdm(desc="scoring", unit=" rows", unit_scale=True, total=rows, disable=None, leave=False)
+    hidden = None if engine is None else True  # its results come when it has shown all of its own progress
+    progress = tqdm(desc="scoring", unit=" rows", unit_scale=True, total=rows, disable=hidden, leave=False)
     how = Scoring(as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent)
     with progress, open_output(output, parts) if output else _nowhere() as write:
         if engine is not None:

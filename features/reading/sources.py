@@ -318,11 +318,12 @@ class SeenCustomers:
 
     def check(self, again: Callable[[], Iterable[pa.ChunkedArray]]) -> None:
         """Raise the error where a customer was added twice; *again* gives the columns of identifiers once more."""
-        hashes, counts = np.unique(np.concatenate([*self._hashes, np.empty(0, np.uint64)]), return_counts=True)
-        if not (counts > 1).any():
+        hashes = np.concatenate([*self._hashes, np.empty(0, np.uint64)])
+        hashes.sort()  # in place: there is one number for each customer
+        twice = hashes[1:][hashes[1:] == hashes[:-1]]
+        if not len(twice):
             return
         # Two identifiers may share a hash: only the text itself decides.
-        twice = hashes[counts > 1]
         user_ids: set[str] = set()
         for column in again():
             ids = pl.Series(column.cast(pa.string()).unique())

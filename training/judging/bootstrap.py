@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fivefold.features.ahead import work_ahead
 from fivefold.features.histories import Floats, Integers
 from fivefold.training.judging.calibration import TenthsOff
 
@@ -54,18 +55,20 @@ def resample(
     best = Ranking(realised, realised)
     ranked = {name: Ranking(predicted, realised) for name, predicted in predictions.items()}
     tenths = {name: Tenths(predictions[name], realised) for name in money}
-    gini: dict[str, list[float]] = {name: [] for name in predictions}
-    off: dict[str, list[Floats]] = {name: [] for name in money}
-    for times in drawn:
+
+    def judge(times: Floats) -> tuple[list[float], list[Floats]]:
         top = best.gini(times)
-        for name, ranking in ranked.items():
-            gini[name].append(ranking.gini(times) / top if top > 0 else float("nan"))
-        for name, groups in tenths.items():
-            off[name].append(groups.off(times))
+        ginis = [ranking.gini(times) / top if top > 0 else float("nan") for ranking in ranked.values()]
+        return ginis, [groups.off(times) for groups in tenths.values()]
+
+    figures = list(work_ahead(judge, drawn))
     once = np.ones(len(realised))
     return Resamples(
-        {name: np.array(figures) for name, figures in gini.items()},
-        {name: TenthsOff(groups.off(once), np.array(off[name])) for name, groups in tenths.items()},
+        {name: np.array([ginis[place] for ginis, _ in figures]) for place, name in enumerate(ranked)},
+        {
+            name: TenthsOff(groups.off(once), np.array([off[place] for _, off in figures]))
+            for place, (name, groups) in enumerate(tenths.items())
+        },
     )
 
 
