@@ -44,6 +44,17 @@ class MatrixRows(lightgbm.Sequence):
         return int(self._matrix.shape[1])
 
 
+class MatrixData(lightgbm.Dataset):
+    """Rows of a matrix as LightGBM learns from them, with the bins that it cuts for their copy."""
+
+    def get_params(self) -> dict[str, Any]:
+        """Give every parameter of the training.
+
+        LightGBM asks for them where rows come a block at a time, and its own answer lacks some that bear on the bins.
+        """
+        return dict(self.params or {})
+
+
 class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Predicts the expected value (money, never negative) of the next horizon from the indicator matrix.
 
@@ -110,7 +121,7 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
             raise ConfigError(f"monotone has {len(self.monotone)} numbers, and X has {rows.columns} columns")
         names = [str(name) for name in getattr(self, "feature_names_in_", ())]
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, np.empty((len(rows), 1)))
-        data = lightgbm.Dataset(rows, label=values, weight=weight, feature_name=names or "auto", free_raw_data=True)
+        data = MatrixData(rows, label=values, weight=weight, feature_name=names or "auto", free_raw_data=True)
         self.booster_ = lightgbm.train(
             self.lightgbm_parameters(), data, num_boost_round=self.rounds, callbacks=list(callbacks)
         )

@@ -16,7 +16,7 @@ from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.certainty.intervals import IntervalTable
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.drift import DriftReference
-from fivefold.models.estimator import MatrixRows, ValueRegressor
+from fivefold.models.estimator import MatrixData, MatrixRows, ValueRegressor
 from fivefold.models.prediction import expected_value
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import IntervalSettings, TrainingConfig, TreeSettings
@@ -78,7 +78,7 @@ def find_rounds(fold: Fold | None, trees: TreeSettings, seed: int) -> int:
     if fold is None:
         return FALLBACK_ROUNDS
     parameters = regressor(trees, fold.names, seed, trees.most_rounds).lightgbm_parameters()
-    learn = lightgbm.Dataset(fold.matrix, label=fold.values)
+    learn = MatrixData(fold.matrix, label=fold.values)
     validation = lightgbm.Dataset(fold.validation_matrix, label=fold.validation_values, reference=learn)
     with _progress("finding the number of rounds", trees.most_rounds) as advance:
         booster = lightgbm.train(

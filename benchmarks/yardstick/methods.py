@@ -11,6 +11,7 @@ import polars as pl
 from benchmarks.yardstick import purchases as purchase_model
 from benchmarks.yardstick.protocol import Method, Prediction, Task
 from fivefold.features.histories import Floats
+from fivefold.models.estimator import MatrixRows
 from fivefold.models.prediction import expected_value
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import training_rows
@@ -75,9 +76,9 @@ def two_parts(task: Task) -> Prediction:
     """
     values = floor_at_zero(task.rows.values)
     fold = validation_fold(task.rows, task.dates) or Fold(
-        task.rows.matrix, values, task.rows.matrix, values, task.rows.names
+        MatrixRows(task.rows.matrix), values, task.rows.matrix, values, task.rows.names
     )
-    sizes = _log_size(task, fold.matrix, fold.values)
+    sizes = _log_size(task, fold.matrix[:], fold.values)
     positive = fold.validation_values > 0
     left = np.log(fold.validation_values[positive]) - _raw(sizes, fold.validation_matrix[positive])
     spread = float(left.var())
