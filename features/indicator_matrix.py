@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from fivefold.features.reading import compiled_loops
 
 MOST_OWN = 16
 """Files of own indicators that stay compiled in a process: of the models that it serves and compares."""
+_COMPILING = Lock()
 _CUSTOMERS_A_THREAD = 2_000
 """With fewer customers a second thread costs more time than it saves."""
 
@@ -117,9 +119,17 @@ def warm() -> Walk:
     return compile_walk(CATALOGUE)
 
 
-@lru_cache(maxsize=MOST_OWN)
 def warm_own(own: OwnIndicators) -> Walk:
-    """Load an operator's compiled indicators, or compile them: a second or two once a machine."""
+    """Load an operator's compiled indicators, or compile them: a second or two once a machine.
+
+    One thread does so, and others wait: Python 3.11 cannot parse in two threads at once.
+    """
+    with _COMPILING:
+        return _compiled_own(own)
+
+
+@lru_cache(maxsize=MOST_OWN)
+def _compiled_own(own: OwnIndicators) -> Walk:
     return compile_walk(own.catalogue, checked=True)
 
 

@@ -79,7 +79,7 @@ def find_rounds(fold: Fold | None, trees: TreeSettings, seed: int) -> int:
         return FALLBACK_ROUNDS
     parameters = regressor(trees, fold.names, seed, trees.most_rounds).lightgbm_parameters()
     learn = MatrixData(fold.matrix, label=fold.values)
-    validation = lightgbm.Dataset(fold.validation_matrix, label=fold.validation_values, reference=learn)
+    validation = MatrixData(MatrixRows(fold.validation_matrix), label=fold.validation_values, reference=learn)
     with _progress("finding the number of rounds", trees.most_rounds) as advance:
         booster = lightgbm.train(
             parameters,
