@@ -84,12 +84,12 @@ Steps are the functions that `training.retrain.retrain` calls, without those of 
 counted apart wherever they happen. Aim: everything but them under 30 % of a run: {rest}.
 The share grows with the rows: trees learn from a sample of the customers, of at most a million rows
 (`snapshots.most_rows`), and every customer is read, predicted and judged."""
-_ON_PAPER = """Not measured: what follows takes the figures above as they are, the times those of {rows:,} rows. Ten
-billion rows of this kind are {size:,.0f} GB of Parquet of {customers:,.0f} million customers. One process as here scores
-them in {process:.1f} h.
+_ON_PAPER = """Not measured: this takes the figures above as they are, and the times of {rows:,} rows. Ten billion rows
+of this kind are {size:,.0f} GB of Parquet from {customers:,.0f} million customers. One process scores them here
+in {process:.1f} h.
 
-Memory does not grow with the rows of a customer, and does with the customers. To notice one who comes twice, the process
-that reads a file keeps 8 bytes of each, and as much again to compare them at the end: {seen:.1f} GB. The memory
+Memory grows with the number of customers, and not with the rows of each. To detect a customer who comes twice, the
+process that reads a file keeps 8 bytes for each, and as much again to compare them at the end: {seen:.1f} GB. The memory
 of `score` grew by {score:.0f} bytes a customer from {few:,} to {many:,} customers. That of `train` grew by
 {train:.0f}, as it keeps of each what it predicts and judges. At ten billion rows that comes to {score_gigabytes:.0f} GB
 and {train_gigabytes:.0f} GB: one process trains on as many customers as its memory holds.

@@ -234,7 +234,9 @@ def _styles() -> dict[str, Any]:
         "plain": ParagraphStyle("plain", fontName=plain, fontSize=9, leading=12, textColor=_INK),
         "strong": ParagraphStyle("strong", fontName=strong, fontSize=9, leading=14, textColor=_INK),
         "dense": ParagraphStyle("dense", fontName=plain, fontSize=8, leading=9.6, textColor=_INK),
-        "head": ParagraphStyle("head", fontName=strong, fontSize=8, leading=9.6, spaceBefore=4, keepWithNext=True, textColor=_INK),
+        "head": ParagraphStyle(
+            "head", fontName=strong, fontSize=8, leading=9.6, spaceBefore=4, keepWithNext=True, textColor=_INK
+        ),
         "title": ParagraphStyle("title", fontName=strong, fontSize=14, leading=20, textColor=_INK),
         "foot": ParagraphStyle("foot", fontName=plain, fontSize=7.5, leading=9, textColor=_INK),
     }

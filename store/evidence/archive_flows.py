@@ -100,11 +100,11 @@ def actions_of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, list[
 
 
 def _by_run(session: Session, columns: Sequence[Any], run_ids: Sequence[int], *order: Any) -> dict[int, list[Row]]:
-    found: dict[int, list[Row]] = {}
+    rows_of_runs: dict[int, list[Row]] = {}
     statement = select(*columns).where(among(session, columns[0], list(run_ids))).order_by(*order)
-    for row in session.execute(statement).mappings():
-        found.setdefault(row["run_id"], []).append(row)
-    return found
+    for row in _listed(session.execute(statement).mappings().all()):
+        rows_of_runs.setdefault(row["run_id"], []).append(row)
+    return rows_of_runs
 
 
 def outcomes_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:

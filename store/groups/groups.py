@@ -168,7 +168,7 @@ def in_force_since(session: Session, type_id: int, names: Sequence[str]) -> dict
         .where(NamedGroup.type_id == type_id, NamedGroup.name.in_(names), GroupVersion.approved_us.is_not(None))
         .group_by(NamedGroup.name)
     )
-    return {row[0]: row[1] for row in session.execute(statement)}
+    return {name: approved_us for name, approved_us in session.execute(statement) if approved_us is not None}
 
 
 def active_version(session: Session, group_id: int) -> GroupVersion | None:

@@ -1,18 +1,21 @@
 """For Schemathesis: what no schema can say of a valid request. It is asked by `test_process_document.py`."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from itertools import count
 from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
 
-FIRST, LAST = datetime(2000, 1, 1), datetime(2025, 12, 31)
-"""Moments that have been: what is still to come is refused by name where it cannot be."""
+FIRST, LAST = date(2000, 1, 1), date(2025, 12, 31)
+"""The days from which moments are drawn: some requests refuse the future."""
 
-schemathesis.openapi.format("date", st.dates(FIRST.date(), LAST.date()).map(date.isoformat))
+schemathesis.openapi.format("date", st.dates(FIRST, LAST).map(date.isoformat))
 schemathesis.openapi.format(
-    "date-time", st.datetimes(FIRST, LAST, timezones=st.just(UTC)).map(lambda moment: moment.isoformat())
+    "date-time",
+    st.datetimes(datetime.combine(FIRST, time.min), datetime.combine(LAST, time.min), timezones=st.just(UTC)).map(
+        datetime.isoformat
+    ),
 )
 
 
