@@ -88,11 +88,11 @@ _ON_PAPER = """Not measured: this takes the figures above as they are, and the t
 of this kind are {size:,.0f} GB of Parquet from {customers:,.0f} million customers. One process scores them here
 in {process:.1f} h.
 
-Memory grows with the number of customers, and not with the rows of each. To detect a customer who comes twice, the
-process that reads a file keeps 8 bytes for each, and as much again to compare them at the end: {seen:.1f} GB. The memory
-of `score` grew by {score:.0f} bytes a customer from {few:,} to {many:,} customers. That of `train` grew by
-{train:.0f}, as it keeps of each what it predicts and judges. At ten billion rows that comes to {score_gigabytes:.0f} GB
-and {train_gigabytes:.0f} GB: one process trains on as many customers as its memory holds.
+Memory grows with the number of customers, and not with the rows of each. To detect a customer who comes twice,
+the process that reads a file keeps 8 bytes for each, and as much again to compare them at the end: {seen:.1f} GB.
+The memory of `score` grew by {score:.0f} bytes a customer from {few:,} to {many:,} customers. That of `train` grew
+by {train:.0f}, because it keeps what it predicts and judges of each. At ten billion rows that is
+{score_gigabytes:.0f} GB and {train_gigabytes:.0f} GB: one process trains on as many customers as its memory holds.
 
 Spark takes {spark:.1f} h of a machine as this one to score, by the {compared:,} rows above, which divide by customers:
 every row goes once through the network to the partition of its customer. The machine that started it compares all

@@ -139,19 +139,15 @@ def write_threshold_draft(
     require_folders(output, moves, json)
     if until is not None and labels is None:
         raise ConfigError("--until says which labels count; give --labels too")
-    text, at = ruleset_text(path), past_moment(as_of)
+    at = past_moment(as_of)
     made = propose_from_files(
-        text,
-        path,
-        portfolio_files(data, parts, value),
-        at,
-        None if shares is None else _shares(shares),
+        ruleset_text(path), path, portfolio_files(data, parts, value), at, None if shares is None else _shares(shares),
         within=None if within is None else within / 100,
         earlier=earlier or (),
         labels=labels,
         options=validation_options(LabelOptions(until=until, undated=undated), at, seed, resamples),
         beside=beside.load(),
-    )
+    )  # fmt: skip
     proposal = made.proposal
     if not proposal.kept:
         write_draft(output, made.text)

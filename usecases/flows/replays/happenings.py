@@ -118,9 +118,9 @@ class Listening:
 
 
 def members_run_for(flow: Flow) -> frozenset[str] | None:
-    """Name the groups for whose members alone a flow runs by itself, as it has schedules for groups and nothing else.
+    """Name the groups whose members alone a flow runs for by itself; None where there is no such limit.
 
-    None where it may run for anybody.
+    There is one where all its triggers are schedules for groups.
     """
     groups = {trigger.group if isinstance(trigger, ScheduleTrigger) else None for trigger in flow.triggers}
     named = frozenset(name for name in groups if name is not None)
