@@ -351,7 +351,7 @@ def _set_apart(layer: Sequence[_Place], wanted: Sequence[float]) -> None:
 
 
 def _set_down(layers: Sequence[Sequence[_Place]]) -> tuple[list[float], list[float]]:
-    """Tell where each layer begins and ends."""
+    """Return where each layer begins and ends."""
     tops, bottoms, at = [], [], _MARGIN
     for layer in layers:
         tops.append(at)

@@ -77,7 +77,7 @@ def save(chart: alt.TopLevelMixin, path: Path) -> None:
 
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
-    """Give the width of a text in pixels, at a size in pixels.
+    """Return the width of a text in pixels, at a size in pixels.
 
     >>> round(width("Deposits", 12), 1)
     46.7
@@ -86,7 +86,7 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
 
 
 def fitted(svg: str) -> str:
-    """Give every text of a picture its width, and fonts that have it."""
+    """Return every text of a picture its width, and fonts that have it."""
     return _TEXT.sub(_fitted, svg)
 
 

@@ -157,7 +157,7 @@ def ranked_curves(curves: Mapping[str, Shares]) -> tuple[Curve, ...]:
 
 
 def at_even_distances(held: Sequence[float]) -> Shares:
-    """Give the shares of a curve whose values stand at even distances, from nobody to everybody.
+    """Return the shares of a curve whose values stand at even distances, from nobody to everybody.
 
     >>> at_even_distances([0.0, 0.8, 1.0])
     [(0.0, 0.0), (0.5, 0.8), (1.0, 1.0)]
@@ -271,7 +271,7 @@ def sparkline(moments: Sequence[int], values: Sequence[float | None]) -> Sparkli
 
 
 def _with_points(parts: Sequence[str]) -> str:
-    """Give a run of one value a line of no length, whose round end is a point."""
+    """Return a run of one value a line of no length, whose round end is a point."""
     drawn = []
     for place, part in enumerate(parts):
         alone = part.startswith("M") and (place + 1 == len(parts) or parts[place + 1].startswith("M"))

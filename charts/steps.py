@@ -66,7 +66,7 @@ class WaterfallPlot:
     highest: float
 
     def place(self, points: float) -> float:
-        """Tell where points lie on the axis: 0 at its low end, 1 at its high end."""
+        """Return where points lie on the axis: 0 at its low end, 1 at its high end."""
         return (points - self.lowest) / ((self.highest - self.lowest) or 1.0)
 
 
@@ -167,7 +167,7 @@ def axis_around(base: float, steps: list[Step], axis: tuple[float, float]) -> tu
 
 
 def decimals_of(breakdown: Breakdown) -> int:
-    """Tell how many decimals the points need: none where all of them are whole, as in a ruleset.
+    """Return how many decimals the points need: none where all of them are whole, as in a ruleset.
 
     >>> decimals_of(Breakdown(base=20.0, contributions=()))
     0

@@ -37,7 +37,7 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 def styled(
     chart: AnyChart, *, title: str | list[str], subtitle: str | list[str] = "", title_width: float | None = None
 ) -> AnyChart:
-    """Give a finished chart its title and the common look.
+    """Return a finished chart its title and the common look.
 
     Args:
         chart: the whole picture; what is styled can no longer be put inside another chart.
@@ -61,7 +61,7 @@ def styled(
 
 
 def panel_title(text: str) -> alt.TitleParams:
-    """Give the quieter title of one panel in a picture of several."""
+    """Return the quieter title of one panel in a picture of several."""
     return alt.TitleParams(one_line(text), fontSize=TEXT_SIZE, fontWeight="normal", color=MUTED)
 
 

@@ -117,7 +117,7 @@ def body_of(given: object) -> bytes:
 
 
 def _plain(value: object) -> object:
-    """Give what JSON lacks in words that it has; amounts never lose a digit."""
+    """Return what JSON lacks in words that it has; amounts never lose a digit."""
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):

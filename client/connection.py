@@ -126,7 +126,7 @@ class Connection:
         raise AssertionError("the last attempt gives an answer or an error")
 
     def _may_repeat(self, response: httpx.Response, *, repeatable: bool) -> bool:
-        """Tell whether a refusal is for now alone: 429 and 503 did nothing, 504 may have."""
+        """Return whether a refusal is for now alone: 429 and 503 did nothing, 504 may have."""
         if (retry_after(response) or 0) > self.longest_wait_seconds:
             return False
         if response.status_code == 429:

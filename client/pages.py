@@ -27,7 +27,7 @@ class Pages(Iterator[Row], Generic[Row]):
         self._ended = False
 
     def __next__(self) -> Row:
-        """Give the next row; a page may be empty and lead on."""
+        """Return the next row; a page may be empty and lead on."""
         while not self._rows and not self._ended:
             self._read_next()
         if not self._rows:
@@ -40,7 +40,7 @@ class Pages(Iterator[Row], Generic[Row]):
         return bool(self._rows) or not self._ended
 
     def page(self) -> list[Row]:
-        """Give the rest of the page that was begun, or the next one; no rows where the list has ended."""
+        """Return the rest of the page that was begun, or the next one; no rows where the list has ended."""
         if not self._rows and not self._ended:
             self._read_next()
         rows = list(self._rows)

@@ -33,7 +33,7 @@ def to_microseconds(moment: datetime | date) -> int:
 
 
 def from_microseconds(time_us: int) -> datetime:
-    """Give the moment back, in UTC.
+    """Return the moment back, in UTC.
 
     >>> from_microseconds(86_400_000_000).isoformat()
     '1970-01-02T00:00:00+00:00'
@@ -59,12 +59,12 @@ def parse_moment(text: str, what: str = "time") -> int:
 
 
 def now_microseconds() -> int:
-    """Tell the present time."""
+    """Return the present time."""
     return to_microseconds(datetime.now(UTC))
 
 
 def resolve_now(now_us: int | None) -> int:
-    """Give the time that a caller sets, or else the present time.
+    """Return the time that a caller sets, or else the present time.
 
     >>> resolve_now(7)
     7

@@ -72,7 +72,7 @@ _LEADING_VALUE = re.compile(
 
 
 def kind_of(problem: Problem) -> tuple[Kind, str]:
-    """Tell the kind of a problem, and the value that it names; no text where it names none.
+    """Return the kind of a problem, and the value that it names; no text where it names none.
 
     >>> kind_of(Problem(3, "user_balance", "is '1,5'", "a number"))
     (Kind(field='user_balance', problem='is ', rest='', allowed='a number'), "'1,5'")
@@ -131,7 +131,7 @@ VALUES_NAMED = 3
 
 
 def first_row_of(source: str) -> int:
-    """Tell the number of the first row of a source as people count: a spreadsheet's header is row 1.
+    """Return the number of the first row of a source as people count: a spreadsheet's header is row 1.
 
     >>> first_row_of("rows.csv"), first_row_of("rows.parquet"), first_row_of("")
     (2, 1, 0)
@@ -313,7 +313,7 @@ HTTP_STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
 
 
 def http_status(error: FivefoldError) -> int | None:
-    """Give the status that HTTP has for an error; None for an internal one, of which only the place is logged.
+    """Return the status that HTTP has for an error; None for an internal one, of which only the place is logged.
 
     >>> http_status(NotFoundError("there is no such entity")), http_status(FivefoldError("a fault of our own"))
     (404, None)

@@ -46,7 +46,7 @@ def protect_folder(path: Path) -> None:
 
 
 def is_own_file(path: Path) -> bool:
-    """Tell whether there is a file, and no link to one, that this account or root alone can have written."""
+    """Return whether there is a file, and no link to one, that this account or root alone can have written."""
     try:
         status = path.lstat()
     except OSError:

@@ -21,7 +21,7 @@ _MINOR_DIGITS = {code: digits for digits, codes in _DIGITS.items() for code in c
 
 
 def unusual_minor_units() -> dict[str, int]:
-    """Give the currencies without 100 smallest units to one, and their number of these.
+    """Return the currencies without 100 smallest units to one, and their number of these.
 
     >>> units = unusual_minor_units()
     >>> units["JPY"], units["KWD"], units.get("EUR")
@@ -31,7 +31,7 @@ def unusual_minor_units() -> dict[str, int]:
 
 
 def minor_units(code: str) -> int:
-    """Give the number of a currency's smallest units in one; 100 unless ISO 4217 has another.
+    """Return the number of a currency's smallest units in one; 100 unless ISO 4217 has another.
 
     >>> minor_units("EUR"), minor_units("JPY")
     (100, 1)
@@ -75,11 +75,11 @@ class RateTable:
 
     @cached_property
     def units(self) -> tuple[float, ...]:
-        """Give the value of one unit of each currency in the base currency, in the order of `codes`."""
+        """Return the value of one unit of each currency in the base currency, in the order of `codes`."""
         return tuple(self.per_unit(code) for code in self.codes)
 
     def per_unit(self, code: str) -> float:
-        """Give the value of one unit of *code* in the base currency; KeyError where it is unknown.
+        """Return the value of one unit of *code* in the base currency; KeyError where it is unknown.
 
         >>> base_only("EUR", date(2024, 1, 1)).per_unit("EUR")
         1.0
@@ -87,7 +87,7 @@ class RateTable:
         return 1.0 if code == self.base else self.rates[code].per_unit
 
     def known_on(self, code: str) -> date:
-        """Give the day of the rate of *code*; for the base that of the table. KeyError where it is unknown.
+        """Return the day of the rate of *code*; for the base that of the table. KeyError where it is unknown.
 
         >>> ecb_rates("EUR", date(2024, 6, 30)).known_on("RUB").isoformat()
         '2022-03-01'
@@ -100,7 +100,7 @@ class RateTable:
         return max((rate.known_on for rate in self.rates.values()), default=self.as_known_on)
 
     def over(self, others: "RateTable") -> "RateTable":
-        """Give this table with the missing rates taken from another table of the same base."""
+        """Return this table with the missing rates taken from another table of the same base."""
         rates = {**others.rates, **self.rates}
         return RateTable(self.base, self.as_known_on, rates, f"{self.source}; what it lacks: {others.source}")
 
@@ -110,7 +110,7 @@ class RateTable:
         return tuple(sorted(code for code, rate in self.rates.items() if rate.known_on < limit))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the table as plain data, for the model that carries it."""
+        """Return the table as plain data, for the model that carries it."""
         rates = {code: [rate.per_unit, rate.known_on.isoformat()] for code, rate in sorted(self.rates.items())}
         return {
             "base": self.base,

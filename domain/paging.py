@@ -48,7 +48,7 @@ class Page(list[T]):
         self.next = following
 
     def map(self, function: Callable[[T], U]) -> "Page[U]":
-        """Give the page with *function* applied to each row.
+        """Return the page with *function* applied to each row.
 
         >>> page = Page([1, 2], (2,)).map(str)
         >>> page, page.next
@@ -58,7 +58,7 @@ class Page(list[T]):
 
 
 def page_among(rows: Sequence[T], key: Callable[[T], Key], part: Part) -> Page[T]:
-    """Give a part of rows in memory, in the ascending order of their keys.
+    """Return a part of rows in memory, in the ascending order of their keys.
 
     ConfigError where the part begins after a key of another form.
 
@@ -81,7 +81,7 @@ def cut(rows: Sequence[T], key: Callable[[T], Key], most: int | None) -> Page[T]
 
 
 def every_row(ask: Callable[[Part], Page[T]], rows_at_a_time: int = ROWS_AT_A_TIME) -> Iterator[T]:
-    """Give all rows of a list, reading page after page.
+    """Yield all rows of a list, reading page after page.
 
     >>> list(every_row(lambda part: page_among([1, 2, 3], lambda row: (row,), part), 2))
     [1, 2, 3]
@@ -116,7 +116,7 @@ def key_of(list_name: str, cursor: str) -> Key:
 
 
 def _can_be_asked_for(value: object) -> bool:
-    """Tell whether a database takes it: a finite number of 64 bits, or text that can be stored."""
+    """Return whether a database takes it: a finite number of 64 bits, or text that can be stored."""
     if isinstance(value, str):
         return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
     return isfinite(value) if type(value) is float else type(value) is int and -(2**63) <= value < 2**63

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def release() -> str:
-    """Give the release; `unknown` where neither the installed package nor pyproject.toml has it."""
+    """Return the release; `unknown` where neither the installed package nor pyproject.toml has it."""
     try:
         return version("fivefold")
     except PackageNotFoundError:
@@ -33,7 +33,7 @@ def _of_sources(file: Path) -> str:
 
 
 def account_name() -> str:
-    """Give the name of the account by its number, so that `LOGNAME` cannot forge it.
+    """Return the name of the account by its number, so that `LOGNAME` cannot forge it.
 
     An account without a name, such as a container's user, is named by its number.
     """

@@ -45,7 +45,7 @@ class DatedRates:
     source: str
 
     def table(self, base: str, day: date) -> RateTable:
-        """Give each currency's latest rate by *day*, into *base*.
+        """Return each currency's latest rate by *day*, into *base*.
 
         Raises:
             ConfigError: the rates are into another currency, and there is none of *base* by that day.

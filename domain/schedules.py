@@ -38,7 +38,7 @@ class LocalSchedule:
     month_days: frozenset[int] = frozenset()
 
     def has_day(self, day: date) -> bool:
-        """Tell whether a day is chosen."""
+        """Return whether a day is chosen."""
         if self.weekdays:
             return day.weekday() in self.weekdays
         if not self.month_days:
@@ -47,18 +47,18 @@ class LocalSchedule:
         return day.day in self.month_days or (is_last and LAST in self.month_days)
 
     def moments_of(self, day: date) -> list[int]:
-        """Give the moments of a day, the first one first; none where it is not chosen."""
+        """Return the moments of a day, the first one first; none where it is not chosen."""
         zone = ZoneInfo(self.zone)
         return sorted({_moment(datetime.combine(day, each), zone) for each in self.times}) if self.has_day(day) else []
 
 
 def next_moment(schedule: LocalSchedule, after_us: int) -> int:
-    """Give the first moment after another one (microseconds)."""
+    """Return the first moment after another one (microseconds)."""
     return _found(schedule, after_us, 1, lambda moment: moment > after_us)
 
 
 def latest_moment(schedule: LocalSchedule, until_us: int) -> int:
-    """Give the last moment that is not after another one (microseconds)."""
+    """Return the last moment that is not after another one (microseconds)."""
     return _found(schedule, until_us, -1, lambda moment: moment <= until_us)
 
 

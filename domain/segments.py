@@ -17,7 +17,7 @@ _NAMES = np.asarray(SEGMENTS)
 
 
 def check_cut_points(cut_points: Sequence[float]) -> tuple[float, float, float]:
-    """Give *cut_points* back as a tuple; ConfigError unless they are three, rising, between 1 and 5.
+    """Return *cut_points* back as a tuple; ConfigError unless they are three, rising, between 1 and 5.
 
     >>> check_cut_points([2, 3, 4])
     (2.0, 3.0, 4.0)

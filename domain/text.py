@@ -44,7 +44,7 @@ def perhaps(word: object, names: Iterable[str], cutoff: float = _CUTOFF) -> str:
 
 
 def _is_one_away(word: str, other: str) -> bool:
-    """Tell whether one letter is another, too many, missing, or has changed places with the next."""
+    """Return whether one letter is another, too many, missing, or has changed places with the next."""
     same = next((place for place, pair in enumerate(zip(word, other, strict=False)) if pair[0] != pair[1]), None)
     if same is None:
         return abs(len(word) - len(other)) <= 1
@@ -90,7 +90,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def delimiter_of(header: str) -> str:
-    """Give the sign that gives the most columns of a header line; a comma where none gives several.
+    """Return the sign that gives the most columns of a header line; a comma where none gives several.
 
     >>> delimiter_of("currency;date;rate"), delimiter_of("rate")
     (';', ',')

@@ -51,7 +51,7 @@ def value_text(contribution: Contribution) -> str:
 
 
 def typeset(number: str) -> str:
-    """Give a number the minus sign of print, for pictures; text keeps the plain hyphen, which can be searched.
+    """Return a number the minus sign of print, for pictures; text keeps the plain hyphen, which can be searched.
 
     >>> typeset("-0.44") == "\N{MINUS SIGN}0.44"
     True

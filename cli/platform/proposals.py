@@ -74,7 +74,7 @@ def add_to(app: typer.Typer) -> None:
 def person(
     engine: "Engine", organisation: str, token: str, roles: "tuple[Role, Role] | None" = None
 ) -> "tuple[Context, Role]":
-    """Give the context and the role of the token's member; without one of the machine's account, which is no person.
+    """Return the context and the role of the token's member; without one of the machine's account, which is no person.
 
     *roles*: that the token may be of; a publisher's or an admin's by default.
     """

@@ -175,7 +175,7 @@ def _review_thresholds(engine: "Engine", clock: "Callable[[], int]", stop: Event
 
 
 def _jobs(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> "list[PeriodicTask]":
-    """Give the tasks that make what people ask for."""
+    """Return the tasks that make what people ask for."""
     from fivefold.usecases.changes.backtests import run_next_backtest
     from fivefold.usecases.changes.references import run_next_reference
     from fivefold.usecases.flows.replays.jobs import run_next_replay
@@ -193,7 +193,7 @@ def _jobs(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> "list[Pe
 
 
 def _clock_from(at_us: int) -> "Callable[[], int]":
-    """Give a clock that starts at a moment and runs."""
+    """Return a clock that starts at a moment and runs."""
     start = monotonic_ns()
     return lambda: at_us + (monotonic_ns() - start) // 1000
 

@@ -169,7 +169,7 @@ class Flows:
         return self._connection.ask(REVIEWED, {"action": action}, body={"reason": reason})
 
     def standing(self, type_: str, external_id: str) -> Standing:
-        """Give the status, the limits and the reviews of an entity that stand because of flows."""
+        """Return the status, the limits and the reviews of an entity that stand because of flows."""
         return self._connection.ask(STANDING, {"type": type_, "external_id": external_id})
 
     def take_back(self, action: int, reason: str) -> ActionTaken:

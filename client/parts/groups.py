@@ -35,7 +35,7 @@ class Groups:
         return self._connection.pages(MOVES, {"group": group}, limit=limit)
 
     def sizes(self, group: str) -> "Sequence[DaySize]":
-        """Give how many members a group had on each of the last 400 days on which they were counted."""
+        """Return how many members a group had on each of the last 400 days on which they were counted."""
         return self._connection.ask(SIZES, {"group": group})
 
     def of(self, type_: str, external_id: str) -> "Sequence[EntityGroup]":

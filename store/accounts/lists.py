@@ -120,7 +120,7 @@ _BEGINNING: Final = r'["{\"reference\":'
 
 
 def begins_like_reference(session: Session, organisation_id: int, name: str) -> bool:
-    """Tell whether the newest version of a list begins as a reference portfolio does, without reading it."""
+    """Return whether the newest version of a list begins as a reference portfolio does, without reading it."""
     row = ListVersionRow
     begins = func.substr(type_coerce(row.members, Text), 1, len(_BEGINNING))
     statement = select(begins).where(row.organisation_id == organisation_id, row.name == name)

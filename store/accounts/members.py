@@ -42,7 +42,7 @@ def find_member_named(session: Session, organisation_id: int, name: str) -> Memb
 
 
 def names_of_members(session: Session, organisation_id: int, numbers: Sequence[int]) -> dict[int, str]:
-    """Give the names of members by their numbers."""
+    """Return the names of members by their numbers."""
     which = (Member.organisation_id == organisation_id, Member.id.in_(numbers))
     return dict(session.execute(select(Member.id, Member.name).where(*which)).all())
 

@@ -41,12 +41,12 @@ def settings_row(session: Session, organisation_id: int, *, locked: bool = False
 
 
 def levels_of(session: Session, organisation_id: int) -> tuple[str, ...]:
-    """Give the names of the levels, lowest first."""
+    """Return the names of the levels, lowest first."""
     return tuple(settings_row(session, organisation_id).levels)
 
 
 def base_currency_of(session: Session, organisation_id: int) -> str:
-    """Give the currency that everything is converted into."""
+    """Return the currency that everything is converted into."""
     return settings_row(session, organisation_id).base_currency
 
 
@@ -100,7 +100,7 @@ class RatesHeld:
 
 
 def rates_held(session: Session, organisation_id: int) -> RatesHeld | None:
-    """Give the rates of the table that holds; None for the shipped rates."""
+    """Return the rates of the table that holds; None for the shipped rates."""
     row = session.execute(_NEWEST_CONTENT, {"of": organisation_id}).one_or_none()
     return None if row is None else RatesHeld(*row)
 

@@ -138,7 +138,7 @@ def tokens_of(
 
 
 def labels_of_tokens(session: Session, organisation_id: int, numbers: Sequence[int]) -> dict[int, str]:
-    """Give the labels of tokens by their numbers."""
+    """Return the labels of tokens by their numbers."""
     which = (Token.organisation_id == organisation_id, Token.id.in_(numbers))
     return dict(session.execute(select(Token.id, Token.label).where(*which)).all())
 
@@ -176,12 +176,12 @@ def request_numbered(session: Session, organisation_id: int, number: int) -> Tok
 
 
 def usage_in(session: Session, month: str) -> dict[int, Usage]:
-    """Give the usage of one month by token."""
+    """Return the usage of one month by token."""
     return {usage.token_id: usage for usage in session.scalars(select(Usage).where(Usage.month == month))}
 
 
 def usage_of(session: Session, token_id: int, month: str) -> Usage | None:
-    """Give the usage of a token in a month; None if it was not used."""
+    """Return the usage of a token in a month; None if it was not used."""
     return session.scalar(select(Usage).where(Usage.token_id == token_id, Usage.month == month))
 
 
@@ -213,5 +213,5 @@ def charge(
 
 
 def live(statements: PreparedStatements, token_id: int, now_us: int) -> bool:
-    """Tell whether a token may be used now, and store the time of its use."""
+    """Return whether a token may be used now, and store the time of its use."""
     return bool(statements.run(_TOUCH, {"of_token": token_id, "now_us": now_us}))

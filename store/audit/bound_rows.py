@@ -47,12 +47,12 @@ class BoundTable:
 
     @property
     def named_by(self) -> tuple[str, ...]:
-        """Give the columns that name a row: its entities, then the rest of its primary key."""
+        """Return the columns that name a row: its entities, then the rest of its primary key."""
         rest = (column for column in self.primary if column not in self.entities)
         return (*self.entities, *self.also_named_by, *rest)
 
     def entities_of(self, name: str) -> list[int]:
-        """Give the numbers of the entities in a row's name.
+        """Return the numbers of the entities in a row's name.
 
         >>> TABLES["ownerships"].entities_of("7.9.12")
         [7, 9]

@@ -62,7 +62,7 @@ class Expected:
         )
 
     def __enter__(self) -> Self:
-        """Give itself."""
+        """Return itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -86,20 +86,20 @@ class Expected:
         self._database.execute("INSERT OR REPLACE INTO row_entries VALUES (?, ?, ?, ?, ?)", row)
 
     def row(self, kind: str, organisation_id: int, subject: str) -> ExpectedRow | None:
-        """Give what is expected of a row, if it is."""
+        """Return what is expected of a row, if it is."""
         query = "SELECT number, content FROM row_entries WHERE kind = ? AND organisation_id = ? AND subject = ?"
         row = self._database.execute(query, (kind, organisation_id, subject)).fetchone()
         return None if row is None else ExpectedRow(row[0], json.loads(row[1]))
 
     def take_row(self, kind: str, organisation_id: int, subject: str) -> ExpectedRow | None:
-        """Give what is expected of a row, and expect it no more."""
+        """Return what is expected of a row, and expect it no more."""
         row = self.row(kind, organisation_id, subject)
         gone = "DELETE FROM row_entries WHERE kind = ? AND organisation_id = ? AND subject = ?"
         self._database.execute(gone, (kind, organisation_id, subject))
         return row
 
     def rows_left(self, kind: str) -> Iterator[tuple[int, str, int]]:
-        """Give the rows that are still expected: organisation, subject, number of the last entry."""
+        """Yield the rows that are still expected: organisation, subject, number of the last entry."""
         query = (
             "SELECT organisation_id, subject, number FROM row_entries WHERE kind = ? ORDER BY organisation_id, number"
         )
@@ -120,23 +120,23 @@ class Expected:
         self._database.executemany("INSERT OR IGNORE INTO erased_entities VALUES (?, ?)", rows)
 
     def any_erased(self, organisation_id: int, entity_ids: Iterable[int]) -> bool:
-        """Tell whether one of some entities was erased."""
+        """Return whether one of some entities was erased."""
         query = "SELECT 1 FROM erased_entities WHERE organisation_id = ? AND entity_id = ?"
         return any(self._database.execute(query, (organisation_id, each)).fetchone() for each in entity_ids)
 
     def sealed(self, kind: str) -> Iterator[Sealed]:
-        """Give the batches that are expected, by their numbers."""
+        """Yield the batches that are expected, by their numbers."""
         query = "SELECT batch, organisation_id, number, count, digest, salt, marks FROM sealed WHERE kind = ?"
         for row in self._database.execute(f"{query} ORDER BY batch", (kind,)):
             yield Sealed(*row)
 
     def decisions(self) -> Iterator[ExpectedDecision]:
-        """Give the decisions that are expected, by their numbers."""
+        """Yield the decisions that are expected, by their numbers."""
         for row in self._database.execute("SELECT * FROM decisions ORDER BY id"):
             yield ExpectedDecision(*row)
 
     def emptied_without_erasure(self) -> Iterator[tuple[int, int]]:
-        """Give organisation and number of entries whose values are gone though no erasure says so."""
+        """Yield organisation and number of entries whose values are gone though no erasure says so."""
         erasures = (
             "SELECT 1 FROM erased e WHERE e.organisation_id = m.organisation_id AND m.number BETWEEN first AND last"
         )

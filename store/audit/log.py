@@ -106,7 +106,7 @@ def _value_hash(salt: str, side: Side, text: str | None) -> str | None:
 
 
 def _take_numbers(session: Session, organisation_id: int, count: int) -> tuple[int, str]:
-    """Give the last of so many new numbers, and the hash of the entry before the first of them."""
+    """Return the last of so many new numbers, and the hash of the entry before the first of them."""
     wanted = {"of": organisation_id, "many": count}
     head = session.execute(_TAKE_NUMBERS, wanted).one_or_none()
     if head is None:

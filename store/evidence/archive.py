@@ -36,7 +36,7 @@ def activations_before(session: Session, organisation_id: int, until_us: int) ->
 
 
 def policies_retired(session: Session, organisation_id: int) -> dict[int, int]:
-    """Tell when versions of policies were retired, or refused, by their numbers, as the audit log has it."""
+    """Return when versions of policies were retired, or refused, by their numbers, as the audit log has it."""
     row = AuditEntry
     statement = select(row.subject_id, row.at_us).where(
         row.organisation_id == organisation_id, row.action == "policy.retired"
@@ -45,7 +45,7 @@ def policies_retired(session: Session, organisation_id: int) -> dict[int, int]:
 
 
 def types_defined(session: Session, organisation_id: int, until_us: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Tell what types of entities said of themselves, and when, as the audit log has it, in its order."""
+    """Yield what types of entities said of themselves, and when, as the audit log has it, in its order."""
     row, values = AuditEntry, AuditValues
     of_row = and_(values.organisation_id == row.organisation_id, values.number == row.number)
     statement = (
@@ -151,6 +151,6 @@ def entries_in(
 
 
 def head_of(session: Session, organisation_id: int) -> tuple[int, str] | None:
-    """Give the last entry of an organisation's chain: number and hash; None before the first."""
+    """Return the last entry of an organisation's chain: number and hash; None before the first."""
     row = session.get(AuditHead, organisation_id)
     return None if row is None else (row.number, row.hash)

@@ -185,7 +185,7 @@ def group_sizes_in(session: Session, organisation_id: int, period: Period) -> li
 
 
 def said_of_groups(session: Session, organisation_id: int) -> Iterator[tuple[str, int, str, str, str | None]]:
-    """Tell what was done to versions of groups, as the log has it: action, moment, details, actor, values after."""
+    """Yield what was done to versions of groups, as the log has it: action, moment, details, actor, values after."""
     row, values = AuditEntry, AuditValues
     of_row = and_(values.organisation_id == row.organisation_id, values.number == row.number)
     actions = ("group.proposed", "group.approved", "group.retired")

@@ -112,7 +112,7 @@ ERASED_NAME = re.compile("erased-[0-9]+")
 
 
 def erased_name(entity_id: int) -> str:
-    """Give the name of an erased entity.
+    """Return the name of an erased entity.
 
     >>> erased_name(12)
     'erased-12'

@@ -39,7 +39,7 @@ def held_entities(session: Session, entity_ids: Collection[int], now_us: int) ->
 
 
 def related_entities(session: Session, entity_ids: Collection[int]) -> dict[int, set[int]]:
-    """Give for each entity itself, with those that it owns or owned and those that own or owned it."""
+    """Return for each entity itself, with those that it owns or owned and those that own or owned it."""
     related: dict[int, set[int]] = {entity: {entity} for entity in entity_ids}
     ids = sorted(related)
     for entity, owner in session.execute(
@@ -66,7 +66,7 @@ def lock_related(session: Session, entity_ids: Collection[int]) -> set[int]:
 
 
 def _linked(session: Session, ids: list[int]) -> Iterator[tuple[int, set[int]]]:
-    """Give entities with those linked to them: at the other end of a directed link, or by what they share."""
+    """Yield entities with those linked to them: at the other end of a directed link, or by what they share."""
     for near, far in ((Link.entity_id, Link.other_id), (Link.other_id, Link.entity_id)):
         directed = select(near.label("near"), Link.link, far.label("far")).where(
             among(session, near, ids), Link.other_id.is_not(None)
@@ -82,7 +82,7 @@ def _linked(session: Session, ids: list[int]) -> Iterator[tuple[int, set[int]]]:
 
 
 def _groups(session: Session, ends: Any) -> Iterator[tuple[tuple[Any, ...], set[int]]]:
-    """Give the entities `far` by the other columns; where there are too many, as for a rule, it is no group."""
+    """Yield the entities `far` by the other columns; where there are too many, as for a rule, it is no group."""
     each = ends.distinct().subquery()
     keys = [column for column in each.c if column.name != "far"]
     place = func.row_number().over(partition_by=keys, order_by=each.c.far)
@@ -94,7 +94,7 @@ def _groups(session: Session, ends: Any) -> Iterator[tuple[tuple[Any, ...], set[
 
 
 def _open(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
-    """Give the statements that find what keeps entities."""
+    """Yield the statements that find what keeps entities."""
     yield select(Entity.id).where(among(session, Entity.id, ids), Entity.hold_until_us > now_us)
     yield select(Challenge.entity_id).where(among(session, Challenge.entity_id, ids), Challenge.state == "open")
     yield select(Record.entity_id).where(among(session, Record.entity_id, ids), Record.closed_us.is_(None))
@@ -110,7 +110,7 @@ def _open(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
 
 
 def _taken(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
-    """Give the statements that find whom items of the queue are about that a member took, and that still wait.
+    """Yield the statements that find whom items of the queue are about that a member took, and that still wait.
 
     Most items leave the queue as what they are about is dealt with, and nobody puts them away.
     """

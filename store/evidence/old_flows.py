@@ -191,7 +191,7 @@ def _look_at_replays(session: Session, scope: Scope, behind: tuple[Any, ...], mo
 
 
 def _has_held(session: Session, scope: Scope, replay_id: int, most: int) -> bool:
-    """Tell whether a replay names an entity of which nothing may be removed; so many are asked about at once."""
+    """Return whether a replay names an entity of which nothing may be removed; so many are asked about at once."""
     behind = 0
     while True:
         of = (FlowReplayPerson.replay_id == replay_id, FlowReplayPerson.entity_id > behind)

@@ -136,7 +136,7 @@ def _look_at_reports(session: Session, scope: Scope, reached: Reached, most: int
 
 
 def _is_smoothed_with() -> ColumnElement[bool]:
-    """Give the condition that thresholds of a review count in the next mean: few later ones are of the same rules."""
+    """Return the condition that thresholds of a review count in the next mean: few later ones are of the same rules."""
     later = aliased(ThresholdReview)
     same = (later.family_id == ThresholdReview.family_id, later.rules_hash == ThresholdReview.rules_hash)
     counted = select(func.count()).where(*same, later.quarter > ThresholdReview.quarter, later.thresholds.is_not(None))

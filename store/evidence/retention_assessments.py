@@ -95,7 +95,7 @@ def _needed(session: Session, scope: Scope, moments: Mapping[Name, int]) -> set[
 
 
 def _holds_up(standing: Standing | None, number: int, at_us: int, now_us: int) -> bool:
-    """Tell whether the present level rests on an assessment: the newest, and the one by which it was entered.
+    """Return whether the present level rests on an assessment: the newest, and the one by which it was entered.
 
     Where a floor, an override or a cooldown holds, each since then is needed: one of them began it.
     """
@@ -107,7 +107,7 @@ def _holds_up(standing: Standing | None, number: int, at_us: int, now_us: int) -
 
 
 def _named(session: Session, scope: Scope, ids: Sequence[int]) -> Iterator[Name]:
-    """Give the assessments of entities that something names: decisions, challenges, overrides, statements, levels."""
+    """Yield the assessments of entities that something names: decisions, challenges, overrides, statements, levels."""
     reached = select(Transition.entity_id, func.max(Transition.number)).group_by(Transition.entity_id)
     yield from _pairs(session, reached.where(among(session, Transition.entity_id, ids)))
     # The first of those by the version that decides: a roll-back of it goes on from what stood before.

@@ -28,7 +28,7 @@ def unfinished(session: Session) -> list[Kind]:
 
 
 def policy_of(session: Session, organisation_id: int, kind: str) -> int:
-    """Give the days of one kind, 0 where it stays for good; nobody changes them until the transaction ends."""
+    """Return the days of one kind, 0 where it stays for good; nobody changes them until the transaction ends."""
     row = session.get(OrganisationSettings, organisation_id, with_for_update={"read": True}, populate_existing=True)
     return 0 if row is None else _days(row, kind)
 
@@ -44,7 +44,7 @@ def last_run(session: Session, organisation_id: int, kind: str) -> RetentionRun 
 
 
 def has_begun(session: Session, organisation_id: int, kind: str, after_us: int, until_us: int) -> bool:
-    """Tell whether a run of a kind began after a moment, and no later than another one."""
+    """Return whether a run of a kind began after a moment, and no later than another one."""
     of = (RetentionRun.organisation_id == organisation_id, RetentionRun.kind == kind)
     began = (RetentionRun.started_us > after_us, RetentionRun.started_us <= until_us)
     return session.scalar(select(RetentionRun.id).where(*of, *began).limit(1)) is not None
@@ -69,7 +69,7 @@ def note_removed(run: RetentionRun, removed: Removed, reached: Reached) -> None:
 
 
 def reached_of(run: RetentionRun) -> Reached:
-    """Tell behind which row the next part of a run begins."""
+    """Return behind which row the next part of a run begins."""
     return None if run.reached is None else tuple(json.loads(run.reached))
 
 

@@ -32,7 +32,7 @@ def flow_named(session: Session, organisation_id: int, name: str) -> FlowRow:
 
 
 def names_of_flows(session: Session, organisation_id: int) -> tuple[str, ...]:
-    """Give the names of all flows of an organisation, in their order."""
+    """Return the names of all flows of an organisation, in their order."""
     of = select(FlowRow.name).where(FlowRow.organisation_id == organisation_id)
     return tuple(session.scalars(of.order_by(FlowRow.name)))
 

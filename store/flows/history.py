@@ -79,7 +79,7 @@ def happened(session: Session, kind: str, entity_ids: Sequence[int], from_us: in
 
 
 def moments_sent(session: Session, kind: str, entity_ids: Sequence[int]) -> dict[int, list[int]]:
-    """Give the moments at which cases or alerts about entities came or changed, as far as a run of a flow names them.
+    """Return the moments at which cases or alerts about entities came or changed, as far as a run of a flow names them.
 
     Args:
         session: to read with.
@@ -156,7 +156,7 @@ class LevelThen(NamedTuple):
 
 
 def levels_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[LevelThen]:
-    """Give the levels of entities at a moment; those who were not assessed by then are left out."""
+    """Return the levels of entities at a moment; those who were not assessed by then are left out."""
     ids = list(entity_ids)
     now = (Standing.entity_id, Standing.status, Standing.source, Standing.level, Standing.rules_level)
     standing = select(*now, Standing.assessed_us).where(
@@ -176,7 +176,7 @@ def levels_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[L
 
 
 def values_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[ValueScore]:
-    """Give the value of entities as it was last said by a moment."""
+    """Return the value of entities as it was last said by a moment."""
     last = (
         select(ValueScore.entity_id, func.max(ValueScore.as_of_us).label("as_of_us"))
         .where(among(session, ValueScore.entity_id, list(entity_ids)), ValueScore.as_of_us <= at_us)

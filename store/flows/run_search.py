@@ -73,5 +73,5 @@ _ONE: Final = _RUNS.where(FlowRun.id == bindparam("of"))
 
 
 def run_row(session: Session, run_id: int) -> RunRow:
-    """Give one run that is there."""
+    """Return one run that is there."""
     return RunRow(*session.execute(_ONE, {"of": run_id}).one())

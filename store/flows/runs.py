@@ -195,7 +195,7 @@ _PRESENT: Final = {
 
 
 def present_entities(session: Session, entity_ids: Iterable[int]) -> dict[int, str]:
-    """Give the names of those of some entities that are there, and were not erased."""
+    """Return the names of those of some entities that are there, and were not erased."""
     statement = _PRESENT[session.get_bind().dialect.name]
     return {row.id: row.external_id for row in session.execute(statement, {"ids": sorted(set(entity_ids))})}
 
@@ -207,7 +207,7 @@ _OUTCOMES: Final = {
 
 
 def outcomes_of(session: Session, run_ids: Collection[int]) -> dict[int, dict[str, FlowStep]]:
-    """Give the finished steps of runs that asked a person, by run and step."""
+    """Return the finished steps of runs that asked a person, by run and step."""
     if not run_ids:
         return {}
     found: dict[int, dict[str, FlowStep]] = {}
@@ -341,11 +341,11 @@ _ACTIVE_LOCKED: Final = _ACTIVE.with_for_update(read=True)
 
 
 def acting_version(session: Session, flow_id: int, *, locked: bool = False) -> int | None:
-    """Give the version of a flow that acts; *locked*: to change that waits until this transaction ends."""
+    """Return the version of a flow that acts; *locked*: to change that waits until this transaction ends."""
     number: int | None = session.execute(_ACTIVE_LOCKED if locked else _ACTIVE, {"of": flow_id}).scalar_one()
     return number
 
 
 def is_off(session: Session, flow_id: int, *, locked: bool = False) -> bool:
-    """Tell whether no version of a flow acts; *locked*: to switch it off waits until this transaction ends."""
+    """Return whether no version of a flow acts; *locked*: to switch it off waits until this transaction ends."""
     return acting_version(session, flow_id, locked=locked) is None

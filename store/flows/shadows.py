@@ -103,7 +103,7 @@ class OutcomeOfPartner(NamedTuple):
 
 
 def outcomes_of_partners(session: Session, shadow_ids: Iterable[int]) -> dict[int, list[OutcomeOfPartner]]:
-    """Give by the numbers of shadows' runs what came to the runs that act for the same causes.
+    """Return by the numbers of shadows' runs what came to the runs that act for the same causes.
 
     They are runs of the version that acts now.
     """

@@ -39,7 +39,7 @@ _CANONICALS: Final = {
 
 
 def canonical_of(session: Session, version_ids: Collection[int]) -> dict[int, str]:
-    """Give the canonical texts of versions, by their ids."""
+    """Return the canonical texts of versions, by their ids."""
     if not version_ids:
         return {}
     rows = session.execute(_CANONICALS[session.get_bind().dialect.name], {"ids": list(version_ids)})
@@ -53,7 +53,7 @@ def flow_versions_of(session: Session, flow_id: int, part: Part = WHOLE) -> Page
 
 
 def acted_before(session: Session, version: FlowVersion) -> bool:
-    """Tell whether a version acted at any time; to have run as a shadow does not count."""
+    """Return whether a version acted at any time; to have run as a shadow does not count."""
     of = (FlowActivation.version_id == version.id, FlowActivation.kind.in_((ACTIVE, ROLLBACK)))
     return session.scalar(select(FlowActivation.id).where(*of).limit(1)) is not None
 

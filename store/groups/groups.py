@@ -55,14 +55,14 @@ def groups_looked_at(session: Session, type_id: int) -> list[TypeGroup]:
 
 
 def canonicals_of_type(session: Session, type_id: int) -> Sequence[str]:
-    """Give the active versions of the groups of a type, in their canonical form."""
+    """Return the active versions of the groups of a type, in their canonical form."""
     statement = select(GroupVersion.canonical).join(NamedGroup, NamedGroup.id == GroupVersion.group_id)
     of = (NamedGroup.type_id == type_id, GroupVersion.state == ACTIVE)
     return session.scalars(statement.where(*of).order_by(NamedGroup.id)).all()
 
 
 def active_canonicals(session: Session, organisation_id: int) -> list[tuple[int, str]]:
-    """Give the active versions of all groups of an organisation: the type, and the canonical form."""
+    """Return the active versions of all groups of an organisation: the type, and the canonical form."""
     rows = session.execute(
         select(NamedGroup.type_id, GroupVersion.canonical)
         .join(NamedGroup, NamedGroup.id == GroupVersion.group_id)

@@ -159,7 +159,7 @@ def sizes_now(session: Session, group_ids: Sequence[int]) -> dict[int, Size]:
 
 
 def sizes_by_day(session: Session, group_id: int, since_day: int) -> list[GroupSize]:
-    """Give the sizes that were counted from a day on, the first day first."""
+    """Return the sizes that were counted from a day on, the first day first."""
     of = (GroupSize.group_id == group_id, GroupSize.day >= since_day)
     return list(session.scalars(select(GroupSize).where(*of).order_by(GroupSize.day)))
 
@@ -194,7 +194,7 @@ def store_sizes(session: Session, day: int, at_us: int, sizes: Mapping[int, Size
 
 
 def is_being_looked_at(session: Session, organisation_id: int, type_id: int, now_us: int) -> bool:
-    """Tell whether entities of a type are still to be looked at for a group that came into force or was retired."""
+    """Return whether entities of a type are still to be looked at for a group that came into force or was retired."""
     reason = int(Reason.GROUP)
     marking = select(Marking.id).where(Marking.type_id == type_id, Marking.reasons.bitwise_and(reason) != 0)
     due = select(DueMark.entity_id).where(

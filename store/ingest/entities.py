@@ -103,7 +103,7 @@ def number_of_entity(session: Session, organisation_id: int, type_name: str, ext
 
 
 def names_of_entities(session: Session, organisation_id: int, entity_ids: Iterable[int]) -> dict[int, tuple[str, str]]:
-    """Give type and present name of entities of an organisation, by their numbers; others are left out."""
+    """Return type and present name of entities of an organisation, by their numbers; others are left out."""
     statement = (
         select(Entity.id, EntityType.name, Entity.external_id)
         .join(EntityType, EntityType.id == Entity.type_id)
@@ -143,12 +143,12 @@ def entities_named(session: Session, type_id: int, external_ids: Iterable[str]) 
 
 
 def subject_of(entity: Entity) -> Subject:
-    """Give an entity in the form of due marks."""
+    """Return an entity in the form of due marks."""
     return Subject(entity.id, entity.organisation_id, entity.type_id)
 
 
 def subjects(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
-    """Give entities by their numbers, in the form of due marks; erased ones are left out, and never due again."""
+    """Return entities by their numbers, in the form of due marks; erased ones are left out, and never due again."""
     ids = sorted(entity_ids)
     columns = select(Entity.id, Entity.organisation_id, Entity.type_id).where(Entity.erased_us.is_(None))
     parts = (ids[begin : begin + MOST_IN_ONE] for begin in range(0, len(ids), MOST_IN_ONE))
@@ -181,6 +181,6 @@ _KNOWN_AS: Final = {
 def known_as(
     session: Session, entity_ids: Sequence[int]
 ) -> dict[int, tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
-    """Give of some entities the name, the fields of the type and the latest attributes; erased ones are left out."""
+    """Return of some entities the name, the fields of the type and the latest attributes; erased ones are left out."""
     rows = session.execute(_KNOWN_AS[session.get_bind().dialect.name], {"ids": entity_ids})
     return {number: (name, fields, json.loads(content or "{}")) for number, name, fields, content in rows}

@@ -33,7 +33,7 @@ def attributes_of(session: Session, entity_id: int) -> Attributes | None:
 
 
 def entity_name(session: Session, entity_id: int) -> tuple[str, str]:
-    """Give an entity's type and external id."""
+    """Return an entity's type and external id."""
     statement = select(EntityType.name, Entity.external_id).join(Entity, Entity.type_id == EntityType.id)
     kind, external_id = session.execute(statement.where(Entity.id == entity_id)).one()
     return kind, external_id
@@ -126,7 +126,7 @@ class StoredRecord(NamedTuple):
 
 
 def tags(session: Session, entity_ids: Sequence[int]) -> list[tuple[int, int, str, int, int | None]]:
-    """Give the tags of entities: row, entity, tag, from and until in microseconds."""
+    """Return the tags of entities: row, entity, tag, from and until in microseconds."""
     frame = read_rows(
         session,
         "SELECT id, entity_id, tag, from_us, until_us FROM tags WHERE entity_id IN :ids ORDER BY id",
@@ -137,7 +137,7 @@ def tags(session: Session, entity_ids: Sequence[int]) -> list[tuple[int, int, st
 
 
 def screenings(session: Session, entity_ids: Sequence[int]) -> list[tuple[int, str, int, int]]:
-    """Give the screenings of entities: entity, screening, when in microseconds, and 1 where something was found."""
+    """Return the screenings of entities: entity, screening, when in microseconds, and 1 where something was found."""
     frame = read_rows(
         session,
         "SELECT entity_id, screening, at_us, CASE WHEN found THEN 1 ELSE 0 END FROM screenings WHERE entity_id IN :ids",
@@ -148,7 +148,7 @@ def screenings(session: Session, entity_ids: Sequence[int]) -> list[tuple[int, s
 
 
 def records(session: Session, organisation_id: int, kind: str, numbers: Sequence[str]) -> dict[str, StoredRecord]:
-    """Give the cases or alerts of some numbers, by number; *kind* is case or alert."""
+    """Return the cases or alerts of some numbers, by number; *kind* is case or alert."""
     frame = read_rows(
         session,
         "SELECT external_id, id, entity_id, opened_us, closed_us, outcome, status, content FROM records"  # noqa: S608 (our own words)

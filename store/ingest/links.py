@@ -41,7 +41,7 @@ class StoredLink(NamedTuple):
 
 
 def links_from(session: Session, entity_ids: Iterable[int]) -> list[StoredLink]:
-    """Give all links of entities, in the order in which they were added."""
+    """Return all links of entities, in the order in which they were added."""
     columns = {"entity_id": pl.Int64, "link": pl.String, **_SCHEMA, "id": pl.Int64}
     query = (
         "SELECT entity_id, link, other_id, thing, from_us, until_us, id FROM links WHERE entity_id IN :ids ORDER BY id"
@@ -53,7 +53,7 @@ def links_from(session: Session, entity_ids: Iterable[int]) -> list[StoredLink]:
 
 
 def touched_by_links(session: Session, entity_ids: Iterable[int]) -> list[int]:
-    """Give those of some entities from or to whom any link leads or led; for most of them there is none."""
+    """Return those of some entities from or to whom any link leads or led; for most of them there is none."""
     query = (
         "SELECT e.id FROM entities e WHERE e.id IN :ids AND (EXISTS (SELECT 1 FROM links l WHERE l.entity_id = e.id)"
         " OR EXISTS (SELECT 1 FROM links l WHERE l.other_id = e.id))"

@@ -35,11 +35,11 @@ class Span:
     number: int | None = None
 
     def is_live(self, now_us: int) -> bool:
-        """Tell whether it goes on after now."""
+        """Return whether it goes on after now."""
         return self.until_us is None or self.until_us > now_us
 
     def overlaps(self, other: "Span") -> bool:
-        """Tell whether both have a moment in common, or begin at the same one."""
+        """Return whether both have a moment in common, or begin at the same one."""
         if self.from_us == other.from_us:
             return True
         return _begins_before_end(self, other) and _begins_before_end(other, self)
@@ -56,7 +56,7 @@ def owner_numbers(session: Session, entity_ids: Iterable[int]) -> set[int]:
 
 
 def owners_above(session: Session, entity_ids: Iterable[int], now_us: int) -> dict[int, set[int]]:
-    """Give the present owners of each of these entities that has some, of those owners, and so on up."""
+    """Return the present owners of each of these entities that has some, of those owners, and so on up."""
     query = (
         "WITH RECURSIVE above(entity_id, owner_id) AS (SELECT o.entity_id, o.owner_id FROM ownerships o"
         " WHERE o.entity_id IN :ids AND (o.until_us IS NULL OR o.until_us > :now)"
@@ -71,7 +71,7 @@ def owners_above(session: Session, entity_ids: Iterable[int], now_us: int) -> di
 
 
 def spans_of(session: Session, entity_ids: Iterable[int]) -> dict[int, list[Span]]:
-    """Give all times in which some of these entities are or were owned, in the order in which they were added."""
+    """Return all times in which some of these entities are or were owned, in the order in which they were added."""
     query = "SELECT entity_id, owner_id, from_us, until_us, id FROM ownerships WHERE entity_id IN :ids ORDER BY id"
     columns = {**_EDGES, "from_us": pl.Int64, "until_us": pl.Int64, "id": pl.Int64}
     spans: dict[int, list[Span]] = {}

@@ -174,7 +174,7 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
 
 
 def numbers_taken(session: Session, organisation_id: int, numbers: Sequence[str]) -> set[str]:
-    """Give those of some numbers that transactions have already."""
+    """Return those of some numbers that transactions have already."""
     of = (Transaction.organisation_id == organisation_id, among(session, Transaction.transaction_id, numbers))
     return set(session.scalars(select(Transaction.transaction_id).where(*of)))
 

@@ -223,7 +223,7 @@ def _noted(session: Session, ids: Iterable[int]) -> Any:
 
 
 def caused_by_flows(session: Session, type_id: int, claimed: Mapping[int, int], as_of_us: int) -> dict[int, Origin]:
-    """Give the flows by which entities were due, where nothing else made them due; take the notes of it away.
+    """Return the flows by which entities were due, where nothing else made them due; take the notes of it away.
 
     Who is behind them is given also where something else made them due.
 

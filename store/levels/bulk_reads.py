@@ -134,7 +134,7 @@ def _frame(rows: Sequence[Sequence[Any]], schema: Mapping[str, Any]) -> pl.DataF
 
 @cache
 def _empty_frame(columns: tuple[tuple[str, Any], ...]) -> pl.DataFrame:
-    """Give the frame of no rows; most of what is asked of one entity has none, and to make one takes long."""
+    """Return the frame of no rows; most of what is asked of one entity has none, and to make one takes long."""
     return pl.DataFrame(schema=dict(columns))
 
 
@@ -181,7 +181,7 @@ def owned(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def transaction_columns(*, for_value: bool) -> Mapping[str, Any]:
-    """Give the columns of transactions that are read, with those that the value model needs too if *for_value*."""
+    """Return the columns of transactions that are read, with those that the value model needs too if *for_value*."""
     return {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
 
 

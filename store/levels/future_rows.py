@@ -119,7 +119,7 @@ _Held = tuple[int | None, int | None, int, int, str | None]
 
 
 def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict[int, _Held]:
-    """Give what held before the first assessment ahead, if kept."""
+    """Return what held before the first assessment ahead, if kept."""
     first = (
         select(Assessment.entity_id, func.min(Assessment.number).label("number"))
         .where(Assessment.entity_id.in_(entity_ids), Assessment.as_of_us > latest_us)

@@ -19,7 +19,7 @@ def current_level(session: Session, entity_id: int) -> Standing | None:
 
 
 def is_refreshing(mark: DueMark | None, now_us: int, *, is_marked_later: bool = False) -> bool:
-    """Tell whether an entity is about to be assessed: it is due, or leased, or a change has yet to mark it."""
+    """Return whether an entity is about to be assessed: it is due, or leased, or a change has yet to mark it."""
     if mark is None or is_marked_later:
         return is_marked_later
     waits = not mark.quarantined and mark.due_us is not None and mark.due_us <= now_us
@@ -27,7 +27,7 @@ def is_refreshing(mark: DueMark | None, now_us: int, *, is_marked_later: bool = 
 
 
 def override_in_force(session: Session, override_id: int) -> OverrideRow:
-    """Give the override that a current level names."""
+    """Return the override that a current level names."""
     return session.get_one(OverrideRow, override_id)
 
 
@@ -38,7 +38,7 @@ def level_since(session: Session, entity_id: int) -> int | None:
 
 
 def ruleset_named(session: Session, version_id: int | None) -> tuple[str, int] | None:
-    """Give the ruleset's name and the number of a version; None if there is no such version."""
+    """Return the ruleset's name and the number of a version; None if there is no such version."""
     row = session.execute(
         select(Family.name, RulesetVersion.number)
         .join(RulesetVersion, RulesetVersion.family_id == Family.id)
@@ -87,7 +87,7 @@ _NAMES_AT_A_TIME = 1_000
 
 
 def first_assessment_from(session: Session, entity_id: int, as_of_us: int, after: int) -> int | None:
-    """Give the number of an entity's first assessment of a moment or later, behind that numbered *after*."""
+    """Return the number of an entity's first assessment of a moment or later, behind that numbered *after*."""
     of = (Assessment.entity_id == entity_id, Assessment.number > after, Assessment.as_of_us >= as_of_us)
     return session.scalar(select(func.min(Assessment.number)).where(*of))
 

@@ -86,7 +86,7 @@ def _not_begun(type_id: int, reasons: int) -> tuple[ColumnElement[bool], ...]:
 
 
 def may_begin(session: Session, marking: Marking) -> bool:
-    """Tell whether a locked marking may go on: it began, or no earlier one that is like it is under way.
+    """Return whether a locked marking may go on: it began, or no earlier one that is like it is under way.
 
     So of a type and a reason one is under way and the others wait for it, and then become one.
     """
@@ -153,13 +153,13 @@ def lock_marking(session: Session, number: int) -> Marking | None:
 
 
 def is_yet_to_be_marked(type_id: Any, entity_id: Any, now_us: Any) -> Exists:
-    """Give the condition that a change that holds by now has not marked an entity yet: it is due all the same."""
+    """Return the condition that a change that holds by now has not marked an entity yet: it is due all the same."""
     of = (*_not_reached(type_id, entity_id), Marking.from_us <= now_us)
     return select(Marking.id).where(*of).correlate_except(Marking).exists()
 
 
 def _not_reached(type_id: Any, entity_id: Any) -> tuple[ColumnElement[bool], ...]:
-    """Give the conditions that a marking has yet to reach an entity."""
+    """Return the conditions that a marking has yet to reach an entity."""
     of_champion = is_valued_otherwise(entity_id, Marking.model, Marking.model_version)
     return Marking.type_id == type_id, Marking.reached_id < entity_id, or_(Marking.model.is_(None), of_champion)
 

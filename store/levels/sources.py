@@ -133,7 +133,7 @@ _AS_OF: Final[Any] = bindparam("as_of_us", type_=BigInteger)
 
 
 def writers_of(session: Session, organisation_id: int, entity_id: int, versions: Collection[int]) -> dict[int, str]:
-    """Tell who wrote versions of an entity's attributes, by the audit log; not of those that came with many others.
+    """Return who wrote versions of an entity's attributes, by the audit log; not of those that came with many others.
 
     An entry names the rows that its call wrote, so nothing is guessed from moments.
     """

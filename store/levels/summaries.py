@@ -32,7 +32,7 @@ BEFORE_ALL = -(2**63)
 
 
 def summaries(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Tell up to which moments there are summaries: `entity`, `until_us`."""
+    """Return up to which moments there are summaries: `entity`, `until_us`."""
     query = "SELECT DISTINCT entity_id, until_us FROM summary_transactions WHERE entity_id IN :ids"
     return read_rows(session, query, ids, _UNTIL)
 
@@ -70,7 +70,7 @@ def store_summaries(session: Session, batch: Batch, chosen: pl.DataFrame) -> Non
 
 
 def unchanged_entities(session: Session, batch: Batch, ids: Sequence[int]) -> set[int]:
-    """Tell to which of some entities nothing happened since they were claimed; their marks are locked."""
+    """Return to which of some entities nothing happened since they were claimed; their marks are locked."""
     query = "SELECT entity_id, revision FROM due_marks WHERE entity_id IN :ids"
     now = dict(read_rows(session, query, ids, _REVISIONS).iter_rows()) if ids else {}
     return {claim.entity_id for claim in batch.claims if now.get(claim.entity_id) == claim.revision}

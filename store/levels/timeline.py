@@ -238,7 +238,7 @@ def _facts() -> list[_Source]:
 
 
 def _links() -> list[_Source]:
-    """Give what an entity was linked to, and by whom it was; a link that ends where it begins was taken back."""
+    """Return what an entity was linked to, and by whom it was; a link that ends where it begins was taken back."""
     other = aliased(Entity)
     at_other_end = case((Link.entity_id == _ENTITY, Link.other_id), else_=Link.entity_id)
     way = case(
@@ -323,7 +323,7 @@ def _by_people() -> list[_Source]:
 
 
 def _contested() -> list[_Source]:
-    """Give challenges and the replies to them; that one was given stands in the audit log alone."""
+    """Return challenges and the replies to them; that one was given stands in the audit log alone."""
     row, reply, of = Challenge, AuditEntry, Challenge.entity_id == _ENTITY
     is_reply = and_(
         reply.organisation_id == row.organisation_id,

@@ -10,7 +10,7 @@ from fivefold.store.tables.levels import Champion, Standing
 
 
 def is_valued_otherwise(entity_id: Any, model: Any, version: Any) -> ColumnElement[bool]:
-    """Give the condition that an assessed entity's latest value score is not from this version of a model.
+    """Return the condition that an assessed entity's latest value score is not from this version of a model.
 
     An entity without any score is meant only if it, or what it owns or owned, has transactions. The arguments may be
     columns of any enclosing statement.
@@ -37,7 +37,7 @@ def superseded_by(entity_id: Any) -> ColumnElement[int | None]:
 
 
 def _latest(entity_id: Any, condition: Any) -> ColumnElement[bool]:
-    """Give the condition that an entity has a value score whose latest is as it is asked."""
+    """Return the condition that an entity has a value score whose latest is as it is asked."""
     last, later = aliased(ValueScore), aliased(ValueScore)
     newest = select(func.max(later.as_of_us)).where(later.entity_id == entity_id).correlate_except(later)
     of = (last.entity_id == entity_id, last.as_of_us == newest.scalar_subquery(), condition(last))

@@ -18,6 +18,6 @@ def store_counts(session: Session, worker: str, model: str, version: int, day: s
 
 
 def counts_since(session: Session, model: str, version: int, day: str) -> Sequence[list[int]]:
-    """Give all workers' counts for a version since a day."""
+    """Return all workers' counts for a version since a day."""
     of_version = select(Counted.counts).where(Counted.model == model, Counted.version == version, Counted.day >= day)
     return session.scalars(of_version).all()

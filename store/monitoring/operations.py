@@ -48,7 +48,7 @@ def imports_of(session: Session, organisation_id: int, part: Part) -> Page[Impor
 
 
 def proof_of(session: Session, organisation_id: int) -> AuditProof | None:
-    """Give the last proof of an organisation's log; None where there was none."""
+    """Return the last proof of an organisation's log; None where there was none."""
     return session.get(AuditProof, organisation_id)
 
 

@@ -77,7 +77,7 @@ def present_entities(session: Session, type_id: int, entity_ids: Sequence[int]) 
 
 
 def has_day(session: Session, day: PredictionDay) -> bool:
-    """Tell whether a version predicted on a day already."""
+    """Return whether a version predicted on a day already."""
     same = (PredictionDay.type_id == day.type_id, PredictionDay.model == day.model)
     of = (PredictionDay.model_version == day.model_version, PredictionDay.day == day.day)
     return session.scalar(select(PredictionDay.id).where(*same, *of)) is not None
@@ -161,7 +161,7 @@ def lock_type(session: Session, type_id: int) -> None:
 
 
 def is_news(session: Session, row: PredictionDay) -> bool:
-    """Tell whether a day that is due is to be announced: no later one could be compared, and none was since one held.
+    """Return whether a day that is due is to be announced: no later one could be compared, and none was since one held.
 
     A day whose state is not known says nothing, and so changes nothing.
     """
@@ -186,7 +186,7 @@ def next_news(session: Session) -> int | None:
 
 
 def serves(session: Session, model: str, version: int) -> bool:
-    """Tell whether a version is the one that serves, as the platform knows it."""
+    """Return whether a version is the one that serves, as the platform knows it."""
     champion = session.get(Champion, 1)
     return champion is not None and (champion.model, champion.model_version) == (model, version)
 
@@ -232,7 +232,7 @@ _UNSEEN: Final = {"synchronize_session": False}
 
 
 def type_name(session: Session, type_id: int) -> str:
-    """Give the name of a type."""
+    """Return the name of a type."""
     return session.get_one(EntityType, type_id).name
 
 
@@ -269,7 +269,7 @@ class DecidingDay(NamedTuple):
 
 
 def deciding_days(session: Session, organisation_id: int, version: int) -> list[DecidingDay]:
-    """Give the days by which a version is judged for an organisation, by the names of the types."""
+    """Return the days by which a version is judged for an organisation, by the names of the types."""
     day, later = PredictionDay, aliased(PredictionDay)
     of = (day.organisation_id == organisation_id, day.model_version == version, _is_of_model_in_use())
     same = (later.type_id == day.type_id, later.model == day.model, later.model_version == day.model_version)
@@ -295,13 +295,13 @@ class Verdict(NamedTuple):
 
 
 def verdicts_now(session: Session) -> list[Verdict]:
-    """Give the verdicts on the version that serves, of all organisations and types that have one."""
+    """Return the verdicts on the version that serves, of all organisations and types that have one."""
     champion = session.get(Champion, 1)
     return [] if champion is None else verdicts_on(session, champion.model, champion.model_version)
 
 
 def verdicts_on(session: Session, model: str, version: int, model_hash: str | None = None) -> list[Verdict]:
-    """Give the verdicts on a version, of all organisations and types; with a hash, on that model alone."""
+    """Return the verdicts on a version, of all organisations and types; with a hash, on that model alone."""
     day = PredictionDay
     whose = select(Organisation.name).where(Organisation.id == day.organisation_id).scalar_subquery()
     statement = _deciding(whose, _of_version(model, version, model_hash))
@@ -313,7 +313,7 @@ def verdicts_on(session: Session, model: str, version: int, model_hash: str | No
 
 
 def has_days(session: Session, model: str, version: int, model_hash: str) -> bool:
-    """Tell whether predictions of a version were kept on any day."""
+    """Return whether predictions of a version were kept on any day."""
     of = _of_version(model, version, model_hash)
     return session.scalar(select(PredictionDay.id).where(*of).limit(1)) is not None
 

@@ -33,7 +33,7 @@ class CountedCell:
 
 
 def counted_cells(session: Session, organisation_id: int, type_id: int) -> list[CountedCell]:
-    """Give the cells of a type that hold entities, in the order of levels, segments and currencies."""
+    """Return the cells of a type that hold entities, in the order of levels, segments and currencies."""
     by = (PortfolioCount.level, PortfolioCount.segment, PortfolioCount.currency)
     entities, cents = func.sum(PortfolioCount.entities), func.sum(PortfolioCount.cents)
     statement = (

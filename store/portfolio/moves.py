@@ -61,7 +61,7 @@ class DayMoves:
 
 
 def moves_by_day(session: Session, organisation_id: int, type_id: int, since_day: int) -> list[DayMoves]:
-    """Give what moved on each day from one on, the latest day first."""
+    """Return what moved on each day from one on, the latest day first."""
     by = (LevelMoveCount.day, LevelMoveCount.from_level, LevelMoveCount.to_level)
     rows = session.execute(
         select(*by, func.sum(LevelMoveCount.entities))
@@ -77,7 +77,7 @@ def moves_by_day(session: Session, organisation_id: int, type_id: int, since_day
 
 
 def first_day(session: Session, organisation_id: int, type_id: int) -> int | None:
-    """Give the day on which a level was reached first; None where there was never one."""
+    """Return the day on which a level was reached first; None where there was never one."""
     return session.scalar(
         select(func.min(LevelMoveCount.day)).where(
             LevelMoveCount.organisation_id == organisation_id, LevelMoveCount.type_id == type_id

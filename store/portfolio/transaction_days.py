@@ -47,7 +47,7 @@ def sums_by_day(
 
 
 def balances_by_day(session: Session, entity_id: int, since_us: int, until_us: int) -> list[BalanceRow]:
-    """Give the last known balance of each day, of the entity and of what it owned then, the earliest first."""
+    """Return the last known balance of each day, of the entity and of what it owned then, the earliest first."""
     rows = counted_transactions(entity_id, since_us, until_us).where(Transaction.balance.is_not(None)).subquery()
     start: Any = rows.c.at_us - rows.c.at_us % DAY_US
     place = func.row_number().over(

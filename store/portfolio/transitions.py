@@ -122,7 +122,7 @@ def _passing(wanted: WantedTransitions, direction: Direction) -> Select[*tuple[A
 
 
 def direction_of(transition: Transition) -> Direction:
-    """Tell where a level went.
+    """Return where a level went.
 
     >>> direction_of(Transition(from_level=2, to_level=None)).name
     'FALL'

@@ -82,6 +82,6 @@ def _first_of(type_id: int, segment: str, part: Part) -> Any:
 
 
 def since_when(session: Session, entity_ids: Sequence[int]) -> Mapping[int, int]:
-    """Give since when the value model says what it says of some entities, by their numbers."""
+    """Return since when the value model says what it says of some entities, by their numbers."""
     rows = _SINCE.add_columns(ValueScore.entity_id).where(ValueScore.entity_id.in_(entity_ids))
     return {entity: as_of_us for as_of_us, entity in session.execute(rows.group_by(ValueScore.entity_id))}

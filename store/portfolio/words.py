@@ -29,7 +29,7 @@ class Place(IntEnum):
 
 
 def words_in(text: str) -> list[str]:
-    """Give the words of a text, without case and accents, in their order.
+    """Return the words of a text, without case and accents, in their order.
 
     >>> words_in("Zoë O-Brien Straße"), words_in("customer_17"), words_in("--")
     (['zoe', 'o', 'brien', 'strasse'], ['customer', '17'], [])
@@ -40,7 +40,7 @@ def words_in(text: str) -> list[str]:
 
 
 def is_name(field: str) -> bool:
-    """Tell whether a field holds a name: by its own name.
+    """Return whether a field holds a name: by its own name.
 
     >>> is_name("full_name"), is_name("street")
     (True, False)
@@ -51,7 +51,7 @@ def is_name(field: str) -> bool:
 def words_of_entity(
     external_id: str, attributes: Mapping[str, Any], fields: Mapping[str, Any]
 ) -> list[tuple[Place, str]]:
-    """Give the words of an entity with their places, each once in a place.
+    """Return the words of an entity with their places, each once in a place.
 
     Args:
         external_id: its identifier.
@@ -72,7 +72,7 @@ def _words(external_id: str, attributes: Mapping[str, Any], fields: Mapping[str,
 
 
 def end_of(beginning: str) -> str | None:
-    r"""Give the first text behind all that begin so, in the order of characters' numbers; None where there is none.
+    r"""Return the first text behind all that begin so, in the order of characters' numbers; None where there is none.
 
     >>> end_of("ab"), end_of("a\U0010ffff"), end_of("\ud7ff") == "\ue000", end_of("\U0010ffff")
     ('ac', 'b', True, None)

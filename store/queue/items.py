@@ -141,7 +141,7 @@ class ItemRow(NamedTuple):
 
     @property
     def due_us(self) -> int:
-        """Tell by when it is to be dealt with."""
+        """Return by when it is to be dealt with."""
         return self.since_us + DAYS[Kind(self.kind)] * DAY_US if self.own_due_us is None else self.own_due_us
 
 
@@ -181,23 +181,23 @@ def items_among(session: Session, wanted: WantedItems, order: QueueOrder, part: 
 
 
 def key_of_item(row: ItemRow, order: QueueOrder) -> Key:
-    """Give the place of an item in an order: when it is due or came, its kind, and its numbers."""
+    """Return the place of an item in an order: when it is due or came, its kind, and its numbers."""
     at_us = row.due_us if order is QueueOrder.DUE else row.since_us
     return place_of(ItemName(Kind(row.kind), row.number, row.step), at_us)
 
 
 def place_of(name: ItemName, at_us: int) -> Key:
-    """Give the place of an item in an order by the moment at which it is due, or came."""
+    """Return the place of an item in an order by the moment at which it is due, or came."""
     return (at_us, list(Kind).index(name.kind), name.number, name.step)
 
 
 def _offset_us(kind: Kind, order: QueueOrder) -> int:
-    """Give what lies between the moment by which a source is ordered and that of the list."""
+    """Return what lies between the moment by which a source is ordered and that of the list."""
     return DAYS[kind] * DAY_US if order is QueueOrder.DUE else 0
 
 
 def name_in_key(after: Key) -> ItemName:
-    """Give the item whose place a key is; ConfigError where it is no key of the queue."""
+    """Return the item whose place a key is; ConfigError where it is no key of the queue."""
     if len(after) != 4 or not all(type(value) is int for value in after) or not 0 <= int(after[1]) < len(Kind):
         raise ConfigError(NO_PLACE)
     return ItemName(list(Kind)[int(after[1])], int(after[2]), int(after[3]))
@@ -217,7 +217,7 @@ def _shape(wanted: WantedItems) -> _Shape:
 
 
 def _values(wanted: WantedItems) -> dict[str, Any]:
-    """Give the values of the parameters; a statement takes those that it has."""
+    """Return the values of the parameters; a statement takes those that it has."""
     return {
         "organisation_id": wanted.organisation_id,
         "rises_us": wanted.now_us - RISES_US,
@@ -292,7 +292,7 @@ def _counted(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
 
 
 def _moment_of(source: Source, order: QueueOrder) -> Any:
-    """Give the column by which a source is ordered: its items' own dates, or when they came."""
+    """Return the column by which a source is ordered: its items' own dates, or when they came."""
     return source.since if source.due is None or order is QueueOrder.NEWEST else source.due
 
 

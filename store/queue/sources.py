@@ -55,22 +55,22 @@ class Source(NamedTuple):
 
     @property
     def number(self) -> Any:
-        """Give the first number that names an item."""
+        """Return the first number that names an item."""
         return self.columns[0]
 
     @property
     def step(self) -> Any:
-        """Give the second number that names an item."""
+        """Return the second number that names an item."""
         return self.columns[1]
 
     @property
     def since(self) -> Any:
-        """Tell when an item came."""
+        """Return when an item came."""
         return self.columns[2]
 
     @property
     def table(self) -> Any:
-        """Give the table whose rows are items."""
+        """Return the table whose rows are items."""
         return self.columns[0].class_
 
 
@@ -81,7 +81,7 @@ ASKED_ROLES: Final = ("investigator", "publisher")
 
 
 def number_parameter(name: str) -> BindParameter[int]:
-    """Give a parameter of a statement: a moment, or another large number."""
+    """Return a parameter of a statement: a moment, or another large number."""
     return bindparam(name, type_=BigInteger)
 
 
@@ -113,7 +113,7 @@ def _challenge_source() -> Source:
 
 
 def _question_sources() -> tuple[Source, ...]:
-    """Give runs that wait for a person, of flows that are not off; none that was answered, or has no more time."""
+    """Return runs that wait for a person, of flows that are not off; none that was answered, or has no more time."""
     row = FlowRun
     flow = select(FlowRow.name).where(FlowRow.id == row.flow_id, FlowRow.active_version_id.is_not(None))
     columns = (
@@ -141,7 +141,7 @@ def _flow_review_source() -> Source:
 
 
 def _failure_sources() -> tuple[Source, Source]:
-    """Give those that are no level in full, and those that are dated after now."""
+    """Return those that are no level in full, and those that are dated after now."""
     row = Standing
     columns = (
         *(row.entity_id, row.number, row.assessed_us, row.entity_id),
@@ -174,7 +174,7 @@ def _rise_source() -> Source:
 
 
 def _review_sources() -> tuple[Source, ...]:
-    """Give overdue reviews, one source for each priority: an index has them in the order of when they were due."""
+    """Return overdue reviews, one source for each priority: an index has them in the order of when they were due."""
     row = DueMark
     columns = (
         *(row.entity_id, row.due_us, row.due_us, row.entity_id),

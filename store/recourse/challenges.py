@@ -112,7 +112,7 @@ def record_sha256(session: Session, assessment: Assessment) -> str:
 
 
 def override_of(session: Session, assessment: Assessment) -> int | None:
-    """Give the number of the override that held in an assessment; None for none."""
+    """Return the number of the override that held in an assessment; None for none."""
     stands = standing_in(_content_of(session, assessment))
     number: int | None = None if stands is None else stands[COLUMNS.index("override_id")]
     return number

@@ -16,7 +16,7 @@ KINDS: Final = ("field", "transaction", "tag", "screening", "case", "alert")
 
 
 def changed_us(session: Session, entity_ids: Collection[int], kind: str, name: str, since_us: int) -> int | None:
-    """Tell since when a fact about some entities is as it is now, if that began after a moment; None if it did not.
+    """Return since when a fact about some entities is as it is now, if that began after a moment; None if it did not.
 
     Tags, cases and alerts have no moment of arrival. Such a fact is taken for changed where any of them came after the
     moment: when the fact itself says that it began or ended, and where that is no later moment, when the last one came.

@@ -118,12 +118,12 @@ def lock_backfill(session: Session, backfill: Backfill) -> Activation | None:
 
 
 def was_active(session: Session, version: RulesetVersion) -> bool:
-    """Tell whether a version was active at any time."""
+    """Return whether a version was active at any time."""
     return session.scalar(select(Activation.id).where(Activation.version_id == version.id).limit(1)) is not None
 
 
 def contents_that_decided(session: Session, type_id: int) -> Sequence[str]:
-    """Give the canonical forms of all versions that were ever active for a type, each once."""
+    """Return the canonical forms of all versions that were ever active for a type, each once."""
     versions = select(Activation.version_id).join(Family, Family.id == Activation.family_id)
     statement = select(RulesetVersion.canonical).where(
         RulesetVersion.id.in_(versions.where(Family.type_id == type_id, Activation.version_id.is_not(None)))
@@ -132,7 +132,7 @@ def contents_that_decided(session: Session, type_id: int) -> Sequence[str]:
 
 
 def latest_activations(session: Session, version_ids: Sequence[int]) -> dict[int, Activation]:
-    """Give the latest activation of each version that ever decided; orders of families and switches count too."""
+    """Return the latest activation of each version that ever decided; orders of families and switches count too."""
     latest = (
         select(func.max(Activation.id)).where(Activation.version_id.in_(version_ids)).group_by(Activation.version_id)
     )
@@ -154,14 +154,14 @@ def entities_after(session: Session, type_id: int, after_id: int, most: int) -> 
 
 
 def last_after(session: Session, type_id: int, after_id: int, most: int) -> tuple[int, int]:
-    """Give the last number that `entities_after` would list, 0 where there is none, and how many it would list."""
+    """Return the last number that `entities_after` would list, 0 where there is none, and how many it would list."""
     numbers = select(Entity.id).where(*present_after(type_id, after_id)).order_by(Entity.id).limit(most).subquery()
     last, count = session.execute(select(func.coalesce(func.max(numbers.c.id), 0), func.count())).one()
     return last, count
 
 
 def present_after(type_id: int, after_id: int) -> tuple[ColumnElement[bool], ...]:
-    """Give the conditions of entities of a type after a number, erased ones left out.
+    """Return the conditions of entities of a type after a number, erased ones left out.
 
     They name the organisation too: it is the first column of the index that has these numbers in order. Without it each
     part of a walk reads all entities of the type, and sorts them.

@@ -73,7 +73,7 @@ def update_leased(session: Session, number: int, held_us: int, **values: Any) ->
 
 
 def is_waiting(session: Session, now_us: int) -> bool:
-    """Tell whether a backtest waits for a worker."""
+    """Return whether a backtest waits for a worker."""
     return job_waits(session, _BACKTESTS, now_us)
 
 
@@ -117,7 +117,7 @@ def without_erased(session: Session, report: str) -> str:
 
 
 def without_entities(report: str, entity_ids: Collection[int]) -> str:
-    """Give a report without some entities; the same text if none of them is in it."""
+    """Return a report without some entities; the same text if none of them is in it."""
     names = {str(entity_id) for entity_id in entity_ids}
     content = json.loads(report)
     is_changed = False
@@ -129,7 +129,7 @@ def without_entities(report: str, entity_ids: Collection[int]) -> str:
 
 
 def _lines(report: dict[str, Any]) -> list[list[dict[str, Any]]]:
-    """Give the lists in which a report names entities; one on examples names none."""
+    """Return the lists in which a report names entities; one on examples names none."""
     if report["basis"] != "customers":
         return []
     backtest = report["backtest"]

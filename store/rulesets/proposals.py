@@ -18,7 +18,7 @@ PROPOSED, APPROVED, REFUSED, WITHDRAWN = "proposed", "approved", "refused", "wit
 
 
 def needs_two_people(session: Session, organisation_id: int) -> bool:
-    """Tell whether changes need two people: a ruleset or a policy ever decided, or two people promote models.
+    """Return whether changes need two people: a ruleset or a policy ever decided, or two people promote models.
 
     Otherwise one person could take the need for a second one away before promoting alone.
     """

@@ -43,7 +43,7 @@ def families_of_versions(session: Session, version_ids: Sequence[int]) -> dict[i
 
 
 def rulesets_of_versions(session: Session, version_ids: Sequence[int]) -> dict[int, tuple[str, int]]:
-    """Give the name of the ruleset and the number of each version."""
+    """Return the name of the ruleset and the number of each version."""
     statement = select(RulesetVersion.id, Family.name, RulesetVersion.number).join(
         Family, Family.id == RulesetVersion.family_id
     )
@@ -119,7 +119,7 @@ def version_numbered(session: Session, family: Family, number: int) -> RulesetVe
 
 
 def next_position(session: Session, type_id: int) -> int:
-    """Give the position behind all families of a type."""
+    """Return the position behind all families of a type."""
     last = session.scalar(select(func.max(Family.position)).where(Family.type_id == type_id))
     return 1 if last is None else last + 1
 

@@ -37,7 +37,7 @@ def add_review(session: Session, values: dict[str, object]) -> None:
 def earlier_thresholds(
     session: Session, family_id: int, rules_hash: str, quarter: str, most: int
 ) -> list[Sequence[str]]:
-    """Give what the quarters before one came to, by the same rules: the latest first, at most so many."""
+    """Return what the quarters before one came to, by the same rules: the latest first, at most so many."""
     statement = select(ThresholdReview.thresholds).where(
         ThresholdReview.family_id == family_id,
         ThresholdReview.rules_hash == rules_hash,

@@ -56,7 +56,7 @@ class _Literal(TypeDecorator[Any]):
 
 
 def array_parameter(name: str, kind: Any) -> Cast[Any]:
-    """Give an array parameter of a statement, of one type; its values come as any iterable."""
+    """Return an array parameter of a statement, of one type; its values come as any iterable."""
     parameter: BindParameter[Any] = bindparam(name, type_=_Literal)
     return cast_to(parameter, ARRAY(kind))
 

@@ -64,12 +64,12 @@ def _seconds(time_us: int) -> str:
 
 
 def options(tolerance_seconds: int) -> dict[str, DatabaseClock]:
-    """Give the options of an engine with which its clock travels."""
+    """Return the options of an engine with which its clock travels."""
     return {_CLOCK: DatabaseClock(tolerance_seconds * SECOND_US)}
 
 
 def clock_of(engine: Engine) -> DatabaseClock:
-    """Give the clock of a database; one of the usual tolerance where it was not opened by `open_database`."""
+    """Return the clock of a database; one of the usual tolerance where it was not opened by `open_database`."""
     clock: DatabaseClock | None = engine.get_execution_options().get(_CLOCK)
     return clock or DatabaseClock()
 

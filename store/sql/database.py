@@ -215,7 +215,7 @@ def reading_at_one_moment(engine: Engine) -> Iterator[Session]:
 
 
 def read_once(session: Session, key: Hashable, read: Callable[[], Value]) -> Value:
-    """Give what was read under a key before, if the session sees one moment; any other session reads it anew.
+    """Return what was read under a key before, if the session sees one moment; any other session reads it anew.
 
     It must stay as it is, since others get the same. What is raised is not kept.
     """
@@ -290,7 +290,7 @@ def add_alone(session: Session, row: Base) -> None:
 
 
 def _may_be_kept(error: BaseException | None) -> bool:
-    """Tell whether a failed commit may have been kept: the database's answer is missing.
+    """Return whether a failed commit may have been kept: the database's answer is missing.
 
     An error that the database reports itself, such as a conflict, means that nothing was kept. After a shutdown or a
     lost connection (classes 08 and 57) the commit may have been done.

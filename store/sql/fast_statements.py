@@ -20,7 +20,7 @@ class Statement:
         self._order = None if by_position is None else [(name, self._fixed[name]) for name in by_position]
 
     def bound(self, values: Mapping[str, Any]) -> Any:
-        """Give *values* in the driver's form: by position or by name."""
+        """Return *values* in the driver's form: by position or by name."""
         if self._order is None:
             return {**self._fixed, **values}
         return [values.get(name, fixed) for name, fixed in self._order]
@@ -45,7 +45,7 @@ class PreparedStatements:
         self._statements: dict[int, tuple[ClauseElement, Statement]] = {}
 
     def transaction(self) -> Self:
-        """Give the context manager of a transaction: it commits at the end of `with`, or rolls back after an error.
+        """Return the context manager of a transaction: it commits at the end of `with`, or rolls back after an error.
 
         StoreError if the database is out of reach.
         """

@@ -40,7 +40,7 @@ def update_leased_job(session: Session, table: Table, number: int, held_us: int,
 
 
 def job_waits(session: Session, table: Table, now_us: int) -> bool:
-    """Tell whether a job waits for a worker."""
+    """Return whether a job waits for a worker."""
     return session.scalar(select(table.c.id).where(_waiting(table, now_us)).limit(1)) is not None
 
 

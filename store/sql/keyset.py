@@ -58,7 +58,7 @@ def _place(keys: Sequence[Any], after: Key) -> Any:
 
 
 def _fits(value: float | str, key: Any) -> bool:
-    """Tell whether a database can compare a value with a key: larger numbers than its columns hold are errors."""
+    """Return whether a database can compare a value with a key: larger numbers than its columns hold are errors."""
     if isinstance(key.type, String):
         return isinstance(value, str)
     if isinstance(key.type, Float):

@@ -306,7 +306,7 @@ class Correction(Base):
 
     @hybrid_property
     def counts_from_us(self) -> int:
-        """Give the moment from which it counts, as `COUNTS_FROM` does."""
+        """Return the moment from which it counts, as `COUNTS_FROM` does."""
         return min(self.known_us, self.recorded_us)
 
     @counts_from_us.inplace.expression

@@ -75,7 +75,7 @@ def find_credential(engine: Engine, secret: str) -> Credential | None:
 
 
 def credential_of(session: Session, token: Token, now_us: int) -> Credential | None:
-    """Give what the service needs to know about a token; None where it may not be used, as in `find_credential`."""
+    """Return what the service needs to know about a token; None where it may not be used, as in `find_credential`."""
     if token_state(token, now_us) != "live":
         return None
     if token.member_id is not None:
@@ -126,7 +126,7 @@ def charge_all(
 
 
 def within_allowance(engine: Engine, cost: Charge) -> bool:
-    """Tell whether a charge would be taken now; nothing is charged. StoreError where the database is out of reach."""
+    """Return whether a charge would be taken now; nothing is charged. StoreError where the database is out of reach."""
     with reading(engine) as session:
         used = accounts.usage_of(session, cost.token_id, cost.month)
     calls, users = (0, 0) if used is None else (used.calls, used.users)
@@ -145,7 +145,7 @@ def _charge_group(
 
 
 def seconds_to_next_month(now_us: int) -> int:
-    """Tell in how many seconds the calendar month (UTC) ends: when a used-up allowance is whole again.
+    """Return in how many seconds the calendar month (UTC) ends: when a used-up allowance is whole again.
 
     >>> seconds_to_next_month(2_592_000_000_000)  # 1970-01-31
     86400
@@ -184,7 +184,7 @@ def _sha256(text: str) -> str:
 
 
 def token_state(token: Token, now_us: int) -> str:
-    """Tell whether a token is live, revoked or expired."""
+    """Return whether a token is live, revoked or expired."""
     if token.revoked_us is not None:
         return "revoked"
     return "expired" if token.expires_us is not None and token.expires_us <= now_us else "live"

@@ -190,7 +190,7 @@ def _joined(part: str, content: Mapping[str, Any], new_fields: Fields) -> dict[s
 
 
 def same_type(one: FieldType, other: FieldType) -> bool:
-    """Tell whether two types take the same values; in which order their words stand makes no difference.
+    """Return whether two types take the same values; in which order their words stand makes no difference.
 
     >>> same_type(OneOf(one_of=("a", "b")), OneOf(one_of=("b", "a"))), same_type("text", ("text",))
     (True, False)
@@ -201,7 +201,7 @@ def same_type(one: FieldType, other: FieldType) -> bool:
 
 
 def type_json(kind: FieldType) -> Any:
-    """Give a type as it is written in JSON.
+    """Return a type as it is written in JSON.
 
     >>> type_json(("text",)), type_json(OneOf(one_of=("a", "b")))
     (['text'], {'one_of': ['a', 'b']})

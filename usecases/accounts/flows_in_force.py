@@ -64,7 +64,7 @@ class AskedRows:
 
     @property
     def versions(self) -> Asked:
-        """Tell which versions they are."""
+        """Return which versions they are."""
         kinds: dict[str, Mapping[str, Policy | RulesetVersion | FlowVersion]] = {
             POLICIES: self.policies,
             RULESETS: self.rulesets,
@@ -120,13 +120,13 @@ def standing_flow(session: Session, organisation_id: int, name: str) -> Standing
 
 
 def flow_of_version(session: Session, version_id: int) -> StandingFlow:
-    """Give any version as it would run now."""
+    """Return any version as it would run now."""
     version, flow = version_and_flow(session, version_id)
     return _standing(session, flow, version)
 
 
 def standing_flows(session: Session, organisation_id: int, type_id: int | None = None) -> list[StandingFlow]:
-    """Give all versions that act or run as a shadow, of one type or of all, by the names of their flows."""
+    """Return all versions that act or run as a shadow, of one type or of all, by the names of their flows."""
     return [_standing(session, flow, version) for flow, version in versions_in_force(session, organisation_id, type_id)]
 
 
@@ -181,7 +181,7 @@ def _take(rows: dict[str, Row], names: Sequence[str], find: Callable[[str], Row 
 
 
 def everything_asked(session: Session, organisation_id: int) -> AskedRows:
-    """Give everything that flows may ask now."""
+    """Return everything that flows may ask now."""
     versions = [version for _, version in all_active_versions(session, organisation_id)]
     names = rulesets_of_versions(session, [version.id for version in versions])
     return AskedRows(
@@ -227,7 +227,7 @@ def flow_as_asked(session: Session, version_id: int, asked: Mapping[str, Mapping
 
 
 def groups_in_force(session: Session, organisation_id: int, type_id: int) -> dict[str, GroupInForce]:
-    """Give the named groups of a type that are in force, by name."""
+    """Return the named groups of a type that are in force, by name."""
     return {
         row.name: GroupInForce(
             cast("Purpose", row.purpose),  # checked when the group was proposed

@@ -126,7 +126,7 @@ def list_members(
 def compare_versions(
     context: Context, name: str, since_us: int, against_us: int | None = None, part: Part = WHOLE
 ) -> ListDifference:
-    """Tell what changed in a version: from another one, or from the one before it, where there is one.
+    """Return what changed in a version: from another one, or from the one before it, where there is one.
 
     NotFoundError where there is no such list or version.
     """
@@ -142,7 +142,7 @@ def compare_versions(
 def compare_with_stored(
     context: Context, name: str, content: ListContent, before_us: int | None = None, part: Part = WHOLE
 ) -> ListDifference:
-    """Tell what a version that is not stored would change in the newest one, or in the newest before a moment."""
+    """Return what a version that is not stored would change in the newest one, or in the newest before a moment."""
     with context.reading() as session:
         at_us = None if before_us is None else before_us - 1
         before = list_row_at(session, context.organisation_id, name, at_us)
@@ -150,7 +150,7 @@ def compare_with_stored(
 
 
 def difference(before: ListContent | None, after: ListContent, part: Part = WHOLE) -> ListDifference:
-    """Tell what differs between two versions."""
+    """Return what differs between two versions."""
     olds = () if before is None else before.members
     changes = member_changes(olds, after.members)
     counts = {kind: sum(change.change is kind for change in changes) for kind in Change}
@@ -171,7 +171,7 @@ def _content(row: ListVersionRow) -> ListContent:
 
 
 def member_changes(before: Sequence[str], after: Sequence[str]) -> list[MemberChange]:
-    """Tell how the members differ: those added first, then those in another spelling, then those removed.
+    """Return how the members differ: those added first, then those in another spelling, then those removed.
 
     >>> [(each.change.value, each.member, each.before) for each in member_changes(["IR", "kp"], ["KP", "MM"])]
     [('added', 'MM', None), ('changed', 'KP', 'kp'), ('removed', 'IR', None)]
@@ -195,7 +195,7 @@ def _found(row: ListVersionRow | None, name: str) -> ListVersionRow:
 
 
 def _plain(text: str) -> str:
-    """Give a text without case and accents."""
+    """Return a text without case and accents."""
     if text.isascii():
         return text.casefold()
     spread = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
@@ -203,5 +203,5 @@ def _plain(text: str) -> str:
 
 
 def _letters(member: str) -> str:
-    """Give its letters and digits alone; what has none of them stays as it is."""
+    """Return its letters and digits alone; what has none of them stays as it is."""
     return "".join(filter(str.isalnum, _plain(member))) or member

@@ -73,7 +73,7 @@ class ListPut:
 
 
 def named_lists(session: Session, organisation_id: int) -> dict[str, NamedList]:
-    """Give all lists of an organisation by name, each with all its versions, as rulesets are assessed with them.
+    """Return all lists of an organisation by name, each with all its versions, as rulesets are assessed with them.
 
     Every version keeps its own source; title and source of the list are those of its newest version. A list is `aml` if
     one of its versions is, those to come included; what no version says is None.
@@ -117,7 +117,7 @@ def list_version(
 
 
 def missing_versions(session: Session, organisation_id: int, document: NamedList) -> NamedList | None:
-    """Give a list with those of its versions that are not kept yet; None where all are.
+    """Return a list with those of its versions that are not kept yet; None where all are.
 
     ConflictError where a version that is kept says something else.
     """

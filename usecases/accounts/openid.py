@@ -79,7 +79,7 @@ class IdentityProvider:
     _away: tuple[float, str] | None = None
 
     def begin(self, redirect_uri: str) -> tuple[str, str]:
-        """Give the address at the provider to which the person goes, and what their browser keeps meanwhile.
+        """Return the address at the provider to which the person goes, and what their browser keeps meanwhile.
 
         IdentityProviderError where the provider cannot be asked.
         """
@@ -160,7 +160,7 @@ class IdentityProvider:
         return Identity(str(claims["sub"]), name)
 
     def _read(self) -> tuple[dict[str, Any], KeySet]:
-        """Give the provider's addresses and keys, as they were at most an hour ago; IdentityProviderError."""
+        """Return the provider's addresses and keys, as they were at most an hour ago; IdentityProviderError."""
         with self._lock:
             if self._keys is None or not self._fetched or self.clock() - self._fetched > KEPT_SECONDS:
                 if self._away is not None and self.clock() < self._away[0]:

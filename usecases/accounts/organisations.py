@@ -32,7 +32,7 @@ DEFAULT_ORGANISATION = "default"
 
 
 def actor_in(engine: Engine, organisation: str, who: str) -> Actor:
-    """Give the actor of a name in the organisation of a name; ConfigError where there is no such organisation."""
+    """Return the actor of a name in the organisation of a name; ConfigError where there is no such organisation."""
     with reading(engine) as session:
         row = accounts.organisation_of(session, organisation)
         if row is None:
@@ -43,7 +43,7 @@ def actor_in(engine: Engine, organisation: str, who: str) -> Actor:
 
 
 def actor_in_new(engine: Engine, organisation: str, who: str) -> Actor:
-    """Give the actor of a name in an organisation, which is created if missing; ConfigError for an invalid name."""
+    """Return the actor of a name in an organisation, which is created if missing; ConfigError for an invalid name."""
     refuse_long_name("organisation", organisation)
     with writing(engine) as session:
         return Actor(accounts.organisation_named(session, organisation, now_microseconds()).id, who)
@@ -110,7 +110,7 @@ def read_member(context: Context, member_id: int) -> MemberLine:
 def set_roles(
     context: Context, member_id: int, roles: Sequence[str], seen: Collection[str] | None = None
 ) -> MemberLine:
-    """Give a member these roles and no others; their tokens of other roles end at once.
+    """Return a member these roles and no others; their tokens of other roles end at once.
 
     Args:
         context: who gives them.

@@ -73,7 +73,7 @@ class TypeSaid(NamedTuple):
 
 
 def declared_purposes(name: str, types: Mapping[str, TypeSaid], level: Purpose) -> PolicyPurposes:
-    """Give what the data that are read of a type were gathered for.
+    """Return what the data that are read of a type were gathered for.
 
     Transactions of everything that is owned are read among its own. So a declared field of transactions is for what
     every type says whose transactions have a field of that name: `aml` where one of those types says nothing of it.
@@ -93,7 +93,7 @@ def declared_purposes(name: str, types: Mapping[str, TypeSaid], level: Purpose) 
 
 
 def declared_of(session: Session, kind: EntityType, candidate: RulesetVersion | None = None) -> PolicyPurposes:
-    """Give what the data that are read of a type were gathered for, and what its level is for.
+    """Return what the data that are read of a type were gathered for, and what its level is for.
 
     The level is for what every ruleset is for that ever decided on the type: levels outlast what set them. *candidate*
     is one that is to decide.
@@ -152,7 +152,7 @@ def _or_none(said: str | None) -> Purpose | None:
 def _deciding_for_commerce(
     session: Session, organisation_id: int, candidate: RulesetVersion | None
 ) -> Iterator[Analysed[Any]]:
-    """Give the rulesets, policies and groups that decide and are not for `aml` alone; others are not even read."""
+    """Yield the rulesets, policies and groups that decide and are not for `aml` alone; others are not even read."""
     versions = [version for _, version in all_active_versions(session, organisation_id)]
     for version in versions if candidate is None else [*versions, candidate]:
         if '"purpose":' in version.canonical:
@@ -171,7 +171,7 @@ _GIVES_TAG: Final = ('"tag":', '"group":')
 def _flows_for_commerce(
     session: Session, organisation_id: int, candidate: FlowVersion | None
 ) -> Iterator[AnalysedFlow]:
-    """Give the flows that act, or run as a shadow, and are not for `aml` alone, or may give a tag that is not."""
+    """Yield the flows that act, or run as a shadow, and are not for `aml` alone, or may give a tag that is not."""
     standing = standing_flows(session, organisation_id)
     for each in standing if candidate is None else [*standing, flow_of_version(session, candidate.id)]:
         if '"purpose' in each.version.canonical or any(word in each.version.canonical for word in _GIVES_TAG):

@@ -159,7 +159,7 @@ def put_rates_in(
 
 
 def rates_in_force(session: Session, actor: Actor, base: str, source: str, content: str) -> RateTableLine | None:
-    """Give the table that holds where it is this one; None where another does."""
+    """Return the table that holds where it is this one; None where another does."""
     newest = newest_rates(session, actor.organisation_id)
     same = newest is not None and (newest.base_currency, newest.source, newest.content) == (base, source, content)
     return _line(newest) if newest is not None and same else None

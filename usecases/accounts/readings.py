@@ -70,7 +70,7 @@ def keep_reading(
 
 
 def readings_of(context: Context, overrides: Sequence[int]) -> dict[int, list[Reading]]:
-    """Give what was read, by the numbers of overrides; those that programs asked for or decided have nothing."""
+    """Return what was read, by the numbers of overrides; those that programs asked for or decided have nothing."""
     found: dict[int, list[Reading]] = {}
     if not overrides:
         return found

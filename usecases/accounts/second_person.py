@@ -21,7 +21,7 @@ _MEMBER = "member:"
 
 
 def is_member(name: str) -> bool:
-    """Tell whether an actor is a person who is known.
+    """Return whether an actor is a person who is known.
 
     >>> is_member("member:3"), is_member("cli:ana"), is_member("token:12")
     (True, False, False)

@@ -157,7 +157,7 @@ def zones() -> tuple[str, ...]:
 
 
 def _roles_of(member: Member) -> list[str]:
-    """Give the roles in which a member may sign in, the one that may do least first."""
+    """Return the roles in which a member may sign in, the one that may do least first."""
     return [role for role in Role if role in OF_MEMBERS and role in member.roles]
 
 
@@ -259,7 +259,7 @@ def _end(context: Context, which: ColumnElement[bool]) -> None:
 
 
 def _known(session: Session, row: ConsoleSession, now_us: int) -> MemberSession | None:
-    """Give a session that holds; None for one that is too old, or whose token may not be used."""
+    """Return a session that holds; None for one that is too old, or whose token may not be used."""
     if abs(now_us - row.last_used_us) >= IDLE_US or abs(now_us - row.created_us) >= LONGEST_US:
         return None
     credential = credential_of(session, session.get_one(Token, row.token_id), now_us)

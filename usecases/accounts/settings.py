@@ -70,7 +70,7 @@ class Settings:
 
 
 def settings_of(session: Session, organisation_id: int) -> Settings:
-    """Give the settings; ConflictError where the levels were not chosen yet."""
+    """Return the settings; ConflictError where the levels were not chosen yet."""
     return _settings(settings_row(session, organisation_id))
 
 
@@ -99,7 +99,7 @@ def _challenge_days(row: OrganisationSettings) -> int:
 
 
 def read_settings(context: Context) -> Settings:
-    """Give the settings of an actor's organisation; ConflictError where the levels were not chosen yet."""
+    """Return the settings of an actor's organisation; ConflictError where the levels were not chosen yet."""
     with context.reading() as session:
         return settings_of(session, context.organisation_id)
 
@@ -253,7 +253,7 @@ def set_sole_operator_in(session: Session, context: Context, since_us: int | Non
 
 
 def locked_settings(session: Session, organisation_id: int) -> Settings:
-    """Give the settings, and keep others that hold them waiting until the transaction ends."""
+    """Return the settings, and keep others that hold them waiting until the transaction ends."""
     return _settings(settings_row(session, organisation_id, locked=True))
 
 

@@ -269,7 +269,7 @@ def refuse_token(context: Context, number: int) -> TokenRequestLine:
 
 
 def _checked(session: Session, context: Context, plans: Mapping[str, Plan], wanted: WantedToken) -> Member | None:
-    """Give whose a token is to be; raises what `ask_for_token` raises for what is wanted."""
+    """Return whose a token is to be; raises what `ask_for_token` raises for what is wanted."""
     limits = plan_named(plans, wanted.plan)
     name = ""
     if wanted.member_id is not None:

@@ -93,7 +93,7 @@ def create_token(
 
 
 def days_of(limits: Plan, member: str, expires_days: int | None) -> int | None:
-    """Give the days after which a token ends; None for never. ConfigError where there cannot be so many.
+    """Return the days after which a token ends; None for never. ConfigError where there cannot be so many.
 
     A trial ends by itself; a person's access ends with their role, or when it is revoked.
     """
@@ -176,7 +176,7 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
 
 
 def program_named(context: Context, actor: str) -> str | None:
-    """Give the label of the token by which a program acts, such as token:12; None for others and those elsewhere."""
+    """Return the label of the token by which a program acts, such as token:12; None for others and those elsewhere."""
     kind, _, number = actor.partition(":")
     if kind != "token" or not number.isdecimal():
         return None
@@ -185,7 +185,7 @@ def program_named(context: Context, actor: str) -> str | None:
 
 
 def said_of(token: Token) -> dict[str, str | int | bool | None]:
-    """Give what the audit log says of a token for good."""
+    """Return what the audit log says of a token for good."""
     whose = {} if token.member_id is None else {"member": token.member_id}
     return {
         "role": token.role,

@@ -24,7 +24,7 @@ from fivefold.usecases.shared.context import entry_of
 
 
 def bulk_of(count: int, rows: Digests) -> tuple[int, str]:
-    """Give the number of subjects of a call, and one digest over the salted digests of its rows."""
+    """Return the number of subjects of a call, and one digest over the salted digests of its rows."""
     return count, digest_of([{table: dict(digests) for table, digests in rows.items()}])
 
 

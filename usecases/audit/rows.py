@@ -118,7 +118,7 @@ def _version(name: str, since_us: int) -> str:
 
 
 def _act_fields(after: Row, when: str, why: str) -> dict[str, Any]:
-    """Give moment and digest of the reason, as far as an entry holds them: an erased entry does not."""
+    """Return moment and digest of the reason, as far as an entry holds them: an erased entry does not."""
     fields = {when: after["at_us"]} if "at_us" in after else {}
     return fields | ({why: _digest(after["reason"])} if "reason" in after else {})
 

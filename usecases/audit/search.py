@@ -97,7 +97,7 @@ def search_entries(context: Context, filters: EntryFilters = EVERY, part: Part =
 
 
 def entities_touched(context: Context, entries: Iterable[EntryFound]) -> dict[str, tuple[str, str]]:
-    """Give type and name of the entities that entries touched, by the number that the log has."""
+    """Return type and name of the entities that entries touched, by the number that the log has."""
     numbers = {entry.subject_id for entry in entries if entry.subject_kind == "entity" and entry.subject_id}
     wanted = [int(number) for number in numbers if number.isascii() and number.isdecimal()]
     with context.reading() as session:
@@ -106,7 +106,7 @@ def entities_touched(context: Context, entries: Iterable[EntryFound]) -> dict[st
 
 
 def actor_named(session: Session, organisation_id: int, who: str) -> str:
-    """Give an actor as the log has it: a member who is named by name, or what was given."""
+    """Return an actor as the log has it: a member who is named by name, or what was given."""
     if ":" in who:
         return who
     member = find_member_named(session, organisation_id, who)
@@ -114,14 +114,14 @@ def actor_named(session: Session, organisation_id: int, who: str) -> str:
 
 
 def names_of_actors(session: Session, organisation_id: int, actors: Iterable[str | None]) -> Mapping[str | None, str]:
-    """Give the names of members by the names that they act under, such as member:3; others have none."""
+    """Return the names of members by the names that they act under, such as member:3; others have none."""
     numbers = {actor: number for actor in actors if actor and (number := _member_number(actor))}
     names = names_of_members(session, organisation_id, sorted(set(numbers.values())))
     return {actor: names[number] for actor, number in numbers.items() if number in names}
 
 
 def _member_number(actor: str) -> int | None:
-    """Give the number of the member that an actor is; None for others.
+    """Return the number of the member that an actor is; None for others.
 
     >>> _member_number("member:3"), _member_number("token:12")
     (3, None)

@@ -64,7 +64,7 @@ def record_call(
 
 
 def _bounded(value: Any) -> Any:
-    """Give an argument as it is kept: what is no text or whole number as JSON, as the log has no floats.
+    """Return an argument as it is kept: what is no text or whole number as JSON, as the log has no floats.
 
     >>> _bounded("watch"), _bounded({"amount": 1.5}), _bounded("a" * 1_000)["characters"]
     ('watch', '{"amount": 1.5}', 1000)
@@ -78,7 +78,7 @@ def _bounded(value: Any) -> Any:
 
 
 def _is_impersonal(name: str, value: Any) -> bool:
-    """Tell whether an argument says nothing of a person, whatever a model puts into it.
+    """Return whether an argument says nothing of a person, whatever a model puts into it.
 
     >>> [_is_impersonal(*given) for given in (("limit", 20), ("since", "2026-10-01"), ("since", "Ada"))]
     [True, True, False]

@@ -223,5 +223,5 @@ def _value_holds(row: Row, side: Side) -> bool:
 
 
 def _whole(number: Any) -> int:
-    """Give a number; below all others where SQLite was made to hold something else."""
+    """Return a number; below all others where SQLite was made to hold something else."""
     return number if isinstance(number, int) else -1

@@ -51,7 +51,7 @@ class BacktestSubject:
 
 
 def subject_of_backtest(context: Context, number: int) -> BacktestSubject:
-    """Tell what a backtest is of; NotFoundError where there is none of that number that is done."""
+    """Return what a backtest is of; NotFoundError where there is none of that number that is done."""
     with context.reading() as session:
         row = backtest_numbered(session, context.organisation_id, number)
         if row.report is None:

@@ -161,7 +161,7 @@ def read_backtest(context: Context, number: int) -> BacktestLine:
 
 
 def report_of(context: Context, number: int) -> dict[str, Any]:
-    """Give the result of a backtest, with customers by their external names; NotFoundError unless it is done."""
+    """Return the result of a backtest, with customers by their external names; NotFoundError unless it is done."""
     with context.reading() as session:
         row = session.get(Backtest, number)
         if row is None or row.organisation_id != context.organisation_id or row.report is None:

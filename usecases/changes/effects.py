@@ -104,7 +104,7 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
 
 
 def result_in_force(session: Session, context: Context, content: Content) -> Result:
-    """Give the result of a change that is in force already; None where it would change something, or is refused.
+    """Return the result of a change that is in force already; None where it would change something, or is refused.
 
     So a repeated call adds no row, makes no entity due, and needs no second person.
     """

@@ -218,7 +218,7 @@ def _entries_by_version(entries: Sequence[AuditEntry]) -> dict[int, AuditEntry]:
 
 
 def _proposals_by_version(proposals: Sequence[ListProposal]) -> dict[int, ListProposal]:
-    """Give the proposals that added versions, by when these begin."""
+    """Return the proposals that added versions, by when these begin."""
     return {version["since_us"]: each for each in proposals if each.result for version in each.result["versions"]}
 
 

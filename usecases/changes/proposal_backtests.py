@@ -163,7 +163,7 @@ def before_of(session: Session, ids: Sequence[int]) -> Before:
 
 
 def _in_force(setting: ProposalSetting, present: Mapping[str, NamedList]) -> dict[str, NamedList]:
-    """Give the lists as they would be; what comes into force later counts as if it were in force now."""
+    """Return the lists as they would be; what comes into force later counts as if it were in force now."""
     return dict(present) | {
         name: _as_if_now(list_, present.get(name), setting.as_of_us)
         for name, list_ in setting.reached.after.lists.items()

@@ -176,7 +176,7 @@ def _note(session: Session, content: Content, now: int) -> None:
 
 
 def _one_person_suffices(session: Session, context: Context, content: Content) -> bool:
-    """Tell whether a change lowers nothing: no ruleset decides yet, or an override ends that kept a level down."""
+    """Return whether a change lowers nothing: no ruleset decides yet, or an override ends that kept a level down."""
     if isinstance(content, (*FACTS, ModelPromoted)):
         return False  # it is asked for once it was seen that two people are needed
     if isinstance(content, OverrideRevoked):
@@ -296,7 +296,7 @@ _SEEN: Mapping[Role, tuple[str, ...] | None] = {
 
 
 def kinds_seen_by(role: Role) -> tuple[str, ...] | None:
-    """Give the kinds of proposals that a role sees; None for all. Thresholds of rulesets are for publishers alone.
+    """Return the kinds of proposals that a role sees; None for all. Thresholds of rulesets are for publishers alone.
 
     >>> kinds_seen_by(Role.ADMIN), kinds_seen_by(Role.INVESTIGATOR)
     (None, ())
@@ -305,7 +305,7 @@ def kinds_seen_by(role: Role) -> tuple[str, ...] | None:
 
 
 def _tests(session: Session, row: Proposal, reached: Mapping[int, Reached], now_us: int) -> list[int]:
-    """Give the backtests that count; ConflictError where a type that is reached has none."""
+    """Return the backtests that count; ConflictError where a type that is reached has none."""
     newest: dict[int, Backtest] = {}
     for backtest in _done(session, row):  # the newest first
         newest.setdefault(backtest.type_id, backtest)

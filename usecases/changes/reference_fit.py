@@ -105,7 +105,7 @@ def read_reference_version(context: Context, name: str, at_us: int | None = None
 
 
 def is_reference(context: Context, name: str) -> bool:
-    """Tell whether the newest version of a list is a reference portfolio, by how it begins."""
+    """Return whether the newest version of a list is a reference portfolio, by how it begins."""
     with context.reading() as session:
         return begins_like_reference(session, context.organisation_id, name)
 
@@ -165,7 +165,7 @@ class ReferenceState:
 
 
 def read_reference_state(context: Context, ruleset: str) -> ReferenceState | None:
-    """Tell whether the reference portfolio of a ruleset serves; None where it reads none, or has no version.
+    """Return whether the reference portfolio of a ruleset serves; None where it reads none, or has no version.
 
     NotFoundError where there is no such ruleset.
     """

@@ -80,7 +80,7 @@ def request_reference(context: Context, ruleset: str, version: int) -> tuple[Ref
 
 
 def _require_peers(ruleset: AnalysedRuleset) -> str:
-    """Give the name of the list that a ruleset reads peers from; ConfigError where it reads none."""
+    """Return the name of the list that a ruleset reads peers from; ConfigError where it reads none."""
     name = ruleset.definition.reference
     if name is None or not ruleset.peer_inputs:
         raise ConfigError(f"{ruleset.definition.name} places nothing among peers, so it needs no reference portfolio")

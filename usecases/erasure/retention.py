@@ -83,7 +83,7 @@ class RetentionLine:
 
 
 def preview_retention(context: Context, days: Mapping[str, int | None] | None = None) -> tuple[RetentionLine, ...]:
-    """Tell what the policy would remove now, kind by kind, and what became of the last run. Nothing is changed.
+    """Return what the policy would remove now, kind by kind, and what became of the last run. Nothing is changed.
 
     Args:
         context: whose organisation it is for.

@@ -309,7 +309,7 @@ def _record_values(record_given: RecordGiven) -> tuple[Any, ...]:
 
 
 def _moment(values: Sequence[Any]) -> int:
-    """Give when a record counts from: when it was closed, and until then when it was opened."""
+    """Return when a record counts from: when it was closed, and until then when it was opened."""
     opened, closed = values[:2]
     return int(opened if closed is None else closed)
 

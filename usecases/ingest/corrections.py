@@ -65,7 +65,7 @@ class _Row:
         return REVERSES if self.values["kind"] == REVERSAL else CORRECTS
 
     def agrees_with(self, other: Mapping[str, Any]) -> bool:
-        """Tell whether another one says the same; a moment that is not given contradicts none."""
+        """Return whether another one says the same; a moment that is not given contradicts none."""
         known_us = self.values["known_us"]
         return known_us in {None, other["known_us"]} and all(self.values[name] == other[name] for name in _SAME)
 

@@ -193,7 +193,7 @@ def _owners_lines(spans: Mapping[int, Sequence[Span]]) -> list[str]:
 
 
 def latest_attributes(session: Session, entity_ids: Sequence[int]) -> dict[int, tuple[int, dict[str, Any]]]:
-    """Give the latest version of the attributes of each entity: its number and what it says."""
+    """Return the latest version of the attributes of each entity: its number and what it says."""
     latest: dict[int, tuple[int, dict[str, Any]]] = {}
     for begin in range(0, len(entity_ids), MOST_IN_ONE):
         part = entity_ids[begin : begin + MOST_IN_ONE]
@@ -259,7 +259,7 @@ def _field_events(
     attributes: Mapping[int, tuple[int, dict[str, Any]]],
     numbered: Mapping[int, int],
 ) -> Iterator[Event]:
-    """Tell which fields of entities became another value; *numbered* are the versions that say so."""
+    """Yield which fields of entities became another value; *numbered* are the versions that say so."""
     for entity, given in put:
         before = attributes.get(entity, (0, {}))[1]
         fields = changed_fields(before, {**before, **given})

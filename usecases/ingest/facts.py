@@ -306,7 +306,7 @@ def put_record_in(
 
 
 def _moment(record: Record | RecordGiven) -> int:
-    """Give when it counts from: when it was closed, and until then when it was opened."""
+    """Return when it counts from: when it was closed, and until then when it was opened."""
     return record.opened_us if record.closed_us is None else record.closed_us
 
 

@@ -25,7 +25,7 @@ _ADDED = (REFUSED_ROW, REFUSED_REASON)
 
 
 def format_of(path: Path) -> str:
-    """Give the format of a file by its name; ConfigError where it cannot be imported."""
+    """Return the format of a file by its name; ConfigError where it cannot be imported."""
     suffix = suffix_of_name(path)
     if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
         raise ConfigError(
@@ -165,12 +165,12 @@ def _csv_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
 
 
 def _as_refused(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give the texts of a file of refused rows as they were before `RefusedRows` wrote them; others as they are."""
+    """Return the texts of a file of refused rows as they were before `RefusedRows` wrote them; others as they are."""
     return unescape_formulas_of_frame(rows) if set(_ADDED) <= set(rows.columns) else rows
 
 
 def renamed_columns(part: pl.DataFrame, names: ColumnMap, path: Path) -> pl.DataFrame:
-    """Give a part under our names, without what an earlier import wrote beside refused rows."""
+    """Return a part under our names, without what an earlier import wrote beside refused rows."""
     own = part.drop(*_ADDED, strict=False)
     return own.rename(names.rename(own.columns, str(path)))
 
@@ -232,7 +232,7 @@ def refused_path(path: Path, chosen: Path | None = None) -> Path:
 def refused_rows(
     part: ImportPart, problems: Mapping[int, Sequence[Problem]]
 ) -> tuple[pl.DataFrame, list[int], list[str]]:
-    """Give torn rows, and those that have *problems* (by their places), in order, as `RefusedRows.add` takes them."""
+    """Return torn rows, and those that have *problems* (by their places), in order, as `RefusedRows.add` takes them."""
     places = sorted(problems)
     numbers = [*(part.numbers[place] for place in places), *(row.row for row in part.torn_rows)]
     reasons = ["; ".join(f"{one.field} {_with_allowed(one)}" for one in problems[place]) for place in places]

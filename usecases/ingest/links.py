@@ -209,7 +209,7 @@ class _Found:
 
 
 def _overlap(span: StoredLink, row: LinkRow) -> bool:
-    """Tell whether both have a moment in common, or begin at the same one."""
+    """Return whether both have a moment in common, or begin at the same one."""
     if span.from_us == row.from_us:
         return True
     ends_after = row.until_us is None or span.from_us is None or span.from_us < row.until_us

@@ -75,7 +75,7 @@ class OwnersChanged:
 
 
 def rows_with_owners(rows: Sequence[EntityRow]) -> list[OwnersRow]:
-    """Give what entities say of their owners; those that say nothing are left out.
+    """Return what entities say of their owners; those that say nothing are left out.
 
     Raises:
         InvalidDataError: one says it in both forms.
@@ -252,7 +252,7 @@ class _Spans:
         return {span.owner_id for span in spans if span.is_live(self._now)}
 
     def changed(self) -> dict[int, list[Span]]:
-        """Give the ownerships of those entities of which any is another than before."""
+        """Return the ownerships of those entities of which any is another than before."""
         return {entity: spans for entity, spans in self._spans.items() if spans != list(self.before.get(entity, ()))}
 
     def added(self) -> list[NewOwner]:

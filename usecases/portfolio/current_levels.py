@@ -119,7 +119,7 @@ def list_current_levels(
 
 
 def level_numbers(wanted: Sequence[str], names: Sequence[str]) -> list[int]:
-    """Give the numbers of levels, the highest first; ConfigError where there is no such level."""
+    """Return the numbers of levels, the highest first; ConfigError where there is no such level."""
     require_known("level", wanted, names)
     return sorted({names.index(name) + 1 for name in wanted}, reverse=True)
 

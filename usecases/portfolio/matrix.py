@@ -74,7 +74,7 @@ class Matrix:
 
 
 def value_and_risk(context: Context, type_name: str) -> Matrix:
-    """Give the matrix of a type, from counters: it takes as long for ten million as for ten.
+    """Return the matrix of a type, from counters: it takes as long for ten million as for ten.
 
     NotFoundError where there is no such type; ConflictError where the organisation has not chosen its levels.
     """

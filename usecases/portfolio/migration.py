@@ -134,7 +134,7 @@ class Mover:
 def levels_over_time(
     context: Context, type_name: str, every: Every = Every.MONTH, periods: int = USUAL_PERIODS
 ) -> LevelsOverTime:
-    """Give how many stood at each level at the ends of months, weeks (from Monday) or days in UTC, the latest last.
+    """Return how many stood at each level at the ends of months, weeks (from Monday) or days in UTC, the latest last.
 
     It begins with the first one in which an entity had a level. NotFoundError where there is no such type;
     ConflictError where the organisation has not chosen its levels; ConfigError for more than `MOST_PERIODS`.
@@ -162,7 +162,7 @@ def levels_over_time(
 def read_migration(
     context: Context, type_name: str, since_us: int | None = None, until_us: int | None = None
 ) -> Migration:
-    """Tell from where to where the entities of a type went in a time, by default in the last `USUAL_DAYS`.
+    """Return from where to where the entities of a type went in a time, by default in the last `USUAL_DAYS`.
 
     Whole days are taken: from that of *since_us*, until before that of *until_us*. NotFoundError where there is no such
     type; ConfigError where the time is empty or longer than `MOST_DAYS`; ConflictError where no levels were chosen.
@@ -233,7 +233,7 @@ def days_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[in
 
 
 def _ends(today: date, every: Every, periods: int) -> Iterator[tuple[int, int]]:
-    """Give the first day of each period and the one after its last, since 1970, the present one first.
+    """Yield the first day of each period and the one after its last, since 1970, the present one first.
 
     >>> list(_ends(date(1970, 2, 22), Every.MONTH, 2))
     [(31, 59), (0, 31)]

@@ -32,7 +32,7 @@ class ScoreScale:
 
 
 def read_scale(context: Context, assessment: str, *, with_thresholds: bool) -> ScoreScale | None:
-    """Give the scale of an assessment, such as 12.3, as it was stored; None where no score gave a level.
+    """Return the scale of an assessment, such as 12.3, as it was stored; None where no score gave a level.
 
     Thresholds are for those alone who may read rulesets. NotFoundError where the organisation has no such assessment.
     """

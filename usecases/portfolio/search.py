@@ -102,7 +102,7 @@ def count_entities(context: Context, type_name: str, search: Search) -> Entities
 def _wanted(
     session: Session, context: Context, type_name: str, search: Search
 ) -> tuple[WantedEntities, tuple[str, ...], Mapping[str, Any]]:
-    """Give what is looked for, the names of levels, and the declared kinds of attributes."""
+    """Return what is looked for, the names of levels, and the declared kinds of attributes."""
     of = context.organisation_id
     kind, names = type_named(session, of, type_name), levels_of(session, of)
     words = list(dict.fromkeys(words_in(search.text)))

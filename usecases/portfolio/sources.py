@@ -106,7 +106,7 @@ class AssessmentSources:
 
 
 def sources_of(context: Context, assessment: str) -> AssessmentSources | None:
-    """Tell from where the values are that the reasons of an assessment show; None where the reasons were erased.
+    """Return from where the values are that the reasons of an assessment show; None where the reasons were erased.
 
     They stand rule by rule and value by value in the order of `explain.read_reasons`. NotFoundError where the
     organisation has no such assessment.
@@ -172,7 +172,7 @@ def _told(
     inputs: Mapping[str, Any],
     behind: Sequence[Mapping[str, Any]],
 ) -> dict[str, ValueSource]:
-    """Tell the sources of all inputs that are shown, by the keys of their sides, by two statements at the most."""
+    """Return the sources of all inputs that are shown, by the keys of their sides, by two statements at the most."""
     sides = {
         input_key(side): (side, inputs.get(input_key(side), inputs[key]))
         for of_rule in behind
@@ -245,7 +245,7 @@ class _Stored:
         return first if len(self._versions) < MOST_VERSIONS else None  # it may have had the value before
 
     def source(self, kind: Kind, about: str, side: Any, value: Any) -> ValueSource:
-        """Give the source of a value that is no attribute's."""
+        """Return the source of a value that is no attribute's."""
         stored: FactRow | None = None
         if kind == "tag" and not value:
             return ValueSource(kind=kind, about=about, state="none")
@@ -277,7 +277,7 @@ class _Stored:
         return held
 
     def _linked(self, kind: Kind, value: Any) -> ValueSource:
-        """Give the latest of the transactions, cases or alerts that counted for the entity.
+        """Return the latest of the transactions, cases or alerts that counted for the entity.
 
         Nothing is said where the facts may have been others then: cases, alerts and ownerships have no moment of
         arrival, and something without one came since.
@@ -298,7 +298,7 @@ class _Stored:
 
 
 def _is_read_as(stored: Any, declared: FieldType, value: Any) -> bool:
-    """Tell whether a stored attribute is the value that the assessment saw, read as it reads attributes."""
+    """Return whether a stored attribute is the value that the assessment saw, read as it reads attributes."""
     try:
         column = pl.Series("value", [stored], dtype=pl.List(pl.String) if isinstance(stored, list) else None)
     except (TypeError, OverflowError, pl.exceptions.PolarsError):
@@ -307,5 +307,5 @@ def _is_read_as(stored: Any, declared: FieldType, value: Any) -> bool:
 
 
 def _is_of_value(side: Any, value: Any, row: FactRow) -> bool:
-    """Tell whether a stored value can be the one that was seen: one without a segment says that there is none."""
+    """Return whether a stored value can be the one that was seen: one without a segment says that there is none."""
     return row.about == value if side.value == "segment" else row.about is not None

@@ -156,12 +156,12 @@ class QueueCount:
 
     @property
     def total(self) -> int:
-        """Give how many wait."""
+        """Return how many wait."""
         return self.overdue + self.today + self.later
 
 
 def kinds_for(role: Role) -> tuple[Kind, ...]:
-    """Give the kinds of items that a role sees.
+    """Return the kinds of items that a role sees.
 
     >>> [kind.value for kind in kinds_for(Role.INVESTIGATOR)]
     ['override', 'challenge', 'question', 'flow_review', 'rise', 'review']
@@ -191,7 +191,7 @@ def count_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING
 
 
 def flows_that_ask(context: Context, role: Role) -> tuple[str, ...]:
-    """Give the names of flows of which a role may have items in its queue; none where it sees no such items."""
+    """Return the names of flows of which a role may have items in its queue; none where it sees no such items."""
     if not {Kind.QUESTION, Kind.FLOW_REVIEW} & set(kinds_for(role)):
         return ()
     with context.reading() as session:
@@ -199,7 +199,7 @@ def flows_that_ask(context: Context, role: Role) -> tuple[str, ...]:
 
 
 def next_item(context: Context, role: Role, filters: QueueFilters, place: Key | None) -> tuple[QueueItem, Key] | None:
-    """Give the item behind a place in the queue, and its own place; None behind the last one."""
+    """Return the item behind a place in the queue, and its own place; None behind the last one."""
     with context.reading() as session:
         wanted = _wanted(session, context, role, filters, levels_of(session, context.organisation_id))
         page = stored.items_among(session, wanted, filters.order, Part(1, place))
@@ -218,7 +218,7 @@ def item_at(place: Key) -> str:
 
 
 def key_of(item: QueueItem, order: QueueOrder) -> Key:
-    """Give the place of an item in the queue of an order."""
+    """Return the place of an item in the queue of an order."""
     name = read_name(item.item)
     return stored.place_of(name, item.due_us if order is QueueOrder.DUE else item.since_us)
 
@@ -297,7 +297,7 @@ def _key(name: ItemName) -> dict[str, str | int]:
 
 
 def _sees(session: Session, role: Role, name: ItemName) -> bool:
-    """Tell whether a role sees an item: a question is seen by those who may answer it."""
+    """Return whether a role sees an item: a question is seen by those who may answer it."""
     if role not in SEEN_BY[name.kind] or name.kind is not Kind.QUESTION:
         return role in SEEN_BY[name.kind]
     run = session.get(FlowRun, name.number)
@@ -396,7 +396,7 @@ def _member(session: Session, context: Context, assigned: str) -> int | None:
 
 
 def own_number(context: Context) -> int | None:
-    """Give the number of the member who acts; None where it is a program or an account of the machine."""
+    """Return the number of the member who acts; None where it is a program or an account of the machine."""
     kind, _, number = context.actor.name.partition(":")
     return int(number) if kind == "member" else None
 
@@ -444,7 +444,7 @@ def _shown(
 
 
 def _line(row: ItemRow, lines: Mapping[Name, str]) -> str:
-    """Give the arithmetic of the assessment in one line; nothing once it was erased."""
+    """Return the arithmetic of the assessment in one line; nothing once it was erased."""
     line = lines.get((row.number, row.step))
     return "" if line is None else shown_line(row.about or "", line)
 

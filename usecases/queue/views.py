@@ -125,7 +125,7 @@ def remove_view(context: Context, role: Role, name: str, *, shared: bool = False
 
 
 def may_change(view: QueueViewShown, member: int | None, role: Role) -> bool:
-    """Tell whether a member may replace or remove a filter that they see."""
+    """Return whether a member may replace or remove a filter that they see."""
     return not view.shared or role == Role.ADMIN or view.saved_by == member
 
 

@@ -243,7 +243,7 @@ def _summary(found: ChallengeWithEntity, now_us: int) -> ChallengeSummary:
 
 
 def is_overdue(row: Challenge, now_us: int) -> bool:
-    """Tell whether a challenge is open, and was due."""
+    """Return whether a challenge is open, and was due."""
     return row.state == OPEN and row.due_us <= now_us
 
 
@@ -292,6 +292,6 @@ def _line(session: Session, found: ChallengeWithEntity, now_us: int) -> Challeng
 
 
 def record_unchanged(session: Session, row: Challenge) -> bool:
-    """Tell whether the contested assessment and all it rests on are what they were when the challenge was opened."""
+    """Return whether the contested assessment and all it rests on are what they were when the challenge was opened."""
     assessment = assessment_of(session, row.organisation_id, row.entity_id, row.number)
     return assessment is not None and stored.record_sha256(session, assessment) == row.record_sha256

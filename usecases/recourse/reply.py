@@ -77,7 +77,7 @@ def give_reply(context: Context, challenge: int, form: Form) -> Reply:
 
 
 def _is_over(session: Session, organisation_id: int, line: ChallengeLine) -> bool:
-    """Tell whether the override of the settlement had ended by itself; only a contested one may have."""
+    """Return whether the override of the settlement had ended by itself; only a contested one may have."""
     if line.override is None or line.settled_us is None:
         return False
     override = override_numbered(session, organisation_id, line.override)

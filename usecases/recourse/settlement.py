@@ -137,7 +137,7 @@ def _checked(given: Settlement) -> Settlement:
 
 
 def _changed_us(session: Session, context: Context, row: Challenge, given: Settlement, now_us: int) -> int | None:
-    """Tell since when all is changed that the settlement names; None where the contested assessment stands.
+    """Return since when all is changed that the settlement names; None where the contested assessment stands.
 
     ConflictError unless this person can settle this challenge in this way.
     """
@@ -223,7 +223,7 @@ def _override_changed_us(
 
 
 def _ended_us(session: Session, row: Challenge, contested: OverrideRow, now_us: int) -> int:
-    """Tell when the contested override ended: by itself, or as it was revoked since the challenge was opened."""
+    """Return when the contested override ended: by itself, or as it was revoked since the challenge was opened."""
     state, revoked = state_of(contested, now_us), contested.revoked_us or 0
     if state != "expired" and (state != "revoked" or revoked < row.opened_us):
         raise ConflictError(
@@ -264,7 +264,7 @@ def _refuse_same_decision(session: Session, override: OverrideRow, contested: Ov
 
 
 def _new_number(session: Session, row: Challenge, changed_us: int, now_us: int) -> int:
-    """Give the first assessment since the change; that of before it says nothing about what was changed."""
+    """Return the first assessment since the change; that of before it says nothing about what was changed."""
     standing = current_level(session, row.entity_id)
     if standing is None or standing.assessed_us < now_us:
         raise ConflictError(f"the entity of challenge {row.id} was not assessed again yet; settle it once it is")

@@ -151,7 +151,7 @@ def _stated(subject: Subject, assessment: str, entity_type: str, external_id: st
 
 
 def _said(now: Explanation, levels: tuple[str, ...]) -> str:
-    """Give the level of the total and of the floors: what the rules say, without cooldown and override."""
+    """Return the level of the total and of the floors: what the rules say, without cooldown and override."""
     return max((now.score_level, now.floor), key=lambda name: levels.index(name) if name else -1)
 
 
@@ -191,7 +191,7 @@ def _effect(rule: Rule, outcome: RuleOutcome) -> Effect:
 
 
 def _variations(subject: Subject, rule: Rule, outcome: RuleOutcome, *, whole: bool) -> Iterator[VariationStated]:
-    """Give on each side of each value the nearest that changes what the factor does: of its own outcome alone."""
+    """Yield on each side of each value the nearest that changes what the factor does: of its own outcome alone."""
 
     def known(each: RuleOutcome) -> tuple[object, ...]:
         return (_effect(rule, each), each.points, each.floor) if whole else (_effect(rule, each),)

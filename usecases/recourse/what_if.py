@@ -198,7 +198,7 @@ class _View:
         self._seen = numbers_seen([{"rule": one.rule, "case": one.case} for one in fired], self._ruleset)
 
     def of(self, assessment: str, found: WhatIf) -> WhatIfShown:
-        """Give what may be seen of what was found."""
+        """Return what may be seen of what was found."""
         seen = [answer for answer in found.answers if self._may_see(answer)]
         shown = tuple(dict.fromkeys(map(self._answer, seen)))  # without the thresholds several are alike
         return WhatIfShown(
@@ -216,7 +216,7 @@ class _View:
         )
 
     def _may_see(self, answer: Answer) -> bool:
-        """Tell whether an answer changes, and makes give something else, only factors that gave something."""
+        """Return whether an answer changes, and makes give something else, only factors that gave something."""
         return self._whole or (
             all(each.rule in self._fired for each in answer.factors)
             and all(

@@ -123,7 +123,7 @@ def _written_address(host: str) -> str | None:
 
 
 def port_of(url: httpx.URL) -> int:
-    """Tell the port that a URL means."""
+    """Return the port that a URL means."""
     return url.port or PORTS[url.scheme]
 
 

@@ -23,7 +23,7 @@ INTERNAL: Any = Field(exclude=True)
 
 
 def shown_as(name: str) -> Any:
-    """Give a field another name in the API.
+    """Return a field another name in the API.
 
     A moment `created_us`, for example, has the type `Annotated[Moment, shown_as("created_at")]`.
     """

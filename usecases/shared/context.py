@@ -97,11 +97,11 @@ class Context:
         return self.actor.organisation_id
 
     def now(self) -> int:
-        """Tell the present, microseconds."""
+        """Return the present, microseconds."""
         return self.clock()
 
     def at(self, now_us: int) -> Self:
-        """Give the same context at one moment."""
+        """Return the same context at one moment."""
         return replace(self, clock=lambda: now_us)
 
     def reading(self) -> AbstractContextManager[Session]:

@@ -97,7 +97,7 @@ def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[
 
 
 def storable(text: str) -> bool:
-    """Tell whether every database keeps a text as it is: PostgreSQL knows no NUL, and UTF-8 no half surrogates."""
+    """Return whether every database keeps a text as it is: PostgreSQL knows no NUL, and UTF-8 no half surrogates."""
     return "\0" not in text and text.encode("utf-8", "replace") == text.encode("utf-8", "surrogatepass")
 
 

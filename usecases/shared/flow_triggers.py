@@ -84,7 +84,7 @@ def field_cause(version: int) -> str:
 
 
 def transaction_events(rows: pl.DataFrame) -> list[Event]:
-    """Give the events of transactions: `entity_id`, `transaction_id`."""
+    """Return the events of transactions: `entity_id`, `transaction_id`."""
     return [
         Event(entity, f"transaction:{number}", {"transaction_id": number})
         for entity, number in rows.select("entity_id", "transaction_id").iter_rows()
@@ -132,7 +132,7 @@ def origin_of(about: Mapping[str, Any]) -> Origin:
 
 
 def bounded_cause(cause: str) -> str:
-    """Give a cause as it is kept: of one that is too long the kind, and a hash of the rest.
+    """Return a cause as it is kept: of one that is too long the kind, and a hash of the rest.
 
     >>> bounded_cause("transaction:T-1")
     'transaction:T-1'

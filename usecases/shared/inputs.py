@@ -15,7 +15,7 @@ EARLIEST_US, LATEST_US = to_microseconds(date(EARLIEST_YEAR, 1, 1)), to_microsec
 
 
 def checked_reason(reason: str, what: str = "reason") -> str:
-    """Give a reason without the space around it; ConfigError where nothing is said, or more than is kept."""
+    """Return a reason without the space around it; ConfigError where nothing is said, or more than is kept."""
     text = reason.strip() if isinstance(reason, str) else ""
     if not 1 <= len(text) <= MAX_REASON_CHARACTERS or not storable(text):
         raise ConfigError(f"{what} must say why, in 1 to {MAX_REASON_CHARACTERS} characters")
@@ -23,14 +23,14 @@ def checked_reason(reason: str, what: str = "reason") -> str:
 
 
 def checked_per_second(per_second: int) -> int:
-    """Give how many entities are to become due in a second; ConfigError where it is no such number."""
+    """Return how many entities are to become due in a second; ConfigError where it is no such number."""
     if type(per_second) is not int or not 1 <= per_second <= MOST_PER_SECOND:
         raise ConfigError(f"per_second is {per_second!r}; it must be a whole number from 1 to {MOST_PER_SECOND}")
     return per_second
 
 
 def checked_moment(moment_us: int, what: str) -> int:
-    """Give a moment in microseconds; ConfigError where it is invalid."""
+    """Return a moment in microseconds; ConfigError where it is invalid."""
     if type(moment_us) is not int or not EARLIEST_US <= moment_us < LATEST_US:
         raise ConfigError(f"{what} is {moment_us!r}; it must be a moment in microseconds since 1970, from 1900 to 9000")
     return moment_us

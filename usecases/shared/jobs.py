@@ -54,12 +54,12 @@ class JobLine:
 
 
 def line_fields(row: Any) -> dict[str, Any]:
-    """Give the fields of `JobLine` from a row of a table of jobs."""
+    """Return the fields of `JobLine` from a row of a table of jobs."""
     return {each.name: getattr(row, each.name) for each in fields(JobLine)}
 
 
 def new_job(context: Context, now_us: int) -> dict[str, Any]:
-    """Give the columns of a job that an actor asks for now."""
+    """Return the columns of a job that an actor asks for now."""
     asked = {"organisation_id": context.organisation_id, "requested_by": context.actor.name, "requested_us": now_us}
     return {**asked, "state": "queued", "attempts": 0, "done": 0, "total": 0}
 

@@ -16,12 +16,12 @@ STALE_AFTER = timedelta(days=7)
 
 @lru_cache(maxsize=64)
 def rates_of(base: str, day: date) -> RateTable:
-    """Give the ECB's rates into a base currency as known on a day."""
+    """Return the ECB's rates into a base currency as known on a day."""
     return ecb_rates(base, day)
 
 
 def rates_for(session: Session, organisation_id: int, base: str, day: date) -> RateTable:
-    """Give an organisation's rates into its base currency as known on a day.
+    """Return an organisation's rates into its base currency as known on a day.
 
     Its own newest table comes first, each currency at its latest rate by that day; the ECB's complete it.
     """
@@ -33,7 +33,7 @@ def rates_for(session: Session, organisation_id: int, base: str, day: date) -> R
 
 
 def stale_days(rates: RateTable, day: date) -> int | None:
-    """Tell how old the newest rate is on a day, where that is older than `STALE_AFTER`; None where it is not."""
+    """Return how old the newest rate is on a day, where that is older than `STALE_AFTER`; None where it is not."""
     age = day - rates.newest
     return age.days if age > STALE_AFTER else None
 

@@ -218,7 +218,7 @@ class TransactionColumns:
         return texts.alias(name)
 
     def _nothing(self, name: str) -> bool:
-        """Tell whether a column is not there, or says nothing."""
+        """Return whether a column is not there, or says nothing."""
         if name not in self._frame.columns:
             return True
         return self._frame[name].null_count() == len(self._frame)
@@ -227,7 +227,7 @@ class TransactionColumns:
         return pl.Series([None], dtype=dtype).new_from_index(0, len(self._frame))
 
     def _filled(self, name: str, *, optional: bool) -> tuple[pl.Series, pl.Series | None]:
-        """Give a column, with something of its own in place of nothing where that is allowed; and where that was.
+        """Return a column, with something of its own in place of nothing where that is allowed; and where that was.
 
         Until `_without` is asked, nothing is noted of the rows that say nothing.
         """
@@ -310,13 +310,13 @@ def _texts_among_numbers(name: str, values: Sequence[Any]) -> list[Problem]:
 
 
 def _all_plain(values: Sequence[Any]) -> bool:
-    """Tell at a glance of a whole column what is nearly always so; False where each value must be looked at."""
+    """Return at a glance of a whole column what is nearly always so; False where each value must be looked at."""
     kinds = set(map(type, values)) - {type(None)}
     return kinds <= {float} or (kinds == {str} and "".join(filter(None, values)).isascii())
 
 
 def _is_plain(value: Any, declared: FieldType | None) -> bool:
-    """Tell whether a column can hold a value beside any others; a NUL is left to those who know what it is for."""
+    """Return whether a column can hold a value beside any others; a NUL is left to those who know what it is for."""
     if isinstance(value, str):
         return value.isascii() or storable(value.replace("\0", ""))
     if isinstance(value, bool):

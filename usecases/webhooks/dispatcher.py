@@ -172,7 +172,7 @@ class _Lookups:
         self.going_on: list[asyncio.Task[Found]] = []
 
     def begin(self, destination: Destination) -> asyncio.Task[Found]:
-        """Give the lookup that is going on, or begin one."""
+        """Return the lookup that is going on, or begin one."""
         if not self.going_on or self.going_on[0].done():
             self.going_on = [asyncio.create_task(look_up(destination))]
         return self.going_on[0]

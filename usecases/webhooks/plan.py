@@ -36,7 +36,7 @@ JITTER_PERCENT = 20
 
 
 def wait_us(event_id: str, attempts: int) -> int:
-    """Tell how long to wait after so many failed attempts: 30 s, then twice as long each time, up to 12 hours.
+    """Return how long to wait after so many failed attempts: 30 s, then twice as long each time, up to 12 hours.
 
     It is shorter by up to a fifth, by chance that depends on event and attempt alone.
 
