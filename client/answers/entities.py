@@ -1,4 +1,4 @@
-"""Entities and what is known of them."""
+"""Entities and their data."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from fivefold.client.answers.levels import Level
 
 
 class EntityLine(Answer):
-    """An entity as it is listed."""
+    """An entity in a list."""
 
     id: int
     external_id: str
@@ -17,7 +17,7 @@ class EntityLine(Answer):
 
 
 class EntityFound(Answer):
-    """An entity that was found, in which of its words, and where it stands."""
+    """An entity that a search found, the words that matched, and its level."""
 
     external_id: str
     name: str
@@ -41,7 +41,7 @@ class Related(Answer):
 
 
 class Profile(Answer):
-    """An entity: its attributes, what it owns, and where it stands."""
+    """An entity: its attributes, owners, owned entities and level."""
 
     type: str
     external_id: str
@@ -55,7 +55,7 @@ class Profile(Answer):
 
 
 class Tag(Answer):
-    """A tag that an entity has, or had."""
+    """A tag that an entity has or had."""
 
     tag: str
     since: datetime
@@ -76,7 +76,7 @@ class Correction(Answer):
 
 
 class Transaction(Answer):
-    """A transaction as it was sent, in its own currency: a deposit is positive."""
+    """A transaction as it was sent, in its own currency; a deposit is positive."""
 
     type: str
     external_id: str
@@ -93,7 +93,7 @@ class Transaction(Answer):
 
 
 class TransactionsTaken(Answer):
-    """How many transactions were new, changed their state, and had been taken before."""
+    """The numbers of transactions that were new, changed their state, and were already stored."""
 
     new: int
     changed: int
