@@ -1,8 +1,8 @@
 """From a chart to a file: SVG or PNG, drawn in this process, without a browser and without a network.
 
 Text keeps its planned width, in any font of the reader's machine. A picture is laid out with the widths of Helvetica,
-which Arial, Liberation Sans and Arimo share. A machine that has none of them draws wider signs, which ran out of the
-picture and over each other. So every text carries its width (`textLength`), and a browser draws it as wide, no wider.
+which Arial, Liberation Sans and Arimo share. On a machine without any of them, wider letters overlapped and ran out of
+the picture. So every text carries its width (`textLength`), and a browser fits it to that.
 """
 
 import html
@@ -65,7 +65,7 @@ def save(chart: alt.TopLevelMixin, path: Path) -> None:
 
     Args:
         chart: any picture of this room.
-        path: where to; its suffix, `.svg` or `.png`, chooses the format. A file that is there is replaced.
+        path: the file; its suffix, `.svg` or `.png`, chooses the format. An existing file is replaced.
 
     Raises:
         ConfigError: the suffix is another one, or the folder does not exist.
@@ -86,7 +86,7 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
 
 
 def fitted(svg: str) -> str:
-    """Return every text of a picture its width, and fonts that have it."""
+    """Set the width of every text of a picture, and fonts that have it."""
     return _TEXT.sub(_fitted, svg)
 
 

@@ -19,7 +19,7 @@ SEEN_SIGNS = 28
 SIGN_WIDTH = 6.8
 """Pixels that an average sign takes, measured generously: fonts differ between machines."""
 _TYPICAL = 0.8
-"""How much of that a label takes where the font is as usual."""
+"""The part of that width that a label takes in a usual font."""
 TITLE_SIGN_WIDTH = 8.6
 """Pixels that an average sign of the title takes, which is larger and bold."""
 COLOURS = {"up": POSITIVE, "down": NEGATIVE, "whole": WHOLE}
@@ -71,7 +71,7 @@ def _label_place(rows: list[dict[str, Any]]) -> float:
 
 
 def _drawn(row: Row) -> dict[str, Any]:
-    """What Altair draws of a row: its place is in points, on an axis that has the ends of the plot."""
+    """A row as Altair data: its place is in points, on an axis that has the ends of the plot."""
     return {
         "label": lines_of(row.label, LABEL_SIGNS, MOST_LABEL_LINES),
         "seen": typeset(cut_end(row.seen, SEEN_SIGNS)),
@@ -104,6 +104,7 @@ def _layers(rows: list[dict[str, Any]], domain: tuple[float, float], axis_title:
 def _columns(
     visible: list[dict[str, Any]], rows: list[dict[str, Any]], label_place: float, weight: Literal["normal", "bold"]
 ) -> list[alt.Chart]:
+    """The columns of text beside the bars: points, values and labels."""
     base = _placed(visible, rows)
     points: alt.Chart = base.encode(x="right:Q", text="number:N", color=_COLOUR)
     return [
@@ -132,5 +133,5 @@ def _placed(visible: list[dict[str, Any]], rows: list[dict[str, Any]], **how: An
     """A chart of some of the rows, each at its place among all."""
     scale = alt.Scale(domain=list(range(len(rows))), padding=0.3)
     place = alt.Y("row:O", axis=None, scale=scale, **how)
-    placed: alt.Chart = alt.Chart(alt.InlineData(values=visible)).encode(y=place)
-    return placed
+    chart: alt.Chart = alt.Chart(alt.InlineData(values=visible)).encode(y=place)
+    return chart

@@ -26,7 +26,7 @@ def plain(number: float) -> str:
 
 
 def signed(points: float, decimals: int = 2) -> str:
-    """Write points with their sign; what rounds to nothing has none.
+    """Write points with their sign; a number that rounds to zero has none.
 
     >>> signed(0.456), signed(-12.0, decimals=0), signed(-0.001)
     ('+0.46', '-12', '0.00')
@@ -36,7 +36,7 @@ def signed(points: float, decimals: int = 2) -> str:
 
 
 def value_text(contribution: Contribution) -> str:
-    """Write what was seen of one input, with its unit.
+    """Write the value of one input, with its unit.
 
     >>> value_text(Contribution("gap_mean_90d", "rhythm", 3.5, "days", -0.1, "Days between deposits"))
     '3.50 days'
@@ -51,7 +51,7 @@ def value_text(contribution: Contribution) -> str:
 
 
 def typeset(number: str) -> str:
-    """Return a number the minus sign of print, for pictures; text keeps the plain hyphen, which can be searched.
+    """Write a number with the minus sign of print, for pictures; text keeps the plain hyphen, which can be searched.
 
     >>> typeset("-0.44") == "\N{MINUS SIGN}0.44"
     True

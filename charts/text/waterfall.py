@@ -12,7 +12,7 @@ SEEN_COLUMNS = 20
 LABEL_SHARE = 0.45
 LEAST_LABEL_COLUMNS = 16
 MOST_LABEL_LINES = 3
-"""A label that is longer continues below, at a word; only what is beyond this many lines is cut."""
+"""A longer label continues on the next line, at a word; text beyond this many lines is cut."""
 LEAST_DRAWING_COLUMNS = 17
 GAP = "  "
 ADDS, TAKES, WHOLE, GUIDE, RULE = "█", "░", "━", "┊", "─"
@@ -26,7 +26,7 @@ class _Ruler:
     """Places points on columns of text.
 
     Attributes:
-        plot: knows where points lie between the left edge and the right one.
+        plot: places points between the left edge and the right one.
         columns: how many columns lie between these; one more stands for the right edge itself.
         ticks: the points to be marked.
     """
@@ -36,7 +36,7 @@ class _Ruler:
     ticks: tuple[float, ...]
 
     def column(self, points: float) -> int:
-        """The column that *points* stand on, counted from 0."""
+        """The column of *points*, counted from 0."""
         return round(self.plot.place(points) * self.columns)
 
 

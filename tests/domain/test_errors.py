@@ -8,8 +8,8 @@ from fivefold.domain import errors
 from fivefold.domain.errors import FivefoldError, InvalidDataError, Kind, Problem, problem_lines
 
 NUMBER, TIME = "allowed: a finite number", "allowed: an ISO 8601 date"
-COMMA = "; these have a decimal comma, which is to be a point"
-DAY = "; these have the year last, which is to be first: 2024-06-30"
+COMMA = "; these have a decimal comma, which must be a point"
+DAY = "; these have the year last, which must be first: 2024-06-30"
 
 
 def problem(row: int) -> Problem:
