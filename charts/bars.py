@@ -62,22 +62,22 @@ class LevelStep:
 
 
 @dataclass(frozen=True)
-class Span:
+class BarSpan:
     """A part of a stacked bar: where it begins and how long it is, in hundredths of the whole plot."""
 
     x: float
     width: float
 
 
-def share_spans(counts: Sequence[int], most: int) -> tuple[Span, ...]:
+def share_spans(counts: Sequence[int], most: int) -> tuple[BarSpan, ...]:
     """Lay counts end to end, on a plot that is as long as *most*; all have no length if that is 0.
 
     >>> share_spans((1, 0, 3), 8)
-    (Span(x=0.0, width=12.5), Span(x=12.5, width=0.0), Span(x=12.5, width=37.5))
+    (BarSpan(x=0.0, width=12.5), BarSpan(x=12.5, width=0.0), BarSpan(x=12.5, width=37.5))
     """
     spans, before = [], 0
     for count in counts:
-        spans.append(Span(100.0 * before / (most or 1), 100.0 * count / (most or 1)))
+        spans.append(BarSpan(100.0 * before / (most or 1), 100.0 * count / (most or 1)))
         before += count
     return tuple(spans)
 

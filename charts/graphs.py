@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Final
 from unicodedata import east_asian_width
 
-from fivefold.charts.text.numbers import lines_of, one_line
+from fivefold.charts.text.numbers import one_line, wrapped_lines
 
 BOX_WIDTH: Final = 196.0
 LINE_HEIGHT: Final = 17.0
@@ -243,7 +243,7 @@ def _is_wide(sign: str) -> bool:
 
 def _broken(text: str, columns: int, most: int) -> list[str]:
     """Break text into lines; the wide letters of East Asia take two columns each."""
-    return lines_of(one_line(text), columns // 2 if any(map(_is_wide, text)) else columns, most)
+    return wrapped_lines(one_line(text), columns // 2 if any(map(_is_wide, text)) else columns, most)
 
 
 def _texts(node: Node) -> tuple[tuple[str, str], ...]:

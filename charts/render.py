@@ -52,7 +52,7 @@ _BOLD = 1.06
 
 def svg(chart: alt.TopLevelMixin) -> str:
     """Draw a chart as the text of an SVG picture."""
-    return fitted(vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=_DIALECT, allowed_base_urls=[]))
+    return with_text_widths(vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=_DIALECT, allowed_base_urls=[]))
 
 
 def png(chart: alt.TopLevelMixin) -> bytes:
@@ -85,7 +85,7 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
     return sum(_OTHERS.get(sign, 556) for sign in text) / 1000 * size * (_BOLD if bold else 1.0)
 
 
-def fitted(svg: str) -> str:
+def with_text_widths(svg: str) -> str:
     """Set the width of every text of a picture, and fonts that have it."""
     return _TEXT.sub(_fitted, svg)
 

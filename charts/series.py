@@ -47,7 +47,7 @@ class SeriesFigure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class PlottedFigure:
     """A figure in the plot, from its upper left corner; None if it was not measured."""
 
     label: str
@@ -70,7 +70,7 @@ class SeriesPlot:
         step: the room that each figure has.
     """
 
-    places: tuple[Place, ...]
+    places: tuple[PlottedFigure, ...]
     lines: tuple[tuple[float, float, float, float], ...]
     limits: tuple[tuple[float, float, float, float], ...]
     ticks: tuple[tuple[float, float], ...]
@@ -95,7 +95,7 @@ def series_plot(figures: Sequence[SeriesFigure], axis: tuple[float, float]) -> S
         return None if value is None else PLOT_HEIGHT * (highest - value) / span
 
     places = tuple(
-        Place(
+        PlottedFigure(
             label=one.label,
             x=step * (number + 0.5),
             y=height(one.value),
@@ -191,7 +191,7 @@ class ColumnPart:
 
 
 @dataclass(frozen=True)
-class Column:
+class ShareColumn:
     """A column: its left edge, its middle, how wide it is, and the parts that are not empty, the lowest first."""
 
     x: float
@@ -200,7 +200,7 @@ class Column:
     parts: tuple[ColumnPart, ...]
 
 
-def share_columns(rows: Sequence[Sequence[int]]) -> tuple[Column, ...]:
+def share_columns(rows: Sequence[Sequence[int]]) -> tuple[ShareColumn, ...]:
     """Stack the shares of counts, a column for each row, side by side from the left.
 
     Each column is as high as the plot, `COLUMNS_WIDTH` by `COLUMNS_HEIGHT`; a row of zeros has no parts.
@@ -211,7 +211,7 @@ def share_columns(rows: Sequence[Sequence[int]]) -> tuple[Column, ...]:
     room = COLUMNS_WIDTH / max(len(rows), 1)
     width = min(room * FILLED, WIDEST)
     return tuple(
-        Column(
+        ShareColumn(
             x=room * number + (room - width) / 2,
             middle=room * (number + 0.5),
             width=width,

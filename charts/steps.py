@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Literal
 
-from fivefold.charts.text.numbers import one_line, signed, value_text
+from fivefold.charts.text.numbers import one_line, signed_points, value_text
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE
@@ -109,7 +109,7 @@ def waterfall_plot(
         Row(
             label=step.label,
             seen=step.seen,
-            number=signed(step.points, decimals),
+            number=signed_points(step.points, decimals),
             start=step.start,
             end=step.end,
             kind="down" if step.points < 0 else "up",

@@ -6,7 +6,7 @@ import altair as alt
 
 from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Row, waterfall_plot
 from fivefold.charts.style import INK, MUTED, NEGATIVE, POSITIVE, WHOLE, rimmed, styled
-from fivefold.charts.text.numbers import cut_end, lines_of, one_line, typeset
+from fivefold.charts.text.numbers import cut_end, one_line, typeset, wrapped_lines
 from fivefold.domain.breakdown import Breakdown
 
 ROW_HEIGHT = 30
@@ -55,7 +55,7 @@ def waterfall(
     reading = f"From {start} to {end}: blue bars add points, orange bars take points away."
     # A title of one long line would make the picture wider than its bars, and leave it half empty.
     width = PLOT_WIDTH + _left_of_bars(rows)
-    titles = lines_of(one_line(title), int(width / TITLE_SIGN_WIDTH), MOST_TITLE_LINES)
+    titles = wrapped_lines(one_line(title), int(width / TITLE_SIGN_WIDTH), MOST_TITLE_LINES)
     return styled(chart, title=titles, subtitle=reading, title_width=width)
 
 
@@ -73,7 +73,7 @@ def _label_place(rows: list[dict[str, Any]]) -> float:
 def _drawn(row: Row) -> dict[str, Any]:
     """A row as Altair data: its place is in points, on an axis that has the ends of the plot."""
     return {
-        "label": lines_of(row.label, LABEL_SIGNS, MOST_LABEL_LINES),
+        "label": wrapped_lines(row.label, LABEL_SIGNS, MOST_LABEL_LINES),
         "seen": typeset(cut_end(row.seen, SEEN_SIGNS)),
         "start": row.start,
         "end": row.end,

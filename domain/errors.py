@@ -50,7 +50,7 @@ class Problem:
         return f"row {self.row}: {self.field} {self.problem}; allowed: {self.allowed}"
 
 
-class Kind(NamedTuple):
+class ProblemKind(NamedTuple):
     """The parts that problems share when only their rows and values differ.
 
     Attributes:
@@ -71,16 +71,16 @@ _LEADING_VALUE = re.compile(
 )
 
 
-def kind_of(problem: Problem) -> tuple[Kind, str]:
+def problem_kind(problem: Problem) -> tuple[ProblemKind, str]:
     """Return the kind of a problem and the value that it names; the value is empty if it names none.
 
-    >>> kind_of(Problem(3, "user_balance", "is '1,5'", "a number"))
-    (Kind(field='user_balance', problem='is ', rest='', allowed='a number'), "'1,5'")
+    >>> problem_kind(Problem(3, "user_balance", "is '1,5'", "a number"))
+    (ProblemKind(field='user_balance', problem='is ', rest='', allowed='a number'), "'1,5'")
     """
     match = _LEADING_VALUE.fullmatch(problem.problem)
     if match is None:
-        return Kind(problem.field, problem.problem, "", problem.allowed), ""
-    return Kind(problem.field, "is ", match["rest"], problem.allowed), match["value"]
+        return ProblemKind(problem.field, problem.problem, "", problem.allowed), ""
+    return ProblemKind(problem.field, "is ", match["rest"], problem.allowed), match["value"]
 
 
 class InvalidDataError(FivefoldError):
@@ -99,7 +99,7 @@ class InvalidDataError(FivefoldError):
         problems: list[Problem],
         count: int | None = None,
         source: str = "",
-        beyond: Mapping[Kind, int] | None = None,
+        beyond: Mapping[ProblemKind, int] | None = None,
     ) -> None:
         """Keep the *problems*, in row order, and their *count*."""
         self.every = tuple(sorted(problems, key=lambda problem: problem.row))
@@ -142,7 +142,7 @@ def first_row_of(source: str) -> int:
     return 2 if source.lower().removesuffix(".gz").endswith(".csv") else 1
 
 
-def problem_lines(problems: Sequence[Problem], beyond: Mapping[Kind, int] | None = None) -> list[str]:
+def problem_lines(problems: Sequence[Problem], beyond: Mapping[ProblemKind, int] | None = None) -> list[str]:
     """Write problems, one line for each kind: only the rows or values differ within a kind.
 
     *beyond* is the number of further problems of a kind that are not in *problems*.
@@ -150,9 +150,9 @@ def problem_lines(problems: Sequence[Problem], beyond: Mapping[Kind, int] | None
     >>> print(*problem_lines([Problem(row, "a", f"is 'x{row}'", "a number") for row in range(2, 9)]))
     rows 2, 3, 4 and 4 more: a is 'x2', 'x3', 'x4' and others; allowed: a number
     """
-    by_kind: dict[Kind, _Alike] = {}
+    by_kind: dict[ProblemKind, _Alike] = {}
     for one in problems:
-        kind, value = kind_of(one)
+        kind, value = problem_kind(one)
         by_kind.setdefault(kind, _Alike()).add(one.row, value)
     lines = [alike.line(kind, (beyond or {}).get(kind, 0)) for kind, alike in by_kind.items()]
     if len(lines) > PROBLEMS_LISTED:
@@ -175,7 +175,7 @@ class _Alike:
         if len(self._values) <= VALUES_NAMED:
             self._values[value] = None
 
-    def line(self, kind: Kind, beyond: int) -> str:
+    def line(self, kind: ProblemKind, beyond: int) -> str:
         count = self._count + beyond
         rest = count - len(self._rows)
         rows = ", ".join(map(str, self._rows)) + (f" and {rest:,} more" if rest else "")

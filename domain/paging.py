@@ -70,10 +70,10 @@ def page_among(rows: Sequence[T], key: Callable[[T], Key], part: Part) -> Page[T
     if after is not None and any([type(each) for each in key(row)] != [type(each) for each in after] for row in rows):
         raise ConfigError(NO_PLACE)
     behind = [row for row in rows if after is None or key(row) > after]
-    return cut(behind, key, part.most)
+    return first_page(behind, key, part.most)
 
 
-def cut(rows: Sequence[T], key: Callable[[T], Key], most: int | None) -> Page[T]:
+def first_page(rows: Sequence[T], key: Callable[[T], Key], most: int | None) -> Page[T]:
     """Make a page of the first *most* rows; it has a next page if there are more rows."""
     if most is None or len(rows) <= most:
         return Page(rows)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Row, WaterfallPlot, waterfall_plot
-from fivefold.charts.text.numbers import cut_end, lines_of
+from fivefold.charts.text.numbers import cut_end, wrapped_lines
 from fivefold.domain.breakdown import Breakdown
 
 NARROWEST_COLUMNS = 72
@@ -94,7 +94,7 @@ def _aligned(words: list[tuple[str, str, str]], width: int) -> list[list[str]]:
     label = max(min(label, room, round(width * LABEL_SHARE)), LEAST_LABEL_COLUMNS)
     rows = []
     for name, value, number in words:
-        first, *rest = lines_of(name, label, MOST_LABEL_LINES)
+        first, *rest = wrapped_lines(name, label, MOST_LABEL_LINES)
         line = f"{first:<{label}}{GAP}{cut_end(value, value_width):>{value_width}}{GAP}{number:>{points}}{GAP}"
         rows.append([line, *rest])
     return rows

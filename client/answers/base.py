@@ -19,7 +19,7 @@ class Version(Answer):
     version: int
 
 
-class ValueSeen(Answer):
+class InputSeen(Answer):
     """An input of a rule, in words; for a calculated input, also its formula with the numbers."""
 
     name: str
@@ -36,7 +36,7 @@ class RowProblem(Answer):
     allowed: str
 
 
-class Taken(Answer):
+class WriteResult(Answer):
     """The numbers of rows that were new, changed, and already known."""
 
     new: int
@@ -44,7 +44,7 @@ class Taken(Answer):
     same: int
 
 
-class RowsTaken(Taken):
+class BatchWriteResult(WriteResult):
     """The same for many rows; `refused` rows were not stored, and `errors` say why."""
 
     refused: int

@@ -16,7 +16,7 @@ class EntityLine(Answer):
     status: str | None
 
 
-class EntityFound(Answer):
+class EntityMatch(Answer):
     """An entity that a search found, the words that matched, and its level."""
 
     external_id: str
@@ -29,7 +29,7 @@ class EntityFound(Answer):
     currency: str | None
 
 
-class Related(Answer):
+class RelatedEntity(Answer):
     """An entity that owns another, or is owned by it."""
 
     type: str
@@ -45,8 +45,8 @@ class Profile(Answer):
 
     type: str
     external_id: str
-    owners: tuple[Related, ...]
-    owns: tuple[Related, ...]
+    owners: tuple[RelatedEntity, ...]
+    owns: tuple[RelatedEntity, ...]
     attributes: dict[str, Any]
     created_at: datetime
     known_at: datetime | None
@@ -92,7 +92,7 @@ class Transaction(Answer):
     corrections: tuple[Correction, ...]
 
 
-class TransactionsTaken(Answer):
+class TransactionsWriteResult(Answer):
     """The numbers of transactions that were new, changed their state, and were already stored."""
 
     new: int

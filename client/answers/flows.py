@@ -77,7 +77,7 @@ class FlowRun(Answer):
     gone: str | None = None
 
 
-class FlowTried(Answer):
+class FlowTrial(Answer):
     """The outcome of a trial run for one entity; no question is asked, and nothing is done or stored.
 
     Attributes:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from fivefold.client.answers.base import Answer, ValueSeen, Version
+from fivefold.client.answers.base import Answer, InputSeen, Version
 
 
 class OverrideInForce(Answer):
@@ -23,7 +23,7 @@ class FiredRule(Answer):
     title: str
     rationale: str | None
     case: str | None
-    values: tuple[ValueSeen, ...]
+    values: tuple[InputSeen, ...]
     points: str
     floor: str | None
 

@@ -37,7 +37,7 @@ class RowsReach(Answer):
     short: bool
 
 
-class ModelNamed(Answer):
+class ModelReference(Answer):
     """The model that answered."""
 
     name: str
@@ -70,7 +70,7 @@ class ExplainedScore(Score):
     contributions: tuple[Contribution, ...]
     families: dict[str, float]
     history: RowsReach
-    model: ModelNamed
+    model: ModelReference
 
 
 class Indicator(Answer):

@@ -3,24 +3,24 @@
 from datetime import datetime
 from typing import Any
 
-from fivefold.client.answers.base import Answer, ValueSeen, Version
+from fivefold.client.answers.base import Answer, InputSeen, Version
 
 
-class RuleNamed(Answer):
+class RuleReference(Answer):
     """A rule of a policy."""
 
     rule: str
     title: str
 
 
-class RuleSeen(Answer):
+class PolicyRuleOutcome(Answer):
     """A rule that held, was suppressed, or could not be evaluated, with the inputs that it read."""
 
     title: str
     rationale: str | None
     outcome: str
     action: str | None
-    values: tuple[ValueSeen, ...]
+    values: tuple[InputSeen, ...]
 
 
 class DecisionReasons(Answer):
@@ -30,7 +30,7 @@ class DecisionReasons(Answer):
     level: dict[str, Any]
     value: dict[str, Any] | None
     transaction: dict[str, Any]
-    rules: tuple[RuleSeen, ...]
+    rules: tuple[PolicyRuleOutcome, ...]
 
 
 class Decision(Answer):
@@ -51,8 +51,8 @@ class Decision(Answer):
     action: str
     policy: Version
     at: datetime
-    decided_by: RuleNamed | None
-    unknown: tuple[RuleNamed, ...] | None
+    decided_by: RuleReference | None
+    unknown: tuple[RuleReference, ...] | None
     level: str | None
     stale_rates_days: int | None
     actor: str | None = None

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-from fivefold.client.answers.base import Proposal, RowsTaken, Taken
-from fivefold.client.answers.entities import EntityFound, EntityLine, Profile, Tag, Transaction, TransactionsTaken
+from fivefold.client.answers.base import BatchWriteResult, Proposal, WriteResult
+from fivefold.client.answers.entities import EntityLine, EntityMatch, Profile, Tag, Transaction, TransactionsWriteResult
 from fivefold.client.calls import Call, Repeat
 from fivefold.client.connection import Connection
 from fivefold.client.pages import Pages
@@ -15,21 +15,21 @@ Moment = date | datetime | str
 
 _ENTITY: Final = "/v1/entities/{type}/{external_id}"
 LIST: Final[Call[EntityLine]] = Call("GET", "/v1/entities/{type}", EntityLine, query=("level", "limit"), has_pages=True)
-SEARCH: Final[Call[EntityFound]] = Call(
-    *("GET", "/v1/search", EntityFound),
+SEARCH: Final[Call[EntityMatch]] = Call(
+    *("GET", "/v1/search", EntityMatch),
     query=("type", "text", "tag", "level", "segment", "status", "limit"),
     has_pages=True,
 )
 GET: Final[Call[Profile]] = Call("GET", _ENTITY, Profile)
-PUT: Final[Call[Taken]] = Call("PUT", _ENTITY, Taken, body=("attributes", "owner"), repeat=Repeat.BY_KEY)
-PUT_MANY: Final[Call[RowsTaken]] = Call(
-    *("POST", "/v1/entities/{type}", RowsTaken), query=("atomic",), body=("rows",), repeat=Repeat.BY_KEY
+PUT: Final[Call[WriteResult]] = Call("PUT", _ENTITY, WriteResult, body=("attributes", "owner"), repeat=Repeat.BY_KEY)
+PUT_MANY: Final[Call[BatchWriteResult]] = Call(
+    *("POST", "/v1/entities/{type}", BatchWriteResult), query=("atomic",), body=("rows",), repeat=Repeat.BY_KEY
 )
 TRANSACTIONS: Final[Call[Transaction]] = Call(
     "GET", f"{_ENTITY}/transactions", Transaction, query=("since", "until", "limit"), has_pages=True
 )
-ADD_TRANSACTIONS: Final[Call[TransactionsTaken]] = Call(
-    "POST", "/v1/transactions", TransactionsTaken, query=("type", "atomic"), body=("rows",)
+ADD_TRANSACTIONS: Final[Call[TransactionsWriteResult]] = Call(
+    "POST", "/v1/transactions", TransactionsWriteResult, query=("type", "atomic"), body=("rows",)
 )
 """Each transaction is stored once, by its `transaction_id`, however often it is sent, so the call needs no key."""
 TAGS: Final[Call[Tag]] = Call("GET", f"{_ENTITY}/tags", Tag, query=("limit",), has_pages=True)
@@ -80,7 +80,7 @@ class Entities:
         segment: Sequence[str] = (),
         status: Sequence[str] = (),
         limit: int | None = None,
-    ) -> Pages[EntityFound]:
+    ) -> Pages[EntityMatch]:
         """Find entities by prefixes of words of their identifier, name or other text."""
         query = {"type": type_, "text": text, "tag": tag}
         among = {"level": list(level), "segment": list(segment), "status": list(status)}
@@ -98,7 +98,7 @@ class Entities:
         *,
         owner: tuple[str, str] | None = None,
         key: str | None = None,
-    ) -> Taken:
+    ) -> WriteResult:
         """Add an entity, or change it. Omitted attributes stay; None removes one.
 
         Args:
@@ -115,7 +115,7 @@ class Entities:
 
     def put_many(
         self, type_: str, rows: Sequence[Mapping[str, object]], *, atomic: bool = False, key: str | None = None
-    ) -> RowsTaken:
+    ) -> BatchWriteResult:
         """Add or change entities: the valid rows, or with *atomic* all or none.
 
         The answer's `errors` list the problems of refused rows; if all rows are refused, RefusedDataError is raised.
@@ -138,7 +138,7 @@ class Entities:
 
     def add_transactions(
         self, rows: Sequence[Mapping[str, object]], *, type_: str = "customer", atomic: bool = False
-    ) -> TransactionsTaken:
+    ) -> TransactionsWriteResult:
         """Store transactions of existing entities, each once by its `transaction_id`, however often it is sent.
 
         The answer's `errors` list the problems of refused rows; if all rows are refused, RefusedDataError is raised.

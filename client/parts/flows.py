@@ -9,7 +9,7 @@ from fivefold.client.answers.flows import (
     FlowReplay,
     FlowRun,
     FlowRunLine,
-    FlowTried,
+    FlowTrial,
     ReplayPerson,
     ShadowPair,
     Standing,
@@ -26,10 +26,10 @@ RUN: Final[Call[FlowRun]] = Call(
     body=("type", "external_id", "transaction", "run_key"),
     repeat=Repeat.BY_KEY,
 )
-TRY: Final[Call[FlowTried]] = Call(
+TRY: Final[Call[FlowTrial]] = Call(
     "POST",
     "/v1/flows/{flow}/try",
-    FlowTried,
+    FlowTrial,
     body=("external_id", "version", "document", "transaction", "answers", "outcomes"),
 )
 RUNS: Final[Call[FlowRunLine]] = Call(
@@ -115,7 +115,7 @@ class Flows:
         transaction: str | None = None,
         answers: Mapping[str, str] | None = None,
         outcomes: Mapping[str, Mapping[str, object] | str] | None = None,
-    ) -> FlowTried:
+    ) -> FlowTrial:
         """Run one entity through a version or a draft and explain each step; nobody is asked, and nothing is done.
 
         Args:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from fivefold.domain.errors import FileFormatError, InvalidDataError, Kind, Problem, first_row_of, kind_of
+from fivefold.domain.errors import FileFormatError, InvalidDataError, Problem, ProblemKind, first_row_of, problem_kind
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers, concatenate
@@ -177,7 +177,7 @@ def _of_lines(
     first = first_row_of(reader.source)
     problems = [replace(one.as_problem(), row=one.row - first) for one in torn]
     count = len(problems)
-    beyond: Mapping[Kind, int] = {}
+    beyond: Mapping[ProblemKind, int] = {}
     try:
         histories = histories_in_memory(table(), reader)
     except InvalidDataError as error:
@@ -250,7 +250,7 @@ def stream_tables(
         FileFormatError: a required column is missing, or rows of a customer are not adjacent.
     """
     problems: list[Problem] = []
-    beyond: Counter[Kind] = Counter()
+    beyond: Counter[ProblemKind] = Counter()
     count = first_row = 0
     for table in _whole_customers(tables):
         numbered = ROW_NUMBER in table.column_names
@@ -259,7 +259,7 @@ def stream_tables(
         except InvalidDataError as error:  # goes on: the error names all bad rows, not only those of the first batch
             room = max(0, MOST_NAMED_IN_FILES - len(problems))
             problems += error.every[:room]
-            beyond.update(kind_of(problem)[0] for problem in error.every[room:])
+            beyond.update(problem_kind(problem)[0] for problem in error.every[room:])
             beyond.update(error.beyond)
             count += error.count
         else:

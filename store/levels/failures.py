@@ -7,7 +7,7 @@ from sqlalchemy import Integer, Select, literal, null, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import NO_PLACE, Page, Part, cut
+from fivefold.domain.paging import NO_PLACE, Page, Part, first_page
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import IS_FAILED, DueMark, Standing
@@ -76,7 +76,7 @@ def assessment_failures(
         statement = _narrowed(statement, DueMark.due_us if kind == _QUARANTINED else Standing.assessed_us, wanted)
         failures += [AssessmentFailure(*row) for row in rows_of(session, statement, (number,), Part(most, behind))]
     failures.sort(key=lambda failure: (failure.entity_id, failure.kind))
-    return cut(failures, lambda failure: (failure.entity_id, failure.kind), part.most)
+    return first_page(failures, lambda failure: (failure.entity_id, failure.kind), part.most)
 
 
 def _of_kind(kind: int, organisation_id: int, latest_us: int) -> tuple[Select[*tuple[Any, ...]], Any]:

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
+from fivefold.domain.paging import NO_PLACE, Key, Page, Part, first_page
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import (
     BIG,
@@ -137,7 +137,7 @@ def events_of(
     statement = _statement(frozenset(kinds), clock, place, part.most is not None)
     found = [EventRow(*row) for row in session.execute(statement, values)]
     found.sort(key=lambda row: _key(row, clock), reverse=True)
-    return cut(found, lambda row: _key(row, clock), part.most)
+    return first_page(found, lambda row: _key(row, clock), part.most)
 
 
 @lru_cache(maxsize=128)

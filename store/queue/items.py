@@ -30,7 +30,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
+from fivefold.domain.paging import NO_PLACE, Key, Page, Part, first_page
 from fivefold.store.queue.sources import REVIEW_US, RISES_US, SOURCES, Kind, Source, number_parameter
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import Entity, EntityType
@@ -177,7 +177,7 @@ def items_among(session: Session, wanted: WantedItems, order: QueueOrder, part: 
         statement = _list_statement(place, _shape(wanted), order, kind, part.most is not None)
         found += [ItemRow(*row) for row in session.execute(statement, values)]
     found.sort(key=lambda row: key_of_item(row, order), reverse=order is QueueOrder.NEWEST)
-    return cut(found, lambda row: key_of_item(row, order), part.most)
+    return first_page(found, lambda row: key_of_item(row, order), part.most)
 
 
 def key_of_item(row: ItemRow, order: QueueOrder) -> Key:

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Float, Select, String, literal, tuple_
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
+from fivefold.domain.paging import NO_PLACE, Key, Page, Part, first_page
 
 Statement = TypeVar("Statement", bound=Select[*tuple[Any, ...]])
 
@@ -36,7 +36,7 @@ def rows_of(
     if part.most is not None:
         query = query.limit(part.most + 1)
     rows = session.execute(query).all()
-    return cut(rows, lambda row: tuple(row[-len(keys) :]), part.most).map(lambda row: row[: -len(keys)])
+    return first_page(rows, lambda row: tuple(row[-len(keys) :]), part.most).map(lambda row: row[: -len(keys)])
 
 
 def scalars_of(
