@@ -1,7 +1,7 @@
-"""Rows that the audit log binds one by one: the digest of each stands in the entry of the call that wrote it last.
+"""Rows that the audit log binds one by one: the entry of the last call that wrote a row has its digest.
 
-Each row has a salt, which goes with it: once an entity is erased, the digests in the log say nothing of its rows.
-Nothing here begins or ends a transaction. `docs/audit.md` describes the bytes.
+Each row has a salt, which is erased with it: after an entity is erased, the digests in the log reveal nothing of its
+rows. Nothing here begins or ends a transaction. `docs/audit.md` describes the bytes.
 """
 
 import json
@@ -27,13 +27,13 @@ class BoundTable:
 
     Attributes:
         name: of the table.
-        columns: what is bound, in this order; a column that comes later, and may be null, stands last.
+        columns: the columns that are bound, in this order; a later addition, which may be null, goes last.
         primary: columns of its primary key, which are whole numbers; rows are looked up by these.
-        also_named_by: the column that tells rows of one such number apart, where there are several.
-        said: how a column is read, in SQL, where not all of its values are bound; *r* is the row.
-        where: in SQL, which rows are bound; the others are work that waits.
-        entities: columns that name entities; where one of these is erased, the row goes.
-        organisation: gives the number of the organisation, in SQL, where *r* is the row.
+        also_named_by: the column that distinguishes rows of the same number, if there are several.
+        said: SQL expressions for columns of which not all values are bound; *r* is the row.
+        where: SQL condition for bound rows; the others are work that waits.
+        entities: columns that name entities; the row is deleted when one of these is erased.
+        organisation: SQL expression for the number of the organisation; *r* is the row.
     """
 
     name: str
@@ -47,7 +47,7 @@ class BoundTable:
 
     @property
     def named_by(self) -> tuple[str, ...]:
-        """Return the columns that name a row: its entities, then the rest of its primary key."""
+        """The columns that name a row: its entities, then the rest of its primary key."""
         rest = (column for column in self.primary if column not in self.entities)
         return (*self.entities, *self.also_named_by, *rest)
 
@@ -68,7 +68,7 @@ class BoundTable:
 
     @property
     def selected(self) -> str:
-        """Write the columns that `digests` takes, in SQL."""
+        """The columns that `digests` takes, as SQL."""
         return ", ".join(self.said.get(column, f"r.{column}") for column in ("salt", *self.columns))
 
 
@@ -222,17 +222,17 @@ _ALL = (
 TABLES: Final[Mapping[str, BoundTable]] = {table.name: table for table in _ALL}
 """Every table whose rows are bound.
 
-A proposal stays, and is emptied, where the entity that it is about is erased; an entity stays under another name. How
-far activations are, when entities were noted, and who carries a run of a flow on, is not bound: workers and files write
-that all the time. A run is bound once its facts were read, and its state once it is over.
+When an entity is erased, its proposals are kept but emptied, and the entity is kept under another name. The progress of
+activations, the time when entities were noted, and the worker that carries on a run of a flow are not bound: workers
+and files write these all the time. A run is bound after its facts were read, and its state after it ended.
 """
 
 
 def row_digest(salt: str, values: Iterable[Any]) -> str:
     r"""Hash the columns of a row: SHA-256 of its salt, a line feed, and its line, in hexadecimal.
 
-    A flag is 1 or 0, as SQLite gives it. Absent columns at the end are left out: a column that comes later, and has no
-    value, changes no hash.
+    A flag is 1 or 0, as in SQLite. Absent columns at the end are left out, so a column added later changes no hash
+    while it has no value.
 
     >>> row_digest("00", [7, "a", True, None, None]) == sha256(b"00\n=7\0=a\0=1").hexdigest()
     True
@@ -242,17 +242,17 @@ def row_digest(salt: str, values: Iterable[Any]) -> str:
 
 
 def digests(session: Session, table: str, keys: Iterable[int | tuple[int, ...]]) -> Digests:
-    """Hash rows as they are stored now, by their primary keys; what is not there is left out."""
+    """Hash rows as they are stored now, by their primary keys; missing rows are left out."""
     session.flush()
-    bound = TABLES[table]
+    bound_table = TABLES[table]
     keys_in_order = sorted({key if isinstance(key, tuple) else (key,) for key in keys})
-    pairs = bound.digests(_rows(session, bound, keys_in_order)) if keys_in_order else ()
+    pairs = bound_table.digests(_rows(session, bound_table, keys_in_order)) if keys_in_order else ()
     by_name = {name: digest for name, digest in pairs if digest is not None}
     return {table: by_name} if by_name else {}
 
 
 def joined(*parts: Digests) -> Digests:
-    """Put digests of several tables together.
+    """Merge digests of several tables.
 
     >>> joined({"tags": {"1.2": "a"}}, {"tags": {"1.3": "b"}}, {})
     {'tags': {'1.2': 'a', '1.3': 'b'}}
@@ -265,6 +265,7 @@ def joined(*parts: Digests) -> Digests:
 
 
 def _rows(session: Session, table: BoundTable, keys: Sequence[tuple[int, ...]]) -> list[Sequence[Any]]:
+    """Read rows by the driver itself: SQLAlchemy's overhead would cost more than the query."""
     connection = session.connection()
     driver: Any = connection.connection.driver_connection
     places = range(len(table.primary))
@@ -296,7 +297,7 @@ def stored(
 
 
 def new_ids(session: Session, table: str, count: int) -> list[int]:
-    """Draw the numbers of rows that are to be added to a table, in order; nobody else gets them.
+    """Reserve numbers for rows that will be added to a table, in order; no other transaction gets them.
 
     On SQLite the transaction must be the one that writes.
     """
@@ -304,5 +305,5 @@ def new_ids(session: Session, table: str, count: int) -> list[int]:
     if connection.dialect.name == "sqlite":
         last = connection.exec_driver_sql(f"SELECT coalesce(max(id), 0) FROM {table}").scalar_one()  # noqa: S608 (our own words)
         return list(range(last + 1, last + 1 + count))
-    drawn = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
-    return sorted(number for (number,) in connection.exec_driver_sql(drawn, (table, count)))
+    query = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
+    return sorted(number for (number,) in connection.exec_driver_sql(query, (table, count)))

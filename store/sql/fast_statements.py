@@ -76,12 +76,12 @@ class PreparedStatements:
         raise_if_out_of_reach(error)
 
     def run(self, statement: ClauseElement, values: Mapping[str, Any]) -> int:
-        """Run a statement in the open transaction; give the number of rows that it changed."""
+        """Run a statement in the open transaction; return the number of rows that it changed."""
         return int(self._executed(statement, values).rowcount)
 
     def first(self, statement: ClauseElement, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Run a statement that returns rows; give the first of them, or None."""
-        rows = self._executed(statement, values).fetchall()  # all: a cursor that is not read to its end stays open
+        """Run a statement that returns rows; return the first of them, or None."""
+        rows = self._executed(statement, values).fetchall()  # all rows: a cursor that is not read to its end stays open
         return rows[0] if rows else None
 
     def _executed(self, statement: ClauseElement, values: Mapping[str, Any]) -> Any:
@@ -112,6 +112,7 @@ class PreparedStatements:
         return self._kept
 
     def _end(self, *, rolled_back: bool) -> None:
+        """Roll back if asked, then return the connection to the pool or keep it; a broken one is discarded."""
         pooled, self._connection, self._pooled = self._pooled, None, None
         if pooled is None:  # it could not even be opened
             return

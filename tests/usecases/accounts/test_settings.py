@@ -56,7 +56,7 @@ def test_nothing_is_settled_before_the_levels(engine: Engine, ana: Actor) -> Non
         lambda: change_settings(Context(engine, ana)),
         lambda: lock(engine, ana),
     ):
-        with pytest.raises(ConflictError, match="has not chosen its levels yet"):
+        with pytest.raises(ConflictError, match="has not defined its levels yet"):
             ask()
     assert rows_of(engine, AuditEntry) == []
 
