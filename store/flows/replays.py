@@ -1,4 +1,4 @@
-"""Replays of versions of flows over history, and whom they treat otherwise. No transactions begin or end here."""
+"""Replays of versions of flows over history, and the entities that they treat differently. No transactions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from fivefold.store.tables.flows import FlowReplay, FlowReplayPerson, FlowRow, F
 
 
 class ReplayFound(NamedTuple):
-    """A replay, the flow, and the numbers of the versions."""
+    """A replay with its flow, type, and the numbers of the versions."""
 
     job: FlowReplay
     flow: str
@@ -26,6 +26,7 @@ class ReplayFound(NamedTuple):
 
 
 def _found() -> Any:
+    """Select replays with their flows, types and the numbers of the versions."""
     version, base = aliased(FlowVersion), aliased(FlowVersion)
     return (
         select(FlowReplay, FlowRow.name, EntityType.name, version.number, base.number)
@@ -45,19 +46,19 @@ def replays_of(session: Session, flow_id: int, part: Part = WHOLE, version_id: i
 
 
 def newest_done_replay(session: Session, version_id: int) -> FlowReplay | None:
-    """Find the replay of a version that was asked for last, of those that are done."""
+    """Find the latest requested replay of a version that is done."""
     statement = select(FlowReplay).where(FlowReplay.version_id == version_id, FlowReplay.state == "done")
     return session.scalar(statement.order_by(FlowReplay.id.desc()).limit(1))
 
 
 def open_replay(session: Session, version_id: int) -> FlowReplay | None:
-    """Find a replay of a version that waits or runs."""
+    """Find a waiting or running replay of a version."""
     statement = select(FlowReplay).where(FlowReplay.version_id == version_id, FlowReplay.state.in_(OPEN))
     return session.scalar(statement.order_by(FlowReplay.id).limit(1))
 
 
 def replay_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> ReplayFound:
-    """Find a replay; NotFoundError where the organisation has none of that number. *locked*: until the end."""
+    """Find a replay; NotFoundError if the organisation has none of that number. *locked*: until the end."""
     statement = _found().where(FlowReplay.id == number, FlowReplay.organisation_id == organisation_id)
     row = session.execute(statement.with_for_update(of=FlowReplay) if locked else statement).first()
     if row is None:
@@ -66,12 +67,12 @@ def replay_numbered(session: Session, organisation_id: int, number: int, *, lock
 
 
 def forget_people(session: Session, replay_id: int) -> None:
-    """Forget whom a replay found, before it begins anew."""
+    """Delete the entities of a replay, before it starts over."""
     session.execute(delete(FlowReplayPerson).where(FlowReplayPerson.replay_id == replay_id))
 
 
 def keep_people(session: Session, replay_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Store whom a version treats otherwise; who was erased in the meantime is left out.
+    """Store the entities that a version treats differently; those erased in the meantime are left out.
 
     The foreign key waits for an erasure that is under way.
     """
@@ -85,7 +86,7 @@ def keep_people(session: Session, replay_id: int, rows: Sequence[Mapping[str, An
 
 
 class PersonFound(NamedTuple):
-    """Whom a version treats otherwise for a cause."""
+    """An entity that a version treats differently for a cause."""
 
     external_id: str
     person: FlowReplayPerson
@@ -94,7 +95,7 @@ class PersonFound(NamedTuple):
 def people_of(
     session: Session, replay_id: int, before_at: str | None, stopped_at: str | None, part: Part
 ) -> Page[PersonFound]:
-    """List whom a replay found, all or those from one step or to one, in the order of their numbers."""
+    """List the entities of a replay, all or those from one step or to one, in the order of their numbers."""
     statement = (
         select(Entity.external_id, FlowReplayPerson)
         .join_from(FlowReplayPerson, Entity, Entity.id == FlowReplayPerson.entity_id)
