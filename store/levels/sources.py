@@ -71,8 +71,8 @@ class FactRow(NamedTuple):
         number: of its row, or of its version.
         about: the tag, the screening, or the segment of a value.
         at_us: from when it holds or when it happened; for owned entities, the number of ownerships.
-        until_us: the end of a tag; for a case or an alert, the last arrival of any fact about its entity, as the time of
-            its own arrival is not stored.
+        until_us: the end of a tag; for a case or an alert, the last arrival of any fact about its entity, as the time
+            of its own arrival is not stored.
         content: of attributes; `1` or `0` of a screening; the name of a model.
         by: who set a tag.
     """
