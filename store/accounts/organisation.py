@@ -84,7 +84,7 @@ def newest_rates(session: Session, organisation_id: int) -> RateTableRow | None:
 
 
 @dataclass(frozen=True)
-class RatesHeld:
+class StoredRates:
     """An organisation's own rates, as stored.
 
     Attributes:
@@ -99,10 +99,10 @@ class RatesHeld:
     source: str
 
 
-def rates_held(session: Session, organisation_id: int) -> RatesHeld | None:
+def stored_rates(session: Session, organisation_id: int) -> StoredRates | None:
     """Return the rates of the table in force; None for the shipped rates."""
     row = session.execute(_NEWEST_CONTENT, {"of": organisation_id}).one_or_none()
-    return None if row is None else RatesHeld(*row)
+    return None if row is None else StoredRates(*row)
 
 
 def rate_tables(session: Session, organisation_id: int, part: Part) -> Page[RateTableRow]:

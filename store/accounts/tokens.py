@@ -42,7 +42,7 @@ class Charge:
     calls: int = 1
 
 
-class Used(NamedTuple):
+class UsageTotals(NamedTuple):
     """The usage of a token in a month."""
 
     calls: int
@@ -186,7 +186,7 @@ def usage_of(session: Session, token_id: int, month: str) -> Usage | None:
 
 
 def charge(
-    statements: PreparedStatements, cost: Charge, note: Callable[[Charge, Used], None] = lambda *_: None
+    statements: PreparedStatements, cost: Charge, note: Callable[[Charge, UsageTotals], None] = lambda *_: None
 ) -> bool:
     """Charge one call and its users, if that stays within the allowance; return whether it did.
 
@@ -208,10 +208,10 @@ def charge(
             return False
     used_now = statements.first(_USED, whose)
     if used_now is not None:
-        note(cost, Used(*used_now))
+        note(cost, UsageTotals(*used_now))
     return True
 
 
-def live(statements: PreparedStatements, token_id: int, now_us: int) -> bool:
+def record_use(statements: PreparedStatements, token_id: int, now_us: int) -> bool:
     """Return whether a token may be used now, and store the time of its use."""
     return bool(statements.run(_TOUCH, {"of_token": token_id, "now_us": now_us}))

@@ -30,7 +30,7 @@ class BoundTable:
         columns: the columns that are bound, in this order; a later addition, which may be null, goes last.
         primary: columns of its primary key, which are whole numbers; rows are looked up by these.
         also_named_by: the column that distinguishes rows of the same number, if there are several.
-        said: SQL expressions for columns of which not all values are bound; *r* is the row.
+        expressions: SQL expressions for columns of which not all values are bound; *r* is the row.
         where: SQL condition for bound rows; the others are work that waits.
         entities: columns that name entities; the row is deleted when one of these is erased.
         organisation: SQL expression for the number of the organisation; *r* is the row.
@@ -40,7 +40,7 @@ class BoundTable:
     columns: tuple[str, ...]
     primary: tuple[str, ...] = ("id",)
     also_named_by: tuple[str, ...] = ()
-    said: Mapping[str, str] = field(default_factory=dict)
+    expressions: Mapping[str, str] = field(default_factory=dict)
     where: str = ""
     entities: tuple[str, ...] = ("entity_id",)
     organisation: str = "r.organisation_id"
@@ -67,9 +67,9 @@ class BoundTable:
             yield name, None if salt is None else row_digest(str(salt), values)
 
     @property
-    def selected(self) -> str:
+    def select_list(self) -> str:
         """The columns that `digests` takes, as SQL."""
-        return ", ".join(self.said.get(column, f"r.{column}") for column in ("salt", *self.columns))
+        return ", ".join(self.expressions.get(column, f"r.{column}") for column in ("salt", *self.columns))
 
 
 _OF_ENTITY = "coalesce((SELECT e.organisation_id FROM entities e WHERE e.id = r.entity_id), 0)"
@@ -201,7 +201,7 @@ _ALL = (
             "actor", "as_of_us", "inputs", "answer", "stopped_at", "ended_us", "state", "error",
             "removed_by",
         ),
-        said={column: f"CASE WHEN r.ended_us IS NOT NULL THEN r.{column} END" for column in ("state", "error")},
+        expressions={column: f"CASE WHEN r.ended_us IS NOT NULL THEN r.{column} END" for column in ("state", "error")},
         where="r.as_of_us IS NOT NULL",
     ),
     BoundTable(
@@ -251,10 +251,10 @@ def digests(session: Session, table: str, keys: Iterable[int | tuple[int, ...]])
     return {table: by_name} if by_name else {}
 
 
-def joined(*parts: Digests) -> Digests:
+def merge_digests(*parts: Digests) -> Digests:
     """Merge digests of several tables.
 
-    >>> joined({"tags": {"1.2": "a"}}, {"tags": {"1.3": "b"}}, {})
+    >>> merge_digests({"tags": {"1.2": "a"}}, {"tags": {"1.3": "b"}}, {})
     {'tags': {'1.2': 'a', '1.3': 'b'}}
     """
     tables: dict[str, dict[str, str]] = {}
@@ -271,25 +271,25 @@ def _rows(session: Session, table: BoundTable, keys: Sequence[tuple[int, ...]]) 
     places = range(len(table.primary))
     if connection.dialect.name == "sqlite":
         of = " AND ".join(f"r.{table.primary[n]} = json_extract(k.value, '$[{n}]')" for n in places)
-        query = f"SELECT {table.selected} FROM json_each(?) k CROSS JOIN {table.name} r WHERE {of}"  # noqa: S608 (our own words)
+        query = f"SELECT {table.select_list} FROM json_each(?) k CROSS JOIN {table.name} r WHERE {of}"  # noqa: S608 (our own words)
         cursor = driver.execute(query, (json.dumps(keys),))
     else:
         of = " AND ".join(f"r.{table.primary[n]} = k.k{n}" for n in places)
         arrays, names = ", ".join("%s::bigint[]" for _ in places), ", ".join(f"k{n}" for n in places)
-        query = f"SELECT {table.selected} FROM unnest({arrays}) k({names}) JOIN {table.name} r ON {of}"  # noqa: S608 (our own words)
+        query = f"SELECT {table.select_list} FROM unnest({arrays}) k({names}) JOIN {table.name} r ON {of}"  # noqa: S608 (our own words)
         cursor = driver.cursor(binary=True).execute(query, [array_text(key[n] for key in keys) for n in places])
     rows: list[Sequence[Any]] = cursor.fetchall()
     return rows
 
 
-def stored(
+def stream_digests(
     connection: Connection, table: BoundTable, organisation_id: int | None = None
 ) -> Iterator[tuple[int, str, str | None]]:
     """Stream the rows of a table, a few at a time: organisation, name, and digest, which is None without a salt."""
     only = [table.where] if table.where else []
     only += [] if organisation_id is None else [f"{table.organisation} = {organisation_id:d}"]
     of = f" WHERE {' AND '.join(only)}" if only else ""
-    query = f"SELECT {table.organisation}, {table.selected} FROM {table.name} r{of}"  # noqa: S608 (our own words)
+    query = f"SELECT {table.organisation}, {table.select_list} FROM {table.name} r{of}"  # noqa: S608 (our own words)
     with connection.execute(text(query), execution_options={"yield_per": ROWS_AT_A_TIME}) as result:
         for part in result.partitions():
             digests_by_name = table.digests(row[1:] for row in part)

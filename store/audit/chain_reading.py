@@ -46,7 +46,7 @@ class Head:
 
 
 @contextmanager
-def picture(engine: Engine) -> Iterator[Connection]:
+def snapshot(engine: Engine) -> Iterator[Connection]:
     """Open a connection to a snapshot of the database, which concurrent writes do not change."""
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":

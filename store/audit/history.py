@@ -123,25 +123,25 @@ def line_of(fields: Iterable[Any]) -> str:
 
 def transaction_lines(rows: pl.DataFrame) -> list[str]:
     """Write transactions, `TRANSACTION` among their columns, by `transaction_id` in the order of code points."""
-    return lines_of(rows.select(*TRANSACTION).sort("transaction_id"))
+    return table_lines(rows.select(*TRANSACTION).sort("transaction_id"))
 
 
 def correction_lines(rows: pl.DataFrame) -> list[str]:
     """Write corrections, `CORRECTION` among their columns, by their own numbers in the order of code points."""
-    return [f"{_CORRECTED}{line}" for line in lines_of(rows.select(*CORRECTION).sort("external_id"))]
+    return [f"{_CORRECTED}{line}" for line in table_lines(rows.select(*CORRECTION).sort("external_id"))]
 
 
 def assessment_lines(rows: pl.DataFrame) -> list[str]:
     """Write assessments, `ASSESSMENT` among their columns, by entity and number."""
-    return lines_of(rows.select(*ASSESSMENT).sort("entity_id", "number"))
+    return table_lines(rows.select(*ASSESSMENT).sort("entity_id", "number"))
 
 
-def lines_of(rows: pl.DataFrame) -> list[str]:
+def table_lines(rows: pl.DataFrame) -> list[str]:
     r"""Write the rows of any table as lines, in their order: `line_of` for all rows at once.
 
     A float is written as the whole number that its 64 bits are, with 0 for minus 0; a flag as 1 or 0.
 
-    >>> lines_of(pl.DataFrame({"id": [1, 2], "tag": ["a", None], "gone": [None, None]}))
+    >>> table_lines(pl.DataFrame({"id": [1, 2], "tag": ["a", None], "gone": [None, None]}))
     ['=1\x00=a\x00', '=2\x00\x00']
     """
     texts, columns = [], []
@@ -178,10 +178,10 @@ def content_digest(salt: str, inputs: str | None, breakdown: str | None) -> str:
     return sha256(f"{salt}\n{line_of((inputs, breakdown))}".encode()).hexdigest()
 
 
-def differing(lines: Sequence[str], marks: str) -> tuple[list[str], int]:
+def find_differences(lines: Sequence[str], marks: str) -> tuple[list[str], int]:
     """Find the lines that are not among the sealed ones, and the number of sealed lines that are missing.
 
-    >>> differing(["a", "c"], seal(["a", "b"], "").marks)
+    >>> find_differences(["a", "c"], seal(["a", "b"], "").marks)
     (['c'], 1)
     """
     sealed: dict[str, int] = {}

@@ -164,7 +164,7 @@ def layouts(connection: Connection, organisation_id: int | None = None) -> Itera
     yield from _streamed(connection, text(query))
 
 
-def unsealed(connection: Connection, kind: str, organisation_id: int | None = None) -> Iterator[Row]:
+def unsealed_rows(connection: Connection, kind: str, organisation_id: int | None = None) -> Iterator[Row]:
     """Stream the transactions or the assessments that no call sealed: organisation and name."""
     which = f"batch IS NULL{_only(organisation_id, 'organisation_id')} ORDER BY organisation_id"
     yield from _streamed(connection, text(f"{_UNSEALED[kind]} WHERE {which}"))

@@ -37,19 +37,19 @@ _OPEN_CHAIN = {
 
 
 @dataclass(frozen=True)
-class Appended:
+class ChainPosition:
     """The position of an entry in its organisation's chain."""
 
     number: int
     hash: str
 
 
-def append(session: Session, entry: Entry) -> Appended:
+def append(session: Session, entry: Entry) -> ChainPosition:
     """Add an entry to its organisation's chain: `append_all`."""
     return append_all(session, [entry])[-1]
 
 
-def append_all(session: Session, entries: Sequence[Entry]) -> list[Appended]:
+def append_all(session: Session, entries: Sequence[Entry]) -> list[ChainPosition]:
     """Add entries of one organisation to its chain, in the transaction of the changes that they record.
 
     It must be the last step of a transaction: from here until its end, each process that appends for that organisation
@@ -69,7 +69,7 @@ def append_all(session: Session, entries: Sequence[Entry]) -> list[Appended]:
     if with_values:
         session.execute(_ADD_VALUES, with_values)
     session.execute(_SET_HASH, {"of": of, "made": previous})
-    return [Appended(columns["number"], columns["hash"]) for columns, _ in rows]
+    return [ChainPosition(columns["number"], columns["hash"]) for columns, _ in rows]
 
 
 def _with_values(entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -151,7 +151,7 @@ def latest(session: Session, count: int, organisation: str | None = None) -> Seq
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedEntries:
+class EntryFilter:
     """Which entries of an organisation are listed; None is no condition.
 
     Attributes:
@@ -175,7 +175,7 @@ def latest_entries(session: Session, organisation_id: int, part: Part) -> Page[A
     return scalars_of(session, query, (AuditEntry.number,), part, descending=True)
 
 
-def entries_among(session: Session, entry_filter: WantedEntries, part: Part) -> Page[AuditEntry]:
+def entries_among(session: Session, entry_filter: EntryFilter, part: Part) -> Page[AuditEntry]:
     """Read the entries that match a filter, those of the latest moment first."""
     query = select(AuditEntry).where(AuditEntry.organisation_id == entry_filter.organisation_id)
     query = where_given(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.levels.markings import is_yet_to_be_marked
+from fivefold.store.levels.markings import is_unmarked
 from fivefold.store.sql.keyset import rows_of, scalars_of, where_given
 from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings, ValueScore
 from fivefold.store.tables.events import Decision, Policy
@@ -50,7 +50,7 @@ _LATEST_VALUE: Final = (
 _STANDPOINT: Final = (
     select(
         *(Standing, Family.name, RulesetVersion.number, RulesetVersion.content_hash, DueMark, ValueScore),
-        is_yet_to_be_marked(Entity.type_id, Entity.id, bindparam("now_us")),
+        is_unmarked(Entity.type_id, Entity.id, bindparam("now_us")),
     )
     .select_from(Entity)
     .outerjoin(Standing, Standing.entity_id == Entity.id)
@@ -80,7 +80,7 @@ class DecisionSubjects:
     policy: Policy | None
 
 
-def parties_of(
+def subjects_of(
     session: Session, organisation_id: int, type_name: str, external_id: str, policy: str
 ) -> DecisionSubjects:
     """Find an entity and the active version of a policy, in one statement; NotFoundError if there is no such entity."""
@@ -116,7 +116,7 @@ class EntityState:
     is_marked_later: bool
 
 
-def standpoint_of(session: Session, entity_id: int, now_us: int) -> EntityState:
+def entity_state(session: Session, entity_id: int, now_us: int) -> EntityState:
     """Find an entity's current level and value score, in one statement."""
     row = session.execute(_STANDPOINT, {"entity_id": entity_id, "now_us": now_us}).one()
     return EntityState(*row)
@@ -144,7 +144,7 @@ def decisions_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Dec
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedDecisions:
+class DecisionFilter:
     """Which decisions of an organisation are listed; None is no condition.
 
     Attributes:
@@ -172,7 +172,7 @@ class DecisionRow:
     external_id: str
 
 
-def decisions_among(session: Session, decision_filter: WantedDecisions, part: Part) -> Page[DecisionRow]:
+def decisions_among(session: Session, decision_filter: DecisionFilter, part: Part) -> Page[DecisionRow]:
     """List the decisions that match a filter, the latest first; without those about erased entities."""
     statement = (
         select(Decision, Policy, EntityType.name, Entity.external_id)

@@ -184,7 +184,7 @@ def group_sizes_in(session: Session, organisation_id: int, period: Period) -> li
     return _listed(session.execute(of.order_by(NamedGroup.name, GroupSize.day)).mappings().all())
 
 
-def said_of_groups(session: Session, organisation_id: int) -> Iterator[tuple[str, int, str, str, str | None]]:
+def group_log_entries(session: Session, organisation_id: int) -> Iterator[tuple[str, int, str, str, str | None]]:
     """Yield the log entries about versions of groups: action, moment, details, actor, values after."""
     row, values = AuditEntry, AuditValues
     of_row = and_(values.organisation_id == row.organisation_id, values.number == row.number)

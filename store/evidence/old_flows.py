@@ -10,15 +10,15 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from fivefold.store.audit.bound_rows import digests, joined
+from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.audit.history import new_salt
 from fivefold.store.evidence.holds import held_entities
 from fivefold.store.evidence.old_rows import (
     NOTHING,
     OldRow,
     OldRows,
-    Reached,
-    Removed,
+    RemovedRows,
+    ResumePoint,
     Scope,
     delete_rows,
     free_once_locked,
@@ -46,7 +46,7 @@ _REPLAYS_AT_A_TIME: Final = 10
 """For each it is checked whether it has a held entity, and it may have as many entities as there are customers."""
 
 
-def look_at_flows(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
+def look_at_flows(session: Session, scope: Scope, reached: ResumePoint, most: int) -> OldRows:
     """Look at ended runs, then at moves of groups, at entities of replays, and at replays."""
     begin = reached or (_RUNS,)
     for place, look in enumerate((_look_at_runs, _look_at_moves, _look_at_people, _look_at_replays)):
@@ -58,7 +58,7 @@ def look_at_flows(session: Session, scope: Scope, reached: Reached, most: int) -
     return NOTHING
 
 
-def remove_flows(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
+def remove_flows(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
     """Empty runs, and delete the rest; no new reference to them is possible until the transaction ends."""
     free = free_once_locked(session, scope, rows)
     at: list[list[OldRow]] = [[row._replace(key=row.key[1:]) for row in free if row.key[0] == n] for n in range(4)]
@@ -70,7 +70,7 @@ def remove_flows(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Remo
     removed_rows += delete_rows(session, FlowReplayPerson, people, at[_PEOPLE]).rows
     people_left = exists().where(FlowReplayPerson.replay_id == FlowReplay.id)
     removed_rows += delete_rows(session, FlowReplay, [FlowReplay.id], at[_REPLAYS], ~people_left).rows
-    return Removed(removed_rows, bound=run_digests)
+    return RemovedRows(removed_rows, bound=run_digests)
 
 
 def _look_at_runs(session: Session, scope: Scope, behind: tuple[Any, ...], most: int) -> OldRows:
@@ -113,7 +113,7 @@ def _empty_runs(session: Session, numbers: Sequence[int], by: int) -> Any:
     for step in steps:
         step.outcome, step.salt = EMPTIED_OUTCOME, new_salt()
     session.flush()
-    return joined(
+    return merge_digests(
         digests(session, "flow_runs", numbers), digests(session, "flow_steps", {step.run_id for step in steps})
     )
 

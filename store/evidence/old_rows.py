@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.evidence.holds import held_entities, lock_related
 
-Reached = Sequence[Any] | None
+ResumePoint = Sequence[Any] | None
 """The row after which the next part begins, in a form for JSON; None for the first part, and after the last one."""
 
 
@@ -51,10 +51,10 @@ class OldRows(NamedTuple):
 
     removable: Sequence[OldRow]
     kept: int
-    reached: Reached
+    reached: ResumePoint
 
 
-class Removed(NamedTuple):
+class RemovedRows(NamedTuple):
     """The result of a removal.
 
     Attributes:
@@ -76,8 +76,8 @@ class Removal(NamedTuple):
         remove: removes rows of such a part.
     """
 
-    look: Callable[[Session, Scope, Reached, int], OldRows]
-    remove: Callable[[Session, Scope, Sequence[OldRow]], Removed]
+    look: Callable[[Session, Scope, ResumePoint, int], OldRows]
+    remove: Callable[[Session, Scope, Sequence[OldRow]], RemovedRows]
 
 
 NOTHING: Final = OldRows((), 0, None)
@@ -85,7 +85,9 @@ UNSEEN: Final = {"synchronize_session": False}
 """For statements on rows that the session does not hold."""
 
 
-def without_held(session: Session, scope: Scope, rows: Sequence[OldRow], reached: Reached, kept: int = 0) -> OldRows:
+def without_held(
+    session: Session, scope: Scope, rows: Sequence[OldRow], reached: ResumePoint, kept: int = 0
+) -> OldRows:
     """Leave out the rows of held entities."""
     held_ids = held_entities(session, _concerned(rows), scope.now_us) if rows else set()
     removable = [row for row in rows if row.entity_id not in held_ids]
@@ -101,14 +103,14 @@ def free_once_locked(session: Session, scope: Scope, rows: Sequence[OldRow]) -> 
 
 def delete_rows(
     session: Session, table: type[Any], columns: Sequence[Any], rows: Sequence[OldRow], *still: ColumnElement[bool]
-) -> Removed:
+) -> RemovedRows:
     """Delete rows by their keys if *still* holds; PostgreSQL re-evaluates it for a row that it had to wait for."""
     keys = [row.key for row in rows]
     if not keys:
-        return Removed(())
+        return RemovedRows(())
     statement = delete(table).where(tuple_(*columns).in_(keys), *still).returning(*columns)
     deleted = {tuple(key) for key in session.execute(statement.execution_options(**UNSEEN))}
-    return Removed([row for row in rows if row.key in deleted])
+    return RemovedRows([row for row in rows if row.key in deleted])
 
 
 def _concerned(rows: Sequence[OldRow]) -> set[int]:

@@ -16,9 +16,9 @@ from fivefold.store.evidence.old_rows import (
     UNSEEN,
     OldRow,
     OldRows,
-    Reached,
     Removal,
-    Removed,
+    RemovedRows,
+    ResumePoint,
     Scope,
     delete_rows,
     free_once_locked,
@@ -44,7 +44,7 @@ from fivefold.store.webhooks.deliveries import is_in
 from fivefold.store.webhooks.outbox import NOBODY, settled_number
 
 
-def _look_at_events(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
+def _look_at_events(session: Session, scope: Scope, reached: ResumePoint, most: int) -> OldRows:
     """Look at events by their numbers, which follow time, up to the first part without an old event.
 
     A clock that was ahead may have dated some too late: a part with such an event does not end the search. An event is
@@ -75,7 +75,7 @@ def _about(row: Any, *key: int) -> OldRow:
     return OldRow(key, row.at_us, None if row.entity_id == NOBODY else row.entity_id)
 
 
-def _remove_events(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
+def _remove_events(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
     return delete_rows(session, OutboxEvent, [OutboxEvent.id], free_once_locked(session, scope, rows))
 
 
@@ -83,7 +83,7 @@ _ENDED: Final = {"dead": Delivery.next_us, "delivered": Delivery.delivered_us}
 """The states in which a delivery may be removed, and the column with the time of that state."""
 
 
-def _look_at_deliveries(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
+def _look_at_deliveries(session: Session, scope: Scope, reached: ResumePoint, most: int) -> OldRows:
     """Look at delivered and abandoned deliveries: endpoint by endpoint, one state after the other."""
     of = select(Endpoint.id).where(Endpoint.organisation_id == scope.organisation_id).order_by(Endpoint.id)
     begin = reached or (0, "", 0, 0)
@@ -105,7 +105,7 @@ def _look_at_deliveries(session: Session, scope: Scope, reached: Reached, most: 
     return NOTHING
 
 
-def _remove_deliveries(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
+def _remove_deliveries(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
     """Remove deliveries, except those sent again since they were looked at: these wait, and are kept."""
     free = free_once_locked(session, scope, rows)
     return delete_rows(
@@ -120,7 +120,7 @@ _MOVERS: Final = len(_JOBS)
 """The place after them stands for customers whom a backtest would move."""
 
 
-def _look_at_reports(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
+def _look_at_reports(session: Session, scope: Scope, reached: ResumePoint, most: int) -> OldRows:
     """Look at ended jobs, and then at the customers whom backtests would move; keys begin with a place."""
     begin = reached or (0, 0, 0)
     for place, table in enumerate(_JOBS):
@@ -166,7 +166,7 @@ def _look_at_movers(session: Session, scope: Scope, behind: Sequence[int], most:
     return without_held(session, scope, free, [_MOVERS, rows[-1].id, rows[-1].entity_id], len(rows) - len(free))
 
 
-def _remove_reports(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
+def _remove_reports(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
     """Remove jobs and movers; a backtest that lost its movers records when."""
     free = free_once_locked(session, scope, rows)
     for place, table in enumerate(_JOBS):
@@ -176,7 +176,7 @@ def _remove_reports(session: Session, scope: Scope, rows: Sequence[OldRow]) -> R
     backtests = sorted({row.key[0] for row in movers})
     note_removal = update(Backtest).where(Backtest.id.in_(backtests)).values(movers_removed_us=scope.now_us)
     session.execute(note_removal.execution_options(**UNSEEN))
-    return Removed(free)
+    return RemovedRows(free)
 
 
 REMOVALS: Final[Mapping[str, Removal]] = {

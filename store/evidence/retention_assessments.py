@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.audit.removals import line_of_removed
 from fivefold.store.evidence.holds import held_entities, lock_related
-from fivefold.store.evidence.old_rows import NOTHING, UNSEEN, OldRow, OldRows, Reached, Removed, Scope
+from fivefold.store.evidence.old_rows import NOTHING, UNSEEN, OldRow, OldRows, RemovedRows, ResumePoint, Scope
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.events import Decision
@@ -35,7 +35,7 @@ Name = tuple[int, int]
 """The numbers of an entity and of one of its assessments."""
 
 
-def look_at_assessments(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
+def look_at_assessments(session: Session, scope: Scope, reached: ResumePoint, most: int) -> OldRows:
     """Look at assessments by their moments, only those that are whole; a part may end anywhere within a batch."""
     behind = tuple(reached or (-(1 << 62), 0, 0))
     statement = select(Assessment.as_of_us, *_KEY).where(
@@ -56,7 +56,7 @@ def look_at_assessments(session: Session, scope: Scope, reached: Reached, most: 
     return OldRows(removable, len(rows) - len(removable), goes_on)
 
 
-def remove_assessments(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
+def remove_assessments(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
     """Empty assessments, except those that are needed by now; no new reference is possible until the transaction ends.
 
     Entities that another transaction has locked are left to the next run, so that no part waits.
@@ -67,7 +67,7 @@ def remove_assessments(session: Session, scope: Scope, rows: Sequence[OldRow]) -
     needed_names = _needed(session, scope, mine)
     names = [name for name in mine if name not in needed_names]  # in the order of their moments, as given
     if not names:
-        return Removed(())
+        return RemovedRows(())
     columns = select(*_INPUTS_KEY, AssessmentInputs.sha256).where(tuple_(*_INPUTS_KEY).in_(names))
     hashes = {(row.entity_id, row.number): row.sha256 for row in session.execute(columns)}
     names = [name for name in names if name in hashes]
@@ -77,7 +77,7 @@ def remove_assessments(session: Session, scope: Scope, rows: Sequence[OldRow]) -
     breakdowns = update(Assessment).where(tuple_(*_KEY).in_(names)).values(breakdown=None)
     session.execute(breakdowns.execution_options(**UNSEEN))
     emptied_rows = [OldRow(name, mine[name], name[0]) for name in names]
-    return Removed(emptied_rows, [line_of_removed(*name, hashes[name]) for name in names])
+    return RemovedRows(emptied_rows, [line_of_removed(*name, hashes[name]) for name in names])
 
 
 def _needed(session: Session, scope: Scope, moments: Mapping[Name, int]) -> set[Name]:

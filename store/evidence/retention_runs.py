@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.removals import digest_of_lines
-from fivefold.store.evidence.old_rows import Reached, Removed
+from fivefold.store.evidence.old_rows import RemovedRows, ResumePoint
 from fivefold.store.evidence.retention import REMOVALS
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.operations import RetentionRun
@@ -56,7 +56,7 @@ def lock_run(session: Session, number: int) -> RetentionRun | None:
     return session.scalar(statement.with_for_update(skip_locked=True).execution_options(populate_existing=True))
 
 
-def note_removed(run: RetentionRun, removed: Removed, reached: Reached) -> None:
+def note_removed(run: RetentionRun, removed: RemovedRows, reached: ResumePoint) -> None:
     """Record what a part of a run removed, and where the next one begins."""
     run.reached = None if reached is None else json.dumps(reached)
     if removed.lines:
@@ -68,7 +68,7 @@ def note_removed(run: RetentionRun, removed: Removed, reached: Reached) -> None:
         run.newest_us = max([*moments, *([] if run.newest_us is None else [run.newest_us])])
 
 
-def reached_of(run: RetentionRun) -> Reached:
+def resume_point_of(run: RetentionRun) -> ResumePoint:
     """Return the row after which the next part of a run begins."""
     return None if run.reached is None else tuple(json.loads(run.reached))
 

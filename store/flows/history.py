@@ -13,7 +13,7 @@ from fivefold.store.tables.flows import FlowRun, FlowStep, FlowVersion
 from fivefold.store.tables.levels import Assessment, Standing, Transition
 
 
-class Happened(NamedTuple):
+class PastEvent(NamedTuple):
     """An event of an entity, as stored.
 
     Attributes:
@@ -31,7 +31,9 @@ class Happened(NamedTuple):
     after: Any = None
 
 
-def happened(session: Session, kind: str, entity_ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
+def past_events(
+    session: Session, kind: str, entity_ids: Sequence[int], from_us: int, until_us: int
+) -> Iterator[PastEvent]:
     """List the events of some entities from one moment until before another; in the order of time.
 
     Args:
@@ -101,11 +103,11 @@ def _within(session: Session, entity: Any, at: Any, ids: Sequence[int], from_us:
     return among(session, entity, list(ids)), at >= from_us, at < until_us
 
 
-def _rows(session: Session, statement: Select[Any]) -> Iterator[Happened]:
-    return (Happened(*row) for row in session.execute(statement))
+def _rows(session: Session, statement: Select[Any]) -> Iterator[PastEvent]:
+    return (PastEvent(*row) for row in session.execute(statement))
 
 
-def _tags(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
+def _tags(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[PastEvent]:
     """Yield the tags that were given, and then those that ended while no row of the same tag lasts on."""
     for at, ended in ((Tag.from_us, False), (Tag.until_us, True)):
         of = _within(session, Tag.entity_id, at, ids, from_us, until_us)
@@ -115,7 +117,7 @@ def _tags(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> 
         yield from (each._replace(after=ended) for each in rows)
 
 
-def _fields(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
+def _fields(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[PastEvent]:
     """Yield the versions of fields, each with the one before."""
     before = aliased(Attributes)
     of = _within(session, Attributes.entity_id, Attributes.known_us, ids, from_us, until_us)
@@ -128,7 +130,7 @@ def _fields(session: Session, ids: Sequence[int], from_us: int, until_us: int) -
     yield from _rows(session, statement.order_by(Attributes.known_us, Attributes.entity_id))
 
 
-def _segments(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
+def _segments(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[PastEvent]:
     """Yield the moments at which the segment of the value changed."""
     columns = (ValueScore.entity_id, ValueScore.as_of_us, ValueScore.segment)
     statement = select(*columns).where(among(session, ValueScore.entity_id, list(ids)), ValueScore.as_of_us < until_us)
@@ -136,10 +138,10 @@ def _segments(session: Session, ids: Sequence[int], from_us: int, until_us: int)
     for entity, at_us, segment in session.execute(statement.order_by(ValueScore.entity_id, ValueScore.as_of_us)):
         was, before[entity] = before.get(entity), segment
         if segment != was and at_us >= from_us:
-            yield Happened(entity, at_us, at_us, was, segment)
+            yield PastEvent(entity, at_us, at_us, was, segment)
 
 
-class LevelThen(NamedTuple):
+class LevelAt(NamedTuple):
     """The level of an entity at a moment.
 
     Attributes:
@@ -155,14 +157,14 @@ class LevelThen(NamedTuple):
     assessed_us: int | None
 
 
-def levels_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[LevelThen]:
+def levels_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[LevelAt]:
     """Return the levels of entities at a moment; those not assessed by then are left out."""
     ids = list(entity_ids)
     now = (Standing.entity_id, Standing.status, Standing.source, Standing.level, Standing.rules_level)
     standing = select(*now, Standing.assessed_us).where(
         among(session, Standing.entity_id, ids), Standing.assessed_us <= at_us
     )
-    levels = [LevelThen(*row) for row in session.execute(standing)]
+    levels = [LevelAt(*row) for row in session.execute(standing)]
     earlier = sorted(set(ids) - {each.entity_id for each in levels})
     last = (
         select(Assessment.entity_id, func.max(Assessment.number).label("number"))
@@ -172,7 +174,7 @@ def levels_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[L
     )
     then = (Assessment.entity_id, Assessment.status, Assessment.source, Assessment.level, Assessment.rules_level)
     same = (Assessment.entity_id == last.c.entity_id) & (Assessment.number == last.c.number)
-    return levels + [LevelThen(*row, None) for row in session.execute(select(*then).join(last, same))]
+    return levels + [LevelAt(*row, None) for row in session.execute(select(*then).join(last, same))]
 
 
 def values_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[ValueScore]:
@@ -187,7 +189,7 @@ def values_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[V
     return list(session.scalars(select(ValueScore).join(last, same)))
 
 
-class Answered(NamedTuple):
+class StoredAnswer(NamedTuple):
     """An answer at a step of an acting run, by a person or from outside.
 
     Attributes:
@@ -205,7 +207,7 @@ class Answered(NamedTuple):
 
 def answers_of(
     session: Session, flow_id: int, entity_ids: Sequence[int], until_us: int | None = None
-) -> Iterator[Answered]:
+) -> Iterator[StoredAnswer]:
     """Yield the answers in the acting runs of a flow about entities by a moment, the earliest first.
 
     Answers that the retention policy removed are left out.
@@ -220,4 +222,4 @@ def answers_of(
     )
     if until_us is not None:
         statement = statement.where(FlowStep.at_us <= until_us)
-    return (Answered(*row) for row in session.execute(statement.order_by(FlowStep.at_us, FlowStep.run_id)))
+    return (StoredAnswer(*row) for row in session.execute(statement.order_by(FlowStep.at_us, FlowStep.run_id)))

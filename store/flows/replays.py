@@ -15,7 +15,7 @@ from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowReplay, FlowReplayPerson, FlowRow, FlowVersion
 
 
-class ReplayFound(NamedTuple):
+class ReplayRow(NamedTuple):
     """A replay with its flow, type, and the numbers of the versions."""
 
     job: FlowReplay
@@ -37,12 +37,12 @@ def _found() -> Any:
     )
 
 
-def replays_of(session: Session, flow_id: int, part: Part = WHOLE, version_id: int | None = None) -> Page[ReplayFound]:
+def replays_of(session: Session, flow_id: int, part: Part = WHOLE, version_id: int | None = None) -> Page[ReplayRow]:
     """List the replays of a flow, or of one version of it, the newest first."""
     statement = _found().where(FlowReplay.flow_id == flow_id)
     if version_id is not None:
         statement = statement.where(FlowReplay.version_id == version_id)
-    return rows_of(session, statement, (FlowReplay.id,), part, descending=True).map(lambda row: ReplayFound(*row))
+    return rows_of(session, statement, (FlowReplay.id,), part, descending=True).map(lambda row: ReplayRow(*row))
 
 
 def newest_done_replay(session: Session, version_id: int) -> FlowReplay | None:
@@ -57,13 +57,13 @@ def open_replay(session: Session, version_id: int) -> FlowReplay | None:
     return session.scalar(statement.order_by(FlowReplay.id).limit(1))
 
 
-def replay_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> ReplayFound:
+def replay_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> ReplayRow:
     """Find a replay; NotFoundError if the organisation has none of that number. *locked*: until the end."""
     statement = _found().where(FlowReplay.id == number, FlowReplay.organisation_id == organisation_id)
     row = session.execute(statement.with_for_update(of=FlowReplay) if locked else statement).first()
     if row is None:
         raise NotFoundError(f"there is no replay {number} of a flow")
-    return ReplayFound(*row)
+    return ReplayRow(*row)
 
 
 def forget_people(session: Session, replay_id: int) -> None:
@@ -85,7 +85,7 @@ def keep_people(session: Session, replay_id: int, rows: Sequence[Mapping[str, An
     session.execute(delete(FlowReplayPerson).where(*of))
 
 
-class PersonFound(NamedTuple):
+class ReplayPersonRow(NamedTuple):
     """An entity that a version treats differently for a cause."""
 
     external_id: str
@@ -94,7 +94,7 @@ class PersonFound(NamedTuple):
 
 def people_of(
     session: Session, replay_id: int, before_at: str | None, stopped_at: str | None, part: Part
-) -> Page[PersonFound]:
+) -> Page[ReplayPersonRow]:
     """List the entities of a replay, all or those from one step or to one, in the order of their numbers."""
     statement = (
         select(Entity.external_id, FlowReplayPerson)
@@ -106,4 +106,4 @@ def people_of(
     if stopped_at is not None:
         statement = statement.where(FlowReplayPerson.stopped_at == stopped_at)
     keys = (FlowReplayPerson.entity_id, FlowReplayPerson.number)
-    return rows_of(session, statement, keys, part).map(lambda row: PersonFound(*row))
+    return rows_of(session, statement, keys, part).map(lambda row: ReplayPersonRow(*row))

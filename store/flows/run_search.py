@@ -13,7 +13,7 @@ from fivefold.store.tables.flows import FlowRow, FlowRun, FlowVersion
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedRuns:
+class RunFilter:
     """Which runs of an organisation are listed; None is no condition.
 
     Attributes:
@@ -52,7 +52,7 @@ _RUNS = (
 )
 
 
-def runs_among(session: Session, run_filter: WantedRuns, part: Part) -> Page[RunRow]:
+def runs_among(session: Session, run_filter: RunFilter, part: Part) -> Page[RunRow]:
     """List the runs that match a filter, the latest first."""
     statement = where_given(
         _RUNS.where(FlowRun.organisation_id == run_filter.organisation_id),

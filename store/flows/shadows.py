@@ -17,7 +17,7 @@ _ACTING, _SHADOW = aliased(FlowRun, name="acting_run"), aliased(FlowRun, name="s
 _STOPPED = (ENDED, FAILED, WAITING)
 
 
-class EndsFound(NamedTuple):
+class EndsRow(NamedTuple):
     """The ends that runs of the same causes reached in the acting version and in the shadow, and their number.
 
     Attributes:
@@ -35,7 +35,7 @@ class EndsFound(NamedTuple):
     runs: int
 
 
-class PairFound(NamedTuple):
+class PairRow(NamedTuple):
     """Two runs of the same cause."""
 
     acting: FlowRun
@@ -60,7 +60,7 @@ _COMPARABLE = not_(and_(_SHADOW.state == WAITING, _PASSED))
 """If the acting run was never at the step at which the shadow waits, then waiting there is itself the difference."""
 
 
-def ends_of_pairs(session: Session, flow: FlowRow) -> list[EndsFound]:
+def ends_of_pairs(session: Session, flow: FlowRow) -> list[EndsRow]:
     """Count the ends that the runs of both reached, most frequent first."""
     each = _pairs(
         select(
@@ -75,12 +75,12 @@ def ends_of_pairs(session: Session, flow: FlowRow) -> list[EndsFound]:
     ).subquery()
     ends = tuple(each.c)
     statement = select(*ends, func.count()).group_by(*ends).order_by(func.count().desc(), *ends)
-    return [EndsFound(*row[:4], bool(row[4]), bool(row[5]), row[6]) for row in session.execute(statement)]
+    return [EndsRow(*row[:4], bool(row[4]), bool(row[5]), row[6]) for row in session.execute(statement)]
 
 
 def pairs_that_differ(
     session: Session, flow: FlowRow, acting_at: str | None, shadow_at: str | None, part: Part
-) -> Page[PairFound]:
+) -> Page[PairRow]:
     """List pairs that reached different ends or would do something else, the latest first; or those of two ends.
 
     Pairs that cannot be compared are left out.
@@ -92,7 +92,7 @@ def pairs_that_differ(
         statement = statement.where(_ACTING.stopped_at == acting_at)
     if shadow_at is not None:
         statement = statement.where(_SHADOW.stopped_at == shadow_at)
-    return rows_of(session, statement, (_ACTING.id,), part, descending=True).map(lambda row: PairFound(*row))
+    return rows_of(session, statement, (_ACTING.id,), part, descending=True).map(lambda row: PairRow(*row))
 
 
 class OutcomeOfPartner(NamedTuple):

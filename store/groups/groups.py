@@ -72,7 +72,7 @@ def active_canonicals(session: Session, organisation_id: int) -> list[tuple[int,
     return [(type_id, canonical) for type_id, canonical in rows]
 
 
-class GroupSaid(NamedTuple):
+class OrganisationGroup(NamedTuple):
     """A group of an organisation: the number of its type, its purpose, and its active version or None."""
 
     name: str
@@ -81,7 +81,7 @@ class GroupSaid(NamedTuple):
     canonical: str | None
 
 
-def groups_of_organisation(session: Session, organisation_id: int) -> list[GroupSaid]:
+def groups_of_organisation(session: Session, organisation_id: int) -> list[OrganisationGroup]:
     """List the groups of an organisation by name, including retired ones."""
     statement = (
         select(NamedGroup.name, NamedGroup.type_id, NamedGroup.purpose, GroupVersion.canonical)
@@ -89,7 +89,7 @@ def groups_of_organisation(session: Session, organisation_id: int) -> list[Group
         .where(NamedGroup.organisation_id == organisation_id)
         .order_by(NamedGroup.name)
     )
-    return [GroupSaid(*row) for row in session.execute(statement)]
+    return [OrganisationGroup(*row) for row in session.execute(statement)]
 
 
 def group_named(session: Session, organisation_id: int, name: str) -> NamedGroup:

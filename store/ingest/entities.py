@@ -178,7 +178,7 @@ _KNOWN_AS: Final = {
 }
 
 
-def known_as(
+def names_and_attributes(
     session: Session, entity_ids: Sequence[int]
 ) -> dict[int, tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """Return the names, the types' fields and the latest attributes of some entities; erased ones are left out."""

@@ -143,7 +143,7 @@ def links_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Link, s
     return rows_of(session, statement, (Link.id,), part, descending=True)
 
 
-def sharing(session: Session, link: Link, most: int) -> list[str]:
+def names_sharing(session: Session, link: Link, most: int) -> list[str]:
     """Name up to *most* others that share a value now or later, in the order in which the links were recorded."""
     statement = (
         select(Entity.external_id)

@@ -24,7 +24,7 @@ _EDGES = {"entity_id": pl.Int64, "owner_id": pl.Int64}
 
 
 @dataclass(frozen=True)
-class Span:
+class OwnershipSpan:
     """A time in which one entity owns another: from a moment, or from the first fact on, until before another.
 
     `number` is that of its row; None for a new one.
@@ -39,14 +39,14 @@ class Span:
         """Return whether it continues after now."""
         return self.until_us is None or self.until_us > now_us
 
-    def overlaps(self, other: "Span") -> bool:
+    def overlaps(self, other: "OwnershipSpan") -> bool:
         """Return whether both have a moment in common, or begin at the same one."""
         if self.from_us == other.from_us:
             return True
         return _begins_before_end(self, other) and _begins_before_end(other, self)
 
 
-def _begins_before_end(one: Span, other: Span) -> bool:
+def _begins_before_end(one: OwnershipSpan, other: OwnershipSpan) -> bool:
     return one.from_us is None or other.until_us is None or one.from_us < other.until_us
 
 
@@ -71,18 +71,18 @@ def owners_above(session: Session, entity_ids: Iterable[int], now_us: int) -> di
     return above
 
 
-def spans_of(session: Session, entity_ids: Iterable[int]) -> dict[int, list[Span]]:
+def spans_of(session: Session, entity_ids: Iterable[int]) -> dict[int, list[OwnershipSpan]]:
     """Return all times in which some of these entities are or were owned, in the order in which they were added."""
     query = "SELECT entity_id, owner_id, from_us, until_us, id FROM ownerships WHERE entity_id IN :ids ORDER BY id"
     columns = {**_EDGES, "from_us": pl.Int64, "until_us": pl.Int64, "id": pl.Int64}
-    spans: dict[int, list[Span]] = {}
+    spans: dict[int, list[OwnershipSpan]] = {}
     for entity_id, *span in read_rows(session, query, sorted(entity_ids), columns).iter_rows():
-        spans.setdefault(entity_id, []).append(Span(*span))
+        spans.setdefault(entity_id, []).append(OwnershipSpan(*span))
     return spans
 
 
 def write_spans(
-    session: Session, changed: Mapping[int, Sequence[Span]], before: Mapping[int, Sequence[Span]]
+    session: Session, changed: Mapping[int, Sequence[OwnershipSpan]], before: Mapping[int, Sequence[OwnershipSpan]]
 ) -> list[int]:
     """Add new spans of entities, and store the changed times of others; return the numbers of the rows."""
     others = [
@@ -121,7 +121,7 @@ def owned_numbers(session: Session, entity_id: int, now_us: int | None = None) -
 
 
 @dataclass(frozen=True)
-class Related:
+class RelatedEntity:
     """An entity that owns another or is owned by it, in a list; `number` is that of the ownership's row."""
 
     number: int
@@ -132,21 +132,21 @@ class Related:
     standing: Standing | None
 
 
-def owned_by(session: Session, entity_id: int, most: int, after: int = 0) -> list[Related]:
+def owned_by(session: Session, entity_id: int, most: int, after: int = 0) -> list[RelatedEntity]:
     """List the entities that an entity owns or owned, in the order in which the ownerships were recorded."""
     return _related(session, _OWNED, entity_id, most, after)
 
 
-def owners_of(session: Session, entity_id: int, most: int, after: int = 0) -> list[Related]:
+def owners_of(session: Session, entity_id: int, most: int, after: int = 0) -> list[RelatedEntity]:
     """List the present and past owners of an entity, in the order in which the ownerships were recorded."""
     return _related(session, _OWNERS, entity_id, most, after)
 
 
 def _related(
     session: Session, statement: Select[*tuple[Any, ...]], entity_id: int, most: int, after: int
-) -> list[Related]:
+) -> list[RelatedEntity]:
     values = {"entity_id": entity_id, "most": most, "after": after}
-    return [Related(*row) for row in session.execute(statement, values)]
+    return [RelatedEntity(*row) for row in session.execute(statement, values)]
 
 
 def _other_side(own: InstrumentedAttribute[int], other: InstrumentedAttribute[int]) -> Select[*tuple[Any, ...]]:

@@ -39,7 +39,7 @@ def lasts_on() -> ColumnElement[bool]:
     return select(other.id).where(*of_same, later).exists()
 
 
-class TagEnded(NamedTuple):
+class EndedTag(NamedTuple):
     """A tag that reached its end.
 
     Attributes:
@@ -56,7 +56,7 @@ class TagEnded(NamedTuple):
     is_last: bool
 
 
-def take_ended(session: Session, now_us: int, most: int) -> tuple[list[TagEnded], int]:
+def take_ended(session: Session, now_us: int, most: int) -> tuple[list[EndedTag], int]:
     """Take the tags that reached their planned ends, the earliest first; each is returned only once.
 
     Their entities are locked, in the same order in which callers that end a tag lock them. Also returns how many were
@@ -70,12 +70,12 @@ def take_ended(session: Session, now_us: int, most: int) -> tuple[list[TagEnded]
     return _take(session, among(session, TagEnd.tag_id, [row.tag_id for row in rows]), now_us), len(rows)
 
 
-def take_ended_of(session: Session, entity_ids: Collection[int], now_us: int) -> list[TagEnded]:
+def take_ended_of(session: Session, entity_ids: Collection[int], now_us: int) -> list[EndedTag]:
     """Take the ended tags of some entities, which the caller has locked, as `take_ended` does for all."""
     return _take(session, among(session, TagEnd.entity_id, sorted(entity_ids)), now_us)
 
 
-def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[TagEnded]:
+def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[EndedTag]:
     """Take the due ones among some planned ends; a plan is void if its tag does not exist, or ends later.
 
     A process of an older release, which does not store planned ends, may have moved an end meanwhile.
@@ -92,4 +92,4 @@ def _take(session: Session, those: ColumnElement[bool], now_us: int) -> list[Tag
     ).all()
     plan_ends(session, [(row.id, row.entity_id, row.until_us) for row in rows], now_us)
     ended_rows = [row for row in rows if planned[row.id] <= row.until_us <= now_us]
-    return [TagEnded._make((*row[:6], bool(row[6]))) for row in ended_rows]
+    return [EndedTag._make((*row[:6], bool(row[6]))) for row in ended_rows]

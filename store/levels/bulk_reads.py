@@ -163,7 +163,7 @@ def entities(session: Session, ids: Sequence[int], known_by_us: int | None = Non
     )
 
 
-def owned(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+def fact_owners(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     """Read whose facts count for which entity: `fact_of`, `entity`; its own, and those of what it owns or owned.
 
     Facts count from `from_us` until before `until_us`; null means no beginning, or no end. `type_id` is the type of the

@@ -35,7 +35,7 @@ class AssessmentFailure(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedFailures:
+class FailureFilter:
     """Which failures are listed; None is no condition.
 
     Attributes:
@@ -51,13 +51,13 @@ class WantedFailures:
     until_us: int | None = None
 
 
-EVERY = WantedFailures()
+EVERY = FailureFilter()
 _KINDS: Final = 3
 _QUARANTINED: Final = 2
 
 
 def assessment_failures(
-    session: Session, organisation_id: int, latest_us: int, part: Part, failure_filter: WantedFailures = EVERY
+    session: Session, organisation_id: int, latest_us: int, part: Part, failure_filter: FailureFilter = EVERY
 ) -> Page[AssessmentFailure]:
     """List failures in the order of the entities' numbers; an entity may have several of different kinds.
 
@@ -103,7 +103,7 @@ def _of_kind(kind: int, organisation_id: int, latest_us: int) -> tuple[Select[*t
 
 
 def _narrowed(
-    statement: Select[*tuple[Any, ...]], moment: Any, failure_filter: WantedFailures
+    statement: Select[*tuple[Any, ...]], moment: Any, failure_filter: FailureFilter
 ) -> Select[*tuple[Any, ...]]:
     if failure_filter.type_id is not None:
         statement = statement.where(Entity.type_id == failure_filter.type_id)

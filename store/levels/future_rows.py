@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import and_, case, delete, func, literal_column, select, union, update
 from sqlalchemy.orm import Session
 
-from fivefold.store.audit.bound_rows import TABLES, Digests, digests, joined
+from fivefold.store.audit.bound_rows import TABLES, Digests, digests, merge_digests
 from fivefold.store.audit.standings import COLUMNS
 from fivefold.store.tables.entities import (
     Attributes,
@@ -153,7 +153,7 @@ def redate_facts(session: Session, entity_ids: Sequence[int], latest_us: int, no
             fact_count += result.rowcount
             if bound_table is not None:
                 row_digests.append(digests(session, bound_table.name, keys))
-    return fact_count, joined(*row_digests)
+    return fact_count, merge_digests(*row_digests)
 
 
 def delete_value_scores(session: Session, entity_ids: Sequence[int], latest_us: int) -> int:

@@ -153,7 +153,7 @@ def lock_marking(session: Session, number: int) -> Marking | None:
     return session.scalar(select(Marking).where(Marking.id == number).with_for_update(skip_locked=True))
 
 
-def is_yet_to_be_marked(type_id: Any, entity_id: Any, now_us: Any) -> Exists:
+def is_unmarked(type_id: Any, entity_id: Any, now_us: Any) -> Exists:
     """Return the condition that a change in force has not marked an entity yet, so it is due all the same."""
     of = (*_not_reached(type_id, entity_id), Marking.from_us <= now_us)
     return select(Marking.id).where(*of).correlate_except(Marking).exists()
@@ -174,7 +174,7 @@ def marked_from_us(type_id: Any, entity_id: Any) -> ColumnElement[int]:
 def due_state(session: Session, entity_id: int, now_us: int) -> tuple[DueMark | None, bool]:
     """Find an entity's due mark, and whether a change has yet to mark it."""
     statement = (
-        select(DueMark, is_yet_to_be_marked(Entity.type_id, Entity.id, now_us))
+        select(DueMark, is_unmarked(Entity.type_id, Entity.id, now_us))
         .select_from(Entity)
         .outerjoin(DueMark, DueMark.entity_id == Entity.id)
         .where(Entity.id == entity_id)

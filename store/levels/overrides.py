@@ -80,7 +80,7 @@ class OverrideWithLevel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedOverrides:
+class OverrideFilter:
     """Which overrides of an organisation are listed; None is no condition.
 
     Attributes:
@@ -98,7 +98,7 @@ class WantedOverrides:
     until_us: int | None = None
 
 
-def overrides_among(session: Session, override_filter: WantedOverrides, part: Part) -> Page[OverrideWithLevel]:
+def overrides_among(session: Session, override_filter: OverrideFilter, part: Part) -> Page[OverrideWithLevel]:
     """List the overrides that match a filter, the latest request first; without those of erased entities."""
     statement = (
         select(OverrideRow, Entity, EntityType.name, Standing)

@@ -87,7 +87,7 @@ class FactRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Asked:
+class FactSelection:
     """The facts to read: kinds, and the words of tags and screenings."""
 
     kinds: frozenset[Fact]
@@ -95,7 +95,7 @@ class Asked:
     screenings: frozenset[str] = frozenset()
 
 
-def facts_known(session: Session, entity_id: int, as_of_us: int, selection: Asked) -> list[FactRow]:
+def facts_known(session: Session, entity_id: int, as_of_us: int, selection: FactSelection) -> list[FactRow]:
     """Read what was known of an entity at a moment; nothing if no facts are requested."""
     if not selection.kinds:
         return []

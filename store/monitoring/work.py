@@ -16,7 +16,7 @@ from fivefold.store.tables.rulesets import Proposal
 
 
 @dataclass(frozen=True)
-class TimesTaken:
+class HandlingTimes:
     """How many of a kind were decided, with the median and the ninth decile of the time; microseconds."""
 
     decided: int
@@ -24,7 +24,7 @@ class TimesTaken:
     nine_of_ten_us: int
 
 
-def times_taken(session: Session, organisation_id: int, from_us: int, until_us: int) -> dict[str, TimesTaken]:
+def handling_times(session: Session, organisation_id: int, from_us: int, until_us: int) -> dict[str, HandlingTimes]:
     """Measure the decisions of a period, by kind: override, change, rise, alert and case; a kind without any is absent.
 
     A rise is measured from the level change until it is put away, a case from its opening to its close.
@@ -64,14 +64,16 @@ def times_taken(session: Session, organisation_id: int, from_us: int, until_us: 
         .where(or_(numbered.c.place == half, numbered.c.place == nine))
         .order_by(numbered.c.kind, numbered.c.place)
     )
-    times: dict[str, TimesTaken] = {}
+    times: dict[str, HandlingTimes] = {}
     for kind, count, _, took in rows:
         first = times[kind].median_us if kind in times else took
-        times[kind] = TimesTaken(count, first, took)
+        times[kind] = HandlingTimes(count, first, took)
     return times
 
 
-def came_back(session: Session, organisation_id: int, from_us: int, until_us: int, within_us: int) -> Mapping[str, int]:
+def count_reopened(
+    session: Session, organisation_id: int, from_us: int, until_us: int, within_us: int
+) -> Mapping[str, int]:
     """Count the decisions of a period that were reopened within a while: overrides and changes.
 
     An override that was refused and requested again for the same entity, or approved and ended by a person; a change

@@ -34,7 +34,7 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class LevelFilter:
     """Which current levels are listed; empty or None is no condition.
 
     Attributes:
@@ -75,7 +75,7 @@ _OWN = {Order.RISK: Standing.score, Order.LATEST: Standing.level_since_us, Order
 """The columns of an order after the level, which are those of its index."""
 
 
-def current_levels_of(session: Session, level_filter: Wanted, order: Order, part: Part) -> Page[CurrentLevelRow]:
+def current_levels_of(session: Session, level_filter: LevelFilter, order: Order, part: Part) -> Page[CurrentLevelRow]:
     """List current levels; an erased entity is left out.
 
     ConfigError if the part does not begin after a key of this list.
@@ -108,7 +108,7 @@ def _row(row: Any) -> CurrentLevelRow:
     return CurrentLevelRow(standing, external_id, ruleset, version, due_us, superseded)
 
 
-def _branches(level_filter: Wanted, order: Order, part: Part) -> Iterator[Subquery]:
+def _branches(level_filter: LevelFilter, order: Order, part: Part) -> Iterator[Subquery]:
     """Select the first rows of each level, and of each segment if an index has it, in the order of that index."""
     segments: Sequence[str | None] = level_filter.segments if order is Order.RISK and level_filter.segments else (None,)
     own = _OWN[order]
@@ -133,7 +133,7 @@ def _branches(level_filter: Wanted, order: Order, part: Part) -> Iterator[Subque
             yield statement.subquery()
 
 
-def _passing(level_filter: Wanted, *, with_segments: bool) -> Select[*tuple[Any, ...]]:
+def _passing(level_filter: LevelFilter, *, with_segments: bool) -> Select[*tuple[Any, ...]]:
     """Select the entities that match a filter, apart from its levels."""
     statement: Select[*tuple[Any, ...]] = (
         select(Standing.entity_id)

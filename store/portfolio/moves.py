@@ -31,7 +31,7 @@ from fivefold.store.tables.levels import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Span:
+class Period:
     """A period, from *since_day* until before *until_day* in days since 1970, of one type."""
 
     organisation_id: int
@@ -112,7 +112,7 @@ class MoverCounts:
     first: Mapping[int, int]
 
 
-def moved_between(session: Session, span: Span) -> MoverCounts:
+def moved_between(session: Session, span: Period) -> MoverCounts:
     """Count the entities that rose or fell in a period. Erased entities are counted at their last level.
 
     The movers are read first: a database that joins them cannot estimate their number, and would read every level
@@ -157,7 +157,7 @@ _TYPES = (BigInteger(), BIG, Integer())
 
 
 def movers_between(
-    session: Session, span: Span, from_level: int | None, to_level: int | None, part: Part
+    session: Session, span: Period, from_level: int | None, to_level: int | None, part: Part
 ) -> Page[MoverRow]:
     """List entities whose level at the end of a period differs from that before it; the last to leave its level first.
 
@@ -204,7 +204,7 @@ def _mover(row: Any) -> MoverRow:
 
 
 def _first_moves(
-    span: Span, direction: Direction, from_level: int | None, to_level: int | None, part: Part
+    span: Period, direction: Direction, from_level: int | None, to_level: int | None, part: Part
 ) -> Subquery:
     """Select the first move in a period of those that match, in the order of the index of its direction."""
     earlier, later = aliased(Transition), aliased(Transition)
@@ -247,7 +247,7 @@ def _first_moves(
     return statement.subquery()
 
 
-def _movers(span: Span) -> Any:
+def _movers(span: Period) -> Any:
     """Select the entities that rose or fell in a period, of every type: each part is read from its own index."""
     return union(
         *(
@@ -257,5 +257,5 @@ def _movers(span: Span) -> Any:
     )
 
 
-def _within(span: Span, transition: Any = Transition) -> tuple[Any, Any]:
+def _within(span: Period, transition: Any = Transition) -> tuple[Any, Any]:
     return transition.at_us >= span.since_us, transition.at_us < span.until_us

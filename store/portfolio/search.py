@@ -39,7 +39,7 @@ MOST_ROWS_COUNTED = 3 * MOST_COUNTED
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedEntities:
+class EntityFilter:
     """Which entities are searched for; empty or None is no condition. Words, a tag or an owner is required.
 
     Attributes:
@@ -93,7 +93,7 @@ def store_words(
     write_rows(session, "search_words", ("type_id", "place", "word", "entity_id"), rows)
 
 
-def entities_found(session: Session, entity_filter: WantedEntities, part: Part) -> Page[FoundRow]:
+def entities_found(session: Session, entity_filter: EntityFilter, part: Part) -> Page[FoundRow]:
     """List matching entities: by identifier, then by name, then by other words, in their order; or as they were added.
 
     An erased entity is left out. ConfigError if the part does not begin after a key of this list.
@@ -109,7 +109,7 @@ def entities_found(session: Session, entity_filter: WantedEntities, part: Part) 
     return rows_of(session, statement, (first.c.place, first.c.word, Entity.id), part).map(lambda row: FoundRow(*row))
 
 
-def count_found(session: Session, entity_filter: WantedEntities) -> int:
+def count_found(session: Session, entity_filter: EntityFilter) -> int:
     """Count matching entities, up to one more than `MOST_COUNTED`."""
     if entity_filter.words:
         rarest, *others = _rarest_first(session, entity_filter)
@@ -127,7 +127,7 @@ def count_found(session: Session, entity_filter: WantedEntities) -> int:
     return session.scalar(select(func.count()).select_from(select(first).limit(MOST_COUNTED + 1).subquery())) or 0
 
 
-def _branches(session: Session, entity_filter: WantedEntities, part: Part) -> Iterator[Select[*tuple[Any, ...]]]:
+def _branches(session: Session, entity_filter: EntityFilter, part: Part) -> Iterator[Select[*tuple[Any, ...]]]:
     """Select place, word and number of the first entities of each place, in the order of an index."""
     if entity_filter.words:
         rarest, *others = _rarest_first(session, entity_filter)
@@ -138,7 +138,7 @@ def _branches(session: Session, entity_filter: WantedEntities, part: Part) -> It
         yield _by_fact(entity_filter, part)
 
 
-def _rarest_first(session: Session, entity_filter: WantedEntities) -> list[str]:
+def _rarest_first(session: Session, entity_filter: EntityFilter) -> list[str]:
     """Put the rarest word first, as far as the entities are counted."""
     if len(entity_filter.words) == 1:
         return list(entity_filter.words)
@@ -165,7 +165,7 @@ def _rarest_first(session: Session, entity_filter: WantedEntities) -> list[str]:
     return [word for _, word in sorted(zip(counts, entity_filter.words, strict=True), key=lambda pair: pair[0])]
 
 
-def _having(entity_filter: WantedEntities, word: str, others: Sequence[str]) -> Select[*tuple[Any, ...]]:
+def _having(entity_filter: EntityFilter, word: str, others: Sequence[str]) -> Select[*tuple[Any, ...]]:
     """Select the rows of one word, of entities that have the others too; an erased entity has no words."""
     other = aliased(SearchWord)
     return select(SearchWord.word, SearchWord.entity_id).where(
@@ -180,7 +180,7 @@ def _having(entity_filter: WantedEntities, word: str, others: Sequence[str]) -> 
 
 
 def _by_word(
-    entity_filter: WantedEntities, place: Place, word: str, others: Sequence[str], part: Part
+    entity_filter: EntityFilter, place: Place, word: str, others: Sequence[str], part: Part
 ) -> Select[*tuple[Any, ...]]:
     """Select the first rows of a word in a place; an entity is listed only at its first match."""
     other = aliased(SearchWord)
@@ -200,7 +200,7 @@ def _by_word(
     return _first_of(_passing(statement, entity_filter), (SearchWord.word, SearchWord.entity_id), part)
 
 
-def _by_fact(entity_filter: WantedEntities, part: Part) -> Select[*tuple[Any, ...]]:
+def _by_fact(entity_filter: EntityFilter, part: Part) -> Select[*tuple[Any, ...]]:
     """Select the entities with a tag or an owner: one of the two is looked up, the other checked for each."""
     number: Any = Tag.entity_id if entity_filter.tag is not None else Ownership.entity_id
     statement: Select[*tuple[Any, ...]] = (
@@ -223,13 +223,11 @@ def _first_of(statement: Select[*tuple[Any, ...]], keys: Sequence[Any], part: Pa
     return statement if part.most is None else statement.order_by(*keys).limit(part.most + 1)
 
 
-def _passing(statement: Select[*tuple[Any, ...]], entity_filter: WantedEntities) -> Select[*tuple[Any, ...]]:
+def _passing(statement: Select[*tuple[Any, ...]], entity_filter: EntityFilter) -> Select[*tuple[Any, ...]]:
     return _with_standing(statement.where(Entity.erased_us.is_(None)), entity_filter, Entity.id)
 
 
-def _with_standing(
-    statement: Select[*tuple[Any, ...]], wanted: WantedEntities, number: Any
-) -> Select[*tuple[Any, ...]]:
+def _with_standing(statement: Select[*tuple[Any, ...]], wanted: EntityFilter, number: Any) -> Select[*tuple[Any, ...]]:
     """Add the conditions on the standing; without any, standings are not joined."""
     if not (wanted.levels or wanted.segments or wanted.statuses):
         return statement
@@ -248,7 +246,7 @@ def _begins(column: Any, word: str) -> ColumnElement[bool]:
     return column >= word if end is None else and_(column >= word, column < end)
 
 
-def _stands(words: type[SearchWord], beginning: str, entity_filter: WantedEntities) -> ColumnElement[bool]:
+def _stands(words: type[SearchWord], beginning: str, entity_filter: EntityFilter) -> ColumnElement[bool]:
     begins = _begins(words.word, beginning)
     return (
         begins
@@ -257,18 +255,18 @@ def _stands(words: type[SearchWord], beginning: str, entity_filter: WantedEntiti
     )
 
 
-def _has_tag(entity_filter: WantedEntities) -> ColumnElement[bool]:
+def _has_tag(entity_filter: EntityFilter) -> ColumnElement[bool]:
     lasts = or_(Tag.until_us.is_(None), Tag.until_us > entity_filter.now_us)
     return and_(Tag.tag == entity_filter.tag, Tag.from_us <= entity_filter.now_us, lasts)
 
 
-def _is_owned(entity_filter: WantedEntities) -> ColumnElement[bool]:
+def _is_owned(entity_filter: EntityFilter) -> ColumnElement[bool]:
     has_begun = or_(Ownership.from_us.is_(None), Ownership.from_us <= entity_filter.now_us)
     lasts = or_(Ownership.until_us.is_(None), Ownership.until_us > entity_filter.now_us)
     return and_(Ownership.owner_id == entity_filter.owner_id, has_begun, lasts)
 
 
-def _facts(entity_filter: WantedEntities, number: Any) -> Iterator[ColumnElement[bool]]:
+def _facts(entity_filter: EntityFilter, number: Any) -> Iterator[ColumnElement[bool]]:
     if entity_filter.tag is not None:
         yield exists().where(Tag.entity_id == number, _has_tag(entity_filter))
     if entity_filter.owner_id is not None:

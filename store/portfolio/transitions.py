@@ -27,7 +27,7 @@ class Direction(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedTransitions:
+class TransitionFilter:
     """Which reached levels are listed; empty or None is no condition.
 
     Attributes:
@@ -63,7 +63,7 @@ _OWN = (Transition.at_us, Transition.entity_id, Transition.number)
 _TYPES = (BigInteger(), BIG, Integer())
 
 
-def transitions_among(session: Session, transition_filter: WantedTransitions, part: Part) -> Page[TransitionRow]:
+def transitions_among(session: Session, transition_filter: TransitionFilter, part: Part) -> Page[TransitionRow]:
     """List levels reached: rises first, then falls, then first levels; of each the latest first.
 
     Those of erased entities are left out. ConfigError if the part does not begin after a key of this list.
@@ -90,7 +90,7 @@ def transitions_among(session: Session, transition_filter: WantedTransitions, pa
     return rows_of(session, statement, keys, part, descending=True).map(lambda row: TransitionRow(*row))
 
 
-def _branches(transition_filter: WantedTransitions, part: Part) -> Iterator[Subquery]:
+def _branches(transition_filter: TransitionFilter, part: Part) -> Iterator[Subquery]:
     """Select the first rows of each direction that the page may have, each from its own index."""
     for direction in sorted(set(transition_filter.directions), reverse=True):
         after: Key | None = part.after
@@ -107,7 +107,7 @@ def _branches(transition_filter: WantedTransitions, part: Part) -> Iterator[Subq
         yield statement.subquery()
 
 
-def _passing(transition_filter: WantedTransitions, direction: Direction) -> Select[*tuple[Any, ...]]:
+def _passing(transition_filter: TransitionFilter, direction: Direction) -> Select[*tuple[Any, ...]]:
     """Select the transitions of one direction that match a filter."""
     statement: Select[*tuple[Any, ...]] = (
         select(literal(int(direction), Integer).label("direction"), Transition.entity_id, Transition.number)

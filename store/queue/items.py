@@ -71,7 +71,7 @@ class ItemName(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedItems:
+class ItemFilter:
     """Which items are listed; empty or None is no condition.
 
     Attributes:
@@ -146,7 +146,7 @@ class ItemRow(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """Which conditions `WantedItems` has: statements of one shape differ only in values, and are built once."""
+    """Which conditions `ItemFilter` has: statements of one shape differ only in values, and are built once."""
 
     of_member: bool
     unassigned: bool
@@ -158,7 +158,7 @@ class _Shape(NamedTuple):
     named: bool
 
 
-def items_among(session: Session, item_filter: WantedItems, order: QueueOrder, part: Part) -> Page[ItemRow]:
+def items_among(session: Session, item_filter: ItemFilter, order: QueueOrder, part: Part) -> Page[ItemRow]:
     """List items by due date, or the newest first.
 
     Those of erased entities are left out. ConfigError if the part does not begin after a key of this list.
@@ -183,10 +183,10 @@ def items_among(session: Session, item_filter: WantedItems, order: QueueOrder, p
 def key_of_item(row: ItemRow, order: QueueOrder) -> Key:
     """Return the key of an item in an order: when it is due or arrived, its kind, and its numbers."""
     at_us = row.due_us if order is QueueOrder.DUE else row.since_us
-    return place_of(ItemName(Kind(row.kind), row.number, row.step), at_us)
+    return item_key(ItemName(Kind(row.kind), row.number, row.step), at_us)
 
 
-def place_of(name: ItemName, at_us: int) -> Key:
+def item_key(name: ItemName, at_us: int) -> Key:
     """Return the key of an item in an order from the moment at which it is due, or arrived."""
     return (at_us, list(Kind).index(name.kind), name.number, name.step)
 
@@ -203,7 +203,7 @@ def name_in_key(after: Key) -> ItemName:
     return ItemName(list(Kind)[int(after[1])], int(after[2]), int(after[3]))
 
 
-def _shape(item_filter: WantedItems) -> _Shape:
+def _shape(item_filter: ItemFilter) -> _Shape:
     """The conditions of a filter, without their values."""
     return _Shape(
         of_member=item_filter.member_id is not None,
@@ -217,7 +217,7 @@ def _shape(item_filter: WantedItems) -> _Shape:
     )
 
 
-def _values(item_filter: WantedItems) -> dict[str, Any]:
+def _values(item_filter: ItemFilter) -> dict[str, Any]:
     """Return the values of the parameters; a statement takes those that it has."""
     return {
         "organisation_id": item_filter.organisation_id,
@@ -356,7 +356,7 @@ def _behind(source: Source, order: QueueOrder, kind: Kind) -> Any:
     return moment >= edge if place > present else moment > edge
 
 
-def _places(item_filter: WantedItems) -> list[int]:
+def _places(item_filter: ItemFilter) -> list[int]:
     """The sources that may have matching items."""
     kinds = item_filter.kinds if item_filter.name is None else {item_filter.name.kind} & set(item_filter.kinds)
     return [
@@ -368,7 +368,7 @@ def _places(item_filter: WantedItems) -> list[int]:
     ]
 
 
-class Counted(NamedTuple):
+class KindCount(NamedTuple):
     """How many items of a kind are overdue, due within a day, and due later; `capped` if there are more."""
 
     overdue: int
@@ -377,10 +377,10 @@ class Counted(NamedTuple):
     capped: bool
 
 
-def count_items(session: Session, item_filter: WantedItems) -> dict[Kind, Counted]:
+def count_items(session: Session, item_filter: ItemFilter) -> dict[Kind, KindCount]:
     """Count the items of each kind by due date, up to `MOST_COUNTED` of each."""
     places, values = _places(item_filter), {**_values(item_filter), "most": MOST_COUNTED + 1}
-    counts = {SOURCES[place].kind: Counted(0, 0, 0, False) for place in places}
+    counts = {SOURCES[place].kind: KindCount(0, 0, 0, False) for place in places}
     if not places:
         return counts
     for kind in counts:
@@ -390,7 +390,7 @@ def count_items(session: Session, item_filter: WantedItems) -> dict[Kind, Counte
         kind, (overdue, within, every) = SOURCES[place].kind, (int(number or 0) for number in sums)
         before = counts[kind]
         parts = (before.overdue + overdue, before.today + within - overdue, before.later + every - within)
-        counts[kind] = Counted(*parts, sum(parts) > MOST_COUNTED)
+        counts[kind] = KindCount(*parts, sum(parts) > MOST_COUNTED)
     return counts
 
 

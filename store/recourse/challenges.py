@@ -61,7 +61,7 @@ class ChallengeWithEntity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedChallenges:
+class ChallengeFilter:
     """Which challenges of an organisation are listed; None is no condition.
 
     Attributes:
@@ -75,7 +75,7 @@ class WantedChallenges:
     due_before_us: int | None = None
 
 
-def challenges_among(session: Session, challenge_filter: WantedChallenges, part: Part) -> Page[ChallengeWithEntity]:
+def challenges_among(session: Session, challenge_filter: ChallengeFilter, part: Part) -> Page[ChallengeWithEntity]:
     """List the challenges that match a filter, ordered by due date; without those of erased entities."""
     statement = (
         select(Challenge, Entity.external_id, EntityType.name, Standing.number)

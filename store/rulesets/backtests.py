@@ -87,7 +87,7 @@ def backtest_numbered(session: Session, organisation_id: int, number: int, *, lo
 
 def count_transactions(session: Session, entity_ids: Sequence[int]) -> dict[int, int]:
     """Count the transactions that may count for each of some entities: their own, and those that they own or owned."""
-    whose = loading.owned(session, entity_ids)
+    whose = loading.fact_owners(session, entity_ids)
     counts = loading.transaction_counts(session, whose["fact_of"].unique().to_list())
     of = whose.join(counts, left_on="fact_of", right_on="entity").group_by("entity").agg(pl.col("count").sum())
     return dict(of.iter_rows())

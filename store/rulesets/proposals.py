@@ -55,7 +55,7 @@ def proposals_of(
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedProposals:
+class ProposalFilter:
     """Which proposals of an organisation are listed; None is no condition.
 
     Attributes:
@@ -74,7 +74,7 @@ class WantedProposals:
     until_us: int | None = None
 
 
-def proposals_among(session: Session, proposal_filter: WantedProposals, part: Part) -> Page[Proposal]:
+def proposals_among(session: Session, proposal_filter: ProposalFilter, part: Part) -> Page[Proposal]:
     """List the proposals that match a filter, the last proposed first."""
     statement = select(Proposal).where(Proposal.organisation_id == proposal_filter.organisation_id)
     if proposal_filter.kinds is not None:

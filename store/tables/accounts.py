@@ -189,7 +189,7 @@ class Usage(Base):
     users: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
-class Counted(Base):
+class DriftCount(Base):
     """The counts of one worker and day: customers in each bucket of each indicator, and nothing else of them."""
 
     __tablename__ = "counted"

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.tokens import Charge, Used
+from fivefold.store.accounts.tokens import Charge, UsageTotals
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.tables.accounts import Member, Token
@@ -103,7 +103,7 @@ def charge_all(
     statements: PreparedStatements,
     costs: list[Charge],
     is_wanted: Callable[[int], bool] = lambda _: True,
-    note: Callable[[Charge, Used], None] = lambda *_: None,
+    note: Callable[[Charge, UsageTotals], None] = lambda *_: None,
 ) -> list[bool | None]:
     """Charge several requests in one commit; for each: charged, refused by its plan, or (None) token ended since.
 
@@ -118,7 +118,7 @@ def charge_all(
         )
         for (token_id, _), group in groupby(numbers, key=lambda number: (costs[number].token_id, costs[number].month)):
             members = list(group)
-            if accounts.live(statements, token_id, max(costs[number].at_us for number in members)):
+            if accounts.record_use(statements, token_id, max(costs[number].at_us for number in members)):
                 charged = _charge_group(statements, [costs[number] for number in members], note)
                 for number, result in zip(members, charged, strict=True):
                     results[number] = result
@@ -134,7 +134,7 @@ def within_allowance(engine: Engine, cost: Charge) -> bool:
 
 
 def _charge_group(
-    statements: PreparedStatements, costs: list[Charge], note: Callable[[Charge, Used], None]
+    statements: PreparedStatements, costs: list[Charge], note: Callable[[Charge, UsageTotals], None]
 ) -> list[bool]:
     """Charge one token's requests as one where all fit, which is nearly always; else one by one."""
     if len(costs) > 1 and len({cost.allowance for cost in costs}) == 1:

@@ -11,8 +11,8 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from fivefold.store.audit import history_reading, standings
-from fivefold.store.audit.expected import Expected, ExpectedDecision, Sealed
-from fivefold.store.audit.history import differing, seal, subject_of_line
+from fivefold.store.audit.expectations import Expectations, ExpectedDecision, SealedBatch
+from fivefold.store.audit.history import find_differences, seal, subject_of_line
 from fivefold.usecases.audit.removals import ACTIONS as REMOVAL_ACTIONS
 from fivefold.usecases.audit.removals import RemovalCheck
 from fivefold.usecases.audit.rows import ACTIONS as ROW_ACTIONS
@@ -74,7 +74,7 @@ def _read_ranges(text: str) -> Iterator[tuple[int, int]]:
 class HistoryCheck:
     """Collects what the entries of all chains say, then compares it with history. Memory grows with neither."""
 
-    def __init__(self, expected: Expected, report: Report) -> None:
+    def __init__(self, expected: Expectations, report: Report) -> None:
         """Expect nothing yet."""
         self._expected, self._report = expected, report
         self._rows, self._standings = RowCheck(expected, report), StandingCheck(expected, report)
@@ -111,7 +111,7 @@ class HistoryCheck:
         if row["action"] == history_reading.SEALED:
             self._unfollowed[of] = number
         marks = after.get("marks")
-        sealed = Sealed(
+        sealed = SealedBatch(
             int(details["batch"]), of, number, int(row["bulk_count"]), row["bulk_digest"], after.get("salt"), marks
         )
         self._expected.add_sealed(_ACTIONS[row["action"]], sealed)
@@ -139,7 +139,7 @@ class HistoryCheck:
         self._compare_decisions(connection, only)
         self._rows.compare(connection, only)
         for kind in (TRANSACTIONS, ASSESSMENTS):
-            unsealed = history_reading.unsealed(connection, kind, only)
+            unsealed = history_reading.unsealed_rows(connection, kind, only)
             for of, rows in groupby(unsealed, key=itemgetter("organisation_id")):
                 names = _some(row["name"] for row in rows)
                 self._report(of, 0, f"no entry says that these were written: {kind}s {names}")
@@ -180,13 +180,13 @@ class HistoryCheck:
         names = _names(batch[2], _FIELDS_OF_A_NAME[kind])
         self._report(min(batch[1]), 0, f"no entry says that these were written: {kind}s {names}")
 
-    def _compare_batch(self, kind: str, sealed: Sealed, lines: list[str]) -> None:
+    def _compare_batch(self, kind: str, sealed: SealedBatch, lines: list[str]) -> None:
         if sealed.salt is None or sealed.marks is None:
             self._report(sealed.organisation_id, sealed.number, f"the seal over its {sealed.count:,} {kind}s is gone")
             return
         if seal(lines, sealed.salt).digest == sealed.digest:
             return
-        other, missing = differing(lines, sealed.marks)
+        other, missing = find_differences(lines, sealed.marks)
         problems = (
             [f"{kind}s that are not as they were written: {_names(other, _FIELDS_OF_A_NAME[kind])}"] if other else []
         )
@@ -250,7 +250,7 @@ def _matches(row: Row, expected: ExpectedDecision) -> bool:
 class StandingCheck:
     """Collects the standings that repairs recorded, then compares."""
 
-    def __init__(self, expected: Expected, report: Report) -> None:
+    def __init__(self, expected: Expectations, report: Report) -> None:
         """Expect nothing yet; *found* takes organisation, entry (0 where there is none), and what is wrong."""
         self._expected, self._report = expected, report
 

@@ -17,7 +17,7 @@ from fivefold.store.audit import log as audit
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.chain import Entry, digest_of
 from fivefold.store.audit.history import new_salt, seal
-from fivefold.store.audit.log import Appended
+from fivefold.store.audit.log import ChainPosition
 from fivefold.store.sql.database import reading
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import entry_of
@@ -30,7 +30,7 @@ def bulk_of(count: int, rows: Digests) -> tuple[int, str]:
 
 def record_rows(
     session: Session, actor: Actor, about: tuple[str, str, int], lines: Sequence[str], details: Mapping[str, Any]
-) -> Appended:
+) -> ChainPosition:
     """Record a call that wrote many rows, with a seal over their content: `audit verify` compares them.
 
     Args:
@@ -83,7 +83,7 @@ class ExportedHeads(_Part):
 
 def export_heads(engine: Engine, path: Path) -> ExportedHeads:
     """Write the heads of all chains to a JSON file."""
-    with audit_reading.picture(engine) as connection:
+    with audit_reading.snapshot(engine) as connection:
         exported_heads = [ExportedHead(**vars(head)) for head in audit_reading.heads(connection)]
     exported = ExportedHeads(exported_us=now_microseconds(), heads=tuple(exported_heads))
     with replacing(path) as unfinished:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from fivefold.store.audit.removals import BEGUN, REMOVED, digest_of_lines, emptied, line_of_removed
+from fivefold.store.audit.removals import BEGUN, REMOVED, digest_of_lines, emptied_assessments, line_of_removed
 
 ACTIONS: Final = frozenset({BEGUN, REMOVED})
 _ASSESSMENTS: Final = "assessments"
@@ -47,7 +47,7 @@ class RemovalCheck:
 
     def compare(self, connection: Connection, only: int | None) -> None:
         """Compare everything, of one organisation or of all."""
-        for number, rows in groupby(emptied(connection, only), key=itemgetter("run")):
+        for number, rows in groupby(emptied_assessments(connection, only), key=itemgetter("run")):
             self._compare_run(self._runs.pop(number, None), rows)
         for run in self._runs.values():
             if run.count and only in {None, run.organisation_id}:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from fivefold.store.audit import bound_rows, history_reading
 from fivefold.store.audit.bound_rows import BoundTable
 from fivefold.store.audit.chain import digest_of
-from fivefold.store.audit.expected import Expected
+from fivefold.store.audit.expectations import Expectations
 
 LISTS, OVERRIDES = "list", "override"
 ACTIONS: Final = ("list.put", "override.requested", "override.approved", "override.refused", "override.revoked")
@@ -34,7 +34,7 @@ Row = Mapping[str, Any]
 class RowCheck:
     """Collects what entries say of rows, then compares it with the rows. Memory grows with neither."""
 
-    def __init__(self, expected: Expected, report: Report) -> None:
+    def __init__(self, expected: Expectations, report: Report) -> None:
         """Expect nothing yet; *found* takes organisation, entry (0 where there is none), and what is wrong."""
         self._expected, self._report = expected, report
 
@@ -90,7 +90,7 @@ class RowCheck:
             self._compare(OVERRIDES, row["organisation_id"], str(row["id"]), content)
         self._compare_missing(OVERRIDES)
         for table in bound_rows.TABLES.values():
-            for of, name, digest in bound_rows.stored(connection, table, only):
+            for of, name, digest in bound_rows.stream_digests(connection, table, only):
                 self._compare(_kind(table), of, name, {"content": digest})
             self._compare_missing(_kind(table), table)
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.members import find_member_named, names_of_members
-from fivefold.store.audit.log import WantedEntries, entries_among, latest_entries
+from fivefold.store.audit.log import EntryFilter, entries_among, latest_entries
 from fivefold.store.ingest.entities import names_of_entities
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
@@ -81,7 +81,7 @@ def search_entries(context: Context, filters: EntryFilters = EVERY, part: Part =
     """List entries, those of the latest moment first."""
     with context.reading() as session:
         of = context.organisation_id
-        wanted = WantedEntries(
+        wanted = EntryFilter(
             organisation_id=of,
             actor=None if filters.actor is None else actor_named(session, of, filters.actor),
             action=filters.action,

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine
 
 from fivefold.domain.errors import ConfigError
 from fivefold.store.audit.chain import GENESIS, Side, hash_of_entry, hash_of_value
-from fivefold.store.audit.chain_reading import Head, chains, heads, names, picture, stray_values
-from fivefold.store.audit.expected import Expected
+from fivefold.store.audit.chain_reading import Head, chains, heads, names, snapshot, stray_values
+from fivefold.store.audit.expectations import Expectations
 from fivefold.usecases.audit.history import HistoryCheck, Looked, not_noted
 from fivefold.usecases.audit.record import ExportedHead, ExportedHeads
 
@@ -77,7 +77,7 @@ def verify(
     that was written anew. Everything is streamed, so memory does not grow. ConfigError where there is no such
     organisation.
     """
-    with picture(engine) as connection:
+    with snapshot(engine) as connection:
         return verify_picture(connection, tell, organisation=organisation, exported=exported)
 
 
@@ -95,7 +95,7 @@ def verify_picture(
     organisations = {number: head.organisation for number, head in exported_heads.items()} | names(connection)
     only = None if organisation is None else _organisation_id(organisation, organisations)
     log = _Log(organisations, tell)
-    with Expected() as expected:
+    with Expectations() as expected:
         history = HistoryCheck(expected, log.report)
         for number, rows in groupby(chains(connection, only), key=itemgetter("organisation_id")):
             log.look_through(

@@ -12,7 +12,7 @@ from fivefold.store.rulesets.proposals import (
     PROPOSED,
     REFUSED,
     WITHDRAWN,
-    WantedProposals,
+    ProposalFilter,
     proposals_among,
 )
 from fivefold.store.tables.rulesets import Proposal
@@ -79,7 +79,7 @@ def search_proposals(
         raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
     with context.reading() as session:
         of = context.organisation_id
-        wanted = WantedProposals(
+        wanted = ProposalFilter(
             organisation_id=of,
             kinds=kinds_seen_by(role),
             state=filters.state,

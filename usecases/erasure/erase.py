@@ -24,7 +24,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, FivefoldError, No
 from fivefold.domain.files import make_private_folder
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit import history_reading
-from fivefold.store.audit.bound_rows import digests, joined
+from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.audit.log import erase_values
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.ingest.entities import entity_named, subject_of
@@ -247,7 +247,7 @@ def _erase(session: Session, context: Context, entities: Sequence[Entity], now: 
         "entity.erased",
         ("entity", ids[0]),
         details={"entities": list(ids), "entries": entries, "values": ranges_text(numbers)},
-        rows=joined(digests(session, "proposals", proposals), digests(session, "entities", ids)),
+        rows=merge_digests(digests(session, "proposals", proposals), digests(session, "entities", ids)),
     )
     return Erased(ids, entries)
 

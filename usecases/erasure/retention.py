@@ -17,7 +17,7 @@ from fivefold.domain.errors import ConflictError
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.removals import BEGUN, EMPTIED, REMOVED
 from fivefold.store.evidence import retention_runs as runs
-from fivefold.store.evidence.old_rows import Reached, Scope
+from fivefold.store.evidence.old_rows import ResumePoint, Scope
 from fivefold.store.evidence.retention import REMOVALS
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.operations import RetentionRun
@@ -109,7 +109,7 @@ def _line(session: Session, organisation_id: int, kind: str, days: int, now_us: 
     before = None if days == FOR_GOOD else now_us - days * DAY_US
     removable = kept = looked = 0
     oldest: int | None = None
-    reached: Reached = None
+    reached: ResumePoint = None
     goes_on = before is not None
     while before is not None and goes_on and looked < MOST_LOOKED_ROWS:
         part = REMOVALS[kind].look(session, Scope(organisation_id, before, now_us), reached, PART_ROWS)
@@ -221,7 +221,7 @@ def _remove_part(session: Session, run: RetentionRun, days: int, now_us: int) ->
     # By the present that the run believes in: a clock that is ahead ends no hold and no override either.
     believed = min(now_us, run.before_us + run.days * DAY_US)
     removal, scope = REMOVALS[run.kind], Scope(run.organisation_id, run.before_us, believed, run.id)
-    part = removal.look(session, scope, runs.reached_of(run), PART_ROWS)
+    part = removal.look(session, scope, runs.resume_point_of(run), PART_ROWS)
     removed = removal.remove(session, scope, part.removable)
     if removed.bound:  # what these rows are from now on
         count = sum(len(rows) for rows in removed.bound.values())

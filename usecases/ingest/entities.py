@@ -12,7 +12,7 @@ from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.store.accounts.organisation import lock_organisation
-from fivefold.store.audit.bound_rows import Digests, digests, joined
+from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.audit.history import new_salts
 from fivefold.store.ingest.entities import (
     MOST_IN_ONE,
@@ -22,7 +22,7 @@ from fivefold.store.ingest.entities import (
     subjects,
     type_named,
 )
-from fivefold.store.ingest.ownerships import Span
+from fivefold.store.ingest.ownerships import OwnershipSpan
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.portfolio.search import store_words
@@ -103,7 +103,7 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
         if added_ids or changed:
             before = attributes.get(changed[0].entity_id, (0, {}))[1] if changed else {}
             sealed = digests(session, "attributes", [*((one, 1) for one in added.values()), *versions.items()])
-            sealed = joined(
+            sealed = merge_digests(
                 digests(session, "entities", added.values()), sealed, digests(session, "ownerships", owned.written)
             )
             _record(session, context, counts, rows, before, [*added_ids, *changed], owned, sealed)
@@ -179,12 +179,12 @@ def _record(
     )
 
 
-def _owners_said(spans: Mapping[int, Sequence[Span]]) -> dict[str, str]:
+def _owners_said(spans: Mapping[int, Sequence[OwnershipSpan]]) -> dict[str, str]:
     """Say of the one entity whose owners changed who they are, by numbers: names would outlive an owner's erasure."""
     return {"owners": "; ".join(_owners_lines(spans))} if spans else {}
 
 
-def _owners_lines(spans: Mapping[int, Sequence[Span]]) -> list[str]:
+def _owners_lines(spans: Mapping[int, Sequence[OwnershipSpan]]) -> list[str]:
     return [
         f"{entity} of {span.owner_id} from {span.from_us} until {span.until_us}"
         for entity, of_entity in sorted(spans.items())

@@ -15,7 +15,7 @@ from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.store.ingest.entities import entities_named, type_named
 from fivefold.store.ingest.facts import entity_name
-from fivefold.store.ingest.ownerships import Span, spans_of, write_spans
+from fivefold.store.ingest.ownerships import OwnershipSpan, spans_of, write_spans
 from fivefold.usecases.ingest.owners import NewOwner, refuse_cycles
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
@@ -60,8 +60,8 @@ class OwnersChanged:
 
     new: int
     changed: int
-    spans: Mapping[int, Sequence[Span]]
-    before: Mapping[int, Sequence[Span]]
+    spans: Mapping[int, Sequence[OwnershipSpan]]
+    before: Mapping[int, Sequence[OwnershipSpan]]
     written: Sequence[int]
 
     @property
@@ -150,7 +150,9 @@ def change_owners(
     new = changed = 0
     problems = []
     for row in rows:
-        spans_given = [Span(owners[one.type_name, one.external_id], one.from_us, one.until_us) for one in row.owners]
+        spans_given = [
+            OwnershipSpan(owners[one.type_name, one.external_id], one.from_us, one.until_us) for one in row.owners
+        ]
         try:
             did = spans.take(numbers[row.external_id], spans_given, row)
         except _RefusedError as refused:
@@ -183,12 +185,12 @@ class _RefusedError(Exception):
 class _Spans:
     """The ownerships of some entities, while rows change them."""
 
-    def __init__(self, session: Session, present: Mapping[int, Sequence[Span]], now_us: int) -> None:
+    def __init__(self, session: Session, present: Mapping[int, Sequence[OwnershipSpan]], now_us: int) -> None:
         self._session, self.before, self._now = session, present, now_us
         self._spans = {entity: list(spans) for entity, spans in present.items()}
         self._said: dict[tuple[int, int], int] = {}  # the row by an entity and a place among its spans
 
-    def take(self, entity: int, wanted_spans: Sequence[Span], row: OwnersRow) -> _Did:
+    def take(self, entity: int, wanted_spans: Sequence[OwnershipSpan], row: OwnersRow) -> _Did:
         spans = self._spans.setdefault(entity, [])
         if row.scope is OwnershipScope.ONE:
             present = self.present(entity)
@@ -205,7 +207,7 @@ class _Spans:
                     did.append(_Did.CHANGED)
         return max(did, key=lambda one: one.value, default=_Did.SAME)
 
-    def _put(self, entity: int, span: Span, row: int) -> _Did:
+    def _put(self, entity: int, span: OwnershipSpan, row: int) -> _Did:
         spans = self._spans[entity]
         place, from_us = self._match(spans, span)
         new_span = replace(span, from_us=from_us, number=None if place is None else spans[place].number)
@@ -224,7 +226,7 @@ class _Spans:
         spans[place] = new_span
         return _Did.CHANGED
 
-    def _match(self, spans: Sequence[Span], wanted_span: Span) -> tuple[int | None, int | None]:
+    def _match(self, spans: Sequence[OwnershipSpan], wanted_span: OwnershipSpan) -> tuple[int | None, int | None]:
         """Find which ownership a given one is about - its place, None for a new one - and when that begins."""
         mine = [place for place, span in enumerate(spans) if span.owner_id == wanted_span.owner_id]
         if wanted_span.from_us is not None:
@@ -248,10 +250,10 @@ class _Spans:
         """Name who owns an entity now."""
         return self._present(self._spans.get(entity, ()))
 
-    def _present(self, spans: Sequence[Span]) -> set[int]:
+    def _present(self, spans: Sequence[OwnershipSpan]) -> set[int]:
         return {span.owner_id for span in spans if span.is_live(self._now)}
 
-    def changed(self) -> dict[int, list[Span]]:
+    def changed(self) -> dict[int, list[OwnershipSpan]]:
         """Return the ownerships of those entities of which any is another than before."""
         return {entity: spans for entity, spans in self._spans.items() if spans != list(self.before.get(entity, ()))}
 

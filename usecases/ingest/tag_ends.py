@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
-from fivefold.store.ingest.tag_ends import TagEnded, take_ended, take_ended_of
+from fivefold.store.ingest.tag_ends import EndedTag, take_ended, take_ended_of
 from fivefold.store.levels.assessment_queue import NO_FLOW
 from fivefold.store.sql.database import writing
 from fivefold.usecases.shared.flow_triggers import ENDED, Event, caused_by, note, tag_end_cause
@@ -39,7 +39,7 @@ def tell_ended_before(session: Session, entity_ids: Collection[int], now_us: int
         _tell(session, take_ended_of(session, entity_ids, now_us), now_us)
 
 
-def _tell(session: Session, ended: Sequence[TagEnded], now_us: int) -> None:
+def _tell(session: Session, ended: Sequence[EndedTag], now_us: int) -> None:
     for (organisation_id, type_id), those in groupby(sorted(ended, key=_owner), _owner):
         events = [
             Event(each.entity_id, tag_end_cause(each.tag_id, each.until_us), {"tag": each.tag, "change": ENDED})
@@ -49,5 +49,5 @@ def _tell(session: Session, ended: Sequence[TagEnded], now_us: int) -> None:
         note(session, organisation_id, type_id, "tag", events, now_us)
 
 
-def _owner(ended: TagEnded) -> tuple[int, int]:
+def _owner(ended: EndedTag) -> tuple[int, int]:
     return ended.organisation_id, ended.type_id

@@ -19,7 +19,7 @@ from fivefold.risk.language.fields import FieldType
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.audit import log
 from fivefold.store.audit.chain import Entry
-from fivefold.store.audit.history import TRANSACTION, lines_of, new_batch
+from fivefold.store.audit.history import TRANSACTION, new_batch, table_lines
 from fivefold.store.audit.history_reading import ADDED
 from fivefold.store.ingest import transactions
 from fivefold.store.ingest.blocks import forget_blocks
@@ -191,7 +191,7 @@ def _entries(
     """Make the entry of each call, in the order of the calls, over the lines of its own transactions."""
     ordered = staged.sort(_CALL, "transaction_id")
     lines: dict[int, list[str]] = defaultdict(list)
-    for number, line in zip(ordered[_CALL], lines_of(ordered.select(*TRANSACTION)), strict=True):
+    for number, line in zip(ordered[_CALL], table_lines(ordered.select(*TRANSACTION)), strict=True):
         lines[number].append(line)
     for number, of_call in lines.items():
         about = (ADDED, "transaction", batches[number])

@@ -10,7 +10,7 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.risk.engine.assessments import Status
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.portfolio.current_levels import CurrentLevelRow, Order, Wanted, current_levels_of
+from fivefold.store.portfolio.current_levels import CurrentLevelRow, LevelFilter, Order, current_levels_of
 from fivefold.store.rulesets.rulesets import family_named
 from fivefold.usecases.levels.records import NO_RULESET
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -106,7 +106,7 @@ def list_current_levels(
         names = levels_of(session, of)
         require_known("segment", filters.segments, SEGMENTS)
         require_known("status", filters.statuses, STATUSES)
-        wanted = Wanted(
+        wanted = LevelFilter(
             type_id=type_named(session, of, type_name).id,
             levels=level_numbers(filters.levels, names) or [*range(len(names), 0, -1), None],
             segments=sorted(set(filters.segments)),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.ingest.entities import entity_named, type_named
-from fivefold.store.levels.failures import WantedFailures, assessment_failures
+from fivefold.store.levels.failures import FailureFilter, assessment_failures
 from fivefold.store.sql.clocks import latest_us
 from fivefold.usecases.levels.read import failure_problem
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -54,7 +54,7 @@ def search_failures(context: Context, filters: FailureFilters = EVERY, part: Par
     kind, name = filters.entity_type, filters.external_id
     with context.reading() as session:
         of = context.organisation_id
-        wanted = WantedFailures(
+        wanted = FailureFilter(
             type_id=None if kind is None else type_named(session, of, kind).id,
             entity_id=None if name is None else entity_named(session, of, kind or "customer", name).id,
             since_us=filters.since_us,

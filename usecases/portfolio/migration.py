@@ -14,7 +14,7 @@ from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.moves import (
     DayMoves,
     MoverCounts,
-    Span,
+    Period,
     entities_by_level,
     first_day,
     moved_between,
@@ -174,7 +174,7 @@ def read_migration(
         counted = moves_by_day(session, of, kind, since)
         within = [each for each in counted if each.day < until]
         moves = sum(each.entities for each in within if each.from_level)
-        span = Span(organisation_id=of, type_id=kind, since_day=since, until_day=until)
+        span = Period(organisation_id=of, type_id=kind, since_day=since, until_day=until)
         cells = None
         if moves <= MOST_MOVES:
             moved = moved_between(session, span) if moves else MoverCounts({}, {})
@@ -202,7 +202,7 @@ def list_movers(
     with context.reading() as session:
         of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
         names = settings_of(session, of).levels
-        span = Span(organisation_id=of, type_id=kind, since_day=since, until_day=until)
+        span = Period(organisation_id=of, type_id=kind, since_day=since, until_day=until)
         page = movers_between(session, span, _number(from_level, names), _number(to_level, names), part)
         show = shower_of(session, context.organisation_id, [row.last for row in page], names)
         known = (None, *names)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.levels.overrides import OverrideWithLevel, WantedOverrides, overrides_among
+from fivefold.store.levels.overrides import OverrideFilter, OverrideWithLevel, overrides_among
 from fivefold.usecases.accounts.settings import Settings, settings_of
 from fivefold.usecases.audit.search import actor_named, names_of_actors
 from fivefold.usecases.levels.overrides import OverrideLine, line_of
@@ -58,7 +58,7 @@ def search_overrides(context: Context, filters: OverrideFilters = EVERY, part: P
     now = context.now()
     with context.reading() as session:
         of = context.organisation_id
-        wanted = WantedOverrides(
+        wanted = OverrideFilter(
             organisation_id=of,
             state=filters.state,
             now_us=now,

@@ -11,7 +11,7 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.segments import SEGMENTS
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import entity_named, type_named
-from fivefold.store.portfolio.search import MOST_COUNTED, FoundRow, WantedEntities, count_found, entities_found
+from fivefold.store.portfolio.search import MOST_COUNTED, EntityFilter, FoundRow, count_found, entities_found
 from fivefold.store.portfolio.words import Place, is_name, words_in
 from fivefold.usecases.ingest.entities import latest_attributes
 from fivefold.usecases.portfolio.current_levels import STATUSES, level_numbers, require_known
@@ -101,7 +101,7 @@ def count_entities(context: Context, type_name: str, search: Search) -> Entities
 
 def _wanted(
     session: Session, context: Context, type_name: str, search: Search
-) -> tuple[WantedEntities, tuple[str, ...], Mapping[str, Any]]:
+) -> tuple[EntityFilter, tuple[str, ...], Mapping[str, Any]]:
     """Return what is looked for, the names of levels, and the declared kinds of attributes."""
     of = context.organisation_id
     kind, names = type_named(session, of, type_name), levels_of(session, of)
@@ -114,7 +114,7 @@ def _wanted(
         raise ConfigError("say what is looked for: words, a tag or an owner")
     require_known("segment", search.segments, SEGMENTS)
     require_known("status", search.statuses, STATUSES)
-    wanted = WantedEntities(
+    wanted = EntityFilter(
         organisation_id=of,
         type_id=kind.id,
         now_us=context.now(),
@@ -136,7 +136,7 @@ def _name(attributes: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
     )
 
 
-def _shown(row: FoundRow, names: Sequence[str | None], name: str, wanted: WantedEntities) -> EntityFound:
+def _shown(row: FoundRow, names: Sequence[str | None], name: str, wanted: EntityFilter) -> EntityFound:
     standing = row.standing
     found = {"external_id": row.entity.external_id, "name": name}
     found_in = Place(row.place).name.lower() if wanted.words else None

@@ -27,7 +27,7 @@ from fivefold.risk.language.expressions import (
 )
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.ruleset import Ruleset
-from fivefold.store.levels.sources import MOST_VERSIONS, Asked, Fact, FactRow, facts_known, writers_of
+from fivefold.store.levels.sources import MOST_VERSIONS, Fact, FactRow, FactSelection, facts_known, writers_of
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.rulesets import RulesetVersion
@@ -181,7 +181,7 @@ def _told(
     }
     known = [_kind_of(side) for side, value in sides.values() if value is not None]
     words = {kind: frozenset(about for each, about in known if each == kind) for kind in ("tag", "screening")}
-    asked = Asked(frozenset(_FACTS[kind] for kind, _ in known), words["tag"], words["screening"])
+    asked = FactSelection(frozenset(_FACTS[kind] for kind, _ in known), words["tag"], words["screening"])
     facts = facts_known(session, row.entity_id, row.as_of_us, asked)
     stored = _Stored(facts, ruleset.fields, row.as_of_us, session.get_one(Entity, row.entity_id).noted_us)
     since = {

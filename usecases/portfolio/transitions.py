@@ -12,8 +12,8 @@ from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.transitions import (
     Direction,
+    TransitionFilter,
     TransitionRow,
-    WantedTransitions,
     activations_of_versions,
     transitions_among,
 )
@@ -103,7 +103,7 @@ def list_transitions(context: Context, filters: TransitionFilters = EVERY, part:
         for name in filters.directions:
             if name not in DIRECTIONS:
                 raise ConfigError(f"there is no direction {name!r}; there are {', '.join(DIRECTIONS)}")
-        wanted = WantedTransitions(
+        wanted = TransitionFilter(
             organisation_id=of,
             directions=[Direction[name.upper()] for name in filters.directions or DIRECTIONS],
             type_id=None if filters.entity_type is None else type_named(session, of, filters.entity_type).id,

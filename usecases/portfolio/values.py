@@ -20,7 +20,7 @@ from fivefold.features.catalogue.indicator import Indicator
 from fivefold.models.explain import contribution
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.counts import counted_cells
-from fivefold.store.portfolio.search import MOST_COUNTED, FoundRow, WantedEntities, count_found, entities_found
+from fivefold.store.portfolio.search import MOST_COUNTED, EntityFilter, FoundRow, count_found, entities_found
 from fivefold.store.portfolio.values import ValueRow, since_when, values_of
 from fivefold.store.portfolio.words import Place, words_in
 from fivefold.usecases.levels.value_scores import EntityScorer, ValueView, read_value
@@ -143,14 +143,14 @@ def count_values(context: Context, type_name: str, text: str) -> EntitiesCounted
         return EntitiesCounted(count=min(found, MOST_COUNTED), more=found > MOST_COUNTED)
 
 
-def _wanted(session: Session, context: Context, type_name: str, text: str) -> WantedEntities:
+def _wanted(session: Session, context: Context, type_name: str, text: str) -> EntityFilter:
     kind = type_named(session, context.organisation_id, type_name)
     words = list(dict.fromkeys(words_in(text)))
     if not words:
         raise ConfigError("there is no letter or digit in what is looked for")
     if len(words) > MOST_WORDS:
         raise ConfigError(f"these are {len(words)} words; at most {MOST_WORDS} are looked for")
-    return WantedEntities(
+    return EntityFilter(
         organisation_id=context.organisation_id,
         type_id=kind.id,
         now_us=context.now(),

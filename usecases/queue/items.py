@@ -24,7 +24,7 @@ from fivefold.store.flows.runs import version_and_flow
 from fivefold.store.flows.versions import canonical_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.queue import items as stored
-from fivefold.store.queue.items import Counted, ItemName, ItemRow, QueueOrder, WantedItems
+from fivefold.store.queue.items import ItemFilter, ItemName, ItemRow, KindCount, QueueOrder
 from fivefold.store.queue.sources import Kind
 from fivefold.store.sql.clocks import ahead_message, latest_us
 from fivefold.store.sql.database import add_alone
@@ -187,7 +187,7 @@ def count_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING
     with context.reading() as session:
         names = levels_of(session, context.organisation_id)
         counts = stored.count_items(session, _wanted(session, context, role, filters, names))
-        return [QueueCount(kind=kind.value, **Counted._asdict(counted)) for kind, counted in counts.items()]
+        return [QueueCount(kind=kind.value, **KindCount._asdict(counted)) for kind, counted in counts.items()]
 
 
 def flows_that_ask(context: Context, role: Role) -> tuple[str, ...]:
@@ -220,7 +220,7 @@ def item_at(place: Key) -> str:
 def key_of(item: QueueItem, order: QueueOrder) -> Key:
     """Return the place of an item in the queue of an order."""
     name = read_name(item.item)
-    return stored.place_of(name, item.due_us if order is QueueOrder.DUE else item.since_us)
+    return stored.item_key(name, item.due_us if order is QueueOrder.DUE else item.since_us)
 
 
 def read_item(context: Context, role: Role, item: str) -> QueueItem | None:
@@ -359,13 +359,13 @@ def _wanted(
     filters: QueueFilters,
     levels: Sequence[str],
     name: ItemName | None = None,
-) -> WantedItems:
+) -> ItemFilter:
     seen, now = kinds_for(role), context.now()
     for kind in filters.kinds:
         if kind not in seen:
             raise ConfigError(f"there is no kind {kind!r} in the queue of {role}s; there are {', '.join(seen)}")
     of = context.organisation_id
-    return WantedItems(
+    return ItemFilter(
         organisation_id=of,
         kinds=[Kind(kind) for kind in filters.kinds or seen],
         now_us=now,

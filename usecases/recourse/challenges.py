@@ -17,7 +17,7 @@ from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels.levels import assessment_of
 from fivefold.store.recourse import challenges as stored
-from fivefold.store.recourse.challenges import OPEN, ChallengeWithEntity, WantedChallenges
+from fivefold.store.recourse.challenges import OPEN, ChallengeFilter, ChallengeWithEntity
 from fivefold.store.sql.clocks import latest_us
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment
@@ -216,7 +216,7 @@ def _wanted(session: Session, context: Context, filters: ChallengeFilters, part:
     if filters.state is not None and filters.state not in STATES:
         raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
     of = context.organisation_id
-    wanted = WantedChallenges(
+    wanted = ChallengeFilter(
         organisation_id=of,
         state=filters.state,
         entity_id=None if filters.entity is None else entity_named(session, of, *filters.entity).id,
@@ -256,7 +256,7 @@ def read_challenge(context: Context, number: int) -> ChallengeLine:
 
 def challenge_line(session: Session, organisation_id: int, number: int, now_us: int) -> ChallengeLine:
     """Show one challenge; NotFoundError where there is none of that number."""
-    wanted = WantedChallenges(organisation_id=organisation_id, number=number)
+    wanted = ChallengeFilter(organisation_id=organisation_id, number=number)
     rows: Sequence[ChallengeWithEntity] = stored.challenges_among(session, wanted, WHOLE)
     if not rows:
         raise NotFoundError(f"there is no challenge {number}")

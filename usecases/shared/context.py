@@ -12,7 +12,7 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.store.audit import log
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.chain import Entry
-from fivefold.store.audit.log import Appended
+from fivefold.store.audit.log import ChainPosition
 from fivefold.store.sql import database
 from fivefold.usecases.shared.actors import Actor
 
@@ -40,7 +40,7 @@ class EntryValues(TypedDict, total=False):
 
 def record(
     session: Session, actor: Actor, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]
-) -> Appended:
+) -> ChainPosition:
     """Record what a use case did, once, as the last thing in its transaction: both happen, or neither.
 
     Args:
@@ -120,6 +120,6 @@ class Context:
 
     def record(
         self, session: Session, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]
-    ) -> Appended:
+    ) -> ChainPosition:
         """Record what the actor did: `record`."""
         return record(session, self.actor, action, subject, **values)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import DatedRate, DatedRates
-from fivefold.store.accounts.organisation import rates_held
+from fivefold.store.accounts.organisation import stored_rates
 
 STALE_AFTER = timedelta(days=7)
 """Rates older than that are shown as stale: no market rests for longer."""
@@ -25,7 +25,7 @@ def rates_for(session: Session, organisation_id: int, base: str, day: date) -> R
 
     Its own newest table comes first, each currency at its latest rate by that day; the ECB's complete it.
     """
-    row = rates_held(session, organisation_id)
+    row = stored_rates(session, organisation_id)
     shipped = rates_of(base, day)
     if row is None or row.base_currency != base:
         return shipped

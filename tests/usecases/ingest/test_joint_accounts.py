@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, InvalidDataError
 from fivefold.domain.paging import WHOLE, Part
-from fivefold.store.ingest.ownerships import Span, spans_of
+from fivefold.store.ingest.ownerships import OwnershipSpan, spans_of
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.erase import erase_entity, set_legal_hold
 from fivefold.usecases.ingest.entities import RowCounts, put_owners
@@ -240,7 +240,12 @@ def test_who_owned_what_is_history(bank: Bank, statement: str) -> None:
 
 
 def test_spans_overlap_where_they_share_a_moment() -> None:
-    always, before, after, never = Span(1), Span(1, None, 5), Span(1, 5), Span(1, 5, 5)
+    always, before, after, never = (
+        OwnershipSpan(1),
+        OwnershipSpan(1, None, 5),
+        OwnershipSpan(1, 5),
+        OwnershipSpan(1, 5, 5),
+    )
     assert always.overlaps(before)
     assert always.overlaps(after)
     assert not before.overlaps(after)

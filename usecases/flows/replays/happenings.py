@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from fivefold.flows.language import Flow
-from fivefold.store.flows.history import Happened, happened, moments_sent
+from fivefold.store.flows.history import PastEvent, moments_sent, past_events
 from fivefold.usecases.ingest.entities import changed_fields
 from fivefold.usecases.shared.flow_triggers import ENDED, GIVEN, bounded_cause, field_cause, tag_end_cause
 
@@ -60,7 +60,7 @@ def causes_in(
     kinds, _ = kinds_of([flow] if base is None else [flow, base])
     for kind in kinds:
         sent = moments_sent(session, kind, entity_ids) if kind in _SENT else {}
-        for each in happened(session, kind, entity_ids, *period):
+        for each in past_events(session, kind, entity_ids, *period):
             about = _about(kind, each, flow.levels)
             listens = _listens(flow, kind, about)
             base_listens = base is not None and _listens(base, kind, about)
@@ -80,7 +80,7 @@ def _listens(flow: Flow, kind: str, about: Mapping[str, Any]) -> bool:
     return any(trigger.on == kind and trigger.answers_to(about) for trigger in flow.triggers)
 
 
-def _about(kind: str, happening: Happened, levels: Sequence[str]) -> dict[str, Any]:
+def _about(kind: str, happening: PastEvent, levels: Sequence[str]) -> dict[str, Any]:
     """Say what triggers ask for, as the event that began runs said it."""
     if kind == "level":
         names, before, after = (None, *levels), happening.before or 0, happening.after or 0
@@ -94,7 +94,7 @@ def _about(kind: str, happening: Happened, levels: Sequence[str]) -> dict[str, A
     return {"to": happening.after} if kind == "segment" else {}
 
 
-def _named(kind: str, happening: Happened, sent: Mapping[int, Sequence[int]]) -> str:
+def _named(kind: str, happening: PastEvent, sent: Mapping[int, Sequence[int]]) -> str:
     if kind == "level":
         return f"level:{happening.entity_id}.{happening.key}"
     if kind in _SENT:
@@ -104,7 +104,7 @@ def _named(kind: str, happening: Happened, sent: Mapping[int, Sequence[int]]) ->
     return field_cause(happening.key) if kind == "field" else f"{kind}:{happening.key}"
 
 
-def _moment_sent(happening: Happened, sent: Sequence[int]) -> int:
+def _moment_sent(happening: PastEvent, sent: Sequence[int]) -> int:
     """Give the moment by which the run names that a case opened or closed: the first at which it was sent from then on.
 
     Where none is known, as of a case that was sent once it was closed, that is the moment of the case itself.

@@ -18,7 +18,7 @@ from fivefold.domain.errors import StoreError
 from fivefold.flows.language import NOBODY, PersonStep
 from fivefold.flows.program import flow_program_for
 from fivefold.flows.steps import Asked, AskedOfRow
-from fivefold.store.audit.bound_rows import digests, joined
+from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.flows import runs as stored
 from fivefold.store.flows.actions import numbers_of_actions
 from fivefold.store.flows.runs import RunBatch
@@ -167,7 +167,7 @@ def act_and_record(
             event = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
             events += [] if event is None else [event]
     add_events(session, flow.organisation_id, events)
-    rows = joined(
+    rows = merge_digests(
         digests(session, "flow_runs", stored_runs),
         stored.outcome_digests(session, written),
         digests(session, "flow_actions", numbers_of_actions(session, acted) if acted else ()),

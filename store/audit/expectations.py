@@ -9,7 +9,7 @@ from typing import Any, Self
 
 
 @dataclass(frozen=True)
-class Sealed:
+class SealedBatch:
     """A batch as an entry sealed it; `salt` and `marks` are None after their erasure."""
 
     batch: int
@@ -41,7 +41,7 @@ class ExpectedRow:
     content: Mapping[str, Any]
 
 
-class Expected:
+class Expectations:
     """A temporary database, deleted when it is closed."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Expected:
         """Delete it."""
         self._database.close()
 
-    def add_sealed(self, kind: str, sealed: Sealed) -> None:
+    def add_sealed(self, kind: str, sealed: SealedBatch) -> None:
         """Expect a batch; a later entry about the same batch replaces an earlier one."""
         row = (kind, *vars(sealed).values())
         self._database.execute("INSERT OR REPLACE INTO sealed VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
@@ -124,11 +124,11 @@ class Expected:
         query = "SELECT 1 FROM erased_entities WHERE organisation_id = ? AND entity_id = ?"
         return any(self._database.execute(query, (organisation_id, each)).fetchone() for each in entity_ids)
 
-    def sealed(self, kind: str) -> Iterator[Sealed]:
+    def sealed(self, kind: str) -> Iterator[SealedBatch]:
         """Yield the batches that are expected, by their numbers."""
         query = "SELECT batch, organisation_id, number, count, digest, salt, marks FROM sealed WHERE kind = ?"
         for row in self._database.execute(f"{query} ORDER BY batch", (kind,)):
-            yield Sealed(*row)
+            yield SealedBatch(*row)
 
     def decisions(self) -> Iterator[ExpectedDecision]:
         """Yield the decisions that are expected, by their numbers."""
