@@ -241,23 +241,23 @@ def _is_wide(sign: str) -> bool:
     return east_asian_width(sign) in {"W", "F"}
 
 
-def _broken(text: str, columns: int, most: int) -> list[str]:
+def _wrap_lines(text: str, columns: int, most: int) -> list[str]:
     """Break text into lines; the wide letters of East Asia take two columns each."""
     return wrapped_lines(one_line(text), columns // 2 if any(map(_is_wide, text)) else columns, most)
 
 
 def _texts(node: Node) -> tuple[tuple[str, str], ...]:
-    notes = [row for note in node.notes[:MOST_NOTES] for row in _broken(note, BOX_COLUMNS, 1)]
+    notes = [row for note in node.notes[:MOST_NOTES] for row in _wrap_lines(note, BOX_COLUMNS, 1)]
     if len(node.notes) > MOST_NOTES:
         notes.append(f"+ {len(node.notes) - MOST_NOTES}")
-    titles = _broken(node.title, BOX_COLUMNS, MOST_TITLE_LINES)
+    titles = _wrap_lines(node.title, BOX_COLUMNS, MOST_TITLE_LINES)
     kinds = [("small", node.heading), *(("title", line) for line in titles), *(("note", line) for line in notes)]
     return tuple((kind, line) for kind, line in kinds if line)
 
 
 def _label_place(pair: Pair, layer: int, texts: Sequence[str]) -> _Place:
     begins = "· " if len(texts) > 1 else ""
-    lines = [row for each in texts[:MOST_LABELS] for row in _broken(begins + each, LABEL_COLUMNS, 2)]
+    lines = [row for each in texts[:MOST_LABELS] for row in _wrap_lines(begins + each, LABEL_COLUMNS, 2)]
     if len(texts) > MOST_LABELS:
         lines.append(f"+ {len(texts) - MOST_LABELS}")
     width = CHARACTER_WIDTH * max(len(line) + sum(map(_is_wide, line)) for line in lines) + 8

@@ -87,10 +87,10 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
 
 def with_text_widths(svg: str) -> str:
     """Set the width of every text of a picture, and fonts that have it."""
-    return _TEXT.sub(_fitted, svg)
+    return _TEXT.sub(_with_width, svg)
 
 
-def _fitted(match: re.Match[str]) -> str:
+def _with_width(match: re.Match[str]) -> str:
     attributes, content = match["attributes"], match["content"]
     text, size = html.unescape(content).strip(), _SIZE.search(attributes)
     attributes = re.sub(r'font-family="[^"]*"', f'font-family="{STACK}"', attributes)

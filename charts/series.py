@@ -107,14 +107,14 @@ def series_plot(figures: Sequence[SeriesFigure], axis: tuple[float, float]) -> S
     )
     return SeriesPlot(
         places=places,
-        lines=_joined([(place.x, place.y) for place in places]),
-        limits=_joined([(place.x, place.limit_y) for place in places]),
+        lines=_connections([(place.x, place.y) for place in places]),
+        limits=_connections([(place.x, place.limit_y) for place in places]),
         ticks=tuple((PLOT_HEIGHT * (1.0 - part), lowest + part * span) for part in _HALVES),
         step=step,
     )
 
 
-def _joined(places: Sequence[tuple[float, float | None]]) -> tuple[tuple[float, float, float, float], ...]:
+def _connections(places: Sequence[tuple[float, float | None]]) -> tuple[tuple[float, float, float, float], ...]:
     """Connect neighbouring measured figures; a gap is not crossed."""
     return tuple(
         (x, y, next_x, next_y) for (x, y), (next_x, next_y) in pairwise(places) if y is not None and next_y is not None

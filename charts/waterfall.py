@@ -49,7 +49,7 @@ def waterfall(
         ConfigError: *most* is below 1.
     """
     plot = waterfall_plot(breakdown, base_label=base_label, total_label=total_label, axis=axis, most=most)
-    rows = [_drawn(row) for row in plot.rows]
+    rows = [_altair_row(row) for row in plot.rows]
     chart = _layers(rows, (plot.lowest, plot.highest), f"{total_label} ({axis[0]:g} to {axis[1]:g})")
     start, end = rows[0]["number"], rows[-1]["number"]
     reading = f"From {start} to {end}: blue bars add points, orange bars take points away."
@@ -70,7 +70,7 @@ def _label_place(rows: list[dict[str, Any]]) -> float:
     return 30 + SIGN_WIDTH * max(len(row["seen"]) for row in rows)
 
 
-def _drawn(row: Row) -> dict[str, Any]:
+def _altair_row(row: Row) -> dict[str, Any]:
     """A row as Altair data: its place is in points, on an axis that has the ends of the plot."""
     return {
         "label": wrapped_lines(row.label, LABEL_SIGNS, MOST_LABEL_LINES),
@@ -89,8 +89,8 @@ def _layers(rows: list[dict[str, Any]], domain: tuple[float, float], axis_title:
         row |= {"row": place, "next": place + 1}
     scale = alt.Scale(domain=list(domain), nice=False, zero=False)
     along = alt.X("start:Q", scale=scale, axis=alt.Axis(title=axis_title, tickCount=5))
-    bars = _placed(rows, rows).mark_bar(cornerRadius=1).encode(x=along, x2="end:Q", color=_COLOUR)
-    links = _placed(rows[:-1], rows, bandPosition=1).mark_rule(color=MUTED)
+    bars = _row_chart(rows, rows).mark_bar(cornerRadius=1).encode(x=along, x2="end:Q", color=_COLOUR)
+    links = _row_chart(rows[:-1], rows, bandPosition=1).mark_rule(color=MUTED)
     label_place = _label_place(rows)
     layers = [
         bars,
@@ -105,7 +105,7 @@ def _columns(
     visible: list[dict[str, Any]], rows: list[dict[str, Any]], label_place: float, weight: Literal["normal", "bold"]
 ) -> list[alt.Chart]:
     """The columns of text beside the bars: points, values and labels."""
-    base = _placed(visible, rows)
+    base = _row_chart(visible, rows)
     points: alt.Chart = base.encode(x="right:Q", text="number:N", color=_COLOUR)
     return [
         *rimmed(points, align="left", dx=6, fontWeight=weight),
@@ -124,12 +124,12 @@ def _labels(
             dy = (number - (len(row["label"]) - 1) / 2) * LINE_HEIGHT
             texts.setdefault(dy, []).append({"row": row["row"], "text": line})
     return [
-        _placed(lines, rows).mark_text(align="right", x=x, dy=dy, color=INK, fontWeight=weight).encode(text="text:N")
+        _row_chart(lines, rows).mark_text(align="right", x=x, dy=dy, color=INK, fontWeight=weight).encode(text="text:N")
         for dy, lines in sorted(texts.items())
     ]
 
 
-def _placed(visible: list[dict[str, Any]], rows: list[dict[str, Any]], **how: Any) -> alt.Chart:
+def _row_chart(visible: list[dict[str, Any]], rows: list[dict[str, Any]], **how: Any) -> alt.Chart:
     """A chart of some of the rows, each at its place among all."""
     scale = alt.Scale(domain=list(range(len(rows))), padding=0.3)
     place = alt.Y("row:O", axis=None, scale=scale, **how)

@@ -74,7 +74,7 @@ def transaction_batches(connection: Connection, organisation_id: int | None = No
     """Stream the batches of transactions, as they were when each was added; one batch is in memory at a time."""
     of = _only(organisation_id, "organisation_id")
     queries = [each.format(columns=_AS_ADDED, which="IS NOT NULL", of=of) for each in (_ADDED, _SETTLED, _CORRECTED)]
-    yield from _joined([_streamed(connection, text(each)) for each in queries])
+    yield from _merge_batches([_streamed(connection, text(each)) for each in queries])
 
 
 def lines_of_batch(session: Session, batch: int) -> list[str]:
@@ -84,10 +84,10 @@ def lines_of_batch(session: Session, batch: int) -> list[str]:
     streams = [
         iter(cast("Sequence[Row]", session.execute(text(each), parameters).mappings().all())) for each in queries
     ]
-    return next((lines for _, _, lines in _joined(streams)), [])
+    return next((lines for _, _, lines in _merge_batches(streams)), [])
 
 
-def _joined(streams: Sequence[Iterator[Row]]) -> Iterator[Batch]:
+def _merge_batches(streams: Sequence[Iterator[Row]]) -> Iterator[Batch]:
     """Combine the rows that each batch added, settled and corrected; each stream is in the order of the batches."""
     groups = [groupby(rows, key=itemgetter("batch")) for rows in streams]
     heads = [next(group, None) for group in groups]

@@ -64,7 +64,7 @@ def runs_counted(session: Session, organisation_id: int, period: Period) -> list
         .group_by(*columns)
         .order_by(*columns)
     )
-    return _listed(session.execute(statement).mappings().all())
+    return _as_rows(session.execute(statement).mappings().all())
 
 
 def outcomes_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
@@ -84,7 +84,7 @@ def outcomes_counted(session: Session, organisation_id: int, period: Period) -> 
         .group_by(*by)
         .order_by(*by)
     )
-    return _listed(session.execute(statement).mappings().all())
+    return _as_rows(session.execute(statement).mappings().all())
 
 
 def answers_in(connection: Connection, organisation_id: int, period: Period) -> Iterator[Row]:
@@ -111,7 +111,7 @@ def actions_counted(session: Session, organisation_id: int, period: Period) -> l
         .group_by(*columns)
         .order_by(*columns)
     )
-    return _listed(session.execute(statement).mappings().all())
+    return _as_rows(session.execute(statement).mappings().all())
 
 
 def taken_back_in(session: Session, organisation_id: int, period: Period) -> list[Row]:
@@ -125,7 +125,7 @@ def taken_back_in(session: Session, organisation_id: int, period: Period) -> lis
     )
     of = (FlowAction.organisation_id == organisation_id, *_within(FlowAction.taken_back_us, period))
     statement = _of_runs(select(*columns), FlowAction.run_id).where(*of).order_by(FlowAction.id)
-    return _listed(session.execute(statement).mappings().all())
+    return _as_rows(session.execute(statement).mappings().all())
 
 
 def shadows_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
@@ -157,7 +157,7 @@ def shadows_counted(session: Session, organisation_id: int, period: Period) -> l
         .group_by(*columns)
         .order_by(*columns)
     )
-    return _listed(session.execute(statement).mappings().all())
+    return _as_rows(session.execute(statement).mappings().all())
 
 
 def group_moves_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
@@ -172,7 +172,7 @@ def group_moves_counted(session: Session, organisation_id: int, period: Period) 
         .group_by(*columns)
         .order_by(*columns)
     )
-    return _listed(session.execute(statement).mappings().all())
+    return _as_rows(session.execute(statement).mappings().all())
 
 
 def group_sizes_in(session: Session, organisation_id: int, period: Period) -> list[Row]:
@@ -181,7 +181,7 @@ def group_sizes_in(session: Session, organisation_id: int, period: Period) -> li
     columns = (NamedGroup.name.label("group"), GroupSize.day, GroupSize.members, GroupSize.unknown)
     statement = select(*columns).join(NamedGroup, NamedGroup.id == GroupSize.group_id)
     of = statement.where(NamedGroup.organisation_id == organisation_id, *days)
-    return _listed(session.execute(of.order_by(NamedGroup.name, GroupSize.day)).mappings().all())
+    return _as_rows(session.execute(of.order_by(NamedGroup.name, GroupSize.day)).mappings().all())
 
 
 def group_log_entries(session: Session, organisation_id: int) -> Iterator[tuple[str, int, str, str, str | None]]:
@@ -212,5 +212,5 @@ def _within(moment: Any, period: Period) -> tuple[Any, Any]:
     return moment >= period[0], moment < period[1]
 
 
-def _listed(rows: Sequence[Any]) -> list[Row]:
+def _as_rows(rows: Sequence[Any]) -> list[Row]:
     return list(rows)

@@ -35,12 +35,12 @@ def held_entities(session: Session, entity_ids: Collection[int], now_us: int) ->
     to in one step, in either direction: facts of one count for the other. A value shared by more than `MOST_LINKED` is
     not a link.
     """
-    related = related_entities(session, entity_ids)
-    for entity, others in _linked(session, sorted(related)):
-        related[entity] |= others
-    everybody = sorted(set().union(*related.values()))
+    groups = related_entities(session, entity_ids)
+    for entity, others in _link_groups(session, sorted(groups)):
+        groups[entity] |= others
+    everybody = sorted(set().union(*groups.values()))
     held_ids = {number for statement in _open(session, everybody, now_us) for number in session.scalars(statement)}
-    return {entity for entity, others in related.items() if others & held_ids}
+    return {entity for entity, others in groups.items() if others & held_ids}
 
 
 def related_entities(session: Session, entity_ids: Collection[int]) -> dict[int, set[int]]:
@@ -71,7 +71,7 @@ def lock_related(session: Session, entity_ids: Collection[int]) -> set[int]:
     return {entity for entity, others in groups.items() if others <= locked}
 
 
-def _linked(session: Session, ids: list[int]) -> Iterator[tuple[int, set[int]]]:
+def _link_groups(session: Session, ids: list[int]) -> Iterator[tuple[int, set[int]]]:
     """Yield entities with those linked to them: at the other end of a directed link, or by what they share."""
     for near, far in ((Link.entity_id, Link.other_id), (Link.other_id, Link.entity_id)):
         directed = select(near.label("near"), Link.link, far.label("far")).where(
@@ -79,8 +79,8 @@ def _linked(session: Session, ids: list[int]) -> Iterator[tuple[int, set[int]]]:
         )
         for (entity, _), others in _groups(session, directed):
             yield entity, others
-    entity_ids, shared = set(ids), (Link.type_id, Link.link, Link.thing)
-    theirs = select(*shared).where(among(session, Link.entity_id, ids), Link.thing.is_not(None)).distinct().subquery()
+    entity_ids, link_key = set(ids), (Link.type_id, Link.link, Link.thing)
+    theirs = select(*link_key).where(among(session, Link.entity_id, ids), Link.thing.is_not(None)).distinct().subquery()
     sharer = aliased(Link)
     same = (sharer.type_id == theirs.c.type_id) & (sharer.link == theirs.c.link) & (sharer.thing == theirs.c.thing)
     for _, those in _groups(session, select(*theirs.c, sharer.entity_id.label("far")).join(sharer, same)):
@@ -109,13 +109,13 @@ def _open(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
     yield select(OverrideRow.entity_id).where(
         among(session, OverrideRow.entity_id, ids), or_(OverrideRow.state == "requested", live)
     )
-    yield from _taken(session, ids, now_us)
+    yield from _items_in_work(session, ids, now_us)
     of_runs = (FlowRun.acting, FlowRun.ended_us.is_(None))  # a quarantined run also waits for a person
     yield select(FlowRun.entity_id).where(among(session, FlowRun.entity_id, ids), *of_runs)
     yield select(DueMark.entity_id).where(among(session, DueMark.entity_id, ids), DueMark.quarantined)
 
 
-def _taken(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
+def _items_in_work(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
     """Yield the statements that find the entities of waiting queue items that a member took.
 
     Most items leave the queue when their subject is dealt with, without being put away.

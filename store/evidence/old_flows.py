@@ -46,9 +46,9 @@ _REPLAYS_AT_A_TIME: Final = 10
 """For each it is checked whether it has a held entity, and it may have as many entities as there are customers."""
 
 
-def look_at_flows(session: Session, scope: Scope, reached: ResumePoint, most: int) -> OldRows:
+def look_at_flows(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
     """Look at ended runs, then at moves of groups, at entities of replays, and at replays."""
-    begin = reached or (_RUNS,)
+    begin = position or (_RUNS,)
     for place, look in enumerate((_look_at_runs, _look_at_moves, _look_at_people, _look_at_replays)):
         if place >= begin[0]:
             behind = tuple(begin[1:]) if place == begin[0] else ()

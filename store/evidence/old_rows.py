@@ -86,12 +86,12 @@ UNSEEN: Final = {"synchronize_session": False}
 
 
 def without_held(
-    session: Session, scope: Scope, rows: Sequence[OldRow], reached: ResumePoint, kept: int = 0
+    session: Session, scope: Scope, rows: Sequence[OldRow], position: ResumePoint, kept: int = 0
 ) -> OldRows:
     """Leave out the rows of held entities."""
     held_ids = held_entities(session, _concerned(rows), scope.now_us) if rows else set()
     removable = [row for row in rows if row.entity_id not in held_ids]
-    return OldRows(removable, kept + len(rows) - len(removable), reached)
+    return OldRows(removable, kept + len(rows) - len(removable), position)
 
 
 def free_once_locked(session: Session, scope: Scope, rows: Sequence[OldRow]) -> list[OldRow]:

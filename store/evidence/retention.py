@@ -44,7 +44,7 @@ from fivefold.store.webhooks.deliveries import is_in
 from fivefold.store.webhooks.outbox import NOBODY, settled_number
 
 
-def _look_at_events(session: Session, scope: Scope, reached: ResumePoint, most: int) -> OldRows:
+def _look_at_events(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
     """Look at events by their numbers, which follow time, up to the first part without an old event.
 
     A clock that was ahead may have dated some too late: a part with such an event does not end the search. An event is
@@ -52,7 +52,7 @@ def _look_at_events(session: Session, scope: Scope, reached: ResumePoint, most: 
     too: SQLite would reuse its number.
     """
     columns = select(OutboxEvent.id, OutboxEvent.entity_id, OutboxEvent.at_us)
-    of = (OutboxEvent.organisation_id == scope.organisation_id, OutboxEvent.id > (reached[0] if reached else 0))
+    of = (OutboxEvent.organisation_id == scope.organisation_id, OutboxEvent.id > (position[0] if position else 0))
     rows = session.execute(columns.where(*of).order_by(OutboxEvent.id).limit(most)).all()
     old = [row for row in rows if row.at_us < scope.before_us]
     behind = [rows[-1].id] if len(rows) == most else None
@@ -83,10 +83,10 @@ _ENDED: Final = {"dead": Delivery.next_us, "delivered": Delivery.delivered_us}
 """The states in which a delivery may be removed, and the column with the time of that state."""
 
 
-def _look_at_deliveries(session: Session, scope: Scope, reached: ResumePoint, most: int) -> OldRows:
+def _look_at_deliveries(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
     """Look at delivered and abandoned deliveries: endpoint by endpoint, one state after the other."""
     of = select(Endpoint.id).where(Endpoint.organisation_id == scope.organisation_id).order_by(Endpoint.id)
-    begin = reached or (0, "", 0, 0)
+    begin = position or (0, "", 0, 0)
     for number in session.scalars(of).all():
         for state, at in _ENDED.items():
             if (number, state) < tuple(begin[:2]):
@@ -120,15 +120,15 @@ _MOVERS: Final = len(_JOBS)
 """The place after them stands for customers whom a backtest would move."""
 
 
-def _look_at_reports(session: Session, scope: Scope, reached: ResumePoint, most: int) -> OldRows:
+def _look_at_reports(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
     """Look at ended jobs, and then at the customers whom backtests would move; keys begin with a place."""
-    begin = reached or (0, 0, 0)
+    begin = position or (0, 0, 0)
     for place, table in enumerate(_JOBS):
         if place >= begin[0]:
-            ended = (table.state.not_in(OPEN), table.finished_us < scope.before_us)
+            is_over = (table.state.not_in(OPEN), table.finished_us < scope.before_us)
             of = (table.organisation_id == scope.organisation_id, table.id > (begin[1] if place == begin[0] else 0))
             needed = (_is_smoothed_with() if table is ThresholdReview else false()).label("needed")
-            statement = select(table.id, table.finished_us, needed).where(*of, *ended).order_by(table.id).limit(most)
+            statement = select(table.id, table.finished_us, needed).where(*of, *is_over).order_by(table.id).limit(most)
             rows = session.execute(statement).all()
             if rows:
                 free = [OldRow((place, row.id), row.finished_us) for row in rows if not row.needed]

@@ -35,9 +35,9 @@ Name = tuple[int, int]
 """The numbers of an entity and of one of its assessments."""
 
 
-def look_at_assessments(session: Session, scope: Scope, reached: ResumePoint, most: int) -> OldRows:
+def look_at_assessments(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
     """Look at assessments by their moments, only those that are whole; a part may end anywhere within a batch."""
-    behind = tuple(reached or (-(1 << 62), 0, 0))
+    behind = tuple(position or (-(1 << 62), 0, 0))
     statement = select(Assessment.as_of_us, *_KEY).where(
         Assessment.organisation_id == scope.organisation_id,
         Assessment.as_of_us < scope.before_us,
@@ -49,7 +49,7 @@ def look_at_assessments(session: Session, scope: Scope, reached: ResumePoint, mo
     if not rows:
         return NOTHING
     moments = {(row.entity_id, row.number): row.as_of_us for row in rows}
-    needed_names = _needed(session, scope, moments)
+    needed_names = _find_needed(session, scope, moments)
     removable = [OldRow(name, at_us, name[0]) for name, at_us in moments.items() if name not in needed_names]
     last = rows[-1]
     goes_on = [last.as_of_us, last.entity_id, last.number] if len(rows) == most else None
@@ -64,7 +64,7 @@ def remove_assessments(session: Session, scope: Scope, rows: Sequence[OldRow]) -
     moments = {(row.key[0], row.key[1]): row.at_us for row in rows}
     locked = lock_related(session, {entity for entity, _ in moments})
     mine = {name: at_us for name, at_us in moments.items() if name[0] in locked}
-    needed_names = _needed(session, scope, mine)
+    needed_names = _find_needed(session, scope, mine)
     names = [name for name in mine if name not in needed_names]  # in the order of their moments, as given
     if not names:
         return RemovedRows(())
@@ -80,11 +80,11 @@ def remove_assessments(session: Session, scope: Scope, rows: Sequence[OldRow]) -
     return RemovedRows(emptied_rows, [line_of_removed(*name, hashes[name]) for name in names])
 
 
-def _needed(session: Session, scope: Scope, moments: Mapping[Name, int]) -> set[Name]:
+def _find_needed(session: Session, scope: Scope, moments: Mapping[Name, int]) -> set[Name]:
     """Find the assessments that are still needed, of those given with their moments."""
     ids = sorted({entity for entity, _ in moments})
     held_ids = held_entities(session, ids, scope.now_us) if ids else set()
-    referenced = set(_named(session, scope, ids)) if ids else set()
+    referenced = set(_find_referenced(session, scope, ids)) if ids else set()
     present = session.scalars(select(Standing).where(among(session, Standing.entity_id, ids)))
     standings = {row.entity_id: row for row in present}
     return {
@@ -106,7 +106,7 @@ def _holds_up(standing: Standing | None, number: int, at_us: int, now_us: int) -
     return at_us == standing.entered_us or (at_us > standing.entered_us and (is_held or cooling))
 
 
-def _named(session: Session, scope: Scope, ids: Sequence[int]) -> Iterator[Name]:
+def _find_referenced(session: Session, scope: Scope, ids: Sequence[int]) -> Iterator[Name]:
     """Yield the assessments that decisions, challenges, overrides, statements or levels refer to."""
     latest_transitions = select(Transition.entity_id, func.max(Transition.number)).group_by(Transition.entity_id)
     yield from _pairs(session, latest_transitions.where(among(session, Transition.entity_id, ids)))

@@ -56,13 +56,13 @@ def lock_run(session: Session, number: int) -> RetentionRun | None:
     return session.scalar(statement.with_for_update(skip_locked=True).execution_options(populate_existing=True))
 
 
-def note_removed(run: RetentionRun, removed: RemovedRows, reached: ResumePoint) -> None:
+def note_removed(run: RetentionRun, result: RemovedRows, position: ResumePoint) -> None:
     """Record what a part of a run removed, and where the next one begins."""
-    run.reached = None if reached is None else json.dumps(reached)
-    if removed.lines:
-        run.digest = digest_of_lines(removed.lines, run.digest or "")
-    if removed.rows:
-        moments = [row.at_us for row in removed.rows]
+    run.reached = None if position is None else json.dumps(position)
+    if result.lines:
+        run.digest = digest_of_lines(result.lines, run.digest or "")
+    if result.rows:
+        moments = [row.at_us for row in result.rows]
         run.removed += len(moments)
         run.oldest_us = min([*moments, *([] if run.oldest_us is None else [run.oldest_us])])
         run.newest_us = max([*moments, *([] if run.newest_us is None else [run.newest_us])])

@@ -25,7 +25,7 @@ class ReplayRow(NamedTuple):
     base_version: int | None
 
 
-def _found() -> Any:
+def _select_replays() -> Any:
     """Select replays with their flows, types and the numbers of the versions."""
     version, base = aliased(FlowVersion), aliased(FlowVersion)
     return (
@@ -39,7 +39,7 @@ def _found() -> Any:
 
 def replays_of(session: Session, flow_id: int, part: Part = WHOLE, version_id: int | None = None) -> Page[ReplayRow]:
     """List the replays of a flow, or of one version of it, the newest first."""
-    statement = _found().where(FlowReplay.flow_id == flow_id)
+    statement = _select_replays().where(FlowReplay.flow_id == flow_id)
     if version_id is not None:
         statement = statement.where(FlowReplay.version_id == version_id)
     return rows_of(session, statement, (FlowReplay.id,), part, descending=True).map(lambda row: ReplayRow(*row))
@@ -59,7 +59,7 @@ def open_replay(session: Session, version_id: int) -> FlowReplay | None:
 
 def replay_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> ReplayRow:
     """Find a replay; NotFoundError if the organisation has none of that number. *locked*: until the end."""
-    statement = _found().where(FlowReplay.id == number, FlowReplay.organisation_id == organisation_id)
+    statement = _select_replays().where(FlowReplay.id == number, FlowReplay.organisation_id == organisation_id)
     row = session.execute(statement.with_for_update(of=FlowReplay) if locked else statement).first()
     if row is None:
         raise NotFoundError(f"there is no replay {number} of a flow")

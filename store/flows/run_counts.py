@@ -33,22 +33,24 @@ def run_counts(
     session: Session, now_us: int, failed_since_us: int, organisation_id: int | None = None
 ) -> list[RunCounts]:
     """Count the runs of each organisation that has any to count, or of one; the organisations by their numbers."""
-    due = {number: (runs, oldest) for number, runs, oldest in session.execute(_due(now_us, organisation_id))}
+    due_counts = {
+        number: (runs, oldest) for number, runs, oldest in session.execute(_due_runs(now_us, organisation_id))
+    }
     failed = dict(_pairs(session, _in_state(FAILED, organisation_id).where(FlowRun.ended_us >= failed_since_us)))
     quarantined = dict(_pairs(session, _in_state(QUARANTINED, organisation_id)))
     return [
         RunCounts(
             organisation_id=number,
-            due=due.get(number, (0, None))[0],
-            oldest_us=due.get(number, (0, None))[1],
+            due=due_counts.get(number, (0, None))[0],
+            oldest_us=due_counts.get(number, (0, None))[1],
             failed=failed.get(number, 0),
             quarantined=quarantined.get(number, 0),
         )
-        for number in sorted(due.keys() | failed.keys() | quarantined.keys())
+        for number in sorted(due_counts.keys() | failed.keys() | quarantined.keys())
     ]
 
 
-def _due(now_us: int, organisation_id: int | None) -> Any:
+def _due_runs(now_us: int, organisation_id: int | None) -> Any:
     """Read the index of due runs; a person's question is due after its time to answer."""
     of = (
         FlowRun.organisation_id + 0

@@ -134,15 +134,15 @@ class RelatedEntity:
 
 def owned_by(session: Session, entity_id: int, most: int, after: int = 0) -> list[RelatedEntity]:
     """List the entities that an entity owns or owned, in the order in which the ownerships were recorded."""
-    return _related(session, _OWNED, entity_id, most, after)
+    return _list_related(session, _OWNED, entity_id, most, after)
 
 
 def owners_of(session: Session, entity_id: int, most: int, after: int = 0) -> list[RelatedEntity]:
     """List the present and past owners of an entity, in the order in which the ownerships were recorded."""
-    return _related(session, _OWNERS, entity_id, most, after)
+    return _list_related(session, _OWNERS, entity_id, most, after)
 
 
-def _related(
+def _list_related(
     session: Session, statement: Select[*tuple[Any, ...]], entity_id: int, most: int, after: int
 ) -> list[RelatedEntity]:
     values = {"entity_id": entity_id, "most": most, "after": after}

@@ -64,10 +64,10 @@ class Origin(NamedTuple):
     people: tuple[str, ...] = ()
     answered: tuple[str, ...] = ()
 
-    def joined(self, other: "Origin") -> "Origin":
+    def combined_with(self, other: "Origin") -> "Origin":
         """Combine two origins, for an effect of both.
 
-        >>> Origin((2,), ("member:1",)).joined(Origin((1, 2), answered=("member:3",)))
+        >>> Origin((2,), ("member:1",)).combined_with(Origin((1, 2), answered=("member:3",)))
         Origin(through=(2, 1), people=('member:1',), answered=('member:3',))
         """
         return Origin(
@@ -179,7 +179,7 @@ def _note_flows(
     Flows that acted one after the other count together: what follows is an effect of all of them. Who is behind a flow
     is noted also if something else made the entity due, as they may be behind what follows.
     """
-    notes = {row.entity_id: row for row in session.scalars(_noted(session, after))}
+    notes = {row.entity_id: row for row in session.scalars(_select_notes(session, after))}
     for entity_id, mark_now in after.items():
         was, row = before.get(entity_id), notes.get(entity_id)
         if was is None or (was.lease is None and (was.due_us is None or was.due_us > due_us)):
@@ -194,10 +194,10 @@ def _note_flows(
         else:
             alone = row.revision == was.revision
             so_far = Origin(tuple(row.through), *_people_of(row))
-            joined = so_far.joined(origin)
+            combined = so_far.combined_with(origin)
             row.from_revision = row.from_revision if alone else _NEVER_ALONE
-            row.revision, row.through = mark_now.revision, sorted(joined.through)
-            row.people, row.answered = sorted(joined.people), sorted(joined.answered)
+            row.revision, row.through = mark_now.revision, sorted(combined.through)
+            row.people, row.answered = sorted(combined.people), sorted(combined.answered)
     session.flush()
 
 
@@ -218,7 +218,7 @@ def _people_of(row: FlowMark) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(row.people or ()), tuple(row.answered or ())
 
 
-def _noted(session: Session, ids: Iterable[int]) -> Any:
+def _select_notes(session: Session, ids: Iterable[int]) -> Any:
     return select(FlowMark).where(among(session, FlowMark.entity_id, sorted(ids)))
 
 
@@ -236,7 +236,7 @@ def caused_by_flows(session: Session, type_id: int, claimed: Mapping[int, int], 
         claimed: the revision of each entity's mark that was claimed.
         as_of_us: of the assessments.
     """
-    notes = session.scalars(_noted(session, claimed)).all()
+    notes = session.scalars(_select_notes(session, claimed)).all()
     if not notes:
         return {}
     now = _marks_of(session, [row.entity_id for row in notes])

@@ -183,10 +183,12 @@ def _claim_of(
             continue
         attempts = head.attempts if head.left else None
         size = max(1, most >> 3 * (head.attempts + 1)) if head.left else most
-        first = _lease(session, waiting(head.type_id, attempts, size), lease, until_us, parameters)
+        first = _lease(session, select_waiting(head.type_id, attempts, size), lease, until_us, parameters)
         rest = size - len(first)
         parameters["of_priority"] = BULK if queue.priority == EVENT else EVENT
-        more = _lease(session, waiting(head.type_id, attempts, rest), lease, until_us, parameters) if rest else ()
+        more = (
+            _lease(session, select_waiting(head.type_id, attempts, rest), lease, until_us, parameters) if rest else ()
+        )
         if not first and not more:
             return None
         claims = tuple(sorted(first + more, key=lambda claim: claim.entity_id))
@@ -201,7 +203,7 @@ def _claim_of(
     return None
 
 
-def waiting(type_id: int, attempts: int | None, most: int) -> Any:
+def select_waiting(type_id: int, attempts: int | None, most: int) -> Any:
     """Select the free entities of a queue: without a lease, or abandoned after this many *attempts*."""
     alike = _MARKS.c.lease.is_(None) if attempts is None else and_(_LEFT, _MARKS.c.attempts == attempts)
     of = (_WAITING, *_OF_QUEUE, _MARKS.c.type_id == type_id, alike)

@@ -123,7 +123,7 @@ def _statement(kinds: frozenset[Fact], dialect: str) -> CompoundSelect[Any]:
             case Fact.VALUE:
                 branches.append(_value())
             case Fact.TRANSACTION:
-                branches += [_uncorrected(), _corrected(), _owned()]
+                branches += [_uncorrected(), _corrected(), _ownerships()]
             case Fact.CASE | Fact.ALERT:
                 branches.append(_record(kind))
     return union_all(*(select(each.subquery()) for each in branches))
@@ -209,7 +209,7 @@ def _value() -> Select[Any]:
     return statement.order_by(of.as_of_us.desc()).limit(1)
 
 
-def _owned() -> Select[Any]:
+def _ownerships() -> Select[Any]:
     return _fact(Fact.OWNED, at_us=func.count(Ownership.id)).where(Ownership.owner_id == _ENTITY)
 
 

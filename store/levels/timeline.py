@@ -217,8 +217,8 @@ def _facts() -> list[_Source]:
     other = case((Ownership.owner_id == _ENTITY, Ownership.entity_id), else_=Ownership.owner_id)
     ours = or_(Ownership.owner_id == _ENTITY, Ownership.entity_id == _ENTITY)
     tag_set = _source(Event.TAG_SET, Tag.id, (Tag.from_us, null()), Tag.tag, null(), null(), null(), Tag.set_by)
-    opened = _source(Event.OPENED, Record.id, (Record.opened_us, null()), Record.external_id, Record.kind)
-    closed = (Record.external_id, Record.kind, Record.outcome)
+    opened_source = _source(Event.OPENED, Record.id, (Record.opened_us, null()), Record.external_id, Record.kind)
+    closed_columns = (Record.external_id, Record.kind, Record.outcome)
     corrected = (Correction.transaction_id, null(), Correction.kind, Correction.reason, Correction.actor)
     return [
         _of(attributes, Attributes.entity_id == _ENTITY, lambda rows: rows.outerjoin(before, earlier)),
@@ -228,8 +228,8 @@ def _facts() -> list[_Source]:
             _source(Event.SCREENING, Screening.id, screening, Screening.screening, null(), Screening.found),
             Screening.entity_id == _ENTITY,
         ),
-        _of(opened, Record.entity_id == _ENTITY),
-        _of(_source(Event.CLOSED, Record.id, (Record.closed_us, null()), *closed), Record.entity_id == _ENTITY),
+        _of(opened_source, Record.entity_id == _ENTITY),
+        _of(_source(Event.CLOSED, Record.id, (Record.closed_us, null()), *closed_columns), Record.entity_id == _ENTITY),
         *(_of(each, ours, lambda rows: rows.join(Entity, Entity.id == other)) for each in ownership_events),
         _of(
             _source(Event.CORRECTION, Correction.id, (Correction.known_us, Correction.recorded_us), *corrected),

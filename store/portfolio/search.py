@@ -227,15 +227,17 @@ def _passing(statement: Select[*tuple[Any, ...]], entity_filter: EntityFilter) -
     return _with_standing(statement.where(Entity.erased_us.is_(None)), entity_filter, Entity.id)
 
 
-def _with_standing(statement: Select[*tuple[Any, ...]], wanted: EntityFilter, number: Any) -> Select[*tuple[Any, ...]]:
+def _with_standing(
+    statement: Select[*tuple[Any, ...]], entity_filter: EntityFilter, number: Any
+) -> Select[*tuple[Any, ...]]:
     """Add the conditions on the standing; without any, standings are not joined."""
-    if not (wanted.levels or wanted.segments or wanted.statuses):
+    if not (entity_filter.levels or entity_filter.segments or entity_filter.statuses):
         return statement
     statement = statement.join(Standing, Standing.entity_id == number)
     for column, values in (
-        (Standing.level, wanted.levels),
-        (Standing.segment, wanted.segments),
-        (Standing.status, wanted.statuses),
+        (Standing.level, entity_filter.levels),
+        (Standing.segment, entity_filter.segments),
+        (Standing.status, entity_filter.statuses),
     ):
         statement = statement.where(column.in_(values)) if values else statement
     return statement

@@ -273,10 +273,10 @@ def _list_statement(
 @lru_cache(maxsize=128)
 def _count_statement(places: tuple[int, ...], shape: _Shape) -> CompoundSelect[*tuple[Any, ...]]:
     """Count the items of sources, a row for each."""
-    return union_all(*(_counted(place, shape) for place in places))
+    return union_all(*(_count_in_source(place, shape) for place in places))
 
 
-def _counted(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
+def _count_in_source(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
     """Count the items of a source, without tables that no condition needs."""
     source = SOURCES[place]
     ages = _moment_of(source, QueueOrder.DUE).label("since_us")

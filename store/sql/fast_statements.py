@@ -19,7 +19,7 @@ class Statement:
         by_position: list[str] | None = compiled.positiontup
         self._order = None if by_position is None else [(name, self._fixed[name]) for name in by_position]
 
-    def bound(self, values: Mapping[str, Any]) -> Any:
+    def bind(self, values: Mapping[str, Any]) -> Any:
         """Return *values* in the driver's form: by position or by name."""
         if self._order is None:
             return {**self._fixed, **values}
@@ -89,7 +89,7 @@ class PreparedStatements:
         if compiled is None:
             compiled = Statement(self.engine, statement)
             self._statements[id(statement)] = (statement, compiled)  # kept alive, so that its id stays unique
-        return self._connection.execute(compiled.text, compiled.bound(values))
+        return self._connection.execute(compiled.text, compiled.bind(values))
 
     def checkpoint(self) -> None:
         """Checkpoint SQLite's write-ahead log, as far as no reader needs it."""

@@ -18,7 +18,7 @@ def claim_job(session: Session, table: Table, now_us: int, until_us: int) -> tup
     """Lease the job that has waited longest, or whose lease expired: its number, and the attempt, from 1; or None."""
     first = (
         select(table.c.id)
-        .where(_waiting(table, now_us))
+        .where(_is_waiting(table, now_us))
         .order_by(table.c.requested_us, table.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -42,9 +42,9 @@ def update_leased_job(session: Session, table: Table, number: int, held_us: int,
 
 def job_waits(session: Session, table: Table, now_us: int) -> bool:
     """Return whether a job waits for a worker."""
-    return session.scalar(select(table.c.id).where(_waiting(table, now_us)).limit(1)) is not None
+    return session.scalar(select(table.c.id).where(_is_waiting(table, now_us)).limit(1)) is not None
 
 
-def _waiting(table: Table, now_us: int) -> ColumnElement[bool]:
+def _is_waiting(table: Table, now_us: int) -> ColumnElement[bool]:
     is_expired = and_(table.c.state == "running", table.c.lease_until_us <= now_us)
     return or_(table.c.state == "queued", is_expired)

@@ -60,7 +60,7 @@ def note(session: Session, organisation_id: int, type_id: int, kind: str, events
         begin_runs(
             session,
             [
-                _run(organisation_id, listener, kind, event, acting.joined(event.origin), now_us)
+                _run(organisation_id, listener, kind, event, acting.combined_with(event.origin), now_us)
                 for event in events
                 for listener, triggers in listening
                 if listener.flow_id not in event.origin.through
