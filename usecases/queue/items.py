@@ -387,7 +387,7 @@ def _member(session: Session, context: Context, assigned: str) -> int | None:
         return None
     number = own_number(context) if assigned == MINE else assigned
     if number is None:
-        raise ConfigError(f"{context.actor.name} is no member, to whom anything could be assigned")
+        raise ConfigError(f"{context.actor.name} is not a member, so nothing can be assigned to them")
     plain = int(number) if str(number).isdecimal() and len(str(number)) < 10 else 0
     member = session.get(Member, plain)
     if member is None or member.organisation_id != context.organisation_id:

@@ -139,7 +139,7 @@ def _refuse_others(context: Context, role: Role, row: QueueView) -> None:
 def _own(context: Context) -> int:
     member = own_number(context)
     if member is None:
-        raise ConfigError(f"{context.actor.name} is no member; filters are kept for members")
+        raise ConfigError(f"{context.actor.name} is not a member; filters are stored for members")
     return member
 
 

@@ -178,9 +178,9 @@ def _refuse_deciders(session: Session, context: Context, outcome: Outcome, conte
     unknown = sorted(people - members)
     if unknown and outcome != OVERRIDDEN and not has_sole_operator(session, context.organisation_id):
         raise ConflictError(
-            f"{unknown[0]} took part in override {contested.id}, which is contested, and is no member, so nothing says"
-            f" that {context.actor.name} is another person; let two members decide on an override anew, or this one"
-            " end, and settle the challenge as overridden"
+            f"{unknown[0]} took part in override {contested.id}, which is contested, and is not a member, so nothing"
+            f" shows that {context.actor.name} is another person; let two members decide on an override again, or this"
+            " one end, and settle the challenge as overridden"
         )
 
 

@@ -416,7 +416,7 @@ def test_an_override_from_before_is_no_answer(bank: Bank) -> None:
 def test_nobody_in_particular_settles_nothing(bank: Bank, actor: str) -> None:
     made = opened(bank)
     who = Context(bank.engine, Actor(bank.of, actor)).at(bank.now)
-    with pytest.raises(ConflictError, match="is no member"):
+    with pytest.raises(ConflictError, match="is not a member"):
         settle_challenge(who, made.id, STANDS)
 
 
