@@ -35,8 +35,8 @@ def record_rows(
 
     Args:
         session: in the use case's transaction.
-        actor: who, and for which organisation.
-        about: the action, the kind of what was written, and the batch that its rows have.
+        actor: who acted, and for which organisation.
+        about: the action, the kind of the rows, and the batch of the rows.
         lines: of all rows, as `store.audit.history` writes them.
         details: as for `record`.
     """
@@ -71,7 +71,7 @@ class ExportedHead(_Part):
 
 
 class ExportedHeads(_Part):
-    """The heads of all chains, to be kept where writers of the database have no access.
+    """The heads of all chains, to be stored where writers of the database have no access.
 
     Attributes:
         exported_us: when, microseconds.
@@ -92,7 +92,7 @@ def export_heads(engine: Engine, path: Path) -> ExportedHeads:
 
 
 def read_heads(path: Path) -> ExportedHeads:
-    """Read heads that were exported; ConfigError where the file holds none."""
+    """Read exported heads; ConfigError if the file holds none."""
     try:
         return ExportedHeads.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -105,7 +105,7 @@ def read_heads(path: Path) -> ExportedHeads:
 
 @dataclass(frozen=True, kw_only=True)
 class EntryLine:
-    """An entry as it is listed, without values."""
+    """An entry in a list, without values."""
 
     organisation: str
     number: int

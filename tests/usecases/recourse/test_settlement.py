@@ -12,7 +12,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.accounts.second_person import allow_sole_operator, require_two_people
-from fivefold.usecases.erasure.erase import Erased, erase_entity
+from fivefold.usecases.erasure.erase import ErasureResult, erase_entity
 from fivefold.usecases.ingest.facts import add_screening, set_tag
 from fivefold.usecases.levels.overrides import approve_override, request_override
 from fivefold.usecases.recourse.challenges import ChallengeLine, open_challenge, read_challenge
@@ -52,7 +52,7 @@ def bank(engine: Engine) -> Bank:
     return made
 
 
-def erased(bank: Bank, folder: Path, kind: str = "account", name: str = "x") -> Erased:
+def erased(bank: Bank, folder: Path, kind: str = "account", name: str = "x") -> ErasureResult:
     """Erase once retention is over."""
     return erase_entity(bank.context.at(bank.now + 3650 * DAY_US), kind, name, folder / "register")
 
