@@ -143,8 +143,8 @@ def test_a_rise_is_put_away_and_leaves_the_queue(two: Place) -> None:
     ("address", "status", "words"),
     [
         ("/console/queue?kind=none", 422, "there is no kind"),
-        ("/console/queue?assigned=99", 404, "there is not a member"),
-        ("/console/queue?assigned=x%00", 404, "there is not a member"),
+        ("/console/queue?assigned=99", 404, "there is no member"),
+        ("/console/queue?assigned=x%00", 404, "there is no member"),
         ("/console/queue?order=odd", 422, "order is"),
         ("/console/queue?days=0x1", 422, "days is"),
         ("/console/queue?level=huge", 422, "there is no level"),

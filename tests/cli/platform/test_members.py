@@ -35,8 +35,8 @@ def test_the_life_of_a_member(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["add", "Zoë", "--role", "king"], "the roles are king; a member has one or more of admin, approver"),
-        (["leave", "7"], "there is not a member 7"),
-        (["roles", "7", "--role", "admin"], "there is not a member 7"),
+        (["leave", "7"], "there is no member 7"),
+        (["roles", "7", "--role", "admin"], "there is no member 7"),
         (["list", "--organisation", "acme"], "there is no organisation 'acme'"),
     ],
 )

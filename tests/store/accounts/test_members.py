@@ -34,7 +34,7 @@ def test_a_member_is_found_by_number_and_by_name_within_the_organisation(engine:
             with pytest.raises(NotFoundError) as caught:
                 locked_member(session, ours, number)
             said.append(str(caught.value).replace(str(number), "N"))
-        assert said == ["there is not a member N"] * 2, "nobody is told which of them another organisation has"
+        assert said == ["there is no member N"] * 2, "nobody is told which of them another organisation has"
 
 
 def test_tokens_end_by_their_role_and_once(engine: Engine) -> None:

@@ -140,7 +140,7 @@ def test_who_has_left_can_do_nothing_until_they_come_back_as_the_same_member(eng
     ):
         with pytest.raises(ConflictError, match=f"member {number} has left"):
             ask()
-    with pytest.raises(ConfigError, match="there is not a member 'Zoë'"):
+    with pytest.raises(ConfigError, match="there is no member 'Zoë'"):
         token(engine)
     assert join(engine, roles=["approver"]) == number, "whoever comes back is still whoever asked for something before"
     assert [(line.roles, line.left_us) for line in list_members(Context(engine, at(engine)))] == [(("approver",), None)]
@@ -186,7 +186,7 @@ def test_the_same_person_is_the_same_actor_whichever_token_they_use(engine: Engi
         ("king", "", "role is 'king'; it must be one of app, commercial, investigator, approver, publisher, admin"),
         ("admin", "", "a token of the role admin belongs to a member; name the member"),
         ("app", "Zoë", "a token of the role app belongs to a program, not to a member"),
-        ("publisher", "Ana", "there is not a member 'Ana'; `fivefold members list` shows them"),
+        ("publisher", "Ana", "there is no member 'Ana'; `fivefold members list` shows them"),
         ("approver", "Zoë", "'Zoë' does not have the role approver; theirs: publisher"),
     ],
 )
@@ -201,9 +201,9 @@ def test_tokens_that_belong_to_nobody_fit_are_refused(engine: Engine, role: str,
 def test_another_organisations_members_are_not_there(engine: Engine) -> None:
     number = join(engine, organisation=THEIRS)
     for missing in (number, 10**6):
-        with pytest.raises(NotFoundError, match=f"^there is not a member {missing}$"):
+        with pytest.raises(NotFoundError, match=f"^there is no member {missing}$"):
             set_roles(Context(engine, at(engine)), missing, ["admin"])
-        with pytest.raises(NotFoundError, match=f"^there is not a member {missing}$"):
+        with pytest.raises(NotFoundError, match=f"^there is no member {missing}$"):
             end_membership(Context(engine, at(engine)), missing)
     assert [(line.roles, line.left_us) for line in list_members(Context(engine, at(engine, THEIRS)))] == [
         (("publisher",), None)

@@ -134,14 +134,14 @@ def test_what_cannot_be_is_refused_when_it_is_asked_for_and_again_when_it_is_mad
     ):
         with pytest.raises(ConfigError, match=message):
             request_token(ana, PLANS, wanted)
-    with pytest.raises(NotFoundError, match="there is not a member 99"):
+    with pytest.raises(NotFoundError, match="there is no member 99"):
         request_token(ana, PLANS, TokenSpecification(role="investigator", plan="trial", member_id=99))
     asked = request_token(ana, PLANS, FOR_IDA).request.id
     set_roles(ana, 3, ["approver"])
     with pytest.raises(ConfigError, match="does not have the role investigator"):
         approve_token(bob, PLANS, asked)
     end_membership(ana, 3)
-    with pytest.raises(ConfigError, match="there is not a member 'ida'"):
+    with pytest.raises(ConfigError, match="there is no member 'ida'"):
         approve_token(bob, PLANS, asked)
     with pytest.raises(ConfigError, match="there is no plan 'standard'"):
         approve_token(bob, {}, asked)
