@@ -1,4 +1,4 @@
-"""Exchange rates as the platform uses them: an organisation's own, and the ECB's for what these lack."""
+"""Exchange rates as the platform uses them: an organisation's own, completed by the ECB's."""
 
 import json
 from datetime import date, timedelta
@@ -11,7 +11,7 @@ from fivefold.domain.rate_files import DatedRate, DatedRates
 from fivefold.store.accounts.organisation import stored_rates
 
 STALE_AFTER = timedelta(days=7)
-"""Rates older than that are shown as stale: no market rests for longer."""
+"""Older rates are shown as stale: no market rests for longer."""
 
 
 @lru_cache(maxsize=64)
@@ -33,14 +33,14 @@ def rates_for(session: Session, organisation_id: int, base: str, day: date) -> R
 
 
 def stale_days(rates: RateTable, day: date) -> int | None:
-    """Return how old the newest rate is on a day, where that is older than `STALE_AFTER`; None where it is not."""
+    """Return the age of the newest rate on a day, if it is older than `STALE_AFTER`; otherwise None."""
     age = day - rates.newest
     return age.days if age > STALE_AFTER else None
 
 
 @lru_cache(maxsize=8)
 def dated_rates(content: str, source: str, base: str) -> DatedRates:
-    """Read rates as they are kept: text, by which what was read is found again."""
+    """Read stored rates, cached by their text."""
     rows = tuple(DatedRate(code, date.fromisoformat(on), float(rate)) for code, on, rate in json.loads(content))
     return DatedRates(base, rows, source)
 

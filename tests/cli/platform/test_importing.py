@@ -84,7 +84,7 @@ def test_columns_that_no_entity_has_are_refused(
     ("columns", "words"),
     [
         ({**ENTITIES, "country": ["NO", "Norway"]}, "row 3: country is 'Norway'; allowed: two capital letters"),
-        ({**ENTITIES, "entity_id": ["a", "a"]}, "row 3: entity_id 'a' came before; allowed: each once"),
+        ({**ENTITIES, "entity_id": ["a", "a"]}, "row 3: entity_id 'a' is repeated; allowed: each once"),
         ({**ENTITIES, "owner_id": ["zz", ""]}, "row 2: owner customer 'zz' is not there"),
     ],
 )

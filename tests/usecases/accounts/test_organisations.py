@@ -43,7 +43,7 @@ def test_an_actor_belongs_to_the_organisation_of_that_name(engine: Engine) -> No
 def test_an_organisation_that_is_not_there_is_told(engine: Engine) -> None:
     with pytest.raises(ConfigError, match="there is no organisation 'acme'"):
         actor_in(engine, "acme", "cli:ana")
-    with pytest.raises(ConfigError, match="organisation has 201 characters; at most 200 are kept"):
+    with pytest.raises(ConfigError, match="organisation has 201 characters; at most 200 are allowed"):
         actor_in_new(engine, "x" * 201, "cli:ana")
 
 

@@ -183,7 +183,7 @@ def test_it_may_come_before_what_it_names(bank: Bank) -> None:
         (reversal("r1", correction_reason=None), "correction_reason is missing"),
         (reversal("r1", correction_reason="x" * 501), "at most 500 characters"),
         (reversal("r1", correction_known_at="2026-11-20T00:00:01"), "correction_known_at is in the future"),
-        (correction("c1"), "corrects has nothing beside it"),
+        (correction("c1"), "corrects has no right value beside it"),
         (correction("c1", transaction_amount="x"), "transaction_amount is 'x'"),
         (correction("c1", transaction_currency="EURO"), "transaction_currency is 'EURO'"),
         (correction("c1", operation=5.5), "operation is '5.5'"),

@@ -160,7 +160,7 @@ def test_what_cannot_be_done_with_an_item_is_refused(ours: Context) -> None:
         change_item(ours, Role.INVESTIGATOR, failure, 0, assigned_to=None)
     with pytest.raises(NotFoundError, match="there is no member 99"):
         change_item(ours, Role.ADMIN, rise, 0, assigned_to=99)
-    with pytest.raises(ConfigError, match="is not a member, to whom anything could be assigned"):
+    with pytest.raises(ConfigError, match="is not a member, so nothing can be assigned to them"):
         names(ours, assigned="mine")
     with pytest.raises(ConfigError, match="after must be"):
         list_items(ours, Role.ADMIN, part=Part(1, (1, 9, 1, 1)))
