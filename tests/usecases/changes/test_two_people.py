@@ -166,7 +166,7 @@ def test_without_a_backtest_of_those_whom_it_reaches_nobody_approves(
     outcome = change(engine, three[0])
     assert outcome.proposal is not None
     assert outcome.proposal.reach == {"entities": {"customer": 6}}
-    with pytest.raises(ConflictError, match="has no backtest on customer that is done; look at it first"):
+    with pytest.raises(ConflictError, match="has no finished backtest on customer; read one first"):
         approve_proposal(Context(engine, three[1]), outcome.proposal.id, "unseen")
     agreed(engine, three[1], outcome, LATER)
 
