@@ -123,7 +123,7 @@ def _tasks(
     from fivefold.usecases.flows.runs.execute import run_flows
     from fivefold.usecases.flows.runs.schedules import begin_scheduled
     from fivefold.usecases.groups.members import count_sizes
-    from fivefold.usecases.ingest.tag_ends import tell_ended_tags
+    from fivefold.usecases.ingest.tag_ends import announce_ended_tags
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
     from fivefold.usecases.monitoring.realised.judge import judge_next
@@ -151,7 +151,7 @@ def _tasks(
         PeriodicTask("assess", assess, 0.1),
         PeriodicTask("flows", lambda: bool(run_flows(engine, clock=clock)), 0.2),
         PeriodicTask("schedules", lambda: begin_scheduled(engine, clock()) > 0, 5.0),
-        PeriodicTask("ends of tags", lambda: tell_ended_tags(engine, clock()) > 0, 5.0),
+        PeriodicTask("ends of tags", lambda: announce_ended_tags(engine, clock()) > 0, 5.0),
         PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
         PeriodicTask("markings", lambda: advance_markings(engine, clock()) > 0, 0.5),
         *_jobs(engine, clock, stop),

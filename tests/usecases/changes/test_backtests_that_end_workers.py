@@ -134,7 +134,9 @@ def test_one_that_waits_is_cancelled_and_never_run(engine: Engine, three: People
     assert (line.state, line.error) == ("cancelled", "member:2 cancelled it: of another draft")
     assert run_next_backtest(engine, NOW) is False
     assert audited(engine)[-1][:3] == ("member:2", "backtest.cancelled", str(number))
-    with pytest.raises(ConflictError, match=f"backtest {number} is cancelled; only a waiting or running one can be cancelled"):
+    with pytest.raises(
+        ConflictError, match=f"backtest {number} is cancelled; only a waiting or running one can be cancelled"
+    ):
         cancel_backtest(Context(engine, three[1]), number, "again")
     assert request_backtest(Context(engine, three[0]), "retail").id != number
 

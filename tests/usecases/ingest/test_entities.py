@@ -77,8 +77,8 @@ def test_many_wait_behind_what_happens_to_one(bank: Bank) -> None:
         (EntityRow("a", {"opened_on": "soon"}), "opened_on is 'soon'; allowed: an ISO 8601 date or time"),
         (EntityRow("a", {"occupation": "x\0"}), "occupation has a character that cannot be stored"),
         (EntityRow("a", {"occupation": "\udfff"}), "occupation has a character that cannot be stored"),
-        (EntityRow("a", owner=("customer", "nobody")), "owner customer 'nobody' is not there"),
-        (EntityRow("a", owner=("customer", "a")), "owner .* is not there"),
+        (EntityRow("a", owner=("customer", "nobody")), "owner customer 'nobody' does not exist"),
+        (EntityRow("a", owner=("customer", "a")), "owner .* does not exist"),
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_taken(bank: Bank, row: EntityRow, words: str) -> None:

@@ -122,9 +122,9 @@ def test_a_dated_row_corrects_what_was_undated_and_nobody_counts_twice(bank: Ban
         from_a_table(bank, OwnerGiven("customer", "b", begin))
     with pytest.raises(InvalidDataError, match="until is before it began"):
         from_a_table(bank, OwnerGiven("customer", "b", bank.now, bank.now - 1))
-    with pytest.raises(InvalidDataError, match="came before with other moments"):
+    with pytest.raises(InvalidDataError, match="is repeated with other moments"):
         from_a_table(bank, A, OwnerGiven("customer", "a", until_us=bank.now))
-    with pytest.raises(InvalidDataError, match="from is still to come"):
+    with pytest.raises(InvalidDataError, match="from is in the future"):
         from_a_table(bank, OwnerGiven("customer", "c", bank.now + 1))
     assert spans(bank) == [("a", None, None), ("b", begin - 9, begin + 9), ("b", bank.now, None)]
 
@@ -148,7 +148,7 @@ def test_an_owner_who_never_was_is_taken_back(bank: Bank) -> None:
 
 
 def test_another_owner_alone_is_no_answer_for_a_joint_account(bank: Bank) -> None:
-    with pytest.raises(InvalidDataError, match="owner is another than the owners customer 'a' and customer 'b'"):
+    with pytest.raises(InvalidDataError, match="owner is not one of the owners customer 'a' and customer 'b'"):
         bank.put("joint", ("customer", "c"), "account")
     owners(bank, A)
     bank.put("joint", ("customer", "c"), "account")
@@ -170,7 +170,7 @@ def test_an_owner_who_is_not_known_yet_is_set_aside_and_comes_later(bank: Bank, 
         Context(bank.engine, bank.actor, lambda: bank.now), "owners", "account", ImportFile(path, tmp_path / "n")
     )
     assert (done.new, done.refused) == (1, 1)
-    assert "customer 'd' is not there" in str(done.problems[0])
+    assert "customer 'd' does not exist" in str(done.problems[0])
     bank.put("d")
     refused = ImportFile(tmp_path / "owners.refused.csv", tmp_path / "n")
     assert import_table(Context(bank.engine, bank.actor, lambda: bank.now), "owners", "account", refused).new == 1

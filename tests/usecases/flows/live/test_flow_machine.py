@@ -46,7 +46,7 @@ from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.reading import entity_actions
 from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
-from fivefold.usecases.ingest.tag_ends import tell_ended_tags
+from fivefold.usecases.ingest.tag_ends import announce_ended_tags
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import Event, note
@@ -226,7 +226,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def time_tells(self) -> None:
         """A worker tells of the tags that the clock ended."""
-        while tell_ended_tags(self.engine, self.now):
+        while announce_ended_tags(self.engine, self.now):
             pass
         self.model.tell_ends(self.now)
 
