@@ -43,15 +43,15 @@ def worker(
         int | None,
         typer.Option("--health-port", min=0, max=65_535, help="/livez, /readyz and /metrics on 127.0.0.1; 0: any."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors alone.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Log only warnings and errors.")] = False,
 ) -> None:
-    """Assess entities that are due, and deliver webhooks. Any number may run on PostgreSQL, one on SQLite."""
+    """Assess due entities, and deliver webhooks. Any number may run on PostgreSQL, one on SQLite."""
     from fivefold.serving.logs import configure_logs
     from fivefold.usecases.flows.registrations import refuse_unregistered
     from fivefold.usecases.levels.clock_repair import refuse_future
 
     if as_of is not None and not once:
-        raise ConfigError("--as-of needs --once: a worker that goes on uses the present time")
+        raise ConfigError("--as-of needs --once: a continuous worker uses the current time")
     configure_logs(logging.WARNING if quiet else logging.INFO)
     at = None if as_of is None else moment(as_of, "--as-of")
     engine = open_current_database()
@@ -71,6 +71,7 @@ def worker(
 def _work(
     engine: "Engine", clock: "Callable[[], int]", batch: int | None, health_port: int | None, *, once: bool
 ) -> None:
+    """Run the tasks until nothing is left, or until a signal stops the worker."""
     from fivefold.serving.metrics.worker import WorkerPages, serving
     from fivefold.usecases.levels.worker import PARALLEL_BATCHES, Tally
     from fivefold.usecases.levels.worker_loop import LoopHealth, PeriodicTask, drain, run_forever
@@ -118,6 +119,7 @@ def _tasks(
     stop: Event,
     pages: "WorkerPages",
 ) -> "list[PeriodicTask]":
+    """The worker's periodic tasks, each with its pause in seconds."""
     from fivefold.usecases.erasure.retention import remove_next_parts
     from fivefold.usecases.evidence.jobs import prune_archives, run_next_evidence
     from fivefold.usecases.flows.runs.execute import run_flows
@@ -141,11 +143,11 @@ def _tasks(
     def assess() -> bool:
         pages.model = None if champion.valuer is None else champion.valuer.version
         start = monotonic_ns()
-        done = run_batch(engine, clock=clock, most=batch or BATCH_SIZE, valuer=champion.valuer, turns=turns)
-        if done is not None:
-            tally.add(done)
-            pages.count_batch(done, (monotonic_ns() - start) / 1e9)
-        return done is not None
+        result = run_batch(engine, clock=clock, most=batch or BATCH_SIZE, valuer=champion.valuer, turns=turns)
+        if result is not None:
+            tally.add(result)
+            pages.count_batch(result, (monotonic_ns() - start) / 1e9)
+        return result is not None
 
     return [
         PeriodicTask("assess", assess, 0.1),
@@ -170,12 +172,12 @@ def _tasks(
 def _review_thresholds(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> bool:
     from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
 
-    begun = begin_threshold_reviews(engine, clock())
-    return run_next_threshold_review(engine, clock(), stopping=stop.is_set) or begun
+    started = begin_threshold_reviews(engine, clock())
+    return run_next_threshold_review(engine, clock(), stopping=stop.is_set) or started
 
 
 def _jobs(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> "list[PeriodicTask]":
-    """Return the tasks that make what people ask for."""
+    """Return the tasks that do what people request."""
     from fivefold.usecases.changes.backtests import run_next_backtest
     from fivefold.usecases.changes.references import run_next_reference
     from fivefold.usecases.flows.replays.jobs import run_next_replay
@@ -207,6 +209,6 @@ def _single_worker_lock() -> FileLock:
         lock.acquire(timeout=0)
     except Timeout:
         raise ConfigError(
-            "another worker runs already; SQLite takes one. For several, set FIVEFOLD_DATABASE_URL to a PostgreSQL"
+            "another worker runs already; SQLite allows one. For several, set FIVEFOLD_DATABASE_URL to a PostgreSQL"
         ) from None
     return lock

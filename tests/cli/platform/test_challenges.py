@@ -76,7 +76,7 @@ def test_corrected_facts_are_named(var: Path) -> None:
     assert "1 changed" in succeed(var, "import", "entities", file, *OF)
     done = succeed(var, *settle, "--token", ada)
     assert done.startswith("Challenge 1 is settled: corrected; the new assessment is 1.2.")
-    assert "Facts that were corrected: field country" in succeed(var, "challenge", "show", 1, *OF)
+    assert "Corrected facts: field country" in succeed(var, "challenge", "show", 1, *OF)
 
 
 def test_what_is_refused(var: Path) -> None:
