@@ -105,6 +105,7 @@ def _of_kind(kind: int, organisation_id: int, latest_us: int) -> tuple[Select[*t
 def _narrowed(
     statement: Select[*tuple[Any, ...]], moment: Any, failure_filter: FailureFilter
 ) -> Select[*tuple[Any, ...]]:
+    """Add the conditions of a filter."""
     if failure_filter.type_id is not None:
         statement = statement.where(Entity.type_id == failure_filter.type_id)
     if failure_filter.entity_id is not None:

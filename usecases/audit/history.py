@@ -137,8 +137,10 @@ class HistoryCheck:
         self._compare_emptied()
         transactions = ((*batch, ()) for batch in history_reading.transaction_batches(connection, only))
         done = count()
-        self._compare_batches(TRANSACTIONS, _counted(transactions, done, looked))
-        self._compare_batches(ASSESSMENTS, _counted(history_reading.assessment_batches(connection, only), done, looked))
+        self._compare_batches(TRANSACTIONS, _with_progress(transactions, done, looked))
+        self._compare_batches(
+            ASSESSMENTS, _with_progress(history_reading.assessment_batches(connection, only), done, looked)
+        )
         self._compare_decisions(connection, only)
         self._rows.compare(connection, only)
         for kind in (TRANSACTIONS, ASSESSMENTS):
@@ -223,7 +225,7 @@ class HistoryCheck:
             head = next(stored, None)
 
 
-def _counted(batches: Iterable[_Stored], done: Iterator[int], looked: Looked) -> Iterator[_Stored]:
+def _with_progress(batches: Iterable[_Stored], done: Iterator[int], looked: Looked) -> Iterator[_Stored]:
     for batch, number in zip(batches, done, strict=False):  # in this order no number is lost at the end
         if number % BATCHES_AT_ONCE == 0:
             looked(number, BATCHES)

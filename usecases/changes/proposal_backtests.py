@@ -171,6 +171,7 @@ def _in_force(setting: ProposalSetting, present: Mapping[str, NamedList]) -> dic
 
 
 def _as_if_now(proposed_list: NamedList, present: NamedList | None, as_of_us: int) -> NamedList:
+    """Return the list as it would be now if its proposed versions were in force."""
     present_versions = () if present is None else present.versions
     later = [
         version for version in proposed_list.versions if version not in present_versions and version.since > as_of_us

@@ -261,5 +261,6 @@ def _record(
     bulk: tuple[int, str] | None = None,
     rows: Digests | None = None,
 ) -> None:
+    """Record an act of a run, in the name of the program."""
     about = ("organisation", run.organisation_id)
     record(session, Actor(run.organisation_id, SYSTEM), action, about, details=details, bulk=bulk, rows=rows)

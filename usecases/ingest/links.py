@@ -140,7 +140,7 @@ class _LinkChanges:
         new = changed_count = 0
         problems = []
         for number, row in enumerate(rows):
-            new_link = self._wanted(row)
+            new_link = self._requested_link(row)
             spans = self._links.setdefault(new_link.ends, [])
             places = self._places(spans, row)
             if len(places) > 1:
@@ -165,7 +165,7 @@ class _LinkChanges:
             self._note(new_link, before)
         return RowCounts(new, changed_count, len(rows) - new - changed_count), problems
 
-    def _wanted(self, row: LinkRow) -> StoredLink:
+    def _requested_link(self, row: LinkRow) -> StoredLink:
         leads = (self.kind.links or {})[row.link] == "directed"
         other = self.numbers[row.to] if leads and row.to is not None else None
         thing = None if leads else row.to
@@ -199,12 +199,12 @@ class _LinkChanges:
                 self.concerned[one] = self.concerned.get(one, concern) | concern
 
     @property
-    def added(self) -> list[StoredLink]:
+    def new_links(self) -> list[StoredLink]:
         """The new links."""
         return [one for spans in self._links.values() for one in spans if one.id is None]
 
     @property
-    def changed(self) -> list[StoredLink]:
+    def changed_links(self) -> list[StoredLink]:
         """The links with changed times."""
         return [one for spans in self._links.values() for one in spans if one.id and one != self._before[one.id]]
 
@@ -223,7 +223,7 @@ def _store(
     """Store new and changed links; mark the entities concerned; record the call once."""
     kind, now = changes.kind, changes.now_us
     subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in sorted(changes.concerned)]
-    new_links, changed_links = changes.added, changes.changed
+    new_links, changed_links = changes.new_links, changes.changed_links
     before = reached_by(session, subjects, now)
     about = dict(changes.concerned)
     for entity, concern in _sharing(session, kind, [*new_links, *changed_links], changes).items():

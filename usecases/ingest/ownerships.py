@@ -162,8 +162,8 @@ def change_owners(
             changed_count += did is _Did.CHANGED
     if problems:
         raise InvalidDataError(problems)
-    after = spans.changed()
-    refuse_cycles(session, {entity: spans.present(entity) for entity in after}, spans.added(), field, now_us)
+    after = spans.changed_spans()
+    refuse_cycles(session, {entity: spans.present(entity) for entity in after}, spans.new_owners(), field, now_us)
     digests_written = write_spans(session, after, spans.before)
     before = {entity: spans.before.get(entity, ()) for entity in after}
     return OwnerChanges(new=new, changed=changed_count, spans=after, before=before, written=digests_written)
@@ -199,7 +199,7 @@ class _Spans:
             if len(present) > 1:
                 names = " and ".join(f"{kind} {short_text(name)}" for kind, name in self._names(present))
                 raise _RefusedError(f"is not one of the owners {names}", "one of them, or owners, which names all")
-        did = [self._put(entity, span, row.row) for span in wanted_spans]
+        did = [self._apply(entity, span, row.row) for span in wanted_spans]
         if row.scope is not OwnershipScope.SOME:
             for place, span in enumerate(spans):
                 if span.is_live(self._now) and (entity, place) not in self._said:
@@ -207,7 +207,7 @@ class _Spans:
                     did.append(_Did.CHANGED)
         return max(did, key=lambda one: one.value, default=_Did.SAME)
 
-    def _put(self, entity: int, span: OwnershipSpan, row: int) -> _Did:
+    def _apply(self, entity: int, span: OwnershipSpan, row: int) -> _Did:
         """Apply one ownership of a row: a new one, a known one, or new times of one."""
         spans = self._spans[entity]
         place, from_us = self._match(spans, span)
@@ -254,11 +254,11 @@ class _Spans:
     def _present(self, spans: Sequence[OwnershipSpan]) -> set[int]:
         return {span.owner_id for span in spans if span.is_live(self._now)}
 
-    def changed(self) -> dict[int, list[OwnershipSpan]]:
+    def changed_spans(self) -> dict[int, list[OwnershipSpan]]:
         """Return the ownerships of the entities whose ownerships changed."""
         return {entity: spans for entity, spans in self._spans.items() if spans != list(self.before.get(entity, ()))}
 
-    def added(self) -> list[NewOwner]:
+    def new_owners(self) -> list[NewOwner]:
         """Return the new owners that entities have now."""
         added_spans = []
         for (entity, place), row in self._said.items():
