@@ -1,4 +1,4 @@
-"""Pictures of a backtest: how a portfolio is spread over the levels, and from where to where entities move."""
+"""Pictures of a backtest: how a portfolio is distributed over the levels, and how entities migrate."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +14,10 @@ BARS_HEIGHT = 260
 LEAST_WIDTH, BAR_WIDTH = 560, 42
 """A bar is as wide as the percentage on top of it, so that neighbours do not run into each other."""
 ROOM_ABOVE = 1.12
-"""The vertical scale ends this many times above the tallest bar: its number stands there."""
+"""The vertical scale ends this many times above the tallest bar, to leave room for its number."""
 CELL_WIDTH, CELL_HEIGHT = 104, 44
 DARK_FROM = 0.5
-"""From this share of a row on, a cell is so dark that its number is written in white."""
+"""From this share of a row on, a cell is so dark that its number is white."""
 
 
 def levels(table: pl.DataFrame) -> alt.LayerChart:
@@ -49,6 +49,7 @@ def levels(table: pl.DataFrame) -> alt.LayerChart:
 
 
 def _rows(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """Write each row with its share of its series; labels come from outside, so they are brought on one line."""
     whole = pl.col("entities").sum().over("series")
     shares = table.with_columns(share=pl.when(whole > 0).then(pl.col("entities") / whole).otherwise(0.0))
     return [

@@ -1,4 +1,4 @@
-"""Where the marks of a picture lie, in numbers alone: pages write them as SVG."""
+"""Positions of bars, levels and lines in pictures, in numbers alone; pages write them as SVG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from fivefold.domain.breakdown import Breakdown, TotalInterval
 PLOT_WIDTH = 360.0
 """In the units of the picture, whatever its size on a screen."""
 LINE_WIDTH, LINE_HEIGHT = 600.0, 160.0
-"""Of a line over days, in the same units."""
+"""The size of a line over days, in the same units."""
 LEVEL_WIDTH = 150.0
-"""Of one level on the scale, in the same units."""
+"""The width of one level on the scale, in the same units."""
 NARROWEST = 1.0
-"""A bar of next to nothing is still seen."""
+"""The least width of a bar, so that a bar of next to nothing is visible."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +46,9 @@ class LevelStep:
 
     Attributes:
         holds: it is the entity's level.
-        beneath: the rules say this one, and another holds.
+        beneath: it is the rules' level, beneath an override.
         x: where it begins, in the units of the picture; each is `LEVEL_WIDTH` long.
-        begins: the score at which it begins; empty for the lowest, and where that is not shown.
+        begins: the score at which it begins; empty for the lowest, and if it is not shown.
     """
 
     name: str
@@ -59,27 +59,27 @@ class LevelStep:
 
     @property
     def middle(self) -> float:
-        """Where its name stands, and the marker."""
+        """Where its name and the marker are drawn."""
         return self.x + LEVEL_WIDTH / 2
 
 
 @dataclass(frozen=True)
-class Span:
+class BarSpan:
     """A part of a stacked bar: where it begins and how long it is, in hundredths of the whole plot."""
 
     x: float
     width: float
 
 
-def share_spans(counts: Sequence[int], most: int) -> tuple[Span, ...]:
-    """Lay counts end to end, on a plot that is as long as *most*; all are of no length where that is 0.
+def share_spans(counts: Sequence[int], most: int) -> tuple[BarSpan, ...]:
+    """Lay counts end to end, on a plot that is as long as *most*; all have no length if that is 0.
 
     >>> share_spans((1, 0, 3), 8)
-    (Span(x=0.0, width=12.5), Span(x=12.5, width=0.0), Span(x=12.5, width=37.5))
+    (BarSpan(x=0.0, width=12.5), BarSpan(x=12.5, width=0.0), BarSpan(x=12.5, width=37.5))
     """
     spans, before = [], 0
     for count in counts:
-        spans.append(Span(100.0 * before / (most or 1), 100.0 * count / (most or 1)))
+        spans.append(BarSpan(100.0 * before / (most or 1), 100.0 * count / (most or 1)))
         before += count
     return tuple(spans)
 
@@ -96,7 +96,7 @@ def waterfall_bars(
 ) -> tuple[Bar, ...]:
     """Place the rows of a waterfall, from the base to the total and its interval, on a plot of `PLOT_WIDTH`.
 
-    The rows are those of `charts.steps.waterfall_plot`, as every picture of a breakdown has them, and so are *axis*,
+    The rows are those of `charts.steps.waterfall_plot`, as in every picture of a breakdown, and so are *axis*,
     *origin*, *most* and *interval*.
 
     >>> [(bar.x, bar.width, bar.kind) for bar in waterfall_bars(
@@ -131,9 +131,9 @@ def waterfall_bars(
 def level_steps(
     levels: Sequence[str], level: str | None, rules_level: str | None, begins: Sequence[str] = ()
 ) -> tuple[LevelStep, ...]:
-    """Place levels side by side, the lowest first; mark an entity's, and the one of the rules beneath an override.
+    """Place levels side by side, the lowest first; mark the entity's level, and the rules' level beneath an override.
 
-    *begins* are the scores at which the levels above the lowest begin; they are left out where there is another number.
+    *begins* are the scores at which the levels above the lowest begin; they are left out if their number differs.
 
     >>> [(step.name, step.x, step.middle) for step in level_steps(("low", "high"), "high", "low") if step.beneath]
     [('low', 0.0, 75.0)]

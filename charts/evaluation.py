@@ -46,7 +46,7 @@ LOOKS: dict[str, tuple[str, float, list[int]]] = {
 """Colour, width and dashes: the model stands out, the limits recede, rivals differ in both."""
 PANEL_WIDTH, PANEL_HEIGHT = 330, 250
 ROOM_ABOVE = 1.1
-"""The vertical scale ends this many times above the tallest bar: its number stands there."""
+"""The vertical scale ends this many times above the tallest bar, to leave room for its number."""
 
 
 def calibration(table: pl.DataFrame, currency: str) -> alt.LayerChart:
@@ -131,7 +131,7 @@ def _disc(row: dict[str, Any], along: alt.X, up: alt.Y) -> list[alt.Chart]:
 
 
 def _remark(text: str, **place: Any) -> alt.Chart:
-    """A word in a corner of the plot, that tells what being there means."""
+    """A remark in a corner of the plot, which explains what its place means."""
     empty = alt.Chart(alt.InlineData(values=[{}]))
     remark: alt.Chart = empty.mark_text(fontStyle="italic", color=MUTED, text=text, **place)
     return remark
@@ -148,14 +148,14 @@ def lift(curves: pl.DataFrame) -> alt.Chart:
         name: list(zip(curve["customer_share"], curve["value_share"], strict=True))
         for (name,), curve in curves.partition_by("name", as_dict=True, maintain_order=True).items()
     }
-    ranked = ranked_curves(pairs)
-    # What comes later lies on top: the curves from worst to best.
+    curves_by_area = ranked_curves(pairs)
+    # Later curves lie on top, so they are drawn from worst to best.
     rows = [
-        {"name": curve.name, "customer_share": first, "value_share": held}
-        for curve in reversed(ranked)
-        for first, held in curve.shares
+        {"name": curve.name, "customer_share": first, "value_share": share_held}
+        for curve in reversed(curves_by_area)
+        for first, share_held in curve.shares
     ]
-    chart: alt.Chart = alt.Chart(alt.InlineData(values=rows)).mark_line().encode(**_encodings(ranked))
+    chart: alt.Chart = alt.Chart(alt.InlineData(values=rows)).mark_line().encode(**_encodings(curves_by_area))
     return styled(
         chart.properties(width=CURVES_WIDTH, height=CURVES_HEIGHT),
         title="How much of the value the customers ranked first hold",
@@ -163,9 +163,10 @@ def lift(curves: pl.DataFrame) -> alt.Chart:
     )
 
 
-def _encodings(ranked: Sequence[Curve]) -> dict[str, Any]:
-    names = [curve.name for curve in ranked]
-    colours, widths, dashes = zip(*(LOOKS[curve.look] for curve in ranked), strict=True)
+def _encodings(curves: Sequence[Curve]) -> dict[str, Any]:
+    """The axes, colours, widths and dashes of the curves, with one legend."""
+    names = [curve.name for curve in curves]
+    colours, widths, dashes = zip(*(LOOKS[curve.look] for curve in curves), strict=True)
     legend = alt.Legend(title=None, orient="bottom-right", symbolSize=600, rowPadding=6, offset=12)
     shares: dict[str, Any] = {
         "axis": alt.Axis(labelExpr=PERCENT_LABEL, tickCount=10),
@@ -219,6 +220,7 @@ def _rows(table: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _row(segment: str, counts: dict[str, Any], everyone: int) -> dict[str, Any]:
+    """The words and numbers of one segment's bar; *everyone* is the number of all customers."""
     customers = counts.get("customers", 0)
     mean, share = (_finite(counts.get(name)) for name in ("value_mean", "value_share"))
     return {
@@ -257,6 +259,7 @@ def _customer_lines(rows: list[dict[str, Any]]) -> alt.Chart:
 
 
 def _across(rows: list[dict[str, Any]]) -> alt.Chart:
+    """The axis of segments, with the number of customers under each."""
     feet = [row["foot"] for row in rows]
     axis = alt.Axis(
         title="Segment and number of customers",

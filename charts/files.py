@@ -1,4 +1,4 @@
-"""Which files a picture can be drawn into."""
+"""The files that a picture can be drawn into."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ SUFFIXES = (".svg", ".png")
 
 
 def require_picture(path: Path) -> None:
-    """Raise ConfigError if the suffix is not supported, or there is no folder for the file."""
+    """Raise ConfigError if the suffix is not supported, or the file's folder does not exist."""
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"cannot draw into {path}: the name must end in {' or '.join(SUFFIXES)}")
     require_folder(path)

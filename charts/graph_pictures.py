@@ -1,4 +1,4 @@
-"""A laid-out graph as the text of an SVG picture that needs nothing beside it."""
+"""A laid-out graph as a self-contained SVG picture."""
 
 from html import escape
 
@@ -13,7 +13,7 @@ _LINE = 17
 
 
 def graph_picture(plot: GraphPlot, title: str) -> str:
-    """Draw a graph; *title* is what those read who do not see it.
+    """Draw a graph; *title* is for screen readers.
 
     >>> from fivefold.charts.graphs import Node, layered_graph
     >>> picture = graph_picture(layered_graph((Node(id="a", title="A < B"),), ()), "One")

@@ -1,8 +1,8 @@
-"""Where the boxes, labels and lines of a graph lie, in numbers alone: boxes in layers, lines that lead down.
+"""The layout of a graph, in numbers alone: boxes in layers, with labels, and lines that lead down.
 
-The steps of Sugiyama, Tagawa and Toda, "Methods for Visual Understanding of Hierarchical System Structures" (1981): a
-layer for each box, places for the lines in the layers that they pass, an order in each layer that has few crossings,
-and last the places from left to right. Ways to one box that pass several layers are joined to one line.
+It follows the steps of Sugiyama, Tagawa and Toda, "Methods for Visual Understanding of Hierarchical System Structures"
+(1981): a layer for each box, places for the lines in the layers that they pass, an order in each layer with few
+crossings, and last the positions from left to right. Ways to one box that pass several layers are joined.
 """
 
 from bisect import bisect_right, insort
@@ -14,27 +14,27 @@ from itertools import pairwise
 from typing import Final
 from unicodedata import east_asian_width
 
-from fivefold.charts.text.numbers import lines_of, one_line
+from fivefold.charts.text.numbers import one_line, wrapped_lines
 
 BOX_WIDTH: Final = 196.0
 LINE_HEIGHT: Final = 17.0
 BOX_COLUMNS: Final = 25
-"""Characters of a line in a box; two for the wide ones of East Asia."""
+"""Characters of a line in a box; the wide ones of East Asia count twice."""
 LABEL_COLUMNS: Final = 22
 CHARACTER_WIDTH: Final = 7.0
-"""Of a label, on average; the letters of most fonts at 13 units are narrower."""
+"""The average width in a label; at 13 units the letters of most fonts are narrower."""
 MOST_TITLE_LINES: Final = 3
 MOST_NOTES: Final = 5
 MOST_LABELS: Final = 3
-"""Labels of ways between the same two boxes that are written; the others are counted."""
+"""How many labels of ways between the same two boxes are written; the others are counted."""
 _BETWEEN: Final = 22.0
-"""From one layer to the next, where lines bend."""
+"""The distance between layers, in which lines bend."""
 _BESIDE: Final = 16.0
 _MARGIN: Final = 6.0
 _LINE_SPACE: Final = 8.0
 _SWEEPS: Final = 8
 _MOST_WORK: Final = 40_000
-"""Places that all sweeps together go through; a graph of more has fewer sweeps."""
+"""The most places that all sweeps together visit; a larger graph has fewer sweeps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Node:
 
     Attributes:
         id: by which ways name it.
-        kind: a class of it, for its look.
+        kind: its class, for its look.
         heading: in small letters, above the title.
         notes: beneath the title, a line each.
     """
@@ -57,7 +57,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Way:
-    """A way from one node to another, with what is written at it."""
+    """A way from one node to another, with its label."""
 
     source: str
     target: str
@@ -70,7 +70,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """A node in its place; `is_entered` where a line leads to it, `texts` are its lines, with a class of each."""
+    """A placed node; `is_entered` if a line leads to it, `texts` are its lines, each with a class."""
 
     id: str
     kind: str
@@ -83,13 +83,13 @@ class Box:
 
     @property
     def middle(self) -> float:
-        """Where lines come and go."""
+        """Where lines begin and end."""
         return self.x + self.width / 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """What is written at the ways between two boxes, around the place where their line passes."""
+    """The text of the ways between two boxes, around the place where their line passes."""
 
     of: Pair
     x: float
@@ -100,7 +100,7 @@ class Label:
 
     @property
     def middle(self) -> float:
-        """Where its lines have their middle."""
+        """Where its lines are centred."""
         return self.x + self.width / 2
 
 
@@ -109,7 +109,7 @@ class Line:
     """A part of a line, as the path of an SVG; several ways may share it.
 
     Attributes:
-        points: where it begins, where it bends, and where it ends; each further down than the one before, or as far.
+        points: its start, its bends and its end; each is further down than the one before, or level with it.
     """
 
     of: frozenset[Pair]
@@ -117,7 +117,7 @@ class Line:
 
     @property
     def path(self) -> str:
-        """Write it: upright, a bend between two layers, upright."""
+        """Write it: vertical, a bend between two layers, vertical."""
         (x, top), (_, begins), (to, ends), (_, bottom) = self.points
         half = (begins + ends) / 2
         bend = f"V{begins:.1f}C{x:.1f} {half:.1f} {to:.1f} {half:.1f} {to:.1f} {ends:.1f}"
@@ -126,7 +126,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphPlot:
-    """A graph as it is drawn."""
+    """A graph with the positions of its parts."""
 
     width: float
     height: float
@@ -136,7 +136,7 @@ class GraphPlot:
 
 
 _Key = tuple[str, str, str | int]
-"""Of a place: a box, a label by its two boxes, or where the line to a box passes a layer."""
+"""Names a place: a box, a label by its two boxes, or the layer that the line to a box passes."""
 
 
 @dataclass(eq=False)
@@ -157,7 +157,7 @@ def layered_graph(nodes: tuple[Node, ...], ways: tuple[Way, ...]) -> GraphPlot:
 
     Args:
         nodes: in an order in which each way leads to a later one; every id once.
-        ways: those to a node that there is not, or to one that is not later, are left out.
+        ways: ways to unknown nodes, and to nodes that are not later, are left out.
 
     >>> plot = layered_graph((Node(id="a", title="Begin"), Node(id="b", title="End")), (Way("a", "b", "then"),))
     >>> [box.id for box in plot.boxes], [label.texts for label in plot.labels], len(plot.lines)
@@ -166,7 +166,7 @@ def layered_graph(nodes: tuple[Node, ...], ways: tuple[Way, ...]) -> GraphPlot:
     True
     """
     labels = _ways_by_pair(nodes, ways)
-    places, joined = _places(nodes, labels)
+    places, segments = _places(nodes, labels)
     layers = _layers(places)
     _order(layers)
     _set_across(layers)
@@ -175,27 +175,27 @@ def layered_graph(nodes: tuple[Node, ...], ways: tuple[Way, ...]) -> GraphPlot:
     for place in places.values():
         place.x = round(place.x - least)
     boxes = [_box(places["box", node.id, ""], node, tops) for node in nodes]
-    written = [_label(place, tops, bottoms) for place in places.values() if place.key[0] == "label"]
-    shapes: list[Box | Label] = [*boxes, *written]
+    labels_drawn = [_label(place, tops, bottoms) for place in places.values() if place.key[0] == "label"]
+    shapes: list[Box | Label] = [*boxes, *labels_drawn]
     return GraphPlot(
         width=max((shape.x + shape.width for shape in shapes), default=0.0) + _MARGIN,
         height=(bottoms[-1] if bottoms else 0.0) + _MARGIN,
         boxes=tuple(boxes),
-        labels=tuple(written),
-        lines=tuple(_line(above, below, frozenset(of), tops, bottoms) for (above, below), of in joined.items()),
+        labels=tuple(labels_drawn),
+        lines=tuple(_line(above, below, frozenset(of), tops, bottoms) for (above, below), of in segments.items()),
     )
 
 
 def _ways_by_pair(nodes: Sequence[Node], ways: Sequence[Way]) -> dict[Pair, list[str]]:
     """Join the ways between the same two nodes, with their labels in order, each once."""
     positions = {node.id: position for position, node in enumerate(nodes)}
-    found: dict[Pair, list[str]] = {}
+    by_pair: dict[Pair, list[str]] = {}
     for way in ways:
         if positions.get(way.source, len(nodes)) < positions.get(way.target, -1):
-            labels = found.setdefault((way.source, way.target), [])
+            labels = by_pair.setdefault((way.source, way.target), [])
             if way.label and way.label not in labels:
                 labels.append(way.label)
-    return found
+    return by_pair
 
 
 def _places(
@@ -209,7 +209,7 @@ def _places(
     leaving: dict[str, list[str]] = defaultdict(list)
     for source, target in labels:
         leaving[source].append(target)
-    for node in nodes:  # a way leads to a later node, so each is reached with its rank settled
+    for node in nodes:  # a way leads to a later node, so each node's rank is settled before it is reached
         for target in leaving[node.id]:
             ranks[target] = max(ranks[target], ranks[node.id] + 1)
     places: dict[_Key, _Place] = {}
@@ -218,48 +218,48 @@ def _places(
         places["box", node.id, ""] = _Place(
             ("box", node.id, ""), 2 * ranks[node.id], BOX_WIDTH, LINE_HEIGHT * len(texts) + 10, texts
         )
-    joined: dict[tuple[_Place, _Place], set[Pair]] = defaultdict(set)
-    for pair, written in labels.items():
+    segments: dict[tuple[_Place, _Place], set[Pair]] = defaultdict(set)
+    for pair, label_texts in labels.items():
         before = places["box", pair[0], ""]
         first = before.layer + 1
         for layer in range(first, places["box", pair[1], ""].layer):
-            if written and layer == first:
-                place = places.setdefault(("label", *pair), _label_place(pair, layer, written))
+            if label_texts and layer == first:
+                place = places.setdefault(("label", *pair), _label_place(pair, layer, label_texts))
             else:
                 key: _Key = ("line", pair[1], layer)
                 place = places.setdefault(key, _Place(key, layer, _LINE_SPACE))
-            joined[before, place].add(pair)
+            segments[before, place].add(pair)
             before = place
-        joined[before, places["box", pair[1], ""]].add(pair)
-    for above, below in joined:
+        segments[before, places["box", pair[1], ""]].add(pair)
+    for above, below in segments:
         above.below.append(below)
         below.above.append(above)
-    return places, joined
+    return places, segments
 
 
 def _is_wide(sign: str) -> bool:
     return east_asian_width(sign) in {"W", "F"}
 
 
-def _broken(text: str, columns: int, most: int) -> list[str]:
+def _wrap_lines(text: str, columns: int, most: int) -> list[str]:
     """Break text into lines; the wide letters of East Asia take two columns each."""
-    return lines_of(one_line(text), columns // 2 if any(map(_is_wide, text)) else columns, most)
+    return wrapped_lines(one_line(text), columns // 2 if any(map(_is_wide, text)) else columns, most)
 
 
 def _texts(node: Node) -> tuple[tuple[str, str], ...]:
-    notes = [cut for note in node.notes[:MOST_NOTES] for cut in _broken(note, BOX_COLUMNS, 1)]
+    notes = [row for note in node.notes[:MOST_NOTES] for row in _wrap_lines(note, BOX_COLUMNS, 1)]
     if len(node.notes) > MOST_NOTES:
         notes.append(f"+ {len(node.notes) - MOST_NOTES}")
-    titles = _broken(node.title, BOX_COLUMNS, MOST_TITLE_LINES)
+    titles = _wrap_lines(node.title, BOX_COLUMNS, MOST_TITLE_LINES)
     kinds = [("small", node.heading), *(("title", line) for line in titles), *(("note", line) for line in notes)]
     return tuple((kind, line) for kind, line in kinds if line)
 
 
-def _label_place(pair: Pair, layer: int, written: Sequence[str]) -> _Place:
-    begins = "· " if len(written) > 1 else ""
-    lines = [cut for each in written[:MOST_LABELS] for cut in _broken(begins + each, LABEL_COLUMNS, 2)]
-    if len(written) > MOST_LABELS:
-        lines.append(f"+ {len(written) - MOST_LABELS}")
+def _label_place(pair: Pair, layer: int, texts: Sequence[str]) -> _Place:
+    begins = "· " if len(texts) > 1 else ""
+    lines = [row for each in texts[:MOST_LABELS] for row in _wrap_lines(begins + each, LABEL_COLUMNS, 2)]
+    if len(texts) > MOST_LABELS:
+        lines.append(f"+ {len(texts) - MOST_LABELS}")
     width = CHARACTER_WIDTH * max(len(line) + sum(map(_is_wide, line)) for line in lines) + 8
     height = LINE_HEIGHT * len(lines) + 4
     return _Place(("label", *pair), layer, width, height, tuple(("label", line) for line in lines))
@@ -290,6 +290,7 @@ def _order(layers: list[list[_Place]]) -> None:
 
 
 def _sort(layer: list[_Place], downwards: bool, layers: list[list[_Place]]) -> None:
+    """Sort a layer by the middle of each place's neighbours in the layer beside it."""
     number = layer[0].layer + (-1 if downwards else 1) if layer else -1
     at = {place: float(index) for index, place in enumerate(layers[number])} if 0 <= number < len(layers) else {}
 
@@ -321,25 +322,25 @@ def _set_across(layers: Sequence[Sequence[_Place]]) -> None:
         _set_apart(layer, [0.0] * len(layer))
     for beside in ("above", "below", "above", "below", "both"):
         for layer in reversed(layers) if beside == "below" else layers:
-            wanted = []
+            targets = []
             for place in layer:
                 near = {"above": place.above, "below": place.below, "both": [*place.above, *place.below]}[beside]
-                wanted.append(sum(each.x for each in near) / len(near) if near else place.x)
-            _set_apart(layer, wanted)
+                targets.append(sum(each.x for each in near) / len(near) if near else place.x)
+            _set_apart(layer, targets)
 
 
-def _set_apart(layer: Sequence[_Place], wanted: Sequence[float]) -> None:
-    """Set the places of a layer, in their order and clear of one another, as near to where they should be as possible.
+def _set_apart(layer: Sequence[_Place], targets: Sequence[float]) -> None:
+    """Set the places of a layer, in their order and clear of one another, as near to their targets as possible.
 
-    The least sum of squares, by pooling of adjacent violators: Ayer and others, "An Empirical Distribution Function
-    for Sampling with Incomplete Information" (1955).
+    The least sum of squares, by pooling of adjacent violators: Ayer and others, "An Empirical Distribution Function for
+    Sampling with Incomplete Information" (1955).
     """
     offsets, offset = [], 0.0
     for index, place in enumerate(layer):
         offset += (place.width + layer[index - 1].width) / 2 + _BESIDE if index else 0.0
         offsets.append(offset)
     pools: list[tuple[float, int]] = []
-    for want, before in zip(wanted, offsets, strict=True):
+    for want, before in zip(targets, offsets, strict=True):
         total, count = want - before, 1
         while pools and pools[-1][0] / pools[-1][1] > total / count:
             more, members = pools.pop()
@@ -351,7 +352,7 @@ def _set_apart(layer: Sequence[_Place], wanted: Sequence[float]) -> None:
 
 
 def _set_down(layers: Sequence[Sequence[_Place]]) -> tuple[list[float], list[float]]:
-    """Tell where each layer begins and ends."""
+    """Return the top and the bottom of each layer."""
     tops, bottoms, at = [], [], _MARGIN
     for layer in layers:
         tops.append(at)
@@ -361,6 +362,7 @@ def _set_down(layers: Sequence[Sequence[_Place]]) -> tuple[list[float], list[flo
 
 
 def _box(place: _Place, node: Node, tops: Sequence[float]) -> Box:
+    """Place a node's box at its position."""
     return Box(
         id=node.id,
         kind=node.kind,
@@ -374,6 +376,7 @@ def _box(place: _Place, node: Node, tops: Sequence[float]) -> Box:
 
 
 def _label(place: _Place, tops: Sequence[float], bottoms: Sequence[float]) -> Label:
+    """Place a label half-way between two layers."""
     return Label(
         of=(str(place.key[1]), str(place.key[2])),
         x=place.x - place.width / 2,

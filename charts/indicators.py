@@ -1,4 +1,4 @@
-"""Pictures of what a model makes of its indicators: how much each does, and what one of them does at each value."""
+"""Pictures of a model's indicators: the effect of each, and the effect of one at each of its values."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ BARS_WIDTH, BAR_ROW_HEIGHT = 420, 24
 LONGEST_NAME = 58
 CURVE_WIDTH, CURVE_HEIGHT, CUSTOMERS_HEIGHT = 540, 320, 70
 SKEWED = 20.0
-"""An axis is logarithmic where the largest amount is so many times the median one."""
+"""An axis is logarithmic if the largest amount is this many times the median."""
 DIRECTION_COLOURS = {"raises": POSITIVE, "lowers": NEGATIVE, "": WHOLE}
 
 
@@ -22,11 +22,12 @@ def importance_bars(rows: Sequence[tuple[str, float, str]], *, title: str, measu
     """Draw the effects of indicators as bars, in the order given.
 
     Args:
-        rows: of each indicator its label, its effect (0 or more), and what larger values do: raises, lowers or nothing.
-        title: what the picture says.
-        measure: what the effect is, on the axis.
+        rows: for each indicator its label, its effect (0 or more), and what larger values do: raises, lowers or
+            nothing.
+        title: of the picture.
+        measure: the name of the effect, for the axis.
     """
-    drawn: list[dict[str, Any]] = [
+    bars: list[dict[str, Any]] = [
         {
             "indicator": f"{number:03d} {cut_end(one_line(label), LONGEST_NAME)}",
             "effect": effect,
@@ -37,9 +38,9 @@ def importance_bars(rows: Sequence[tuple[str, float, str]], *, title: str, measu
     ]
     scale = alt.Scale(domain=[0, max([effect for _, effect, _ in rows] + [1e-9]) * 1.15], nice=False)
     axis = alt.Axis(title=None, labelExpr="slice(datum.value, 4)", labelColor=INK, labelLimit=420)
-    base: alt.Chart = alt.Chart(alt.InlineData(values=drawn)).encode(
+    base: alt.Chart = alt.Chart(alt.InlineData(values=bars)).encode(
         x=alt.X("effect:Q", scale=scale, axis=alt.Axis(title=one_line(measure), tickCount=6)),
-        y=alt.Y("indicator:N", sort=[row["indicator"] for row in drawn], axis=axis),
+        y=alt.Y("indicator:N", sort=[row["indicator"] for row in bars], axis=axis),
     )
     layers = [
         base.mark_bar(height=12).encode(color=alt.Color("colour:N", scale=None)),
@@ -60,13 +61,13 @@ def dependence(
     across: str,
     currency: str,
 ) -> alt.VConcatChart:
-    """Draw the expected value over the values of one indicator, and beneath how many customers each stands for.
+    """Draw the expected value over the values of one indicator, and beneath how many customers each value stands for.
 
     Args:
-        average: of each value (NaN: undefined, last) the mean money, and the customers that it stands for.
+        average: for each value (NaN: undefined, last) the mean money, and the customers that it stands for.
         individual: money of m customers at the same values, m x values.
-        title: what the picture says.
-        across: what the values are, with their unit.
+        title: of the picture.
+        across: the name of the values, with their unit.
         currency: of the money.
     """
     places = [place for place, (value, _, _) in enumerate(average) if not np.isnan(value)]
@@ -75,10 +76,10 @@ def dependence(
         "value:Q", scale=_scale(values), axis=alt.Axis(title=one_line(across), tickCount=6, format=",~f", grid=False)
     )
     plain = alt.X("value:Q", scale=_scale(values), axis=None)
-    drawn = [*individual[:, places].ravel().tolist(), *(money for _, money, _ in average)]
+    amounts = [*individual[:, places].ravel().tolist(), *(money for _, money, _ in average)]
     up = alt.Y(
         "money:Q",
-        scale=_scale(drawn),
+        scale=_scale(amounts),
         axis=alt.Axis(title=f"Expected value of a customer ({currency})", format=",~f", tickCount=6),
     )
     means: list[dict[str, Any]] = [
@@ -116,8 +117,8 @@ def _standing_for(base: alt.Chart, along: alt.X) -> alt.Chart:
     """How many customers each value stands for; bars would widen the axis, and stand beside their points."""
     up = alt.Y("customers:Q", scale=alt.Scale(zero=True), axis=alt.Axis(title="Customers", tickCount=2, format=",d"))
     marks = base.mark_rule(color=WHOLE, strokeWidth=5).encode(x=along, y=up, y2=alt.value(CUSTOMERS_HEIGHT))
-    counted: alt.Chart = marks.properties(width=CURVE_WIDTH, height=CUSTOMERS_HEIGHT)
-    return counted
+    chart: alt.Chart = marks.properties(width=CURVE_WIDTH, height=CUSTOMERS_HEIGHT)
+    return chart
 
 
 def _undefined(average: Sequence[tuple[float, float, int]], up: alt.Y) -> list[alt.Chart]:

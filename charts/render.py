@@ -1,8 +1,8 @@
 """From a chart to a file: SVG or PNG, drawn in this process, without a browser and without a network.
 
 Text keeps its planned width, in any font of the reader's machine. A picture is laid out with the widths of Helvetica,
-which Arial, Liberation Sans and Arimo share. A machine that has none of them draws wider signs, which ran out of the
-picture and over each other. So every text carries its width (`textLength`), and a browser draws it as wide, no wider.
+which Arial, Liberation Sans and Arimo share. On a machine without any of them, wider letters overlapped and ran out of
+the picture. So every text carries its width (`textLength`), and a browser fits it to that.
 """
 
 import html
@@ -52,7 +52,7 @@ _BOLD = 1.06
 
 def svg(chart: alt.TopLevelMixin) -> str:
     """Draw a chart as the text of an SVG picture."""
-    return fitted(vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=_DIALECT, allowed_base_urls=[]))
+    return with_text_widths(vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=_DIALECT, allowed_base_urls=[]))
 
 
 def png(chart: alt.TopLevelMixin) -> bytes:
@@ -65,7 +65,7 @@ def save(chart: alt.TopLevelMixin, path: Path) -> None:
 
     Args:
         chart: any picture of this room.
-        path: where to; its suffix, `.svg` or `.png`, chooses the format. A file that is there is replaced.
+        path: the file; its suffix, `.svg` or `.png`, chooses the format. An existing file is replaced.
 
     Raises:
         ConfigError: the suffix is another one, or the folder does not exist.
@@ -77,7 +77,7 @@ def save(chart: alt.TopLevelMixin, path: Path) -> None:
 
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
-    """Give the width of a text in pixels, at a size in pixels.
+    """Return the width of a text in pixels, at a size in pixels.
 
     >>> round(width("Deposits", 12), 1)
     46.7
@@ -85,12 +85,12 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
     return sum(_OTHERS.get(sign, 556) for sign in text) / 1000 * size * (_BOLD if bold else 1.0)
 
 
-def fitted(svg: str) -> str:
-    """Give every text of a picture its width, and fonts that have it."""
-    return _TEXT.sub(_fitted, svg)
+def with_text_widths(svg: str) -> str:
+    """Set the width of every text of a picture, and fonts that have it."""
+    return _TEXT.sub(_with_width, svg)
 
 
-def _fitted(match: re.Match[str]) -> str:
+def _with_width(match: re.Match[str]) -> str:
     attributes, content = match["attributes"], match["content"]
     text, size = html.unescape(content).strip(), _SIZE.search(attributes)
     attributes = re.sub(r'font-family="[^"]*"', f'font-family="{STACK}"', attributes)

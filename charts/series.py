@@ -1,4 +1,4 @@
-"""Where the dots of a figure over time lie, and curves of rankings, in numbers alone: pages write them as SVG."""
+"""Positions of a figure's dots over time, and curves of rankings, in numbers alone; pages write them as SVG."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ CURVE_WIDTH, CURVE_HEIGHT = 340.0, 260.0
 """In the units of the picture, whatever its size on a screen."""
 MODEL, PERFECT, CHANCE = "model", "perfect", "random order"
 POINTS_DRAWN = 500
-"""Of each curve, about; more would only swell a file."""
+"""About as many points are drawn of each curve; more would only enlarge a file."""
 RIVAL_LOOKS = 5
-"""So many rivals differ in how they are drawn; the next one has the look of the first."""
+"""How many rivals look different; the next one looks like the first."""
 
 Shares = Sequence[tuple[float, float]]
-"""Of those ranked first and of what they hold, each from 0 to 1, rising."""
+"""The shares of those ranked first and of what they hold, each from 0 to 1, rising."""
 COLUMNS_WIDTH, COLUMNS_HEIGHT = 600.0, 180.0
 """In the units of the picture, whatever its size on a screen."""
 WIDEST = 64.0
-"""A column of a few is no wider."""
+"""The widest column, if there are few."""
 FILLED = 0.8
-"""Of the room of a column; the rest is between it and the next."""
+"""The part of its room that a column fills; the rest separates it from the next."""
 SPARK_WIDTH, SPARK_HEIGHT = 120.0, 24.0
 """In the units of the picture, whatever its size on a screen."""
 _HALVES = (0.0, 0.5, 1.0)
@@ -29,14 +29,14 @@ _HALVES = (0.0, 0.5, 1.0)
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesFigure:
-    """A figure of one time, as it was measured.
+    """A figure of one time.
 
     Attributes:
         label: the time, in a word or two.
-        value: None where nothing was measured; that is a gap, and never 0.
-        low: of the interval around it; None without one.
-        high: the other end of it.
-        limit: what the figure is held against at that time; None without one.
+        value: None if nothing was measured; that is a gap, and never 0.
+        low: the low end of the interval around it; None without one.
+        high: the high end of that interval.
+        limit: what the figure is compared with at that time; None without one.
     """
 
     label: str
@@ -47,8 +47,8 @@ class SeriesFigure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """A figure in the plot, from its upper left corner; None for what was not measured."""
+class PlottedFigure:
+    """A figure in the plot, from its upper left corner; None if it was not measured."""
 
     label: str
     x: float
@@ -70,7 +70,7 @@ class SeriesPlot:
         step: the room that each figure has.
     """
 
-    places: tuple[Place, ...]
+    places: tuple[PlottedFigure, ...]
     lines: tuple[tuple[float, float, float, float], ...]
     limits: tuple[tuple[float, float, float, float], ...]
     ticks: tuple[tuple[float, float], ...]
@@ -95,7 +95,7 @@ def series_plot(figures: Sequence[SeriesFigure], axis: tuple[float, float]) -> S
         return None if value is None else PLOT_HEIGHT * (highest - value) / span
 
     places = tuple(
-        Place(
+        PlottedFigure(
             label=one.label,
             x=step * (number + 0.5),
             y=height(one.value),
@@ -107,14 +107,15 @@ def series_plot(figures: Sequence[SeriesFigure], axis: tuple[float, float]) -> S
     )
     return SeriesPlot(
         places=places,
-        lines=_joined([(place.x, place.y) for place in places]),
-        limits=_joined([(place.x, place.limit_y) for place in places]),
+        lines=_connections([(place.x, place.y) for place in places]),
+        limits=_connections([(place.x, place.limit_y) for place in places]),
         ticks=tuple((PLOT_HEIGHT * (1.0 - part), lowest + part * span) for part in _HALVES),
         step=step,
     )
 
 
-def _joined(places: Sequence[tuple[float, float | None]]) -> tuple[tuple[float, float, float, float], ...]:
+def _connections(places: Sequence[tuple[float, float | None]]) -> tuple[tuple[float, float, float, float], ...]:
+    """Connect neighbouring measured figures; a gap is not crossed."""
     return tuple(
         (x, y, next_x, next_y) for (x, y), (next_x, next_y) in pairwise(places) if y is not None and next_y is not None
     )
@@ -137,7 +138,9 @@ class Curve:
     @property
     def points(self) -> str:
         """The same as `x,y` from the upper left corner, with spaces between, on `CURVE_WIDTH` by `CURVE_HEIGHT`."""
-        return " ".join(f"{CURVE_WIDTH * first:.1f},{CURVE_HEIGHT * (1.0 - held):.1f}" for first, held in self.shares)
+        return " ".join(
+            f"{CURVE_WIDTH * first:.1f},{CURVE_HEIGHT * (1.0 - share_held):.1f}" for first, share_held in self.shares
+        )
 
 
 def ranked_curves(curves: Mapping[str, Shares]) -> tuple[Curve, ...]:
@@ -152,17 +155,19 @@ def ranked_curves(curves: Mapping[str, Shares]) -> tuple[Curve, ...]:
     best_first = sorted(curves, key=lambda name: (-_area(sorted(curves[name])), name))
     rivals = [name for name in best_first if name not in {MODEL, PERFECT}]
     looks = {name: f"rival-{number % RIVAL_LOOKS}" for number, name in enumerate(rivals)}
-    drawn = [Curve(name=name, look=looks.get(name, name), shares=_thinned(sorted(curves[name]))) for name in best_first]
-    return (*drawn, Curve(name=CHANCE, look="chance", shares=((0.0, 0.0), (1.0, 1.0))))
+    curves_drawn = [
+        Curve(name=name, look=looks.get(name, name), shares=_thinned(sorted(curves[name]))) for name in best_first
+    ]
+    return (*curves_drawn, Curve(name=CHANCE, look="chance", shares=((0.0, 0.0), (1.0, 1.0))))
 
 
-def at_even_distances(held: Sequence[float]) -> Shares:
-    """Give the shares of a curve whose values stand at even distances, from nobody to everybody.
+def at_even_distances(shares_held: Sequence[float]) -> Shares:
+    """Return the shares of a curve whose values are at even distances, from 0 to 1.
 
     >>> at_even_distances([0.0, 0.8, 1.0])
     [(0.0, 0.0), (0.5, 0.8), (1.0, 1.0)]
     """
-    return [(place / max(len(held) - 1, 1), share) for place, share in enumerate(held)]
+    return [(place / max(len(shares_held) - 1, 1), share) for place, share in enumerate(shares_held)]
 
 
 def _area(shares: Shares) -> float:
@@ -170,7 +175,7 @@ def _area(shares: Shares) -> float:
 
 
 def _thinned(shares: Shares) -> tuple[tuple[float, float], ...]:
-    """A curve with no more points than can be seen; the last one stays."""
+    """A curve with no more points than are visible; the last one stays."""
     every = max(1, len(shares) // POINTS_DRAWN)
     last = () if (len(shares) - 1) % every == 0 else shares[-1:]
     return (*shares[::every], *last)
@@ -178,7 +183,7 @@ def _thinned(shares: Shares) -> tuple[tuple[float, float], ...]:
 
 @dataclass(frozen=True)
 class ColumnPart:
-    """A part of a column, from the upper left corner of the plot; `place` is its own among the parts, from 0."""
+    """A part of a column, from the upper left corner of the plot; `place` is its number among the parts, from 0."""
 
     place: int
     y: float
@@ -186,7 +191,7 @@ class ColumnPart:
 
 
 @dataclass(frozen=True)
-class Column:
+class ShareColumn:
     """A column: its left edge, its middle, how wide it is, and the parts that are not empty, the lowest first."""
 
     x: float
@@ -195,10 +200,10 @@ class Column:
     parts: tuple[ColumnPart, ...]
 
 
-def share_columns(rows: Sequence[Sequence[int]]) -> tuple[Column, ...]:
-    """Lay the shares of counts on top of each other, a column for each row, side by side from the left.
+def share_columns(rows: Sequence[Sequence[int]]) -> tuple[ShareColumn, ...]:
+    """Stack the shares of counts, a column for each row, side by side from the left.
 
-    Each column is as high as the plot, `COLUMNS_WIDTH` by `COLUMNS_HEIGHT`; where nobody was counted it has no parts.
+    Each column is as high as the plot, `COLUMNS_WIDTH` by `COLUMNS_HEIGHT`; a row of zeros has no parts.
 
     >>> [(part.place, part.y, part.height) for part in share_columns([(3, 0, 1)])[0].parts]
     [(0, 45.0, 135.0), (2, 0.0, 45.0)]
@@ -206,7 +211,7 @@ def share_columns(rows: Sequence[Sequence[int]]) -> tuple[Column, ...]:
     room = COLUMNS_WIDTH / max(len(rows), 1)
     width = min(room * FILLED, WIDEST)
     return tuple(
-        Column(
+        ShareColumn(
             x=room * number + (room - width) / 2,
             middle=room * (number + 0.5),
             width=width,
@@ -251,12 +256,12 @@ def sparkline(moments: Sequence[int], values: Sequence[float | None]) -> Sparkli
     >>> sparkline((0, 6), (None, None)) is None
     True
     """
-    known = [value for value in values if value is not None]
-    if not known:
+    known_values = [value for value in values if value is not None]
+    if not known_values:
         return None
-    lowest, highest = min(known), max(known)
+    lowest, highest = min(known_values), max(known_values)
     span = (moments[-1] - moments[0]) or 1
-    size = highest / 2 - lowest / 2  # halves: the distance between the largest numbers is no number
+    size = highest / 2 - lowest / 2  # halves: the distance between the largest floats overflows
     parts: list[str] = []
     end, runs = (0.0, 0.0), 0
     for moment, value in zip(moments, values, strict=True):
@@ -271,9 +276,9 @@ def sparkline(moments: Sequence[int], values: Sequence[float | None]) -> Sparkli
 
 
 def _with_points(parts: Sequence[str]) -> str:
-    """Give a run of one value a line of no length, whose round end is a point."""
-    drawn = []
+    """Turn a run of one value into a line of no length, whose round end is a point."""
+    runs = []
     for place, part in enumerate(parts):
         alone = part.startswith("M") and (place + 1 == len(parts) or parts[place + 1].startswith("M"))
-        drawn.append(f"{part} h0" if alone else part)
-    return " ".join(drawn)
+        runs.append(f"{part} h0" if alone else part)
+    return " ".join(runs)

@@ -1,4 +1,4 @@
-"""The waterfall in numbers alone: the rows that lead from a base to a total, and where each lies on the axis.
+"""The waterfall in numbers alone: the rows that lead from a base to a total, and their positions on the axis.
 
 The terminal, pages, PDFs and Altair draw from here: none of them orders, sums or places anything itself.
 """
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Literal
 
-from fivefold.charts.text.numbers import one_line, signed, value_text
+from fivefold.charts.text.numbers import one_line, signed_points, value_text
 from fivefold.domain.breakdown import Breakdown, Contribution, TotalInterval
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE
@@ -22,10 +22,10 @@ class Step:
     """One bar of a waterfall.
 
     Attributes:
-        label: the contribution's label, or its name where it has none.
+        label: the contribution's label, or its name if it has none.
         start: where the bar begins, in points: the end of the step before, or the base.
         end: where the bar ends, in points.
-        points: what was added; negative where it was taken away.
+        points: what is added; negative if it lowers the total.
         seen: the indicator's value with its unit; empty for a sum of several.
     """
 
@@ -79,7 +79,7 @@ class WaterfallPlot:
         return self.rows if self.interval is None else (*self.rows, self.interval)
 
     def place(self, points: float) -> float:
-        """Tell where points lie on the axis: 0 at its low end, 1 at its high end."""
+        """Return the position of points on the axis: 0 at its low end, 1 at its high end."""
         return (points - self.lowest) / ((self.highest - self.lowest) or 1.0)
 
 
@@ -96,10 +96,10 @@ def waterfall_plot(
     """Lay a breakdown out as rows, from its base to its total.
 
     Args:
-        breakdown: what is to be shown; its points are in the unit of its total.
-        base_label: what the base is called.
-        total_label: what the total is called.
-        axis: the lowest and the highest total there can be; widened where a bar lies outside.
+        breakdown: the breakdown to show; its points are in the unit of its total.
+        base_label: the name of the base.
+        total_label: the name of the total.
+        axis: the lowest and the highest possible total; widened if a bar lies outside.
         origin: where the bars of base and total begin, in points; by default the low end of *axis*.
         most: how many contributions get a row of their own, at least 1; the rest is summed in one.
         interval: of the total; the axis is widened where it lies outside.
@@ -124,7 +124,7 @@ def waterfall_plot(
         Row(
             label=step.label,
             seen=step.seen,
-            number=signed(step.points, decimals),
+            number=signed_points(step.points, decimals),
             start=step.start,
             end=step.end,
             kind="down" if step.points < 0 else "up",
@@ -181,14 +181,14 @@ def waterfall_steps(breakdown: Breakdown, most: int = MOST_STEPS) -> list[Step]:
     """
     if most < 1:
         raise ConfigError(f"a waterfall of at most {most} contributions was asked for; at least 1 is possible")
-    ordered = breakdown.largest_first()
-    ends = [fsum((breakdown.base, *(part.points for part in ordered[:count]))) for count in _counts(ordered, most)]
+    by_effect = breakdown.largest_first()
+    ends = [fsum((breakdown.base, *(part.points for part in by_effect[:count]))) for count in _counts(by_effect, most)]
     starts = [breakdown.base, *ends]
     steps = [
         Step(_label(part), start, end, part.points, value_text(part))
-        for part, start, end in zip(ordered[:most], starts, ends, strict=False)
+        for part, start, end in zip(by_effect[:most], starts, ends, strict=False)
     ]
-    rest = ordered[most:]
+    rest = by_effect[most:]
     if rest:
         steps.append(_others(rest, starts[most], ends[most]))
     return steps
@@ -205,7 +205,7 @@ def axis_around(base: float, steps: list[Step], axis: tuple[float, float]) -> tu
 
 
 def decimals_of(breakdown: Breakdown) -> int:
-    """Tell how many decimals the points need: none where all of them are whole, as in a ruleset.
+    """Return how many decimals the points need: none where all of them are whole, as in a ruleset.
 
     >>> decimals_of(Breakdown(base=20.0, contributions=()))
     0
@@ -214,10 +214,10 @@ def decimals_of(breakdown: Breakdown) -> int:
     return 0 if all(number == round(number) for number in numbers) else 2
 
 
-def _counts(ordered: tuple[Contribution, ...], most: int) -> list[int]:
+def _counts(contributions: tuple[Contribution, ...], most: int) -> list[int]:
     """How many contributions have been added at the end of each step."""
-    alone = list(range(1, min(most, len(ordered)) + 1))
-    return [*alone, len(ordered)] if len(ordered) > most else alone
+    alone = list(range(1, min(most, len(contributions)) + 1))
+    return [*alone, len(contributions)] if len(contributions) > most else alone
 
 
 def _label(part: Contribution) -> str:

@@ -20,7 +20,7 @@ GRID = "#e5e7eb"
 PAPER = "#ffffff"
 
 PERCENT_LABEL = "format(100 * datum.value, ',~f') + ' %'"
-"""How an axis of shares writes them: as `domain.text` does."""
+"""The format of shares on an axis, as in `domain.text`."""
 
 # Blue and orange stay apart in every common form of colour blindness, and both carry text on white (4.5 : 1).
 POSITIVE = "#0072b2"
@@ -37,11 +37,11 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 def styled(
     chart: AnyChart, *, title: str | list[str], subtitle: str | list[str] = "", title_width: float | None = None
 ) -> AnyChart:
-    """Give a finished chart its title and the common look.
+    """Add the title and the common look to a finished chart.
 
     Args:
-        chart: the whole picture; what is styled can no longer be put inside another chart.
-        title: what is seen, in a few words, in one line or several; also what a screen reader says.
+        chart: the whole picture; a styled chart cannot be put inside another one.
+        title: what the picture shows, in one line or several; also for screen readers.
         subtitle: how to read it, one line or several.
         title_width: pixels beyond which a line of them is cut; None for no limit.
 
@@ -61,7 +61,7 @@ def styled(
 
 
 def panel_title(text: str) -> alt.TitleParams:
-    """Give the quieter title of one panel in a picture of several."""
+    """Make the quieter title of one panel in a picture of several."""
     return alt.TitleParams(one_line(text), fontSize=TEXT_SIZE, fontWeight="normal", color=MUTED)
 
 
@@ -77,6 +77,7 @@ def rimmed(chart: alt.Chart, **look: Any) -> list[alt.Chart]:
 
 
 def _look() -> dict[str, Any]:
+    """The configuration that all pictures share."""
     return {
         "axis": alt.AxisConfig(
             labelColor=MUTED,

@@ -1,4 +1,4 @@
-"""Pictures of a validation: whether what was confirmed ranks first, stands in the higher levels, and has moved."""
+"""Pictures of a validation: whether confirmed entities rank first and have higher levels, and how factors shifted."""
 
 from collections.abc import Sequence
 from typing import Any

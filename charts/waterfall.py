@@ -6,7 +6,7 @@ import altair as alt
 
 from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Row, waterfall_plot
 from fivefold.charts.style import INK, MUTED, NEGATIVE, POSITIVE, WHOLE, rimmed, styled
-from fivefold.charts.text.numbers import cut_end, lines_of, one_line, typeset
+from fivefold.charts.text.numbers import cut_end, one_line, typeset, wrapped_lines
 from fivefold.domain.breakdown import Breakdown, TotalInterval
 
 ROW_HEIGHT = 30
@@ -19,7 +19,7 @@ SEEN_SIGNS = 28
 SIGN_WIDTH = 6.8
 """Pixels that an average sign takes, measured generously: fonts differ between machines."""
 _TYPICAL = 0.8
-"""How much of that a label takes where the font is as usual."""
+"""The part of that width that a label takes in a usual font."""
 TITLE_SIGN_WIDTH = 8.6
 """Pixels that an average sign of the title takes, which is larger and bold."""
 COLOURS = {"up": POSITIVE, "down": NEGATIVE, "whole": WHOLE, "interval": WHOLE}
@@ -53,13 +53,13 @@ def waterfall(
     plot = waterfall_plot(
         breakdown, base_label=base_label, total_label=total_label, axis=axis, most=most, interval=interval
     )
-    rows = [_drawn(row) for row in plot.drawn]
+    rows = [_altair_row(row) for row in plot.drawn]
     chart = _layers(rows, (plot.lowest, plot.highest), f"{total_label} ({axis[0]:g} to {axis[1]:g})")
     start, end = (typeset(row.number) for row in (plot.rows[0], plot.rows[-1]))
     reading = f"From {start} to {end}: blue bars add points, orange bars take points away."
     # A title of one long line would make the picture wider than its bars, and leave it half empty.
     width = PLOT_WIDTH + _left_of_bars(rows)
-    titles = lines_of(one_line(title), int(width / TITLE_SIGN_WIDTH), MOST_TITLE_LINES)
+    titles = wrapped_lines(one_line(title), int(width / TITLE_SIGN_WIDTH), MOST_TITLE_LINES)
     return styled(chart, title=titles, subtitle=reading, title_width=width)
 
 
@@ -74,10 +74,10 @@ def _label_place(rows: list[dict[str, Any]]) -> float:
     return 30 + SIGN_WIDTH * max(len(row["seen"]) for row in rows)
 
 
-def _drawn(row: Row) -> dict[str, Any]:
-    """What Altair draws of a row: its place is in points, on an axis that has the ends of the plot."""
+def _altair_row(row: Row) -> dict[str, Any]:
+    """A row as Altair data: its place is in points, on an axis that has the ends of the plot."""
     return {
-        "label": lines_of(row.label, LABEL_SIGNS, MOST_LABEL_LINES),
+        "label": wrapped_lines(row.label, LABEL_SIGNS, MOST_LABEL_LINES),
         "seen": typeset(cut_end(row.seen, SEEN_SIGNS)),
         "start": row.start,
         "end": row.end,
@@ -98,8 +98,8 @@ def _layers(rows: list[dict[str, Any]], domain: tuple[float, float], axis_title:
     intervals = [row for row in rows if row["kind"] == "interval"]
     barred = [row for row in rows if row["kind"] != "interval"]
     wholes = [row for row in rows if row["kind"] == "whole"]
-    bars = _placed(barred, rows).mark_bar(cornerRadius=1).encode(x=along, x2="end:Q", color=_COLOUR)
-    links = _placed(barred[:-1], rows, bandPosition=1).mark_rule(color=MUTED)
+    bars = _row_chart(barred, rows).mark_bar(cornerRadius=1).encode(x=along, x2="end:Q", color=_COLOUR)
+    links = _row_chart(barred[:-1], rows, bandPosition=1).mark_rule(color=MUTED)
     label_place = _label_place(rows)
     layers = [
         bars,
@@ -115,7 +115,7 @@ def _whisker(intervals: list[dict[str, Any]], rows: list[dict[str, Any]], scale:
     """The interval of the total: a line with an end on each side, without the high one where it is not known."""
     if not intervals:
         return []
-    middle = _placed(intervals, rows, bandPosition=0.5)
+    middle = _row_chart(intervals, rows, bandPosition=0.5)
     stops = [
         {"row": row["row"], "at": row[end]}
         for row in intervals
@@ -124,7 +124,7 @@ def _whisker(intervals: list[dict[str, Any]], rows: list[dict[str, Any]], scale:
     ]
     return [
         middle.mark_rule(strokeWidth=2).encode(x=alt.X("start:Q", scale=scale), x2="end:Q", color=_COLOUR),
-        _placed(stops, rows, bandPosition=0.5)
+        _row_chart(stops, rows, bandPosition=0.5)
         .mark_tick(color=WHOLE, opacity=1, thickness=2, size=ROW_HEIGHT / 3)
         .encode(x=alt.X("at:Q", scale=scale)),
     ]
@@ -133,7 +133,8 @@ def _whisker(intervals: list[dict[str, Any]], rows: list[dict[str, Any]], scale:
 def _columns(
     visible: list[dict[str, Any]], rows: list[dict[str, Any]], label_place: float, weight: Literal["normal", "bold"]
 ) -> list[alt.Chart]:
-    base = _placed(visible, rows)
+    """The columns of text beside the bars: points, values and labels."""
+    base = _row_chart(visible, rows)
     points: alt.Chart = base.encode(x="right:Q", text="number:N", color=_COLOUR)
     return [
         *rimmed(points, align="left", dx=6, fontWeight=weight),
@@ -152,14 +153,14 @@ def _labels(
             dy = (number - (len(row["label"]) - 1) / 2) * LINE_HEIGHT
             texts.setdefault(dy, []).append({"row": row["row"], "text": line})
     return [
-        _placed(lines, rows).mark_text(align="right", x=x, dy=dy, color=INK, fontWeight=weight).encode(text="text:N")
+        _row_chart(lines, rows).mark_text(align="right", x=x, dy=dy, color=INK, fontWeight=weight).encode(text="text:N")
         for dy, lines in sorted(texts.items())
     ]
 
 
-def _placed(visible: list[dict[str, Any]], rows: list[dict[str, Any]], **how: Any) -> alt.Chart:
+def _row_chart(visible: list[dict[str, Any]], rows: list[dict[str, Any]], **how: Any) -> alt.Chart:
     """A chart of some of the rows, each at its place among all."""
     scale = alt.Scale(domain=list(range(len(rows))), padding=0.3)
     place = alt.Y("row:O", axis=None, scale=scale, **how)
-    placed: alt.Chart = alt.Chart(alt.InlineData(values=visible)).encode(y=place)
-    return placed
+    chart: alt.Chart = alt.Chart(alt.InlineData(values=visible)).encode(y=place)
+    return chart

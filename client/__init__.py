@@ -1,6 +1,6 @@
-"""A typed client of a fivefold service: `Client`, its errors, and the answers as they are typed.
+"""A typed client of a fivefold service: `Client`, its errors, and its answer types.
 
-It takes httpx and pydantic and nothing of the other rooms: `pip install 'fivefold[client]'`.
+It needs only httpx and pydantic, and none of the other rooms: `pip install 'fivefold[client]'`.
 """
 
 from fivefold.client.client import Client

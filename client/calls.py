@@ -1,4 +1,4 @@
-"""A call of the API as data: its route, what it takes, and what its answer is. A test compares each with OpenAPI."""
+"""A call of the API as data: its route, its parameters and its answer. A test compares each with OpenAPI."""
 
 import json
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ Answer = TypeVar("Answer")
 
 
 class Repeat(Enum):
-    """When a call is sent again without having been answered.
+    """Whether a call may be sent again after it had no answer.
 
-    ALWAYS: it changes nothing, or comes to the same however often it is carried out.
-    BY_KEY: it changes something, and has an `Idempotency-Key`, by which it is carried out once.
-    UNDONE: where it is certain that nothing was done: it is charged for, and has no key.
+    ALWAYS: it changes nothing, or has the same result however often it is carried out.
+    BY_KEY: it changes something, and has an `Idempotency-Key`, so the service carries it out once.
+    UNDONE: only if it was certainly not carried out: it is charged for, and has no key.
     """
 
     ALWAYS = "always"
@@ -32,15 +32,15 @@ class Repeat(Enum):
 
 @dataclass(frozen=True)
 class Call(Generic[Answer]):
-    """A route of the API, as this client asks it.
+    """A route of the API.
 
     Attributes:
         method: of HTTP.
         path: with its variable parts in braces.
-        gives: the type of the answer; of a list that has pages, of one row.
+        gives: the type of the answer; for a list with pages, the type of one row.
         query: the parameters that are sent.
-        body: the fields that are sent; `rows` where it is an array of anything.
-        repeat: when it is sent again.
+        body: the fields that are sent; `rows` for an array of any form.
+        repeat: when it may be sent again.
         has_pages: whether it is a list that is read page by page.
     """
 
@@ -73,24 +73,25 @@ class Call(Generic[Answer]):
 
 
 def _part(name: str, text: str) -> str:
+    """Quote one variable part of a path; NotSentError if it is empty or not encodable."""
     if not text:
-        raise NotSentError(f"{name} is empty; a path cannot name nothing")
+        raise NotSentError(f"{name} is empty; a path needs a value for it")
     try:
-        written = quote(text, safe="")
+        quoted = quote(text, safe="")
     except UnicodeEncodeError:
-        raise NotSentError(f"{name} is {text!r}, which is no text that UTF-8 can hold") from None
-    # Steps to this folder or the one above are taken out of paths on the way.
-    return written.replace(".", "%2E") if text in {".", ".."} else written
+        raise NotSentError(f"{name} is {text!r}, which UTF-8 cannot encode") from None
+    # HTTP clients resolve `.` and `..` in paths, so their dots are escaped.
+    return quoted.replace(".", "%2E") if text in {".", ".."} else quoted
 
 
-def query_of(given: Mapping[str, object]) -> dict[str, str]:
-    """Write the parameters of a query: None and the empty are left out, several names have commas between them.
+def query_of(parameters: Mapping[str, object]) -> dict[str, str]:
+    """Write query parameters: None and empty values are left out, lists are joined by commas.
 
     >>> query_of({"level": ["high", "medium"], "since": date(2026, 1, 2), "until": None, "explain": True})
     {'level': 'high,medium', 'since': '2026-01-02', 'explain': 'true'}
     """
-    written = {name: _parameter(value) for name, value in given.items() if value is not None}
-    return {name: text for name, text in written.items() if text}
+    texts = {name: _parameter(value) for name, value in parameters.items() if value is not None}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _parameter(value: object) -> str:
@@ -104,28 +105,29 @@ def _parameter(value: object) -> str:
 _KNOWN: Final = "numbers, text, flags, moments, Decimals, and lists and dicts of them"
 
 
-def body_of(given: object) -> bytes:
+def body_of(body: object) -> bytes:
     """Write a body as JSON.
 
     Raises:
-        NotSentError: a value that JSON cannot say, such as NaN, or a Decimal with more digits than its numbers keep.
+        NotSentError: a value that JSON cannot represent, such as NaN, or a Decimal with more digits than its numbers
+            keep.
     """
     try:
-        return json.dumps(given, default=_plain, allow_nan=False, ensure_ascii=False).encode()
+        return json.dumps(body, default=_plain, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise NotSentError(f"this cannot be sent: {error}") from error
 
 
 def _plain(value: object) -> object:
-    """Give what JSON lacks in words that it has; amounts never lose a digit."""
+    """Convert a type that JSON lacks; amounts never lose a digit."""
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):
         if not value.is_finite() or Decimal(repr(float(value))) != value:
-            raise ValueError(f"{value} has more digits than a number of JSON keeps")
+            raise ValueError(f"{value} has more digits than a JSON number keeps")
         return float(value)
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, (tuple, set, frozenset)):
         return list(value)
-    raise TypeError(f"{value!r} is none of {_KNOWN}")
+    raise TypeError(f"{value!r} has an unsupported type; allowed: {_KNOWN}")

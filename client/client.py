@@ -14,21 +14,21 @@ from fivefold.client.parts.work import Decisions, Queue, Rulesets
 
 
 class Client:
-    """Asks a service on behalf of a token; its role says what it may.
+    """Calls a service with a token; the token's role limits what it may do.
 
-    Safe to be used by several threads. Answers are typed and cannot be changed; what is wrong is raised as one of
-    `fivefold.client.errors`. Calls are sent again where that is safe: reads always; what changes something by an
-    `Idempotency-Key`, so that it is carried out once; scoring only where it is certain that nothing was done.
+    It may be shared by threads. Answers are typed and immutable; failures are raised as the errors of
+    `fivefold.client.errors`. Calls are repeated only if that is safe: reads always; writes by an `Idempotency-Key`, so
+    they are carried out once; scoring only if it was certainly not carried out.
 
     Attributes:
         scoring: scores of rows that are sent.
         entities: entities, their transactions, tags, screenings and cases.
-        levels: levels, reasons, history, and what would move a level.
-        values: what stored customers are worth.
+        levels: levels, reasons, history, and the changes that would move a level.
+        values: values of stored customers.
         decisions: decisions on transactions.
-        flows: decision flows that are run, and their runs.
-        groups: named groups, and who is in them.
-        queue: what waits for a person.
+        flows: decision flows and their runs.
+        groups: named groups and their members.
+        queue: items that wait for a person.
         rulesets: the rulesets that decide.
     """
 
@@ -42,16 +42,16 @@ class Client:
         longest_wait_seconds: float = 30.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Open nothing yet.
+        """Create the client; no connection is opened yet.
 
         Args:
             url: of the service, such as https://scores.example.com.
             token: as `fivefold tokens create` printed it.
-            timeout_seconds: for each part of an attempt (connect, send, wait, read); a little more than the service
-                gives itself by default.
-            attempts: how often a call is sent at most; 1 for never again.
-            longest_wait_seconds: where the service says to come back later than that, its error is raised at once.
-            transport: takes the place of the network.
+            timeout_seconds: for each part of an attempt (connect, send, wait, read); by default a little longer than
+                the service's own limit.
+            attempts: the most times a call is sent; 1 for no repeats.
+            longest_wait_seconds: if the service asks for a longer wait, its error is raised at once.
+            transport: replaces the network.
         """
         self._connection = Connection(
             url,
@@ -78,9 +78,9 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        """Say which service, never the token."""
+        """Name the service, never the token."""
         return f"Client over {self._connection!r}"
 
     def close(self) -> None:
-        """Close the connections that are open."""
+        """Close all open connections."""
         self._connection.close()

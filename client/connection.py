@@ -1,4 +1,4 @@
-"""The way to a service and back: headers, attempts, waits, errors, answers."""
+"""The connection to a service: headers, attempts, waits, errors, answers."""
 
 import secrets
 import time
@@ -16,17 +16,17 @@ from fivefold.client.pages import Pages
 Answer = TypeVar("Answer")
 KEY: Final = "Idempotency-Key"
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-"""Faults that arise before a request leaves: nothing can have been done."""
+"""Errors that arise before a request leaves: the service cannot have acted."""
 FIRST_WAIT_SECONDS: Final = 0.25
-"""Before the second attempt; twice as long before each one after it, and up to half as much more by chance."""
+"""The wait before the second attempt; it doubles before each later one, plus up to half as much at random."""
 
 
 class Connection:
-    """A service, a token, and how patient to be.
+    """A service, a token, and the limits of repeats.
 
     Attributes:
-        attempts: how often a call is sent at most.
-        longest_wait_seconds: where the service asks to wait longer than this, the error is raised instead.
+        attempts: the most times a call is sent.
+        longest_wait_seconds: if the service asks for a longer wait, its error is raised instead.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Connection:
         longest_wait_seconds: float,
         transport: httpx.BaseTransport | None,
     ) -> None:
-        """Open nothing yet; *transport* takes the place of the network, for tests."""
+        """Create the connection without opening it; *transport* replaces the network, for tests."""
         self.attempts = attempts
         self.longest_wait_seconds = longest_wait_seconds
         self._url = url.rstrip("/")
@@ -53,11 +53,11 @@ class Connection:
         self.close()
 
     def __repr__(self) -> str:
-        """Say which service, never the token."""
+        """Name the service, never the token."""
         return f"Connection({self._url!r})"
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close all open connections."""
         self._http.close()
 
     def ask(
@@ -68,17 +68,17 @@ class Connection:
         body: object = None,
         key: str | None = None,
     ) -> Answer:
-        """Make a call, as often as is safe.
+        """Make a call, repeated as often as is safe.
 
         Args:
             call: the route.
             parts: the variable parts of its path.
-            query: its parameters; those that are None are left out.
-            body: what is sent as JSON; None for nothing.
-            key: the caller's own `Idempotency-Key`; one is made where the call has need of it.
+            query: its parameters; None values are left out.
+            body: sent as JSON; None for no body.
+            key: the caller's own `Idempotency-Key`; generated if the call needs one.
 
         Raises:
-            ClientError: as `fivefold.client.errors` has them.
+            ClientError: any error of `fivefold.client.errors`.
         """
         return self._read(call, self._send(call, parts or {}, query_of(query or {}), body, key))  # type: ignore[no-any-return]  # the form of the call is the answer's
 
@@ -89,11 +89,13 @@ class Connection:
         query: Mapping[str, object] | None = None,
         limit: int | None = None,
     ) -> Pages[Answer]:
-        """Read a list page by page, *limit* rows at a time; nothing is asked for before the first row is."""
-        asked = query_of({**(query or {}), "limit": limit})
+        """Read a list page by page, *limit* rows at a time; nothing is requested before the first row is read."""
+        parameters = query_of({**(query or {}), "limit": limit})
 
         def read(after: str | None) -> tuple[Sequence[Answer], str | None]:
-            response = self._send(call, parts or {}, asked if after is None else {**asked, "after": after}, None, None)
+            response = self._send(
+                call, parts or {}, parameters if after is None else {**parameters, "after": after}, None, None
+            )
             return self._read(call, response), _after(response)
 
         return Pages(read)
@@ -101,6 +103,7 @@ class Connection:
     def _send(
         self, call: Call[Any], parts: Mapping[str, object], query: Mapping[str, str], body: object, key: str | None
     ) -> httpx.Response:
+        """Send a request until it is answered or may not be repeated; the body and the key stay the same."""
         content = None if body is None else body_of(body)
         headers = {} if content is None else {"Content-Type": "application/json"}
         if call.repeat is Repeat.BY_KEY or key is not None:
@@ -119,14 +122,16 @@ class Connection:
                 if response.is_success:
                     return response
                 wait = retry_after(response)
-                again = number > 1 and KEY in headers and response.status_code == 409  # one before may be under way
+                again = (
+                    number > 1 and KEY in headers and response.status_code == 409
+                )  # an earlier attempt may still be running
                 if is_last or not (again or self._may_repeat(response, repeatable=repeatable)):
                     raise error_of(response)
             time.sleep(_wait(number) if wait is None else wait)
         raise AssertionError("the last attempt gives an answer or an error")
 
     def _may_repeat(self, response: httpx.Response, *, repeatable: bool) -> bool:
-        """Tell whether a refusal is for now alone: 429 and 503 did nothing, 504 may have."""
+        """Return whether a refusal is temporary: after 429 and 503 nothing was done, after 504 it may have been."""
         if (retry_after(response) or 0) > self.longest_wait_seconds:
             return False
         if response.status_code == 429:
@@ -134,15 +139,17 @@ class Connection:
         return response.status_code == 503 or (repeatable and response.status_code in {502, 504})
 
     def _read(self, call: Call[Any], response: httpx.Response) -> Any:
-        """Read an answer by the form of the call; a call that gives nothing has no body to read."""
+        """Read an answer by the call's type; a call without an answer type has no body to read."""
         try:
             return call.form.validate_json(response.content or b"null")
         except ValidationError as error:
-            raise UnexpectedAnswerError(f"{call.method} {call.path} was answered in another form: {error}") from error
+            raise UnexpectedAnswerError(
+                f"{call.method} {call.path} was answered in an unexpected form: {error}"
+            ) from error
 
 
 def _after(response: httpx.Response) -> str | None:
-    """Read where the next page begins. The address itself is not followed: the token goes nowhere else."""
+    """Read where the next page begins. The link itself is not followed: the token goes to no other address."""
     address = response.links.get("next", {}).get("url")
     return None if address is None else parse_qs(urlsplit(address).query)["after"][0]
 

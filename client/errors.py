@@ -1,17 +1,17 @@
-"""What can go wrong with a call, in one tree.
+"""The errors of calls, in one tree.
 
-ClientError                       anything below
+ClientError                       any error below
 ├── NotSentError                  the request could not be written: nothing was sent
-├── NoAnswerError                 no answer came; `may_be_done` says whether the service may have acted
-├── UnexpectedAnswerError         an answer that is not in the form that this client knows
-└── ApiError                      the service refused, with its status, its words and its problems
-    ├── RefusedDataError          400, 413, 422: what was sent is not right; `problems` say what
-    ├── UnauthorizedError         401: no such token, or it ended
-    ├── ForbiddenError            403: not for the role of this token
-    ├── NotFoundError             404: nothing of that name in this organisation
+├── NoAnswerError                 no answer arrived; `may_be_done` says whether the service may have acted
+├── UnexpectedAnswerError         an answer in a form that this client does not know
+└── ApiError                      the service refused, with its status, message and problems
+    ├── RefusedDataError          400, 413, 422: the request is invalid; `problems` say why
+    ├── UnauthorizedError         401: no such token, or it expired
+    ├── ForbiddenError            403: the token's role may not do this
+    ├── NotFoundError             404: this organisation has nothing of that name
     ├── ConflictError             409: a rule of the platform forbids it now
-    ├── LimitError                406, 429: more than the plan, or this minute, has room for
-    ├── UnavailableError          503: no model, no database, or too much waits
+    ├── LimitError                406, 429: over the plan's or the minute's limit
+    ├── UnavailableError          503: no model, no database, or too many requests wait
     └── UnknownOutcomeError       504: it took too long, and may have been done
 """
 
@@ -25,16 +25,16 @@ import httpx
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with what was sent.
+    """One problem of a request.
 
     Attributes:
         problem: what is wrong.
-        row: of an array of rows, counted from 0; None where it is no row's.
+        row: in an array of rows, counted from 0; None if it is not about a row.
         field: of that row.
         allowed: what would be right in it.
         where: the place in a form or a document, such as `body.attributes`.
         line: of a document.
-        fatal: false for a doubt, which hinders nothing.
+        fatal: false for a warning.
     """
 
     problem: str
@@ -53,7 +53,7 @@ class Problem:
 
 
 class ClientError(Exception):
-    """Anything that keeps a call from its answer."""
+    """An error that keeps a call from its answer."""
 
 
 class NotSentError(ClientError):
@@ -61,20 +61,20 @@ class NotSentError(ClientError):
 
 
 class NoAnswerError(ClientError):
-    """No answer came, after as many attempts as are safe.
+    """No answer arrived, after as many attempts as are safe.
 
     Attributes:
         may_be_done: whether the service may have acted all the same.
     """
 
     def __init__(self, message: str, *, may_be_done: bool) -> None:
-        """Keep whether the service *may have acted*."""
+        """Store whether the service *may have acted*."""
         super().__init__(message)
         self.may_be_done = may_be_done
 
 
 class UnexpectedAnswerError(ClientError):
-    """An answer that is not in the form that this client knows; what was asked for may have been done."""
+    """An answer in a form that this client does not know; the call may have been carried out."""
 
 
 class ApiError(ClientError):
@@ -82,10 +82,10 @@ class ApiError(ClientError):
 
     Attributes:
         status: of HTTP.
-        detail: the service's words.
-        problems: what is wrong, one by one, as far as the service lists it (at most 100).
-        request_id: names the request in the service's log; empty where it gave none.
-        retry_after_seconds: when to come again, where the service says so.
+        detail: the service's message.
+        problems: the problems that the service lists (at most 100).
+        request_id: names the request in the service's log; empty if the answer had none.
+        retry_after_seconds: when to try again, if the service says so.
     """
 
     def __init__(
@@ -96,9 +96,9 @@ class ApiError(ClientError):
         request_id: str = "",
         retry_after_seconds: float | None = None,
     ) -> None:
-        """Keep what the service said."""
-        listed = "".join(f"\n{problem}" for problem in problems)
-        super().__init__(f"{status}: {detail}{listed}")
+        """Store the service's answer."""
+        lines = "".join(f"\n{problem}" for problem in problems)
+        super().__init__(f"{status}: {detail}{lines}")
         self.status = status
         self.detail = detail
         self.problems = problems
@@ -107,11 +107,11 @@ class ApiError(ClientError):
 
 
 class RefusedDataError(ApiError):
-    """What was sent is not right, or is too much; nothing of it was taken."""
+    """The request is invalid or too large; nothing was stored."""
 
 
 class UnauthorizedError(ApiError):
-    """There is no such token, or it ended."""
+    """There is no such token, or it expired."""
 
 
 class ForbiddenError(ApiError):
@@ -123,19 +123,19 @@ class NotFoundError(ApiError):
 
 
 class ConflictError(ApiError):
-    """A rule of the platform forbids it now: four eyes, a cap, a lock, another call that was faster."""
+    """A rule of the platform forbids it now: four eyes, a cap, a lock, a competing call."""
 
 
 class LimitError(ApiError):
-    """More than the plan, or this minute, has room for."""
+    """Over the plan's or the minute's limit."""
 
 
 class UnavailableError(ApiError):
-    """No model, no database, or too much waits; nothing was done."""
+    """No model, no database, or too many requests wait; nothing was done."""
 
 
 class UnknownOutcomeError(ApiError):
-    """It took too long. What was asked for may have been done."""
+    """It took too long; it may have been done."""
 
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {
@@ -154,12 +154,12 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 
 
 def error_of(response: httpx.Response) -> ApiError:
-    """Make the error that an answer tells of; also of one that another program on the way wrote."""
+    """Make the error for an answer, also for one that a proxy on the way wrote."""
     kind = _BY_STATUS.get(response.status_code, ApiError)
-    said = _object(response)
-    detail = said.get("detail")
-    listed = said.get("errors")
-    problems = tuple(map(_problem, listed)) if isinstance(listed, list) else ()
+    body = _object(response)
+    detail = body.get("detail")
+    rows = body.get("errors")
+    problems = tuple(map(_problem, rows)) if isinstance(rows, list) else ()
     return kind(
         response.status_code,
         detail if isinstance(detail, str) else response.reason_phrase,
@@ -170,13 +170,13 @@ def error_of(response: httpx.Response) -> ApiError:
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """Read when to come again, in seconds; None where the answer does not say it as a number."""
+    """Read when to try again, in seconds; None if the answer does not give a number."""
     text = response.headers.get("retry-after", "")
     return float(text) if text.isascii() and text.isdigit() else None
 
 
 def _object(response: httpx.Response) -> Mapping[str, Any]:
-    """Read the one object of an error's array; nothing where the body is something else."""
+    """Read the one object in an error's array; empty if the body is something else."""
     try:
         body = json.loads(response.content)
     except ValueError:
@@ -185,8 +185,8 @@ def _object(response: httpx.Response) -> Mapping[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-def _problem(said: object) -> Problem | None:
-    if not isinstance(said, dict) or not isinstance(said.get("problem"), str):
+def _problem(row: object) -> Problem | None:
+    if not isinstance(row, dict) or not isinstance(row.get("problem"), str):
         return None
     names = Problem.__dataclass_fields__
-    return Problem(**{name: value for name, value in said.items() if name in names})
+    return Problem(**{name: value for name, value in row.items() if name in names})

@@ -6,13 +6,14 @@ from typing import Generic, TypeVar
 
 Row = TypeVar("Row")
 ReadPage = Callable[[str | None], tuple[Sequence[Row], str | None]]
-"""Takes where a page begins (None for the first), and gives its rows and where the next begins (None for no more)."""
+"""Takes the start of a page (None for the first); returns its rows and the start of the next (None on the last page).
+"""
 
 
 class Pages(Iterator[Row], Generic[Row]):
-    """The rows of a list, one after another; each page is asked for when its first row is.
+    """The rows of a list, one after another; a page is requested when its first row is needed.
 
-    Who iterates gets every row that was there at the start once, in one order, whatever is added meanwhile.
+    An iteration returns every row that existed at its start once, in one order, whatever is added meanwhile.
 
     >>> rows = Pages(lambda after: ([1, 2], "2") if after is None else ([3], None))
     >>> rows.page(), rows.more, list(rows), rows.more
@@ -20,14 +21,14 @@ class Pages(Iterator[Row], Generic[Row]):
     """
 
     def __init__(self, read: ReadPage[Row]) -> None:
-        """Read pages by *read*; nothing is asked for yet."""
+        """Create the list over *read*; nothing is requested yet."""
         self._read = read
         self._rows: deque[Row] = deque()
         self._after: str | None = None
         self._ended = False
 
     def __next__(self) -> Row:
-        """Give the next row; a page may be empty and lead on."""
+        """Return the next row; an empty page may be followed by others."""
         while not self._rows and not self._ended:
             self._read_next()
         if not self._rows:
@@ -36,11 +37,11 @@ class Pages(Iterator[Row], Generic[Row]):
 
     @property
     def more(self) -> bool:
-        """Whether there may be rows beyond those that were given; true until a page was read that leads no further."""
+        """Whether rows may remain; true until a page without a next one was read."""
         return bool(self._rows) or not self._ended
 
     def page(self) -> list[Row]:
-        """Give the rest of the page that was begun, or the next one; no rows where the list has ended."""
+        """Return the rest of the current page, or the next page; empty at the end of the list."""
         if not self._rows and not self._ended:
             self._read_next()
         rows = list(self._rows)

@@ -18,7 +18,7 @@ from fivefold.charts.bars import LEVEL_WIDTH, LINE_HEIGHT, LINE_WIDTH, PLOT_WIDT
 from fivefold.charts.series import COLUMNS_HEIGHT, COLUMNS_WIDTH, CURVE_HEIGHT, CURVE_WIDTH, SPARK_HEIGHT, SPARK_WIDTH
 from fivefold.charts.series import PLOT_HEIGHT as SERIES_HEIGHT
 from fivefold.charts.series import PLOT_WIDTH as SERIES_WIDTH
-from fivefold.charts.text.numbers import signed as signed_number
+from fivefold.charts.text.numbers import signed_points as signed_number
 from fivefold.charts.text.numbers import typeset
 from fivefold.console.repeats import new_key
 from fivefold.console.texts import text

@@ -13,12 +13,12 @@ class Contribution:
     Attributes:
         name: the indicator or rule.
         family: the group it is counted under.
-        value: of the input; None where it is undefined.
+        value: the input's value; None if it is undefined.
         unit: the unit of *value*.
-        points: added to the total; negative where it lowers the total.
+        points: what the input adds to the total; negative if it lowers the total.
         sentence: the same in plain words.
-        label: a few words for a picture; the name where it is empty.
-        seen: the value with its unit, for people; written from *value* where it is empty.
+        label: a short label for pictures; empty to use the name.
+        seen: the value with its unit, for people; empty to write it from *value*.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Breakdown:
         return dict(sorted(sums.items(), key=lambda item: -abs(item[1])))
 
     def largest_first(self) -> tuple[Contribution, ...]:
-        """Sort the contributions by the size of their effect, largest first, without its sign."""
+        """Sort the contributions by absolute effect, largest first."""
         return tuple(sorted(self.contributions, key=lambda part: (-abs(part.points), part.name)))
 
     def _repr_html_(self) -> str:

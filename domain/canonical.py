@@ -24,10 +24,11 @@ def canonical_json(value: Any) -> str:
 
 
 def _require_exact(value: Any, where: str) -> None:
+    """Raise TypeError for a value that has no canonical form, and name its place; *where* is the place of *value*."""
     if isinstance(value, dict):
         for key, below in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"{where} has the key {key!r}; canonical JSON has keys of text alone")
+                raise TypeError(f"{where} has the key {key!r}; keys of canonical JSON must be text")
             if not isinstance(below, _PLAIN):
                 _require_exact(below, f"{where}.{key}")
     elif isinstance(value, list | tuple):
@@ -35,5 +36,5 @@ def _require_exact(value: Any, where: str) -> None:
             _require_exact(below, f"{where}[{number}]")
     elif not isinstance(value, _PLAIN):
         raise TypeError(
-            f"{where} is {value!r}; canonical JSON has text, whole numbers, true, false, null, arrays and objects"
+            f"{where} is {value!r}; canonical JSON has only text, whole numbers, true, false, null, arrays, objects"
         )

@@ -33,7 +33,7 @@ def to_microseconds(moment: datetime | date) -> int:
 
 
 def from_microseconds(time_us: int) -> datetime:
-    """Give the moment back, in UTC.
+    """Turn microseconds into a moment in UTC.
 
     >>> from_microseconds(86_400_000_000).isoformat()
     '1970-01-02T00:00:00+00:00'
@@ -50,7 +50,7 @@ def parse_moment(text: str, what: str = "time") -> int:
     readable = re.sub(r"(\.\d{6})\d+", r"\1", text.strip())
     try:
         moment_us = to_microseconds(datetime.fromisoformat(readable))
-        from_microseconds(moment_us)  # a zone may lead out of the years 1 to 9999
+        from_microseconds(moment_us)  # a zone offset may leave the years 1 to 9999
     except (ValueError, OverflowError):
         raise ConfigError(
             f"{what} is {text!r}; it must be an ISO 8601 date or time such as 2024-07-01 or 2024-07-01T12:00:00Z"
@@ -59,12 +59,12 @@ def parse_moment(text: str, what: str = "time") -> int:
 
 
 def now_microseconds() -> int:
-    """Tell the present time."""
+    """Return the current time."""
     return to_microseconds(datetime.now(UTC))
 
 
 def resolve_now(now_us: int | None) -> int:
-    """Give the time that a caller sets, or else the present time.
+    """Return the time that the caller sets, or else the current time.
 
     >>> resolve_now(7)
     7
@@ -73,7 +73,7 @@ def resolve_now(now_us: int | None) -> int:
 
 
 def iso_text(time_us: int) -> str:
-    """Write a moment as stored JSON has it: ISO 8601 with the offset of UTC.
+    """Write a moment as in stored JSON: ISO 8601 with the offset of UTC.
 
     >>> iso_text(0), iso_text(1)
     ('1970-01-01T00:00:00+00:00', '1970-01-01T00:00:00.000001+00:00')
@@ -82,7 +82,7 @@ def iso_text(time_us: int) -> str:
 
 
 def utc_text(time_us: int, timespec: str = "auto") -> str:
-    """Write a moment as the API has it: ISO 8601, with Z for UTC; *timespec* as for `datetime.isoformat`.
+    """Write a moment as in the API: ISO 8601, with Z for UTC; *timespec* as for `datetime.isoformat`.
 
     >>> utc_text(0), utc_text(1), utc_text(0, "milliseconds")
     ('1970-01-01T00:00:00Z', '1970-01-01T00:00:00.000001Z', '1970-01-01T00:00:00.000Z')
@@ -91,7 +91,7 @@ def utc_text(time_us: int, timespec: str = "auto") -> str:
 
 
 def second_text(time_us: int) -> str:
-    """Write a moment as `day_text` does, in whole seconds: the last one that has begun.
+    """Write a moment as `day_text` does, rounded down to whole seconds.
 
     >>> second_text(1_000_001), second_text(86_400_000_000)
     ('1970-01-01T00:00:01Z', '1970-01-02')

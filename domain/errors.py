@@ -1,23 +1,23 @@
 """Every error that fivefold raises on purpose, in one tree.
 
-FivefoldError                 anything below; its text is meant for a person
-├── InvalidDataError              rows that cannot be taken, each named
-├── FileFormatError               a file whose rows are not grouped by customer, or is too large to sort
-├── InvalidRulesetError           a ruleset that cannot be used, each fault named
-├── ConfigError               a setting or a configuration file that cannot be used
-├── NotEnoughDataError             valid data from which nothing can be learnt
-├── ModelError                a model that cannot be loaded or used here
-│   ├── FingerprintMismatchError   it was trained on other indicators
-│   ├── ModelNotFoundError         the registry has no such version
-│   └── RegistryError         the registry named by the settings cannot be asked
-├── StoreError                a database that cannot be reached, or has an unknown schema
-│   ├── UnknownOutcomeError        the database went away while it stored: it may have been done
+FivefoldError                     any error below; its text is meant for a person
+├── InvalidDataError              invalid rows, each named
+├── FileFormatError               a file whose rows are not grouped by customer, or that is too large to sort
+├── InvalidRulesetError           an invalid ruleset, with each finding
+├── ConfigError                   an invalid setting or configuration file
+├── NotEnoughDataError            valid data, but too few to learn from
+├── ModelError                    a model that cannot be loaded or used here
+│   ├── FingerprintMismatchError  the model was trained on other indicators
+│   ├── ModelNotFoundError        the registry has no such version
+│   └── RegistryError             the registry named by the settings does not answer
+├── StoreError                    the database cannot be reached, or has an unknown schema
+│   ├── UnknownOutcomeError       the connection was lost during a write, which may have been committed
 │   └── UntrustedClockError       this machine's clock and the database's differ too much
-├── PromotionRefusedError          the gate, or the operator's own words, forbid it
-├── IdentityError             an identity provider's answer does not show who a person is, or that they are a member
-├── IdentityProviderError     an identity provider that does not answer, or not as OpenID Connect says
-├── NotFoundError                  nothing of that name, for this organisation
-└── ConflictError             what is asked for is well formed, and a rule of the platform forbids it now
+├── PromotionRefusedError         the gate refuses a promotion, or the operator gave no reason
+├── IdentityError                 an identity provider's answer does not show who a person is, or that they are a member
+├── IdentityProviderError         an identity provider does not answer, or violates OpenID Connect
+├── NotFoundError                 this organisation has nothing of that name
+└── ConflictError                 a valid request that a rule of the platform forbids now
 """
 
 import re
@@ -30,7 +30,7 @@ PROBLEMS_LISTED = 100
 
 
 class FivefoldError(Exception):
-    """Anything that fivefold refuses, with a message that says what, where and what would be right."""
+    """An error that fivefold raises on purpose; the message says what is wrong, where, and what would be right."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class Problem:
         return f"row {self.row}: {self.field} {self.problem}; allowed: {self.allowed}"
 
 
-class Kind(NamedTuple):
-    """What problems have in common that differ in the row and the value alone.
+class ProblemKind(NamedTuple):
+    """The parts that problems share when only their rows and values differ.
 
     Attributes:
         field: the field they are about.
-        problem: what is wrong; of problems that name a value what stands before it.
-        rest: what stands after the value.
+        problem: what is wrong; if the problem names a value, the text before the value.
+        rest: the text after the value.
         allowed: what would be right.
     """
 
@@ -71,27 +71,27 @@ _LEADING_VALUE = re.compile(
 )
 
 
-def kind_of(problem: Problem) -> tuple[Kind, str]:
-    """Tell the kind of a problem, and the value that it names; no text where it names none.
+def problem_kind(problem: Problem) -> tuple[ProblemKind, str]:
+    """Return the kind of a problem and the value that it names; the value is empty if it names none.
 
-    >>> kind_of(Problem(3, "user_balance", "is '1,5'", "a number"))
-    (Kind(field='user_balance', problem='is ', rest='', allowed='a number'), "'1,5'")
+    >>> problem_kind(Problem(3, "user_balance", "is '1,5'", "a number"))
+    (ProblemKind(field='user_balance', problem='is ', rest='', allowed='a number'), "'1,5'")
     """
     match = _LEADING_VALUE.fullmatch(problem.problem)
     if match is None:
-        return Kind(problem.field, problem.problem, "", problem.allowed), ""
-    return Kind(problem.field, "is ", match["rest"], problem.allowed), match["value"]
+        return ProblemKind(problem.field, problem.problem, "", problem.allowed), ""
+    return ProblemKind(problem.field, "is ", match["rest"], problem.allowed), match["value"]
 
 
 class InvalidDataError(FivefoldError):
-    """Rows that cannot be taken.
+    """Invalid rows.
 
     Attributes:
         problems: the first hundred, in row order (rows count from 0).
-        every: all that were collected, in row order.
-        count: how many problems there are in all.
-        source: what was being read, where that is a file; its rows are then shown as people count them.
-        beyond: how many problems of a kind were counted and not collected.
+        every: all collected problems, in row order.
+        count: the number of problems.
+        source: the file that was read, if any; the message then numbers rows as people count them.
+        beyond: the number of problems of each kind that were counted but not collected.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class InvalidDataError(FivefoldError):
         problems: list[Problem],
         count: int | None = None,
         source: str = "",
-        beyond: Mapping[Kind, int] | None = None,
+        beyond: Mapping[ProblemKind, int] | None = None,
     ) -> None:
         """Keep the *problems*, in row order, and their *count*."""
         self.every = tuple(sorted(problems, key=lambda problem: problem.row))
@@ -110,6 +110,7 @@ class InvalidDataError(FivefoldError):
         super().__init__(self._message())
 
     def _message(self) -> str:
+        """Write the count, and the problems by kind for a file or row by row otherwise."""
         where = f" in {self.source}" if self.source else ""
         head = f"{self.count} {'problem' if self.count == 1 else 'problems'}{where}"
         first = first_row_of(self.source)
@@ -125,13 +126,13 @@ class InvalidDataError(FivefoldError):
 
 _NUMBERING = {0: "rows count from 0", 1: "rows count from 1", 2: "the header is row 1"}
 ROWS_NAMED = 3
-"""How many rows of problems of one kind a line names."""
+"""How many rows a line names for problems of one kind."""
 VALUES_NAMED = 3
-"""How many of their values it names."""
+"""How many values a line names."""
 
 
 def first_row_of(source: str) -> int:
-    """Tell the number of the first row of a source as people count: a spreadsheet's header is row 1.
+    """Return the number of a source's first row as people count: a spreadsheet's header is row 1.
 
     >>> first_row_of("rows.csv"), first_row_of("rows.parquet"), first_row_of("")
     (2, 1, 0)
@@ -141,17 +142,17 @@ def first_row_of(source: str) -> int:
     return 2 if source.lower().removesuffix(".gz").endswith(".csv") else 1
 
 
-def problem_lines(problems: Sequence[Problem], beyond: Mapping[Kind, int] | None = None) -> list[str]:
-    """Write problems, one line for all of a kind: that differ in the row, or in the value, alone.
+def problem_lines(problems: Sequence[Problem], beyond: Mapping[ProblemKind, int] | None = None) -> list[str]:
+    """Write problems, one line for each kind: only the rows or values differ within a kind.
 
-    *beyond* is how many more there are of a kind than stand in *problems*.
+    *beyond* is the number of further problems of a kind that are not in *problems*.
 
     >>> print(*problem_lines([Problem(row, "a", f"is 'x{row}'", "a number") for row in range(2, 9)]))
     rows 2, 3, 4 and 4 more: a is 'x2', 'x3', 'x4' and others; allowed: a number
     """
-    by_kind: dict[Kind, _Alike] = {}
+    by_kind: dict[ProblemKind, _Alike] = {}
     for one in problems:
-        kind, value = kind_of(one)
+        kind, value = problem_kind(one)
         by_kind.setdefault(kind, _Alike()).add(one.row, value)
     lines = [alike.line(kind, (beyond or {}).get(kind, 0)) for kind, alike in by_kind.items()]
     if len(lines) > PROBLEMS_LISTED:
@@ -160,7 +161,7 @@ def problem_lines(problems: Sequence[Problem], beyond: Mapping[Kind, int] | None
 
 
 class _Alike:
-    """Problems of one kind: their first rows and values, and how many they are."""
+    """Problems of one kind: their first rows and values, and their number."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -174,7 +175,7 @@ class _Alike:
         if len(self._values) <= VALUES_NAMED:
             self._values[value] = None
 
-    def line(self, kind: Kind, beyond: int) -> str:
+    def line(self, kind: ProblemKind, beyond: int) -> str:
         count = self._count + beyond
         rest = count - len(self._rows)
         rows = ", ".join(map(str, self._rows)) + (f" and {rest:,} more" if rest else "")
@@ -189,11 +190,11 @@ _DAY_FIRST = re.compile(r"'\d{1,2}([./])\d{1,2}\1\d{4}(\D.*)?'|'\d{1,2}([./])\d{
 
 
 def _local_form(values: Sequence[str], allowed: str) -> str:
-    """Tell of a decimal comma or of the day before the month, where every value shows it."""
+    """Point out a decimal comma, or the day before the month, if every value has it."""
     if "number" in allowed and all(map(_DECIMAL_COMMA.fullmatch, values)):
-        return "; these have a decimal comma, which is to be a point"
+        return "; these have a decimal comma, which must be a point"
     if "ISO 8601" in allowed and all(map(_DAY_FIRST.fullmatch, values)):
-        return "; these have the year last, which is to be first: 2024-06-30"
+        return "; these have the year last, which must be first: 2024-06-30"
     return ""
 
 
@@ -203,14 +204,14 @@ class FileFormatError(FivefoldError):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong, or doubtful, in a ruleset.
+    """An error or a warning about a ruleset.
 
     Attributes:
         where: the rule and case, or the part, as a person would look for it.
         problem: what is wrong, and what would be right.
-        line: where it stands in the file, from 1; None where it is not known.
-        fatal: the ruleset cannot be used; otherwise it is a warning.
-        column: in its line, from 1; None where it is not known. Two findings do not differ by it.
+        line: the line in the file, from 1; None if unknown.
+        fatal: whether the ruleset cannot be used; otherwise it is a warning.
+        column: the column in the line, from 1; None if unknown. It does not count for equality.
 
     >>> print(Finding("rule cash-out", "has no written rationale", 12, fatal=False))
     line 12: rule cash-out: has no written rationale
@@ -245,7 +246,7 @@ class ConfigError(FivefoldError):
 
 
 class NotEnoughDataError(FivefoldError):
-    """Valid data from which nothing can be learnt."""
+    """Valid data, but too few to learn from."""
 
 
 class ModelError(FivefoldError):
@@ -261,7 +262,7 @@ class ModelNotFoundError(ModelError):
 
 
 class RegistryError(ModelError):
-    """The registry that the settings name cannot be asked."""
+    """The registry that the settings name cannot be reached."""
 
 
 class StoreError(FivefoldError):
@@ -269,31 +270,31 @@ class StoreError(FivefoldError):
 
 
 class UnknownOutcomeError(StoreError):
-    """The database went away just while it was asked to keep something: whether it did, nobody here can tell."""
+    """The connection to the database was lost during a write; the write may or may not have been committed."""
 
 
 class UntrustedClockError(StoreError):
-    """This machine's clock and the database's differ by more than is allowed: what it would store would be misdated."""
+    """This machine's clock and the database's differ by more than is allowed; times that it stores would be wrong."""
 
 
 class PromotionRefusedError(FivefoldError):
-    """A promotion or rollback that the gate, or the operator's missing reason, forbids."""
+    """A promotion or rollback that the gate refuses, or for which the operator gave no reason."""
 
 
 class IdentityError(FivefoldError):
-    """What an identity provider answered does not show who a person is, or that they are a member."""
+    """An identity provider's answer does not show who a person is, or that they are a member."""
 
 
 class IdentityProviderError(FivefoldError):
-    """The identity provider does not answer, or not as OpenID Connect says."""
+    """The identity provider does not answer, or violates OpenID Connect."""
 
 
 class NotFoundError(FivefoldError):
-    """Nothing of that name for this organisation; the answer does not say whether another one has it."""
+    """This organisation has nothing of that name; the message does not reveal whether another organisation has it."""
 
 
 class ConflictError(FivefoldError):
-    """What is asked for is well formed, and a rule of the platform forbids it now: four eyes, a cap, a lock."""
+    """A valid request that a rule of the platform forbids now: four eyes, a cap, a lock."""
 
 
 HTTP_STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
@@ -313,7 +314,7 @@ HTTP_STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
 
 
 def http_status(error: FivefoldError) -> int | None:
-    """Give the status that HTTP has for an error; None for an internal one, of which only the place is logged.
+    """Return the HTTP status of an error; None for an internal error, of which only the place is logged.
 
     >>> http_status(NotFoundError("there is no such entity")), http_status(FivefoldError("a fault of our own"))
     (404, None)

@@ -1,4 +1,4 @@
-"""Files that are never half written, and folders that belong to this account alone."""
+"""Atomic writes of files, and folders that belong to this account alone."""
 
 import os
 import secrets
@@ -11,7 +11,7 @@ from fivefold.domain.errors import ConfigError
 
 
 def require_folder(path: Path) -> None:
-    """Raise ConfigError where the folder of *path* does not exist."""
+    """Raise ConfigError if the folder of *path* does not exist."""
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
 
@@ -20,7 +20,7 @@ _PRIVATE = 0o700
 
 
 def make_private_folder(path: Path) -> None:
-    """Make a folder, and those above it, that their owner alone can enter; those that are there stay as they are."""
+    """Make a folder and its missing parents, accessible only to their owner; existing folders stay as they are."""
     for folder in reversed(path.absolute().parents):
         if not folder.exists():
             folder.mkdir(mode=_PRIVATE, exist_ok=True)
@@ -28,10 +28,10 @@ def make_private_folder(path: Path) -> None:
 
 
 def protect_folder(path: Path) -> None:
-    """Make a folder private, or close one of our own to others; what is run or trusted is kept in it.
+    """Make a folder private, or take away others' access to our own; it holds what this program runs or trusts.
 
-    ConfigError where it belongs to another account (but root's) or is writable for everyone: another could put there
-    what this program would run.
+    ConfigError if it belongs to another account (other than root), or if everyone may write to it: another account
+    could then place code that this program would run.
     """
     make_private_folder(path)
     status = path.stat()
@@ -46,7 +46,7 @@ def protect_folder(path: Path) -> None:
 
 
 def is_own_file(path: Path) -> bool:
-    """Tell whether there is a file, and no link to one, that this account or root alone can have written."""
+    """Return whether *path* is a regular file, not a link, that only this account or root can have written."""
     try:
         status = path.lstat()
     except OSError:
@@ -56,9 +56,9 @@ def is_own_file(path: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path beside *path* to write to; it takes *path*'s name at the end, and is removed on an error.
+    """Yield a temporary path beside *path*; it replaces *path* at the end, and is removed on an error.
 
-    ConfigError where the folder does not exist.
+    ConfigError if the folder does not exist.
     """
     require_folder(path)
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")

@@ -21,7 +21,7 @@ _MINOR_DIGITS = {code: digits for digits, codes in _DIGITS.items() for code in c
 
 
 def unusual_minor_units() -> dict[str, int]:
-    """Give the currencies without 100 smallest units to one, and their number of these.
+    """Return the currencies whose unit is not divided into 100, with their number of smallest units.
 
     >>> units = unusual_minor_units()
     >>> units["JPY"], units["KWD"], units.get("EUR")
@@ -31,7 +31,7 @@ def unusual_minor_units() -> dict[str, int]:
 
 
 def minor_units(code: str) -> int:
-    """Give the number of a currency's smallest units in one; 100 unless ISO 4217 has another.
+    """Return the number of a currency's smallest units in one unit; 100 unless ISO 4217 has another number.
 
     >>> minor_units("EUR"), minor_units("JPY")
     (100, 1)
@@ -41,7 +41,7 @@ def minor_units(code: str) -> int:
 
 @dataclass(frozen=True)
 class Rate:
-    """The units of the base currency that one unit buys, and the day of that rate."""
+    """The value of one unit of a currency in the base currency, and the day of that rate."""
 
     per_unit: float
     known_on: date
@@ -55,7 +55,7 @@ class RateTable:
         base: code of the base currency; it needs no rate.
         as_known_on: the day of the table.
         rates: by currency code, without the base.
-        source: where they come from, for people.
+        source: the origin of the rates, for people.
     """
 
     base: str
@@ -75,11 +75,11 @@ class RateTable:
 
     @cached_property
     def units(self) -> tuple[float, ...]:
-        """Give the value of one unit of each currency in the base currency, in the order of `codes`."""
+        """The value of one unit of each currency in the base currency, in the order of `codes`."""
         return tuple(self.per_unit(code) for code in self.codes)
 
     def per_unit(self, code: str) -> float:
-        """Give the value of one unit of *code* in the base currency; KeyError where it is unknown.
+        """Return the value of one unit of *code* in the base currency; KeyError if it is unknown.
 
         >>> base_only("EUR", date(2024, 1, 1)).per_unit("EUR")
         1.0
@@ -87,7 +87,7 @@ class RateTable:
         return 1.0 if code == self.base else self.rates[code].per_unit
 
     def known_on(self, code: str) -> date:
-        """Give the day of the rate of *code*; for the base that of the table. KeyError where it is unknown.
+        """Return the day of the rate of *code*; for the base, the day of the table. KeyError if it is unknown.
 
         >>> ecb_rates("EUR", date(2024, 6, 30)).known_on("RUB").isoformat()
         '2022-03-01'
@@ -96,11 +96,11 @@ class RateTable:
 
     @property
     def newest(self) -> date:
-        """The day of the latest rate of all; the table's own day where there is no rate but the base's."""
+        """The day of the latest rate; the table's own day if it has only the base."""
         return max((rate.known_on for rate in self.rates.values()), default=self.as_known_on)
 
     def over(self, others: "RateTable") -> "RateTable":
-        """Give this table with the missing rates taken from another table of the same base."""
+        """Return this table, completed with rates from another table of the same base."""
         rates = {**others.rates, **self.rates}
         return RateTable(self.base, self.as_known_on, rates, f"{self.source}; what it lacks: {others.source}")
 
@@ -110,7 +110,7 @@ class RateTable:
         return tuple(sorted(code for code, rate in self.rates.items() if rate.known_on < limit))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the table as plain data, for the model that carries it."""
+        """Return the table as plain data, to store it with a model."""
         rates = {code: [rate.per_unit, rate.known_on.isoformat()] for code, rate in sorted(self.rates.items())}
         return {
             "base": self.base,
@@ -121,7 +121,7 @@ class RateTable:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Read what `to_dict` gave."""
+        """Read the result of `to_dict`."""
         rates = {code: Rate(per_unit, date.fromisoformat(day)) for code, (per_unit, day) in data["rates"].items()}
         return cls(data["base"], date.fromisoformat(data["as_known_on"]), rates, data["source"])
 
@@ -136,9 +136,9 @@ def base_only(base: str, day: date) -> RateTable:
 
 
 def ecb_rates(base: str, day: date) -> RateTable:
-    """Build the table from the ECB reference rates, each currency at its last known one on *day*.
+    """Build the table from the ECB reference rates: each currency's last known rate on *day*.
 
-    Where the ECB has no rate of the base on that day, the table has only the base.
+    If the ECB has no rate of the base on that day, the table has only the base.
     Source: European Central Bank, euro foreign exchange reference rates.
 
     >>> round(ecb_rates("EUR", date(2024, 6, 28)).per_unit("USD"), 4)
@@ -161,7 +161,7 @@ def ecb_rates(base: str, day: date) -> RateTable:
 
 
 def _last_known(ecb: Any, code: str, day: date) -> Rate:
-    """Go back from *day* to one on which the rate was published: weekends, and years of no market, have none."""
+    """Find the latest rate published by *day*: none is published on weekends, nor in years without a market."""
     from currency_converter import RateNotFoundError  # noqa: PLC0415  (as above)
 
     while True:

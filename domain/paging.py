@@ -1,4 +1,4 @@
-"""Pages of lists: each begins after the key of the last row, so that new rows do not shift the pages."""
+"""Pages of lists: each begins after the key of the previous page's last row, so new rows do not shift the pages."""
 
 import json
 from base64 import b64decode, urlsafe_b64encode
@@ -13,10 +13,10 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 Key = tuple[int | float | str, ...]
-"""The place of a row in the order of its list; unique in the list."""
+"""The position of a row in the order of its list; unique in the list."""
 
 ROWS_AT_A_TIME = 1_000
-NO_PLACE = "after must be what the page before of this very list named as the next one"
+NO_PLACE = "after must be the cursor that the previous page of this list gave as next"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Page(list[T]):
         self.next = following
 
     def map(self, function: Callable[[T], U]) -> "Page[U]":
-        """Give the page with *function* applied to each row.
+        """Return the page with *function* applied to each row.
 
         >>> page = Page([1, 2], (2,)).map(str)
         >>> page, page.next
@@ -58,9 +58,9 @@ class Page(list[T]):
 
 
 def page_among(rows: Sequence[T], key: Callable[[T], Key], part: Part) -> Page[T]:
-    """Give a part of rows in memory, in the ascending order of their keys.
+    """Return one page of rows in memory, in the ascending order of their keys.
 
-    ConfigError where the part begins after a key of another form.
+    ConfigError if the page begins after a key of another form.
 
     >>> page = page_among("abc", lambda row: (row,), Part(1, ("a",)))
     >>> page, page.next
@@ -70,18 +70,18 @@ def page_among(rows: Sequence[T], key: Callable[[T], Key], part: Part) -> Page[T
     if after is not None and any([type(each) for each in key(row)] != [type(each) for each in after] for row in rows):
         raise ConfigError(NO_PLACE)
     behind = [row for row in rows if after is None or key(row) > after]
-    return cut(behind, key, part.most)
+    return first_page(behind, key, part.most)
 
 
-def cut(rows: Sequence[T], key: Callable[[T], Key], most: int | None) -> Page[T]:
-    """Make a page of the first *most* rows; it has a next page where there are more rows."""
+def first_page(rows: Sequence[T], key: Callable[[T], Key], most: int | None) -> Page[T]:
+    """Make a page of the first *most* rows; it has a next page if there are more rows."""
     if most is None or len(rows) <= most:
         return Page(rows)
     return Page(rows[:most], key(rows[most - 1]))
 
 
 def every_row(ask: Callable[[Part], Page[T]], rows_at_a_time: int = ROWS_AT_A_TIME) -> Iterator[T]:
-    """Give all rows of a list, reading page after page.
+    """Yield all rows of a list, reading page after page.
 
     >>> list(every_row(lambda part: page_among([1, 2, 3], lambda row: (row,), part), 2))
     [1, 2, 3]
@@ -94,13 +94,13 @@ def every_row(ask: Callable[[Part], Page[T]], rows_at_a_time: int = ROWS_AT_A_TI
 
 
 def cursor_of(list_name: str, key: Key) -> str:
-    """Write a key as addresses have it: opaque, and valid for the list of that name alone."""
+    """Write a key as an opaque cursor, valid only for the list of that name."""
     content = json.dumps([list_name, *key], ensure_ascii=False, separators=(",", ":"))
     return urlsafe_b64encode(content.encode()).decode().rstrip("=")
 
 
 def key_of(list_name: str, cursor: str) -> Key:
-    """Read a key back; ConfigError where the cursor is none of that list.
+    """Read a key from a cursor; ConfigError if the cursor is not one of that list.
 
     >>> key_of("names", cursor_of("names", (7, "ä")))
     (7, 'ä')
@@ -116,7 +116,7 @@ def key_of(list_name: str, cursor: str) -> Key:
 
 
 def _can_be_asked_for(value: object) -> bool:
-    """Tell whether a database takes it: a finite number of 64 bits, or text that can be stored."""
+    """Return whether a database accepts the value: a finite number of 64 bits, or text that can be stored."""
     if isinstance(value, str):
         return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
     return isfinite(value) if type(value) is float else type(value) is int and -(2**63) <= value < 2**63

@@ -1,4 +1,4 @@
-"""What records name of the program that wrote them: its release, and the account that it ran under."""
+"""The program that wrote a record, as records name it: its release, and the account that it ran under."""
 
 import os
 import pwd
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def release() -> str:
-    """Give the release; `unknown` where neither the installed package nor pyproject.toml has it."""
+    """Return the release; `unknown` if neither the installed package nor pyproject.toml has it."""
     try:
         return version("fivefold")
     except PackageNotFoundError:
@@ -16,7 +16,7 @@ def release() -> str:
 
 
 def hash_text(content_hash: str) -> str:
-    """Name a model in a file of scores by its hash; no reader of CSV takes it for a number.
+    """Write a model's hash for a file of scores; the prefix keeps CSV readers from taking it for a number.
 
     >>> hash_text("0123456789abcdef0123456789abcdef")
     'sha256:0123456789abcdef'
@@ -33,7 +33,7 @@ def _of_sources(file: Path) -> str:
 
 
 def account_name() -> str:
-    """Give the name of the account by its number, so that `LOGNAME` cannot forge it.
+    """Look up the account's name by its number, so that `LOGNAME` cannot forge it.
 
     An account without a name, such as a container's user, is named by its number.
     """

@@ -1,4 +1,4 @@
-"""Files of exchange rates: the operator's own table, and the European Central Bank's as it is downloaded."""
+"""Files of exchange rates: the operator's own table, and the European Central Bank's download."""
 
 import csv
 import re
@@ -18,12 +18,12 @@ _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 _ECB_DATE, _ECB_BASE, _ECB_NOTHING = "Date", "EUR", {"", "N/A"}
 _AN_ORDER = 1.0
 _NEARLY = 0.5
-"""Orders of magnitude: a rate that far from the shipped rate is wrong if its inverse is that near to it."""
+"""In orders of magnitude: a rate this far from the shipped rate is refused if its inverse is this near to it."""
 
 
 @dataclass(frozen=True)
 class DatedRate:
-    """The value of one unit of a currency on a day, in the base of its file."""
+    """The value of one unit of a currency on a day, in the base currency of its file."""
 
     currency: str
     day: date
@@ -45,10 +45,10 @@ class DatedRates:
     source: str
 
     def table(self, base: str, day: date) -> RateTable:
-        """Give each currency's latest rate by *day*, into *base*.
+        """Return each currency's latest rate by *day*, into *base*.
 
         Raises:
-            ConfigError: the rates are into another currency, and there is none of *base* by that day.
+            ConfigError: the rates convert into another currency, and there is no rate of *base* by that day.
         """
         latest: dict[str, Rate] = {}
         for row in self.rows:
@@ -70,7 +70,7 @@ class DatedRates:
 
 
 def read_rates(path: Path, base: str, day: date) -> RateTable:
-    """Read an operator's own table, as `read_dated_rates` does, as it was known on *day*; refused where it is inverse.
+    """Read an operator's table, as `read_dated_rates` does, as known on *day*; refuse inverse rates.
 
     Raises:
         ConfigError: a line cannot be read, rates contradict each other, or are the inverse of what they must be.
@@ -85,10 +85,10 @@ def read_rates(path: Path, base: str, day: date) -> RateTable:
 def read_dated_rates(path: Path) -> DatedRates:
     """Read a table: CSV with the columns currency, date and rate, or the ECB's own file eurofxref-hist.csv.
 
-    Between semicolons, as spreadsheets write them in many countries, a rate may have a decimal comma.
+    If semicolons separate the columns, as spreadsheets write them in many countries, a rate may have a decimal comma.
 
-    In the first, *rate* is how many units of the base one unit of the currency buys. In the ECB's, which has a column
-    for each currency, it is the other way round: 1 EUR = x.
+    In the first form, *rate* is the number of units of the base that one unit of the currency buys. The ECB's file has
+    a column for each currency, and the other direction: 1 EUR = x.
 
     Raises:
         ConfigError: names the line that cannot be read.
@@ -116,6 +116,7 @@ def read_dated_rates(path: Path) -> DatedRates:
 def _own_rows(
     reader: Iterator[list[str]], names: Sequence[str], path: Path, *, decimal_comma: bool
 ) -> Iterator[DatedRate]:
+    """Read the rows of an operator's table."""
     for number, line in enumerate(reader, 2):
         if line:
             row = dict(zip(names, [*line, *[""] * len(names)], strict=False))
@@ -125,6 +126,7 @@ def _own_rows(
 
 
 def _ecb_rows(reader: Iterator[list[str]], names: Sequence[str], path: Path) -> Iterator[DatedRate]:
+    """Read the ECB's rows: one line for each day, one column for each currency, in units for 1 EUR."""
     for number, line in enumerate(reader, 2):
         if not line:
             continue
@@ -136,7 +138,7 @@ def _ecb_rows(reader: Iterator[list[str]], names: Sequence[str], path: Path) -> 
 
 
 def checked_rate(row: Mapping[str, object], where: str) -> DatedRate:
-    """Read one rate of a table; ConfigError where it is not valid; *where* names the row."""
+    """Read one rate of a table; ConfigError if it is invalid. *where* names the row."""
     code = str(row.get("currency") or "").strip()
     if len(code) != 3 or not code.isascii() or not code.isalpha() or not code.isupper():
         raise ConfigError(f"{where}: currency is {code!r}; it must be three capital letters such as USD")
@@ -153,9 +155,9 @@ def checked_rate(row: Mapping[str, object], where: str) -> DatedRate:
 
 
 def refuse_contradictions(rates: DatedRates, base: str) -> None:
-    """Refuse two different rates of one currency and day, and a rate of the base that is not 1; ConfigError says which.
+    """Raise ConfigError for two different rates of one currency and day, and for a rate of the base other than 1.
 
-    Otherwise the last one would count, and another order of the rows would give other amounts.
+    Otherwise the last rate would count, and the amounts would depend on the order of the rows.
     """
     own = rates.base or base
     first: dict[tuple[str, date], float] = {}
@@ -173,7 +175,7 @@ def refuse_inverse(table: RateTable, name: str) -> None:
     """Compare a table with the shipped rates, by order of magnitude.
 
     Raises:
-        ConfigError: a rate is at least ten times too large or too small, and its inverse is about right.
+        ConfigError: a rate is wrong by a factor of ten or more, and its inverse is about right.
     """
     shipped = ecb_rates(table.base, table.as_known_on)
     if shipped == base_only(table.base, table.as_known_on):
@@ -185,5 +187,6 @@ def refuse_inverse(table: RateTable, name: str) -> None:
         if abs(log10(rate.per_unit * usual.per_unit)) < _NEARLY:
             raise ConfigError(
                 f"{name}: the rate of {code} is {rate.per_unit:g}, where about {usual.per_unit:g} would be right: the "
-                f"table is the wrong way round. It says what one unit buys, 1 {code} = {usual.per_unit:g} {table.base}"
+                f"table has the wrong direction. A rate says what one unit buys: "
+                f"1 {code} = {usual.per_unit:g} {table.base}"
             )

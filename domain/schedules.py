@@ -1,7 +1,8 @@
-"""Moments of a schedule: a local time of the clock in a time zone, on days that are chosen.
+"""Moments of a schedule: local times in a time zone, on selected days.
 
-A local time that does not exist on a day, as the clock jumps over it, is the moment of the jump; one that comes twice
-is the first of both. So later local times are never earlier moments, and each day that is chosen has its moment.
+A local time that a day skips, as the clock is put forward, becomes the moment of the change; of a local time that
+occurs twice, the first occurrence counts. So a later local time is never an earlier moment, and each selected day has
+its moments.
 """
 
 from calendar import monthrange
@@ -14,9 +15,9 @@ from zoneinfo import ZoneInfo
 from fivefold.domain.clock import from_microseconds, to_microseconds
 
 LAST: Final = 0
-"""Stands for the last day of a month among days of the month."""
+"""The last day of a month, among days of the month."""
 _LOOKED_AT_DAYS: Final = 100
-"""No two days that are chosen are further apart: the 31st does not come for two months at most."""
+"""No two selected days are further apart: the 31st is absent for two months at most."""
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
 _ZONES_APART: Final = 2 * _DAY
@@ -27,13 +28,13 @@ _FIRST_DAY: Final = date.min + 2 * _ZONES_APART
 
 @dataclass(frozen=True)
 class LocalSchedule:
-    """Days and times of the clock in a time zone.
+    """Days and local times in a time zone.
 
     Attributes:
         zone: of the tz database, such as Europe/Oslo.
         times: of the clock; at least one.
-        weekdays: 0 is Monday; with `month_days` both empty for every day.
-        month_days: 1 to 31, and `LAST`; a month that has no such day is left out.
+        weekdays: 0 is Monday; if `month_days` is empty too, every day.
+        month_days: 1 to 31, and `LAST`; a month without such a day is skipped.
     """
 
     zone: str
@@ -42,7 +43,7 @@ class LocalSchedule:
     month_days: frozenset[int] = frozenset()
 
     def has_day(self, day: date) -> bool:
-        """Tell whether a day is chosen."""
+        """Return whether a day is selected."""
         if self.weekdays:
             return day.weekday() in self.weekdays
         if not self.month_days:
@@ -51,19 +52,19 @@ class LocalSchedule:
         return day.day in self.month_days or (is_last and LAST in self.month_days)
 
     def moments_of(self, day: date) -> list[int]:
-        """Give the moments of a day, the first one first; none where it is not chosen."""
+        """Return the moments of a day in order; none if the day is not selected."""
         zone = ZoneInfo(self.zone)
         return sorted({_moment(datetime.combine(day, each), zone) for each in self.times}) if self.has_day(day) else []
 
 
 def next_moment(schedule: LocalSchedule, after_us: int) -> int:
-    """Give the first moment after another one (microseconds)."""
-    return _found(schedule, after_us, 1, lambda moment: moment > after_us)
+    """Return the first moment after *after_us* (microseconds)."""
+    return _nearest_moment(schedule, after_us, 1, lambda moment: moment > after_us)
 
 
 def latest_moment(schedule: LocalSchedule, until_us: int) -> int:
-    """Give the last moment that is not after another one (microseconds)."""
-    return _found(schedule, until_us, -1, lambda moment: moment <= until_us)
+    """Return the last moment that is not after *until_us* (microseconds)."""
+    return _nearest_moment(schedule, until_us, -1, lambda moment: moment <= until_us)
 
 
 def moments_between(schedule: LocalSchedule, from_us: int, until_us: int) -> Iterator[int]:
@@ -84,21 +85,23 @@ def zone_text(moment_us: int, zone: str) -> str:
     return f"{from_microseconds(moment_us).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} ({zone})"
 
 
-def _found(schedule: LocalSchedule, from_us: int, step: int, fits: Callable[[int], bool]) -> int:
+def _nearest_moment(schedule: LocalSchedule, from_us: int, step: int, fits: Callable[[int], bool]) -> int:
+    """Step through the days from *from_us* and return the first moment that *fits*; *step* is 1 or -1."""
     day = from_microseconds(from_us).date() - step * _ZONES_APART
     for _ in range(_LOOKED_AT_DAYS):
         for moment in schedule.moments_of(day)[::step]:
             if fits(moment):
                 return moment
         day += step * _DAY
-    raise AssertionError(f"{schedule} chooses no day")  # its language refuses one that never comes
+    raise AssertionError(f"{schedule} selects no day")  # the schedule language refuses days that never occur
 
 
 def _moment(local: datetime, zone: ZoneInfo) -> int:
+    """Turn a local time into microseconds; a skipped local time becomes the moment of the clock change."""
     first, other = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first.astimezone(zone).replace(tzinfo=None) == local:
         return to_microseconds(first)
-    before, after = other, first  # the clock jumps between them, and so over the local time
+    before, after = other, first  # the clock change lies between them, and skips the local time
     offset = before.astimezone(zone).utcoffset()
     while after - before > _SECOND:
         middle = before + (after - before) // 2

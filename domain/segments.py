@@ -17,13 +17,13 @@ _NAMES = np.asarray(SEGMENTS)
 
 
 def check_cut_points(cut_points: Sequence[float]) -> tuple[float, float, float]:
-    """Give *cut_points* back as a tuple; ConfigError unless they are three, rising, between 1 and 5.
+    """Return *cut_points* as a tuple; ConfigError unless they are three, rising, between 1 and 5.
 
     >>> check_cut_points([2, 3, 4])
     (2.0, 3.0, 4.0)
     """
-    cuts = tuple(float(cut) for cut in cut_points)
-    inside = all(LOWEST_SCORE < cut < HIGHEST_SCORE for cut in cuts)
+    cuts = tuple(float(point) for point in cut_points)
+    inside = all(LOWEST_SCORE < point < HIGHEST_SCORE for point in cuts)
     if len(cuts) != len(SEGMENTS) - 1 or not inside or not all(a < b for a, b in pairwise(cuts)):
         raise ConfigError(f"segment cut points are {list(cuts)}; they must be three rising scores between 1 and 5")
     return cuts[0], cuts[1], cuts[2]

@@ -1,4 +1,4 @@
-"""Settings: read from the environment once at entry, and frozen."""
+"""Settings, read from the environment once at start, and frozen."""
 
 import ipaddress
 import os
@@ -41,15 +41,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class OpenIdSettings:
-    """The identity provider by which people sign in to the console, and how it knows them.
+    """The identity provider by which people sign in to the console.
 
     Attributes:
         issuer: the provider's address, as it calls itself (`FIVEFOLD_OPENID_ISSUER`).
-        client_id: under which the provider knows fivefold (`FIVEFOLD_OPENID_CLIENT_ID`).
-        client_secret: (`FIVEFOLD_OPENID_CLIENT_SECRET`).
-        organisation: whose members they are (`FIVEFOLD_OPENID_ORGANISATION`).
-        claim: of the identity token, which has the member's name (`FIVEFOLD_OPENID_CLAIM`); `email` by default.
-        plan: how much a person may ask for (`FIVEFOLD_OPENID_PLAN`); `standard` by default.
+        client_id: by which the provider knows fivefold (`FIVEFOLD_OPENID_CLIENT_ID`).
+        client_secret: the client's secret (`FIVEFOLD_OPENID_CLIENT_SECRET`).
+        organisation: whose members sign in (`FIVEFOLD_OPENID_ORGANISATION`).
+        claim: the identity token's claim that holds the member's name (`FIVEFOLD_OPENID_CLAIM`); `email` by default.
+        plan: the limits of a person's requests (`FIVEFOLD_OPENID_PLAN`); `standard` by default.
     """
 
     issuer: str
@@ -62,14 +62,14 @@ class OpenIdSettings:
 
 @dataclass(frozen=True)
 class AgentSettings:
-    """The operator's own agent, which steps of flows may ask: a server of chat completions, as OpenAI's API has them.
+    """The operator's own agent, which steps of flows may ask: a server of chat completions, as in OpenAI's API.
 
     Attributes:
-        url: up to `/chat/completions`, such as `https://llm.internal/v1` (`FIVEFOLD_AGENT_URL`). Plain http will do
-            where the host has private addresses alone.
+        url: up to `/chat/completions`, such as `https://llm.internal/v1` (`FIVEFOLD_AGENT_URL`). Plain http is allowed
+            if the host has only private addresses.
         model: as the server names it (`FIVEFOLD_AGENT_MODEL`).
-        key: that it asks for (`FIVEFOLD_AGENT_KEY`); none by default.
-        limit_seconds: of one answer (`FIVEFOLD_AGENT_SECONDS`).
+        key: the API key (`FIVEFOLD_AGENT_KEY`); none by default.
+        limit_seconds: for one answer (`FIVEFOLD_AGENT_SECONDS`).
     """
 
     url: str
@@ -84,23 +84,23 @@ class Settings:
 
     Attributes:
         var: folder of everything generated: registry, compiled indicators, demo files (`FIVEFOLD_VAR`).
-        database_url: accounts and what is stored (`FIVEFOLD_DATABASE_URL`); SQLite in *var* by default.
+        database_url: the platform's database (`FIVEFOLD_DATABASE_URL`); SQLite in *var* by default.
         plans_file: the operator's plans (`FIVEFOLD_PLANS_FILE`); None for those that ship.
         model_name: name of the registered model that is served (`FIVEFOLD_MODEL`).
         limits: of one request.
-        webhook_keys: that encrypt the secrets of webhooks, the newest first (`FIVEFOLD_WEBHOOK_KEYS`, by commas).
+        webhook_keys: encrypt the secrets of webhooks, the newest first (`FIVEFOLD_WEBHOOK_KEYS`, by commas).
         clock_tolerance_seconds: how far a machine's clock may be off the database's
             (`FIVEFOLD_CLOCK_TOLERANCE_SECONDS`).
         pinned_models: BentoML's store of models (`BENTOML_HOME`); None for a folder in *var*.
-        trusted_proxies: addresses and networks of proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` are believed
+        trusted_proxies: addresses and networks of proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` are trusted
             (`FIVEFOLD_TRUSTED_PROXIES`, by commas); none by default.
-        mcp_hosts: names, with a port unless it is 443, under which `/mcp` is reached (`FIVEFOLD_MCP_HOSTS`, by commas);
-            by loopback names it always is.
-        tracking: another MLflow than the embedded one, a server or a database (`MLFLOW_TRACKING_URI`).
-        openid: None where people sign in to the console by tokens alone.
-        sources_file: the operator's sources of data outside (`FIVEFOLD_SOURCES_FILE`); None for none.
+        mcp_hosts: host names that may reach `/mcp`, with a port unless it is 443 (`FIVEFOLD_MCP_HOSTS`, by commas);
+            loopback names always may.
+        tracking: an external MLflow server or database (`MLFLOW_TRACKING_URI`); empty for the embedded one.
+        openid: None if people sign in to the console only by tokens.
+        sources_file: the operator's external data sources (`FIVEFOLD_SOURCES_FILE`); None for none.
         secrets: of those sources, by name (`FIVEFOLD_SECRET_<name>`).
-        agent: that flows may ask; None, as by default, for none.
+        agent: that flows may ask; None by default.
     """
 
     var: Path
@@ -121,27 +121,27 @@ class Settings:
 
     @property
     def tracking_uri(self) -> str:
-        """MLflow's address: that of the embedded database unless another is set."""
+        """MLflow's address: the embedded database unless another is set."""
         return self.tracking or f"sqlite:///{self.registry}"
 
     @property
     def tracking_shown(self) -> str:
-        """MLflow's address without the password that it may hold, for messages."""
+        """MLflow's address without its password, for messages."""
         return without_password(self.tracking_uri)
 
     @property
     def embedded(self) -> bool:
-        """Whether the registry is the file in *var*, and not another MLflow."""
+        """Whether the registry is the embedded file in *var*."""
         return self.tracking_uri == f"sqlite:///{self.registry}"
 
     @property
     def has_registry(self) -> bool:
-        """Whether a registry exists; the embedded one does not before the first training."""
+        """Whether a registry exists; the embedded one is created by the first training."""
         return not self.embedded or self.registry.is_file()
 
     @property
     def registry(self) -> Path:
-        """The file of the embedded MLflow's database; it does not exist before the first training."""
+        """The file of the embedded MLflow's database, created by the first training."""
         return self.var / "mlflow.db"
 
     @property
@@ -161,12 +161,12 @@ class Settings:
 
     @property
     def erasures(self) -> Path:
-        """The register of erasures, which outlives a database that is restored."""
+        """The register of erasures; it survives the restore of a database backup."""
         return self.var / "erasures.jsonl"
 
     @property
     def webhook_key_file(self) -> Path:
-        """The key that encrypts the secrets of webhooks, where `webhook_keys` names none."""
+        """The file of the key that encrypts the secrets of webhooks, used if `webhook_keys` is empty."""
         return self.var / "webhook.key"
 
     @property
@@ -222,8 +222,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 MOST_AGENT_SECONDS = 30
-"""A worker waits for an answer under a lease, which other runs wait for too."""
-_SECRET = "FIVEFOLD_SECRET_"  # noqa: S105 (how the names of variables begin)
+"""A worker waits for the answer while it holds a lease, and other runs wait for the worker."""
+_SECRET = "FIVEFOLD_SECRET_"  # noqa: S105 (the prefix of variable names, not a secret)
 
 
 def _agent(environment: Mapping[str, str]) -> AgentSettings | None:
@@ -232,10 +232,10 @@ def _agent(environment: Mapping[str, str]) -> AgentSettings | None:
     if not url and not model:
         return None
     if not url or not model:
-        raise ConfigError("FIVEFOLD_AGENT_URL and FIVEFOLD_AGENT_MODEL must be set both, or neither")
+        raise ConfigError("FIVEFOLD_AGENT_URL and FIVEFOLD_AGENT_MODEL must be set together")
     key = environment.get("FIVEFOLD_AGENT_KEY", "")
     if not (key.isascii() and key.isprintable()):
-        raise ConfigError("FIVEFOLD_AGENT_KEY must be text that a header can have")
+        raise ConfigError("FIVEFOLD_AGENT_KEY must be printable ASCII, as an HTTP header requires")
     seconds = _positive(environment, "FIVEFOLD_AGENT_SECONDS", 30)
     if seconds > MOST_AGENT_SECONDS:
         raise ConfigError(f"FIVEFOLD_AGENT_SECONDS is {seconds}; it must be at most {MOST_AGENT_SECONDS}")
@@ -243,13 +243,13 @@ def _agent(environment: Mapping[str, str]) -> AgentSettings | None:
 
 
 def _openid(environment: Mapping[str, str]) -> OpenIdSettings | None:
-    """Read the identity provider: all of its settings that have no default, or none."""
-    given = {name: environment.get(name, "") for name in _OPENID}
-    if not any(given.values()):
+    """Read the identity provider's settings: either all that have no default are set, or none."""
+    required = {name: environment.get(name, "") for name in _OPENID}
+    if not any(required.values()):
         return None
-    if lacking := [name for name, value in given.items() if not value]:
-        raise ConfigError(f"{', '.join(lacking)} must be set too where one of the identity provider's settings is")
-    issuer, client_id, client_secret, organisation = given.values()
+    if lacking := [name for name, value in required.items() if not value]:
+        raise ConfigError(f"{', '.join(lacking)} must be set too if one of the identity provider's settings is set")
+    issuer, client_id, client_secret, organisation = required.values()
     if not issuer.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
         raise ConfigError(f"FIVEFOLD_OPENID_ISSUER is {issuer!r}; it must be an address that begins with https://")
     return OpenIdSettings(
@@ -270,6 +270,7 @@ def _positive(environment: Mapping[str, str], name: str, default: int) -> int:
 
 
 def _networks(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Read addresses and networks separated by commas; ConfigError names an invalid one."""
     networks = tuple(text for text in re.split(r"[,\s]+", environment.get(name, "")) if text)
     for text in networks:
         try:

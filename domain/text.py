@@ -9,16 +9,16 @@ from typing import Final
 
 _CUTOFF = 0.75
 CONTROL: Final = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-"""For a class of a regular expression: C0, delete, C1, ends of lines and paragraphs, marks of direction."""
+"""A character class for regular expressions: C0, delete, C1, line and paragraph separators, bidirectional marks."""
 _CONTROL = re.compile(f"[{CONTROL}]")
 _STEERING = re.compile(f"(?![\t\n])[{CONTROL}]")
 DELIMITERS: Final = (",", ";", "\t", "|")
 
 
 def nearest(word: str, names: Iterable[str], cutoff: float = _CUTOFF) -> str | None:
-    """Find the name that differs in case, blanks and signs alone, or in one letter, or else the most similar one.
+    """Find the name that differs only in case, blanks and signs, or in one letter, or else the most similar one.
 
-    None where none is near; *cutoff* is how similar it must be, from 0 to 1.
+    None if no name is near; *cutoff* is the required similarity, from 0 to 1.
 
     >>> names = ["user_id", "transaction_date"]
     >>> nearest("Transaction Date", names), nearest("user_idd", names), nearest("amount", names)
@@ -44,7 +44,7 @@ def perhaps(word: object, names: Iterable[str], cutoff: float = _CUTOFF) -> str:
 
 
 def _is_one_away(word: str, other: str) -> bool:
-    """Tell whether one letter is another, too many, missing, or has changed places with the next."""
+    """Return whether the words differ by one letter: changed, inserted, missing, or swapped with the next."""
     same = next((place for place, pair in enumerate(zip(word, other, strict=False)) if pair[0] != pair[1]), None)
     if same is None:
         return abs(len(word) - len(other)) <= 1
@@ -58,7 +58,7 @@ def _letters(name: str) -> str:
 
 
 def control_in(name: str) -> str:
-    r"""Name the first control character of a name; empty where it has none.
+    r"""Return the first control character of a name as text; empty if it has none.
 
     >>> control_in("a\nforged"), control_in("M\u00fcller")
     ('U+000A', '')
@@ -68,7 +68,7 @@ def control_in(name: str) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Escape control characters other than tabs and ends of lines, which a text may have.
+    r"""Escape control characters other than tabs and line ends, which a text may have.
 
     >>> visible("a\x1b[2Jb")
     'a\\x1b[2Jb'
@@ -77,7 +77,7 @@ def visible(text: str) -> str:
 
 
 def visible_line(text: str) -> str:
-    r"""Escape all control characters, tabs and ends of lines included: the text stays in its line.
+    r"""Escape all control characters, tabs and line ends included: the text stays on its line.
 
     >>> visible_line("a\nfivefold: all is well")
     'a\\nfivefold: all is well'
@@ -90,7 +90,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def delimiter_of(header: str) -> str:
-    """Give the sign that gives the most columns of a header line; a comma where none gives several.
+    """Return the separator that gives a header line the most columns; a comma if none gives several.
 
     >>> delimiter_of("currency;date;rate"), delimiter_of("rate")
     (';', ',')
@@ -115,7 +115,7 @@ def percent(share: float, decimals: int = 1) -> str:
 
 
 def count_text(count: int, thing: str, things: str = "") -> str:
-    """Write a count with its noun; *things* is a plural that is not formed by a plain s.
+    """Write a count with its noun; *things* is an irregular plural.
 
     >>> count_text(1, "row"), count_text(2_000, "row"), count_text(0, "country", "countries")
     ('1 row', '2,000 rows', '0 countries')
@@ -124,7 +124,7 @@ def count_text(count: int, thing: str, things: str = "") -> str:
 
 
 def html_table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a table for a notebook; everything in it is text, whatever it looks like.
+    """Write a table for a notebook; all cells are escaped.
 
     >>> html_table("Why", ["rule"], [["<b>"]])
     '<table><caption>Why</caption><thead><tr><th>rule</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody></table>'

@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 
 from fivefold.domain import errors
-from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError, InvalidDataError, Kind, Problem
+from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError, InvalidDataError, Problem, ProblemKind
 from fivefold.domain.files import replacing
 from fivefold.domain.provenance import release
 from fivefold.features import schema as c
@@ -138,7 +138,7 @@ class _BadRows(msgspec.Struct, frozen=True, tag=True):
 
     problems: tuple[Problem, ...]
     count: int
-    beyond: tuple[tuple[Kind, int], ...]
+    beyond: tuple[tuple[ProblemKind, int], ...]
 
 
 class _Refused(msgspec.Struct, frozen=True, tag=True):
@@ -348,7 +348,7 @@ def _raise_refusals(receipts: list[Any], source: str) -> None:
             raise kind(each.text)
     bad = [each for each in receipts if isinstance(each, _BadRows)]
     if bad:
-        beyond: dict[Kind, int] = {}
+        beyond: dict[ProblemKind, int] = {}
         for kind_, count in (pair for each in bad for pair in each.beyond):
             beyond[kind_] = beyond.get(kind_, 0) + count
         problems = [problem for each in bad for problem in each.problems]

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Engine
 
 from fivefold.domain.errors import StoreError
-from fivefold.store.accounts.tokens import Charge, Used
+from fivefold.store.accounts.tokens import Charge, UsageTotals
 from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.usecases.accounts.credentials import charge_all
 
@@ -90,7 +90,7 @@ class QuotaCharger:
         self._commits = 0
         self._busy = False
         self._since: float | None = None
-        self._used: dict[tuple[int, str], Used] = {}
+        self._used: dict[tuple[int, str], UsageTotals] = {}
 
     def start(self) -> None:
         """Start the thread."""
@@ -109,11 +109,11 @@ class QuotaCharger:
         stuck = since is not None and monotonic() - since > STUCK_SECONDS
         return "charges wait for the database" if stuck else ""
 
-    def used(self, cost: Charge) -> Used | None:
+    def used(self, cost: Charge) -> UsageTotals | None:
         """Give the usage of a token at its last charge in this process; None if there was none."""
         return self._used.get((cost.token_id, cost.month))
 
-    def _note(self, cost: Charge, used: Used) -> None:
+    def _note(self, cost: Charge, used: UsageTotals) -> None:
         if len(self._used) >= MOST_TOKENS:
             self._used.clear()
         self._used[cost.token_id, cost.month] = used

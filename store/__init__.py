@@ -1,1 +1,1 @@
-"""SQLAlchemy tables, migrations, and the few queries that everyone else calls by name."""
+"""SQLAlchemy tables, migrations, and the shared queries."""

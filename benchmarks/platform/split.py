@@ -59,7 +59,7 @@ def steps(customers: int, rows: int, rounds: int) -> dict[str, float]:
         rates = rates_of("EUR", from_microseconds(now).date())
         ids = list(range(1, customers + 1))
         with Session(engine) as session:
-            whose = bulk_reads.owned(session, ids)
+            whose = bulk_reads.fact_owners(session, ids)
             stored = read_transactions(session, whose, now, for_value=True)
             histories = stored_histories(stored, rates)
             of = (session, actor.organisation_id, 1, ids, [analysed], now)

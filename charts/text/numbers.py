@@ -25,10 +25,10 @@ def plain(number: float) -> str:
     return f"{number:.2f}" if size >= 1 else f"{number:.3g}"
 
 
-def signed(points: float, decimals: int = 2) -> str:
-    """Write points with their sign; what rounds to nothing has none.
+def signed_points(points: float, decimals: int = 2) -> str:
+    """Write points with their sign; a number that rounds to zero has none.
 
-    >>> signed(0.456), signed(-12.0, decimals=0), signed(-0.001)
+    >>> signed_points(0.456), signed_points(-12.0, decimals=0), signed_points(-0.001)
     ('+0.46', '-12', '0.00')
     """
     text = f"{points:+,.{decimals}f}"
@@ -36,7 +36,7 @@ def signed(points: float, decimals: int = 2) -> str:
 
 
 def value_text(contribution: Contribution) -> str:
-    """Write what was seen of one input, with its unit.
+    """Write the value of one input, with its unit.
 
     >>> value_text(Contribution("gap_mean_90d", "rhythm", 3.5, "days", -0.1, "Days between deposits"))
     '3.50 days'
@@ -51,7 +51,7 @@ def value_text(contribution: Contribution) -> str:
 
 
 def typeset(number: str) -> str:
-    """Give a number the minus sign of print, for pictures; text keeps the plain hyphen, which can be searched.
+    """Write a number with the minus sign of print, for pictures; text keeps the plain hyphen, which can be searched.
 
     >>> typeset("-0.44") == "\N{MINUS SIGN}0.44"
     True
@@ -79,12 +79,12 @@ def cut_end(text: str, width_columns: int) -> str:
     return text if len(text) <= width_columns else text[: width_columns - 1].rstrip() + ELLIPSIS
 
 
-def lines_of(text: str, width_columns: int, most: int) -> list[str]:
+def wrapped_lines(text: str, width_columns: int, most: int) -> list[str]:
     """Break text at its words into at most *most* lines; what does not fit in them ends in an ellipsis.
 
-    >>> lines_of("Share of transactions that failed", 20, 2)
+    >>> wrapped_lines("Share of transactions that failed", 20, 2)
     ['Share of', 'transactions that…']
-    >>> lines_of("Last balance", 20, 2)
+    >>> wrapped_lines("Last balance", 20, 2)
     ['Last balance']
     """
     return wrap(text, max(width_columns, 2), max_lines=most, placeholder=ELLIPSIS) or [""]

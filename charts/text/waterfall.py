@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Row, WaterfallPlot, waterfall_plot
-from fivefold.charts.text.numbers import cut_end, lines_of
+from fivefold.charts.text.numbers import cut_end, wrapped_lines
 from fivefold.domain.breakdown import Breakdown, TotalInterval
 
 NARROWEST_COLUMNS = 72
@@ -12,7 +12,7 @@ SEEN_COLUMNS = 20
 LABEL_SHARE = 0.45
 LEAST_LABEL_COLUMNS = 16
 MOST_LABEL_LINES = 3
-"""A label that is longer continues below, at a word; only what is beyond this many lines is cut."""
+"""A longer label continues on the next line, at a word; text beyond this many lines is cut."""
 LEAST_DRAWING_COLUMNS = 17
 GAP = "  "
 LOW_END, BETWEEN, HIGH_END = "├", "─", "┤"
@@ -27,7 +27,7 @@ class _Ruler:
     """Places points on columns of text.
 
     Attributes:
-        plot: knows where points lie between the left edge and the right one.
+        plot: places points between the left edge and the right one.
         columns: how many columns lie between these; one more stands for the right edge itself.
         ticks: the points to be marked.
     """
@@ -37,7 +37,7 @@ class _Ruler:
     ticks: tuple[float, ...]
 
     def column(self, points: float) -> int:
-        """The column that *points* stand on, counted from 0."""
+        """The column of *points*, counted from 0."""
         return round(self.plot.place(points) * self.columns)
 
 
@@ -99,7 +99,7 @@ def _aligned(words: list[tuple[str, str, str]], width: int) -> list[list[str]]:
     label = max(min(label, room, round(width * LABEL_SHARE)), LEAST_LABEL_COLUMNS)
     rows = []
     for name, value, number in words:
-        first, *rest = lines_of(name, label, MOST_LABEL_LINES)
+        first, *rest = wrapped_lines(name, label, MOST_LABEL_LINES)
         line = f"{first:<{label}}{GAP}{cut_end(value, value_width):>{value_width}}{GAP}{number:>{points}}{GAP}"
         rows.append([line, *rest])
     return rows

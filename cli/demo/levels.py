@@ -129,7 +129,7 @@ def _store_sample() -> "SamplePortfolio":
         ("alerts", sample.alerts),
     ):
         echo(f"{path.name}:")
-        importing.take_file(table, path, organisation=ORGANISATION)
+        importing.import_file(table, path, organisation=ORGANISATION)
     return sample
 
 

@@ -25,7 +25,7 @@ members_app = typer.Typer(help="Members: the people of an organisation, and thei
 NumberArgument = Annotated[int, typer.Argument(metavar="MEMBER", help="The number in `fivefold members list`.")]
 RolesOption = Annotated[
     list[str],
-    typer.Option("--role", help="commercial, investigator, approver, publisher or admin; may be given several times."),
+    typer.Option("--role", help="commercial, investigator, approver, publisher or admin; repeatable."),
 ]
 rates_app = typer.Typer(help="The exchange rates in force, and tables of your own.", no_args_is_help=True)
 
@@ -45,7 +45,7 @@ def add(
     role: RolesOption,
     organisation: OrganisationOption = "default",
 ) -> None:
-    """Add a member, or take back one who left. Tokens are made apart: `fivefold tokens create --member NAME`."""
+    """Add a member, or take back one who left. Tokens are made separately: `fivefold tokens create --member NAME`."""
     from fivefold.usecases.accounts.organisations import add_member
 
     engine = open_current_database()
@@ -54,7 +54,7 @@ def add(
 
 
 def list_(organisation: OrganisationOption = "default") -> None:
-    """List the members, those who left too."""
+    """List the members, including those who left."""
     from fivefold.usecases.accounts.organisations import list_members
 
     engine = open_current_database()
@@ -77,21 +77,21 @@ def roles(member: NumberArgument, role: RolesOption, organisation: OrganisationO
     from fivefold.usecases.accounts.organisations import set_roles
 
     engine = open_current_database()
-    changed = set_roles(acting_in(engine, organisation), member, role)
-    echo(f"{changed.name} is now {', '.join(changed.roles)}.")
+    updated = set_roles(acting_in(engine, organisation), member, role)
+    echo(f"{updated.name} is now {', '.join(updated.roles)}.")
 
 
 def leave(member: NumberArgument, organisation: OrganisationOption = "default") -> None:
-    """Note that a member has left. All their tokens end at once."""
+    """Record that a member left. All their tokens end at once."""
     from fivefold.usecases.accounts import organisations
 
     engine = open_current_database()
-    gone = organisations.end_membership(acting_in(engine, organisation), member)
-    echo(f"{gone.name} has left, and their tokens have ended.")
+    former = organisations.end_membership(acting_in(engine, organisation), member)
+    echo(f"{former.name} has left, and their tokens have ended.")
 
 
 def show(organisation: OrganisationOption = "default") -> None:
-    """Show each rate with the day that it is of, and the stored currencies that have none."""
+    """Show each rate with its day, and the stored currencies without a rate."""
     from fivefold.usecases.accounts.rate_tables import show_rates
 
     engine = open_current_database()
@@ -125,7 +125,7 @@ def propose(
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
-    """Propose a table of own rates; it holds at once while nothing decides yet."""
+    """Propose a table of own rates; it is in force at once while nothing decides yet."""
     from fivefold.usecases.changes.asks import put_rates
 
     rates = read_dated_rates(path)

@@ -1,4 +1,4 @@
-"""`fivefold audit`, `evidence` and `replay`: what proves how it was decided, and by whom."""
+"""`fivefold audit`, `evidence` and `replay`: proofs of how it was decided, and by whom."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FINDINGS = 1
 """Exit code if the log is not whole, or a check has findings; a refused command ends with 2."""
 
-audit_app = typer.Typer(help="The audit log: prove it whole, keep its heads, read it.", no_args_is_help=True)
+audit_app = typer.Typer(help="The audit log: verify it, export its heads, read it.", no_args_is_help=True)
 DIFFERENT = 1
 """Exit code if the bytes differ; a refused replay ends with 2."""
 
@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 
 def verify(
     heads_file: Annotated[
-        Path | None, typer.Option("--heads", help="Heads that were exported: what was cut off since is seen.")
+        Path | None, typer.Option("--heads", help="Exported heads: they reveal entries that were cut off since.")
     ] = None,
 ) -> None:
     """Look for any change, gap or reorder in the audit log. Exit code 1, and a line for each finding."""
@@ -54,9 +54,9 @@ def verify(
 
 
 def heads(
-    output: Annotated[Path, typer.Option("--output", "-o", help="A JSON file, to be kept on another machine.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A JSON file, to store on another machine.")],
 ) -> None:
-    """Write the last entry of each organisation's chain. Keep the file where who can write the database cannot."""
+    """Write the last entry of each organisation's chain. Store the file out of the database writers' reach."""
     from fivefold.usecases.audit.record import export_heads
 
     exported = export_heads(open_current_database(), output)
@@ -93,10 +93,10 @@ def _print_finding(finding: "AuditFinding") -> None:
 def evidence(
     quarter: Annotated[str | None, typer.Option("--quarter", help="Of a calendar year (UTC), such as 2026Q3.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The archive to write, a zip file.")] = None,
-    organisation: Annotated[str, typer.Option("--organisation", help="Whose.")] = "default",
+    organisation: Annotated[str, typer.Option("--organisation", help="The organisation.")] = "default",
     check: Annotated[Path | None, typer.Option("--check", help="An archive to compare with its manifest.")] = None,
 ) -> None:
-    """Put what decided in a quarter into one archive.
+    """Collect the evidence of a quarter in one archive.
 
     Rulesets, backtests, validations, overrides, approvals, model cards and the audit log, by internal numbers alone.
     With --check nothing is collected: every file of an archive is compared with the archive's manifest.
@@ -110,24 +110,26 @@ def evidence(
 
 
 def _collect(name: str, output: Path, organisation: str) -> None:
+    """Build the archive of a quarter, and warn of an unfinished quarter or a log that is not whole."""
     from fivefold.usecases.evidence.build import build_evidence
     from fivefold.usecases.shared.inputs import read_quarter
 
     quarter = read_quarter(name)
     if quarter.until_us > now_microseconds():
-        warn(f"{name} is not over; what is still to come is not in the archive")
+        warn(f"{name} is not over; the archive ends now")
     engine = open_current_database()
     archive = build_evidence(acting_in(engine, organisation), quarter, output, read_settings())
-    counted = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in archive.counts.items())
+    counts_text = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in archive.counts.items())
     echo(f"Evidence of {name}: {output}")
-    echo(f"  {counted}")
-    echo(f"  SHA-256 of its manifest, to be kept elsewhere: {archive.manifest_sha256}")
+    echo(f"  {counts_text}")
+    echo(f"  SHA-256 of its manifest, to store elsewhere: {archive.manifest_sha256}")
     if archive.findings:
         warn(f"the audit log is not whole, {archive.findings} findings; audit/verification.json names them")
         raise typer.Exit(FINDINGS)
 
 
 def _check(path: Path) -> None:
+    """Compare an archive with its manifest; exit code FINDINGS for any problem."""
     from fivefold.usecases.evidence.check import check_evidence
 
     result = check_evidence(path)
@@ -144,12 +146,12 @@ _KINDS = {"d:": "decision", "f:": "run"}
 
 def replay(
     assessment: Annotated[str, typer.Argument(help="Its number, such as 12.3; d:12 for a decision, f:12 for a run.")],
-    organisation: Annotated[str, typer.Option("--organisation", help="Whose it is.")] = "default",
-    show: Annotated[bool, typer.Option("--show", help="Print the breakdown that came out.")] = False,
+    organisation: Annotated[str, typer.Option("--organisation", help="The organisation.")] = "default",
+    show: Annotated[bool, typer.Option("--show", help="Print the computed breakdown.")] = False,
 ) -> None:
-    """Make an assessment, a decision or a run of a flow again.
+    """Compute an assessment, a decision or a run of a flow again.
 
-    It is made from its recorded inputs and versions. Exit code 1 where it is not the same.
+    It uses the recorded inputs and versions. Exit code 1 if the result differs.
     """
     from fivefold.usecases.flows.runs.replay import replay_record
 
@@ -159,14 +161,16 @@ def replay(
     if show:
         echo(json.dumps(json.loads(outcome.breakdown_now), indent=2, ensure_ascii=False))
     if outcome.in_other_words:
-        echo(f"Its breakdown was in words {outcome.words} when it was made; words {outcome.words_now} are shown.")
+        echo(
+            f"Its breakdown was written by version {outcome.words} of the words; version {outcome.words_now} is shown."
+        )
     if outcome.same:
-        echo(f"{what.capitalize()}: the same {len(outcome.breakdown_now):,} bytes came out.")
+        echo(f"{what.capitalize()}: the same {len(outcome.breakdown_now):,} bytes result.")
         age = json.loads(outcome.breakdown_now).get("stale_rates_days")
         if age is not None:
             echo(f"Its exchange rates were stale: the newest was {age:,} days old when it was made.")
         return
-    warn(f"{what} came out different; it was made by engine {outcome.engine}, this is {outcome.engine_now}")
+    warn(f"{what} differs; it was made by engine {outcome.engine}, this is {outcome.engine_now}")
     stored, computed = json.loads(outcome.stored), json.loads(outcome.breakdown_now)
     for key in sorted({*stored, *computed}):
         if stored.get(key) != computed.get(key):

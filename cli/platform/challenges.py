@@ -34,8 +34,8 @@ def add_to(app: typer.Typer) -> None:
 
 def open_(
     assessment: Annotated[str, typer.Argument(help="The number of the contested assessment, such as 12.3.")],
-    words: Annotated[str, typer.Option("--words", help="What the person says.")],
-    received: Annotated[str | None, typer.Option("--received", help="When the words came; now by default.")] = None,
+    words: Annotated[str, typer.Option("--words", help="The person's words.")],
+    received: Annotated[str | None, typer.Option("--received", help="When the words arrived; now by default.")] = None,
     organisation: OrganisationOption = "default",
 ) -> None:
     """Open a challenge of an assessment: its record is kept until the challenge is settled."""
@@ -45,7 +45,7 @@ def open_(
     line = open_challenge(acting_in(open_current_database(), organisation), assessment, words, at_us)
     echo(f"Challenge {line.id} of assessment {line.assessment} is {line.state}, due on {day_text(line.due_us)[:10]}.")
     if line.state == "open":
-        echo("Its record is kept until another person than those who decided settles it:")
+        echo("Its record is kept until a person who did not take part in the decision settles it:")
         echo(f"  fivefold challenge settle {line.id} confirmed --reason … --token …")
 
 
@@ -55,7 +55,7 @@ def list_(
     kind: Annotated[str, typer.Option("--type", help="The type of that entity.")] = "customer",
     organisation: OrganisationOption = "default",
 ) -> None:
-    """List challenges, those due first first."""
+    """List challenges, ordered by due date."""
     from fivefold.usecases.recourse.challenges import ChallengeFilters, list_challenges
 
     who = acting_in(open_current_database(), organisation)
@@ -68,7 +68,7 @@ def list_(
 
 
 def _age(line: "ChallengeLine") -> str:
-    """Say how long an open challenge waits, and whether it should have been settled."""
+    """Write how long an open challenge has waited, and whether it is overdue."""
     if line.settled_us is not None:
         return ""
     days = (now_microseconds() - line.received_us) // 86_400_000_000
@@ -76,22 +76,22 @@ def _age(line: "ChallengeLine") -> str:
 
 
 def show(number: NumberArgument, organisation: OrganisationOption = "default") -> None:
-    """Show a challenge: the person's words, whether the record is what it was, and the settlement."""
+    """Show a challenge: the person's words, whether the record is unchanged, and the settlement."""
     from fivefold.usecases.recourse.challenges import read_challenge
 
     line = read_challenge(acting_in(open_current_database(), organisation), number)
-    newest = "" if line.is_newest else ", which is not the newest"
+    newest = "" if line.is_newest else ", not the newest one"
     echo(f"Challenge {line.id} of assessment {line.assessment} of {line.entity_type} {line.external_id}{newest}")
     echo(f"Received {second_text(line.received_us)}, opened by {line.opened_by}: {line.words}")
     echo(f"{line.state}, due {second_text(line.due_us)}{', overdue' if line.overdue else ''}")
     if not line.record_unchanged:
-        echo("The record is not what it was when the challenge was opened: `fivefold audit verify` tells what changed")
+        echo("The record has changed since the challenge was opened: `fivefold audit verify` shows the change")
     if line.settled_us is None:
         return
     echo(f"Settled {second_text(line.settled_us)} by {line.settled_by}: {line.reason}")
     parts = (
         ("Answer for the person", line.answer),
-        ("Facts that were corrected", ", ".join(line.facts)),
+        ("Corrected facts", ", ".join(line.facts)),
         ("Override", line.override),
         ("New assessment", line.new_assessment),
     )
@@ -104,27 +104,27 @@ def settle(
     number: NumberArgument,
     outcome: Annotated[str, typer.Argument(help="confirmed, corrected or overridden.")],
     reason: Annotated[str, typer.Option("--reason", help="Why, for the organisation.")],
-    answer: Annotated[str, typer.Option("--answer", help="What is written for the person.")] = "",
+    answer: Annotated[str, typer.Option("--answer", help="The answer to the person.")] = "",
     fact: Annotated[
-        list[str] | None, typer.Option("--fact", help="What was corrected, such as 'field income'; repeatable.")
+        list[str] | None, typer.Option("--fact", help="A corrected fact, such as 'field income'; repeatable.")
     ] = None,
-    override: Annotated[int | None, typer.Option("--override", help="The override that was decided on since.")] = None,
+    override: Annotated[int | None, typer.Option("--override", help="The override that was decided since.")] = None,
     organisation: OrganisationOption = "default",
     token: Annotated[
         str, typer.Option("--token", envvar="FIVEFOLD_TOKEN", help="An approver's or an admin's own token.")
     ] = "",
 ) -> None:
-    """Settle a challenge: the outcome stands, facts were corrected, or a person decided instead of the rules."""
+    """Settle a challenge: the outcome is confirmed, facts were corrected, or a person overrode the rules."""
     from fivefold.usecases.recourse.settlement import Settlement, settle_challenge
     from fivefold.usecases.shared.actors import Role
 
     engine = open_current_database()
     who, _ = person(engine, organisation, token, (Role.APPROVER, Role.ADMIN))
-    given = Settlement(
+    settlement = Settlement(
         outcome=cast("Outcome", outcome), reason=reason, answer=answer, facts=tuple(fact or ()), override=override
     )
     valuer = None if outcome == "confirmed" else serving_valuer(engine)
-    line = settle_challenge(who, number, given, valuer=valuer)
+    line = settle_challenge(who, number, settlement, valuer=valuer)
     anew = "" if line.new_assessment is None else f"; the new assessment is {line.new_assessment}"
     echo(f"Challenge {line.id} is settled: {line.state}{anew}.")
     echo(f"  fivefold challenge reply {line.id} --output reply.pdf    # for the person")
@@ -138,23 +138,23 @@ def reply(
     """Write the reply to a settled challenge for the person concerned.
 
     It has fixed words for the outcome and the answer that was written for the person; nothing else of the settlement.
-    That it was given is recorded, with its SHA-256.
+    It is recorded that it was given, with its SHA-256.
     """
     if output.suffix not in {".pdf", ".json"}:
         raise ConfigError(f"--output is {str(output)!r}; it must end in .pdf or .json")
     from fivefold.console.recourse.reply import json_of_reply
     from fivefold.usecases.recourse.reply import give_reply
 
-    given = give_reply(
+    reply_given = give_reply(
         acting_in(open_current_database(), organisation), number, "pdf" if output.suffix == ".pdf" else "json"
     )
     if output.suffix == ".pdf":
         from fivefold.console.recourse.reply_pdf import pdf_of_reply
 
-        content = pdf_of_reply(given, "UTC")
+        content = pdf_of_reply(reply_given, "UTC")
     else:
-        content = json_of_reply(given)
+        content = json_of_reply(reply_given)
     with replacing(output) as unfinished:
         unfinished.write_bytes(content)
     echo(f"Reply to challenge {number}: {output}")
-    echo(f"  SHA-256 of its content, as the audit log has it: {given.sha256}")
+    echo(f"  SHA-256 of its content, as the audit log has it: {reply_given.sha256}")

@@ -1,4 +1,4 @@
-"""`fivefold clock`: compare the clocks, and mend rows that a clock ahead left behind."""
+"""`fivefold clock`: compare the clocks, and repair rows that a fast clock left behind."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def check() -> None:
-    """Compare the clocks, and count what is dated after now. Exit code 1 where anything is."""
+    """Compare the clocks, and count rows dated after now. Exit code 1 if there are any."""
     from fivefold.usecases.levels.clock_repair import read_clocks
 
     clocks = read_clocks(open_current_database())
@@ -43,7 +43,7 @@ def check() -> None:
 
 
 def repair(reason: Annotated[str, typer.Option("--reason", help="Why, for the audit log.")]) -> None:
-    """Mend rows dated after now: their entities are assessed again. History stays as it is."""
+    """Repair rows dated after now: their entities are assessed again. History stays as it is."""
     from fivefold.usecases.levels.clock_repair import repair_dates as mend
 
     rows = mend(open_current_database(), actor(), reason)
@@ -51,7 +51,7 @@ def repair(reason: Annotated[str, typer.Option("--reason", help="Why, for the au
         echo("Nothing is dated after now; nothing was changed.")
         return
     _show(rows)
-    echo("These rows are mended, and their entities are due: a worker assesses them again.")
+    echo("These rows are repaired, and their entities are due: a worker assesses them again.")
 
 
 def _show(ahead: "Sequence[FutureRows]") -> None:

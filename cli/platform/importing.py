@@ -19,28 +19,28 @@ from fivefold.features.reading.text_files import ColumnMap
 if TYPE_CHECKING:
     from fivefold.usecases.ingest.files import Progress
 
-import_app = typer.Typer(help="Entities and what is known of them, from files.", no_args_is_help=True)
+import_app = typer.Typer(help="Entities and their facts, from files.", no_args_is_help=True)
 
 FileArgument = Annotated[Path, typer.Argument(help="Parquet, CSV or JSON lines (these perhaps .gz), one row each.")]
 MapOption = Annotated[
-    list[str] | None, typer.Option("--map", help="What a column of the file is, such as customer_id=entity_id.")
+    list[str] | None, typer.Option("--map", help="Our name of a column, such as customer_id=entity_id.")
 ]
 RefusedOption = Annotated[
     Path | None, typer.Option("--refused", help="The file of refused rows; beside the import by default.")
 ]
 TypeOption = Annotated[str, typer.Option("--type", help="The type of the entities.")]
-OrganisationOption = Annotated[str, typer.Option("--organisation", help="Whose they are.")]
+OrganisationOption = Annotated[str, typer.Option("--organisation", help="The organisation.")]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The present moment, for histories of the past.")]
 
 TABLES = {
-    "entities": "Take entities: entity_id, their fields, perhaps owner_id, the one owner.",
-    "owners": "Take owners: entity_id, owner_id, perhaps owner_type, from and until; a joint account has several rows.",
-    "transactions": "Take transactions and their corrections, in the API's columns: each is taken once.",
-    "tags": "Take tags: entity_id, tag, perhaps from and until. What is sent again is known.",
-    "screenings": "Take screenings: entity_id, screening, found (true or false), at. What is sent again is known.",
-    "links": "Take links: type, from, to (nothing: there is none), perhaps valid_from and valid_until.",
-    "cases": "Take cases: entity_id, number, opened, perhaps closed, outcome, status and fields.",
-    "alerts": "Take alerts, in the columns of cases.",
+    "entities": "Import entities: entity_id, their fields, perhaps owner_id, the one owner.",
+    "owners": "Import owners: entity_id, owner_id, perhaps owner_type, from, until; a joint account has several rows.",
+    "transactions": "Import transactions and their corrections, in the API's columns; each is stored once.",
+    "tags": "Import tags: entity_id, tag, perhaps from and until. Repeated rows are recognised.",
+    "screenings": "Import screenings: entity_id, screening, found (true or false), at. Repeated rows are recognised.",
+    "links": "Import links: type, from, to (empty: there is none), perhaps valid_from and valid_until.",
+    "cases": "Import cases: entity_id, number, opened, perhaps closed, outcome, status and fields.",
+    "alerts": "Import alerts, in the columns of cases.",
 }
 """The help text of each command by table."""
 
@@ -52,7 +52,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     import_app.command()(setup)
     for table, text in TABLES.items():
-        import_app.command(table, help=text)(take_command(table))
+        import_app.command(table, help=text)(import_command(table))
     app.add_typer(import_app, name="import")
 
 
@@ -65,7 +65,7 @@ def setup(
         str, typer.Option("--sole-operator", help="Why one person may approve what they proposed: for a try-out.")
     ] = "",
 ) -> None:
-    """Choose the levels of a ruleset, declare its type of entity, put its lists. Then entities can come."""
+    """Define the levels of a ruleset, declare its type of entity, add its lists. Then entities can be imported."""
     from fivefold.risk.language.base import canonical_form
     from fivefold.usecases.accounts.entity_types import define_type
     from fivefold.usecases.accounts.second_person import allow_sole_operator
@@ -92,11 +92,11 @@ def setup(
         put_list(who, canonical_form(available[name]), reason=f"set-up of {ruleset.name}")
     if sole_operator:
         allow_sole_operator(who, sole_operator)
-    read = f", and the lists {', '.join(names)}" if names else ""
-    echo(f"{organisation} has the levels {', '.join(ruleset.levels)}, the type {ruleset.entity_type}{read}.")
+    read_lists = f", and the lists {', '.join(names)}" if names else ""
+    echo(f"{organisation} has the levels {', '.join(ruleset.levels)}, the type {ruleset.entity_type}{read_lists}.")
 
 
-def take_command(table: str) -> Callable[..., None]:
+def import_command(table: str) -> Callable[..., None]:
     """Make the command that imports a table."""
 
     def take(
@@ -105,14 +105,14 @@ def take_command(table: str) -> Callable[..., None]:
         organisation: OrganisationOption = "default",
         as_of: AsOfOption = None,
         names: MapOption = None,
-        refused: RefusedOption = None,
+        refused_path: RefusedOption = None,
     ) -> None:
-        take_file(table, path, kind, organisation, as_of, names, refused)
+        import_file(table, path, kind, organisation, as_of, names, refused_path)
 
     return take
 
 
-def take_file(
+def import_file(
     table: str,
     path: Path,
     kind: str = "customer",
@@ -130,20 +130,23 @@ def take_file(
     clock = _clock(as_of)
     if as_of is not None:
         refuse_future(engine, clock(), "--as-of")
-    done = import_table(replace(acting_in(engine, organisation), clock=clock), table, kind, file, _bar(path))
-    echo(f"{count_text(done.rows, 'row')}: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")
-    if done.refused:
-        _show_refused(done, path)
+    progress = import_table(replace(acting_in(engine, organisation), clock=clock), table, kind, file, _bar(path))
+    echo(
+        f"{count_text(progress.rows, 'row')}: {progress.new:,} new, {progress.changed:,} changed,"
+        f" {progress.same:,} known before."
+    )
+    if progress.refused:
+        _show_refused(progress, path)
         raise typer.Exit(SOME_REFUSED)
 
 
-def _show_refused(done: "Progress", path: Path) -> None:
+def _show_refused(progress: "Progress", path: Path) -> None:
     numbering = "the header is row 1" if first_row_of(str(path)) > 1 else "rows count from 1"
-    was, them = ("was", "it") if done.refused == 1 else ("were", "them")
-    warn(f"{count_text(done.refused, 'row')} {was} refused, and nothing of {them} was stored ({numbering}):")
-    for line in problem_lines(done.problems):
+    was, them = ("was", "it") if progress.refused == 1 else ("were", "them")
+    warn(f"{count_text(progress.refused, 'row')} {was} refused, and nothing of {them} was stored ({numbering}):")
+    for line in problem_lines(progress.problems):
         warn(line)
-    warn(f"they are in {done.refused_path}, each with the reason; mend them there and import that file")
+    warn(f"they are in {progress.refused_path}, each with the reason; correct them there and import that file")
 
 
 def _clock(as_of: str | None) -> Callable[[], int]:
@@ -154,6 +157,7 @@ def _clock(as_of: str | None) -> Callable[[], int]:
 
 
 def _bar(path: Path) -> "Callable[[Progress], None]":
+    """Return a function that shows the progress as a bar, on a terminal."""
     bar = tqdm(unit=" rows", desc=path.name, unit_scale=True, disable=None)  # only on a terminal
 
     def update(progress: "Progress") -> None:

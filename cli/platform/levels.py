@@ -83,6 +83,7 @@ def serving_valuer(engine: "Engine") -> "EntityScorer | None":
 
 
 def _show(view: "LevelView") -> None:
+    """Print a level, its override, the rules that fired, and notes about its freshness."""
     from fivefold.usecases.levels.explain import gave_something
 
     since = "" if view.since_us is None else f", since {second_text(view.since_us)}"
@@ -111,17 +112,18 @@ def _show(view: "LevelView") -> None:
     if view.stale_rates_days is not None:
         echo(
             f"Its exchange rates are stale: the newest was {view.stale_rates_days:,} days old when it was computed;"
-            " `fivefold rates` takes newer ones."
+            " `fivefold rates` adds newer ones."
         )
     if view.may_move_down_us is not None:
         echo(f"A lower level can follow from {second_text(view.may_move_down_us)} on.")
     if view.refreshing:
-        echo("Something happened since: a worker will compute it again; --now does so at once.")
+        echo("There are newer events: a worker will recompute it; --now does so at once.")
     if view.problem is not None:
         echo(f"The last attempt to compute it failed: {view.problem}")
 
 
 def _show_related(title: str, lines: "Sequence[RelatedLine]") -> None:
+    """Print the owners or owned entities, if any."""
     if lines:
         rows = [
             [
@@ -137,24 +139,22 @@ def _show_related(title: str, lines: "Sequence[RelatedLine]") -> None:
 
 
 def show_distribution(engine: "Engine", organisation: str, kind: str = "customer") -> None:
-    """Print how many entities of a type stand at which level, and why the others have none."""
+    """Print how many entities of a type have each level, and why the others have none."""
     from fivefold.usecases.levels.distribution import distribution
 
-    counted = distribution(acting_in(engine, organisation), kind)
+    counts = distribution(acting_in(engine, organisation), kind)
     others = {
-        "failed": sum(version.failed for version in counted.versions),
-        "no tier has the total": sum(version.unclassified for version in counted.versions),
-        "no ruleset applies": counted.no_level if counted.deciding else 0,
-        "no ruleset decides yet": 0 if counted.deciding else counted.no_level,
-        "not assessed yet": counted.not_assessed,
+        "failed": sum(version.failed for version in counts.versions),
+        "no tier has the total": sum(version.unclassified for version in counts.versions),
+        "no ruleset applies": counts.no_level if counts.deciding else 0,
+        "no ruleset decides yet": 0 if counts.deciding else counts.no_level,
+        "not assessed yet": counts.not_assessed,
     }
-    rows = [
-        [name, f"{count:,}", percent(count / max(counted.entities, 1))] for name, count in counted.by_level().items()
-    ]
+    rows = [[name, f"{count:,}", percent(count / max(counts.entities, 1))] for name, count in counts.by_level().items()]
     rows += [
-        [f"({why})", f"{count:,}", percent(count / max(counted.entities, 1))] for why, count in others.items() if count
+        [f"({why})", f"{count:,}", percent(count / max(counts.entities, 1))] for why, count in others.items() if count
     ]
-    show_table(f"{counted.entities:,} of type {kind} in {organisation}", ("level", "entities", "share"), rows)
+    show_table(f"{counts.entities:,} of type {kind} in {organisation}", ("level", "entities", "share"), rows)
 
 
 def _ruleset(view: "LevelView") -> str:

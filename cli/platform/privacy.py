@@ -1,4 +1,4 @@
-"""`fivefold erase`, `erase-again` and `hold`: what is known of a person goes, unless it must be kept."""
+"""`fivefold erase`, `erase-again` and `hold`: personal data are removed, unless they must be kept."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from fivefold.domain.settings import read_settings
 
 EntityArgument = Annotated[str, typer.Argument(metavar="ENTITY", help="Its identifier.")]
 TypeOption = Annotated[str, typer.Option("--type", help="Its type.")]
-OrganisationOption = Annotated[str, typer.Option("--organisation", help="Whose it is.")]
+OrganisationOption = Annotated[str, typer.Option("--organisation", help="The organisation.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def erase(entity: EntityArgument, kind: TypeOption = "customer", organisation: OrganisationOption = "default") -> None:
-    """Erase what is known of an entity, and of what it owns.
+    """Erase the data of an entity, and of entities that only it owns.
 
     Refused while records must be kept, or are on hold.
     """
@@ -30,10 +30,10 @@ def erase(entity: EntityArgument, kind: TypeOption = "customer", organisation: O
 
     engine = open_current_database()
     register = read_settings().erasures
-    done = erase_entity(acting_in(engine, organisation), kind, entity, register)
-    also = f", and {len(done.entity_ids) - 1} that it owned" if len(done.entity_ids) > 1 else ""
-    echo(f"{kind} {entity} is erased{also}; values of {done.entries} audit entries went with it.")
-    echo(f"The register {register} says so in numbers: keep it where a restored backup does not replace it.")
+    result = erase_entity(acting_in(engine, organisation), kind, entity, register)
+    also = f", and {len(result.entity_ids) - 1} that it owned" if len(result.entity_ids) > 1 else ""
+    echo(f"{kind} {entity} is erased{also}; values of {result.entries} audit entries were erased with it.")
+    echo(f"The register {register} records it by numbers: keep it where a restored backup does not replace it.")
 
 
 def erase_again(
@@ -47,15 +47,15 @@ def erase_again(
     path = register or read_settings().erasures
     if not path.is_file():
         raise ConfigError(f"there is no register {path}; --register names another file")
-    done = erasing.erase_again(open_current_database(), actor(), path)
-    echo(f"{done.erased} {'entity was' if done.erased == 1 else 'entities were'} there again, and erased.")
-    if done.holds:
-        echo(f"{done.holds} legal {'hold was' if done.holds == 1 else 'holds were'} put again.")
+    result = erasing.erase_again(open_current_database(), actor(), path)
+    echo(f"{result.erased} {'entity was' if result.erased == 1 else 'entities were'} there again, and erased.")
+    if result.holds:
+        echo(f"{result.holds} legal {'hold was' if result.holds == 1 else 'holds were'} put again.")
 
 
 def hold(
     entity: EntityArgument,
-    until: Annotated[str, typer.Option("--until", help="Until when; a moment that is past releases it.")],
+    until: Annotated[str, typer.Option("--until", help="Until when; a past moment releases it.")],
     reason: Annotated[str, typer.Option("--reason", help="Why.")],
     kind: TypeOption = "customer",
     organisation: OrganisationOption = "default",
@@ -67,4 +67,4 @@ def hold(
     register = read_settings().erasures
     erasing.set_legal_hold(acting_in(engine, organisation), kind, entity, moment(until, "--until"), reason, register)
     echo(f"{kind} {entity} is on hold until {until}.")
-    echo(f"The register {register} says so in numbers: keep it where a restored backup does not replace it.")
+    echo(f"The register {register} records it by numbers: keep it where a restored backup does not replace it.")

@@ -27,26 +27,30 @@ proposals_app = typer.Typer(
 NumberArgument = Annotated[int, typer.Argument(metavar="PROPOSAL", help="The number in `fivefold proposals list`.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why.")]
 TokenOption = Annotated[
-    str, typer.Option("--token", envvar="FIVEFOLD_TOKEN", help="A publisher's or an admin's own token; says who acts.")
+    str,
+    typer.Option(
+        "--token", envvar="FIVEFOLD_TOKEN", help="A publisher's or an admin's own token; identifies the person."
+    ),
 ]
 
 
 OutboxDays = Annotated[
-    int | None, typer.Option("--outbox-days", help="After which events that were sent are removed; 0: never.")
+    int | None, typer.Option("--outbox-days", help="Days after which sent events are removed; 0: never.")
 ]
 DeliveriesDays = Annotated[
-    int | None, typer.Option("--deliveries-days", help="After which deliveries that ended are removed; 0: never.")
+    int | None, typer.Option("--deliveries-days", help="Days after which ended deliveries are removed; 0: never.")
 ]
 ReportsDays = Annotated[
-    int | None, typer.Option("--reports-days", help="After which jobs and movers of backtests go; 0: never.")
+    int | None,
+    typer.Option("--reports-days", help="Days after which jobs and movers of backtests are removed; 0: never."),
 ]
 AssessmentsDays = Annotated[
     int | None,
-    typer.Option("--assessments-days", help="After which goes what old assessments were made from; 0: never."),
+    typer.Option("--assessments-days", help="Days after which the inputs of old assessments are removed; 0: never."),
 ]
 FlowsDays = Annotated[
     int | None,
-    typer.Option("--flows-days", help="After which goes what old runs of flows were made from; 0: never."),
+    typer.Option("--flows-days", help="Days after which the inputs of old runs of flows are removed; 0: never."),
 ]
 
 
@@ -74,9 +78,9 @@ def add_to(app: typer.Typer) -> None:
 def person(
     engine: "Engine", organisation: str, token: str, roles: "tuple[Role, Role] | None" = None
 ) -> "tuple[Context, Role]":
-    """Give the context and the role of the token's member; without one of the machine's account, which is no person.
+    """Return the context and the role of the token's member; without a token those of the machine's account.
 
-    *roles*: that the token may be of; a publisher's or an admin's by default.
+    *roles*: the allowed roles of the token; publisher or admin by default.
     """
     from fivefold.usecases.accounts.credentials import find_credential
     from fivefold.usecases.shared.actors import Role
@@ -115,7 +119,7 @@ def _tested(line: "ProposalLine") -> str:
 
 
 def show(number: NumberArgument, organisation: OrganisationOption = "default") -> None:
-    """Show a proposal: what would change, whom it would reach, and what its backtests found."""
+    """Show a proposal: its content, its reach, and the results of its backtests."""
     from fivefold.usecases.changes.backtests import report_of
     from fivefold.usecases.changes.proposals import read_proposal
 
@@ -131,7 +135,7 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
         echo(f"Backtest {each.id} on {each.entity_type}: {each.state}" + (f": {each.error}" if each.error else ""))
         if each.state == "done":
             report = report_of(who, each.id)
-            echo(f"{report['changed']['alone']:,} of {report['customers']:,} would be at another level by the rules")
+            echo(f"{report['changed']['alone']:,} of {report['customers']:,} would get another level by the rules")
             if "released" in report:
                 counts = report["released"]
                 echo(f"{counts['released']:,} of {counts['raised']:,} that the present version decided on are released")
@@ -143,7 +147,7 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
 def print_outcome(outcome: "ChangeOutcome") -> None:
     """Print whether a change is done, unnecessary or proposed, and the number of the proposal."""
     if not outcome.changes:
-        echo("Nothing is changed: it is so already.")
+        echo("Nothing is changed: it is already so.")
         return
     if outcome.proposal is None:
         echo("Done at once: nothing decides in this organisation yet.")
@@ -189,15 +193,15 @@ def switch(
 
 def rollback(
     family: Annotated[str, typer.Argument(metavar="RULESET")],
-    version: Annotated[int, typer.Argument(metavar="VERSION", help="One that decided before.")],
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="A version that decided before.")],
     reason: ReasonOption,
     release: Annotated[
-        bool, typer.Option("--release", help="Levels that only the present version raised are not held any longer.")
+        bool, typer.Option("--release", help="Release levels that only the present version raised.")
     ] = False,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
-    """Propose that a version decides again that did before."""
+    """Propose that an earlier version decides again."""
     from fivefold.usecases.changes.asks import roll_back
 
     engine = open_current_database()
@@ -210,7 +214,7 @@ def add_list(
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
-    """Propose the versions of a list that are not there yet."""
+    """Propose the versions of a list that do not exist yet."""
     from fivefold.usecases.changes.asks import put_list
 
     engine = open_current_database()
@@ -225,7 +229,7 @@ def retire_policy(
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
-    """Propose that an active version of a policy decides no more."""
+    """Propose to retire an active version of a policy."""
     from fivefold.usecases.changes import asks
 
     engine = open_current_database()
@@ -243,7 +247,7 @@ def settings(
         bool | None,
         typer.Option(
             "--programs-lower-levels/--no-programs-lower-levels",
-            help="Whether programs take back what holds a level up without a second person.",
+            help="Whether programs may undo what holds a level up without a second person.",
         ),
     ] = None,
     two_people_promote: Annotated[
@@ -254,7 +258,7 @@ def settings(
         ),
     ] = None,
     challenge_days: Annotated[
-        int | None, typer.Option("--challenge-days", help="Within which a challenge of an assessment is due.")
+        int | None, typer.Option("--challenge-days", help="Days after which a challenge of an assessment is due.")
     ] = None,
     outbox_days: OutboxDays = None,
     deliveries_days: DeliveriesDays = None,
@@ -295,7 +299,7 @@ def approve(
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
-    """Do what another person proposed."""
+    """Carry out what another person proposed."""
     from fivefold.usecases.changes.contents import ModelPromoted
     from fivefold.usecases.changes.proposals import approve_proposal, read_proposal
 
@@ -329,7 +333,7 @@ def refuse(
 
 
 def backtests(number: NumberArgument, organisation: OrganisationOption = "default", token: TokenOption = "") -> None:
-    """Ask for the backtests of a proposal anew, such as after what decides has changed."""
+    """Request the backtests of a proposal again, for example after the deciding rulesets changed."""
     from fivefold.usecases.changes.proposals import request_proposal_backtests
 
     engine = open_current_database()
@@ -343,11 +347,11 @@ def sole_operator(reason: ReasonOption, organisation: OrganisationOption = "defa
 
     engine = open_current_database()
     allow_sole_operator(acting_in(engine, organisation), reason)
-    echo(f"One person may approve what they proposed in {organisation}; the audit log says so.")
+    echo(f"One person may approve what they proposed in {organisation}; the audit log records it.")
 
 
 def two_people(reason: ReasonOption, organisation: OrganisationOption = "default") -> None:
-    """Need two people from now on."""
+    """Require two people from now on."""
     from fivefold.usecases.accounts.second_person import require_two_people
 
     engine = open_current_database()

@@ -1,4 +1,4 @@
-"""`fivefold retention`: what the retention policy would remove, and its removal by whom the database lets."""
+"""`fivefold retention`: a preview of what the retention policy would remove."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 def retention(
     outbox_days: Annotated[
-        int | None, typer.Option("--outbox-days", help="Look at what another policy would remove.")
+        int | None, typer.Option("--outbox-days", help="Preview another policy: days after which events are removed.")
     ] = None,
     deliveries_days: Annotated[int | None, typer.Option("--deliveries-days", help="The same for deliveries.")] = None,
     reports_days: Annotated[int | None, typer.Option("--reports-days", help="The same for reports.")] = None,
@@ -26,7 +26,7 @@ def retention(
         int | None, typer.Option("--assessments-days", help="The same for assessments.")
     ] = None,
     flows_days: Annotated[int | None, typer.Option("--flows-days", help="The same for runs of flows.")] = None,
-    organisation: Annotated[str, typer.Option("--organisation", help="Whose it is.")] = "default",
+    organisation: Annotated[str, typer.Option("--organisation", help="The organisation.")] = "default",
 ) -> None:
     """Show what the retention policy would remove. Nothing is removed: workers do that.
 
@@ -42,13 +42,14 @@ def retention(
         "flows": flows_days,
     }
     lines = preview_retention(acting_in(open_current_database(), organisation), days)
-    columns = ("what", "kept for", "would go", "the oldest", "old, and stays", "last run")
+    columns = ("what", "kept for", "would be removed", "the oldest", "old, but kept", "last run")
     show_table("Retention", columns, [_row(line) for line in lines], left=2)
     if any(not line.whole for line in lines):
         echo("+: there is more; counting ended early.")
 
 
 def _row(line: "RetentionLine") -> list[str]:
+    """Write one kind: how long it is kept, what would be removed, and the last run."""
     more = "" if line.whole else "+"
     run = line.last_run
     last = "none" if run is None else f"{day_text(run.started_us)[:10]}, {run.removed:,} removed"

@@ -1,4 +1,4 @@
-"""`fivefold statement`: what a person concerned is given about an assessment."""
+"""`fivefold statement`: the statement of an assessment for the person concerned."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,12 +18,12 @@ def add_to(app: typer.Typer) -> None:
 def statement(
     assessment: Annotated[str, typer.Argument(help="Its number, such as 12.3.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .pdf or .json file to write.")],
-    organisation: Annotated[str, typer.Option("--organisation", help="Whose it is.")] = "default",
+    organisation: Annotated[str, typer.Option("--organisation", help="The organisation.")] = "default",
 ) -> None:
     """Write the statement of an assessment for the person concerned.
 
-    It says which data were looked at, what each did, and what other values would have done. A rule that is not
-    disclosable leaves no trace. That it was given is recorded, with its SHA-256.
+    It lists the data, the effect of each, and the effect of other values. A rule that is not disclosable leaves no
+    trace. It is recorded that it was given, with its SHA-256.
     """
     if output.suffix not in {".pdf", ".json"}:
         raise ConfigError(f"--output is {str(output)!r}; it must end in .pdf or .json")
@@ -31,16 +31,16 @@ def statement(
 
     form: Literal["json", "pdf"] = "pdf" if output.suffix == ".pdf" else "json"
     engine = open_current_database()
-    given = give_statement(acting_in(engine, organisation), assessment, form)
+    statement_given = give_statement(acting_in(engine, organisation), assessment, form)
     if form == "pdf":
         from fivefold.console.recourse.statement_pdf import pdf_of_statement
 
-        content = pdf_of_statement(given, "UTC")
+        content = pdf_of_statement(statement_given, "UTC")
     else:
         from fivefold.console.recourse.statement import json_of_statement
 
-        content = json_of_statement(given)
+        content = json_of_statement(statement_given)
     with replacing(output) as unfinished:
         unfinished.write_bytes(content)
     echo(f"Statement of assessment {assessment}: {output}")
-    echo(f"  SHA-256 of its content, as the audit log has it: {given.sha256}")
+    echo(f"  SHA-256 of its content, as the audit log has it: {statement_given.sha256}")

@@ -1,4 +1,4 @@
-"""`fivefold backtests` and `validate`: what rulesets would decide, and what the levels of a past period were worth."""
+"""`fivefold backtests` and `validate`: what rulesets would decide, and how good the levels of a past period were."""
 
 from functools import partial
 from typing import Annotated
@@ -13,8 +13,8 @@ from fivefold.domain.paging import every_row
 
 backtests_app = typer.Typer(help="Backtests of rulesets, which workers run.", no_args_is_help=True)
 QuarterOption = Annotated[str | None, typer.Option("--quarter", help="Of a calendar year (UTC), such as 2026Q3.")]
-FromOption = Annotated[str | None, typer.Option("--from", help="Or a date or time from which on is looked at,")]
-UntilOption = Annotated[str | None, typer.Option("--until", help="until another one, which is not in it.")]
+FromOption = Annotated[str | None, typer.Option("--from", help="Or a date or time to begin with,")]
+UntilOption = Annotated[str | None, typer.Option("--until", help="and one to end before.")]
 ConfirmedOption = Annotated[
     list[str] | None, typer.Option("--confirmed", help="An outcome that means confirmed; `confirmed` by default.")
 ]
@@ -56,7 +56,7 @@ def list_(
 
 def cancel(
     number: Annotated[int, typer.Argument(metavar="BACKTEST", help="The number in `fivefold backtests list`.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why it is not wanted any more.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why it is cancelled.")],
     organisation: OrganisationOption = "default",
 ) -> None:
     """Cancel a backtest that waits or runs; its worker stops at the next part."""
@@ -73,13 +73,13 @@ def validate_levels(
     ends: UntilOption = None,
     organisation: OrganisationOption = "default",
     confirmed: ConfirmedOption = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept with it.")] = "requested",
+    reason: Annotated[str, typer.Option("--reason", help="Why; stored with it.")] = "requested",
     html: HtmlOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Measure what levels were worth in a time that is over.
+    """Measure how good the levels of a past period were.
 
-    Alerts and cases are held against the level that held just before each was opened. What is found is kept.
+    Alerts and cases are compared with the level just before each was opened. The result is stored.
     """
     from fivefold.usecases.monitoring import validate as validation
     from fivefold.usecases.monitoring.history import CONFIRMED
@@ -95,6 +95,7 @@ def validate_levels(
 
 
 def _period(quarter: str | None, begins: str | None, ends: str | None) -> tuple[int, int]:
+    """Read the period from the options: a quarter, or its two ends."""
     from fivefold.usecases.shared.inputs import read_quarter
 
     if quarter is not None and begins is None and ends is None:

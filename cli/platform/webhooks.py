@@ -41,7 +41,7 @@ def add(
         bool, typer.Option("--allow-private", help="It may be in your own network, or on this machine.")
     ] = False,
     allow_http: Annotated[
-        bool, typer.Option("--allow-http", help="It may be plain http, which others on the way can read.")
+        bool, typer.Option("--allow-http", help="It may be plain http, which can be read in transit.")
     ] = False,
     organisation: OrganisationOption = "default",
 ) -> None:
@@ -50,8 +50,8 @@ def add(
 
     engine = open_current_database()
     who = acting_in_new(engine, organisation)
-    allowed = {"private_allowed": allow_private, "http_allowed": allow_http}
-    endpoint = add_endpoint(who, url, kinds=kind or (), **allowed)
+    permissions = {"private_allowed": allow_private, "http_allowed": allow_http}
+    endpoint = add_endpoint(who, url, kinds=kind or (), **permissions)
     warn(f"this is endpoint {endpoint.endpoint_id}; keep its secret now, it is not shown again")
     typer.echo(endpoint.secret)
 
@@ -82,10 +82,10 @@ def list_(organisation: OrganisationOption = "default") -> None:
 
 def rotate(
     endpoint: EndpointArgument,
-    at_once: Annotated[bool, typer.Option("--at-once", help="The secrets before end now, not in 24 hours.")] = False,
+    at_once: Annotated[bool, typer.Option("--at-once", help="Earlier secrets end now, not in 24 hours.")] = False,
     organisation: OrganisationOption = "default",
 ) -> None:
-    """Make a new secret, printed once. The one before signs too for 24 hours, so that a receiver can change over."""
+    """Make a new secret, printed once. The previous one also signs for 24 hours, so that a receiver can change over."""
     from fivefold.usecases.webhooks.endpoints import KEPT_HOURS, rotate_secret
 
     engine = open_current_database()
@@ -96,21 +96,21 @@ def rotate(
 
 
 def drop_old(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
-    """End the secrets before the newest one now."""
+    """End all secrets but the newest one now."""
     from fivefold.usecases.webhooks.endpoints import drop_old_secrets
 
     engine = open_current_database()
     dropped = drop_old_secrets(acting_in(engine, organisation), endpoint)
-    echo(f"Endpoint {endpoint} signs with its newest secret alone; {dropped} ended.")
+    echo(f"Endpoint {endpoint} signs only with its newest secret; {dropped} ended.")
 
 
 def disable(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
-    """Send nothing for now. What happens meanwhile waits."""
+    """Stop sending for now. Events wait meanwhile."""
     _set_enabled(endpoint, organisation, enabled=False)
 
 
 def enable(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
-    """Send again, everything that waited first."""
+    """Send again, waiting events first."""
     _set_enabled(endpoint, organisation, enabled=True)
 
 
@@ -123,12 +123,12 @@ def _set_enabled(endpoint: int, organisation: str, *, enabled: bool) -> None:
 
 
 def remove(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
-    """Remove an endpoint, and everything that waits for it, for good."""
+    """Remove an endpoint, with everything that waits for it, for good."""
     from fivefold.usecases.webhooks.endpoints import remove_endpoint
 
     engine = open_current_database()
-    waiting = remove_endpoint(acting_in(engine, organisation), endpoint)
-    echo(f"Endpoint {endpoint} is removed; {waiting:,} deliveries had been waiting.")
+    waiting_count = remove_endpoint(acting_in(engine, organisation), endpoint)
+    echo(f"Endpoint {endpoint} is removed; {waiting_count:,} deliveries had been waiting.")
 
 
 def dead(
@@ -136,7 +136,7 @@ def dead(
     first: Annotated[int, typer.Option("--first", min=1, help="How many.")] = 100,
     organisation: OrganisationOption = "default",
 ) -> None:
-    """List what was given up, and what was wrong at last."""
+    """List given-up deliveries, each with its last error."""
     from fivefold.usecases.webhooks.endpoints import dead_letters
 
     engine = open_current_database()
@@ -176,7 +176,7 @@ def replay(
 
 
 def encrypt() -> None:
-    """Encrypt the secrets of all endpoints with the newest of FIVEFOLD_WEBHOOK_KEYS; older keys may go then."""
+    """Encrypt the secrets of all endpoints with the newest of FIVEFOLD_WEBHOOK_KEYS; older keys are then not needed."""
     from fivefold.usecases.webhooks.endpoints import encrypt_secrets
 
     count = encrypt_secrets(open_current_database(), actor())

@@ -43,15 +43,15 @@ def worker(
         int | None,
         typer.Option("--health-port", min=0, max=65_535, help="/livez, /readyz and /metrics on 127.0.0.1; 0: any."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors alone.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Log only warnings and errors.")] = False,
 ) -> None:
-    """Assess entities that are due, and deliver webhooks. Any number may run on PostgreSQL, one on SQLite."""
+    """Assess due entities, and deliver webhooks. Any number may run on PostgreSQL, one on SQLite."""
     from fivefold.serving.logs import configure_logs
     from fivefold.usecases.flows.registrations import refuse_unregistered
     from fivefold.usecases.levels.clock_repair import refuse_future
 
     if as_of is not None and not once:
-        raise ConfigError("--as-of needs --once: a worker that goes on uses the present time")
+        raise ConfigError("--as-of needs --once: a continuous worker uses the current time")
     configure_logs(logging.WARNING if quiet else logging.INFO)
     at = None if as_of is None else moment(as_of, "--as-of")
     engine = open_current_database()
@@ -71,6 +71,7 @@ def worker(
 def _work(
     engine: "Engine", clock: "Callable[[], int]", batch: int | None, health_port: int | None, *, once: bool
 ) -> None:
+    """Run the tasks until nothing is left, or until a signal stops the worker."""
     from fivefold.serving.metrics.worker import WorkerPages, serving
     from fivefold.usecases.levels.worker import PARALLEL_BATCHES, Tally
     from fivefold.usecases.levels.worker_loop import LoopHealth, PeriodicTask, drain, run_forever
@@ -118,12 +119,13 @@ def _tasks(
     stop: Event,
     pages: "WorkerPages",
 ) -> "list[PeriodicTask]":
+    """The worker's periodic tasks, each with its pause in seconds."""
     from fivefold.usecases.erasure.retention import remove_next_parts
     from fivefold.usecases.evidence.jobs import prune_archives, run_next_evidence
     from fivefold.usecases.flows.runs.execute import run_flows
     from fivefold.usecases.flows.runs.schedules import begin_scheduled
     from fivefold.usecases.groups.members import count_sizes
-    from fivefold.usecases.ingest.tag_ends import tell_ended_tags
+    from fivefold.usecases.ingest.tag_ends import announce_ended_tags
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
     from fivefold.usecases.monitoring.realised.judge import judge_next
@@ -141,17 +143,17 @@ def _tasks(
     def assess() -> bool:
         pages.model = None if champion.valuer is None else champion.valuer.version
         start = monotonic_ns()
-        done = run_batch(engine, clock=clock, most=batch or BATCH_SIZE, valuer=champion.valuer, turns=turns)
-        if done is not None:
-            tally.add(done)
-            pages.count_batch(done, (monotonic_ns() - start) / 1e9)
-        return done is not None
+        result = run_batch(engine, clock=clock, most=batch or BATCH_SIZE, valuer=champion.valuer, turns=turns)
+        if result is not None:
+            tally.add(result)
+            pages.count_batch(result, (monotonic_ns() - start) / 1e9)
+        return result is not None
 
     return [
         PeriodicTask("assess", assess, 0.1),
         PeriodicTask("flows", lambda: bool(run_flows(engine, clock=clock)), 0.2),
         PeriodicTask("schedules", lambda: begin_scheduled(engine, clock()) > 0, 5.0),
-        PeriodicTask("ends of tags", lambda: tell_ended_tags(engine, clock()) > 0, 5.0),
+        PeriodicTask("ends of tags", lambda: announce_ended_tags(engine, clock()) > 0, 5.0),
         PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
         PeriodicTask("markings", lambda: advance_markings(engine, clock()) > 0, 0.5),
         *_jobs(engine, clock, stop),
@@ -170,12 +172,12 @@ def _tasks(
 def _review_thresholds(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> bool:
     from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
 
-    begun = begin_threshold_reviews(engine, clock())
-    return run_next_threshold_review(engine, clock(), stopping=stop.is_set) or begun
+    started = begin_threshold_reviews(engine, clock())
+    return run_next_threshold_review(engine, clock(), stopping=stop.is_set) or started
 
 
 def _jobs(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> "list[PeriodicTask]":
-    """Give the tasks that make what people ask for."""
+    """Return the tasks that do what people request."""
     from fivefold.usecases.changes.backtests import run_next_backtest
     from fivefold.usecases.changes.references import run_next_reference
     from fivefold.usecases.flows.replays.jobs import run_next_replay
@@ -193,7 +195,7 @@ def _jobs(engine: "Engine", clock: "Callable[[], int]", stop: Event) -> "list[Pe
 
 
 def _clock_from(at_us: int) -> "Callable[[], int]":
-    """Give a clock that starts at a moment and runs."""
+    """Return a clock that starts at a moment and runs."""
     start = monotonic_ns()
     return lambda: at_us + (monotonic_ns() - start) // 1000
 
@@ -207,6 +209,6 @@ def _single_worker_lock() -> FileLock:
         lock.acquire(timeout=0)
     except Timeout:
         raise ConfigError(
-            "another worker runs already; SQLite takes one. For several, set FIVEFOLD_DATABASE_URL to a PostgreSQL"
+            "another worker runs already; SQLite allows one. For several, set FIVEFOLD_DATABASE_URL to a PostgreSQL"
         ) from None
     return lock

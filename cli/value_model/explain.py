@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fivefold.charts.files import require_picture
-from fivefold.charts.text.numbers import signed
+from fivefold.charts.text.numbers import signed_points
 from fivefold.charts.text.waterfall import waterfall_text
 from fivefold.cli.terminal import (
     AsOfOption,
@@ -131,14 +131,14 @@ def _print(headline: str, breakdown: "Breakdown", most: int, interval: "TotalInt
     echo()
     echo(waterfall_text(breakdown, width_columns=max(console.width, 72), most=most, interval=interval))
     echo()
-    families = ", ".join(f"{family} {signed(points)}" for family, points in breakdown.families().items())
+    families = ", ".join(f"{family} {signed_points(points)}" for family, points in breakdown.families().items())
     echo(f"By family: {families}")
 
 
 def _print_events(found: "WhatIf", currency: str) -> None:
     """Print the least events that move the segment, and of kinds that do not the one that moves the score farthest."""
     rows = [
-        [one.words(currency), f"{one.score:.2f}", signed(one.change), one.category]
+        [one.words(currency), f"{one.score:.2f}", signed_points(one.change), one.category]
         for one in (*found.smallest, *found.farthest)
     ]
     show_table("\nWhat if there were", ("event", "score", "change", "segment"), rows)

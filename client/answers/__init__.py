@@ -1,1 +1,1 @@
-"""What the service answers, as types. Fields that a newer service adds are left out, so that they break nothing."""
+"""The service's answers as types. Fields that a newer service adds are ignored, so they break nothing."""

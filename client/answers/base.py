@@ -1,4 +1,4 @@
-"""What all answers have in common, and the few that several calls give."""
+"""The common base of all answers, and the types that several calls return."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Answer(BaseModel):
-    """An answer, or a part of one: these fields, read once and not changed."""
+    """An answer, or a part of one; its fields cannot be changed."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -19,8 +19,8 @@ class Version(Answer):
     version: int
 
 
-class ValueSeen(Answer):
-    """What a rule looked at, in words; the formula, with its numbers, where it is calculated."""
+class InputSeen(Answer):
+    """An input of a rule, in words; for a calculated input, also its formula with the numbers."""
 
     name: str
     value: str
@@ -28,7 +28,7 @@ class ValueSeen(Answer):
 
 
 class RowProblem(Answer):
-    """What is wrong with one field of one row, counted from 0."""
+    """A problem with one field of one row; rows count from 0."""
 
     row: int
     field: str
@@ -36,23 +36,23 @@ class RowProblem(Answer):
     allowed: str
 
 
-class Taken(Answer):
-    """How many rows were new, changed, or known already."""
+class WriteResult(Answer):
+    """The numbers of rows that were new, changed, and already known."""
 
     new: int
     changed: int
     same: int
 
 
-class RowsTaken(Taken):
-    """The same of many rows; `refused` were not taken, and `errors` say why."""
+class BatchWriteResult(WriteResult):
+    """The same for many rows; `refused` rows were not stored, and `errors` say why."""
 
     refused: int
     errors: tuple[RowProblem, ...]
 
 
 class Proposal(Answer):
-    """A change that another person has to approve: where a fact would lower a level, it is proposed and not stored."""
+    """A change that another person has to approve: a fact that would lower a level is proposed instead of stored."""
 
     id: int
     kind: str

@@ -1,4 +1,4 @@
-"""Entities and what is known of them."""
+"""Entities and their data."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from fivefold.client.answers.levels import Level
 
 
 class EntityLine(Answer):
-    """An entity as it is listed."""
+    """An entity in a list."""
 
     id: int
     external_id: str
@@ -16,8 +16,8 @@ class EntityLine(Answer):
     status: str | None
 
 
-class EntityFound(Answer):
-    """An entity that was found, in which of its words, and where it stands."""
+class EntityMatch(Answer):
+    """An entity that a search found, the words that matched, and its level."""
 
     external_id: str
     name: str
@@ -29,7 +29,7 @@ class EntityFound(Answer):
     currency: str | None
 
 
-class Related(Answer):
+class RelatedEntity(Answer):
     """An entity that owns another, or is owned by it."""
 
     type: str
@@ -41,12 +41,12 @@ class Related(Answer):
 
 
 class Profile(Answer):
-    """An entity: its attributes, what it owns, and where it stands."""
+    """An entity: its attributes, owners, owned entities and level."""
 
     type: str
     external_id: str
-    owners: tuple[Related, ...]
-    owns: tuple[Related, ...]
+    owners: tuple[RelatedEntity, ...]
+    owns: tuple[RelatedEntity, ...]
     attributes: dict[str, Any]
     created_at: datetime
     known_at: datetime | None
@@ -55,7 +55,7 @@ class Profile(Answer):
 
 
 class Tag(Answer):
-    """A tag that an entity has, or had."""
+    """A tag that an entity has or had."""
 
     tag: str
     since: datetime
@@ -76,7 +76,7 @@ class Correction(Answer):
 
 
 class Transaction(Answer):
-    """A transaction as it was sent, in its own currency: a deposit is positive."""
+    """A transaction as it was sent, in its own currency; a deposit is positive."""
 
     type: str
     external_id: str
@@ -92,8 +92,8 @@ class Transaction(Answer):
     corrections: tuple[Correction, ...]
 
 
-class TransactionsTaken(Answer):
-    """How many transactions were new, changed their state, and had been taken before."""
+class TransactionsWriteResult(Answer):
+    """The numbers of transactions that were new, changed their state, and were already stored."""
 
     new: int
     changed: int

@@ -1,4 +1,4 @@
-"""Runs of flows, why they came to their ends, and what stands because of them."""
+"""Runs of flows, why they ended as they did, and their lasting effects."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ from fivefold.client.answers.base import Answer
 
 
 class ActionTaken(Answer):
-    """An action that a run took; with more of it for people than for programs."""
+    """An action that a run took; people's tokens see more of it than programs' tokens."""
 
     number: int
     action: str
@@ -22,7 +22,7 @@ class ActionTaken(Answer):
 
 
 class FlowRunLine(Answer):
-    """A run, in short."""
+    """A run in a list."""
 
     run: int
     flow: str
@@ -41,7 +41,7 @@ class FlowRunLine(Answer):
 
 
 class Question(Answer):
-    """What a run asks a person; `role` says who may answer."""
+    """A question that a run asks a person; `role` may answer it."""
 
     step: str
     question: str
@@ -50,18 +50,18 @@ class Question(Answer):
 
 
 class FlowRun(Answer):
-    """Where a run came to.
+    """The state of a run.
 
-    A program's token sees what stands before `why`; what it may not see is not in `model_fields_set`.
+    A program's token sees the fields before `why`; fields that it may not see are not in `model_fields_set`.
 
     Attributes:
         state: ended, failed, waiting (for a person), queued, running, or quarantined: given up after a fault of the
             machine that stayed.
-        at: the step where it is.
+        at: the current step.
         error: what went wrong; of a run that is queued, why it is tried again. A program sees it in short.
         taken: its actions.
-        why: every step that it passed with what it saw, and the actions that follow.
-        question: what it waits for.
+        why: every step of its path with the values it read, and the actions that follow.
+        question: the question that it waits for.
     """
 
     run: int
@@ -79,15 +79,15 @@ class FlowRun(Answer):
     gone: str | None = None
 
 
-class FlowTried(Answer):
-    """Where one entity would come to by a version or a draft; nobody was asked, and nothing is done or stored.
+class FlowTrial(Answer):
+    """The outcome of a trial run for one entity; no question is asked, and nothing is done or stored.
 
     Attributes:
         version: None for a draft.
-        why: every step that it passed with what it saw, and the actions that would follow.
-        answered: the steps at which it went on by an answer that is kept of a run before.
-        supposed: the steps at which it went on by what the request supposed.
-        not_asked: the step at which a person or another system would be asked; None where none would.
+        why: every step of its path with the values it read, and the actions that would follow.
+        answered: the steps that used a stored answer of an earlier run.
+        supposed: the steps that used an answer supposed by the request.
+        not_asked: the step that would ask a person or another system; None if none would.
     """
 
     flow: str
@@ -132,7 +132,7 @@ class FlowImported(Answer):
 
 
 class EndsOfBoth(Answer):
-    """Where runs of one cause came to by the version that acts and by its shadow, and how many did."""
+    """The ends that runs of the same cause reached in the acting version and in its shadow, and their number."""
 
     acting_at: str
     acting_state: str
@@ -144,7 +144,7 @@ class EndsOfBoth(Answer):
 
 
 class ShadowPair(Answer):
-    """Two runs of one cause that came to different ends."""
+    """Two runs of the same cause with different ends."""
 
     type: str
     external_id: str
@@ -159,7 +159,7 @@ class ShadowPair(Answer):
 
 
 class Limit(Answer):
-    """A limit that stands; `sets` is its amount in words, and `action` the number of the action that set it."""
+    """A limit in force; `sets` is its amount in words, and `action` the number of the action that set it."""
 
     limit: str
     amount_minor: int
@@ -168,13 +168,13 @@ class Limit(Answer):
 
 
 class Standing(Answer):
-    """What stands about an entity because of flows.
+    """The effects of flows that are in force for an entity.
 
     Attributes:
         status: the one that counts; None for none.
         status_action: the number of the action that gave it.
         limits: one of each name.
-        reviews: by when a person is to look at the entity, the first one first.
+        reviews: the due times of pending reviews of the entity, earliest first.
     """
 
     status: str | None
@@ -190,7 +190,7 @@ class FlowReplay(Answer):
         state: queued, running, done, failed, cancelled or quarantined.
         done: of `total`, in the words of `part`.
         base_version: the version that it is compared with; None for none.
-        report: counts by outcome and how many come to something else; None until it is done.
+        report: counts by outcome, and the number of changed outcomes; None until it is done.
     """
 
     id: int
@@ -207,7 +207,7 @@ class FlowReplay(Answer):
 
 
 class ReplayPerson(Answer):
-    """Whom a replayed version treats otherwise; `before_…` is what the version that it is compared with comes to."""
+    """An entity that a replayed version treats differently; `before_…` is the outcome of the base version."""
 
     entity_type: str
     external_id: str

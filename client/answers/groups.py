@@ -1,4 +1,4 @@
-"""Named groups, who is in them, and who entered or left."""
+"""Named groups, their members, and who entered or left."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from fivefold.client.answers.base import Answer
 
 
 class GroupNow(Answer):
-    """A group as it is: its version in force, and how many members it has."""
+    """The current state of a group: its version in force, and its number of members."""
 
     name: str
     title: str
@@ -20,7 +20,7 @@ class GroupNow(Answer):
 
 
 class Member(Answer):
-    """A member of a group; `unknown` where the facts do not decide now whether it still is one."""
+    """A member of a group; `unknown` if the facts do not decide now whether it still is one."""
 
     external_id: str
     since: datetime
@@ -28,7 +28,7 @@ class Member(Answer):
 
 
 class Move(Answer):
-    """An entity entered a group, or left it."""
+    """An entity's entry into a group, or its exit."""
 
     external_id: str
     at: datetime
@@ -38,7 +38,7 @@ class Move(Answer):
 
 
 class DaySize(Answer):
-    """How many members a group had on a day (UTC), and of how many it was unknown."""
+    """The numbers of members and of undecided entities of a group on a day (UTC)."""
 
     day: str
     members: int
@@ -46,7 +46,7 @@ class DaySize(Answer):
 
 
 class EntityGroup(Answer):
-    """A group that an entity is a member of."""
+    """A group that an entity belongs to."""
 
     name: str
     purpose: str

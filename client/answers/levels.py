@@ -1,13 +1,13 @@
-"""Levels, why they are so, and what they were."""
+"""Levels, their reasons, and their history."""
 
 from datetime import datetime
 from typing import Any
 
-from fivefold.client.answers.base import Answer, ValueSeen, Version
+from fivefold.client.answers.base import Answer, InputSeen, Version
 
 
 class OverrideInForce(Answer):
-    """The level that people gave instead of the rules."""
+    """The level that people set in place of the rules' level."""
 
     id: int
     level: str
@@ -18,18 +18,18 @@ class OverrideInForce(Answer):
 
 
 class FiredRule(Answer):
-    """A rule that gave something; `points` is exact, as text."""
+    """A rule that fired; `points` is exact, as text."""
 
     title: str
     rationale: str | None
     case: str | None
-    values: tuple[ValueSeen, ...]
+    values: tuple[InputSeen, ...]
     points: str
     floor: str | None
 
 
 class Reasons(Answer):
-    """What held, in one line and rule by rule; `score` is exact, as text."""
+    """The reasons of a level, in one line and rule by rule; `score` is exact, as text."""
 
     line: str
     score: str
@@ -37,18 +37,18 @@ class Reasons(Answer):
 
 
 class Level(Answer):
-    """Where an entity stands.
+    """An entity's level.
 
-    A program's token sees what stands before `rules_level`; a person's all but the last two; a publisher's everything.
-    What the token may not see is not in `model_fields_set`, and so differs from what there is not.
+    A program's token sees the fields before `rules_level`; a person's sees all but the last two; a publisher's sees
+    all. Fields that the token may not see are not in `model_fields_set`, which tells them from fields without a value.
 
     Attributes:
-        level: in force; None where there is none yet.
+        level: in force; None if there is none yet.
         status: `assessed`, or why there is no level.
-        rules_level: what the rules say beneath an override.
-        assessment: names it, for `Levels.reasons`.
-        refreshing: something happened since, and it is computed again.
-        breakdown: every rule, with its case and its exact points, that add up to the total.
+        rules_level: the rules' own level beneath an override.
+        assessment: its name, for `Levels.reasons`.
+        refreshing: whether the level is being recomputed because of newer events.
+        breakdown: every rule, with its case and its exact points, which add up to the total.
     """
 
     type: str
@@ -72,7 +72,7 @@ class Level(Answer):
 
 
 class HistoryLine(Answer):
-    """An assessment of an entity; `reached` where the level became another one."""
+    """An assessment of an entity; `reached` if the level changed with it."""
 
     assessment: str
     at: datetime
@@ -86,14 +86,14 @@ class HistoryLine(Answer):
 
 
 class ReasonsOfAssessment(Answer):
-    """The reasons of an assessment; null once they were erased."""
+    """The reasons of an assessment; null after they were erased."""
 
     assessment: str
     reasons: Reasons | None
 
 
 class CurrentLevel(Answer):
-    """A line of the list of levels: what is stored, and nobody is assessed for it."""
+    """A line of the list of levels, as stored; listing does not assess."""
 
     external_id: str
     level: str | None
@@ -111,7 +111,7 @@ class CurrentLevel(Answer):
 
 
 class LevelReached(Answer):
-    """A level that an entity reached, and why in one line."""
+    """A level that an entity reached, with the reason in one line."""
 
     type: str
     external_id: str
@@ -125,7 +125,7 @@ class LevelReached(Answer):
 
 
 class WhatIfInput(Answer):
-    """An input that would be changed: what it is now, which way, and to what."""
+    """An input of a what-if answer: its value now, the direction of the change, and the new value."""
 
     factors: tuple[str, ...]
     name: str
@@ -143,7 +143,7 @@ class WhatIfAnswer(Answer):
 
 
 class WhatIf(Answer):
-    """What would move a level; no answers where nothing within reach does."""
+    """The changes that would move a level; no answers if no change within reach does."""
 
     assessment: str
     as_of: datetime
@@ -156,6 +156,6 @@ class WhatIf(Answer):
 
 
 class WhatIfOfEntity(Answer):
-    """The same of an entity; None where it has no assessment."""
+    """The same for an entity; None if it has no assessment."""
 
     what_if: WhatIf | None

@@ -1,4 +1,4 @@
-"""What customers are worth: of rows that were sent, and of customers that are stored."""
+"""Customer value: of rows in a request, and of stored customers."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -9,7 +9,7 @@ from fivefold.client.answers.base import Answer
 
 
 class Score(Answer):
-    """A customer's score, from 1 to 5, and the segment that it is in."""
+    """A customer's score, from 1 to 5, and its segment."""
 
     user_id: str
     score: float
@@ -17,7 +17,7 @@ class Score(Answer):
 
 
 class Contribution(Answer):
-    """What one indicator adds to a score, in points, with a sentence."""
+    """One indicator's contribution to a score, in points, with a sentence."""
 
     indicator: str
     family: str
@@ -28,7 +28,7 @@ class Contribution(Answer):
 
 
 class RowsReach(Answer):
-    """How far the rows of a customer reach; `short` where more of them would make the score surer."""
+    """The period that a customer's rows cover; `short` if more rows would make the score more certain."""
 
     begins: str = Field(alias="from")
     user_created: str
@@ -37,8 +37,8 @@ class RowsReach(Answer):
     short: bool
 
 
-class ModelNamed(Answer):
-    """Which model answered."""
+class ModelReference(Answer):
+    """The model that answered."""
 
     name: str
     version: int
@@ -47,7 +47,7 @@ class ModelNamed(Answer):
 
 
 class Interval(Answer):
-    """Between what the value will lie, of so many of a hundred customers; a high end is null where it is not known."""
+    """The interval of the value at a confidence level; a high end is null if it is unknown."""
 
     level_percent: int
     expected_value_low: float
@@ -57,7 +57,7 @@ class Interval(Answer):
 
 
 class ExplainedScore(Score):
-    """A score with everything behind it: `base` and the points of all contributions add up to it before rounding."""
+    """A score with its explanation: `base` and the points of all contributions add up to it before rounding."""
 
     expected_value: float
     interval: Interval | None
@@ -70,7 +70,7 @@ class ExplainedScore(Score):
     contributions: tuple[Contribution, ...]
     families: dict[str, float]
     history: RowsReach
-    model: ModelNamed
+    model: ModelReference
 
 
 class Indicator(Answer):
@@ -91,7 +91,7 @@ class Catalogue(Answer):
 
 
 class PartOfValue(Answer):
-    """What one indicator adds to a stored customer's score, in points."""
+    """One indicator's contribution to a stored customer's score, in points."""
 
     name: str
     family: str
@@ -102,14 +102,14 @@ class PartOfValue(Answer):
 
 
 class BreakdownOfValue(Answer):
-    """The score of the average prediction, and what each indicator adds to it; together they are the score."""
+    """The score of the average prediction and the contribution of each indicator; they add up to the score."""
 
     base: float
     contributions: tuple[PartOfValue, ...]
 
 
 class ValueOfEntity(Answer):
-    """What a stored customer is worth; `score` is null where that is unknown, `unexplained` says why no breakdown."""
+    """A stored customer's value; `score` is null if it is unknown, `unexplained` says why it has no breakdown."""
 
     type: str
     external_id: str
@@ -130,7 +130,7 @@ class ValueOfEntity(Answer):
 
 
 class RealisedGroup(Answer):
-    """Predicted and realised money of all, of a segment, or of a tenth by prediction; null for few customers."""
+    """Predicted and realised money of all customers, a segment, or a tenth by prediction; null for few customers."""
 
     by: str
     group: str
@@ -144,7 +144,7 @@ class RealisedGroup(Answer):
 
 
 class RealisedFigures(Answer):
-    """What came of the predictions of a day; `gone` are customers that are in no figure."""
+    """Realised value beside the predictions of a day; `gone` customers are not in any figure."""
 
     customers: int
     gone: int
@@ -155,11 +155,11 @@ class RealisedFigures(Answer):
 
 
 class RealisedDay(Answer):
-    """What a version predicted of the customers of a type on one day, and what came.
+    """A version's predictions for the customers of a type on one day, and the realised values.
 
     Attributes:
         state: waiting, due (for training), holds or unknown; `reasons` says why.
-        figures: None where nothing was compared yet, or could be.
+        figures: None if nothing was compared yet, or nothing could be.
     """
 
     model: str
@@ -178,7 +178,7 @@ class RealisedDay(Answer):
 
 
 class CustomerValue(Answer):
-    """A line of the list of values; all but the identifier is null where nothing is known."""
+    """A line of the list of values; all fields but the identifier are null if nothing is known."""
 
     external_id: str
     score: float | None
@@ -196,7 +196,7 @@ class Money(Answer):
 
 
 class SegmentValue(Answer):
-    """The customers of one segment; those without a value have none."""
+    """The customers of one segment; customers without a value have no segment."""
 
     segment: str | None
     entities: int
@@ -204,7 +204,7 @@ class SegmentValue(Answer):
 
 
 class PortfolioValue(Answer):
-    """What the customers of a type are worth, by segment."""
+    """The value of the customers of a type, by segment."""
 
     type: str
     entities: int

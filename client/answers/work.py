@@ -1,48 +1,49 @@
-"""Decisions, what waits for a person, and the rulesets that decide."""
+"""Decisions, items that wait for a person, and rulesets."""
 
 from datetime import datetime
 from typing import Any
 
-from fivefold.client.answers.base import Answer, ValueSeen, Version
+from fivefold.client.answers.base import Answer, InputSeen, Version
 
 
-class RuleNamed(Answer):
+class RuleReference(Answer):
     """A rule of a policy."""
 
     rule: str
     title: str
 
 
-class RuleSeen(Answer):
-    """A rule that held, was suppressed, or of which it is unknown, and what it looked at."""
+class PolicyRuleOutcome(Answer):
+    """A rule that held, was suppressed, or could not be evaluated, with the inputs that it read."""
 
     title: str
     rationale: str | None
     outcome: str
     action: str | None
-    values: tuple[ValueSeen, ...]
+    values: tuple[InputSeen, ...]
 
 
 class DecisionReasons(Answer):
-    """What held: the level, the value and the transaction that were looked at, and the rules."""
+    """The reasons of a decision: the level, the value, the transaction, and the rules."""
 
     line: str
     level: dict[str, Any]
     value: dict[str, Any] | None
     transaction: dict[str, Any]
-    rules: tuple[RuleSeen, ...]
+    rules: tuple[PolicyRuleOutcome, ...]
 
 
 class Decision(Answer):
-    """What is to be done with a transaction.
+    """A decision on a transaction.
 
-    A program's token sees what stands before `actor`, a publisher's everything; the rest is not in `model_fields_set`.
+    A program's token sees the fields before `actor`; a publisher's sees all. Hidden fields are not in
+    `model_fields_set`.
 
     Attributes:
         decision: its number.
-        repeated: it was decided before, under the same `decision_key`.
-        unknown: rules of which it was unknown whether they hold; None where that is not shown.
-        answer: the whole answer with every version that was involved.
+        repeated: whether the decision was made earlier, under the same `decision_key`.
+        unknown: rules that could not be evaluated; None if the token may not see them.
+        answer: the whole answer with every version involved.
     """
 
     decision: int
@@ -50,8 +51,8 @@ class Decision(Answer):
     action: str
     policy: Version
     at: datetime
-    decided_by: RuleNamed | None
-    unknown: tuple[RuleNamed, ...] | None
+    decided_by: RuleReference | None
+    unknown: tuple[RuleReference, ...] | None
     level: str | None
     stale_rates_days: int | None
     actor: str | None = None
@@ -60,7 +61,7 @@ class Decision(Answer):
 
 
 class DecisionLine(Answer):
-    """A decision as it is listed; `line` is empty once it was erased."""
+    """A decision in a list; `line` is empty after it was erased."""
 
     decision: int
     at: datetime
@@ -71,11 +72,11 @@ class DecisionLine(Answer):
 
 
 class QueueItem(Answer):
-    """Something that waits for a person.
+    """An item that waits for a person.
 
     Attributes:
         run: of a question or a review by a flow; a question is answered with it (`flows.answer`).
-        asks: of a question the role whose members answer.
+        asks: the role whose members may answer a question.
     """
 
     item: str
@@ -100,7 +101,7 @@ class QueueItem(Answer):
 
 
 class QueueCount(Answer):
-    """How many items of a kind wait; `capped` where more wait than are counted."""
+    """The number of waiting items of a kind; `capped` if more wait than are counted."""
 
     kind: str
     overdue: int
@@ -133,7 +134,7 @@ class RulesetVersionLine(Answer):
 
 
 class RulesetVersion(RulesetVersionLine):
-    """A committed version as it was written, and the results of its examples."""
+    """A committed version with its text and the results of its examples."""
 
     purpose: str
     document: str

@@ -1,1 +1,1 @@
-"""What a client can ask for, by capability: each module has its calls, and a class whose methods make them."""
+"""The client's calls by capability: each module has its routes as data, and a class whose methods call them."""

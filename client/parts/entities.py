@@ -4,34 +4,34 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-from fivefold.client.answers.base import Proposal, RowsTaken, Taken
-from fivefold.client.answers.entities import EntityFound, EntityLine, Profile, Tag, Transaction, TransactionsTaken
+from fivefold.client.answers.base import BatchWriteResult, Proposal, WriteResult
+from fivefold.client.answers.entities import EntityLine, EntityMatch, Profile, Tag, Transaction, TransactionsWriteResult
 from fivefold.client.calls import Call, Repeat
 from fivefold.client.connection import Connection
 from fivefold.client.pages import Pages
 
 Moment = date | datetime | str
-"""A moment: without a zone it is UTC, and a day is its midnight."""
+"""A moment: UTC unless it has a zone; a date is its midnight."""
 
 _ENTITY: Final = "/v1/entities/{type}/{external_id}"
 LIST: Final[Call[EntityLine]] = Call("GET", "/v1/entities/{type}", EntityLine, query=("level", "limit"), has_pages=True)
-SEARCH: Final[Call[EntityFound]] = Call(
-    *("GET", "/v1/search", EntityFound),
+SEARCH: Final[Call[EntityMatch]] = Call(
+    *("GET", "/v1/search", EntityMatch),
     query=("type", "text", "tag", "level", "segment", "status", "limit"),
     has_pages=True,
 )
 GET: Final[Call[Profile]] = Call("GET", _ENTITY, Profile)
-PUT: Final[Call[Taken]] = Call("PUT", _ENTITY, Taken, body=("attributes", "owner"), repeat=Repeat.BY_KEY)
-PUT_MANY: Final[Call[RowsTaken]] = Call(
-    *("POST", "/v1/entities/{type}", RowsTaken), query=("atomic",), body=("rows",), repeat=Repeat.BY_KEY
+PUT: Final[Call[WriteResult]] = Call("PUT", _ENTITY, WriteResult, body=("attributes", "owner"), repeat=Repeat.BY_KEY)
+PUT_MANY: Final[Call[BatchWriteResult]] = Call(
+    *("POST", "/v1/entities/{type}", BatchWriteResult), query=("atomic",), body=("rows",), repeat=Repeat.BY_KEY
 )
 TRANSACTIONS: Final[Call[Transaction]] = Call(
     "GET", f"{_ENTITY}/transactions", Transaction, query=("since", "until", "limit"), has_pages=True
 )
-ADD_TRANSACTIONS: Final[Call[TransactionsTaken]] = Call(
-    "POST", "/v1/transactions", TransactionsTaken, query=("type", "atomic"), body=("rows",)
+ADD_TRANSACTIONS: Final[Call[TransactionsWriteResult]] = Call(
+    "POST", "/v1/transactions", TransactionsWriteResult, query=("type", "atomic"), body=("rows",)
 )
-"""Taken once each, by their `transaction_id`, whatever is sent again: so it needs no key."""
+"""Each transaction is stored once, by its `transaction_id`, however often it is sent, so the call needs no key."""
 TAGS: Final[Call[Tag]] = Call("GET", f"{_ENTITY}/tags", Tag, query=("limit",), has_pages=True)
 SET_TAG: Final[Call[Proposal | None]] = Call(
     *("PUT", f"{_ENTITY}/tags/{{tag}}", Proposal | None), body=("until", "reason"), repeat=Repeat.BY_KEY
@@ -56,18 +56,18 @@ PUT_ALERT: Final[Call[Proposal | None]] = Call(
 
 
 class Entities:
-    """Entities: customers, accounts, whatever the organisation calls its types.
+    """Entities: customers, accounts, or any other type of the organisation.
 
-    Calls that change something are carried out once, however often they are sent: the client makes an
-    `Idempotency-Key`, or takes the caller's *key*, by which another process can repeat a call within a day.
+    Writes are carried out once, however often they are sent: the client makes an `Idempotency-Key`, or uses the
+    caller's *key*, by which another process can repeat a call within a day.
     """
 
     def __init__(self, connection: Connection) -> None:
-        """Ask over *connection*."""
+        """Call over *connection*."""
         self._connection = connection
 
     def list(self, type_: str, *, level: str | None = None, limit: int | None = None) -> Pages[EntityLine]:
-        """List the entities of a type, in the order in which they were added; those of one level."""
+        """List the entities of a type in the order in which they were added; *level* limits them to one level."""
         return self._connection.pages(LIST, {"type": type_}, {"level": level}, limit)
 
     def search(
@@ -80,14 +80,14 @@ class Entities:
         segment: Sequence[str] = (),
         status: Sequence[str] = (),
         limit: int | None = None,
-    ) -> Pages[EntityFound]:
-        """Find entities by the beginnings of words of their identifier, name or other text."""
+    ) -> Pages[EntityMatch]:
+        """Find entities by prefixes of words of their identifier, name or other text."""
         query = {"type": type_, "text": text, "tag": tag}
         among = {"level": list(level), "segment": list(segment), "status": list(status)}
         return self._connection.pages(SEARCH, None, {**query, **among}, limit)
 
     def get(self, type_: str, external_id: str) -> Profile:
-        """Show an entity with its level, which is computed where anything happened since; NotFoundError for none."""
+        """Show an entity with its level, recomputed if there are newer events; NotFoundError if it does not exist."""
         return self._connection.ask(GET, {"type": type_, "external_id": external_id})
 
     def put(
@@ -98,14 +98,14 @@ class Entities:
         *,
         owner: tuple[str, str] | None = None,
         key: str | None = None,
-    ) -> Taken:
-        """Add an entity, or change it. Attributes that are not given stay; None takes one away.
+    ) -> WriteResult:
+        """Add an entity, or change it. Omitted attributes stay; None removes one.
 
         Args:
             type_: of the entity.
-            external_id: the caller's own name of it.
+            external_id: the caller's own identifier.
             attributes: by name.
-            owner: type and identifier of the entity that it belongs to.
+            owner: type and identifier of the entity that owns it.
             key: the caller's own `Idempotency-Key`.
         """
         body: dict[str, Any] = {"attributes": dict(attributes or {})}
@@ -115,10 +115,10 @@ class Entities:
 
     def put_many(
         self, type_: str, rows: Sequence[Mapping[str, object]], *, atomic: bool = False, key: str | None = None
-    ) -> RowsTaken:
-        """Add or change entities: those rows that can be taken, or with *atomic* all or none.
+    ) -> BatchWriteResult:
+        """Add or change entities: the valid rows, or with *atomic* all or none.
 
-        The answer's `errors` say what is wrong with rows that were refused; where all were it is a RefusedDataError.
+        The answer's `errors` list the problems of refused rows; if all rows are refused, RefusedDataError is raised.
         """
         rows = [dict(row) for row in rows]
         return self._connection.ask(PUT_MANY, {"type": type_}, {"atomic": atomic}, rows, key)
@@ -138,10 +138,10 @@ class Entities:
 
     def add_transactions(
         self, rows: Sequence[Mapping[str, object]], *, type_: str = "customer", atomic: bool = False
-    ) -> TransactionsTaken:
-        """Store transactions of entities that are there, each once by its `transaction_id`, whatever is sent again.
+    ) -> TransactionsWriteResult:
+        """Store transactions of existing entities, each once by its `transaction_id`, however often it is sent.
 
-        The answer's `errors` say what is wrong with rows that were refused; where all were it is a RefusedDataError.
+        The answer's `errors` list the problems of refused rows; if all rows are refused, RefusedDataError is raised.
         """
         query = {"type": type_, "atomic": atomic}
         return self._connection.ask(ADD_TRANSACTIONS, query=query, body=[dict(row) for row in rows])
@@ -160,14 +160,14 @@ class Entities:
         reason: str = "",
         key: str | None = None,
     ) -> Proposal | None:
-        """Set a tag; a proposal comes back where a level would fall, so that another person has to approve."""
+        """Set a tag; returns a proposal if it would lower a level, as another person has to approve that."""
         parts = {"type": type_, "external_id": external_id, "tag": tag}
         return self._connection.ask(SET_TAG, parts, body={"until": until, "reason": reason}, key=key)
 
     def end_tag(
         self, type_: str, external_id: str, tag: str, *, reason: str = "", key: str | None = None
     ) -> Proposal | None:
-        """Take a tag off; a proposal where a level would fall."""
+        """End a tag; returns a proposal if that would lower a level."""
         parts = {"type": type_, "external_id": external_id, "tag": tag}
         return self._connection.ask(END_TAG, parts, {"reason": reason}, key=key)
 
@@ -182,7 +182,7 @@ class Entities:
         reason: str = "",
         key: str | None = None,
     ) -> Proposal | None:
-        """Say what an entity was screened for and whether anything was found; a proposal where a level would fall."""
+        """Record a screening and whether it had a match; returns a proposal if it would lower a level."""
         body = {"screening": screening, "found": found, "at": at, "reason": reason}
         return self._connection.ask(ADD_SCREENING, {"type": type_, "external_id": external_id}, body=body, key=key)
 
@@ -201,7 +201,7 @@ class Entities:
         only_new: bool = False,
         key: str | None = None,
     ) -> Proposal | None:
-        """Say where a case stands; sent again it is changed, unless *only_new*. A proposal where a level would fall."""
+        """Record a case; a later call changes it, unless *only_new*. Returns a proposal if it would lower a level."""
         times = {"opened_at": opened_at, "closed_at": closed_at, "outcome": outcome, "status": status}
         body = _record({**times, "reason": reason}, fields, only_new=only_new)
         parts = {"type": type_, "external_id": external_id, "number": number}
@@ -222,13 +222,13 @@ class Entities:
         only_new: bool = False,
         key: str | None = None,
     ) -> Proposal | None:
-        """Say where an alert stands, as `put_case` does of a case."""
+        """Record an alert, as `put_case` does a case."""
         times = {"opened_at": opened_at, "closed_at": closed_at, "outcome": outcome, "status": status}
         body = _record({**times, "reason": reason}, fields, only_new=only_new)
         parts = {"type": type_, "external_id": external_id, "number": number}
         return self._connection.ask(PUT_ALERT, parts, body=body, key=key)
 
 
-def _record(given: Mapping[str, object], fields: Mapping[str, object] | None, *, only_new: bool) -> dict[str, object]:
-    """Write a case or an alert; a service of before knows no `only_new`, so it is sent where it is asked for alone."""
-    return {**given, "fields": dict(fields or {}), **({"only_new": True} if only_new else {})}
+def _record(values: Mapping[str, object], fields: Mapping[str, object] | None, *, only_new: bool) -> dict[str, object]:
+    """Write a case or an alert; `only_new` is sent only if it is set, since an older service does not know it."""
+    return {**values, "fields": dict(fields or {}), **({"only_new": True} if only_new else {})}

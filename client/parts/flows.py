@@ -1,4 +1,4 @@
-"""Flows: run for an entity in the same request, and runs to read."""
+"""Flows: runs on request, and past runs."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,7 +10,7 @@ from fivefold.client.answers.flows import (
     FlowReplay,
     FlowRun,
     FlowRunLine,
-    FlowTried,
+    FlowTrial,
     ReplayPerson,
     ShadowPair,
     Standing,
@@ -27,10 +27,10 @@ RUN: Final[Call[FlowRun]] = Call(
     body=("type", "external_id", "transaction", "run_key"),
     repeat=Repeat.BY_KEY,
 )
-TRY: Final[Call[FlowTried]] = Call(
+TRY: Final[Call[FlowTrial]] = Call(
     "POST",
     "/v1/flows/{flow}/try",
-    FlowTried,
+    FlowTrial,
     body=("external_id", "version", "document", "transaction", "answers", "outcomes"),
 )
 IMPORT: Final[Call[FlowImported]] = Call(
@@ -81,10 +81,10 @@ CANCEL_REPLAY: Final[Call[FlowReplay]] = Call(
 
 
 class Flows:
-    """Decision flows: their runs, what stands because of them, and replays over history."""
+    """Decision flows: their runs, their lasting effects, and replays over history."""
 
     def __init__(self, connection: Connection) -> None:
-        """Ask over *connection*."""
+        """Call over *connection*."""
         self._connection = connection
 
     def run(
@@ -96,14 +96,14 @@ class Flows:
         type_: str = "customer",
         run_key: str | None = None,
     ) -> FlowRun:
-        """Run a flow for an entity at once, with what it does; a run that asks a person waits.
+        """Run a flow for an entity at once and carry out its actions; a run that asks a person waits.
 
         Args:
             flow: its name; the active version is run.
-            external_id: for whom.
-            transaction: that is looked at; it is not stored.
+            external_id: of the entity.
+            transaction: the transaction to consider; it is not stored.
             type_: of the entity.
-            run_key: the caller's own name of this run: called again under it, the flow gives the run that there was.
+            run_key: the caller's own name of this run; a repeated call with the same key returns the existing run.
         """
         body: dict[str, Any] = {"type": type_, "external_id": external_id, "run_key": run_key}
         body["transaction"] = None if transaction is None else dict(transaction)
@@ -119,22 +119,22 @@ class Flows:
         transaction: str | None = None,
         answers: Mapping[str, str] | None = None,
         outcomes: Mapping[str, Mapping[str, object] | str] | None = None,
-    ) -> FlowTried:
-        """Run one entity through a version or a draft, with every step's why; nobody is asked, and nothing acts.
+    ) -> FlowTrial:
+        """Run one entity through a version or a draft and explain each step; nobody is asked, and nothing is done.
 
         Args:
             flow: its name.
             external_id: of an entity of its type.
-            version: a committed one; without it the draft that is saved.
-            document: a text of the flow that is not saved, in place of the draft.
-            transaction: the number of a stored one that is looked at.
-            answers: what persons are supposed to answer, by the step; `nobody` for no answer in time.
-            outcomes: what is supposed to come back from outside, by the step: values by name, or `failed`.
+            version: a committed one; without it the saved draft.
+            document: an unsaved text of the flow, in place of the draft.
+            transaction: the number of a stored transaction to consider.
+            answers: supposed answers of persons, by step; `nobody` for no answer in time.
+            outcomes: supposed results of outside calls, by step: values by name, or `failed`.
         """
         about = {"version": version, "document": document, "transaction": transaction}
-        given = {name: value for name, value in about.items() if value is not None}
-        supposed = {"answers": dict(answers or {}), "outcomes": dict(outcomes or {})}
-        return self._connection.ask(TRY, {"flow": flow}, body={"external_id": external_id, **given, **supposed})
+        selection = {name: value for name, value in about.items() if value is not None}
+        assumptions = {"answers": dict(answers or {}), "outcomes": dict(outcomes or {})}
+        return self._connection.ask(TRY, {"flow": flow}, body={"external_id": external_id, **selection, **assumptions})
 
     def import_graph(
         self,
@@ -170,45 +170,45 @@ class Flows:
         until: Moment | None = None,
         limit: int | None = None,
     ) -> Pages[FlowRunLine]:
-        """List runs, the latest first: of a flow, in a state, at a step, of an entity; *since* until before *until*.
+        """List runs, the latest first: of a flow, a state, a step, an entity; from *since* until before *until*.
 
-        *acting* is false for those of shadows, true for those whose actions happen.
+        *acting* is false for runs of shadows, true for runs whose actions are carried out.
         """
         query = {"flow": flow, "state": state, "at": at, "type": type_, "external_id": external_id, "acting": acting}
         return self._connection.pages(RUNS, None, {**query, "since": since, "until": until}, limit)
 
     def get_run(self, run: int) -> FlowRun:
-        """Show a run; people see its why."""
+        """Show a run; people's tokens see why."""
         return self._connection.ask(GET_RUN, {"run": run})
 
     def answer(self, run: int, answer: str, reason: str) -> FlowRun:
-        """Answer what a run asks, with a reason; it goes on in the same request. Who called it cannot answer it."""
+        """Answer a run's question, with a reason; the run continues in the same request. Its caller may not answer."""
         return self._connection.ask(ANSWER, {"run": run}, body={"answer": answer, "reason": reason})
 
     def retry(self, run: int) -> FlowRun:
-        """Let a quarantined run be tried again by the next worker; one in another state is refused."""
+        """Let the next worker retry a quarantined run; a run in another state is refused."""
         return self._connection.ask(RETRY, {"run": run})
 
     def finish_review(self, action: int, reason: str) -> ActionTaken:
-        """Record that a review which a run asked for was done, and what it came to."""
+        """Record that a review requested by a run was done, and its result."""
         return self._connection.ask(REVIEWED, {"action": action}, body={"reason": reason})
 
     def standing(self, type_: str, external_id: str) -> Standing:
-        """Give the status, the limits and the reviews of an entity that stand because of flows."""
+        """Return the status, the limits and the reviews that flows put in force for an entity."""
         return self._connection.ask(STANDING, {"type": type_, "external_id": external_id})
 
     def take_back(self, action: int, reason: str) -> ActionTaken:
-        """Take back what a run did, with a reason; an action that cannot be undone is refused."""
+        """Undo an action of a run, with a reason; an action that cannot be undone is refused."""
         return self._connection.ask(TAKE_BACK, {"action": action}, body={"reason": reason})
 
     def shadow(self, flow: str) -> list[EndsOfBoth]:
-        """Count where the version that acts and its shadow came to for the same causes, the most first."""
+        """Count the ends that the acting version and its shadow reached for the same causes, most frequent first."""
         return self._connection.ask(SHADOW, {"flow": flow})
 
     def shadow_pairs(
         self, flow: str, *, acting_at: str | None = None, shadow_at: str | None = None, limit: int | None = None
     ) -> Pages[ShadowPair]:
-        """List for whom the two versions came to different ends, the latest first: of two ends where they are given."""
+        """List entities for which the two versions reached different ends, the latest first; of two given ends."""
         query = {"acting_at": acting_at, "shadow_at": shadow_at}
         return self._connection.pages(PAIRS, {"flow": flow}, query, limit)
 
@@ -223,37 +223,37 @@ class Flows:
         since: Moment | None = None,
         until: Moment | None = None,
     ) -> FlowReplay:
-        """Ask for a replay of a version over history, which a worker makes; nothing acts by that.
+        """Request a replay of a version over history, which a worker makes; it carries out no actions.
 
         Args:
             flow: its name.
-            version: that is replayed; the newest by default.
-            base_version: that it is compared with; the one that acts by default.
-            alone: it is compared with none.
-            as_of: everybody is run on the facts of that moment; of now by default.
-            since: what happened from then on, until before *until*, is run in place of everybody.
+            version: the version to replay; the newest by default.
+            base_version: the version to compare with; the acting one by default.
+            alone: compare with no version.
+            as_of: run every entity on the facts of that moment; of now by default.
+            since: replay the events from then until before *until* instead of running every entity.
             until: see *since*.
         """
         versions = {"version": version, "base_version": base_version, "alone": alone or None}
         moments = {"as_of": as_of, "from": since, "until": until}
-        given = {name: value for name, value in {**versions, **moments}.items() if value is not None}
-        return self._connection.ask(REPLAY, {"flow": flow}, body=given)
+        selection = {name: value for name, value in {**versions, **moments}.items() if value is not None}
+        return self._connection.ask(REPLAY, {"flow": flow}, body=selection)
 
     def replays(self, flow: str, *, limit: int | None = None) -> Pages[FlowReplay]:
         """List the replays of a flow, the newest first."""
         return self._connection.pages(REPLAYS, {"flow": flow}, limit=limit)
 
     def get_replay(self, replay: int) -> FlowReplay:
-        """Show how far a replay is, and what it came to."""
+        """Show a replay's progress and its result."""
         return self._connection.ask(GET_REPLAY, {"replay": replay})
 
     def replay_people(
         self, replay: int, *, before_at: str | None = None, stopped_at: str | None = None, limit: int | None = None
     ) -> Pages[ReplayPerson]:
-        """List whom a replayed version treats otherwise: who stop at one step before, or at one now."""
+        """List entities that a replayed version treats differently, by where they stopped before, or stop now."""
         query = {"before_at": before_at, "stopped_at": stopped_at}
         return self._connection.pages(REPLAY_PEOPLE, {"replay": replay}, query, limit)
 
     def cancel_replay(self, replay: int, reason: str) -> FlowReplay:
-        """Cancel a replay that waits or runs."""
+        """Cancel a waiting or running replay."""
         return self._connection.ask(CANCEL_REPLAY, {"replay": replay}, body={"reason": reason})

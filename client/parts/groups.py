@@ -1,4 +1,4 @@
-"""Named groups: which there are, and who is in them."""
+"""Named groups and their members."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -16,10 +16,10 @@ OF_ENTITY: Final[Call[list[EntityGroup]]] = Call("GET", "/v1/entities/{type}/{ex
 
 
 class Groups:
-    """Named groups of entities, as far as the token's role may know of them."""
+    """Named groups of entities, as far as the token's role may see them."""
 
     def __init__(self, connection: Connection) -> None:
-        """Ask over *connection*."""
+        """Call over *connection*."""
         self._connection = connection
 
     def list(self) -> "Sequence[GroupNow]":
@@ -27,17 +27,17 @@ class Groups:
         return self._connection.ask(GROUPS)
 
     def members(self, group: str, *, limit: int | None = None) -> Pages[Member]:
-        """List the members of a group, in the order in which they came to the platform."""
+        """List the members of a group, in the order in which they were added to the platform."""
         return self._connection.pages(MEMBERS, {"group": group}, limit=limit)
 
     def moves(self, group: str, *, limit: int | None = None) -> Pages[Move]:
-        """List who entered a group and who left it, the latest first."""
+        """List the entities that entered or left a group, the latest first."""
         return self._connection.pages(MOVES, {"group": group}, limit=limit)
 
     def sizes(self, group: str) -> "Sequence[DaySize]":
-        """Give how many members a group had on each of the last 400 days on which they were counted."""
+        """Return a group's number of members on each counted day of the last 400."""
         return self._connection.ask(SIZES, {"group": group})
 
     def of(self, type_: str, external_id: str) -> "Sequence[EntityGroup]":
-        """List the groups that an entity is a member of, by name."""
+        """List the groups that an entity belongs to, by name."""
         return self._connection.ask(OF_ENTITY, {"type": type_, "external_id": external_id})

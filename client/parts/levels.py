@@ -49,10 +49,10 @@ SEGMENTS: Final[Call[PortfolioValue]] = Call("GET", "/v1/segments", PortfolioVal
 
 
 class Levels:
-    """Where entities stand, why, and how they came there."""
+    """Levels of entities, their reasons and their history."""
 
     def __init__(self, connection: Connection) -> None:
-        """Ask over *connection*."""
+        """Call over *connection*."""
         self._connection = connection
 
     def get(self, type_: str, external_id: str, freshness: Freshness = "refresh") -> Level:
@@ -61,8 +61,8 @@ class Levels:
         Args:
             type_: of the entity.
             external_id: of the entity.
-            freshness: `stored` as it stands; `refresh` the same, and computed again behind the answer; `now` computed
-                for the answer.
+            freshness: `stored` returns the stored level; `refresh` does too, and recomputes it in the background; `now`
+                recomputes it first.
         """
         return self._connection.ask(RISK, {"type": type_, "external_id": external_id}, {"freshness": freshness})
 
@@ -93,7 +93,7 @@ class Levels:
         since: Moment | None = None,
         limit: int | None = None,
     ) -> Pages[CurrentLevel]:
-        """List where the entities of a type stand, as it is stored."""
+        """List the stored levels of the entities of a type."""
         query = {"type": type_, "order": order, "ruleset": ruleset, "since": since}
         among = {"level": list(level), "segment": list(segment), "status": list(status)}
         return self._connection.pages(CURRENT, None, {**query, **among}, limit)
@@ -114,27 +114,28 @@ class Levels:
 
 
 class Values:
-    """What stored customers are worth."""
+    """Values of stored customers."""
 
     def __init__(self, connection: Connection) -> None:
-        """Ask over *connection*."""
+        """Call over *connection*."""
         self._connection = connection
 
     def get(self, type_: str, external_id: str) -> ValueOfEntity | None:
-        """Show what an entity is worth, and why; None where it never had a value."""
+        """Show an entity's value with its breakdown; None if it never had a value."""
         return self._connection.ask(VALUE, {"type": type_, "external_id": external_id})
 
     def list(self, type_: str, *, segment: Sequence[str] = (), limit: int | None = None) -> Pages[CustomerValue]:
-        """List the customers of a type by what they are expected to bring, the highest first."""
+        """List the customers of a type by expected value, the highest first."""
         return self._connection.pages(VALUES, None, {"type": type_, "segment": [*segment]}, limit)
 
     def segments(self, type_: str) -> PortfolioValue:
-        """Count the customers of a type, and add up what they are expected to bring, by segment."""
+        """Count the customers of a type, and add up their expected values, by segment."""
         return self._connection.ask(SEGMENTS, query={"type": type_})
 
     def realised(self, version: int, *, limit: int | None = None) -> Pages[RealisedDay]:
-        """List what a version of the value model predicted, and what came, by day, the latest first.
+        """List a model version's predictions and the realised values, by day, the latest first.
 
-        For publishers and administrators. Of each type of entities the first that does not wait is the verdict on it.
+        Only for publishers and administrators. For each type of entities, the first day that does not wait is its
+        verdict.
         """
         return self._connection.pages(REALISED, {"version": version}, limit=limit)

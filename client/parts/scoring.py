@@ -1,4 +1,4 @@
-"""Scores of rows that are sent, which the service does not keep."""
+"""Scores of rows that are sent; the service does not store them."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -21,29 +21,29 @@ INDICATORS: Final[Call[Catalogue]] = Call("GET", "/v4/indicators", Catalogue)
 
 
 class Scoring:
-    """The prediction endpoint. A call is charged to the token's plan; one that failed is not."""
+    """The prediction endpoint. A call is charged to the token's plan, unless it fails."""
 
     def __init__(self, connection: Connection) -> None:
-        """Ask over *connection*."""
+        """Call over *connection*."""
         self._connection = connection
 
     def score(self, rows: Sequence[Row], as_of: date | datetime | str | None = None) -> list[Score]:
         """Score every customer of some transactions, in the order in which they first appear.
 
         Args:
-            rows: all transactions of these customers, or those of the last 365 days at least.
-            as_of: nothing later is seen; now by default.
+            rows: all transactions of these customers, or at least those of the last 365 days.
+            as_of: later rows are ignored; now by default.
 
         Raises:
-            RefusedDataError: rows that are not right, each in `problems`; none was scored.
-            LimitError: more rows or calls than the plan has.
+            RefusedDataError: invalid rows, each in `problems`; none was scored.
+            LimitError: more rows or calls than the plan allows.
         """
         return self._connection.ask(SCORE, query={"as_of": as_of}, body=list(rows))
 
     def explain(self, rows: Sequence[Row], as_of: date | datetime | str | None = None) -> list[ExplainedScore]:
-        """Score as `score` does, and say what each score is made of; errors likewise."""
+        """Score as `score` does, and explain each score; it raises the same errors."""
         return self._connection.ask(EXPLAIN, query={"as_of": as_of, "explain": True}, body=list(rows))
 
     def indicators(self) -> Catalogue:
-        """Describe what the model that serves reads."""
+        """Describe the indicators that the serving model reads."""
         return self._connection.ask(INDICATORS)

@@ -1,4 +1,4 @@
-"""Decisions on transactions, the queue of what waits for a person, and rulesets to read."""
+"""Decisions on transactions, the queue of items that wait for a person, and rulesets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
@@ -47,10 +47,10 @@ VERSION: Final[Call[RulesetVersion]] = Call("GET", "/v1/rulesets/{family}/versio
 
 
 class Decisions:
-    """What is to be done with transactions."""
+    """Decisions on transactions."""
 
     def __init__(self, connection: Connection) -> None:
-        """Ask over *connection*."""
+        """Call over *connection*."""
         self._connection = connection
 
     def decide(
@@ -63,22 +63,22 @@ class Decisions:
         decision_key: str | None = None,
         freshness: Freshness = "stored",
     ) -> Decision:
-        """Decide on a transaction by level, value and the transaction itself, and have it written down.
+        """Decide on a transaction by the level, the value and the transaction itself, and store the decision.
 
         Args:
-            policy: which one decides.
-            external_id: whose transaction it is.
+            policy: the policy that decides.
+            external_id: of the entity of the transaction.
             transaction: its fields, without its identifier.
             type_: of the entity.
-            decision_key: the caller's own name of the decision: asked again, the first one comes back with `repeated`.
-            freshness: of the level, as `Levels.get` has it.
+            decision_key: the caller's own name of the decision; a repeated call returns the first one, with `repeated`.
+            freshness: of the level, as in `Levels.get`.
         """
         body: dict[str, Any] = {"policy": policy, "type": type_, "external_id": external_id}
         body |= {"transaction": dict(transaction), "decision_key": decision_key, "freshness": freshness}
         return self._connection.ask(DECIDE, body=body)
 
     def get(self, decision: int) -> Decision:
-        """Show a decision as it was made."""
+        """Show a decision."""
         return self._connection.ask(DECISION, {"decision": decision})
 
     def of(self, type_: str, external_id: str, *, limit: int | None = None) -> Pages[DecisionLine]:
@@ -87,10 +87,10 @@ class Decisions:
 
 
 class Queue:
-    """What waits for a person, as far as the token's role sees it."""
+    """Items that wait for a person, as far as the token's role sees them."""
 
     def __init__(self, connection: Connection) -> None:
-        """Ask over *connection*."""
+        """Call over *connection*."""
         self._connection = connection
 
     def list(
@@ -105,28 +105,28 @@ class Queue:
         order: Literal["due", "newest"] = "due",
         limit: int | None = None,
     ) -> Pages[QueueItem]:
-        """List what waits: what is due first, or what came last.
+        """List waiting items, by due date or newest first.
 
-        Kinds are override, change, challenge, question (of a run of a flow), flow_review, failure, quarantine, rise
-        and review, as far as the token's role sees them. *flow* is one that asks a question, or for a review.
+        Kinds are override, change, challenge, question (of a run of a flow), flow_review, failure, quarantine, rise and
+        review, as far as the token's role sees them. *flow* is a flow that asks a question or requests a review.
         """
         query = {"kind": [*kind], "assigned": assigned, "type": type_, "level": [*level], "flow": flow}
         return self._connection.pages(QUEUE, None, {**query, "since": since, "order": order}, limit)
 
     def counts(self) -> "Sequence[QueueCount]":
-        """Count what waits, by kind and by when it is due."""
+        """Count the waiting items by kind and by due date."""
         return self._connection.ask(COUNTS)
 
     def change(
         self, item: str, revision: int, *, assigned_to: int | None = None, done: bool = False, reason: str = ""
     ) -> QueueItem | None:
-        """Assign an item to a member, or be done with a rise or a review; None where it left the queue by that.
+        """Assign an item to a member, or complete a rise or a review; None if the item leaves the queue by that.
 
         Args:
             item: its name.
             revision: of the item as it was read; another person's change since then is a conflict.
-            assigned_to: the number of the member; None for nobody.
-            done: put it away.
+            assigned_to: the number of the member; None for no one.
+            done: whether the item is completed.
             reason: why a review by a flow counts as done.
         """
         body = {"revision": revision, "assigned_to": assigned_to, "done": done, "reason": reason}
@@ -134,10 +134,10 @@ class Queue:
 
 
 class Rulesets:
-    """The rulesets that decide, to be read: they change under four eyes."""
+    """The rulesets that decide, read-only: changes need four eyes."""
 
     def __init__(self, connection: Connection) -> None:
-        """Ask over *connection*."""
+        """Call over *connection*."""
         self._connection = connection
 
     def list(self, type_: str | None = None, *, limit: int | None = None) -> Pages[Ruleset]:
@@ -149,5 +149,5 @@ class Rulesets:
         return self._connection.pages(VERSIONS, {"family": ruleset}, limit=limit)
 
     def version(self, ruleset: str, number: int) -> RulesetVersion:
-        """Show a version as it was written, and the results of its examples."""
+        """Show a version with its text and the results of its examples."""
         return self._connection.ask(VERSION, {"family": ruleset, "number": number})

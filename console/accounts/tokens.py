@@ -17,7 +17,7 @@ from fivefold.usecases.accounts.token_requests import (
     PlanLine,
     TokenRequestLine,
     TokenShown,
-    WantedToken,
+    TokenSpecification,
 )
 from fivefold.usecases.shared.actors import Role
 
@@ -103,7 +103,7 @@ def show_usage(visit: Visit) -> Rendered:
 def ask(visit: Visit) -> Answer:
     """Ask for a token, and show the first half of its secret; the same form sent twice asks once."""
     member, days = (visit.form.get(name, "").strip() for name in ("member", "expires_days"))
-    wanted = WantedToken(
+    wanted = TokenSpecification(
         role=visit.typed("role", text("Role")),
         plan=visit.typed("plan", text("Plan")),
         member_id=whole_number(member, text("Member")) if member else None,
@@ -111,7 +111,7 @@ def ask(visit: Visit) -> Answer:
         expires_days=whole_number(days, text("Days")) if days else None,
         mcp_changes=visit.form.get("mcp_changes") == "1",
     )
-    return once(visit, lambda: _shown(token_requests.ask_for_token(visit, visit.plans, wanted), is_second=False))
+    return once(visit, lambda: _shown(token_requests.request_token(visit, visit.plans, wanted), is_second=False))
 
 
 def approve(visit: Visit) -> Answer:

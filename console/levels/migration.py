@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from fivefold.charts.series import Column, share_columns
+from fivefold.charts.series import ShareColumn, share_columns
 from fivefold.console.levels.portfolio import show_nobody
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
@@ -43,7 +43,7 @@ class SeriesLine:
 
     label: str
     at: LevelsAtMoment
-    column: Column
+    column: ShareColumn
     query: dict[str, str]
 
 

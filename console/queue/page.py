@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
-from fivefold.charts.bars import Span, share_spans
+from fivefold.charts.bars import BarSpan, share_spans
 from fivefold.console.queue.place import (
     QueueBar,
     bar_of,
@@ -66,7 +66,7 @@ class Ageing:
     """How many items of a kind wait, with the spans of its bar: overdue, due within a day, and later."""
 
     count: QueueCount
-    spans: tuple[Span, ...]
+    spans: tuple[BarSpan, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fivefold.domain.clock import EARLIEST_YEAR, to_microseconds
-from fivefold.domain.errors import PROBLEMS_LISTED, InvalidDataError, Kind, Problem, kind_of
+from fivefold.domain.errors import PROBLEMS_LISTED, InvalidDataError, Problem, ProblemKind, problem_kind
 from fivefold.features.histories import Floats, Integers
 from fivefold.features.reading.fast_columns import (
     as_arrow,
@@ -60,7 +60,7 @@ class ErrorCollector:
         self.most_named = most_named
         self.count = 0
         self._problems: list[Problem] = []
-        self._beyond: Counter[Kind] = Counter()
+        self._beyond: Counter[ProblemKind] = Counter()
         self._bad: dict[str, Mask] = {}
         self._excused: dict[str, Mask] = {}
 
@@ -90,7 +90,7 @@ class ErrorCollector:
             Problem(self.number(int(row)), field, describe(int(row)), allowed) for row in rows[: self.most_named]
         ]
         if self.most_named is not None and len(rows) > self.most_named:
-            self._beyond[kind_of(self._problems[-1])[0]] += len(rows) - self.most_named
+            self._beyond[problem_kind(self._problems[-1])[0]] += len(rows) - self.most_named
 
     def rows_with_error(self, field: str, rows: int) -> Mask:
         """Mark which of *rows* rows have a problem in a field."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from fivefold.domain.errors import FileFormatError, InvalidDataError, Kind, Problem, first_row_of, kind_of
+from fivefold.domain.errors import FileFormatError, InvalidDataError, Problem, ProblemKind, first_row_of, problem_kind
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers, concatenate
@@ -159,7 +159,7 @@ def _of_lines(
     first = first_row_of(reader.source)
     problems = [replace(one.as_problem(), row=one.row - first) for one in torn]
     count = len(problems)
-    beyond: Mapping[Kind, int] = {}
+    beyond: Mapping[ProblemKind, int] = {}
     try:
         histories = histories_in_memory(table(), reader)
     except InvalidDataError as error:
@@ -272,7 +272,7 @@ def _histories(
 ) -> Iterator[tuple[Histories, int, pa.Table | None]]:
     """Read as `stream_tables` says, from a place on; also give the rows until then, and those that are carried on."""
     problems: list[Problem] = []
-    beyond: Counter[Kind] = Counter()
+    beyond: Counter[ProblemKind] = Counter()
     count, first_row = 0, place.rows
     for table, carried in whole_customers(tables, place.carried):
         numbered = ROW_NUMBER in table.column_names
@@ -281,7 +281,7 @@ def _histories(
         except InvalidDataError as error:  # goes on: the error names all bad rows, not only those of the first batch
             room = max(0, MOST_NAMED_IN_FILES - len(problems))
             problems += error.every[:room]
-            beyond.update(kind_of(problem)[0] for problem in error.every[room:])
+            beyond.update(problem_kind(problem)[0] for problem in error.every[room:])
             beyond.update(error.beyond)
             count += error.count
         else:

@@ -1,7 +1,7 @@
 """Idempotency keys: one attempt carries out a request, and marks the key in the transaction that stores its changes.
 
 So after any failure of a process, a connection or a commit, the key shows whether the request was carried out. An
-attempt that another one took over cannot commit. Nothing here begins or ends a transaction.
+attempt that was superseded cannot commit. Nothing here begins or ends a transaction.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ _CURRENT: ContextVar[RequestAttempt | None] = ContextVar("attempt", default=None
 
 @contextmanager
 def attempting(attempt: RequestAttempt | None) -> Iterator[None]:
-    """Make an attempt the current one within the block; None for no attempt."""
+    """Make *attempt* the current one within the block; None for no attempt."""
     token = _CURRENT.set(attempt)
     try:
         yield
@@ -44,7 +44,7 @@ def attempting(attempt: RequestAttempt | None) -> Iterator[None]:
 
 
 def mark_stored(session: Session) -> None:
-    """Mark the current attempt, if any, as stored; ConflictError if another one took over."""
+    """Mark the current attempt, if any, as stored; ConflictError if another attempt superseded it."""
     attempt = _CURRENT.get()
     if attempt is None:
         return
@@ -68,8 +68,8 @@ def begin_attempt(
         attempt: the new one.
         organisation_id: the caller's.
         digest: of the request.
-        now_us: the present.
-        moments: keys begun before the first are forgotten; attempts started before the second were abandoned.
+        now_us: the current time.
+        moments: keys begun before the first are deleted; attempts started before the second count as abandoned.
     """
     forgotten_us, left_us = moments
     values = {"organisation_id": organisation_id, "digest": digest, "attempt": attempt.name, "begun_us": now_us}
@@ -94,17 +94,17 @@ def store_answer(session: Session, attempt: RequestAttempt, status: int, answer:
 
 
 def release_key(session: Session, attempt: RequestAttempt) -> None:
-    """Let the key be used again: nothing was done."""
+    """Free the key for another request: nothing was done."""
     session.execute(delete(_KEYS).where(*_of(attempt)))
 
 
 def abandon(session: Session, attempt: RequestAttempt) -> None:
-    """Mark the attempt as ended without a known outcome: unless it stored something, another may begin at once."""
+    """Mark the attempt as ended with an unknown outcome: unless it stored something, another may begin at once."""
     session.execute(update(_KEYS).where(*_of(attempt), _KEYS.c.state == STARTED).values(begun_us=1))
 
 
 def prune(session: Session, forgotten_us: int, most: int) -> int:
-    """Forget keys that began before a moment; return how many, up to *most*."""
+    """Delete keys that began before a moment, up to *most*; return how many."""
     old = select(_KEYS.c.token_id, _KEYS.c.key).where(_KEYS.c.begun_us <= forgotten_us).limit(most)
     rows = [tuple(row) for row in session.execute(old)]
     for token_id, key in rows:

@@ -26,7 +26,7 @@ def list_rows(
 
 
 def list_purposes(session: Session, organisation_id: int) -> dict[str, list[str | None]]:
-    """Read what the versions of each list say that it was made for, by the name of the list."""
+    """Read the purposes of each list's versions, by the name of the list."""
     statement = select(ListVersionRow.name, ListVersionRow.purpose)
     purposes: dict[str, list[str | None]] = {}
     for name, purpose in session.execute(statement.where(ListVersionRow.organisation_id == organisation_id)):
@@ -35,7 +35,7 @@ def list_purposes(session: Session, organisation_id: int) -> dict[str, list[str 
 
 
 class ListRow(NamedTuple):
-    """Where a list stands; `since_us` and `members` are of the version in force, None before the first."""
+    """The state of a list; `since_us` and `members` are of the version in force, None before the first."""
 
     name: str
     title: str
@@ -49,7 +49,7 @@ class ListRow(NamedTuple):
 def list_states(
     session: Session, organisation_id: int, now_us: int, part: Part = WHOLE, name: str | None = None
 ) -> Page[ListRow]:
-    """Read where each list stands, or one, by name; title and source are those of its newest version."""
+    """Read the state of each list, or of one, by name; title and source are those of its newest version."""
     of = ListVersionRow
     spans = (
         select(
@@ -62,23 +62,23 @@ def list_states(
         .group_by(of.name)
         .subquery()
     )
-    newest, held = aliased(ListVersionRow), aliased(ListVersionRow)
+    newest, in_force = aliased(ListVersionRow), aliased(ListVersionRow)
     columns = (spans.c.name, newest.title, newest.source, spans.c.versions, spans.c.newest_us, spans.c.since_us)
-    statement: Select[*tuple[Any, ...]] = select(*columns, _length(session, held.members)).select_from(spans)
-    for row, since in ((newest, spans.c.newest_us), (held, spans.c.since_us)):
+    statement: Select[*tuple[Any, ...]] = select(*columns, _length(session, in_force.members)).select_from(spans)
+    for row, since in ((newest, spans.c.newest_us), (in_force, spans.c.since_us)):
         same = and_(row.organisation_id == organisation_id, row.name == spans.c.name, row.since_us == since)
         statement = statement.outerjoin(row, same)
     return rows_of(session, statement, (spans.c.name,), part).map(lambda row: ListRow(*row))
 
 
 def _length(session: Session, members: InstrumentedAttribute[list[str]]) -> Any:
-    """Count the members of a version in the database, which need not leave it for that."""
+    """Count the members of a version in the database, without transferring them."""
     text = type_coerce(members, Text)
     return func.json_array_length(text if session.get_bind().dialect.name == "sqlite" else cast(text, JSON))
 
 
 class ListVersionLine(NamedTuple):
-    """A version of a list, with how many members it has."""
+    """A version of a list, with its number of members."""
 
     since_us: int
     title: str
@@ -99,7 +99,7 @@ def list_version_lines(session: Session, organisation_id: int, name: str, part: 
 def list_row_at(
     session: Session, organisation_id: int, name: str, at_us: int | None = None, *, first: bool = False
 ) -> ListVersionRow | None:
-    """Find the version of a list in force at a moment; without one the newest. *first*: the oldest of all."""
+    """Find the version of a list in force at a moment; without a moment the newest. *first*: the oldest."""
     row = ListVersionRow
     statement = select(row).where(row.organisation_id == organisation_id, row.name == name)
     if at_us is not None:
@@ -108,7 +108,7 @@ def list_row_at(
 
 
 def list_row_since(session: Session, organisation_id: int, name: str, since_us: int) -> ListVersionRow:
-    """Find the version of a list that begins at a moment; NotFoundError where none does."""
+    """Find the version of a list that begins at a moment; NotFoundError if none does."""
     row = session.get(ListVersionRow, (organisation_id, name, since_us))
     if row is None:
         raise NotFoundError(f"the list {name!r} has no version that begins then")
@@ -116,11 +116,11 @@ def list_row_since(session: Session, organisation_id: int, name: str, since_us: 
 
 
 _BEGINNING: Final = r'["{\"reference\":'
-"""How the members of a reference portfolio are written: its first line says what it is."""
+"""The beginning of a reference portfolio's members: its first line identifies it."""
 
 
 def begins_like_reference(session: Session, organisation_id: int, name: str) -> bool:
-    """Tell whether the newest version of a list begins as a reference portfolio does, without reading it."""
+    """Return whether the newest version of a list begins like a reference portfolio, without reading it."""
     row = ListVersionRow
     begins = func.substr(type_coerce(row.members, Text), 1, len(_BEGINNING))
     statement = select(begins).where(row.organisation_id == organisation_id, row.name == name)
@@ -128,7 +128,7 @@ def begins_like_reference(session: Session, organisation_id: int, name: str) -> 
 
 
 class ListProposal(NamedTuple):
-    """A change of a list that waits, or was approved; `result` says which versions were added by it."""
+    """A change of a list that waits, or was approved; `result` names the versions that it added."""
 
     id: int
     state: str
@@ -141,7 +141,7 @@ class ListProposal(NamedTuple):
 
 
 def list_proposals(session: Session, organisation_id: int, kind: str, subject: str) -> list[ListProposal]:
-    """Read the proposals of a kind about a list that wait or were approved, the newest first, without the list."""
+    """Read the waiting and approved proposals of a kind about a list, the newest first, without the list."""
     row = Proposal
     columns = (row.id, row.state, row.reason, row.proposed_by, row.proposed_us, row.decided_by, row.decided_us)
     which = (row.organisation_id == organisation_id, row.kind == kind, row.subject == subject)
@@ -150,7 +150,7 @@ def list_proposals(session: Session, organisation_id: int, kind: str, subject: s
 
 
 def list_entries(session: Session, organisation_id: int, names: Sequence[str]) -> dict[str, AuditEntry]:
-    """Read who added the newest versions of some lists: the last entry of each in the audit log, by name."""
+    """Read the last audit entry of each of some lists, by name: it says who added the newest version."""
     row = AuditEntry
     which = (row.organisation_id == organisation_id, row.subject_kind == "list", row.action == "list.put")
     last = select(func.max(row.number)).where(*which, row.subject_id.in_(names)).group_by(row.subject_id)

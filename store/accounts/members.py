@@ -14,7 +14,7 @@ from fivefold.store.tables.accounts import Member, Token
 def locked_member(session: Session, organisation_id: int, member_id: int) -> Member:
     """Find a member, and lock it until the transaction ends.
 
-    NotFoundError if the organisation has none of that number.
+    NotFoundError if the organisation has no member of that number.
     """
     row = _locked(session, organisation_id, Member.id == member_id)
     if row is None:
@@ -23,7 +23,7 @@ def locked_member(session: Session, organisation_id: int, member_id: int) -> Mem
 
 
 def member_numbered(session: Session, organisation_id: int, member_id: int) -> Member:
-    """Find a member; NotFoundError if the organisation has none of that number."""
+    """Find a member; NotFoundError if the organisation has no member of that number."""
     which = (Member.organisation_id == organisation_id, Member.id == member_id)
     row = session.scalar(select(Member).where(*which))
     if row is None:
@@ -37,12 +37,12 @@ def member_named(session: Session, organisation_id: int, name: str) -> Member | 
 
 
 def find_member_named(session: Session, organisation_id: int, name: str) -> Member | None:
-    """Find a member by name, and lock nothing."""
+    """Find a member by name, without a lock."""
     return session.scalar(select(Member).where(Member.organisation_id == organisation_id, Member.name == name))
 
 
 def names_of_members(session: Session, organisation_id: int, numbers: Sequence[int]) -> dict[int, str]:
-    """Give the names of members by their numbers."""
+    """Return the names of members by their numbers."""
     which = (Member.organisation_id == organisation_id, Member.id.in_(numbers))
     return dict(session.execute(select(Member.id, Member.name).where(*which)).all())
 
@@ -57,7 +57,7 @@ def _locked(session: Session, organisation_id: int, which: ColumnElement[bool]) 
 
 
 def count_other_organisations(session: Session, organisation_id: int) -> int:
-    """Count the other organisations that have members who did not leave."""
+    """Count the other organisations that have active members."""
     others = select(Member.organisation_id).where(Member.left_us.is_(None), Member.organisation_id != organisation_id)
     return session.scalar(select(func.count()).select_from(others.distinct().subquery())) or 0
 
@@ -68,6 +68,6 @@ def members_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Pa
 
 
 def end_tokens(session: Session, member_id: int, roles: Iterable[str], now_us: int) -> list[int]:
-    """Revoke a member's tokens of some roles; give the numbers of those that ended."""
+    """Revoke a member's tokens of some roles; return the numbers of those that ended."""
     theirs = (Token.member_id == member_id) & Token.revoked_us.is_(None) & Token.role.in_(list(roles))
     return sorted(session.scalars(update(Token).where(theirs).values(revoked_us=now_us).returning(Token.id)))

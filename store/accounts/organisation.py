@@ -26,27 +26,27 @@ _NEWEST_CONTENT: Final = (
     .order_by(_RATES.c.number.desc())
     .limit(1)
 )
-"""Built once, as each decision asks it; it asks for values, as to make an object of a row takes longer."""
+"""Built once, as each decision runs it; it selects values, since building an object from a row takes longer."""
 
 
 def settings_row(session: Session, organisation_id: int, *, locked: bool = False) -> OrganisationSettings:
-    """Find the settings of an organisation; ConflictError if its levels are not chosen yet.
+    """Find the settings of an organisation; ConflictError if its levels are not defined yet.
 
     *locked* locks them until the transaction ends.
     """
     row = session.get(OrganisationSettings, organisation_id, with_for_update=locked or None)
     if row is None:
-        raise ConflictError("the organisation has not chosen its levels yet; that comes first")
+        raise ConflictError("the organisation has not defined its levels yet; define them first")
     return row
 
 
 def levels_of(session: Session, organisation_id: int) -> tuple[str, ...]:
-    """Give the names of the levels, lowest first."""
+    """Return the names of the levels, lowest first."""
     return tuple(settings_row(session, organisation_id).levels)
 
 
 def base_currency_of(session: Session, organisation_id: int) -> str:
-    """Give the currency that everything is converted into."""
+    """Return the base currency, into which everything is converted."""
     return settings_row(session, organisation_id).base_currency
 
 
@@ -68,29 +68,29 @@ def lock_organisation(session: Session, organisation_id: int) -> None:
 
 
 def lock_deciding(session: Session, organisation_id: int) -> None:
-    """Keep others that change what decides, or what it may read, waiting until the transaction ends.
+    """Make other transactions that change what decides, or what it may read, wait until this transaction ends.
 
-    The organisation first and then its settings, which alone is what activations and approvals of policies lock. A new
-    organisation has no settings yet: nothing decides there.
+    It locks the organisation first and then its settings, which is all that activations and approvals of policies lock.
+    A new organisation has no settings yet: nothing decides there.
     """
     lock_organisation(session, organisation_id)
     session.get(OrganisationSettings, organisation_id, with_for_update=True)
 
 
 def newest_rates(session: Session, organisation_id: int) -> RateTableRow | None:
-    """Find the table that holds; None for the shipped rates."""
-    found: RateTableRow | None = session.scalar(_NEWEST_RATES, {"of": organisation_id})
-    return found
+    """Find the table in force; None for the shipped rates."""
+    table: RateTableRow | None = session.scalar(_NEWEST_RATES, {"of": organisation_id})
+    return table
 
 
 @dataclass(frozen=True)
-class RatesHeld:
-    """An organisation's own rates, as they are kept.
+class StoredRates:
+    """An organisation's own rates, as stored.
 
     Attributes:
         content: JSON, as `usecases.shared.rates` reads it.
         number: of the table.
-        source: where they are from.
+        source: the origin of the rates.
     """
 
     base_currency: str
@@ -99,10 +99,10 @@ class RatesHeld:
     source: str
 
 
-def rates_held(session: Session, organisation_id: int) -> RatesHeld | None:
-    """Give the rates of the table that holds; None for the shipped rates."""
+def stored_rates(session: Session, organisation_id: int) -> StoredRates | None:
+    """Return the rates of the table in force; None for the shipped rates."""
     row = session.execute(_NEWEST_CONTENT, {"of": organisation_id}).one_or_none()
-    return None if row is None else RatesHeld(*row)
+    return None if row is None else StoredRates(*row)
 
 
 def rate_tables(session: Session, organisation_id: int, part: Part) -> Page[RateTableRow]:
@@ -112,7 +112,7 @@ def rate_tables(session: Session, organisation_id: int, part: Part) -> Page[Rate
 
 
 def transactions_by_currency(session: Session, organisation_id: int) -> dict[str, int]:
-    """Count an organisation's transactions, and corrections that give a currency, by it; reads all of them."""
+    """Count an organisation's transactions and corrections by currency; reads all of them."""
     counts: Counter[str] = Counter()
     for table in (Transaction, Correction):
         statement = select(table.currency, func.count()).where(table.organisation_id == organisation_id)

@@ -12,10 +12,10 @@ from fivefold.store.tables.accounts import PLAN_CHARACTERS
 
 SHIPPED = Path(__file__).parent / "plans.yaml"
 MOST = 10**15
-"""Largest limit: it fits in any database's whole numbers, with what one request may add."""
+"""The largest limit: it fits in any database's integers, with the amount that one request may add."""
 MOST_DAYS = 36_500
 CHANGES_PER_MINUTE = 30
-"""Unless a plan says otherwise: more than a person would look at."""
+"""The default of a plan: more than a person would review."""
 Positive = Annotated[int, Field(gt=0, le=MOST)]
 
 
@@ -26,11 +26,10 @@ class Plan(BaseModel):
         rows_per_request: most transactions in one request.
         calls_per_month: most answered requests in a calendar month (UTC).
         users_per_month: most customers scored in a calendar month (UTC).
-        requests_per_minute: most requests to the platform's routes in a minute, of each worker; no limit where it is
-            not given.
+        requests_per_minute: most requests to the platform's routes in a minute, of each worker; no limit if omitted.
         changes_per_minute: most calls of tools of /mcp that change something in a minute, of each worker; null for no
             limit.
-        expires_days: a program's token of this plan ends so many days after it was made; never where it is not given.
+        expires_days: how many days after its creation a program's token of this plan expires; never if omitted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +46,7 @@ _PLANS = TypeAdapter(dict[Annotated[str, Field(max_length=PLAN_CHARACTERS)], Pla
 
 
 def read_plans(path: Path | None) -> dict[str, Plan]:
-    """Read the plans; ConfigError names every field that is wrong."""
+    """Read the plans; ConfigError names every invalid field."""
     source = path or SHIPPED
     try:
         plans = _PLANS.validate_python(yaml.safe_load(source.read_text(encoding="utf-8")))

@@ -30,8 +30,8 @@ class Charge:
     Attributes:
         month: calendar month (UTC), as 2026-11.
         users: customers scored.
-        calls: answered requests: more than one where several are charged as one.
-        at_us: when, microseconds.
+        calls: answered requests: more than one if several are charged together.
+        at_us: the time, in microseconds.
     """
 
     token_id: int
@@ -42,14 +42,14 @@ class Charge:
     calls: int = 1
 
 
-class Used(NamedTuple):
+class UsageTotals(NamedTuple):
     """The usage of a token in a month."""
 
     calls: int
     users: int
 
 
-# Built once: to build and to look up such a statement takes longer than SQLite takes to run it.
+# Built once: building and looking up such a statement takes longer than SQLite takes to run it.
 _USAGE, _TOKENS = cast("Table", Usage.__table__).c, cast("Table", Token.__table__).c
 _SPEND = (
     update(Usage.__table__)  # type: ignore[arg-type]  # a mapped class's table is one
@@ -138,15 +138,15 @@ def tokens_of(
 
 
 def labels_of_tokens(session: Session, organisation_id: int, numbers: Sequence[int]) -> dict[int, str]:
-    """Give the labels of tokens by their numbers."""
+    """Return the labels of tokens by their numbers."""
     which = (Token.organisation_id == organisation_id, Token.id.in_(numbers))
     return dict(session.execute(select(Token.id, Token.label).where(*which)).all())
 
 
 def token_numbered(session: Session, organisation_id: int, number: int) -> Token:
-    """Find a token of an organisation, and lock it until the transaction ends; NotFoundError if there is none such."""
-    found = select(Token).where(Token.id == number, Token.organisation_id == organisation_id).with_for_update()
-    row = session.scalar(found)
+    """Find a token of an organisation, and lock it until the transaction ends; NotFoundError if it has none."""
+    query = select(Token).where(Token.id == number, Token.organisation_id == organisation_id).with_for_update()
+    row = session.scalar(query)
     if row is None:
         raise NotFoundError(f"there is no token {number}")
     return row
@@ -155,7 +155,7 @@ def token_numbered(session: Session, organisation_id: int, number: int) -> Token
 def requests_of(
     session: Session, organisation_id: int, state: str | None, part: Part
 ) -> Page[tuple[TokenRequest, str | None]]:
-    """List the tokens that were asked for, of one state or of all, with the names of members; the newest first."""
+    """List the requests for tokens, of one state or of all, with the names of members; the newest first."""
     statement = (
         select(TokenRequest, Member.name)
         .outerjoin(Member, Member.id == TokenRequest.member_id)
@@ -167,31 +167,31 @@ def requests_of(
 
 
 def request_numbered(session: Session, organisation_id: int, number: int) -> TokenRequest:
-    """Find what was asked for, and lock it until the transaction ends; NotFoundError if there is none such."""
-    found = select(TokenRequest).where(TokenRequest.id == number, TokenRequest.organisation_id == organisation_id)
-    row = session.scalar(found.with_for_update())
+    """Find a request for a token, and lock it until the transaction ends; NotFoundError if there is none."""
+    query = select(TokenRequest).where(TokenRequest.id == number, TokenRequest.organisation_id == organisation_id)
+    row = session.scalar(query.with_for_update())
     if row is None:
         raise NotFoundError(f"there is no request {number} for a token")
     return row
 
 
 def usage_in(session: Session, month: str) -> dict[int, Usage]:
-    """Give the usage of one month by token."""
+    """Return the usage of one month by token."""
     return {usage.token_id: usage for usage in session.scalars(select(Usage).where(Usage.month == month))}
 
 
 def usage_of(session: Session, token_id: int, month: str) -> Usage | None:
-    """Give the usage of a token in a month; None if it was not used."""
+    """Return the usage of a token in a month; None if it was not used."""
     return session.scalar(select(Usage).where(Usage.token_id == token_id, Usage.month == month))
 
 
 def charge(
-    statements: PreparedStatements, cost: Charge, note: Callable[[Charge, Used], None] = lambda *_: None
+    statements: PreparedStatements, cost: Charge, note: Callable[[Charge, UsageTotals], None] = lambda *_: None
 ) -> bool:
-    """Use up one call and its users, if that stays within the allowance; return whether it did.
+    """Charge one call and its users, if that stays within the allowance; return whether it did.
 
-    One conditional update decides, so concurrent callers and processes never exceed it. *note* receives the usage
-    after it, which holds if the transaction is committed.
+    One conditional update decides, so concurrent callers and processes never exceed it. *note* receives the new usage,
+    which holds once the transaction is committed.
     """
     usage = {
         "of_token": cost.token_id,
@@ -206,12 +206,12 @@ def charge(
         statements.run(_OPEN_MONTH[statements.engine.dialect.name], whose)
         if not statements.run(_SPEND, usage):
             return False
-    used = statements.first(_USED, whose)
-    if used is not None:
-        note(cost, Used(*used))
+    used_now = statements.first(_USED, whose)
+    if used_now is not None:
+        note(cost, UsageTotals(*used_now))
     return True
 
 
-def live(statements: PreparedStatements, token_id: int, now_us: int) -> bool:
-    """Tell whether a token may be used now, and store the time of its use."""
+def record_use(statements: PreparedStatements, token_id: int, now_us: int) -> bool:
+    """Return whether a token may be used now, and store the time of its use."""
     return bool(statements.run(_TOUCH, {"of_token": token_id, "now_us": now_us}))

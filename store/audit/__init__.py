@@ -1,1 +1,1 @@
-"""Queries about the audit log, its chain, and the history that it covers."""
+"""Queries about the audit log, its chain, and the history that it seals."""

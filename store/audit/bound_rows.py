@@ -1,7 +1,7 @@
-"""Rows that the audit log binds one by one: the digest of each stands in the entry of the call that wrote it last.
+"""Rows that the audit log binds one by one: the entry of the last call that wrote a row has its digest.
 
-Each row has a salt, which goes with it: once an entity is erased, the digests in the log say nothing of its rows.
-Nothing here begins or ends a transaction. `docs/audit.md` describes the bytes.
+Each row has a salt, which is erased with it: after an entity is erased, the digests in the log reveal nothing of its
+rows. Nothing here begins or ends a transaction. `docs/audit.md` describes the bytes.
 """
 
 import json
@@ -27,32 +27,32 @@ class BoundTable:
 
     Attributes:
         name: of the table.
-        columns: what is bound, in this order; a column that comes later, and may be null, stands last.
+        columns: the columns that are bound, in this order; a later addition, which may be null, goes last.
         primary: columns of its primary key, which are whole numbers; rows are looked up by these.
-        also_named_by: the column that tells rows of one such number apart, where there are several.
-        said: how a column is read, in SQL, where not all of its values are bound; *r* is the row.
-        where: in SQL, which rows are bound; the others are work that waits.
-        entities: columns that name entities; where one of these is erased, the row goes.
-        organisation: gives the number of the organisation, in SQL, where *r* is the row.
+        also_named_by: the column that distinguishes rows of the same number, if there are several.
+        expressions: SQL expressions for columns of which not all values are bound; *r* is the row.
+        where: SQL condition for bound rows; the others are work that waits.
+        entities: columns that name entities; the row is deleted when one of these is erased.
+        organisation: SQL expression for the number of the organisation; *r* is the row.
     """
 
     name: str
     columns: tuple[str, ...]
     primary: tuple[str, ...] = ("id",)
     also_named_by: tuple[str, ...] = ()
-    said: Mapping[str, str] = field(default_factory=dict)
+    expressions: Mapping[str, str] = field(default_factory=dict)
     where: str = ""
     entities: tuple[str, ...] = ("entity_id",)
     organisation: str = "r.organisation_id"
 
     @property
     def named_by(self) -> tuple[str, ...]:
-        """Give the columns that name a row: its entities, then the rest of its primary key."""
+        """The columns that name a row: its entities, then the rest of its primary key."""
         rest = (column for column in self.primary if column not in self.entities)
         return (*self.entities, *self.also_named_by, *rest)
 
     def entities_of(self, name: str) -> list[int]:
-        """Give the numbers of the entities in a row's name.
+        """Return the numbers of the entities in a row's name.
 
         >>> TABLES["ownerships"].entities_of("7.9.12")
         [7, 9]
@@ -67,9 +67,9 @@ class BoundTable:
             yield name, None if salt is None else row_digest(str(salt), values)
 
     @property
-    def selected(self) -> str:
-        """Write the columns that `digests` takes, in SQL."""
-        return ", ".join(self.said.get(column, f"r.{column}") for column in ("salt", *self.columns))
+    def select_list(self) -> str:
+        """The columns that `digests` takes, as SQL."""
+        return ", ".join(self.expressions.get(column, f"r.{column}") for column in ("salt", *self.columns))
 
 
 _OF_ENTITY = "coalesce((SELECT e.organisation_id FROM entities e WHERE e.id = r.entity_id), 0)"
@@ -201,7 +201,7 @@ _ALL = (
             "actor", "as_of_us", "inputs", "answer", "stopped_at", "ended_us", "state", "error",
             "removed_by",
         ),
-        said={column: f"CASE WHEN r.ended_us IS NOT NULL THEN r.{column} END" for column in ("state", "error")},
+        expressions={column: f"CASE WHEN r.ended_us IS NOT NULL THEN r.{column} END" for column in ("state", "error")},
         where="r.as_of_us IS NOT NULL",
     ),
     BoundTable(
@@ -222,17 +222,17 @@ _ALL = (
 TABLES: Final[Mapping[str, BoundTable]] = {table.name: table for table in _ALL}
 """Every table whose rows are bound.
 
-A proposal stays, and is emptied, where the entity that it is about is erased; an entity stays under another name. How
-far activations are, when entities were noted, and who carries a run of a flow on, is not bound: workers and files write
-that all the time. A run is bound once its facts were read, and its state once it is over.
+When an entity is erased, its proposals are kept but emptied, and the entity is kept under another name. The progress of
+activations, the time when entities were noted, and the worker that carries on a run of a flow are not bound: workers
+and files write these all the time. A run is bound after its facts were read, and its state after it ended.
 """
 
 
 def row_digest(salt: str, values: Iterable[Any]) -> str:
     r"""Hash the columns of a row: SHA-256 of its salt, a line feed, and its line, in hexadecimal.
 
-    A flag is 1 or 0, as SQLite gives it. Absent columns at the end are left out: a column that comes later, and has no
-    value, changes no hash.
+    A flag is 1 or 0, as in SQLite. Absent columns at the end are left out, so a column added later changes no hash
+    while it has no value.
 
     >>> row_digest("00", [7, "a", True, None, None]) == sha256(b"00\n=7\0=a\0=1").hexdigest()
     True
@@ -242,19 +242,19 @@ def row_digest(salt: str, values: Iterable[Any]) -> str:
 
 
 def digests(session: Session, table: str, keys: Iterable[int | tuple[int, ...]]) -> Digests:
-    """Hash rows as they are stored now, by their primary keys; what is not there is left out."""
+    """Hash rows as they are stored now, by their primary keys; missing rows are left out."""
     session.flush()
-    bound = TABLES[table]
+    bound_table = TABLES[table]
     keys_in_order = sorted({key if isinstance(key, tuple) else (key,) for key in keys})
-    pairs = bound.digests(_rows(session, bound, keys_in_order)) if keys_in_order else ()
+    pairs = bound_table.digests(_rows(session, bound_table, keys_in_order)) if keys_in_order else ()
     by_name = {name: digest for name, digest in pairs if digest is not None}
     return {table: by_name} if by_name else {}
 
 
-def joined(*parts: Digests) -> Digests:
-    """Put digests of several tables together.
+def merge_digests(*parts: Digests) -> Digests:
+    """Merge digests of several tables.
 
-    >>> joined({"tags": {"1.2": "a"}}, {"tags": {"1.3": "b"}}, {})
+    >>> merge_digests({"tags": {"1.2": "a"}}, {"tags": {"1.3": "b"}}, {})
     {'tags': {'1.2': 'a', '1.3': 'b'}}
     """
     tables: dict[str, dict[str, str]] = {}
@@ -265,30 +265,31 @@ def joined(*parts: Digests) -> Digests:
 
 
 def _rows(session: Session, table: BoundTable, keys: Sequence[tuple[int, ...]]) -> list[Sequence[Any]]:
+    """Read rows by the driver itself: SQLAlchemy's overhead would cost more than the query."""
     connection = session.connection()
     driver: Any = connection.connection.driver_connection
     places = range(len(table.primary))
     if connection.dialect.name == "sqlite":
         of = " AND ".join(f"r.{table.primary[n]} = json_extract(k.value, '$[{n}]')" for n in places)
-        query = f"SELECT {table.selected} FROM json_each(?) k CROSS JOIN {table.name} r WHERE {of}"  # noqa: S608 (our own words)
+        query = f"SELECT {table.select_list} FROM json_each(?) k CROSS JOIN {table.name} r WHERE {of}"  # noqa: S608 (our own words)
         cursor = driver.execute(query, (json.dumps(keys),))
     else:
         of = " AND ".join(f"r.{table.primary[n]} = k.k{n}" for n in places)
         arrays, names = ", ".join("%s::bigint[]" for _ in places), ", ".join(f"k{n}" for n in places)
-        query = f"SELECT {table.selected} FROM unnest({arrays}) k({names}) JOIN {table.name} r ON {of}"  # noqa: S608 (our own words)
+        query = f"SELECT {table.select_list} FROM unnest({arrays}) k({names}) JOIN {table.name} r ON {of}"  # noqa: S608 (our own words)
         cursor = driver.cursor(binary=True).execute(query, [array_text(key[n] for key in keys) for n in places])
     rows: list[Sequence[Any]] = cursor.fetchall()
     return rows
 
 
-def stored(
+def stream_digests(
     connection: Connection, table: BoundTable, organisation_id: int | None = None
 ) -> Iterator[tuple[int, str, str | None]]:
     """Stream the rows of a table, a few at a time: organisation, name, and digest, which is None without a salt."""
     only = [table.where] if table.where else []
     only += [] if organisation_id is None else [f"{table.organisation} = {organisation_id:d}"]
     of = f" WHERE {' AND '.join(only)}" if only else ""
-    query = f"SELECT {table.organisation}, {table.selected} FROM {table.name} r{of}"  # noqa: S608 (our own words)
+    query = f"SELECT {table.organisation}, {table.select_list} FROM {table.name} r{of}"  # noqa: S608 (our own words)
     with connection.execute(text(query), execution_options={"yield_per": ROWS_AT_A_TIME}) as result:
         for part in result.partitions():
             digests_by_name = table.digests(row[1:] for row in part)
@@ -296,7 +297,7 @@ def stored(
 
 
 def new_ids(session: Session, table: str, count: int) -> list[int]:
-    """Draw the numbers of rows that are to be added to a table, in order; nobody else gets them.
+    """Reserve numbers for rows that will be added to a table, in order; no other transaction gets them.
 
     On SQLite the transaction must be the one that writes.
     """
@@ -304,5 +305,5 @@ def new_ids(session: Session, table: str, count: int) -> list[int]:
     if connection.dialect.name == "sqlite":
         last = connection.exec_driver_sql(f"SELECT coalesce(max(id), 0) FROM {table}").scalar_one()  # noqa: S608 (our own words)
         return list(range(last + 1, last + 1 + count))
-    drawn = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
-    return sorted(number for (number,) in connection.exec_driver_sql(drawn, (table, count)))
+    query = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
+    return sorted(number for (number,) in connection.exec_driver_sql(query, (table, count)))

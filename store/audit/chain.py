@@ -1,6 +1,6 @@
-"""The audit log's chain, without a database: what an entry says, and the bytes that are hashed.
+"""The audit log's chain, without a database: the columns of an entry, and the bytes that are hashed.
 
-`docs/audit.md` describes these bytes for those who verify a log with a program of their own.
+`docs/audit.md` describes these bytes for programs that verify a log on their own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,10 +11,10 @@ from typing import Any, Literal
 from fivefold.domain.canonical import canonical_json
 
 FORMAT = 1
-"""Version of the hashed bytes: a change of these raises it."""
+"""Version of the hashed bytes, raised by any change of them."""
 
 GENESIS = "0" * 64
-"""Stands for the previous hash of the first entry."""
+"""The previous hash of the first entry."""
 
 HASHED = (
     "organisation_id",
@@ -31,26 +31,26 @@ HASHED = (
     "after_hash",
     "previous_hash",
 )
-"""Columns of an entry that its hash is made of: all but the hash itself."""
+"""The columns of an entry that are hashed: all but the hash itself."""
 
 Side = Literal["before", "after"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One call of a use case, as it is to be recorded. Nothing personal stands outside of *before* and *after*.
+    """One call of a use case, as recorded. Only *before* and *after* hold personal data.
 
     Attributes:
         organisation_id: whose chain it belongs to.
-        at_us: when, microseconds.
-        actor: who: `token:12`, `cli:NAME` (an account of the machine) or `system`.
+        at_us: the time, in microseconds.
+        actor: who acted: `token:12`, `cli:NAME` (an account of the machine) or `system`.
         action: what was done, such as `token.created`.
         subject_kind: what it was done to, such as `token`.
         subject_id: its internal number; None for a call about many.
-        details: what is worth reading without the values, and is never erased.
-        before: values before the change; None where there were none.
-        after: values after the change; None where there are none.
-        bulk_count: for a call about many: how many.
+        details: context that is useful without the values, and is never erased.
+        before: values before the change; None if there were none.
+        after: values after the change; None if there are none.
+        bulk_count: for a call about many: their number.
         bulk_digest: for a call about many: `digest_of` them.
     """
 
@@ -70,7 +70,7 @@ class Entry:
 def hash_of_entry(columns: Mapping[str, Any]) -> str:
     """Hash an entry's columns: SHA-256 of canonical JSON, in hexadecimal.
 
-    ValueError or TypeError where a column holds what no entry can.
+    ValueError or TypeError if a column holds a value that no entry can have.
     """
     hashed = {"format": FORMAT, **{name: columns[name] for name in HASHED}}
     return sha256(canonical_json(hashed).encode()).hexdigest()
@@ -79,7 +79,7 @@ def hash_of_entry(columns: Mapping[str, Any]) -> str:
 def hash_of_value(salt: str, side: Side, text: str) -> str:
     r"""Hash a value before or after the change, in canonical JSON: SHA-256 of three lines, in hexadecimal.
 
-    The salt keeps values of which there are few (a name, a date) from being found by trying all of them.
+    The salt protects values with few possibilities (a name, a date) from being found by trial.
 
     >>> hash_of_value("00ff", "before", '{"label":""}') == sha256(b'00ff\nbefore\n{"label":""}').hexdigest()
     True
@@ -94,6 +94,6 @@ def digest_of(rows: Iterable[Any]) -> str:
     True
     """
     digest = sha256()
-    for row in rows:  # a whole number is its own canonical form, and there are many of them
+    for row in rows:  # a whole number is its own canonical form, and there may be many
         digest.update(f"{row if type(row) is int else canonical_json(row)}\n".encode())
     return digest.hexdigest()

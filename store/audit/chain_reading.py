@@ -1,4 +1,4 @@
-"""Reading whole chains for their verification: one consistent picture of the database, a few rows at a time."""
+"""Reads whole chains to verify them: from one consistent snapshot of the database, a few rows at a time."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -46,8 +46,8 @@ class Head:
 
 
 @contextmanager
-def picture(engine: Engine) -> Iterator[Connection]:
-    """Give a connection that sees the database as it is now, whatever others write meanwhile."""
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """Open a connection to a snapshot of the database, which concurrent writes do not change."""
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             with _any_text(connection):
@@ -60,7 +60,7 @@ def picture(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def _any_text(connection: Connection) -> Iterator[None]:
-    """Read bytes that are no UTF-8 as well: SQLite takes them as text, and a log may hold them if it was changed."""
+    """Read bytes that are not UTF-8 too: SQLite takes them as text, and a log that was tampered with may have them."""
     driver = cast("Any", connection.connection.driver_connection)
     driver.text_factory = lambda read: read.decode("utf-8", "surrogateescape")
     try:
@@ -92,8 +92,8 @@ def _streamed(connection: Connection, query: Any) -> Iterator[Mapping[str, Any]]
 def heads(connection: Connection) -> list[Head]:
     """Read the heads of all organisations that have one."""
     query = select(AuditHead.organisation_id, Organisation.name, AuditHead.number, AuditHead.hash)
-    joined = query.join(Organisation, Organisation.id == AuditHead.organisation_id)
-    return [Head(*row) for row in connection.execute(joined.order_by(AuditHead.organisation_id))]
+    with_organisation = query.join(Organisation, Organisation.id == AuditHead.organisation_id)
+    return [Head(*row) for row in connection.execute(with_organisation.order_by(AuditHead.organisation_id))]
 
 
 def names(connection: Connection) -> dict[int, str]:

@@ -1,7 +1,7 @@
 """Seals over history for the audit log: rows as lines of text, and one digest over the lines of a call.
 
-`docs/audit.md` describes these bytes for those who verify a log with a program of their own. A call writes rows, gives
-all of them one random number, the batch, and records an audit entry that seals them. Nothing here touches a database.
+`docs/audit.md` describes these bytes for programs that verify a log on their own. A call writes rows, gives all of them
+one random number, the batch, and records an audit entry that seals them. Nothing here touches a database.
 """
 
 import secrets
@@ -31,7 +31,7 @@ TRANSACTION: Mapping[str, Any] = {
 VALUES: Mapping[str, Any] = {
     name: kind for name, kind in TRANSACTION.items() if name not in {"transaction_id", "entity_id"}
 }
-"""Columns of a transaction that a correction can change; None in a correction changes nothing."""
+"""Columns of a transaction that a correction can change; None in a correction leaves the value as it was."""
 
 CORRECTION: Mapping[str, Any] = {
     "external_id": pl.String,
@@ -61,16 +61,16 @@ ASSESSMENT: Mapping[str, Any] = {
     "moved_from": pl.Int64,
     "moved_to": pl.Int64,
 }
-"""Columns of an assessment that are sealed; the last two are of its transition, absent where the level stayed."""
+"""Columns of an assessment that are sealed; the last two belong to its transition, absent if the level stayed."""
 
 BATCH_BITS = 62
 _BETWEEN = "\0"
-"""Separates fields; no stored text has it."""
+"""Separates fields; no stored text contains it."""
 _SALT_BYTES = 16
 SALT_CHARACTERS = 2 * _SALT_BYTES
 _MARK_CHARACTERS = 8
 _SETTLED, _CORRECTED = f"settled{_BETWEEN}", f"corrected{_BETWEEN}"
-"""How lines about settlements and corrections begin."""
+"""Prefixes of lines about settlements and corrections."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class Seal:
     """A seal over lines.
 
     Attributes:
-        salt: in hexadecimal; the digest says nothing about the lines once it is erased.
+        salt: in hexadecimal; without it, the digest reveals nothing about the lines.
         digest: SHA-256 of the salt, a line feed and all lines, in hexadecimal.
-        marks: the CRC-32 of each line, to name those that differ.
+        marks: the CRC-32 of each line, to find those that differ.
     """
 
     salt: str
@@ -89,7 +89,7 @@ class Seal:
 
 
 def new_batch() -> int:
-    """Draw the number of a batch; among so many numbers no two calls draw the same."""
+    """Draw the number of a batch, from a range so large that two calls never draw the same."""
     return secrets.randbits(BATCH_BITS)
 
 
@@ -99,9 +99,9 @@ def new_salt() -> str:
 
 
 def new_salts(count: int) -> list[str]:
-    """Draw so many salts, all at once: to ask the system for each takes longer than to hash with it."""
-    drawn, long = secrets.token_hex(_SALT_BYTES * count), SALT_CHARACTERS
-    return [drawn[begin : begin + long] for begin in range(0, len(drawn), long)]
+    """Draw salts in one call: to ask the system for each takes longer than to hash with it."""
+    hex_digits, long = secrets.token_hex(_SALT_BYTES * count), SALT_CHARACTERS
+    return [hex_digits[begin : begin + long] for begin in range(0, len(hex_digits), long)]
 
 
 def seal(lines: Sequence[str], salt: str) -> Seal:
@@ -113,7 +113,7 @@ def seal(lines: Sequence[str], salt: str) -> Seal:
 
 
 def line_of(fields: Iterable[Any]) -> str:
-    r"""Write fields as one line: nothing for an absent one, an equals sign and its text for any other.
+    r"""Write fields as one line: nothing for an absent field, an equals sign and its text for any other.
 
     >>> line_of([12, None, "a"])
     '=12\x00\x00=a'
@@ -123,25 +123,25 @@ def line_of(fields: Iterable[Any]) -> str:
 
 def transaction_lines(rows: pl.DataFrame) -> list[str]:
     """Write transactions, `TRANSACTION` among their columns, by `transaction_id` in the order of code points."""
-    return lines_of(rows.select(*TRANSACTION).sort("transaction_id"))
+    return table_lines(rows.select(*TRANSACTION).sort("transaction_id"))
 
 
 def correction_lines(rows: pl.DataFrame) -> list[str]:
     """Write corrections, `CORRECTION` among their columns, by their own numbers in the order of code points."""
-    return [f"{_CORRECTED}{line}" for line in lines_of(rows.select(*CORRECTION).sort("external_id"))]
+    return [f"{_CORRECTED}{line}" for line in table_lines(rows.select(*CORRECTION).sort("external_id"))]
 
 
 def assessment_lines(rows: pl.DataFrame) -> list[str]:
     """Write assessments, `ASSESSMENT` among their columns, by entity and number."""
-    return lines_of(rows.select(*ASSESSMENT).sort("entity_id", "number"))
+    return table_lines(rows.select(*ASSESSMENT).sort("entity_id", "number"))
 
 
-def lines_of(rows: pl.DataFrame) -> list[str]:
+def table_lines(rows: pl.DataFrame) -> list[str]:
     r"""Write the rows of any table as lines, in their order: `line_of` for all rows at once.
 
     A float is written as the whole number that its 64 bits are, with 0 for minus 0; a flag as 1 or 0.
 
-    >>> lines_of(pl.DataFrame({"id": [1, 2], "tag": ["a", None], "gone": [None, None]}))
+    >>> table_lines(pl.DataFrame({"id": [1, 2], "tag": ["a", None], "gone": [None, None]}))
     ['=1\x00=a\x00', '=2\x00\x00']
     """
     texts, columns = [], []
@@ -155,7 +155,7 @@ def lines_of(rows: pl.DataFrame) -> list[str]:
         columns.append(("=" + values.cast(pl.String)).fill_null("") if nulls else values)
     if not columns:
         return [_BETWEEN.join(texts)] * len(rows)
-    # One pass over all columns: to add up texts column by column takes four times as long.
+    # One pass over all columns: concatenating column by column takes four times as long.
     return pl.select(pl.format(_BETWEEN.join(texts), *columns)).to_series().to_list()
 
 
@@ -169,7 +169,7 @@ def _exact(values: pl.Series) -> pl.Series:
 
 
 def settled_lines(rows: Iterable[tuple[str, str | None]]) -> list[str]:
-    """Write which pending transactions got which state, by their numbers in the order of code points."""
+    """Write the settled transactions with their new states, by their numbers in the order of code points."""
     return [f"{_SETTLED}{line_of(row)}" for row in sorted(rows, key=lambda row: row[0])]
 
 
@@ -178,10 +178,10 @@ def content_digest(salt: str, inputs: str | None, breakdown: str | None) -> str:
     return sha256(f"{salt}\n{line_of((inputs, breakdown))}".encode()).hexdigest()
 
 
-def differing(lines: Sequence[str], marks: str) -> tuple[list[str], int]:
-    """Find the lines that are not among those that were sealed, and how many sealed ones are not there.
+def find_differences(lines: Sequence[str], marks: str) -> tuple[list[str], int]:
+    """Find the lines that are not among the sealed ones, and the number of sealed lines that are missing.
 
-    >>> differing(["a", "c"], seal(["a", "b"], "").marks)
+    >>> find_differences(["a", "c"], seal(["a", "b"], "").marks)
     (['c'], 1)
     """
     sealed: dict[str, int] = {}
@@ -199,7 +199,7 @@ def differing(lines: Sequence[str], marks: str) -> tuple[list[str], int]:
 
 
 def subject_of_line(line: str, fields: int = 1) -> str:
-    r"""Name what a line is about, by its first fields.
+    r"""Name the subject of a line by its first fields.
 
     >>> subject_of_line("=12\0=3\0=x", 2)
     '12.3'

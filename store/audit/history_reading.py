@@ -26,7 +26,9 @@ from fivefold.store.tables.entities import Correction, Transaction
 
 ROWS_AT_A_TIME = 1_000
 ADDED, CORRECTED, SEALED = "transactions.added", "transactions.corrected", "transactions.sealed"
-"""Actions that seal transactions, or corrections: when they come, and again when others of their batch were erased."""
+"""Actions that seal transactions, or corrections: when they are added, and again after others of their batch are
+erased.
+"""
 
 _AS_ADDED = ", ".join(
     "CASE WHEN settled_batch IS NULL THEN state ELSE 'PENDING' END AS state" if name == "state" else name
@@ -72,21 +74,21 @@ def transaction_batches(connection: Connection, organisation_id: int | None = No
     """Stream the batches of transactions, as they were when each was added; one batch is in memory at a time."""
     of = _only(organisation_id, "organisation_id")
     queries = [each.format(columns=_AS_ADDED, which="IS NOT NULL", of=of) for each in (_ADDED, _SETTLED, _CORRECTED)]
-    yield from _joined([_streamed(connection, text(each)) for each in queries])
+    yield from _merge_batches([_streamed(connection, text(each)) for each in queries])
 
 
 def lines_of_batch(session: Session, batch: int) -> list[str]:
-    """Write the lines of one batch of transactions, as it is now."""
+    """Write the lines of one batch of transactions, as stored now."""
     parameters = {"batch": batch}
     queries = [each.format(columns=_AS_ADDED, which="= :batch", of="") for each in (_ADDED, _SETTLED, _CORRECTED)]
     streams = [
         iter(cast("Sequence[Row]", session.execute(text(each), parameters).mappings().all())) for each in queries
     ]
-    return next((lines for _, _, lines in _joined(streams)), [])
+    return next((lines for _, _, lines in _merge_batches(streams)), [])
 
 
-def _joined(streams: Sequence[Iterator[Row]]) -> Iterator[Batch]:
-    """Put together what each batch added, settled and corrected; each stream is in the order of the batches."""
+def _merge_batches(streams: Sequence[Iterator[Row]]) -> Iterator[Batch]:
+    """Combine the rows that each batch added, settled and corrected; each stream is in the order of the batches."""
     groups = [groupby(rows, key=itemgetter("batch")) for rows in streams]
     heads = [next(group, None) for group in groups]
     while any(head is not None for head in heads):
@@ -99,14 +101,14 @@ def _joined(streams: Sequence[Iterator[Row]]) -> Iterator[Batch]:
         yield batch, {row["organisation_id"] for rows in sides for row in rows}, _lines(*sides)
 
 
-def _lines(added: Sequence[Row], settled: Sequence[Row], corrected: Sequence[Row]) -> list[str]:
-    settlements = settled_lines((row["transaction_id"], row["state"]) for row in settled)
-    corrections = correction_lines(_framed(corrected, CORRECTION))
-    return transaction_lines(_framed(added, TRANSACTION)) + settlements + corrections
+def _lines(added_rows: Sequence[Row], settled_rows: Sequence[Row], corrected_rows: Sequence[Row]) -> list[str]:
+    settlements = settled_lines((row["transaction_id"], row["state"]) for row in settled_rows)
+    corrections = correction_lines(_framed(corrected_rows, CORRECTION))
+    return transaction_lines(_framed(added_rows, TRANSACTION)) + settlements + corrections
 
 
 def _framed(rows: Sequence[Row], schema: Mapping[str, Any]) -> pl.DataFrame:
-    """Bring rows into the columns that are sealed; a column whose type was changed is read as far as it goes."""
+    """Convert rows to the sealed columns; a column whose type was tampered with is read as far as possible."""
     read = itemgetter(*schema)
     return pl.DataFrame([read(row) for row in rows], schema=dict(schema), orient="row", strict=False)
 
@@ -114,7 +116,7 @@ def _framed(rows: Sequence[Row], schema: Mapping[str, Any]) -> pl.DataFrame:
 def assessment_batches(
     connection: Connection, organisation_id: int | None = None
 ) -> Iterator[tuple[int, set[int], list[str], list[str]]]:
-    """Stream the batches of assessments: number, organisations, lines, and what is wrong with the content of some."""
+    """Stream the batches of assessments: number, organisations, lines, and problems with the content of some."""
     there = {(row["organisation_id"], row["name"]) for row in layouts(connection, organisation_id)}
     rows = _streamed(connection, text(_ASSESSED.format(of=_only(organisation_id, "a.organisation_id"))))
     yield from _assessed(rows, there)
@@ -123,6 +125,7 @@ def assessment_batches(
 def _assessed(
     rows: Iterator[Row], there: Collection[tuple[int, str]]
 ) -> Iterator[tuple[int, set[int], list[str], list[str]]]:
+    """Compare the assessments of each batch; *there* are the stored layouts."""
     for batch, group in groupby(rows, key=itemgetter("batch")):
         rows_of_batch = list(group)
         wrong = [problem for row in rows_of_batch for problem in _wrong_content(row, there)]
@@ -135,6 +138,7 @@ def _assessed(
 
 
 def _wrong_content(row: Row, there: Collection[tuple[int, str]]) -> Iterator[str]:
+    """Describe what is wrong with the content of an assessment, and with its transition."""
     name = f"assessment {row['entity_id']}.{row['number']}"
     if row["moved_from"] is not None and (row["moved_us"], row["moved_source"]) != (row["as_of_us"], row["source"]):
         yield f"the transition of {name} has another moment or source than the assessment"
@@ -142,7 +146,7 @@ def _wrong_content(row: Row, there: Collection[tuple[int, str]]) -> Iterator[str
         yield f"the transition of {name} is in organisation {row['moved_of']}, and the assessment is not"
     if row["erased_us"] is not None:
         return
-    if row["removed_by"] is not None:  # which is compared with the runs of the retention policy
+    if row["removed_by"] is not None:  # it is compared with the runs of the retention policy
         return
     if row["salt"] is None:
         yield f"the inputs of {name} are missing, and the entity was not erased"
@@ -160,7 +164,7 @@ def layouts(connection: Connection, organisation_id: int | None = None) -> Itera
     yield from _streamed(connection, text(query))
 
 
-def unsealed(connection: Connection, kind: str, organisation_id: int | None = None) -> Iterator[Row]:
+def unsealed_rows(connection: Connection, kind: str, organisation_id: int | None = None) -> Iterator[Row]:
     """Stream the transactions or the assessments that no call sealed: organisation and name."""
     which = f"batch IS NULL{_only(organisation_id, 'organisation_id')} ORDER BY organisation_id"
     yield from _streamed(connection, text(f"{_UNSEALED[kind]} WHERE {which}"))
@@ -172,7 +176,7 @@ def transitions_alone(connection: Connection, organisation_id: int | None = None
 
 
 def decisions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
-    """Stream decisions by their numbers: what is bound of them, and whether the entity was erased."""
+    """Stream decisions by their numbers: the bound columns, and whether the entity was erased."""
     query = (
         "SELECT d.id, d.organisation_id, d.action, d.inputs, d.answer, e.erased_us FROM decisions d"
         " LEFT JOIN entities e ON e.id = d.entity_id WHERE TRUE{of} ORDER BY d.id"
@@ -187,7 +191,7 @@ def list_versions(connection: Connection, organisation_id: int | None = None) ->
 
 
 def overrides(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
-    """Stream overrides, and whether the entity was erased."""
+    """Stream overrides, each with whether its entity was erased."""
     query = "SELECT o.*, e.erased_us FROM overrides o LEFT JOIN entities e ON e.id = o.entity_id WHERE TRUE{of}"
     yield from _streamed(connection, text(query.format(of=_only(organisation_id, "o.organisation_id"))))
 
@@ -202,7 +206,7 @@ def _streamed(connection: Connection, query: TextClause) -> Iterator[Row]:
 
 
 def batches_of(session: Session, entity_ids: Sequence[int]) -> list[int]:
-    """List the batches that have transactions of some entities, or corrections of these."""
+    """List the batches that have transactions of some entities, or corrections of them."""
     batches: set[int] = set()
     for table, column in (
         (Transaction, Transaction.batch),
@@ -219,6 +223,6 @@ def sealing_entries(session: Session, organisation_id: int) -> Iterator[tuple[in
     """Stream the entries that sealed transactions or corrections: number, details."""
     columns = cast("Any", AuditEntry.__table__).c
     query = AuditEntry.__table__.select().with_only_columns(columns.number, columns.details)
-    chosen = query.where(columns.organisation_id == organisation_id, columns.action.in_((ADDED, CORRECTED, SEALED)))
-    for row in session.execute(chosen.execution_options(yield_per=ROWS_AT_A_TIME)):
+    of_actions = query.where(columns.organisation_id == organisation_id, columns.action.in_((ADDED, CORRECTED, SEALED)))
+    for row in session.execute(of_actions.execution_options(yield_per=ROWS_AT_A_TIME)):
         yield row.number, row.details

@@ -27,36 +27,36 @@ _TAKE_NUMBERS = (
     .values(number=_HEADS.c.number + bindparam("many"))
     .returning(_HEADS.c.number, _HEADS.c.hash)
 )
-"""Locks the head until the transaction ends, and gives the last new number and the hash before."""
+"""Locks the head until the transaction ends, and returns the last new number and the previous hash."""
 _SET_HASH = update(_HEADS).where(_HEADS.c.organisation_id == bindparam("of")).values(hash=bindparam("made"))
 _OPEN_CHAIN = {
     dialect: upsert(_HEADS).values(number=0, hash=GENESIS).on_conflict_do_nothing()
     for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
-"""Makes an organisation's head, unless it is there already."""
+"""Creates an organisation's head, unless it exists."""
 
 
 @dataclass(frozen=True)
-class Appended:
-    """Where an entry stands in its organisation's chain."""
+class ChainPosition:
+    """The position of an entry in its organisation's chain."""
 
     number: int
     hash: str
 
 
-def append(session: Session, entry: Entry) -> Appended:
+def append(session: Session, entry: Entry) -> ChainPosition:
     """Add an entry to its organisation's chain: `append_all`."""
     return append_all(session, [entry])[-1]
 
 
-def append_all(session: Session, entries: Sequence[Entry]) -> list[Appended]:
+def append_all(session: Session, entries: Sequence[Entry]) -> list[ChainPosition]:
     """Add entries of one organisation to its chain, in the transaction of the changes that they record.
 
-    It is the last thing that a transaction does: from here until the end of it, each process that appends for that
-    organisation waits. One that appends for several organisations does so in the order of their numbers, since two
-    that took them in different orders would wait for each other.
+    It must be the last step of a transaction: from here until its end, each process that appends for that organisation
+    waits. A transaction that appends for several organisations does so in the order of their numbers, so that two of
+    them cannot deadlock.
     """
-    session.flush()  # the changes themselves come first, and whatever they wait for
+    session.flush()  # the changes themselves come first, with their waits for locks
     rows = [_with_values(entry) for entry in entries]
     of = entries[0].organisation_id
     last, previous = _take_numbers(session, of, len(rows))
@@ -69,7 +69,7 @@ def append_all(session: Session, entries: Sequence[Entry]) -> list[Appended]:
     if with_values:
         session.execute(_ADD_VALUES, with_values)
     session.execute(_SET_HASH, {"of": of, "made": previous})
-    return [Appended(columns["number"], columns["hash"]) for columns, _ in rows]
+    return [ChainPosition(columns["number"], columns["hash"]) for columns, _ in rows]
 
 
 def _with_values(entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -84,6 +84,7 @@ def _with_values(entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _columns(entry: Entry) -> dict[str, Any]:
+    """The columns of an entry, without its values and its place in the chain."""
     return {
         "organisation_id": entry.organisation_id,
         "at_us": entry.at_us,
@@ -106,27 +107,27 @@ def _value_hash(salt: str, side: Side, text: str | None) -> str | None:
 
 
 def _take_numbers(session: Session, organisation_id: int, count: int) -> tuple[int, str]:
-    """Give the last of so many new numbers, and the hash of the entry before the first of them."""
-    wanted = {"of": organisation_id, "many": count}
-    head = session.execute(_TAKE_NUMBERS, wanted).one_or_none()
+    """Reserve *count* numbers; return the last of them, and the hash of the entry before the first."""
+    parameters = {"of": organisation_id, "many": count}
+    head = session.execute(_TAKE_NUMBERS, parameters).one_or_none()
     if head is None:
         session.execute(_OPEN_CHAIN[session.get_bind().dialect.name], {"organisation_id": organisation_id})
-        head = session.execute(_TAKE_NUMBERS, wanted).one()
+        head = session.execute(_TAKE_NUMBERS, parameters).one()
     return head.number, head.hash
 
 
 def erase_values(session: Session, organisation_id: int, numbers: Iterable[int], now_us: int) -> int:
-    """Remove the values and the salts of entries for good; tell how many of them there were.
+    """Remove the values and the salts of entries for good; return how many there were.
 
-    The chain holds: an entry has hashes alone, and without their salt these say nothing of the values.
+    The chain stays valid: an entry has only hashes, and without their salt these reveal nothing of the values.
     """
-    chosen = (
+    condition = (
         _VALUES.c.organisation_id == organisation_id,
         among(session, _VALUES.c.number, list(numbers)),
         _VALUES.c.erased_us.is_(None),
     )
     emptied = {"salt": None, "before": None, "after": None, "erased_us": now_us}
-    result: Any = session.execute(update(_VALUES).where(*chosen).values(**emptied))
+    result: Any = session.execute(update(_VALUES).where(*condition).values(**emptied))
     return int(result.rowcount)
 
 
@@ -150,13 +151,13 @@ def latest(session: Session, count: int, organisation: str | None = None) -> Seq
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedEntries:
+class EntryFilter:
     """Which entries of an organisation are listed; None is no condition.
 
     Attributes:
         subject_id: counts only with a kind.
-        since_us: they were written then or later.
-        until_us: they were written before.
+        since_us: written at that moment or later.
+        until_us: written before that moment.
     """
 
     organisation_id: int
@@ -174,17 +175,17 @@ def latest_entries(session: Session, organisation_id: int, part: Part) -> Page[A
     return scalars_of(session, query, (AuditEntry.number,), part, descending=True)
 
 
-def entries_among(session: Session, wanted: WantedEntries, part: Part) -> Page[AuditEntry]:
-    """Read the entries that are wanted, those of the latest moment first."""
-    query = select(AuditEntry).where(AuditEntry.organisation_id == wanted.organisation_id)
+def entries_among(session: Session, entry_filter: EntryFilter, part: Part) -> Page[AuditEntry]:
+    """Read the entries that match a filter, those of the latest moment first."""
+    query = select(AuditEntry).where(AuditEntry.organisation_id == entry_filter.organisation_id)
     query = where_given(
         query,
-        (AuditEntry.actor, wanted.actor),
-        (AuditEntry.action, wanted.action),
-        (AuditEntry.subject_kind, wanted.subject_kind),
-        (AuditEntry.subject_id, None if wanted.subject_kind is None else wanted.subject_id),
+        (AuditEntry.actor, entry_filter.actor),
+        (AuditEntry.action, entry_filter.action),
+        (AuditEntry.subject_kind, entry_filter.subject_kind),
+        (AuditEntry.subject_id, None if entry_filter.subject_kind is None else entry_filter.subject_id),
         moment=AuditEntry.at_us,
-        since_us=wanted.since_us,
-        until_us=wanted.until_us,
+        since_us=entry_filter.since_us,
+        until_us=entry_filter.until_us,
     )
     return scalars_of(session, query, (AuditEntry.at_us, AuditEntry.number), part, descending=True)

@@ -1,9 +1,8 @@
-"""What the retention policy emptied of assessments, for the audit log: lines, their digest, and a stream of them.
+"""Assessments that the retention policy emptied, for the audit log: lines, their digest, and a stream of them.
 
-Of such an assessment its facts stay, and the salted hash of what it was made from: its line in the seal of the call
-that made it is the same as ever. What it was made from is gone, and its row names the run that took that out. The log
-says of each run that it began, and at its end how many assessments it emptied, with a digest over them. Nothing here
-begins a transaction.
+Such an assessment keeps its facts and the salted hash of its inputs, so its line in the seal of the call that made it
+stays the same. Its inputs are removed, and its row names the run that removed them. The log records that each run
+began, and at its end how many assessments it emptied, with a digest over them. Nothing here begins a transaction.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,9 +13,9 @@ from sqlalchemy import Connection, text
 
 BEGUN: Final = "retention.begun"
 REMOVED: Final = "retention.removed"
-"""Actions of entries about a run: that it emptied a first assessment, and all that it removed."""
+"""The action of entries about a run: it emptied its first assessment, or ended."""
 EMPTIED: Final = "retention.emptied"
-"""The action of an entry that binds what stays of runs of flows which a part of a run emptied."""
+"""The action of an entry that binds the remains of runs of flows that a part of a run emptied."""
 _ROWS_AT_A_TIME: Final = 1_000
 _EMPTIED: Final = (
     "SELECT i.removed_by AS run, a.organisation_id, a.as_of_us, i.entity_id, i.number, i.sha256,"
@@ -29,7 +28,7 @@ Row = Mapping[str, Any]
 
 
 def line_of_removed(entity_id: int, number: int, digest: str | None) -> str:
-    """Name an assessment that was emptied, and the hash of what it was made from.
+    """Name an emptied assessment, with the hash of its inputs.
 
     >>> line_of_removed(12, 3, "ab")
     '12.3 ab'
@@ -38,7 +37,7 @@ def line_of_removed(entity_id: int, number: int, digest: str | None) -> str:
 
 
 def digest_of_lines(lines: Iterable[str], before: str = "") -> str:
-    """Add lines to a digest, one after the other: SHA-256 of the digest before, a line feed and the line.
+    """Add lines to a digest, one after the other: SHA-256 of the previous digest, a line feed and the line.
 
     >>> digest_of_lines(["b"], digest_of_lines(["a"])) == digest_of_lines(["a", "b"])
     True
@@ -49,8 +48,8 @@ def digest_of_lines(lines: Iterable[str], before: str = "") -> str:
     return digest
 
 
-def emptied(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
-    """Stream the assessments that runs emptied: run by run, in the order in which each went through them."""
+def emptied_assessments(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream the assessments that runs emptied: run by run, in the order in which each run processed them."""
     of = "" if organisation_id is None else f" AND a.organisation_id = {organisation_id:d}"
     query = text(_EMPTIED.format(of=of))
     with connection.execute(query, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:

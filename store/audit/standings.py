@@ -1,4 +1,4 @@
-"""Standings beside the newest assessments, whose sealed content records the standing that each gave.
+"""Stored standings beside the newest assessments, whose sealed content records the standing that each gave.
 
 Nothing here begins or ends a transaction.
 """
@@ -44,7 +44,7 @@ Row = Mapping[str, Any]
 
 
 def with_standing(content: str, stands: Sequence[Any]) -> str:
-    """Put the standing that an assessment gave, the values of `COLUMNS`, into its content, a JSON object.
+    """Add the standing that an assessment gave, the values of `COLUMNS`, to its content, a JSON object.
 
     >>> with_standing('{"inputs": {}}', [1, None])
     '{"stands": [1,null], "inputs": {}}'
@@ -54,7 +54,7 @@ def with_standing(content: str, stands: Sequence[Any]) -> str:
 
 
 def standing_in(content: str | None) -> list[Any] | None:
-    """Read the standing from the content of an assessment; None where the content was erased.
+    """Read the standing from the content of an assessment; None if the content was erased.
 
     >>> standing_in(with_standing("{}", [1, None]))
     [1, None]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.levels.markings import is_yet_to_be_marked
+from fivefold.store.levels.markings import is_unmarked
 from fivefold.store.sql.keyset import rows_of, scalars_of, where_given
 from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings, ValueScore
 from fivefold.store.tables.events import Decision, Policy
@@ -50,7 +50,7 @@ _LATEST_VALUE: Final = (
 _STANDPOINT: Final = (
     select(
         *(Standing, Family.name, RulesetVersion.number, RulesetVersion.content_hash, DueMark, ValueScore),
-        is_yet_to_be_marked(Entity.type_id, Entity.id, bindparam("now_us")),
+        is_unmarked(Entity.type_id, Entity.id, bindparam("now_us")),
     )
     .select_from(Entity)
     .outerjoin(Standing, Standing.entity_id == Entity.id)
@@ -67,7 +67,7 @@ _DECISIONS: Final = cast("Table", Decision.__table__)
 _KEYED: Final = select(_DECISIONS.c.id).where(
     _DECISIONS.c.organisation_id == bindparam("organisation_id"), _DECISIONS.c.decision_key == bindparam("key")
 )
-"""These are built once, as every decision asks them, and building one costs more than the database's answer."""
+"""Built once, as every decision runs them, and building one costs more than the database's answer."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +80,17 @@ class DecisionSubjects:
     policy: Policy | None
 
 
-def parties_of(
+def subjects_of(
     session: Session, organisation_id: int, type_name: str, external_id: str, policy: str
 ) -> DecisionSubjects:
     """Find an entity and the active version of a policy, in one statement; NotFoundError if there is no such entity."""
-    wanted = {
+    parameters = {
         "organisation_id": organisation_id,
         "type_name": type_name,
         "external_id": external_id,
         "policy": policy,
     }
-    row = session.execute(_PARTIES, wanted).one_or_none()
+    row = session.execute(_PARTIES, parameters).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no {type_name} {external_id!r}")
     return DecisionSubjects(*row)
@@ -103,7 +103,7 @@ class EntityState:
     Attributes:
         standing: None if it was never assessed.
         mark: its due mark.
-        is_marked_later: a change that holds has yet to mark it.
+        is_marked_later: a committed change has yet to mark it.
         value: the latest value score; None if there is none, or it has no value.
     """
 
@@ -116,20 +116,20 @@ class EntityState:
     is_marked_later: bool
 
 
-def standpoint_of(session: Session, entity_id: int, now_us: int) -> EntityState:
+def entity_state(session: Session, entity_id: int, now_us: int) -> EntityState:
     """Find an entity's current level and value score, in one statement."""
     row = session.execute(_STANDPOINT, {"entity_id": entity_id, "now_us": now_us}).one()
     return EntityState(*row)
 
 
 def decision_keyed(session: Session, organisation_id: int, key: str) -> Decision | None:
-    """Find the decision of a key; mostly there is none, so its number alone is asked for first."""
+    """Find the decision of a key; usually there is none, so only its number is selected first."""
     number = session.scalar(_KEYED, {"organisation_id": organisation_id, "key": key})
     return None if number is None else session.get_one(Decision, number)
 
 
 def decision_numbered(session: Session, organisation_id: int, number: int) -> Decision:
-    """Find a decision; NotFoundError where the organisation has none of that number."""
+    """Find a decision; NotFoundError if the organisation has none of that number."""
     row = session.get(Decision, number)
     if row is None or row.organisation_id != organisation_id:
         raise NotFoundError(f"there is no decision {number}")
@@ -144,13 +144,13 @@ def decisions_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Dec
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedDecisions:
+class DecisionFilter:
     """Which decisions of an organisation are listed; None is no condition.
 
     Attributes:
         policy: its name, in whatever version.
-        since_us: they were made then or later.
-        until_us: they were made before.
+        since_us: made at that moment or later.
+        until_us: made before that moment.
     """
 
     organisation_id: int
@@ -164,7 +164,7 @@ class WantedDecisions:
 
 @dataclass(frozen=True)
 class DecisionRow:
-    """A decision with its policy, and whom it is about."""
+    """A decision with its policy and its entity."""
 
     decision: Decision
     policy: Policy
@@ -172,24 +172,24 @@ class DecisionRow:
     external_id: str
 
 
-def decisions_among(session: Session, wanted: WantedDecisions, part: Part) -> Page[DecisionRow]:
-    """List the decisions that are wanted, the latest first; without those about erased entities."""
+def decisions_among(session: Session, decision_filter: DecisionFilter, part: Part) -> Page[DecisionRow]:
+    """List the decisions that match a filter, the latest first; without those about erased entities."""
     statement = (
         select(Decision, Policy, EntityType.name, Entity.external_id)
         .join(Policy, Policy.id == Decision.policy_id)
         .join(Entity, Entity.id == Decision.entity_id)
         .join(EntityType, EntityType.id == Entity.type_id)
-        .where(Decision.organisation_id == wanted.organisation_id, Entity.erased_us.is_(None))
+        .where(Decision.organisation_id == decision_filter.organisation_id, Entity.erased_us.is_(None))
     )
     statement = where_given(
         statement,
-        (Decision.action, wanted.action),
-        (Decision.entity_id, wanted.entity_id),
-        (Policy.name, wanted.policy),
-        (Decision.actor, wanted.actor),
+        (Decision.action, decision_filter.action),
+        (Decision.entity_id, decision_filter.entity_id),
+        (Policy.name, decision_filter.policy),
+        (Decision.actor, decision_filter.actor),
         moment=Decision.at_us,
-        since_us=wanted.since_us,
-        until_us=wanted.until_us,
+        since_us=decision_filter.since_us,
+        until_us=decision_filter.until_us,
     )
     keys = (Decision.at_us, Decision.id)
     return rows_of(session, statement, keys, part, descending=True).map(lambda row: DecisionRow(*row))
@@ -212,7 +212,7 @@ def policy_versions(
 
 
 def policy_numbered(session: Session, organisation_id: int, name: str, number: int) -> Policy:
-    """Find a version; NotFoundError where the organisation has none of that name and number."""
+    """Find a version; NotFoundError if the organisation has none of that name and number."""
     of = (Policy.organisation_id == organisation_id, Policy.name == name, Policy.number == number)
     row = session.scalar(select(Policy).where(*of))
     if row is None:

@@ -1,4 +1,4 @@
-"""The rows of a quarter's archive, by internal numbers alone. Nothing here begins or ends a transaction."""
+"""The rows of a quarter's archive, by internal numbers only. Nothing here begins or ends a transaction."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ def activations_before(session: Session, organisation_id: int, until_us: int) ->
 
 
 def policies_retired(session: Session, organisation_id: int) -> dict[int, int]:
-    """Tell when versions of policies were retired, or refused, by their numbers, as the audit log has it."""
+    """Return when versions of policies were retired or refused, by their numbers, from the audit log."""
     row = AuditEntry
     statement = select(row.subject_id, row.at_us).where(
         row.organisation_id == organisation_id, row.action == "policy.retired"
@@ -45,7 +45,7 @@ def policies_retired(session: Session, organisation_id: int) -> dict[int, int]:
 
 
 def types_defined(session: Session, organisation_id: int, until_us: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Tell what types of entities said of themselves, and when, as the audit log has it, in its order."""
+    """Yield the definitions of types of entities, each with its moment, from the audit log, in its order."""
     row, values = AuditEntry, AuditValues
     of_row = and_(values.organisation_id == row.organisation_id, values.number == row.number)
     statement = (
@@ -62,7 +62,7 @@ def types_defined(session: Session, organisation_id: int, until_us: int) -> Iter
 def backtests_in(
     session: Session, organisation_id: int, from_us: int, until_us: int, numbers: Sequence[int]
 ) -> Sequence[tuple[Backtest, str]]:
-    """List the backtests requested or finished in a period, and those of some numbers, with their rulesets."""
+    """List the backtests requested or finished in a period, and those with given numbers, with their rulesets."""
     in_time = or_(
         and_(Backtest.requested_us >= from_us, Backtest.requested_us < until_us),
         and_(Backtest.finished_us >= from_us, Backtest.finished_us < until_us),
@@ -97,7 +97,7 @@ def challenges_in(session: Session, organisation_id: int, from_us: int, until_us
 
 
 def overrides_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[OverrideRow]:
-    """List the overrides that waited, were decided or held in a period."""
+    """List the overrides that waited, were decided or were in force in a period."""
     over = or_(
         and_(OverrideRow.state == "refused", OverrideRow.decided_us < from_us),
         and_(OverrideRow.state == "revoked", OverrideRow.revoked_us < from_us),
@@ -151,6 +151,6 @@ def entries_in(
 
 
 def head_of(session: Session, organisation_id: int) -> tuple[int, str] | None:
-    """Give the last entry of an organisation's chain: number and hash; None before the first."""
+    """Return the last entry of an organisation's chain: number and hash; None before the first."""
     row = session.get(AuditHead, organisation_id)
     return None if row is None else (row.number, row.hash)

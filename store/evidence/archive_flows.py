@@ -23,7 +23,7 @@ from fivefold.store.tables.flows import (
 from fivefold.store.tables.groups import GroupMove, GroupSize, GroupVersion, NamedGroup
 
 Period = tuple[int, int]
-"""From one moment until before another one, microseconds."""
+"""From the first moment until before the second, microseconds."""
 Row = Mapping[str, Any]
 _PERSON = "person"
 _STEPS = cast("Table", FlowStep.__table__)
@@ -37,7 +37,7 @@ def flow_versions(session: Session, organisation_id: int) -> Sequence[tuple[Flow
 
 
 def flow_activations_before(session: Session, organisation_id: int, until_us: int) -> Sequence[FlowActivation]:
-    """List what began or stopped to act, or to run as a shadow, before a moment, in that order."""
+    """List the changes of acting versions and shadows before a moment, in order."""
     of = (FlowActivation.organisation_id == organisation_id, FlowActivation.at_us < until_us)
     return session.scalars(select(FlowActivation).where(*of).order_by(FlowActivation.id)).all()
 
@@ -45,16 +45,16 @@ def flow_activations_before(session: Session, organisation_id: int, until_us: in
 def replays_done(
     session: Session, organisation_id: int, activated_with: Iterable[int | None], period: Period
 ) -> Sequence[FlowReplay]:
-    """List the replays that were done in a period, and those that its activations had, by their numbers."""
-    named = sorted({number for number in activated_with if number is not None})
+    """List the replays that were done in a period, and those with which its activations were made, by their numbers."""
+    numbers = sorted({number for number in activated_with if number is not None})
     finished = and_(*_within(FlowReplay.finished_us, period))
     of = (FlowReplay.organisation_id == organisation_id, FlowReplay.state == "done")
-    wanted = or_(finished, FlowReplay.id.in_(named)) if named else finished
-    return session.scalars(select(FlowReplay).where(*of, wanted).order_by(FlowReplay.id)).all()
+    condition = or_(finished, FlowReplay.id.in_(numbers)) if numbers else finished
+    return session.scalars(select(FlowReplay).where(*of, condition).order_by(FlowReplay.id)).all()
 
 
 def runs_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
-    """Count the runs that began in a period: by flow, version, acting, state, and the step at which they stand."""
+    """Count the runs that began in a period: by flow, version, acting, state, and current step."""
     by = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowRun.acting, FlowRun.state)
     columns = (*by, FlowRun.stopped_at.label("at"))
     statement = (
@@ -65,7 +65,7 @@ def runs_counted(session: Session, organisation_id: int, period: Period) -> list
         .group_by(*columns)
         .order_by(*columns)
     )
-    return _listed(session.execute(statement).mappings().all())
+    return _as_rows(session.execute(statement).mappings().all())
 
 
 def runs_after(session: Session, organisation_id: int, period: Period, after_id: int, most: int) -> list[Row]:
@@ -83,7 +83,7 @@ def runs_after(session: Session, organisation_id: int, period: Period, after_id:
         .order_by(FlowRun.id)
         .limit(most)
     )
-    return _listed(session.execute(statement).mappings().all())
+    return _as_rows(session.execute(statement).mappings().all())
 
 
 def steps_of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, list[Row]]:
@@ -102,16 +102,16 @@ def actions_of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, list[
 def _by_run(session: Session, columns: Sequence[Any], run_ids: Sequence[int], *order: Any) -> dict[int, list[Row]]:
     rows_of_runs: dict[int, list[Row]] = {}
     statement = select(*columns).where(among(session, columns[0], list(run_ids))).order_by(*order)
-    for row in _listed(session.execute(statement).mappings().all()):
+    for row in _as_rows(session.execute(statement).mappings().all()):
         rows_of_runs.setdefault(row["run_id"], []).append(row)
     return rows_of_runs
 
 
 def outcomes_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
-    """Count what came from outside in a period: by flow, version, step and kind.
+    """Count the outcomes of outside calls in a period: by flow, version, step and kind, with the number of failures.
 
-    Of those that the retention policy did not remove, how often it failed. Not of shadows: they go on by what came to
-    the runs that act.
+    Outcomes that the retention policy removed are left out, and so are shadows, which use the outcomes of the acting
+    runs.
     """
     by = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowStep.step, FlowStep.kind)
     is_gone = FlowStep.outcome == EMPTIED_OUTCOME
@@ -124,11 +124,11 @@ def outcomes_counted(session: Session, organisation_id: int, period: Period) -> 
         .group_by(*by)
         .order_by(*by)
     )
-    return _listed(session.execute(statement).mappings().all())
+    return _as_rows(session.execute(statement).mappings().all())
 
 
 def answers_in(connection: Connection, organisation_id: int, period: Period) -> Iterator[Row]:
-    """Stream what people answered in a period, in the order of time; shadows only go on by it."""
+    """Stream people's answers in a period, in the order of time; the answers that shadows took over are left out."""
     columns = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), *_STEPS.c)
     statement = (
         _of_runs(select(*columns), FlowStep.run_id)
@@ -141,7 +141,7 @@ def answers_in(connection: Connection, organisation_id: int, period: Period) -> 
 
 
 def actions_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
-    """Count the actions of a period: by flow, version, action, kind and what it is done to; and those that stand."""
+    """Count the actions of a period: by flow, version, action, kind and subject; and those still in force."""
     by = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowAction.action, FlowAction.kind)
     columns = (*by, FlowAction.subject)
     taken_back = func.count(FlowAction.taken_back_us).label("taken_back_when_archived")
@@ -151,11 +151,11 @@ def actions_counted(session: Session, organisation_id: int, period: Period) -> l
         .group_by(*columns)
         .order_by(*columns)
     )
-    return _listed(session.execute(statement).mappings().all())
+    return _as_rows(session.execute(statement).mappings().all())
 
 
 def taken_back_in(session: Session, organisation_id: int, period: Period) -> list[Row]:
-    """List the actions that people took back in a period, in the order of their numbers."""
+    """List the actions that people undid in a period, in the order of their numbers."""
     columns = (
         FlowAction.id,
         FlowRow.name.label("flow"),
@@ -165,13 +165,13 @@ def taken_back_in(session: Session, organisation_id: int, period: Period) -> lis
     )
     of = (FlowAction.organisation_id == organisation_id, *_within(FlowAction.taken_back_us, period))
     statement = _of_runs(select(*columns), FlowAction.run_id).where(*of).order_by(FlowAction.id)
-    return _listed(session.execute(statement).mappings().all())
+    return _as_rows(session.execute(statement).mappings().all())
 
 
 def shadows_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
-    """Count the pairs of runs that began in a period for one cause: of a version that acts, and of a shadow.
+    """Count the pairs of runs that began in a period for one cause: of an acting version, and of a shadow.
 
-    `same_actions` is 0 where other actions or amounts follow.
+    `same_actions` is 0 if other actions or amounts follow.
     """
     acting, shadow = aliased(FlowRun, name="acting_run"), aliased(FlowRun, name="shadow_run")
     acts, shadows = aliased(FlowVersion, name="acts"), aliased(FlowVersion, name="shadows")
@@ -197,11 +197,11 @@ def shadows_counted(session: Session, organisation_id: int, period: Period) -> l
         .group_by(*columns)
         .order_by(*columns)
     )
-    return _listed(session.execute(statement).mappings().all())
+    return _as_rows(session.execute(statement).mappings().all())
 
 
 def group_moves_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:
-    """Count who entered and left groups in a period: by group, version, direction, and whether it was unknown."""
+    """Count the entries into and exits from groups in a period: by group, version, direction, and whether unknown."""
     by = (NamedGroup.name.label("group"), GroupVersion.number.label("version"), GroupMove.entered)
     columns = (*by, GroupMove.is_unknown.label("unknown"))
     statement = (
@@ -212,20 +212,20 @@ def group_moves_counted(session: Session, organisation_id: int, period: Period) 
         .group_by(*columns)
         .order_by(*columns)
     )
-    return _listed(session.execute(statement).mappings().all())
+    return _as_rows(session.execute(statement).mappings().all())
 
 
 def group_sizes_in(session: Session, organisation_id: int, period: Period) -> list[Row]:
-    """List how many members groups had on the days of a period, by group and day."""
+    """List the sizes of groups on the days of a period, by group and day."""
     days = (GroupSize.day >= period[0] // DAY_US, GroupSize.day < -(-period[1] // DAY_US))
     columns = (NamedGroup.name.label("group"), GroupSize.day, GroupSize.members, GroupSize.unknown)
     statement = select(*columns).join(NamedGroup, NamedGroup.id == GroupSize.group_id)
     of = statement.where(NamedGroup.organisation_id == organisation_id, *days)
-    return _listed(session.execute(of.order_by(NamedGroup.name, GroupSize.day)).mappings().all())
+    return _as_rows(session.execute(of.order_by(NamedGroup.name, GroupSize.day)).mappings().all())
 
 
-def said_of_groups(session: Session, organisation_id: int) -> Iterator[tuple[str, int, str, str, str | None]]:
-    """Tell what was done to versions of groups, as the log has it: action, moment, details, actor, values after."""
+def group_log_entries(session: Session, organisation_id: int) -> Iterator[tuple[str, int, str, str, str | None]]:
+    """Yield the log entries about versions of groups: action, moment, details, actor, values after."""
     row, values = AuditEntry, AuditValues
     of_row = and_(values.organisation_id == row.organisation_id, values.number == row.number)
     actions = ("group.proposed", "group.approved", "group.retired")
@@ -240,7 +240,7 @@ def said_of_groups(session: Session, organisation_id: int) -> Iterator[tuple[str
 
 
 def _of_runs(statement: Any, run_id: Any) -> Any:
-    """Join runs, with their flows and versions, to rows of theirs."""
+    """Join runs, with their flows and versions, to rows that belong to them."""
     return (
         statement.join(FlowRun, FlowRun.id == run_id)
         .join(FlowRow, FlowRow.id == FlowRun.flow_id)
@@ -252,5 +252,5 @@ def _within(moment: Any, period: Period) -> tuple[Any, Any]:
     return moment >= period[0], moment < period[1]
 
 
-def _listed(rows: Sequence[Any]) -> list[Row]:
+def _as_rows(rows: Sequence[Any]) -> list[Row]:
     return list(rows)

@@ -1,4 +1,4 @@
-"""Erasure of a person from every table. Only numbers remain, which lead to no person.
+"""Erasure of a person from every table. Only numbers remain, which identify no person.
 
 Nothing here begins or ends a transaction. A test searches all tables for erased data.
 """
@@ -52,7 +52,7 @@ _DELETED: tuple[type[Any], ...] = (
     *(SummaryTransaction, TransactionBlock, BacktestMover, Opening, Challenge, FlowStep, FlowAction, FlowRun),
     *(FlowMark, GroupMember, GroupMove, FlowReplayPerson, Prediction),
 )
-"""Rows about the person alone. Due marks come first, so that a worker with their lease stores nothing any more."""
+"""Rows only about the person. Due marks come first, so that a worker with their lease stores nothing any more."""
 
 _EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
     (AssessmentInputs, {"content": None, "salt": None}),
@@ -63,7 +63,7 @@ _EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
     (Decision, {"inputs": None, "answer": None, "decision_key": None}),
     (OverrideRow, {"reason": "erased", "decision_reason": None, "revocation_reason": None}),
 )
-"""Rows that stay for the history and the audit chain, without data of the person."""
+"""Rows that are kept for the history and the audit chain, without data of the person."""
 
 ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], ...] = (
     (Entity.created_us, Entity.id),
@@ -105,14 +105,14 @@ DERIVED = (
     "outbox", "predictions", "search_words", "standings", "summary_transactions", "tag_ends", "transaction_blocks",
     "transitions", "value_scores",
 )  # fmt: skip
-"""Tables about entities that the program itself fills, from time to time and without end: no activity."""
+"""Tables about entities that the program itself fills, from time to time and without end: not activity."""
 
 ERASED_NAME = re.compile("erased-[0-9]+")
 """The form of `erased_name`; no entity may be added under such a name."""
 
 
 def erased_name(entity_id: int) -> str:
-    """Give the name of an erased entity.
+    """Return the name of an erased entity.
 
     >>> erased_name(12)
     'erased-12'
@@ -121,27 +121,31 @@ def erased_name(entity_id: int) -> str:
 
 
 def with_owned(session: Session, entity: Entity, now_us: int) -> tuple[list[Entity], list[Entity], list[int]]:
-    """Lock an entity and what it owns or did, as they are now: facts about that are facts about the owner.
+    """Lock an entity and what it owns or owned, as they are now: facts about these are facts about the owner.
 
-    First the entities erased with it, itself among them: those without another owner. Then those that it owns at
-    present together with others, which stay. Erased ones are left out. Last the numbers of the others who own or owned
-    one of the first. They are locked too: a challenge locks the owner alone, and keeps what that one owned.
+    Returns first the entities erased with it, itself among them: those without another owner. Then those that it owns
+    now together with others, which are kept. Erased ones are left out. Last the numbers of the others who own or owned
+    one of the first. They are locked too: a challenge locks only the owner, and protects the entities that the owner
+    had.
     """
     session.execute(select(EntityType.id).where(EntityType.organisation_id == entity.organisation_id).with_for_update())
-    owned, present = ownerships.owned_numbers(session, entity.id), ownerships.owned_numbers(session, entity.id, now_us)
-    others = ownerships.spans_of(session, owned)
-    shared = {number for number in owned if any(span.owner_id != entity.id for span in others[number])}
-    alone = {entity.id, *owned - shared}
+    ever_owned, owned_now = (
+        ownerships.owned_numbers(session, entity.id),
+        ownerships.owned_numbers(session, entity.id, now_us),
+    )
+    others = ownerships.spans_of(session, ever_owned)
+    also_owned = {number for number in ever_owned if any(span.owner_id != entity.id for span in others[number])}
+    alone = {entity.id, *ever_owned - also_owned}
     owners = ownerships.owner_numbers(session, alone) - alone
-    statement = select(Entity).where(among(session, Entity.id, sorted({*alone, *present, *owners})))
+    statement = select(Entity).where(among(session, Entity.id, sorted({*alone, *owned_now, *owners})))
     statement = statement.where(Entity.erased_us.is_(None)).order_by(Entity.id).with_for_update()
     rows = list(session.scalars(statement.execution_options(populate_existing=True)))
-    stay = [row for row in rows if row.id in present & shared]
+    stay = [row for row in rows if row.id in owned_now & also_owned]
     return [row for row in rows if row.id in alone], stay, sorted(owners)
 
 
 def conflicting_entity(session: Session, entities: Sequence[Entity]) -> Entity | None:
-    """Find another entity under a name that one of these would get: earlier versions allowed such names."""
+    """Find another entity under a name that one of these would get; earlier versions allowed such names."""
     future_names = {(entity.type_id, erased_name(entity.id)): entity for entity in entities}
     types, names = sorted({entity.type_id for entity in entities}), [erased_name(entity.id) for entity in entities]
     conditions = among(session, Entity.type_id, types), among(session, Entity.external_id, names)
@@ -152,7 +156,7 @@ def conflicting_entity(session: Session, entities: Sequence[Entity]) -> Entity |
 
 
 def last_activity_us(session: Session, entity_ids: Sequence[int], now_us: int) -> int:
-    """Return the last activity of entities: when they or a fact about them came, began or ended.
+    """Return the last activity of entities: when they or a fact about them were added, began or ended.
 
     A future moment, such as the end of a tag, does not count yet.
     """
@@ -164,25 +168,25 @@ def last_activity_us(session: Session, entity_ids: Sequence[int], now_us: int) -
 
 
 def open_record(session: Session, entity_ids: Sequence[int]) -> Record | None:
-    """Find an open case or alert about entities, however old."""
+    """Find an open case or alert about entities, of any age."""
     statement = select(Record).where(among(session, Record.entity_id, entity_ids), Record.closed_us.is_(None))
     return session.scalar(statement.order_by(Record.id).limit(1))
 
 
 def open_challenge(session: Session, entity_ids: Sequence[int]) -> Challenge | None:
-    """Find an open challenge of an assessment of entities, which keeps the record until it is settled."""
+    """Find an open challenge of an assessment of entities; it protects the record until it is settled."""
     statement = select(Challenge).where(among(session, Challenge.entity_id, entity_ids), Challenge.state == "open")
     return session.scalar(statement.order_by(Challenge.id).limit(1))
 
 
 def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int]:
-    """Erase entities everywhere but in the values of the audit log; return the numbers of the emptied proposals."""
+    """Erase entities everywhere except in the values of the audit log; return the numbers of the emptied proposals."""
     ids = [entity.id for entity in entities]
     for entity in entities:
         entity.external_id, entity.hold_reason = erased_name(entity.id), None
-        entity.erased_us, entity.salt = now_us, new_salt()  # former digests say nothing any more
+        entity.erased_us, entity.salt = now_us, new_salt()  # without it, former digests reveal nothing
     session.flush()  # the triggers that guard history check `erased_us`
-    # What was predicted of other owners was of more than they have now: it would be compared with too little.
+    # A prediction about another owner covered more than the owner has now, so the comparison would find too little.
     theirs = delete(Prediction).where(among(session, Prediction.entity_id, _other_owners(session, ids)))
     session.execute(theirs, execution_options=_UNSEEN)
     ownerships.forget(session, ids)
@@ -226,9 +230,9 @@ def _of(table: type[DeclarativeBase]) -> ColumnElement[int]:
 
 
 def entries_about(session: Session, organisation_id: int, ids: Sequence[int]) -> list[int]:
-    """Find entries of the audit log about entities, their decisions, challenges, overrides or the end of these.
+    """Find entries of the audit log about entities, their decisions, challenges, overrides, and the ends of these.
 
-    So are those about their runs of flows, and about what these did.
+    This includes entries about their runs of flows, and about the actions of these.
     """
 
     def numbers_of(table: type[Any]) -> ScalarSelect[str]:
@@ -257,7 +261,7 @@ def entity_by_id(session: Session, organisation_id: int, entity_id: int) -> Enti
 
 
 def remaining_owners(session: Session, entities: Sequence[Entity]) -> list[Subject]:
-    """List the remaining owners: facts that counted for them are gone."""
+    """List the remaining owners: facts that counted for them are deleted."""
     return subjects(session, set(_other_owners(session, [entity.id for entity in entities])))
 
 

@@ -1,4 +1,7 @@
-"""Of whom nothing may be removed: a hold is on them, or something about them is open. Begins no transaction."""
+"""Entities of which nothing may be removed: they have a legal hold, or something about them is open.
+
+Begins no transaction.
+"""
 
 from collections.abc import Collection, Iterator
 from typing import Any, Final
@@ -18,83 +21,86 @@ from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Proposal
 
 MOST_LINKED: Final = 1_000
-"""Others of a group; of more the rules know nothing (`risk.facts.groups.links`), so none counts for another."""
+"""The most other members of a group of linked entities; the rules ignore larger groups (`risk.facts.groups.links`), and
+so does this.
+"""
 
 
 def held_entities(session: Session, entity_ids: Collection[int], now_us: int) -> set[int]:
     """Find those of some entities of which nothing may be removed now.
 
-    A legal hold is on them; a case, an alert, a challenge, a proposal, an override that was asked for or holds, an item
-    of the queue about them that a person took and that still waits, or a run of a flow that acts is open; or they are
-    quarantined. What is open about one who owns or owned an entity holds that entity too, and so does what is open
-    about one that it owns or owned, or is or was linked to in one step, in either direction: facts of one count for the
-    other. What more than `MOST_LINKED` share links nobody.
+    Such an entity has a legal hold; an open case, alert, challenge or proposal; a requested or active override; a
+    waiting item of the queue that a member took; or an open run of a flow that acts; or it is quarantined. The same
+    holds if this is true of one who owns or owned it, of one that it owns or owned, or of one that it is or was linked
+    to in one step, in either direction: facts of one count for the other. A value shared by more than `MOST_LINKED` is
+    not a link.
     """
-    related = related_entities(session, entity_ids)
-    for entity, others in _linked(session, sorted(related)):
-        related[entity] |= others
-    everybody = sorted(set().union(*related.values()))
-    held = {number for statement in _open(session, everybody, now_us) for number in session.scalars(statement)}
-    return {entity for entity, others in related.items() if others & held}
+    groups = related_entities(session, entity_ids)
+    for entity, others in _link_groups(session, sorted(groups)):
+        groups[entity] |= others
+    everybody = sorted(set().union(*groups.values()))
+    held_ids = {number for statement in _open(session, everybody, now_us) for number in session.scalars(statement)}
+    return {entity for entity, others in groups.items() if others & held_ids}
 
 
 def related_entities(session: Session, entity_ids: Collection[int]) -> dict[int, set[int]]:
-    """Give for each entity itself, with those that it owns or owned and those that own or owned it."""
-    related: dict[int, set[int]] = {entity: {entity} for entity in entity_ids}
-    ids = sorted(related)
+    """Return, for each entity, itself, the entities that it owns or owned, and those that own or owned it."""
+    groups: dict[int, set[int]] = {entity: {entity} for entity in entity_ids}
+    ids = sorted(groups)
     for entity, owner in session.execute(
         select(Ownership.entity_id, Ownership.owner_id).where(
             or_(among(session, Ownership.entity_id, ids), among(session, Ownership.owner_id, ids))
         )
     ):
-        related.get(entity, set()).add(owner)
-        related.get(owner, set()).add(entity)
-    return related
+        groups.get(entity, set()).add(owner)
+        groups.get(owner, set()).add(entity)
+    return groups
 
 
 def lock_related(session: Session, entity_ids: Collection[int]) -> set[int]:
-    """Lock entities with those whom they own and who own them; give those that could be locked with all of these.
+    """Lock entities with their owners and those they own; return the entities whose whole group could be locked.
 
-    Who opens a challenge or puts a hold locks the entity: it waits until the transaction ends, or is seen by who
-    asks once this returned. What another transaction has locked now is left out, so that nobody waits for it.
+    Opening a challenge or putting a hold locks the entity: it waits until this transaction ends, or is visible to a
+    query after this function returned. Entities that another transaction has locked are left out, so that nothing
+    waits.
     """
-    related = related_entities(session, entity_ids)
-    everybody = sorted(set().union(*related.values()))
+    groups = related_entities(session, entity_ids)
+    everybody = sorted(set().union(*groups.values()))
     statement = select(Entity.id).where(among(session, Entity.id, everybody)).order_by(Entity.id)
     locked = set(session.scalars(statement.with_for_update(key_share=True, skip_locked=True)))
-    return {entity for entity, others in related.items() if others <= locked}
+    return {entity for entity, others in groups.items() if others <= locked}
 
 
-def _linked(session: Session, ids: list[int]) -> Iterator[tuple[int, set[int]]]:
-    """Give entities with those linked to them: at the other end of a directed link, or by what they share."""
+def _link_groups(session: Session, ids: list[int]) -> Iterator[tuple[int, set[int]]]:
+    """Yield entities with those linked to them: at the other end of a directed link, or by what they share."""
     for near, far in ((Link.entity_id, Link.other_id), (Link.other_id, Link.entity_id)):
         directed = select(near.label("near"), Link.link, far.label("far")).where(
             among(session, near, ids), Link.other_id.is_not(None)
         )
         for (entity, _), others in _groups(session, directed):
             yield entity, others
-    wanted, shared = set(ids), (Link.type_id, Link.link, Link.thing)
-    theirs = select(*shared).where(among(session, Link.entity_id, ids), Link.thing.is_not(None)).distinct().subquery()
+    entity_ids, link_key = set(ids), (Link.type_id, Link.link, Link.thing)
+    theirs = select(*link_key).where(among(session, Link.entity_id, ids), Link.thing.is_not(None)).distinct().subquery()
     sharer = aliased(Link)
     same = (sharer.type_id == theirs.c.type_id) & (sharer.link == theirs.c.link) & (sharer.thing == theirs.c.thing)
     for _, those in _groups(session, select(*theirs.c, sharer.entity_id.label("far")).join(sharer, same)):
-        yield from ((entity, those) for entity in those & wanted)
+        yield from ((entity, those) for entity in those & entity_ids)
 
 
 def _groups(session: Session, ends: Any) -> Iterator[tuple[tuple[Any, ...], set[int]]]:
-    """Give the entities `far` by the other columns; where there are too many, as for a rule, it is no group."""
+    """Yield the entities `far` grouped by the other columns; as in the rules, too large a group is none."""
     each = ends.distinct().subquery()
     keys = [column for column in each.c if column.name != "far"]
     place = func.row_number().over(partition_by=keys, order_by=each.c.far)
-    ranked = select(*keys, each.c.far, place.label("place")).subquery()
-    found: dict[tuple[Any, ...], set[int]] = {}
-    for *key, far, _ in session.execute(select(ranked).where(ranked.c.place <= MOST_LINKED + 2)):
-        found.setdefault(tuple(key), set()).add(far)
-    yield from ((key, those) for key, those in found.items() if len(those) <= MOST_LINKED + 1)
+    numbered = select(*keys, each.c.far, place.label("place")).subquery()
+    groups: dict[tuple[Any, ...], set[int]] = {}
+    for *key, far, _ in session.execute(select(numbered).where(numbered.c.place <= MOST_LINKED + 2)):
+        groups.setdefault(tuple(key), set()).add(far)
+    yield from ((key, those) for key, those in groups.items() if len(those) <= MOST_LINKED + 1)
 
 
 def _open(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
-    """Give the statements that find what keeps entities."""
+    """Yield the statements that find the reasons to keep entities."""
     yield select(Entity.id).where(among(session, Entity.id, ids), Entity.hold_until_us > now_us)
     yield select(Challenge.entity_id).where(among(session, Challenge.entity_id, ids), Challenge.state == "open")
     yield select(Record.entity_id).where(among(session, Record.entity_id, ids), Record.closed_us.is_(None))
@@ -103,19 +109,19 @@ def _open(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
     yield select(OverrideRow.entity_id).where(
         among(session, OverrideRow.entity_id, ids), or_(OverrideRow.state == "requested", live)
     )
-    yield from _taken(session, ids, now_us)
-    of_runs = (FlowRun.acting, FlowRun.ended_us.is_(None))  # a quarantined one waits for a person to look, too
+    yield from _items_in_work(session, ids, now_us)
+    of_runs = (FlowRun.acting, FlowRun.ended_us.is_(None))  # a quarantined run also waits for a person
     yield select(FlowRun.entity_id).where(among(session, FlowRun.entity_id, ids), *of_runs)
     yield select(DueMark.entity_id).where(among(session, DueMark.entity_id, ids), DueMark.quarantined)
 
 
-def _taken(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
-    """Give the statements that find whom items of the queue are about that a member took, and that still wait.
+def _items_in_work(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
+    """Yield the statements that find the entities of waiting queue items that a member took.
 
-    Most items leave the queue as what they are about is dealt with, and nobody puts them away.
+    Most items leave the queue when their subject is dealt with, without being put away.
     """
-    taken = (among(session, QueueWork.entity_id, ids), QueueWork.done_us.is_(None))
-    kinds = set(session.scalars(select(QueueWork.kind).where(*taken).distinct()))
+    by_member = (among(session, QueueWork.entity_id, ids), QueueWork.done_us.is_(None))
+    kinds = set(session.scalars(select(QueueWork.kind).where(*by_member).distinct()))
     moments = {
         "now_us": now_us,
         "rises_us": now_us - RISES_US,
@@ -126,6 +132,8 @@ def _taken(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:
         if source.kind.value in kinds:
             same = (source.number == QueueWork.number, source.step == QueueWork.step)
             waits = select(literal(1)).select_from(source.table).where(*same, *source.conditions)
-            named = moments.keys() & waits.compile().params.keys()
-            of_kind = select(QueueWork.entity_id).where(*taken, QueueWork.kind == source.kind.value)
-            yield of_kind.where(waits.correlate(QueueWork).exists()).params({name: moments[name] for name in named})
+            parameters = moments.keys() & waits.compile().params.keys()
+            of_kind = select(QueueWork.entity_id).where(*by_member, QueueWork.kind == source.kind.value)
+            yield of_kind.where(waits.correlate(QueueWork).exists()).params(
+                {name: moments[name] for name in parameters}
+            )

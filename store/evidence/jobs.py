@@ -1,4 +1,4 @@
-"""Evidence that workers collect: leased as `store.sql.jobs` says. Nothing here begins or ends a transaction."""
+"""Collections of evidence by workers, leased as described in `store.sql.jobs`. Nothing here begins a transaction."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ _OPEN = EvidenceJob.state.in_(OPEN)
 
 
 def open_job(session: Session, organisation_id: int, quarter: str) -> EvidenceJob | None:
-    """Find the evidence of a quarter that waits or is collected."""
+    """Find the waiting or running collection for a quarter."""
     return session.scalar(
         select(EvidenceJob).where(EvidenceJob.organisation_id == organisation_id, EvidenceJob.quarter == quarter, _OPEN)
     )
 
 
 def jobs_since(session: Session, organisation_id: int, since_us: int, most: int) -> Sequence[EvidenceJob]:
-    """List what waits, is collected, or was asked for since a moment, the newest first."""
+    """List the collections that wait, run, or were requested since a moment, the newest first."""
     statement = select(EvidenceJob).where(
         EvidenceJob.organisation_id == organisation_id, _OPEN | (EvidenceJob.requested_us >= since_us)
     )
@@ -28,15 +28,15 @@ def jobs_since(session: Session, organisation_id: int, since_us: int, most: int)
 
 
 def job_numbered(session: Session, organisation_id: int, number: int) -> EvidenceJob:
-    """Find evidence that was asked for; NotFoundError where the organisation has none of that number."""
+    """Find a requested collection; NotFoundError if the organisation has none of that number."""
     row = session.get(EvidenceJob, number)
     if row is None or row.organisation_id != organisation_id:
-        raise NotFoundError(f"there is no evidence {number} that was asked for")
+        raise NotFoundError(f"there is no requested evidence {number}")
     return row
 
 
 def forget_archives(session: Session, until_us: int) -> int:
-    """Forget the archives that were finished up to a moment; tell how many."""
-    kept = (EvidenceJob.finished_us <= until_us, EvidenceJob.content.is_not(None))
-    result = session.execute(update(EvidenceJob).where(*kept).values(content=None))
+    """Delete the content of archives that were finished up to a moment; return how many."""
+    expired = (EvidenceJob.finished_us <= until_us, EvidenceJob.content.is_not(None))
+    result = session.execute(update(EvidenceJob).where(*expired).values(content=None))
     return int(result.rowcount)  # type: ignore[attr-defined]  # an update has one

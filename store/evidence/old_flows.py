@@ -1,6 +1,6 @@
-"""Runs of flows that are old: what they were made from goes. So do old replays over history, and old moves of groups.
+"""Old runs of flows, from which the inputs are removed; old replays over history, and old moves of groups.
 
-That a run happened, for what, by which version, where it ended and what it did stays. Nothing here begins or ends a
+A run keeps the fact that it happened, its subject, its version, its end and its actions. Nothing here begins or ends a
 transaction.
 """
 
@@ -10,15 +10,15 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from fivefold.store.audit.bound_rows import digests, joined
+from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.audit.history import new_salt
 from fivefold.store.evidence.holds import held_entities
 from fivefold.store.evidence.old_rows import (
     NOTHING,
     OldRow,
     OldRows,
-    Reached,
-    Removed,
+    RemovedRows,
+    ResumePoint,
     Scope,
     delete_rows,
     free_once_locked,
@@ -40,15 +40,15 @@ from fivefold.store.tables.flows import (
 from fivefold.store.tables.groups import GroupMove, NamedGroup
 
 _RUNS, _MOVES, _PEOPLE, _REPLAYS = range(4)
-"""The places of what is old: keys begin with one."""
+"""The first parts of keys: the kinds of old rows."""
 _STANDING_KINDS: Final = ("status", "limit", "review")
 _REPLAYS_AT_A_TIME: Final = 10
-"""Of each it is asked whether one of those in it is held, and there may be as many in it as there are customers."""
+"""For each it is checked whether it has a held entity, and it may have as many entities as there are customers."""
 
 
-def look_at_flows(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
-    """Look at runs that are over, then at moves of groups, at whom replays are about, and at replays."""
-    begin = reached or (_RUNS,)
+def look_at_flows(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
+    """Look at ended runs, then at moves of groups, at entities of replays, and at replays."""
+    begin = position or (_RUNS,)
     for place, look in enumerate((_look_at_runs, _look_at_moves, _look_at_people, _look_at_replays)):
         if place >= begin[0]:
             behind = tuple(begin[1:]) if place == begin[0] else ()
@@ -58,30 +58,30 @@ def look_at_flows(session: Session, scope: Scope, reached: Reached, most: int) -
     return NOTHING
 
 
-def remove_flows(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
-    """Empty runs, and delete the rest; nothing can come to rest on it until the transaction ends."""
+def remove_flows(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
+    """Empty runs, and delete the rest; no new reference to them is possible until the transaction ends."""
     free = free_once_locked(session, scope, rows)
     at: list[list[OldRow]] = [[row._replace(key=row.key[1:]) for row in free if row.key[0] == n] for n in range(4)]
     numbers = [row.key[0] for row in at[_RUNS]]
-    bound = _empty_runs(session, numbers, scope.run_id) if numbers else {}
+    run_digests = _empty_runs(session, numbers, scope.run_id) if numbers else {}
     columns = [GroupMove.group_id, GroupMove.entity_id, GroupMove.number]
-    gone = [*at[_RUNS], *delete_rows(session, GroupMove, columns, at[_MOVES]).rows]
+    removed_rows = [*at[_RUNS], *delete_rows(session, GroupMove, columns, at[_MOVES]).rows]
     people = [FlowReplayPerson.replay_id, FlowReplayPerson.entity_id, FlowReplayPerson.number]
-    gone += delete_rows(session, FlowReplayPerson, people, at[_PEOPLE]).rows
+    removed_rows += delete_rows(session, FlowReplayPerson, people, at[_PEOPLE]).rows
     people_left = exists().where(FlowReplayPerson.replay_id == FlowReplay.id)
-    gone += delete_rows(session, FlowReplay, [FlowReplay.id], at[_REPLAYS], ~people_left).rows
-    return Removed(gone, bound=bound)
+    removed_rows += delete_rows(session, FlowReplay, [FlowReplay.id], at[_REPLAYS], ~people_left).rows
+    return RemovedRows(removed_rows, bound=run_digests)
 
 
 def _look_at_runs(session: Session, scope: Scope, behind: tuple[Any, ...], most: int) -> OldRows:
-    """Look at runs by the moments of their facts, those that are whole alone; what a run did may still stand.
+    """Look at runs by the moments of their facts, only those that are whole; a run's actions may still be in force.
 
-    A shadow that waits is over as well, as nobody is asked for it; the run that acts holds its customer meanwhile.
+    A waiting shadow counts as ended, as nobody is asked for it; meanwhile the acting run holds its customer.
     """
     of_run = (FlowAction.run_id == FlowRun.id, FlowAction.taken_back_us.is_(None), FlowAction.done_us.is_(None))
     of_entity = FlowAction.subject != OF_TRANSACTION
     stands = exists().where(*of_run, FlowAction.kind.in_(_STANDING_KINDS), of_entity)
-    left = and_(FlowRun.acting.is_(False), FlowRun.state == WAITING, FlowRun.due_us.is_(None))
+    waiting_shadow = and_(FlowRun.acting.is_(False), FlowRun.state == WAITING, FlowRun.due_us.is_(None))
     over_us = func.coalesce(FlowRun.ended_us, FlowRun.as_of_us)
     statement = select(
         FlowRun.id, FlowRun.entity_id, FlowRun.as_of_us, over_us.label("over_us"), stands.label("stands")
@@ -90,7 +90,7 @@ def _look_at_runs(session: Session, scope: Scope, behind: tuple[Any, ...], most:
         FlowRun.organisation_id == scope.organisation_id,
         FlowRun.inputs.is_not(None),
         FlowRun.as_of_us < scope.before_us,
-        or_(FlowRun.ended_us < scope.before_us, left),
+        or_(FlowRun.ended_us < scope.before_us, waiting_shadow),
         tuple_(FlowRun.as_of_us, FlowRun.id) > (behind or (-(1 << 62), 0)),
     )
     rows = session.execute(statement.order_by(FlowRun.as_of_us, FlowRun.id).limit(most)).all()
@@ -101,9 +101,9 @@ def _look_at_runs(session: Session, scope: Scope, behind: tuple[Any, ...], most:
 
 
 def _empty_runs(session: Session, numbers: Sequence[int], by: int) -> Any:
-    """Take out what runs were made from, and give the digests of what stays, over new salts.
+    """Remove the inputs of runs, and return the digests of the rest, over new salts.
 
-    The log has digests of what was there, over the old salts: without these they say nothing of it any more.
+    The log has digests of the former content, over the old salts: without these they reveal nothing of it.
     """
     runs = session.scalars(select(FlowRun).where(among(session, FlowRun.id, sorted(numbers)))).all()
     for run in runs:
@@ -113,13 +113,13 @@ def _empty_runs(session: Session, numbers: Sequence[int], by: int) -> Any:
     for step in steps:
         step.outcome, step.salt = EMPTIED_OUTCOME, new_salt()
     session.flush()
-    return joined(
+    return merge_digests(
         digests(session, "flow_runs", numbers), digests(session, "flow_steps", {step.run_id for step in steps})
     )
 
 
 def _look_at_moves(session: Session, scope: Scope, behind: tuple[Any, ...], most: int) -> OldRows:
-    """Look at who entered groups and left them, group by group; the newest move of each entity stays."""
+    """Look at entries into and exits from groups, group by group; the newest move of each entity is kept."""
     groups = select(NamedGroup.id).where(NamedGroup.organisation_id == scope.organisation_id).order_by(NamedGroup.id)
     later = aliased(GroupMove)
     same = (later.group_id == GroupMove.group_id, later.entity_id == GroupMove.entity_id)
@@ -151,13 +151,14 @@ def _is_old(scope: Scope) -> tuple[ColumnElement[bool], ...]:
 
 
 def _is_in_force() -> ColumnElement[bool]:
-    """Give the condition that the replayed version acts now, or runs as a shadow, or was activated with that replay."""
+    """The condition that the replayed version acts now, runs as a shadow, or was activated with that replay."""
     versions = (FlowRow.active_version_id, FlowRow.shadow_version_id)
     acts = exists().where(FlowRow.id == FlowReplay.flow_id, or_(*(each == FlowReplay.version_id for each in versions)))
     return or_(acts, exists().where(FlowActivation.replay_id == FlowReplay.id))
 
 
 def _look_at_people(session: Session, scope: Scope, behind: tuple[Any, ...], most: int) -> OldRows:
+    """Look at the entities of replays; those of a version in force are kept."""
     key = (FlowReplayPerson.replay_id, FlowReplayPerson.entity_id, FlowReplayPerson.number)
     statement = (
         select(*key, FlowReplay.finished_us, _is_in_force().label("in_force"))
@@ -172,7 +173,7 @@ def _look_at_people(session: Session, scope: Scope, behind: tuple[Any, ...], mos
 
 
 def _look_at_replays(session: Session, scope: Scope, behind: tuple[Any, ...], most: int) -> OldRows:
-    """Look at replays; one stays as long as one of those in it is held, who stays in it."""
+    """Look at replays; a replay is kept as long as it has a held entity, which is kept in it."""
     statement = (
         select(FlowReplay.id, FlowReplay.finished_us, _is_in_force().label("in_force"))
         .where(*_is_old(scope), FlowReplay.id > (behind or (0,))[0])
@@ -191,7 +192,7 @@ def _look_at_replays(session: Session, scope: Scope, behind: tuple[Any, ...], mo
 
 
 def _has_held(session: Session, scope: Scope, replay_id: int, most: int) -> bool:
-    """Tell whether a replay names an entity of which nothing may be removed; so many are asked about at once."""
+    """Return whether a replay has a held entity; *most* of its entities are checked at a time."""
     behind = 0
     while True:
         of = (FlowReplayPerson.replay_id == replay_id, FlowReplayPerson.entity_id > behind)

@@ -1,4 +1,4 @@
-"""Old rows, as the retention policy looks at them and takes them out. Nothing here begins or ends a transaction."""
+"""Old rows, as the retention policy examines and removes them. Nothing here begins or ends a transaction."""
 
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
@@ -10,17 +10,17 @@ from sqlalchemy.orm import Session
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.evidence.holds import held_entities, lock_related
 
-Reached = Sequence[Any] | None
-"""Behind which row the next part begins, as JSON can hold it; None for the first part, and behind the last one."""
+ResumePoint = Sequence[Any] | None
+"""The row after which the next part begins, in a form for JSON; None for the first part, and after the last one."""
 
 
 class Scope(NamedTuple):
-    """Which rows are old, and what time it is.
+    """Which rows are old, and the current time.
 
     Attributes:
-        before_us: what is dated before is old; microseconds.
-        now_us: the present by which holds end; for a run, no later than the one by which rows are old.
-        run_id: the number of the run that removes; 0 where nothing is removed.
+        before_us: rows dated before it are old; microseconds.
+        now_us: the time by which holds end; for a run, no later than the time by which rows are old.
+        run_id: the number of the run that removes; 0 if nothing is removed.
     """
 
     organisation_id: int
@@ -30,10 +30,10 @@ class Scope(NamedTuple):
 
 
 class OldRow(NamedTuple):
-    """An old row on which nothing rests: how it is named among those of its kind, and of when it is.
+    """An old row that nothing refers to: its key among those of its kind, and its moment.
 
     Attributes:
-        entity_id: whom it is about; None where it is about nobody.
+        entity_id: its entity; None if it is about none.
     """
 
     key: tuple[int, ...]
@@ -45,22 +45,22 @@ class OldRows(NamedTuple):
     """A part of the old rows.
 
     Attributes:
-        removable: those on which nothing rests.
-        kept: how many others there are in this part.
+        removable: those that nothing refers to.
+        kept: the number of others in this part.
     """
 
     removable: Sequence[OldRow]
     kept: int
-    reached: Reached
+    reached: ResumePoint
 
 
-class Removed(NamedTuple):
-    """What was taken out.
+class RemovedRows(NamedTuple):
+    """The result of a removal.
 
     Attributes:
-        rows: some of those that were removable may be another's at this moment, or needed by now: these stay.
-        lines: what the audit log has a digest of, a line for each row; none for kinds that it says nothing of.
-        bound: digests of rows that lost a part of what they held, for an entry of the audit log about this part.
+        rows: the removed rows; removable rows that are locked, or needed by now, are kept.
+        lines: a line for each row, which the audit log digests; none for kinds without a digest.
+        bound: digests of rows that lost a part of their content, for an entry of the audit log about this part.
     """
 
     rows: Sequence[OldRow]
@@ -72,28 +72,30 @@ class Removal(NamedTuple):
     """How a kind of rows is removed.
 
     Attributes:
-        look: gives the part of the old rows behind a place, of so many rows at most.
-        remove: takes rows of such a part out.
+        look: returns the next part of the old rows after a position, of limited size.
+        remove: removes rows of such a part.
     """
 
-    look: Callable[[Session, Scope, Reached, int], OldRows]
-    remove: Callable[[Session, Scope, Sequence[OldRow]], Removed]
+    look: Callable[[Session, Scope, ResumePoint, int], OldRows]
+    remove: Callable[[Session, Scope, Sequence[OldRow]], RemovedRows]
 
 
 NOTHING: Final = OldRows((), 0, None)
 UNSEEN: Final = {"synchronize_session": False}
-"""For statements on rows of which the session holds none."""
+"""For statements on rows that the session does not hold."""
 
 
-def without_held(session: Session, scope: Scope, rows: Sequence[OldRow], reached: Reached, kept: int = 0) -> OldRows:
-    """Leave out the rows of those of whom nothing may be removed."""
-    held = held_entities(session, _concerned(rows), scope.now_us) if rows else set()
-    removable = [row for row in rows if row.entity_id not in held]
-    return OldRows(removable, kept + len(rows) - len(removable), reached)
+def without_held(
+    session: Session, scope: Scope, rows: Sequence[OldRow], position: ResumePoint, kept: int = 0
+) -> OldRows:
+    """Leave out the rows of held entities."""
+    held_ids = held_entities(session, _concerned(rows), scope.now_us) if rows else set()
+    removable = [row for row in rows if row.entity_id not in held_ids]
+    return OldRows(removable, kept + len(rows) - len(removable), position)
 
 
 def free_once_locked(session: Session, scope: Scope, rows: Sequence[OldRow]) -> list[OldRow]:
-    """Lock whom rows are about, and give the rows of those who are still not held; others are the next run's."""
+    """Lock the entities of rows, and return the rows of those still not held; the next run takes the others."""
     locked = lock_related(session, _concerned(rows))
     mine = [row for row in rows if row.entity_id is None or row.entity_id in locked]
     return list(without_held(session, scope, mine, None).removable)
@@ -101,14 +103,14 @@ def free_once_locked(session: Session, scope: Scope, rows: Sequence[OldRow]) -> 
 
 def delete_rows(
     session: Session, table: type[Any], columns: Sequence[Any], rows: Sequence[OldRow], *still: ColumnElement[bool]
-) -> Removed:
-    """Delete rows by their keys, of which *still* holds: PostgreSQL asks it anew of a row that it had to wait for."""
+) -> RemovedRows:
+    """Delete rows by their keys if *still* holds; PostgreSQL re-evaluates it for a row that it had to wait for."""
     keys = [row.key for row in rows]
     if not keys:
-        return Removed(())
+        return RemovedRows(())
     statement = delete(table).where(tuple_(*columns).in_(keys), *still).returning(*columns)
-    gone = {tuple(key) for key in session.execute(statement.execution_options(**UNSEEN))}
-    return Removed([row for row in rows if row.key in gone])
+    deleted = {tuple(key) for key in session.execute(statement.execution_options(**UNSEEN))}
+    return RemovedRows([row for row in rows if row.key in deleted])
 
 
 def _concerned(rows: Sequence[OldRow]) -> set[int]:

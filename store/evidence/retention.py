@@ -1,7 +1,7 @@
-"""What the retention policy removes: the rows that are old, and those of them on which nothing rests.
+"""The rows that the retention policy removes: the old rows that nothing refers to.
 
-For each kind there is one way to look at old rows, a part at a time in a fixed order. A dry run counts by it, and a
-run removes by it, so that both speak of the same rows. Nothing here begins or ends a transaction.
+For each kind there is one way to look at old rows, a part at a time in a fixed order. A dry run counts with it, and a
+run removes with it, so both cover the same rows. Nothing here begins or ends a transaction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ from fivefold.store.evidence.old_rows import (
     UNSEEN,
     OldRow,
     OldRows,
-    Reached,
     Removal,
-    Removed,
+    RemovedRows,
+    ResumePoint,
     Scope,
     delete_rows,
     free_once_locked,
@@ -44,30 +44,30 @@ from fivefold.store.webhooks.deliveries import is_in
 from fivefold.store.webhooks.outbox import NOBODY, settled_number
 
 
-def _look_at_events(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
-    """Look at events by their numbers, up to the first part in which none is old: they come in the order of time.
+def _look_at_events(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
+    """Look at events by their numbers, which follow time, up to the first part without an old event.
 
-    A clock that was ahead dated some later than they were: such a part says nothing of those behind it.
-    An event is needed while an endpoint has still to plan it, even a disabled one, or has a delivery of it. The last
-    event of all stays too: SQLite would give its number again.
+    A clock that was ahead may have dated some too late: a part with such an event does not end the search. An event is
+    needed while an endpoint, even a disabled one, has yet to plan it, or has a delivery of it. The last event is kept
+    too: SQLite would reuse its number.
     """
     columns = select(OutboxEvent.id, OutboxEvent.entity_id, OutboxEvent.at_us)
-    of = (OutboxEvent.organisation_id == scope.organisation_id, OutboxEvent.id > (reached[0] if reached else 0))
+    of = (OutboxEvent.organisation_id == scope.organisation_id, OutboxEvent.id > (position[0] if position else 0))
     rows = session.execute(columns.where(*of).order_by(OutboxEvent.id).limit(most)).all()
     old = [row for row in rows if row.at_us < scope.before_us]
     behind = [rows[-1].id] if len(rows) == most else None
     if not old:
         return OldRows((), 0, behind if any(row.at_us > scope.now_us for row in rows) else None)
-    planned = select(Endpoint.id, Endpoint.planned_id).where(Endpoint.organisation_id == scope.organisation_id)
-    endpoints = session.execute(planned).all()
+    of_endpoints = select(Endpoint.id, Endpoint.planned_id).where(Endpoint.organisation_id == scope.organisation_id)
+    endpoints = session.execute(of_endpoints).all()
     last = session.scalar(select(func.max(OutboxEvent.id))) or 0
     upto = min([settled_number(session), last - 1, *(endpoint.planned_id for endpoint in endpoints)])
     has_delivery = select(Delivery.event_number).where(
         among(session, Delivery.endpoint_id, [endpoint.id for endpoint in endpoints]),
         Delivery.event_number.between(old[0].id, old[-1].id),
     )
-    needed = set(session.scalars(has_delivery))
-    free = [_about(row, row.id) for row in old if row.id <= upto and row.id not in needed]
+    with_delivery = set(session.scalars(has_delivery))
+    free = [_about(row, row.id) for row in old if row.id <= upto and row.id not in with_delivery]
     return without_held(session, scope, free, behind, len(old) - len(free))
 
 
@@ -75,18 +75,18 @@ def _about(row: Any, *key: int) -> OldRow:
     return OldRow(key, row.at_us, None if row.entity_id == NOBODY else row.entity_id)
 
 
-def _remove_events(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
+def _remove_events(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
     return delete_rows(session, OutboxEvent, [OutboxEvent.id], free_once_locked(session, scope, rows))
 
 
 _ENDED: Final = {"dead": Delivery.next_us, "delivered": Delivery.delivered_us}
-"""The states in which a delivery stays, and when it came to be so."""
+"""The states in which a delivery may be removed, and the column with the time of that state."""
 
 
-def _look_at_deliveries(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
-    """Look at deliveries that arrived or were given up: endpoint after endpoint, and in each the one and the other."""
+def _look_at_deliveries(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
+    """Look at delivered and abandoned deliveries: endpoint by endpoint, one state after the other."""
     of = select(Endpoint.id).where(Endpoint.organisation_id == scope.organisation_id).order_by(Endpoint.id)
-    begin = reached or (0, "", 0, 0)
+    begin = position or (0, "", 0, 0)
     for number in session.scalars(of).all():
         for state, at in _ENDED.items():
             if (number, state) < tuple(begin[:2]):
@@ -105,8 +105,8 @@ def _look_at_deliveries(session: Session, scope: Scope, reached: Reached, most: 
     return NOTHING
 
 
-def _remove_deliveries(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
-    """Remove deliveries, but those that were sent again since they were looked at: these wait, and stay."""
+def _remove_deliveries(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
+    """Remove deliveries, except those sent again since they were looked at: these wait, and are kept."""
     free = free_once_locked(session, scope, rows)
     return delete_rows(
         session, Delivery, [Delivery.endpoint_id, Delivery.event_number], free, Delivery.state.in_(list(_ENDED))
@@ -114,20 +114,21 @@ def _remove_deliveries(session: Session, scope: Scope, rows: Sequence[OldRow]) -
 
 
 _JOBS: Final[tuple[type[Any], ...]] = (EvidenceJob, ValidationJob, ReferenceJob, PointsJob, ThresholdReview)
-"""Jobs whose rows go; what they made, such as a validation, a version of a list or a draft, is not in them."""
+"""Jobs whose rows are removed; their results, such as a validation, a version of a list or a draft, are stored apart.
+"""
 _MOVERS: Final = len(_JOBS)
-"""The place behind them is that of customers who would move by a backtest."""
+"""The place after them stands for customers whom a backtest would move."""
 
 
-def _look_at_reports(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
-    """Look at jobs that ended, and behind these at the customers whom backtests would move: keys begin with a place."""
-    begin = reached or (0, 0, 0)
+def _look_at_reports(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
+    """Look at ended jobs, and then at the customers whom backtests would move; keys begin with a place."""
+    begin = position or (0, 0, 0)
     for place, table in enumerate(_JOBS):
         if place >= begin[0]:
-            ended = (table.state.not_in(OPEN), table.finished_us < scope.before_us)
+            is_over = (table.state.not_in(OPEN), table.finished_us < scope.before_us)
             of = (table.organisation_id == scope.organisation_id, table.id > (begin[1] if place == begin[0] else 0))
             needed = (_is_smoothed_with() if table is ThresholdReview else false()).label("needed")
-            statement = select(table.id, table.finished_us, needed).where(*of, *ended).order_by(table.id).limit(most)
+            statement = select(table.id, table.finished_us, needed).where(*of, *is_over).order_by(table.id).limit(most)
             rows = session.execute(statement).all()
             if rows:
                 free = [OldRow((place, row.id), row.finished_us) for row in rows if not row.needed]
@@ -136,22 +137,24 @@ def _look_at_reports(session: Session, scope: Scope, reached: Reached, most: int
 
 
 def _is_smoothed_with() -> ColumnElement[bool]:
-    """Give the condition that thresholds of a review count in the next mean: few later ones are of the same rules."""
+    """The condition that the thresholds of a review count in the next mean: few later ones are of the same rules."""
     later = aliased(ThresholdReview)
     same = (later.family_id == ThresholdReview.family_id, later.rules_hash == ThresholdReview.rules_hash)
-    counted = select(func.count()).where(*same, later.quarter > ThresholdReview.quarter, later.thresholds.is_not(None))
-    number = counted.correlate(ThresholdReview).scalar_subquery()
+    later_count = select(func.count()).where(
+        *same, later.quarter > ThresholdReview.quarter, later.thresholds.is_not(None)
+    )
+    number = later_count.correlate(ThresholdReview).scalar_subquery()
     return and_(ThresholdReview.thresholds.is_not(None), number < EARLIER_REVIEWS)
 
 
 def _look_at_movers(session: Session, scope: Scope, behind: Sequence[int], most: int) -> OldRows:
-    """Look at whom backtests would move, but by those on which an open proposal or the version in force rests."""
+    """Look at customers whom backtests would move, except if an open proposal or the active version needs them."""
     active = exists().where(
         Family.active_version_id == RulesetVersion.id, RulesetVersion.content_hash == Backtest.content_hash
     )
-    asked = exists().where(Proposal.id == Backtest.proposal_id, Proposal.state == PROPOSED)
+    has_open_proposal = exists().where(Proposal.id == Backtest.proposal_id, Proposal.state == PROPOSED)
     statement = (
-        select(Backtest.id, BacktestMover.entity_id, Backtest.finished_us, (active | asked).label("needed"))
+        select(Backtest.id, BacktestMover.entity_id, Backtest.finished_us, (active | has_open_proposal).label("needed"))
         .join(BacktestMover, BacktestMover.backtest_id == Backtest.id)
         .where(Backtest.organisation_id == scope.organisation_id, Backtest.finished_us < scope.before_us)
         .where(Backtest.state.not_in(OPEN), tuple_(Backtest.id, BacktestMover.entity_id) > tuple(behind))
@@ -163,16 +166,17 @@ def _look_at_movers(session: Session, scope: Scope, behind: Sequence[int], most:
     return without_held(session, scope, free, [_MOVERS, rows[-1].id, rows[-1].entity_id], len(rows) - len(free))
 
 
-def _remove_reports(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
+def _remove_reports(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
+    """Remove jobs and movers; a backtest that lost its movers records when."""
     free = free_once_locked(session, scope, rows)
     for place, table in enumerate(_JOBS):
         delete_rows(session, table, [table.id], [row._replace(key=row.key[1:]) for row in free if row.key[0] == place])
     movers = [row._replace(key=row.key[1:]) for row in free if row.key[0] == _MOVERS]
     delete_rows(session, BacktestMover, [BacktestMover.backtest_id, BacktestMover.entity_id], movers)
     backtests = sorted({row.key[0] for row in movers})
-    marked = update(Backtest).where(Backtest.id.in_(backtests)).values(movers_removed_us=scope.now_us)
-    session.execute(marked.execution_options(**UNSEEN))
-    return Removed(free)
+    note_removal = update(Backtest).where(Backtest.id.in_(backtests)).values(movers_removed_us=scope.now_us)
+    session.execute(note_removal.execution_options(**UNSEEN))
+    return RemovedRows(free)
 
 
 REMOVALS: Final[Mapping[str, Removal]] = {

@@ -1,4 +1,4 @@
-"""Runs of the retention policy: which is under way, up to where, and what it removed. Begins no transaction."""
+"""Runs of the retention policy: which is under way, its position, and what it removed. Begins no transaction."""
 
 import json
 
@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.removals import digest_of_lines
-from fivefold.store.evidence.old_rows import Reached, Removed
+from fivefold.store.evidence.old_rows import RemovedRows, ResumePoint
 from fivefold.store.evidence.retention import REMOVALS
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.operations import RetentionRun
@@ -16,19 +16,19 @@ Kind = tuple[int, str]
 
 
 def policies(session: Session) -> list[Kind]:
-    """List what organisations want removed once it is old; what stays for good is left out."""
+    """List the kinds that organisations want removed after some time; kinds that are kept for good are left out."""
     rows = session.scalars(select(OrganisationSettings).order_by(OrganisationSettings.organisation_id))
     return [(row.organisation_id, kind) for row in rows for kind in REMOVALS if _days(row, kind)]
 
 
 def unfinished(session: Session) -> list[Kind]:
-    """List what runs are under way for, the oldest first; the policy may be another one by now."""
+    """List the kinds with a run under way, the oldest first; the policy may have changed since."""
     statement = select(RetentionRun.organisation_id, RetentionRun.kind).where(RetentionRun.finished_us.is_(None))
     return [(row.organisation_id, row.kind) for row in session.execute(statement.order_by(RetentionRun.id))]
 
 
 def policy_of(session: Session, organisation_id: int, kind: str) -> int:
-    """Give the days of one kind, 0 where it stays for good; nobody changes them until the transaction ends."""
+    """Return the days of one kind, 0 if it is kept for good; they cannot change until the transaction ends."""
     row = session.get(OrganisationSettings, organisation_id, with_for_update={"read": True}, populate_existing=True)
     return 0 if row is None else _days(row, kind)
 
@@ -44,7 +44,7 @@ def last_run(session: Session, organisation_id: int, kind: str) -> RetentionRun 
 
 
 def has_begun(session: Session, organisation_id: int, kind: str, after_us: int, until_us: int) -> bool:
-    """Tell whether a run of a kind began after a moment, and no later than another one."""
+    """Return whether a run of a kind began after a moment, and no later than another one."""
     of = (RetentionRun.organisation_id == organisation_id, RetentionRun.kind == kind)
     began = (RetentionRun.started_us > after_us, RetentionRun.started_us <= until_us)
     return session.scalar(select(RetentionRun.id).where(*of, *began).limit(1)) is not None
@@ -57,32 +57,32 @@ def removed_before(session: Session, organisation_id: int, kind: str) -> int | N
 
 
 def lock_run(session: Session, number: int) -> RetentionRun | None:
-    """Lock a run that is under way; None where another worker has it now, or it is over."""
+    """Lock a run that is under way; None if another worker has it now, or it has ended."""
     statement = select(RetentionRun).where(RetentionRun.id == number, RetentionRun.finished_us.is_(None))
     return session.scalar(statement.with_for_update(skip_locked=True).execution_options(populate_existing=True))
 
 
-def note_removed(run: RetentionRun, removed: Removed, reached: Reached) -> None:
-    """Note what a part of a run removed, and where the next one begins."""
-    run.reached = None if reached is None else json.dumps(reached)
-    if removed.lines:
-        run.digest = digest_of_lines(removed.lines, run.digest or "")
-    if removed.rows:
-        moments = [row.at_us for row in removed.rows]
+def note_removed(run: RetentionRun, result: RemovedRows, position: ResumePoint) -> None:
+    """Record what a part of a run removed, and where the next one begins."""
+    run.reached = None if position is None else json.dumps(position)
+    if result.lines:
+        run.digest = digest_of_lines(result.lines, run.digest or "")
+    if result.rows:
+        moments = [row.at_us for row in result.rows]
         run.removed += len(moments)
         run.oldest_us = min([*moments, *([] if run.oldest_us is None else [run.oldest_us])])
         run.newest_us = max([*moments, *([] if run.newest_us is None else [run.newest_us])])
 
 
-def reached_of(run: RetentionRun) -> Reached:
-    """Tell behind which row the next part of a run begins."""
+def resume_point_of(run: RetentionRun) -> ResumePoint:
+    """Return the row after which the next part of a run begins."""
     return None if run.reached is None else tuple(json.loads(run.reached))
 
 
 def forget_empty_runs(session: Session, run: RetentionRun) -> None:
-    """Forget the runs of a kind that removed nothing, but this one and the one before: they say when it was looked.
+    """Delete the runs of a kind that removed nothing, except this one and the one before: they record the last look.
 
-    The one before it may be of a worker with another clock, which would else begin one after each of this clock.
+    The one before may be of a worker with another clock, which would otherwise begin one after each of this clock.
     """
     of = (RetentionRun.organisation_id == run.organisation_id, RetentionRun.kind == run.kind)
     before = session.scalar(select(func.max(RetentionRun.id)).where(*of, RetentionRun.id < run.id)) or 0

@@ -1,1 +1,1 @@
-"""Queries about decision flows: their drafts, versions, and which of these act."""
+"""Queries about decision flows: their drafts, their versions, and which of these act."""

@@ -1,4 +1,4 @@
-"""Actions that runs took: one row for a flow, an entity, a cause and an action. No transactions begin or end here."""
+"""Actions of runs: one row for each flow, entity, cause and action. No transactions begin or end here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
@@ -20,17 +20,18 @@ _ADD: Final = {
 
 
 OF_TRANSACTION: Final = "status of the transaction"
-"""The subject of actions that give a transaction a status, as `flows.actions` writes it: none about its owner."""
+"""The subject of actions that set a transaction's status, as `flows.actions` writes it; they are not about its owner.
+"""
 
 
 def add_action(session: Session, values: Mapping[str, Any]) -> int | None:
-    """Add an action, and give its number; None where it was taken already: then nothing is to be done again."""
+    """Add an action, and return its number; None if it was taken already, so nothing is to be done again."""
     number: int | None = session.scalar(_ADD[session.get_bind().dialect.name], dict(values))
     return number
 
 
 def action_numbered(session: Session, organisation_id: int, number: int) -> FlowAction:
-    """Find an action and lock it; NotFoundError where the organisation has none of that number."""
+    """Find an action and lock it; NotFoundError if the organisation has none of that number."""
     statement = select(FlowAction).where(FlowAction.id == number, FlowAction.organisation_id == organisation_id)
     row = session.scalar(statement.with_for_update())
     if row is None:
@@ -39,7 +40,7 @@ def action_numbered(session: Session, organisation_id: int, number: int) -> Flow
 
 
 _OF_RUN: Final = select(FlowAction).where(FlowAction.run_id == bindparam("of")).order_by(FlowAction.id)
-"""Built once, as every run asks it."""
+"""Built once, as every run uses it."""
 
 
 def actions_of_run(session: Session, run_id: int) -> Sequence[FlowAction]:
@@ -48,7 +49,7 @@ def actions_of_run(session: Session, run_id: int) -> Sequence[FlowAction]:
 
 
 def standing_actions(session: Session, entity_id: int, kinds: Sequence[str]) -> Sequence[FlowAction]:
-    """List the actions on an entity that nobody took back or did, of some kinds, the oldest first."""
+    """List the actions on an entity, of some kinds, that were neither undone nor completed, the oldest first."""
     open_still = (FlowAction.taken_back_us.is_(None), FlowAction.done_us.is_(None))
     of = (FlowAction.entity_id == entity_id, FlowAction.kind.in_(kinds), *open_still)
     return session.scalars(select(FlowAction).where(*of).order_by(FlowAction.id)).all()

@@ -1,4 +1,4 @@
-"""Flows by name, with what acts in each, what was committed last and what is edited. No transactions."""
+"""Flows by name, with the acting version, the newest version and the draft of each. No transactions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -15,7 +15,7 @@ from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.flows import FlowDraft, FlowRow, FlowVersion
 
 _NAMED: Final = select(FlowRow).where(FlowRow.organisation_id == bindparam("of"), FlowRow.name == bindparam("name"))
-"""Built once, as each call of a flow asks it."""
+"""Built once, as each call of a flow uses it."""
 
 
 def flow_or_none(session: Session, organisation_id: int, name: str) -> FlowRow | None:
@@ -24,7 +24,7 @@ def flow_or_none(session: Session, organisation_id: int, name: str) -> FlowRow |
 
 
 def flow_named(session: Session, organisation_id: int, name: str) -> FlowRow:
-    """Find a flow by its name; NotFoundError where the organisation has none of that name."""
+    """Find a flow by its name; NotFoundError if the organisation has none of that name."""
     row = flow_or_none(session, organisation_id, name)
     if row is None:
         raise NotFoundError(f"there is no flow {name!r}")
@@ -32,13 +32,13 @@ def flow_named(session: Session, organisation_id: int, name: str) -> FlowRow:
 
 
 def names_of_flows(session: Session, organisation_id: int) -> tuple[str, ...]:
-    """Give the names of all flows of an organisation, in their order."""
+    """Return the names of all flows of an organisation, in their order."""
     of = select(FlowRow.name).where(FlowRow.organisation_id == organisation_id)
     return tuple(session.scalars(of.order_by(FlowRow.name)))
 
 
 def draft_of_flow(session: Session, flow: FlowRow) -> FlowDraft:
-    """Find the draft of a flow; NotFoundError where it has none."""
+    """Find the draft of a flow; NotFoundError if it has none."""
     row = session.get(FlowDraft, flow.id)
     if row is None:
         raise NotFoundError(f"there is no draft of the flow {flow.name}")
@@ -47,7 +47,7 @@ def draft_of_flow(session: Session, flow: FlowRow) -> FlowDraft:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowState:
-    """A flow with the numbers of its versions, and its draft; None for what is not there."""
+    """A flow with the numbers of its versions, and its draft; None for each that does not exist."""
 
     flow: FlowRow
     entity_type: str
@@ -62,7 +62,7 @@ class FlowState:
 def flow_states(
     session: Session, organisation_id: int, type_id: int | None = None, part: Part = WHOLE, *, name: str | None = None
 ) -> Page[FlowState]:
-    """List flows by name with their state, of one type or of all, or the one of a name, in one statement."""
+    """List flows by name with their state, of one type or of all, or one by its name, in one statement."""
     versions, active, shadow = aliased(FlowVersion), aliased(FlowVersion), aliased(FlowVersion)
     newest = select(func.max(versions.number)).where(versions.flow_id == FlowRow.id)
     statement = (
@@ -93,7 +93,7 @@ def flow_states(
 
 @dataclass(frozen=True, kw_only=True)
 class ActingVersion:
-    """A version that acts: the names of its organisation and flow, its number, and its canonical form."""
+    """An acting version: the names of its organisation and flow, its number, and its canonical form."""
 
     organisation: str
     flow: str
@@ -102,7 +102,7 @@ class ActingVersion:
 
 
 def acting_versions(session: Session) -> list[ActingVersion]:
-    """List the versions that act, of all organisations, by their names."""
+    """List the acting versions of all organisations, by their names."""
     statement = (
         select(Organisation.name, FlowRow.name, FlowVersion.number, FlowVersion.canonical)
         .join(FlowRow, FlowRow.organisation_id == Organisation.id)

@@ -1,4 +1,4 @@
-"""What was there for flows at an earlier moment: what happened, levels, the value and answers. No transactions."""
+"""The facts that flows saw at an earlier moment: events, levels, the value and answers. No transactions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -14,15 +14,15 @@ from fivefold.store.tables.groups import GroupMove, NamedGroup
 from fivefold.store.tables.levels import Assessment, Standing, Transition
 
 
-class Happened(NamedTuple):
-    """Something that happened to an entity, as it is kept.
+class PastEvent(NamedTuple):
+    """An event of an entity, as stored.
 
     Attributes:
-        key: of a transaction its number, of a level, a tag, a screening and a case that of the row; of a segment the
-            moment, of fields their version, and of a group which of the entity's moves it is.
+        key: the number of a transaction; the row's number of a level, a tag, a screening or a case; the moment of a
+            segment; the version of fields; of a group which of the entity's moves it is.
         before: the level, the segment or the fields (JSON) before; of a tag, a screening and a group the name.
-        after: the same since then; of a tag whether it ended, of a screening whether something was found, and of a
-            group whether the entity entered. Of a case that opened, when it was closed.
+        after: the same since then; of a tag whether it ended, of a screening whether it had a match, and of a group
+            whether the entity entered. Of a case that opened, when it was closed.
     """
 
     entity_id: int
@@ -32,15 +32,17 @@ class Happened(NamedTuple):
     after: Any = None
 
 
-def happened(session: Session, kind: str, entity_ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
-    """List what happened to some entities from a moment until another, which is not in it; in the order of time.
+def past_events(
+    session: Session, kind: str, entity_ids: Sequence[int], from_us: int, until_us: int
+) -> Iterator[PastEvent]:
+    """List the events of some entities from one moment until before another; in the order of time.
 
     Args:
         session: to read with.
         kind: transaction, level, segment, tag, case, alert, screening, field or group.
         entity_ids: their numbers.
         from_us: the first moment.
-        until_us: the one behind the last.
+        until_us: the moment after the last.
     """
     if kind == "segment":
         yield from _segments(session, entity_ids, from_us, until_us)
@@ -83,7 +85,7 @@ def happened(session: Session, kind: str, entity_ids: Sequence[int], from_us: in
 
 
 def moments_sent(session: Session, kind: str, entity_ids: Sequence[int]) -> dict[int, list[int]]:
-    """Give the moments at which cases or alerts about entities came or changed, as far as a run of a flow names them.
+    """Return the moments at which cases or alerts about entities were added or changed, if a run of a flow names them.
 
     Args:
         session: to read with.
@@ -94,33 +96,33 @@ def moments_sent(session: Session, kind: str, entity_ids: Sequence[int]) -> dict
         The moments, the earliest first, by the number of the case.
     """
     of = (among(session, FlowRun.entity_id, list(entity_ids)), FlowRun.cause.startswith(f"{kind}:"))
-    found: dict[int, list[int]] = {}
+    by_number: dict[int, list[int]] = {}
     for cause in session.scalars(select(FlowRun.cause).where(*of).distinct()):
         number, _, moment = cause.partition(":")[2].partition(".")
-        found.setdefault(int(number), []).append(int(moment))
-    return {number: sorted(moments) for number, moments in found.items()}
+        by_number.setdefault(int(number), []).append(int(moment))
+    return {number: sorted(moments) for number, moments in by_number.items()}
 
 
 def _within(session: Session, entity: Any, at: Any, ids: Sequence[int], from_us: int, until_us: int) -> tuple[Any, ...]:
     return among(session, entity, list(ids)), at >= from_us, at < until_us
 
 
-def _rows(session: Session, statement: Select[Any]) -> Iterator[Happened]:
-    return (Happened(*row) for row in session.execute(statement))
+def _rows(session: Session, statement: Select[Any]) -> Iterator[PastEvent]:
+    return (PastEvent(*row) for row in session.execute(statement))
 
 
-def _tags(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
-    """Go through the tags that were given, and then through those that ended with none of the same that lasts on."""
+def _tags(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[PastEvent]:
+    """Yield the tags that were given, and then those that ended while no row of the same tag lasts on."""
     for at, ended in ((Tag.from_us, False), (Tag.until_us, True)):
         of = _within(session, Tag.entity_id, at, ids, from_us, until_us)
         columns: Any = (Tag.entity_id, at, Tag.id, Tag.tag)
         statement = select(*columns).where(*of, *([~lasts_on()] if ended else []))
-        given = _rows(session, statement.order_by(at, Tag.id))
-        yield from (each._replace(after=ended) for each in given)
+        rows = _rows(session, statement.order_by(at, Tag.id))
+        yield from (each._replace(after=ended) for each in rows)
 
 
-def _fields(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
-    """Go through the versions of what is known of fields, each with the one before."""
+def _fields(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[PastEvent]:
+    """Yield the versions of fields, each with the one before."""
     before = aliased(Attributes)
     of = _within(session, Attributes.entity_id, Attributes.known_us, ids, from_us, until_us)
     columns: Any = (Attributes.entity_id, Attributes.known_us, Attributes.number, before.content, Attributes.content)
@@ -132,31 +134,31 @@ def _fields(session: Session, ids: Sequence[int], from_us: int, until_us: int) -
     yield from _rows(session, statement.order_by(Attributes.known_us, Attributes.entity_id))
 
 
-def _moves(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
-    """Go through who entered a group, or left it."""
+def _moves(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[PastEvent]:
+    """Yield who entered a group, or left it."""
     of = _within(session, GroupMove.entity_id, GroupMove.at_us, ids, from_us, until_us)
     columns: Any = (GroupMove.entity_id, GroupMove.at_us, GroupMove.number, NamedGroup.name, GroupMove.entered)
     moves = select(*columns).join(NamedGroup, NamedGroup.id == GroupMove.group_id).where(*of)
     yield from _rows(session, moves.order_by(GroupMove.at_us, GroupMove.group_id, GroupMove.number))
 
 
-def _segments(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
-    """Go through the moments at which the segment of the value became another one."""
+def _segments(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[PastEvent]:
+    """Yield the moments at which the segment of the value changed."""
     columns = (ValueScore.entity_id, ValueScore.as_of_us, ValueScore.segment)
     statement = select(*columns).where(among(session, ValueScore.entity_id, list(ids)), ValueScore.as_of_us < until_us)
     before: dict[int, str | None] = {}
     for entity, at_us, segment in session.execute(statement.order_by(ValueScore.entity_id, ValueScore.as_of_us)):
         was, before[entity] = before.get(entity), segment
         if segment != was and at_us >= from_us:
-            yield Happened(entity, at_us, at_us, was, segment)
+            yield PastEvent(entity, at_us, at_us, was, segment)
 
 
-class LevelThen(NamedTuple):
+class LevelAt(NamedTuple):
     """The level of an entity at a moment.
 
     Attributes:
-        assessed_us: when it was last assessed by then; None where that is not kept: an assessment that finds the same
-            as the one before is no row.
+        assessed_us: when it was last assessed by then; None if that is not stored: an assessment with the same result
+            as the one before has no row.
     """
 
     entity_id: int
@@ -167,15 +169,15 @@ class LevelThen(NamedTuple):
     assessed_us: int | None
 
 
-def levels_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[LevelThen]:
-    """Give the levels of entities at a moment; those who were not assessed by then are left out."""
+def levels_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[LevelAt]:
+    """Return the levels of entities at a moment; those not assessed by then are left out."""
     ids = list(entity_ids)
     now = (Standing.entity_id, Standing.status, Standing.source, Standing.level, Standing.rules_level)
     standing = select(*now, Standing.assessed_us).where(
         among(session, Standing.entity_id, ids), Standing.assessed_us <= at_us
     )
-    found = [LevelThen(*row) for row in session.execute(standing)]
-    earlier = sorted(set(ids) - {each.entity_id for each in found})
+    levels = [LevelAt(*row) for row in session.execute(standing)]
+    earlier = sorted(set(ids) - {each.entity_id for each in levels})
     last = (
         select(Assessment.entity_id, func.max(Assessment.number).label("number"))
         .where(among(session, Assessment.entity_id, earlier), Assessment.as_of_us <= at_us)
@@ -184,11 +186,11 @@ def levels_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[L
     )
     then = (Assessment.entity_id, Assessment.status, Assessment.source, Assessment.level, Assessment.rules_level)
     same = (Assessment.entity_id == last.c.entity_id) & (Assessment.number == last.c.number)
-    return found + [LevelThen(*row, None) for row in session.execute(select(*then).join(last, same))]
+    return levels + [LevelAt(*row, None) for row in session.execute(select(*then).join(last, same))]
 
 
 def values_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[ValueScore]:
-    """Give the value of entities as it was last said by a moment."""
+    """Return the last value scores of entities by a moment."""
     last = (
         select(ValueScore.entity_id, func.max(ValueScore.as_of_us).label("as_of_us"))
         .where(among(session, ValueScore.entity_id, list(entity_ids)), ValueScore.as_of_us <= at_us)
@@ -199,8 +201,8 @@ def values_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[V
     return list(session.scalars(select(ValueScore).join(last, same)))
 
 
-class Answered(NamedTuple):
-    """What was answered at a step of a run that acted, or came back from outside.
+class StoredAnswer(NamedTuple):
+    """An answer at a step of an acting run, by a person or from outside.
 
     Attributes:
         canonical: of the version that ran.
@@ -217,10 +219,10 @@ class Answered(NamedTuple):
 
 def answers_of(
     session: Session, flow_id: int, entity_ids: Sequence[int], until_us: int | None = None
-) -> Iterator[Answered]:
-    """Go through what was answered in the acting runs of a flow about entities by a moment, the earliest first.
+) -> Iterator[StoredAnswer]:
+    """Yield the answers in the acting runs of a flow about entities by a moment, the earliest first.
 
-    What the retention policy emptied is left out: nobody knows any more what the answer was.
+    Answers that the retention policy removed are left out.
     """
     columns = (FlowRun.entity_id, FlowRun.cause, FlowStep.step, FlowStep.kind, FlowStep.outcome, FlowVersion.canonical)
     statement = (
@@ -232,4 +234,4 @@ def answers_of(
     )
     if until_us is not None:
         statement = statement.where(FlowStep.at_us <= until_us)
-    return (Answered(*row) for row in session.execute(statement.order_by(FlowStep.at_us, FlowStep.run_id)))
+    return (StoredAnswer(*row) for row in session.execute(statement.order_by(FlowStep.at_us, FlowStep.run_id)))

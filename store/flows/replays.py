@@ -1,4 +1,4 @@
-"""Replays of versions of flows over history, and whom they treat otherwise. No transactions begin or end here."""
+"""Replays of versions of flows over history, and the entities that they treat differently. No transactions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,8 +15,8 @@ from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowReplay, FlowReplayPerson, FlowRow, FlowVersion
 
 
-class ReplayFound(NamedTuple):
-    """A replay, the flow, and the numbers of the versions."""
+class ReplayRow(NamedTuple):
+    """A replay with its flow, type, and the numbers of the versions."""
 
     job: FlowReplay
     flow: str
@@ -25,7 +25,8 @@ class ReplayFound(NamedTuple):
     base_version: int | None
 
 
-def _found() -> Any:
+def _select_replays() -> Any:
+    """Select replays with their flows, types and the numbers of the versions."""
     version, base = aliased(FlowVersion), aliased(FlowVersion)
     return (
         select(FlowReplay, FlowRow.name, EntityType.name, version.number, base.number)
@@ -36,42 +37,42 @@ def _found() -> Any:
     )
 
 
-def replays_of(session: Session, flow_id: int, part: Part = WHOLE, version_id: int | None = None) -> Page[ReplayFound]:
+def replays_of(session: Session, flow_id: int, part: Part = WHOLE, version_id: int | None = None) -> Page[ReplayRow]:
     """List the replays of a flow, or of one version of it, the newest first."""
-    statement = _found().where(FlowReplay.flow_id == flow_id)
+    statement = _select_replays().where(FlowReplay.flow_id == flow_id)
     if version_id is not None:
         statement = statement.where(FlowReplay.version_id == version_id)
-    return rows_of(session, statement, (FlowReplay.id,), part, descending=True).map(lambda row: ReplayFound(*row))
+    return rows_of(session, statement, (FlowReplay.id,), part, descending=True).map(lambda row: ReplayRow(*row))
 
 
 def newest_done_replay(session: Session, version_id: int) -> FlowReplay | None:
-    """Find the replay of a version that was asked for last, of those that are done."""
+    """Find the latest requested replay of a version that is done."""
     statement = select(FlowReplay).where(FlowReplay.version_id == version_id, FlowReplay.state == "done")
     return session.scalar(statement.order_by(FlowReplay.id.desc()).limit(1))
 
 
 def open_replay(session: Session, version_id: int) -> FlowReplay | None:
-    """Find a replay of a version that waits or runs."""
+    """Find a waiting or running replay of a version."""
     statement = select(FlowReplay).where(FlowReplay.version_id == version_id, FlowReplay.state.in_(OPEN))
     return session.scalar(statement.order_by(FlowReplay.id).limit(1))
 
 
-def replay_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> ReplayFound:
-    """Find a replay; NotFoundError where the organisation has none of that number. *locked*: until the end."""
-    statement = _found().where(FlowReplay.id == number, FlowReplay.organisation_id == organisation_id)
+def replay_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> ReplayRow:
+    """Find a replay; NotFoundError if the organisation has none of that number. *locked*: until the end."""
+    statement = _select_replays().where(FlowReplay.id == number, FlowReplay.organisation_id == organisation_id)
     row = session.execute(statement.with_for_update(of=FlowReplay) if locked else statement).first()
     if row is None:
         raise NotFoundError(f"there is no replay {number} of a flow")
-    return ReplayFound(*row)
+    return ReplayRow(*row)
 
 
 def forget_people(session: Session, replay_id: int) -> None:
-    """Forget whom a replay found, before it begins anew."""
+    """Delete the entities of a replay, before it starts over."""
     session.execute(delete(FlowReplayPerson).where(FlowReplayPerson.replay_id == replay_id))
 
 
 def keep_people(session: Session, replay_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Store whom a version treats otherwise; who was erased in the meantime is left out.
+    """Store the entities that a version treats differently; those erased in the meantime are left out.
 
     The foreign key waits for an erasure that is under way.
     """
@@ -84,8 +85,8 @@ def keep_people(session: Session, replay_id: int, rows: Sequence[Mapping[str, An
     session.execute(delete(FlowReplayPerson).where(*of))
 
 
-class PersonFound(NamedTuple):
-    """Whom a version treats otherwise for a cause."""
+class ReplayPersonRow(NamedTuple):
+    """An entity that a version treats differently for a cause."""
 
     external_id: str
     person: FlowReplayPerson
@@ -93,8 +94,8 @@ class PersonFound(NamedTuple):
 
 def people_of(
     session: Session, replay_id: int, before_at: str | None, stopped_at: str | None, part: Part
-) -> Page[PersonFound]:
-    """List whom a replay found, all or those from one step or to one, in the order of their numbers."""
+) -> Page[ReplayPersonRow]:
+    """List the entities of a replay, all or those from one step or to one, in the order of their numbers."""
     statement = (
         select(Entity.external_id, FlowReplayPerson)
         .join_from(FlowReplayPerson, Entity, Entity.id == FlowReplayPerson.entity_id)
@@ -105,4 +106,4 @@ def people_of(
     if stopped_at is not None:
         statement = statement.where(FlowReplayPerson.stopped_at == stopped_at)
     keys = (FlowReplayPerson.entity_id, FlowReplayPerson.number)
-    return rows_of(session, statement, keys, part).map(lambda row: PersonFound(*row))
+    return rows_of(session, statement, keys, part).map(lambda row: ReplayPersonRow(*row))

@@ -1,4 +1,4 @@
-"""How many runs of flows are late, failed lately or are quarantined. Nothing here begins or ends a transaction."""
+"""The numbers of runs that are late, failed lately or are quarantined. Nothing here begins or ends a transaction."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class RunCounts:
     """Runs of one organisation.
 
     Attributes:
-        due: those that a worker is to look at now.
+        due: runs that a worker should process now.
         oldest_us: since when the first of these is due; None for none.
-        failed: those that failed since the moment that was asked about; those of shadows are not among them.
-        quarantined: those that ended workers too often.
+        failed: runs that failed since the given moment, without those of shadows.
+        quarantined: runs that ended workers too often.
     """
 
     organisation_id: int
@@ -33,24 +33,28 @@ def run_counts(
     session: Session, now_us: int, failed_since_us: int, organisation_id: int | None = None
 ) -> list[RunCounts]:
     """Count the runs of each organisation that has any to count, or of one; the organisations by their numbers."""
-    due = {number: (runs, oldest) for number, runs, oldest in session.execute(_due(now_us, organisation_id))}
+    due_counts = {
+        number: (runs, oldest) for number, runs, oldest in session.execute(_due_runs(now_us, organisation_id))
+    }
     failed = dict(_pairs(session, _in_state(FAILED, organisation_id).where(FlowRun.ended_us >= failed_since_us)))
     quarantined = dict(_pairs(session, _in_state(QUARANTINED, organisation_id)))
     return [
         RunCounts(
             organisation_id=number,
-            due=due.get(number, (0, None))[0],
-            oldest_us=due.get(number, (0, None))[1],
+            due=due_counts.get(number, (0, None))[0],
+            oldest_us=due_counts.get(number, (0, None))[1],
             failed=failed.get(number, 0),
             quarantined=quarantined.get(number, 0),
         )
-        for number in sorted(due.keys() | failed.keys() | quarantined.keys())
+        for number in sorted(due_counts.keys() | failed.keys() | quarantined.keys())
     ]
 
 
-def _due(now_us: int, organisation_id: int | None) -> Any:
-    """Read the index of what is due; a person's question is due once nobody came in time."""
-    of = FlowRun.organisation_id + 0  # a sum: so SQLite takes the index by due moment, not that of the organisation
+def _due_runs(now_us: int, organisation_id: int | None) -> Any:
+    """Read the index of due runs; a person's question is due after its time to answer."""
+    of = (
+        FlowRun.organisation_id + 0
+    )  # a sum, so that SQLite takes the index by due moment, not that of the organisation
     statement = select(of, func.count(), func.min(FlowRun.due_us)).where(FlowRun.due_us <= now_us).group_by(of)
     return statement if organisation_id is None else statement.where(of == organisation_id)
 

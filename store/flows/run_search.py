@@ -1,4 +1,4 @@
-"""Lists of runs, and what stands about an entity. Nothing here begins or ends a transaction."""
+"""Lists of runs. Nothing here begins or ends a transaction."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -13,13 +13,13 @@ from fivefold.store.tables.flows import FlowRow, FlowRun, FlowVersion
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedRuns:
+class RunFilter:
     """Which runs of an organisation are listed; None is no condition.
 
     Attributes:
         flow: its name, in whatever version.
         at: the step at which they stopped.
-        since_us: they began then or later.
+        since_us: they began at that moment or later.
         until_us: they began before.
     """
 
@@ -34,7 +34,7 @@ class WantedRuns:
 
 
 class RunRow(NamedTuple):
-    """A run with its flow, the number of its version, and whom it is about."""
+    """A run with its flow, the number of its version, and its entity."""
 
     run: FlowRun
     flow: str
@@ -52,26 +52,26 @@ _RUNS = (
 )
 
 
-def runs_among(session: Session, wanted: WantedRuns, part: Part) -> Page[RunRow]:
-    """List the runs that are wanted, the latest first."""
+def runs_among(session: Session, run_filter: RunFilter, part: Part) -> Page[RunRow]:
+    """List the runs that match a filter, the latest first."""
     statement = where_given(
-        _RUNS.where(FlowRun.organisation_id == wanted.organisation_id),
-        (FlowRow.name, wanted.flow),
-        (FlowRun.state, wanted.state),
-        (FlowRun.stopped_at, wanted.at),
-        (FlowRun.entity_id, wanted.entity_id),
-        (FlowRun.acting, wanted.acting),
+        _RUNS.where(FlowRun.organisation_id == run_filter.organisation_id),
+        (FlowRow.name, run_filter.flow),
+        (FlowRun.state, run_filter.state),
+        (FlowRun.stopped_at, run_filter.at),
+        (FlowRun.entity_id, run_filter.entity_id),
+        (FlowRun.acting, run_filter.acting),
         moment=FlowRun.begun_us,
-        since_us=wanted.since_us,
-        until_us=wanted.until_us,
+        since_us=run_filter.since_us,
+        until_us=run_filter.until_us,
     )
     return rows_of(session, statement, (FlowRun.id,), part, descending=True).map(lambda row: RunRow(*row))
 
 
 _ONE: Final = _RUNS.where(FlowRun.id == bindparam("of"))
-"""Built once, as each call of a flow asks for it."""
+"""Built once, as each call of a flow uses it."""
 
 
 def run_row(session: Session, run_id: int) -> RunRow:
-    """Give one run that is there."""
+    """Return one run by its number; it must exist."""
     return RunRow(*session.execute(_ONE, {"of": run_id}).one())

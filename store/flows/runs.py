@@ -1,7 +1,7 @@
-"""Runs of flows: begun once for a cause, claimed by a lease, continued or given back. Begins and ends no transaction.
+"""Runs of flows: begun once for a cause, claimed by a lease, continued or returned. Begins and ends no transaction.
 
-Any number of workers claim runs, and any of them may die: what a lease held is free again once it ends. What every run
-asks is built once: to build a statement takes longer than to run it.
+Any number of workers claim runs, and any of them may die: a leased run is free again once its lease ends. Statements
+that every run uses are built once: building one takes longer than running it.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,9 +20,9 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRow, FlowRun, FlowStep, FlowVersion
 
 QUEUED, RUNNING, WAITING, ENDED, FAILED, QUARANTINED = "queued", "running", "waiting", "ended", "failed", "quarantined"
-"""The states of a run; the last three are for good."""
+"""The states of a run; the last three are final."""
 EMPTIED_OUTCOME: Final = "{}"
-"""What stands in place of what a step came to, once the retention policy removed that."""
+"""Replaces the outcome of a step once the retention policy removed it."""
 _RUNS, _STEPS, _ENTITIES = (cast("Table", table.__table__) for table in (FlowRun, FlowStep, Entity))
 
 
@@ -36,7 +36,7 @@ class Listener(NamedTuple):
 
 
 def listeners(session: Session, organisation_id: int, type_id: int) -> list[Listener]:
-    """List the versions that act and those that run as shadows, of the flows about one type of entity."""
+    """List the acting versions and the shadows of the flows about one type of entity."""
     is_active = FlowVersion.id == FlowRow.active_version_id
     runs = or_(is_active, FlowVersion.id == FlowRow.shadow_version_id)
     statement = (
@@ -56,27 +56,29 @@ _NEW: Final[Mapping[str, Any]] = {"state": QUEUED, "attempts": 0, "revision": 0}
 
 
 def begin_runs(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Begin runs, queued; one whose version, entity and cause are there already is that run.
+    """Begin runs, queued; if a run of that version, entity and cause exists, nothing is added.
 
     Args:
         session: in the transaction of what caused them.
         rows: organisation_id, flow_id, version_id, entity_id, cause, about, acting, due_us, begun_us, actor.
     """
     if rows:
-        ordered = sorted(rows, key=lambda row: (row["entity_id"], row["version_id"], row["cause"]))
-        session.connection().execute(_BEGIN[session.get_bind().dialect.name], [{**row, **_NEW} for row in ordered])
+        rows_in_order = sorted(rows, key=lambda row: (row["entity_id"], row["version_id"], row["cause"]))
+        session.connection().execute(
+            _BEGIN[session.get_bind().dialect.name], [{**row, **_NEW} for row in rows_in_order]
+        )
 
 
 _ADD: Final = {dialect: statement.returning(_RUNS.c.id) for dialect, statement in _BEGIN.items()}
 
 
 def add_run(session: Session, row: Mapping[str, Any]) -> int | None:
-    """Add a run with where it came to, as if it had been begun and carried on; None where it was begun before.
+    """Add a run with its result, as if it had been begun and carried on; None if it was begun before.
 
     *row* has the columns that `begin_runs` takes, and those that `finish` stores.
     """
-    added = session.connection().execute(_ADD[session.get_bind().dialect.name], {**_NEW, **row, "revision": 1})
-    number: int | None = added.scalar()
+    inserted = session.connection().execute(_ADD[session.get_bind().dialect.name], {**_NEW, **row, "revision": 1})
+    number: int | None = inserted.scalar()
     return number
 
 
@@ -87,7 +89,7 @@ class RunBatch:
     Attributes:
         lease: its name.
         attempts: how often each was tried before, by its number.
-        entities: of whom each is.
+        entities: the entity of each.
         stopped: those that stopped at a step before.
     """
 
@@ -104,19 +106,19 @@ _CLAIMED: Final = (
     *(FlowRun.id, FlowRun.organisation_id, FlowRun.flow_id, FlowRun.version_id),
     *(FlowRun.attempts, FlowRun.entity_id, FlowRun.stopped_at, FlowRun.asks, FlowRun.asked_us),
 )
-"""What is read of a run that is claimed."""
+"""The columns that are read of a claimed run."""
 _NOW: Final[BindParameter[int]] = bindparam("now")
 _FREE: Final = (FlowRun.due_us <= _NOW, or_(FlowRun.lease.is_(None), FlowRun.lease_until_us <= _NOW))
 _ONE: Final = select(*_CLAIMED).where(FlowRun.id == bindparam("of"), *_FREE).with_for_update()
 _ONE_BY_ONE: Final = 3
-"""A run that was tried so often is claimed alone: it may be what ends the workers."""
+"""A run that was tried this often is claimed alone: it may be the one that ends the workers."""
 
 
 def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, most_attempts: int) -> RunBatch | None:
-    """Claim runs that are due, of the version whose run has been due for longest; None where there are none.
+    """Claim due runs, of the version whose run has been due for longest; None if there are none.
 
-    One whose worker did not come back more than *most_attempts* times is quarantined instead: the last of these was to
-    do no more than give it up.
+    A run whose worker did not come back more than *most_attempts* times is quarantined instead: the last of these
+    attempts was only to give it up.
     """
     now, in_order = {"now": now_us}, select(*_CLAIMED).where(*_FREE).order_by(FlowRun.due_us, FlowRun.id)
     first = session.execute(in_order.limit(1).with_for_update(skip_locked=True), now).first()
@@ -130,7 +132,7 @@ def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, m
 
 
 def claim_one(session: Session, run_id: int, lease: str, now_us: int, until_us: int) -> RunBatch | None:
-    """Claim one run that is due; None where it is at an end, waits for a person, or another worker has it."""
+    """Claim one due run; None if it has ended, waits for a person, or another worker has it."""
     row = session.execute(_ONE, {"of": run_id, "now": now_us}).first()
     return None if row is None else _leased(session, [row], lease, until_us, row.attempts)
 
@@ -155,25 +157,26 @@ def given_up(run: Any, error: str) -> dict[str, Any]:
 
 
 def _leased(session: Session, rows: Sequence[Any], lease: str, until_us: int, most_attempts: int) -> RunBatch:
-    lost = {row.id: row for row in rows if row.attempts > most_attempts}
-    if lost:
+    """Lease the claimed runs, and quarantine those whose workers did not come back too often."""
+    abandoned = {row.id: row for row in rows if row.attempts > most_attempts}
+    if abandoned:
         words = (
             f"the worker that tried it did not come back, {most_attempts} times, nor did the one that was to give it up"
         )
-        finish(session, {number: given_up(row, words) for number, row in lost.items()})
-    held = {row.id: row.attempts for row in rows if row.id not in lost}
-    # The attempt counts from here on: who dies cannot count it.
-    taken = {"ids": sorted(held), "name": lease, "until": until_us}
-    session.connection().execute(_TAKE[session.get_bind().dialect.name], taken)
+        finish(session, {number: given_up(row, words) for number, row in abandoned.items()})
+    attempts = {row.id: row.attempts for row in rows if row.id not in abandoned}
+    # The attempt is counted now, as a worker that dies cannot count it.
+    parameters = {"ids": sorted(attempts), "name": lease, "until": until_us}
+    session.connection().execute(_TAKE[session.get_bind().dialect.name], parameters)
     first = rows[0]
     return RunBatch(
         organisation_id=first.organisation_id,
         flow_id=first.flow_id,
         version_id=first.version_id,
         lease=lease,
-        attempts=held,
-        entities={row.id: row.entity_id for row in rows if row.id in held},
-        stopped=frozenset(row.id for row in rows if row.id in held and row.stopped_at is not None),
+        attempts=attempts,
+        entities={row.id: row.entity_id for row in rows if row.id in attempts},
+        stopped=frozenset(row.id for row in rows if row.id in attempts and row.stopped_at is not None),
     )
 
 
@@ -202,7 +205,7 @@ _PRESENT: Final = {
 
 
 def present_entities(session: Session, entity_ids: Iterable[int]) -> dict[int, str]:
-    """Give the names of those of some entities that are there, and were not erased."""
+    """Return the names of those of some entities that exist and were not erased."""
     statement = _PRESENT[session.get_bind().dialect.name]
     return {row.id: row.external_id for row in session.execute(statement, {"ids": sorted(set(entity_ids))})}
 
@@ -214,13 +217,13 @@ _OUTCOMES: Final = {
 
 
 def outcomes_of(session: Session, run_ids: Collection[int]) -> dict[int, dict[str, FlowStep]]:
-    """Give the finished steps of runs that asked a person, by run and step."""
+    """Return the finished steps of runs that asked a person, by run and step."""
     if not run_ids:
         return {}
-    found: dict[int, dict[str, FlowStep]] = {}
+    by_run: dict[int, dict[str, FlowStep]] = {}
     for row in session.scalars(_OUTCOMES[session.get_bind().dialect.name], {"ids": sorted(run_ids)}):
-        found.setdefault(row.run_id, {})[row.step] = row
-    return found
+        by_run.setdefault(row.run_id, {})[row.step] = row
+    return by_run
 
 
 _ADD_STEP: Final = {
@@ -230,27 +233,29 @@ _ADD_STEP: Final = {
 
 
 def add_outcome(session: Session, values: Mapping[str, Any]) -> bool:
-    """Store what a step came to; False where that is stored already: the first one stays."""
+    """Store the outcome of a step; False if one is stored already: the first one is kept."""
     return session.execute(_ADD_STEP[session.get_bind().dialect.name], dict(values)).first() is not None
 
 
-def outcome_digests(session: Session, written: Iterable[tuple[int, str]]) -> Digests:
-    """Hash what steps came to that were written just now, given by run and step, for the audit log.
+def outcome_digests(session: Session, names: Iterable[tuple[int, str]]) -> Digests:
+    """Hash outcomes of steps that were just written, given by run and step, for the audit log.
 
-    Others of the same runs are left out: to bind what was only read would bind what was forged before as well.
+    Others of the same runs are left out: binding rows that were only read would also bind forged ones.
     """
-    ends = {f"{step}.{run_id}" for run_id, step in written}
-    found = digests(session, _STEPS.name, {int(end.rpartition(".")[2]) for end in ends})
-    kept = {name: digest for name, digest in found.get(_STEPS.name, {}).items() if name.partition(".")[2] in ends}
-    return {_STEPS.name: kept} if kept else {}
+    ends = {f"{step}.{run_id}" for run_id, step in names}
+    by_table = digests(session, _STEPS.name, {int(end.rpartition(".")[2]) for end in ends})
+    of_steps = {
+        name: digest for name, digest in by_table.get(_STEPS.name, {}).items() if name.partition(".")[2] in ends
+    }
+    return {_STEPS.name: of_steps} if of_steps else {}
 
 
 def finish(session: Session, values: Mapping[int, Mapping[str, Any]]) -> None:
-    """Store where runs stand now, by their numbers, and give their leases back."""
+    """Store the state of runs, by their numbers, and return their leases."""
     connection = session.connection()
     for number in sorted(values):
-        stored = {f"{_NEW_VALUE}{name}": value for name, value in values[number].items()}
-        connection.execute(_finishing(tuple(sorted(values[number]))), {**stored, "of": number})
+        parameters = {f"{_NEW_VALUE}{name}": value for name, value in values[number].items()}
+        connection.execute(_finishing(tuple(sorted(values[number]))), {**parameters, "of": number})
 
 
 _NEW_VALUE: Final = "new_"
@@ -261,8 +266,8 @@ _NEW_VALUE: Final = "new_"
 def _finishing(names: tuple[str, ...]) -> Update:
     """Build the statement that stores some columns of a run; there are two or three sets of them."""
     new: dict[str, BindParameter[Any]] = {name: bindparam(f"{_NEW_VALUE}{name}") for name in names}
-    given = update(_RUNS).where(_RUNS.c.id == bindparam("of"))
-    return given.values(lease=None, lease_until_us=None, revision=_RUNS.c.revision + 1, **new)
+    statement = update(_RUNS).where(_RUNS.c.id == bindparam("of"))
+    return statement.values(lease=None, lease_until_us=None, revision=_RUNS.c.revision + 1, **new)
 
 
 _WAS_LAST: Final = bindparam("most") <= _RUNS.c.attempts
@@ -270,11 +275,13 @@ _GIVE_BACK: Final = (
     update(_RUNS)
     .where(and_(_RUNS.c.id == bindparam("of"), _RUNS.c.lease == bindparam("held")))
     .values(
-        state=case((_WAS_LAST, QUARANTINED), else_=QUEUED),  # who was asked answered, or had no more time
+        state=case((_WAS_LAST, QUARANTINED), else_=QUEUED),  # the asked person answered, or had no more time
         due_us=case((_WAS_LAST, None), else_=bindparam("next_us")),
         error=bindparam("said"),
         asks=None,
-        asked_us=case((_RUNS.c.asks.is_(None), _RUNS.c.asked_us), else_=None),  # a source may have been asked: it stays
+        asked_us=case(
+            (_RUNS.c.asks.is_(None), _RUNS.c.asked_us), else_=None
+        ),  # a source may have been asked: that moment is kept
         lease=None,
         lease_until_us=None,
         revision=_RUNS.c.revision + 1,
@@ -285,17 +292,17 @@ _GIVE_BACK: Final = (
 def give_back(
     session: Session, batch: RunBatch, errors: Mapping[int, str], next_us: Mapping[int, int], most_attempts: int
 ) -> None:
-    """Give runs back that could not be carried out, with the error; after *most_attempts* they are quarantined."""
+    """Return runs that could not be carried out, with the error; after *most_attempts* they are quarantined."""
     rows = [
-        {"of": number, "held": batch.lease, "said": said, "next_us": next_us[number], "most": most_attempts}
-        for number, said in sorted(errors.items())
+        {"of": number, "held": batch.lease, "said": error, "next_us": next_us[number], "most": most_attempts}
+        for number, error in sorted(errors.items())
     ]
     if rows:
         session.connection().execute(_GIVE_BACK, rows)
 
 
 class RunOfCause(NamedTuple):
-    """A run that was begun for a cause, by its number, and what is known of the cause."""
+    """A run that was begun for a cause, by its number, with the data of the cause."""
 
     id: int
     about: Mapping[str, Any]
@@ -315,16 +322,16 @@ _OF_CAUSE: Final = (
 
 
 def run_of_cause(session: Session, flow_id: int, entity_id: int, cause: str) -> RunOfCause | None:
-    """Find the acting run of a flow for an entity and a cause, of whichever version; None where there is none."""
+    """Find the acting run of a flow for an entity and a cause, of any version; None if there is none."""
     row = session.execute(_OF_CAUSE, {"flow": flow_id, "entity": entity_id, "cause": cause}).first()
     return None if row is None else RunOfCause(*row)
 
 
 def run_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> FlowRun:
-    """Find a run, as it stands once it is *locked*; NotFoundError where the organisation has none of that number."""
+    """Find a run, as it is once it is *locked*; NotFoundError if the organisation has none of that number."""
     statement = select(FlowRun).where(FlowRun.id == number, FlowRun.organisation_id == organisation_id)
-    wanted = statement.with_for_update().execution_options(populate_existing=True) if locked else statement
-    row = session.scalar(wanted)
+    query = statement.with_for_update().execution_options(populate_existing=True) if locked else statement
+    row = session.scalar(query)
     if row is None:
         raise NotFoundError(f"there is no run f:{number}")
     return row
@@ -348,11 +355,11 @@ _ACTIVE_LOCKED: Final = _ACTIVE.with_for_update(read=True)
 
 
 def acting_version(session: Session, flow_id: int, *, locked: bool = False) -> int | None:
-    """Give the version of a flow that acts; *locked*: to change that waits until this transaction ends."""
+    """Return the acting version of a flow; *locked*: it cannot change until this transaction ends."""
     number: int | None = session.execute(_ACTIVE_LOCKED if locked else _ACTIVE, {"of": flow_id}).scalar_one()
     return number
 
 
 def is_off(session: Session, flow_id: int, *, locked: bool = False) -> bool:
-    """Tell whether no version of a flow acts; *locked*: to switch it off waits until this transaction ends."""
+    """Return whether no version of a flow acts; *locked*: it cannot be switched off until this transaction ends."""
     return acting_version(session, flow_id, locked=locked) is None

@@ -19,17 +19,17 @@ def schedules_of(session: Session, flow_id: int) -> list[FlowSchedule]:
 
 
 def every_schedule(session: Session) -> Sequence[FlowSchedule]:
-    """List all schedules of all organisations, the one that is due first before the others."""
+    """List all schedules of all organisations, in the order in which they are due."""
     return session.scalars(select(FlowSchedule).order_by(FlowSchedule.due_us, FlowSchedule.id)).all()
 
 
 def lock_schedule(session: Session, number: int) -> FlowSchedule | None:
-    """Lock a schedule until the transaction ends; None where it is gone, or another process has it."""
+    """Lock a schedule until the transaction ends; None if it was deleted, or another process has it."""
     return session.scalar(select(FlowSchedule).where(FlowSchedule.id == number).with_for_update(skip_locked=True))
 
 
 def next_runs(session: Session, flow_ids: Sequence[int]) -> dict[int, int]:
-    """Give the moment at which each of some flows that act runs next by a schedule; those without one are left out."""
+    """Return the next scheduled moment of each of some acting flows; flows without a schedule are left out."""
     of = (among(session, FlowSchedule.flow_id, sorted(flow_ids)), FlowSchedule.acting)
     rows = session.execute(
         select(FlowSchedule.flow_id, func.min(FlowSchedule.due_us)).where(*of).group_by(FlowSchedule.flow_id)
@@ -38,7 +38,7 @@ def next_runs(session: Session, flow_ids: Sequence[int]) -> dict[int, int]:
 
 
 def entities_of_part(session: Session, type_id: int, after_id: int, most: int, group: str | None) -> Sequence[int]:
-    """List the numbers of the next entities of a type after one; with a *group*, of its members alone."""
+    """List the numbers of the next entities of a type after one; with a *group*, only its members."""
     statement = select(Entity.id).where(*present_after(type_id, after_id)).order_by(Entity.id).limit(most)
     if group is not None:
         statement = (

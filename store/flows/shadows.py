@@ -1,4 +1,4 @@
-"""Runs of a version that acts beside those of the shadow for the same causes. Nothing here begins a transaction."""
+"""Runs of an acting version beside those of the shadow for the same causes. Nothing here begins a transaction."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -17,13 +17,13 @@ _ACTING, _SHADOW = aliased(FlowRun, name="acting_run"), aliased(FlowRun, name="s
 _STOPPED = (ENDED, FAILED, WAITING)
 
 
-class EndsFound(NamedTuple):
-    """Where runs came to that have one cause, by the version that acts and by the shadow, and how many did.
+class EndsRow(NamedTuple):
+    """The ends that runs of the same causes reached in the acting version and in the shadow, and their number.
 
     Attributes:
-        comparable: false where the shadow waits for what nobody is asked for it: at a step at which the run that acts
-            got an answer to something else.
-        same_actions: the same would follow, with the same amounts; true where that was not kept of a run.
+        comparable: false if the shadow waits for an answer that is never requested for it: at a step where the acting
+            run got an answer to another question.
+        same_actions: the same would follow, with the same amounts; true if that was not stored for a run.
     """
 
     acting_at: str
@@ -35,8 +35,8 @@ class EndsFound(NamedTuple):
     runs: int
 
 
-class PairFound(NamedTuple):
-    """Two runs that have one cause."""
+class PairRow(NamedTuple):
+    """Two runs of the same cause."""
 
     acting: FlowRun
     shadow: FlowRun
@@ -45,7 +45,7 @@ class PairFound(NamedTuple):
 
 
 def _pairs(statement: Select[*tuple[Any, ...]], flow: FlowRow) -> Select[*tuple[Any, ...]]:
-    """Join the runs of both versions that stopped; those of before the shadow began have no partner."""
+    """Join the stopped runs of both versions; runs from before the shadow began have no partner."""
     same = (_SHADOW.entity_id == _ACTING.entity_id, _SHADOW.cause == _ACTING.cause)
     shadow = (_SHADOW.version_id == flow.shadow_version_id, _SHADOW.acting.is_(False), _SHADOW.state.in_(_STOPPED))
     return (
@@ -57,11 +57,11 @@ def _pairs(statement: Select[*tuple[Any, ...]], flow: FlowRow) -> Select[*tuple[
 
 _PASSED = exists().where(FlowStep.run_id == _ACTING.id, FlowStep.step == _SHADOW.stopped_at)
 _COMPARABLE = not_(and_(_SHADOW.state == WAITING, _PASSED))
-"""Where the run that acts was never at the step at which the shadow waits, to wait there is what differs."""
+"""If the acting run was never at the step at which the shadow waits, then waiting there is itself the difference."""
 
 
-def ends_of_pairs(session: Session, flow: FlowRow) -> list[EndsFound]:
-    """Count where the runs of both came to, the most first."""
+def ends_of_pairs(session: Session, flow: FlowRow) -> list[EndsRow]:
+    """Count the ends that the runs of both reached, most frequent first."""
     each = _pairs(
         select(
             _ACTING.stopped_at.label("acting_at"),
@@ -75,15 +75,15 @@ def ends_of_pairs(session: Session, flow: FlowRow) -> list[EndsFound]:
     ).subquery()
     ends = tuple(each.c)
     statement = select(*ends, func.count()).group_by(*ends).order_by(func.count().desc(), *ends)
-    return [EndsFound(*row[:4], bool(row[4]), bool(row[5]), row[6]) for row in session.execute(statement)]
+    return [EndsRow(*row[:4], bool(row[4]), bool(row[5]), row[6]) for row in session.execute(statement)]
 
 
 def pairs_that_differ(
     session: Session, flow: FlowRow, acting_at: str | None, shadow_at: str | None, part: Part
-) -> Page[PairFound]:
-    """List pairs that came to different ends or would do something else, the latest first; or those of two ends.
+) -> Page[PairRow]:
+    """List pairs that reached different ends or would do something else, the latest first; or those of two ends.
 
-    Those that cannot be compared are left out.
+    Pairs that cannot be compared are left out.
     """
     differ = or_(_ACTING.stopped_at != _SHADOW.stopped_at, _ACTING.state != _SHADOW.state, _ACTING.does != _SHADOW.does)
     statement = _pairs(select(_ACTING, _SHADOW, EntityType.name, Entity.external_id), flow).where(differ, _COMPARABLE)
@@ -92,18 +92,18 @@ def pairs_that_differ(
         statement = statement.where(_ACTING.stopped_at == acting_at)
     if shadow_at is not None:
         statement = statement.where(_SHADOW.stopped_at == shadow_at)
-    return rows_of(session, statement, (_ACTING.id,), part, descending=True).map(lambda row: PairFound(*row))
+    return rows_of(session, statement, (_ACTING.id,), part, descending=True).map(lambda row: PairRow(*row))
 
 
 class OutcomeOfPartner(NamedTuple):
-    """What came to a step of the run that acts, and the canonical text of its version."""
+    """The outcome of a step of the acting run, and the canonical text of its version."""
 
     step: FlowStep
     canonical: str
 
 
 def outcomes_of_partners(session: Session, shadow_ids: Iterable[int]) -> dict[int, list[OutcomeOfPartner]]:
-    """Give by the numbers of shadows' runs what came to the runs that act for the same causes.
+    """Return, by the numbers of shadows' runs, the outcomes of the acting runs for the same causes.
 
     They are runs of the version that acts now.
     """
@@ -117,14 +117,14 @@ def outcomes_of_partners(session: Session, shadow_ids: Iterable[int]) -> dict[in
         .where(among(session, _SHADOW.id, sorted(shadow_ids)))
         .order_by(_SHADOW.id, FlowStep.step)
     )
-    found: dict[int, list[OutcomeOfPartner]] = {}
+    outcomes: dict[int, list[OutcomeOfPartner]] = {}
     for run_id, step, canonical in session.execute(statement):
-        found.setdefault(run_id, []).append(OutcomeOfPartner(step, canonical))
-    return found
+        outcomes.setdefault(run_id, []).append(OutcomeOfPartner(step, canonical))
+    return outcomes
 
 
 def shadow_waiting_at(session: Session, acting: FlowRun, step: str) -> FlowRun | None:
-    """Find the run of the shadow for the cause of a run that acts, where it waits at a step; as it stands now."""
+    """Find the shadow's run for the cause of an acting run, if it waits at a step, with its current state."""
     statement = (
         select(FlowRun)
         .join(FlowRow, FlowRow.shadow_version_id == FlowRun.version_id)

@@ -1,4 +1,4 @@
-"""Versions of flows, and when each of them began to act. Nothing here begins or ends a transaction."""
+"""Versions of flows, and when each began to act. Nothing here begins or ends a transaction."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.tables.flows import FlowActivation, FlowRow, FlowVersion
 
 ACTIVE, ROLLBACK, OFF, SHADOW, SHADOW_OFF = "active", "rollback", "off", "shadow", "shadow_off"
-"""The kinds of changes of what acts."""
+"""The kinds of changes of the acting version."""
 
 
 def newest_flow_version(session: Session, flow_id: int) -> FlowVersion | None:
-    """Find the version of a flow that was committed last; None before the first."""
+    """Find the newest committed version of a flow; None before the first."""
     statement = select(FlowVersion).where(FlowVersion.flow_id == flow_id)
     return session.scalar(statement.order_by(FlowVersion.number.desc()).limit(1))
 
 
 def flow_version_numbered(session: Session, flow: FlowRow, number: int) -> FlowVersion:
-    """Find a version of a flow; NotFoundError where it has none of that number."""
+    """Find a version of a flow; NotFoundError if it has none of that number."""
     row = session.scalar(select(FlowVersion).where(FlowVersion.flow_id == flow.id, FlowVersion.number == number))
     if row is None:
         raise NotFoundError(f"there is no version {number} of the flow {flow.name}")
@@ -39,7 +39,7 @@ _CANONICALS: Final = {
 
 
 def canonical_of(session: Session, version_ids: Collection[int]) -> dict[int, str]:
-    """Give the canonical texts of versions, by their ids."""
+    """Return the canonical texts of versions, by their ids."""
     if not version_ids:
         return {}
     rows = session.execute(_CANONICALS[session.get_bind().dialect.name], {"ids": list(version_ids)})
@@ -53,13 +53,13 @@ def flow_versions_of(session: Session, flow_id: int, part: Part = WHOLE) -> Page
 
 
 def acted_before(session: Session, version: FlowVersion) -> bool:
-    """Tell whether a version acted at any time; to have run as a shadow does not count."""
+    """Return whether a version ever acted; running as a shadow does not count."""
     of = (FlowActivation.version_id == version.id, FlowActivation.kind.in_((ACTIVE, ROLLBACK)))
     return session.scalar(select(FlowActivation.id).where(*of).limit(1)) is not None
 
 
 def versions_that_acted(session: Session, type_id: int) -> Sequence[FlowVersion]:
-    """List the versions of flows about a type of entity that act or acted at any time."""
+    """List the versions of flows about a type of entity that act or ever acted."""
     acted = select(FlowActivation.version_id).where(FlowActivation.kind.in_((ACTIVE, ROLLBACK)))
     statement = select(FlowVersion).join(FlowRow, FlowRow.id == FlowVersion.flow_id)
     of = statement.where(FlowRow.type_id == type_id, FlowVersion.id.in_(acted))
@@ -68,7 +68,7 @@ def versions_that_acted(session: Session, type_id: int) -> Sequence[FlowVersion]
 
 @dataclass(frozen=True)
 class FlowActivationRow:
-    """A change of what acts, with the numbers of the versions; None where there is none."""
+    """A change of the acting version, with the numbers of the versions; None for no version."""
 
     activation: FlowActivation
     version: int | None
@@ -76,7 +76,7 @@ class FlowActivationRow:
 
 
 def activations_of_flow(session: Session, flow_id: int, part: Part = WHOLE) -> Page[FlowActivationRow]:
-    """List what acted, or ran as a shadow, the newest first."""
+    """List the changes of the acting version and the shadow, the newest first."""
     version, previous = aliased(FlowVersion), aliased(FlowVersion)
     statement = (
         select(FlowActivation, version.number, previous.number)

@@ -17,7 +17,7 @@ PROPOSED, ACTIVE, RETIRED = "proposed", "active", "retired"
 
 
 class TypeGroup(NamedTuple):
-    """A group that members are looked at for; without a version where it was retired and still has members.
+    """A group whose membership is evaluated; without a version if it was retired and still has members.
 
     Attributes:
         name: of the group.
@@ -55,14 +55,14 @@ def groups_looked_at(session: Session, type_id: int) -> list[TypeGroup]:
 
 
 def canonicals_of_type(session: Session, type_id: int) -> Sequence[str]:
-    """Give the active versions of the groups of a type, in their canonical form."""
+    """Return the active versions of the groups of a type, in their canonical form."""
     statement = select(GroupVersion.canonical).join(NamedGroup, NamedGroup.id == GroupVersion.group_id)
     of = (NamedGroup.type_id == type_id, GroupVersion.state == ACTIVE)
     return session.scalars(statement.where(*of).order_by(NamedGroup.id)).all()
 
 
 def active_canonicals(session: Session, organisation_id: int) -> list[tuple[int, str]]:
-    """Give the active versions of all groups of an organisation: the type, and the canonical form."""
+    """Return the active versions of all groups of an organisation: the type, and the canonical form."""
     rows = session.execute(
         select(NamedGroup.type_id, GroupVersion.canonical)
         .join(NamedGroup, NamedGroup.id == GroupVersion.group_id)
@@ -72,8 +72,8 @@ def active_canonicals(session: Session, organisation_id: int) -> list[tuple[int,
     return [(type_id, canonical) for type_id, canonical in rows]
 
 
-class GroupSaid(NamedTuple):
-    """A group of an organisation: the number of its type, what membership is for, and its active version or None."""
+class OrganisationGroup(NamedTuple):
+    """A group of an organisation: the number of its type, its purpose, and its active version or None."""
 
     name: str
     type_id: int
@@ -81,19 +81,19 @@ class GroupSaid(NamedTuple):
     canonical: str | None
 
 
-def groups_of_organisation(session: Session, organisation_id: int) -> list[GroupSaid]:
-    """List the groups of an organisation by name, retired ones among them."""
+def groups_of_organisation(session: Session, organisation_id: int) -> list[OrganisationGroup]:
+    """List the groups of an organisation by name, including retired ones."""
     statement = (
         select(NamedGroup.name, NamedGroup.type_id, NamedGroup.purpose, GroupVersion.canonical)
         .outerjoin(GroupVersion, and_(GroupVersion.group_id == NamedGroup.id, GroupVersion.state == ACTIVE))
         .where(NamedGroup.organisation_id == organisation_id)
         .order_by(NamedGroup.name)
     )
-    return [GroupSaid(*row) for row in session.execute(statement)]
+    return [OrganisationGroup(*row) for row in session.execute(statement)]
 
 
 def group_named(session: Session, organisation_id: int, name: str) -> NamedGroup:
-    """Find a group; NotFoundError where the organisation has none of that name."""
+    """Find a group; NotFoundError if the organisation has none of that name."""
     row = find_group(session, organisation_id, name)
     if row is None:
         raise NotFoundError(f"there is no group {name!r}")
@@ -101,14 +101,14 @@ def group_named(session: Session, organisation_id: int, name: str) -> NamedGroup
 
 
 def find_group(session: Session, organisation_id: int, name: str) -> NamedGroup | None:
-    """Find a group; None where there is none."""
+    """Find a group; None if there is none."""
     return session.scalar(
         select(NamedGroup).where(NamedGroup.organisation_id == organisation_id, NamedGroup.name == name)
     )
 
 
 def count_groups(session: Session, organisation_id: int) -> int:
-    """Count the groups of an organisation, retired ones among them."""
+    """Count the groups of an organisation, including retired ones."""
     statement = select(func.count()).select_from(NamedGroup).where(NamedGroup.organisation_id == organisation_id)
     return session.scalar(statement) or 0
 
@@ -136,7 +136,7 @@ def versions_of(
 
 
 def version_numbered(session: Session, organisation_id: int, name: str, number: int) -> GroupVersionRow:
-    """Find a version; NotFoundError where the organisation has none of that name and number."""
+    """Find a version; NotFoundError if the organisation has none of that name and number."""
     statement = _versions(organisation_id).where(NamedGroup.name == name, GroupVersion.number == number)
     row = session.execute(statement).one_or_none()
     if row is None:

@@ -1,4 +1,4 @@
-"""Who is a member of which group, who entered and left, and how many they are. Begins and ends no transaction."""
+"""The members of groups, their entries and exits, and the sizes of groups. Begins and ends no transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -20,7 +20,7 @@ _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.
 
 
 class Membership(NamedTuple):
-    """Where an entity stands in a group; the fields are those of `GroupMember`."""
+    """The state of an entity in a group; the fields are those of `GroupMember`."""
 
     group_id: int
     entity_id: int
@@ -31,7 +31,7 @@ class Membership(NamedTuple):
 
 
 class Move(NamedTuple):
-    """An entity entered a group or left it; the fields are those of `GroupMove`."""
+    """An entity's entry into a group, or its exit; the fields are those of `GroupMove`."""
 
     group_id: int
     entity_id: int
@@ -53,24 +53,24 @@ _STANDING: Final = {
 def memberships_of(
     session: Session, group_ids: Sequence[int], entity_ids: Sequence[int]
 ) -> dict[tuple[int, int], Membership]:
-    """Read where entities stand in groups, by group and entity; without those of whom there is no row."""
+    """Read the states of entities in groups, by group and entity; entities without a row are left out."""
     statement = _STANDING[session.get_bind().dialect.name]
     rows = session.execute(statement, {"groups": list(group_ids), "ids": list(entity_ids)})
     return {(row.group_id, row.entity_id): Membership(*row) for row in rows}
 
 
 def store_memberships(session: Session, rows: Iterable[Membership]) -> None:
-    """Store where entities stand, in place of what was there."""
-    given = [row._asdict() for row in rows]
-    if given:
+    """Store the states of entities, replacing earlier ones."""
+    values = [row._asdict() for row in rows]
+    if values:
         new = _INSERT[session.get_bind().dialect.name](GroupMember)
-        changed = {name: new.excluded[name] for name in Membership._fields[2:]}
-        upsert = new.on_conflict_do_update(index_elements=["group_id", "entity_id"], set_=changed)
-        session.connection().execute(upsert, given)
+        replacements = {name: new.excluded[name] for name in Membership._fields[2:]}
+        upsert = new.on_conflict_do_update(index_elements=["group_id", "entity_id"], set_=replacements)
+        session.connection().execute(upsert, values)
 
 
 def store_moves(session: Session, rows: Iterable[Move]) -> None:
-    """Store who entered and who left."""
+    """Store entries and exits."""
     write_rows(session, "group_moves", Move._fields, rows)
 
 
@@ -94,7 +94,7 @@ def members_of(session: Session, group_id: int, part: Part) -> Page[MemberRow]:
 
 
 class MoveRow(NamedTuple):
-    """A move: of whom, when, in or out, and by which version; None where the group was retired."""
+    """A move: the entity, the moment, in or out, and the version; None if the group was retired."""
 
     external_id: str
     at_us: int
@@ -104,7 +104,7 @@ class MoveRow(NamedTuple):
 
 
 def moves_of(session: Session, group_id: int, part: Part) -> Page[MoveRow]:
-    """List who entered a group and who left it, the latest first."""
+    """List the entities that entered or left a group, the latest first."""
     statement = (
         select(Entity.external_id, GroupMove.at_us, GroupMove.entered, GroupMove.is_unknown, GroupVersion.number)
         .join(Entity, Entity.id == GroupMove.entity_id)
@@ -147,7 +147,7 @@ def moves_kept(
 
 
 class GroupOfEntity(NamedTuple):
-    """A group that an entity is a member of, since when; and whether that is unknown now."""
+    """A group that an entity belongs to, since when, and whether that is unknown now."""
 
     name: str
     purpose: str
@@ -156,7 +156,7 @@ class GroupOfEntity(NamedTuple):
 
 
 def groups_of(session: Session, entity_id: int, *, with_aml: bool) -> list[GroupOfEntity]:
-    """List the groups that an entity is a member of, by name; perhaps without those for `aml` alone."""
+    """List the groups that an entity belongs to, by name; perhaps without those for `aml` alone."""
     statement = (
         select(NamedGroup.name, NamedGroup.purpose, GroupMember.since_us, GroupMember.is_unknown)
         .join(NamedGroup, NamedGroup.id == GroupMember.group_id)
@@ -168,14 +168,14 @@ def groups_of(session: Session, entity_id: int, *, with_aml: bool) -> list[Group
 
 
 class Size(NamedTuple):
-    """How many members a group has, and for how many entities the condition is unknown, members or not."""
+    """The number of members of a group, and of entities for which the condition is unknown, members or not."""
 
     members: int
     unknown: int
 
 
 def sizes_now(session: Session, group_ids: Sequence[int]) -> dict[int, Size]:
-    """Count the members of groups as they are; of each group given."""
+    """Count the current members of each of some groups."""
     statement = (
         select(
             GroupMember.group_id,
@@ -185,12 +185,12 @@ def sizes_now(session: Session, group_ids: Sequence[int]) -> dict[int, Size]:
         .where(among(session, GroupMember.group_id, group_ids))
         .group_by(GroupMember.group_id)
     )
-    counted = {group_id: Size(members, unknown) for group_id, members, unknown in session.execute(statement)}
-    return {group_id: counted.get(group_id, Size(0, 0)) for group_id in group_ids}
+    sizes = {group_id: Size(members, unknown) for group_id, members, unknown in session.execute(statement)}
+    return {group_id: sizes.get(group_id, Size(0, 0)) for group_id in group_ids}
 
 
 def sizes_by_day(session: Session, group_id: int, since_day: int) -> list[GroupSize]:
-    """Give the sizes that were counted from a day on, the first day first."""
+    """Return the counted sizes from a day on, the first day first."""
     of = (GroupSize.group_id == group_id, GroupSize.day >= since_day)
     return list(session.scalars(select(GroupSize).where(*of).order_by(GroupSize.day)))
 
@@ -215,7 +215,7 @@ def uncounted_groups(session: Session, day: int, most: int) -> Sequence[int]:
 
 
 def store_sizes(session: Session, day: int, at_us: int, sizes: Mapping[int, Size]) -> None:
-    """Store the sizes of a day; one that another worker stored stays."""
+    """Store the sizes of a day; one that another worker stored is kept."""
     rows = [
         {"group_id": group_id, "day": day, "at_us": at_us, **size._asdict()} for group_id, size in sorted(sizes.items())
     ]
@@ -225,7 +225,7 @@ def store_sizes(session: Session, day: int, at_us: int, sizes: Mapping[int, Size
 
 
 def is_being_looked_at(session: Session, organisation_id: int, type_id: int, now_us: int) -> bool:
-    """Tell whether entities of a type are still to be looked at for a group that came into force or was retired."""
+    """Return whether entities of a type are still to be evaluated for a group that came into force or was retired."""
     reason = int(Reason.GROUP)
     marking = select(Marking.id).where(Marking.type_id == type_id, Marking.reasons.bitwise_and(reason) != 0)
     due = select(DueMark.entity_id).where(

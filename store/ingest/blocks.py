@@ -1,9 +1,9 @@
 """Many transactions of an entity in one row, by columns: a twentieth of the time to read them.
 
-A block has exactly the transactions that happened between two moments, as they were taken; those of an entity follow
-each other without a gap. They are there to be read faster: without them, the transactions themselves are read, and
-corrections stand beside both. Workers make them, of what happened some days ago. A call that stores or settles
-transactions of the time of a block forgets it and those behind it, after it marked the entity due. So either the worker
+A block has exactly the transactions between two moments, as they were taken in; the blocks of an entity follow each
+other without a gap. They only speed up reading: without them, the transactions themselves are read, and corrections are
+stored apart from both. Workers make blocks of transactions that are some days old. A call that stores or settles
+transactions in the time of a block deletes it and the later ones, after it marked the entity due. So either the worker
 that makes a block waits for that mark and then sees another revision than it claimed, or the call waits for the worker
 and then finds the block.
 """
@@ -26,11 +26,11 @@ from fivefold.store.sql.arrays import array_text
 from fivefold.store.sql.bulk import write_rows
 
 FEWEST: Final = 5_000
-"""So many rows are worth a block: fewer are read in 15 ms, and each block takes 0.3 ms to open."""
+"""A block has at least this many rows: fewer are read in 15 ms, and each block takes 0.3 ms to open."""
 MOST: Final = 20_000
-"""A late transaction ends the block of its time and those behind it, so none is much longer."""
+"""A late transaction deletes the block of its time and the later ones, so no block is much longer than this."""
 OPEN_US: Final = 2 * DAY_US
-"""What happened within these before a block is made is in none: most that comes late comes within them."""
+"""Blocks leave out the transactions of this last time: most late transactions arrive within it."""
 
 _COLUMNS = ("entity_id", "until_us", "from_us", "content")
 _ROWS: Mapping[str, Any] = {"entity": pl.Int64, "until_us": pl.Int64, "from_us": pl.Int64, "content": pl.Binary}
@@ -57,7 +57,7 @@ class Block:
 
 
 class NewBlocks(NamedTuple):
-    """Blocks of one entity, one behind the other; those up to *kept_us* are of no use any more."""
+    """New consecutive blocks of one entity; the stored blocks up to *kept_us* are obsolete."""
 
     kept_us: int
     blocks: Sequence[Block]
@@ -65,13 +65,13 @@ class NewBlocks(NamedTuple):
 
 @dataclass(frozen=True)
 class ReadTransactions:
-    """Transactions, and how far they came from blocks.
+    """Transactions, and how far they were read from blocks.
 
     Attributes:
-        rows: in the order of their time, `store.levels.bulk_reads.transactions`.
-        others: those of them that are in no block.
-        begin_us: where the next block of an entity begins: at the end of its last one, or where the reading began.
-        after_us: where the reading began.
+        rows: in the order of their time, as `store.levels.bulk_reads.transactions`.
+        others: the rows that are not in a block.
+        begin_us: where the next block of an entity begins: at the end of its last one, or at the start of the reading.
+        after_us: the start of the reading.
     """
 
     rows: pl.DataFrame
@@ -83,7 +83,7 @@ class ReadTransactions:
 def transactions(
     session: Session, ids: Sequence[int], *, for_value: bool, after_us: int | None = None
 ) -> ReadTransactions:
-    """Read transactions as `store.levels.bulk_reads.transactions` does, from blocks where there are any."""
+    """Read transactions as `store.levels.bulk_reads.transactions` does, from blocks if there are any."""
     begin = BEFORE_ALL if after_us is None else after_us
     columns = list(transaction_columns(for_value=for_value))
     parts, ends = _from_blocks(session, ids, begin, columns)
@@ -93,7 +93,7 @@ def transactions(
         single.append(bulk_reads.transactions(session, without, for_value=for_value, after_us=after_us))
     others = single[0] if len(single) == 1 else pl.concat(single)
     rows = pl.concat([*parts, others]) if parts else others
-    if parts and len(ids) > 1:  # those of one are in order as they come
+    if parts and len(ids) > 1:  # the rows of one entity are already in order
         rows = rows.sort(*IN_ORDER)
     return ReadTransactions(rows, others, dict.fromkeys(without, begin) | ends, begin)
 
@@ -101,17 +101,17 @@ def transactions(
 def _from_blocks(
     session: Session, ids: Sequence[int], begin: int, columns: Sequence[str]
 ) -> tuple[list[pl.DataFrame], dict[int, int]]:
-    """Read the blocks that reach behind a moment, of those of whom they begin no later; tell where these end."""
+    """Read the blocks that reach beyond a moment and begin no later; return them with where they end."""
     query = (
         "SELECT entity_id, until_us, from_us, content FROM transaction_blocks"  # noqa: S608 (our own words)
         f" WHERE entity_id IN :ids AND until_us > {begin:d}"
     )
-    parts, ends, broken = list[pl.DataFrame](), dict[int, int](), set[int]()
+    parts, ends, unreadable = list[pl.DataFrame](), dict[int, int](), set[int]()
     for entity, until_us, from_us, content in read_rows(session, query, ids, _ROWS).sort("entity", "until_us").rows():
         follows = from_us == ends[entity] if entity in ends else from_us <= begin
-        rows = _rows_of(content, columns) if follows and entity not in broken else None
+        rows = _rows_of(content, columns) if follows and entity not in unreadable else None
         if rows is None:
-            broken.add(entity)  # what is behind it is read as it was taken
+            unreadable.add(entity)  # transactions after it are read from their own table
             continue
         later = rows.filter(pl.col("at_us") > begin) if from_us < begin else rows
         parts.append(later.select(pl.lit(entity, pl.Int64).alias("entity"), *columns[1:]))
@@ -120,7 +120,7 @@ def _from_blocks(
 
 
 def _rows_of(content: bytes, columns: Sequence[str]) -> pl.DataFrame | None:
-    """Read a block; None where it cannot be read, or lacks a column that a later program added."""
+    """Read a block; None if it cannot be read, or lacks a column that a later program added."""
     try:
         return pl.read_parquet(io.BytesIO(content), columns=list(columns[1:]))
     except pl.exceptions.PolarsError:
@@ -128,19 +128,19 @@ def _rows_of(content: bytes, columns: Sequence[str]) -> pl.DataFrame | None:
 
 
 def new_blocks(session: Session, ids: Sequence[int], read: ReadTransactions, now_us: int) -> list[NewBlocks]:
-    """Make blocks of those of whom many transactions are in none.
+    """Make blocks for entities with many transactions outside of blocks.
 
     Args:
         session: that read them.
         ids: whose blocks may be stored.
-        read: what was read of them, and perhaps of others.
-        now_us: the present; what happened shortly before it is left as it is.
+        read: their transactions, perhaps with those of others.
+        now_us: the current time; recent transactions are left as they are.
     """
     until_us = now_us - OPEN_US
     if len(read.others) < FEWEST:
         return []
-    closed = read.others.filter(pl.col("at_us") <= until_us, pl.col("entity").is_in(list(ids)))
-    counts = closed.group_by("entity").len().filter(pl.col("len") >= FEWEST)
+    old_rows = read.others.filter(pl.col("at_us") <= until_us, pl.col("entity").is_in(list(ids)))
+    counts = old_rows.group_by("entity").len().filter(pl.col("len") >= FEWEST)
     return [
         NewBlocks(read.after_us, _blocks_of(session, entity, read.begin_us[entity], until_us))
         for entity in sorted(counts["entity"])
@@ -148,7 +148,7 @@ def new_blocks(session: Session, ids: Sequence[int], read: ReadTransactions, now
 
 
 def _blocks_of(session: Session, entity_id: int, begin_us: int, until_us: int) -> list[Block]:
-    """Put what happened between two moments into as few blocks as hold it, about as long as each other."""
+    """Divide the transactions between two moments into as few blocks as possible, of about equal length."""
     rows = bulk_reads.transactions(session, [entity_id], for_value=True, after_us=begin_us)
     rows = rows.drop("entity").filter(pl.col("at_us") <= until_us)
     number = -(-len(rows) // MOST)
@@ -167,14 +167,14 @@ def _content(rows: pl.DataFrame) -> bytes:
 
 
 def store_blocks(session: Session, batch: Batch, made: Sequence[NewBlocks]) -> None:
-    """Store new blocks of leased entities behind those that are there, of those alone to whom nothing happened since.
+    """Store new blocks of leased entities after the existing ones, only for those to which nothing happened since.
 
-    Blocks that nothing looks at any more, and those of the same time, go.
+    Blocks that are no longer read, and those of the same time, are deleted.
 
     Args:
         session: in the transaction that locked the marks.
-        batch: who was claimed.
-        made: of some of these.
+        batch: the claimed entities.
+        made: blocks of some of these.
     """
     same = unchanged_entities(session, batch, [each.blocks[0].entity_id for each in made])
     connection = session.connection()
@@ -189,7 +189,7 @@ def store_blocks(session: Session, batch: Batch, made: Sequence[NewBlocks]) -> N
 
 
 def forget_blocks(session: Session, earliest: Mapping[int, int]) -> None:
-    """Forget the blocks of a moment at which something is another now, and those behind; the marks were set before.
+    """Delete the blocks from a changed moment on; the entities were marked before.
 
     Args:
         session: in the transaction that marked the entities.

@@ -26,10 +26,10 @@ _NAMED: Final = (
         Entity.external_id == bindparam("external_id"),
     )
 )
-"""An entity by its names; built once, as the page of one customer asks for it in every list."""
+"""An entity by its names; built once, as the page of one customer uses it in every list."""
 _LIVE: Final = _NAMED.where(Entity.erased_us.is_(None))
 _STAYS, _ALONE = (_LIVE.with_for_update(key_share=True, read=read, of=Entity) for read in (True, False))
-"""The same one, locked against erasure, and against others as well."""
+"""The same statement, locked against erasure, and against other writers as well."""
 _ENTITIES, _TYPES = (cast("Table", table.__table__) for table in (Entity, EntityType))
 _NUMBER_STAYS: Final = (
     select(_ENTITIES.c.id)
@@ -42,13 +42,13 @@ _NUMBER_STAYS: Final = (
     )
     .with_for_update(key_share=True, read=True, of=_ENTITIES)
 )
-"""Its number alone: to make an object of the row takes longer than to find it."""
+"""Only its number: building an object from the row takes longer than finding it."""
 
 
 def type_named(
     session: Session, organisation_id: int, name: str, *, locked: bool = False, stays: bool = False
 ) -> EntityType:
-    """Find a type of entity; NotFoundError where the organisation has none of that name.
+    """Find a type of entity; NotFoundError if the organisation has none of that name.
 
     *locked* locks it until the transaction ends, also against transactions that add entities of it; *stays* only
     against erasure.
@@ -77,11 +77,11 @@ def entity_named(
     stays: bool = False,
     alone: bool = False,
 ) -> Entity:
-    """Find an entity; NotFoundError where the organisation has none of that type and name.
+    """Find an entity; NotFoundError if the organisation has none of that type and name.
 
-    *alone* locks it until the transaction ends, against erasure and others that ask for it alone. *stays*, for a
-    transaction that adds a fact, locks it against erasure only. With either an erased entity is not found; without
-    them it is found by its present name, so that what remains can be read.
+    *alone* locks it until the transaction ends, against erasure and other callers with *alone*. *stays*, for a
+    transaction that adds a fact, locks it only against erasure. With either an erased entity is not found; without them
+    it is found by its present name, so that its remaining data can be read.
     """
     names = {"organisation_id": organisation_id, "type_name": type_name, "external_id": external_id}
     if stays or alone:
@@ -103,7 +103,7 @@ def number_of_entity(session: Session, organisation_id: int, type_name: str, ext
 
 
 def names_of_entities(session: Session, organisation_id: int, entity_ids: Iterable[int]) -> dict[int, tuple[str, str]]:
-    """Give type and present name of entities of an organisation, by their numbers; others are left out."""
+    """Return type and present name of entities of an organisation, by their numbers; others are left out."""
     statement = (
         select(Entity.id, EntityType.name, Entity.external_id)
         .join(EntityType, EntityType.id == Entity.type_id)
@@ -120,7 +120,7 @@ def lock_entities(session: Session, entity_ids: Iterable[int]) -> None:
 
 
 def record_activity(session: Session, entity_ids: Iterable[int], now_us: int) -> None:
-    """Store the present as the last activity of entities, however old the fact: such a customer is not inactive.
+    """Store the current time as the last activity of entities, however old the fact: such a customer is not inactive.
 
     In the order of their numbers, so that concurrent calls do not deadlock.
     """
@@ -143,12 +143,12 @@ def entities_named(session: Session, type_id: int, external_ids: Iterable[str]) 
 
 
 def subject_of(entity: Entity) -> Subject:
-    """Give an entity in the form of due marks."""
+    """Return an entity in the form of due marks."""
     return Subject(entity.id, entity.organisation_id, entity.type_id)
 
 
 def subjects(session: Session, entity_ids: Iterable[int]) -> list[Subject]:
-    """Give entities by their numbers, in the form of due marks; erased ones are left out, and never due again."""
+    """Return entities by their numbers, in the form of due marks; erased ones are left out, and never become due."""
     ids = sorted(entity_ids)
     columns = select(Entity.id, Entity.organisation_id, Entity.type_id).where(Entity.erased_us.is_(None))
     parts = (ids[begin : begin + MOST_IN_ONE] for begin in range(0, len(ids), MOST_IN_ONE))
@@ -178,9 +178,9 @@ _KNOWN_AS: Final = {
 }
 
 
-def known_as(
+def names_and_attributes(
     session: Session, entity_ids: Sequence[int]
 ) -> dict[int, tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
-    """Give of some entities the name, the fields of the type and the latest attributes; erased ones are left out."""
+    """Return the names, the types' fields and the latest attributes of some entities; erased ones are left out."""
     rows = session.execute(_KNOWN_AS[session.get_bind().dialect.name], {"ids": entity_ids})
     return {number: (name, fields, json.loads(content or "{}")) for number, name, fields, content in rows}

@@ -33,7 +33,7 @@ def attributes_of(session: Session, entity_id: int) -> Attributes | None:
 
 
 def entity_name(session: Session, entity_id: int) -> tuple[str, str]:
-    """Give an entity's type and external id."""
+    """Return an entity's type and external id."""
     statement = select(EntityType.name, Entity.external_id).join(Entity, Entity.type_id == EntityType.id)
     kind, external_id = session.execute(statement.where(Entity.id == entity_id)).one()
     return kind, external_id
@@ -45,13 +45,13 @@ def tags_of(session: Session, entity_id: int, part: Part) -> Page[Tag]:
 
 
 def screenings_of(session: Session, entity_id: int, part: Part) -> Page[Screening]:
-    """List an entity's screenings, those that were made last first."""
+    """List an entity's screenings, the latest first."""
     statement = select(Screening).where(Screening.entity_id == entity_id)
     return scalars_of(session, statement, (Screening.at_us, Screening.id), part, descending=True)
 
 
 def records_of(session: Session, entity_id: int, kind: str, part: Part) -> Page[Record]:
-    """List an entity's cases or alerts, those that were opened last first."""
+    """List an entity's cases or alerts, the latest opened first."""
     statement = select(Record).where(Record.entity_id == entity_id, Record.kind == kind)
     return scalars_of(session, statement, (Record.opened_us, Record.id), part, descending=True)
 
@@ -65,8 +65,10 @@ def counted_transactions(
     *since_us* until before *until_us*.
     """
     own = select(literal(entity_id, BIG).label("entity_id"), null().label("from_us"), null().label("until_us"))
-    owned = select(Ownership.entity_id, Ownership.from_us, Ownership.until_us).where(Ownership.owner_id == entity_id)
-    counts = own.union_all(owned).subquery()
+    owned_spans = select(Ownership.entity_id, Ownership.from_us, Ownership.until_us).where(
+        Ownership.owner_id == entity_id
+    )
+    counts = own.union_all(owned_spans).subquery()
     at = Transaction.at_us
     statement = (
         select(Transaction, EntityType.name, Entity.external_id)
@@ -105,7 +107,7 @@ def entities_of_type(
 ) -> Page[tuple[Entity, Standing | None]]:
     """List entities of a type with their current levels, in the order of their numbers; of one level or of all.
 
-    An erased entity is left out.
+    Erased entities are left out.
     """
     statement = select(Entity, Standing).where(Entity.erased_us.is_(None))
     if level is None:  # by the index of one table or of the other: both have the entities in order
@@ -126,7 +128,7 @@ class StoredRecord(NamedTuple):
 
 
 def tags(session: Session, entity_ids: Sequence[int]) -> list[tuple[int, int, str, int, int | None]]:
-    """Give the tags of entities: row, entity, tag, from and until in microseconds."""
+    """Return the tags of entities: row, entity, tag, from and until in microseconds."""
     frame = read_rows(
         session,
         "SELECT id, entity_id, tag, from_us, until_us FROM tags WHERE entity_id IN :ids ORDER BY id",
@@ -137,7 +139,7 @@ def tags(session: Session, entity_ids: Sequence[int]) -> list[tuple[int, int, st
 
 
 def screenings(session: Session, entity_ids: Sequence[int]) -> list[tuple[int, str, int, int]]:
-    """Give the screenings of entities: entity, screening, when in microseconds, and 1 where something was found."""
+    """Return the screenings of entities: entity, screening, moment in microseconds, and 1 if it had a match."""
     frame = read_rows(
         session,
         "SELECT entity_id, screening, at_us, CASE WHEN found THEN 1 ELSE 0 END FROM screenings WHERE entity_id IN :ids",
@@ -148,7 +150,7 @@ def screenings(session: Session, entity_ids: Sequence[int]) -> list[tuple[int, s
 
 
 def records(session: Session, organisation_id: int, kind: str, numbers: Sequence[str]) -> dict[str, StoredRecord]:
-    """Give the cases or alerts of some numbers, by number; *kind* is case or alert."""
+    """Return cases or alerts by their numbers; *kind* is case or alert."""
     frame = read_rows(
         session,
         "SELECT external_id, id, entity_id, opened_us, closed_us, outcome, status, content FROM records"  # noqa: S608 (our own words)

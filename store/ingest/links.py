@@ -1,4 +1,4 @@
-"""Links between entities: by which end they are found, and what changes of them. Begins and ends no transaction."""
+"""Links between entities: found by either end, and written. Begins and ends no transaction."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
@@ -41,7 +41,7 @@ class StoredLink(NamedTuple):
 
 
 def links_from(session: Session, entity_ids: Iterable[int]) -> list[StoredLink]:
-    """Give all links of entities, in the order in which they were added."""
+    """Return all links from entities, in the order in which they were added."""
     columns = {"entity_id": pl.Int64, "link": pl.String, **_SCHEMA, "id": pl.Int64}
     query = (
         "SELECT entity_id, link, other_id, thing, from_us, until_us, id FROM links WHERE entity_id IN :ids ORDER BY id"
@@ -53,7 +53,7 @@ def links_from(session: Session, entity_ids: Iterable[int]) -> list[StoredLink]:
 
 
 def touched_by_links(session: Session, entity_ids: Iterable[int]) -> list[int]:
-    """Give those of some entities from or to whom any link leads or led; for most of them there is none."""
+    """Return those of some entities that have or had any link; most have none."""
     query = (
         "SELECT e.id FROM entities e WHERE e.id IN :ids AND (EXISTS (SELECT 1 FROM links l WHERE l.entity_id = e.id)"
         " OR EXISTS (SELECT 1 FROM links l WHERE l.other_id = e.id))"
@@ -70,18 +70,19 @@ def links_at(
     as_of_us: int | None,
     most: int,
 ) -> pl.DataFrame:
-    """Read the links of one type that have some ends: `entity_id`, `other_id`, `thing`, `from_us`, `until_us`.
+    """Read the links of one type with given ends: `entity_id`, `other_id`, `thing`, `from_us`, `until_us`.
 
     Args:
         session: to read with.
         type_id: the type of the entities.
         link: the type of the links, an identifier.
-        end: at which end, one of `ENDS`.
+        end: which end, one of `ENDS`.
         ids: the ends.
-        as_of_us: the moment; of links that ended before one for each end is read. None reads all of all times.
-        most: of each end so many that are there then, those that end first, and so many that begin later.
+        as_of_us: the moment; of links that ended before, one for each end is read. None reads all links of all times.
+        most: for each end, this many links that hold at the moment, those that end first, and this many that begin
+            later.
     """
-    assert link.isidentifier(), link  # it stands in the query
+    assert link.isidentifier(), link  # it becomes part of the query
     where = f"l.type_id = {type_id:d} AND l.link = '{link}' AND l.{end} IN :ids"
     columns = ", ".join(f"l.{name}" for name in _SCHEMA)
     if as_of_us is None:
@@ -108,9 +109,9 @@ def write_links(
     Args:
         session: in the transaction.
         kind: the numbers of the organisation and of the type of the entities.
-        added: new ones.
-        changed: with other times than before.
-        by: who says so, and when.
+        added: new links.
+        changed: links with new times.
+        by: the actor, and the moment.
     """
     numbers, salts = new_ids(session, "links", len(added)), new_salts(len(added))
     names = ("id", "salt", "organisation_id", "type_id", *StoredLink._fields[:-1], "set_by", "recorded_us")
@@ -129,9 +130,9 @@ def forget(session: Session, entity_ids: Sequence[int]) -> None:
 
 
 def links_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Link, str | None]]:
-    """List the links from and to an entity, the newest first, each with the name of who is at the other end.
+    """List the links from and to an entity, the newest first, each with the name of the entity at the other end.
 
-    That is None where it leads to what is shared, or nowhere.
+    The name is None if the link leads to a shared value, or nowhere.
     """
     other = aliased(Entity)
     statement = (
@@ -142,8 +143,8 @@ def links_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Link, s
     return rows_of(session, statement, (Link.id,), part, descending=True)
 
 
-def sharing(session: Session, link: Link, most: int) -> list[str]:
-    """Name others who share a thing at present or later, up to so many, in the order in which that became known."""
+def names_sharing(session: Session, link: Link, most: int) -> list[str]:
+    """Name up to *most* others that share a value now or later, in the order in which the links were recorded."""
     statement = (
         select(Entity.external_id)
         .join(Link, Link.entity_id == Entity.id)

@@ -1,6 +1,7 @@
-"""Who owns what, from when until when. Nothing here begins or ends a transaction.
+"""Ownerships of entities, each from one moment until another. Nothing here begins or ends a transaction.
 
-A use case that changes ownerships holds the organisation's lock, so that what it read of them stays true until the end.
+A use case that changes ownerships holds the organisation's lock, so the ownerships that it read stay current until the
+end.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,10 +24,10 @@ _EDGES = {"entity_id": pl.Int64, "owner_id": pl.Int64}
 
 
 @dataclass(frozen=True)
-class Span:
+class OwnershipSpan:
     """A time in which one entity owns another: from a moment, or from the first fact on, until before another.
 
-    `number` is that of its row; None for one that is new.
+    `number` is that of its row; None for a new one.
     """
 
     owner_id: int
@@ -35,32 +36,32 @@ class Span:
     number: int | None = None
 
     def is_live(self, now_us: int) -> bool:
-        """Tell whether it goes on after now."""
+        """Return whether it continues after now."""
         return self.until_us is None or self.until_us > now_us
 
-    def overlaps(self, other: "Span") -> bool:
-        """Tell whether both have a moment in common, or begin at the same one."""
+    def overlaps(self, other: "OwnershipSpan") -> bool:
+        """Return whether both have a moment in common, or begin at the same one."""
         if self.from_us == other.from_us:
             return True
         return _begins_before_end(self, other) and _begins_before_end(other, self)
 
 
-def _begins_before_end(one: Span, other: Span) -> bool:
+def _begins_before_end(one: OwnershipSpan, other: OwnershipSpan) -> bool:
     return one.from_us is None or other.until_us is None or one.from_us < other.until_us
 
 
 def owner_numbers(session: Session, entity_ids: Iterable[int]) -> set[int]:
-    """List present and past owners of entities: a fact that is known late may be of a past owner's time."""
+    """List present and past owners of entities: a late fact may belong to a past owner's time."""
     query = "SELECT DISTINCT owner_id FROM ownerships WHERE entity_id IN :ids"
     return set(read_rows(session, query, sorted(entity_ids), {"owner_id": pl.Int64})["owner_id"])
 
 
 def owners_above(session: Session, entity_ids: Iterable[int], now_us: int) -> dict[int, set[int]]:
-    """Give the present owners of each of these entities that has some, of those owners, and so on up."""
+    """Return the present owners of each of these entities that has any, their owners, and so on upwards."""
     query = (
         "WITH RECURSIVE above(entity_id, owner_id) AS (SELECT o.entity_id, o.owner_id FROM ownerships o"
         " WHERE o.entity_id IN :ids AND (o.until_us IS NULL OR o.until_us > :now)"
-        # Rows that are there already are not added again: it ends even where owners go round.
+        # Existing rows are not added again, so it ends even if ownerships form a cycle.
         " UNION SELECT o.entity_id, o.owner_id FROM ownerships o JOIN above ON o.entity_id = above.owner_id"
         " WHERE o.until_us IS NULL OR o.until_us > :now) SELECT entity_id, owner_id FROM above"
     ).replace(":now", str(int(now_us)))
@@ -70,18 +71,18 @@ def owners_above(session: Session, entity_ids: Iterable[int], now_us: int) -> di
     return above
 
 
-def spans_of(session: Session, entity_ids: Iterable[int]) -> dict[int, list[Span]]:
-    """Give all times in which some of these entities are or were owned, in the order in which they were added."""
+def spans_of(session: Session, entity_ids: Iterable[int]) -> dict[int, list[OwnershipSpan]]:
+    """Return all times in which some of these entities are or were owned, in the order in which they were added."""
     query = "SELECT entity_id, owner_id, from_us, until_us, id FROM ownerships WHERE entity_id IN :ids ORDER BY id"
     columns = {**_EDGES, "from_us": pl.Int64, "until_us": pl.Int64, "id": pl.Int64}
-    spans: dict[int, list[Span]] = {}
+    spans: dict[int, list[OwnershipSpan]] = {}
     for entity_id, *span in read_rows(session, query, sorted(entity_ids), columns).iter_rows():
-        spans.setdefault(entity_id, []).append(Span(*span))
+        spans.setdefault(entity_id, []).append(OwnershipSpan(*span))
     return spans
 
 
 def write_spans(
-    session: Session, changed: Mapping[int, Sequence[Span]], before: Mapping[int, Sequence[Span]]
+    session: Session, changed: Mapping[int, Sequence[OwnershipSpan]], before: Mapping[int, Sequence[OwnershipSpan]]
 ) -> list[int]:
     """Add new spans of entities, and store the changed times of others; return the numbers of the rows."""
     others = [
@@ -89,11 +90,11 @@ def write_spans(
         for entity_id, spans in changed.items()
         for span in sorted(set(spans) - set(before.get(entity_id, ())), key=spans.index)
     ]
-    added = [
+    new_spans = [
         (entity_id, span.owner_id, span.from_us, span.until_us) for entity_id, span in others if span.number is None
     ]
-    numbers, salts = new_ids(session, "ownerships", len(added)), new_salts(len(added))
-    rows = ((number, salt, *span) for number, salt, span in zip(numbers, salts, added, strict=True))
+    numbers, salts = new_ids(session, "ownerships", len(new_spans)), new_salts(len(new_spans))
+    rows = ((number, salt, *span) for number, salt, span in zip(numbers, salts, new_spans, strict=True))
     write_rows(session, "ownerships", ("id", "salt", "entity_id", "owner_id", "from_us", "until_us"), rows)
     rows_before = [
         {"id": span.number, "from_us": span.from_us, "until_us": span.until_us}
@@ -112,7 +113,7 @@ def forget(session: Session, entity_ids: Sequence[int]) -> None:
 
 
 def owned_numbers(session: Session, entity_id: int, now_us: int | None = None) -> set[int]:
-    """List what an entity owns or owned; with *now_us* what it owns at that moment alone."""
+    """List the entities that an entity owns or owned; with *now_us* only those that it owns at that moment."""
     query = select(Ownership.entity_id).where(Ownership.owner_id == entity_id)
     if now_us is not None:
         query = query.where(or_(Ownership.until_us.is_(None), Ownership.until_us > now_us))
@@ -120,8 +121,8 @@ def owned_numbers(session: Session, entity_id: int, now_us: int | None = None) -
 
 
 @dataclass(frozen=True)
-class Related:
-    """An entity that owns another or is owned by it, as it is listed; `number` is that of the ownership's row."""
+class RelatedEntity:
+    """An entity that owns another or is owned by it, in a list; `number` is that of the ownership's row."""
 
     number: int
     entity_type: str
@@ -131,31 +132,31 @@ class Related:
     standing: Standing | None
 
 
-def owned_by(session: Session, entity_id: int, most: int, after: int = 0) -> list[Related]:
-    """List what an entity owns or did, in the order in which that became known."""
-    return _related(session, _OWNED, entity_id, most, after)
+def owned_by(session: Session, entity_id: int, most: int, after: int = 0) -> list[RelatedEntity]:
+    """List the entities that an entity owns or owned, in the order in which the ownerships were recorded."""
+    return _list_related(session, _OWNED, entity_id, most, after)
 
 
-def owners_of(session: Session, entity_id: int, most: int, after: int = 0) -> list[Related]:
-    """List who owns an entity or did, in the order in which that became known."""
-    return _related(session, _OWNERS, entity_id, most, after)
+def owners_of(session: Session, entity_id: int, most: int, after: int = 0) -> list[RelatedEntity]:
+    """List the present and past owners of an entity, in the order in which the ownerships were recorded."""
+    return _list_related(session, _OWNERS, entity_id, most, after)
 
 
-def _related(
+def _list_related(
     session: Session, statement: Select[*tuple[Any, ...]], entity_id: int, most: int, after: int
-) -> list[Related]:
+) -> list[RelatedEntity]:
     values = {"entity_id": entity_id, "most": most, "after": after}
-    return [Related(*row) for row in session.execute(statement, values)]
+    return [RelatedEntity(*row) for row in session.execute(statement, values)]
 
 
 def _other_side(own: InstrumentedAttribute[int], other: InstrumentedAttribute[int]) -> Select[*tuple[Any, ...]]:
-    """Select those on the other side of an entity's ownerships."""
-    related = aliased(Entity)
+    """Select the entities on the other side of an entity's ownerships."""
+    other_entity = aliased(Entity)
     return (
-        select(Ownership.id, EntityType.name, related.external_id, Ownership.from_us, Ownership.until_us, Standing)
-        .join(related, related.id == other)
-        .join(EntityType, EntityType.id == related.type_id)
-        .outerjoin(Standing, Standing.entity_id == related.id)
+        select(Ownership.id, EntityType.name, other_entity.external_id, Ownership.from_us, Ownership.until_us, Standing)
+        .join(other_entity, other_entity.id == other)
+        .join(EntityType, EntityType.id == other_entity.type_id)
+        .outerjoin(Standing, Standing.entity_id == other_entity.id)
         .where(own == bindparam("entity_id"), Ownership.id > bindparam("after"))
         .order_by(Ownership.id)
         .limit(bindparam("most", type_=Integer))
@@ -164,4 +165,4 @@ def _other_side(own: InstrumentedAttribute[int], other: InstrumentedAttribute[in
 
 _OWNED: Final = _other_side(Ownership.owner_id, Ownership.entity_id)
 _OWNERS: Final = _other_side(Ownership.entity_id, Ownership.owner_id)
-"""Built once: that takes longer than the databases take to answer."""
+"""Built once: building it takes longer than the databases take to answer."""

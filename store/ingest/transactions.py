@@ -1,4 +1,4 @@
-"""Transactions and corrections of them, added in bulk where their number is new. Begins and ends no transaction."""
+"""Transactions and their corrections, added in bulk if their number is new. Begins and ends no transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,13 +36,14 @@ _STAGED = {
     " amount double precision, currency text, state text, balance double precision, category text,"
     " account_created_us bigint, content text) ON COMMIT DELETE ROWS",
 }
-"""On PostgreSQL it is empty again after each transaction."""
+"""On PostgreSQL it is emptied after each transaction."""
 _EMPTY = text("DELETE FROM staged")
 _FACTS = ("entity_id", "at_us", "amount", "currency", "balance", "category", "account_created_us", "content")
 _JOINED = "organisation_id = :of AND transactions.transaction_id = staged.transaction_id"
 LOOKED_FOR = 50
-"""About so many of a call's numbers are looked up before it is copied: that finds retries, which repeat a whole call.
-A look-up of all would take as long as the index does; where another number was taken, the copy is rolled back."""
+"""About this many of a call's numbers are looked up before it is copied: that finds retries, which repeat a whole call.
+A look-up of all would take as long as the index does; if another number is already stored, the copy is rolled back.
+"""
 _KNOWN = text(
     "SELECT EXISTS (SELECT 1 FROM transactions"
     " WHERE organisation_id = :of AND transaction_id = ANY(CAST(:ids AS text[])))"
@@ -87,10 +88,10 @@ class AddedTransactions:
         new: how many were added.
         changed: how many changed their state.
         touched: entities of either.
-        conflicts: numbers that were taken before with other content; then the transaction must be undone.
-        batch: the number by which the added and changed rows are found again.
-        lines: of what was added and changed, as `store.audit.history` seals them.
-        added: those that were new.
+        conflicts: numbers that were stored before with other content; the transaction must then be rolled back.
+        batch: the number that identifies the added and changed rows.
+        lines: the added and changed rows, as `store.audit.history` seals them.
+        added: the new rows.
     """
 
     new: int
@@ -103,23 +104,23 @@ class AddedTransactions:
 
 
 def _copied(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int, batch: int) -> bool:
-    """Copy transactions straight into the table, which takes half the time; False if a number was taken before."""
-    ordered = staged.select(COLUMNS).sort("transaction_id")
-    some = ordered["transaction_id"].gather_every(max(1, len(ordered) // LOOKED_FOR)).to_list()
+    """Copy transactions straight into the table, in half the time; False if a number was already stored."""
+    rows = staged.select(COLUMNS).sort("transaction_id")
+    some = rows["transaction_id"].gather_every(max(1, len(rows) // LOOKED_FOR)).to_list()
     if session.scalar(_KNOWN, {"of": organisation_id, "ids": array_text(some)}):
         return False
     of, now = pl.lit(organisation_id).alias("organisation_id"), pl.lit(now_us).alias("recorded_us")
     in_batch = pl.lit(batch).alias("batch")
     try:
         with session.begin_nested():
-            write_frame(session, "transactions", ordered.with_columns(of, now, in_batch))
+            write_frame(session, "transactions", rows.with_columns(of, now, in_batch))
     except UniqueViolation:  # a concurrent call added it
         return False
     return True
 
 
 def add_transactions(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int) -> AddedTransactions:
-    """Add transactions whose numbers are new, and take over another state of those that were pending.
+    """Add transactions whose numbers are new, and update the state of those that were pending.
 
     Args:
         session: in the transaction of the use case.
@@ -156,16 +157,16 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
             added=staged,
         )
     contradicts, change = _LATER[dialect]
-    # The update first: it waits for a concurrent call that settles the same one, which then shows as a conflict.
+    # The update comes first: it waits for a concurrent call that settles the same one, which then shows as a conflict.
     settled_rows = session.execute(change, {**of, "batch": batch}).all()
     conflicts = session.scalars(contradicts, of).all()
     new_rows = staged.filter(staged["transaction_id"].is_in([row.transaction_id for row in new]))
     lines = transaction_lines(new_rows) + settled_lines((row.transaction_id, row.state) for row in settled_rows)
-    touched = {row.entity_id for row in (*new, *settled_rows)}
+    touched_ids = {row.entity_id for row in (*new, *settled_rows)}
     return AddedTransactions(
         new=len(new),
         changed=len(settled_rows),
-        touched=touched,
+        touched=touched_ids,
         conflicts=list(conflicts),
         batch=batch,
         lines=lines,
@@ -174,15 +175,15 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
 
 
 def numbers_taken(session: Session, organisation_id: int, numbers: Sequence[str]) -> set[str]:
-    """Give those of some numbers that transactions have already."""
+    """Return those of some numbers that are already stored."""
     of = (Transaction.organisation_id == organisation_id, among(session, Transaction.transaction_id, numbers))
     return set(session.scalars(select(Transaction.transaction_id).where(*of)))
 
 
 def add_new(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int) -> None:
-    """Add transactions whose numbers nobody has, `COLUMNS` and the `batch` of each.
+    """Add transactions whose numbers are new, with `COLUMNS` and the `batch` of each.
 
-    ConflictError if a concurrent transaction took one of the numbers: then the transaction must be undone.
+    ConflictError if a concurrent transaction took one of the numbers; the transaction must then be rolled back.
     """
     of, now = pl.lit(organisation_id).alias("organisation_id"), pl.lit(now_us).alias("recorded_us")
     try:
@@ -190,7 +191,7 @@ def add_new(session: Session, organisation_id: int, staged: pl.DataFrame, now_us
             session, "transactions", staged.select(*COLUMNS, "batch").sort("transaction_id").with_columns(of, now)
         )
     except UniqueViolation as error:
-        raise ConflictError("another call stored the same at this moment; look, and send it again") from error
+        raise ConflictError("another call stored the same at this moment; check, and send it again") from error
 
 
 class CorrectedTransaction(NamedTuple):
@@ -229,7 +230,7 @@ def corrections_named(session: Session, organisation_id: int, numbers: Sequence[
 
 
 def correction_kinds(session: Session, entity_ids: Sequence[int]) -> list[tuple[str, int, str]]:
-    """List the corrections of entities' transactions: transaction, from when it counts, kind; by arrival."""
+    """List the corrections of entities' transactions: transaction, from when it counts, kind; in order of arrival."""
     frame = read_rows(
         session,
         f"SELECT transaction_id, {COUNTS_FROM}, kind FROM corrections WHERE entity_id IN :ids ORDER BY id",  # noqa: S608 (our own words)
@@ -244,4 +245,4 @@ def add_corrections(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
     try:
         write_rows(session, "corrections", CORRECTION_COLUMNS, rows)
     except UniqueViolation as error:
-        raise ConflictError("another call stored the same at this moment; look, and send it again") from error
+        raise ConflictError("another call stored the same at this moment; check, and send it again") from error

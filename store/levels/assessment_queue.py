@@ -1,9 +1,8 @@
 """The assessment queue: a due mark names an entity to assess, from when, and why. Begins and ends no transaction.
 
 A mark is set in the transaction of the fact that causes it, and raises the revision. If the mark already covers the
-reason and is not leased, it stays unchanged, but its row is locked, so that no worker claims it before this
-transaction commits. A quarantined entity waits until something new happens to it. `store.levels.leases` claims and
-clears marks.
+reason and is not leased, it stays unchanged, but its row is locked, so that no worker claims it before this transaction
+commits. A quarantined entity waits until something new happens to it. `store.levels.leases` claims and clears marks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,32 +42,32 @@ class Reason(IntFlag):
     DATED = 32768
     """Something stored earlier begins or ends now: a tag, a transaction dated ahead."""
     CLOCK = 65536
-    """Rows that a clock ahead had written were repaired."""
+    """Rows that a fast clock had written were repaired."""
     TIME = 131072
-    """A rule may come to another case by time alone: days since passed a bound, a window lost a transaction."""
+    """A rule's case may change by time alone: days since an event pass a bound, a window loses a transaction."""
     GROUP = 262144
-    """A group came into force or was retired, so it has to be seen who is a member."""
+    """A group came into force or was retired, so memberships must be evaluated."""
     FLOW = 524288
-    """A flow did something. It stands in place of what that is: so what others do is never taken for the same."""
+    """A flow acted. This replaces the reason of its action, so the action is never mistaken for another actor's."""
 
 
 class Origin(NamedTuple):
-    """By which flows something came about, and who is behind that; people as the audit log names them.
+    """The flows that caused something, and the people behind that, as the audit log names them.
 
     Attributes:
         through: the flows, the first one first.
         people: who called the first of their runs, or caused it by a tag or a case.
-        answered: who answered what their runs asked.
+        answered: who answered questions of their runs.
     """
 
     through: tuple[int, ...] = ()
     people: tuple[str, ...] = ()
     answered: tuple[str, ...] = ()
 
-    def joined(self, other: "Origin") -> "Origin":
-        """Put two together: what follows came about by both.
+    def combined_with(self, other: "Origin") -> "Origin":
+        """Combine two origins, for an effect of both.
 
-        >>> Origin((2,), ("member:1",)).joined(Origin((1, 2), answered=("member:3",)))
+        >>> Origin((2,), ("member:1",)).combined_with(Origin((1, 2), answered=("member:3",)))
         Origin(through=(2, 1), people=('member:1',), answered=('member:3',))
         """
         return Origin(
@@ -79,11 +78,11 @@ class Origin(NamedTuple):
 
 
 NO_FLOW: Final = Origin()
-"""Of what came about by no flow."""
+"""The origin of anything that no flow caused."""
 ORIGIN: Final = "fivefold_flows_origin"
-"""Where a session keeps the origin of what happens, while the action of a flow is being carried out."""
+"""The key under which a session keeps the origin of its changes, while a flow's action is carried out."""
 _NEVER_ALONE: Final = 1 << 62
-"""In place of a revision: something else made the entity due as well."""
+"""Replaces a revision if something else made the entity due as well."""
 
 
 _MARKS = cast("Table", DueMark.__table__)
@@ -97,9 +96,9 @@ def upsert(new: Any) -> Any:
         else_=_MARKS.c.due_us,
     )
     # The priority of a mark that is not due yet does not count.
-    waiting = and_(_MARKS.c.due_us.is_not(None), _MARKS.c.due_us <= new.excluded.due_us)
+    is_due = and_(_MARKS.c.due_us.is_not(None), _MARKS.c.due_us <= new.excluded.due_us)
     urgent = case(
-        (and_(waiting, _MARKS.c.priority < new.excluded.priority), _MARKS.c.priority), else_=new.excluded.priority
+        (and_(is_due, _MARKS.c.priority < new.excluded.priority), _MARKS.c.priority), else_=new.excluded.priority
     )
     return new.on_conflict_do_update(
         index_elements=["entity_id"],
@@ -108,7 +107,7 @@ def upsert(new: Any) -> Any:
             "due_us": earlier,
             "priority": urgent,
             "reasons": _MARKS.c.reasons.bitwise_or(new.excluded.reasons),
-            # The worker of a lease may be gone: the next claim finds that out.
+            # The worker of a lease may have died; the next claim detects that.
             "attempts": case((_MARKS.c.lease.is_(None), 0), else_=_MARKS.c.attempts),
             "quarantined": False,
             "error": None,
@@ -127,7 +126,7 @@ def upsert(new: Any) -> Any:
 
 
 def _of_arrays() -> Any:
-    """Build PostgreSQL's insert, which takes many rows several times faster as arrays than one by one."""
+    """Build PostgreSQL's insert, which takes many rows as arrays several times faster than one by one."""
     types = {"entity_id": BigInteger, "organisation_id": Integer, "type_id": Integer}
     arrays = func.unnest(*(array_parameter(name, kind) for name, kind in types.items()))
     rows = arrays.table_valued(*types).render_derived("marked")
@@ -152,16 +151,16 @@ class Subject(NamedTuple):
 def mark(session: Session, subjects: Iterable[Subject], reason: Reason, due_us: int, priority: int = EVENT) -> None:
     """Mark entities due, in the order of their numbers, so that concurrent callers do not deadlock."""
     of_each = {subject.entity_id: subject for subject in subjects}
-    ordered = [of_each[entity_id] for entity_id in sorted(of_each)]
-    if not ordered:
+    by_number = [of_each[entity_id] for entity_id in sorted(of_each)]
+    if not by_number:
         return
     origin: Origin = session.info.get(ORIGIN, NO_FLOW)
     if not origin.through:
-        _mark(session, ordered, reason, due_us, priority)
+        _mark(session, by_number, reason, due_us, priority)
         return
-    ids = [subject.entity_id for subject in ordered]
+    ids = [subject.entity_id for subject in by_number]
     before = _marks_of(session, ids)
-    _mark(session, ordered, Reason.FLOW, due_us, priority)
+    _mark(session, by_number, Reason.FLOW, due_us, priority)
     _note_flows(session, before, _marks_of(session, ids), origin, due_us)
 
 
@@ -175,14 +174,14 @@ def _marks_of(session: Session, ids: Sequence[int]) -> dict[int, Any]:
 def _note_flows(
     session: Session, before: Mapping[int, Any], after: Mapping[int, Any], origin: Origin, due_us: int
 ) -> None:
-    """Note for each entity that flows alone made it due, or that something else did as well; and who is behind them.
+    """Note for each entity whether only flows made it due, or something else did as well, and who is behind the flows.
 
-    Flows that did something one after the other count together: what follows came about by all of them. Who is behind
-    a flow is noted also where something else made the entity due: they may be behind what follows.
+    Flows that acted one after the other count together: what follows is an effect of all of them. Who is behind a flow
+    is noted also if something else made the entity due, as they may be behind what follows.
     """
-    noted = {row.entity_id: row for row in session.scalars(_noted(session, after))}
+    notes = {row.entity_id: row for row in session.scalars(_select_notes(session, after))}
     for entity_id, mark_now in after.items():
-        was, row = before.get(entity_id), noted.get(entity_id)
+        was, row = before.get(entity_id), notes.get(entity_id)
         if was is None or (was.lease is None and (was.due_us is None or was.due_us > due_us)):
             if row is not None:
                 session.delete(row)
@@ -195,14 +194,15 @@ def _note_flows(
         else:
             alone = row.revision == was.revision
             so_far = Origin(tuple(row.through), *_people_of(row))
-            joined = so_far.joined(origin)
+            combined = so_far.combined_with(origin)
             row.from_revision = row.from_revision if alone else _NEVER_ALONE
-            row.revision, row.through = mark_now.revision, sorted(joined.through)
-            row.people, row.answered = sorted(joined.people), sorted(joined.answered)
+            row.revision, row.through = mark_now.revision, sorted(combined.through)
+            row.people, row.answered = sorted(combined.people), sorted(combined.answered)
     session.flush()
 
 
 def _new_note(entity_id: int, from_revision: int, revision: int, origin: Origin, until_us: int | None) -> FlowMark:
+    """A note of the flows that made an entity due, and of the people behind them."""
     return FlowMark(
         entity_id=entity_id,
         from_revision=from_revision,
@@ -218,17 +218,17 @@ def _people_of(row: FlowMark) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(row.people or ()), tuple(row.answered or ())
 
 
-def _noted(session: Session, ids: Iterable[int]) -> Any:
+def _select_notes(session: Session, ids: Iterable[int]) -> Any:
     return select(FlowMark).where(among(session, FlowMark.entity_id, sorted(ids)))
 
 
 def caused_by_flows(session: Session, type_id: int, claimed: Mapping[int, int], as_of_us: int) -> dict[int, Origin]:
-    """Give the flows by which entities were due, where nothing else made them due; take the notes of it away.
+    """Return the flows that made entities due, if nothing else did; delete these notes.
 
-    Who is behind them is given also where something else made them due.
+    The people behind them are returned also if something else made the entities due.
 
-    Their facts were read after they were claimed. So what else was stored between may be among these, and so may a
-    change that reaches everybody, which is in force before it has marked them all.
+    The facts were read after the entities were claimed. So other facts that were stored in between may be among them,
+    and so may a change that reaches everybody, which is in force before it has marked all entities.
 
     Args:
         session: in the transaction that stores their assessments.
@@ -236,30 +236,30 @@ def caused_by_flows(session: Session, type_id: int, claimed: Mapping[int, int], 
         claimed: the revision of each entity's mark that was claimed.
         as_of_us: of the assessments.
     """
-    noted = session.scalars(_noted(session, claimed)).all()
-    if not noted:
+    notes = session.scalars(_select_notes(session, claimed)).all()
+    if not notes:
         return {}
-    now = _marks_of(session, [row.entity_id for row in noted])
+    now = _marks_of(session, [row.entity_id for row in notes])
     behind = session.scalar(
         select(func.min(Marking.reached_id)).where(Marking.type_id == type_id, Marking.from_us <= as_of_us)
     )
-    found = {}
-    for row in noted:
+    origins = {}
+    for row in notes:
         entity_id, is_before = row.entity_id, row.until_us is None or as_of_us < row.until_us
         is_alone = row.from_revision <= claimed[entity_id] <= now[entity_id].revision <= row.revision
         by_flows_alone = is_before and is_alone and (behind is None or entity_id <= behind)
-        found[entity_id] = Origin(tuple(row.through) if by_flows_alone else (), *_people_of(row))
+        origins[entity_id] = Origin(tuple(row.through) if by_flows_alone else (), *_people_of(row))
         if row.revision <= claimed[entity_id]:
             session.delete(row)
     session.flush()
-    return found
+    return origins
 
 
-def _mark(session: Session, ordered: Sequence[Subject], reason: Reason, due_us: int, priority: int) -> None:
+def _mark(session: Session, subjects: Sequence[Subject], reason: Reason, due_us: int, priority: int) -> None:
     dialect = session.get_bind().dialect.name
     values = {"due_us": due_us, "priority": priority, "reasons": int(reason)}
     if dialect == "postgresql":
-        columns = dict(zip(Subject._fields, zip(*ordered, strict=True), strict=True))
+        columns = dict(zip(Subject._fields, zip(*subjects, strict=True), strict=True))
         session.connection().execute(_UPSERT[dialect], {**values, **columns})
     else:
-        session.connection().execute(_UPSERT[dialect], [{**subject._asdict(), **values, **NEW} for subject in ordered])
+        session.connection().execute(_UPSERT[dialect], [{**subject._asdict(), **values, **NEW} for subject in subjects])

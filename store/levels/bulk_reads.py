@@ -1,7 +1,6 @@
 """Stored facts and levels of some entities, as frames; each read is one statement. Begins no transaction.
 
-Not through SQLAlchemy, whose rows cost several times as much; and not by COPY, which returns PostgreSQL's rows one by
-one.
+It bypasses SQLAlchemy, whose rows cost several times as much, and COPY, which returns PostgreSQL's rows one by one.
 """
 
 import json
@@ -27,7 +26,7 @@ _TRANSACTIONS: Mapping[str, Any] = {
 }
 _FOR_VALUE: Mapping[str, Any] = {"balance": pl.Float64, "category": pl.String, "account_created_us": pl.Int64}
 IN_ORDER = ("entity", "at_us", "transaction_id")
-"""The one order of transactions: each database orders text in its own way."""
+"""The only order of transactions: each database orders text in its own way."""
 _RECORDS: Mapping[str, Any] = {
     "entity": pl.Int64,
     "opened_us": pl.Int64,
@@ -65,7 +64,7 @@ _BEHIND: Mapping[str, str] = {
     "expected_value": _LATEST_VALUE.format("expected_value"),
     "value_currency": _LATEST_VALUE.format("currency"),
 }
-"""What an older program, which knows only the columns before these, left out of a row."""
+"""Values for columns that an older program, which does not know them, left out of a row."""
 _RELEASES: Mapping[str, Any] = {
     "entity": pl.Int64,
     "version_id": pl.Int64,
@@ -84,7 +83,8 @@ _OVERRIDES: Mapping[str, Any] = {"entity": pl.Int64, "id": pl.Int64, "level": pl
 
 MANY = 100
 ROWS_AT_ONCE = 2_000
-"""Rows that are Python's values at the same time: of 100,000, making and dropping these took a third of the reading."""
+"""How many rows are Python objects at the same time: for 100,000, creating and freeing them took a third of the time.
+"""
 
 
 def read_rows(
@@ -96,15 +96,15 @@ def read_rows(
 ) -> pl.DataFrame:
     """Run *query*, with the columns of *schema*; `IN :ids` in it matches any of *ids*.
 
-    The rows come in the *order* of columns that are never null. Few rows are put into it before they are a frame: a
-    query of Polars takes longer, as it goes through other threads.
+    The rows are sorted by the columns of *order*, which are never null. Few rows are sorted before they become a frame:
+    a sort in Polars takes longer, as it goes through other threads.
     """
     connection = session.connection()
     driver: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
         cursor = driver.execute(query.replace(":ids", "(SELECT value FROM json_each(?))"), (json.dumps(list(ids)),))
     else:
-        # An explicit type: against an array of a smaller one, each row would be compared with all elements in turn.
+        # An explicit type: against an array of a smaller type, each row would be compared with all elements in turn.
         kind = "text" if ids and isinstance(ids[0], str) else "bigint"
         cursor = driver.cursor(binary=True).execute(
             query.replace("IN :ids", f"= ANY(%s::{kind}[])"), (array_text(ids),)
@@ -112,7 +112,7 @@ def read_rows(
     first = cursor.fetchmany(ROWS_AT_ONCE)
     if len(first) < ROWS_AT_ONCE:
         names = list(schema)
-        for name in reversed(order):  # a later sort keeps what an earlier one did
+        for name in reversed(order):  # sorts are stable, so the last key is sorted first
             first.sort(key=itemgetter(names.index(name)))
         return _frame(first, schema)
     parts = [_frame(first, schema)]
@@ -123,7 +123,7 @@ def read_rows(
 
 
 def _frame(rows: Sequence[Sequence[Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
-    """Make a frame of rows; of many by columns, which takes two thirds of the time, of few as Polars itself does."""
+    """Make a frame of rows: many rows by columns, which takes two thirds of the time; few rows as Polars does it."""
     if not rows:
         return _empty_frame(tuple(schema.items())).clone()
     if len(rows) < MANY:
@@ -134,14 +134,14 @@ def _frame(rows: Sequence[Sequence[Any]], schema: Mapping[str, Any]) -> pl.DataF
 
 @cache
 def _empty_frame(columns: tuple[tuple[str, Any], ...]) -> pl.DataFrame:
-    """Give the frame of no rows; most of what is asked of one entity has none, and to make one takes long."""
+    """Return an empty frame, cached: most reads about one entity have no rows, and building a frame takes long."""
     return pl.DataFrame(schema=dict(columns))
 
 
 def entities(session: Session, ids: Sequence[int], known_by_us: int | None = None) -> pl.DataFrame:
     """Read the latest attributes: `entity`, `external_id`, `content` (JSON); erased entities are left out.
 
-    With *known_by_us* the latest that were known by then; the content is null where nothing was.
+    With *known_by_us* the latest that were known by then; the content is null if none were.
     """
     query = (
         "SELECT e.id, e.external_id, a.content FROM entities e JOIN attributes a ON a.entity_id = e.id"
@@ -149,9 +149,9 @@ def entities(session: Session, ids: Sequence[int], known_by_us: int | None = Non
         " ORDER BY e.id"
     )
     if known_by_us is not None:
-        known = f"a.entity_id = e.id AND a.known_us <= {known_by_us:d}"
+        condition = f"a.entity_id = e.id AND a.known_us <= {known_by_us:d}"
         query = (
-            f"SELECT e.id, e.external_id, (SELECT a.content FROM attributes a WHERE {known}"  # noqa: S608 (a number)
+            f"SELECT e.id, e.external_id, (SELECT a.content FROM attributes a WHERE {condition}"  # noqa: S608 (a number)
             " ORDER BY a.number DESC LIMIT 1) FROM entities e WHERE e.id IN :ids"
             " AND EXISTS (SELECT 1 FROM attributes b WHERE b.entity_id = e.id) ORDER BY e.id"
         )
@@ -163,11 +163,11 @@ def entities(session: Session, ids: Sequence[int], known_by_us: int | None = Non
     )
 
 
-def owned(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read whose facts count for which entity: `fact_of`, `entity`; its own, and those of what it owns or did.
+def fact_owners(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Read whose facts count for which entity: `fact_of`, `entity`; its own, and those of what it owns or owned.
 
-    Facts count from `from_us` until before `until_us`; null means no beginning, or no end. `type_id` is the type of
-    what is owned, null for an entity's own facts.
+    Facts count from `from_us` until before `until_us`; null means no beginning, or no end. `type_id` is the type of the
+    owned entity, null for an entity's own facts.
     """
     frame = read_rows(
         session,
@@ -181,16 +181,16 @@ def owned(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def transaction_columns(*, for_value: bool) -> Mapping[str, Any]:
-    """Give the columns of transactions that are read, with those that the value model needs too if *for_value*."""
+    """Return the columns of transactions that are read, with those that the value model needs too if *for_value*."""
     return {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
 
 
 def transactions(session: Session, ids: Sequence[int], *, for_value: bool, after_us: int | None = None) -> pl.DataFrame:
     """Read transactions in the order of their time: `_TRANSACTIONS`, with `_FOR_VALUE` if *for_value*.
 
-    They are sorted here: each database orders text in its own way.
+    They are sorted here, as each database orders text in its own way. They are as taken in, without corrections.
 
-    *after_us*: those alone that happened after it, as they were taken.
+    *after_us*: only those that happened after it.
     """
     schema = transaction_columns(for_value=for_value)
     later = "" if after_us is None else f" AND at_us > {after_us:d}"
@@ -199,7 +199,7 @@ def transactions(session: Session, ids: Sequence[int], *, for_value: bool, after
 
 
 def transactions_numbered(session: Session, organisation_id: int, numbers: Sequence[str]) -> pl.DataFrame:
-    """Read transactions of an organisation by their numbers, as they were taken."""
+    """Read transactions of an organisation by their numbers, as taken in, without corrections."""
     schema = transaction_columns(for_value=False)
     if not numbers:
         return _frame((), schema)
@@ -211,7 +211,7 @@ def transactions_numbered(session: Session, organisation_id: int, numbers: Seque
 
 
 def corrected_transactions(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
-    """Read transactions of which something was corrected, as they were taken: they may count at another time now."""
+    """Read transactions that have corrections, as taken in: their time may be another one now."""
     schema = transaction_columns(for_value=for_value)
     columns = ", ".join(f"t.{name}" for name in schema if name != "entity")
     query = (
@@ -223,10 +223,10 @@ def corrected_transactions(session: Session, ids: Sequence[int], *, for_value: b
 
 
 def corrections(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
-    """Read corrections of entities' transactions, in the order in which they hold: the latest known is the last.
+    """Read corrections of entities' transactions, in the order in which they apply: the latest known is last.
 
     `_TRANSACTIONS`, with `_FOR_VALUE` if *for_value*, null where a correction changes nothing; and `kind`, and
-    `known_us`, from when on it counts.
+    `known_us`, from when it counts.
     """
     schema = transaction_columns(for_value=for_value)
     query = f"SELECT entity_id, {_names(schema)}, id, kind, {COUNTS_FROM} FROM corrections WHERE entity_id IN :ids"  # noqa: S608 (our own words)
@@ -246,7 +246,7 @@ def corrections_to_come(session: Session, ids: Sequence[int], as_of_us: int) -> 
 
 
 def transaction_counts(session: Session, ids: Sequence[int], *, after_us: int | None = None) -> pl.DataFrame:
-    """Count transactions, perhaps those after a moment alone: `entity`, `count`; an entity without any is left out."""
+    """Count transactions, perhaps only those after a moment: `entity`, `count`; an entity without any is left out."""
     later = "" if after_us is None else f" AND at_us > {after_us:d}"
     query = f"SELECT entity_id, count(*) FROM transactions WHERE entity_id IN :ids{later} GROUP BY entity_id"  # noqa: S608 (our own words)
     return read_rows(session, query, ids, {"entity": pl.Int64, "count": pl.Int64})
@@ -320,7 +320,7 @@ def current_levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 
 def releases(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read the levels that an approved roll-back releases, `_RELEASES`; each holds for one current level alone."""
+    """Read the levels that an approved roll-back releases, `_RELEASES`; each holds for one current level only."""
     query = f"SELECT entity_id, {_names(_RELEASES)} FROM level_releases WHERE entity_id IN :ids AND active ORDER BY id"  # noqa: S608 (our own words)
     return read_rows(session, query, ids, _RELEASES)
 
@@ -328,7 +328,7 @@ def releases(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 def runs_of_version(session: Session, ids: Sequence[int], version_id: int) -> pl.DataFrame:
     """Read the latest run of assessments by one version for each entity: `_RUNS`, the oldest first.
 
-    `content` has the inputs of the first of a run; it is null for the others, and where it was erased.
+    `content` has the inputs of the first of a run; it is null for the others, and if it was erased.
     """
     frame = read_rows(
         session,
@@ -345,7 +345,7 @@ def runs_of_version(session: Session, ids: Sequence[int], version_id: int) -> pl
 
 
 def overrides(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Read the approved override of each entity, live or expired, `_OVERRIDES`; the latest where there are several."""
+    """Read the latest approved override of each entity, live or expired, `_OVERRIDES`."""
     return read_rows(
         session,
         "SELECT o.entity_id, o.id, o.level, o.until_us FROM overrides o WHERE o.entity_id IN :ids"

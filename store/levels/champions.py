@@ -1,8 +1,8 @@
-"""Which version of the value model serves, as the platform knows it, and which entities it has to value anew.
+"""The serving version of the value model, as the platform knows it, and the entities that it has to value again.
 
-The registry says what serves, and each process asks it for itself; a level is asked of a database that does not know
-it. So a promotion on this machine, or the first worker that sees one of another, writes it down, and from then on each
-value that another version gave names this one. Nothing here begins or ends a transaction.
+The registry decides which version serves, and each process asks it; levels are read from a database that does not know
+it. So a promotion on this machine, or the first worker that notices one elsewhere, records it here, and from then on
+each value of another version names the serving one. Nothing here begins or ends a transaction.
 """
 
 from collections.abc import Mapping
@@ -23,9 +23,9 @@ _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.
 
 
 def begin_champion(session: Session, model: str, version: int, now_us: int) -> None:
-    """Note that a version serves, and begin to mark due, in all organisations, the entities that another one valued.
+    """Record the serving version, and begin to mark entities due that another version valued, in all organisations.
 
-    Nobody is marked here. A marking of the version before it ends, however far it was: one of a type is open at most.
+    No entity is marked here. An unfinished marking of the previous version ends: a type has at most one open marking.
     """
     _note(session, model, version, now_us)
     session.execute(delete(Marking).where(Marking.model.is_not(None)))
@@ -49,7 +49,7 @@ def begin_champion(session: Session, model: str, version: int, now_us: int) -> N
 
 
 def _note(session: Session, model: str, version: int, now_us: int) -> None:
-    """Write it down; who does so at the same moment waits for this transaction to end."""
+    """Record the version; a concurrent call waits for this transaction to end."""
     new = _INSERT[session.get_bind().dialect.name](Champion)
     new = new.values(id=_ROW, model=model, model_version=version, since_us=now_us)
     is_other = (Champion.model != new.excluded.model) | (Champion.model_version != new.excluded.model_version)
@@ -58,7 +58,7 @@ def _note(session: Session, model: str, version: int, now_us: int) -> None:
 
 
 def next_marking(session: Session, model: str, version: int) -> Marking | None:
-    """Lock the oldest open marking of a version; None where there is none, or another process has it."""
+    """Lock the oldest open marking of a version; None if there is none, or another process has it."""
     of = (Marking.model == model, Marking.model_version == version)
     number = session.scalar(select(Marking.id).where(*of).order_by(Marking.id).limit(1))
     return None if number is None else markings.lock_marking(session, number)

@@ -7,20 +7,20 @@ from sqlalchemy import Integer, Select, literal, null, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import NO_PLACE, Page, Part, cut
+from fivefold.domain.paging import NO_PLACE, Page, Part, first_page
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import IS_FAILED, DueMark, Standing
 
 
 class AssessmentFailure(NamedTuple):
-    """An entity and one thing that is wrong with its assessment: `status`, `assessed_us`, or `attempts` and `error`.
+    """An entity and one problem with its assessment: `status`, `assessed_us`, or `attempts` and `error`.
 
     Attributes:
-        status: of the assessment, where that is no level in full.
-        assessed_us: of the assessment, where that is in the future.
+        status: of the assessment, if it is not a full level.
+        assessed_us: of the assessment, if it lies in the future.
         attempts: how often it failed before it was quarantined, with `error`.
-        at_us: when it was assessed; of one that is quarantined, when it was to be.
+        at_us: when it was assessed; for a quarantined entity, when it was due.
     """
 
     entity_id: int
@@ -35,13 +35,13 @@ class AssessmentFailure(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedFailures:
+class FailureFilter:
     """Which failures are listed; None is no condition.
 
     Attributes:
         type_id: of the entities.
-        entity_id: this one alone.
-        since_us: the assessment failed then or later; one that is quarantined was to be assessed then or later.
+        entity_id: only this one.
+        since_us: the assessment failed, or a quarantined entity was due, at that moment or later.
         until_us: before.
     """
 
@@ -51,32 +51,34 @@ class WantedFailures:
     until_us: int | None = None
 
 
-EVERY = WantedFailures()
+EVERY = FailureFilter()
 _KINDS: Final = 3
 _QUARANTINED: Final = 2
 
 
 def assessment_failures(
-    session: Session, organisation_id: int, latest_us: int, part: Part, wanted: WantedFailures = EVERY
+    session: Session, organisation_id: int, latest_us: int, part: Part, failure_filter: FailureFilter = EVERY
 ) -> Page[AssessmentFailure]:
-    """List failures in the order of the entities' numbers; an entity may have several, each of another kind.
+    """List failures in the order of the entities' numbers; an entity may have several of different kinds.
 
-    An erased entity is left out. An assessment later than *latest_us* is in the future. ConfigError if the part
-    begins behind a value that is no key of this list.
+    An erased entity is left out. An assessment later than *latest_us* is in the future. ConfigError if the part begins
+    after a value that is not a key of this list.
     """
     after = part.after
     if after is not None and not (len(after) == 2 and all(type(value) is int for value in after)):
         raise ConfigError(NO_PLACE)
     failures: list[AssessmentFailure] = []
     for kind in range(_KINDS):
-        # The last entity of the page before may have failures of the kinds that follow.
+        # The last entity of the previous page may have failures of the kinds that follow.
         behind = None if after is None else (int(after[0]) - (kind > int(after[1])),)
         most = None if part.most is None else part.most + 1
         statement, number = _of_kind(kind, organisation_id, latest_us)
-        statement = _narrowed(statement, DueMark.due_us if kind == _QUARANTINED else Standing.assessed_us, wanted)
+        statement = _narrowed(
+            statement, DueMark.due_us if kind == _QUARANTINED else Standing.assessed_us, failure_filter
+        )
         failures += [AssessmentFailure(*row) for row in rows_of(session, statement, (number,), Part(most, behind))]
     failures.sort(key=lambda failure: (failure.entity_id, failure.kind))
-    return cut(failures, lambda failure: (failure.entity_id, failure.kind), part.most)
+    return first_page(failures, lambda failure: (failure.entity_id, failure.kind), part.most)
 
 
 def _of_kind(kind: int, organisation_id: int, latest_us: int) -> tuple[Select[*tuple[Any, ...]], Any]:
@@ -100,11 +102,14 @@ def _of_kind(kind: int, organisation_id: int, latest_us: int) -> tuple[Select[*t
     return statement, table.entity_id
 
 
-def _narrowed(statement: Select[*tuple[Any, ...]], moment: Any, wanted: WantedFailures) -> Select[*tuple[Any, ...]]:
-    if wanted.type_id is not None:
-        statement = statement.where(Entity.type_id == wanted.type_id)
-    if wanted.entity_id is not None:
-        statement = statement.where(Entity.id == wanted.entity_id)
-    if wanted.since_us is not None:
-        statement = statement.where(moment >= wanted.since_us)
-    return statement if wanted.until_us is None else statement.where(moment < wanted.until_us)
+def _narrowed(
+    statement: Select[*tuple[Any, ...]], moment: Any, failure_filter: FailureFilter
+) -> Select[*tuple[Any, ...]]:
+    """Add the conditions of a filter."""
+    if failure_filter.type_id is not None:
+        statement = statement.where(Entity.type_id == failure_filter.type_id)
+    if failure_filter.entity_id is not None:
+        statement = statement.where(Entity.id == failure_filter.entity_id)
+    if failure_filter.since_us is not None:
+        statement = statement.where(moment >= failure_filter.since_us)
+    return statement if failure_filter.until_us is None else statement.where(moment < failure_filter.until_us)

@@ -1,6 +1,6 @@
-"""Rows that a clock ahead of time dated after now: counted and repaired. Nothing here begins or ends a transaction.
+"""Rows that a fast clock dated after now: counted and repaired. Nothing here begins or ends a transaction.
 
-History is left: assessments, transitions, decisions, the audit log. See `usecases.levels.clock_repair`.
+History is not changed: assessments, transitions, decisions, the audit log. See `usecases.levels.clock_repair`.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import and_, case, delete, func, literal_column, select, union, update
 from sqlalchemy.orm import Session
 
-from fivefold.store.audit.bound_rows import TABLES, Digests, digests, joined
+from fivefold.store.audit.bound_rows import TABLES, Digests, digests, merge_digests
 from fivefold.store.audit.standings import COLUMNS
 from fivefold.store.tables.entities import (
     Attributes,
@@ -26,11 +26,11 @@ from fivefold.store.tables.events import Delivery
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, Standing
 
 LONGEST_WAIT_US: Final = 48 * 3_600_000_000
-"""No delivery waits longer to be tried again."""
+"""The longest wait of a delivery until its next attempt."""
 
 
 class FutureRows(NamedTuple):
-    """Rows of one kind and organisation that are dated after now: how many, and the latest, in microseconds."""
+    """Rows of one kind and organisation that are dated after now: their number, and the latest, in microseconds."""
 
     organisation_id: int
     kind: str
@@ -48,9 +48,9 @@ class AffectedEntity(NamedTuple):
 
 
 _LATER_OF_RECORD: Final[Any] = case((Record.closed_us > Record.opened_us, Record.closed_us), else_=Record.opened_us)
-"""What was opened long ago may have been closed by a clock ahead: its outcome is unknown until then."""
+"""A record that was opened long ago may have been closed by a fast clock: its outcome is unknown until then."""
 
-# A transaction's own date is that of who sent it, and may be ahead a little; `recorded_us` is of a clock of ours.
+# A transaction's own date comes from its sender, and may be slightly ahead; `recorded_us` is from our own clock.
 _STAMPS: Final[Sequence[tuple[str, Any, Any, Sequence[Any]]]] = (
     ("assessments", Standing, Standing.assessed_us, ()),
     ("value scores", ValueScore, ValueScore.as_of_us, ()),
@@ -61,7 +61,7 @@ _STAMPS: Final[Sequence[tuple[str, Any, Any, Sequence[Any]]]] = (
     ("screenings", Screening, Screening.at_us, (Screening.at_us, Screening.recorded_us)),
     ("cases and alerts", Record, _LATER_OF_RECORD, (Record.opened_us, Record.closed_us)),
 )
-"""Kind, table, the instant that is compared with now, and the instants that are repaired where it is a fact."""
+"""Kind, table, the instant that is compared with now, and the instants that are repaired if it is a fact."""
 
 
 _PLAIN: Final[dict[str, Any]] = {"synchronize_session": False}
@@ -94,12 +94,12 @@ def affected_entities(session: Session, organisation_id: int, latest_us: int, mo
 
 
 def restore_levels(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> dict[str, list[Any]]:
-    """Let entities stand as before the first assessment that is dated ahead.
+    """Reset entities to their state before the first assessment that is dated ahead.
 
-    Returns by the number of each, as text, the number of its newest assessment and its standing, for the audit log.
+    Returns, by the number of each as text, the number of its newest assessment and its standing, for the audit log.
 
-    The level is the one that was announced, since a receiver must learn of each change; the next assessment moves
-    it. What the rules said before, and since when, is what that first assessment was made from.
+    The level stays the one that was announced, since a receiver must learn of each change; the next assessment moves
+    it. The earlier rules' level and its time are taken from the inputs of that first assessment.
     """
     statement = select(Standing).where(Standing.entity_id.in_(entity_ids), Standing.assessed_us > latest_us)
     rows = session.scalars(statement.order_by(Standing.entity_id).with_for_update()).all()
@@ -115,11 +115,11 @@ def restore_levels(session: Session, entity_ids: Sequence[int], latest_us: int, 
 
 
 _Held = tuple[int | None, int | None, int, int, str | None]
-"""The rules' level, since when it held, the floors that held, and since when they rest on what is unknown."""
+"""The rules' level, since when it held, the floors in force, and since when they rest on unknown facts."""
 
 
 def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict[int, _Held]:
-    """Give what held before the first assessment ahead, if kept."""
+    """Return the state before the first assessment dated ahead, if it is stored."""
     first = (
         select(Assessment.entity_id, func.min(Assessment.number).label("number"))
         .where(Assessment.entity_id.in_(entity_ids), Assessment.as_of_us > latest_us)
@@ -140,24 +140,24 @@ def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict
 
 
 def redate_facts(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> tuple[int, Digests]:
-    """Date facts that are ahead back to now; return how many there were, and the digests of bound rows."""
+    """Set facts that are dated ahead to now; return how many there were, and the digests of bound rows."""
     fact_count, row_digests = 0, []
     for _, table, stamp, mended in _STAMPS:
         if mended:
             values = {each: case((each > now_us, now_us), else_=each) for each in mended}
             where = (table.entity_id.in_(entity_ids), stamp > latest_us)
-            bound = TABLES.get(table.__tablename__)
-            columns = [] if bound is None else [table.__table__.c[name] for name in bound.primary]
+            bound_table = TABLES.get(table.__tablename__)
+            columns = [] if bound_table is None else [table.__table__.c[name] for name in bound_table.primary]
             keys = [tuple(row) for row in session.execute(select(*columns).where(*where))] if columns else []
             result: Any = session.execute(update(table).where(*where).values(values).execution_options(**_PLAIN))
             fact_count += result.rowcount
-            if bound is not None:
-                row_digests.append(digests(session, bound.name, keys))
-    return fact_count, joined(*row_digests)
+            if bound_table is not None:
+                row_digests.append(digests(session, bound_table.name, keys))
+    return fact_count, merge_digests(*row_digests)
 
 
 def delete_value_scores(session: Session, entity_ids: Sequence[int], latest_us: int) -> int:
-    """Delete value scores of moments still to come; return how many."""
+    """Delete value scores dated in the future; return how many."""
     where = (ValueScore.entity_id.in_(entity_ids), ValueScore.as_of_us > latest_us)
     result: Any = session.execute(delete(ValueScore).where(*where))
     if result.rowcount:
@@ -178,7 +178,7 @@ def _restore_values(session: Session, entity_ids: Sequence[int]) -> None:
 
 
 def end_long_waits(session: Session, latest_us: int, now_us: int) -> int:
-    """Make deliveries due that would wait longer than any may; return how many. Leases end by themselves."""
+    """Make deliveries due that would wait longer than allowed; return how many. Leases end by themselves."""
     late = and_(Delivery.state == "waiting", Delivery.next_us > latest_us + LONGEST_WAIT_US)
     result: Any = session.execute(update(Delivery).where(late).values(next_us=now_us).execution_options(**_PLAIN))
     return int(result.rowcount)

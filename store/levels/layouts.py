@@ -1,4 +1,4 @@
-"""What the inputs of many assessments share, stored once by its hash. Nothing here begins or ends a transaction."""
+"""The shared layout of the inputs of many assessments, stored once by its hash. Begins no transaction."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _INSERT: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.
 
 
 def layout_in(content: str) -> str | None:
-    """Read which layout the content of an assessment names; None where it has its inputs whole, as of older programs.
+    """Read the layout that an assessment's content names; None if it has its inputs whole, as from older programs.
 
     >>> layout_in('{"previous":null,"layout":"ab","inputs":[1]}')
     'ab'

@@ -1,8 +1,8 @@
 """Leases of due marks: claimed, cleared, failed, returned. Nothing here begins or ends a transaction.
 
 A claim is a transaction of its own, committed before anything is computed, so that writers of facts never wait for an
-assessment. A result clears the mark only while its lease is held and the revision is still the claimed one: a fact
-that came in between keeps the entity due.
+assessment. A result clears the mark only while its lease is held and the revision is still the claimed one: a fact that
+was added in between keeps the entity due.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ from fivefold.store.tables.levels import DueMark
 
 _MARKS = cast("Table", DueMark.__table__)
 _COMES_TO_MANY = (Reason.INTERVAL, Reason.LIST, Reason.TIME)
-"""Reasons that reach a whole portfolio at once by time, and wait behind events of one entity."""
+"""Reasons that reach a whole portfolio at once by time, and wait behind events of single entities."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Batch:
     Attributes:
         lease: the unique name of the lease.
         claims: in the order of their entities.
-        queue: whose turn it was; None for a lease of one entity.
-        of_queue: how many are of that queue; the others fill the batch.
+        queue: the queue that was served; None for a lease of one entity.
+        of_queue: how many entities are from that queue; the others fill the batch.
     """
 
     organisation_id: int
@@ -78,10 +78,10 @@ _OPEN = or_(
     _MARKS.c.lease_until_us <= bindparam("now_us"),
     _MARKS.c.lease_until_us > bindparam("now_us") + LONGEST_LEASE_US,
 )
-"""A lease that ends too late was taken by a worker whose clock was ahead, and does not count."""
+"""The mark is free. A lease that ends too late was taken by a worker with a fast clock, and does not count."""
 _WAITING = and_(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= bindparam("now_us"), _OPEN)
 _LEFT = _MARKS.c.lease.is_not(None)
-"""Of the waiting ones: their lease was abandoned."""
+"""Among free marks: the lease was abandoned."""
 
 
 class Queue(NamedTuple):
@@ -106,7 +106,7 @@ def _priority(priority: int) -> Any:
 
 
 FIRST = union_all(*(_first(_priority(priority)) for priority in (EVENT, BULK)))
-"""When the first of each priority is due: an idle worker's question."""
+"""When the first mark of each priority is due: the query of an idle worker."""
 _FIRSTS = union_all(
     *(
         select(
@@ -154,13 +154,13 @@ def queues(session: Session, now_us: int) -> list[Queue]:
 def claim(
     session: Session, lease: str, now_us: int, until_us: int, most: int, most_left: int, order: Order = sorted
 ) -> Batch | None:
-    """Lease up to *most* entities that are due, of one organisation and type; None if none is due.
+    """Lease up to *most* due entities of one organisation and type; None if none is due.
 
-    The queues are tried in *order*: by default urgent ones first. A batch that the first of them does not fill is
-    filled from the organisation's other one.
+    The queues are tried in *order*: by default urgent ones first. A batch that the first queue does not fill is filled
+    from the organisation's other one.
 
-    Entities of abandoned leases are claimed apart from the others, each time an eighth as many: so one that ends every
-    worker is soon alone, and is quarantined after *most_left* abandoned leases in a row.
+    Entities of abandoned leases are claimed apart from the others, each time an eighth as many: so an entity that ends
+    every worker is soon alone, and is quarantined after *most_left* abandoned leases in a row.
     """
     if all(first is None or first > now_us for first in session.scalars(FIRST)):
         return None
@@ -174,6 +174,7 @@ def claim(
 def _claim_of(
     session: Session, queue: Queue, lease: str, moments: tuple[int, int], most: int, most_left: int
 ) -> Batch | None:
+    """Claim from one queue; first quarantine entities at its head that were abandoned too often."""
     now_us, until_us = moments
     parameters = {"now_us": now_us, "organisation": queue.organisation_id, "of_priority": queue.priority}
     while (head := session.execute(HEAD, parameters).first()) is not None:
@@ -182,10 +183,12 @@ def _claim_of(
             continue
         attempts = head.attempts if head.left else None
         size = max(1, most >> 3 * (head.attempts + 1)) if head.left else most
-        first = _lease(session, waiting(head.type_id, attempts, size), lease, until_us, parameters)
+        first = _lease(session, select_waiting(head.type_id, attempts, size), lease, until_us, parameters)
         rest = size - len(first)
         parameters["of_priority"] = BULK if queue.priority == EVENT else EVENT
-        more = _lease(session, waiting(head.type_id, attempts, rest), lease, until_us, parameters) if rest else ()
+        more = (
+            _lease(session, select_waiting(head.type_id, attempts, rest), lease, until_us, parameters) if rest else ()
+        )
         if not first and not more:
             return None
         claims = tuple(sorted(first + more, key=lambda claim: claim.entity_id))
@@ -200,8 +203,8 @@ def _claim_of(
     return None
 
 
-def waiting(type_id: int, attempts: int | None, most: int) -> Any:
-    """Select the waiting entities of a queue: without a lease, or abandoned after so many *attempts*."""
+def select_waiting(type_id: int, attempts: int | None, most: int) -> Any:
+    """Select the free entities of a queue: without a lease, or abandoned after this many *attempts*."""
     alike = _MARKS.c.lease.is_(None) if attempts is None else and_(_LEFT, _MARKS.c.attempts == attempts)
     of = (_WAITING, *_OF_QUEUE, _MARKS.c.type_id == type_id, alike)
     return select(_MARKS.c.entity_id).where(*of).order_by(_MARKS.c.due_us).limit(most)
@@ -226,6 +229,7 @@ def _lease(
     session: Session, rows_to_lease: Any, lease: str, until_us: int, parameters: Mapping[str, int]
 ) -> tuple[LeasedEntity, ...]:
     # A CTE is evaluated once; a subquery in the condition may be evaluated for each row, and lock more.
+    """Lease the selected marks that no other transaction has locked."""
     ready = rows_to_lease.with_for_update(skip_locked=True).cte("ready")
     statement = (
         update(_MARKS)
@@ -275,6 +279,7 @@ _FOLLOWING = {"of": BigInteger, "next_us": BigInteger, "next_reason": Integer, "
 
 
 def _cleared(source: Any) -> Any:
+    """Build the update that clears marks; a mark whose revision has changed stays due."""
     return (
         update(_MARKS)
         .where(_MARKS.c.entity_id == source["of"], _OURS)
@@ -306,7 +311,7 @@ _CLEAR = {
 def clear(session: Session, batch: Batch, following: Mapping[int, tuple[int | None, Reason]]) -> None:
     """Return the leases of assessed entities.
 
-    Each is due again as *following* has it, or at once if something happened to it since it was claimed.
+    Each is due again according to *following*, or at once if something happened to it since it was claimed.
     """
     rows = [
         (entity_id, next_us, int(reason), BULK if reason in _COMES_TO_MANY else EVENT)
@@ -351,14 +356,14 @@ def fail(session: Session, batch: Batch, errors: Mapping[int, str], next_us: Map
 
 
 def return_leases(session: Session, batch: Batch, errors: Mapping[int, str]) -> None:
-    """Return the leases of entities that failed on request: such a failure is no attempt of the worker's."""
+    """Return the leases of entities that failed on request; such a failure does not count as a worker's attempt."""
     rows = [{"of": entity_id, "held": batch.lease, "said": error} for entity_id, error in sorted(errors.items())]
     if rows:
         session.connection().execute(_PUT_BACK, rows)
 
 
 def put_back(session: Session, batch: Batch, entity_ids: Iterable[int]) -> None:
-    """Return leases of entities that were not assessed: they are due as before, and nothing failed."""
+    """Return leases of entities that were not assessed: they are due as before, without a failure."""
     rows = [{"of": entity_id, "held": batch.lease} for entity_id in sorted(entity_ids)]
     if rows:
         session.connection().execute(_LEAVE, rows)

@@ -19,7 +19,7 @@ def current_level(session: Session, entity_id: int) -> Standing | None:
 
 
 def is_refreshing(mark: DueMark | None, now_us: int, *, is_marked_later: bool = False) -> bool:
-    """Tell whether an entity is about to be assessed: it is due, or leased, or a change has yet to mark it."""
+    """Return whether an entity is about to be assessed: it is due, or leased, or a change has yet to mark it."""
     if mark is None or is_marked_later:
         return is_marked_later
     waits = not mark.quarantined and mark.due_us is not None and mark.due_us <= now_us
@@ -27,7 +27,7 @@ def is_refreshing(mark: DueMark | None, now_us: int, *, is_marked_later: bool = 
 
 
 def override_in_force(session: Session, override_id: int) -> OverrideRow:
-    """Give the override that a current level names."""
+    """Return the override that a current level names."""
     return session.get_one(OverrideRow, override_id)
 
 
@@ -38,7 +38,7 @@ def level_since(session: Session, entity_id: int) -> int | None:
 
 
 def ruleset_named(session: Session, version_id: int | None) -> tuple[str, int] | None:
-    """Give the ruleset's name and the number of a version; None if there is no such version."""
+    """Return the ruleset's name and the number of a version; None if there is no such version."""
     row = session.execute(
         select(Family.name, RulesetVersion.number)
         .join(RulesetVersion, RulesetVersion.family_id == Family.id)
@@ -50,12 +50,12 @@ def ruleset_named(session: Session, version_id: int | None) -> tuple[str, int] |
 def assessments_of(
     session: Session, entity_id: int, part: Part
 ) -> Page[tuple[Assessment, Transition | None, str | None]]:
-    """List the assessments of an entity with their transitions, and what they were made from, the latest first."""
-    reached = (Transition.entity_id == Assessment.entity_id) & (Transition.number == Assessment.number)
+    """List the assessments of an entity with their transitions and inputs, the latest first."""
+    same_assessment = (Transition.entity_id == Assessment.entity_id) & (Transition.number == Assessment.number)
     columns = select(Assessment, Transition, AssessmentInputs.content)
-    joined = columns.outerjoin(Transition, reached).outerjoin(AssessmentInputs, _SAME)
+    with_inputs = columns.outerjoin(Transition, same_assessment).outerjoin(AssessmentInputs, _SAME)
     return rows_of(
-        session, joined.where(Assessment.entity_id == entity_id), (Assessment.number,), part, descending=True
+        session, with_inputs.where(Assessment.entity_id == entity_id), (Assessment.number,), part, descending=True
     )
 
 
@@ -71,9 +71,9 @@ def assessment_of(session: Session, organisation_id: int, entity_id: int, number
 def assessments_named(
     session: Session, organisation_id: int, names: Sequence[tuple[int, int]]
 ) -> list[tuple[Assessment, str | None]]:
-    """Find assessments by the numbers of their entities and their own, each with what it was made from."""
-    chosen = select(Assessment, AssessmentInputs.content).outerjoin(AssessmentInputs, _SAME)
-    of = chosen.where(Assessment.organisation_id == organisation_id)
+    """Find assessments by the numbers of their entities and their own, each with its inputs."""
+    statement = select(Assessment, AssessmentInputs.content).outerjoin(AssessmentInputs, _SAME)
+    of = statement.where(Assessment.organisation_id == organisation_id)
     key = tuple_(Assessment.entity_id, Assessment.number)
     return [
         (row, content)
@@ -83,11 +83,11 @@ def assessments_named(
 
 
 _NAMES_AT_A_TIME = 1_000
-"""So that no database's limit of parameters is met."""
+"""This many stay within any database's limit of parameters."""
 
 
 def first_assessment_from(session: Session, entity_id: int, as_of_us: int, after: int) -> int | None:
-    """Give the number of an entity's first assessment of a moment or later, behind that numbered *after*."""
+    """Return the number of an entity's first assessment of a moment or later, after that numbered *after*."""
     of = (Assessment.entity_id == entity_id, Assessment.number > after, Assessment.as_of_us >= as_of_us)
     return session.scalar(select(func.min(Assessment.number)).where(*of))
 
@@ -97,8 +97,8 @@ class LevelGroup:
     """Entities with the same current state.
 
     Attributes:
-        version_id: the ruleset that assessed them; None where none applied.
-        overridden: an override holds.
+        version_id: the ruleset that assessed them; None if none applied.
+        overridden: an override is in force.
     """
 
     version_id: int | None

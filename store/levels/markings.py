@@ -1,9 +1,9 @@
 """Markings: a change that reaches everybody of a type makes them due part by part, so that no writer waits for all.
 
-A marking with a version of the value model, `store.levels.champions`, reaches those whom another version valued.
+A marking with a version of the value model, `store.levels.champions`, reaches the entities that another version valued.
 
-The first part is marked in the transaction of the change; how far the rest is stands in a row that workers work off,
-each part in a transaction of its own, and that is gone once all are marked. Until then an entity behind it counts as
+The first part is marked in the transaction of the change. A row records the position of the rest; workers advance it,
+each part in a transaction of its own, and delete the row at the end. Until then an entity after the position counts as
 due. Nothing here begins or ends a transaction.
 """
 
@@ -22,16 +22,16 @@ from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import DueMark, Marking
 
 PART: Final = 2_000
-"""Entities that are marked in one transaction: who stores a fact about one of them waits for that long."""
+"""Entities that are marked in one transaction: a writer of a fact about one of them waits for that long."""
 PAUSE_SECONDS: Final = 0.02
-"""Behind each part: on SQLite who waits for the one writer's lock asks for it again only now and then."""
+"""The pause after each part: on SQLite, those that wait for the only writer's lock ask for it only now and then."""
 JOINED_US: Final = 10_000_000
-"""So long a marking that has not begun stands for further facts."""
+"""How long a marking that has not begun also serves later facts."""
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class WaitingCount(NamedTuple):
-    """How many entities of an organisation are yet to be marked though the change holds, and since when it does."""
+    """How many entities of an organisation a change in force has yet to mark, and since when it is in force."""
 
     organisation_id: int
     entities: int
@@ -39,7 +39,7 @@ class WaitingCount(NamedTuple):
 
 
 def mark_everybody(session: Session, kind: EntityType, reason: Reason, from_us: int, now_us: int) -> int:
-    """Make everybody of a type due from a moment on: the first of them now, the others by workers; tell how many."""
+    """Make everybody of a type due from a moment on, the first of them now, the others by workers; return how many."""
     marking = Marking(
         organisation_id=kind.organisation_id,
         type_id=kind.id,
@@ -49,17 +49,17 @@ def mark_everybody(session: Session, kind: EntityType, reason: Reason, from_us: 
         reached_id=0,
     )
     session.add(marking)
-    count = count_of_type(session, kind.id)  # before it, as others wait for those that are marked
+    count = count_of_type(session, kind.id)  # before the marking, as others wait for marked entities
     mark_part(session, marking, now_us)
     return count
 
 
 def mark_everybody_once(session: Session, kind: EntityType, reason: Reason, now_us: int) -> None:
-    """Make everybody of a type due now, all by workers; where that is about to begin anyway, nothing is added.
+    """Make everybody of a type due now, all by workers; if a marking is about to begin anyway, nothing is added.
 
-    For facts that come by the hundred and concern everybody each time. A marking that nobody has begun marks everybody
-    after all that was committed before it begins: it is held so that it does not begin before the caller commits. It is
-    waited for by new facts for `JOINED_US` alone: otherwise facts without a break would keep it from ever beginning.
+    For facts that arrive by the hundred and each concern everybody. A marking that has not begun marks everybody after
+    everything that was committed before it begins: it is locked so that it does not begin before the caller commits.
+    New facts use it only for `JOINED_US`: otherwise an unbroken series of facts would keep it from ever beginning.
     """
     statement = (
         select(Marking.id)
@@ -86,9 +86,9 @@ def _not_begun(type_id: int, reasons: int) -> tuple[ColumnElement[bool], ...]:
 
 
 def may_begin(session: Session, marking: Marking) -> bool:
-    """Tell whether a locked marking may go on: it began, or no earlier one that is like it is under way.
+    """Return whether a locked marking may continue: it began, or no earlier one like it is under way.
 
-    So of a type and a reason one is under way and the others wait for it, and then become one.
+    So only one of a type and a reason is under way; the others wait for it, and are then merged.
     """
     earlier = select(Marking.id).where(
         Marking.type_id == marking.type_id,
@@ -100,9 +100,10 @@ def may_begin(session: Session, marking: Marking) -> bool:
 
 
 def join_waiting(session: Session, marking: Marking, now_us: int) -> None:
-    """Let a locked marking that begins stand for those like it that nobody has begun, and hold by now.
+    """Let a locked marking that begins replace those like it that have not begun and are in force by now.
 
-    What they are about was committed before it begins. One that a caller holds is left: what that is about is not.
+    The changes behind them were committed before it begins. A marking that a caller has locked is left: its change was
+    not.
     """
     others = select(Marking).where(
         *_not_begun(marking.type_id, marking.reasons), Marking.id != marking.id, Marking.from_us <= now_us
@@ -113,7 +114,7 @@ def join_waiting(session: Session, marking: Marking, now_us: int) -> None:
 
 
 def mark_part(session: Session, marking: Marking, now_us: int) -> int:
-    """Look at the entities that come next, mark whom it reaches, and end it where they are the last; count them all."""
+    """Visit the next entities, mark those that the change reaches, end the marking after the last; return how many."""
     session.flush()
     last_id, count = last_after(session, marking.type_id, marking.reached_id, PART)
     if count:
@@ -148,32 +149,32 @@ def open_markings(session: Session) -> Sequence[int]:
 
 
 def lock_marking(session: Session, number: int) -> Marking | None:
-    """Lock a marking until the transaction ends; None where it has ended, or another process has it."""
+    """Lock a marking until the transaction ends; None if it has ended, or another process has it."""
     return session.scalar(select(Marking).where(Marking.id == number).with_for_update(skip_locked=True))
 
 
-def is_yet_to_be_marked(type_id: Any, entity_id: Any, now_us: Any) -> Exists:
-    """Give the condition that a change that holds by now has not marked an entity yet: it is due all the same."""
+def is_unmarked(type_id: Any, entity_id: Any, now_us: Any) -> Exists:
+    """Return the condition that a change in force has not marked an entity yet, so it is due all the same."""
     of = (*_not_reached(type_id, entity_id), Marking.from_us <= now_us)
     return select(Marking.id).where(*of).correlate_except(Marking).exists()
 
 
 def _not_reached(type_id: Any, entity_id: Any) -> tuple[ColumnElement[bool], ...]:
-    """Give the conditions that a marking has yet to reach an entity."""
+    """Return the conditions that a marking has yet to reach an entity."""
     of_champion = is_valued_otherwise(entity_id, Marking.model, Marking.model_version)
     return Marking.type_id == type_id, Marking.reached_id < entity_id, or_(Marking.model.is_(None), of_champion)
 
 
 def marked_from_us(type_id: Any, entity_id: Any) -> ColumnElement[int]:
-    """Give, in SQL, from when an entity is due by the first of the changes that have not marked it yet."""
+    """Return, in SQL, from when an entity is due by the first of the changes that have not marked it yet."""
     later = case((Marking.from_us > Marking.begun_us, Marking.from_us), else_=Marking.begun_us)
     return select(func.min(later)).where(*_not_reached(type_id, entity_id)).correlate_except(Marking).scalar_subquery()
 
 
 def due_state(session: Session, entity_id: int, now_us: int) -> tuple[DueMark | None, bool]:
-    """Find an entity's due mark, and tell whether a change has yet to mark it."""
+    """Find an entity's due mark, and whether a change has yet to mark it."""
     statement = (
-        select(DueMark, is_yet_to_be_marked(Entity.type_id, Entity.id, now_us))
+        select(DueMark, is_unmarked(Entity.type_id, Entity.id, now_us))
         .select_from(Entity)
         .outerjoin(DueMark, DueMark.entity_id == Entity.id)
         .where(Entity.id == entity_id)
@@ -183,15 +184,15 @@ def due_state(session: Session, entity_id: int, now_us: int) -> tuple[DueMark | 
 
 
 def waiting_counts(session: Session, now_us: int, organisation_id: int | None = None) -> list[WaitingCount]:
-    """Count whom changes that hold by now have yet to mark, and who is not due for anything else; by organisation.
+    """Count the entities that changes in force have yet to mark, if nothing else makes them due; by organisation.
 
-    A quarantined entity is one of them: it waits for something new, which the change is.
+    This includes a quarantined entity: it waits for something new, and the change is new.
     """
     of = () if organisation_id is None else (Marking.organisation_id == organisation_id,)
-    found = session.scalars(select(Marking).where(Marking.from_us <= now_us, *of).order_by(Marking.id)).all()
+    markings = session.scalars(select(Marking).where(Marking.from_us <= now_us, *of).order_by(Marking.id)).all()
     counts: dict[int, WaitingCount] = {}
-    for type_id in dict.fromkeys(marking.type_id for marking in found):
-        of_type = [marking for marking in found if marking.type_id == type_id]
+    for type_id in dict.fromkeys(marking.type_id for marking in markings):
+        of_type = [marking for marking in markings if marking.type_id == type_id]
         number, begun_us = of_type[0].organisation_id, min(marking.begun_us for marking in of_type)
         entities = session.scalar(_not_due_yet(type_id, of_type, now_us)) or 0
         if entities:
@@ -207,9 +208,9 @@ def _not_due_yet(type_id: int, of_type: Sequence[Marking], now_us: int) -> Selec
         behind = Entity.id > marking.reached_id
         model, version = marking.model, marking.model_version
         not_reached.append(behind if model is None else and_(behind, is_valued_otherwise(Entity.id, model, version)))
-    marked = or_(DueMark.entity_id.is_(None), DueMark.due_us.is_(None), DueMark.due_us > now_us, DueMark.quarantined)
+    not_due = or_(DueMark.entity_id.is_(None), DueMark.due_us.is_(None), DueMark.due_us > now_us, DueMark.quarantined)
     return (
         select(func.count())
         .outerjoin_from(Entity, DueMark, DueMark.entity_id == Entity.id)
-        .where(Entity.type_id == type_id, Entity.erased_us.is_(None), or_(*not_reached), marked)
+        .where(Entity.type_id == type_id, Entity.erased_us.is_(None), or_(*not_reached), not_due)
     )

@@ -30,18 +30,18 @@ def override_numbered(session: Session, organisation_id: int, number: int) -> Ov
 
 
 def is_live(now_us: int) -> ColumnElement[bool]:
-    """Select the overrides that hold: approved and not ended."""
+    """Select the overrides in force: approved and not ended."""
     later = or_(OverrideRow.until_us.is_(None), OverrideRow.until_us > now_us)
     return and_(OverrideRow.state == "approved", later)
 
 
 def live_overrides(session: Session, entity_id: int, now_us: int) -> Sequence[OverrideRow]:
-    """List the overrides of an entity that hold."""
+    """List the overrides of an entity that are in force."""
     return session.scalars(select(OverrideRow).where(OverrideRow.entity_id == entity_id, is_live(now_us))).all()
 
 
 def count_below(session: Session, organisation_id: int, now_us: int, without: int) -> int:
-    """Count the overrides that hold below the rules' level, without those of one entity and of erased ones."""
+    """Count the overrides in force below the rules' level, without those of one entity and of erased ones."""
     statement = (
         select(func.count())
         .select_from(OverrideRow)
@@ -80,13 +80,13 @@ class OverrideWithLevel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedOverrides:
+class OverrideFilter:
     """Which overrides of an organisation are listed; None is no condition.
 
     Attributes:
         state: requested, live, expired, refused or revoked, as of `now_us`.
-        since_us: they were asked for then or later.
-        until_us: they were asked for before.
+        since_us: requested at that moment or later.
+        until_us: requested before.
     """
 
     organisation_id: int
@@ -98,28 +98,30 @@ class WantedOverrides:
     until_us: int | None = None
 
 
-def overrides_among(session: Session, wanted: WantedOverrides, part: Part) -> Page[OverrideWithLevel]:
-    """List the overrides that are wanted, those asked for last first; without those of erased entities."""
+def overrides_among(session: Session, override_filter: OverrideFilter, part: Part) -> Page[OverrideWithLevel]:
+    """List the overrides that match a filter, the latest request first; without those of erased entities."""
     statement = (
         select(OverrideRow, Entity, EntityType.name, Standing)
         .join(Entity, Entity.id == OverrideRow.entity_id)
         .join(EntityType, EntityType.id == Entity.type_id)
         .outerjoin(Standing, Standing.entity_id == Entity.id)
-        .where(OverrideRow.organisation_id == wanted.organisation_id, Entity.erased_us.is_(None))
+        .where(OverrideRow.organisation_id == override_filter.organisation_id, Entity.erased_us.is_(None))
     )
-    if wanted.state in {"live", "expired"}:
+    if override_filter.state in {"live", "expired"}:
         statement = statement.where(OverrideRow.state == "approved")
-        ended = OverrideRow.until_us <= wanted.now_us
-        statement = statement.where(ended if wanted.state == "expired" else is_live(wanted.now_us))
-    elif wanted.state is not None:
-        statement = statement.where(OverrideRow.state == wanted.state)
+        has_ended = OverrideRow.until_us <= override_filter.now_us
+        statement = statement.where(
+            has_ended if override_filter.state == "expired" else is_live(override_filter.now_us)
+        )
+    elif override_filter.state is not None:
+        statement = statement.where(OverrideRow.state == override_filter.state)
     statement = where_given(
         statement,
-        (OverrideRow.entity_id, wanted.entity_id),
-        (OverrideRow.requested_by, wanted.requested_by),
+        (OverrideRow.entity_id, override_filter.entity_id),
+        (OverrideRow.requested_by, override_filter.requested_by),
         moment=OverrideRow.requested_us,
-        since_us=wanted.since_us,
-        until_us=wanted.until_us,
+        since_us=override_filter.since_us,
+        until_us=override_filter.until_us,
     )
     keys = (OverrideRow.requested_us, OverrideRow.id)
     return rows_of(session, statement, keys, part, descending=True).map(lambda row: OverrideWithLevel(*row))
@@ -133,7 +135,7 @@ def overrides_with_levels(
     state: str | None = None,
     part: Part = WHOLE,
 ) -> Page[OverrideWithLevel]:
-    """List overrides, of one entity or of all, of one stored state or of all, or the one of a number; the newest first.
+    """List overrides, the newest first: of one entity or of all, of one stored state or of all, or one by its number.
 
     The list of all leaves out those of erased entities.
     """

@@ -1,4 +1,4 @@
-"""How much the workers of an organisation have before them. Nothing here begins or ends a transaction."""
+"""The work that the workers of an organisation have ahead. Nothing here begins or ends a transaction."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from fivefold.store.tables.levels import DueMark
 
 @dataclass(frozen=True)
 class QueueDepth:
-    """What an organisation's workers have before them.
+    """The work that an organisation's workers have ahead.
 
     Attributes:
         due: how many entities are to be assessed.
@@ -25,14 +25,16 @@ class QueueDepth:
 
 
 def queue_depth(session: Session, organisation_id: int, now_us: int) -> QueueDepth:
-    """Count what is due now in an organisation, and whom a change has yet to mark."""
-    due = DueMark.quarantined.is_(False) & (DueMark.due_us <= now_us)
+    """Count the due entities of an organisation, including those that a change has yet to mark."""
+    is_due = DueMark.quarantined.is_(False) & (DueMark.due_us <= now_us)
     entities, oldest_us, quarantined = session.execute(
         select(
-            func.count().filter(due), func.min(DueMark.due_us).filter(due), func.count().filter(DueMark.quarantined)
+            func.count().filter(is_due),
+            func.min(DueMark.due_us).filter(is_due),
+            func.count().filter(DueMark.quarantined),
         ).where(DueMark.organisation_id == organisation_id)
     ).one()
-    for waiting in waiting_counts(session, now_us, organisation_id):
-        entities += waiting.entities
-        oldest_us = waiting.oldest_us if oldest_us is None else min(oldest_us, waiting.oldest_us)
+    for count in waiting_counts(session, now_us, organisation_id):
+        entities += count.entities
+        oldest_us = count.oldest_us if oldest_us is None else min(oldest_us, count.oldest_us)
     return QueueDepth(entities, oldest_us, quarantined)

@@ -1,6 +1,6 @@
-"""The stored facts behind an assessment, as they were known at its moment. Nothing here begins or ends a transaction.
+"""The stored facts behind an assessment, as known at its moment. Nothing here begins or ends a transaction.
 
-A fact counts where it happened and was recorded by then. All facts are read by one statement.
+A fact counts if it happened and was recorded by then. All facts are read by one statement.
 """
 
 import json
@@ -47,11 +47,11 @@ from fivefold.store.tables.entities import (
 )
 
 MOST_VERSIONS: Final = 500
-"""So many versions of attributes are looked at, the latest ones."""
+"""How many versions of attributes are read, the latest ones."""
 
 
 class Fact(StrEnum):
-    """What is looked at; of linked facts the latest alone."""
+    """The kinds of facts that can be read; of linked facts only the latest."""
 
     ATTRIBUTES = "attributes"
     TAG = "tag"
@@ -65,13 +65,14 @@ class Fact(StrEnum):
 
 
 class FactRow(NamedTuple):
-    """One fact, with what its kind has of these.
+    """One fact, with the columns that its kind has.
 
     Attributes:
         number: of its row, or of its version.
         about: the tag, the screening, or the segment of a value.
-        at_us: from when it holds or when it happened; of what is owned, how many ownerships there are.
-        until_us: of a tag its end; of a case or an alert when anything came last that has no moment of arrival.
+        at_us: from when it holds or when it happened; for owned entities, the number of ownerships.
+        until_us: the end of a tag; for a case or an alert, the last arrival of any fact about its entity, as the time
+            of its own arrival is not stored.
         content: of attributes; `1` or `0` of a screening; the name of a model.
         by: who set a tag.
     """
@@ -86,30 +87,30 @@ class FactRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Which facts are asked for: kinds, and the words of tags and screenings."""
+class FactSelection:
+    """The facts to read: kinds, and the words of tags and screenings."""
 
     kinds: frozenset[Fact]
     tags: frozenset[str] = frozenset()
     screenings: frozenset[str] = frozenset()
 
 
-def facts_known(session: Session, entity_id: int, as_of_us: int, asked: Asked) -> list[FactRow]:
-    """Read what was known of an entity at a moment; nothing where nothing is asked for."""
-    if not asked.kinds:
+def facts_known(session: Session, entity_id: int, as_of_us: int, selection: FactSelection) -> list[FactRow]:
+    """Read what was known of an entity at a moment; nothing if no facts are requested."""
+    if not selection.kinds:
         return []
     values: dict[str, Any] = {"entity_id": entity_id, "as_of_us": as_of_us}
-    if Fact.TAG in asked.kinds:
-        values["tags"] = sorted(asked.tags)
-    if Fact.SCREENING in asked.kinds:
-        values["screenings"] = sorted(asked.screenings)
-    statement = _statement(asked.kinds, session.get_bind().dialect.name)
+    if Fact.TAG in selection.kinds:
+        values["tags"] = sorted(selection.tags)
+    if Fact.SCREENING in selection.kinds:
+        values["screenings"] = sorted(selection.screenings)
+    statement = _statement(selection.kinds, session.get_bind().dialect.name)
     return [FactRow(*row) for row in session.execute(statement, values)]
 
 
 @lru_cache(maxsize=128)
 def _statement(kinds: frozenset[Fact], dialect: str) -> CompoundSelect[Any]:
-    """Select facts of some kinds; building that takes several times as long as the databases take to answer."""
+    """Select facts of some kinds; cached, as building it takes several times as long as running it."""
     branches = []
     for kind in sorted(kinds):
         match kind:
@@ -122,7 +123,7 @@ def _statement(kinds: frozenset[Fact], dialect: str) -> CompoundSelect[Any]:
             case Fact.VALUE:
                 branches.append(_value())
             case Fact.TRANSACTION:
-                branches += [_uncorrected(), _corrected(), _owned()]
+                branches += [_uncorrected(), _corrected(), _ownerships()]
             case Fact.CASE | Fact.ALERT:
                 branches.append(_record(kind))
     return union_all(*(select(each.subquery()) for each in branches))
@@ -133,7 +134,7 @@ _AS_OF: Final[Any] = bindparam("as_of_us", type_=BigInteger)
 
 
 def writers_of(session: Session, organisation_id: int, entity_id: int, versions: Collection[int]) -> dict[int, str]:
-    """Tell who wrote versions of an entity's attributes, by the audit log; not of those that came with many others.
+    """Return who wrote versions of an entity's attributes, from the audit log; without versions from bulk calls.
 
     An entry names the rows that its call wrote, so nothing is guessed from moments.
     """
@@ -164,11 +165,11 @@ _FORMS: Final[dict[str, Any]] = {
     "content": Text,
     "by": Text,
 }
-"""Of the columns of `FactRow` behind the kind."""
+"""The types of the columns of `FactRow` after the kind."""
 
 
 def _fact(kind: Fact, **columns: Any) -> Select[Any]:
-    """Select a fact in the columns of `FactRow`; those that are not given are null."""
+    """Select a fact in the columns of `FactRow`; omitted columns are null."""
     parts = (cast(columns.get(name, null()), form).label(name) for name, form in _FORMS.items())
     return select(literal(kind.value).label("kind"), *parts)
 
@@ -186,7 +187,7 @@ def _tags(dialect: str) -> Select[Any]:
 
 
 def _screenings(dialect: str) -> Select[Any]:
-    """Select the last one of each word: of two at one moment that which was recorded later."""
+    """Select the last one of each word: of two at one moment, the later recorded one."""
     latest = (Screening.at_us.desc(), Screening.id.desc())
     place = func.row_number().over(partition_by=Screening.screening, order_by=latest).label("place")
     of_words = select(Screening.id, Screening.screening, Screening.found, Screening.at_us, place).where(
@@ -196,8 +197,8 @@ def _screenings(dialect: str) -> Select[Any]:
         Screening.recorded_us <= _AS_OF,
     )
     last = of_words.subquery()
-    found = case((last.c.found, "1"), else_="0")
-    columns = {"number": last.c.id, "about": last.c.screening, "at_us": last.c.at_us, "content": found}
+    has_match = case((last.c.found, "1"), else_="0")
+    columns = {"number": last.c.id, "about": last.c.screening, "at_us": last.c.at_us, "content": has_match}
     return _fact(Fact.SCREENING, **columns).where(last.c.place == 1)
 
 
@@ -208,16 +209,18 @@ def _value() -> Select[Any]:
     return statement.order_by(of.as_of_us.desc()).limit(1)
 
 
-def _owned() -> Select[Any]:
+def _ownerships() -> Select[Any]:
     return _fact(Fact.OWNED, at_us=func.count(Ownership.id)).where(Ownership.owner_id == _ENTITY)
 
 
 def _counts() -> Subquery:
-    """Whose facts count for an entity, and of which time: its own, and those of what it owned then."""
+    """Whose facts count for an entity, and for which time: its own, and those of entities that it owned then."""
     nothing = cast(null(), BigInteger)
     own = select(cast(_ENTITY, BIG).label("entity_id"), nothing.label("from_us"), nothing.label("until_us"))
-    owned = select(Ownership.entity_id, Ownership.from_us, Ownership.until_us).where(Ownership.owner_id == _ENTITY)
-    return own.union_all(owned).subquery("counts")
+    owned_spans = select(Ownership.entity_id, Ownership.from_us, Ownership.until_us).where(
+        Ownership.owner_id == _ENTITY
+    )
+    return own.union_all(owned_spans).subquery("counts")
 
 
 def _within(counts: Any, at: Any) -> ColumnElement[bool]:
@@ -228,12 +231,12 @@ def _within(counts: Any, at: Any) -> ColumnElement[bool]:
 
 
 def _corrections_known() -> ColumnElement[bool]:
-    """As `Correction.counts_from_us` says: known or recorded by then, whichever was earlier."""
+    """As `Correction.counts_from_us`: known or recorded by then, whichever was earlier."""
     return or_(Correction.known_us <= _AS_OF, Correction.recorded_us <= _AS_OF)
 
 
 def _uncorrected() -> Select[Any]:
-    """Select the latest transaction among those of which no correction was known; one look into the index for each."""
+    """Select the latest transaction without a known correction; one index look-up for each entity."""
     counts, of = _counts(), Transaction
     corrected = exists().where(
         Correction.entity_id == of.entity_id,
@@ -254,12 +257,12 @@ def _uncorrected() -> Select[Any]:
 
 
 def _corrected() -> Select[Any]:
-    """Select the latest transaction among those of which a correction was known, as it was corrected; none reversed."""
+    """Select the latest transaction with a known correction, as corrected; without reversed ones."""
     counts, of = _counts(), Correction
     counted_from = case((of.recorded_us < of.known_us, of.recorded_us), else_=of.known_us)
     latest = (counted_from.desc(), of.id.desc())
     key = (of.organisation_id, of.entity_id, of.transaction_id)
-    ranked = (
+    numbered = (
         select(
             *(*key, of.kind, of.at_us),
             func.row_number().over(partition_by=key, order_by=latest).label("place"),
@@ -268,36 +271,39 @@ def _corrected() -> Select[Any]:
         .where(of.entity_id.in_(select(counts.c.entity_id)), _corrections_known())
         .subquery()
     )
-    columns = ranked.c
+    columns = numbered.c
     says_when = and_(columns.at_us.is_not(None), columns.moment_place == 1)
-    named = (columns.organisation_id, columns.entity_id, columns.transaction_id)
-    said = (
+    row_key = (columns.organisation_id, columns.entity_id, columns.transaction_id)
+    corrected_values = (
         select(
-            *named,
+            *row_key,
             func.max(case((columns.place == 1, columns.kind))).label("kind"),
             func.max(case((says_when, columns.at_us))).label("at_us"),
         )
-        .group_by(*named)
+        .group_by(*row_key)
         .subquery()
     )
     whose = _counts().alias("whose")
-    at = func.coalesce(said.c.at_us, Transaction.at_us)
+    at = func.coalesce(corrected_values.c.at_us, Transaction.at_us)
     same = and_(
-        Transaction.organisation_id == said.c.organisation_id, Transaction.transaction_id == said.c.transaction_id
+        Transaction.organisation_id == corrected_values.c.organisation_id,
+        Transaction.transaction_id == corrected_values.c.transaction_id,
     )
-    counted = (
+    counting = (
         select(at.label("at_us"))
-        .select_from(said)
+        .select_from(corrected_values)
         .join(Transaction, same)
-        .join(whose, whose.c.entity_id == said.c.entity_id)
-        .where(said.c.kind == "correction", at <= _AS_OF, Transaction.recorded_us <= _AS_OF, _within(whose, at))
+        .join(whose, whose.c.entity_id == corrected_values.c.entity_id)
+        .where(
+            corrected_values.c.kind == "correction", at <= _AS_OF, Transaction.recorded_us <= _AS_OF, _within(whose, at)
+        )
         .subquery()
     )
-    return _fact(Fact.CORRECTED, at_us=func.max(counted.c.at_us))
+    return _fact(Fact.CORRECTED, at_us=func.max(counting.c.at_us))
 
 
 def _record(kind: Fact) -> Select[Any]:
-    """Select when the latest case or alert was opened, and when anything came last about whom these are."""
+    """Select when the latest case or alert was opened, and when anything about these entities arrived last."""
     counts = _counts()
     opened = (
         select(Record.opened_us, Entity.noted_us)

@@ -1,9 +1,9 @@
-"""Summaries of entities' transactions: which few stand for all up to a moment. Begins and ends no transaction.
+"""Summaries of entities' transactions: the few that stand for all up to a moment. Begins and ends no transaction.
 
-They are made by workers, and are there to read less: without one, everything is read. A call that stores or corrects
-transactions of a time that a summary covers forgets it, after it marked the entity due. So either the worker that makes
-a summary waits for that mark and then sees another revision than it claimed, or the call waits for the worker and then
-finds the summary.
+Workers make them to reduce reading: without one, everything is read. A call that stores or corrects transactions in the
+time that a summary covers deletes it, after it marked the entity due. So either the worker that makes a summary waits
+for that mark and then sees another revision than it claimed, or the call waits for the worker and then finds the
+summary.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,17 +28,17 @@ _FORGET = {
     ),
 }
 BEFORE_ALL = -(2**63)
-"""The moment of a fact that may be of any."""
+"""The moment of a fact that may be at any time."""
 
 
 def summaries(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Tell up to which moments there are summaries: `entity`, `until_us`."""
+    """Return the moments up to which there are summaries: `entity`, `until_us`."""
     query = "SELECT DISTINCT entity_id, until_us FROM summary_transactions WHERE entity_id IN :ids"
     return read_rows(session, query, ids, _UNTIL)
 
 
 def summary_transactions(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
-    """Read the transactions of summaries, in the columns of `store.levels.bulk_reads.transactions`, in no order."""
+    """Read the transactions of summaries, in the columns of `store.levels.bulk_reads.transactions`, unordered."""
     schema = transaction_columns(for_value=for_value)
     columns = ", ".join(f"t.{name}" for name in schema if name != "entity")
     query = (
@@ -49,11 +49,11 @@ def summary_transactions(session: Session, ids: Sequence[int], *, for_value: boo
 
 
 def store_summaries(session: Session, batch: Batch, chosen: pl.DataFrame) -> None:
-    """Store new summaries of leased entities in place of those before, of those alone to whom nothing happened since.
+    """Replace summaries of leased entities with new ones, only for entities to which nothing happened since.
 
     Args:
         session: in the transaction that locked the marks.
-        batch: who was claimed.
+        batch: the claimed entities.
         chosen: `entity`, `transaction_id`, `until_us`.
     """
     ids = chosen["entity"].unique().to_list()
@@ -70,23 +70,23 @@ def store_summaries(session: Session, batch: Batch, chosen: pl.DataFrame) -> Non
 
 
 def unchanged_entities(session: Session, batch: Batch, ids: Sequence[int]) -> set[int]:
-    """Tell to which of some entities nothing happened since they were claimed; their marks are locked."""
+    """Return those of some entities to which nothing happened since they were claimed; their marks are locked."""
     query = "SELECT entity_id, revision FROM due_marks WHERE entity_id IN :ids"
     now = dict(read_rows(session, query, ids, _REVISIONS).iter_rows()) if ids else {}
     return {claim.entity_id for claim in batch.claims if now.get(claim.entity_id) == claim.revision}
 
 
 def forget_summaries(session: Session, earliest: Mapping[int, int] | Collection[int]) -> None:
-    """Forget summaries that cover a moment at which something is another now; the entities are marked due before.
+    """Delete summaries that cover a changed moment; the entities were marked due before.
 
     Args:
         session: in the transaction that marked them.
-        earliest: that moment by entity, in microseconds; of those without a moment any summary is forgotten.
+        earliest: the moment by entity, in microseconds; for entities without a moment all summaries are deleted.
     """
-    given = earliest if isinstance(earliest, Mapping) else dict.fromkeys(earliest, BEFORE_ALL)
+    moments = earliest if isinstance(earliest, Mapping) else dict.fromkeys(earliest, BEFORE_ALL)
     connection = session.connection()
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(_FORGET["sqlite"], list(given.items())) if given else None
+        connection.exec_driver_sql(_FORGET["sqlite"], list(moments.items())) if moments else None
         return
-    arrays = (array_text(given), array_text(given.values()))
+    arrays = (array_text(moments), array_text(moments.values()))
     connection.exec_driver_sql(_FORGET["postgresql"], arrays)

@@ -1,6 +1,6 @@
-"""Everything that happened about one entity, by two clocks. Nothing here begins or ends a transaction.
+"""All events about one entity, ordered by one of two clocks. Nothing here begins or ends a transaction.
 
-Every source is read in order, as far as a page goes, all of them by one statement; they are merged in memory.
+Every source is read in order, up to the length of a page, all of them by one statement; they are merged in memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
+from fivefold.domain.paging import NO_PLACE, Key, Page, Part, first_page
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import (
     BIG,
@@ -51,14 +51,14 @@ from fivefold.store.tables.recourse import Challenge
 
 
 class Clock(StrEnum):
-    """By what the timeline is ordered: when things happened, or when they were known here."""
+    """The order of the timeline: by when events happened, or by when they were known here."""
 
     HAPPENED = "happened"
     KNOWN = "known"
 
 
 class Event(StrEnum):
-    """What happens about an entity."""
+    """The kinds of events about an entity."""
 
     ATTRIBUTES = "attributes"
     TAG_SET = "tag_set"
@@ -85,18 +85,18 @@ class Event(StrEnum):
 
 
 class EventRow(NamedTuple):
-    """One event, with what its kind has of these, as text.
+    """One event, with the columns that its kind has, as text.
 
     Attributes:
         number: unique among the events of the kind.
         happened_us: when it happened.
-        known_us: when it was known here; None where that is not kept.
+        known_us: when it was known here; None if that is not stored.
         about: such as the tag, the number of a case, or a name; of a level the status of its assessment.
-        before: what held before; a level by number.
-        after: what holds since; a level by number.
-        reason: why; of a level what the breakdown of its assessment is written from.
+        before: the state before; a level by number.
+        after: the state since then; a level by number.
+        reason: why; of a level the stored data of its assessment's breakdown.
         by: who did it.
-        content: what the assessment of a level was made from.
+        content: the inputs of the assessment of a level.
     """
 
     kind: str
@@ -122,9 +122,9 @@ class _Source(NamedTuple):
 def events_of(
     session: Session, entity_id: int, kinds: Sequence[Event], clock: Clock, now_us: int, part: Part
 ) -> Page[EventRow]:
-    """List what happened about an entity up to the present, the latest by a clock first.
+    """List the events about an entity up to now, the latest by a clock first.
 
-    ConfigError if the part begins behind no key of this list.
+    ConfigError if the part does not begin after a key of this list.
     """
     values: dict[str, Any] = {"entity_id": entity_id, "now_us": now_us}
     place = None
@@ -135,20 +135,20 @@ def events_of(
     if part.most is not None:
         values["most"] = part.most + 1
     statement = _statement(frozenset(kinds), clock, place, part.most is not None)
-    found = [EventRow(*row) for row in session.execute(statement, values)]
-    found.sort(key=lambda row: _key(row, clock), reverse=True)
-    return cut(found, lambda row: _key(row, clock), part.most)
+    events = [EventRow(*row) for row in session.execute(statement, values)]
+    events.sort(key=lambda row: _key(row, clock), reverse=True)
+    return first_page(events, lambda row: _key(row, clock), part.most)
 
 
 @lru_cache(maxsize=128)
 def _statement(kinds: frozenset[Event], clock: Clock, place: int | None, is_cut: bool) -> CompoundSelect[Any]:
-    """Select the events of some kinds; building that takes several times as long as the databases take to answer.
+    """Select the events of some kinds; cached, as building it takes several times as long as running it.
 
     Args:
         kinds: the kinds.
         clock: by which they are ordered.
-        place: of the event behind which the page begins, among the kinds; None from the first one on.
-        is_cut: each kind gives no more than the page takes.
+        place: of the event after which the page begins, among the kinds; None from the first one on.
+        is_cut: each kind returns no more than the page takes.
     """
     branches: list[Any] = []
     for source in (*_facts(), *_links(), *_assessed(), *_by_people(), *_contested()):
@@ -172,8 +172,8 @@ _NUMBER: Final[Any] = bindparam("number", type_=BigInteger)
 
 
 def _key(row: EventRow, clock: Clock) -> Key:
-    known = row.happened_us if row.known_us is None else row.known_us
-    return (row.happened_us if clock is Clock.HAPPENED else known, _place(Event(row.kind)), row.number)
+    moment_us = row.happened_us if row.known_us is None else row.known_us
+    return (row.happened_us if clock is Clock.HAPPENED else moment_us, _place(Event(row.kind)), row.number)
 
 
 def _place(kind: Event) -> int:
@@ -181,43 +181,44 @@ def _place(kind: Event) -> int:
 
 
 def _behind(source: _Source, at: Any, place: int) -> Any:
-    """Select what comes behind an event: by its moment, its place among the kinds, and its number."""
+    """Select the events after another one: by its moment, its place among the kinds, and its number."""
     if _place(source.kind) == place:
         return tuple_(at, source.number) < tuple_(_MOMENT, _NUMBER)
     return at <= _MOMENT if _place(source.kind) < place else at < _MOMENT
 
 
 def _source(kind: Event, number: Any, clocks: tuple[Any, Any], *details: Any) -> _Source:
-    """Select about, before, after, reason, by and content of a kind as text, as far as it has them."""
-    happened, known = clocks
-    filled = [*details, *[null()] * (6 - len(details))]
+    """Select about, before, after, reason, by and content of a kind as text; missing ones are null."""
+    happened_at, known_at = clocks
+    columns = [*details, *[null()] * (6 - len(details))]
     names = ("about", "before", "after", "reason", "by_whom", "content")
     statement: Select[Any] = select(
         literal(kind.value).label("kind"),
         cast(number, BigInteger).label("number"),
-        happened.label("happened_us"),
-        cast(known, BigInteger).label("known_us"),
-        *(cast(each, Text).label(name) for name, each in zip(names, filled, strict=True)),
+        happened_at.label("happened_us"),
+        cast(known_at, BigInteger).label("known_us"),
+        *(cast(each, Text).label(name) for name, each in zip(names, columns, strict=True)),
     ).select_from(number.class_)
-    return _Source(kind, number, happened, known, statement)
+    return _Source(kind, number, happened_at, known_at, statement)
 
 
 def _facts() -> list[_Source]:
+    """The sources of stored facts: attributes, tags, screenings, cases, ownerships, corrections."""
     before = aliased(Attributes)
     attributes = _source(
         Event.ATTRIBUTES, Attributes.number, (Attributes.known_us,) * 2, null(), before.content, Attributes.content
     )
     earlier = and_(before.entity_id == Attributes.entity_id, before.number == Attributes.number - 1)
     screening = (Screening.at_us, Screening.recorded_us)
-    related = [
+    ownership_events = [
         _source(kind, Ownership.id, (at, null()), Entity.external_id, Ownership.owner_id)
         for kind, at in ((Event.OWNED, Ownership.from_us), (Event.SOLD, Ownership.until_us))
     ]
     other = case((Ownership.owner_id == _ENTITY, Ownership.entity_id), else_=Ownership.owner_id)
     ours = or_(Ownership.owner_id == _ENTITY, Ownership.entity_id == _ENTITY)
     tag_set = _source(Event.TAG_SET, Tag.id, (Tag.from_us, null()), Tag.tag, null(), null(), null(), Tag.set_by)
-    opened = _source(Event.OPENED, Record.id, (Record.opened_us, null()), Record.external_id, Record.kind)
-    closed = (Record.external_id, Record.kind, Record.outcome)
+    opened_source = _source(Event.OPENED, Record.id, (Record.opened_us, null()), Record.external_id, Record.kind)
+    closed_columns = (Record.external_id, Record.kind, Record.outcome)
     corrected = (Correction.transaction_id, null(), Correction.kind, Correction.reason, Correction.actor)
     return [
         _of(attributes, Attributes.entity_id == _ENTITY, lambda rows: rows.outerjoin(before, earlier)),
@@ -227,9 +228,9 @@ def _facts() -> list[_Source]:
             _source(Event.SCREENING, Screening.id, screening, Screening.screening, null(), Screening.found),
             Screening.entity_id == _ENTITY,
         ),
-        _of(opened, Record.entity_id == _ENTITY),
-        _of(_source(Event.CLOSED, Record.id, (Record.closed_us, null()), *closed), Record.entity_id == _ENTITY),
-        *(_of(each, ours, lambda rows: rows.join(Entity, Entity.id == other)) for each in related),
+        _of(opened_source, Record.entity_id == _ENTITY),
+        _of(_source(Event.CLOSED, Record.id, (Record.closed_us, null()), *closed_columns), Record.entity_id == _ENTITY),
+        *(_of(each, ours, lambda rows: rows.join(Entity, Entity.id == other)) for each in ownership_events),
         _of(
             _source(Event.CORRECTION, Correction.id, (Correction.known_us, Correction.recorded_us), *corrected),
             Correction.entity_id == _ENTITY,
@@ -238,7 +239,7 @@ def _facts() -> list[_Source]:
 
 
 def _links() -> list[_Source]:
-    """Give what an entity was linked to, and by whom it was; a link that ends where it begins was taken back."""
+    """The sources of links from and to an entity; a link that ends where it begins was undone."""
     other = aliased(Entity)
     at_other_end = case((Link.entity_id == _ENTITY, Link.other_id), else_=Link.entity_id)
     way = case(
@@ -260,8 +261,9 @@ def _links() -> list[_Source]:
 
 
 def _assessed() -> list[_Source]:
-    reached = (Assessment.status, Transition.from_level, Transition.to_level)
-    level = (*reached, Assessment.breakdown, Transition.source, AssessmentInputs.content)
+    """The sources of assessments: levels reached, and values."""
+    transition = (Assessment.status, Transition.from_level, Transition.to_level)
+    level = (*transition, Assessment.breakdown, Transition.source, AssessmentInputs.content)
     same, inputs = (
         and_(table.entity_id == Transition.entity_id, table.number == Transition.number)
         for table in (Assessment, AssessmentInputs)
@@ -281,6 +283,7 @@ def _assessed() -> list[_Source]:
 
 
 def _by_people() -> list[_Source]:
+    """The sources of people's acts: overrides, decisions, and work on the queue."""
     row = OverrideRow
     of = row.entity_id == _ENTITY
     decision = (Policy.name, null(), Decision.action, null(), Decision.actor)
@@ -323,7 +326,7 @@ def _by_people() -> list[_Source]:
 
 
 def _contested() -> list[_Source]:
-    """Give challenges and the replies to them; that one was given stands in the audit log alone."""
+    """The sources of challenges and statements; that a statement was given is only in the audit log."""
     row, reply, of = Challenge, AuditEntry, Challenge.entity_id == _ENTITY
     is_reply = and_(
         reply.organisation_id == row.organisation_id,
@@ -368,4 +371,4 @@ LABELS: Final[Mapping[str, frozenset[Event]]] = {
         }
     ),
 }
-"""Groups of kinds, as people ask for them."""
+"""Groups of kinds, as people select them."""

@@ -10,23 +10,28 @@ from fivefold.store.tables.levels import Champion, Standing
 
 
 def is_valued_otherwise(entity_id: Any, model: Any, version: Any) -> ColumnElement[bool]:
-    """Give the condition that an assessed entity's latest value score is not from this version of a model.
+    """Return the condition that an assessed entity's latest value score is not from this version of a model.
 
-    An entity without any score is meant only if it, or what it owns or owned, has transactions. The arguments may be
-    columns of any enclosing statement.
+    An entity without any score counts only if it, or an entity that it owns or owned, has transactions. The arguments
+    may be columns of any enclosing statement.
     """
-    standing, score, moved, owned = aliased(Standing), aliased(ValueScore), aliased(Transaction), aliased(Ownership)
+    standing, score, transaction, ownership = (
+        aliased(Standing),
+        aliased(ValueScore),
+        aliased(Transaction),
+        aliased(Ownership),
+    )
     assessed = select(standing.entity_id).where(standing.entity_id == entity_id).correlate_except(standing).exists()
-    scored = select(score.entity_id).where(score.entity_id == entity_id).correlate_except(score).exists()
+    has_score = select(score.entity_id).where(score.entity_id == entity_id).correlate_except(score).exists()
     by_it = _latest(entity_id, lambda last: and_(last.model == model, last.model_version == version))
-    own = select(moved.entity_id).where(moved.entity_id == entity_id).correlate_except(moved).exists()
-    of_owned = select(owned.entity_id).join(moved, moved.entity_id == owned.entity_id)
-    through = of_owned.where(owned.owner_id == entity_id).correlate_except(owned, moved).exists()
-    return and_(assessed, ~by_it, or_(scored, own, through))
+    own = select(transaction.entity_id).where(transaction.entity_id == entity_id).correlate_except(transaction).exists()
+    of_owned = select(ownership.entity_id).join(transaction, transaction.entity_id == ownership.entity_id)
+    through = of_owned.where(ownership.owner_id == entity_id).correlate_except(ownership, transaction).exists()
+    return and_(assessed, ~by_it, or_(has_score, own, through))
 
 
 def superseded_by(entity_id: Any) -> ColumnElement[int | None]:
-    """Give, in SQL, the version that serves where another one gave an entity's latest value score; else null."""
+    """Return, in SQL, the serving version if another one gave an entity's latest value score; else null."""
     champion = aliased(Champion)
     by_other = _latest(
         entity_id,
@@ -37,7 +42,7 @@ def superseded_by(entity_id: Any) -> ColumnElement[int | None]:
 
 
 def _latest(entity_id: Any, condition: Any) -> ColumnElement[bool]:
-    """Give the condition that an entity has a value score whose latest is as it is asked."""
+    """Return the condition that an entity's latest value score meets *condition*."""
     last, later = aliased(ValueScore), aliased(ValueScore)
     newest = select(func.max(later.as_of_us)).where(later.entity_id == entity_id).correlate_except(later)
     of = (last.entity_id == entity_id, last.as_of_us == newest.scalar_subquery(), condition(last))

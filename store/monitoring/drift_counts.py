@@ -6,18 +6,20 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from fivefold.store.tables.accounts import Counted
+from fivefold.store.tables.accounts import DriftCount
 
 
 def store_counts(session: Session, worker: str, model: str, version: int, day: str, counts: list[int]) -> None:
     """Set a worker's counts of a day."""
     key = {"worker": worker, "model": model, "version": version, "day": day}
     upsert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    row = upsert(Counted).values(**key, counts=counts)
+    row = upsert(DriftCount).values(**key, counts=counts)
     session.execute(row.on_conflict_do_update(index_elements=list(key), set_={"counts": counts}))
 
 
 def counts_since(session: Session, model: str, version: int, day: str) -> Sequence[list[int]]:
-    """Give all workers' counts for a version since a day."""
-    of_version = select(Counted.counts).where(Counted.model == model, Counted.version == version, Counted.day >= day)
+    """Return all workers' counts for a version since a day."""
+    of_version = select(DriftCount.counts).where(
+        DriftCount.model == model, DriftCount.version == version, DriftCount.day >= day
+    )
     return session.scalars(of_version).all()

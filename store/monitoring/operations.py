@@ -1,4 +1,4 @@
-"""Workers, imports and proofs as they are noted, and what waits. Nothing here begins or ends a transaction."""
+"""Records of workers, imports and proofs, and counts of waiting work. Nothing here begins or ends a transaction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from fivefold.store.webhooks.deliveries import is_in
 
 
 def add_worker(session: Session, now_us: int, before_us: int) -> int:
-    """Note that a worker began, and forget those that were last seen before a moment; give its number."""
+    """Record that a worker started, and delete those last seen before a moment; return its number."""
     session.execute(delete(WorkerRow).where(WorkerRow.seen_us < before_us))
     row = WorkerRow(started_us=now_us, seen_us=now_us)
     session.add(row)
@@ -24,19 +24,19 @@ def add_worker(session: Session, now_us: int, before_us: int) -> int:
 
 
 def see_worker(session: Session, number: int, now_us: int, *, ended: bool) -> None:
-    """Note that a worker runs, or that it ends."""
+    """Record that a worker runs, or that it ends."""
     values = {"seen_us": now_us, **({"ended_us": now_us} if ended else {})}
     session.execute(update(WorkerRow).where(WorkerRow.id == number).values(**values))
 
 
 def workers_since(session: Session, since_us: int, most: int) -> Sequence[WorkerRow]:
-    """List the workers that were seen since a moment, those seen last first."""
-    seen = select(WorkerRow).where(or_(WorkerRow.seen_us >= since_us, WorkerRow.ended_us.is_(None)))
-    return session.scalars(seen.order_by(WorkerRow.seen_us.desc(), WorkerRow.id.desc()).limit(most)).all()
+    """List the workers seen since a moment, the last seen first."""
+    query = select(WorkerRow).where(or_(WorkerRow.seen_us >= since_us, WorkerRow.ended_us.is_(None)))
+    return session.scalars(query.order_by(WorkerRow.seen_us.desc(), WorkerRow.id.desc()).limit(most)).all()
 
 
 def unfinished_import(session: Session, organisation_id: int, source: str) -> ImportRow | None:
-    """Find the import of a source that was not finished; of several the last."""
+    """Find the unfinished import of a source; the last if there are several."""
     of = (ImportRow.organisation_id == organisation_id, ImportRow.source == source, ImportRow.finished_us.is_(None))
     return session.scalar(select(ImportRow).where(*of).order_by(ImportRow.id.desc()).limit(1))
 
@@ -48,22 +48,22 @@ def imports_of(session: Session, organisation_id: int, part: Part) -> Page[Impor
 
 
 def proof_of(session: Session, organisation_id: int) -> AuditProof | None:
-    """Give the last proof of an organisation's log; None where there was none."""
+    """Return the last proof of an organisation's log; None if there was none."""
     return session.get(AuditProof, organisation_id)
 
 
 def waiting_deliveries(session: Session, organisation_id: int) -> tuple[int, int | None, int]:
-    """Count an organisation's deliveries: those that wait, when the next of them is due, and those given up."""
+    """Count an organisation's deliveries: the waiting ones, when the next of them is due, and those given up."""
     ours = select(Endpoint.id).where(Endpoint.organisation_id == organisation_id)
     counts: list[Any] = []
     for state in ("waiting", "dead"):
-        found = select(func.count(), func.min(Delivery.next_us)).where(Delivery.endpoint_id.in_(ours), is_in(state))
-        counts.append(session.execute(found).one())
+        query = select(func.count(), func.min(Delivery.next_us)).where(Delivery.endpoint_id.in_(ours), is_in(state))
+        counts.append(session.execute(query).one())
     return counts[0][0], counts[0][1], counts[1][0]
 
 
 def waiting_backtests(session: Session, organisation_id: int) -> tuple[int, int, int | None]:
-    """Count an organisation's backtests: those that wait, those that run, and since when the first of both is asked."""
+    """Count an organisation's backtests: those that wait, those that run, and since when the first was requested."""
     open_ = Backtest.state.in_(("queued", "running"))
     row = session.execute(
         select(

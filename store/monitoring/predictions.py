@@ -1,4 +1,4 @@
-"""Predictions that are kept until their horizon has passed, and their figures. Begins and ends no transaction."""
+"""Predictions, stored until their horizon has passed, and their figures. Begins and ends no transaction."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -19,7 +19,7 @@ from fivefold.store.tables.levels import Champion, PortfolioCount, Standing
 from fivefold.store.tables.predictions import Prediction, PredictionDay
 
 DUE, HOLDS, UNKNOWN = "due", "holds", "unknown"
-"""The states of a day that was judged."""
+"""The states of an evaluated day."""
 _COMPARABLE: Final = (DUE, HOLDS)
 _AT_ONCE: Final = 1_000
 _SPREAD: Final = 2_654_435_761
@@ -28,7 +28,7 @@ _KEYS: Final = 1 << 32
 
 
 class ValuedType(NamedTuple):
-    """A type of entities of which some have a value: whose it is, and how many have one."""
+    """A type of entities of which some have a value: its organisation, and how many entities have one."""
 
     organisation_id: int
     type_id: int
@@ -38,9 +38,9 @@ class ValuedType(NamedTuple):
 def valued_types(
     session: Session, model: str, version: int, from_day: int, to_day: int, model_hash: str
 ) -> list[ValuedType]:
-    """List the types with values of which a version predicted nothing on any of some days.
+    """List the types with values for which a version has no predictions on any of some days.
 
-    What another model of the same name and number predicted counts on the last day alone, as there is one row a day.
+    Predictions of another model of the same name and number count only on the last day, as there is one row a day.
     """
     has_day = select(PredictionDay.id).where(
         PredictionDay.type_id == PortfolioCount.type_id,
@@ -57,9 +57,9 @@ def valued_types(
 
 
 def sampled_entities(session: Session, kind: ValuedType, most: int) -> Sequence[int]:
-    """List the entities of a type that have a value, by number; about *most* of them, evenly spread, where more do.
+    """List the entities of a type that have a value, by number; an evenly spread sample of about *most* if more do.
 
-    Who is in a sample is in each larger one: the same customers are followed from one day to the next.
+    A larger sample includes each smaller one: the same customers are followed from one day to the next.
     """
     statement = select(Standing.entity_id).where(Standing.type_id == kind.type_id, Standing.segment.is_not(None))
     if kind.valued > most:
@@ -69,15 +69,15 @@ def sampled_entities(session: Session, kind: ValuedType, most: int) -> Sequence[
 
 
 def present_entities(session: Session, type_id: int, entity_ids: Sequence[int]) -> set[int]:
-    """Find which entities of a type were not erased; until the transaction ends nobody else is erased."""
-    # Erasing locks the types of the organisation: it waits for this lock, and then takes what was stored under it.
+    """Find which entities of a type were not erased; until the transaction ends no other is erased."""
+    # Erasing locks the types of the organisation: it waits for this lock, and then erases what was stored under it.
     session.execute(select(EntityType.id).where(EntityType.id == type_id).with_for_update(read=True))
     is_there = (among(session, Entity.id, entity_ids), Entity.erased_us.is_(None))
     return set(session.scalars(select(Entity.id).where(*is_there)))
 
 
 def has_day(session: Session, day: PredictionDay) -> bool:
-    """Tell whether a version predicted on a day already."""
+    """Return whether a version has predictions for a day."""
     same = (PredictionDay.type_id == day.type_id, PredictionDay.model == day.model)
     of = (PredictionDay.model_version == day.model_version, PredictionDay.day == day.day)
     return session.scalar(select(PredictionDay.id).where(*same, *of)) is not None
@@ -95,17 +95,17 @@ def predictions_of(session: Session, day_id: int) -> list[Prediction]:
 
 
 def claim_day(session: Session, now_us: int, until_us: int) -> PredictionDay | None:
-    """Lease the day that is to be judged and whose horizon passed first; None where there is none.
+    """Lease the day to evaluate whose horizon passed first; None if there is none.
 
-    A day is judged once each day (UTC) from the end of its horizon on, until its predictions are removed. A day that
-    could not be judged, and whose lease has ended, comes after those that nobody tried.
+    A day is evaluated once each day (UTC) from the end of its horizon on, until its predictions are removed. A day that
+    could not be evaluated, and whose lease has ended, comes after those that were not tried.
     """
     day = PredictionDay
     today_us = now_us // DAY_US * DAY_US
     open_ = or_(
         day.lease_until_us.is_(None),
         day.lease_until_us <= now_us,
-        day.lease_until_us > now_us + LONGEST_LEASE_US,  # taken by a clock that was ahead
+        day.lease_until_us > now_us + LONGEST_LEASE_US,  # taken by a fast clock
     )
     unjudged = or_(day.judged_us.is_(None), day.judged_us < today_us, day.judged_us >= today_us + DAY_US)
     statement = (
@@ -115,55 +115,55 @@ def claim_day(session: Session, now_us: int, until_us: int) -> PredictionDay | N
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    found = session.scalar(statement)
-    if found is not None:
-        found.lease_until_us = until_us
-    return found
+    claimed_day = session.scalar(statement)
+    if claimed_day is not None:
+        claimed_day.lease_until_us = until_us
+    return claimed_day
 
 
 def forget_next(session: Session, before_us: int, now_us: int) -> bool:
-    """Remove the predictions of one day whose horizon ended before a moment; False where there is none.
+    """Remove the predictions of one day whose horizon ended before a moment; False if there is none.
 
-    That is done a day after it was found first, and where nobody judges the day meanwhile: a clock may be ahead for
-    once. When it was found first, a lease that has ended says.
+    This happens a day after it was first found, and only if it is not being evaluated: a clock may be ahead for once.
+    The time when it was first found is stored as a lease that has ended.
     """
     day = PredictionDay
     old = (day.forgotten_us.is_(None), day.horizon_ends_us <= before_us)
     unseen = or_(day.lease_until_us.is_(None), day.lease_until_us > now_us + LONGEST_LEASE_US)
     session.execute(update(day).where(*old, unseen).values(lease_until_us=now_us), execution_options=_UNSEEN)
-    seen = select(day).where(*old, day.lease_until_us <= now_us - DAY_US)
-    found = session.scalar(seen.order_by(day.id).limit(1).with_for_update(skip_locked=True))
-    if found is None:
+    query = select(day).where(*old, day.lease_until_us <= now_us - DAY_US)
+    old_day = session.scalar(query.order_by(day.id).limit(1).with_for_update(skip_locked=True))
+    if old_day is None:
         return False
-    lock_type(session, found.type_id)
-    forget_predictions(session, found.id, now_us)
-    found.forgotten_us, found.lease_until_us = now_us, None
+    lock_type(session, old_day.type_id)
+    forget_predictions(session, old_day.id, now_us)
+    old_day.forgotten_us, old_day.lease_until_us = now_us, None
     return True
 
 
 def leased_day(session: Session, day_id: int, until_us: int) -> PredictionDay | None:
-    """Lock a day whose lease is still held; None where another worker has it, or it is gone."""
+    """Lock a day whose lease is still held; None if another worker has it, or it was deleted."""
     row = lock_day(session, day_id)
     return row if row is not None and row.lease_until_us == until_us else None
 
 
 def lock_day(session: Session, day_id: int) -> PredictionDay | None:
-    """Lock a day, and read it as it is then; None where it is gone."""
+    """Lock a day, and read its current state; None if it was deleted."""
     return session.get(PredictionDay, day_id, with_for_update=True, populate_existing=True)
 
 
 def lock_type(session: Session, type_id: int) -> None:
-    """Let nobody else store what is said of days of a type, nor erase its entities, until the transaction ends.
+    """Keep others from storing judgements of days of a type, and from erasing its entities, until the transaction ends.
 
-    A day is locked before its type, and the type before entities: who erases locks types first, and no day.
+    A day is locked before its type, and the type before entities: erasure locks types first, and no day.
     """
     session.execute(select(EntityType.id).where(EntityType.id == type_id).with_for_update(key_share=True))
 
 
 def is_news(session: Session, row: PredictionDay) -> bool:
-    """Tell whether a day that is due is to be announced: no later one could be compared, and none was since one held.
+    """Return whether a due day is to be announced: no later one could be compared, and none was since one held.
 
-    A day whose state is not known says nothing, and so changes nothing.
+    A day of unknown state is ignored.
     """
     day = PredictionDay
     number = (day.model == row.model, day.model_version == row.model_version)
@@ -175,26 +175,26 @@ def is_news(session: Session, row: PredictionDay) -> bool:
 
 
 def next_news(session: Session) -> int | None:
-    """Find a day by which the version that serves is due, and that is to be announced; None where there is none."""
+    """Find a day by which the serving version is due, and that is to be announced; None if there is none."""
     champion = session.get(Champion, 1)
     if champion is None:
         return None
     of = (PredictionDay.model == champion.model, PredictionDay.model_version == champion.model_version)
     rows = session.execute(_deciding(PredictionDay.announced_us, of).order_by(PredictionDay.id))
-    due = (row for row, _, announced_us in rows if row.state == DUE and announced_us is None)
-    return next((row.id for row in due if is_news(session, row)), None)
+    due_days = (row for row, _, announced_us in rows if row.state == DUE and announced_us is None)
+    return next((row.id for row in due_days if is_news(session, row)), None)
 
 
 def serves(session: Session, model: str, version: int) -> bool:
-    """Tell whether a version is the one that serves, as the platform knows it."""
+    """Return whether a version is the serving one, as the platform knows it."""
     champion = session.get(Champion, 1)
     return champion is not None and (champion.model, champion.model_version) == (model, version)
 
 
 def forget_predictions(session: Session, day_id: int, now_us: int) -> None:
-    """Remove the predictions of a day, but of those of whom nothing may be removed now; its figures stay.
+    """Remove the predictions of a day, except of entities whose data must be kept now; its figures are kept.
 
-    Those that stayed of earlier days go with them, once nothing keeps them any more.
+    Kept predictions of earlier days are removed with them, once nothing keeps them any more.
     """
     days = select(PredictionDay.id).where(or_(PredictionDay.id == day_id, PredictionDay.forgotten_us.is_not(None)))
     whose = select(Prediction.entity_id).where(Prediction.day_id.in_(days)).distinct().order_by(Prediction.entity_id)
@@ -207,9 +207,9 @@ def forget_predictions(session: Session, day_id: int, now_us: int) -> None:
 
 
 def forget_judgements_after(session: Session, latest_us: int) -> None:
-    """Take back what was said of days whose horizon ends after a moment: a clock was ahead.
+    """Undo the judgements of days whose horizon ends after a moment: a clock was ahead.
 
-    Figures of which the predictions are removed stay: they could not be made again.
+    Figures whose predictions were removed are kept: they could not be computed again.
     """
     day = PredictionDay
     again = or_(day.forgotten_us.is_(None), day.figures.is_(None))
@@ -219,7 +219,7 @@ def forget_judgements_after(session: Session, latest_us: int) -> None:
 
 
 def forget_days_after(session: Session, model: str, version: int, latest_us: int) -> int:
-    """Remove the days of a version that are dated after a moment: a clock was ahead. Tell how many."""
+    """Remove the days of a version that are dated after a moment: a clock was ahead. Return how many."""
     later = (PredictionDay.as_of_us > latest_us, PredictionDay.model == model, PredictionDay.model_version == version)
     ids = session.scalars(select(PredictionDay.id).where(*later)).all()
     for number in ids:
@@ -232,7 +232,7 @@ _UNSEEN: Final = {"synchronize_session": False}
 
 
 def type_name(session: Session, type_id: int) -> str:
-    """Give the name of a type."""
+    """Return the name of a type."""
     return session.get_one(EntityType, type_id).name
 
 
@@ -244,7 +244,7 @@ class DayRow(NamedTuple):
 
 
 def days_of(session: Session, organisation_id: int, version: int, part: Part) -> Page[DayRow]:
-    """List the days on which a version of the model in use predicted for an organisation, the latest first."""
+    """List the days on which a version of the model in use made predictions for an organisation, the latest first."""
     day = PredictionDay
     statement = (
         select(day, EntityType.name)
@@ -255,12 +255,12 @@ def days_of(session: Session, organisation_id: int, version: int, part: Part) ->
 
 
 class DecidingDay(NamedTuple):
-    """The day by which a version is judged, of one type of an organisation.
+    """The day by which a version is judged, for one type of an organisation.
 
     Attributes:
-        day: the latest that could be compared; the latest that was judged where none could.
+        day: the latest that could be compared; if none could, the latest that was evaluated.
         entity_type: the name of the type.
-        unknown_from: the first of the later days (days since 1970) of which it is not known what came; None for none.
+        unknown_from: the first of the later days (days since 1970) with unknown results; None for none.
     """
 
     day: PredictionDay
@@ -269,7 +269,7 @@ class DecidingDay(NamedTuple):
 
 
 def deciding_days(session: Session, organisation_id: int, version: int) -> list[DecidingDay]:
-    """Give the days by which a version is judged for an organisation, by the names of the types."""
+    """Return the days by which a version is judged for an organisation, by the names of the types."""
     day, later = PredictionDay, aliased(PredictionDay)
     of = (day.organisation_id == organisation_id, day.model_version == version, _is_of_model_in_use())
     same = (later.type_id == day.type_id, later.model == day.model, later.model_version == day.model_version)
@@ -279,7 +279,7 @@ def deciding_days(session: Session, organisation_id: int, version: int) -> list[
 
 
 class Verdict(NamedTuple):
-    """What the deciding day of a version says, for one type of an organisation.
+    """The verdict of the deciding day of a version, for one type of an organisation.
 
     Attributes:
         organisation: its name.
@@ -295,13 +295,13 @@ class Verdict(NamedTuple):
 
 
 def verdicts_now(session: Session) -> list[Verdict]:
-    """Give the verdicts on the version that serves, of all organisations and types that have one."""
+    """Return the verdicts on the serving version, for all organisations and types that have one."""
     champion = session.get(Champion, 1)
     return [] if champion is None else verdicts_on(session, champion.model, champion.model_version)
 
 
 def verdicts_on(session: Session, model: str, version: int, model_hash: str | None = None) -> list[Verdict]:
-    """Give the verdicts on a version, of all organisations and types; with a hash, on that model alone."""
+    """Return the verdicts on a version, for all organisations and types; with a hash, only on that model."""
     day = PredictionDay
     whose = select(Organisation.name).where(Organisation.id == day.organisation_id).scalar_subquery()
     statement = _deciding(whose, _of_version(model, version, model_hash))
@@ -313,7 +313,7 @@ def verdicts_on(session: Session, model: str, version: int, model_hash: str | No
 
 
 def has_days(session: Session, model: str, version: int, model_hash: str) -> bool:
-    """Tell whether predictions of a version were kept on any day."""
+    """Return whether predictions of a version are stored for any day."""
     of = _of_version(model, version, model_hash)
     return session.scalar(select(PredictionDay.id).where(*of).limit(1)) is not None
 
@@ -331,21 +331,21 @@ def _is_of_model_in_use() -> Any:
 
 
 def _deciding(beside: Any, which: tuple[Any, ...]) -> Any:
-    """Select of each type the day that decides among those of one version, the type's name, and something beside.
+    """Select for each type the deciding day among those of one version, the type's name, and something beside.
 
-    Of two models of one number, as a registry that was made anew has another one, the one that predicted last counts.
+    Of two models of one number, as after a registry was recreated, the one that predicted last counts.
     """
     day, last = PredictionDay, aliased(PredictionDay)
     same = (last.type_id == day.type_id, last.model == day.model, last.model_version == day.model_version)
     newest = select(last.model_hash).where(*same).order_by(last.as_of_us.desc()).limit(1).correlate(day)
-    judged = (day.judged_us.is_not(None), day.model_hash == newest.scalar_subquery(), *which)
+    is_judged = (day.judged_us.is_not(None), day.model_hash == newest.scalar_subquery(), *which)
     comparable = func.max(case((day.state.in_(_COMPARABLE), day.as_of_us)))
-    at = select(day.type_id, func.coalesce(comparable, func.max(day.as_of_us)).label("as_of_us")).where(*judged)
-    chosen = at.group_by(day.type_id).subquery()
-    is_chosen = and_(day.type_id == chosen.c.type_id, day.as_of_us == chosen.c.as_of_us)
+    at = select(day.type_id, func.coalesce(comparable, func.max(day.as_of_us)).label("as_of_us")).where(*is_judged)
+    latest = at.group_by(day.type_id).subquery()
+    is_chosen = and_(day.type_id == latest.c.type_id, day.as_of_us == latest.c.as_of_us)
     return (
         select(day, EntityType.name, beside)
-        .join(chosen, is_chosen)
+        .join(latest, is_chosen)
         .join(EntityType, EntityType.id == day.type_id)
-        .where(*judged)
+        .where(*is_judged)
     )

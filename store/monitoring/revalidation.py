@@ -1,4 +1,4 @@
-"""Validations, and the material changes that ask for one. Nothing here begins or ends a transaction."""
+"""Validations, and the material changes that require one. Nothing here begins or ends a transaction."""
 
 from dataclasses import dataclass
 
@@ -13,18 +13,18 @@ from fivefold.store.tables.events import MaterialChange, ValidationRun
 
 
 def latest_run(session: Session, organisation_id: int) -> ValidationRun | None:
-    """Find the validation with the latest end; of several the one made last."""
+    """Find the validation with the latest end; of several the last one made."""
     statement = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id)
     return session.scalar(statement.order_by(ValidationRun.until_us.desc(), ValidationRun.id.desc()).limit(1))
 
 
 @dataclass(frozen=True)
 class Reviews:
-    """What is known of the reviews of an organisation.
+    """The reviews of an organisation.
 
     Attributes:
-        begins_us: when the organisation was created: what ended before needs no review.
-        signed_until_us: the latest end of a validation that was signed off; None where none was.
+        begins_us: when the organisation was created: periods before that need no review.
+        signed_until_us: the latest end of a signed-off validation; None if there is none.
     """
 
     begins_us: int
@@ -32,12 +32,12 @@ class Reviews:
 
 
 def reviews_by_organisation(session: Session) -> dict[int, Reviews]:
-    """Read what is known of the reviews of all organisations."""
+    """Read the reviews of all organisations."""
     return {number: Reviews(begins_us, until_us) for number, begins_us, until_us in session.execute(_REVIEWS)}
 
 
 def reviews_of(session: Session, organisation_id: int) -> Reviews:
-    """Read what is known of the reviews of an organisation."""
+    """Read the reviews of an organisation."""
     _, begins_us, until_us = session.execute(_REVIEWS.where(Organisation.id == organisation_id)).one()
     return Reviews(begins_us, until_us)
 
@@ -56,13 +56,13 @@ def runs_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[
 
 
 def runs_by_time(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[ValidationRun]:
-    """List the validations of an organisation, from the time that ended last to the earliest."""
+    """List the validations of an organisation, from the latest end to the earliest."""
     statement = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id)
     return scalars_of(session, statement, (ValidationRun.until_us, ValidationRun.id), part, descending=True)
 
 
 def run_numbered(session: Session, organisation_id: int, number: int) -> ValidationRun:
-    """Find a validation; NotFoundError where the organisation has none of that number."""
+    """Find a validation; NotFoundError if the organisation has none of that number."""
     row = session.get(ValidationRun, number)
     if row is None or row.organisation_id != organisation_id:
         raise NotFoundError(f"there is no validation {number}")
@@ -70,13 +70,13 @@ def run_numbered(session: Session, organisation_id: int, number: int) -> Validat
 
 
 def locked_run(session: Session, organisation_id: int, number: int) -> ValidationRun:
-    """Find a validation, and lock it; NotFoundError where the organisation has none of that number."""
+    """Find a validation, and lock it; NotFoundError if the organisation has none of that number."""
     run_numbered(session, organisation_id, number)
     return session.get_one(ValidationRun, number, with_for_update=True, populate_existing=True)
 
 
 def change_numbered(session: Session, organisation_id: int, number: int) -> MaterialChange:
-    """Find a material change, and lock it; NotFoundError where the organisation has none of that number."""
+    """Find a material change, and lock it; NotFoundError if the organisation has none of that number."""
     row = session.get(MaterialChange, number, with_for_update=True)
     if row is None or row.organisation_id != organisation_id:
         raise NotFoundError(f"there is no material change {number}")

@@ -18,7 +18,7 @@ from fivefold.store.tables.events import Delivery, Endpoint, MaterialChange, Val
 from fivefold.store.tables.levels import DueMark, OverrideRow, Standing
 
 _ERASED = select(Entity.id).where(Entity.erased_us.is_not(None))
-"""Few, and found by an index of their own."""
+"""Few rows, found by an index of their own."""
 _MARKS = cast("Table", DueMark.__table__)
 _DELIVERIES = cast("Table", Delivery.__table__)
 
@@ -34,7 +34,7 @@ class LevelCount:
 
 
 def organisations_with_levels(session: Session) -> list[tuple[int, list[str]]]:
-    """List the organisations that chose their levels: number, and the levels' names."""
+    """List the organisations that defined their levels: number, and the levels' names."""
     statement = select(OrganisationSettings.organisation_id, OrganisationSettings.levels)
     return [(number, levels) for number, levels in session.execute(statement.order_by(statement.selected_columns[0]))]
 
@@ -59,7 +59,7 @@ def ahead_counts(session: Session, latest_us: int) -> list[tuple[int, int]]:
 
 
 def due_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
-    """Count the due entities: organisation, how many, since when the first is due. Those yet to be marked are."""
+    """Count the due entities, including those yet to be marked: organisation, how many, since when the first is due."""
     counts: dict[int, tuple[int, int]] = {}
     # One statement for each priority, grouped by a sum: so SQLite takes the index by due moment. Otherwise it would
     # read the whole index by organisation.
@@ -83,7 +83,7 @@ def quarantined_counts(session: Session) -> list[tuple[int, int]]:
 
 
 def override_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
-    """Count the overrides that hold: organisation, how many, how many of them below the rules' level."""
+    """Count the overrides in force: organisation, how many, how many of them below the rules' level."""
     of = OverrideRow.organisation_id
     downward = func.sum(case((OverrideRow.level < Standing.rules_level, 1), else_=0))
     statement = (
@@ -97,7 +97,7 @@ def override_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]
 
 def delivery_counts(session: Session, state: str) -> list[tuple[int, int]]:
     """Count the deliveries that are waiting, or dead: organisation, how many."""
-    # A literal: for a bound parameter no partial index is used.
+    # A literal, as a partial index is not used for a bound parameter.
     is_in = _DELIVERIES.c.state == literal_column({"waiting": "'waiting'", "dead": "'dead'"}[state])
     counts = (
         select(_DELIVERIES.c.endpoint_id, func.count().label("deliveries"))
@@ -106,8 +106,8 @@ def delivery_counts(session: Session, state: str) -> list[tuple[int, int]]:
         .subquery()
     )
     of = Endpoint.organisation_id
-    joined = select(of, func.sum(counts.c.deliveries)).join(counts, counts.c.endpoint_id == Endpoint.id)
-    return _pairs(session, joined.group_by(of))
+    by_organisation = select(of, func.sum(counts.c.deliveries)).join(counts, counts.c.endpoint_id == Endpoint.id)
+    return _pairs(session, by_organisation.group_by(of))
 
 
 def open_change_counts(session: Session) -> list[tuple[int, int]]:
@@ -121,7 +121,7 @@ def _pairs(session: Session, statement: Any) -> list[tuple[int, int]]:
 
 
 def latest_runs(session: Session) -> dict[int, int]:
-    """Map organisations to the validation with the latest end; of several the one made last."""
+    """Map organisations to the validation with the latest end; of several the last one made."""
     statement = select(ValidationRun.organisation_id, ValidationRun.id)
     rows = session.execute(statement.order_by(ValidationRun.until_us, ValidationRun.id))
     return {row.organisation_id: row.id for row in rows}

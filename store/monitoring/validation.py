@@ -1,6 +1,6 @@
 """The history that a validation of levels reads: assessments, cases and alerts, transitions, overrides.
 
-All of it as of its moment: nothing here reads current levels. Nothing here begins or ends a transaction.
+All of it is as of its moment: current levels are not read. Nothing here begins or ends a transaction.
 """
 
 import json
@@ -21,7 +21,7 @@ from fivefold.store.tables.rulesets import Family, RulesetVersion
 CONFIRMED_OUTCOME = "confirmed"
 """The outcome of a case or an alert that means confirmed, unless other words are given."""
 ENTITIES_AT_ONCE = 10_000
-"""Entities read together: few enough for memory, many enough for one statement to pay."""
+"""Entities that are read together: few enough for memory, enough to make a statement worthwhile."""
 
 ASSESSMENTS: Mapping[str, Any] = {
     "entity": pl.Int64,
@@ -34,7 +34,7 @@ ASSESSMENTS: Mapping[str, Any] = {
     "score": pl.String,
     "late": pl.Boolean,
 }
-"""`late` is true of an assessment that was made long after its moment, `late_batches`."""
+"""`late` is true for an assessment made long after its moment, `late_batches`."""
 _READ: Mapping[str, Any] = {name: kind for name, kind in ASSESSMENTS.items() if name != "late"} | {"batch": pl.Int64}
 NO_ASSESSMENTS = pl.DataFrame(schema=dict(ASSESSMENTS))
 """An empty frame of assessments."""
@@ -75,7 +75,7 @@ _STOOD = (
 def late_batches(session: Session, organisation_id: int, until_us: int, late_us: int) -> list[int]:
     """Find the batches of assessments as of a moment until *until_us* that were made over *late_us* after it.
 
-    The entry in the audit log has the time of the call; a batch without one counts as in time.
+    The entry in the audit log has the time of the call; a batch without an entry counts as in time.
     """
     entries = select(AuditEntry.details, AuditEntry.at_us).where(
         AuditEntry.organisation_id == organisation_id, AuditEntry.action == "assessments.made"
@@ -97,10 +97,10 @@ def late_batches(session: Session, organisation_id: int, until_us: int, late_us:
 def assessment_frames(
     session: Session, organisation_id: int, from_us: int, until_us: int, late: Sequence[int] = ()
 ) -> Iterator[pl.DataFrame]:
-    """Give the assessments of all entities, some entities at a time: the one that held at first, and all until the end.
+    """Yield the assessments of all entities, some entities at a time: the first in force, and all until the end.
 
-    In the order of entities and numbers. Those of the batches *late* are marked, and never the one that held at first.
-    Erased entities are left out: without their cases nothing can be validated.
+    In the order of entities and numbers. Those of the batches *late* are marked, and never the first in force. Erased
+    entities are left out: without their cases nothing can be validated.
     """
     query = _STOOD.replace(":from_us", str(int(from_us))).replace(":until_us", str(int(until_us)))
     in_time = _made_in_time(session, table("assessments", column("batch")).alias("b").c.batch, late)
@@ -114,7 +114,7 @@ def assessment_frames(
 
 
 def count_standing(session: Session, organisation_id: int) -> int:
-    """Count the entities of an organisation that `assessment_frames` looks at; those erased are counted too."""
+    """Count the entities of an organisation that `assessment_frames` reads, including erased ones."""
     statement = select(func.count()).select_from(Standing).where(Standing.organisation_id == organisation_id)
     return session.scalar(statement) or 0
 
@@ -137,13 +137,13 @@ def _ids_after(session: Session, organisation_id: int, last: int) -> Sequence[in
 def records_before(session: Session, organisation_id: int, until_us: int, late: Sequence[int] = ()) -> pl.DataFrame:
     """Read the cases and alerts opened before a moment, `RECORDS`, each with its entity's last assessment before it.
 
-    An assessment that could have seen the case does not count, and neither do those of the batches *late*. A case
-    about an entity of a type without rulesets counts for each owner at its opening, in a row of its own.
+    An assessment that could have used the case does not count, and neither do those of the batches *late*. A case about
+    an entity of a type without rulesets counts for each owner at its opening, in a row of its own.
     """
-    typed = select(Family.id).where(Family.type_id == Entity.type_id).exists()
-    owned = (
+    has_rulesets = select(Family.id).where(Family.type_id == Entity.type_id).exists()
+    by_owner = (
         (Ownership.entity_id == Entity.id)
-        & ~typed
+        & ~has_rulesets
         & or_(Ownership.from_us.is_(None), Ownership.from_us <= Record.opened_us)
         & or_(Ownership.until_us.is_(None), Ownership.until_us > Record.opened_us)
     )
@@ -151,7 +151,7 @@ def records_before(session: Session, organisation_id: int, until_us: int, late: 
     about = (
         select(Record.id, entity.label("entity"), Record.kind, Record.opened_us, Record.closed_us, Record.outcome)
         .join(Entity, Entity.id == Record.entity_id)
-        .outerjoin(Ownership, owned)
+        .outerjoin(Ownership, by_owner)
         .where(Record.organisation_id == organisation_id, Record.opened_us < until_us)
         .subquery()
     )
@@ -222,7 +222,7 @@ def transitions_between(
 
 
 def authors_of(session: Session, organisation_id: int, versions: Collection[tuple[str, int]]) -> set[str]:
-    """Name who edited or committed one of some versions, each by its ruleset and number."""
+    """Name the people who edited or committed one of some versions, each given by its ruleset and number."""
     statement = (
         select(Family.name, RulesetVersion.number, RulesetVersion.editors, RulesetVersion.committed_by)
         .join(Family, Family.id == RulesetVersion.family_id)

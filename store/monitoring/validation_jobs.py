@@ -1,4 +1,4 @@
-"""Validations that workers make: leased as `store.sql.jobs` says. Nothing here begins or ends a transaction."""
+"""Validations by workers, leased as described in `store.sql.jobs`. Nothing here begins or ends a transaction."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -9,7 +9,7 @@ from fivefold.store.tables.events import ValidationJob
 
 
 def open_job(session: Session, organisation_id: int, from_us: int, until_us: int) -> ValidationJob | None:
-    """Find the validation of a time that waits or runs."""
+    """Find the waiting or running validation of a period."""
     statement = select(ValidationJob).where(
         ValidationJob.organisation_id == organisation_id,
         ValidationJob.from_us == from_us,
@@ -20,7 +20,7 @@ def open_job(session: Session, organisation_id: int, from_us: int, until_us: int
 
 
 def open_jobs(session: Session, organisation_id: int) -> list[ValidationJob]:
-    """List the validations of an organisation that wait or run, the first asked for comes first."""
+    """List the waiting and running validations of an organisation, in the order of their requests."""
     statement = select(ValidationJob).where(
         ValidationJob.organisation_id == organisation_id, ValidationJob.state.in_(OPEN)
     )
@@ -28,8 +28,8 @@ def open_jobs(session: Session, organisation_id: int) -> list[ValidationJob]:
 
 
 def job_numbered(session: Session, organisation_id: int, number: int) -> ValidationJob:
-    """Find a validation that a worker makes; NotFoundError where the organisation has none of that number."""
+    """Find a validation that a worker makes; NotFoundError if the organisation has none of that number."""
     row = session.get(ValidationJob, number)
     if row is None or row.organisation_id != organisation_id:
-        raise NotFoundError(f"there is no validation {number} that was asked for")
+        raise NotFoundError(f"there is no requested validation {number}")
     return row

@@ -1,4 +1,4 @@
-"""How long people took to decide, and what came back to them, from moments that are stored. Begins no transaction."""
+"""How long people took to decide, and which decisions were reopened, from stored moments. Begins no transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from fivefold.store.tables.rulesets import Proposal
 
 
 @dataclass(frozen=True)
-class TimesTaken:
-    """How many of a kind were decided, in how long half of them were, and nine of ten; microseconds."""
+class HandlingTimes:
+    """How many of a kind were decided, with the median and the ninth decile of the time; microseconds."""
 
     decided: int
     median_us: int
     nine_of_ten_us: int
 
 
-def times_taken(session: Session, organisation_id: int, from_us: int, until_us: int) -> dict[str, TimesTaken]:
-    """Measure what was decided in a time, by kind: override, change, rise, alert and case; without any it is absent.
+def handling_times(session: Session, organisation_id: int, from_us: int, until_us: int) -> dict[str, HandlingTimes]:
+    """Measure the decisions of a period, by kind: override, change, rise, alert and case; a kind without any is absent.
 
-    A rise takes from the level that was reached until it is put away, a case from its opening to its close.
+    A rise is measured from the level change until it is put away, a case from its opening to its close.
     """
 
     def within(moment: Any) -> Any:
@@ -57,24 +57,26 @@ def times_taken(session: Session, organisation_id: int, from_us: int, until_us: 
     ).subquery()
     own = every.c.kind
     place = func.row_number().over(partition_by=own, order_by=every.c.took).label("place")
-    ranked = select(own, every.c.took, place, func.count().over(partition_by=own).label("decided")).subquery()
-    half, nine = (ranked.c.decided + 1) // 2, (ranked.c.decided * 9 + 9) // 10
+    numbered = select(own, every.c.took, place, func.count().over(partition_by=own).label("decided")).subquery()
+    half, nine = (numbered.c.decided + 1) // 2, (numbered.c.decided * 9 + 9) // 10
     rows = session.execute(
-        select(ranked.c.kind, ranked.c.decided, ranked.c.place, ranked.c.took)
-        .where(or_(ranked.c.place == half, ranked.c.place == nine))
-        .order_by(ranked.c.kind, ranked.c.place)
+        select(numbered.c.kind, numbered.c.decided, numbered.c.place, numbered.c.took)
+        .where(or_(numbered.c.place == half, numbered.c.place == nine))
+        .order_by(numbered.c.kind, numbered.c.place)
     )
-    found: dict[str, TimesTaken] = {}
-    for kind, decided, _, took in rows:
-        first = found[kind].median_us if kind in found else took
-        found[kind] = TimesTaken(decided, first, took)
-    return found
+    times: dict[str, HandlingTimes] = {}
+    for kind, count, _, took in rows:
+        first = times[kind].median_us if kind in times else took
+        times[kind] = HandlingTimes(count, first, took)
+    return times
 
 
-def came_back(session: Session, organisation_id: int, from_us: int, until_us: int, within_us: int) -> Mapping[str, int]:
-    """Count what was decided in a time and came back within a while: overrides and changes.
+def count_reopened(
+    session: Session, organisation_id: int, from_us: int, until_us: int, within_us: int
+) -> Mapping[str, int]:
+    """Count the decisions of a period that were reopened within a while: overrides and changes.
 
-    An override that was refused and asked for again for the same entity, or approved and ended by a person; a change
+    An override that was refused and requested again for the same entity, or approved and ended by a person; a change
     that was refused and proposed again.
     """
     again, anew = aliased(OverrideRow), aliased(Proposal)

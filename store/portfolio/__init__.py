@@ -1,1 +1,1 @@
-"""Everybody of an organisation: who stands where, who moved, who is found by a word."""
+"""Queries over all entities of an organisation: current levels, moves, search."""

@@ -1,7 +1,7 @@
-"""How many entities stand where, from counters that the database keeps: as quick for ten million as for ten.
+"""The numbers of entities at each level, from counters in the database: as quick for ten million as for ten.
 
 Triggers of `standings` (migration 0015) count every change in its own transaction. On PostgreSQL each connection adds
-to rows of its own, `part`, so that no writer waits for another one; what is read is their sum.
+to rows of its own, `part`, so that no writer waits for another; reads return their sum.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class CountedCell:
 
     Attributes:
         level: from 1, the lowest; 0 for none.
-        segment: empty where the value model found no value.
+        segment: empty if the value model found no value.
         currency: of the expected values; empty without any.
         cents: the sum of the expected values, each rounded to hundredths.
     """
@@ -33,7 +33,7 @@ class CountedCell:
 
 
 def counted_cells(session: Session, organisation_id: int, type_id: int) -> list[CountedCell]:
-    """Give the cells of a type that hold entities, in the order of levels, segments and currencies."""
+    """Return the cells of a type that hold entities, in the order of levels, segments and currencies."""
     by = (PortfolioCount.level, PortfolioCount.segment, PortfolioCount.currency)
     entities, cents = func.sum(PortfolioCount.entities), func.sum(PortfolioCount.cents)
     statement = (
@@ -47,7 +47,7 @@ def counted_cells(session: Session, organisation_id: int, type_id: int) -> list[
 
 
 def recounted_cells(session: Session, organisation_id: int, type_id: int) -> list[CountedCell]:
-    """Count the same from every standing: what the counters must equal."""
+    """Count the cells from every standing: the counters must equal this."""
     segment, currency = func.coalesce(Standing.segment, ""), func.coalesce(Standing.value_currency, "")
     by = (func.coalesce(Standing.level, 0), segment, currency)
     hundredths = func.round(Standing.expected_value * 100)

@@ -1,7 +1,7 @@
-"""Current levels of a type in the order in which people look at them. Nothing here begins or ends a transaction.
+"""Current levels of a type, in the order in which people review them. Nothing here begins or ends a transaction.
 
-Each level is read from its own place in an index, and as many rows of it as a page has at most: a page costs the same
-however many entities there are, as long as most of them pass the filters.
+For each level, at most a page of rows is read from its own place in an index: a page costs the same however many
+entities there are, as long as most of them pass the filters.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,10 @@ from fivefold.store.tables.rulesets import Family, RulesetVersion
 
 
 class Order(StrEnum):
-    """What is first.
+    """The order of the list.
 
     RISK: the highest level, in it the highest score. LATEST: the level that was reached last. VALUE: the highest
-    expected value; who has none is left out.
+    expected value; entities without one are left out.
     """
 
     RISK = "risk"
@@ -34,7 +34,7 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class LevelFilter:
     """Which current levels are listed; empty or None is no condition.
 
     Attributes:
@@ -43,7 +43,7 @@ class Wanted:
         segments: their names.
         statuses: of assessments.
         family_id: of the ruleset that decided.
-        since_us: the level was reached then or later.
+        since_us: the level was reached at that moment or later.
     """
 
     type_id: int
@@ -59,7 +59,7 @@ class CurrentLevelRow:
     """A current level, its entity, the name and number of the version that decided, and when it is due next.
 
     Attributes:
-        superseded_by: the version of the value model that serves, where another one gave the value; else None.
+        superseded_by: the serving version of the value model if another one gave the value; else None.
     """
 
     standing: Standing
@@ -72,16 +72,19 @@ class CurrentLevelRow:
 
 _LEVEL = func.coalesce(Standing.level, 0)
 _OWN = {Order.RISK: Standing.score, Order.LATEST: Standing.level_since_us, Order.VALUE: Standing.expected_value}
-"""The columns of an order behind the level, by which each index has its rows."""
+"""The columns of an order after the level, which are those of its index."""
 
 
-def current_levels_of(session: Session, wanted: Wanted, order: Order, part: Part) -> Page[CurrentLevelRow]:
-    """List current levels; an erased entity is left out. ConfigError if the part begins behind no key of this list."""
+def current_levels_of(session: Session, level_filter: LevelFilter, order: Order, part: Part) -> Page[CurrentLevelRow]:
+    """List current levels; an erased entity is left out.
+
+    ConfigError if the part does not begin after a key of this list.
+    """
     own = (_OWN[order], Standing.entity_id)
     keys: tuple[Any, ...] = (_LEVEL, *own) if order is Order.RISK else own
     if part.after is not None:
         require_key(keys, part.after)
-    numbers = [select(each.c.entity_id) for each in _branches(wanted, order, part)]
+    numbers = [select(each.c.entity_id) for each in _branches(level_filter, order, part)]
     if not numbers:
         return Page()
     first = union_all(*numbers).subquery()
@@ -105,18 +108,18 @@ def _row(row: Any) -> CurrentLevelRow:
     return CurrentLevelRow(standing, external_id, ruleset, version, due_us, superseded)
 
 
-def _branches(wanted: Wanted, order: Order, part: Part) -> Iterator[Subquery]:
-    """Select the first rows of each level, and where an index has them of each segment, in the order of that index."""
-    segments: Sequence[str | None] = wanted.segments if order is Order.RISK and wanted.segments else (None,)
+def _branches(level_filter: LevelFilter, order: Order, part: Part) -> Iterator[Subquery]:
+    """Select the first rows of each level, and of each segment if an index has it, in the order of that index."""
+    segments: Sequence[str | None] = level_filter.segments if order is Order.RISK and level_filter.segments else (None,)
     own = _OWN[order]
-    for level in wanted.levels:
+    for level in level_filter.levels:
         after = part.after
         if after is not None and order is Order.RISK:
             if (level or 0) > int(after[0]):
                 continue
             after = after[1:] if (level or 0) == after[0] else None
         for segment in segments:
-            statement = _passing(wanted, with_segments=segment is None)
+            statement = _passing(level_filter, with_segments=segment is None)
             statement = statement.where(Standing.level.is_(None) if level is None else Standing.level == level)
             if segment is not None:
                 statement = statement.where(Standing.segment == segment)
@@ -130,19 +133,20 @@ def _branches(wanted: Wanted, order: Order, part: Part) -> Iterator[Subquery]:
             yield statement.subquery()
 
 
-def _passing(wanted: Wanted, *, with_segments: bool) -> Select[*tuple[Any, ...]]:
+def _passing(level_filter: LevelFilter, *, with_segments: bool) -> Select[*tuple[Any, ...]]:
+    """Select the entities that match a filter, apart from its levels."""
     statement: Select[*tuple[Any, ...]] = (
         select(Standing.entity_id)
         .join(Entity, Entity.id == Standing.entity_id)
-        .where(Standing.type_id == wanted.type_id, Entity.erased_us.is_(None))
+        .where(Standing.type_id == level_filter.type_id, Entity.erased_us.is_(None))
     )
-    if with_segments and wanted.segments:
-        statement = statement.where(Standing.segment.in_(wanted.segments))
-    if wanted.statuses:
-        statement = statement.where(Standing.status.in_(wanted.statuses))
-    if wanted.family_id is not None:
-        versions = select(RulesetVersion.id).where(RulesetVersion.family_id == wanted.family_id)
+    if with_segments and level_filter.segments:
+        statement = statement.where(Standing.segment.in_(level_filter.segments))
+    if level_filter.statuses:
+        statement = statement.where(Standing.status.in_(level_filter.statuses))
+    if level_filter.family_id is not None:
+        versions = select(RulesetVersion.id).where(RulesetVersion.family_id == level_filter.family_id)
         statement = statement.where(Standing.version_id.in_(versions))
-    if wanted.since_us is not None:
-        statement = statement.where(Standing.level_since_us >= wanted.since_us)
+    if level_filter.since_us is not None:
+        statement = statement.where(Standing.level_since_us >= level_filter.since_us)
     return statement

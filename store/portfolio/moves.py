@@ -1,9 +1,9 @@
-"""How levels moved over time: counters by day, and who was where at the ends of a time. Begins no transaction.
+"""Moves between levels over time: counters by day, and each mover's levels at both ends. Begins no transaction.
 
-A trigger of `transitions` (migration 0019) counts every level reached by day, from and to, so that what a portfolio
-looked like on a day is read from a few rows a day, as quick for ten million as for ten. Who was where at both ends of a
-time is read from the transitions in it, by the indexes of rises and falls: those who got a first level and then stayed,
-mostly everybody, are taken from the counters.
+A trigger of `transitions` (migration 0019) counts every level reached by day, from and to, so that the state of a
+portfolio on a day is read from a few rows a day, as quick for ten million as for ten. The levels at both ends of a
+period are read from its transitions, by the indexes of rises and falls: entities that got a first level and kept it,
+usually most of them, are taken from the counters.
 """
 
 from collections import Counter
@@ -31,8 +31,8 @@ from fivefold.store.tables.levels import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Span:
-    """A time, from *since_day* until before *until_day* in days since 1970, of one type."""
+class Period:
+    """A period, from *since_day* until before *until_day* in days since 1970, of one type."""
 
     organisation_id: int
     type_id: int
@@ -46,13 +46,13 @@ class Span:
 
     @property
     def until_us(self) -> int:
-        """The moment that it ends before."""
+        """The moment after its last."""
         return self.until_day * DAY_US
 
 
 @dataclass(frozen=True)
 class DayMoves:
-    """So many went from one level to another on a day; 0 is no level."""
+    """How many entities went from one level to another on a day; 0 is no level."""
 
     day: int
     from_level: int
@@ -61,7 +61,7 @@ class DayMoves:
 
 
 def moves_by_day(session: Session, organisation_id: int, type_id: int, since_day: int) -> list[DayMoves]:
-    """Give what moved on each day from one on, the latest day first."""
+    """Return the moves of each day from one on, the latest day first."""
     by = (LevelMoveCount.day, LevelMoveCount.from_level, LevelMoveCount.to_level)
     rows = session.execute(
         select(*by, func.sum(LevelMoveCount.entities))
@@ -77,7 +77,7 @@ def moves_by_day(session: Session, organisation_id: int, type_id: int, since_day
 
 
 def first_day(session: Session, organisation_id: int, type_id: int) -> int | None:
-    """Give the day on which a level was reached first; None where there was never one."""
+    """Return the day on which a level was first reached; None if there was never one."""
     return session.scalar(
         select(func.min(LevelMoveCount.day)).where(
             LevelMoveCount.organisation_id == organisation_id, LevelMoveCount.type_id == type_id
@@ -86,7 +86,7 @@ def first_day(session: Session, organisation_id: int, type_id: int) -> int | Non
 
 
 def entities_by_level(session: Session, organisation_id: int, type_id: int) -> dict[int, int]:
-    """Count who is at each level now, from 1; those without one are left out."""
+    """Count the entities at each level now, from 1; those without one are left out."""
     rows = session.execute(
         select(PortfolioCount.level, func.sum(PortfolioCount.entities))
         .where(
@@ -101,10 +101,10 @@ def entities_by_level(session: Session, organisation_id: int, type_id: int) -> d
 
 @dataclass(frozen=True)
 class MoverCounts:
-    """Those who rose or fell in a time, counted; 0 is no level.
+    """The numbers of entities that rose or fell in a period; 0 is no level.
 
     Attributes:
-        ends: by their level before and at the end; who came back stands at the same level twice.
+        ends: by their levels before and at the end; both are the same for one that came back.
         first: the levels that they reached from none.
     """
 
@@ -112,11 +112,11 @@ class MoverCounts:
     first: Mapping[int, int]
 
 
-def moved_between(session: Session, span: Span) -> MoverCounts:
-    """Count those who rose or fell in a time. Erased entities are counted: they stand where they stood.
+def moved_between(session: Session, span: Period) -> MoverCounts:
+    """Count the entities that rose or fell in a period. Erased entities are counted at their last level.
 
-    Who moved is read first: a database that joins it cannot tell how many of them there are, and reads every level that
-    was reached in that time instead.
+    The movers are read first: a database that joins them cannot estimate their number, and would read every level
+    reached in that period instead.
     """
     movers = session.scalars(_movers(span)).all()
     rows = session.execute(
@@ -137,12 +137,12 @@ def moved_between(session: Session, span: Span) -> MoverCounts:
 
 @dataclass(frozen=True)
 class MoverRow:
-    """An entity that stood elsewhere at the end of a time than before it.
+    """An entity whose level at the end of a period differs from that before it.
 
     Attributes:
         from_level: before; None for no level.
         left_us: when it left that level.
-        moves: levels reached in that time.
+        moves: levels reached in the period.
         last: the last of these.
     """
 
@@ -157,15 +157,15 @@ _TYPES = (BigInteger(), BIG, Integer())
 
 
 def movers_between(
-    session: Session, span: Span, from_level: int | None, to_level: int | None, part: Part
+    session: Session, span: Period, from_level: int | None, to_level: int | None, part: Part
 ) -> Page[MoverRow]:
-    """List who stood elsewhere at the end of a time than before it: those who left their level last come first.
+    """List entities whose level at the end of a period differs from that before it; the last to leave its level first.
 
-    Erased entities are left out. ConfigError if the part begins behind no key of this list.
+    Erased entities are left out. ConfigError if the part does not begin after a key of this list.
 
     Args:
         session: an open session.
-        span: the time and the type.
+        span: the period and the type.
         from_level: before; 0 for none; None for any level, but not for none.
         to_level: at the end; 0 for none; None for any, or none.
         part: of the list.
@@ -199,14 +199,14 @@ def _mover(row: Any) -> MoverRow:
     began, moves, last, *rest = row
     type_name, external_id, assessment, version_before = rest
     direction = int(direction_of(last))
-    reached = TransitionRow(last, direction, type_name, external_id, assessment, version_before)
-    return MoverRow(began.from_level, began.at_us, moves, reached)
+    transition = TransitionRow(last, direction, type_name, external_id, assessment, version_before)
+    return MoverRow(began.from_level, began.at_us, moves, transition)
 
 
 def _first_moves(
-    span: Span, direction: Direction, from_level: int | None, to_level: int | None, part: Part
+    span: Period, direction: Direction, from_level: int | None, to_level: int | None, part: Part
 ) -> Subquery:
-    """Select the first move in a time of those who are wanted, in the order of the index of its direction."""
+    """Select the first move in a period of those that match, in the order of the index of its direction."""
     earlier, later = aliased(Transition), aliased(Transition)
     end = func.coalesce(
         select(later.to_level)
@@ -216,7 +216,7 @@ def _first_moves(
         .scalar_subquery(),
         0,
     )
-    # A scalar rather than NOT EXISTS, of which PostgreSQL makes a join of everything in that time: a page reads a few.
+    # A scalar rather than NOT EXISTS, which PostgreSQL turns into a join of the whole period: a page reads a few rows.
     first = (
         select(func.min(earlier.number))
         .where(earlier.entity_id == Transition.entity_id, *_within(span, earlier))
@@ -247,8 +247,8 @@ def _first_moves(
     return statement.subquery()
 
 
-def _movers(span: Span) -> Any:
-    """Select who rose or fell in a time, of every type: each part is read from its own index."""
+def _movers(span: Period) -> Any:
+    """Select the entities that rose or fell in a period, of every type: each part is read from its own index."""
     return union(
         *(
             select(Transition.entity_id).where(*_within(span), Transition.organisation_id == span.organisation_id, each)
@@ -257,5 +257,5 @@ def _movers(span: Span) -> Any:
     )
 
 
-def _within(span: Span, transition: Any = Transition) -> tuple[Any, Any]:
+def _within(span: Period, transition: Any = Transition) -> tuple[Any, Any]:
     return transition.at_us >= span.since_us, transition.at_us < span.until_us

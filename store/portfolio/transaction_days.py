@@ -42,21 +42,23 @@ def sums_by_day(
         func.sum(case((counts, 1), else_=0)),
     )
     statement = select(start, rows.c.currency, *sides)
-    found = session.execute(statement.group_by(start, rows.c.currency).order_by(start, rows.c.currency))
-    return [DayRow(int(at) // DAY_US, currency, *sums) for at, currency, *sums in found]
+    rows_found = session.execute(statement.group_by(start, rows.c.currency).order_by(start, rows.c.currency))
+    return [DayRow(int(at) // DAY_US, currency, *sums) for at, currency, *sums in rows_found]
 
 
 def balances_by_day(session: Session, entity_id: int, since_us: int, until_us: int) -> list[BalanceRow]:
-    """Give the last known balance of each day, of the entity and of what it owned then, the earliest first."""
+    """Return the last known balance of each day, of the entity and of its owned entities then, the earliest first."""
     rows = counted_transactions(entity_id, since_us, until_us).where(Transaction.balance.is_not(None)).subquery()
     start: Any = rows.c.at_us - rows.c.at_us % DAY_US
     place = func.row_number().over(
         partition_by=(start, rows.c.currency, rows.c.entity_id),
         order_by=(rows.c.at_us.desc(), rows.c.transaction_id.desc()),
     )
-    ranked = select(
+    numbered = select(
         start.label("start"), rows.c.currency, rows.c.entity_id, rows.c.balance, place.label("place")
     ).subquery()
-    statement = select(ranked.c.start, ranked.c.currency, ranked.c.entity_id, ranked.c.balance)
-    found = session.execute(statement.where(ranked.c.place == 1).order_by(ranked.c.start, ranked.c.entity_id))
-    return [BalanceRow(int(at) // DAY_US, currency, entity, balance) for at, currency, entity, balance in found]
+    statement = select(numbered.c.start, numbered.c.currency, numbered.c.entity_id, numbered.c.balance)
+    rows_found = session.execute(
+        statement.where(numbered.c.place == 1).order_by(numbered.c.start, numbered.c.entity_id)
+    )
+    return [BalanceRow(int(at) // DAY_US, currency, entity, balance) for at, currency, entity, balance in rows_found]

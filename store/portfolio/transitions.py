@@ -1,6 +1,6 @@
-"""Levels reached, of everybody: rises, falls and first levels. Nothing here begins or ends a transaction.
+"""Levels reached, of all entities: rises, falls and first levels. Nothing here begins or ends a transaction.
 
-Rises and falls have an index of their own each, so that a page of them costs the same however many others there are.
+Rises and falls have an index each, so that a page of them costs the same however many others there are.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from fivefold.store.tables.rulesets import Activation
 
 
 class Direction(IntEnum):
-    """Where a level went; the larger is listed first."""
+    """The direction of a level change; the larger is listed first."""
 
     FIRST = 0
     FALL = 1
@@ -27,15 +27,15 @@ class Direction(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedTransitions:
-    """Which levels reached are listed; empty or None is no condition.
+class TransitionFilter:
+    """Which reached levels are listed; empty or None is no condition.
 
     Attributes:
         directions: at least one.
         type_id: of the entities.
         levels: the numbers of the levels that were reached.
-        since_us: they were reached then or later.
-        until_us: they were reached before.
+        since_us: reached at that moment or later.
+        until_us: reached before.
     """
 
     organisation_id: int
@@ -48,7 +48,7 @@ class WantedTransitions:
 
 @dataclass(frozen=True)
 class TransitionRow:
-    """A level reached, of whom, the assessment that came to it, and the version of the assessment before."""
+    """A level reached, its entity, its assessment, and the version of the assessment before."""
 
     transition: Transition
     direction: int
@@ -63,14 +63,14 @@ _OWN = (Transition.at_us, Transition.entity_id, Transition.number)
 _TYPES = (BigInteger(), BIG, Integer())
 
 
-def transitions_among(session: Session, wanted: WantedTransitions, part: Part) -> Page[TransitionRow]:
+def transitions_among(session: Session, transition_filter: TransitionFilter, part: Part) -> Page[TransitionRow]:
     """List levels reached: rises first, then falls, then first levels; of each the latest first.
 
-    Those of erased entities are left out. ConfigError if the part begins behind no key of this list.
+    Those of erased entities are left out. ConfigError if the part does not begin after a key of this list.
     """
     if part.after is not None:
         require_key((literal(0, Integer), *_OWN), part.after)
-    branches = [select(each) for each in _branches(wanted, part)]
+    branches = [select(each) for each in _branches(transition_filter, part)]
     if not branches:
         return Page()
     first = union_all(*branches).subquery()
@@ -90,14 +90,15 @@ def transitions_among(session: Session, wanted: WantedTransitions, part: Part) -
     return rows_of(session, statement, keys, part, descending=True).map(lambda row: TransitionRow(*row))
 
 
-def _branches(wanted: WantedTransitions, part: Part) -> Iterator[Subquery]:
-    for direction in sorted(set(wanted.directions), reverse=True):
+def _branches(transition_filter: TransitionFilter, part: Part) -> Iterator[Subquery]:
+    """Select the first rows of each direction that the page may have, each from its own index."""
+    for direction in sorted(set(transition_filter.directions), reverse=True):
         after: Key | None = part.after
         if after is not None:
             if direction > int(after[0]):
                 continue
             after = after[1:] if direction == after[0] else None
-        statement = _passing(wanted, direction)
+        statement = _passing(transition_filter, direction)
         if after is not None:
             place = tuple_(*(literal(value, kind) for value, kind in zip(after, _TYPES, strict=True)))
             statement = statement.where(tuple_(*_OWN) < place)
@@ -106,23 +107,32 @@ def _branches(wanted: WantedTransitions, part: Part) -> Iterator[Subquery]:
         yield statement.subquery()
 
 
-def _passing(wanted: WantedTransitions, direction: Direction) -> Select[*tuple[Any, ...]]:
+def _passing(transition_filter: TransitionFilter, direction: Direction) -> Select[*tuple[Any, ...]]:
+    """Select the transitions of one direction that match a filter."""
     statement: Select[*tuple[Any, ...]] = (
         select(literal(int(direction), Integer).label("direction"), Transition.entity_id, Transition.number)
         .join(Entity, Entity.id == Transition.entity_id)
-        .where(Transition.organisation_id == wanted.organisation_id, CONDITIONS[direction], Entity.erased_us.is_(None))
+        .where(
+            Transition.organisation_id == transition_filter.organisation_id,
+            CONDITIONS[direction],
+            Entity.erased_us.is_(None),
+        )
     )
-    if wanted.type_id is not None:
-        statement = statement.where(Entity.type_id == wanted.type_id)
-    if wanted.levels:
-        statement = statement.where(Transition.to_level.in_(wanted.levels))
-    if wanted.since_us is not None:
-        statement = statement.where(Transition.at_us >= wanted.since_us)
-    return statement if wanted.until_us is None else statement.where(Transition.at_us < wanted.until_us)
+    if transition_filter.type_id is not None:
+        statement = statement.where(Entity.type_id == transition_filter.type_id)
+    if transition_filter.levels:
+        statement = statement.where(Transition.to_level.in_(transition_filter.levels))
+    if transition_filter.since_us is not None:
+        statement = statement.where(Transition.at_us >= transition_filter.since_us)
+    return (
+        statement
+        if transition_filter.until_us is None
+        else statement.where(Transition.at_us < transition_filter.until_us)
+    )
 
 
 def direction_of(transition: Transition) -> Direction:
-    """Tell where a level went.
+    """Return the direction of a level change.
 
     >>> direction_of(Transition(from_level=2, to_level=None)).name
     'FALL'
@@ -133,6 +143,6 @@ def direction_of(transition: Transition) -> Direction:
 
 
 def activations_of_versions(session: Session, version_ids: Sequence[int]) -> Sequence[Activation]:
-    """List the activations by which versions came to decide, the oldest first."""
+    """List the activations by which versions came into force, the oldest first."""
     statement = select(Activation).where(Activation.version_id.in_(version_ids))
     return session.scalars(statement.order_by(Activation.at_us, Activation.id)).all()

@@ -1,4 +1,4 @@
-"""Customers by what they are expected to bring. No statement here reads a level; none begins or ends a transaction."""
+"""Customers by their expected value. No statement here reads a level; none begins or ends a transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from fivefold.store.tables.levels import Standing
 
 @dataclass(frozen=True)
 class ValueRow:
-    """What an entity is worth, and since when the value model says so.
+    """The value of an entity, and since when it has it.
 
     Attributes:
-        superseded_by: the version of the model that serves, where another one said so; else None.
+        superseded_by: the serving version of the model if another one gave the value; else None.
     """
 
     external_id: str
@@ -32,10 +32,10 @@ class ValueRow:
 
 
 def values_of(session: Session, type_id: int, segments: Sequence[str], part: Part) -> Page[ValueRow]:
-    """List the entities of a type that are in some segments, the highest expected value first.
+    """List the entities of a type in some segments, the highest expected value first.
 
-    Each segment is read from its own place in an index. An erased entity is left out. ConfigError if the part begins
-    behind no key of this list.
+    Each segment is read from its own place in an index. An erased entity is left out. ConfigError if the part does not
+    begin after a key of this list.
     """
     keys: tuple[Any, ...] = (Standing.expected_value, Standing.entity_id)
     if part.after is not None:
@@ -61,6 +61,7 @@ _SINCE = select(func.max(ValueScore.as_of_us))
 
 
 def _first_of(type_id: int, segment: str, part: Part) -> Any:
+    """Select the first entities of one segment, from its place in the index."""
     statement = (
         select(Standing.entity_id)
         .join(Entity, Entity.id == Standing.entity_id)
@@ -82,6 +83,6 @@ def _first_of(type_id: int, segment: str, part: Part) -> Any:
 
 
 def since_when(session: Session, entity_ids: Sequence[int]) -> Mapping[int, int]:
-    """Give since when the value model says what it says of some entities, by their numbers."""
+    """Return since when entities have their present value, by their numbers."""
     rows = _SINCE.add_columns(ValueScore.entity_id).where(ValueScore.entity_id.in_(entity_ids))
     return {entity: as_of_us for as_of_us, entity in session.execute(rows.group_by(ValueScore.entity_id))}

@@ -13,15 +13,15 @@ from typing import Any, Final
 from fivefold.store.tables.entities import MOST_WORD
 
 MOST_WORDS: Final = 64
-"""So many words of an entity are kept, those of its identifier and of its names first."""
+"""How many words of an entity are stored, those of its identifier and of its names first."""
 _BETWEEN = re.compile(r"[\W_]+")
 _LAST: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
-"""Numbers that no character has."""
+"""Code points that are not characters."""
 
 
 class Place(IntEnum):
-    """Where a word stands; what is found in a smaller place is listed first."""
+    """The place of a word; matches in a smaller place are listed first."""
 
     IDENTIFIER = 0
     NAME = 1
@@ -29,7 +29,7 @@ class Place(IntEnum):
 
 
 def words_in(text: str) -> list[str]:
-    """Give the words of a text, without case and accents, in their order.
+    """Return the words of a text, without case and accents, in their order.
 
     >>> words_in("Zoë O-Brien Straße"), words_in("customer_17"), words_in("--")
     (['zoe', 'o', 'brien', 'strasse'], ['customer', '17'], [])
@@ -40,7 +40,7 @@ def words_in(text: str) -> list[str]:
 
 
 def is_name(field: str) -> bool:
-    """Tell whether a field holds a name: by its own name.
+    """Return whether a field holds a name, judging by the field's own name.
 
     >>> is_name("full_name"), is_name("street")
     (True, False)
@@ -51,15 +51,15 @@ def is_name(field: str) -> bool:
 def words_of_entity(
     external_id: str, attributes: Mapping[str, Any], fields: Mapping[str, Any]
 ) -> list[tuple[Place, str]]:
-    """Give the words of an entity with their places, each once in a place.
+    """Return the words of an entity with their places, each once in a place.
 
     Args:
         external_id: its identifier.
         attributes: their values.
         fields: the declared kinds of the attributes; only text has words.
     """
-    found = dict.fromkeys(_words(external_id, attributes, fields))
-    return list(islice(found, MOST_WORDS))
+    words = dict.fromkeys(_words(external_id, attributes, fields))
+    return list(islice(words, MOST_WORDS))
 
 
 def _words(external_id: str, attributes: Mapping[str, Any], fields: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
@@ -72,13 +72,13 @@ def _words(external_id: str, attributes: Mapping[str, Any], fields: Mapping[str,
 
 
 def end_of(beginning: str) -> str | None:
-    r"""Give the first text behind all that begin so, in the order of characters' numbers; None where there is none.
+    r"""Return the first text after all texts with a prefix, in the order of code points; None if there is none.
 
     >>> end_of("ab"), end_of("a\U0010ffff"), end_of("\ud7ff") == "\ue000", end_of("\U0010ffff")
     ('ac', 'b', True, None)
     """
-    kept = beginning.rstrip(chr(_LAST))
-    if not kept:
+    stem = beginning.rstrip(chr(_LAST))
+    if not stem:
         return None
-    following = ord(kept[-1]) + 1
-    return kept[:-1] + chr(_SURROGATES.stop if following in _SURROGATES else following)
+    following = ord(stem[-1]) + 1
+    return stem[:-1] + chr(_SURROGATES.stop if following in _SURROGATES else following)

@@ -1,1 +1,1 @@
-"""What waits for a person."""
+"""Items that wait for a person."""

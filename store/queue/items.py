@@ -1,7 +1,7 @@
-"""Items of the queue: rows of several sources, and what people did. Nothing here begins or ends a transaction.
+"""Items of the queue: rows of several sources, and people's work on them. Nothing here begins or ends a transaction.
 
-Every source is read by an index in the order of when its items came or are due, and they are merged in memory: a page
-costs the same however many others wait.
+Every source is read by an index in the order in which its items arrived or are due, and they are merged in memory: a
+page costs the same however many others wait.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
+from fivefold.domain.paging import NO_PLACE, Key, Page, Part, first_page
 from fivefold.store.queue.sources import REVIEW_US, RISES_US, SOURCES, Kind, Source, number_parameter
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import Entity, EntityType
@@ -51,19 +51,19 @@ DAYS: Final[Mapping[Kind, int]] = {
     Kind.RISE: 5,
     Kind.REVIEW: 0,
 }
-"""An item is to be dealt with this long after it came: an overdue review at once, those with a date by that."""
+"""An item is due this many days after it arrived: an overdue review at once, items with a date by that date."""
 MOST_COUNTED: Final = 10_000
 
 
 class QueueOrder(StrEnum):
-    """The order of the queue: what is due first, or what came last."""
+    """The order of the queue: by due date, or newest first."""
 
     DUE = "due"
     NEWEST = "newest"
 
 
 class ItemName(NamedTuple):
-    """What names an item: its kind, and two numbers whose meaning depends on that."""
+    """The name of an item: its kind, and two numbers whose meaning depends on the kind."""
 
     kind: Kind
     number: int
@@ -71,21 +71,21 @@ class ItemName(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedItems:
+class ItemFilter:
     """Which items are listed; empty or None is no condition.
 
     Attributes:
         kinds: at least one.
-        now_us: the present; `latest_us` is the moment after which nothing can have happened.
+        now_us: the current time; `latest_us` is the moment after which nothing can have happened.
         member_id: assigned to this member.
-        unassigned: assigned to nobody, or to a person who has left.
+        unassigned: assigned to no one, or to a member who has left.
         type_id: of the entities.
         levels: the numbers of the present levels of the entities.
-        flow_id: questions and reviews of this flow; nothing else is of one.
-        since_us: they came then or later.
+        flow_id: questions and reviews of this flow; no other items belong to one.
+        since_us: they arrived at that moment or later.
         proposal_kinds: of changes that the reader may see; None for all.
         asked: the roles of questions that the reader may answer.
-        name: this one alone, whether a person is done with it or not.
+        name: only this one, whether it is completed or not.
     """
 
     organisation_id: int
@@ -104,17 +104,17 @@ class WantedItems:
 
 
 class ItemRow(NamedTuple):
-    """An item with whom it is about and what people did about it.
+    """An item with its entity and people's work on it.
 
     Attributes:
-        since_us: when it came.
-        from_level: of a rise, as `to_level`; of an override `to_level` is what is asked for.
+        since_us: when it arrived.
+        from_level: of a rise, as `to_level`; of an override `to_level` is the requested one.
         level: the present one.
         detail: a reason or an error, by its kind; of a question its step, of a review of a flow its action.
-        about: what a change is about; the status of a failure; the name of a flow.
-        by: who asked for it; of a question who called the run.
+        about: the subject of a change; the status of a failure; the name of a flow.
+        by: who requested it; of a question who called the run.
         run_id: of a question or a review of a flow, as is `version_id`.
-        own_due_us: its date, where items of the kind have dates of their own.
+        own_due_us: its date, if items of the kind have dates of their own.
     """
 
     kind: str
@@ -141,12 +141,12 @@ class ItemRow(NamedTuple):
 
     @property
     def due_us(self) -> int:
-        """Tell by when it is to be dealt with."""
+        """The moment at which it is due."""
         return self.since_us + DAYS[Kind(self.kind)] * DAY_US if self.own_due_us is None else self.own_due_us
 
 
 class _Shape(NamedTuple):
-    """Which conditions `WantedItems` has: statements of one shape differ in values alone, and are built once."""
+    """Which conditions `ItemFilter` has: statements of one shape differ only in values, and are built once."""
 
     of_member: bool
     unassigned: bool
@@ -158,80 +158,81 @@ class _Shape(NamedTuple):
     named: bool
 
 
-def items_among(session: Session, wanted: WantedItems, order: QueueOrder, part: Part) -> Page[ItemRow]:
-    """List items in the order of when they are due, or those that came last first.
+def items_among(session: Session, item_filter: ItemFilter, order: QueueOrder, part: Part) -> Page[ItemRow]:
+    """List items by due date, or the newest first.
 
-    Those of erased entities are left out. ConfigError if the part begins behind no key of this list.
+    Those of erased entities are left out. ConfigError if the part does not begin after a key of this list.
     """
-    behind, values = None, _values(wanted)
+    behind, values = None, _values(item_filter)
     if part.most is not None:
         values["most"] = part.most + 1
     if part.after is not None:
         behind = name_in_key(part.after)
         values |= {"after_number": behind.number, "after_step": behind.step}
-    found: list[ItemRow] = []
-    for place in _places(wanted):
+    items: list[ItemRow] = []
+    for place in _places(item_filter):
         if part.after is not None:
             values["edge_us"] = int(part.after[0]) - _offset_us(SOURCES[place].kind, order)
         kind = None if behind is None else behind.kind
-        statement = _list_statement(place, _shape(wanted), order, kind, part.most is not None)
-        found += [ItemRow(*row) for row in session.execute(statement, values)]
-    found.sort(key=lambda row: key_of_item(row, order), reverse=order is QueueOrder.NEWEST)
-    return cut(found, lambda row: key_of_item(row, order), part.most)
+        statement = _list_statement(place, _shape(item_filter), order, kind, part.most is not None)
+        items += [ItemRow(*row) for row in session.execute(statement, values)]
+    items.sort(key=lambda row: key_of_item(row, order), reverse=order is QueueOrder.NEWEST)
+    return first_page(items, lambda row: key_of_item(row, order), part.most)
 
 
 def key_of_item(row: ItemRow, order: QueueOrder) -> Key:
-    """Give the place of an item in an order: when it is due or came, its kind, and its numbers."""
+    """Return the key of an item in an order: when it is due or arrived, its kind, and its numbers."""
     at_us = row.due_us if order is QueueOrder.DUE else row.since_us
-    return place_of(ItemName(Kind(row.kind), row.number, row.step), at_us)
+    return item_key(ItemName(Kind(row.kind), row.number, row.step), at_us)
 
 
-def place_of(name: ItemName, at_us: int) -> Key:
-    """Give the place of an item in an order by the moment at which it is due, or came."""
+def item_key(name: ItemName, at_us: int) -> Key:
+    """Return the key of an item in an order from the moment at which it is due, or arrived."""
     return (at_us, list(Kind).index(name.kind), name.number, name.step)
 
 
 def _offset_us(kind: Kind, order: QueueOrder) -> int:
-    """Give what lies between the moment by which a source is ordered and that of the list."""
+    """Return the difference between a source's own order and that of the list."""
     return DAYS[kind] * DAY_US if order is QueueOrder.DUE else 0
 
 
 def name_in_key(after: Key) -> ItemName:
-    """Give the item whose place a key is; ConfigError where it is no key of the queue."""
+    """Return the item of a key; ConfigError if it is not a key of the queue."""
     if len(after) != 4 or not all(type(value) is int for value in after) or not 0 <= int(after[1]) < len(Kind):
         raise ConfigError(NO_PLACE)
     return ItemName(list(Kind)[int(after[1])], int(after[2]), int(after[3]))
 
 
-def _shape(wanted: WantedItems) -> _Shape:
+def _shape(item_filter: ItemFilter) -> _Shape:
+    """The conditions of a filter, without their values."""
     return _Shape(
-        of_member=wanted.member_id is not None,
-        unassigned=wanted.unassigned,
-        of_type=wanted.type_id is not None,
-        of_levels=bool(wanted.levels),
-        of_flow=wanted.flow_id is not None,
-        since=wanted.since_us is not None,
-        proposal_kinds=wanted.proposal_kinds is not None,
-        named=wanted.name is not None,
+        of_member=item_filter.member_id is not None,
+        unassigned=item_filter.unassigned,
+        of_type=item_filter.type_id is not None,
+        of_levels=bool(item_filter.levels),
+        of_flow=item_filter.flow_id is not None,
+        since=item_filter.since_us is not None,
+        proposal_kinds=item_filter.proposal_kinds is not None,
+        named=item_filter.name is not None,
     )
 
 
-def _values(wanted: WantedItems) -> dict[str, Any]:
-    """Give the values of the parameters; a statement takes those that it has."""
+def _values(item_filter: ItemFilter) -> dict[str, Any]:
+    """Return the values of the parameters; a statement takes those that it has."""
     return {
-        "organisation_id": wanted.organisation_id,
-        "rises_us": wanted.now_us - RISES_US,
-        "late_us": wanted.now_us - REVIEW_US,
-        "now_us": wanted.now_us,
-        "latest_us": wanted.latest_us,
-        "member_id": wanted.member_id,
-        "type_id": wanted.type_id,
-        "levels": list(wanted.levels),
-        "flow_id": wanted.flow_id,
-        "since_us": wanted.since_us,
-        "proposal_kinds": list(wanted.proposal_kinds or ()),
-        "number": None if wanted.name is None else wanted.name.number,
-        "step": None if wanted.name is None else wanted.name.step,
+        "organisation_id": item_filter.organisation_id,
+        "rises_us": item_filter.now_us - RISES_US,
+        "late_us": item_filter.now_us - REVIEW_US,
+        "now_us": item_filter.now_us,
+        "latest_us": item_filter.latest_us,
+        "member_id": item_filter.member_id,
+        "type_id": item_filter.type_id,
+        "levels": list(item_filter.levels),
+        "flow_id": item_filter.flow_id,
+        "since_us": item_filter.since_us,
+        "proposal_kinds": list(item_filter.proposal_kinds or ()),
+        "number": None if item_filter.name is None else item_filter.name.number,
+        "step": None if item_filter.name is None else item_filter.name.step,
     }
 
 
@@ -239,22 +240,22 @@ def _values(wanted: WantedItems) -> dict[str, Any]:
 def _list_statement(
     place: int, shape: _Shape, order: QueueOrder, behind: Kind | None, is_cut: bool
 ) -> Select[*tuple[Any, ...]]:
-    """List the items of a source; building that takes several times as long as the databases take to answer.
+    """List the items of a source; cached, as building it takes several times as long as running it.
 
     Args:
         place: of the source.
         shape: the conditions.
         order: of the items.
-        behind: the kind of the item behind which the page begins; None from the first one on.
-        is_cut: the source gives no more than the page takes.
+        behind: the kind of the item after which the page begins; None from the first one on.
+        is_cut: the source returns no more than the page takes.
     """
     source = SOURCES[place]
     number, step, since, _, *details = source.columns
     columns = [literal(source.kind.value), number, step, since]
     columns += [Entity.id, EntityType.name, Entity.external_id, Standing.level]
     work = (QueueWork.member_id, Member.name, Member.left_us, QueueWork.done_us, QueueWork.revision)
-    due = null() if source.due is None else source.due
-    statement: Select[*tuple[Any, ...]] = select(*columns, *details, *work, due).select_from(source.table)
+    own_due = null() if source.due is None else source.due
+    statement: Select[*tuple[Any, ...]] = select(*columns, *details, *work, own_due).select_from(source.table)
     if source.join is not None:
         statement = statement.outerjoin(*source.join)
     statement = _of_entity(statement, source).join(
@@ -272,11 +273,11 @@ def _list_statement(
 @lru_cache(maxsize=128)
 def _count_statement(places: tuple[int, ...], shape: _Shape) -> CompoundSelect[*tuple[Any, ...]]:
     """Count the items of sources, a row for each."""
-    return union_all(*(_counted(place, shape) for place in places))
+    return union_all(*(_count_in_source(place, shape) for place in places))
 
 
-def _counted(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
-    """Count the items of a source, with no table that neither says whether one waits nor is asked for."""
+def _count_in_source(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
+    """Count the items of a source, without tables that no condition needs."""
     source = SOURCES[place]
     ages = _moment_of(source, QueueOrder.DUE).label("since_us")
     statement: Select[*tuple[Any, ...]] = select(ages).select_from(source.table)
@@ -292,12 +293,12 @@ def _counted(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
 
 
 def _moment_of(source: Source, order: QueueOrder) -> Any:
-    """Give the column by which a source is ordered: its items' own dates, or when they came."""
+    """Return the column by which a source is ordered: its items' own dates, or when they arrived."""
     return source.since if source.due is None or order is QueueOrder.NEWEST else source.due
 
 
 def _of_entity(statement: Select[*tuple[Any, ...]], source: Source) -> Select[*tuple[Any, ...]]:
-    """Leave the items of erased entities out; a change may be about nobody in particular."""
+    """Leave out the items of erased entities; a change may be about no single entity."""
     outer = source.kind is Kind.CHANGE
     return statement.join(Entity, Entity.id == source.columns[3], isouter=outer).where(Entity.erased_us.is_(None))
 
@@ -319,7 +320,7 @@ def _with_work(statement: Select[*tuple[Any, ...]], source: Source) -> Select[*t
 
 
 def _narrowed(statement: Select[*tuple[Any, ...]], source: Source, shape: _Shape) -> Select[*tuple[Any, ...]]:
-    """Select what waits, as far as it is asked for."""
+    """Select the waiting items that match the conditions."""
     conditions = [*source.conditions, source.table.organisation_id == bindparam("organisation_id")]
     if shape.named:
         conditions += [source.number == number_parameter("number"), source.step == number_parameter("step")]
@@ -343,7 +344,7 @@ def _narrowed(statement: Select[*tuple[Any, ...]], source: Source, shape: _Shape
 
 
 def _behind(source: Source, order: QueueOrder, kind: Kind) -> Any:
-    """Select what comes after an item of the merged list, in terms of the source's own columns."""
+    """Select the items after one of the merged list, in terms of the source's own columns."""
     place, present, edge = list(Kind).index(source.kind), list(Kind).index(kind), number_parameter("edge_us")
     newest, moment = order is QueueOrder.NEWEST, _moment_of(source, order)
     if place == present:
@@ -355,19 +356,20 @@ def _behind(source: Source, order: QueueOrder, kind: Kind) -> Any:
     return moment >= edge if place > present else moment > edge
 
 
-def _places(wanted: WantedItems) -> list[int]:
-    kinds = wanted.kinds if wanted.name is None else {wanted.name.kind} & set(wanted.kinds)
+def _places(item_filter: ItemFilter) -> list[int]:
+    """The sources that may have matching items."""
+    kinds = item_filter.kinds if item_filter.name is None else {item_filter.name.kind} & set(item_filter.kinds)
     return [
         place
         for place, source in enumerate(SOURCES)
         if source.kind in kinds
-        and (source.asks is None or source.asks in wanted.asked)
-        and (wanted.flow_id is None or source.kind in _OF_FLOWS)
+        and (source.asks is None or source.asks in item_filter.asked)
+        and (item_filter.flow_id is None or source.kind in _OF_FLOWS)
     ]
 
 
-class Counted(NamedTuple):
-    """How many items of a kind are overdue, are due within a day, and are due later; `capped` where there are more."""
+class KindCount(NamedTuple):
+    """How many items of a kind are overdue, due within a day, and due later; `capped` if there are more."""
 
     overdue: int
     today: int
@@ -375,25 +377,25 @@ class Counted(NamedTuple):
     capped: bool
 
 
-def count_items(session: Session, wanted: WantedItems) -> dict[Kind, Counted]:
-    """Count the items of each kind by when they are due, up to `MOST_COUNTED` of each."""
-    places, values = _places(wanted), {**_values(wanted), "most": MOST_COUNTED + 1}
-    counts = {SOURCES[place].kind: Counted(0, 0, 0, False) for place in places}
+def count_items(session: Session, item_filter: ItemFilter) -> dict[Kind, KindCount]:
+    """Count the items of each kind by due date, up to `MOST_COUNTED` of each."""
+    places, values = _places(item_filter), {**_values(item_filter), "most": MOST_COUNTED + 1}
+    counts = {SOURCES[place].kind: KindCount(0, 0, 0, False) for place in places}
     if not places:
         return counts
     for kind in counts:
-        overdue_us = wanted.now_us - DAYS[kind] * DAY_US
+        overdue_us = item_filter.now_us - DAYS[kind] * DAY_US
         values |= {f"overdue_{kind}": overdue_us, f"today_{kind}": overdue_us + DAY_US}
-    for place, *sums in session.execute(_count_statement(tuple(places), _shape(wanted)), values):
+    for place, *sums in session.execute(_count_statement(tuple(places), _shape(item_filter)), values):
         kind, (overdue, within, every) = SOURCES[place].kind, (int(number or 0) for number in sums)
         before = counts[kind]
         parts = (before.overdue + overdue, before.today + within - overdue, before.later + every - within)
-        counts[kind] = Counted(*parts, sum(parts) > MOST_COUNTED)
+        counts[kind] = KindCount(*parts, sum(parts) > MOST_COUNTED)
     return counts
 
 
 def work_on(session: Session, organisation_id: int, name: ItemName) -> QueueWork | None:
-    """Find what people did about an item, and lock it until the transaction ends."""
+    """Find people's work on an item, and lock it until the transaction ends."""
     key = (organisation_id, name.kind.value, name.number, name.step)
     return session.get(QueueWork, key, with_for_update=True, populate_existing=True)
 
@@ -402,11 +404,11 @@ _OF_FLOWS: Final[Mapping[Kind, tuple[type[FlowRun] | type[FlowAction], str]]] = 
     Kind.QUESTION: (FlowRun, "flow run"),
     Kind.FLOW_REVIEW: (FlowAction, "flow action"),
 }
-"""The tables of what flows have in the queue, and what the audit log calls their rows."""
+"""The tables of flows' items, and the names of their rows in the audit log."""
 
 
 def subject_of(session: Session, organisation_id: int, name: ItemName) -> tuple[str, int, int | None] | None:
-    """Find what an item is or was about: kind and number of its subject, and the entity; None where there is none."""
+    """Find the subject of an item, present or past: kind and number, and the entity; None if there is none."""
     if name.kind is Kind.OVERRIDE:
         row: OverrideRow | Proposal | None = session.get(OverrideRow, name.number)
         return None if row is None or row.organisation_id != organisation_id else ("override", row.id, row.entity_id)

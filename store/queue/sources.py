@@ -1,4 +1,4 @@
-"""Where items of the queue are: rows of nine kinds, each read by an index in the order of the queue."""
+"""The sources of the queue's items: rows of nine kinds, each read by an index in the order of the queue."""
 
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -15,7 +15,7 @@ from fivefold.store.tables.rulesets import Proposal
 
 
 class Kind(StrEnum):
-    """What waits, the more urgent first."""
+    """The kinds of items, the more urgent first."""
 
     OVERRIDE = "override"
     CHANGE = "change"
@@ -29,21 +29,21 @@ class Kind(StrEnum):
 
 
 RISES_US: Final = 30 * DAY_US
-"""A rise that nobody put away waits this long."""
+"""How long a rise waits unless it is put away."""
 REVIEW_US: Final = DAY_US
-"""A level that is to be computed again at a moment, and still was not after this long, is overdue."""
+"""A level that was to be recomputed at a moment is overdue after this long."""
 
 
 class Source(NamedTuple):
-    """Where items of a kind are.
+    """The source of items of a kind.
 
     Attributes:
-        columns: number, step, when the item came, the entity, and then those of `store.queue.items.ItemRow` that are
+        columns: number, step, when the item arrived, the entity, and then those of `store.queue.items.ItemRow` that are
             the source's own, from `from_level` to `version_id`.
         conditions: under which an item waits; moments are parameters.
-        join: another table of which there are columns, and on what.
-        due: when an item is due, where each has a date of its own; None where all of the kind have the same days.
-        asks: the role that items of the source ask; None where the kind alone says whose they are.
+        join: another table of the columns, and its condition.
+        due: when an item is due, if each has a date of its own; None if all of the kind have the same days.
+        asks: the role that the source's items ask; None if the kind alone decides who sees them.
     """
 
     kind: Kind
@@ -55,33 +55,33 @@ class Source(NamedTuple):
 
     @property
     def number(self) -> Any:
-        """Give the first number that names an item."""
+        """The first number of an item's name."""
         return self.columns[0]
 
     @property
     def step(self) -> Any:
-        """Give the second number that names an item."""
+        """The second number of an item's name."""
         return self.columns[1]
 
     @property
     def since(self) -> Any:
-        """Tell when an item came."""
+        """The column with the moment when an item arrived."""
         return self.columns[2]
 
     @property
     def table(self) -> Any:
-        """Give the table whose rows are items."""
+        """The table whose rows are items."""
         return self.columns[0].class_
 
 
 _NO_RUN: Final = (null(), null())
-"""The run and its version of an item that came by no flow."""
+"""The run and its version of an item that no flow caused."""
 ASKED_ROLES: Final = ("investigator", "publisher")
-"""The roles that steps of flows ask, a source for each: an index has them in the order of when they are due."""
+"""The roles that steps of flows ask, a source for each: an index has them in the order of their due dates."""
 
 
 def number_parameter(name: str) -> BindParameter[int]:
-    """Give a parameter of a statement: a moment, or another large number."""
+    """Make a parameter of a statement for a moment, or another large number."""
     return bindparam(name, type_=BigInteger)
 
 
@@ -113,7 +113,7 @@ def _challenge_source() -> Source:
 
 
 def _question_sources() -> tuple[Source, ...]:
-    """Give runs that wait for a person, of flows that are not off; none that was answered, or has no more time."""
+    """The sources of waiting runs, of flows that are not off; answered and expired questions are left out."""
     row = FlowRun
     flow = select(FlowRow.name).where(FlowRow.id == row.flow_id, FlowRow.active_version_id.is_not(None))
     columns = (
@@ -129,6 +129,7 @@ def _question_sources() -> tuple[Source, ...]:
 
 
 def _flow_review_source() -> Source:
+    """Reviews that flows requested, from the moment at which they enter the queue."""
     row = FlowAction
     flow = select(FlowRow.name).where(FlowRow.id == row.flow_id).scalar_subquery()
     version = select(FlowRun.version_id).where(FlowRun.id == row.run_id).scalar_subquery()
@@ -136,12 +137,12 @@ def _flow_review_source() -> Source:
         *(row.id, literal(0, BigInteger), row.waits_us, row.entity_id),
         *(null(), null(), row.action, flow, null(), row.run_id, version),
     )
-    stands = (row.waits_us.is_not(None), row.taken_back_us.is_(None), row.done_us.is_(None))
-    return Source(Kind.FLOW_REVIEW, columns, (*stands, row.waits_us <= number_parameter("now_us")), due=row.due_us)
+    is_open = (row.waits_us.is_not(None), row.taken_back_us.is_(None), row.done_us.is_(None))
+    return Source(Kind.FLOW_REVIEW, columns, (*is_open, row.waits_us <= number_parameter("now_us")), due=row.due_us)
 
 
 def _failure_sources() -> tuple[Source, Source]:
-    """Give those that are no level in full, and those that are dated after now."""
+    """The sources of assessments without a full level, and of those dated after now."""
     row = Standing
     columns = (
         *(row.entity_id, row.number, row.assessed_us, row.entity_id),
@@ -174,7 +175,7 @@ def _rise_source() -> Source:
 
 
 def _review_sources() -> tuple[Source, ...]:
-    """Give overdue reviews, one source for each priority: an index has them in the order of when they were due."""
+    """The sources of overdue reviews, one for each priority: an index has them in the order of their due dates."""
     row = DueMark
     columns = (
         *(row.entity_id, row.due_us, row.due_us, row.entity_id),
@@ -195,4 +196,4 @@ SOURCES: Final = (
     _rise_source(),
     *_review_sources(),
 )
-"""Every place where something waits, in the order of the kinds."""
+"""All sources, in the order of the kinds."""

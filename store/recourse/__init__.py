@@ -1,1 +1,1 @@
-"""Challenges of assessments, as they are stored."""
+"""Queries about challenges of assessments."""

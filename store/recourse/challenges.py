@@ -1,4 +1,4 @@
-"""Challenges: what is contested, and the record that is kept for them. Nothing here begins or ends a transaction."""
+"""Challenges: the contested assessment, and the hash of its record. Nothing here begins or ends a transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _RECORDED: Final = (
     *("entity_id", "number", "organisation_id", "as_of_us", "version_id", "source", "status", "level", "rules_level"),
     *("floor", "score", "engine", "breakdown", "batch"),
 )
-"""Columns of an assessment in the hash of its record: written out, so that a new one changes that of no old row."""
+"""Columns of an assessment in the hash of its record: listed explicitly, so a new column changes no old hash."""
 
 
 def challenge_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Challenge:
@@ -35,8 +35,10 @@ def challenge_numbered(session: Session, organisation_id: int, number: int, *, l
     statement = select(Challenge.entity_id).join(Entity, Entity.id == Challenge.entity_id)
     of = (Challenge.id == number, Challenge.organisation_id == organisation_id, Entity.erased_us.is_(None))
     statement = statement.where(*of)
-    found = session.scalar(statement.with_for_update(key_share=True, of=Entity) if locked else statement)
-    row = None if found is None else session.get(Challenge, number, with_for_update=locked, populate_existing=locked)
+    challenge = session.scalar(statement.with_for_update(key_share=True, of=Entity) if locked else statement)
+    row = (
+        None if challenge is None else session.get(Challenge, number, with_for_update=locked, populate_existing=locked)
+    )
     if row is None:
         raise NotFoundError(f"there is no challenge {number}")
     return row
@@ -50,7 +52,7 @@ def challenges_of(session: Session, entity_id: int, number: int) -> Sequence[Cha
 
 @dataclass(frozen=True)
 class ChallengeWithEntity:
-    """A challenge, whom it is about, and their latest assessment; None where there is none any more."""
+    """A challenge, its entity, and the entity's latest assessment; None if there is none any more."""
 
     challenge: Challenge
     external_id: str
@@ -59,11 +61,11 @@ class ChallengeWithEntity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedChallenges:
+class ChallengeFilter:
     """Which challenges of an organisation are listed; None is no condition.
 
     Attributes:
-        due_before_us: they are due before; microseconds.
+        due_before_us: due before this moment; microseconds.
     """
 
     organisation_id: int
@@ -73,33 +75,33 @@ class WantedChallenges:
     due_before_us: int | None = None
 
 
-def challenges_among(session: Session, wanted: WantedChallenges, part: Part) -> Page[ChallengeWithEntity]:
-    """List the challenges that are wanted, those due first first; without those of erased entities."""
+def challenges_among(session: Session, challenge_filter: ChallengeFilter, part: Part) -> Page[ChallengeWithEntity]:
+    """List the challenges that match a filter, ordered by due date; without those of erased entities."""
     statement = (
         select(Challenge, Entity.external_id, EntityType.name, Standing.number)
         .join(Entity, Entity.id == Challenge.entity_id)
         .join(EntityType, EntityType.id == Entity.type_id)
         .outerjoin(Standing, Standing.entity_id == Challenge.entity_id)
-        .where(Challenge.organisation_id == wanted.organisation_id, Entity.erased_us.is_(None))
+        .where(Challenge.organisation_id == challenge_filter.organisation_id, Entity.erased_us.is_(None))
     )
-    given = (
-        (Challenge.id, wanted.number),
-        (Challenge.state, wanted.state),
-        (Challenge.entity_id, wanted.entity_id),
+    conditions = (
+        (Challenge.id, challenge_filter.number),
+        (Challenge.state, challenge_filter.state),
+        (Challenge.entity_id, challenge_filter.entity_id),
     )
-    for column, value in given:
+    for column, value in conditions:
         if value is not None:
             statement = statement.where(column == value)
-    if wanted.due_before_us is not None:
-        statement = statement.where(Challenge.due_us < wanted.due_before_us)
+    if challenge_filter.due_before_us is not None:
+        statement = statement.where(Challenge.due_us < challenge_filter.due_before_us)
     keys = (Challenge.due_us, Challenge.id)
     return rows_of(session, statement, keys, part).map(lambda row: ChallengeWithEntity(*row))
 
 
 def record_sha256(session: Session, assessment: Assessment) -> str:
-    """Hash an assessment with all it rests on: its row, inputs with the lists' versions, breakdown, and ruleset.
+    """Hash an assessment with everything it rests on: its row, inputs with the lists' versions, breakdown, and ruleset.
 
-    What is absent is left out: a column that comes later, and has no value in rows of before, changes no hash.
+    Absent values are left out: a column added later, which older rows lack, changes no hash.
     """
     row = {name: getattr(assessment, name) for name in _RECORDED}
     version = None if assessment.version_id is None else session.get(RulesetVersion, assessment.version_id)
@@ -112,7 +114,7 @@ def record_sha256(session: Session, assessment: Assessment) -> str:
 
 
 def override_of(session: Session, assessment: Assessment) -> int | None:
-    """Give the number of the override that held in an assessment; None for none."""
+    """Return the number of the override in force in an assessment; None for none."""
     stands = standing_in(_content_of(session, assessment))
     number: int | None = None if stands is None else stands[COLUMNS.index("override_id")]
     return number

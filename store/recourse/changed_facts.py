@@ -1,4 +1,4 @@
-"""Since when a fact of an entity, named as people name it, is as it is now. No transactions."""
+"""When facts of an entity, named as people name them, last changed. No transactions."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -16,14 +16,15 @@ KINDS: Final = ("field", "transaction", "tag", "screening", "case", "alert")
 
 
 def changed_us(session: Session, entity_ids: Collection[int], kind: str, name: str, since_us: int) -> int | None:
-    """Tell since when a fact about some entities is as it is now, if that began after a moment; None if it did not.
+    """Return since when a fact about some entities has its present value, if it changed after a moment; otherwise None.
 
-    Tags, cases and alerts have no moment of arrival. Such a fact is taken for changed where any of them came after the
-    moment: when the fact itself says that it began or ended, and where that is no later moment, when the last one came.
+    Tags, cases and alerts have no moment of arrival. Such a fact counts as changed if any of them arrived after the
+    moment: at the beginning or end that the fact itself has, or if that is not later than the moment, at the last
+    arrival.
 
     Args:
         session: to read with.
-        entity_ids: whom it is about, and what they own; what changed for several changed when the last one did.
+        entity_ids: the entities, and those that they own; a change of several is complete with the last one.
         kind: of `KINDS`.
         name: of the field, tag or screening; the number of the transaction, case or alert.
         since_us: the moment, microseconds.
@@ -52,14 +53,15 @@ def changed_us(session: Session, entity_ids: Collection[int], kind: str, name: s
 def _moments_of_undated(
     session: Session, entity_ids: Collection[int], kind: str, name: str, since_us: int
 ) -> list[int | None]:
+    """The moments of change of tags, cases or alerts, which have no moment of arrival."""
     table: Any = Tag if kind == "tag" else Record
-    named = (Tag.tag == name,) if kind == "tag" else (Record.kind == kind, Record.external_id == name)
+    condition = (Tag.tag == name,) if kind == "tag" else (Record.kind == kind, Record.external_id == name)
     own = (Tag.from_us, Tag.until_us) if kind == "tag" else (Record.opened_us, Record.closed_us)
     statement = select(Entity.noted_us, *own).join(table, table.entity_id == Entity.id)
-    found = session.execute(statement.where(among(session, Entity.id, sorted(entity_ids)), *named))
+    rows = session.execute(statement.where(among(session, Entity.id, sorted(entity_ids)), *condition))
     return [
         max((each for each in moments if each is not None and since_us < each <= noted), default=noted)
-        for noted, *moments in found
+        for noted, *moments in rows
         if noted is not None and noted > since_us
     ]
 
@@ -74,7 +76,7 @@ def _screened_us(session: Session, entity_id: int, name: str, since_us: int) -> 
 
 
 def _field_changed_us(session: Session, entity_id: int, name: str, since_us: int) -> int | None:
-    """Compare the field as it is with how it was at the moment, and look for the version that began the present one."""
+    """Compare the present field with its value at the moment, and find the version that began the present value."""
     versions = select(Attributes.known_us, Attributes.content).where(Attributes.entity_id == entity_id)
     versions = versions.order_by(Attributes.number.desc())
     then = session.execute(versions.where(Attributes.known_us <= since_us).limit(1)).first()

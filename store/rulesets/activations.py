@@ -49,11 +49,12 @@ def begin(session: Session, family: Family, change: ActivationChange) -> Activat
     """
     matters = family.enabled or change.kind == "off"
     if matters:
-        # Who stores a fact marks whom it reaches as links are followed by then, and holds this row until that is done.
+        # A writer of a fact marks entities along links as they are traversed then, and locks this row until that is
+        # done.
         session.execute(select(EntityType.id).where(EntityType.id == family.type_id).with_for_update())
         of_type = select(Family.id).where(Family.type_id == family.type_id)
-        ended = update(Activation).where(Activation.family_id.in_(of_type), Activation.finished_us.is_(None))
-        session.execute(ended.values(finished_us=change.now_us))
+        end_others = update(Activation).where(Activation.family_id.in_(of_type), Activation.finished_us.is_(None))
+        session.execute(end_others.values(finished_us=change.now_us))
     activation = Activation(
         organisation_id=family.organisation_id,
         family_id=family.id,
@@ -76,7 +77,7 @@ def begin(session: Session, family: Family, change: ActivationChange) -> Activat
 
 @dataclass(frozen=True)
 class Backfill:
-    """An activation of which not all entities have become due yet."""
+    """An activation whose backfill has not reached all entities yet."""
 
     activation_id: int
     organisation_id: int
@@ -118,12 +119,12 @@ def lock_backfill(session: Session, backfill: Backfill) -> Activation | None:
 
 
 def was_active(session: Session, version: RulesetVersion) -> bool:
-    """Tell whether a version was active at any time."""
+    """Return whether a version was ever active."""
     return session.scalar(select(Activation.id).where(Activation.version_id == version.id).limit(1)) is not None
 
 
 def contents_that_decided(session: Session, type_id: int) -> Sequence[str]:
-    """Give the canonical forms of all versions that were ever active for a type, each once."""
+    """Return the canonical forms of all versions that were ever active for a type, each once."""
     versions = select(Activation.version_id).join(Family, Family.id == Activation.family_id)
     statement = select(RulesetVersion.canonical).where(
         RulesetVersion.id.in_(versions.where(Family.type_id == type_id, Activation.version_id.is_not(None)))
@@ -132,7 +133,7 @@ def contents_that_decided(session: Session, type_id: int) -> Sequence[str]:
 
 
 def latest_activations(session: Session, version_ids: Sequence[int]) -> dict[int, Activation]:
-    """Give the latest activation of each version that ever decided; orders of families and switches count too."""
+    """Return the latest activation of each version that ever decided; orders of families and switches count too."""
     latest = (
         select(func.max(Activation.id)).where(Activation.version_id.in_(version_ids)).group_by(Activation.version_id)
     )
@@ -147,24 +148,24 @@ def activations_of(session: Session, family_id: int, part: Part = WHOLE) -> Page
 
 
 def entities_after(session: Session, type_id: int, after_id: int, most: int) -> list[Subject]:
-    """List entities of a type in the order of their numbers, those after one; erased ones are left out."""
+    """List entities of a type in the order of their numbers, after a given one; erased ones are left out."""
     columns = (Entity.id, Entity.organisation_id, Entity.type_id)
     statement = select(*columns).where(*present_after(type_id, after_id)).order_by(Entity.id).limit(most)
     return [Subject(*row) for row in session.execute(statement)]
 
 
 def last_after(session: Session, type_id: int, after_id: int, most: int) -> tuple[int, int]:
-    """Give the last number that `entities_after` would list, 0 where there is none, and how many it would list."""
+    """Return the last number that `entities_after` would list, 0 if there is none, and how many it would list."""
     numbers = select(Entity.id).where(*present_after(type_id, after_id)).order_by(Entity.id).limit(most).subquery()
     last, count = session.execute(select(func.coalesce(func.max(numbers.c.id), 0), func.count())).one()
     return last, count
 
 
 def present_after(type_id: int, after_id: int) -> tuple[ColumnElement[bool], ...]:
-    """Give the conditions of entities of a type after a number, erased ones left out.
+    """Return the conditions of entities of a type after a number, without erased ones.
 
-    They name the organisation too: it is the first column of the index that has these numbers in order. Without it each
-    part of a walk reads all entities of the type, and sorts them.
+    They include the organisation: it is the first column of the index that has these numbers in order. Without it each
+    part of a walk would read all entities of the type, and sort them.
     """
     of = select(EntityType.organisation_id).where(EntityType.id == type_id).scalar_subquery()
     return (Entity.organisation_id == of, Entity.type_id == type_id, Entity.id > after_id, Entity.erased_us.is_(None))

@@ -1,6 +1,6 @@
 """Backtests: queued, leased, their progress and reports. Nothing here begins or ends a transaction.
 
-They are leased as `store.sql.jobs` says. A backtest whose worker died is begun again by another one.
+They are leased as described in `store.sql.jobs`. A backtest whose worker died is restarted by another one.
 """
 
 import json
@@ -24,7 +24,7 @@ _BACKTESTS = cast("Table", Backtest.__table__)
 
 
 class MoverRow(NamedTuple):
-    """An entity that would be elsewhere."""
+    """An entity whose level a backtest would change."""
 
     external_id: str
     before: str
@@ -39,7 +39,7 @@ def newest_done(session: Session, family_id: int, content_hash: str) -> Backtest
 
 
 def newest_states(session: Session, family_id: int, content_hashes: Sequence[str]) -> dict[str, Row[Any]]:
-    """Give the newest backtest of each content of a family: its `id`, `state`, `done` and `total`, without reports."""
+    """Return the newest backtest of each content of a family: `id`, `state`, `done` and `total`, without reports."""
     newest = (
         select(func.max(Backtest.id))
         .where(Backtest.family_id == family_id, Backtest.content_hash.in_(content_hashes))
@@ -53,7 +53,7 @@ def newest_states(session: Session, family_id: int, content_hashes: Sequence[str
 
 
 def under_way(session: Session, family_id: int, content_hash: str) -> Backtest | None:
-    """Find a backtest of a content that waits or runs."""
+    """Find a waiting or running backtest of a content."""
     statement = _of_content(family_id, content_hash).where(Backtest.state.in_(("queued", "running")))
     return session.scalar(statement.order_by(Backtest.id).limit(1))
 
@@ -63,22 +63,22 @@ def _of_content(family_id: int, content_hash: str) -> Select[Backtest]:
 
 
 def claim_backtest(session: Session, now_us: int, until_us: int) -> tuple[int, int] | None:
-    """Lease the backtest that waits longest, or whose lease expired: its number, and the attempt, from 1; or None."""
+    """Lease the backtest that has waited longest, or whose lease expired: number, and attempt, from 1; or None."""
     return claim_job(session, _BACKTESTS, now_us, until_us)
 
 
 def update_leased(session: Session, number: int, held_us: int, **values: Any) -> bool:
-    """Update a backtest whose lease runs until *held_us*; False, with nothing changed, if it no longer does."""
+    """Update a backtest whose lease runs until *held_us*; False, without a change, if the lease was lost."""
     return update_leased_job(session, _BACKTESTS, number, held_us, **values)
 
 
 def is_waiting(session: Session, now_us: int) -> bool:
-    """Tell whether a backtest waits for a worker."""
+    """Return whether a backtest waits for a worker."""
     return job_waits(session, _BACKTESTS, now_us)
 
 
 def backtest_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Backtest:
-    """Find a backtest of an organisation; NotFoundError where it has none of that number. *locked*: until the end."""
+    """Find a backtest of an organisation; NotFoundError if it has none of that number. *locked*: until the end."""
     row = session.get(Backtest, number, with_for_update=locked or None)
     if row is None or row.organisation_id != organisation_id:
         raise NotFoundError(f"there is no backtest {number}")
@@ -86,8 +86,8 @@ def backtest_numbered(session: Session, organisation_id: int, number: int, *, lo
 
 
 def count_transactions(session: Session, entity_ids: Sequence[int]) -> dict[int, int]:
-    """Count the transactions that may count for each of some entities: their own, and those of what they own or did."""
-    whose = loading.owned(session, entity_ids)
+    """Count the transactions that may count for each of some entities: their own, and those that they own or owned."""
+    whose = loading.fact_owners(session, entity_ids)
     counts = loading.transaction_counts(session, whose["fact_of"].unique().to_list())
     of = whose.join(counts, left_on="fact_of", right_on="entity").group_by("entity").agg(pl.col("count").sum())
     return dict(of.iter_rows())
@@ -100,7 +100,7 @@ def backtests_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[B
 
 
 def forget_entities(session: Session, organisation_id: int, entity_ids: Collection[int]) -> None:
-    """Take entities out of reports, which name those who change most and those who could not be assessed."""
+    """Remove entities from reports, which name those that change most and those that could not be assessed."""
     rows = session.scalars(
         select(Backtest).where(Backtest.organisation_id == organisation_id, Backtest.report.is_not(None))
     )
@@ -109,7 +109,7 @@ def forget_entities(session: Session, organisation_id: int, entity_ids: Collecti
 
 
 def without_erased(session: Session, report: str) -> str:
-    """Take entities out of a report that were erased during its run, and lock the others against erasure."""
+    """Remove entities from a report that were erased during its run, and lock the others against erasure."""
     numbers = {int(line["entity"]) for lines in _lines(json.loads(report)) for line in lines}
     statement = select(Entity.id, Entity.erased_us).where(Entity.id.in_(numbers)).order_by(Entity.id)
     rows = session.execute(statement.with_for_update(read=True, key_share=True)).all()
@@ -117,7 +117,7 @@ def without_erased(session: Session, report: str) -> str:
 
 
 def without_entities(report: str, entity_ids: Collection[int]) -> str:
-    """Give a report without some entities; the same text if none of them is in it."""
+    """Return a report without some entities; the same text if none of them is in it."""
     names = {str(entity_id) for entity_id in entity_ids}
     content = json.loads(report)
     is_changed = False
@@ -129,7 +129,7 @@ def without_entities(report: str, entity_ids: Collection[int]) -> str:
 
 
 def _lines(report: dict[str, Any]) -> list[list[dict[str, Any]]]:
-    """Give the lists in which a report names entities; one on examples names none."""
+    """Return the lists of a report that name entities; a report on examples has none."""
     if report["basis"] != "customers":
         return []
     backtest = report["backtest"]
@@ -140,14 +140,14 @@ def _lines(report: dict[str, Any]) -> list[list[dict[str, Any]]]:
 
 
 def keep_movers(session: Session, number: int, rows: pl.DataFrame) -> None:
-    """Store who would be elsewhere by a backtest: `entity_id` (a number as text), `before`, `after`, `later`.
+    """Store the entities whose level a backtest would change: `entity_id` (as text), `before`, `after`, `later`.
 
-    Who was erased in the meantime is left out: the foreign key waits for an erasure that is under way.
+    Entities erased in the meantime are left out: the foreign key waits for an erasure that is under way.
     """
-    given = [{**row, "backtest_id": number, "entity_id": int(row["entity_id"])} for row in rows.iter_rows(named=True)]
-    if not given:
+    values = [{**row, "backtest_id": number, "entity_id": int(row["entity_id"])} for row in rows.iter_rows(named=True)]
+    if not values:
         return
-    session.execute(insert(BacktestMover), given)
+    session.execute(insert(BacktestMover), values)
     erased = select(Entity.id).where(
         Entity.id == BacktestMover.entity_id, BacktestMover.backtest_id == number, Entity.erased_us.is_not(None)
     )
@@ -155,12 +155,12 @@ def keep_movers(session: Session, number: int, rows: pl.DataFrame) -> None:
 
 
 def forget_movers(session: Session, number: int) -> None:
-    """Forget who would be elsewhere by a backtest."""
+    """Delete the entities whose level a backtest would change."""
     session.execute(delete(BacktestMover).where(BacktestMover.backtest_id == number))
 
 
 def movers_of(session: Session, number: int, before: str | None, after: str | None, part: Part) -> Page[MoverRow]:
-    """List who would be elsewhere by a backtest, all or from one place or to one, in the order of their numbers."""
+    """List the entities whose level a backtest would change, all or from one level or to one, by their numbers."""
     columns = (Entity.external_id, BacktestMover.before, BacktestMover.after, BacktestMover.later)
     statement = (
         select(*columns)

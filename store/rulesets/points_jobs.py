@@ -13,7 +13,7 @@ from fivefold.store.tables.rulesets import Family, PointsJob, RulesetVersion
 
 
 class PointsOfVersion(NamedTuple):
-    """A job, and the number of the version whose points are learnt anew."""
+    """A job, and the number of the version whose points are learnt again."""
 
     job: PointsJob
     version: int
@@ -43,7 +43,7 @@ def latest_points_jobs(
 
 
 def open_points_job(session: Session, family_id: int) -> PointsOfVersion | None:
-    """Find the job of a family that waits or runs."""
+    """Find the waiting or running job of a family."""
     statement = select(PointsJob, RulesetVersion.number).join(RulesetVersion, RulesetVersion.id == PointsJob.version_id)
     row = session.execute(statement.where(PointsJob.family_id == family_id, PointsJob.state.in_(OPEN))).first()
     return None if row is None else PointsOfVersion(*row)

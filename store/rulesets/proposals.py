@@ -18,9 +18,9 @@ PROPOSED, APPROVED, REFUSED, WITHDRAWN = "proposed", "approved", "refused", "wit
 
 
 def needs_two_people(session: Session, organisation_id: int) -> bool:
-    """Tell whether changes need two people: a ruleset or a policy ever decided, or two people promote models.
+    """Return whether changes need two people: a ruleset or a policy ever decided, or two people promote models.
 
-    Otherwise one person could take the need for a second one away before promoting alone.
+    Otherwise one person could remove the requirement of a second one, and then promote alone.
     """
     settings = session.get(OrganisationSettings, organisation_id)
     if settings is not None and settings.two_people_promote:
@@ -31,7 +31,7 @@ def needs_two_people(session: Session, organisation_id: int) -> bool:
 
 
 def proposal_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Proposal:
-    """Find a proposal of an organisation; NotFoundError where it has none of that number. *locked*: until the end."""
+    """Find a proposal of an organisation; NotFoundError if it has none of that number. *locked*: until the end."""
     row = session.get(Proposal, number, with_for_update=locked or None, populate_existing=locked)
     if row is None or row.organisation_id != organisation_id:
         raise NotFoundError(f"there is no proposal {number}")
@@ -55,13 +55,13 @@ def proposals_of(
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedProposals:
+class ProposalFilter:
     """Which proposals of an organisation are listed; None is no condition.
 
     Attributes:
         kinds: one of these.
-        since_us: they were proposed then or later.
-        until_us: they were proposed before.
+        since_us: proposed at that moment or later.
+        until_us: proposed before.
     """
 
     organisation_id: int
@@ -74,20 +74,20 @@ class WantedProposals:
     until_us: int | None = None
 
 
-def proposals_among(session: Session, wanted: WantedProposals, part: Part) -> Page[Proposal]:
-    """List the proposals that are wanted, those proposed last first."""
-    statement = select(Proposal).where(Proposal.organisation_id == wanted.organisation_id)
-    if wanted.kinds is not None:
-        statement = statement.where(Proposal.kind.in_(wanted.kinds))
+def proposals_among(session: Session, proposal_filter: ProposalFilter, part: Part) -> Page[Proposal]:
+    """List the proposals that match a filter, the last proposed first."""
+    statement = select(Proposal).where(Proposal.organisation_id == proposal_filter.organisation_id)
+    if proposal_filter.kinds is not None:
+        statement = statement.where(Proposal.kind.in_(proposal_filter.kinds))
     statement = where_given(
         statement,
-        (Proposal.state, wanted.state),
-        (Proposal.kind, wanted.kind),
-        (Proposal.entity_id, wanted.entity_id),
-        (Proposal.proposed_by, wanted.proposed_by),
+        (Proposal.state, proposal_filter.state),
+        (Proposal.kind, proposal_filter.kind),
+        (Proposal.entity_id, proposal_filter.entity_id),
+        (Proposal.proposed_by, proposal_filter.proposed_by),
         moment=Proposal.proposed_us,
-        since_us=wanted.since_us,
-        until_us=wanted.until_us,
+        since_us=proposal_filter.since_us,
+        until_us=proposal_filter.until_us,
     )
     return scalars_of(session, statement, (Proposal.proposed_us, Proposal.id), part, descending=True)
 

@@ -12,7 +12,7 @@ from fivefold.store.tables.rulesets import ReferenceJob, RulesetVersion
 
 
 class JobOfVersion(NamedTuple):
-    """A job, and the number of the version for which it is."""
+    """A job, and the number of its version."""
 
     job: ReferenceJob
     version: int
@@ -28,6 +28,6 @@ def jobs_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[JobOfV
 
 
 def open_job(session: Session, version_id: int) -> ReferenceJob | None:
-    """Find the job of a version that waits or runs."""
+    """Find the waiting or running job of a version."""
     statement = select(ReferenceJob).where(ReferenceJob.version_id == version_id, ReferenceJob.state.in_(OPEN))
     return session.scalar(statement)

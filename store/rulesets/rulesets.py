@@ -1,4 +1,4 @@
-"""Rulesets: families, drafts, versions, what is active. Nothing here begins or ends a transaction."""
+"""Rulesets: families, drafts, versions, and which are active. Nothing here begins or ends a transaction."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
@@ -43,7 +43,7 @@ def families_of_versions(session: Session, version_ids: Sequence[int]) -> dict[i
 
 
 def rulesets_of_versions(session: Session, version_ids: Sequence[int]) -> dict[int, tuple[str, int]]:
-    """Give the name of the ruleset and the number of each version."""
+    """Return the name of the ruleset and the number of each version."""
     statement = select(RulesetVersion.id, Family.name, RulesetVersion.number).join(
         Family, Family.id == RulesetVersion.family_id
     )
@@ -75,7 +75,7 @@ def family_or_none(session: Session, organisation_id: int, name: str) -> Family 
 
 
 def family_named(session: Session, organisation_id: int, name: str) -> Family:
-    """Find a family by the name of its rulesets; NotFoundError where the organisation has none of that name."""
+    """Find a family by the name of its rulesets; NotFoundError if the organisation has none of that name."""
     row = family_or_none(session, organisation_id, name)
     if row is None:
         raise NotFoundError(f"there is no ruleset {name!r}")
@@ -83,7 +83,7 @@ def family_named(session: Session, organisation_id: int, name: str) -> Family:
 
 
 def draft_of(session: Session, family: Family) -> Draft:
-    """Find the draft of a family; NotFoundError where it has none."""
+    """Find the draft of a family; NotFoundError if it has none."""
     row = session.get(Draft, family.id)
     if row is None:
         raise NotFoundError(f"there is no draft of {family.name}")
@@ -91,7 +91,7 @@ def draft_of(session: Session, family: Family) -> Draft:
 
 
 def versions_of(session: Session, family: Family) -> Sequence[RulesetVersion]:
-    """List the versions of a family, the first one first."""
+    """List the versions of a family, the oldest first."""
     statement = select(RulesetVersion).where(RulesetVersion.family_id == family.id)
     return session.scalars(statement.order_by(RulesetVersion.number)).all()
 
@@ -103,13 +103,13 @@ def latest_versions(session: Session, family_id: int, part: Part) -> Page[Rulese
 
 
 def newest_version(session: Session, family_id: int) -> RulesetVersion | None:
-    """Find the version of a family that was committed last; None before the first."""
+    """Find the newest committed version of a family; None before the first."""
     statement = select(RulesetVersion).where(RulesetVersion.family_id == family_id)
     return session.scalar(statement.order_by(RulesetVersion.number.desc()).limit(1))
 
 
 def version_numbered(session: Session, family: Family, number: int) -> RulesetVersion:
-    """Find a version of a family; NotFoundError where it has none of that number."""
+    """Find a version of a family; NotFoundError if it has none of that number."""
     row = session.scalar(
         select(RulesetVersion).where(RulesetVersion.family_id == family.id, RulesetVersion.number == number)
     )
@@ -119,19 +119,19 @@ def version_numbered(session: Session, family: Family, number: int) -> RulesetVe
 
 
 def next_position(session: Session, type_id: int) -> int:
-    """Give the position behind all families of a type."""
+    """Return the position after all families of a type."""
     last = session.scalar(select(func.max(Family.position)).where(Family.type_id == type_id))
     return 1 if last is None else last + 1
 
 
 def revision_of(version: RulesetVersion) -> int:
-    """Return the draft's revision that became this version; the next draft goes on from there."""
+    """Return the draft's revision that became this version; the next draft continues from there."""
     return int(version.tests["revision"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyState:
-    """A family with what decides in it, what was committed last, and what is edited; None for what is not there."""
+    """A family with its active version, its newest version and its draft; None for each that does not exist."""
 
     family: Family
     entity_type: str

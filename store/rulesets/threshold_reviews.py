@@ -1,4 +1,4 @@
-"""Reviews of thresholds, one of a ruleset and a quarter. Nothing here begins or ends a transaction."""
+"""Reviews of thresholds, one for each ruleset and quarter. Nothing here begins or ends a transaction."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,7 +13,7 @@ from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.rulesets import Family, RulesetVersion, ThresholdReview
 
 EARLIER_REVIEWS: Final = 3
-"""Reviews with which the next one is smoothed: with it they are a year, so that no season moves thresholds."""
+"""The number of reviews that smooth the next one: together they cover a year, so that no season moves thresholds."""
 
 
 def unreviewed(session: Session, quarter: str, until_us: int) -> list[tuple[Family, RulesetVersion]]:
@@ -37,7 +37,7 @@ def add_review(session: Session, values: dict[str, object]) -> None:
 def earlier_thresholds(
     session: Session, family_id: int, rules_hash: str, quarter: str, most: int
 ) -> list[Sequence[str]]:
-    """Give what the quarters before one came to, by the same rules: the latest first, at most so many."""
+    """Return the thresholds of earlier quarters by the same rules: the latest first, at most this many."""
     statement = select(ThresholdReview.thresholds).where(
         ThresholdReview.family_id == family_id,
         ThresholdReview.rules_hash == rules_hash,

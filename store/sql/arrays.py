@@ -2,7 +2,7 @@
 
 On PostgreSQL they are written as the text of an array, on SQLite as JSON.
 
-The driver would write an array value by value, in Python, which for thousands takes several times as long.
+The driver would write an array value by value in Python, which takes several times as long for thousands of values.
 """
 
 import json
@@ -29,21 +29,21 @@ from sqlalchemy.sql.elements import Cast
 
 
 def array_text(values: Iterable[int | None] | Iterable[str]) -> str:
-    r"""Write whole numbers, of which some may be missing, or texts as an array; ValueError for a text with a NUL.
+    r"""Write whole numbers, some of them perhaps None, or texts as an array; ValueError for a text with a NUL.
 
     >>> array_text([1, None, 3])
     '{1,NULL,3}'
     >>> print(array_text(["a", 'say "b\\c"']))
     {"a","say \"b\\c\""}
     """
-    listed = list(values)
-    if not listed or not isinstance(listed[0], str):
-        return f"{{{','.join(['NULL' if value is None else str(value) for value in listed])}}}"
-    # Escaped in one go: joined by NUL, which no text may hold.
-    joined = "\0".join(cast("list[str]", listed))
-    if joined.count("\0") != len(listed) - 1:
-        raise ValueError("a text has a NUL, which PostgreSQL cannot hold")
-    escaped = joined.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
+    items = list(values)
+    if not items or not isinstance(items[0], str):
+        return f"{{{','.join(['NULL' if value is None else str(value) for value in items])}}}"
+    # All texts are escaped at once, joined by NUL, which no text may contain.
+    text = "\0".join(cast("list[str]", items))
+    if text.count("\0") != len(items) - 1:
+        raise ValueError("a text has a NUL, which PostgreSQL cannot store")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
     return f'{{"{escaped}"}}'
 
 
@@ -56,7 +56,7 @@ class _Literal(TypeDecorator[Any]):
 
 
 def array_parameter(name: str, kind: Any) -> Cast[Any]:
-    """Give an array parameter of a statement, of one type; its values come as any iterable."""
+    """Return an array parameter of a statement, of one type; its values come as any iterable."""
     parameter: BindParameter[Any] = bindparam(name, type_=_Literal)
     return cast_to(parameter, ARRAY(kind))
 
@@ -72,10 +72,10 @@ class _JsonList(TypeDecorator[Any]):
 def among_parameter(
     dialect: str, column: ColumnElement[Any] | InstrumentedAttribute[Any], name: str
 ) -> ColumnElement[bool]:
-    """Test as `among` does, in a statement that is built once: its values come as a parameter, any iterable."""
+    """Test as `among` does, in a statement that is built once: its values are a parameter, any iterable."""
     if dialect == "sqlite":
-        written: BindParameter[Any] = bindparam(name, type_=_JsonList)
-        return column.in_(select(func.json_each(written).table_valued("value").c.value))
+        json_list: BindParameter[Any] = bindparam(name, type_=_JsonList)
+        return column.in_(select(func.json_each(json_list).table_valued("value").c.value))
     kind = Text if isinstance(column.type, String) else BigInteger
     return column.in_(select(func.unnest(array_parameter(name, kind))))
 
@@ -83,8 +83,8 @@ def among_parameter(
 def among(
     session: Session, column: ColumnElement[Any] | InstrumentedAttribute[Any], values: Sequence[int] | Sequence[str]
 ) -> ColumnElement[bool]:
-    """Test whether a column holds one of some values, all in one parameter: PostgreSQL takes 65,535 parameters."""
+    """Test whether a column has one of some values, all in one parameter, as PostgreSQL takes at most 65,535."""
     if session.get_bind().dialect.name == "sqlite":
         return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
-    kind = Text if isinstance(column.type, String) else BigInteger  # by the column: there may be no value
+    kind = Text if isinstance(column.type, String) else BigInteger  # from the column, as there may be no value
     return column.in_(select(func.unnest(cast_to(literal(array_text(values), Text), ARRAY(kind)))))

@@ -31,7 +31,7 @@ def write_rows(
 def write_frame(session: Session, table: str, frame: pl.DataFrame) -> None:
     """Add the rows of a frame, whose columns are a table's and have no empty text, in the session's transaction.
 
-    On PostgreSQL they go as CSV, which Polars writes several times faster than Python could write them one by one.
+    On PostgreSQL they are sent as CSV, which Polars writes several times faster than Python writes rows one by one.
     """
     connection = session.connection()
     if connection.dialect.name == "sqlite":

@@ -1,8 +1,8 @@
-"""The database's time, how far this machine's clock is off it, and what is dated after it.
+"""The database's time, how far this machine's clock is off, and the check of dates that lie ahead.
 
-Every stored instant is later compared with a clock: leases, due marks, ends of overrides, waits. So every writer
-needs the right time. PostgreSQL has a clock of its own, which all machines share; a SQLite file is used on
-one machine, and that machine's clock is the reference.
+Every stored instant is later compared with a clock: leases, due marks, ends of overrides, waits. So every writer needs
+the right time. PostgreSQL has a clock of its own, which all machines share; a SQLite file is used on one machine, and
+that machine's clock is the reference.
 """
 
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ from fivefold.domain.errors import UntrustedClockError
 
 SECOND_US: Final = 1_000_000
 TOLERANCE_SECONDS: Final = 60
-"""How far clocks may differ by default (`FIVEFOLD_CLOCK_TOLERANCE_SECONDS`): synchronised ones do by far less."""
+"""How far clocks may differ by default (`FIVEFOLD_CLOCK_TOLERANCE_SECONDS`); synchronised ones differ by far less."""
 LOOK_SECONDS: Final = 10.0
-"""How long a comparison that passed is relied on; after one that failed, the next call compares again."""
+"""How long a passed comparison is relied on; after a failed one, the next call compares again."""
 LONGEST_LEASE_US: Final = 900 * SECOND_US
-"""No lease is longer: one that ends later was written by a clock that was ahead, and holds nothing."""
+"""No lease is longer: one that ends later was written by a clock that was ahead, and is void."""
 
 _CLOCK: Final = "fivefold_clock"
 _NOW = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)")
@@ -29,11 +29,11 @@ _NOW = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigi
 
 @dataclass
 class DatabaseClock:
-    """The clock of one database, as this process sees it; it travels with the engine.
+    """The clock of one database, as this process sees it; it is attached to the engine.
 
     Attributes:
         tolerance_us: how far a machine's clock may differ from it.
-        ahead_us: by how much this machine's clock was ahead when it was compared last; negative where it is behind.
+        ahead_us: by how much this machine's clock was ahead at the last comparison; negative if it is behind.
     """
 
     tolerance_us: int = TOLERANCE_SECONDS * SECOND_US
@@ -41,13 +41,13 @@ class DatabaseClock:
     _trusted_until: float = field(default=float("-inf"), repr=False)
 
     def compare(self, connection: Connection) -> None:
-        """Raise UntrustedClockError where the machine's clock is off by more than the tolerance; asks now and then."""
+        """Raise UntrustedClockError if the machine's clock is off by more than the tolerance; compares now and then."""
         if connection.dialect.name == "sqlite" or monotonic() < self._trusted_until:
             return
         before = now_microseconds()
         there: int = connection.execute(_NOW).scalar_one()
         after = now_microseconds()
-        # The database read its clock between the two: only what no delay explains is a difference.
+        # The database read its clock between the two readings: only a gap that no delay explains is a difference.
         self.ahead_us = before - there if there < before else min(after - there, 0)
         if abs(self.ahead_us) > self.tolerance_us:
             side = "ahead of" if self.ahead_us > 0 else "behind"
@@ -64,18 +64,18 @@ def _seconds(time_us: int) -> str:
 
 
 def options(tolerance_seconds: int) -> dict[str, DatabaseClock]:
-    """Give the options of an engine with which its clock travels."""
+    """Return the options of an engine that attach its clock."""
     return {_CLOCK: DatabaseClock(tolerance_seconds * SECOND_US)}
 
 
 def clock_of(engine: Engine) -> DatabaseClock:
-    """Give the clock of a database; one of the usual tolerance where it was not opened by `open_database`."""
+    """Return the clock of a database; one with the default tolerance if `open_database` did not open it."""
     clock: DatabaseClock | None = engine.get_execution_options().get(_CLOCK)
     return clock or DatabaseClock()
 
 
 def database_now_us(session: Session) -> int:
-    """Return the present by the database's own clock; on SQLite by that of the machine."""
+    """Return the current time by the database's own clock; on SQLite by the machine's."""
     connection = session.connection()
     if connection.dialect.name == "sqlite":
         return now_microseconds()
@@ -84,10 +84,10 @@ def database_now_us(session: Session) -> int:
 
 
 def latest_us(session: Session, now_us: int, newest_us: int | None = None) -> int:
-    """Return the moment after which nothing can have happened yet: the present and the tolerance.
+    """Return the moment after which nothing can have happened yet: the current time and the tolerance.
 
-    *now_us* is the caller's present, which histories of the past set back; the database's own counts as well.
-    The database is asked only if *newest_us*, the latest instant in question, lies after the caller's limit.
+    *now_us* is the caller's current time, which replays of the past set back; the database's own counts as well. The
+    database is asked only if *newest_us*, the latest instant in question, lies after the caller's limit.
     """
     tolerance_us = clock_of(session.get_bind().engine).tolerance_us
     if newest_us is not None and newest_us <= now_us + tolerance_us:
@@ -103,6 +103,6 @@ def ahead_error(session: Session, assessed_us: int, now_us: int) -> str | None:
 def ahead_message(assessed_us: int) -> str:
     """Describe an assessment that is dated after now, and how to repair it."""
     return (
-        f"the last assessment is dated {day_text(assessed_us)}, which is still to come: a clock was ahead;"
-        " `fivefold clock repair` mends it"
+        f"the last assessment is dated {day_text(assessed_us)}, which is in the future: a clock was ahead;"
+        " `fivefold clock repair` repairs it"
     )

@@ -1,4 +1,4 @@
-"""The database: a SQLite file by default, PostgreSQL by one setting; the same code above both."""
+"""The database: a SQLite file by default, PostgreSQL by one setting; the same code for both."""
 
 import sqlite3
 from collections.abc import Callable, Hashable, Iterator
@@ -31,15 +31,18 @@ _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 BUSY_SECONDS = 30
 """How long SQLite waits for another process's write before it gives up."""
 AGAIN_MILLISECONDS = 3
-"""SQLite asks for the writer's lock after 1 and 2 of them; then its wait is begun anew."""
+"""SQLite asks for the writer's lock after 1 and 2 of them; then its wait starts over."""
 CONNECT_SECONDS = 10
-"""How long a silent PostgreSQL is waited for, unless its address sets `connect_timeout`."""
+"""How long to wait for a silent PostgreSQL, unless its address sets `connect_timeout`."""
 _UPGRADING = 5_550_001
-"""Number of PostgreSQL's lock that lets one program at a time change the schema; any would do."""
+"""The number of PostgreSQL's lock that lets one program at a time change the schema; any number would do."""
 _READ: Final = "fivefold_read"
-"""Where a session of one moment keeps what `read_once` read."""
+"""The key under which a session of one moment keeps the results of `read_once`."""
 Value = TypeVar("Value")
-MAY_BE_DONE = "the database went away while this was stored: it may have been done, so look before it is sent again"
+MAY_BE_DONE = (
+    "the connection to the database was lost while this was stored: it may have been done,"
+    " so check before you send it again"
+)
 _PASSING = (
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -55,7 +58,7 @@ KEEPALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-"""With these the system notices within half a minute that a host is gone; the address may set others."""
+"""With these the system notices within half a minute that a host is unreachable; the address may set others."""
 
 
 def open_database(
@@ -66,39 +69,39 @@ def open_database(
     Args:
         url: SQLite's or PostgreSQL's.
         clock_tolerance_seconds: how far this machine's clock may be off the database's; beyond that nothing is written.
-        answer_seconds: how long PostgreSQL is waited for at a time, after which another connection is tried.
+        answer_seconds: how long to wait for one answer of PostgreSQL, before another connection is tried.
     """
     options = clocks.options(clock_tolerance_seconds)
     try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the second for a port that is no number
+        address = make_url(url)
+    except (ArgumentError, ValueError):  # the second for a port that is not a number
         raise ConfigError(f"FIVEFOLD_DATABASE_URL cannot be read; it must be {_EXAMPLES}") from None
-    if parsed.get_backend_name() == "postgresql":
-        waiting = {"connect_timeout": CONNECT_SECONDS, **KEEPALIVE}
+    if address.get_backend_name() == "postgresql":
+        timeouts = {"connect_timeout": CONNECT_SECONDS, **KEEPALIVE}
         engine = create_engine(
-            parsed.set(drivername="postgresql+psycopg"),
+            address.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
             max_overflow=15,
-            connect_args={name: value for name, value in waiting.items() if name not in parsed.query},
+            connect_args={name: value for name, value in timeouts.items() if name not in address.query},
             execution_options=options,
-            hide_parameters=True,  # which are values of customers: no error, and so no log, shows them
+            hide_parameters=True,  # they are customers' values: no error, and so no log, shows them
         )
         if answer_seconds is not None:
             give_up_after(engine, answer_seconds)
         return engine
-    if parsed.get_backend_name() != "sqlite":
-        raise ConfigError(f"FIVEFOLD_DATABASE_URL names {parsed.get_backend_name()!r}; it must be {_EXAMPLES}")
-    if parsed.database:
-        _make_folder(Path(parsed.database).parent)
+    if address.get_backend_name() != "sqlite":
+        raise ConfigError(f"FIVEFOLD_DATABASE_URL names {address.get_backend_name()!r}; it must be {_EXAMPLES}")
+    if address.database:
+        _make_folder(Path(address.database).parent)
     engine = create_engine(
-        parsed, connect_args={"timeout": BUSY_SECONDS}, execution_options=options, hide_parameters=True
+        address, connect_args={"timeout": BUSY_SECONDS}, execution_options=options, hide_parameters=True
     )
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the schema to the newest version: forward only, nothing is lost."""
+    """Bring the schema to the newest version; migrations only go forward and lose nothing."""
     with _readable_errors(), engine.connect() as connection, _references_checked_at_the_end(connection):
         _wait_for_others(connection)
         config = _alembic()
@@ -117,7 +120,7 @@ def open_current(settings: Settings) -> Engine:
 def bring_forward(url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECONDS) -> None:
     """Bring the schema of the database at *url* to the newest version if it is older; StoreError if that fails.
 
-    On a connection of its own: a migration may take longer than a service waits for an answer.
+    On a connection of its own: a migration may take longer than the time that a service waits for an answer.
     """
     engine = open_database(url, clock_tolerance_seconds)
     try:
@@ -146,9 +149,9 @@ def require_current(engine: Engine) -> None:
 
 
 class SchemaWatch:
-    """Decides whether a running process may use the database: after its own schema, a newer one is usable too.
+    """Decides whether a running process may use the database: its own schema first, and any newer one after that.
 
-    Migrations go forward and leave what older programs read and write, so that a rolling upgrade needs no pause.
+    Migrations go forward and keep what older programs read and write, so a rolling upgrade needs no pause.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -157,7 +160,7 @@ class SchemaWatch:
         self._was_current = False
 
     def require_usable(self) -> None:
-        """Raise StoreError unless the schema is that of this program, or was before it was brought forward."""
+        """Raise StoreError unless the schema is that of this program, or was until it was brought forward."""
         try:
             require_current(self._engine)
         except StoreError:
@@ -166,7 +169,7 @@ class SchemaWatch:
         self._was_current = True
 
     def look(self) -> None:
-        """Note at the start whether the schema is this program's, in case no request comes before an upgrade."""
+        """Note at the start whether the schema is this program's, in case an upgrade comes before the first request."""
         with suppress(StoreError):  # checked again with every request
             self.require_usable()
 
@@ -184,7 +187,7 @@ def _readable_errors() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise StoreError(f"the database cannot be used: {error.orig}") from error
-    except PoolTimeout as error:  # all connections wait for it
+    except PoolTimeout as error:  # all connections are waiting for it
         raise StoreError("the database cannot be used: it does not answer") from error
     except CommandError as error:  # a newer program's schema
         raise StoreError(f"the database has a schema that this program does not know: {error}") from error
@@ -199,9 +202,9 @@ def reading(engine: Engine) -> Iterator[Session]:
 
 @contextmanager
 def reading_at_one_moment(engine: Engine) -> Iterator[Session]:
-    """Open a session that changes nothing, and whose statements all see the database as the first of them does.
+    """Open a session that changes nothing, and whose statements all see the same snapshot of the database.
 
-    It keeps each row that it read, so that none is asked for twice by its key, and what `read_once` read.
+    It keeps each row that it read, so that no row is read twice by its key, and the results of `read_once`.
     """
     rows: list[object] = []
     with reachable(), Session(engine, autoflush=False, info={_READ: {}}) as session:
@@ -215,9 +218,9 @@ def reading_at_one_moment(engine: Engine) -> Iterator[Session]:
 
 
 def read_once(session: Session, key: Hashable, read: Callable[[], Value]) -> Value:
-    """Give what was read under a key before, if the session sees one moment; any other session reads it anew.
+    """Return the earlier result under a key if the session sees one snapshot; otherwise read it.
 
-    It must stay as it is, since others get the same. What is raised is not kept.
+    The result must not be changed, since callers share it. Errors are not kept.
     """
     present: dict[Hashable, Any] | None = session.info.get(_READ)
     if present is None:
@@ -230,17 +233,17 @@ def read_once(session: Session, key: Hashable, read: Callable[[], Value]) -> Val
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Session]:
-    """Open the transaction of a use case that changes something; it ends with the block, undone by any error.
+    """Open the transaction of a use case that changes something; it ends with the block, and any error rolls it back.
 
-    On SQLite it is the one writer from the beginning: a transaction that read first and wrote then would be refused
-    if another had written in between.
+    On SQLite it is the only writer from the beginning: a transaction that read first and then wrote would be refused if
+    another had written in between.
 
     Raises:
         StoreError: the database is out of reach.
-        UnknownOutcomeError: it went away during the commit.
-        UntrustedClockError: this machine's clock is off, so what it stored would be misdated.
+        UnknownOutcomeError: the connection was lost during the commit.
+        UntrustedClockError: this machine's clock is off, so times that it stored would be wrong.
     """
-    with reachable(), Session(engine) as session:  # rolls back at its end what was not committed
+    with reachable(), Session(engine) as session:  # rolls back at its end if it was not committed
         if engine.dialect.name == "sqlite":
             _become_writer(session.connection())
         clocks.clock_of(engine).compare(session.connection())
@@ -256,9 +259,9 @@ def writing(engine: Engine) -> Iterator[Session]:
 
 
 def _become_writer(connection: Connection) -> None:
-    """Begin as SQLite's one writer, once the others have ended; at most for `BUSY_SECONDS`.
+    """Begin as SQLite's only writer, once the others have ended; waits at most `BUSY_SECONDS`.
 
-    SQLite's own wait asks again ever less often, at last ten times a second: beside a program that writes without
+    SQLite's own wait retries less and less often, at last ten times a second: beside a program that writes without
     pauses it finds the moment between two of its transactions only after seconds.
     """
     driver: Any = connection.connection.driver_connection
@@ -285,15 +288,15 @@ def add_alone(session: Session, row: Base) -> None:
         session.flush()
     except IntegrityError as error:
         if isinstance(error.orig, UniqueViolation):
-            raise ConflictError("another call stored the same at this moment; look, and send it again") from error
+            raise ConflictError("another call stored the same at this moment; check, and send it again") from error
         raise
 
 
 def _may_be_kept(error: BaseException | None) -> bool:
-    """Tell whether a failed commit may have been kept: the database's answer is missing.
+    """Return whether a failed commit may have been carried out: the database's answer is missing.
 
-    An error that the database reports itself, such as a conflict, means that nothing was kept. After a shutdown or a
-    lost connection (classes 08 and 57) the commit may have been done.
+    An error that the database reports itself, such as a conflict, means that nothing was committed. After a shutdown or
+    a lost connection (classes 08 and 57) it may have been.
     """
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
@@ -303,10 +306,15 @@ def _may_be_kept(error: BaseException | None) -> bool:
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Raise StoreError if the database is out of reach for now: gone, not answering, or locked for too long."""
+    """Raise StoreError if the database is out of reach for now: unreachable, not answering, or locked for too long."""
     try:
         yield
-    except (DBAPIError, PoolTimeout, psycopg.Error, sqlite3.Error) as error:  # the last two from the driver itself
+    except (
+        DBAPIError,
+        PoolTimeout,
+        psycopg.Error,
+        sqlite3.Error,
+    ) as error:  # psycopg and sqlite3 errors are raised by the driver directly
         raise_if_out_of_reach(error)
         raise
 
@@ -318,7 +326,7 @@ def raise_if_out_of_reach(error: BaseException | None) -> None:
 
 
 def _passes(error: BaseException | None) -> bool:
-    """Tell a transient error, which a retry may not meet, from one of the statement or the schema."""
+    """Return whether an error is transient, so a retry may succeed, rather than one of the statement or the schema."""
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
     return isinstance(error, psycopg.OperationalError)
@@ -341,7 +349,7 @@ def _wait_for_others(connection: Connection) -> None:
 def _references_checked_at_the_end(connection: Connection) -> Iterator[None]:
     """Commit, after a check that every reference is whole.
 
-    SQLite changes a table by copying it, and meanwhile the rows that others refer to are missing.
+    SQLite changes a table by copying it; meanwhile the rows that others refer to are missing.
     """
     on_sqlite = connection.dialect.name == "sqlite"
     if on_sqlite:
@@ -349,9 +357,9 @@ def _references_checked_at_the_end(connection: Connection) -> Iterator[None]:
         connection.commit()
     try:
         yield
-        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all() if on_sqlite else []
-        if broken:
-            raise StoreError(f"the database has rows that refer to nothing: {broken[0]}")
+        violations = connection.exec_driver_sql("PRAGMA foreign_key_check").all() if on_sqlite else []
+        if violations:
+            raise StoreError(f"the database has rows that refer to nothing: {violations[0]}")
         connection.commit()
     finally:
         connection.rollback()
@@ -367,7 +375,7 @@ def _alembic() -> Config:
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
-    # Readers and the one writer do not block each other; a power cut may lose the last commits, never the file.
+    # Readers and the writer do not block each other; a power failure may lose the last commits, never the file.
     _write_ahead(cursor)
     for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -389,12 +397,12 @@ def _write_ahead(cursor: sqlite3.Cursor) -> None:
 
 
 class AnsweredConnection(psycopg.Connection[Any]):
-    """A connection that is closed when an answer does not come in time.
+    """A connection that is closed if an answer does not arrive in time.
 
-    The system's own time-outs are not enough: a proxy, or a host that hangs, still acknowledges what it takes.
+    The system's own time-outs are not enough: a proxy, or a host that hangs, still acknowledges what it receives.
 
     Attributes:
-        answer_seconds: how long any one statement, or the end of a transaction, is waited for; None for ever.
+        answer_seconds: how long to wait for a statement, or the end of a transaction; None for no limit.
     """
 
     answer_seconds: float | None = None
@@ -405,7 +413,7 @@ class AnsweredConnection(psycopg.Connection[Any]):
             return super().wait(gen, interval, timeout)
         try:
             return super().wait(gen, interval, self.answer_seconds)
-        except errors._WaitTimeout:  # noqa: SLF001 (psycopg raises nothing else, and has no other way)
+        except errors._WaitTimeout:  # noqa: SLF001 (psycopg raises this private error, and has no public one)
             self.pgconn.finish()  # a late answer must not be read as the next one's
             raise errors.OperationalError(f"the database did not answer within {self.answer_seconds} seconds") from None
 

@@ -1,4 +1,4 @@
-"""Errors as they are kept and shown: their kind and our own words, and nothing that a database says of a row."""
+"""Errors as they are stored and shown: their kind and our own words, without the database's words about a row."""
 
 from types import TracebackType
 from typing import Final
@@ -13,11 +13,11 @@ _FIELDS_NAMED: Final = 5
 
 
 def failure_text(error: BaseException) -> str:
-    """Write an error so that it can be kept and shown.
+    """Write an error so that it can be stored and shown.
 
-    What fivefold raises on purpose keeps its words; of rows that cannot be taken the fields alone. Of any other error
-    there are the kind and the place: a database names values of customers, with the row that it refused, and so may
-    every library.
+    An error that fivefold raises on purpose keeps its message; for invalid rows only the fields. Any other error is
+    named by its kind and place: a database's message has customers' values, with the row that it refused, and so may
+    any library's.
 
     >>> failure_text(ValueError("'Ana Silva' is no number"))
     'ValueError'
@@ -29,19 +29,22 @@ def failure_text(error: BaseException) -> str:
         return f"{kind}: {error.count} in {', '.join(fields[:_FIELDS_NAMED])}{more}"[:MOST_CHARACTERS]
     if isinstance(error, FivefoldError):
         return f"{kind}: {error}"[:MOST_CHARACTERS]
-    said = _said_by_database(error.orig) if isinstance(error, DBAPIError) else ""
+    driver_name = _driver_name(error.orig) if isinstance(error, DBAPIError) else ""
     place = _place(error.__traceback__)
-    return f"{kind}{said}{f' in {place}' if place else ''}"[:MOST_CHARACTERS]
+    return f"{kind}{driver_name}{f' in {place}' if place else ''}"[:MOST_CHARACTERS]
 
 
-def _said_by_database(error: BaseException | None) -> str:
-    """Name what the driver calls it, such as UniqueViolation or SQLITE_CONSTRAINT_NOTNULL; its words name values."""
+def _driver_name(error: BaseException | None) -> str:
+    """Return the driver's name of the error, such as UniqueViolation or SQLITE_CONSTRAINT_NOTNULL.
+
+    Its message names values.
+    """
     name = getattr(error, "sqlite_errorname", None) or type(error).__name__
     return f" ({name})"
 
 
 def _place(traceback: TracebackType | None) -> str:
-    """Name the function of ours in which an error came up last; no text where none was."""
+    """Name our function in which an error was raised last; empty if it was raised in none."""
     place = ""
     while traceback is not None:
         module = str(traceback.tb_frame.f_globals.get("__name__", ""))

@@ -19,8 +19,8 @@ class Statement:
         by_position: list[str] | None = compiled.positiontup
         self._order = None if by_position is None else [(name, self._fixed[name]) for name in by_position]
 
-    def bound(self, values: Mapping[str, Any]) -> Any:
-        """Give *values* in the driver's form: by position or by name."""
+    def bind(self, values: Mapping[str, Any]) -> Any:
+        """Return *values* in the driver's form: by position or by name."""
         if self._order is None:
             return {**self._fixed, **values}
         return [values.get(name, fixed) for name, fixed in self._order]
@@ -45,7 +45,7 @@ class PreparedStatements:
         self._statements: dict[int, tuple[ClauseElement, Statement]] = {}
 
     def transaction(self) -> Self:
-        """Give the context manager of a transaction: it commits at the end of `with`, or rolls back after an error.
+        """Return the context manager of a transaction: it commits at the end of `with`, or rolls back after an error.
 
         StoreError if the database is out of reach.
         """
@@ -76,12 +76,12 @@ class PreparedStatements:
         raise_if_out_of_reach(error)
 
     def run(self, statement: ClauseElement, values: Mapping[str, Any]) -> int:
-        """Run a statement in the open transaction; give the number of rows that it changed."""
+        """Run a statement in the open transaction; return the number of rows that it changed."""
         return int(self._executed(statement, values).rowcount)
 
     def first(self, statement: ClauseElement, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Run a statement that returns rows; give the first of them, or None."""
-        rows = self._executed(statement, values).fetchall()  # all: a cursor that is not read to its end stays open
+        """Run a statement that returns rows; return the first of them, or None."""
+        rows = self._executed(statement, values).fetchall()  # all rows: a cursor that is not read to its end stays open
         return rows[0] if rows else None
 
     def _executed(self, statement: ClauseElement, values: Mapping[str, Any]) -> Any:
@@ -89,7 +89,7 @@ class PreparedStatements:
         if compiled is None:
             compiled = Statement(self.engine, statement)
             self._statements[id(statement)] = (statement, compiled)  # kept alive, so that its id stays unique
-        return self._connection.execute(compiled.text, compiled.bound(values))
+        return self._connection.execute(compiled.text, compiled.bind(values))
 
     def checkpoint(self) -> None:
         """Checkpoint SQLite's write-ahead log, as far as no reader needs it."""
@@ -112,6 +112,7 @@ class PreparedStatements:
         return self._kept
 
     def _end(self, *, rolled_back: bool) -> None:
+        """Roll back if asked, then return the connection to the pool or keep it; a broken one is discarded."""
         pooled, self._connection, self._pooled = self._pooled, None, None
         if pooled is None:  # it could not even be opened
             return

@@ -1,7 +1,8 @@
-"""Jobs that workers take one by one: leased, begun again once a lease ends. Nothing here begins or ends a transaction.
+"""Jobs that workers take one by one: leased, and restarted once a lease ends.
 
-A table of jobs has the columns id, state, attempts, requested_us, lease_until_us, done and total. A worker leases one
-until `lease_until_us`, and extends the lease as it goes; the moment also identifies its lease.
+Nothing here begins or ends a transaction. A table of jobs has the columns id, state, attempts, requested_us,
+lease_until_us, done and total. A worker leases a job until `lease_until_us`, and extends the lease as it goes; that
+moment also identifies its lease.
 """
 
 from typing import Any, Final
@@ -10,21 +11,21 @@ from sqlalchemy import ColumnElement, Table, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 OPEN: Final = ("queued", "running")
-"""The states of a job that is not over."""
+"""The states of a job that has not ended."""
 
 
 def claim_job(session: Session, table: Table, now_us: int, until_us: int) -> tuple[int, int] | None:
-    """Lease the job that waits longest, or whose lease expired: its number, and the attempt, from 1; or None."""
+    """Lease the job that has waited longest, or whose lease expired: its number, and the attempt, from 1; or None."""
     first = (
         select(table.c.id)
-        .where(_waiting(table, now_us))
+        .where(_is_waiting(table, now_us))
         .order_by(table.c.requested_us, table.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
     statement = (
         update(table)
-        .where(table.c.id == first.scalar_subquery())  # which is looked up once, and locks one row
+        .where(table.c.id == first.scalar_subquery())  # looked up once, and locks one row
         .values(state="running", lease_until_us=until_us, done=0, total=0, attempts=table.c.attempts + 1)
         .returning(table.c.id, table.c.attempts)
     )
@@ -33,17 +34,17 @@ def claim_job(session: Session, table: Table, now_us: int, until_us: int) -> tup
 
 
 def update_leased_job(session: Session, table: Table, number: int, held_us: int, **values: Any) -> bool:
-    """Update a job whose lease runs until *held_us*; False, with nothing changed, if it no longer does."""
+    """Update a job whose lease runs until *held_us*; False, without a change, if the lease was lost."""
     mine = (table.c.id == number, table.c.state == "running", table.c.lease_until_us == held_us)
     result: Any = session.execute(update(table).where(*mine).values(**values))
     return bool(result.rowcount)
 
 
 def job_waits(session: Session, table: Table, now_us: int) -> bool:
-    """Tell whether a job waits for a worker."""
-    return session.scalar(select(table.c.id).where(_waiting(table, now_us)).limit(1)) is not None
+    """Return whether a job waits for a worker."""
+    return session.scalar(select(table.c.id).where(_is_waiting(table, now_us)).limit(1)) is not None
 
 
-def _waiting(table: Table, now_us: int) -> ColumnElement[bool]:
+def _is_waiting(table: Table, now_us: int) -> ColumnElement[bool]:
     is_expired = and_(table.c.state == "running", table.c.lease_until_us <= now_us)
     return or_(table.c.state == "queued", is_expired)

@@ -13,8 +13,8 @@ class JSONText(TypeDecorator[Any]):
     """JSON as text; NULL is None, and null is never stored.
 
     Digests are of the text, so each column keeps its own spelling. A value that was just assigned stays as it is in the
-    session until the row is read again; then it has lists for tuples, and its keys in their order. Parts of a value are
-    not followed: assign a new one.
+    session until the row is read again; then it has lists for tuples, and its keys in their order. Changes inside a
+    value are not tracked: assign a new one.
 
     Content that is hashed, joined, cached or read in bulk as text stays `Text`.
     """
@@ -32,7 +32,7 @@ class JSONText(TypeDecorator[Any]):
         return None if value is None else self.write(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        """Read a text; ValueError where it is not JSON."""
+        """Read a text; ValueError if it is not JSON."""
         return None if value is None else json.loads(value)
 
 

@@ -1,4 +1,4 @@
-"""Lists: narrowed by what is given, in the order of a unique key, from behind the last row on. No transactions."""
+"""Pages of lists: filtered, in the order of a unique key, from after the last row on. No transactions."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Float, Select, String, literal, tuple_
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
+from fivefold.domain.paging import NO_PLACE, Key, Page, Part, first_page
 
 Statement = TypeVar("Statement", bound=Select[*tuple[Any, ...]])
 
@@ -26,9 +26,11 @@ def rows_of(
         descending: from the largest key to the smallest.
 
     Raises:
-        ConfigError: the part begins behind a value that is no key of this list.
+        ConfigError: the part begins after a value that is not a key of this list.
     """
-    labelled = [key.label(f"key_{number}") for number, key in enumerate(keys)]  # the statement may select them too
+    labelled = [
+        key.label(f"key_{number}") for number, key in enumerate(keys)
+    ]  # the statement may select the same columns
     query = statement.add_columns(*labelled).order_by(*(key.desc() if descending else key for key in keys))
     if part.after is not None:
         place = _place(keys, part.after)
@@ -36,13 +38,13 @@ def rows_of(
     if part.most is not None:
         query = query.limit(part.most + 1)
     rows = session.execute(query).all()
-    return cut(rows, lambda row: tuple(row[-len(keys) :]), part.most).map(lambda row: row[: -len(keys)])
+    return first_page(rows, lambda row: tuple(row[-len(keys) :]), part.most).map(lambda row: row[: -len(keys)])
 
 
 def scalars_of(
     session: Session, statement: Select[*tuple[Any, ...]], keys: Sequence[Any], part: Part, *, descending: bool = False
 ) -> Page[Any]:
-    """Read a part of a statement that selects one thing in each row, like `rows_of`."""
+    """Read a part of a statement that selects one value in each row, like `rows_of`."""
     return rows_of(session, statement, keys, part, descending=descending).map(lambda row: row[0])
 
 
@@ -58,7 +60,7 @@ def _place(keys: Sequence[Any], after: Key) -> Any:
 
 
 def _fits(value: float | str, key: Any) -> bool:
-    """Tell whether a database can compare a value with a key: larger numbers than its columns hold are errors."""
+    """Return whether a database can compare a value with a key: numbers beyond its columns' range are errors."""
     if isinstance(key.type, String):
         return isinstance(value, str)
     if isinstance(key.type, Float):
@@ -74,14 +76,14 @@ def where_given(
     since_us: int | None = None,
     until_us: int | None = None,
 ) -> Statement:
-    """Narrow a statement by what was given; None is no condition.
+    """Add optional conditions to a statement; None is no condition.
 
     Args:
         statement: what is listed.
         equal: pairs of a column and the value that it must have.
         moment: the column that is from *since_us* on, and before *until_us*; microseconds.
-        since_us: None for all that came before too.
-        until_us: None for all that came later too.
+        since_us: None for no lower bound.
+        until_us: None for no upper bound.
     """
     for column, value in equal:
         if value is not None:

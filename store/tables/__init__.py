@@ -1,1 +1,1 @@
-"""The tables, as SQLAlchemy sees them; migrations make them, and a test compares the two."""
+"""The tables, as SQLAlchemy models; migrations create them, and a test compares the two."""

@@ -1,4 +1,4 @@
-"""The tables of organisations: tokens, members, sessions, use, requests sent once. Migrations make all tables."""
+"""The tables of organisations: tokens, members, sessions, usage, idempotency keys. Migrations create all tables."""
 
 import json
 
@@ -27,23 +27,23 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_name)s",
     "pk": "pk_%(table_name)s",
 }
-"""Constraints have names of their own, so that a migration can speak of them on every database."""
+"""Constraints have names of their own, so that a migration can name them on every database."""
 
 HASH_CHARACTERS = 64
 NAME_CHARACTERS = 200
 PLAN_CHARACTERS = 100
 COUNTED = {"sqlite_autoincrement": True}
-"""For a table whose rows are deleted and whose numbers are named outside: each is given once, on SQLite too."""
+"""For a table whose rows are deleted and whose numbers are known outside: each is used once, on SQLite too."""
 
 
 class Base(DeclarativeBase):
-    """What all tables share."""
+    """The base of all tables."""
 
     metadata = MetaData(naming_convention=NAMING)
 
 
 class Organisation(Base):
-    """An organisation: everything belongs to one."""
+    """An organisation, which owns all other data."""
 
     __tablename__ = "organisations"
 
@@ -56,7 +56,7 @@ class Token(Base):
     """A credential. Only its hash is stored, so a reader of the database cannot call the service.
 
     Attributes:
-        mcp_changes: tools of /mcp that change something are there for it.
+        mcp_changes: whether it may call tools of /mcp that change something.
     """
 
     __tablename__ = "tokens"
@@ -79,11 +79,11 @@ class Token(Base):
 
 
 class TokenRequest(Base):
-    """A token that one administrator asks for, and another one approves. Each of them sees one half of its secret.
+    """A token that one administrator requests, and another approves. Each of them sees one half of its secret.
 
     Attributes:
-        member_id: whose it is to be; None for a program's.
-        half_sha256: of the half that was shown to who asked for it.
+        member_id: its future owner; None for a program's.
+        half_sha256: of the half that was shown to the requester.
         state: asked, made or refused.
         token_id: the token, once it is made.
     """
@@ -116,7 +116,7 @@ class Member(Base):
 
     Attributes:
         zone: in which they read times; None for UTC.
-        account: at an identity provider, its issuer and its subject; None until they signed in by it.
+        account: at an identity provider, its issuer and its subject; None until they first sign in by it.
     """
 
     __tablename__ = "members"
@@ -136,14 +136,14 @@ class Member(Base):
 
 
 class ConsoleSession(Base):
-    """A member who is signed in to the console, by one of their tokens. Only a hash of the cookie is kept.
+    """A member who is signed in to the console, by one of their tokens. Only a hash of the cookie is stored.
 
     Attributes:
         token_id: the session ends with this token, and has its role.
         sha256: of the secret in the cookie.
         last_used_us: exact to a minute.
-        ended_us: when the member signed out, or when it was seen to be too old; None while it holds.
-        subject: the identity provider's own name for the member; None where a token of theirs was typed.
+        ended_us: when the member signed out, or when it was found to be too old; None while it holds.
+        subject: the identity provider's own name for the member; None if a token of theirs was typed.
     """
 
     __tablename__ = "console_sessions"
@@ -162,7 +162,7 @@ class RateTableRow(Base):
     """A dated table of rates (JSON: currency, day, rate) into one base currency; it never changes.
 
     Attributes:
-        number: from 1 in each organisation; the newest one holds.
+        number: from 1 in each organisation; the newest one is in force.
         source: its origin, for people.
     """
 
@@ -189,7 +189,7 @@ class Usage(Base):
     users: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
-class Counted(Base):
+class DriftCount(Base):
     """The counts of one worker and day: customers in each bucket of each indicator, and nothing else of them."""
 
     __tablename__ = "counted"
@@ -207,9 +207,9 @@ class IdempotencyKey(Base):
     Attributes:
         digest: of the request.
         attempt: the one that may store changes; no other may.
-        state: started, stored (with what was asked, in one transaction) or answered.
+        state: started, stored (with the request's changes, in one transaction) or answered.
         begun_us: when the attempt began.
-        answer: None before there is one, and where it is not kept.
+        answer: None before there is one, and if it is not stored.
     """
 
     __tablename__ = "idempotency_keys"

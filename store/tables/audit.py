@@ -1,4 +1,4 @@
-"""The tables of the audit log; a migration makes them, and the guards that refuse to change what was written."""
+"""The tables of the audit log; a migration creates them, and the triggers that refuse changes to written entries."""
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -8,13 +8,13 @@ from fivefold.store.tables.accounts import HASH_CHARACTERS, Base
 ACTION_CHARACTERS = 100
 
 _CLUSTERED = {"sqlite_with_rowid": False}
-"""No hidden row number, by which a row could be replaced; and a chain lies together on the disk."""
+"""No hidden row number, by which a row could be replaced; and a chain is contiguous on disk."""
 
 
 class AuditEntry(Base):
     """What an actor did: one call of a use case, chained to the entry before it. Never changed, never deleted.
 
-    `docs/audit.md` says what is hashed, byte for byte.
+    `docs/audit.md` describes the hashed bytes.
     """
 
     __tablename__ = "audit_entries"
@@ -44,7 +44,7 @@ class AuditEntry(Base):
 
 
 class AuditValues(Base):
-    """What changed, kept apart from the entry so that it can be erased: the entry holds salted hashes alone."""
+    """The changed values, apart from the entry so that they can be erased: the entry holds only salted hashes."""
 
     __tablename__ = "audit_values"
     __table_args__ = (

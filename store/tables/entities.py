@@ -1,6 +1,6 @@
-"""The tables of entities, of the facts about them, and of the words by which they are found.
+"""The tables of entities, of the facts about them, and of their search words.
 
-Where a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
+If a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ from fivefold.store.sql.json_text import JSONText
 from fivefold.store.tables.accounts import COUNTED, NAME_CHARACTERS, Base
 
 BIG = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite numbers rows by itself only where their key is plainly an integer."""
+"""SQLite numbers rows by itself only if their key is declared as a plain integer."""
 _ENTITY = "entities.id"
 _ORGANISATION = "organisations.id"
 _WORD = String(100)
@@ -40,24 +40,25 @@ _IS_ERASED = text("erased_us IS NOT NULL")
 _TO_ENTITY = text("other_id IS NOT NULL")
 _TO_THING = text("thing IS NOT NULL")
 COUNTS_FROM = "CASE WHEN recorded_us < known_us THEN recorded_us ELSE known_us END"
-"""From when a correction counts: none is known after it was recorded, unless a clock was ahead and was mended."""
+"""From when a correction counts: it is known by its recording at the latest, unless a clock was ahead and was repaired.
+"""
 MOST_WORD = 40
-"""Longest word, characters; of a longer one the beginning is kept."""
+"""The longest word, in characters; longer words are cut."""
 
 
 class OrganisationSettings(Base):
-    """What an organisation decided once for all of it.
+    """The settings of an organisation.
 
     Nothing changes `levels`, names from the lowest up, once a ruleset was written (`locked_us`).
 
     Attributes:
-        minimum_coverage_percent: so much of every ruleset's rules and cases must examples reach, whatever it says.
-        programs_lower_levels: programs and accounts of the machine take back what holds a level up without a second
+        minimum_coverage_percent: the share of rules and cases that examples must reach, whatever a ruleset says.
+        programs_lower_levels: programs and accounts of the machine may undo facts that hold a level up without a second
             person.
-        two_people_promote: a value model becomes champion only once another person approved it.
-        sole_operator_us: since when one person may approve what they proposed; None where two people are needed.
-        challenge_days: within which a challenge is due; None for the usual ones.
-        outbox_days: after which events are removed, and likewise of what is named; None for what stays for good.
+        two_people_promote: a value model becomes champion only after another person approved it.
+        sole_operator_us: since when one person may approve what they proposed; None if two people are needed.
+        challenge_days: within which a challenge is due; None for the default.
+        outbox_days: after which events are removed, and likewise for the other kinds; None to keep them for good.
     """
 
     __tablename__ = "organisation_settings"
@@ -85,8 +86,8 @@ class EntityType(Base):
     """A type of entity - customer, company, session - and its typed fields (JSON, as rulesets declare them).
 
     Attributes:
-        purposes: what the data were gathered for, as rulesets say it; None where nothing was said.
-        links: the kinds of links between entities of the type, by name; None where there are none.
+        purposes: for which the data were gathered, as in rulesets; None if none were declared.
+        links: the kinds of links between entities of the type, by name; None if there are none.
     """
 
     __tablename__ = "entity_types"
@@ -108,7 +109,7 @@ class Entity(Base):
     """A person or a thing that has a level; the facts about what it owns count for the owner too.
 
     Attributes:
-        noted_us: when a fact last came that has no moment of arrival, or whose moments may lie long before: tags,
+        noted_us: the last arrival of a fact without a moment of arrival, or whose moments may lie long before: tags,
             screenings, cases, alerts, owners, proposals about its overrides.
     """
 
@@ -132,14 +133,14 @@ class Entity(Base):
 
 
 class Ownership(Base):
-    """That an entity is owned by another, for a time: facts of that time about it count for the owner too.
+    """An ownership of an entity by another, for a time: facts of that time about it count for the owner too.
 
-    Of one entity and one owner no two times overlap. One whose end is its beginning never was.
+    The times of one entity and one owner do not overlap. A time whose end is its beginning was undone.
 
     Attributes:
-        entity_id: what is owned.
-        from_us: None where every fact before `until_us` counts.
-        until_us: the first moment that does not count any more; None where there is no end.
+        entity_id: the owned entity.
+        from_us: None if every fact before `until_us` counts.
+        until_us: the first moment that does not count any more; None for no end.
     """
 
     __tablename__ = "ownerships"
@@ -154,17 +155,17 @@ class Ownership(Base):
 
 
 class Link(Base):
-    """That an entity is linked to another one of its type, or to something that it shares, for a time.
+    """A link of an entity to another one of its type, or to a shared value, for a time.
 
-    Of the same two no two times overlap. One whose end is its beginning never was. Without `other_id` and `thing` it is
-    known that there is no such link.
+    The times of the same link do not overlap. A time whose end is its beginning was undone. Without `other_id` and
+    `thing` it is known that there is no such link.
 
     Attributes:
         link: the type of link, as the type of entity declares it.
-        other_id: to whom a directed link leads.
-        thing: what is shared, which is no entity.
-        from_us: None where it always was.
-        until_us: the first moment at which it is there no more; None where there is no end.
+        other_id: the entity to which a directed link leads.
+        thing: the shared value, which is not an entity.
+        from_us: None for no beginning.
+        until_us: the first moment at which it does not hold any more; None for no end.
     """
 
     __tablename__ = "links"
@@ -201,7 +202,7 @@ class Attributes(Base):
 
 
 class Transaction(Base):
-    """A deposit (positive) or a withdrawal (negative), known by its own number within the organisation.
+    """A deposit (positive) or a withdrawal (negative), identified by its own number within the organisation.
 
     Attributes:
         batch: of the call that added it.
@@ -234,7 +235,7 @@ class Transaction(Base):
 class SummaryTransaction(Base):
     """One of the few transactions that stand for all of an entity's up to a moment; see `risk.facts.look_back`.
 
-    Workers make them, and who stores something of that time deletes them: without them, all are read.
+    Workers make them, and writers of facts of that time delete them: without them, all transactions are read.
 
     Attributes:
         until_us: the moment, the same for all of an entity.
@@ -251,12 +252,12 @@ class SummaryTransaction(Base):
 class TransactionBlock(Base):
     """An entity's transactions between two moments by columns, so that many are read fast; see `store.ingest.blocks`.
 
-    Workers make them, and who stores something of that time deletes them: without them, transactions are read.
+    Workers make them, and writers of facts of that time delete them: without them, transactions are read.
 
     Attributes:
-        until_us: the last moment of it.
+        until_us: its last moment.
         from_us: the last moment before it.
-        content: the transactions as they were taken, as Parquet.
+        content: the transactions as taken in, as Parquet.
     """
 
     __tablename__ = "transaction_blocks"
@@ -268,12 +269,12 @@ class TransactionBlock(Base):
 
 
 class Correction(Base):
-    """A later fact about a transaction, which stays as it is: what of it was wrong, or that it does not count.
+    """A later fact about a transaction, which stays as it is: a corrected value, or that it does not count.
 
     Attributes:
         external_id: its own number within the organisation.
         kind: correction or reversal.
-        known_us: when it was learnt; it counts from then on, or from `recorded_us` where that is earlier.
+        known_us: when it was learnt; it counts from then on, or from `recorded_us` if that is earlier.
         actor: who sent it.
         at_us: the right value, as in the columns that follow; None changes nothing.
     """
@@ -306,7 +307,7 @@ class Correction(Base):
 
     @hybrid_property
     def counts_from_us(self) -> int:
-        """Give the moment from which it counts, as `COUNTS_FROM` does."""
+        """The moment from which it counts, as `COUNTS_FROM`."""
         return min(self.known_us, self.recorded_us)
 
     @counts_from_us.inplace.expression
@@ -336,7 +337,7 @@ class Tag(Base):
 
 
 class TagEnd(Base):
-    """That a tag is to end by the clock; gone once it ended."""
+    """A planned end of a tag; deleted once the tag ended."""
 
     __tablename__ = "tag_ends"
 
@@ -346,7 +347,7 @@ class TagEnd(Base):
 
 
 class Screening(Base):
-    """What an entity was screened for, when, and whether something was found: a clean one counts too."""
+    """A screening of an entity: for what, when, and whether it had a match; a clean one counts too."""
 
     __tablename__ = "screenings"
     __table_args__ = (Index("ix_screenings_entity_id_screening", "entity_id", "screening"), COUNTED)
@@ -388,7 +389,7 @@ class ListVersionRow(Base):
     """One version of a named list.
 
     Attributes:
-        purpose: what it was made for; None where the version says nothing.
+        purpose: of the list; None if the version declares none.
     """
 
     __tablename__ = "list_versions"
@@ -404,10 +405,10 @@ class ListVersionRow(Base):
 
 
 class ValueScore(Base):
-    """A value score of an entity at a moment; stored where it differs from the one before.
+    """A value score of an entity at a moment; stored if it differs from the one before.
 
-    Where it found no value, `score`, `segment` and `expected_value` are None: from then on there is none. The ends
-    of the interval are None where the model keeps none, the high one also where it saw too few customers to say one.
+    If the model found no value, `score`, `segment` and `expected_value` are None: from then on there is none. The ends
+    of the interval are None if the model keeps none; the high one also if it saw too few customers to state one.
     """
 
     __tablename__ = "value_scores"
@@ -429,11 +430,11 @@ class ValueScore(Base):
 class SearchWord(Base):
     """A word of an entity's identifier or of one of its attributes, as `store.portfolio.words` reads them.
 
-    Words are in the order of their characters' numbers on both databases, so that those with the same beginning stand
-    together. Rows are made anew whenever attributes change.
+    Words are ordered by code points on both databases, so that those with the same prefix are contiguous. Rows are
+    rewritten whenever attributes change.
 
     Attributes:
-        place: where the word stands, a `store.portfolio.words.Place`.
+        place: of the word, a `store.portfolio.words.Place`.
     """
 
     __tablename__ = "search_words"

@@ -1,4 +1,4 @@
-"""The tables of what is sent to others - outbox, endpoints, deliveries - and of decisions and changes of note."""
+"""The tables of outgoing events - outbox, endpoints, deliveries - and of decisions and material changes."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ _OPEN = text("state IN ('queued', 'running')")
 
 
 class OutboxEvent(Base):
-    """Something that happened, written in its own transaction; `id` is its sequence number. `body` is JSON."""
+    """An event, written in the transaction of its cause; `id` is its sequence number. `body` is JSON."""
 
     __tablename__ = "outbox"
     __table_args__ = (Unique("event_id"), Index("ix_outbox_organisation_id_id", "organisation_id", "id"))
@@ -42,7 +42,7 @@ class OutboxEvent(Base):
 
 
 class Endpoint(Base):
-    """Where an organisation receives events. `secrets` are encrypted JSON; the newest stands first.
+    """An address at which an organisation receives events. `secrets` are encrypted JSON, the newest first.
 
     Attributes:
         planned_id: events up to here have their deliveries.
@@ -68,7 +68,7 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         CheckConstraint("state IN ('waiting', 'delivered', 'dead')", name="state"),
-        # Each of one state alone: looking for what waits costs nothing for what was delivered long ago.
+        # Each index covers one state only: a search for waiting ones does not pass over those delivered long ago.
         Index("ix_deliveries_next", "endpoint_id", "next_us", sqlite_where=_WAITING, postgresql_where=_WAITING),
         Index(
             "ix_deliveries_pair",
@@ -95,7 +95,7 @@ class Delivery(Base):
 
 
 class Policy(Base):
-    """A version of a policy: proposed, active or retired; one of a name is active at most."""
+    """A version of a policy: proposed, active or retired; at most one of a name is active."""
 
     __tablename__ = "policies"
     __table_args__ = (Unique("organisation_id", "name", "number"),)
@@ -115,7 +115,7 @@ class Policy(Base):
 
 
 class Decision(Base):
-    """A decision on a transaction: what was seen on both sides, every version involved, and the result.
+    """A decision on a transaction: the facts on both sides, every version involved, and the result.
 
     Attributes:
         decision_key: the policy's name and the caller's key; a repeated request is not decided again.
@@ -145,7 +145,7 @@ class Decision(Base):
 
 
 class MaterialChange(Base):
-    """A change of product, channel, country or regulation: rulesets are to be validated again, and signed off."""
+    """A change of product, channel, country or regulation: rulesets must be validated again, and signed off."""
 
     __tablename__ = "material_changes"
 
@@ -162,7 +162,7 @@ class MaterialChange(Base):
 
 
 class ValidationRun(Base):
-    """A validation of the levels of a time, with its report; the last three are None until it is signed off."""
+    """A validation of the levels of a period, with its report; the last three are None until it is signed off."""
 
     __tablename__ = "validations"
 
@@ -201,11 +201,11 @@ class PeerFile(Base):
 
 
 class JobColumns:
-    """What every job has that a worker makes, asked for by a person; `store.sql.jobs` leases them.
+    """The columns of every job that a worker does on a person's request; `store.sql.jobs` leases them.
 
     Attributes:
         attempts: how often a worker began it and was not asked to stop.
-        part: what the worker does now, in words; `done` of `total` count within it, where the total is known.
+        part: what the worker does now, in words; `done` of `total` count within it, if the total is known.
         error: why it failed or is quarantined.
     """
 
@@ -224,16 +224,16 @@ class JobColumns:
 
 
 class ValidationJob(JobColumns, Base):
-    """A validation that a worker makes, asked for by a person: its progress, and its result.
+    """A validation that a worker makes on a person's request: its progress, and its result.
 
     Attributes:
-        validation_id: what was found; None until it is done.
+        validation_id: the result; None until it is done.
     """
 
     __tablename__ = "validation_jobs"
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
-        # One of a time at once.
+        # At most one for a period at a time.
         Index(
             "ix_validation_jobs_open",
             "organisation_id",
@@ -253,18 +253,18 @@ class ValidationJob(JobColumns, Base):
 
 
 class EvidenceJob(JobColumns, Base):
-    """The evidence of a quarter that a worker collects, asked for by a person: its progress, and the archive.
+    """The evidence of a quarter that a worker collects on a person's request: its progress, and the archive.
 
     Attributes:
         quarter: such as 2026Q3.
-        content: the archive; None until it is done, and once it is kept no longer.
+        content: the archive; None until it is done, and after it was deleted.
         manifest_sha256: of the archive, as `size_bytes`; `findings` are those of the verification of the audit log.
     """
 
     __tablename__ = "evidence_jobs"
     __table_args__ = (
         CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
-        # One of a quarter at once.
+        # At most one for a quarter at a time.
         Index(
             "ix_evidence_jobs_open",
             "organisation_id",

@@ -1,6 +1,6 @@
-"""The tables of flows: their versions, what is active, and their runs with finished steps and actions.
+"""The tables of flows: their versions, which are active, and their runs with finished steps and actions.
 
-Where a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
+If a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
 """
 
 from typing import Any
@@ -34,8 +34,8 @@ class FlowRow(Base):
 
     Attributes:
         active_version_id: the version whose runs act; None for none.
-        shadow_version_id: a version that runs beside it and acts on nothing; None for none.
-        revision: of the last draft that was committed or discarded; the next draft goes on from there.
+        shadow_version_id: a version that runs beside it and carries out nothing; None for none.
+        revision: of the last draft that was committed or discarded; the next draft continues from there.
     """
 
     __tablename__ = "flows"
@@ -53,7 +53,7 @@ class FlowRow(Base):
 
 
 class FlowDraft(Base):
-    """What may still be edited, as it was written; `editors` in the order of their first edits."""
+    """The editable text of a flow; `editors` in the order of their first edits."""
 
     __tablename__ = "flow_drafts"
 
@@ -65,10 +65,10 @@ class FlowDraft(Base):
 
 
 class FlowVersion(Base):
-    """A committed version: never changed.
+    """A committed version, which never changes.
 
     Attributes:
-        pinned: the versions of what it asks - policies, rulesets, other flows, models - by kind and name.
+        pinned: the versions of its dependencies - policies, rulesets, other flows, models - by kind and name.
         tests: the results of its examples.
         editors: who wrote it; none of them activates it.
     """
@@ -95,8 +95,8 @@ class FlowActivation(Base):
     """Which version of a flow acted, or ran as a shadow, from when on, by whom and why.
 
     Attributes:
-        version_id: None where none does any more.
-        replay_id: the replay of that version which was done when it was activated; None where none was, and for other
+        version_id: None if none does any more.
+        replay_id: the finished replay with which that version was activated; None if there was none, and for other
             kinds of changes.
     """
 
@@ -120,7 +120,7 @@ class FlowActivation(Base):
 
 
 class FlowSchedule(Base):
-    """When a flow that acts, or runs as a shadow, is to run next by a schedule, and how far that is.
+    """When a flow that acts, or runs as a shadow, is to run next by a schedule, and its progress.
 
     Attributes:
         acting: of the version that acts; false for the shadow's.
@@ -144,14 +144,14 @@ class FlowSchedule(Base):
 
 
 class FlowMark(Base):
-    """That an entity is due by what flows did, and who is behind them; gone once it was assessed.
+    """Whether flows alone made an entity due, and who is behind them; deleted once the entity was assessed.
 
     Attributes:
-        from_revision: of the entity's due mark, from which on flows alone marked it, up to `revision`; above any where
+        from_revision: of the entity's due mark, from which on flows alone marked it, up to `revision`; above any if
             something else marked it as well.
-        through: the flows by which that came about.
-        people: who called or caused the first of their runs; None where that was not noted.
-        answered: who answered what these asked, likewise.
+        through: the flows that caused it.
+        people: who called or caused the first of their runs; None if that was not noted.
+        answered: who answered their questions, likewise.
         until_us: from when on the entity would be due by time alone; None for never.
     """
 
@@ -167,27 +167,27 @@ class FlowMark(Base):
 
 
 class FlowRun(Base):
-    """A run of a version for an entity and a cause; a cause that comes again is the same run.
+    """A run of a version for an entity and a cause; a repeated cause is the same run.
 
     Attributes:
         cause: what it was begun for, such as `transaction:T-1`.
-        about: what is known of the cause.
+        about: the data of the cause.
         acting: its actions are carried out; false for a shadow's.
         stopped_at: the step at which it ended, failed or waits.
-        due_us: when a worker is to look at it next; None for never.
+        due_us: when a worker is to process it next; None for never.
         as_of_us: the moment of its facts; None until they were read.
         inputs: the facts, canonical JSON; None until they were read.
-        answer: where it came to and why, canonical JSON; None until it stopped for the first time.
+        answer: its result with the reasons, canonical JSON; None until it first stopped.
         actor: who called it; the worker otherwise.
         error: why it failed or is quarantined.
-        does: the actions that follow, with amounts, as text such as `look, bound 100 EUR`; empty for none, None where
-            it began before that was kept. A shadow's are not carried out.
+        does: the actions that follow, with amounts, as text such as `look, bound 100 EUR`; empty for none, None if it
+            began before that was stored. A shadow's are not carried out.
         asks: the role that it asks, while it waits for a person; None for a shadow.
-        asked_us: since when. Where it asks no role: since when it asks a source that must not be asked twice, until it
+        asked_us: since when. If it asks no role: since when it asks a source that must not be asked twice, until it
             goes on from there.
-        revision: how often it was looked at.
-        removed_by: the number of the retention policy's run that took out what it was made from: facts, answer, error,
-            and what its steps came to; None while that is there.
+        revision: how often it was processed.
+        removed_by: the number of the retention policy's run that removed its facts, answer, error and outcomes of
+            steps; None while they are stored.
     """
 
     __tablename__ = "flow_runs"
@@ -244,7 +244,7 @@ class FlowRun(Base):
 
 
 class FlowStep(Base):
-    """What a step came to that asks a person or another system; written once, before the next step begins.
+    """The outcome of a step that asks a person or another system; written once, before the next step begins.
 
     Attributes:
         kind: person, data, model or agent.
@@ -265,14 +265,14 @@ class FlowStep(Base):
 
 
 class FlowAction(Base):
-    """An action that a run took: once for a flow, an entity and a cause, whatever is tried again.
+    """An action that a run took: once for a flow, an entity and a cause, whatever is retried.
 
     Attributes:
         action: its id in the flow; `kind` and `subject` as `flows.actions` has them.
-        content: what was done, such as the status or the amount.
-        taken_back_us: when a person took it back; None while it stands.
-        due_us: of a review by when it is to be done; None for other kinds, as are those below.
-        waits_us: of a review from when on it is in the queue.
+        content: its data, such as the status or the amount.
+        taken_back_us: when a person undid it; None while it is in force.
+        due_us: of a review, by when it is to be done; None for other kinds, like the next two.
+        waits_us: of a review, from when on it is in the queue.
         done_us: when a person did the review.
     """
 
@@ -326,15 +326,15 @@ class FlowAction(Base):
 
 
 class FlowReplay(JobColumns, Base):
-    """A version run over history, which acts on nothing: a job of a worker, how far it is, and what it found.
+    """A version run over history without carrying out actions: a worker's job, its progress and its result.
 
     Attributes:
         base_version_id: the version that it is compared with; None for none.
-        as_of_us: the moment of the facts, where no period is given; nothing later counts in any case.
-        from_us: where what happened from then until `until_us` is replayed; None where everybody is.
+        as_of_us: the moment of the facts, if no period is given; nothing later counts in any case.
+        from_us: the events from then until `until_us` are replayed; None if every entity is.
         until_id: entities that are added later are left out.
-        reached: JSON of what was found so far, and up to whom, so that another worker goes on; None before the first
-            part, and once it is done.
+        reached: JSON of the results so far and the last entity, so that another worker can continue; None before the
+            first part, and once it is done.
         report: canonical JSON; None until it is done.
         report_hash: the SHA-256 of that.
     """
@@ -359,13 +359,12 @@ class FlowReplay(JobColumns, Base):
 
 
 class FlowReplayPerson(Base):
-    """An entity that a replayed version treats otherwise than the version it is compared with, for one cause.
+    """An entity that a replayed version treats differently than the base version, for one cause.
 
     Attributes:
         number: from 0 for each entity of a replay, as several causes may be about one.
-        cause: what it was replayed for; empty where everybody was.
-        before_state: ended, failed, waits or asks; empty where there is no version to compare with, as is
-            `before_at`, the step.
+        cause: the replayed event; empty if every entity was run.
+        before_state: ended, failed, waits or asks; empty without a base version, as is `before_at`, the step.
         before_actions: what would be done, with amounts, as text; empty for nothing.
     """
 

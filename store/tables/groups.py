@@ -1,4 +1,4 @@
-"""The tables of named groups: versions, who is a member, who entered and left, and how many they were each day."""
+"""The tables of named groups: versions, members, entries and exits, and daily sizes."""
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy import UniqueConstraint as Unique
@@ -13,7 +13,7 @@ _IS_MEMBER = text("is_member")
 
 
 class NamedGroup(Base):
-    """A group of entities of one type; its purpose is that of all its versions, as members were chosen by them."""
+    """A group of entities of one type; all its versions have its purpose, as members were selected for it."""
 
     __tablename__ = "named_groups"
     __table_args__ = (Unique("organisation_id", "name"), Index("ix_named_groups_type_id", "type_id"))
@@ -27,7 +27,7 @@ class NamedGroup(Base):
 
 
 class GroupVersion(Base):
-    """A version of a group: proposed, active or retired; one of a group is active at most."""
+    """A version of a group: proposed, active or retired; at most one of a group is active."""
 
     __tablename__ = "group_versions"
     __table_args__ = (
@@ -50,11 +50,11 @@ class GroupVersion(Base):
 
 
 class GroupMember(Base):
-    """Whether an entity is a member; there is no row of one that never was, and of whom it was never unknown.
+    """Whether an entity is a member. An entity that was never a member, nor unknown, has no row.
 
     Attributes:
-        is_unknown: the condition was unknown when it was looked at last.
-        since_us: since when it is a member, or none.
+        is_unknown: the condition was unknown at the last evaluation.
+        since_us: since when it is a member, or is not.
         moves: how often it entered or left.
     """
 
@@ -76,7 +76,7 @@ class GroupMove(Base):
     """An entity entered a group or left it, numbered from 1 for each entity; written once, announced once.
 
     Attributes:
-        version_id: by which version; None where the group was retired.
+        version_id: the version that moved it; None if the group was retired.
         is_unknown: the condition was unknown, and the group's `on_unknown` moved the entity.
     """
 
@@ -96,11 +96,11 @@ class GroupMove(Base):
 
 
 class GroupSize(Base):
-    """How many members a group had, as counted once on each day (UTC) by a worker; of a day without one there is none.
+    """The size of a group, counted once on each day (UTC) by a worker; a day without a count has no row.
 
     Attributes:
         day: since 1970.
-        unknown: entities for whom the condition was unknown, members or not.
+        unknown: entities for which the condition was unknown, members or not.
     """
 
     __tablename__ = "group_sizes"

@@ -1,4 +1,4 @@
-"""The tables of levels: assessments, current levels, transitions, overrides and what was read before, due marks."""
+"""The tables of levels: assessments, current levels, transitions, overrides with their readings, due marks."""
 
 from sqlalchemy import (
     BigInteger,
@@ -21,32 +21,32 @@ from fivefold.store.tables.entities import BIG
 _ENTITY = "entities.id"
 _ORGANISATION = "organisations.id"
 IS_FAILED = text("status IN ('failed', 'unclassified', 'undetermined')")
-"""What an assessment came to that is no level in full: in the statement itself, so that the index of these serves."""
+"""Assessments without a full level: spelled out in the statement, so that their partial index is used."""
 
 _IS_WHOLE = text("breakdown IS NOT NULL")
-"""Of an assessment: neither erasure nor retention took out what it was made from."""
+"""Of an assessment: neither erasure nor retention removed its inputs."""
 IS_RISE, IS_FALL = text("to_level > from_level"), text("from_level > coalesce(to_level, 0)")
 IS_FIRST = text("from_level IS NULL")
-"""Where a transition went, in the statement itself for the same reason; of every transition one of them holds."""
+"""The direction of a transition, spelled out for the same reason; exactly one of them holds."""
 
 
 class Assessment(Base):
-    """One assessment of an entity, numbered from 1 for each: its second cannot be written twice.
+    """One assessment of an entity, numbered from 1 for each, so that none is written twice.
 
     Attributes:
-        version_id: the ruleset that assessed; None where none applied.
+        version_id: the ruleset that assessed; None if none applied.
         source: rules, override, decay or expiry.
-        level: what holds, from 1; None for no level.
-        breakdown: what it is written from when it is read, a JSON array as `risk.engine.explain.stored` writes it;
-            without a ruleset, and as older programs stored it, the text itself, a JSON object; None once erased, or
-            removed by the retention policy.
+        level: the level in force, from 1; None for no level.
+        breakdown: the data from which it is written, a JSON array as `risk.engine.explain.stored` writes it; without a
+            ruleset, and from older programs, the text itself, a JSON object; None once erased, or removed by the
+            retention policy.
         batch: of the call that made it.
     """
 
     __tablename__ = "assessments"
     __table_args__ = (
         Index("ix_assessments_batch", "batch"),
-        # Those of a batch are of one moment, so that PostgreSQL keeps the moment once for all of them.
+        # Those of a batch are of one moment, so that PostgreSQL stores the moment once for all of them.
         Index("ix_assessments_old", "organisation_id", "as_of_us", sqlite_where=_IS_WHOLE, postgresql_where=_IS_WHOLE),
     )
 
@@ -67,7 +67,7 @@ class Assessment(Base):
 
 
 class InputLayout(Base):
-    """What the inputs of many assessments share: nothing about a person, so that it stays. Written once.
+    """The shared part of the inputs of many assessments: it says nothing about a person, so it is kept. Written once.
 
     Attributes:
         name: the SHA-256 of the content, which each of them names.
@@ -88,7 +88,7 @@ class AssessmentInputs(Base):
         content: JSON, as `usecases.levels.content.inputs` writes it; None once erased.
         salt: of `sha256`; None once erased.
         sha256: of the inputs and the breakdown, as `store.audit.history.content_digest` makes it.
-        removed_by: the number of the run of the retention policy that emptied it; None where none did.
+        removed_by: the number of the retention policy's run that emptied it; None if none did.
     """
 
     __tablename__ = "assessment_inputs"
@@ -102,19 +102,19 @@ class AssessmentInputs(Base):
 
 
 class Standing(Base):
-    """Where an entity stands: its latest assessment, in short.
+    """The standing of an entity: its latest assessment, in short.
 
     Attributes:
         number: of the last assessment whose result differed from the one before.
         assessed_us: when it was last assessed, with whatever result.
-        digest: of that result, by `usecases.levels.records`; None where the next one is to be stored anyway.
-        floor: the highest floor that holds, 0 for none; it may have been triggered before.
-        hard_floor: the same of those that no override goes below.
-        floors_lost: since when floors rest on what is unknown (`risk.engine.levels`); None where none does.
-        score: the total of the points, as its assessment shows it; 0 where no ruleset decided.
-        level_since_us: when the level was reached, which is the moment of the latest transition; 0 where there is
-            none, and -1 in a row of an older program, which says nothing of the value either.
-        value_score: like the columns behind it what the value model said last; None where it found no value.
+        digest: of that result, by `usecases.levels.records`; None if the next one is to be stored anyway.
+        floor: the highest floor in force, 0 for none; it may have been triggered before.
+        hard_floor: the same for those that no override goes below.
+        floors_lost: since when floors rest on unknown facts (`risk.engine.levels`); None if none does.
+        score: the total of the points, as its assessment shows it; 0 if no ruleset decided.
+        level_since_us: when the level was reached, which is the moment of the latest transition; 0 if there is none,
+            and -1 in a row of an older program, which does not store the value either.
+        value_score: like the columns after it from the last value score; None if the model found no value.
     """
 
     __tablename__ = "standings"
@@ -132,7 +132,7 @@ class Standing(Base):
             sqlite_where=IS_FAILED,
             postgresql_where=IS_FAILED,
         ),
-        # A B-tree over what every assessment writes would cost PostgreSQL an entry in each index of the row.
+        # A B-tree over columns that every assessment writes would cost PostgreSQL an entry in each index of the row.
         Index(
             "ix_standings_assessed",
             "organisation_id",
@@ -172,7 +172,7 @@ class PortfolioCount(Base):
 
     Attributes:
         level: from 1, the lowest; 0 for none.
-        segment: empty where the value model found no value, and so is `currency`.
+        segment: empty if the value model found no value, and so is `currency`.
         part: the connection that counted, whose own row this is; the sum over all parts counts.
         cents: the sum of the expected values, each rounded to hundredths.
     """
@@ -240,8 +240,8 @@ class DueMark(Base):
 
     Attributes:
         revision: how often it was marked; a result for an older one does not clear the mark.
-        due_us: from then on it is due; None where nothing is to come.
-        priority: 0 for what just happened, 1 for what happens to many.
+        due_us: from then on it is due; None if nothing is planned.
+        priority: 0 for an event of one entity, 1 for a change of many.
         reasons: a bit for each of `store.levels.assessment_queue.Reason`.
         lease: of the worker that assesses it, until `lease_until_us`.
         claimed: the revision that the holder of the lease claimed.
@@ -282,11 +282,11 @@ class Marking(Base):
 
     Attributes:
         reasons: as of a due mark.
-        from_us: from when they are due; a list may hold from a later day on.
+        from_us: from when they are due; a list may take effect on a later day.
         begun_us: when the change was made.
         reached_id: entities up to here are marked.
-        model: where another version of the value model serves, its name: only those are due whose value is of another
-            one; else None, as `model_version`.
+        model: of a change of the value model, its name: only entities whose value is of another version are due;
+            otherwise None, as `model_version`.
     """
 
     __tablename__ = "markings"
@@ -303,11 +303,11 @@ class Marking(Base):
 
 
 class Champion(Base):
-    """The version of the value model that serves, as the platform knows it: one row. See `store.levels.champions`.
+    """The serving version of the value model, as the platform knows it: one row. See `store.levels.champions`.
 
     Attributes:
         id: 1.
-        since_us: when it was promoted here, or a worker saw it first.
+        since_us: when it was promoted here, or a worker first noticed it.
     """
 
     __tablename__ = "champions"
@@ -320,7 +320,7 @@ class Champion(Base):
 
 
 class OverrideRow(Base):
-    """A level that one person asks for and another approves; whether it is live also depends on `until_us`."""
+    """A level that one person requests and another approves; whether it is live also depends on `until_us`."""
 
     __tablename__ = "overrides"
     __table_args__ = (
@@ -350,7 +350,7 @@ class OverrideRow(Base):
 
 
 class LevelRelease(Base):
-    """What an entity would stand at had a withdrawn version never decided; the next assessment begins there.
+    """The standing that an entity would have had a withdrawn version never decided; the next assessment begins there.
 
     It holds for exactly the standing that it was computed for, so that it counts once and for nothing else.
 
@@ -358,7 +358,7 @@ class LevelRelease(Base):
         backtest_id: that computed it.
         version_id: of the standing: the withdrawn version.
         held_level: of the standing, with `held_entered_us` and `assessed_us`.
-        level: where the next assessment begins instead; with since when, and the floors that held.
+        level: where the next assessment begins instead; with since when, and the floors in force.
         active: the roll-back was approved.
     """
 
@@ -381,7 +381,7 @@ class LevelRelease(Base):
 
 
 class Opening(Base):
-    """That the reasons of an assessment were opened in a session of the console, and when that was first."""
+    """When the reasons of an assessment were first opened in a session of the console."""
 
     __tablename__ = "openings"
 
@@ -392,13 +392,13 @@ class Opening(Base):
 
 
 class OverrideReading(Base):
-    """What a person had read when they asked for an override, or decided about it, on the pages.
+    """What a person had opened when they requested an override, or decided about it, on the pages.
 
     Attributes:
         act: requested, approved or refused.
         actor: who did it.
-        number: of the assessment that held then; None where there was none.
-        seconds: since its reasons were opened in the same session; None where they were not.
+        number: of the assessment in force then; None if there was none.
+        seconds: since its reasons were opened in the same session; None if they were not.
     """
 
     __tablename__ = "override_readings"

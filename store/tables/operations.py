@@ -1,4 +1,4 @@
-"""The tables that operators look at: workers, imports, proofs of the audit log, and runs of the retention policy."""
+"""The tables for operators: workers, imports, proofs of the audit log, and runs of the retention policy."""
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -10,11 +10,11 @@ _UNDER_WAY = text("finished_us IS NULL")
 
 
 class WorkerRow(Base):
-    """A worker: it assesses for all organisations.
+    """A worker, which assesses for all organisations.
 
     Attributes:
-        seen_us: when it last said that it runs.
-        ended_us: when it ended as it was asked to; None while it runs, and where it was killed.
+        seen_us: when it last reported that it runs.
+        ended_us: when it ended as requested; None while it runs, and if it was killed.
     """
 
     __tablename__ = "workers"
@@ -26,13 +26,13 @@ class WorkerRow(Base):
 
 
 class ImportRow(Base):
-    """An import of a file, and what became of its rows so far.
+    """An import of a file, and the results of its rows so far.
 
     Attributes:
-        source: names the file as it was, with what it was imported as; one that was stopped goes on under it.
+        source: names the file's content and the kind of import; an interrupted import continues under it.
         content: what the rows are, such as transactions.
         file: its name, without the folder.
-        updated_us: when a part was done last.
+        updated_us: when the last part was done.
         finished_us: when it was read to its end.
     """
 
@@ -56,7 +56,7 @@ class ImportRow(Base):
 
 
 class AuditProof(Base):
-    """When an organisation's audit log was compared last, and with what result. It proves nothing by itself.
+    """When an organisation's audit log was last compared, and with what result. It proves nothing by itself.
 
     Attributes:
         heads_us: when the heads were exported that it was compared with; None without any.
@@ -74,22 +74,22 @@ class AuditProof(Base):
 
 
 class RetentionRun(Base):
-    """One walk through what is old, of one organisation and kind, and what it removed. See `store.evidence.retention`.
+    """One run over the old rows of one organisation and kind, and what it removed. See `store.evidence.retention`.
 
     Attributes:
-        kind: of what is removed, as the policy names it.
+        kind: of the rows, as the policy names it.
         days: of the policy, when it began.
-        before_us: what is older than this moment is removed, unless something rests on it.
-        reached: up to where it looked, as JSON; None where it did not look yet.
-        oldest_us: of what it removed, as is `newest_us`; None where it removed nothing.
+        before_us: rows older than this are removed, unless something refers to them.
+        reached: its position, as JSON; None before the first part.
+        oldest_us: of the removed rows, as is `newest_us`; None if it removed nothing.
         digest: of the assessments that it emptied, one after the other; None for other kinds.
-        finished_us: when it had looked at everything, or the policy was changed; None while it goes on.
+        finished_us: when it had covered everything, or the policy was changed; None while it runs.
     """
 
     __tablename__ = "retention_runs"
     __table_args__ = (
         Index("ix_retention_runs_last", "organisation_id", "kind", "id"),
-        # One of a kind at once.
+        # At most one of a kind at a time.
         Index(
             "ix_retention_runs_open",
             "organisation_id",

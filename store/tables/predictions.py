@@ -1,4 +1,4 @@
-"""The tables of predictions that are kept until their horizon has passed, and of their figures afterwards."""
+"""The tables of predictions, which are stored until their horizon has passed, and of their figures afterwards."""
 
 from typing import Any
 
@@ -12,24 +12,24 @@ from fivefold.store.tables.entities import BIG
 
 
 class PredictionDay(Base):
-    """What one version of the value model predicted on one day (UTC) of the customers of a type; then what came.
+    """A model version's predictions on one day (UTC) for the customers of a type; later the realised values.
 
     Attributes:
         day: in days since 1970.
         as_of_us: the one moment of all its predictions.
-        model_hash: of the model, as training names it: a number of a version may be given anew in another registry.
+        model_hash: of the model, as training names it: another registry may reuse a version's number.
         horizon_ends_us: when the horizon and the settlement lag of the version have passed.
-        valued: customers of the type who had a value then, of whom those who were predicted are a sample.
-        predicted: how many were predicted.
+        valued: customers of the type who had a value then; those with a prediction are a sample of them.
+        predicted: the number of predictions.
         currency: of the predictions.
-        interval_level_percent: of the intervals; None where the model keeps none.
-        judged_us: when it was judged last; None where it was not yet, as the next ones.
+        interval_level_percent: of the intervals; None if the model keeps none.
+        judged_us: when it was last evaluated; None if it was not yet, as the next ones.
         state: due, holds or unknown.
         reasons: sentences.
-        figures: as `usecases.monitoring.realised.judge` writes them; None where nothing could be compared.
-        announced_us: when an event said that the version is due by this day; None where none did.
-        forgotten_us: when its predictions were removed; the figures stay.
-        lease_until_us: a worker judges it until then; None where none does.
+        figures: as `usecases.monitoring.realised.judge` writes them; None if nothing could be compared.
+        announced_us: when an event announced that the version is due by this day; None if none did.
+        forgotten_us: when its predictions were removed; the figures are kept.
+        lease_until_us: a worker evaluates it until then; None if none does.
     """
 
     __tablename__ = "prediction_days"
@@ -62,7 +62,7 @@ class PredictionDay(Base):
 
 
 class Prediction(Base):
-    """What a version predicted of one customer on one day; the ends of the interval as in `ValueScore`."""
+    """A version's prediction for one customer on one day; the ends of the interval as in `ValueScore`."""
 
     __tablename__ = "predictions"
     __table_args__ = (Index("ix_predictions_entity_id", "entity_id"),)

@@ -1,4 +1,4 @@
-"""The tables of what people did about items of the queue, and of its named filters; items are rows of other tables."""
+"""The tables of people's work on items of the queue, and of its named filters; the items are rows of other tables."""
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -11,15 +11,15 @@ KIND_CHARACTERS, VIEW_NAME_CHARACTERS = 12, 60
 
 
 class QueueWork(Base):
-    """To whom an item of the queue is assigned, and whether a person is done with it.
+    """To whom an item of the queue is assigned, and whether it is completed.
 
     Attributes:
         kind: of the item, as in `store.queue.items.Kind`.
         number: with `step` it names the item among those of its kind, such as an entity and its assessment.
-        entity_id: whom the item is about; None where it is about more than one.
-        member_id: to whom it is assigned; None for nobody.
+        entity_id: of the item; None if it is about more than one.
+        member_id: to whom it is assigned; None for no one.
         done_us: when it was put away; None while it waits.
-        revision: how often the row was written; a change names the one that it was made upon.
+        revision: how often the row was written; a change names the revision that it is based on.
         changed_by: who wrote it last.
     """
 
@@ -42,7 +42,7 @@ class QueueView(Base):
     """A filter of the queue under a name, for a member alone or for everybody of the organisation.
 
     Attributes:
-        owner: the number of the member whose own it is; 0 for one of the organisation.
+        owner: the number of the member who owns it; 0 for one of the organisation.
         filters: by name, as addresses have them.
         saved_by: the number of the member who saved it.
     """

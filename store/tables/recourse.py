@@ -1,4 +1,4 @@
-"""The table of challenges: what a person concerned contests, by when they are answered, and how they were settled."""
+"""The table of challenges: the contested assessment, the due date, and the settlement."""
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -12,21 +12,21 @@ _IS_OPEN = text("state = 'open'")
 
 
 class Challenge(Base):
-    """A challenge: a person contests an assessment, which is kept as it is until another person settled it.
+    """A challenge: a person contests an assessment, which is kept as it is until another person settles it.
 
     Attributes:
         number: of the assessment, among those of the entity.
         words: of the person.
-        received_us: when they were received; the challenge is due so many days later, as was the setting then.
-        opened_by: who wrote it down, as the audit log names them.
-        record_sha256: of the assessment and all it rests on, when the challenge was opened.
+        received_us: when they were received; the challenge is due this many days later, by the setting at that time.
+        opened_by: who recorded it, as the audit log names them.
+        record_sha256: of the assessment and everything it rests on, when the challenge was opened.
         state: open, confirmed, corrected or overridden.
         reason: of the settlement, for the organisation; None while it is open.
-        answer: of the settlement, for the person concerned; None where nothing is added to the fixed words.
-        facts: that were corrected, as they are named in the settlement.
-        settled_number: of the first assessment since what the settlement names was changed; None where the contested
-            one stands.
-        override_id: that a person decided on instead of the rules, or that was revoked.
+        answer: of the settlement, for the person concerned; None if nothing is added to the fixed words.
+        facts: the corrected ones, as they are named in the settlement.
+        settled_number: of the first assessment after all changes that the settlement names; None if the contested one
+            is confirmed.
+        override_id: the override that replaced the rules' level, or that was revoked.
     """
 
     __tablename__ = "challenges"

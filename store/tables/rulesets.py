@@ -1,6 +1,6 @@
-"""The tables of rulesets: families, drafts, committed versions, what is active, backtests; and of proposals.
+"""The tables of rulesets: families, drafts, committed versions, activations, backtests; and of proposals.
 
-Where a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
+If a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ _VERSION = "ruleset_versions.id"
 
 
 class Family(Base):
-    """All versions of one ruleset. Of those of an entity type the first one (by position) that applies assesses."""
+    """All versions of one ruleset. Of the families of an entity type, the first (by position) that applies assesses."""
 
     __tablename__ = "ruleset_families"
     __table_args__ = (Unique("organisation_id", "name"),)
@@ -38,7 +38,7 @@ class Family(Base):
 
 
 class Draft(Base):
-    """What may still be edited, as it was written; `editors` in the order of their first edits."""
+    """The editable text of a ruleset; `editors` in the order of their first edits."""
 
     __tablename__ = "ruleset_drafts"
 
@@ -50,7 +50,7 @@ class Draft(Base):
 
 
 class RulesetVersion(Base):
-    """A committed version: never changed. Its document holds its examples; `tests` holds their results."""
+    """A committed version, which never changes. Its document holds its examples; `tests` holds their results."""
 
     __tablename__ = "ruleset_versions"
     __table_args__ = (Unique("family_id", "number"),)
@@ -70,14 +70,14 @@ class RulesetVersion(Base):
 
 
 class ThresholdReview(JobColumns, Base):
-    """Where a quarter's portfolio would have a ruleset's thresholds: a job, one of a family and a quarter.
+    """The thresholds that a quarter's portfolio would give a ruleset: a job, one for each family and quarter.
 
     Attributes:
         version_id: the version that decided when it was begun.
-        rules_hash: of everything that makes its totals; thresholds of another one are of other totals.
-        thresholds: what this quarter alone came to, as text; None until it is done.
+        rules_hash: of everything that determines its totals; thresholds of another hash belong to other totals.
+        thresholds: of this quarter alone, as text; None until it is done.
         report: JSON.
-        draft_revision: of the draft that it left; None where it left none.
+        draft_revision: of the draft that it created; None if it created none.
     """
 
     __tablename__ = "threshold_reviews"
@@ -97,11 +97,11 @@ class ThresholdReview(JobColumns, Base):
 
 
 class ReferenceJob(JobColumns, Base):
-    """A reference portfolio that a worker builds for a version of a ruleset: its progress, and what became of it.
+    """A reference portfolio that a worker builds for a version of a ruleset: its progress, and its result.
 
     Attributes:
-        report: JSON, of what it has; None until it is done.
-        proposal_id: of the change by which it is to be a version of its list; None where it became one at once.
+        report: JSON, of its content; None until it is done.
+        proposal_id: of the change that would make it a version of its list; None if it became one at once.
     """
 
     __tablename__ = "reference_jobs"
@@ -118,15 +118,15 @@ class ReferenceJob(JobColumns, Base):
 
 
 class PointsJob(JobColumns, Base):
-    """Points that a worker learns from cases for a version of a ruleset: its progress, and what it found.
+    """Points that a worker learns from cases for a version of a ruleset: its progress, and its result.
 
     Attributes:
-        version_id: the newest version when it was asked for.
-        as_of_us: customers are judged as they were known then.
+        version_id: the newest version at the time of the request.
+        as_of_us: customers are evaluated on their facts as of then.
         learn_as_of_us: they are learnt from as of this earlier moment; None for the same.
         until_us: cases that ended then or later do not count.
         report: JSON; None until it is done.
-        draft_revision: of the draft that it left; None where it left none.
+        draft_revision: of the draft that it created; None if it created none.
     """
 
     __tablename__ = "points_jobs"
@@ -149,14 +149,14 @@ class Backtest(Base):
     """A backtest of one content, or of a proposal, in the background: its progress and its report.
 
     Attributes:
-        family_id: whose content it is of; None for a proposal's.
-        proposal_id: what it is of, where that is no content of a ruleset.
+        family_id: of the content; None for a proposal's.
+        proposal_id: of the proposal, if it is not about a ruleset's content.
         content_hash: of the ruleset; for a proposal's, of what decides before and after it.
         attempts: how often a worker began it and was not asked to stop.
         part: what the worker assesses now, in words.
         report: JSON. Text, as lists of backtests need none, and one can have thousands of lines.
         error: why it failed, was cancelled or is quarantined.
-        movers_removed_us: when the retention policy last removed customers whom it would move; None where it did not.
+        movers_removed_us: when the retention policy last removed its movers; None if it did not.
     """
 
     __tablename__ = "backtests"
@@ -189,11 +189,11 @@ class Backtest(Base):
 
 
 class BacktestMover(Base):
-    """An entity that would be elsewhere by a backtest: names of levels, or why there is none.
+    """An entity whose level a backtest would change: names of levels, or why there is none.
 
     Attributes:
-        before: where it is now, by the rules alone; `after` where it would be.
-        later: where it would be after the cooldown.
+        before: its level now, by the rules alone; `after` is its level by the backtest.
+        later: its level after the cooldown.
     """
 
     __tablename__ = "backtest_movers"
@@ -207,7 +207,7 @@ class BacktestMover(Base):
 
 
 class Activation(Base):
-    """Which version became active when, by whom and why; and how far everyone is assessed by it.
+    """Which version became active when, by whom and why; and the progress of the assessments by it.
 
     Attributes:
         kind: activation, rollback or off.
@@ -241,10 +241,10 @@ class Proposal(Base):
 
     Attributes:
         kind: such as `ruleset.switch`.
-        subject: what it is about, in words.
-        content: what would change.
+        subject: of the change, in words.
+        content: of the change.
         reach: whom it would reach, as far as that was counted when it was proposed.
-        entity_id: whom it is about; None where it is about more than one.
+        entity_id: of the change; None if it is about more than one.
         result: what was changed when it was approved.
         salt: of the digest of the row that the audit log has (`store.audit.bound_rows`).
     """

@@ -1,7 +1,7 @@
 """Events on their way to endpoints: planned, claimed, delivered or dead. Nothing here begins or ends a transaction.
 
 A delivery is sent only if no earlier one of the same endpoint and entity waits, and none of that pair is being sent:
-events arrive in their order, and a failure holds up its own pair and no other.
+events arrive in their order, and a failure holds up only its own pair.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,13 +37,13 @@ _ENDPOINTS = cast("Table", Endpoint.__table__)
 
 
 def is_in(state: str, table: Any = _DELIVERIES) -> Any:
-    """Compare the state with a literal: for a bound parameter no partial index is used."""
+    """Compare the state with a literal, as a partial index is not used for a bound parameter."""
     return table.c.state == literal_column(f"'{state}'")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanningBacklog:
-    """An endpoint whose deliveries of the events behind *after*, up to *upto*, are not planned yet."""
+    """An endpoint whose deliveries of the events after *after*, up to *upto*, are not planned yet."""
 
     endpoint_id: int
     organisation_id: int
@@ -113,8 +113,8 @@ class LeasedDelivery:
         attempts: how often it failed already.
         lease: must still be held when the result is recorded.
         lease_until_us: no other process sends it until then.
-        body: of the outbox; None where it was erased.
-        external_id: None where it was erased, or the event is about nobody.
+        body: of the outbox; None if it was erased.
+        external_id: None if it was erased, or the event is about no entity.
     """
 
     endpoint_id: int
@@ -134,7 +134,7 @@ class LeasedDelivery:
 _OPEN = or_(
     _DELIVERIES.c.lease.is_(None),
     _DELIVERIES.c.lease_until_us <= bindparam("now_us"),
-    _DELIVERIES.c.lease_until_us > bindparam("now_us") + LONGEST_LEASE_US,  # taken by a clock that was ahead
+    _DELIVERIES.c.lease_until_us > bindparam("now_us") + LONGEST_LEASE_US,  # taken by a fast clock
 )
 _IS_BLOCKED = exists().where(
     _BEFORE.c.endpoint_id == _DELIVERIES.c.endpoint_id,
@@ -190,6 +190,7 @@ def claim(
 
 
 def _claim(delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None) -> LeasedDelivery:
+    """Combine a delivery with its event; the data of an erased entity are left out."""
     erased = event.body is None or (delivery.entity_id != NOBODY and (entity is None or entity.erased_us is not None))
     return LeasedDelivery(
         endpoint_id=delivery.endpoint_id,
@@ -239,7 +240,7 @@ _POSTPONED = (
     )
     .values(next_us=bindparam("then_us"))
 )
-"""Deliveries behind one that waits for a retry need not be checked before that."""
+"""Deliveries after one that waits for a retry need not be checked before that."""
 
 
 @dataclass(frozen=True)
@@ -264,7 +265,7 @@ def record_delivered(session: Session, claims: Iterable[LeasedDelivery], now_us:
 
 
 def record_failed(session: Session, failures: Sequence[DeliveryFailure], now_us: int) -> None:
-    """Record failed attempts, if their lease is still held; a dead delivery no longer blocks those behind it."""
+    """Record failed attempts, if their lease is still held; a dead delivery no longer blocks later ones."""
     connection = session.connection()
     again = [
         {**_lease_parameters(failure.claim), "of": failure.claim.entity_id, "then_us": failure.next_us}
@@ -301,11 +302,11 @@ def endpoints_with_work(session: Session, now_us: int) -> Sequence[int]:
 def prune(session: Session, before_us: int, most: int) -> int:
     """Delete up to *most* deliveries that arrived before a moment; return how many.
 
-    Those of organisations that decided for how long deliveries are kept are left to their policy.
+    Those of organisations with a retention setting for deliveries are left to their policy.
     """
     key = (_DELIVERIES.c.endpoint_id, _DELIVERIES.c.event_number)
-    decided = select(OrganisationSettings.organisation_id).where(OrganisationSettings.deliveries_days > 0)
-    endpoints = select(_ENDPOINTS.c.id).where(_ENDPOINTS.c.organisation_id.not_in(decided))
+    with_policy = select(OrganisationSettings.organisation_id).where(OrganisationSettings.deliveries_days > 0)
+    endpoints = select(_ENDPOINTS.c.id).where(_ENDPOINTS.c.organisation_id.not_in(with_policy))
     arrived = (is_in("delivered"), _DELIVERIES.c.delivered_us < before_us, _DELIVERIES.c.endpoint_id.in_(endpoints))
     keys = select(*key).where(*arrived).limit(most)
     result: Any = session.execute(delete(_DELIVERIES).where(tuple_(*key).in_(keys)))

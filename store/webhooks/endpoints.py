@@ -1,4 +1,4 @@
-"""Endpoints, how they get on, dead deliveries, replays. Nothing here begins or ends a transaction."""
+"""Endpoints, their state, dead deliveries, replays. Nothing here begins or ends a transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,14 +37,14 @@ def endpoints_of(session: Session, organisation_id: int, part: Part = WHOLE) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointCounts:
-    """How an endpoint gets on.
+    """The state of an endpoint.
 
     Attributes:
         waiting: deliveries that are not sent yet, or are tried again.
         failing: those of them that failed before.
         dead: deliveries that were given up.
-        next_us: when the first of the failing is tried again; None where nothing fails.
-        delivered_us: when something arrived last; None where nothing did in the time that deliveries are kept.
+        next_us: when the first of the failing ones is tried again; None if none fails.
+        delivered_us: when a delivery last arrived; None if none did in the time that deliveries are kept.
     """
 
     waiting: int
@@ -57,7 +57,7 @@ class EndpointCounts:
 def counted_endpoints(
     session: Session, organisation_id: int, part: Part = WHOLE, endpoint_id: int | None = None
 ) -> Page[tuple[Endpoint, EndpointCounts]]:
-    """List an organisation's endpoints, or the one of a number, each with how it gets on."""
+    """List an organisation's endpoints, or one by its number, each with its state."""
     failing = [_DELIVERIES.c.endpoint_id == Endpoint.id, is_in("waiting"), _DELIVERIES.c.attempts > 0]
     arrived = [_DELIVERIES.c.endpoint_id == Endpoint.id, is_in("delivered")]
     statement = select(
@@ -114,7 +114,7 @@ def failing_deliveries(
 
 
 def _with_events(organisation_id: int) -> Select[Delivery, OutboxEvent, str, Entity]:
-    """Select deliveries with their event, and the type and entity that it tells of."""
+    """Select deliveries with their event, and the event's type and entity."""
     return (
         select(Delivery, OutboxEvent, EntityType.name, Entity)
         .join(Endpoint, Endpoint.id == Delivery.endpoint_id)
@@ -130,8 +130,8 @@ def replay(
 ) -> list[int]:
     """Let deliveries wait again from now on, as if never tried: those of *numbers*, both ends included, or all dead.
 
-    *dead_only*: of *numbers*, those that are dead. Return the numbers of their events, in order. One that is being sent
-    now is left alone.
+    *dead_only*: of *numbers*, only dead ones. Return the numbers of their events, in order. A delivery that is being
+    sent now is left alone.
     """
     if numbers is None:
         which: ColumnElement[bool] = is_in("dead")

@@ -1,8 +1,8 @@
 """The outbox: events for webhooks, written with the change itself. Nothing here begins or ends a transaction.
 
-Events are delivered in the order of their numbers, up to a number below which none can appear any more. On SQLite
-there is one writer, so that is the last number. PostgreSQL hands out numbers before transactions commit, and a smaller
-one may become visible after a larger one: a planner that went by the last visible number would lose it. So each writer
+Events are delivered in the order of their numbers, up to a number below which none can appear any more. On SQLite there
+is one writer, so that is the last number. PostgreSQL hands out numbers before transactions commit, and a smaller one
+may become visible after a larger one: a planner that relied on the last visible number would lose it. So each writer
 holds, until its transaction ends, a shared advisory lock whose key is the last number before its own. No process waits
 for such a lock; the planner reads which keys are held, and stays below them.
 """
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.tables.events import OutboxEvent
 
 NOBODY = 0
-"""In place of an entity's number: an event that is about no entity. No entity has it."""
+"""Replaces an entity's number in an event that is about no entity. No entity has this number."""
 _WRITING = 0x5F0B << 48
 """Keys of PostgreSQL's locks from this number on, 2^48 of them, are of writers of the outbox; any range would do."""
 
@@ -29,7 +29,7 @@ class NewEvent(NamedTuple):
     Attributes:
         event_id: unique across all organisations and times, at most 80 characters.
         kind: such as `level.reached`, at most 50 characters.
-        entity_id: whom it is about, or `NOBODY`.
+        entity_id: of the event, or `NOBODY`.
         at_us: when it happened.
         body: a JSON object as text; the receiver's `data`.
     """
@@ -54,10 +54,10 @@ _INSERT = sqlite.insert(OutboxEvent).on_conflict_do_nothing(index_elements=["eve
 
 
 def add_events(session: Session, organisation_id: int, rows: Iterable[NewEvent]) -> int:
-    """Put events into the outbox, numbered in the order given, in the transaction of the change; return how many.
+    """Add events to the outbox, numbered in the order given, in the transaction of the change; return how many.
 
     An event whose `event_id` exists is skipped, so that a retry sends nothing twice. Erasure empties the body of a row;
-    it goes by the retention policy alone, long after no retry comes any more (`store.evidence.retention`).
+    the row itself is removed only by the retention policy, long after any retry (`store.evidence.retention`).
     """
     events = list(rows)
     if not events:
@@ -82,7 +82,7 @@ _FIRST_WRITING = text(
 def settled_number(session: Session) -> int:
     """Return the number up to which the outbox is complete: a transaction that begins now sees every row up to it.
 
-    The writer of each of these rows took its lock before the last number was read. Either it holds the lock still, and
+    The writer of each of these rows took its lock before the last number was read. Either it still holds the lock, and
     its rows lie above; or it has ended, and transactions that begin now see them.
     """
     if session.get_bind().dialect.name == "sqlite":

@@ -8,7 +8,7 @@ from pathlib import Path
 import altair as alt
 import pytest
 
-from fivefold.charts.render import fitted, svg, width
+from fivefold.charts.render import svg, width, with_text_widths
 from fivefold.charts.style import styled
 from tests.chromium import CHROMIUM, NONE_HERE
 from tests.pace import slowness
@@ -75,7 +75,7 @@ def test_text_is_as_wide_as_it_was_laid_out(font: str, tmp_path: Path) -> None:
     for text, left, right, whole in measured(legend(), font, tmp_path):
         assert -0.5 < left < right < whole + 0.5, text
     plain = '<svg width="300" height="20"><text x="0" y="15" font-size="12px" font-family="x">unreachable</text></svg>'
-    ((_, left, right, _),) = measured(fitted(plain), font, tmp_path)
+    ((_, left, right, _),) = measured(with_text_widths(plain), font, tmp_path)
     assert right - left == pytest.approx(width("unreachable", 12), abs=0.6)
 
 
@@ -86,9 +86,9 @@ def test_every_text_of_a_picture_carries_its_width() -> None:
 
 
 def test_a_picture_that_carries_its_widths_stays_as_it_is() -> None:
-    assert fitted(legend()) == legend()
+    assert with_text_widths(legend()) == legend()
 
 
 def test_signs_that_are_escaped_count_as_they_are_seen() -> None:
-    once = fitted('<text font-size="10px" font-family="x">a &amp; b</text>')
+    once = with_text_widths('<text font-size="10px" font-family="x">a &amp; b</text>')
     assert f'textLength="{width("a & b", 10):.1f}"' in once

@@ -96,7 +96,7 @@ def test_who_asked_cannot_approve_and_is_told_why(admin: Visitor) -> None:
     own = {"form_token": admin.forms()[0].fields["form_token"], "request": "3"}
     admin.post(f"{TOKENS}/approve", own)
     assert admin.page.status_code == 409
-    assert "asked for it, so another administrator approves it. The page shows what holds now." in admin.text
+    assert "requested it, so another administrator approves it. The page shows what holds now." in admin.text
 
 
 @pytest.mark.parametrize("action", ["approve", "refuse", "revoke"])

@@ -77,7 +77,7 @@ def test_what_is_wrong_is_said_where_it_was_typed_and_nothing_is_settled(assesse
     path = contest(Visitor(assessed).sign_in("investigator")).page.url.path
     approver = Visitor(assessed).sign_in("approver").go(path)
     approver.submit("/settle", outcome="corrected", reason="Mended.", facts="", answer="Kept words")
-    assert "facts name what was corrected" in approver.text
+    assert "facts names the corrected facts" in approver.text
     assert "Kept words" in approver.page.text
     approver.submit("/settle", outcome="corrected", reason="Mended.", facts="field income\n\n", answer="")
     assert approver.page.status_code == 409
@@ -89,7 +89,7 @@ def test_what_is_wrong_is_said_where_it_was_typed_and_nothing_is_settled(assesse
 def test_a_challenge_is_open_once_and_is_not_of_a_day_to_come(assessed: Place) -> None:
     investigator = Visitor(assessed).sign_in("investigator")
     contest(investigator, received="2199-01-01")
-    assert "which is still to come" in investigator.text
+    assert "which is in the future" in investigator.text
     assert SHOWN in investigator.page.text, "what was typed is kept"
     first = contest(investigator).page.url.path
     assert contest(investigator).page.url.path == first, "the same words are the same challenge"

@@ -117,7 +117,7 @@ def test_the_cookie_of_the_attempt_ends_with_it(visitor: Visitor) -> None:
 def test_who_is_no_member_is_told_so_and_gets_no_session(place: Place, visitor: Visitor) -> None:
     sign_in(visitor, "8")
     assert visitor.page.status_code == 403
-    assert f"{STRANGER} is no member of bank" in visitor.text
+    assert f"{STRANGER} is not a member of bank" in visitor.text
     with Session(place.engine) as session:
         assert not session.scalars(select(ConsoleSession.id).where(ConsoleSession.subject.is_not(None))).all()
         assert not session.scalars(select(Token.id).where(Token.label.contains("identity"))).all()
@@ -159,7 +159,7 @@ def test_the_session_ends_with_the_role_the_membership_and_its_token(place: Plac
     sign_in(visitor)
     end_membership(of, number)
     assert "Your token" in visitor.go("/console/session").text
-    assert "is no member" in sign_in(visitor).text
+    assert "is not a member" in sign_in(visitor).text
 
 
 def test_one_account_is_one_member_whatever_its_address_becomes(place: Place, visitor: Visitor) -> None:

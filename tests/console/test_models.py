@@ -164,8 +164,7 @@ def test_a_form_that_another_person_overtook_changes_nothing(admin: Visitor) -> 
     late.submit("/promote", reason="second", force="yes")
     assert late.page.status_code == 409
     assert (
-        "the champion changed meanwhile: version 2 serves by now, and version 1 did when this was asked for"
-        in late.text
+        "the champion changed meanwhile: version 2 serves now, and version 1 did when this was requested" in late.text
     )
     assert [action for action, _ in promoted(admin.place)] == ["model.promoted"]
 

@@ -51,7 +51,7 @@ def test_the_form_is_as_described_whatever_the_order_of_keys(value: Any, order: 
 
 @pytest.mark.parametrize("value", [0.5, 1.0, float("nan"), Decimal(1), b"x", {1}, datetime(2026, 11, 20, tzinfo=UTC)])
 def test_what_is_not_exact_is_refused_with_its_place(value: Any) -> None:
-    with pytest.raises(TypeError, match=r"the value\.a\[1\]\.b is .*canonical JSON has text, whole numbers"):
+    with pytest.raises(TypeError, match=r"the value\.a\[1\]\.b is .*canonical JSON has only text, whole numbers"):
         canonical_json({"a": [1, {"b": value}]})
     with pytest.raises(TypeError, match="the value is "):
         canonical_json(value)
@@ -59,5 +59,5 @@ def test_what_is_not_exact_is_refused_with_its_place(value: Any) -> None:
 
 @pytest.mark.parametrize("key", [1, None, True, 0.5])
 def test_keys_are_text(key: Any) -> None:
-    with pytest.raises(TypeError, match=r"the value\[0\] has the key .*; canonical JSON has keys of text alone"):
+    with pytest.raises(TypeError, match=r"the value\[0\] has the key .*; keys of canonical JSON must be text"):
         canonical_json([{key: 1}])

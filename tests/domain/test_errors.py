@@ -5,11 +5,11 @@ import inspect
 import pytest
 
 from fivefold.domain import errors
-from fivefold.domain.errors import FivefoldError, InvalidDataError, Kind, Problem, problem_lines
+from fivefold.domain.errors import FivefoldError, InvalidDataError, Problem, ProblemKind, problem_lines
 
 NUMBER, TIME = "allowed: a finite number", "allowed: an ISO 8601 date"
-COMMA = "; these have a decimal comma, which is to be a point"
-DAY = "; these have the year last, which is to be first: 2024-06-30"
+COMMA = "; these have a decimal comma, which must be a point"
+DAY = "; these have the year last, which must be first: 2024-06-30"
 
 
 def problem(row: int) -> Problem:
@@ -79,7 +79,7 @@ def test_braces_of_a_problem_that_names_no_value_are_kept() -> None:
 
 
 def test_problems_that_were_only_counted_are_of_their_line() -> None:
-    kind = Kind("a", "is ", "", "a number")
+    kind = ProblemKind("a", "is ", "", "a number")
     error = InvalidDataError([Problem(0, "a", "is 'x'", "a number")], 2_000_001, "rows.csv", {kind: 2_000_000})
     assert str(error).splitlines()[1:] == ["rows 2 and 2,000,000 more: a is 'x'; allowed: a number"]
 

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.store.accounts.tokens import organisation_named
-from fivefold.store.audit.bound_rows import TABLES, stored
+from fivefold.store.audit.bound_rows import TABLES, stream_digests
 from fivefold.store.audit.chain import Entry, digest_of
-from fivefold.store.audit.log import Appended, append
+from fivefold.store.audit.log import ChainPosition, append
 
 KINDS: tuple[dict[str, Any], ...] = (
     {"after": {"label": "Zoë", "plan": "trial"}, "details": {"plan": "trial"}},
@@ -36,7 +36,7 @@ def organisation(engine: Engine, name: str) -> int:
         return organisation_named(session, name, 1).id
 
 
-def fill(engine: Engine, name: str, count: int) -> list[Appended]:
+def fill(engine: Engine, name: str, count: int) -> list[ChainPosition]:
     """Append entries, each in a transaction of its own."""
     of = organisation(engine, name)
     made = []
@@ -58,7 +58,7 @@ def bind_unnamed(engine: Engine) -> int:
             named.update((table, name) for table, rows in json.loads(after)["rows"].items() for name in rows)
         for table in TABLES.values():
             rows: dict[int, dict[str, str | None]] = {}
-            for of, name, digest in list(stored(session.connection(), table)):
+            for of, name, digest in list(stream_digests(session.connection(), table)):
                 if (table.name, name) not in named:
                     rows.setdefault(of, {})[name] = digest
             for of, unnamed in sorted(rows.items()):

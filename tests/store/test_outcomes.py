@@ -46,7 +46,7 @@ def test_where_the_database_goes_away_at_the_end_nobody_says_that_nothing_was_do
     engine: Engine, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
     lost(engine, monkeypatch, gone(engine), kept=kept)
-    with pytest.raises(UnknownOutcomeError, match="it may have been done, so look"):
+    with pytest.raises(UnknownOutcomeError, match="it may have been done, so check"):
         store_one(engine)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM organisations")).scalar() == int(kept)

@@ -177,7 +177,7 @@ class Machine(RuleBasedStateMachine):
         entity = self.model.entities.get(name)
         present = set() if entity is None else {one.owner for one in self.model.present_owners(name, self.now)}
         if len(present) > 1 and owner not in present:
-            with pytest.raises(InvalidDataError, match="is another than the owners"):
+            with pytest.raises(InvalidDataError, match="is not one of the owners"):
                 self.bank.put(name, ("customer", owner), "account")
             return
         self.bank.put(name, ("customer", owner), "account")

@@ -1,4 +1,4 @@
-"""Credentials: a token is checked at every call, and charged with what the call used up."""
+"""Credentials: a token is checked at every call, and charged with its usage."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.tokens import Charge, Used
+from fivefold.store.accounts.tokens import Charge, UsageTotals
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.tables.accounts import Member, Token
@@ -22,12 +22,12 @@ from fivefold.usecases.shared.actors import Actor
 
 @dataclass(frozen=True)
 class Credential:
-    """What the service needs to know about a token that may be used.
+    """The data of a usable token that the service needs.
 
     Attributes:
         expires_us: when it ends, microseconds; None for never.
-        member_id: its owner; None for a program's token, and for an admin's that is older than members.
-        mcp_changes: tools of /mcp that change something are there for it; of `/v1` that says nothing.
+        member_id: its owner; None for a program's token, and for an admin's from before members existed.
+        mcp_changes: whether it may call tools of /mcp that change something; it does not affect `/v1`.
     """
 
     token_id: int
@@ -64,10 +64,9 @@ def _month_of_day(day: int) -> str:
 
 
 def find_credential(engine: Engine, secret: str) -> Credential | None:
-    """Find the token behind a secret; None where there is none, or it is revoked or has ended.
+    """Find the token behind a secret; None if there is none, or it is revoked or has expired.
 
-    A member's has ended where the member has left, or does not have its role any more. StoreError where the database is
-    out of reach.
+    A member's token has ended if the member left, or lost its role. StoreError if the database is out of reach.
     """
     with reading(engine) as session:
         row = accounts.token_by_hash(session, hash_of(secret))
@@ -75,7 +74,7 @@ def find_credential(engine: Engine, secret: str) -> Credential | None:
 
 
 def credential_of(session: Session, token: Token, now_us: int) -> Credential | None:
-    """Give what the service needs to know about a token; None where it may not be used, as in `find_credential`."""
+    """Return the data of a token that the service needs; None if it may not be used, as in `find_credential`."""
     if token_state(token, now_us) != "live":
         return None
     if token.member_id is not None:
@@ -87,9 +86,9 @@ def credential_of(session: Session, token: Token, now_us: int) -> Credential | N
 
 
 def note_use(engine: Engine, token_id: int, now_us: int) -> None:
-    """Note that a token was used, at most once a day: lists show the day alone. Scoring notes it with its charge.
+    """Record that a token was used, at most once a day: lists only show the day. Scoring records it with its charge.
 
-    StoreError where the database is out of reach.
+    StoreError if the database is out of reach.
     """
     day_before = Token.last_used_us.is_(None) | (Token.last_used_us < now_us - now_us % DAY_US)
     with reading(engine) as session:
@@ -103,22 +102,22 @@ def charge_all(
     statements: PreparedStatements,
     costs: list[Charge],
     is_wanted: Callable[[int], bool] = lambda _: True,
-    note: Callable[[Charge, Used], None] = lambda *_: None,
+    note: Callable[[Charge, UsageTotals], None] = lambda *_: None,
 ) -> list[bool | None]:
     """Charge several requests in one commit; for each: charged, refused by its plan, or (None) token ended since.
 
     *is_wanted* is called once the database is ready to write: a charge whose request has ended is left out. *note*
-    is given what each token has used up then.
+    receives the usage of each token after the charge.
     """
     results: list[bool | None] = [None] * len(costs)
     with statements.transaction():
-        # In the order of tokens: two processes that locked the same ones in different orders would wait for each other.
+        # In the order of tokens: two processes that locked the same ones in different orders would deadlock.
         numbers = sorted(
             filter(is_wanted, range(len(costs))), key=lambda number: (costs[number].token_id, costs[number].month)
         )
         for (token_id, _), group in groupby(numbers, key=lambda number: (costs[number].token_id, costs[number].month)):
             members = list(group)
-            if accounts.live(statements, token_id, max(costs[number].at_us for number in members)):
+            if accounts.record_use(statements, token_id, max(costs[number].at_us for number in members)):
                 charged = _charge_group(statements, [costs[number] for number in members], note)
                 for number, result in zip(members, charged, strict=True):
                     results[number] = result
@@ -126,17 +125,17 @@ def charge_all(
 
 
 def within_allowance(engine: Engine, cost: Charge) -> bool:
-    """Tell whether a charge would be taken now; nothing is charged. StoreError where the database is out of reach."""
+    """Return whether a charge would be accepted now; nothing is charged. StoreError if the database is out of reach."""
     with reading(engine) as session:
-        used = accounts.usage_of(session, cost.token_id, cost.month)
-    calls, users = (0, 0) if used is None else (used.calls, used.users)
+        usage = accounts.usage_of(session, cost.token_id, cost.month)
+    calls, users = (0, 0) if usage is None else (usage.calls, usage.users)
     return calls + cost.calls <= cost.allowance.calls and users + cost.users <= cost.allowance.users
 
 
 def _charge_group(
-    statements: PreparedStatements, costs: list[Charge], note: Callable[[Charge, Used], None]
+    statements: PreparedStatements, costs: list[Charge], note: Callable[[Charge, UsageTotals], None]
 ) -> list[bool]:
-    """Charge one token's requests as one where all fit, which is nearly always; else one by one."""
+    """Charge one token's requests as one if all fit, which is nearly always so; otherwise one by one."""
     if len(costs) > 1 and len({cost.allowance for cost in costs}) == 1:
         calls, users = sum(cost.calls for cost in costs), sum(cost.users for cost in costs)
         if accounts.charge(statements, replace(costs[0], calls=calls, users=users), note):
@@ -145,7 +144,7 @@ def _charge_group(
 
 
 def seconds_to_next_month(now_us: int) -> int:
-    """Tell in how many seconds the calendar month (UTC) ends: when a used-up allowance is whole again.
+    """Return the seconds until the calendar month (UTC) ends and allowances are renewed.
 
     >>> seconds_to_next_month(2_592_000_000_000)  # 1970-01-31
     86400
@@ -157,21 +156,21 @@ def seconds_to_next_month(now_us: int) -> int:
 
 
 BETWEEN_HALVES = "."
-"""Stands between the halves of a secret that two people were shown; no other secret has it."""
+"""Separates the halves of a secret that two people were shown; no other secret contains it."""
 
 
 def hash_of(secret: str) -> str:
     """Hash a secret of 256 random bits: no salt or slow hash is needed against guessing.
 
     The first of two halves is hashed by itself, so that the whole can be hashed when the second is made, by a program
-    that keeps the hash of the first alone.
+    that stores only the hash of the first.
     """
     first, between, second = secret.partition(BETWEEN_HALVES)
     return hash_of_halves(_sha256(first), second) if between else _sha256(secret)
 
 
 def hash_of_halves(first_sha256: str, second: str) -> str:
-    """Hash a secret of two halves, of which the first is known by its hash alone.
+    """Hash a secret of two halves, of which only the hash of the first is known.
 
     >>> hash_of_halves(hash_of("a"), "b") == hash_of("a.b")
     True
@@ -184,7 +183,7 @@ def _sha256(text: str) -> str:
 
 
 def token_state(token: Token, now_us: int) -> str:
-    """Tell whether a token is live, revoked or expired."""
+    """Return whether a token is live, revoked or expired."""
     if token.revoked_us is not None:
         return "revoked"
     return "expired" if token.expires_us is not None and token.expires_us <= now_us else "live"

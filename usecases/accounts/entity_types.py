@@ -19,7 +19,7 @@ from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import EntityType
-from fivefold.usecases.accounts.purposes import joined_purposes, refuse_feeding_commerce, refuse_tags_of_flows
+from fivefold.usecases.accounts.purposes import merged_purposes, refuse_feeding_commerce, refuse_tags_of_flows
 from fivefold.usecases.shared.api_fields import schema
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.correction_columns import NAMES as CORRECTIONS
@@ -27,22 +27,22 @@ from fivefold.usecases.shared.correction_columns import NAMES as CORRECTIONS
 Fields = Mapping[str, FieldType]
 
 FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[Name, FieldType])
-"""Reads typed fields, of people or from their columns."""
+"""Reads typed fields, from people's input or from their columns."""
 LinkKind = Literal["shared", "directed"]
 _LINKS: TypeAdapter[dict[str, LinkKind]] = TypeAdapter(dict[Name, LinkKind])
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
 PARTS = ("fields", "transaction_fields", "case_fields")
-"""What has typed fields: the entity, its transactions, its cases and alerts."""
+"""The parts with typed fields: the entity, its transactions, its cases and alerts."""
 
 
 @schema("EntityType")
 @dataclass(frozen=True)
 class TypeLine:
-    """A type of entity, its typed fields, what its data were gathered for, and how its entities are linked.
+    """A type of entity, its typed fields, the purposes of its data, and the links of its entities.
 
     Attributes:
-        purposes: as far as anything was said.
+        purposes: the declared ones.
         links: the kinds of links by name: shared, or directed.
     """
 
@@ -63,7 +63,7 @@ def define_type(
     purposes: Mapping[str, Any] | None = None,
     links: Mapping[str, Any] | None = None,
 ) -> TypeLine:
-    """Make a type of entity, or add fields and links to one; those that are there and not named again stay.
+    """Create a type of entity, or add fields and links to one; existing ones that are not named again are kept.
 
     Args:
         context: who does it.
@@ -71,14 +71,14 @@ def define_type(
         fields: of the entity, as rulesets declare them.
         transaction_fields: of its transactions.
         case_fields: of its cases and alerts.
-        purposes: what the data were gathered for, as rulesets say it; what was said before can become `aml`, no more.
-        links: of each type of link between its entities its kind: `shared` or `directed`.
+        purposes: for which the data were gathered, as in rulesets; a declared purpose can only be changed to `aml`.
+        links: for each type of link between its entities its kind: `shared` or `directed`.
 
     Raises:
         ConfigError: a name, a type or a purpose is invalid.
-        ConflictError: a field or a link is there with another type: facts were taken, and rulesets written, for that
-            one; or what decides for commerce reads data that would be `aml`; or a tag is said to be for commerce that
-            a flow gave because of what is `aml`.
+        ConflictError: a field or a link exists with another type: facts were stored, and rulesets written, for that
+            one; or what decides for commerce reads data that would become `aml`; or a tag would become commercial that
+            a flow gave because of `aml` data.
     """
     now = context.now()
     _check_name(name)
@@ -87,7 +87,7 @@ def define_type(
         for part, fields_of_part in zip(PARTS, (fields, transaction_fields or {}, case_fields or {}), strict=True)
     }
     with context.writing() as session:
-        lock_deciding(session, context.organisation_id)  # nothing that reads the data begins to decide meanwhile
+        lock_deciding(session, context.organisation_id)  # no reader of the data can become active meanwhile
         row = session.scalar(_of(context).where(EntityType.name == name))
         before = None if row is None else vars(_line(row))
         if row is None:
@@ -95,21 +95,21 @@ def define_type(
             row.fields, row.transaction_fields, row.case_fields = {}, {}, {}
             session.add(row)
         for part, fields_of_part in declared.items():
-            setattr(row, part, _joined(part, getattr(row, part), fields_of_part))
+            setattr(row, part, _merged_fields(part, getattr(row, part), fields_of_part))
         row.links = _joined_links(row.links or {}, links or {}) or None
-        row.purposes = joined_purposes(row, purposes or {})
+        row.purposes = merged_purposes(row, purposes or {})
         session.flush()
         session.refresh(row)  # with its fields in their order
         after = vars(_line(row))
         if after != before:
             refuse_feeding_commerce(session, context.organisation_id)
-            refuse_tags_of_flows(session, row, _said_of_tags(after) - _said_of_tags(before or {}))
+            refuse_tags_of_flows(session, row, _commercial_tags(after) - _commercial_tags(before or {}))
             _record(session, context, row, before, after)
         return TypeLine(**after)
 
 
-def _said_of_tags(line: Mapping[str, Any]) -> set[str]:
-    """Name the tags of a type that are for more than `aml`."""
+def _commercial_tags(line: Mapping[str, Any]) -> set[str]:
+    """Return the tags of a type that are for more than `aml`."""
     tags = (line.get("purposes") or {}).get("tags", {})
     return {tag for tag, purpose in tags.items() if purpose != "aml"}
 
@@ -117,6 +117,7 @@ def _said_of_tags(line: Mapping[str, Any]) -> set[str]:
 def _record(
     session: Session, context: Context, row: EntityType, before: dict[str, Any] | None, after: dict[str, Any]
 ) -> None:
+    """Record the definition; the details name the fields and links that are new."""
     context.record(
         session,
         "type.defined",
@@ -146,29 +147,32 @@ def checked_fields(part: str, definitions: Mapping[str, Any]) -> dict[str, Field
         faults = error.errors(include_url=False)
         faults_text = "; ".join(f"{fault['loc'][0]} {problem_of(fault, ())}" for fault in faults)
         raise ConfigError(f"{part}: {faults_text}") from None
-    reserved = sorted((TAKEN[part] | (CORRECTIONS if part == "transaction_fields" else frozenset())) & set(read))
-    if reserved:
-        raise ConfigError(f"{part}: {', '.join(reserved)} has a meaning already; choose another name")
+    taken_names = sorted((TAKEN[part] | (CORRECTIONS if part == "transaction_fields" else frozenset())) & set(read))
+    if taken_names:
+        raise ConfigError(f"{part}: {', '.join(taken_names)} has a meaning already; choose another name")
     return read
 
 
 def _joined_links(there: Mapping[str, Any], links: Mapping[str, Any]) -> dict[str, Any]:
+    """Add links to the existing ones; ConfigError or ConflictError if a new one is invalid or changes a kind."""
     try:
         new = _LINKS.validate_python(dict(links))
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         raise ConfigError(f"links: {fault['loc'][0]} {problem_of(fault, ())}") from None
-    changed = [name for name, kind in new.items() if there.get(name, kind) != kind]
-    if changed:
-        raise ConflictError(f"links: {changed[0]} is {there[changed[0]]}, for good; give the new link another name")
-    joined = {**new, **there}
-    if len(joined) > MOST_LINK_TYPES:
-        raise ConfigError(f"links: there would be {len(joined)}; there may be {MOST_LINK_TYPES}")
-    return joined
+    conflicting = [name for name, kind in new.items() if there.get(name, kind) != kind]
+    if conflicting:
+        raise ConflictError(
+            f"links: {conflicting[0]} is {there[conflicting[0]]}, for good; give the new link another name"
+        )
+    all_links = {**new, **there}
+    if len(all_links) > MOST_LINK_TYPES:
+        raise ConfigError(f"links: there would be {len(all_links)}; there may be {MOST_LINK_TYPES}")
+    return all_links
 
 
 def how_to_declare_links(type_name: str) -> str:
-    """Say how a type of entity comes to declare a type of link."""
+    """Explain how to declare a type of link for a type of entity."""
     return (
         f"an admin declares one by `links: {{NAME: shared}}` (or `directed`) in PUT /v1/entity-types/{type_name}, "
         "or those of a ruleset by `fivefold import setup RULESET`"
@@ -180,17 +184,17 @@ def read_fields(content: Mapping[str, Any]) -> dict[str, FieldType]:
     return FIELDS.validate_python(content)
 
 
-def _joined(part: str, content: Mapping[str, Any], new_fields: Fields) -> dict[str, Any]:
+def _merged_fields(part: str, content: Mapping[str, Any], new_fields: Fields) -> dict[str, Any]:
     there = read_fields(content)
-    changed = [name for name, kind in new_fields.items() if name in there and not same_type(kind, there[name])]
-    if changed:
-        changes_text = ", ".join(f"{name} is {type_json(there[name])}" for name in changed)
+    conflicting = [name for name, kind in new_fields.items() if name in there and not same_type(kind, there[name])]
+    if conflicting:
+        changes_text = ", ".join(f"{name} is {type_json(there[name])}" for name in conflicting)
         raise ConflictError(f"{part}: {changes_text}, for good; give the new field another name")
     return {name: type_json(kind) for name, kind in {**new_fields, **there}.items()}
 
 
 def same_type(one: FieldType, other: FieldType) -> bool:
-    """Tell whether two types take the same values; in which order their words stand makes no difference.
+    """Return whether two types accept the same values, whatever the order of their words.
 
     >>> same_type(OneOf(one_of=("a", "b")), OneOf(one_of=("b", "a"))), same_type("text", ("text",))
     (True, False)
@@ -201,7 +205,7 @@ def same_type(one: FieldType, other: FieldType) -> bool:
 
 
 def type_json(kind: FieldType) -> Any:
-    """Give a type as it is written in JSON.
+    """Write a type as in JSON.
 
     >>> type_json(("text",)), type_json(OneOf(one_of=("a", "b")))
     (['text'], {'one_of': ['a', 'b']})

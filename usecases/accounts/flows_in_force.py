@@ -1,7 +1,7 @@
-"""Flows that act or run as a shadow, each with what it asks in the versions that decide now.
+"""Flows that act or run as a shadow, each with its dependencies in the versions that decide now.
 
-A flow asks policies, rulesets and other flows by name. A version that is approved or activated is asked from then on,
-by flows that act already, too; so a change that would leave such a flow unable to run is refused.
+A flow uses policies, rulesets and other flows by name. A newly approved or activated version is used from then on, by
+flows that act already too; so a change that would leave such a flow unable to run is refused.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,12 +34,12 @@ from fivefold.store.tables.flows import FlowRow, FlowVersion
 from fivefold.store.tables.rulesets import RulesetVersion
 
 POLICIES, RULESETS, FLOWS = "policies", "rulesets", "flows"
-"""The kinds of what is asked, in `Asked`."""
+"""The kinds of dependencies, in `Asked`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AskedVersion:
-    """A version of what a flow asks.
+    """A version that a flow depends on.
 
     Attributes:
         version: its number.
@@ -51,12 +51,12 @@ class AskedVersion:
 
 
 Asked = Mapping[str, Mapping[str, AskedVersion]]
-"""What a flow asks, and what those flows ask that it asks, by kind and name."""
+"""The dependencies of a flow, including those of flows that it uses, by kind and name."""
 
 
 @dataclass(frozen=True)
 class AskedRows:
-    """Versions of what flows ask, by name."""
+    """The stored versions that flows depend on, by name."""
 
     policies: dict[str, Policy] = field(default_factory=dict)
     rulesets: dict[str, RulesetVersion] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class AskedRows:
 
     @property
     def versions(self) -> Asked:
-        """Tell which versions they are."""
+        """The numbers and hashes of the versions."""
         kinds: dict[str, Mapping[str, Policy | RulesetVersion | FlowVersion]] = {
             POLICIES: self.policies,
             RULESETS: self.rulesets,
@@ -80,7 +80,7 @@ class AskedRows:
         }
 
     def analysed(self, canonical: str) -> AnalysedFlow:
-        """Bring a flow, by its canonical form, together with them."""
+        """Analyse a flow, by its canonical form, with its dependencies."""
         return analyse_canonical_flow(
             canonical, *(_canonicals(rows) for rows in (self.policies, self.rulesets, self.flows))
         )
@@ -99,8 +99,8 @@ class StandingFlow:
     Attributes:
         flow: its row.
         version: that runs.
-        analysed: the flow with what it asks.
-        asked: the versions of what it asks that decide now; a run records them.
+        analysed: the flow with its dependencies.
+        asked: the versions of its dependencies that decide now; a run records them.
         acting: its actions are carried out; false for a shadow's.
     """
 
@@ -112,7 +112,7 @@ class StandingFlow:
 
 
 def standing_flow(session: Session, organisation_id: int, name: str) -> StandingFlow:
-    """Find the version of a flow that acts; NotFoundError where there is no such flow, or none of it acts."""
+    """Find the acting version of a flow; NotFoundError if there is no such flow, or no version acts."""
     flow = flow_named(session, organisation_id, name)
     if flow.active_version_id is None:
         raise NotFoundError(f"no version of the flow {name} is active")
@@ -120,19 +120,20 @@ def standing_flow(session: Session, organisation_id: int, name: str) -> Standing
 
 
 def flow_of_version(session: Session, version_id: int) -> StandingFlow:
-    """Give any version as it would run now."""
+    """Return any version of a flow as it would run now."""
     version, flow = version_and_flow(session, version_id)
     return _standing(session, flow, version)
 
 
 def standing_flows(session: Session, organisation_id: int, type_id: int | None = None) -> list[StandingFlow]:
-    """Give all versions that act or run as a shadow, of one type or of all, by the names of their flows."""
+    """Return all versions that act or run as a shadow, of one type or of all, by the names of their flows."""
     return [_standing(session, flow, version) for flow, version in versions_in_force(session, organisation_id, type_id)]
 
 
 def _standing(session: Session, flow: FlowRow, version: FlowVersion) -> StandingFlow:
+    """Combine a version with its dependencies as they are now."""
     of = flow.organisation_id
-    rows = _walked(
+    rows = _find_dependencies(
         version.canonical,
         lambda name: active_policy(session, of, name),
         lambda name: active_version_named(session, of, name),
@@ -153,35 +154,35 @@ def _acting(session: Session, organisation_id: int, name: str) -> FlowVersion | 
     return None if version_id is None else session.get_one(FlowVersion, version_id)
 
 
-def _walked(
+def _find_dependencies(
     canonical: str,
     policy: Callable[[str], Policy | None],
     ruleset: Callable[[str], RulesetVersion | None],
     flow: Callable[[str], FlowVersion | None],
 ) -> AskedRows:
-    """Find what a flow asks, and what those flows ask that it asks; what is not there is left out."""
-    rows, waiting = AskedRows(), [analyse_canonical_flow(canonical).flow]
-    while waiting:
-        one = waiting.pop()
-        _take(rows.policies, one.asked("policy"), policy)
-        _take(rows.rulesets, one.asked("ruleset"), ruleset)
-        found = _take(rows.flows, one.asked("flow"), flow)
-        waiting += [analyse_canonical_flow(row.canonical).flow for row in found]
+    """Find the dependencies of a flow, including those of flows that it uses; missing ones are left out."""
+    rows, to_visit = AskedRows(), [analyse_canonical_flow(canonical).flow]
+    while to_visit:
+        one = to_visit.pop()
+        _add_new(rows.policies, one.asked("policy"), policy)
+        _add_new(rows.rulesets, one.asked("ruleset"), ruleset)
+        new_rows = _add_new(rows.flows, one.asked("flow"), flow)
+        to_visit += [analyse_canonical_flow(row.canonical).flow for row in new_rows]
     return rows
 
 
 Row = TypeVar("Row")
 
 
-def _take(rows: dict[str, Row], names: Sequence[str], find: Callable[[str], Row | None]) -> list[Row]:
-    """Add what is found of names that are not there yet, and give it."""
-    found = {name: row for name in names if name not in rows and (row := find(name)) is not None}
-    rows.update(found)
-    return list(found.values())
+def _add_new(rows: dict[str, Row], names: Sequence[str], find: Callable[[str], Row | None]) -> list[Row]:
+    """Find the rows of names that are not in *rows* yet, add them, and return them."""
+    new_rows = {name: row for name in names if name not in rows and (row := find(name)) is not None}
+    rows.update(new_rows)
+    return list(new_rows.values())
 
 
 def everything_asked(session: Session, organisation_id: int) -> AskedRows:
-    """Give everything that flows may ask now."""
+    """Return everything that flows may depend on now."""
     versions = [version for _, version in all_active_versions(session, organisation_id)]
     names = rulesets_of_versions(session, [version.id for version in versions])
     return AskedRows(
@@ -196,7 +197,7 @@ def everything_asked(session: Session, organisation_id: int) -> AskedRows:
 
 
 def names_asked(flow: AnalysedFlow) -> Mapping[str, frozenset[str]]:
-    """Name what a flow asks, and what those flows ask that it asks, by kind; what is not there is left out."""
+    """Name the dependencies of a flow, including those of flows that it uses, by kind; missing ones are left out."""
     inner = [each for each in flow.asked.values() if isinstance(each, AnalysedFlow)]
     flows: list[Flow] = [flow.flow, *(each.flow for each in inner)]
     return {
@@ -206,28 +207,28 @@ def names_asked(flow: AnalysedFlow) -> Mapping[str, frozenset[str]]:
     }
 
 
-def flow_as_asked(session: Session, version_id: int, asked: Mapping[str, Mapping[str, int]]) -> AnalysedFlow:
-    """Bring a version together with what it asked in the versions that are numbered, by kind and name.
+def flow_as_asked(session: Session, version_id: int, dependencies: Mapping[str, Mapping[str, int]]) -> AnalysedFlow:
+    """Analyse a version with its dependencies in the given versions, by kind and name.
 
-    NotFoundError where one of these is not there.
+    NotFoundError if one of these does not exist.
     """
     version = session.get_one(FlowVersion, version_id)
     of = version.organisation_id
     return AskedRows(
-        {name: policy_numbered(session, of, name, number) for name, number in asked.get(POLICIES, {}).items()},
+        {name: policy_numbered(session, of, name, number) for name, number in dependencies.get(POLICIES, {}).items()},
         {
             name: version_numbered(session, family_named(session, of, name), number)
-            for name, number in asked.get(RULESETS, {}).items()
+            for name, number in dependencies.get(RULESETS, {}).items()
         },
         {
             name: flow_version_numbered(session, flow_named(session, of, name), number)
-            for name, number in asked.get(FLOWS, {}).items()
+            for name, number in dependencies.get(FLOWS, {}).items()
         },
     ).analysed(version.canonical)
 
 
 def groups_in_force(session: Session, organisation_id: int, type_id: int) -> dict[str, GroupInForce]:
-    """Give the named groups of a type that are in force, by name."""
+    """Return the named groups of a type that are in force, by name."""
     return {
         row.name: GroupInForce(
             cast("Purpose", row.purpose),  # checked when the group was proposed
@@ -239,7 +240,7 @@ def groups_in_force(session: Session, organisation_id: int, type_id: int) -> dic
 
 
 def missing_groups(session: Session, flow: FlowRow, analysed: AnalysedFlow) -> list[Finding]:
-    """Find the groups that a flow names, and that are not in force; or that it puts into, and no flow keeps."""
+    """Find groups that a flow names but that are not in force, and groups that it adds to but no flow maintains."""
     if not any(groups_named(analysed.flow)):
         return []
     there = groups_in_force(session, flow.organisation_id, flow.type_id)
@@ -247,13 +248,13 @@ def missing_groups(session: Session, flow: FlowRow, analysed: AnalysedFlow) -> l
 
 
 def refuse_unusable_flows(session: Session, organisation_id: int) -> None:
-    """Raise ConflictError where a flow that acts, or runs as a shadow, could not run with what it asks now.
+    """Raise ConflictError if a flow that acts, or runs as a shadow, could not run with its present dependencies.
 
-    Nor where a group that it names is gone. Called in the transaction of whatever changes that, after it: so the
-    change is undone.
+    The same if a group that it names is missing. Called in the transaction of the change, after it: so the change is
+    rolled back.
     """
     session.flush()
     for standing in standing_flows(session, organisation_id):
-        for found in (*standing.analysed.errors, *missing_groups(session, standing.flow, standing.analysed)):
-            called = f"version {standing.version.number} of the flow {standing.flow.name}"
-            raise ConflictError(f"{called} could not run any more: {found.where}: {found.problem}")
+        for finding in (*standing.analysed.errors, *missing_groups(session, standing.flow, standing.analysed)):
+            name = f"version {standing.version.number} of the flow {standing.flow.name}"
+            raise ConflictError(f"{name} could not run any more: {finding.where}: {finding.problem}")

@@ -1,4 +1,4 @@
-"""Members of lists: who is on a version, and what differs between two versions or from one that is being written."""
+"""Members of lists: those of a version, and the differences between two versions or from an unsaved one."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from fivefold.usecases.shared.context import Context
 
 
 class Change(StrEnum):
-    """What became of a member: a change is the same member in another spelling."""
+    """The kind of a difference between two versions: a changed member is the same one in another spelling."""
 
     ADDED = "added"
     CHANGED = "changed"
@@ -37,8 +37,8 @@ class MemberChange:
 
     Attributes:
         change: added, changed or removed.
-        member: as the later version has it; as the earlier one where it was removed.
-        before: how the earlier version spells it; None where it was added or removed.
+        member: as in the later version; as in the earlier one if it was removed.
+        before: as in the earlier version; None if it was added or removed.
     """
 
     change: Change
@@ -48,12 +48,12 @@ class MemberChange:
 
 @dataclass(frozen=True, kw_only=True)
 class MembersShown:
-    """The members of one version that were looked for.
+    """The members of one version that match a search.
 
     Attributes:
         since_us: the version is in force from here until the next one.
-        of: how many the version has in all.
-        found: how many were found; `members` are some of them, in the order of their characters.
+        of: the number of all members of the version.
+        found: the number of matches; `members` are some of them, in the order of their characters.
     """
 
     since_us: Annotated[Moment, shown_as("since")]
@@ -66,7 +66,7 @@ class MembersShown:
 
 @dataclass(frozen=True, kw_only=True)
 class ListContent:
-    """What a version says: from when on, under which title, by which source, and who is on it."""
+    """A version of a list: since when it is in force, its title, its source, and its members."""
 
     since_us: int
     title: str
@@ -76,11 +76,11 @@ class ListContent:
 
 @dataclass(frozen=True, kw_only=True)
 class ListDifference:
-    """What differs between two versions.
+    """The difference between two versions.
 
     Attributes:
-        since_us: of the earlier one; None where there is none, so that all members were added.
-        title_before: its title; None where it is the same, or there is no earlier one.
+        since_us: of the earlier one; None if there is none, so that all members were added.
+        title_before: its title; None if it is the same, or there is no earlier one.
         source_before: its source; as above.
         same: how many members both have.
         changes: some of the differences, by kind, and then in the order of the characters.
@@ -99,26 +99,26 @@ class ListDifference:
 def list_members(
     context: Context, name: str, since_us: int | None = None, text: str = "", part: Part = WHOLE
 ) -> MembersShown:
-    """List the members of a version that have a text in them, without regard to case and accents; all for no text.
+    """List the members of a version that contain a text, ignoring case and accents; all for an empty text.
 
-    Without a moment it is the version in force; before the first one is in force, the first. NotFoundError where there
-    is no such list or version.
+    Without a moment it is the version in force; before the first one is in force, the first. NotFoundError if there is
+    no such list or version.
     """
     with context.reading() as session:
         of, now = context.organisation_id, context.now()
         if since_us is not None:
             row = list_row_since(session, of, name, since_us)
         else:
-            row = list_row_at(session, of, name, now) or _found(list_row_at(session, of, name, first=True), name)
-    wanted = _plain(text.strip())
-    found = sorted(member for member in row.members if wanted in _plain(member)) if wanted else sorted(row.members)
-    members = page_among(found, lambda member: (member,), part)
+            row = list_row_at(session, of, name, now) or _require_list(list_row_at(session, of, name, first=True), name)
+    needle = _plain(text.strip())
+    matches = sorted(member for member in row.members if needle in _plain(member)) if needle else sorted(row.members)
+    members = page_among(matches, lambda member: (member,), part)
     return MembersShown(
         since_us=row.since_us,
         title=row.title,
         source=row.source,
         of=len(row.members),
-        found=len(found),
+        found=len(matches),
         members=members.map(lambda member: ListMember(member=member)),
     )
 
@@ -126,9 +126,9 @@ def list_members(
 def compare_versions(
     context: Context, name: str, since_us: int, against_us: int | None = None, part: Part = WHOLE
 ) -> ListDifference:
-    """Tell what changed in a version: from another one, or from the one before it, where there is one.
+    """Return the changes of a version against another one, or against the previous one if there is one.
 
-    NotFoundError where there is no such list or version.
+    NotFoundError if there is no such list or version.
     """
     with context.reading() as session:
         row = list_row_since(session, context.organisation_id, name, since_us)
@@ -142,7 +142,7 @@ def compare_versions(
 def compare_with_stored(
     context: Context, name: str, content: ListContent, before_us: int | None = None, part: Part = WHOLE
 ) -> ListDifference:
-    """Tell what a version that is not stored would change in the newest one, or in the newest before a moment."""
+    """Return the changes that an unsaved version would make to the newest one, or to the newest before a moment."""
     with context.reading() as session:
         at_us = None if before_us is None else before_us - 1
         before = list_row_at(session, context.organisation_id, name, at_us)
@@ -150,7 +150,7 @@ def compare_with_stored(
 
 
 def difference(before: ListContent | None, after: ListContent, part: Part = WHOLE) -> ListDifference:
-    """Tell what differs between two versions."""
+    """Return the differences between two versions."""
     olds = () if before is None else before.members
     changes = member_changes(olds, after.members)
     counts = {kind: sum(change.change is kind for change in changes) for kind in Change}
@@ -171,37 +171,37 @@ def _content(row: ListVersionRow) -> ListContent:
 
 
 def member_changes(before: Sequence[str], after: Sequence[str]) -> list[MemberChange]:
-    """Tell how the members differ: those added first, then those in another spelling, then those removed.
+    """Return the differences of members: added ones first, then those in another spelling, then removed ones.
 
     >>> [(each.change.value, each.member, each.before) for each in member_changes(["IR", "kp"], ["KP", "MM"])]
     [('added', 'MM', None), ('changed', 'KP', 'kp'), ('removed', 'IR', None)]
     """
-    added, removed = sorted({*after} - {*before}), sorted({*before} - {*after})
-    spelled = {_letters(member): member for member in removed}
-    changes, kept = [], set[str]()
-    for member in added:
+    only_after, only_before = sorted({*after} - {*before}), sorted({*before} - {*after})
+    spelled = {_letters(member): member for member in only_before}
+    changes, respelt = [], set[str]()
+    for member in only_after:
         was = spelled.pop(_letters(member), None)
         kind = Change.ADDED if was is None else Change.CHANGED
         changes.append(MemberChange(change=kind, member=member, before=was))
-        kept |= {was} if was is not None else set()
-    changes += [MemberChange(change=Change.REMOVED, member=member) for member in removed if member not in kept]
+        respelt |= {was} if was is not None else set()
+    changes += [MemberChange(change=Change.REMOVED, member=member) for member in only_before if member not in respelt]
     return sorted(changes, key=lambda change: (change.change.value, change.member))
 
 
-def _found(row: ListVersionRow | None, name: str) -> ListVersionRow:
+def _require_list(row: ListVersionRow | None, name: str) -> ListVersionRow:
     if row is None:
         raise NotFoundError(f"there is no list {name!r}")
     return row
 
 
 def _plain(text: str) -> str:
-    """Give a text without case and accents."""
+    """Return a text without case and accents."""
     if text.isascii():
         return text.casefold()
-    spread = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return "".join(character for character in spread if not unicodedata.combining(character))
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
 def _letters(member: str) -> str:
-    """Give its letters and digits alone; what has none of them stays as it is."""
+    """Return a member's letters and digits; a member without any is returned as it is."""
     return "".join(filter(str.isalnum, _plain(member))) or member

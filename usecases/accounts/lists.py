@@ -1,7 +1,7 @@
 """Named lists of an organisation: versions that are added, never changed, each in force from a moment on.
 
-A new version touches everyone of a type of which a ruleset that is in force reads the list: who is on it, and to whom
-such a ruleset applies, is only known once they are assessed.
+A new version touches everyone of a type whose active rulesets read the list: who is on it, and to whom such a ruleset
+applies, is only known after an assessment.
 """
 
 from collections.abc import Sequence
@@ -37,18 +37,18 @@ from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import checked_moment
 
 MOST_MEMBERS = MOST_NODES - 100
-"""In a version of a list: what is proposed is a document, which has a few more names and values."""
+"""In a version of a list: a proposal is a document, which has a few more names and values."""
 
 
 @schema("ListVersion")
 @dataclass(frozen=True, kw_only=True)
 class ListLine:
-    """A version of a list; `members` says how many there are.
+    """A version of a list.
 
     Attributes:
         since_us: it is in force from here until the next version.
-        members: how many there are.
-        purpose: what it was made for: aml, commercial or both; None where the version says nothing.
+        members: the number of members.
+        purpose: aml, commercial or both; None if the version declares none.
     """
 
     name: str
@@ -61,11 +61,11 @@ class ListLine:
 
 @dataclass(frozen=True)
 class ListPut:
-    """What became of a list.
+    """The result of adding versions to a list.
 
     Attributes:
-        versions: that were added.
-        touched: how many entities are to be assessed again.
+        versions: the added ones.
+        touched: how many entities will be assessed again.
     """
 
     versions: tuple[ListLine, ...]
@@ -73,10 +73,10 @@ class ListPut:
 
 
 def named_lists(session: Session, organisation_id: int) -> dict[str, NamedList]:
-    """Give all lists of an organisation by name, each with all its versions, as rulesets are assessed with them.
+    """Return all lists of an organisation by name, each with all its versions, as rulesets are assessed with them.
 
     Every version keeps its own source; title and source of the list are those of its newest version. A list is `aml` if
-    one of its versions is, those to come included; what no version says is None.
+    one of its versions is, including future ones; without a declared purpose it is None.
     """
     rows = list_rows(session, organisation_id)
     return {name: _named_list(list(group)) for name, group in groupby(rows, key=lambda row: row.name)}
@@ -84,8 +84,8 @@ def named_lists(session: Session, organisation_id: int) -> dict[str, NamedList]:
 
 def _named_list(rows: Sequence[ListVersionRow]) -> NamedList:
     versions = tuple(ListVersion(since=row.since_us, members=tuple(row.members), source=row.source) for row in rows)
-    newest, said = rows[-1], [row.purpose for row in rows if row.purpose is not None]
-    purpose = strictest(map(checked_purpose, said)) if said else None
+    newest, purposes = rows[-1], [row.purpose for row in rows if row.purpose is not None]
+    purpose = strictest(map(checked_purpose, purposes)) if purposes else None
     return NamedList(name=newest.name, title=newest.title, source=newest.source, purpose=purpose, versions=versions)
 
 
@@ -98,7 +98,7 @@ def list_lists(context: Context, part: Part = WHOLE) -> Page[ListLine]:
 def list_version(
     name: str, since_us: int, members: Sequence[str], title: str, source: str, purpose: str | None = None
 ) -> NamedList:
-    """Read one version of a list; ConfigError where the name, a member, a text or the purpose is invalid."""
+    """Read one version of a list; ConfigError if the name, a member, a text or the purpose is invalid."""
     if isinstance(members, str) or not all(isinstance(member, str) for member in members):
         raise ConfigError(f"members of the list {name} must be a list of text")
     if len(members) > MOST_MEMBERS:
@@ -109,37 +109,41 @@ def list_version(
         "source": source,
     }
     try:
-        said = None if purpose is None else checked_purpose(purpose)
-        return NamedList(name=name, title=title, source=source, purpose=said, versions=(ListVersion(**version),))
+        valid_purpose = None if purpose is None else checked_purpose(purpose)
+        return NamedList(
+            name=name, title=title, source=source, purpose=valid_purpose, versions=(ListVersion(**version),)
+        )
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         raise ConfigError(f"list {name}: {'.'.join(map(str, fault['loc']))} {problem_of(fault, ())}") from None
 
 
 def missing_versions(session: Session, organisation_id: int, document: NamedList) -> NamedList | None:
-    """Give a list with those of its versions that are not kept yet; None where all are.
+    """Return a list with only those of its versions that are not stored yet; None if all are.
 
-    ConflictError where a version that is kept says something else.
+    ConflictError if a stored version differs.
     """
     rows = [_row(organisation_id, document, version, 0) for version in document.versions]
-    new = {row.since_us for row in _not_there(rows, list_rows(session, organisation_id, document.name))}
+    new = {row.since_us for row in _new_rows(rows, list_rows(session, organisation_id, document.name))}
     missing = tuple(version for version in document.versions if version.since in new)
     return document.model_copy(update={"versions": missing}) if missing else None
 
 
 def put_list_in(session: Session, context: Context, document: NamedList, now_us: int, *, marks: bool = True) -> ListPut:
-    """Add versions of a list, later than all that are there; the entities that they touch become due, part by part.
+    """Add versions of a list, later than all existing ones; the entities that they touch become due, part by part.
 
     Called once the change is approved, in its transaction. Without *marks* no entity becomes due, and `touched` is 0.
 
     Raises:
-        ConfigError: a member cannot be kept.
-        ConflictError: a version is there that is as late, or later.
+        ConfigError: a member cannot be stored.
+        ConflictError: an existing version is as late, or later.
     """
     new = [_row(context.organisation_id, document, version, now_us) for version in document.versions]
     for member in (member for version in document.versions for member in version.members):
         if character := control_in(member):
-            raise ConfigError(f"list {document.name}: {member[:40]!r} has the control character {character}; none may")
+            raise ConfigError(
+                f"list {document.name}: {member[:40]!r} has the control character {character}; it must have none"
+            )
     lock_organisation(session, context.organisation_id)
     there = list_rows(session, context.organisation_id, document.name)
     if there and new[0].since_us <= there[-1].since_us:
@@ -149,22 +153,23 @@ def put_list_in(session: Session, context: Context, document: NamedList, now_us:
         )
     session.add_all(new)
     session.flush()
-    touched = sum(
+    touched_count = sum(
         mark_everybody(session, session.get_one(EntityType, type_id), Reason.LIST, new[0].since_us, now_us)
         for type_id in _types_reading(session, context.organisation_id, document.name)
         if marks
     )
-    _record(session, context, new, touched)
-    return ListPut(tuple(map(_line, new)), touched)
+    _record(session, context, new, touched_count)
+    return ListPut(tuple(map(_line, new)), touched_count)
 
 
 def _row(organisation_id: int, document: NamedList, version: ListVersion, now_us: int) -> ListVersionRow:
+    """Make the row of a version; ConfigError for a text that cannot be stored."""
     source = version.source or document.source
     members = list(dict.fromkeys(version.members))
     for text in (*members, document.title, source):
         if not text or not storable(text):
             raise ConfigError(
-                f"list {document.name}: {text!r} cannot be kept; it must be text without NUL, and not empty"
+                f"list {document.name}: {text!r} cannot be stored; it must be text without NUL, and not empty"
             )
     return ListVersionRow(
         organisation_id=organisation_id,
@@ -178,24 +183,25 @@ def _row(organisation_id: int, document: NamedList, version: ListVersion, now_us
     )
 
 
-def _not_there(rows: Sequence[ListVersionRow], there: Sequence[ListVersionRow]) -> list[ListVersionRow]:
-    stored = {row.since_us: row for row in there}
+def _new_rows(rows: Sequence[ListVersionRow], there: Sequence[ListVersionRow]) -> list[ListVersionRow]:
+    """Return the rows that are not stored yet; ConflictError if a stored version differs."""
+    stored_rows = {row.since_us: row for row in there}
     for row in rows:
-        if row.since_us in stored and stored[row.since_us].members != row.members:
+        if row.since_us in stored_rows and stored_rows[row.since_us].members != row.members:
             raise ConflictError(
                 f"the list {row.name} has a version since {day_text(row.since_us)} with other members;"
                 " a version is never changed: add a later one"
             )
-        if row.since_us in stored and row.purpose not in {None, stored[row.since_us].purpose}:
+        if row.since_us in stored_rows and row.purpose not in {None, stored_rows[row.since_us].purpose}:
             raise ConflictError(
-                f"the list {row.name} has a version since {day_text(row.since_us)} that was not made for"
+                f"the list {row.name} has a version since {day_text(row.since_us)} whose purpose is not"
                 f" {row.purpose}; a version is never changed: add a later one"
             )
-    return [row for row in rows if row.since_us not in stored]
+    return [row for row in rows if row.since_us not in stored_rows]
 
 
 def _types_reading(session: Session, organisation_id: int, name: str) -> list[int]:
-    """Find the types of which a ruleset or a group in force reads a list."""
+    """Find the types with a ruleset or a group in force that reads a list."""
     type_ids = {
         type_id
         for type_id, version in all_active_versions(session, organisation_id)
@@ -209,8 +215,8 @@ def _types_reading(session: Session, organisation_id: int, name: str) -> list[in
     return sorted(type_ids)
 
 
-def _record(session: Session, context: Context, new: Sequence[ListVersionRow], touched: int) -> None:
-    """Record what was put: of the members, who may be people, and of the words a digest that is hashed with salt."""
+def _record(session: Session, context: Context, new: Sequence[ListVersionRow], touched_count: int) -> None:
+    """Record the new versions; members, who may be people, and texts only as a digest that is hashed with salt."""
     context.record(
         session,
         "list.put",
@@ -221,11 +227,12 @@ def _record(session: Session, context: Context, new: Sequence[ListVersionRow], t
                 digest_of([row.title, row.source, *([] if row.purpose is None else [row.purpose])]) for row in new
             ],
         },
-        details={"since_us": [row.since_us for row in new], "touched": touched},
+        details={"since_us": [row.since_us for row in new], "touched": touched_count},
     )
 
 
 def _line(row: ListVersionRow) -> ListLine:
+    """Write a version as it is listed."""
     return ListLine(
         name=row.name,
         title=row.title,

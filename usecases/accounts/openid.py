@@ -23,11 +23,11 @@ from fivefold.domain.errors import IdentityError, IdentityProviderError
 from fivefold.domain.settings import OpenIdSettings
 
 SECONDS: Final = 10
-"""How long an answer of the provider is waited for."""
+"""How long to wait for an answer of the provider."""
 AWAY_SECONDS: Final = 10
-"""A provider that did not answer is not asked again for so long."""
+"""How long a provider that did not answer is not asked again."""
 KEPT_SECONDS: Final = 3_600
-"""How long the provider's addresses and keys are taken for what they were."""
+"""How long the provider's addresses and keys are cached."""
 ALGORITHMS: Final = ["RS256", "PS256", "ES256", "EdDSA"]
 """Signatures by a key that only the provider has; never `none`, and none by a shared secret."""
 LEEWAY_SECONDS: Final = 60
@@ -35,12 +35,12 @@ LEEWAY_SECONDS: Final = 60
 
 @dataclass(frozen=True)
 class _Attempt:
-    """What the browser keeps while its person is at the provider.
+    """The state that the browser keeps while its person is at the provider.
 
     Attributes:
-        state: comes back with the answer, and shows that it is of this browser.
-        nonce: stands in the identity token.
-        verifier: of PKCE; who took the code along does not have it.
+        state: returned with the answer, to show that the answer belongs to this browser.
+        nonce: part of the identity token.
+        verifier: of PKCE; a thief of the code does not have it.
     """
 
     state: str
@@ -49,13 +49,13 @@ class _Attempt:
 
     @property
     def text(self) -> str:
-        """For a cookie: none of the parts has a full stop."""
+        """For a cookie: none of the parts contains a full stop."""
         return f"{self.state}.{self.nonce}.{self.verifier}"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who signed in.
+    """The person who signed in.
 
     Attributes:
         subject: the provider's own name for the person, which never changes.
@@ -79,9 +79,9 @@ class IdentityProvider:
     _away: tuple[float, str] | None = None
 
     def begin(self, redirect_uri: str) -> tuple[str, str]:
-        """Give the address at the provider to which the person goes, and what their browser keeps meanwhile.
+        """Return the provider's address to which the person is sent, and the state that their browser keeps meanwhile.
 
-        IdentityProviderError where the provider cannot be asked.
+        IdentityProviderError if the provider cannot be reached.
         """
         attempt = _Attempt(generate_token(32), generate_token(32), secrets.token_urlsafe(48))
         endpoint = self._read()[0]["authorization_endpoint"]
@@ -92,11 +92,11 @@ class IdentityProvider:
         return str(address), attempt.text
 
     def identify(self, redirect_uri: str, query: Mapping[str, str], kept: str) -> Identity:
-        """Find out who the person is whom the provider sent back with *query*, to a browser that *kept* its attempt.
+        """Identify the person whom the provider sent back with *query*, to a browser that *kept* its attempt.
 
         Raises:
-            IdentityError: the provider refused, or its answer is not of this attempt, or names no member.
-            IdentityProviderError: it cannot be asked.
+            IdentityError: the provider refused, or its answer belongs to another attempt, or names no member.
+            IdentityProviderError: it cannot be reached.
         """
         parts = kept.split(".")
         if len(parts) != 3:
@@ -110,6 +110,7 @@ class IdentityProvider:
         return self._identity(self._claims(token.get("id_token"), attempt.nonce))
 
     def _client(self, redirect_uri: str) -> OAuth2Session:
+        """The OAuth client of the settings, with PKCE."""
         of = self.settings
         return OAuth2Session(
             of.client_id,
@@ -121,6 +122,7 @@ class IdentityProvider:
         )
 
     def _exchange(self, redirect_uri: str, code: str, verifier: str) -> dict[str, Any]:
+        """Exchange the code for tokens."""
         endpoint = self._read()[0]["token_endpoint"]
         try:
             with self._client(redirect_uri) as client:
@@ -128,7 +130,7 @@ class IdentityProvider:
         except OAuthError as error:
             raise IdentityError(f"The identity provider refused: {error.error}. Sign in again.") from None
         except (requests.RequestException, ValueError) as error:
-            raise IdentityProviderError(f"{endpoint} cannot be asked: {error}") from None
+            raise IdentityProviderError(f"{endpoint} cannot be reached: {error}") from None
 
     def _claims(self, token: Any, nonce: str) -> dict[str, Any]:
         """Check an identity token: its signature, and that it is of this provider, for us, now, and of this attempt."""
@@ -146,7 +148,7 @@ class IdentityProvider:
             registry.validate(claims)
         except (JoseError, ValueError) as error:
             with self._lock:
-                self._fetched = 0.0  # the keys may be others by now
+                self._fetched = 0.0  # the provider may have changed its keys
             raise IdentityError(f"The identity token is not accepted ({error}). Sign in again.") from None
         return dict(claims)
 
@@ -154,13 +156,13 @@ class IdentityProvider:
         claim = self.settings.claim
         name = claims.get(claim)
         if not isinstance(name, str) or not name:
-            raise IdentityError(f"The identity token has no {claim}, which would name the member.")
+            raise IdentityError(f"The identity token has no {claim}, which must name the member.")
         if claim == "email" and claims.get("email_verified") is not True:
             raise IdentityError(f"The identity provider has not verified the address {name}.")
         return Identity(str(claims["sub"]), name)
 
     def _read(self) -> tuple[dict[str, Any], KeySet]:
-        """Give the provider's addresses and keys, as they were at most an hour ago; IdentityProviderError."""
+        """Return the provider's addresses and keys, at most an hour old; IdentityProviderError without them."""
         with self._lock:
             if self._keys is None or not self._fetched or self.clock() - self._fetched > KEPT_SECONDS:
                 if self._away is not None and self.clock() < self._away[0]:
@@ -174,6 +176,7 @@ class IdentityProvider:
             return self._metadata, self._keys
 
     def _fetch_all(self) -> tuple[dict[str, Any], KeySet]:
+        """Fetch the provider's addresses and keys; IdentityProviderError if they are missing or unreadable."""
         issuer = self.settings.issuer
         metadata = _fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if metadata.get("issuer") != issuer:
@@ -187,6 +190,7 @@ class IdentityProvider:
 
 
 def _fetch(address: str) -> dict[str, Any]:
+    """Fetch a JSON object; redirects are not followed."""
     try:
         answer = requests.get(address, timeout=SECONDS, allow_redirects=False)
         answer.raise_for_status()

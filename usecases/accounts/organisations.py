@@ -1,4 +1,4 @@
-"""Organisations and their members. Everything that is stored belongs to one organisation.
+"""Organisations and their members. All stored data belong to one organisation.
 
 A member keeps their number for good. One who leaves and comes back is the same member, so nobody can approve under a
 second name what they requested under the first.
@@ -32,27 +32,28 @@ DEFAULT_ORGANISATION = "default"
 
 
 def actor_in(engine: Engine, organisation: str, who: str) -> Actor:
-    """Give the actor of a name in the organisation of a name; ConfigError where there is no such organisation."""
+    """Return the actor of a name in the organisation of a name; ConfigError if there is no such organisation."""
     with reading(engine) as session:
         row = accounts.organisation_of(session, organisation)
         if row is None:
             raise ConfigError(
-                f"there is no organisation {organisation!r}; its first member or token, or an import's set-up, makes it"
+                f"there is no organisation {organisation!r}; it is created by its first member or token,"
+                " or by an import's set-up"
             )
         return Actor(row.id, who)
 
 
 def actor_in_new(engine: Engine, organisation: str, who: str) -> Actor:
-    """Give the actor of a name in an organisation, which is created if missing; ConfigError for an invalid name."""
+    """Return the actor of a name in an organisation, which is created if missing; ConfigError for an invalid name."""
     refuse_long_name("organisation", organisation)
     with writing(engine) as session:
         return Actor(accounts.organisation_named(session, organisation, now_microseconds()).id, who)
 
 
 def refuse_long_name(what: str, name: str) -> None:
-    """Raise ConfigError where a name is longer than names may be."""
+    """Raise ConfigError if a name is too long."""
     if len(name) > NAME_CHARACTERS:
-        raise ConfigError(f"{what} has {len(name)} characters; at most {NAME_CHARACTERS} are kept")
+        raise ConfigError(f"{what} has {len(name)} characters; at most {NAME_CHARACTERS} are allowed")
 
 
 @schema("Member")
@@ -83,11 +84,11 @@ def add_member(context: Context, name: str, roles: Sequence[str]) -> MemberLine:
     role_set = _checked(roles)
     if not 1 <= len(name) <= NAME_CHARACTERS or name != name.strip() or not name.isprintable():
         raise ConfigError(
-            f"the name {name!r} cannot be kept; it must have 1 to {NAME_CHARACTERS} characters, in one line and"
+            f"the name {name!r} cannot be stored; it must have 1 to {NAME_CHARACTERS} characters, in one line and"
             " without spaces around them"
         )
     if ":" in name or name == SYSTEM:
-        raise ConfigError(f"a member cannot be named {name!r}: the audit log calls programs so")
+        raise ConfigError(f"a member cannot be named {name!r}: the audit log uses such names for programs")
     with context.writing() as session:
         member = member_named(session, context.organisation_id, name)
         if member is not None and member.left_us is None:
@@ -102,7 +103,7 @@ def add_member(context: Context, name: str, roles: Sequence[str]) -> MemberLine:
 
 
 def read_member(context: Context, member_id: int) -> MemberLine:
-    """Show a member; NotFoundError where the organisation has none of that number."""
+    """Show a member; NotFoundError if the organisation has none of that number."""
     with context.reading() as session:
         return _line(member_numbered(session, context.organisation_id, member_id))
 
@@ -116,7 +117,7 @@ def set_roles(
         context: who gives them.
         member_id: of the member.
         roles: one or more.
-        seen: the roles that the member had when this was decided; None not to ask.
+        seen: the roles that the member had when this was decided; None for no check.
 
     Raises:
         NotFoundError: the organisation has no such member.
@@ -133,15 +134,15 @@ def set_roles(
             raise ConflictError(f"another person changed the roles of {member.name}: they are {present} now")
         if role_set == before:
             return _line(member)
-        lost = before - role_set
+        lost_roles = before - role_set
         member.roles = sorted(role_set)
-        ended = end_tokens(session, member.id, lost, now)
-        _record(session, context, member, "member.roles_set", lost=sorted(lost), ended=ended)
+        ended_tokens = end_tokens(session, member.id, lost_roles, now)
+        _record(session, context, member, "member.roles_set", lost=sorted(lost_roles), ended=ended_tokens)
         return _line(member)
 
 
 def end_membership(context: Context, member_id: int) -> MemberLine:
-    """Note that a member has left; all their tokens end at once.
+    """Record that a member left; all their tokens end at once.
 
     Raises:
         NotFoundError: the organisation has no such member.
@@ -151,13 +152,13 @@ def end_membership(context: Context, member_id: int) -> MemberLine:
     with context.writing() as session:
         member_row = _present(session, context, member_id)
         member_row.left_us, member_row.account = now, None
-        ended = end_tokens(session, member_row.id, OF_MEMBERS, now)
-        _record(session, context, member_row, "member.left", ended=ended)
+        ended_tokens = end_tokens(session, member_row.id, OF_MEMBERS, now)
+        _record(session, context, member_row, "member.left", ended=ended_tokens)
         return _line(member_row)
 
 
 def list_members(context: Context, part: Part = WHOLE) -> Page[MemberLine]:
-    """List the members, those who left too, the oldest first."""
+    """List the members, including those who left, the oldest first."""
     with context.reading() as session:
         return members_of(session, context.organisation_id, part).map(_line)
 
@@ -175,7 +176,7 @@ def _checked(roles: Iterable[str]) -> set[str]:
 def _present(session: Session, context: Context, member_id: int) -> Member:
     member = locked_member(session, context.organisation_id, member_id)
     if member.left_us is not None:
-        raise ConflictError(f"member {member_id} has left; to come back they are added again, by the same name")
+        raise ConflictError(f"member {member_id} has left; to bring them back, add them again by the same name")
     return member
 
 
@@ -189,7 +190,7 @@ def _record(
     lost: Sequence[str] = (),
     ended: Sequence[int] = (),
 ) -> None:
-    """Record what was done; the name alone is personal."""
+    """Record a change of a member; only the name is personal."""
     details = {"roles": member.roles, "roles_lost": list(lost), "tokens_ended": list(ended)}
     subject = ("member", member.id)
     context.record(session, action, subject, after=after, details=details)

@@ -1,4 +1,4 @@
-"""An organisation's own exchange rates: dated tables, kept for good, of which the newest holds."""
+"""An organisation's own exchange rates: dated tables, kept for good; the newest is in force."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,18 +30,18 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.rates import STALE_AFTER, dated_rates, rates_for
 
 MOST_ROWS = 50_000
-"""In one table; of a longer file the latest ones are kept. Before its first day the shipped rates hold."""
+"""In one table; of a longer file the latest are used. Before a table's first day the shipped rates apply."""
 
 
 @schema("RateTable")
 @dataclass(frozen=True, kw_only=True)
 class RateTableLine:
-    """A table of an organisation's own rates; the newest one holds.
+    """A table of an organisation's own rates; the newest one is in force.
 
     Attributes:
         rows: how many rates it has.
-        currencies: of which currencies.
-        last_day: its latest rate is of that day, ISO.
+        currencies: of the rates.
+        last_day: the day of its latest rate, ISO.
     """
 
     number: int
@@ -55,11 +55,11 @@ class RateTableLine:
 
 @dataclass(frozen=True)
 class Rate:
-    """What one unit of a currency buys in the base currency, and of which day that is.
+    """What one unit of a currency buys in the base currency, and on which day.
 
     Attributes:
         per_unit: what one unit buys in the base currency.
-        known_on: the day that it is of, ISO.
+        known_on: the day of the rate, ISO.
         stale: it is older than a week.
     """
 
@@ -71,14 +71,14 @@ class Rate:
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """The rates in force, and the currencies of stored transactions that have none, with their number.
+    """The rates in force, and the currencies of stored transactions without a rate.
 
     Attributes:
         base: the base currency.
-        source: where they come from.
+        source: the origin of the rates.
         newest: the day of the latest of them, ISO.
         rates: of the currencies, by name.
-        without_rate: currencies of stored transactions that have none, and how many transactions that are.
+        without_rate: currencies of stored transactions without a rate, with their number of transactions.
     """
 
     base: str
@@ -89,28 +89,28 @@ class Rates:
 
 
 def rates_from_rows(rows: Iterable[Mapping[str, Any]], source: str) -> DatedRates:
-    """Read rates as a call has them: `currency`, `date`, `rate` (what one unit buys in the base currency).
+    """Read the rates of a request: `currency`, `date`, `rate` (what one unit buys in the base currency).
 
     ConfigError names the invalid row.
     """
-    checked = tuple(checked_rate(row, f"rate {number}") for number, row in enumerate(rows))
-    return DatedRates(None, checked, source)
+    valid_rows = tuple(checked_rate(row, f"rate {number}") for number, row in enumerate(rows))
+    return DatedRates(None, valid_rows, source)
 
 
 def checked_rates(context: Context, rates: DatedRates) -> DatedRates:
-    """Bring rates into the organisation's base currency, and look whether they can be right.
+    """Convert rates into the organisation's base currency, and check that they are plausible.
 
     Raises:
-        ConfigError: there is none, one is of a day after today, two contradict each other, or the table is the wrong
-            way round.
-        ConflictError: the organisation has not chosen its levels and base currency yet.
+        ConfigError: there is none, one is of a day after today, two contradict each other, or the table has the wrong
+            direction.
+        ConflictError: the organisation has not defined its levels and base currency yet.
     """
     today = from_microseconds(context.now()).date()
     if not rates.rows:
         raise ConfigError(f"{rates.source} has no rates; a table has at least one")
     late = next((row for row in rates.rows if row.day > today), None)
     if late is not None:
-        raise ConfigError(f"the rate of {late.currency} is of {late.day}, which is still to come")
+        raise ConfigError(f"the rate of {late.currency} is of {late.day}, which is in the future")
     with context.reading() as session:
         base = base_currency_of(session, context.organisation_id)
     refuse_contradictions(rates, base)
@@ -120,16 +120,16 @@ def checked_rates(context: Context, rates: DatedRates) -> DatedRates:
 
 
 def rates_content(rates: DatedRates) -> str:
-    """Write rates as they are kept."""
+    """Write rates for storage."""
     return canonical_json([[row.currency, row.day.isoformat(), repr(row.rate)] for row in rates.rows])
 
 
 def put_rates_in(
     session: Session, context: Context, base: str, source: str, content: str, now_us: int, *, marks: bool = True
 ) -> RateTableLine:
-    """Add a table, which holds from now on; every entity becomes due, unless *marks* is False.
+    """Add a table, which is in force from now on; every entity becomes due, unless *marks* is False.
 
-    ConflictError where the base currency is another one by now.
+    ConflictError if the base currency has changed.
     """
     lock_organisation(session, context.organisation_id)
     present = base_currency_of(session, context.organisation_id)
@@ -159,7 +159,7 @@ def put_rates_in(
 
 
 def rates_in_force(session: Session, actor: Actor, base: str, source: str, content: str) -> RateTableLine | None:
-    """Give the table that holds where it is this one; None where another does."""
+    """Return the table in force if it is this one; otherwise None."""
     newest = newest_rates(session, actor.organisation_id)
     same = newest is not None and (newest.base_currency, newest.source, newest.content) == (base, source, content)
     return _line(newest) if newest is not None and same else None
@@ -172,25 +172,25 @@ def list_rate_tables(context: Context, part: Part = WHOLE) -> Page[RateTableLine
 
 
 def show_rates(context: Context) -> Rates:
-    """Show the rates in force, of which day each is, and the stored currencies that have none."""
+    """Show the rates in force with their days, and the stored currencies without a rate."""
     now = context.now()
     with context.reading() as session:
         of = context.organisation_id
         table = rates_for(session, of, base_currency_of(session, of), from_microseconds(now).date())
-        stored = transactions_by_currency(session, of)
+        transactions = transactions_by_currency(session, of)
     stale = set(table.stale(STALE_AFTER))
     lines = tuple(
         Rate(code, rate.per_unit, rate.known_on.isoformat(), code in stale)
         for code, rate in sorted(table.rates.items())
     )
-    unknown = {code: many for code, many in sorted(stored.items()) if code not in table.positions}
+    unknown = {code: many for code, many in sorted(transactions.items()) if code not in table.positions}
     return Rates(
         base=table.base, source=table.source, newest=table.newest.isoformat(), rates=lines, without_rate=unknown
     )
 
 
 def _into(rates: DatedRates, base: str) -> DatedRates:
-    """Bring rates into the base currency, day by day, the latest of them; days without a rate of it are left out."""
+    """Convert rates into the base currency, day by day, the latest of them; days without a rate of it are left out."""
     rows: Sequence[DatedRate] = rates.rows
     if rates.base not in {None, base}:
         anchors = {row.day: row.rate for row in rows if row.currency == base}
@@ -207,6 +207,7 @@ def _into(rates: DatedRates, base: str) -> DatedRates:
 
 
 def _line(row: RateTableRow) -> RateTableLine:
+    """Write a table as it is listed."""
     rows = dated_rates(row.content, row.source, row.base_currency).rows
     return RateTableLine(
         number=row.number,

@@ -1,7 +1,7 @@
-"""What people read before they decide: that they opened the reasons of an assessment, and how long before.
+"""Records of what people read before they decide: that they opened the reasons of an assessment, and how long before.
 
-It is kept with what they ask for or decide about overrides on the pages, as evidence that a person looked and not only
-pressed a button. Nothing else that people do on pages is kept.
+It is stored with people's requests and decisions about overrides on the pages, as evidence that a person looked and did
+not just press a button. Nothing else that people do on pages is stored.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ class Reading:
     Attributes:
         act: requested, approved or refused.
         actor: who acted.
-        assessment: that held then, such as 12.3; None where there was none.
-        seconds: since its reasons were opened in the same session; None where they were not opened.
+        assessment: in force then, such as 12.3; None if there was none.
+        seconds: since its reasons were opened in the same session; None if they were not opened.
     """
 
     act: str
@@ -36,9 +36,9 @@ class Reading:
 
 
 def note_opened(context: Context, session_id: int, assessment: str) -> None:
-    """Note that the reasons of an assessment, such as 12.3, are shown in a session; the first time counts.
+    """Record that the reasons of an assessment, such as 12.3, are shown in a session; the first time counts.
 
-    A database that cannot write now keeps nobody from reading.
+    A database that cannot write now does not keep anyone from reading.
     """
     entity_id, _, number = assessment.partition(".")
     key = (session_id, int(entity_id), int(number))
@@ -55,25 +55,25 @@ def note_opened(context: Context, session_id: int, assessment: str) -> None:
 def keep_reading(
     session: Session, override: OverrideRow, act: str, actor: str, session_id: int, now_us: int
 ) -> dict[str, str | int | None]:
-    """Keep what was read in a session, in the transaction of the act itself; give it in the form of the audit log."""
+    """Store what was read in a session, in the transaction of the act itself; return it as for the audit log."""
     standing = session.get(Standing, override.entity_id)
-    opened = None if standing is None else session.get(Opening, (session_id, override.entity_id, standing.number))
+    opening = None if standing is None else session.get(Opening, (session_id, override.entity_id, standing.number))
     row = OverrideReading(
         override_id=override.id,
         act=act,
         actor=actor,
         number=None if standing is None else standing.number,
-        seconds=None if opened is None else max(0, (now_us - opened.opened_us) // SECOND_US),
+        seconds=None if opening is None else max(0, (now_us - opening.opened_us) // SECOND_US),
     )
     session.add(row)
     return {"assessment": _assessment(override.entity_id, row.number), "seconds": row.seconds}
 
 
 def readings_of(context: Context, overrides: Sequence[int]) -> dict[int, list[Reading]]:
-    """Give what was read, by the numbers of overrides; those that programs asked for or decided have nothing."""
-    found: dict[int, list[Reading]] = {}
+    """Return what was read, by the numbers of overrides; those requested or decided by programs have no reading."""
+    readings: dict[int, list[Reading]] = {}
     if not overrides:
-        return found
+        return readings
     with context.reading() as session:
         statement = (
             select(OverrideReading, OverrideRow.entity_id)
@@ -88,8 +88,8 @@ def readings_of(context: Context, overrides: Sequence[int]) -> dict[int, list[Re
                 assessment=_assessment(entity_id, row.number),
                 seconds=row.seconds,
             )
-            found.setdefault(row.override_id, []).append(reading)
-    return found
+            readings.setdefault(row.override_id, []).append(reading)
+    return readings
 
 
 def _assessment(entity_id: int, number: int | None) -> str | None:

@@ -1,7 +1,7 @@
 """Who counts as a second person, wherever two are needed.
 
-A person is a member, whichever of their tokens they use. An account of the machine is no known person: the same
-person may have both, so what is done with one never counts as a second person, nor as a first one.
+A person is a member, whichever of their tokens they use. An account of the machine is not a known person: the same
+person may have both, so an act by one never counts as a second person, nor as a first one.
 """
 
 from collections.abc import Collection
@@ -21,7 +21,7 @@ _MEMBER = "member:"
 
 
 def is_member(name: str) -> bool:
-    """Tell whether an actor is a person who is known.
+    """Return whether an actor is a known person.
 
     >>> is_member("member:3"), is_member("cli:ana"), is_member("token:12")
     (True, False, False)
@@ -30,18 +30,18 @@ def is_member(name: str) -> bool:
 
 
 def has_sole_operator(session: Session, organisation_id: int) -> bool:
-    """Tell whether one person may approve what they proposed, which the organisation chose before anything decided."""
+    """Return whether one person may approve their own proposals, as the organisation chose before anything decided."""
     row = session.get(OrganisationSettings, organisation_id)
     return row is not None and row.sole_operator_us is not None
 
 
 def refuse_same_person(session: Session, checker: Actor, makers: Collection[str], what: str) -> None:
-    """Raise ConflictError unless the approver is another person than all who took part.
+    """Raise ConflictError unless the approver is another person than everyone who took part.
 
     Args:
         session: to read with.
         checker: who approves.
-        makers: all who took part, as the audit log names them.
+        makers: everyone who took part, as the audit log names them.
         what: what the approver did before; the message has it after their name.
     """
     if has_sole_operator(session, checker.organisation_id):
@@ -52,17 +52,17 @@ def refuse_same_person(session: Session, checker: Actor, makers: Collection[str]
     unknown = sorted(name for name in makers if not is_member(name))
     if unknown:
         raise ConflictError(
-            f"{unknown[0]} is no member, so nothing says that {checker.name} is another person;"
+            f"{unknown[0]} is not a member, so it is unknown whether {checker.name} is another person;"
             " let a member propose it, with their own token"
         )
 
 
 def refuse_nobody(session: Session, actor: Actor) -> None:
-    """Raise ConflictError where two people are needed and the actor is no known person."""
+    """Raise ConflictError if two people are needed and the actor is not a known person."""
     if not is_member(actor.name) and not has_sole_operator(session, actor.organisation_id):
         raise ConflictError(
-            f"{actor.name} is no member: two people change what decides, and an account of the machine or a"
-            " program's token is nobody in particular; use a member's own token"
+            f"{actor.name} is not a member: two people change what decides, and an account of the machine or a"
+            " program's token does not identify a person; use a member's own token"
         )
 
 
@@ -71,7 +71,7 @@ def allow_sole_operator(context: Context, reason: str) -> Settings:
 
     Raises:
         ConfigError: the reason is empty.
-        ConflictError: the levels were not chosen yet, or two people decided already: one cannot take that back.
+        ConflictError: the levels were not defined yet, or two people decided already: one person cannot undo that.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -81,13 +81,13 @@ def allow_sole_operator(context: Context, reason: str) -> Settings:
             session, context.organisation_id
         ):
             raise ConflictError(
-                "two people decided on a ruleset of this organisation; one alone can be chosen only before that"
+                "two people decided on a ruleset of this organisation; a sole operator can be allowed only before that"
             )
         return set_sole_operator_in(session, context, now, why)
 
 
 def require_two_people(context: Context, reason: str) -> Settings:
-    """Need two people from now on; ConfigError where the reason is empty."""
+    """Require two people from now on; ConfigError if the reason is empty."""
     why = checked_reason(reason)
     with context.writing() as session:
         lock_organisation(session, context.organisation_id)

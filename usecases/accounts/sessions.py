@@ -1,7 +1,7 @@
-"""Sessions of the console: a member signs in by a token or an identity provider; a cookie stands for it afterwards.
+"""Sessions of the console: a member signs in by a token or an identity provider; then a cookie stands for it.
 
-A session ends when its member signs out, when nothing was asked for `IDLE_US`, after `LONGEST_US`, and with its token:
-a revocation, or a member who leaves, holds at the next request.
+A session ends when its member signs out, without a request for `IDLE_US`, after `LONGEST_US`, and with its token: a
+revocation, or a member who leaves, takes effect at the next request.
 """
 
 import secrets
@@ -22,7 +22,7 @@ from fivefold.store.accounts.members import locked_member, member_named, member_
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import ConsoleSession, Member, Organisation, Token
 from fivefold.usecases.accounts.credentials import Credential, credential_of, find_credential, hash_of
-from fivefold.usecases.accounts.tokens import said_of
+from fivefold.usecases.accounts.tokens import audit_details
 from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor, Role
 from fivefold.usecases.shared.context import Context, record
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 IDLE_US = HOUR_US // 2
 LONGEST_US = 12 * HOUR_US
 NOTED_EVERY_US = 60 * SECOND_US
-"""The last use is written this often at most: most requests write nothing."""
+"""The last use is written at most this often: most requests write nothing."""
 SECRET_BYTES = 32
 
 
@@ -46,7 +46,7 @@ class MemberSession:
         member: the member's name.
         organisation: its name.
         zone: in which they read times, of the IANA database.
-        other_roles: those that they may take instead: the member's others, where an identity provider signed them in.
+        other_roles: to which they may switch: the member's others, if an identity provider signed them in.
     """
 
     id: int
@@ -58,12 +58,12 @@ class MemberSession:
 
 
 def sign_in(engine: Engine, secret: str) -> tuple[str, MemberSession] | None:
-    """Begin a session with the secret of a member's token; give the secret of the session, which is shown once.
+    """Begin a session with the secret of a member's token; return the secret of the session, which is shown once.
 
-    None where the secret is of no token that may be used, or of a program's. It is recorded in the audit log.
-    StoreError where the database is out of reach.
+    None if the secret is of no usable token, or of a program's. It is recorded in the audit log. StoreError if the
+    database is out of reach.
     """
-    if find_credential(engine, secret) is None:  # a caller without a token takes no lock of writers
+    if find_credential(engine, secret) is None:  # so a caller without a token takes no lock of writers
         return None
     now = now_microseconds()
     with writing(engine) as session:
@@ -77,8 +77,8 @@ def sign_in(engine: Engine, secret: str) -> tuple[str, MemberSession] | None:
 def sign_in_by_identity(engine: Engine, settings: OpenIdSettings, identity: "Identity") -> tuple[str, MemberSession]:
     """Begin a session of the member whom an identity provider named, in the first of their roles; as `sign_in`.
 
-    The session stands on a token without a known secret, one for each member and role: to revoke it ends the session.
-    IdentityError where there is no such member.
+    The session uses a token without a known secret, one for each member and role: revoking it ends the session.
+    IdentityError if there is no such member.
     """
     now = now_microseconds()
     with writing(engine) as session:
@@ -87,7 +87,8 @@ def sign_in_by_identity(engine: Engine, settings: OpenIdSettings, identity: "Ide
         roles = [] if member is None or member.left_us is not None else _roles_of(member)
         if member is None or not roles:
             raise IdentityError(
-                f"{identity.name} is no member of {settings.organisation}. An administrator adds members by that name."
+                f"{identity.name} is not a member of {settings.organisation}."
+                " An administrator adds members by that name."
             )
         token = _token_of_identity(session, member, roles[0], settings.plan, now)
         credential = credential_of(session, token, now)
@@ -98,33 +99,38 @@ def sign_in_by_identity(engine: Engine, settings: OpenIdSettings, identity: "Ide
 def _member_of_identity(
     session: Session, organisation_id: int, settings: OpenIdSettings, identity: "Identity"
 ) -> Member | None:
-    """Find the member whom an account at the provider is bound to, or bind it to the one of that name.
+    """Find the member to whom an account at the provider is bound, or bind it to the one of that name.
 
-    One person with two addresses is not two members, and an address that another person was given is not the first one.
+    One person with two addresses is not two members, and an address that was given to another person does not make them
+    the first one.
     """
     account = f"{settings.issuer} {identity.subject}"
-    named = member_named(session, organisation_id, identity.name)
-    bound = member_of_account(session, organisation_id, account)
-    if bound is not None and named is not None and bound.id != named.id:
-        raise IdentityError(f"This account signs in as {bound.name}, and cannot sign in as {named.name} too.")
-    if bound is not None or named is None or named.left_us is not None:
-        return bound
-    if named.account is not None:
+    named_member = member_named(session, organisation_id, identity.name)
+    bound_member = member_of_account(session, organisation_id, account)
+    if bound_member is not None and named_member is not None and bound_member.id != named_member.id:
         raise IdentityError(
-            f"{named.name} signs in by another account of the identity provider. An administrator who ends the"
+            f"This account signs in as {bound_member.name}, and cannot sign in as {named_member.name} too."
+        )
+    if bound_member is not None or named_member is None or named_member.left_us is not None:
+        return bound_member
+    if named_member.account is not None:
+        raise IdentityError(
+            f"{named_member.name} signs in by another account of the identity provider. An administrator who ends the"
             " membership and adds it again lets this one sign in."
         )
-    named.account = account
-    said = {"subject": identity.subject}
-    record(session, Actor(organisation_id, SYSTEM), "member.account_bound", ("member", named.id), details=said)
-    return named
+    named_member.account = account
+    details = {"subject": identity.subject}
+    record(
+        session, Actor(organisation_id, SYSTEM), "member.account_bound", ("member", named_member.id), details=details
+    )
+    return named_member
 
 
 def take_role(context: Context, session_id: int, role: str) -> None:
-    """Go on in another role of the member whom an identity provider signed in.
+    """Continue in another role of the member whom an identity provider signed in.
 
-    A session that a token began keeps the token's role: who made that token gave this role and no other.
-    ConflictError where the session is of that kind, or the member does not have the role.
+    A session that a token began keeps the token's role: its maker gave only this role. ConflictError if the session is
+    of that kind, or the member does not have the role.
     """
     now = context.now()
     with context.writing() as session:
@@ -132,14 +138,14 @@ def take_role(context: Context, session_id: int, role: str) -> None:
         before = session.get_one(Token, row.token_id)
         member = locked_member(session, context.organisation_id, row.member_id)
         if row.subject is None or role not in _roles_of(member):
-            raise ConflictError(f"this session cannot go on as {role}; sign in with a token of that role")
+            raise ConflictError(f"this session cannot switch to {role}; sign in with a token of that role")
         row.token_id = _token_of_identity(session, member, role, before.plan, now).id
-        said = {"token": row.token_id, "role": role}
-        context.record(session, "console.role_taken", ("console_session", row.id), details=said)
+        details = {"token": row.token_id, "role": role}
+        context.record(session, "console.role_taken", ("console_session", row.id), details=details)
 
 
 def choose_zone(context: Context, member_id: int, zone: str) -> None:
-    """Choose the zone in which a member reads times; ConfigError where the IANA database has none of that name.
+    """Set the zone in which a member reads times; ConfigError if the IANA database has none of that name.
 
     It is a preference, and not recorded.
     """
@@ -152,20 +158,20 @@ def choose_zone(context: Context, member_id: int, zone: str) -> None:
 
 @cache
 def zones() -> tuple[str, ...]:
-    """List the zones by place, and UTC first; those without a place are old names."""
+    """List the zones by place, UTC first; names without a place are obsolete."""
     return "UTC", *sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))
 
 
 def _roles_of(member: Member) -> list[str]:
-    """Give the roles in which a member may sign in, the one that may do least first."""
+    """Return the roles in which a member may sign in, the least powerful first."""
     return [role for role in Role if role in OF_MEMBERS and role in member.roles]
 
 
 def _token_of_identity(session: Session, member: Member, role: str, plan: str, now_us: int) -> Token:
-    """Find the token on which a member's sessions in a role stand, or make it; nobody ever has its secret."""
+    """Find the token of a member's sessions in a role, or make it; nobody ever has its secret."""
     ours = select(ConsoleSession.token_id).where(ConsoleSession.subject.is_not(None))
-    wanted = {"member_id": member.id, "role": role, "plan": plan, "revoked_us": None}
-    present = session.scalar(select(Token).filter_by(**wanted).where(Token.id.in_(ours)).limit(1))
+    columns = {"member_id": member.id, "role": role, "plan": plan, "revoked_us": None}
+    present = session.scalar(select(Token).filter_by(**columns).where(Token.id.in_(ours)).limit(1))
     if present is not None:
         return present
     token = Token(
@@ -173,14 +179,14 @@ def _token_of_identity(session: Session, member: Member, role: str, plan: str, n
         sha256=hash_of(secrets.token_urlsafe(SECRET_BYTES)),
         label="sign-in by the identity provider",
         created_us=now_us,
-        **wanted,
+        **columns,
     )
     session.add(token)
     session.flush()
     organisation = session.get_one(Organisation, member.organisation_id).name
-    after = {"organisation": organisation, "label": token.label, **said_of(token)}
+    after = {"organisation": organisation, "label": token.label, **audit_details(token)}
     of = Actor(member.organisation_id, SYSTEM)
-    record(session, of, "token.created", ("token", token.id), after=after, details=said_of(token))
+    record(session, of, "token.created", ("token", token.id), after=after, details=audit_details(token))
     return token
 
 
@@ -201,15 +207,15 @@ def _begin(
     session.flush()
     session.execute(update(Token).where(Token.id == credential.token_id).values(last_used_us=now_us))
     by = {} if subject is None else {"subject": subject}
-    said = {"token": credential.token_id, "role": credential.role, **by}
-    record(session, credential.actor, "console.signed_in", ("console_session", row.id), details=said)
-    return secret, _shown(session, row, credential)
+    details = {"token": credential.token_id, "role": credential.role, **by}
+    record(session, credential.actor, "console.signed_in", ("console_session", row.id), details=details)
+    return secret, _member_session(session, row, credential)
 
 
 def find_session(engine: Engine, secret: str) -> MemberSession | None:
-    """Find the session of a cookie; None where there is none that holds. StoreError where the database is out of reach.
+    """Find the session of a cookie; None if there is none in force. StoreError if the database is out of reach.
 
-    A session from the future, which a clock that was ahead began, holds no longer than any other.
+    A session from the future, which a fast clock began, holds no longer than any other.
     """
     now = now_microseconds()
     with reading(engine) as session:
@@ -217,17 +223,17 @@ def find_session(engine: Engine, secret: str) -> MemberSession | None:
         if row is None or row[0].ended_us is not None:
             return None
         present = row[0]
-        known = _known(session, present, now)
+        member_session = _valid_session(session, present, now)
         is_noted = abs(now - present.last_used_us) < NOTED_EVERY_US
         number = present.id
     of_it = update(ConsoleSession).where(ConsoleSession.id == number)
-    if known is None:
+    if member_session is None:
         with writing(engine) as session:
             session.execute(of_it.values(ended_us=now))
     elif not is_noted:
-        with suppress(StoreError), writing(engine) as session:  # a locked database is no reason to show no page
+        with suppress(StoreError), writing(engine) as session:  # a locked database must not keep the page from showing
             session.execute(of_it.values(last_used_us=now))
-    return known
+    return member_session
 
 
 _WITH_PERSON: Final = (
@@ -237,36 +243,37 @@ _WITH_PERSON: Final = (
     .join(Organisation, Organisation.id == Token.organisation_id)
     .where(ConsoleSession.sha256 == bindparam("sha256"))
 )
-"""A session by the hash of its secret, with all that every page asks of it: what follows finds it by its key."""
+"""A session by the hash of its secret, with all rows that every page uses, so that later look-ups by key are cached."""
 
 
 def sign_out(context: Context, session_id: int) -> None:
-    """End a session of the member who acts; a second time changes and records nothing."""
+    """End a session of the acting member; a second time changes and records nothing."""
     _end(context, ConsoleSession.id == session_id)
 
 
 def sign_out_everywhere(context: Context, member_id: int) -> None:
-    """End all sessions of the member who acts, on every machine."""
+    """End all sessions of the acting member, on every machine."""
     _end(context, ConsoleSession.member_id == member_id)
 
 
 def _end(context: Context, which: ColumnElement[bool]) -> None:
     with context.writing() as session:
         live = update(ConsoleSession).where(which, ConsoleSession.ended_us.is_(None))
-        ended = live.values(ended_us=context.now()).returning(ConsoleSession.id)
-        for number in sorted(session.scalars(ended)):
+        ending = live.values(ended_us=context.now()).returning(ConsoleSession.id)
+        for number in sorted(session.scalars(ending)):
             context.record(session, "console.signed_out", ("console_session", number))
 
 
-def _known(session: Session, row: ConsoleSession, now_us: int) -> MemberSession | None:
-    """Give a session that holds; None for one that is too old, or whose token may not be used."""
+def _valid_session(session: Session, row: ConsoleSession, now_us: int) -> MemberSession | None:
+    """Return a session in force; None for one that is too old, or whose token may not be used."""
     if abs(now_us - row.last_used_us) >= IDLE_US or abs(now_us - row.created_us) >= LONGEST_US:
         return None
     credential = credential_of(session, session.get_one(Token, row.token_id), now_us)
-    return None if credential is None else _shown(session, row, credential)
+    return None if credential is None else _member_session(session, row, credential)
 
 
-def _shown(session: Session, row: ConsoleSession, credential: Credential) -> MemberSession:
+def _member_session(session: Session, row: ConsoleSession, credential: Credential) -> MemberSession:
+    """Describe a session with its member, organisation and other roles."""
     member = session.get_one(Member, credential.member_id)
     others = [] if row.subject is None else [role for role in _roles_of(member) if role != credential.role]
     return MemberSession(

@@ -1,4 +1,4 @@
-"""What an organisation decides once for all of it: its levels, and how much of the portfolio people may override."""
+"""The settings of an organisation: its levels, and how much of the portfolio people may override."""
 
 import re
 from collections.abc import Sequence
@@ -16,40 +16,39 @@ from fivefold.usecases.shared.context import Context
 
 FEWEST_LEVELS, MOST_LEVELS = 3, 6
 MOST_CHARACTERS_OF_A_LEVEL = 40
-"""As rulesets have it."""
+"""As in rulesets."""
 MOST_RETENTION_DAYS = 36_525
 """A hundred years."""
 CHALLENGE_DAYS, MOST_CHALLENGE_DAYS = 30, 365
-"""Within which a challenge is due where nothing else was set, and at most."""
+"""The default and the largest number of days after which a challenge is due."""
 FOR_GOOD = 0
-"""In place of days: nothing of this kind is removed. So it is until an organisation says otherwise."""
+"""Instead of days: nothing of this kind is removed. This is the default."""
 FEWEST_DAYS = {"outbox_days": 30, "deliveries_days": 7, "reports_days": 92, "assessments_days": 92, "flows_days": 92}
-"""For at least so many days is kept what the retention policy removes: docs/retention.md says why."""
+"""The fewest days for which each kind is kept before the retention policy removes it; docs/retention.md says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings; levels and base currency cannot change any more from `locked_at` on.
 
-    `programs_lower_levels`: programs take back what holds a level up without a second person.
-    `two_people_promote`: a value model becomes champion once one person proposed it and another approved.
-    `sole_operator_since`: since when one person may approve what they proposed; null where two people are needed.
-    `outbox_days`, `deliveries_days`, `reports_days`, `assessments_days`, `flows_days`: what is older is removed; 0
-    keeps it for good.
+    `programs_lower_levels`: programs may undo what holds a level up without a second person. `two_people_promote`: a
+    value model becomes champion once one person proposed it and another approved. `sole_operator_since`: since when one
+    person may approve what they proposed; null if two people are needed. `outbox_days`, `deliveries_days`,
+    `reports_days`, `assessments_days`, `flows_days`: older rows are removed; 0 keeps them for good.
 
     Attributes:
         levels: their names, lowest first.
         locked_us: since when levels and base currency cannot change: the first draft of a ruleset; None before.
         base_currency: every amount is converted into it.
-        override_cap_percent: of the entities with a level, so many may stand below what the rules say.
+        override_cap_percent: the share of the entities with a level that may be overridden below the rules' level.
         retention_days: an entity may be erased after this time.
-        minimum_coverage_percent: so much of every ruleset's rules and cases must examples reach.
-        sole_operator_us: since when one person may approve what they proposed; None where two are needed.
-        programs_lower_levels: programs take back what holds a level up without a second person.
+        minimum_coverage_percent: the share of every ruleset's rules and cases that examples must reach.
+        sole_operator_us: since when one person may approve what they proposed; None if two are needed.
+        programs_lower_levels: programs may undo what holds a level up without a second person.
         two_people_promote: a value model becomes champion once one person proposed it and another approved.
-        challenge_days: within so many days a challenge of an assessment is due.
-        outbox_days: after so many days events that were sent are removed, and likewise deliveries that ended, reports,
-            what assessments were made from, and what runs of flows were; `FOR_GOOD` for never.
+        challenge_days: after this many days a challenge of an assessment is due.
+        outbox_days: after this many days sent events are removed, and likewise ended deliveries, reports, inputs of
+            assessments, and inputs of runs of flows; `FOR_GOOD` for never.
     """
 
     levels: tuple[str, ...]
@@ -70,11 +69,12 @@ class Settings:
 
 
 def settings_of(session: Session, organisation_id: int) -> Settings:
-    """Give the settings; ConflictError where the levels were not chosen yet."""
+    """Return the settings; ConflictError if the levels were not defined yet."""
     return _settings(settings_row(session, organisation_id))
 
 
 def _settings(row: OrganisationSettings) -> Settings:
+    """The settings of a row."""
     return Settings(
         levels=tuple(row.levels),
         locked_us=row.locked_us,
@@ -99,17 +99,17 @@ def _challenge_days(row: OrganisationSettings) -> int:
 
 
 def read_settings(context: Context) -> Settings:
-    """Give the settings of an actor's organisation; ConflictError where the levels were not chosen yet."""
+    """Return the settings of an actor's organisation; ConflictError if the levels were not defined yet."""
     with context.reading() as session:
         return settings_of(session, context.organisation_id)
 
 
 def choose_levels(context: Context, levels: Sequence[str]) -> Settings:
-    """Choose the levels by their names, lowest first. They may be chosen anew until the first ruleset is written.
+    """Define the levels by their names, lowest first. They may be redefined until the first ruleset is written.
 
     Raises:
         ConfigError: there are not 3 to 6 different names.
-        ConflictError: a ruleset was written: what it says of levels would mean something else.
+        ConflictError: a ruleset was written: its levels would mean something else.
     """
     names = _checked_levels(levels)
     with context.writing() as session:
@@ -122,7 +122,9 @@ def choose_levels(context: Context, levels: Sequence[str]) -> Settings:
             row = OrganisationSettings(organisation_id=context.organisation_id)
             session.add(row)
         elif row.locked_us is not None:
-            raise ConflictError(f"the levels are {', '.join(row.levels)} for good: a ruleset was written for them")
+            raise ConflictError(
+                f"the levels are {', '.join(row.levels)} and cannot change: a ruleset was written for them"
+            )
         row.levels = list(names)
         session.flush()
         _record(session, context, "levels.chosen", row, before)
@@ -130,15 +132,16 @@ def choose_levels(context: Context, levels: Sequence[str]) -> Settings:
 
 
 def _checked_levels(levels: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of levels; ConfigError if they are too few, too many, invalid or repeated."""
     names = tuple(levels)
     if isinstance(levels, str) or not all(isinstance(name, str) for name in names):
         raise ConfigError("levels must be a list of names, the lowest first")
     if not FEWEST_LEVELS <= len(names) <= MOST_LEVELS:
-        raise ConfigError(f"there are {len(names)} levels; {FEWEST_LEVELS} to {MOST_LEVELS} can be chosen")
+        raise ConfigError(f"there are {len(names)} levels; {FEWEST_LEVELS} to {MOST_LEVELS} are allowed")
     for name in names:
         if not 1 <= len(name) <= MOST_CHARACTERS_OF_A_LEVEL or name != name.strip() or not name.isprintable():
             raise ConfigError(
-                f"the level {name!r} cannot be kept; a name has 1 to {MOST_CHARACTERS_OF_A_LEVEL} characters, in one"
+                f"the level {name!r} cannot be stored; a name has 1 to {MOST_CHARACTERS_OF_A_LEVEL} characters, in one"
                 " line and without spaces around them"
             )
         if names.count(name) > 1:
@@ -148,7 +151,7 @@ def _checked_levels(levels: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class SettingsChange:
-    """What is to change; None for what stays as it is."""
+    """The values to change; None for those that stay."""
 
     base_currency: str | None = None
     override_cap_percent: int | None = None
@@ -169,14 +172,15 @@ def change_settings_in(session: Session, context: Context, change: SettingsChang
 
     Raises:
         ConfigError: a value is invalid.
-        ConflictError: the levels were not chosen yet; or the base currency is to change although a ruleset was
-            written: the sums of money in it would mean something else; or assessments or runs would be kept too short.
+        ConflictError: the levels were not defined yet; or the base currency is to change although a ruleset was
+            written, whose sums of money would mean something else; or assessments or runs would be kept for too short a
+            time.
     """
     check_values(change)
     row = settings_row(session, context.organisation_id, locked=True)
     before = _audit_fields(row)
     if change.base_currency not in {None, row.base_currency} and row.locked_us is not None:
-        raise ConflictError(f"the base currency is {row.base_currency} for good: a ruleset was written in it")
+        raise ConflictError(f"the base currency is {row.base_currency} and cannot change: a ruleset was written in it")
     refuse_short_retention(_settings(row), change)
     for name, value in vars(change).items():
         if value is not None:
@@ -188,7 +192,7 @@ def change_settings_in(session: Session, context: Context, change: SettingsChang
 
 
 def check_values(change: SettingsChange) -> None:
-    """Raise ConfigError where a value is invalid."""
+    """Raise ConfigError if a value is invalid."""
     if change.base_currency is not None and not re.fullmatch("[A-Z]{3}", change.base_currency):
         raise ConfigError(f"base_currency is {change.base_currency!r}; it must be three capital letters such as EUR")
     for name, least, most in (
@@ -209,23 +213,23 @@ def check_values(change: SettingsChange) -> None:
 
 
 def refuse_short_retention(present: Settings, change: SettingsChange) -> None:
-    """Raise ConflictError where assessments or runs would be kept for fewer days than other records of a customer."""
+    """Raise ConflictError if assessments or runs would be kept for fewer days than other records of a customer."""
     records = present.retention_days if change.retention_days is None else change.retention_days
-    for name, kept, made in (
+    for name, thing, inputs in (
         ("assessments_days", "assessments", "a level was made from"),
         ("flows_days", "runs of flows", "a run was made from"),
     ):
         days = getattr(present, name) if getattr(change, name) is None else getattr(change, name)
         if days != FOR_GOOD and days < records:
             raise ConflictError(
-                f"{kept} would be kept for {days:,} days, and other records of a customer are kept for {records:,}"
-                f" after the last activity (retention_days): what {made} is a record too; make {name} at least"
+                f"{thing} would be kept for {days:,} days, and other records of a customer are kept for {records:,}"
+                f" after the last activity (retention_days): what {inputs} is a record too; make {name} at least"
                 f" {records:,}, or {FOR_GOOD} to keep them for good"
             )
 
 
 def check_removal_days(name: str, days: object) -> None:
-    """Raise ConfigError where no retention policy can have so many days; None is none."""
+    """Raise ConfigError if a retention policy cannot have this number of days; None is allowed."""
     least = FEWEST_DAYS[name]
     if days is not None and (type(days) is not int or (days != FOR_GOOD and not least <= days <= MOST_RETENTION_DAYS)):
         raise ConfigError(
@@ -235,7 +239,7 @@ def check_removal_days(name: str, days: object) -> None:
 
 
 def set_sole_operator_in(session: Session, context: Context, since_us: int | None, why: str) -> Settings:
-    """Let one person approve what they proposed from a moment on, or need two again."""
+    """Let one person approve what they proposed from a moment on, or require two again."""
     row = settings_row(session, context.organisation_id, locked=True)
     before = {"sole_operator_us": row.sole_operator_us}
     row.sole_operator_us = since_us
@@ -253,14 +257,14 @@ def set_sole_operator_in(session: Session, context: Context, since_us: int | Non
 
 
 def locked_settings(session: Session, organisation_id: int) -> Settings:
-    """Give the settings, and keep others that hold them waiting until the transaction ends."""
+    """Return the settings, and make others that lock them wait until the transaction ends."""
     return _settings(settings_row(session, organisation_id, locked=True))
 
 
 def lock_settings(session: Session, organisation_id: int, now_us: int) -> Digests:
-    """Hold the settings, and let levels and base currency never change from now on.
+    """Lock the settings, and let levels and base currency never change from now on.
 
-    Gives what the entry of the call that asks for it has to bind: nothing where they were locked before.
+    Returns what the entry of the calling use case has to bind: nothing if they were locked before.
     """
     row = settings_row(session, organisation_id, locked=True)
     if row.locked_us is not None:
@@ -276,6 +280,7 @@ def _digest_of(session: Session, row: OrganisationSettings) -> Digests:
 def _record(
     session: Session, context: Context, action: str, row: OrganisationSettings, before: dict[str, object] | None
 ) -> None:
+    """Record a change of settings; they are not personal, so the details repeat them."""
     after = _audit_fields(row)
     context.record(
         session,
@@ -289,6 +294,7 @@ def _record(
 
 
 def _audit_fields(row: OrganisationSettings) -> dict[str, object]:
+    """The settings as the audit log has them."""
     return {
         "levels": row.levels,
         "base_currency": row.base_currency,

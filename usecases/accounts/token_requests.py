@@ -1,6 +1,6 @@
-"""Tokens as an organisation's administrators manage them from elsewhere: listed, revoked, and made by two of them.
+"""Tokens as an organisation's administrators manage them remotely: listed, revoked, and made by two of them.
 
-One administrator asks for a token and is shown one half of its secret; another one approves it and is shown the other.
+One administrator requests a token and is shown one half of its secret; another one approves it and is shown the other.
 Neither has the whole, so that nobody makes a second person, or a program, for themselves. At the machine one command
 makes a token: `usecases.accounts.tokens`.
 """
@@ -22,25 +22,25 @@ from fivefold.store.tables.accounts import Member, Token, TokenRequest, Usage
 from fivefold.usecases.accounts.credentials import hash_of, hash_of_halves, month_of, token_state
 from fivefold.usecases.accounts.organisations import refuse_long_name
 from fivefold.usecases.accounts.second_person import is_member
-from fivefold.usecases.accounts.tokens import SECRET_BYTES, days_of, owner_named, require_owner, said_of
+from fivefold.usecases.accounts.tokens import SECRET_BYTES, audit_details, days_of, owner_named, require_owner
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 ASKED, MADE, REFUSED = "asked", "made", "refused"
 STATES = (ASKED, MADE, REFUSED)
 LONGEST_DAYS = 7
-"""A request that nobody decided on for so long cannot be approved any more: its half may lie about."""
+"""A request without a decision for this long cannot be approved any more: its half may have leaked."""
 
 
 @schema("Token")
 @dataclass(frozen=True, kw_only=True)
 class TokenShown:
-    """A token without its secret, which is not stored; `calls` and `users` are what it used up in this month (UTC).
+    """A token without its secret, which is not stored; `calls` and `users` are its usage in this month (UTC).
 
     Attributes:
-        member: the name of whose it is; None for a program's.
+        member: the owner's name; None for a program's.
         state: live, revoked or expired.
-        mcp_changes: tools of /mcp that change something are there for it.
+        mcp_changes: whether it may call tools of /mcp that change something.
         last_used_us: exact to a day.
         calls: answered requests to score.
         users: customers scored.
@@ -64,11 +64,11 @@ class TokenShown:
 @schema("TokenRequest")
 @dataclass(frozen=True, kw_only=True)
 class TokenRequestLine:
-    """A token that was asked for: for whom, by whom, and who decided.
+    """A requested token: for whom, by whom, and who decided.
 
     Attributes:
         state: asked, made or refused.
-        mcp_changes: tools of /mcp that change something are to be there for it.
+        mcp_changes: whether it may call tools of /mcp that change something.
         token_id: the number of the token, once it is made.
     """
 
@@ -98,13 +98,13 @@ class HalfOfSecret:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WantedToken:
-    """What a token is to be.
+class TokenSpecification:
+    """The properties of a token to make.
 
     Attributes:
-        member_id: whose; None for a program's.
-        expires_days: it ends so many days after it was made; None for what its plan says, or never for a person's.
-        mcp_changes: tools of /mcp that change something are to be there for it.
+        member_id: its owner; None for a program's.
+        expires_days: it expires this many days after it was made; None for the plan's number, or never for a person's.
+        mcp_changes: whether it may call tools of /mcp that change something.
     """
 
     role: str
@@ -123,7 +123,7 @@ class PlanLine:
     Attributes:
         requests_per_minute: of each worker process.
         changes_per_minute: by tools of /mcp, of each worker process.
-        expires_days: a program's token ends so many days after it was made.
+        expires_days: a program's token expires this many days after it was made.
     """
 
     name: str
@@ -142,7 +142,7 @@ def list_plans(plans: Mapping[str, Plan], part: Part = WHOLE) -> Page[PlanLine]:
 
 
 def list_tokens(context: Context, member_id: int | None = None, part: Part = WHOLE) -> Page[TokenShown]:
-    """List the organisation's tokens, perhaps of one member, the newest first, with what they used up in this month."""
+    """List the organisation's tokens, perhaps of one member, the newest first, with their usage in this month."""
     now = context.now()
     with context.reading() as session:
         rows = accounts.tokens_of(session, context.organisation_id, month_of(now), member_id, part)
@@ -150,7 +150,7 @@ def list_tokens(context: Context, member_id: int | None = None, part: Part = WHO
 
 
 def revoke_token(context: Context, number: int) -> None:
-    """End a token at once; a second time changes and records nothing. NotFoundError where there is none such."""
+    """End a token at once; a second time changes and records nothing. NotFoundError if there is no such token."""
     now = context.now()
     with context.writing() as session:
         token = accounts.token_numbered(session, context.organisation_id, number)
@@ -163,35 +163,35 @@ def revoke_token(context: Context, number: int) -> None:
 
 
 def list_requests(context: Context, state: str | None = None, part: Part = WHOLE) -> Page[TokenRequestLine]:
-    """List what was asked for, of one of `STATES` or of all, the newest first; ConfigError for another state."""
+    """List the requests for tokens, of one of `STATES` or of all, the newest first; ConfigError for another state."""
     if state is not None and state not in STATES:
         raise ConfigError(f"there is no state {state!r}; there are {', '.join(STATES)}")
     with context.reading() as session:
         return accounts.requests_of(session, context.organisation_id, state, part).map(lambda row: _line(*row))
 
 
-def ask_for_token(context: Context, plans: Mapping[str, Plan], wanted: WantedToken) -> HalfOfSecret:
-    """Ask for a token, and give the first half of its secret. Nothing can be done with it before another one approves.
+def request_token(context: Context, plans: Mapping[str, Plan], specification: TokenSpecification) -> HalfOfSecret:
+    """Request a token, and return the first half of its secret, which is useless before another administrator approves.
 
     Raises:
         ConfigError: there is no such plan or role; the member does not have the role, or has left; or a value is
             invalid.
         NotFoundError: there is no such member.
-        ConflictError: who asks is no member: nothing would say that the other one is another person.
+        ConflictError: the requester is not a member, so the approver could be the same person.
     """
     now = context.now()
     _refuse_nobody(context)
     half = secrets.token_urlsafe(SECRET_BYTES)
     with context.writing() as session:
-        member = _checked(session, context, plans, wanted)
+        member = _future_owner(session, context, plans, specification)
         row = TokenRequest(
             organisation_id=context.organisation_id,
             member_id=None if member is None else member.id,
-            role=wanted.role,
-            plan=wanted.plan,
-            label=wanted.label,
-            expires_days=wanted.expires_days,
-            mcp_changes=wanted.mcp_changes,
+            role=specification.role,
+            plan=specification.plan,
+            label=specification.label,
+            expires_days=specification.expires_days,
+            mcp_changes=specification.mcp_changes,
             half_sha256=hash_of(half),
             state=ASKED,
             asked_by=context.actor.name,
@@ -199,17 +199,17 @@ def ask_for_token(context: Context, plans: Mapping[str, Plan], wanted: WantedTok
         )
         session.add(row)
         session.flush()
-        _record(session, context, "token.asked", row, {"label": wanted.label})
+        _record(session, context, "token.asked", row, {"label": specification.label})
         return HalfOfSecret(request=_line(row, None if member is None else member.name), half=half)
 
 
 def approve_token(context: Context, plans: Mapping[str, Plan], number: int) -> HalfOfSecret:
-    """Make a token that another administrator asked for, and give the second half of its secret.
+    """Make a token that another administrator requested, and return the second half of its secret.
 
     Raises:
         NotFoundError: there is no such request.
         ConfigError: by now there is no such plan, or the member has left or lost the role.
-        ConflictError: the actor asked for it, or is no member; it was decided; or it is older than `LONGEST_DAYS`.
+        ConflictError: the actor requested it, or is not a member; it was decided; or it is older than `LONGEST_DAYS`.
     """
     now = context.now()
     half = secrets.token_urlsafe(SECRET_BYTES)
@@ -217,10 +217,10 @@ def approve_token(context: Context, plans: Mapping[str, Plan], number: int) -> H
         row = _undecided(session, context, number)
         _refuse_nobody(context)
         if row.asked_by == context.actor.name:
-            raise ConflictError(f"{context.actor.name} asked for it, so another administrator approves it")
+            raise ConflictError(f"{context.actor.name} requested it, so another administrator approves it")
         if now - row.asked_us >= LONGEST_DAYS * DAY_US:
-            raise ConflictError(f"request {number} is older than {LONGEST_DAYS} days; ask for the token anew")
-        wanted = WantedToken(
+            raise ConflictError(f"request {number} is older than {LONGEST_DAYS} days; request the token again")
+        specification = TokenSpecification(
             role=row.role,
             plan=row.plan,
             member_id=row.member_id,
@@ -228,7 +228,7 @@ def approve_token(context: Context, plans: Mapping[str, Plan], number: int) -> H
             expires_days=row.expires_days,
             mcp_changes=row.mcp_changes,
         )
-        member = _checked(session, context, plans, wanted)
+        member = _future_owner(session, context, plans, specification)
         name = "" if member is None else member.name
         days = days_of(plans[row.plan], name, row.expires_days)
         token = Token(
@@ -247,16 +247,16 @@ def approve_token(context: Context, plans: Mapping[str, Plan], number: int) -> H
         row.token_id = token.id
         _decide(row, MADE, context, now)
         session.flush()
-        details = {**said_of(token), "request": row.id, "asked_by": row.asked_by}
-        after = {"label": row.label, **said_of(token)}
+        details = {**audit_details(token), "request": row.id, "asked_by": row.asked_by}
+        after = {"label": row.label, **audit_details(token)}
         context.record(session, "token.created", ("token", token.id), after=after, details=details)
         return HalfOfSecret(request=_line(row, name or None), half=half)
 
 
 def refuse_token(context: Context, number: int) -> TokenRequestLine:
-    """Refuse what was asked for, or take back one's own request.
+    """Refuse a request, or withdraw one's own.
 
-    NotFoundError where there is none such; ConflictError where it was decided.
+    NotFoundError if there is no such request; ConflictError if it was decided.
     """
     now = context.now()
     with context.writing() as session:
@@ -268,22 +268,24 @@ def refuse_token(context: Context, number: int) -> TokenRequestLine:
         return _line(row, member)
 
 
-def _checked(session: Session, context: Context, plans: Mapping[str, Plan], wanted: WantedToken) -> Member | None:
-    """Give whose a token is to be; raises what `ask_for_token` raises for what is wanted."""
-    limits = plan_named(plans, wanted.plan)
+def _future_owner(
+    session: Session, context: Context, plans: Mapping[str, Plan], specification: TokenSpecification
+) -> Member | None:
+    """Return the future owner of a token; raises the errors of `request_token`."""
+    limits = plan_named(plans, specification.plan)
     name = ""
-    if wanted.member_id is not None:
-        name = locked_member(session, context.organisation_id, wanted.member_id).name
-    require_owner(wanted.role, name)
-    refuse_long_name("label", wanted.label)
-    days_of(limits, name, wanted.expires_days)
-    return owner_named(session, context.organisation_id, name, wanted.role) if name else None
+    if specification.member_id is not None:
+        name = locked_member(session, context.organisation_id, specification.member_id).name
+    require_owner(specification.role, name)
+    refuse_long_name("label", specification.label)
+    days_of(limits, name, specification.expires_days)
+    return owner_named(session, context.organisation_id, name, specification.role) if name else None
 
 
 def _refuse_nobody(context: Context) -> None:
     if not is_member(context.actor.name):
         raise ConflictError(
-            f"{context.actor.name} is no member, and two administrators make a token; at the machine it is"
+            f"{context.actor.name} is not a member, and two administrators make a token; at the machine it is"
             " `fivefold tokens create`"
         )
 
@@ -307,7 +309,8 @@ def _record(
     context.record(session, action, ("token_request", row.id), after=after, details=details)
 
 
-def _token(token: Token, member: str | None, used: Usage | None, now_us: int) -> TokenShown:
+def _token(token: Token, member: str | None, usage: Usage | None, now_us: int) -> TokenShown:
+    """Describe a token with its usage."""
     return TokenShown(
         id=token.id,
         label=token.label,
@@ -320,12 +323,13 @@ def _token(token: Token, member: str | None, used: Usage | None, now_us: int) ->
         created_us=token.created_us,
         expires_us=token.expires_us,
         last_used_us=token.last_used_us,
-        calls=0 if used is None else used.calls,
-        users=0 if used is None else used.users,
+        calls=0 if usage is None else usage.calls,
+        users=0 if usage is None else usage.users,
     )
 
 
 def _line(row: TokenRequest, member: str | None) -> TokenRequestLine:
+    """Describe a request for a token."""
     return TokenRequestLine(
         id=row.id,
         label=row.label,

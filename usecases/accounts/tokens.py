@@ -23,7 +23,7 @@ SECRET_BYTES = 32
 
 @dataclass(frozen=True, kw_only=True)
 class TokenLine:
-    """A token as it is listed: everything but its secret, which is not stored."""
+    """A token in a list: everything but its secret, which is not stored."""
 
     id: int
     organisation: str
@@ -53,11 +53,11 @@ def create_token(
     mcp_changes: bool = False,
     actor: str = SYSTEM,
 ) -> tuple[int, str]:
-    """Make a token; give its number and its secret, which is kept nowhere and cannot be shown again.
+    """Make a token; return its number and its secret, which is not stored and cannot be shown again.
 
     An app's belongs to a program, every other one to the *member* of that name, who must have its role. With
-    *mcp_changes* the tools of `/mcp` that change something are there for it, as far as its role goes. It is recorded
-    in the organisation's audit log, by what it may do and for how long. ConfigError where it cannot be made.
+    *mcp_changes* it may call the tools of `/mcp` that change something, as far as its role allows. It is recorded in
+    the organisation's audit log, with its rights and its end. ConfigError if it cannot be made.
     """
     limits = plan_named(plans, plan)
     require_owner(role, member)
@@ -86,14 +86,14 @@ def create_token(
             Actor(token.organisation_id, actor),
             "token.created",
             ("token", token.id),
-            after={"organisation": organisation, "label": label, **said_of(token)},
-            details=said_of(token),
+            after={"organisation": organisation, "label": label, **audit_details(token)},
+            details=audit_details(token),
         )
         return token.id, secret
 
 
 def days_of(limits: Plan, member: str, expires_days: int | None) -> int | None:
-    """Give the days after which a token ends; None for never. ConfigError where there cannot be so many.
+    """Return the days after which a token expires; None for never. ConfigError for an invalid number.
 
     A trial ends by itself; a person's access ends with their role, or when it is revoked.
     """
@@ -104,19 +104,19 @@ def days_of(limits: Plan, member: str, expires_days: int | None) -> int | None:
 
 
 def require_owner(role: str, member: str) -> None:
-    """Raise ConfigError where there is no such role, or its token needs a member, or may not have one."""
+    """Raise ConfigError if there is no such role, or its token needs a member, or may not have one."""
     if role not in list(Role):
         raise ConfigError(f"role is {role!r}; it must be one of {', '.join(Role)}")
     if role in OF_MEMBERS and not member:
-        raise ConfigError(f"a token of the role {role} belongs to a member; say to whom")
+        raise ConfigError(f"a token of the role {role} belongs to a member; name the member")
     if role not in OF_MEMBERS and member:
-        raise ConfigError(f"a token of the role {role} belongs to a program, and to no member")
+        raise ConfigError(f"a token of the role {role} belongs to a program, not to a member")
 
 
 def owner_named(session: Session, organisation_id: int, name: str, role: str) -> Member:
-    """Find the member that a token is to belong to, who stays as they are until the transaction ends.
+    """Find the future owner of a token, who cannot change until the transaction ends.
 
-    ConfigError where there is none, or they do not have the role.
+    ConfigError if there is none, or they do not have the role.
     """
     member = member_named(session, organisation_id, name)
     if member is None or member.left_us is not None:
@@ -127,15 +127,15 @@ def owner_named(session: Session, organisation_id: int, name: str, role: str) ->
 
 
 def revoke_token(engine: Engine, token_id: int, *, actor: str = SYSTEM) -> None:
-    """End a token at once, and record that; ConfigError where there is none of that number.
+    """End a token at once, and record that; ConfigError if there is none of that number.
 
-    To revoke one that is revoked already changes nothing, and records nothing.
+    Revoking a revoked token changes nothing, and records nothing.
     """
     now = now_microseconds()
     with writing(engine) as session:
-        # One update tells whether it was live: two who revoke it together are not both recorded.
-        ended = update(Token).where(Token.id == token_id, Token.revoked_us.is_(None)).values(revoked_us=now)
-        organisation_id = session.scalar(ended.returning(Token.organisation_id))
+        # One update decides whether it was live: of two concurrent revocations only one is recorded.
+        revocation = update(Token).where(Token.id == token_id, Token.revoked_us.is_(None)).values(revoked_us=now)
+        organisation_id = session.scalar(revocation.returning(Token.organisation_id))
         if organisation_id is None:
             if session.get(Token, token_id) is None:
                 raise ConfigError(f"there is no token {token_id}; `fivefold tokens list` shows them")
@@ -151,10 +151,10 @@ def revoke_token(engine: Engine, token_id: int, *, actor: str = SYSTEM) -> None:
 
 
 def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
-    """List all tokens with what they used up in a month."""
+    """List all tokens with their usage in a month."""
     now = now_microseconds()
     with reading(engine) as session:
-        used = accounts.usage_in(session, month)
+        usage = accounts.usage_in(session, month)
         return [
             TokenLine(
                 id=token.id,
@@ -168,15 +168,15 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
                 created_us=token.created_us,
                 expires_us=token.expires_us,
                 last_used_us=token.last_used_us,
-                calls=used[token.id].calls if token.id in used else 0,
-                users=used[token.id].users if token.id in used else 0,
+                calls=usage[token.id].calls if token.id in usage else 0,
+                users=usage[token.id].users if token.id in usage else 0,
             )
             for token, organisation, member in accounts.tokens(session)
         ]
 
 
 def program_named(context: Context, actor: str) -> str | None:
-    """Give the label of the token by which a program acts, such as token:12; None for others and those elsewhere."""
+    """Return the label of the token by which a program acts, such as token:12; None for others."""
     kind, _, number = actor.partition(":")
     if kind != "token" or not number.isdecimal():
         return None
@@ -184,8 +184,8 @@ def program_named(context: Context, actor: str) -> str | None:
         return accounts.labels_of_tokens(session, context.organisation_id, [int(number)]).get(int(number)) or None
 
 
-def said_of(token: Token) -> dict[str, str | int | bool | None]:
-    """Give what the audit log says of a token for good."""
+def audit_details(token: Token) -> dict[str, str | int | bool | None]:
+    """Return the details of a token that the audit log keeps for good."""
     whose = {} if token.member_id is None else {"member": token.member_id}
     return {
         "role": token.role,

@@ -1,4 +1,4 @@
-"""Comparison of history with the audit log: what entries say was written must be stored, as it was written."""
+"""Comparison of history with the audit log: everything that entries recorded must be stored unchanged."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from fivefold.store.audit import history_reading, standings
-from fivefold.store.audit.expected import Expected, ExpectedDecision, Sealed
-from fivefold.store.audit.history import differing, seal, subject_of_line
+from fivefold.store.audit.expectations import Expectations, ExpectedDecision, SealedBatch
+from fivefold.store.audit.history import find_differences, seal, subject_of_line
 from fivefold.usecases.audit.removals import ACTIONS as REMOVAL_ACTIONS
 from fivefold.usecases.audit.removals import RemovalCheck
 from fivefold.usecases.audit.rows import ACTIONS as ROW_ACTIONS
@@ -21,10 +21,10 @@ from fivefold.usecases.shared.context import ROWS
 
 TRANSACTIONS, ASSESSMENTS = "transaction", "assessment"
 REPAIRED: Final = "clock.repaired"
-"""The action of entries that say where entities stand until they are assessed again."""
+"""The action of entries that record the standings of entities until their next assessment."""
 _STANDING: Final = "standing"
 MOST_NAMED = 10
-"""Rows that one finding names."""
+"""How many rows one finding names."""
 _ACTIONS = {
     history_reading.ADDED: TRANSACTIONS,
     history_reading.CORRECTED: TRANSACTIONS,
@@ -32,7 +32,7 @@ _ACTIONS = {
     "assessments.made": ASSESSMENTS,
 }
 _READ = {*_ACTIONS, *ROW_ACTIONS, "decision.made", REPAIRED}
-"""Actions whose values after are compared with history; those of others are read where they have rows."""
+"""Actions whose values after the change are compared with history; other entries are read if they bind rows."""
 _HAS_ROWS = f'"{ROWS}"'
 _FIELDS_OF_A_NAME = {TRANSACTIONS: 1, ASSESSMENTS: 2}
 _RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
@@ -41,16 +41,16 @@ BATCHES = "batches of transactions and assessments that are compared with it"
 BATCHES_AT_ONCE = 20
 
 Report = Callable[[int, int, str], None]
-"""Called with the organisation, the number of the entry (0 where there is none), and what is wrong."""
+"""Called with the organisation, the number of the entry (0 for none), and the problem."""
 Looked = Callable[[int, str], None]
-"""Called now and then with how much was looked at, and what that counts, in words."""
+"""Called now and then with the progress, and what it counts, in words."""
 Row = Mapping[str, Any]
 _Stored = tuple[int, set[int], list[str], Sequence[str]]
-"""A batch as it is stored: its number, the organisations of its rows, its lines, and what is wrong with its rows."""
+"""A batch as stored: its number, the organisations of its rows, its lines, and problems of its rows."""
 
 
 def not_noted(_done: int, _part: str) -> None:
-    """Take no note of how far it is."""
+    """Ignore the progress."""
 
 
 def ranges_text(numbers: Iterable[int]) -> str:
@@ -59,9 +59,11 @@ def ranges_text(numbers: Iterable[int]) -> str:
     >>> ranges_text([7, 3, 4, 5])
     '3-5,7'
     """
-    ordered = sorted(set(numbers))
-    begins = [one for one, before in zip(ordered, [None, *ordered], strict=False) if before is None or one > before + 1]
-    ends = [one for one, after in pairwise([*ordered, -1]) if after != one + 1]
+    in_order = sorted(set(numbers))
+    begins = [
+        one for one, before in zip(in_order, [None, *in_order], strict=False) if before is None or one > before + 1
+    ]
+    ends = [one for one, after in pairwise([*in_order, -1]) if after != one + 1]
     return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(begins, ends, strict=True))
 
 
@@ -72,10 +74,10 @@ def _read_ranges(text: str) -> Iterator[tuple[int, int]]:
 
 
 class HistoryCheck:
-    """Collects what the entries of all chains say, then compares it with history. Memory grows with neither."""
+    """Collects the records of all chains' entries, then compares them with history. Memory grows with neither."""
 
-    def __init__(self, expected: Expected, report: Report) -> None:
-        """Expect nothing yet."""
+    def __init__(self, expected: Expectations, report: Report) -> None:
+        """Create the check without expectations."""
         self._expected, self._report = expected, report
         self._rows, self._standings = RowCheck(expected, report), StandingCheck(expected, report)
         self._removals = RemovalCheck(report)
@@ -104,14 +106,15 @@ class HistoryCheck:
             elif action == "entity.erased":
                 self._erased(row, json.loads(row["details"]))
         except (ValueError, TypeError, KeyError, AttributeError):
-            self._report(of, number, "says nothing that history can be compared with: its content is not readable")
+            self._report(of, number, "cannot be compared with history: its content is not readable")
 
     def _sealed(self, row: Row, details: Row, after: Row) -> None:
+        """Expect a sealed batch; a batch that was sealed again must be followed by an erasure."""
         of, number = row["organisation_id"], row["number"]
         if row["action"] == history_reading.SEALED:
             self._unfollowed[of] = number
         marks = after.get("marks")
-        sealed = Sealed(
+        sealed = SealedBatch(
             int(details["batch"]), of, number, int(row["bulk_count"]), row["bulk_digest"], after.get("salt"), marks
         )
         self._expected.add_sealed(_ACTIONS[row["action"]], sealed)
@@ -134,12 +137,14 @@ class HistoryCheck:
         self._compare_emptied()
         transactions = ((*batch, ()) for batch in history_reading.transaction_batches(connection, only))
         done = count()
-        self._compare_batches(TRANSACTIONS, _counted(transactions, done, looked))
-        self._compare_batches(ASSESSMENTS, _counted(history_reading.assessment_batches(connection, only), done, looked))
+        self._compare_batches(TRANSACTIONS, _with_progress(transactions, done, looked))
+        self._compare_batches(
+            ASSESSMENTS, _with_progress(history_reading.assessment_batches(connection, only), done, looked)
+        )
         self._compare_decisions(connection, only)
         self._rows.compare(connection, only)
         for kind in (TRANSACTIONS, ASSESSMENTS):
-            unsealed = history_reading.unsealed(connection, kind, only)
+            unsealed = history_reading.unsealed_rows(connection, kind, only)
             for of, rows in groupby(unsealed, key=itemgetter("organisation_id")):
                 names = _some(row["name"] for row in rows)
                 self._report(of, 0, f"no entry says that these were written: {kind}s {names}")
@@ -154,9 +159,10 @@ class HistoryCheck:
 
     def _compare_emptied(self) -> None:
         for of, number in self._expected.emptied_without_erasure():
-            self._report(of, number, "its values are gone, and no erasure in the log says so")
+            self._report(of, number, "its values are missing, and no erasure in the log explains it")
 
     def _compare_batches(self, kind: str, stored: Iterator[_Stored]) -> None:
+        """Walk through the stored and the sealed batches of one kind side by side, in the order of their numbers."""
         head = next(stored, None)
         for sealed in self._expected.sealed(kind):
             while head is not None and head[0] < sealed.batch:
@@ -180,24 +186,28 @@ class HistoryCheck:
         names = _names(batch[2], _FIELDS_OF_A_NAME[kind])
         self._report(min(batch[1]), 0, f"no entry says that these were written: {kind}s {names}")
 
-    def _compare_batch(self, kind: str, sealed: Sealed, lines: list[str]) -> None:
+    def _compare_batch(self, kind: str, sealed: SealedBatch, lines: list[str]) -> None:
+        """Compare the lines of one batch with its seal."""
         if sealed.salt is None or sealed.marks is None:
-            self._report(sealed.organisation_id, sealed.number, f"the seal over its {sealed.count:,} {kind}s is gone")
+            self._report(
+                sealed.organisation_id, sealed.number, f"the seal over its {sealed.count:,} {kind}s is missing"
+            )
             return
         if seal(lines, sealed.salt).digest == sealed.digest:
             return
-        other, missing = differing(lines, sealed.marks)
-        problems = (
-            [f"{kind}s that are not as they were written: {_names(other, _FIELDS_OF_A_NAME[kind])}"] if other else []
-        )
-        gone = missing - len(other)
-        if gone > 0 or not other:
+        other, missing = find_differences(lines, sealed.marks)
+        problems = [f"{kind}s that were changed: {_names(other, _FIELDS_OF_A_NAME[kind])}"] if other else []
+        missing_count = missing - len(other)
+        if missing_count > 0 or not other:
             problems.append(
-                f"{gone:,} of its {sealed.count:,} {kind}s are missing" if gone > 0 else "its seal is broken"
+                f"{missing_count:,} of its {sealed.count:,} {kind}s are missing"
+                if missing_count > 0
+                else "its seal is broken"
             )
         self._report(sealed.organisation_id, sealed.number, "; ".join(problems))
 
     def _compare_decisions(self, connection: Connection, only: int | None) -> None:
+        """Walk through the stored and the recorded decisions side by side, in the order of their numbers."""
         stored = history_reading.decisions(connection, only)
         head = next(stored, None)
         for expected in self._expected.decisions():
@@ -215,7 +225,7 @@ class HistoryCheck:
             head = next(stored, None)
 
 
-def _counted(batches: Iterable[_Stored], done: Iterator[int], looked: Looked) -> Iterator[_Stored]:
+def _with_progress(batches: Iterable[_Stored], done: Iterator[int], looked: Looked) -> Iterator[_Stored]:
     for batch, number in zip(batches, done, strict=False):  # in this order no number is lost at the end
         if number % BATCHES_AT_ONCE == 0:
             looked(number, BATCHES)
@@ -232,7 +242,7 @@ def _names(lines: Sequence[str], fields: int) -> str:
 
 
 def _some(names: Iterable[str]) -> str:
-    """Name the first of many, and say how many more there are; memory does not grow with them."""
+    """Name the first of many, and count the rest; memory does not grow with them."""
     each = iter(names)
     first = ", ".join(islice(each, MOST_NAMED))
     more = sum(1 for _ in each)
@@ -250,8 +260,8 @@ def _matches(row: Row, expected: ExpectedDecision) -> bool:
 class StandingCheck:
     """Collects the standings that repairs recorded, then compares."""
 
-    def __init__(self, expected: Expected, report: Report) -> None:
-        """Expect nothing yet; *found* takes organisation, entry (0 where there is none), and what is wrong."""
+    def __init__(self, expected: Expectations, report: Report) -> None:
+        """Create the check without expectations; *report* takes organisation, entry (0 for none), and the problem."""
         self._expected, self._report = expected, report
 
     def entry(self, row: Row, after: Row) -> None:
@@ -260,7 +270,7 @@ class StandingCheck:
             self._expected.add_row(_STANDING, row["organisation_id"], entity, row["number"], {"stands": stands})
 
     def compare(self, connection: Connection, only: int | None) -> None:
-        """Compare everything, of one organisation or of all; of entities that were erased the level alone."""
+        """Compare everything, of one organisation or of all; for erased entities only the level."""
         for row in standings.newest(connection, only):
             for problem in self._problems(row):
                 self._report(row["organisation_id"], 0, f"the standing of entity {row['entity_id']} {problem}")
@@ -268,6 +278,7 @@ class StandingCheck:
             self._report(row["organisation_id"], 0, f"entity {row['entity_id']} was never assessed, and has a standing")
 
     def _problems(self, row: Row) -> list[str]:
+        """Describe how the standing of an entity differs from its newest assessment."""
         name = f"{row['entity_id']}.{row['number']}"
         if row["stands"] is None:
             return [f"is missing, and its newest assessment is {name}"]

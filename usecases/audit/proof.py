@@ -1,4 +1,4 @@
-"""When the audit log was proven whole, and with what result: a comparison notes it for each organisation."""
+"""When the audit log was last verified, and with what result: a comparison records it for each organisation."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from fivefold.store.sql.database import writing
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.operations import AuditProof
 from fivefold.usecases.audit.record import ExportedHeads
-from fivefold.usecases.audit.verify import AuditFinding, Verified, verify
+from fivefold.usecases.audit.verify import AuditFinding, VerificationResult, verify
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -24,12 +24,12 @@ from fivefold.usecases.shared.context import Context
 @schema("AuditProof")
 @dataclass(frozen=True, kw_only=True)
 class ProofLine:
-    """What `fivefold audit verify` last found in an organisation's log.
+    """The result of the last `fivefold audit verify` for an organisation's log.
 
     Attributes:
-        at_us: when it was run last.
+        at_us: when it was last run.
         findings: how many there were; none in a log that is whole.
-        heads_us: when the heads were exported that it was compared with; None where it was compared with none.
+        heads_us: when the exported heads that it was compared with were written; None without heads.
         whole_us: when it last found nothing; None for never.
     """
 
@@ -40,10 +40,12 @@ class ProofLine:
     whole_us: Annotated[Moment | None, shown_as("whole_at")]
 
 
-def prove(engine: Engine, tell: Callable[[AuditFinding], None], *, exported: ExportedHeads | None = None) -> Verified:
-    """Verify every chain as `verify` does, and note for each organisation when and with what result.
+def prove(
+    engine: Engine, tell: Callable[[AuditFinding], None], *, exported: ExportedHeads | None = None
+) -> VerificationResult:
+    """Verify every chain as `verify` does, and record time and result for each organisation.
 
-    Where the database takes no note, as one that is to be read alone, the result is the same.
+    If the database cannot be written, such as a read-only one, the result is the same.
     """
     at = now_microseconds()
     findings: Counter[int] = Counter()
@@ -55,7 +57,9 @@ def prove(engine: Engine, tell: Callable[[AuditFinding], None], *, exported: Exp
     verified = verify(engine, count, exported=exported)
     with suppress(StoreError, SQLAlchemyError), writing(engine) as session:
         for number, entries in sorted(verified.entries_of.items()):
-            if session.get(Organisation, number) is None:  # a head that was exported of one that is not there
+            if (
+                session.get(Organisation, number) is None
+            ):  # an exported head may be of an organisation that does not exist
                 continue
             row = session.get(AuditProof, number) or AuditProof(organisation_id=number)
             row.at_us, row.entries, row.findings = at, entries, findings[number]
@@ -67,7 +71,7 @@ def prove(engine: Engine, tell: Callable[[AuditFinding], None], *, exported: Exp
 
 
 def read_proof(context: Context) -> ProofLine | None:
-    """Show what the last comparison found; None where there was none."""
+    """Show the result of the last comparison; None if there was none."""
     with context.reading() as session:
         row = proof_of(session, context.organisation_id)
         if row is None:

@@ -17,26 +17,26 @@ from fivefold.store.audit import log as audit
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.chain import Entry, digest_of
 from fivefold.store.audit.history import new_salt, seal
-from fivefold.store.audit.log import Appended
+from fivefold.store.audit.log import ChainPosition
 from fivefold.store.sql.database import reading
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import entry_of
 
 
 def bulk_of(count: int, rows: Digests) -> tuple[int, str]:
-    """Give the number of subjects of a call, and one digest over the salted digests of its rows."""
+    """Return the number of subjects of a call, and one digest over the salted digests of its rows."""
     return count, digest_of([{table: dict(digests) for table, digests in rows.items()}])
 
 
 def record_rows(
     session: Session, actor: Actor, about: tuple[str, str, int], lines: Sequence[str], details: Mapping[str, Any]
-) -> Appended:
+) -> ChainPosition:
     """Record a call that wrote many rows, with a seal over their content: `audit verify` compares them.
 
     Args:
         session: in the use case's transaction.
-        actor: who, and for which organisation.
-        about: the action, the kind of what was written, and the batch that its rows have.
+        actor: who acted, and for which organisation.
+        about: the action, the kind of the rows, and the batch of the rows.
         lines: of all rows, as `store.audit.history` writes them.
         details: as for `record`.
     """
@@ -71,7 +71,7 @@ class ExportedHead(_Part):
 
 
 class ExportedHeads(_Part):
-    """The heads of all chains, to be kept where writers of the database have no access.
+    """The heads of all chains, to be stored where writers of the database have no access.
 
     Attributes:
         exported_us: when, microseconds.
@@ -83,7 +83,7 @@ class ExportedHeads(_Part):
 
 def export_heads(engine: Engine, path: Path) -> ExportedHeads:
     """Write the heads of all chains to a JSON file."""
-    with audit_reading.picture(engine) as connection:
+    with audit_reading.snapshot(engine) as connection:
         exported_heads = [ExportedHead(**vars(head)) for head in audit_reading.heads(connection)]
     exported = ExportedHeads(exported_us=now_microseconds(), heads=tuple(exported_heads))
     with replacing(path) as unfinished:
@@ -92,7 +92,7 @@ def export_heads(engine: Engine, path: Path) -> ExportedHeads:
 
 
 def read_heads(path: Path) -> ExportedHeads:
-    """Read heads that were exported; ConfigError where the file holds none."""
+    """Read exported heads; ConfigError if the file holds none."""
     try:
         return ExportedHeads.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -105,7 +105,7 @@ def read_heads(path: Path) -> ExportedHeads:
 
 @dataclass(frozen=True, kw_only=True)
 class EntryLine:
-    """An entry as it is listed, without values."""
+    """An entry in a list, without values."""
 
     organisation: str
     number: int

@@ -1,7 +1,7 @@
-"""Comparison of stored rows with what audit entries say of them.
+"""Comparison of stored rows with the audit entries about them.
 
-Entries hold the whole content of overrides and of versions of lists. Of each row of `store.audit.bound_rows` the entry
-of the call that wrote it last holds a digest; the row may be missing where its entity was erased.
+Entries hold the whole content of overrides and of versions of lists. For each row of `store.audit.bound_rows` the entry
+of the last call that wrote it holds a digest; the row may be missing if its entity was erased.
 """
 
 import json
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from fivefold.store.audit import bound_rows, history_reading
 from fivefold.store.audit.bound_rows import BoundTable
 from fivefold.store.audit.chain import digest_of
-from fivefold.store.audit.expected import Expected
+from fivefold.store.audit.expectations import Expectations
 
 LISTS, OVERRIDES = "list", "override"
 ACTIONS: Final = ("list.put", "override.requested", "override.approved", "override.refused", "override.revoked")
@@ -32,14 +32,14 @@ Row = Mapping[str, Any]
 
 
 class RowCheck:
-    """Collects what entries say of rows, then compares it with the rows. Memory grows with neither."""
+    """Collects entries' records of rows, then compares them with the rows. Memory grows with neither."""
 
-    def __init__(self, expected: Expected, report: Report) -> None:
-        """Expect nothing yet; *found* takes organisation, entry (0 where there is none), and what is wrong."""
+    def __init__(self, expected: Expectations, report: Report) -> None:
+        """Create the check without expectations; *report* takes organisation, entry (0 for none), and the problem."""
         self._expected, self._report = expected, report
 
     def entry(self, row: Row, details: Row, after: Row) -> None:
-        """Take an entry whose action is one of `ACTIONS`; KeyError or ValueError where it cannot be read."""
+        """Take an entry whose action is one of `ACTIONS`; KeyError or ValueError if it cannot be read."""
         if row["action"] == "list.put":
             self._list(row, details, after)
         else:
@@ -59,6 +59,7 @@ class RowCheck:
             self._expected.add_row(*key, row["number"], content)
 
     def _override(self, row: Row, details: Row, after: Row) -> None:
+        """Expect the content of an override, and the end of those that it replaced."""
         of, number, state = row["organisation_id"], row["subject_id"], row["action"].removeprefix("override.")
         if state == "requested":
             content = {name: details[name] for name in ("entity_id", "level", "until_us")}
@@ -67,9 +68,9 @@ class RowCheck:
             self._expected.add_row(OVERRIDES, of, number, row["number"], content)
             return
         self._change(row, number, state, after)
-        for replaced in details["replaced"]:
+        for replaced_number in details["replaced"]:
             why = {"reason": f"replaced by override {number}"} if after else {}
-            self._change(row, str(replaced), "revoked", {**after, **why})
+            self._change(row, str(replaced_number), "revoked", {**after, **why})
 
     def _change(self, row: Row, number: str, state: str, after: Row) -> None:
         before = self._expected.row(OVERRIDES, row["organisation_id"], number)
@@ -90,7 +91,7 @@ class RowCheck:
             self._compare(OVERRIDES, row["organisation_id"], str(row["id"]), content)
         self._compare_missing(OVERRIDES)
         for table in bound_rows.TABLES.values():
-            for of, name, digest in bound_rows.stored(connection, table, only):
+            for of, name, digest in bound_rows.stream_digests(connection, table, only):
                 self._compare(_kind(table), of, name, {"content": digest})
             self._compare_missing(_kind(table), table)
 
@@ -118,7 +119,7 @@ def _version(name: str, since_us: int) -> str:
 
 
 def _act_fields(after: Row, when: str, why: str) -> dict[str, Any]:
-    """Give moment and digest of the reason, as far as an entry holds them: an erased entry does not."""
+    """Return moment and digest of the reason, if the entry holds them: an erased entry does not."""
     fields = {when: after["at_us"]} if "at_us" in after else {}
     return fields | ({why: _digest(after["reason"])} if "reason" in after else {})
 
@@ -130,7 +131,7 @@ def _digest(text: str | None) -> str | None:
 def _of_list(row: Row) -> dict[str, str | None]:
     try:
         members = digest_of(json.loads(row["members"]))
-    except (TypeError, ValueError):  # after a change by hand it is no list of text any more
+    except (TypeError, ValueError):  # it was tampered with, and is not a list of text any more
         members = None
-    said = [row["purpose"]] if row["purpose"] is not None else []
-    return {"members": members, "words": digest_of([row["title"], row["source"], *said])}
+    purpose = [row["purpose"]] if row["purpose"] is not None else []
+    return {"members": members, "words": digest_of([row["title"], row["source"], *purpose])}

@@ -1,4 +1,4 @@
-"""Who did what: the audit log of an organisation page by page, or by actor, subject, action and time."""
+"""Search of an organisation's audit log: page by page, or by actor, subject, action and time."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.members import find_member_named, names_of_members
-from fivefold.store.audit.log import WantedEntries, entries_among, latest_entries
+from fivefold.store.audit.log import EntryFilter, entries_among, latest_entries
 from fivefold.store.ingest.entities import names_of_entities
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
@@ -23,12 +23,12 @@ class EntryFilters:
     """Which entries are listed; None is no condition.
 
     Attributes:
-        actor: as the log has it, such as member:3 or cli:root; or the name of a member.
+        actor: as in the log, such as member:3 or cli:root; or the name of a member.
         action: such as member.added.
         subject_kind: such as member.
-        subject_id: the number of what was touched; counts only with a kind.
-        since_us: it was done then or later.
-        until_us: it was done before.
+        subject_id: the number of the subject; counts only with a kind.
+        since_us: written at that moment or later.
+        until_us: written before.
     """
 
     actor: str | None = None
@@ -45,11 +45,11 @@ EVERY = EntryFilters()
 @schema("Entry")
 @dataclass(frozen=True, kw_only=True)
 class EntryShown:
-    """Who did what, to which, when. Values before and after are not shown.
+    """An entry: who did what, to which subject, when. Values before and after are not shown.
 
     Attributes:
-        subject_id: internal number of what was touched; None for many, of which `bulk_count` says how many.
-        hash: of the entry, which holds that of the one before.
+        subject_id: internal number of the subject; None for many, whose number is `bulk_count`.
+        hash: of the entry, which includes that of the one before.
     """
 
     number: int
@@ -66,11 +66,11 @@ class EntryShown:
 @schema("EntryFound")
 @dataclass(frozen=True, kw_only=True)
 class EntryFound(EntryShown):
-    """Who did what, to which, when; `actor_name` is the member's name. Values before and after are not shown.
+    """An entry: who did what, to which subject, when; `actor_name` is the member's name. Values are not shown.
 
     Attributes:
         actor_name: the name of a member; None for programs and accounts of the machine.
-        subject_name: the name of the member who was touched; None where it was no member.
+        subject_name: the name of the member who is the subject; None for other subjects.
     """
 
     actor_name: str | None
@@ -81,7 +81,7 @@ def search_entries(context: Context, filters: EntryFilters = EVERY, part: Part =
     """List entries, those of the latest moment first."""
     with context.reading() as session:
         of = context.organisation_id
-        wanted = WantedEntries(
+        entry_filter = EntryFilter(
             organisation_id=of,
             actor=None if filters.actor is None else actor_named(session, of, filters.actor),
             action=filters.action,
@@ -90,23 +90,23 @@ def search_entries(context: Context, filters: EntryFilters = EVERY, part: Part =
             since_us=filters.since_us,
             until_us=filters.until_us,
         )
-        page = entries_among(session, wanted, part)
+        page = entries_among(session, entry_filter, part)
         touched = {f"{entry.subject_kind}:{entry.subject_id}" for entry in page} | {entry.actor for entry in page}
         names = names_of_actors(session, of, touched)
-        return page.map(lambda entry: _found(entry, names))
+        return page.map(lambda entry: _with_names(entry, names))
 
 
 def entities_touched(context: Context, entries: Iterable[EntryFound]) -> dict[str, tuple[str, str]]:
-    """Give type and name of the entities that entries touched, by the number that the log has."""
+    """Return type and name of the entities that entries are about, by their number in the log."""
     numbers = {entry.subject_id for entry in entries if entry.subject_kind == "entity" and entry.subject_id}
-    wanted = [int(number) for number in numbers if number.isascii() and number.isdecimal()]
+    entity_ids = [int(number) for number in numbers if number.isascii() and number.isdecimal()]
     with context.reading() as session:
-        named = names_of_entities(session, context.organisation_id, wanted)
-    return {str(number): name for number, name in named.items()}
+        names = names_of_entities(session, context.organisation_id, entity_ids)
+    return {str(number): name for number, name in names.items()}
 
 
 def actor_named(session: Session, organisation_id: int, who: str) -> str:
-    """Give an actor as the log has it: a member who is named by name, or what was given."""
+    """Return an actor as in the log: a member given by name becomes member:NUMBER; anything else stays."""
     if ":" in who:
         return who
     member = find_member_named(session, organisation_id, who)
@@ -114,14 +114,14 @@ def actor_named(session: Session, organisation_id: int, who: str) -> str:
 
 
 def names_of_actors(session: Session, organisation_id: int, actors: Iterable[str | None]) -> Mapping[str | None, str]:
-    """Give the names of members by the names that they act under, such as member:3; others have none."""
+    """Return the names of members by the names that they act under, such as member:3; others have none."""
     numbers = {actor: number for actor in actors if actor and (number := _member_number(actor))}
     names = names_of_members(session, organisation_id, sorted(set(numbers.values())))
     return {actor: names[number] for actor, number in numbers.items() if number in names}
 
 
 def _member_number(actor: str) -> int | None:
-    """Give the number of the member that an actor is; None for others.
+    """Return the number of an actor that is a member; None for others.
 
     >>> _member_number("member:3"), _member_number("token:12")
     (3, None)
@@ -130,7 +130,8 @@ def _member_number(actor: str) -> int | None:
     return int(number) if actor.startswith(_MEMBER) and number.isdecimal() else None
 
 
-def _found(entry: AuditEntry, names: Mapping[str | None, str]) -> EntryFound:
+def _with_names(entry: AuditEntry, names: Mapping[str | None, str]) -> EntryFound:
+    """Describe an entry with the names of members."""
     return EntryFound(
         number=entry.number,
         at_us=entry.at_us,
@@ -153,6 +154,7 @@ def list_entries(context: Context, part: Part) -> Page[EntryShown]:
 
 
 def _entry_line(entry: AuditEntry) -> EntryShown:
+    """Describe an entry."""
     return EntryShown(
         number=entry.number,
         at_us=entry.at_us,

@@ -1,4 +1,4 @@
-"""What programs that work for a person asked by tools: each call is an entry of the audit log."""
+"""Tool calls by programs that work for a person: each call is an entry of the audit log."""
 
 import json
 import re
@@ -11,15 +11,15 @@ from fivefold.store.ingest.entities import entity_named
 from fivefold.usecases.shared.context import Context
 
 TOOL_ASKED: Final = "tool.asked"
-"""Before a tool changes something; `TOOL_CALLED` follows, with how it ended."""
+"""Written before a tool changes something; `TOOL_CALLED` follows, with the result."""
 TOOL_CALLED: Final = "tool.called"
 RESOURCE_READ: Final = "resource.read"
 PROMPT_READ: Final = "prompt.read"
 
 MOST_CHARACTERS: Final = 300
-"""Most of one argument; of a longer one its length and hash are kept."""
+"""The most characters of one argument; of a longer one its length and hash are stored."""
 _IMPERSONAL: Final = frozenset({"limit", "movers", "version", "since", "until", "direction"})
-"""Arguments whose meaning is never a person, if they are numbers, days or directions as well."""
+"""Arguments that never identify a person, provided that they are numbers, days or directions."""
 _FORM: Final = re.compile(r"\d{4}-\d{2}-\d{2}|up|down")
 
 
@@ -36,15 +36,16 @@ def record_call(
     """Record that a tool was called, or a resource or a prompt read.
 
     Args:
-        context: who asked.
+        context: who called.
         action: `TOOL_ASKED`, `TOOL_CALLED`, `RESOURCE_READ` or `PROMPT_READ`.
-        token_id: of the token that was used; it is the subject where no entity is.
-        details: what is never erased, so nothing personal.
-        entity: type and identifier of the entity that was asked about; one that is not there is left out.
-        asked: the arguments, but for whom they are about; an erasure of the entity takes them away. Without an entity
-            nothing would: those alone are kept then that cannot be of a person.
-        why: something is to be changed, in the caller's words, which the erasure takes away too; without an entity they
-            are left out.
+        token_id: of the token that was used; it is the subject if no entity is.
+        details: never erased, so nothing personal.
+        entity: type and identifier of the entity in question; one that does not exist is left out.
+        asked: the arguments, except the entity; an erasure of the entity removes them. Without an entity they could not
+            be
+            erased: then only those are stored that cannot identify a person.
+        why: the reason for a change, in the caller's words, which the erasure removes too; without an entity it is left
+            out.
     """
     with context.writing() as session:
         subject: tuple[str, int] = ("token", token_id)
@@ -53,32 +54,35 @@ def record_call(
                 subject = ("entity", entity_named(session, context.organisation_id, *entity).id)
             except NotFoundError:
                 details = {**details, "entity": "not found"}
-        given = dict(asked or {})
+        arguments = dict(asked or {})
         if subject[0] == "entity":
-            said = {name: _bounded(value) for name, value in given.items()}
-            after = {**({"why": why} if why is not None else {}), **({"asked": said} if said else {})} or None
+            stored_arguments = {name: _bounded(value) for name, value in arguments.items()}
+            after = {
+                **({"why": why} if why is not None else {}),
+                **({"asked": stored_arguments} if stored_arguments else {}),
+            } or None
         else:
-            impersonal = {name: value for name, value in given.items() if _is_impersonal(name, value)}
+            impersonal = {name: value for name, value in arguments.items() if _is_impersonal(name, value)}
             after, details = None, {**details, **({"asked": impersonal} if impersonal else {})}
         context.record(session, action, subject, after=after, details={**details, "token": token_id})
 
 
 def _bounded(value: Any) -> Any:
-    """Give an argument as it is kept: what is no text or whole number as JSON, as the log has no floats.
+    """Return an argument for storage: anything but text and whole numbers as JSON, as the log has no floats.
 
     >>> _bounded("watch"), _bounded({"amount": 1.5}), _bounded("a" * 1_000)["characters"]
     ('watch', '{"amount": 1.5}', 1000)
     """
     if isinstance(value, int):
         return value
-    written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-    if len(written) <= MOST_CHARACTERS:
-        return written
-    return {"characters": len(written), "sha256": sha256(written.encode()).hexdigest()}
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    return {"characters": len(text), "sha256": sha256(text.encode()).hexdigest()}
 
 
 def _is_impersonal(name: str, value: Any) -> bool:
-    """Tell whether an argument says nothing of a person, whatever a model puts into it.
+    """Return whether an argument identifies no person, whatever a model puts into it.
 
     >>> [_is_impersonal(*given) for given in (("limit", 20), ("since", "2026-10-01"), ("since", "Ada"))]
     [True, True, False]

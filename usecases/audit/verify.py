@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine
 
 from fivefold.domain.errors import ConfigError
 from fivefold.store.audit.chain import GENESIS, Side, hash_of_entry, hash_of_value
-from fivefold.store.audit.chain_reading import Head, chains, heads, names, picture, stray_values
-from fivefold.store.audit.expected import Expected
+from fivefold.store.audit.chain_reading import Head, chains, heads, names, snapshot, stray_values
+from fivefold.store.audit.expectations import Expectations
 from fivefold.usecases.audit.history import HistoryCheck, Looked, not_noted
 from fivefold.usecases.audit.record import ExportedHead, ExportedHeads
 
@@ -21,18 +21,18 @@ _SIDES: tuple[Side, ...] = ("before", "after")
 
 Row = Mapping[str, Any]
 Problem = tuple[int, str]
-"""The number of an entry, and what is wrong with it."""
+"""The number of an entry, and the problem."""
 
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """One thing that is wrong with a chain.
+    """One problem of a chain.
 
     >>> print(AuditFinding(1, "acme", 7, "is missing"))
     organisation acme (1), entry 7: is missing
 
     Attributes:
-        number: of the entry; 0 for rows of which no entry speaks.
+        number: of the entry; 0 for rows without an entry.
     """
 
     organisation_id: int
@@ -46,11 +46,11 @@ class AuditFinding:
 
 
 @dataclass(frozen=True)
-class Verified:
-    """What was looked at.
+class VerificationResult:
+    """The scope of a verification, and its result.
 
     Attributes:
-        chains: organisations that have a chain, or had one.
+        chains: organisations that have or had a chain.
         entries: of all of them.
         erased: entries whose values were erased.
         findings: how many there are; none in a log that is whole.
@@ -70,14 +70,13 @@ def verify(
     *,
     organisation: str | None = None,
     exported: ExportedHeads | None = None,
-) -> Verified:
-    """Verify every chain, or one organisation's, and hand each finding to *tell* at once.
+) -> VerificationResult:
+    """Verify every chain, or one organisation's, and pass each finding to *tell* at once.
 
-    History is compared with what the entries say of it. Exported heads also reveal a tail that was cut off, and a chain
-    that was written anew. Everything is streamed, so memory does not grow. ConfigError where there is no such
-    organisation.
+    History is compared with the entries about it. Exported heads also reveal a tail that was cut off, and a chain that
+    was rewritten. Everything is streamed, so memory does not grow. ConfigError if there is no such organisation.
     """
-    with picture(engine) as connection:
+    with snapshot(engine) as connection:
         return verify_picture(connection, tell, organisation=organisation, exported=exported)
 
 
@@ -88,14 +87,14 @@ def verify_picture(
     organisation: str | None = None,
     exported: ExportedHeads | None = None,
     looked: Looked = not_noted,
-) -> Verified:
-    """Verify the chains in one consistent view of the database; as `verify` otherwise."""
+) -> VerificationResult:
+    """Verify the chains in one consistent snapshot of the database; otherwise as `verify`."""
     stored_heads = {head.organisation_id: head for head in heads(connection)}
     exported_heads = {} if exported is None else {head.organisation_id: head for head in exported.heads}
     organisations = {number: head.organisation for number, head in exported_heads.items()} | names(connection)
     only = None if organisation is None else _organisation_id(organisation, organisations)
     log = _Log(organisations, tell)
-    with Expected() as expected:
+    with Expectations() as expected:
         history = HistoryCheck(expected, log.report)
         for number, rows in groupby(chains(connection, only), key=itemgetter("organisation_id")):
             log.look_through(
@@ -104,13 +103,13 @@ def verify_picture(
                 stored_heads.pop(number, None),
                 exported_heads.pop(number, None),
             )
-        for number in sorted({*stored_heads, *exported_heads}):  # those without a single entry
+        for number in sorted({*stored_heads, *exported_heads}):  # also chains without an entry
             if only in {None, number}:
                 log.look_through(number, iter(()), stored_heads.get(number), exported_heads.get(number))
         history.compare(connection, only, looked)
     for row in stray_values(connection, only):
-        log.report(row["organisation_id"], row["number"], "is missing, and its values are there")
-    return Verified(log.chains, log.entries, log.erased, log.findings, log.entries_of)
+        log.report(row["organisation_id"], row["number"], "is missing, but its values are stored")
+    return VerificationResult(log.chains, log.entries, log.erased, log.findings, log.entries_of)
 
 
 def _collect(rows: Iterator[Row], history: HistoryCheck, looked: Looked) -> Iterator[Row]:
@@ -176,6 +175,7 @@ def _problems(row: Row, last: tuple[int, str], exported: ExportedHead | None) ->
 
 
 def _problems_of_values(row: Row) -> Iterator[str]:
+    """Describe the problems of an entry's values: missing, left over, or changed."""
     hashes = {side: row[f"{side}_hash"] for side in _SIDES}
     if row["values_number"] is None:
         if any(hashes.values()):
@@ -184,7 +184,7 @@ def _problems_of_values(row: Row) -> Iterator[str]:
         if any(row[column] is not None for column in ("salt", *_SIDES)):
             yield "its values are marked as erased, and are still there"
     elif not any(hashes.values()):
-        yield "has values, and was written without any"
+        yield "has values, but was written without any"
     else:
         for side, digest in hashes.items():
             if (row[side] is None) != (digest is None):
@@ -194,14 +194,15 @@ def _problems_of_values(row: Row) -> Iterator[str]:
 
 
 def _problems_of_end(last: tuple[int, str], head: Head | None, exported: ExportedHead | None) -> Iterator[Problem]:
+    """Describe how the end of a chain differs from its head, and from the exported head."""
     number = last[0]
     if head is None:
         if number:
-            yield number, "is the last one, and its chain has no head"
+            yield number, "is the last one, but its chain has no head"
     elif _whole(head.number) > number:
         yield number + 1, f"is missing: the head names entry {head.number} as the last one"
     elif _whole(head.number) < number:
-        yield _whole(head.number) + 1, f"stands behind the head, which names entry {head.number} as the last one"
+        yield _whole(head.number) + 1, f"comes after the head, which names entry {head.number} as the last one"
     elif head.hash != last[1]:
         yield number, "is not the entry that the head names: that one has another hash"
     if exported is not None and exported.number > number:
@@ -211,7 +212,10 @@ def _problems_of_end(last: tuple[int, str], head: Head | None, exported: Exporte
 def _holds(row: Row) -> bool:
     try:
         return bool(hash_of_entry(row) == row["hash"])
-    except (TypeError, ValueError):  # SQLite lets a column hold what no entry can: a float, bytes that are no text
+    except (
+        TypeError,
+        ValueError,
+    ):  # SQLite may hold a value that no entry can have: a float, or bytes that are not text
         return False
 
 
@@ -223,5 +227,5 @@ def _value_holds(row: Row, side: Side) -> bool:
 
 
 def _whole(number: Any) -> int:
-    """Give a number; below all others where SQLite was made to hold something else."""
+    """Return a number; one below all others if SQLite holds something else."""
     return number if isinstance(number, int) else -1

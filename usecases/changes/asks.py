@@ -1,4 +1,4 @@
-"""What people ask for, each by its name: done at once while nothing decides yet, and proposed from then on."""
+"""Requests for changes, each by its name: done at once while nothing decides yet, and proposed from then on."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -26,7 +26,7 @@ from fivefold.usecases.changes.contents import (
     RulesetSwitched,
     SettingsChanged,
 )
-from fivefold.usecases.changes.proposals import ChangeOutcome, ask_for
+from fivefold.usecases.changes.proposals import ChangeOutcome, request_change
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_per_second, checked_reason
 
@@ -41,12 +41,12 @@ def order_families(
 ) -> ChangeOutcome:
     """Put the families of a type in another order: the first one that applies assesses.
 
-    *seen*: the order while this was decided; None not to ask.
+    *seen*: the order while this was decided; None for no check.
 
     Raises:
         ConfigError: the reason is empty, or the names are not those of all families of the type, each once.
         NotFoundError: there is no such type.
-        ConflictError: the order is another one by now than was seen; or who asks is no member.
+        ConflictError: the order has changed since it was seen; or the actor is not a member.
     """
 
     def refuse_unseen(session: Session) -> None:
@@ -56,19 +56,19 @@ def order_families(
             raise ConflictError(f"another person changed the order: it is {', '.join(present)} now")
 
     content = RulesetsOrdered(type_name, tuple(names), checked_per_second(per_second))
-    return ask_for(context, content, checked_reason(reason), require=refuse_unseen)
+    return request_change(context, content, checked_reason(reason), require=refuse_unseen)
 
 
 def switch_family(context: Context, family: str, on: bool, reason: str, per_second: int = PER_SECOND) -> ChangeOutcome:
-    """Switch a family on or off: while it is off others assess whom it applies to.
+    """Switch a family on or off: while it is off, others assess its entities.
 
     Raises:
         ConfigError: the reason is empty.
         NotFoundError: there is no such family.
-        ConflictError: it is switched like that already; or who asks is no member.
+        ConflictError: it is already switched so; or the actor is not a member.
     """
     content = RulesetSwitched(family, on, checked_per_second(per_second))
-    return ask_for(context, content, checked_reason(reason))
+    return request_change(context, content, checked_reason(reason))
 
 
 def roll_back(
@@ -77,12 +77,12 @@ def roll_back(
     """Let a version that was active before decide again; *release* levels that only the present one raised.
 
     Raises:
-        ConfigError: the reason is empty, or the rate none.
+        ConfigError: the reason is empty, or the rate is invalid.
         NotFoundError: there is no such family or version.
-        ConflictError: it is active, or never was; or who asks is no member.
+        ConflictError: it is active, or never was; or the actor is not a member.
     """
     content = RulesetRolledBack(family, version, checked_per_second(per_second), release)
-    return ask_for(context, content, checked_reason(reason))
+    return request_change(context, content, checked_reason(reason))
 
 
 def put_list_version(
@@ -98,13 +98,13 @@ def put_list_version(
 ) -> ChangeOutcome:
     """Add a version of a list, the first one or one later than all others; its result is a `ListPut`.
 
-    *seen*: when the newest version began that was there while this one was written, or nothing; None not to ask.
-    *purpose*: what the list was made for; None to say nothing.
+    *seen*: when the newest version began while this one was written, or nothing; None for no check. *purpose*: of the
+    list; None to declare none.
 
     Raises:
         ConfigError: the name, a member, a text or the purpose is invalid; or it is proposed without a reason.
-        ConflictError: a version is there that is as late, or later; another one was added than was seen; who asks is no
-            member; or something that decides for commerce reads the list, which would be `aml`.
+        ConflictError: an existing version is as late, or later; another one was added since it was seen; the actor is
+            not a member; or something that decides for commerce reads the list, which would become `aml`.
     """
 
     def refuse_unseen(session: Session) -> None:
@@ -119,13 +119,12 @@ def put_list_version(
 
 
 def put_list(context: Context, document: str, reason: str = "") -> ChangeOutcome:
-    """Add the versions of a list in YAML or JSON that are not there yet; its result is a `ListPut`.
+    """Add the versions of a list in YAML or JSON that do not exist yet; its result is a `ListPut`.
 
     Raises:
-        InvalidRulesetError: it is no list.
-        ConfigError: a member cannot be kept; or the reason is empty and it is proposed.
-        ConflictError: a version that is there says something else, or would lie between others; or who asks is no
-            member.
+        InvalidRulesetError: it is not a list.
+        ConfigError: a member cannot be stored; or it is proposed without a reason.
+        ConflictError: an existing version differs, or a new one would lie between others; or the actor is not a member.
     """
     named_list = read_list(document)
     with context.reading() as session:
@@ -137,49 +136,49 @@ def _request_list(
     context: Context, named_list: NamedList, reason: str, require: Callable[[Session], None] | None = None
 ) -> ChangeOutcome:
     content = ListVersionsAdded(named_list.name, canonical_form(named_list))
-    return ask_for(context, content, reason, require=require)
+    return request_change(context, content, reason, require=require)
 
 
 def put_rates(context: Context, rates: DatedRates, reason: str = "") -> ChangeOutcome:
-    """Let own exchange rates hold from now on, dated ones, before those that ship; its result is a `RateTableLine`.
+    """Put own dated exchange rates in force from now on, before those that ship; its result is a `RateTableLine`.
 
     Raises:
-        ConfigError: there is no rate, one is of a day to come, or the table is the wrong way round; or the reason is
-            empty and it is proposed.
-        ConflictError: the base currency was not chosen yet; or who asks is no member.
+        ConfigError: there is no rate, one is of a future day, or the table has the wrong direction; or it is proposed
+            without a reason.
+        ConflictError: the base currency was not defined yet; or the actor is not a member.
     """
     converted = checked_rates(context, rates)
     content = RatesReplaced(str(converted.base), converted.source, rates_content(converted))
-    return ask_for(context, content, reason)
+    return request_change(context, content, reason)
 
 
 def retire_policy(context: Context, name: str, number: int, reason: str) -> ChangeOutcome:
-    """Let an active version of a policy decide no more; its result is a `PolicyLine`.
+    """Retire an active version of a policy; its result is a `PolicyLine`.
 
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
-        ConflictError: it is not active; or who asks is no member.
+        ConflictError: it is not active; or the actor is not a member.
     """
-    return ask_for(context, PolicyRetired(name, number), checked_reason(reason))
+    return request_change(context, PolicyRetired(name, number), checked_reason(reason))
 
 
 def change_settings(
     context: Context, change: SettingsChange, reason: str = "", seen: Mapping[str, object] | None = None
 ) -> ChangeOutcome:
-    """Change the settings that are given; its result are all `Settings`.
+    """Change the given settings; its result are all `Settings`.
 
     Args:
         context: who asks.
-        change: what is to change.
-        reason: why; needed where it is proposed.
-        seen: settings as they were when this was decided, by name; None not to ask.
+        change: the new values.
+        reason: why; required if it is proposed.
+        seen: settings as they were when this was decided, by name; None for no check.
 
     Raises:
         ConfigError: a value is invalid; or it is proposed without a reason.
-        ConflictError: the levels were not chosen yet; the base currency is to change although a ruleset was written;
-            who asks is no member; a setting has another value by now than was seen; or assessments would be kept for
-            fewer days than other records.
+        ConflictError: the levels were not defined yet; the base currency is to change although a ruleset was written;
+            the actor is not a member; a setting has changed since it was seen; or assessments would be kept for fewer
+            days than other records.
     """
     check_values(change)
 
@@ -191,15 +190,15 @@ def change_settings(
             if present[name] != value:
                 raise ConflictError(f"another person changed the settings: {name} is {present[name]} now")
 
-    return ask_for(context, SettingsChanged(**vars(change)), reason, require=refuse_changed)
+    return request_change(context, SettingsChanged(**vars(change)), reason, require=refuse_changed)
 
 
 def revoke_override(context: Context, override_id: int, reason: str) -> ChangeOutcome:
-    """End an override that holds: at once where it lies below what the rules say, and proposed where it does not.
+    """End an override in force: at once if it lies below the rules' level, otherwise by a proposal.
 
     Raises:
         ConfigError: the reason is empty.
         NotFoundError: there is no such override.
-        ConflictError: it does not hold; or it is proposed, and who asks is no member.
+        ConflictError: it is not in force; or it is proposed, and the actor is not a member.
     """
-    return ask_for(context, OverrideRevoked(override_id), checked_reason(reason))
+    return request_change(context, OverrideRevoked(override_id), checked_reason(reason))

@@ -1,6 +1,6 @@
-"""What a backtest is of, for the people who read its report: the rulesets that it compares, and what their rules ask.
+"""The subject of a backtest, for readers of its report: the rulesets that it compares, and the inputs of their rules.
 
-A report has the numbers that the database gave; here they become names and versions.
+A report has the database's numbers; here they become names and versions.
 """
 
 import json
@@ -25,7 +25,7 @@ from fivefold.usecases.shared.context import Context
 
 @dataclass(frozen=True, kw_only=True)
 class RulesetDecides:
-    """A ruleset that decides before or after a change; `version` is None for a text that is not committed."""
+    """A ruleset that decides before or after a change; `version` is None for an uncommitted text."""
 
     name: str
     version: int | None
@@ -33,14 +33,15 @@ class RulesetDecides:
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestSubject:
-    """What a backtest that is done is of.
+    """The subject of a finished backtest.
 
     Attributes:
-        entity_type: of those that were looked at.
-        proposal: the number of the proposal that it is of; None for a ruleset's content.
-        before: what decided when it was run, in the order in which it was tried; of a ruleset's content, that ruleset.
-        after: what would.
-        looked_at: by the id of a rule, what it looks at, with the currency of money; none for a proposal.
+        entity_type: of the assessed entities.
+        proposal: the number of its proposal; None for a ruleset's content.
+        before: the rulesets that decided when it was run, in the order in which they were tried; for a ruleset's
+            content, that ruleset.
+        after: the rulesets that would decide.
+        looked_at: the input of each rule, by the rule's id, with the currency of money; none for a proposal.
     """
 
     entity_type: str
@@ -51,11 +52,11 @@ class BacktestSubject:
 
 
 def subject_of_backtest(context: Context, number: int) -> BacktestSubject:
-    """Tell what a backtest is of; NotFoundError where there is none of that number that is done."""
+    """Return the subject of a backtest; NotFoundError if no finished one has that number."""
     with context.reading() as session:
         row = backtest_numbered(session, context.organisation_id, number)
         if row.report is None:
-            raise NotFoundError(f"there is no backtest {number} that is done")
+            raise NotFoundError(f"there is no finished backtest {number}")
         entity_type, report = session.get_one(EntityType, row.type_id).name, json.loads(row.report)
         if row.family_id is None:
             before, after = (_decide(session, report["decides"][side]) for side in ("before", "after"))
@@ -74,11 +75,11 @@ def subject_of_backtest(context: Context, number: int) -> BacktestSubject:
 
 def _decide(session: Session, pairs: list[tuple[str, int]]) -> tuple[RulesetDecides, ...]:
     """Name versions by the numbers that people know."""
-    named = rulesets_of_versions(session, [version_id for _, version_id in pairs])
+    rulesets = rulesets_of_versions(session, [version_id for _, version_id in pairs])
     return tuple(
-        RulesetDecides(name=named[version_id][0], version=named[version_id][1])
+        RulesetDecides(name=rulesets[version_id][0], version=rulesets[version_id][1])
         for _, version_id in pairs
-        if version_id in named
+        if version_id in rulesets
     )
 
 
@@ -88,11 +89,11 @@ def _committed(session: Session, family: Family, row: Backtest) -> int | None:
 
 
 def _looked_at(ruleset: Ruleset, base: str) -> dict[str, str]:
-    """Name what each rule looks at that looks at one thing."""
-    names, found = vocabulary(ruleset), {}
+    """Name the input of each rule that has a single one."""
+    names, inputs = vocabulary(ruleset), {}
     for rule in ruleset.rules:
         if rule.input is not None:
             money = column_for(rule.input, names, base).kind is ValueType.MONEY
             currency = f" in {base}" if money and getattr(rule.input, "in_currency", None) is None else ""
-            found[rule.id] = f"{input_words(rule.input)}{currency}"
-    return found
+            inputs[rule.id] = f"{input_words(rule.input)}{currency}"
+    return inputs

@@ -1,6 +1,6 @@
-"""Backtests: requested by publishers, run in the background, needed before a version may be activated.
+"""Backtests: requested by publishers, run in the background, required before a version may be activated.
 
-One is of a content, whichever draft or version has it: editing a draft, or committing it, changes no backtest.
+A backtest is of a content, whichever draft or version has it: editing a draft, or committing it, changes no backtest.
 """
 
 import json
@@ -49,9 +49,9 @@ from fivefold.usecases.shared.inputs import checked_reason
 log = structlog.get_logger("fivefold.backtests")
 
 LEASE_US = 300_000_000
-"""Five minutes, set anew with every part; a part takes seconds."""
+"""Five minutes, renewed with every part; a part takes seconds."""
 MOST_ATTEMPTS = 5
-"""After so many workers that ended while they ran it, a backtest is quarantined: it is what ends them."""
+"""After this many workers that ended while they ran it, a backtest is quarantined: it probably ends them."""
 
 
 class _LeaseLostError(Exception):
@@ -59,26 +59,26 @@ class _LeaseLostError(Exception):
 
 
 class _StoppedError(Exception):
-    """The worker is asked to end, and gives the backtest back."""
+    """The worker was asked to end, and returns the backtest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestLine:
     """A backtest; `done` of `total` entities were assessed so far, and `part` is assessed now.
 
-    `state` is queued, running, done, failed, cancelled, or quarantined where it ended `attempts` workers; `error` says
+    `state` is queued, running, done, failed, cancelled, or quarantined if it ended `attempts` workers; `error` says
     why.
 
     Attributes:
-        family: whose content it is of; None for a proposal's.
+        family: of its content; None for a proposal's.
         version: that has its content; None for a draft's.
-        proposal: what it is of, where that is no content of a ruleset.
+        proposal: its proposal, if it is not of a ruleset's content.
         state: queued, running, done, failed, cancelled or quarantined.
-        done: entities that were assessed, of `total`; both 0 before it begins.
+        done: assessed entities, of `total`; both 0 before it begins.
         error: why it failed, was cancelled or is quarantined.
         attempts: how often a worker began it.
-        part: what is assessed now, in words; None where it does not run.
-        movers_removed_us: when the retention policy removed customers whom it would move; None where it did not.
+        part: what is assessed now, in words; None unless it runs.
+        movers_removed_us: when the retention policy removed its movers; None if it did not.
     """
 
     id: int
@@ -99,7 +99,7 @@ class BacktestLine:
 
 
 def request_backtest(context: Context, family: str, version: int | None = None) -> BacktestLine:
-    """Ask for a backtest of a version, or of the draft; where one of its content is under way already, of that one.
+    """Request a backtest of a version, or of the draft; if one of its content is under way already, return that.
 
     Raises:
         NotFoundError: there is no such family or version, or no draft.
@@ -148,26 +148,26 @@ def _record(session: Session, backtest: Backtest, action: str, actor: str, after
 
 
 def list_backtests(context: Context, family: str, part: Part = WHOLE) -> Page[BacktestLine]:
-    """List the backtests of a family, the newest first; NotFoundError where there is none of that name."""
+    """List the backtests of a family, the newest first; NotFoundError if there is none of that name."""
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         return backtests_of(session, family_row.id, part).map(partial(_line, session))
 
 
 def read_backtest(context: Context, number: int) -> BacktestLine:
-    """Show how far a backtest is; NotFoundError where there is none of that number."""
+    """Show the progress of a backtest; NotFoundError if there is none of that number."""
     with context.reading() as session:
         return _line(session, backtest_numbered(session, context.organisation_id, number))
 
 
 def report_of(context: Context, number: int) -> dict[str, Any]:
-    """Give the result of a backtest, with customers by their external names; NotFoundError unless it is done."""
+    """Return the result of a backtest, with customers by their external names; NotFoundError unless it is done."""
     with context.reading() as session:
         row = session.get(Backtest, number)
         if row is None or row.organisation_id != context.organisation_id or row.report is None:
-            raise NotFoundError(f"there is no backtest {number} that is done")
+            raise NotFoundError(f"there is no finished backtest {number}")
         report: dict[str, Any] = json.loads(row.report)
-        report.pop("validity", None)  # numbers that mean nothing outside
+        report.pop("validity", None)  # internal numbers
         if report["basis"] == "customers":
             _name_customers(session, row.organisation_id, report["backtest"])
         return report
@@ -175,7 +175,7 @@ def report_of(context: Context, number: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class MoverLine:
-    """An entity that would be elsewhere, by the rules alone, and where it would be after the cooldown."""
+    """An entity whose level a backtest would change by the rules alone, with its level after the cooldown."""
 
     entity_type: str
     external_id: str
@@ -187,15 +187,15 @@ class MoverLine:
 def list_movers(
     context: Context, number: int, before: str | None = None, after: str | None = None, part: Part = WHOLE
 ) -> Page[MoverLine]:
-    """List everybody who would be elsewhere by a backtest, or those who go from one place, or to one.
+    """List the entities whose level a finished backtest would change, all or those from one level, or to one.
 
-    NotFoundError unless it is done. Those who had no level before are no movers; who was erased is not among them, and
-    a backtest that an older version of fivefold made has none. The retention policy may have removed them.
+    NotFoundError unless it is done. Entities without a level before are not listed; erased ones are not among them, and
+    a backtest by an older version of fivefold has none. The retention policy may have removed them.
     """
     with context.reading() as session:
         row = backtest_numbered(session, context.organisation_id, number)
         if row.state != "done":
-            raise NotFoundError(f"there is no backtest {number} that is done")
+            raise NotFoundError(f"there is no finished backtest {number}")
         kind = session.get_one(EntityType, row.type_id).name
         return movers_of(session, number, before, after, part).map(
             lambda mover: MoverLine(
@@ -209,7 +209,7 @@ def list_movers(
 
 
 def _name_customers(session: Session, organisation_id: int, report: dict[str, Any]) -> None:
-    """Put names outside in place of numbers: the report itself has none, so that who is erased is not in it by name."""
+    """Replace numbers with external names: the stored report has none, so that it has no names of erased entities."""
     sides = [side for side in (report["draft"], report["present"]) if side is not None]
     rows = [*report["movers"], *(failure for side in sides for failure in side["failures"])]
     numbers = {int(row["entity"]) for row in rows}
@@ -222,6 +222,7 @@ def _name_customers(session: Session, organisation_id: int, report: dict[str, An
 
 
 def _line(session: Session, row: Backtest) -> BacktestLine:
+    """Describe a backtest with the newest version that has its content."""
     family = None if row.family_id is None else session.get_one(Family, row.family_id)
     versions = () if family is None else versions_of(session, family)
     same = (version.number for version in versions if version.content_hash == row.content_hash)
@@ -245,7 +246,7 @@ def _line(session: Session, row: Backtest) -> BacktestLine:
 
 
 def cancel_backtest(context: Context, number: int, reason: str) -> BacktestLine:
-    """End a backtest that waits, or runs: then its worker stops at the next part.
+    """Cancel a waiting or running backtest; a worker stops at the next part.
 
     Raises:
         ConfigError: the reason is empty.
@@ -257,7 +258,7 @@ def cancel_backtest(context: Context, number: int, reason: str) -> BacktestLine:
     with context.writing() as session:
         row = backtest_numbered(session, context.organisation_id, number, locked=True)
         if row.state not in {"queued", "running"}:
-            raise ConflictError(f"backtest {number} is {row.state}; one that waits or runs can be cancelled")
+            raise ConflictError(f"backtest {number} is {row.state}; only a waiting or running one can be cancelled")
         row.state, row.error = "cancelled", f"{context.actor.name} cancelled it: {why}"
         row.lease_until_us, row.finished_us = None, now
         _record(session, row, "backtest.cancelled", context.actor.name, {"reason": why})
@@ -267,10 +268,10 @@ def cancel_backtest(context: Context, number: int, reason: str) -> BacktestLine:
 def run_next_backtest(
     engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
 ) -> bool:
-    """Run the backtest that waits longest, as of now, to its end; False where none waits.
+    """Run the backtest that waits longest, as of now, to its end; False if none waits.
 
-    Where it cannot be run, why is kept with it. One whose worker died is run again by the next that asks, in smaller
-    parts; one that ended `MOST_ATTEMPTS` workers is quarantined. Where *stopping* says that the worker is to end, the
+    If it cannot be run, the reason is stored with it. One whose worker died is run again by the next one, in smaller
+    parts; one that ended `MOST_ATTEMPTS` workers is quarantined. If *stopping* says that the worker is to end, the
     backtest waits for the next one.
     """
     now = resolve_now(now_us)
@@ -280,7 +281,7 @@ def run_next_backtest(
     with writing(engine) as session:
         claimed = claim_backtest(session, now, now + LEASE_US)
         if claimed is not None and claimed[1] > 1:
-            forget_movers(session, claimed[0])  # of the attempt before
+            forget_movers(session, claimed[0])  # of the previous attempt
         if claimed is not None and claimed[1] > MOST_ATTEMPTS:
             _quarantine(session, session.get_one(Backtest, claimed[0]), now)
             return True
@@ -292,14 +293,14 @@ def run_next_backtest(
 def _quarantine(session: Session, row: Backtest, now_us: int) -> None:
     where = f", the last time at {row.part}" if row.part else ""
     row.state, row.attempts = "quarantined", MOST_ATTEMPTS
-    row.error = f"its worker ended {MOST_ATTEMPTS} times while it ran{where}; ask for it again once the reason is found"
+    row.error = f"its worker ended {MOST_ATTEMPTS} times while it ran{where}; request it again once the reason is found"
     row.lease_until_us, row.finished_us = None, now_us
     log.warning("backtest quarantined", backtest=row.id)
     _record(session, row, "backtest.quarantined", SYSTEM)
 
 
 class _Lease:
-    """Holds a backtest, and lets it go once."""
+    """Holds a backtest, and releases it once."""
 
     def __init__(self, engine: Engine, number: int, now_us: int, stopping: Callable[[], bool]) -> None:
         self._engine, self._number, self.began_us = engine, number, now_us
@@ -332,8 +333,8 @@ class _Lease:
         with writing(self._engine) as session:
             stored_report = None if report is None else without_erased(session, report)
             state = "failed" if stored_report is None else "done"
-            ended = {"lease_until_us": None, "finished_us": self._now_us()}
-            self._set(session, state=state, report=stored_report, error=error, **ended)
+            columns = {"lease_until_us": None, "finished_us": self._now_us()}
+            self._set(session, state=state, report=stored_report, error=error, **columns)
             _record(session, session.get_one(Backtest, self._number), f"backtest.{state}", SYSTEM)
 
     def _now_us(self) -> int:
@@ -345,6 +346,7 @@ class _Lease:
 
 
 def _run(engine: Engine, claimed: tuple[int, int], lease: _Lease) -> None:
+    """Run a backtest, and store why it failed; an unreachable database leaves it for the next worker."""
     number, attempt = claimed
     try:
         lease.end(report=_report(engine, number, attempt, lease))
@@ -354,7 +356,7 @@ def _run(engine: Engine, claimed: tuple[int, int], lease: _Lease) -> None:
         with suppress(_LeaseLostError):
             lease.give_back(attempt)
     except StoreError:
-        raise  # it is begun again once the database is back
+        raise  # it is restarted once the database is back
     except FivefoldError as error:
         _fail(lease, str(error))
     except Exception as error:  # noqa: BLE001 (any error must be logged, and must not stop the worker)
@@ -364,7 +366,7 @@ def _run(engine: Engine, claimed: tuple[int, int], lease: _Lease) -> None:
 
 
 def _report(engine: Engine, number: int, attempt: int, lease: _Lease) -> str:
-    """Run a backtest of a ruleset's content, or of a proposal; give its report."""
+    """Run a backtest of a ruleset's content, or of a proposal; return its report."""
     with reading(engine) as session:
         row = session.get_one(Backtest, number)
         setting = None
@@ -373,8 +375,8 @@ def _report(engine: Engine, number: int, attempt: int, lease: _Lease) -> str:
             setting = setting_of(session, family, row.canonical, lease.began_us, attempt)
     if setting is not None:
         return run_backtest(engine, setting, lease.progress, lease.keep)
-    proposed = proposal_setting(engine, number, lease.began_us, attempt)
-    return run_proposal_backtest(engine, proposed, lease.progress, lease.keep)
+    proposal = proposal_setting(engine, number, lease.began_us, attempt)
+    return run_proposal_backtest(engine, proposal, lease.progress, lease.keep)
 
 
 def _fail(lease: _Lease, why: str) -> None:

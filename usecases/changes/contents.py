@@ -1,4 +1,4 @@
-"""What can be proposed: each a form of its own, written as JSON with its kind."""
+"""The contents of proposals: each a form of its own, written as JSON with its kind."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ class RulesetsOrdered:
 
     @property
     def subject(self) -> str:
-        """Say what it is about."""
+        """Name the subject in words."""
         return f"order of the rulesets of {self.entity_type}"
 
 
@@ -36,7 +36,7 @@ class RulesetSwitched:
 
     @property
     def subject(self) -> str:
-        """Say what it is about."""
+        """Name the subject in words."""
         return f"ruleset {self.family} {'on' if self.on else 'off'}"
 
 
@@ -45,7 +45,7 @@ class RulesetRolledBack:
     """A version that decided before, and is to decide again.
 
     Attributes:
-        release: levels that only the version that decides now raised are not held by the cooldown.
+        release: levels that only the present version raised are not held by the cooldown.
     """
 
     kind: ClassVar[str] = "ruleset.rollback"
@@ -56,14 +56,14 @@ class RulesetRolledBack:
 
     @property
     def subject(self) -> str:
-        """Say what it is about."""
+        """Name the subject in words."""
         releasing = ", releasing levels" if self.release else ""
         return f"ruleset {self.family} back to version {self.version}{releasing}"
 
 
 @dataclass(frozen=True)
 class ListVersionsAdded:
-    """Versions of a list, later than those that are there; `list` is the list as it is written, in JSON."""
+    """Versions of a list, later than the existing ones; `list` is the written list, in JSON."""
 
     kind: ClassVar[str] = "list.versions"
     name: str
@@ -71,13 +71,13 @@ class ListVersionsAdded:
 
     @property
     def subject(self) -> str:
-        """Say what it is about."""
+        """Name the subject in words."""
         return f"list {self.name}"
 
 
 @dataclass(frozen=True)
 class RatesReplaced:
-    """Own exchange rates into the base currency; `rates` as they are kept, in JSON."""
+    """Own exchange rates into the base currency; `rates` as stored, in JSON."""
 
     kind: ClassVar[str] = "rates.table"
     base: str
@@ -86,13 +86,13 @@ class RatesReplaced:
 
     @property
     def subject(self) -> str:
-        """Say what it is about."""
+        """Name the subject in words."""
         return f"exchange rates into {self.base}"
 
 
 @dataclass(frozen=True)
 class PolicyRetired:
-    """A version of a policy that is to decide no more."""
+    """A version of a policy that is to be retired."""
 
     kind: ClassVar[str] = "policy.retire"
     policy: str
@@ -100,7 +100,7 @@ class PolicyRetired:
 
     @property
     def subject(self) -> str:
-        """Say what it is about."""
+        """Name the subject in words."""
         return f"policy {self.policy} version {self.number}"
 
 
@@ -112,7 +112,7 @@ class SettingsChanged(SettingsChange):
 
     @property
     def subject(self) -> str:
-        """Say what it is about."""
+        """Name the subject in words."""
         return ", ".join(name for name, value in asdict(self).items() if value is not None)
 
 
@@ -125,7 +125,7 @@ class OverrideRevoked:
 
     @property
     def subject(self) -> str:
-        """Say what it is about."""
+        """Name the subject in words."""
         return f"end of override {self.override}"
 
 
@@ -141,13 +141,13 @@ class TagChanged:
 
     @property
     def subject(self) -> str:
-        """Say what it is about."""
+        """Name the subject in words."""
         return f"{'end of ' if self.ended or self.until_us else ''}tag {self.tag!r} of entity {self.entity}"
 
 
 @dataclass(frozen=True)
 class ScreeningCleared:
-    """A screening of an entity that found nothing, after one that did."""
+    """A screening of an entity without a match, after one with a match."""
 
     kind: ClassVar[str] = "fact.screening"
     entity: int
@@ -156,17 +156,17 @@ class ScreeningCleared:
 
     @property
     def subject(self) -> str:
-        """Say what it is about."""
+        """Name the subject in words."""
         return f"clean screening {self.screening!r} of entity {self.entity}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordChanged:
-    """A case or an alert about an entity as it is to be.
+    """The new state of a case or an alert about an entity.
 
     Attributes:
         fields: in JSON.
-        only_new: it is refused where one of its number is there by then.
+        only_new: it is refused if its number is taken by then.
     """
 
     kind: ClassVar[str] = "fact.record"
@@ -182,7 +182,7 @@ class RecordChanged:
 
     @property
     def subject(self) -> str:
-        """Say what it is about."""
+        """Name the subject in words."""
         return f"{self.of} {self.external_id!r} about entity {self.entity}"
 
 
@@ -192,9 +192,9 @@ class ModelPromoted:
 
     Attributes:
         content_hash: of the version as it was proposed.
-        replaced: the champion when it was proposed; None where there was none.
-        force: against the gate, or where it could not compare.
-        proposed_by: kept with the version in MLflow's record, beside who approved.
+        replaced: the champion when it was proposed; None if there was none.
+        force: against the gate, or if it could not compare.
+        proposed_by: stored with the version in MLflow's record, beside the approver.
     """
 
     kind: ClassVar[str] = "model.promote"
@@ -207,12 +207,12 @@ class ModelPromoted:
 
     @property
     def subject(self) -> str:
-        """Say what it is about."""
+        """Name the subject in words."""
         return f"{self.model} version {self.version} as champion{' against the gate' if self.force else ''}"
 
 
 Fact = TagChanged | ScreeningCleared | RecordChanged
-"""What is known of one entity, and would lower a level."""
+"""Facts about one entity that would lower a level."""
 FACTS: tuple[type[Fact], ...] = (TagChanged, ScreeningCleared, RecordChanged)
 
 Content = (
@@ -246,7 +246,7 @@ KINDS: Mapping[str, type[Content]] = {
 
 
 def read_content(kind: str, fields: Mapping[str, Any]) -> Content:
-    """Read a content that was stored.
+    """Read a stored content.
 
     >>> read_content("ruleset.switch", {"family": "retail", "on": False, "per_second": 200}).subject
     'ruleset retail off'

@@ -1,4 +1,4 @@
-"""What each kind of change does once it is approved; and, for a moment that is taken back, what decides after it."""
+"""The effect of each kind of change once it is approved; and a rehearsal that shows what would decide after it."""
 
 import json
 from dataclasses import asdict, replace
@@ -40,18 +40,18 @@ from fivefold.usecases.rulesets.drafts import order_families_in, switch_family_i
 from fivefold.usecases.shared.context import Context
 
 Result = ListPut | RateTableLine | PolicyLine | Settings | tuple[str, ...] | None
-"""What a change gave: of the order of families their names; of a switch, a roll-back or a revocation nothing."""
+"""The result of a change: of the order of families their names; of a switch, a roll-back or a revocation nothing."""
 
 
 class Champions(Protocol):
-    """What makes a version of a model champion: `usecases.changes.promotions`, where the registry is."""
+    """Makes a version of a model champion: `usecases.changes.promotions`, which has the registry."""
 
     def check(self, content: ModelPromoted, why: str) -> object:
-        """Raise PromotionRefusedError where the version may not become champion now; nothing is changed."""
+        """Raise PromotionRefusedError if the version may not become champion now; nothing is changed."""
         ...
 
     def promote(self, session: Session, context: Context, content: ModelPromoted, why: str) -> None:
-        """Record the promotion and do it."""
+        """Record the promotion and carry it out."""
         ...
 
 
@@ -65,7 +65,7 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
     marks: bool = True,
     champions: Champions | None = None,
 ) -> Result:
-    """Carry out a change, in a transaction that the caller ends; give its result.
+    """Carry out a change, in a transaction that the caller ends; return its result.
 
     Without *marks* no entity becomes due. The errors are those of each kind of change.
     """
@@ -86,9 +86,9 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
             named_list = read_list(content.list)
             newest = named_list.versions[-1].members
             refuse_misfit(session, context.organisation_id, named_list.name, newest)
-            put = put_list_in(session, context, named_list, now_us, marks=marks)
+            list_put = put_list_in(session, context, named_list, now_us, marks=marks)
             refuse_feeding_commerce(session, context.organisation_id)
-            return put
+            return list_put
         case RatesReplaced():
             return put_rates_in(session, context, content.base, content.source, content.rates, now_us, marks=marks)
         case PolicyRetired():
@@ -97,14 +97,14 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
             return change_settings_in(session, context, SettingsChange(**asdict(content)))
         case OverrideRevoked():
             revoke_override_in(session, context, content.override, why, now_us, marks=marks)
-            return None  # the override itself says the rest; a copy of it here would outlast an erasure
+            return None  # the override itself has the rest; a copy of it here would outlast an erasure
         case TagChanged() | ScreeningCleared() | RecordChanged():
             _apply_fact(session, context, content, now_us)
             return None
 
 
 def result_in_force(session: Session, context: Context, content: Content) -> Result:
-    """Give the result of a change that is in force already; None where it would change something, or is refused.
+    """Return the result of a change that is in force already; None if it would change something, or is refused.
 
     So a repeated call adds no row, makes no entity due, and needs no second person.
     """
@@ -125,13 +125,13 @@ def result_in_force(session: Session, context: Context, content: Content) -> Res
 def _require_champions(champions: Champions | None) -> Champions:
     if champions is None:
         raise ConflictError(
-            "a model is promoted at the machine that has the model registry: fivefold proposals approve NUMBER"
+            "promote a model at the machine that has the model registry: fivefold proposals approve NUMBER"
         )
     return champions
 
 
 def _apply_fact(session: Session, context: Context, content: Fact, now_us: int) -> None:
-    """Store what would lower a level, without asking again who may; NotFoundError where its entity was erased."""
+    """Store a fact that would lower a level, without another check of rights; NotFoundError for an erased entity."""
     entity_row = session.get_one(Entity, content.entity)
     kind = session.get_one(EntityType, entity_row.type_id).name
     entity = entity_named(session, context.organisation_id, kind, entity_row.external_id, alone=True)
@@ -159,8 +159,8 @@ def rehearse(
 ) -> dict[int, Reached]:
     """Carry out a change, read what decides then, and roll it back.
 
-    Gives the types on which something else decides afterwards. Errors are those of the change. The registry of models
-    cannot be rolled back, so a promotion is only checked; it concerns no type.
+    Returns the types for which something else decides afterwards. Errors are those of the change. The registry of
+    models cannot be rolled back, so a promotion is only checked; it concerns no type.
     """
     if isinstance(content, ModelPromoted):
         _require_champions(champions).check(content, why)
@@ -178,14 +178,14 @@ def rehearse(
         for type_id in {*before, *after}
     }
     return {
-        type_id: replace(pair, releases=_withdrawn(content, pair))
+        type_id: replace(pair, releases=_withdrawn_version(content, pair))
         for type_id, pair in sorted(pairs.items())
         if pair.before.digest != pair.after.digest
     }
 
 
-def _withdrawn(content: Content, pair: Reached) -> int | None:
-    """Name the version whose raises a roll-back releases."""
+def _withdrawn_version(content: Content, pair: Reached) -> int | None:
+    """Return the version whose raises a roll-back releases."""
     if not isinstance(content, RulesetRolledBack) or not content.release:
         return None
     return next((version.version_id for version in pair.before.versions if version.family == content.family), None)

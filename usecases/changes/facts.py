@@ -1,4 +1,4 @@
-"""Facts as people and programs send them: stored at once, and proposed where they would lower a level."""
+"""Facts as people and programs send them: stored at once, or proposed if they would lower a level."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.store.ingest.entities import entity_named
 from fivefold.usecases.accounts.second_person import is_member
 from fivefold.usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged
-from fivefold.usecases.changes.proposals import ChangeOutcome, ask_for
+from fivefold.usecases.changes.proposals import ChangeOutcome, request_change
 from fivefold.usecases.ingest import facts as ingest_facts
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.levels.lowering import WouldLowerError
@@ -20,11 +20,11 @@ from fivefold.usecases.shared.context import Context
 def request_tag(
     context: Context, type_name: str, external_id: str, tag: str, *, until_us: int | None = None, reason: str = ""
 ) -> ChangeOutcome:
-    """Set a tag, as `ingest_facts.set_tag` does; what would lower a level is proposed.
+    """Set a tag, as `ingest_facts.set_tag` does; if it would lower a level, it is proposed.
 
     Raises:
-        WouldLower: a level would fall, and who asks is no member.
-        ConfigError: a level would fall, and the reason is empty; or as `ingest_facts` says.
+        WouldLower: a level would fall, and the actor is not a member.
+        ConfigError: a level would fall, and the reason is empty; or as in `ingest_facts`.
     """
     of = (context.at(context.now()), type_name, external_id)
 
@@ -34,7 +34,7 @@ def request_tag(
 
 
 def request_tag_end(context: Context, type_name: str, external_id: str, tag: str, *, reason: str = "") -> ChangeOutcome:
-    """Take a tag off; what would lower a level is proposed. Errors are those of `request_tag`."""
+    """End a tag; if that would lower a level, it is proposed. Errors are those of `request_tag`."""
     of = (context.at(context.now()), type_name, external_id)
 
     store = partial(ingest_facts.end_tag, *of, tag)
@@ -52,7 +52,7 @@ def request_screening(
     at_us: int | None = None,
     reason: str = "",
 ) -> ChangeOutcome:
-    """Note a screening; a clean one that would lower a level is proposed. Errors are those of `request_tag`."""
+    """Record a screening; a clean one that would lower a level is proposed. Errors are those of `request_tag`."""
     of = (context.at(context.now()), type_name, external_id)
 
     store = partial(ingest_facts.add_screening, *of, screening, found=found, at_us=at_us)
@@ -75,7 +75,7 @@ def request_record(
 ) -> ChangeOutcome:
     """Open, change or close a case or an alert; a change that would lower a level is proposed.
 
-    With *only_new* one whose number is taken is refused, ConflictError. Other errors are those of `request_tag`.
+    With *only_new* a taken number is refused with ConflictError. Other errors are those of `request_tag`.
     """
     of = (context.at(context.now()), type_name, external_id)
 
@@ -94,16 +94,17 @@ def _store_or_propose(
     content: Callable[[int, int], Fact],
     reason: str,
 ) -> ChangeOutcome:
+    """Store a fact, or propose it if a level would fall and the actor is a member."""
     context, type_name, external_id = of
     try:
         store()
-    except WouldLowerError as found:
+    except WouldLowerError as error:
         if not is_member(context.actor.name):
             raise
         if not reason.strip():
-            raise ConfigError(f"{found.falls[0]}, so another person has to approve it; say why in `reason`") from found
+            raise ConfigError(f"{error.falls[0]}, so another person has to approve it; say why in `reason`") from error
         with context.reading() as session:
             number = entity_named(session, context.organisation_id, type_name, external_id).id
-        reach = {"falls": [{**asdict(fall), "through": sorted(fall.through)} for fall in found.falls]}
-        return ask_for(context, content(number, context.now()), reason, reach)
+        reach = {"falls": [{**asdict(fall), "through": sorted(fall.through)} for fall in error.falls]}
+        return request_change(context, content(number, context.now()), reason, reach)
     return ChangeOutcome(None, None)

@@ -1,4 +1,4 @@
-"""Where each list stands: the version in force and who added it, what reads the list, and what waits for approval."""
+"""An overview of lists: the version in force and who added it, the readers of the list, and waiting changes."""
 
 import json
 from collections import defaultdict
@@ -37,7 +37,7 @@ from fivefold.usecases.shared.context import Context
 
 
 class ReaderKind(StrEnum):
-    """What can read a list."""
+    """The kinds of readers of a list."""
 
     RULESET = "ruleset"
     POLICY = "policy"
@@ -47,7 +47,7 @@ class ReaderKind(StrEnum):
 @schema("ListReader")
 @dataclass(frozen=True, kw_only=True)
 class ListReader:
-    """What reads a list and decides now: the active version of a ruleset, of a policy, or of a flow."""
+    """A reader of a list that decides now: the active version of a ruleset, of a policy, or of a flow."""
 
     kind: ReaderKind
     name: str
@@ -57,18 +57,18 @@ class ListReader:
 @schema("ListState")
 @dataclass(frozen=True, kw_only=True)
 class ListState:
-    """A list at a glance.
+    """An overview of a list.
 
     Attributes:
         title: of its newest version; so is the source.
-        versions: how many there are, those to come included.
-        newest_us: when the newest version begins; later than now where it is to come.
+        versions: their number, including future ones.
+        newest_us: when the newest version begins; later than now if it lies ahead.
         since_us: when the version in force began; None before the first one.
-        members: how many that version has.
-        put_by: who added the newest version, or approved it; None where the audit log does not say.
+        members: the number of its members.
+        put_by: who added the newest version, or approved it; None if the audit log does not say.
         put_us: when that was.
-        readers: what reads it and decides now.
-        purpose: what it was made for: `aml` where one of its versions says so, or none says anything.
+        readers: the readers that decide now.
+        purpose: `aml` if one of its versions declares it, or none declares any.
     """
 
     name: str
@@ -85,7 +85,7 @@ class ListState:
 
 
 class VersionTime(StrEnum):
-    """Where a version stands in time."""
+    """A version's position in time."""
 
     PAST = "past"
     IN_FORCE = "in_force"
@@ -99,11 +99,11 @@ class ListVersionState:
 
     Attributes:
         since_us: it is in force from here until the next version.
-        members: how many it has.
-        time: whether it is in force, was, or is to come.
-        put_by: who added it, or approved it; None where the audit log does not say.
+        members: the number of its members.
+        time: whether it is in force, was, or will be.
+        put_by: who added it, or approved it; None if the audit log does not say.
         put_us: when that was.
-        proposal: the number of the change; None where one person sufficed. So are who proposed it, and why.
+        proposal: the number of the change; None if one person sufficed. So are who proposed it, and why.
     """
 
     since_us: Annotated[Moment, shown_as("since")]
@@ -129,7 +129,7 @@ class WaitingVersion:
 
 
 def list_list_states(context: Context, part: Part = WHOLE) -> Page[ListState]:
-    """List where each list stands, by name."""
+    """List the overviews of all lists, by name."""
     with context.reading() as session:
         page = list_states(session, context.organisation_id, context.now(), part)
         entries = list_entries(session, context.organisation_id, [row.name for row in page])
@@ -139,7 +139,7 @@ def list_list_states(context: Context, part: Part = WHOLE) -> Page[ListState]:
 
 
 def read_list_state(context: Context, name: str) -> ListState:
-    """Show where one list stands; NotFoundError where there is none of that name."""
+    """Show the overview of one list; NotFoundError if there is none of that name."""
     with context.reading() as session:
         row = _row(session, context, name)
         entries = list_entries(session, context.organisation_id, [name])
@@ -148,7 +148,7 @@ def read_list_state(context: Context, name: str) -> ListState:
 
 
 def list_version_states(context: Context, name: str, part: Part = WHOLE) -> Page[ListVersionState]:
-    """List the versions of a list, the newest first; NotFoundError where there is no list of that name."""
+    """List the versions of a list, the newest first; NotFoundError if there is no list of that name."""
     with context.reading() as session:
         of, row = context.organisation_id, _row(session, context, name)
         page = list_version_lines(session, of, name, part)
@@ -160,12 +160,12 @@ def list_version_states(context: Context, name: str, part: Part = WHOLE) -> Page
 
 
 def waiting_versions(context: Context, name: str) -> tuple[WaitingVersion, ...]:
-    """List the changes of a list that wait, the newest first; the list itself need not be there yet."""
+    """List the waiting changes of a list, the newest first; the list itself need not exist yet."""
     with context.reading() as session:
-        found = _proposals(session, context.organisation_id, name)
+        proposals = _proposals(session, context.organisation_id, name)
     return tuple(
         WaitingVersion(proposal=each.id, proposed_by=each.proposed_by, proposed_us=each.proposed_us, reason=each.reason)
-        for each in found
+        for each in proposals
         if each.state == PROPOSED
     )
 
@@ -178,7 +178,7 @@ def _row(session: Session, context: Context, name: str) -> ListRow:
 
 
 def _readers(session: Session, organisation_id: int) -> Mapping[str, tuple[ListReader, ...]]:
-    """Find what reads each list and decides now."""
+    """Find the readers of each list that decide now."""
     versions = [version for _, version in all_active_versions(session, organisation_id)]
     names = rulesets_of_versions(session, [version.id for version in versions])
     readers = defaultdict[str, list[ListReader]](list)
@@ -191,14 +191,15 @@ def _readers(session: Session, organisation_id: int) -> Mapping[str, tuple[ListR
             readers[each].append(ListReader(kind=ReaderKind.POLICY, name=policy.name, version=policy.number))
     for standing in standing_flows(session, organisation_id):
         for each in standing.analysed.lists if standing.acting else ():
-            found = ListReader(kind=ReaderKind.FLOW, name=standing.flow.name, version=standing.version.number)
-            readers[each].append(found)
-    return {name: tuple(found) for name, found in readers.items()}
+            entries = ListReader(kind=ReaderKind.FLOW, name=standing.flow.name, version=standing.version.number)
+            readers[each].append(entries)
+    return {name: tuple(entries) for name, entries in readers.items()}
 
 
 def _state(
     row: ListRow, entry: AuditEntry | None, readers: Mapping[str, tuple[ListReader, ...]], purpose: str
 ) -> ListState:
+    """Combine a list with the entry of its newest version and its readers."""
     return ListState(
         **row._asdict(),
         put_by=None if entry is None else entry.actor,
@@ -218,13 +219,14 @@ def _entries_by_version(entries: Sequence[AuditEntry]) -> dict[int, AuditEntry]:
 
 
 def _proposals_by_version(proposals: Sequence[ListProposal]) -> dict[int, ListProposal]:
-    """Give the proposals that added versions, by when these begin."""
+    """Return the proposals that added versions, by when these begin."""
     return {version["since_us"]: each for each in proposals if each.result for version in each.result["versions"]}
 
 
 def _version(
     line: ListVersionLine, row: ListRow, now_us: int, entry: AuditEntry | None, proposal: ListProposal | None
 ) -> ListVersionState:
+    """Combine a version with the entry and the proposal that added it."""
     is_to_come, is_in_force = line.since_us > now_us, line.since_us == row.since_us
     return ListVersionState(
         since_us=line.since_us,
@@ -242,7 +244,7 @@ def _version(
 
 @dataclass(frozen=True, kw_only=True)
 class ProposedVersion:
-    """A version of a list that a change adds, and what it changes in the one before."""
+    """A version of a list that a change adds, and its differences from the one before."""
 
     since_us: int
     title: str
@@ -252,7 +254,7 @@ class ProposedVersion:
 
 
 def proposed_versions(context: Context, document: str, part: Part = WHOLE) -> tuple[ProposedVersion, ...]:
-    """Say what each version changes that a proposed change adds, or added; *document* is its list, as it has it."""
+    """Describe each version that a proposed change adds, or added; *document* is its list."""
     named_list = read_list(document)
     contents = [
         ListContent(
@@ -271,7 +273,7 @@ def proposed_versions(context: Context, document: str, part: Part = WHOLE) -> tu
             title=content.title,
             source=content.source,
             members=len(content.members),
-            difference=found,
+            difference=changes,
         )
-        for content, found in zip(contents, differences, strict=True)
+        for content, changes in zip(contents, differences, strict=True)
     )

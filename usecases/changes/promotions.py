@@ -1,6 +1,6 @@
-"""Which value model serves: every change of it goes to MLflow's record and to the audit log, or to neither.
+"""Changes of the serving value model: each is written to MLflow's record and to the audit log, or to neither.
 
-Where an organisation wants it, one person proposes a promotion and another approves it. One person rolls back.
+If an organisation requires it, one person proposes a promotion and another approves it. One person rolls back.
 """
 
 from dataclasses import dataclass, replace
@@ -20,14 +20,14 @@ from fivefold.store.levels.champions import begin_champion
 from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION
 from fivefold.usecases.changes.contents import ModelPromoted
-from fivefold.usecases.changes.proposals import ProposalLine, ask_for
+from fivefold.usecases.changes.proposals import ProposalLine, request_change
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context, record
 from fivefold.usecases.shared.inputs import checked_reason
 
 
 def need_of_two_people(engine: Engine) -> str:
-    """Say which organisations want two people for a promotion, and what to do; empty where one person suffices."""
+    """Explain which organisations require two people for a promotion, and what to do; empty if one person suffices."""
     with reading(engine) as session:
         return _need_of_two_people(session)
 
@@ -43,7 +43,7 @@ def _need_of_two_people(session: Session) -> str:
 
 
 def promote_where_one_may(engine: Engine, registry: Registry, number: int, actor: str) -> Promotion | None:
-    """Promote a version as `promote_model` does; None where an organisation wants two people for it."""
+    """Promote a version as `promote_model` does; None if an organisation requires two people for it."""
     return None if need_of_two_people(engine) else promote_model(engine, registry, number, actor)
 
 
@@ -54,62 +54,64 @@ def promote_model(
 
     Args:
         engine: the database with the audit log.
-        registry: where the version is.
+        registry: of the version.
         number: of the version.
         actor: who does it, as the audit log names them.
-        force: against the gate, or where it could not compare.
-        reason: why; needed with *force*.
+        force: against the gate, or if it could not compare.
+        reason: why; required with *force*.
 
     Raises:
         PromotionRefusedError: the gate did not allow it, the version does not load, or it takes two people.
         StoreError: the audit log cannot be written; then nothing is promoted.
     """
-    return _recorded(engine, registry, plan_promotion(registry, number, force=force, reason=reason), actor)
+    return _record_and_promote(engine, registry, plan_promotion(registry, number, force=force, reason=reason), actor)
 
 
 def roll_back_model(engine: Engine, registry: Registry, actor: str, reason: str = "") -> Promotion:
-    """Make the champion before the present one champion again, and record it as `promote_model` does."""
-    return _recorded(engine, registry, plan_rollback(registry, reason), actor)
+    """Make the previous champion champion again, and record it as `promote_model` does."""
+    return _record_and_promote(engine, registry, plan_rollback(registry, reason), actor)
 
 
 def propose_promotion(
     context: Context, registry: Registry, number: int, *, force: bool = False, reason: str = ""
 ) -> ProposalLine:
-    """Propose that a version becomes champion; another person approves it where the registry is.
+    """Propose that a version becomes champion; another person approves it at the machine with the registry.
 
     Args:
-        context: of a member of an organisation that wants two people.
-        registry: where the version is.
+        context: of a member of an organisation that requires two people.
+        registry: of the version.
         number: of the version.
-        force: against the gate, or where it could not compare.
-        reason: why; by default what the gate said.
+        force: against the gate, or if it could not compare.
+        reason: why; by default the gate's verdict.
 
     Raises:
         PromotionRefusedError: the gate did not allow it, the version does not load, or it takes one person.
-        ConflictError: who asks is no member.
+        ConflictError: the actor is not a member.
     """
     with context.reading() as session:
         if context.organisation_id not in where_two_people_promote(session):
             raise PromotionRefusedError(_need_of_two_people(session) or "one person promotes a model here")
-    planned = plan_promotion(registry, number, force=force, reason=reason)
+    promotion = plan_promotion(registry, number, force=force, reason=reason)
     content_hash, who = _content_hash(registry, number), context.actor.name
     content = ModelPromoted(
         model=registry.name,
         version=number,
         content_hash=content_hash,
-        replaced=planned.replaced,
+        replaced=promotion.replaced,
         force=force,
         proposed_by=who,
     )
     reach = {"gate": registry.version(number).tags.get("gate_reasons", "")}
-    proposal = ask_for(context, content, planned.why, reach=reach, champions=RegistryChampions(registry)).proposal
-    assert proposal is not None  # a promotion is never done by asking for it
+    proposal = request_change(
+        context, content, promotion.why, reach=reach, champions=RegistryChampions(registry)
+    ).proposal
+    assert proposal is not None  # a promotion always needs approval here
     return proposal
 
 
 @dataclass(frozen=True, kw_only=True)
 class PromotionOutcome:
-    """What a member's request gave: the version serves from now on, or that is proposed."""
+    """The result of a member's request: the version serves from now on, or is proposed."""
 
     promotion: Promotion | None
     proposal: ProposalLine | None
@@ -118,20 +120,20 @@ class PromotionOutcome:
 def promote_by_member(
     context: Context, registry: Registry, number: int, reason: str, *, force: bool = False, serving: int | None = None
 ) -> PromotionOutcome:
-    """Make a version champion as `promote_model` does, under the name of a member; or propose it, where two are needed.
+    """Make a version champion as `promote_model` does, in the name of a member; or propose it, if two are required.
 
     Args:
         context: of the member.
-        registry: where the version is.
+        registry: of the version.
         number: of the version.
         reason: why.
-        force: against the gate, or where it could not compare.
-        serving: the champion that the member saw; None to replace it, whatever its number is.
+        force: against the gate, or if it could not compare.
+        serving: the champion that the member saw; None for no check.
 
     Raises:
         ConfigError: the reason is empty.
-        PromotionRefusedError: the gate did not allow it, the version does not load, another version serves than the
-            member saw, or the model values customers of other organisations too.
+        PromotionRefusedError: the gate did not allow it, the version does not load, the champion has changed since the
+            member saw it, or the model values customers of other organisations too.
     """
     why = checked_reason(reason)
     with context.reading() as session:
@@ -143,15 +145,15 @@ def promote_by_member(
             return PromotionOutcome(
                 promotion=None, proposal=propose_promotion(context, registry, number, force=force, reason=why)
             )
-        planned = plan_promotion(registry, number, force=force, reason=why)
+        promotion = plan_promotion(registry, number, force=force, reason=why)
     except PromotionRefusedError as error:
         without_words_of_the_terminal = str(error).partition("; overrule with")[0]
         raise PromotionRefusedError(without_words_of_the_terminal) from None
-    return PromotionOutcome(promotion=_recorded_by(context, registry, planned, serving), proposal=None)
+    return PromotionOutcome(promotion=_record_and_promote_by(context, registry, promotion, serving), proposal=None)
 
 
 def roll_back_by_member(context: Context, registry: Registry, reason: str, *, serving: int | None = None) -> Promotion:
-    """Make the champion before the present one champion again, under the name of a member; it needs one person.
+    """Make the previous champion champion again, in the name of a member; one person suffices.
 
     Errors are those of `promote_by_member`.
     """
@@ -159,16 +161,16 @@ def roll_back_by_member(context: Context, registry: Registry, reason: str, *, se
     with context.reading() as session:
         _refuse_for_others(session, context)
     _refuse_unseen(registry, serving)
-    return _recorded_by(context, registry, plan_rollback(registry, why), serving)
+    return _record_and_promote_by(context, registry, plan_rollback(registry, why), serving)
 
 
 def _refuse_for_others(session: Session, context: Context) -> None:
-    """Refuse to decide for people of other organisations which model values their customers."""
+    """Refuse to decide for other organisations which model values their customers."""
     others = count_other_organisations(session, context.organisation_id)
     if others:
         raise PromotionRefusedError(
-            f"the model values the customers of {count_text(others, 'other organisation')} too, so a member of one does"
-            " not change it: the operator of the machine does, by fivefold promote or fivefold rollback"
+            f"the model values the customers of {count_text(others, 'other organisation')} too, so a member of one"
+            " may not change it; the operator of the machine does, by fivefold promote or fivefold rollback"
         )
 
 
@@ -176,57 +178,59 @@ def _refuse_unseen(registry: Registry, serving: int | None) -> None:
     champion = registry.champion()
     if serving is not None and (champion is None or champion.number != serving):
         raise PromotionRefusedError(
-            f"the champion changed meanwhile: {_called(None if champion is None else champion.number)} serves by now,"
-            f" and {_called(serving)} did when this was asked for"
+            f"the champion changed meanwhile: {_version_text(None if champion is None else champion.number)} serves"
+            f" now, and {_version_text(serving)} did when this was requested"
         )
 
 
-def _recorded_by(context: Context, registry: Registry, planned: Promotion, serving: int | None) -> Promotion:
-    """Do and record it as `_recorded` does, with the member in MLflow's record and in the log of their organisation."""
-    by_member = replace(planned, who=context.actor.name)
+def _record_and_promote_by(
+    context: Context, registry: Registry, promotion: Promotion, serving: int | None
+) -> Promotion:
+    """Promote as `_record_and_promote` does, with the member in MLflow's record and in their organisation's log."""
+    by_member = replace(promotion, who=context.actor.name)
     with context.writing() as session:
         lock_organisation(session, context.organisation_id)
         _refuse_unseen(registry, serving)
         need = _need_of_two_people(session)
-        if need and planned.action == PROMOTE:
+        if need and promotion.action == PROMOTE:
             raise PromotionRefusedError(need)
-        _record(session, registry, by_member, f"cli:{planned.who}", context.actor)
+        _record(session, registry, by_member, f"cli:{promotion.who}", context.actor)
         return apply_promotion(registry, by_member)
 
 
 @dataclass(frozen=True)
 class RegistryChampions:
-    """Promotes what was proposed, in the registry of this machine; `usecases.changes.effects.Champions`."""
+    """Promotes proposed versions, in the registry of this machine; `usecases.changes.effects.Champions`."""
 
     registry: Registry
 
     def check(self, content: ModelPromoted, why: str) -> Promotion:
-        """Plan what was proposed, by what the gate says now.
+        """Plan a proposed promotion, by the gate's present verdict.
 
         Raises:
-            PromotionRefusedError: the gate does not allow it; or the version or the champion is another one by now.
+            PromotionRefusedError: the gate does not allow it; or the version or the champion has changed.
         """
         serving = self.registry.champion()
-        replaced = None if serving is None else serving.number
-        planned = plan_promotion(self.registry, content.version, force=content.force, reason=why)
-        if replaced != content.replaced:
+        present_champion = None if serving is None else serving.number
+        promotion = plan_promotion(self.registry, content.version, force=content.force, reason=why)
+        if present_champion != content.replaced:
             raise PromotionRefusedError(
-                f"{_called(content.replaced)} served when this was proposed, and {_called(replaced)} serves now;"
-                " refuse the proposal and make another one"
+                f"{_version_text(content.replaced)} served when this was proposed, and"
+                f" {_version_text(present_champion)} serves now; refuse the proposal and make another one"
             )
         if _content_hash(self.registry, content.version) != content.content_hash:
             raise PromotionRefusedError(f"version {content.version} is not the model that was proposed")
-        return planned
+        return promotion
 
     def promote(self, session: Session, context: Context, content: ModelPromoted, why: str) -> None:
-        """Do what was proposed, with both people in MLflow's record; errors are those of `check`."""
-        planned = self.check(content, why)
-        both = replace(planned, who=f"{content.proposed_by}, approved by {context.actor.name}")
-        _record(session, self.registry, both, f"cli:{planned.who}", context.actor)
+        """Carry out a proposed promotion, with both people in MLflow's record; errors are those of `check`."""
+        promotion = self.check(content, why)
+        both = replace(promotion, who=f"{content.proposed_by}, approved by {context.actor.name}")
+        _record(session, self.registry, both, f"cli:{promotion.who}", context.actor)
         apply_promotion(self.registry, both)
 
 
-def _called(version: int | None) -> str:
+def _version_text(version: int | None) -> str:
     return "no version" if version is None else f"version {version}"
 
 
@@ -234,31 +238,31 @@ def _content_hash(registry: Registry, number: int) -> str:
     return registry.version(number).tags.get("content_hash", "")
 
 
-def _recorded(engine: Engine, registry: Registry, planned: Promotion, actor: str) -> Promotion:
-    """Record first, then move the alias, then commit: where the alias does not move, nothing was recorded."""
+def _record_and_promote(engine: Engine, registry: Registry, promotion: Promotion, actor: str) -> Promotion:
+    """Record first, then move the alias, then commit: if the alias does not move, nothing was recorded."""
     with writing(engine) as session:
         need = _need_of_two_people(session)
-        if need and planned.action == PROMOTE:
+        if need and promotion.action == PROMOTE:
             raise PromotionRefusedError(need)
-        _record(session, registry, planned, actor)
-        return apply_promotion(registry, planned)
+        _record(session, registry, promotion, actor)
+        return apply_promotion(registry, promotion)
 
 
 def _record(
-    session: Session, registry: Registry, planned: Promotion, at_machine: str, approver: Actor | None = None
+    session: Session, registry: Registry, promotion: Promotion, at_machine: str, approver: Actor | None = None
 ) -> None:
-    """Record it in the log of every organisation; *approver* in the log of their own, where the proposal is.
+    """Record it in the log of every organisation; *approver* in the log of their own, which has the proposal.
 
-    From then on each value that another version gave names this one; workers that loaded it mark those entities due.
+    From then on each value of another version names this one; workers that loaded it mark those entities due.
     """
     details = {
         "model": registry.name,
-        "version": planned.version,
-        "replaced": planned.replaced,
-        "forced": planned.forced,
-        "content_hash": _content_hash(registry, planned.version),
+        "version": promotion.version,
+        "replaced": promotion.replaced,
+        "forced": promotion.forced,
+        "content_hash": _content_hash(registry, promotion.version),
     }
-    begin_champion(session, registry.name, planned.version, now_microseconds())
+    begin_champion(session, registry.name, promotion.version, now_microseconds())
     organisations = accounts.every_organisation(session)
     if not organisations:
         organisations = [accounts.organisation_named(session, DEFAULT_ORGANISATION, now_microseconds()).id]
@@ -268,9 +272,9 @@ def _record(
         record(
             session,
             who,
-            f"model.{_DONE[planned.action]}",
-            ("model", planned.version),
-            after={"reason": planned.why},
+            f"model.{_DONE[promotion.action]}",
+            ("model", promotion.version),
+            after={"reason": promotion.why},
             details=details,
         )
 

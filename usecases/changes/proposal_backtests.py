@@ -1,4 +1,4 @@
-"""The backtest of a proposal: everyone of a type at what decides now, and at what would, across all families."""
+"""The backtest of a proposal: all entities of a type by the present and the proposed rulesets, across all families."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -37,10 +37,10 @@ from fivefold.usecases.shared.context import Context
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalSetting:
-    """What a proposal is tested on.
+    """The setting of a proposal's backtest.
 
     Attributes:
-        until_id: entities that are added later are not looked at.
+        until_id: entities that are added later are left out.
         attempt: from 1; each takes fewer entities together.
     """
 
@@ -55,9 +55,9 @@ class ProposalSetting:
 
 
 def proposal_setting(engine: Engine, number: int, as_of_us: int, attempt: int) -> ProposalSetting:
-    """Read what a backtest of a proposal is run on, as it is now; its fingerprint becomes the backtest's content.
+    """Read the present setting of a proposal's backtest; its fingerprint becomes the backtest's content.
 
-    ConflictError where the proposal was decided, or cannot be applied any more, or changes nothing for this type.
+    ConflictError if the proposal was decided, or cannot be applied any more, or changes nothing for this type.
     """
     with writing(engine) as session:
         row = session.get_one(Backtest, number)
@@ -70,7 +70,7 @@ def proposal_setting(engine: Engine, number: int, as_of_us: int, attempt: int) -
         type_id, reason = row.type_id, proposal.reason
         reached = rehearse(session, context, content, reason, as_of_us).get(type_id)
         if reached is None:
-            raise ConflictError("what decides is the same with and without this change by now")
+            raise ConflictError("the change makes no difference any more: the same rulesets decide without it")
         session.get_one(Backtest, number).content_hash = reached.fingerprint
         until_id = session.scalar(select(func.max(Entity.id)).where(Entity.type_id == type_id)) or 0
         customers = count_of_type(session, type_id, until_id)
@@ -92,12 +92,12 @@ def run_proposal_backtest(
 ) -> str:
     """Run the backtest of a proposal; the report is JSON. *keep* is called with the movers of each part.
 
-    InvalidRulesetError where a ruleset lacks something that it needs.
+    InvalidRulesetError if a ruleset lacks something that it needs.
     """
     before, after = _composition(setting.reached.before), _composition(setting.reached.after)
     rulesets = list(dict.fromkeys(analysed for side in (before, after) for analysed in side.rulesets.values()))
     comparison: CompositionComparison | None = None
-    counted = _Released()
+    totals = _ReleaseTotals()
     of = (setting.type_id, setting.until_id, setting.customers, setting.attempt)
     earlier = setting.reached.releases is not None
     for part in parts_of_type(engine, *of):
@@ -110,18 +110,18 @@ def run_proposal_backtest(
             releases = _releases(session, part.ids, setting, after, then)
             going_on = standing if releases is None else _going_on(session, part.ids, standing, releases.rows)
         if releases is not None:
-            counted.add(releases)
+            totals.add(releases)
             with writing(engine) as session:
                 keep_releases(session, setting.organisation_id, setting.backtest_id, releases.rows)
         compared = compare_compositions(before, after, portfolio, then, setting.as_of_us, standing, going_on, keep)
         comparison = compared if comparison is None else joined_comparisons([comparison, compared])
     progress(setting.customers, setting.customers, "")
-    return _report(setting, comparison, counted)
+    return _report(setting, comparison, totals)
 
 
 @dataclass
-class _Released:
-    """What is counted of releases, over all parts."""
+class _ReleaseTotals:
+    """The totals of releases, over all parts."""
 
     raised: int = 0
     released: int = 0
@@ -149,7 +149,7 @@ def _composition(what: Deciding) -> Composition:
 
 
 def before_of(session: Session, ids: Sequence[int]) -> Before:
-    """Read what stands, and which family decided on each entity."""
+    """Read the standings, and which family decided on each entity."""
     rows = loading.current_levels(session, ids)
     versions = rows["version_id"].drop_nulls().unique().to_list()
     versions_query = (
@@ -158,30 +158,36 @@ def before_of(session: Session, ids: Sequence[int]) -> Before:
         .where(RulesetVersion.id.in_(versions))
     )
     names = dict(session.execute(versions_query).all())
-    decided = rows.select("entity", "version_id").drop_nulls().iter_rows()
-    return Before(held_before(rows), {str(entity): names[version] for entity, version in decided})
+    version_rows = rows.select("entity", "version_id").drop_nulls().iter_rows()
+    return Before(held_before(rows), {str(entity): names[version] for entity, version in version_rows})
 
 
 def _in_force(setting: ProposalSetting, present: Mapping[str, NamedList]) -> dict[str, NamedList]:
-    """Give the lists as they would be; what comes into force later counts as if it were in force now."""
+    """Return the future lists; a version that lies ahead counts as if it were in force now."""
     return dict(present) | {
         name: _as_if_now(list_, present.get(name), setting.as_of_us)
         for name, list_ in setting.reached.after.lists.items()
     }
 
 
-def _as_if_now(proposed: NamedList, present: NamedList | None, as_of_us: int) -> NamedList:
+def _as_if_now(proposed_list: NamedList, present: NamedList | None, as_of_us: int) -> NamedList:
+    """Return the list as it would be now if its proposed versions were in force."""
     present_versions = () if present is None else present.versions
-    later = [version for version in proposed.versions if version not in present_versions and version.since > as_of_us]
+    later = [
+        version for version in proposed_list.versions if version not in present_versions and version.since > as_of_us
+    ]
     if not later:
-        return proposed
-    past_versions = [version for version in proposed.versions if version.since < as_of_us]
-    return proposed.model_copy(update={"versions": (*past_versions, later[-1].model_copy(update={"since": as_of_us}))})
+        return proposed_list
+    past_versions = [version for version in proposed_list.versions if version.since < as_of_us]
+    return proposed_list.model_copy(
+        update={"versions": (*past_versions, later[-1].model_copy(update={"since": as_of_us}))}
+    )
 
 
-def _report(setting: ProposalSetting, comparison: CompositionComparison | None, counted: _Released) -> str:
+def _report(setting: ProposalSetting, comparison: CompositionComparison | None, totals: _ReleaseTotals) -> str:
+    """Write the report of a proposal's backtest."""
     report = {
-        **({} if setting.reached.releases is None else {"released": vars(counted)}),
+        **({} if setting.reached.releases is None else {"released": vars(totals)}),
         "basis": "customers",
         "as_of_us": setting.as_of_us,
         "content_hash": setting.reached.fingerprint,

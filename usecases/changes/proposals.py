@@ -1,8 +1,8 @@
 """Changes of what decides: one person proposes, workers run the backtests, another person approves.
 
-Until the first ruleset of an organisation was activated nothing decides, and what would be proposed is done at once.
-So is the end of an override that lies below what the rules say, which raises the level. A change of facts is asked for
-here only where it would lower a level (`usecases.levels.lowering`).
+Until the first ruleset of an organisation was activated nothing decides, and changes are carried out at once. So is the
+end of an override below the rules' level, which raises the level. A change of facts is requested here only if it would
+lower a level (`usecases.levels.lowering`).
 """
 
 from collections.abc import Callable, Mapping
@@ -69,15 +69,15 @@ class ProposalBacktest:
 @schema("Proposal")
 @dataclass(frozen=True, kw_only=True)
 class ProposalLine:
-    """A change of what decides: what would change, which entities it would reach, who proposed it and who decided.
+    """A proposed change: its content, the entities that it would reach, who proposed it and who decided.
 
     `state` is proposed, approved, refused or withdrawn. `result` says what was changed, once it is approved.
 
     Attributes:
-        content: what would change.
+        content: of the change.
         reach: whom it would reach, as far as that was counted when it was proposed.
         state: proposed, approved, refused or withdrawn.
-        result: what was changed, once it is approved.
+        result: of the change, once it is approved.
         backtests: the newest of each type that it reaches.
     """
 
@@ -99,14 +99,14 @@ class ProposalLine:
 
 @dataclass(frozen=True)
 class ChangeOutcome:
-    """What asking for a change gave: it was done at once, with a result, or is proposed, or is so already."""
+    """The outcome of a requested change: it was done at once, with a result, or is proposed, or changes nothing."""
 
     result: Result
     proposal: ProposalLine | None
     changes: bool = True
 
 
-def ask_for(
+def request_change(
     context: Context,
     content: Content,
     reason: str,
@@ -114,20 +114,20 @@ def ask_for(
     champions: Champions | None = None,
     require: Callable[[Session], None] | None = None,
 ) -> ChangeOutcome:
-    """Propose a change; it is done at once where it needs one person alone, and nothing happens where it is so already.
+    """Propose a change; it is done at once if it needs only one person, and nothing happens if it changes nothing.
 
-    *reach*: whom, where that is known already. *champions*: to promote a model with, where it is about one. *require*
-    raises, in the transaction of the change, where it is not to be asked for.
+    *reach*: whom, if that is known already. *champions*: to promote a model with, if it is about one. *require* raises,
+    in the transaction of the change, if it must not be requested.
 
     Raises:
-        ConfigError: the reason is empty although it is proposed; or as the kind says.
-        NotFoundError, ConflictError: it cannot be done now; or who asks is no member.
+        ConfigError: it is proposed without a reason; or as the kind says.
+        NotFoundError, ConflictError: it is impossible now; or the actor is not a member.
     """
     with context.writing() as session:
-        return ask_for_in(session, context, content, reason, reach, champions, require)
+        return request_change_in(session, context, content, reason, reach, champions, require)
 
 
-def ask_for_in(
+def request_change_in(
     session: Session,
     context: Context,
     content: Content,
@@ -136,7 +136,7 @@ def ask_for_in(
     champions: Champions | None = None,
     require: Callable[[Session], None] | None = None,
 ) -> ChangeOutcome:
-    """Do the same in a transaction that the caller ends."""
+    """Propose a change, or carry it out, in a transaction that the caller ends."""
     now = context.now()
     lock_deciding(session, context.organisation_id)
     if require is not None:
@@ -147,13 +147,13 @@ def ask_for_in(
         return ChangeOutcome(apply_content(session, context, content, reason.strip(), now), None)
     why = checked_reason(reason)
     refuse_nobody(session, context.actor)
-    reached = rehearse(session, context, content, why, now, champions)
+    rehearsed = rehearse(session, context, content, why, now, champions)
     row = Proposal(
         organisation_id=context.organisation_id,
         kind=content.kind,
         subject=content.subject,
         content=asdict(content),
-        reach=reach_of(session, context, content, reached, now) if reach is None else dict(reach),
+        reach=reach_of(session, context, content, rehearsed, now) if reach is None else dict(reach),
         entity_id=content.entity if isinstance(content, FACTS) else None,
         reason=why,
         proposed_by=context.actor.name,
@@ -164,32 +164,35 @@ def ask_for_in(
     session.flush()
     session.refresh(row)  # with its keys in their order
     _note(session, content, now)
-    _request_backtests(session, context, row, reached, now)
+    _request_backtests(session, context, row, rehearsed, now)
     _record(session, context, "proposal.made", row, {"reason": why})
     return ChangeOutcome(None, _line(session, row))
 
 
 def _note(session: Session, content: Content, now: int) -> None:
-    """Keep when something was said of the entity of an override; other proposals about an entity name it themselves."""
+    """Record when a proposal about an entity's override arrived; other proposals about an entity name it themselves."""
     if isinstance(content, OverrideRevoked):
         record_activity(session, [session.get_one(OverrideRow, content.override).entity_id], now)
 
 
 def _one_person_suffices(session: Session, context: Context, content: Content) -> bool:
-    """Tell whether a change lowers nothing: no ruleset decides yet, or an override ends that kept a level down."""
+    """Return whether a change lowers nothing: no ruleset decides yet, or an override ends that kept a level down."""
     if isinstance(content, (*FACTS, ModelPromoted)):
-        return False  # it is asked for once it was seen that two people are needed
+        return False  # it is requested after a check that two people are required
     if isinstance(content, OverrideRevoked):
         return raises_without(session, context.actor, content.override)
     return not needs_two_people(session, context.organisation_id)
 
 
 def _request_backtests(
-    session: Session, context: Context, row: Proposal, reached: Mapping[int, Reached], now: int
+    session: Session, context: Context, row: Proposal, rehearsed: Mapping[int, Reached], now: int
 ) -> None:
-    waiting = {backtest.type_id for backtest in backtests_of_proposal(session, row.id) if backtest.state in _UNDER_WAY}
-    for type_id, pair in reached.items():
-        if type_id not in waiting and count_of_type(session, type_id):
+    """Request backtests for the types of a change that have none under way."""
+    types_under_way = {
+        backtest.type_id for backtest in backtests_of_proposal(session, row.id) if backtest.state in _UNDER_WAY
+    }
+    for type_id, pair in rehearsed.items():
+        if type_id not in types_under_way and count_of_type(session, type_id):
             backtest = Backtest(
                 organisation_id=row.organisation_id,
                 proposal_id=row.id,
@@ -209,32 +212,32 @@ def _request_backtests(
 
 
 def request_proposal_backtests(context: Context, number: int) -> ProposalLine:
-    """Ask for the backtests of a proposal anew, such as after what decides has changed.
+    """Request the backtests of a proposal again, for example after the deciding rulesets changed.
 
     Raises:
         NotFoundError: there is no such proposal.
-        ConflictError: it was decided, or cannot be done any more.
+        ConflictError: it was decided, or is impossible now.
     """
     now = context.now()
     with context.writing() as session:
         lock_deciding(session, context.organisation_id)
         row = _open(session, context, number)
-        reached = rehearse(session, context, read_content(row.kind, row.content), row.reason, now)
-        _request_backtests(session, context, row, reached, now)
+        rehearsed = rehearse(session, context, read_content(row.kind, row.content), row.reason, now)
+        _request_backtests(session, context, row, rehearsed, now)
         return _line(session, row)
 
 
 def approve_proposal(
     context: Context, number: int, reason: str, role: Role = Role.ADMIN, champions: Champions | None = None
 ) -> ProposalLine:
-    """Do what another person proposed, in one transaction with the approval. *champions*: to promote a model with.
+    """Carry out what another person proposed, in one transaction with the approval. *champions*: to promote a model.
 
     Raises:
         ConfigError: the reason is empty.
         NotFoundError: there is no such proposal.
-        ConflictError: the actor proposed it, or is no member; it was decided; it cannot be done any more; a backtest
-            that counts (`backtest_validity`) is not done for a type that it reaches; it is not for the role; or a
-            model is to be promoted without *champions*.
+        ConflictError: the actor proposed it, or is not a member; it was decided; it is impossible now; a type that it
+            reaches has no finished backtest that counts (`backtest_validity`); it is not for the role; or a model is to
+            be promoted without *champions*.
         PromotionRefusedError: the gate does not allow it any more, or another version serves by now.
     """
     now = context.now()
@@ -247,9 +250,9 @@ def approve_proposal(
         content = read_content(row.kind, row.content)
         tests = _tests(session, row, rehearse(session, context, content, row.reason, now, champions), now)
         result = apply_content(session, context, content, row.reason, now, champions=champions)
-        released = activate_releases(session, tests)
+        release_count = activate_releases(session, tests)
         _decide(row, APPROVED, context, why, now)
-        row.result = _plain(result) | ({"released": released} if released else {})
+        row.result = _plain(result) | ({"released": release_count} if release_count else {})
         session.flush()
         session.refresh(row)  # as above
         _record(session, context, "proposal.approved", row, {"reason": why})
@@ -267,9 +270,9 @@ _PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
 _OF_OVERRIDES = frozenset({Role.APPROVER, Role.ADMIN})
 _OF_ENTITIES = dict.fromkeys((OverrideRevoked.kind, *(form.kind for form in FACTS)), _OF_OVERRIDES)
 _APPROVERS = {SettingsChanged.kind: frozenset({Role.ADMIN}), **_OF_ENTITIES}
-"""Who approves a proposal of a kind; publishers and admins those of all others."""
+"""The roles that approve a kind of proposals; publishers and admins approve all others."""
 _REFUSERS = _OF_ENTITIES
-"""Who refuses a proposal of a kind; publishers and admins those of all others."""
+"""The roles that refuse a kind of proposals; publishers and admins refuse all others."""
 
 
 def _refuse_role(row: Proposal, role: Role, by_kind: Mapping[str, frozenset[Role]]) -> None:
@@ -292,11 +295,11 @@ _SEEN: Mapping[Role, tuple[str, ...] | None] = {
     Role.PUBLISHER: None,
     Role.ADMIN: None,
 }
-"""The kinds of proposals that a role sees, None for all; a role that is not here sees none."""
+"""The kinds of proposals that a role sees, None for all; a role that is missing sees none."""
 
 
 def kinds_seen_by(role: Role) -> tuple[str, ...] | None:
-    """Give the kinds of proposals that a role sees; None for all. Thresholds of rulesets are for publishers alone.
+    """Return the kinds of proposals that a role sees; None for all. Thresholds of rulesets are for publishers only.
 
     >>> kinds_seen_by(Role.ADMIN), kinds_seen_by(Role.INVESTIGATOR)
     (None, ())
@@ -304,18 +307,18 @@ def kinds_seen_by(role: Role) -> tuple[str, ...] | None:
     return _SEEN.get(role, ())
 
 
-def _tests(session: Session, row: Proposal, reached: Mapping[int, Reached], now_us: int) -> list[int]:
-    """Give the backtests that count; ConflictError where a type that is reached has none."""
+def _tests(session: Session, row: Proposal, rehearsed: Mapping[int, Reached], now_us: int) -> list[int]:
+    """Return the backtests that count; ConflictError if a type of the change has none."""
     newest: dict[int, Backtest] = {}
     for backtest in _done(session, row):  # the newest first
         newest.setdefault(backtest.type_id, backtest)
-    for type_id, pair in reached.items():
+    for type_id, pair in rehearsed.items():
         if type_id in newest:
             refuse_outdated(session, newest[type_id], pair, f"proposal {row.id}", now_us)
         elif count_of_type(session, type_id):
             name = session.get_one(EntityType, type_id).name
-            raise ConflictError(f"proposal {row.id} has no backtest on {name} that is done; look at it first")
-    return [newest[type_id].id for type_id in reached if type_id in newest]
+            raise ConflictError(f"proposal {row.id} has no finished backtest on {name}; read one first")
+    return [newest[type_id].id for type_id in rehearsed if type_id in newest]
 
 
 def _done(session: Session, row: Proposal) -> list[Backtest]:
@@ -331,7 +334,7 @@ def _plain(result: Result) -> Any:
 
 
 def refuse_proposal(context: Context, number: int, reason: str, role: Role = Role.ADMIN) -> ProposalLine:
-    """Refuse a proposal, or withdraw one's own; its backtests that wait or run are cancelled.
+    """Refuse a proposal, or withdraw one's own; its waiting and running backtests are cancelled.
 
     Raises:
         ConfigError: the reason is empty.
@@ -369,7 +372,7 @@ def list_proposals(
 
 
 def read_proposal(context: Context, number: int, role: Role = Role.ADMIN) -> ProposalLine:
-    """Show a proposal; NotFoundError where there is none of that number, or the role may not see it."""
+    """Show a proposal; NotFoundError if there is none of that number, or the role may not see it."""
     kinds = kinds_seen_by(role)
     with context.reading() as session:
         row = proposal_numbered(session, context.organisation_id, number)
@@ -379,6 +382,7 @@ def read_proposal(context: Context, number: int, role: Role = Role.ADMIN) -> Pro
 
 
 def _line(session: Session, row: Proposal) -> ProposalLine:
+    """Describe a proposal with the newest backtest of each type."""
     newest: dict[int, Backtest] = {}
     for backtest in backtests_of_proposal(session, row.id):
         newest.setdefault(backtest.type_id, backtest)
@@ -411,6 +415,7 @@ def _line(session: Session, row: Proposal) -> ProposalLine:
 
 
 def _record(session: Session, context: Context, action: str, row: Proposal, after: dict[str, str]) -> None:
+    """Record an act on a proposal."""
     context.record(
         session,
         action,

@@ -1,4 +1,4 @@
-"""Whom a proposed change would reach, as far as a count says it; backtests say the rest."""
+"""The reach of a proposed change, as far as it can be counted; backtests show the rest."""
 
 from typing import Any
 
@@ -23,21 +23,21 @@ LOOKED_BACK_DAYS = 90
 
 
 def reach_of(
-    session: Session, context: Context, content: Content, reached: dict[int, Reached], now_us: int
+    session: Session, context: Context, content: Content, rehearsed: dict[int, Reached], now_us: int
 ) -> dict[str, Any]:
-    """Count whom a change would reach: plain data, by what it is counted of."""
+    """Count the entities that a change would reach: plain data, by what is counted."""
     if isinstance(content, PolicyRetired):
         return _of_policy(session, context, content, now_us)
     if isinstance(content, SettingsChanged):
         return _of_settings(session, context, content, now_us)
     if isinstance(content, OverrideRevoked):
         return dict(vars(levels_without(session, context.actor, content.override)))
-    names = {type_id: session.get_one(EntityType, type_id).name for type_id in reached}
-    return {"entities": {names[type_id]: count_of_type(session, type_id) for type_id in reached}}
+    names = {type_id: session.get_one(EntityType, type_id).name for type_id in rehearsed}
+    return {"entities": {names[type_id]: count_of_type(session, type_id) for type_id in rehearsed}}
 
 
 def _of_policy(session: Session, context: Context, content: PolicyRetired, now_us: int) -> dict[str, Any]:
-    """Count what the version decided lately: so much would have been without a decision."""
+    """Count the version's recent decisions: they would have been without a decision."""
     row = policy_numbered(session, context.organisation_id, content.policy, content.number)
     types_query = (
         select(Decision.action, func.count())
@@ -50,6 +50,7 @@ def _of_policy(session: Session, context: Context, content: PolicyRetired, now_u
 
 
 def _of_settings(session: Session, context: Context, content: SettingsChanged, now_us: int) -> dict[str, Any]:
+    """Compare the present settings with the new ones, and count the entities that new limits concern."""
     present = settings_of(session, context.organisation_id)
     settings_values: dict[str, Any] = {
         name: {"from": getattr(present, name), "to": value}
@@ -78,7 +79,7 @@ def _added_before(session: Session, context: Context, at_us: int) -> int:
 
 
 def _covered_below(session: Session, context: Context, percent: int) -> list[str]:
-    """Name the active versions whose examples reach less: they go on deciding, and none like them is committed."""
+    """Name active versions whose examples reach less: they still decide, but could not be committed again."""
     types = []
     for _, version in all_active_versions(session, context.organisation_id):
         if min(float(version.tests.get(name, 0)) for name in ("rules_percent", "cases_percent")) < percent:

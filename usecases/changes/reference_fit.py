@@ -1,4 +1,4 @@
-"""References for peers as they are stored: what a version says, and whether it serves the rulesets that read it."""
+"""Stored references for peers: the content of a version, and whether it fits the rulesets that read it."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -26,13 +26,13 @@ from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
 OLD_DAYS: Final = 365
-"""A reference portfolio that is older says how peers were."""
+"""A reference portfolio that is older is out of date."""
 MOST_NAMED: Final = 10
-"""Most misfits that one message names."""
+"""The most misfits that one message names."""
 
 
 def small_groups(reference: Reference) -> int:
-    """Count the groups of too few peers, of which nothing is said."""
+    """Count the groups with too few peers for a statement."""
     return sum(each.count < FEWEST_PEERS for each in reference.distributions.values())
 
 
@@ -45,7 +45,7 @@ class PeerGroupLine:
         among: the field whose value peers share; everyone for none.
         group: that value; None for everyone.
         median: of the numbers, as text.
-        is_small: there are too few peers, so nothing is said.
+        is_small: there are too few peers for a statement.
     """
 
     number: str
@@ -62,10 +62,10 @@ class ReferenceShown:
 
     Attributes:
         since_us: it is in force from here until the next version.
-        as_of_us: the moment that its numbers are of.
-        base_currency: that its money is in.
-        is_old: its numbers are of more than a year ago.
-        groups: those with the most peers first, of each number.
+        as_of_us: the moment of its numbers.
+        base_currency: of its money.
+        is_old: its numbers are more than a year old.
+        groups: of each number, those with the most peers first.
     """
 
     name: str
@@ -80,9 +80,9 @@ class ReferenceShown:
 
 
 def read_reference_version(context: Context, name: str, at_us: int | None = None) -> ReferenceShown:
-    """Show the version of a reference portfolio in force at a moment; without one now, else the first to come.
+    """Show the version of a reference portfolio in force at a moment; without one, the first future one.
 
-    NotFoundError where there is no such version, or the list is no reference portfolio.
+    NotFoundError if there is no such version, or the list is not a reference portfolio.
     """
     now = context.now()
     with context.reading() as session:
@@ -105,7 +105,7 @@ def read_reference_version(context: Context, name: str, at_us: int | None = None
 
 
 def is_reference(context: Context, name: str) -> bool:
-    """Tell whether the newest version of a list is a reference portfolio, by how it begins."""
+    """Return whether the newest version of a list is a reference portfolio, judging by its beginning."""
     with context.reading() as session:
         return begins_like_reference(session, context.organisation_id, name)
 
@@ -119,10 +119,13 @@ def _is_old(reference: Reference, now_us: int) -> bool:
 
 
 def _group_lines(reference: Reference) -> Iterator[PeerGroupLine]:
+    """Describe the groups, of each number those with the most peers first."""
     kinds = list(dict.fromkeys((of, among) for of, among, _ in reference.distributions))
     place = {kind: number for number, kind in enumerate(kinds)}
-    found = sorted(reference.distributions.items(), key=lambda row: (place[row[0][:2]], -row[1].count, row[0][2] or ""))
-    for (of, among, group), distribution in found:
+    in_order = sorted(
+        reference.distributions.items(), key=lambda row: (place[row[0][:2]], -row[1].count, row[0][2] or "")
+    )
+    for (of, among, group), distribution in in_order:
         yield PeerGroupLine(
             number=_words_of(of, among),
             among=among or "everyone",
@@ -134,7 +137,7 @@ def _group_lines(reference: Reference) -> Iterator[PeerGroupLine]:
 
 
 def _words_of(of: str, among: str) -> str:
-    """Say a number in words; as it is written where this version of the program does not know its form."""
+    """Write a number in words; as it is stored if this version of the program does not know its form."""
     try:
         peers = Peers.model_validate({"of": json.loads(of), "among": {"field": among} if among else "everyone"})
     except ValidationError:
@@ -144,15 +147,15 @@ def _words_of(of: str, among: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceState:
-    """How a ruleset stands with its reference portfolio.
+    """The state of a ruleset's reference portfolio.
 
     Attributes:
         list: that has it.
-        version: of the ruleset that is meant: the one that decides, or the newest where that one reads none.
-        as_of_us: of the version in force; None where there is none.
-        is_old: its numbers are of more than a year ago.
+        version: of the ruleset: the active one, or the newest if that one reads none.
+        as_of_us: of the version in force; None if there is none.
+        is_old: its numbers are more than a year old.
         groups: how many it has, and how many of these have too few peers.
-        misfits: what the ruleset reads and it does not say.
+        misfits: numbers that the ruleset reads and the reference lacks.
     """
 
     list: str
@@ -165,19 +168,19 @@ class ReferenceState:
 
 
 def read_reference_state(context: Context, ruleset: str) -> ReferenceState | None:
-    """Tell whether the reference portfolio of a ruleset serves; None where it reads none, or has no version.
+    """Return the state of a ruleset's reference portfolio; None if it reads none, or has no version.
 
-    NotFoundError where there is no such ruleset.
+    NotFoundError if there is no such ruleset.
     """
     now = context.now()
     with context.reading() as session:
         family = family_named(session, context.organisation_id, ruleset)
-        found = _version_with_peers(session, family)
-        if found is None:
+        reader = _version_with_peers(session, family)
+        if reader is None:
             return None
-        row, analysed, name = found
-        held = list_row_at(session, context.organisation_id, name, now)
-        reference = None if held is None else read_reference(tuple(held.members))
+        row, analysed, name = reader
+        reference_row = list_row_at(session, context.organisation_id, name, now)
+        reference = None if reference_row is None else read_reference(tuple(reference_row.members))
         base = base_currency_of(session, context.organisation_id)
         return ReferenceState(
             list=name,
@@ -186,12 +189,12 @@ def read_reference_state(context: Context, ruleset: str) -> ReferenceState | Non
             is_old=reference is not None and _is_old(reference, now),
             groups=0 if reference is None else len(reference.distributions),
             small_groups=0 if reference is None else small_groups(reference),
-            misfits=() if held is None else tuple(misfits_of(reference, analysed, base)),
+            misfits=() if reference_row is None else tuple(misfits_of(reference, analysed, base)),
         )
 
 
 def _version_with_peers(session: Session, family: Family) -> tuple[RulesetVersion, AnalysedRuleset, str] | None:
-    """Find the version that is meant, and the list that it reads peers from: the one that decides, else the newest."""
+    """Find the version in question, and the list from which it reads peers: the active version, or the newest."""
     active = None if family.active_version_id is None else session.get_one(RulesetVersion, family.active_version_id)
     for row in (active, newest_version(session, family.id)):
         analysed = None if row is None else analyse_canonical(row.canonical)
@@ -201,30 +204,30 @@ def _version_with_peers(session: Session, family: Family) -> tuple[RulesetVersio
 
 
 def misfits_of(reference: Reference | None, ruleset: AnalysedRuleset, base: str) -> Iterator[str]:
-    """Say why what a ruleset places among peers would be unknown to everyone; nothing where a reference serves.
+    """Explain why the places of a ruleset among peers would be unknown for everyone; nothing if a reference fits.
 
     Args:
-        reference: None for a list that is none.
+        reference: None for a list that is not a reference.
         ruleset: that reads it.
         base: the currency of the organisation.
     """
     if reference is None:
-        yield "it is no reference portfolio"
+        yield "it is not a reference portfolio"
         return
     if reference.base != base:
         yield f"its money is in {reference.base}, and that of the organisation in {base}"
-    for peers in _unsaid(reference, ruleset.peer_inputs):
+    for peers in _missing_peers(reference, ruleset.peer_inputs):
         among = "everyone" if peers.group is None else input_words(peers.group)
         yield f"it has no numbers of {input_words(peers.of)} among {among}"
 
 
-def _unsaid(reference: Reference, inputs: Sequence[Any]) -> list[Peers]:
+def _missing_peers(reference: Reference, inputs: Sequence[Any]) -> list[Peers]:
     read = {canonical_form(peers_in(each)): peers_in(each) for each in inputs}
     return [peers for peers in read.values() if not reference.has(peers)]
 
 
 def refuse_misfit(session: Session, organisation_id: int, name: str, members: Sequence[str]) -> None:
-    """Raise ConfigError where a list's new version does not fit a ruleset that decides, and reads peers from it."""
+    """Raise ConfigError if a list's new version does not fit a deciding ruleset that reads peers from it."""
     reading = [
         analysed
         for _, version in all_active_versions(session, organisation_id)
@@ -239,5 +242,5 @@ def refuse_misfit(session: Session, organisation_id: int, name: str, members: Se
             more = f"; and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
             raise ConfigError(
                 f"the version of the list {name} does not fit the ruleset {ruleset.definition.name}, which decides:"
-                f" {'; '.join(wrong[:MOST_NAMED])}{more}. A ruleset that reads other numbers has a list of its own"
+                f" {'; '.join(wrong[:MOST_NAMED])}{more}. A ruleset that reads other numbers needs a list of its own"
             )

@@ -1,7 +1,7 @@
 """References for peers: built by a worker from the platform's own portfolio, and proposed as a version of their list.
 
-Peers are those on whom the ruleset decides: whom it applies to, and no ruleset before it. Nothing is in force by that:
-another person approves the version as that of any list.
+Peers are the entities on which the ruleset decides: those to which it applies, and no ruleset before it. Building puts
+nothing in force: another person approves the version like that of any list.
 """
 
 import json
@@ -26,7 +26,7 @@ from fivefold.store.sql.json_text import report_json
 from fivefold.store.tables.rulesets import Family, ReferenceJob, RulesetVersion
 from fivefold.usecases.accounts.lists import list_version
 from fivefold.usecases.changes.contents import ListVersionsAdded
-from fivefold.usecases.changes.proposals import ask_for_in
+from fivefold.usecases.changes.proposals import request_change_in
 from fivefold.usecases.changes.reference_fit import small_groups
 from fivefold.usecases.portfolio_files.reference import peer_numbers, peers_wanted, purpose_of, reference_hash
 from fivefold.usecases.rulesets.run_backtest import reached_portfolios, setting_of
@@ -39,10 +39,10 @@ class ReferenceJobLine(JobLine):
     """A reference portfolio that a worker builds for a version of a ruleset.
 
     Attributes:
-        list: that it is to be a version of.
-        entities: of how many it was made; None until it is done, as `groups`, `small_groups` and `content_hash`.
-        small_groups: groups of too few peers, of which nothing is said.
-        proposal: the change by which it becomes a version; None where it became one at once.
+        list: of which it is to be a version.
+        entities: from how many it was made; None until it is done, as `groups`, `small_groups` and `content_hash`.
+        small_groups: groups with too few peers for a statement.
+        proposal: the change that would make it a version; None if it became one at once.
     """
 
     ruleset: str
@@ -56,7 +56,7 @@ class ReferenceJobLine(JobLine):
 
 
 def request_reference(context: Context, ruleset: str, version: int) -> tuple[ReferenceJobLine, bool]:
-    """Ask for the reference portfolio of a version of a ruleset; give the job, and whether it is new.
+    """Request the reference portfolio of a version of a ruleset; return the job, and whether it is new.
 
     Raises:
         NotFoundError: there is no such version.
@@ -80,7 +80,7 @@ def request_reference(context: Context, ruleset: str, version: int) -> tuple[Ref
 
 
 def _require_peers(ruleset: AnalysedRuleset) -> str:
-    """Give the name of the list that a ruleset reads peers from; ConfigError where it reads none."""
+    """Return the name of the list from which a ruleset reads peers; ConfigError if it reads none."""
     name = ruleset.definition.reference
     if name is None or not ruleset.peer_inputs:
         raise ConfigError(f"{ruleset.definition.name} places nothing among peers, so it needs no reference portfolio")
@@ -88,35 +88,37 @@ def _require_peers(ruleset: AnalysedRuleset) -> str:
 
 
 def list_reference_jobs(context: Context, ruleset: str, part: Part = WHOLE) -> Page[ReferenceJobLine]:
-    """List the reference portfolios that were asked for a ruleset, the newest first; NotFoundError without it."""
+    """List the requested reference portfolios of a ruleset, the newest first; NotFoundError without it."""
     with context.reading() as session:
         family = family_named(session, context.organisation_id, ruleset)
-        return jobs_of(session, family.id, part).map(lambda found: _line(family, found))
+        return jobs_of(session, family.id, part).map(lambda job: _line(family, job))
 
 
-def _line(family: Family, found: JobOfVersion) -> ReferenceJobLine:
-    report: dict[str, Any] = {} if found.job.report is None else json.loads(found.job.report)
+def _line(family: Family, entry: JobOfVersion) -> ReferenceJobLine:
+    """Describe a job with the figures of its report."""
+    report: dict[str, Any] = {} if entry.job.report is None else json.loads(entry.job.report)
     return ReferenceJobLine(
-        **line_fields(found.job),
+        **line_fields(entry.job),
         ruleset=family.name,
-        version=found.version,
+        version=entry.version,
         list=report.get("list"),
         entities=report.get("entities"),
         groups=report.get("groups"),
         small_groups=report.get("small_groups"),
         content_hash=report.get("content_hash"),
-        proposal=found.job.proposal_id,
+        proposal=entry.job.proposal_id,
     )
 
 
 def run_next_reference(
     engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
 ) -> bool:
-    """Build the reference portfolio that waits longest, as `run_next_job` says."""
+    """Build the reference portfolio that waits longest, as `run_next_job` does."""
     return run_next_job(engine, REFERENCE, now_us, stopping=stopping)
 
 
 def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
+    """Return the function that builds the portfolio part by part, and requests it as a version of its list."""
     family_id, version_id, attempt = job.family_id, job.version_id, job.attempts
 
     def make(lease: Lease) -> None:
@@ -124,16 +126,16 @@ def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
             family, version = session.get_one(Family, family_id), session.get_one(RulesetVersion, version_id)
             name, number = family.name, version.number
             setting = setting_of(session, family, version.canonical, lease.began_us, attempt)
-        list_name, wanted = _require_peers(setting.draft), peers_wanted(setting.draft)
-        decided = dict.fromkeys((other for other, _ in setting.before), 0)
+        list_name, peers = _require_peers(setting.draft), peers_wanted(setting.draft)
+        counts = dict.fromkeys((other for other, _ in setting.before), 0)
         parts, base = [], ""
-        for _, portfolio in reached_portfolios(lease.who.engine, setting, [setting.draft], decided, lease.progress):
-            parts.append(peer_numbers(setting.draft, wanted, portfolio, setting.as_of_us))
+        for _, portfolio in reached_portfolios(lease.who.engine, setting, [setting.draft], counts, lease.progress):
+            parts.append(peer_numbers(setting.draft, peers, portfolio, setting.as_of_us))
             base = portfolio.rates.base
         numbers = pl.concat(parts) if parts else None
         if numbers is None or not len(numbers):
-            raise NotEnoughDataError(f"{name} reaches nobody, so nobody is a peer")
-        reference = made_reference(wanted, numbers, setting.as_of_us, base)
+            raise NotEnoughDataError(f"{name} applies to no entity, so there are no peers")
+        reference = made_reference(peers, numbers, setting.as_of_us, base)
         members = reference.lines()
         source = (
             f"{len(numbers):,} of type {setting.draft.definition.entity_type} as of {day_text(setting.as_of_us)[:10]}"
@@ -144,7 +146,7 @@ def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
         def write(session: Session) -> dict[str, Any]:
             why = f"Built from the portfolio for version {number} of {name}"
             content = ListVersionsAdded(list_name, canonical_form(document))
-            outcome = ask_for_in(session, lease.who, content, why)
+            outcome = request_change_in(session, lease.who, content, why)
             report = {
                 "list": list_name,
                 "entities": len(numbers),

@@ -1,8 +1,8 @@
-"""Levels that only a withdrawn version raised: where everyone would stand had it never decided.
+"""Levels that only a withdrawn version raised: the levels that entities would have had without its decisions.
 
 For each entity that the withdrawn version assessed last, the rulesets that decide after the roll-back are tried as of
-every assessment that it made, and once a day in between, beginning with what stood before its first one. Where that
-ends at a lower level, nothing but the withdrawn version raised it. What cannot be computed so is held as ever.
+every assessment that it made, and once a day in between, beginning with the state before its first one. If that ends at
+a lower level, only the withdrawn version raised it. If it cannot be computed, the level is held as usual.
 """
 
 import json
@@ -31,17 +31,17 @@ from fivefold.usecases.levels.assess import held_before
 from fivefold.usecases.levels.content.inputs import previous_of
 
 MOST_MOMENTS = 400
-"""Whom the withdrawn version decided on longer, or more often, is held."""
+"""Entities on which the withdrawn version decided for longer, or more often, are held."""
 
 
 @dataclass(frozen=True)
 class Releases:
-    """What a part of a portfolio gives.
+    """The releases of a part of a portfolio.
 
     Attributes:
-        rows: of those that are released, as they are kept in `level_releases`; with `entity`.
-        raised: entities that the withdrawn version decided on last.
-        unknown: of these, so many are held because their history was erased or is too long.
+        rows: the released entities, as stored in `level_releases`; with `entity`.
+        raised: entities on which the withdrawn version decided last.
+        unknown: how many of these are held because their history was erased or is too long.
     """
 
     rows: pl.DataFrame
@@ -52,15 +52,15 @@ class Releases:
 def releases_of(
     session: Session, ids: Sequence[int], version_id: int, after: Composition, portfolio: Portfolio, as_of_us: int
 ) -> Releases:
-    """Compute who would stand lower had a version never decided; nothing is stored.
+    """Compute which entities would have a lower level had a version never decided; nothing is stored.
 
     Args:
         session: to read with.
         ids: the entities of the part.
-        version_id: of what is withdrawn.
-        after: what decides once it is.
-        portfolio: the entities, with lists as they would be, and all that is known of them.
-        as_of_us: the present, microseconds.
+        version_id: the withdrawn version.
+        after: the rulesets that decide without it.
+        portfolio: the entities, with the future lists, and all their facts.
+        as_of_us: the current time, microseconds.
     """
     standing = loading.current_levels(session, ids).filter(
         pl.col("version_id") == version_id, pl.col("rules_level").is_not_null()
@@ -74,9 +74,9 @@ def releases_of(
         if content is None or len(times) > MOST_MOMENTS:
             continue
         moments[str(entity)] = times
-        stood = previous_of(json.loads(content)["previous"], str(entity))
-        if stood is not None:
-            before = pl.concat([before, stood.select(before.columns)])
+        state_before = previous_of(json.loads(content)["previous"], str(entity))
+        if state_before is not None:
+            before = pl.concat([before, state_before.select(before.columns)])
     state = _through(after, portfolio, moments, before)
     previous = standing.with_columns(pl.col("entity").cast(pl.String).alias(ENTITY)).join(state, on=ENTITY)
     rows = previous.filter(pl.col("level_right") < pl.col("rules_level")).select(
@@ -102,7 +102,7 @@ def _moments(assessed_us: list[int], as_of_us: int) -> list[int]:
 def _through(
     after: Composition, portfolio: Portfolio, moments: dict[str, list[int]], before: pl.DataFrame
 ) -> pl.DataFrame:
-    """Move everyone on from moment to moment; give the levels and floors at the end, of those who have a level."""
+    """Assess everyone from moment to moment; return the levels and floors at the end, of those that have a level."""
     state = before
     families = dict.fromkeys(moments, next(iter(after.rulesets), ""))
     for turn in range(max(map(len, moments.values()), default=0)):
@@ -113,7 +113,7 @@ def _through(
         for _, assessments in deciding_assessments(
             after, replace(portfolio, entities=entities), as_of, Before(state, families)
         ):
-            reached = assessments.outcomes.filter(pl.col(RULES_LEVEL).is_not_null()).select(
+            with_level = assessments.outcomes.filter(pl.col(RULES_LEVEL).is_not_null()).select(
                 ENTITY,
                 *(
                     pl.col(column).cast(before.schema[name]).alias(name)
@@ -121,7 +121,7 @@ def _through(
                     if name in before.columns
                 ),
             )
-            parts.append(reached.select(before.columns))
+            parts.append(with_level.select(before.columns))
         state = pl.concat(parts)
     return state
 
@@ -134,7 +134,7 @@ _NEXT = {
     FLOOR_LOST: FLOOR_LOST,
     HARD_FLOOR_LOST: HARD_FLOOR_LOST,
 }
-"""What is gone on from, and the outcome that it is."""
+"""The state to continue from, and the outcome that provides it."""
 
 
 def keep_releases(session: Session, organisation_id: int, backtest_id: int, rows: pl.DataFrame) -> None:
@@ -151,11 +151,11 @@ def keep_releases(session: Session, organisation_id: int, backtest_id: int, rows
 
 
 def forget_releases(session: Session, backtest_id: int) -> None:
-    """Forget what an attempt before this one gave."""
+    """Delete the results of an earlier attempt."""
     session.execute(delete(LevelRelease).where(LevelRelease.backtest_id == backtest_id))
 
 
 def activate_releases(session: Session, backtest_ids: Sequence[int]) -> int:
-    """Let what backtests gave count from the next assessment on; tell for how many."""
-    changed = update(LevelRelease).where(LevelRelease.backtest_id.in_(backtest_ids)).values(active=True)
-    return int(session.execute(changed).rowcount)  # type: ignore[attr-defined]  # of an update
+    """Put the results of backtests in force from the next assessment on; return how many."""
+    activation = update(LevelRelease).where(LevelRelease.backtest_id.in_(backtest_ids)).values(active=True)
+    return int(session.execute(activation).rowcount)  # type: ignore[attr-defined]  # of an update

@@ -1,4 +1,4 @@
-"""Proposals of an organisation by state, subject, actor and time, with names of members: who approved what, when."""
+"""Search of an organisation's proposals by state, subject, actor and time, with the names of members."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fivefold.store.rulesets.proposals import (
     PROPOSED,
     REFUSED,
     WITHDRAWN,
-    WantedProposals,
+    ProposalFilter,
     proposals_among,
 )
 from fivefold.store.tables.rulesets import Proposal
@@ -32,10 +32,10 @@ class ProposalFilters:
     Attributes:
         state: one of `STATES`.
         kind: such as ruleset.switch.
-        entity: type and identifier of whom they are about.
-        proposed_by: as the log has it, such as member:3; or the name of a member.
-        since_us: they were proposed then or later.
-        until_us: they were proposed before.
+        entity: type and identifier of their entity.
+        proposed_by: as in the log, such as member:3; or the name of a member.
+        since_us: proposed at that moment or later.
+        until_us: proposed before.
     """
 
     state: str | None = None
@@ -52,7 +52,7 @@ EVERY = ProposalFilters()
 @schema("ProposalFound")
 @dataclass(frozen=True, kw_only=True)
 class ProposalFound:
-    """A change that was proposed, in short: what it is about, who proposed it, and who decided."""
+    """A proposed change in short: its subject, who proposed it, and who decided."""
 
     id: int
     kind: str
@@ -71,15 +71,15 @@ class ProposalFound:
 def search_proposals(
     context: Context, filters: ProposalFilters = EVERY, role: Role = Role.ADMIN, part: Part = WHOLE
 ) -> Page[ProposalFound]:
-    """List the proposals that a role may see, those proposed last first.
+    """List the proposals that a role may see, the last proposed first.
 
-    ConfigError where there is no such state; NotFoundError where an entity is named that is not there.
+    ConfigError if there is no such state; NotFoundError if a named entity does not exist.
     """
     if filters.state is not None and filters.state not in STATES:
         raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
     with context.reading() as session:
         of = context.organisation_id
-        wanted = WantedProposals(
+        proposal_filter = ProposalFilter(
             organisation_id=of,
             kinds=kinds_seen_by(role),
             state=filters.state,
@@ -89,12 +89,13 @@ def search_proposals(
             since_us=filters.since_us,
             until_us=filters.until_us,
         )
-        page = proposals_among(session, wanted, part)
+        page = proposals_among(session, proposal_filter, part)
         names = names_of_actors(session, of, {who for row in page for who in (row.proposed_by, row.decided_by)})
-        return page.map(lambda row: _found(row, names))
+        return page.map(lambda row: _with_names(row, names))
 
 
-def _found(row: Proposal, names: Mapping[str | None, str]) -> ProposalFound:
+def _with_names(row: Proposal, names: Mapping[str | None, str]) -> ProposalFound:
+    """Describe a proposal with the names of members."""
     return ProposalFound(
         id=row.id,
         kind=row.kind,

@@ -27,8 +27,8 @@ from fivefold.store.decisions.decisions import (
     EntityState,
     add_decision,
     decision_keyed,
-    parties_of,
-    standpoint_of,
+    entity_state,
+    subjects_of,
 )
 from fivefold.store.ingest.entities import number_of_entity, subject_of
 from fivefold.store.levels import assessment_queue as due
@@ -224,7 +224,7 @@ def _decide_and_store(
             return recorded, False
         parties, policy = _subjects_and_policy(session, context, request)
         now = context.now()
-        point = standpoint_of(session, parties.entity.id, now)
+        point = entity_state(session, parties.entity.id, now)
         never = point.standing is None
         if request.freshness is Freshness.STORED or (request.freshness is Freshness.REFRESH and not never):
             return _decide_once(session, request, parties, policy, point, now), False
@@ -233,14 +233,14 @@ def _decide_and_store(
     with context.reading() as session:
         parties, policy = _subjects_and_policy(session, context, request)
         now = context.now()
-        point = standpoint_of(session, parties.entity.id, now)
+        point = entity_state(session, parties.entity.id, now)
         return _decide_once(session, request, parties, policy, point, now), True
 
 
 def _subjects_and_policy(
     session: Session, context: Context, request: _DecisionRequest
 ) -> tuple[DecisionSubjects, Policy]:
-    parties = parties_of(session, context.organisation_id, request.type_name, request.external_id, request.policy)
+    parties = subjects_of(session, context.organisation_id, request.type_name, request.external_id, request.policy)
     if parties.policy is None:
         raise NotFoundError(f"there is no active policy {request.policy!r}")
     decides_on = analyse_canonical_policy(parties.policy.canonical).policy.entity_type

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.decisions.decisions import DecisionRow, WantedDecisions, decisions_among
+from fivefold.store.decisions.decisions import DecisionFilter, DecisionRow, decisions_among
 from fivefold.store.ingest.entities import entity_named
 from fivefold.usecases.audit.search import actor_named, names_of_actors
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
@@ -62,7 +62,7 @@ def search_decisions(context: Context, filters: DecisionFilters = EVERY, part: P
     """List decisions, the latest first; NotFoundError where an entity is named that is not there."""
     with context.reading() as session:
         of = context.organisation_id
-        wanted = WantedDecisions(
+        wanted = DecisionFilter(
             organisation_id=of,
             action=filters.action,
             entity_id=None if filters.entity is None else entity_named(session, of, *filters.entity).id,

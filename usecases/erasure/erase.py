@@ -1,6 +1,6 @@
 """Erasure: personal data is removed everywhere, unless a legal hold keeps it; and again after a restore.
 
-The register is a file outside the database, with numbers alone. A database that is restored from a backup has again
+The register is a file outside the database, with numbers only. A database that is restored from a backup contains again
 what was erased since, and lacks the holds that were set since. `erase_again` repeats both from the register: holds
 first, then erasures. The register names an entity with the moment when it was added, since a number may belong to
 another entity after a restore.
@@ -24,7 +24,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, FivefoldError, No
 from fivefold.domain.files import make_private_folder
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit import history_reading
-from fivefold.store.audit.bound_rows import digests, joined
+from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.audit.log import erase_values
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.ingest.entities import entity_named, subject_of
@@ -59,7 +59,7 @@ class ErasureLine:
 
 @dataclass(frozen=True, kw_only=True)
 class HoldLine:
-    """A legal hold that was put on an entity, or released where `until_us` is not after `at_us`."""
+    """A legal hold that was put on an entity, or its release if `until_us` is not after `at_us`."""
 
     number: int
     organisation: str
@@ -69,12 +69,12 @@ class HoldLine:
 
 
 def add_erasure(register: Path, organisation: str, entities: Iterable[Numbered], at_us: int) -> None:
-    """Note an erasure, safe on the disk when this returns."""
+    """Record an erasure; it is safely on disk when this returns."""
     _add(register, {"organisation": organisation, "entities": [list(entity) for entity in entities], "at_us": at_us})
 
 
 def add_hold(register: Path, organisation: str, entity: Numbered, until_us: int, at_us: int) -> None:
-    """Note a hold or its release, safe on the disk when this returns."""
+    """Record a hold or its release; it is safely on disk when this returns."""
     _add(register, {"organisation": organisation, "hold": list(entity), "until_us": until_us, "at_us": at_us})
 
 
@@ -87,17 +87,18 @@ def _add(register: Path, line: Mapping[str, Any]) -> None:
 
 
 def read_register(register: Path) -> list[ErasureLine | HoldLine]:
-    """Read all lines, in their order; ConfigError names the one that cannot be read."""
+    """Read all lines in order; ConfigError names one that cannot be read."""
     lines: list[ErasureLine | HoldLine] = []
     for number, text in enumerate(register.read_text(encoding="utf-8").splitlines(), 1):
         try:
             lines.append(_line(number, json.loads(text)))
         except (ValueError, KeyError, TypeError):
-            raise ConfigError(f"{register}, line {number}, is no line of a register of erasures") from None
+            raise ConfigError(f"{register}, line {number}, is not a line of a register of erasures") from None
     return lines
 
 
 def _line(number: int, entry: Mapping[str, Any]) -> ErasureLine | HoldLine:
+    """Read one line: a hold or an erasure."""
     organisation, at_us = str(entry["organisation"]), int(entry["at_us"])
     if "hold" in entry:
         entity, created_us = entry["hold"]
@@ -116,8 +117,8 @@ MOST_REASON_CHARACTERS = 500
 
 
 @dataclass(frozen=True)
-class Erased:
-    """What was erased: numbers of the entity and of what it owned alone; how many audit entries lost their values."""
+class ErasureResult:
+    """The erased entities, itself first, by number, and how many audit entries lost their values."""
 
     entity_ids: tuple[int, ...]
     entries: int
@@ -125,7 +126,7 @@ class Erased:
 
 @dataclass(frozen=True)
 class RepeatedErasures:
-    """What was done again after a restore: how many entities were erased, and on how many a hold was put again."""
+    """The result of a repetition after a restore: the numbers of erased entities, and of holds that were put again."""
 
     erased: int
     holds: int
@@ -136,9 +137,9 @@ def set_legal_hold(
 ) -> None:
     """Set a legal hold on an entity: it cannot be erased before the hold ends. A later hold replaces an earlier one.
 
-    A moment that is past releases it. The register has a hold before it holds, and a release once it is released: at
-    worst a hold that failed stands there, and keeps what could go. NotFoundError without such an entity; ConfigError
-    without a reason.
+    A past moment releases it. A hold is written to the register before it takes effect, and a release afterwards: at
+    worst the register has a hold that failed, and keeps data that could be removed. NotFoundError without such an
+    entity; ConfigError without a reason.
     """
     if not 1 <= len(reason.strip()) <= MOST_REASON_CHARACTERS:
         raise ConfigError(f"a legal hold needs a reason of 1 to {MOST_REASON_CHARACTERS} characters")
@@ -162,19 +163,20 @@ def _put_hold(
     session: Session,
     context: Context,
     entity: Entity,
-    put: tuple[int, str],
+    hold: tuple[int, str],
     before: dict[str, int | str | None],
     now: int,
 ) -> None:
-    if (entity.hold_until_us, entity.hold_reason) == put:
+    """Store a hold and record it; the same hold again changes nothing."""
+    if (entity.hold_until_us, entity.hold_reason) == hold:
         return
-    entity.hold_until_us, entity.hold_reason = put
+    entity.hold_until_us, entity.hold_reason = hold
     context.record(
         session,
-        "hold.put" if put[0] > now else "hold.released",
+        "hold.put" if hold[0] > now else "hold.released",
         ("entity", entity.id),
         before=before,
-        after={"until_us": put[0], "reason": put[1]},
+        after={"until_us": hold[0], "reason": hold[1]},
         rows=digests(session, "entities", [entity.id]),
     )
 
@@ -183,44 +185,44 @@ def _organisation_name(session: Session, organisation_id: int) -> str:
     return session.get_one(Organisation, organisation_id).name
 
 
-def erase_entity(context: Context, type_name: str, external_id: str, register: Path) -> Erased:
-    """Erase an entity and what it owns alone. Levels and history stay without a name; the audit chain stays valid.
+def erase_entity(context: Context, type_name: str, external_id: str, register: Path) -> ErasureResult:
+    """Erase an entity and those that only it owns. Levels and history stay without a name; the audit chain stays valid.
 
-    What others own too, or did, stays theirs. While the entity is among its present owners, what happens to it counts
-    for retention, and a legal hold on it holds.
+    Entities with other present or past owners are kept. While the entity is among their present owners, events of these
+    count for its retention, and a legal hold on them holds.
 
     Args:
         context: whose organisation it is for.
         type_name: of the entity.
         external_id: of the entity; nothing is known by it afterwards.
-        register: the file of erasures, which grows by a line once everything could be taken out, and before that holds
-            for others.
+        register: the file of erasures; it gets a line once everything was removed, and before that holds for the other
+            owners.
 
     Raises:
         NotFoundError: there is no such entity.
-        ConflictError: retention is not over, or a legal hold is on it; the message says until when. Or a case, an
-            alert or a challenge about it is open, or a challenge about one who owns or owned it; or another entity has
-            the name that would be left to it.
+        ConflictError: retention is not over, or a legal hold is on it; the message says until when. Or a case, an alert
+            or a challenge about it is open, or a challenge about one who owns or owned it; or another entity has the
+            name that it would get.
     """
     now = context.now()
     with _permitted(), context.writing() as session:
         row = entity_named(session, context.organisation_id, type_name, external_id)
-        entities, shared, owners = erasing.with_owned(session, row, now)
-        if row not in entities:  # it was erased, perhaps just now
+        entities, also_owned, owners = erasing.with_owned(session, row, now)
+        if row not in entities:  # it was erased, perhaps a moment ago
             raise NotFoundError(f"there is no {type_name} {external_id!r}")
-        _refuse_held([*entities, *shared], now)
-        _refuse_kept(session, [*entities, *shared], owners, now)
+        _refuse_held([*entities, *also_owned], now)
+        _refuse_kept(session, [*entities, *also_owned], owners, now)
         _refuse_taken(session, entities)
-        numbered = [(entity.id, entity.created_us) for entity in entities]
+        with_created = [(entity.id, entity.created_us) for entity in entities]
         erased = _erase(session, context, entities, now)
         session.flush()
-        add_erasure(register, _organisation_name(session, context.organisation_id), numbered, now)
+        add_erasure(register, _organisation_name(session, context.organisation_id), with_created, now)
         return erased
 
 
 @contextmanager
 def _permitted() -> Iterator[None]:
-    """Say who may erase where the database's role may not: docs/audit.md gives a service no right to."""
+    """Explain who may erase if the database's role may not: docs/audit.md gives a service no right to."""
     try:
         yield
     except ProgrammingError as error:
@@ -232,14 +234,15 @@ def _permitted() -> Iterator[None]:
         raise
 
 
-def _erase(session: Session, context: Context, entities: Sequence[Entity], now: int) -> Erased:
+def _erase(session: Session, context: Context, entities: Sequence[Entity], now: int) -> ErasureResult:
+    """Erase entities, mark the remaining owners and linked entities due, and record it."""
     owners = erasing.remaining_owners(session, entities)
     ids = tuple(entity.id for entity in entities)
     about = erasing.entries_about(session, context.organisation_id, ids)
     batches = history_reading.batches_of(session, ids)
-    linked = reached_by(session, [subject_of(entity) for entity in entities], now)  # before their links go
+    linked_before = reached_by(session, [subject_of(entity) for entity in entities], now)  # before their links go
     proposals = erasing.erase(session, entities, now)
-    mark_linked(session, owners, Reason.ATTRIBUTE, now, before=linked)
+    mark_linked(session, owners, Reason.ATTRIBUTE, now, before=linked_before)
     numbers = sorted({*about, *_seal_again(session, context, batches)})
     entries = erase_values(session, context.organisation_id, numbers, now)
     context.record(
@@ -247,13 +250,13 @@ def _erase(session: Session, context: Context, entities: Sequence[Entity], now: 
         "entity.erased",
         ("entity", ids[0]),
         details={"entities": list(ids), "entries": entries, "values": ranges_text(numbers)},
-        rows=joined(digests(session, "proposals", proposals), digests(session, "entities", ids)),
+        rows=merge_digests(digests(session, "proposals", proposals), digests(session, "entities", ids)),
     )
-    return Erased(ids, entries)
+    return ErasureResult(ids, entries)
 
 
 def _seal_again(session: Session, context: Context, batches: Sequence[int]) -> list[int]:
-    """Seal what is left of batches that lost transactions; give the entries whose seals are over what is gone."""
+    """Seal again what is left of batches that lost transactions; return the entries whose seals cover erased ones."""
     former = []
     if batches:
         batch_set = set(batches)
@@ -275,10 +278,10 @@ def _refuse_held(entities: Sequence[Entity], now: int) -> None:
 
 
 def _refuse_kept(session: Session, entities: Sequence[Entity], owners: Sequence[int], now: int) -> None:
-    """Refuse what must be kept: five years and a day after the last activity by default (FATF recommendation 11).
+    """Refuse data that must be kept: five years and a day after the last activity by default (FATF recommendation 11).
 
-    A case or an alert that is open is activity that has not ended. An open challenge keeps the record that it contests,
-    which rests also on what its entity owns or owned.
+    An open case or alert is activity that has not ended. An open challenge protects the record that it contests, which
+    also rests on the entities that its entity owns or owned.
     """
     ids = [entity.id for entity in entities]
     contested = erasing.open_challenge(session, [*ids, *owners])
@@ -303,20 +306,20 @@ def _refuse_taken(session: Session, entities: Sequence[Entity]) -> None:
     reused = erasing.conflicting_entity(session, entities)
     if reused is not None:
         raise ConflictError(
-            f"there is an entity {reused.external_id!r} already, which that of this number would be called;"
+            f"there is an entity {reused.external_id!r} already, the name that this one would get;"
             " nothing was erased; erase the other one first"
         )
 
 
 def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None = None) -> RepeatedErasures:
-    """Repeat the holds and erasures of the register after a restore, for the entities that are there.
+    """Repeat the holds and erasures of the register after a restore, for the entities that exist.
 
-    The last word of the register about an entity's hold is put first; nothing that is on hold is erased then. A line
-    that fails does not hold up those behind it.
+    The register's last line about an entity's hold is applied first; then nothing that is on hold is erased. A line
+    that fails does not stop the later ones.
 
     Raises:
         ConfigError: the register cannot be read; then nothing was done.
-        FivefoldError: lines failed, each named at the end; what the others name is done.
+        FivefoldError: lines failed, each named at the end; all other lines were carried out.
     """
     now = resolve_now(now_us)
     lines = read_register(register)
@@ -335,8 +338,8 @@ def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None 
             failed.append(_failure_of(line, error))
     if failed:
         raise FivefoldError(
-            f"some lines of {register} could not be erased again, and are still there; {erased} of the entities that"
-            f" the others name were there again, and erased; {_holds_put(holds)}:\n" + "\n".join(failed)
+            f"some lines of {register} could not be repeated, so their data are still there; {erased} of the entities"
+            f" of the other lines were there again, and erased; {_holds_put(holds)}:\n" + "\n".join(failed)
         )
     return RepeatedErasures(erased, holds)
 
@@ -355,7 +358,7 @@ def _failure_of(line: ErasureLine | HoldLine, error: Exception) -> str:
 
 
 def _present(session: Session, organisation: str, numbers: Sequence[Numbered]) -> tuple[int, list[Entity]]:
-    """Find the organisation and those of the entities that are there, and are still those that were meant."""
+    """Find the organisation and those of the entities that exist and are still the same ones."""
     of = session.scalar(select(Organisation.id).where(Organisation.name == organisation))
     if of is None:
         return 0, []
@@ -368,6 +371,7 @@ def _present(session: Session, organisation: str, numbers: Sequence[Numbered]) -
 
 
 def _hold_again(engine: Engine, who: str, line: HoldLine, now: int) -> int:
+    """Put a hold of the register again, if it changes anything."""
     with writing(engine) as session:
         of, entities = _present(session, line.organisation, [line.entity])
         for entity in entities:
@@ -381,6 +385,7 @@ def _hold_again(engine: Engine, who: str, line: HoldLine, now: int) -> int:
 
 
 def _erase_line(engine: Engine, who: str, line: ErasureLine, now: int) -> int:
+    """Erase the entities of a line again, if that is still allowed."""
     with _permitted(), writing(engine) as session:
         of, entities = _present(session, line.organisation, line.entities)
         if entities:
@@ -392,10 +397,10 @@ def _erase_line(engine: Engine, who: str, line: ErasureLine, now: int) -> int:
 
 
 def _refuse_active(session: Session, entities: Sequence[Entity], erased_us: int, now: int) -> None:
-    """Refuse what is no longer as it was when it could be erased: something happened to it since."""
+    """Refuse data that changed since they were erased: something happened to them."""
     last = erasing.last_activity_us(session, [entity.id for entity in entities], now)
     if last > erased_us:
         raise ConflictError(
-            f"something happened on {day_text(last)[:10]}, after it was erased: a fact was sent again by the old name;"
-            " nothing was erased; `fivefold erase` takes it out once retention is over"
+            f"something happened on {day_text(last)[:10]}, after it was erased: a fact was sent again under the old"
+            " name; nothing was erased; `fivefold erase` removes it once retention is over"
         )

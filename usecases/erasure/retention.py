@@ -1,7 +1,7 @@
-"""Retention of what the program makes by itself: what a policy would remove now, and its removal, a part at a time.
+"""Retention of data that the program itself produces: a preview of what the policy removes, and its removal by parts.
 
-Nothing is removed until an organisation says so, by two people: how long records must be kept is the law's business
-and theirs. docs/retention.md says what each kind is and what always stays.
+Nothing is removed until an organisation decides so, by two people: how long records must be kept depends on the law and
+on them. docs/retention.md describes each kind and what is always kept.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from fivefold.domain.errors import ConflictError
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.removals import BEGUN, EMPTIED, REMOVED
 from fivefold.store.evidence import retention_runs as runs
-from fivefold.store.evidence.old_rows import Reached, Scope
+from fivefold.store.evidence.old_rows import ResumePoint, Scope
 from fivefold.store.evidence.retention import REMOVALS
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.operations import RetentionRun
@@ -27,24 +27,25 @@ from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context, record
 
 PART_ROWS: Final = 500
-"""Rows that are looked at in one transaction: a few milliseconds, so that nobody waits for one."""
+"""How many rows are examined in one transaction: it takes a few milliseconds, so that nothing waits for it."""
 PAUSE_SECONDS: Final = 0.02
-"""Behind each part: on SQLite who waits for the one writer's lock asks for it again only now and then."""
+"""The pause after each part: on SQLite, those that wait for the only writer's lock ask for it only now and then."""
 EVERY_US: Final = DAY_US
-"""A run begins so long after the one before it began."""
+"""The time from the beginning of one run to that of the next."""
 MOST_AHEAD_US: Final = 8 * DAY_US
-"""A run takes for the present no moment later than so long after that of the run before it: by a clock that is years
-ahead everything would be old. Where workers rested for longer, the next runs make up for it, one a day."""
+"""A run's time is at most this long after that of the run before it: by a clock that is years ahead everything would be
+old. If workers rested for longer, the next runs make up for it, one a day.
+"""
 MOST_LOOKED_ROWS: Final = 50_000
-"""Rows of a kind that a dry run looks at, so that it ends soon in a database of any size."""
+"""How many rows of a kind a dry run examines, so that it ends soon in a database of any size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetentionRunLine:
-    """A run of the policy; `finished_at` is null while it goes on.
+    """A run of the policy; `finished_at` is null while it is under way.
 
     Attributes:
-        before_us: what was dated before was old.
+        before_us: rows dated before were old.
         removed: rows.
     """
 
@@ -56,20 +57,20 @@ class RetentionRunLine:
 
 @dataclass(frozen=True, kw_only=True)
 class RetentionLine:
-    """What the policy would remove now of one kind of rows; it removes nothing where `days` is 0.
+    """The rows of one kind that the policy would remove now; it removes nothing if `days` is 0.
 
-    `removable` rows are older than that, and nothing rests on them; `kept` ones are as old, and stay. Where `whole` is
-    false there are more: counting ended early.
+    `removable` rows are older than that, and nothing refers to them; `kept` rows are as old, and are kept. If `whole`
+    is false there are more: counting ended early.
 
     Attributes:
         kind: outbox, deliveries, reports, assessments or flows.
         days: after which a row is old; `FOR_GOOD` for never.
-        before_us: what is dated before is old; None where nothing ever is.
+        before_us: rows dated before are old; None if no row ever is.
         removable: rows that would be removed.
-        oldest_us: of these, the moment of the oldest; None where there are none.
-        kept: rows that are old, and stay.
-        whole: all old rows were looked at.
-        last_run: None where there was none.
+        oldest_us: of these, the moment of the oldest; None if there are none.
+        kept: rows that are old, and are kept.
+        whole: all old rows were examined.
+        last_run: None if there was none.
     """
 
     kind: str
@@ -83,15 +84,15 @@ class RetentionLine:
 
 
 def preview_retention(context: Context, days: Mapping[str, int | None] | None = None) -> tuple[RetentionLine, ...]:
-    """Tell what the policy would remove now, kind by kind, and what became of the last run. Nothing is changed.
+    """Return the rows that the policy would remove now, kind by kind, and the last runs. Nothing is changed.
 
     Args:
         context: whose organisation it is for.
-        days: by kind, to look at what another policy would remove; the organisation's own where there is none.
+        days: by kind, to preview another policy; the organisation's own if omitted.
 
     Raises:
-        ConfigError: no policy can have so many days.
-        ConflictError: the levels were not chosen yet.
+        ConfigError: a number of days is invalid.
+        ConflictError: the levels were not defined yet.
     """
     other = {kind: number for kind, number in (days or {}).items() if number is not None}
     for kind, number in other.items():
@@ -106,18 +107,19 @@ def preview_retention(context: Context, days: Mapping[str, int | None] | None = 
 
 
 def _line(session: Session, organisation_id: int, kind: str, days: int, now_us: int) -> RetentionLine:
+    """Count the old rows of one kind, part by part, up to `MOST_LOOKED_ROWS`."""
     before = None if days == FOR_GOOD else now_us - days * DAY_US
-    removable = kept = looked = 0
+    removable = kept = row_count = 0
     oldest: int | None = None
-    reached: Reached = None
+    position: ResumePoint = None
     goes_on = before is not None
-    while before is not None and goes_on and looked < MOST_LOOKED_ROWS:
-        part = REMOVALS[kind].look(session, Scope(organisation_id, before, now_us), reached, PART_ROWS)
-        removable, kept, reached = removable + len(part.removable), kept + part.kept, part.reached
-        looked += len(part.removable) + part.kept or PART_ROWS  # rows that are dated ahead are neither
+    while before is not None and goes_on and row_count < MOST_LOOKED_ROWS:
+        part = REMOVALS[kind].look(session, Scope(organisation_id, before, now_us), position, PART_ROWS)
+        removable, kept, position = removable + len(part.removable), kept + part.kept, part.reached
+        row_count += len(part.removable) + part.kept or PART_ROWS  # rows that are dated ahead are neither
         moments = [row.at_us for row in part.removable]
         oldest = min([*moments, *([] if oldest is None else [oldest])], default=None)
-        goes_on = reached is not None
+        goes_on = position is not None
     last = runs.last_run(session, organisation_id, kind)
     return RetentionLine(
         kind=kind,
@@ -141,48 +143,48 @@ def _line(session: Session, organisation_id: int, kind: str, days: int, now_us: 
 def remove_next_parts(
     engine: Engine, now_us: int | None = None, count: Callable[[str, int], None] = lambda _kind, _rows: None
 ) -> bool:
-    """Remove the next part of every kind and organisation whose policy wants it, each in a transaction of its own.
+    """Remove the next part of every kind and organisation whose policy requires it, each in a transaction of its own.
 
-    To be called again until it gives False. Several workers may call it: each run is one's at a time. Who is killed in
-    the middle of a part has removed nothing of it, and another worker goes on at the same place.
+    To be called until it returns False. Several workers may call it: only one at a time works on a run. A worker that
+    is killed in the middle of a part has removed nothing of it, and another worker continues at the same place.
 
     Args:
         engine: the database.
-        now_us: the present; by default that of this machine.
+        now_us: the current time; by default that of this machine.
         count: called with a kind and how many of its rows were removed.
 
     Raises:
-        FivefoldError: or another error of one kind or organisation, the first of them, once all others had their part.
+        FivefoldError: or another error of one kind or organisation, the first of them, after all others had their part.
     """
     now = resolve_now(now_us)
     with reading(engine) as session:
-        waiting = runs.unfinished(session)
-        due = [each for each in runs.policies(session) if each not in waiting and _is_due(session, *each, now)]
-    worked = False
+        unfinished = runs.unfinished(session)
+        due_kinds = [each for each in runs.policies(session) if each not in unfinished and _is_due(session, *each, now)]
+    has_worked = False
     failed: list[Exception] = []
-    for organisation_id, kind in [*waiting, *due]:
+    for organisation_id, kind in [*unfinished, *due_kinds]:
         try:
-            removed = _advance(engine, organisation_id, kind, now)
+            row_count = _advance(engine, organisation_id, kind, now)
         except Exception as error:  # noqa: BLE001 (a role that may not empty assessments holds up no other organisation)
             failed.append(error)
             continue
-        if removed is not None:
-            worked = True
-            count(kind, removed)
+        if row_count is not None:
+            has_worked = True
+            count(kind, row_count)
             sleep(PAUSE_SECONDS)
     if failed:
         raise failed[0]
-    return worked
+    return has_worked
 
 
 def _is_due(session: Session, organisation_id: int, kind: str, now_us: int) -> bool:
-    # One that is dated ahead was begun by a clock that was ahead: it holds nobody up, and neither does the newest one
-    # alone count. Two workers whose clocks are apart would else begin one after the other, again and again.
+    # A run that is dated ahead was begun by a fast clock: it delays no other run. Not only the newest run counts, as
+    # two workers whose clocks are apart would otherwise begin one after the other, again and again.
     return not runs.has_begun(session, organisation_id, kind, now_us - EVERY_US, now_us)
 
 
 def _advance(engine: Engine, organisation_id: int, kind: str, now_us: int) -> int | None:
-    """Do the next part of a run; tell how many rows went, or None where there is no run to go on with."""
+    """Do the next part of a run; return how many rows were removed, or None if there is no run to continue."""
     try:
         with writing(engine) as session:
             days = runs.policy_of(session, organisation_id, kind)
@@ -193,12 +195,13 @@ def _advance(engine: Engine, organisation_id: int, kind: str, now_us: int) -> in
 
 
 def _run_of(session: Session, organisation_id: int, kind: str, days: int, now_us: int) -> RetentionRun | None:
+    """Find the run to continue, or begin one if it is due."""
     last = runs.last_run(session, organisation_id, kind)
     if last is not None and last.finished_us is None:
         return runs.lock_run(session, last.id)
     if days == FOR_GOOD or not _is_due(session, organisation_id, kind, now_us):
         return None
-    # Not from when the run before it began: a clock that stays ahead would be believed with the second run.
+    # Not from when the previous run began: a clock that stays ahead would be believed by the second run.
     believed = now_us if last is None else min(now_us, last.before_us + last.days * DAY_US + MOST_AHEAD_US)
     run = RetentionRun(
         organisation_id=organisation_id,
@@ -215,28 +218,29 @@ def _run_of(session: Session, organisation_id: int, kind: str, days: int, now_us
 
 def _remove_part(session: Session, run: RetentionRun, days: int, now_us: int) -> int:
     # A policy that keeps more than when the run began, or a clock that was set back, ends it.
+    """Remove one part, record it, and end the run after the last part."""
     if days == FOR_GOOD or now_us - days * DAY_US < run.before_us:
         _finish(session, run, now_us, whole=False)
         return 0
-    # By the present that the run believes in: a clock that is ahead ends no hold and no override either.
+    # By the time that the run believes in: a fast clock ends no hold and no override either.
     believed = min(now_us, run.before_us + run.days * DAY_US)
     removal, scope = REMOVALS[run.kind], Scope(run.organisation_id, run.before_us, believed, run.id)
-    part = removal.look(session, scope, runs.reached_of(run), PART_ROWS)
-    removed = removal.remove(session, scope, part.removable)
-    if removed.bound:  # what these rows are from now on
-        count = sum(len(rows) for rows in removed.bound.values())
-        _record(session, run, EMPTIED, {**_said_of(run), "rows": count}, rows=removed.bound)
-    is_first = bool(removed.lines) and run.digest is None
-    runs.note_removed(run, removed, part.reached)
+    part = removal.look(session, scope, runs.resume_point_of(run), PART_ROWS)
+    result = removal.remove(session, scope, part.removable)
+    if result.bound:  # the new digests of these rows
+        count = sum(len(rows) for rows in result.bound.values())
+        _record(session, run, EMPTIED, {**_said_of(run), "rows": count}, rows=result.bound)
+    is_first = bool(result.lines) and run.digest is None
+    runs.note_removed(run, result, part.reached)
     if part.reached is None:
         _finish(session, run, now_us, whole=True)
     elif is_first:
         _record(session, run, BEGUN, _said_of(run))
-    return len(removed.rows)
+    return len(result.rows)
 
 
 def _finish(session: Session, run: RetentionRun, now_us: int, *, whole: bool) -> None:
-    """End a run; where it removed something, the audit log says how much and from when."""
+    """End a run; if it removed something, the audit log records how much and from when."""
     run.finished_us = now_us
     session.flush()
     if run.removed:
@@ -257,5 +261,6 @@ def _record(
     bulk: tuple[int, str] | None = None,
     rows: Digests | None = None,
 ) -> None:
+    """Record an act of a run, in the name of the program."""
     about = ("organisation", run.organisation_id)
     record(session, Actor(run.organisation_id, SYSTEM), action, about, details=details, bulk=bulk, rows=rows)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.provenance import release
 from fivefold.domain.settings import Settings
 from fivefold.risk.governance.reports.page import as_html
-from fivefold.store.audit.chain_reading import names, picture
+from fivefold.store.audit.chain_reading import names, snapshot
 from fivefold.store.evidence.archive import entries_in, head_of, validations_in
 from fivefold.store.sql.database import reachable
 from fivefold.store.tables.events import ValidationRun
@@ -100,7 +100,7 @@ def build_evidence(
     Everything is read in one snapshot of the database. *looked* is called as the audit log is proved.
     """
     models = models_part(settings, quarter)
-    with reachable(), picture(context.engine) as connection, Session(bind=connection) as session:
+    with reachable(), snapshot(context.engine) as connection, Session(bind=connection) as session:
         name = names(connection)[context.organisation_id]
         log = _Log(connection, context.organisation_id, name, quarter)
         parts = [

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.evidence.archive_flows import group_moves_counted, group_sizes_in, said_of_groups
+from fivefold.store.evidence.archive_flows import group_log_entries, group_moves_counted, group_sizes_in
 from fivefold.store.groups.groups import GroupVersionRow, versions_of
 from fivefold.usecases.evidence.archive import ArchiveSection, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
@@ -67,7 +67,7 @@ def group_document(row: GroupVersionRow) -> str:
 
 def _said(session: Session, organisation_id: int) -> dict[tuple[str, int], list[SaidOfVersion]]:
     said: dict[tuple[str, int], list[SaidOfVersion]] = {}
-    for action, at_us, details, actor, after in said_of_groups(session, organisation_id):
+    for action, at_us, details, actor, after in group_log_entries(session, organisation_id):
         about, values = json.loads(details), json.loads(after or "{}")
         line = SaidOfVersion(action, at_us, actor, values.get("reason"), about.get("was") == "active")
         said.setdefault((about["group"], about["version"]), []).append(line)

@@ -39,7 +39,7 @@ from fivefold.store.ingest.entities import types_of_organisation
 from fivefold.store.tables.events import Policy
 from fivefold.store.tables.flows import FlowRow, FlowVersion
 from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
-from fivefold.usecases.accounts.purposes import TypeSaid, checked_purpose, declared_purposes
+from fivefold.usecases.accounts.purposes import TypePurposes, checked_purpose, declared_purposes
 from fivefold.usecases.evidence.archive import (
     MANIFEST,
     ArchiveSection,
@@ -127,8 +127,8 @@ def _sources(said: Mapping[str, Any], type_name: str, until: str | None, quarter
     for row in said["lists"]:
         if _moment(row["stored"]) < moment:
             lists.setdefault(row["list"], []).append(row["says"])
-    types = {type_name: TypeSaid((), {})} | {
-        row["type"]: TypeSaid(row["transaction_fields"], row["purposes"])
+    types = {type_name: TypePurposes((), {})} | {
+        row["type"]: TypePurposes(row["transaction_fields"], row["purposes"])
         for row in said["entity_types"]
         if _moment(row["said"]) < moment
     }

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation import settings_row
-from fivefold.store.audit.bound_rows import digests, joined
+from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.flows.flows import flow_named
 from fivefold.store.flows.replays import newest_done_replay
 from fivefold.store.flows.versions import (
@@ -325,7 +325,7 @@ def _record(
         before={"version_id": first.previous_version_id},
         after={"version_id": first.version_id, "reason": first.reason},
         details={"flow": flow.name, "version": version.number, "content_hash": version.content_hash, **details},
-        rows=joined(
+        rows=merge_digests(
             digests(session, "flows", [flow.id]),
             digests(session, "flow_activations", [each.id for each in made]),
         ),

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConflictError
 from fivefold.flows.language import Flow
 from fivefold.store.accounts.organisation import settings_row
-from fivefold.store.audit.bound_rows import digests, joined
+from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.flows.flows import draft_of_flow, flow_named
 from fivefold.store.flows.versions import newest_flow_version
 from fivefold.store.tables.flows import FlowDraft, FlowRow, FlowVersion
@@ -118,7 +118,7 @@ def _tests(looked: FlowCheck, revision: int, why: str, now_us: int) -> dict[str,
 
 
 def _record(session: Session, context: Context, row: FlowRow, version: FlowVersion, why: str) -> None:
-    written = joined(digests(session, "flows", [row.id]), digests(session, "flow_versions", [version.id]))
+    written = merge_digests(digests(session, "flows", [row.id]), digests(session, "flow_versions", [version.id]))
     context.record(
         session,
         "flow.committed",

@@ -14,7 +14,7 @@ from fivefold.risk.language.base import Identifier
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.messages import problem_of
 from fivefold.store.accounts.organisation import settings_row
-from fivefold.store.audit.bound_rows import Digests, digests, joined
+from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.flows.flows import draft_of_flow, flow_named, flow_or_none
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.flows import FlowDraft, FlowRow
@@ -65,7 +65,7 @@ def save_flow_draft(context: Context, document: str, expected_revision: int = NO
         written = lock_settings(session, context.organisation_id, now)
         flow, made = _flow(session, context.organisation_id, name, type_name, now)
         if made:
-            written = joined(written, digests(session, "flows", [flow.id]))
+            written = merge_digests(written, digests(session, "flows", [flow.id]))
         draft = session.get(FlowDraft, flow.id)
         refuse_other_flow_revision(flow, draft, expected_revision)
         if draft is None:

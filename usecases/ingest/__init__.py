@@ -1,1 +1,1 @@
-"""Facts in: entities, attributes, owners, transactions, tags, screenings, cases, alerts and files of them."""
+"""Intake of facts: entities, attributes, owners, transactions, tags, screenings, cases, alerts and files of them."""

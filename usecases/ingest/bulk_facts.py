@@ -1,4 +1,4 @@
-"""Tags, screenings, cases and alerts in bulk: all rows of one call, each known again however often it is sent."""
+"""Tags, screenings, cases and alerts in bulk: all rows of one call; a repeated row is recognised."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest.entities import AT_ONCE, RowCounts
 from fivefold.usecases.ingest.facts import MOST_WORD_CHARACTERS, RecordGiven
 from fivefold.usecases.ingest.owners import mark_with_owners
-from fivefold.usecases.ingest.tag_ends import tell_ended_before
+from fivefold.usecases.ingest.tag_ends import announce_ended_before
 from fivefold.usecases.levels.lowering import HOW, Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import (
@@ -41,7 +41,7 @@ NUMBER = f"text of 1 to {MOST_CHARACTERS} characters, none of them NUL"
 
 @dataclass(frozen=True)
 class TagRow:
-    """A tag of an entity, from a moment (now where it is None) until another (without end where it is None)."""
+    """A tag of an entity, from a moment (None for now) until another (None for no end)."""
 
     external_id: str
     tag: str
@@ -51,7 +51,7 @@ class TagRow:
 
 @dataclass(frozen=True)
 class ScreeningRow:
-    """What an entity was screened for at a moment, and whether anything was found."""
+    """A screening of an entity at a moment, and whether it had a match."""
 
     external_id: str
     screening: str
@@ -76,13 +76,11 @@ class _RowEntities:
 
 
 def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCounts:
-    """Set tags. One that the entity has from the same moment on is known, and gets the end that the row gives.
+    """Set tags. One that the entity has from the same moment on is known, and gets the row's end.
 
     A tag without a first moment holds from now on; an entity that has it already keeps it, with the row's end.
 
-    Raises:
-        NotFoundError: there is no such type.
-        InvalidDataError: rows that cannot be taken, each named; then nothing was taken.
+    Raises: NotFoundError: there is no such type. InvalidDataError: invalid rows, each named; then nothing was stored.
     """
     now = context.now()
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_tag(number, row, now)]
@@ -92,12 +90,12 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
     with context.writing() as session:
         entities = _require_entities(session, context, type_name, rows, problems)
         lock_entities(session, entities.numbers.values())
-        tell_ended_before(session, entities.numbers.values(), now)
+        announce_ended_before(session, entities.numbers.values(), now)
         there = facts.tags(session, [*entities.numbers.values()])
         of_moment = {(entity, tag, begin): (key, end) for key, entity, tag, begin, end in there}
         live = {(entity, tag): (key, end) for key, entity, tag, begin, end in there if begin <= now < (end or now + 1)}
-        added: dict[tuple[int, str, int], TagRow] = {}
-        changed: dict[int, tuple[int, TagRow]] = {}
+        new_tags: dict[tuple[int, str, int], TagRow] = {}
+        new_ends: dict[int, tuple[int, TagRow]] = {}
         about: dict[int, Concern] = {}
         for row in dict.fromkeys(rows):
             entity = entities.numbers[row.external_id]
@@ -105,10 +103,10 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
                 live.get((entity, row.tag)) if row.from_us is None else of_moment.get((entity, row.tag, row.from_us))
             )
             if present is None:
-                added[entity, row.tag, now if row.from_us is None else row.from_us] = row
+                new_tags[entity, row.tag, now if row.from_us is None else row.from_us] = row
                 concern = Concern.of_new(now, row.from_us, row.until_us)
             elif present[1] != row.until_us:
-                changed[present[0]] = (entity, row)
+                new_ends[present[0]] = (entity, row)
                 concern = Concern.of_change(now, present[1], row.until_us)
             else:
                 continue
@@ -119,35 +117,38 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
             session,
             "tags",
             ("organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by"),
-            [(of, entity, tag, begin, row.until_us, context.actor.name) for (entity, tag, begin), row in added.items()],
+            [
+                (of, entity, tag, begin, row.until_us, context.actor.name)
+                for (entity, tag, begin), row in new_tags.items()
+            ],
         )
-        if changed:
-            session.execute(update(Tag), [{"id": key, "until_us": row.until_us} for key, (_, row) in changed.items()])
-        forget_ends(session, list(changed))
+        if new_ends:
+            session.execute(update(Tag), [{"id": key, "until_us": row.until_us} for key, (_, row) in new_ends.items()])
+        forget_ends(session, list(new_ends))
         ends = [
-            *((key, entity, row.until_us) for key, ((entity, _, _), row) in zip(ids, added.items(), strict=True)),
-            *((key, entity, row.until_us) for key, (entity, row) in changed.items()),
+            *((key, entity, row.until_us) for key, ((entity, _, _), row) in zip(ids, new_tags.items(), strict=True)),
+            *((key, entity, row.until_us) for key, (entity, row) in new_ends.items()),
         ]
         plan_ends(session, ends, now)
         _refuse_falls(watch, entities, rows, "tag")
-        touched = [entity for entity, _, _ in added] + [entity for entity, _ in changed.values()]
-        counts = RowCounts(len(added), len(changed), len(rows) - len(added) - len(changed))
-        sealed = ("tags", [*ids, *changed])
-        _finish(session, context, "tags.put", entities, counts, touched, sealed, Reason.TAG, now)
+        touched_ids = [entity for entity, _, _ in new_tags] + [entity for entity, _ in new_ends.values()]
+        counts = RowCounts(len(new_tags), len(new_ends), len(rows) - len(new_tags) - len(new_ends))
+        sealed = ("tags", [*ids, *new_ends])
+        _finish(session, context, "tags.put", entities, counts, touched_ids, sealed, Reason.TAG, now)
         return counts
 
 
 def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow]) -> RowCounts:
-    """Note screenings. One of the same entity, word, moment and result is known; errors are those of `put_tags`."""
+    """Record screenings. One of the same entity, word, moment and result is known; errors are those of `put_tags`."""
     now = context.now()
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_screening(number, row, now)]
     with context.writing() as session:
         entities = _require_entities(session, context, type_name, rows, problems)
         there = set(facts.screenings(session, [*entities.numbers.values()]))
         by_key = {(entities.numbers[row.external_id], row.screening, row.at_us, int(row.found)): row for row in rows}
-        added = {key: row for key, row in by_key.items() if key not in there}
-        hits = _last_found(there)
-        cleared = {entity for entity, word, _, hit in added if not hit and (entity, word) in hits}
+        new_screenings = {key: row for key, row in by_key.items() if key not in there}
+        hits = _latest_matches(there)
+        cleared = {entity for entity, word, _, hit in new_screenings if not hit and (entity, word) in hits}
         watch = LoweringGuard(
             session, context, "screenings", {entity: Concern.of_change(now) for entity in cleared}, now
         )
@@ -156,19 +157,21 @@ def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow
             session,
             "screenings",
             ("organisation_id", "entity_id", "screening", "found", "at_us", "recorded_us"),
-            [(of, entity, screening, row.found, at, now) for (entity, screening, at, _), row in added.items()],
+            [(of, entity, screening, row.found, at, now) for (entity, screening, at, _), row in new_screenings.items()],
         )
         _refuse_falls(watch, entities, rows, "found")
-        counts = RowCounts(len(added), 0, len(rows) - len(added))
-        touched, sealed = [key[0] for key in added], ("screenings", ids)
-        _finish(session, context, "screenings.added", entities, counts, touched, sealed, Reason.SCREENING, now)
+        counts = RowCounts(len(new_screenings), 0, len(rows) - len(new_screenings))
+        touched_ids, written_rows = [key[0] for key in new_screenings], ("screenings", ids)
+        _finish(
+            session, context, "screenings.added", entities, counts, touched_ids, written_rows, Reason.SCREENING, now
+        )
         return counts
 
 
 def put_records(
     context: Context, type_name: str, rows: Sequence[RecordRow], kind: Literal["case", "alert"]
 ) -> RowCounts:
-    """Open, change or close cases or alerts, known by their numbers; errors are those of `put_tags`."""
+    """Open, change or close cases or alerts, identified by their numbers; errors are those of `put_tags`."""
     now = context.now()
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_record(number, row, now)]
     problems += repeated_otherwise(rows, "number", lambda row: row.given.external_id, lambda row: row)
@@ -183,44 +186,44 @@ def put_records(
         if problems := problems_of_new_names([one for one in numbers if one[1] not in there], "number"):
             raise InvalidDataError(problems)
         by_name = {row.given.external_id: row for row in rows}
-        added, changed = [], []
+        new_records, changed_records = [], []
         for name, row in by_name.items():
             values = _record_values(row.given)
             if name not in there:
-                added.append((of, kind, name, entities.numbers[row.external_id], *values))
+                new_records.append((of, kind, name, entities.numbers[row.external_id], *values))
             elif there[name].values != values:
-                changed.append((there[name], values))
-        about = {row[3]: Concern.of_new(now) for row in added}
-        about |= {record.entity_id: Concern.of_change(now) for record, _ in changed}
+                changed_records.append((there[name], values))
+        about = {row[3]: Concern.of_new(now) for row in new_records}
+        about |= {record.entity_id: Concern.of_change(now) for record, _ in changed_records}
         watch = LoweringGuard(session, context, f"{kind}s", about, now)
         columns = ("opened_us", "closed_us", "outcome", "status", "content")
         names = ("organisation_id", "kind", "external_id", "entity_id", *columns)
-        ids = _add(session, "records", names, added)
-        if changed:
-            news = [{"id": record.id, **dict(zip(columns, values, strict=True))} for record, values in changed]
+        ids = _add(session, "records", names, new_records)
+        if changed_records:
+            news = [{"id": record.id, **dict(zip(columns, values, strict=True))} for record, values in changed_records]
             session.execute(update(Record), news)
         _refuse_falls(watch, entities, rows, "number")
-        earlier = [record.id for record, values in changed if _moment(values) < _moment(record.values)]
+        earlier = [record.id for record, values in changed_records if _moment(values) < _moment(record.values)]
         if earlier:
             with dated_far_back(session, earlier):
                 _refuse_falls(watch, entities, rows, "number")
-        touched = [row[3] for row in added] + [record.entity_id for record, _ in changed]
-        counts = RowCounts(len(added), len(changed), len(rows) - len(added) - len(changed))
-        sealed = ("records", [*ids, *(record.id for record, _ in changed)])
-        _finish(session, context, f"{kind}s.put", entities, counts, touched, sealed, Reason.RECORD, now)
+        touched_ids = [row[3] for row in new_records] + [record.entity_id for record, _ in changed_records]
+        counts = RowCounts(len(new_records), len(changed_records), len(rows) - len(new_records) - len(changed_records))
+        sealed = ("records", [*ids, *(record.id for record, _ in changed_records)])
+        _finish(session, context, f"{kind}s.put", entities, counts, touched_ids, sealed, Reason.RECORD, now)
         return counts
 
 
 def _require_entities(
     session: Session, context: Context, type_name: str, rows: Sequence[Any], problems: list[Problem]
 ) -> _RowEntities:
-    """Find the entities of the rows; InvalidDataError for everything that is wrong, unknown entities among it."""
+    """Find the entities of the rows; InvalidDataError for every problem, unknown entities included."""
     kind = type_named(session, context.organisation_id, type_name, locked=True)
     by_name = entity_numbers(session, kind.id, [row.external_id for row in rows if isinstance(row.external_id, str)])
     numbers = dict(by_name.select("external_id", "entity_id").iter_rows())
     problems += [
         Problem(
-            number, "entity_id", f"is {short_text(row.external_id)}: there is no such {type_name}", "one that was added"
+            number, "entity_id", f"is {short_text(row.external_id)}: there is no such {type_name}", "an existing one"
         )
         for number, row in enumerate(rows)
         if row.external_id not in numbers
@@ -231,7 +234,7 @@ def _require_entities(
 
 
 def _add(session: Session, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[int]:
-    """Add rows that the audit log binds; give their numbers."""
+    """Add rows that the audit log binds; return their numbers."""
     ids = new_ids(session, table, len(rows))
     numbered_rows = ((key, salt, *row) for key, salt, row in zip(ids, new_salts(len(rows)), rows, strict=True))
     write_rows(session, table, ("id", "salt", *columns), numbered_rows)
@@ -244,22 +247,22 @@ def _finish(
     action: str,
     entities: _RowEntities,
     counts: RowCounts,
-    touched: Sequence[int],
-    sealed: tuple[str, Sequence[int]],
+    touched_ids: Sequence[int],
+    written_rows: tuple[str, Sequence[int]],
     reason: Reason,
     now: int,
 ) -> None:
-    """Mark those about whom anything is new, and their owners; record the call once, with the rows that it wrote."""
-    if not touched:
+    """Mark the changed entities and their owners due; record the call once, with the rows that it wrote."""
+    if not touched_ids:
         return
     kind = entities.kind
-    subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in dict.fromkeys(touched)]
-    record_activity(session, touched, now)
+    subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in dict.fromkeys(touched_ids)]
+    record_activity(session, touched_ids, now)
     mark_with_owners(session, subjects, reason, now, BULK if len(subjects) > AT_ONCE else EVENT)
-    cause = f"import:{sealed[0]}-{min(sealed[1])}.{now}"
+    cause = f"import:{written_rows[0]}-{min(written_rows[1])}.{now}"
     events = [Event(subject.entity_id, cause, {}) for subject in subjects]
     note(session, kind.organisation_id, kind.id, "import", events, now)
-    rows = digests(session, *sealed)
+    rows = digests(session, *written_rows)
     context.record(
         session,
         action,
@@ -270,28 +273,29 @@ def _finish(
     )
 
 
-def _last_found(there: Iterable[tuple[int, str, int, int]]) -> set[tuple[int, str]]:
-    """Tell of whom the latest screening for a word found something."""
+def _latest_matches(there: Iterable[tuple[int, str, int, int]]) -> set[tuple[int, str]]:
+    """Return the entities whose latest screening for a word had a match."""
     last: dict[tuple[int, str], tuple[int, int]] = {}
-    for entity, word, at, hit in there:
-        last[entity, word] = max((at, hit), last.get((entity, word), (at, hit)))
-    return {key for key, (_, hit) in last.items() if hit}
+    for entity, word, at, has_match in there:
+        last[entity, word] = max((at, has_match), last.get((entity, word), (at, has_match)))
+    return {key for key, (_, has_match) in last.items() if has_match}
 
 
 def _refuse_falls(watch: LoweringGuard, entities: _RowEntities, rows: Sequence[Any], field: str) -> None:
-    """Refuse the rows by which a level or a floor would fall: a file has no second person."""
+    """Refuse the rows that would lower a level or a floor: a file has no second person."""
     falls = {entity: fall for fall in watch.falls() for entity in fall.through}
     if falls:
         numbers = [entities.numbers[row.external_id] for row in rows]
         fallen = [(number, falls[entity]) for number, entity in enumerate(numbers) if entity in falls]
         raise InvalidDataError(
-            [Problem(number, field, f"cannot be taken alone: {fall}", HOW) for number, fall in fallen]
+            [Problem(number, field, f"needs a second person: {fall}", HOW) for number, fall in fallen]
         )
 
 
 def _refuse_others(
     rows: Sequence[RecordRow], kind: str, numbers: Mapping[str, int], there: Mapping[str, facts.StoredRecord]
 ) -> None:
+    """Refuse rows whose number belongs to another entity."""
     problems = [
         Problem(
             number, "number", f"is {short_text(row.given.external_id)}, which is about another entity", f"a new {kind}"
@@ -309,18 +313,18 @@ def _record_values(record_given: RecordGiven) -> tuple[Any, ...]:
 
 
 def _moment(values: Sequence[Any]) -> int:
-    """Give when a record counts from: when it was closed, and until then when it was opened."""
-    opened, closed = values[:2]
-    return int(opened if closed is None else closed)
+    """Return when a record counts from: its end, or its opening while it is open."""
+    opened_us, closed_us = values[:2]
+    return int(opened_us if closed_us is None else closed_us)
 
 
 def repeated_otherwise(
     rows: Sequence[Any], field: str, name: Callable[[Any], Any], content: Callable[[Any], Any]
 ) -> list[Problem]:
-    """Name rows that stand for the same thing as an earlier one, with other content."""
+    """Name rows about the same thing as an earlier one, with other content."""
     first: dict[Any, Any] = {}
     return [
-        Problem(number, field, "came before with other content", "each once, or exact repeats")
+        Problem(number, field, "is repeated with other content", "each once, or exact repeats")
         for number, row in enumerate(rows)
         if first.setdefault(name(row), content(row)) != content(row)
     ]
@@ -330,7 +334,7 @@ def _problems_of_tag(number: int, row: TagRow, now: int) -> list[Problem]:
     problems = _problem_of_word(number, "tag", row.tag) or problems_of_new_names([(number, row.tag)], "tag")
     begin = now if row.from_us is None else row.from_us
     if begin > now:
-        problems.append(Problem(number, "from", "is still to come", MOMENT))
+        problems.append(Problem(number, "from", "is in the future", MOMENT))
     if row.until_us is not None and row.until_us <= begin:
         problems.append(Problem(number, "until", "is not after from", "a later moment, or nothing"))
     return problems
@@ -340,22 +344,23 @@ def _problems_of_screening(number: int, row: ScreeningRow, now: int) -> list[Pro
     problems = _problem_of_word(number, "screening", row.screening)
     problems += problems_of_new_names([] if problems else [(number, row.screening)], "screening")
     if row.at_us > now:
-        problems.append(Problem(number, "at", "is still to come", MOMENT))
+        problems.append(Problem(number, "at", "is in the future", MOMENT))
     return problems
 
 
 def _problems_of_record(number: int, row: RecordRow, now: int) -> list[Problem]:
+    """Name the problems of a case or an alert: its words, its moments and their order."""
     record_given = row.given
     problems = _problem_of_word(number, "number", record_given.external_id, MOST_CHARACTERS)
     for field, word in (("outcome", record_given.outcome), ("status", record_given.status)):
         problems += [] if word is None else _problem_of_word(number, field, word)
     for field, at in (("opened", record_given.opened_us), ("closed", record_given.closed_us)):
         if at is not None and at > now:
-            problems.append(Problem(number, field, "is still to come", MOMENT))
+            problems.append(Problem(number, field, "is in the future", MOMENT))
     if record_given.closed_us is not None and record_given.closed_us < record_given.opened_us:
         problems.append(Problem(number, "closed", "is before opened", "a later moment, or nothing"))
     if record_given.closed_us is None and record_given.outcome is not None:
-        problems.append(Problem(number, "outcome", "has no closed beside it", "closed, the moment it was known from"))
+        problems.append(Problem(number, "outcome", "needs closed too", "closed, the moment since which it is known"))
     return problems
 
 

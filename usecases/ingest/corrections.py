@@ -1,4 +1,4 @@
-"""Corrections and reversals of transactions: new facts that name what they are about, which stays as it is."""
+"""Corrections and reversals of transactions: new facts that name their transaction, which stays as it is."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,17 +23,17 @@ from fivefold.usecases.shared.correction_columns import CORRECTS, REVERSAL, REVE
 from fivefold.usecases.shared.transaction_columns import OWNERS
 
 _SAME = ("transaction_id", "kind", "reason", *VALUES)
-"""What says that a correction which is sent again is the same; its moment too, where that is given."""
+"""The parts that make a repeated correction the same one; its moment too, if that is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorrectionsTaken:
-    """What became of corrections and reversals.
+class StoredCorrections:
+    """The result of corrections and reversals.
 
     Attributes:
         new: how many were stored.
-        repeated: how many had been taken before.
-        touched: whose transactions the new ones are about.
+        repeated: how many were stored before.
+        touched: the entities of the new ones.
         batch: by which they are found again.
         lines: of them, as `store.audit.history` seals them.
     """
@@ -47,7 +47,7 @@ class CorrectionsTaken:
 
 @dataclass(frozen=True)
 class _Row:
-    """A correction that is given: its place, and what it says."""
+    """A correction in a request: its place, and its values."""
 
     place: int
     values: Mapping[str, Any]
@@ -65,26 +65,26 @@ class _Row:
         return REVERSES if self.values["kind"] == REVERSAL else CORRECTS
 
     def agrees_with(self, other: Mapping[str, Any]) -> bool:
-        """Tell whether another one says the same; a moment that is not given contradicts none."""
+        """Return whether another correction is the same; an omitted moment contradicts none."""
         known_us = self.values["known_us"]
         return known_us in {None, other["known_us"]} and all(self.values[name] == other[name] for name in _SAME)
 
 
 def store_corrections(
     session: Session, actor: Actor, kind: EntityType, read: pl.DataFrame, now: int
-) -> CorrectionsTaken:
-    """Store corrections that are new, of transactions that are there; what they change holds from when it is known.
+) -> StoredCorrections:
+    """Store new corrections of existing transactions; a change holds from when it is known.
 
     Args:
-        session: in the transaction that stored the transactions which came with them.
+        session: in the transaction that stored the transactions of the same call.
         actor: whose organisation it is for.
         kind: the type of the entities.
-        read: as `usecases.shared.correction_columns.read_corrections` gives them.
-        now: the present moment, from which those count that do not say when they were known.
+        read: as `usecases.shared.correction_columns.read_corrections` returns them.
+        now: the current time, from which corrections without a known moment count.
 
     Raises:
-        InvalidDataError: rows that cannot be taken, each named.
-        ConflictError: another call takes the same number for another transaction at this moment.
+        InvalidDataError: invalid rows, each named.
+        ConflictError: a concurrent call used the same number for another transaction.
     """
     rows = [_Row(place, values) for place, values in enumerate(read.iter_rows(named=True))]
     numbers = {row.names for row in rows} | {row.number for row in rows}
@@ -97,22 +97,22 @@ def store_corrections(
         if row.number not in there:
             new.setdefault(row.number, row)
     if not new:
-        return CorrectionsTaken(repeated=len(rows))
+        return StoredCorrections(repeated=len(rows))
     dated = [row if row.values["known_us"] is not None else _known_from(row, now) for row in new.values()]
-    touched = frozenset(transactions[row.names].entity_id for row in dated)
-    _refuse(_reversed_twice(dated, stored_transactions.correction_kinds(session, sorted(touched))))
+    touched_ids = frozenset(transactions[row.names].entity_id for row in dated)
+    _refuse(_repeated_reversals(dated, stored_transactions.correction_kinds(session, sorted(touched_ids))))
     batch = new_batch()
-    stored = [{**row.values, "entity_id": transactions[row.names].entity_id, "actor": actor.name} for row in dated]
+    new_rows = [{**row.values, "entity_id": transactions[row.names].entity_id, "actor": actor.name} for row in dated]
     stored_transactions.add_corrections(
-        session, [(*(each[name] for name in SEALED), kind.organisation_id, now, batch) for each in stored]
+        session, [(*(each[name] for name in SEALED), kind.organisation_id, now, batch) for each in new_rows]
     )
     schema: dict[str, Any] = {**read.schema, "known_us": pl.Int64, "entity_id": pl.Int64, "actor": pl.String}
-    return CorrectionsTaken(
+    return StoredCorrections(
         new=len(new),
         repeated=len(rows) - len(new),
-        touched=touched,
+        touched=touched_ids,
         batch=batch,
-        lines=correction_lines(pl.DataFrame(stored, schema=schema)),
+        lines=correction_lines(pl.DataFrame(new_rows, schema=schema)),
     )
 
 
@@ -131,16 +131,16 @@ def _problems(
     there: Mapping[str, Mapping[str, Any]],
     kind: EntityType,
 ) -> Iterator[Problem]:
-    """Name rows that are about nothing that is there, or about something else than they say."""
+    """Name rows whose target does not exist, or is not the named one."""
     first: dict[str, _Row] = {}
     for row in rows:
         number, place = short_text(row.number), row.place
         if not first.setdefault(row.number, row).agrees_with(row.values) or (
             row.number in there and not row.agrees_with(there[row.number])
         ):
-            yield Problem(place, TRANSACTION_ID, f"{number} was taken with other content", "the same, or a new number")
+            yield Problem(place, TRANSACTION_ID, f"{number} was stored with other content", "the same, or a new number")
         elif row.number in transactions:
-            yield Problem(place, TRANSACTION_ID, f"is {number}, a transaction that is there", "a number of its own")
+            yield Problem(place, TRANSACTION_ID, f"is {number}, the number of a transaction", "a number of its own")
         elif (wrong := _wrong_target(row, transactions.get(row.names), first, there, kind)) is not None:
             yield wrong
 
@@ -152,23 +152,27 @@ def _wrong_target(
     there: Mapping[str, Mapping[str, Any]],
     kind: EntityType,
 ) -> Problem | None:
+    """Describe what is wrong with the target of a correction: itself a correction, missing, or of another entity."""
     name, user = short_text(row.names), row.values["user"]
     if target is None and (row.names in there or row.names in first):
         about = there[row.names]["transaction_id"] if row.names in there else first[row.names].names
         return Problem(row.place, row.field, f"is {name}, itself a correction", f"{about!r}, the transaction")
     if target is None or target.type_id != kind.id:
-        allowed = "one that was taken, or comes with it"
-        return Problem(row.place, row.field, f"is {name}: no {kind.name} has such a transaction", allowed)
+        right = "a stored transaction, or one of the same call"
+        return Problem(row.place, row.field, f"is {name}: no {kind.name} has such a transaction", right)
     if user is not None and user != target.external_id:
         return Problem(
-            row.place, OWNERS[0], f"is {short_text(user)}, whose it is not", "whose the transaction is, or nothing"
+            row.place,
+            OWNERS[0],
+            f"is {short_text(user)}, not the transaction's entity",
+            "the transaction's entity, or nothing",
         )
     return None
 
 
-def _reversed_twice(rows: list[_Row], before: list[tuple[str, int, str]]) -> Iterator[Problem]:
-    """Name reversals of transactions that are reversed already when they are known."""
-    # Those that are there come first: of one moment, what came later holds.
+def _repeated_reversals(rows: list[_Row], before: list[tuple[str, int, str]]) -> Iterator[Problem]:
+    """Name reversals of transactions that are already reversed at their moment."""
+    # The stored ones come first: of one moment, the later arrival holds.
     facts = [_Fact(name, known_row, kind, None) for name, known_row, kind in before]
     facts += [_Fact(row.names, row.values["known_us"], row.values["kind"], row.place) for row in rows]
     facts.sort(key=attrgetter("transaction_id", "known_us"))
@@ -176,7 +180,7 @@ def _reversed_twice(rows: list[_Row], before: list[tuple[str, int, str]]) -> Ite
         last: _Fact | None = None
         for fact in group:
             if fact.place is not None and fact.kind == REVERSAL and last is not None and last.kind == REVERSAL:
-                message = f"is {short_text(name)}, which is reversed since {day_text(last.known_us)}"
+                message = f"is {short_text(name)}, which has been reversed since {day_text(last.known_us)}"
                 yield Problem(fact.place, REVERSES, message, "one that counts; a correction lets it count again")
             else:
                 last = fact
@@ -184,7 +188,7 @@ def _reversed_twice(rows: list[_Row], before: list[tuple[str, int, str]]) -> Ite
 
 @dataclass(frozen=True)
 class _Fact:
-    """One fact about a transaction; *place* is that of its row, None where it is stored."""
+    """A fact about a transaction; *place* is that of its row, None if it is stored."""
 
     transaction_id: str
     known_us: int

@@ -1,4 +1,4 @@
-"""Entities in: new ones, changed attributes, owners. Everything in one call happens, or nothing does."""
+"""Intake of entities: new ones, changed attributes, owners. A call is carried out as a whole, or not at all."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.store.accounts.organisation import lock_organisation
-from fivefold.store.audit.bound_rows import Digests, digests, joined
+from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.audit.history import new_salts
 from fivefold.store.ingest.entities import (
     MOST_IN_ONE,
@@ -22,26 +22,26 @@ from fivefold.store.ingest.entities import (
     subjects,
     type_named,
 )
-from fivefold.store.ingest.ownerships import Span
+from fivefold.store.ingest.ownerships import OwnershipSpan
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.portfolio.search import store_words
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.tables.entities import Attributes, Entity, EntityType
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.ingest.ownerships import OwnersChanged, OwnersRow, change_owners, find_owners, rows_with_owners
+from fivefold.usecases.ingest.ownerships import OwnerChanges, OwnersRow, change_owners, find_owners, rows_with_owners
 from fivefold.usecases.levels.groups.reach import mark_linked
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, EntityRow, problems_of_new_names, refuse_bad_rows
 from fivefold.usecases.shared.flow_triggers import Event, field_cause, note
 
 AT_ONCE = 20
-"""Entities up to which a call counts as something that just happened; more are many, and wait behind."""
+"""The most entities of a call that counts as an event; a larger one waits behind events."""
 
 
 @dataclass(frozen=True)
 class RowCounts:
-    """What became of rows: how many were new, changed something, and said what was known."""
+    """The numbers of rows that were new, changed something, and were already known."""
 
     new: int
     changed: int
@@ -49,17 +49,17 @@ class RowCounts:
 
 
 def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *, from_file: bool = False) -> RowCounts:
-    """Add entities, or change attributes and owners of those that are there; new and changed ones become due.
+    """Add entities, or change attributes and owners of existing ones; new and changed ones become due.
 
     Args:
         context: who sends them.
-        type_name: of which type they are.
+        type_name: their type.
         rows: one for each.
         from_file: they come from a file; for flows that is an import.
 
     Raises:
         NotFoundError: there is no such type.
-        InvalidDataError: a name, a field or an owner is not right, or an entity would own itself; nothing is taken.
+        InvalidDataError: a name, a field or an owner is invalid, or an entity would own itself; nothing is stored.
     """
     now = context.now()
     with context.writing() as session:
@@ -77,47 +77,49 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
         attributes = latest_attributes(session, [entity.id for entity in there.values()])
         numbers = {name: entity.id for name, entity in there.items()}
         numbers |= (added := _add_new(session, kind, [row for row in rows if row.external_id not in there], now))
-        owned = change_owners(session, numbers, owner_rows, owners, "owner", now)
+        owner_changes = change_owners(session, numbers, owner_rows, owners, "owner", now)
         versions = dict(one for row in rows if (one := _change(session, row, there, attributes, now)) is not None)
-        others = versions.keys() | (owned.spans.keys() - set(added.values()))
+        others = versions.keys() | (owner_changes.spans.keys() - set(added.values()))
         added_ids, changed = (
             [Subject(one, kind.organisation_id, kind.id) for one in ids] for ids in (added.values(), others)
         )
         new_or_changed = {*added.values(), *versions}
-        written = [(number, row) for row in rows if (number := numbers[row.external_id]) in new_or_changed]
+        written_rows = [(number, row) for row in rows if (number := numbers[row.external_id]) in new_or_changed]
         texts = (
             (number, row.external_id, {**attributes.get(number, (0, {}))[1], **row.attributes})
-            for number, row in written
+            for number, row in written_rows
         )
         store_words(session, kind, texts, known=list(versions))
         priority = BULK if len(rows) > AT_ONCE else EVENT
-        record_activity(session, owned.owners | owned.spans.keys(), now)
+        record_activity(session, owner_changes.owners | owner_changes.spans.keys(), now)
         due.mark(session, added_ids, Reason.NEW, now, priority)
-        mark_linked(session, [*changed, *subjects(session, owned.owners)], Reason.ATTRIBUTE, now, priority)
-        put = [(numbers[row.external_id], row.attributes) for _, row in written]
+        mark_linked(session, [*changed, *subjects(session, owner_changes.owners)], Reason.ATTRIBUTE, now, priority)
+        put_attributes = [(numbers[row.external_id], row.attributes) for _, row in written_rows]
         news = _import_events("attributes", {*added.values(), *others}, now)
-        fields = _field_events(context, put, attributes, {**dict.fromkeys(added.values(), 1), **versions})
+        fields = _field_events(context, put_attributes, attributes, {**dict.fromkeys(added.values(), 1), **versions})
         events = ("import", news) if from_file else ("field", fields)
         note(session, kind.organisation_id, kind.id, *events, now)
         counts = RowCounts(len(added_ids), len(changed), len(rows) - len(added_ids) - len(changed))
         if added_ids or changed:
             before = attributes.get(changed[0].entity_id, (0, {}))[1] if changed else {}
             sealed = digests(session, "attributes", [*((one, 1) for one in added.values()), *versions.items()])
-            sealed = joined(
-                digests(session, "entities", added.values()), sealed, digests(session, "ownerships", owned.written)
+            sealed = merge_digests(
+                digests(session, "entities", added.values()),
+                sealed,
+                digests(session, "ownerships", owner_changes.written),
             )
-            _record(session, context, counts, rows, before, [*added_ids, *changed], owned, sealed)
+            _record(session, context, counts, rows, before, [*added_ids, *changed], owner_changes, sealed)
         return counts
 
 
 def put_owners(context: Context, type_name: str, rows: Sequence[OwnersRow]) -> RowCounts:
-    """Add owners of entities that are there, or correct from when until when they own them; others stay.
+    """Add owners of existing entities, or correct the times of their ownerships; others stay.
 
     For flows that is an import: only files have such rows.
 
     Raises:
         NotFoundError: there is no such type.
-        InvalidDataError: an entity, an owner or a moment is not right, or an entity would own itself.
+        InvalidDataError: an entity, an owner or a moment is invalid, or an entity would own itself.
     """
     now = context.now()
     with context.writing() as session:
@@ -126,7 +128,7 @@ def put_owners(context: Context, type_name: str, rows: Sequence[OwnersRow]) -> R
         there = entities_named(session, kind.id, [row.external_id for row in rows])
         problems = [
             Problem(
-                row.row, ENTITY, f"is {short_text(row.external_id)}: there is no such {type_name}", "one that was added"
+                row.row, ENTITY, f"is {short_text(row.external_id)}: there is no such {type_name}", "an existing one"
             )
             for row in rows
             if row.external_id not in there
@@ -135,22 +137,24 @@ def put_owners(context: Context, type_name: str, rows: Sequence[OwnersRow]) -> R
             raise InvalidDataError(problems)
         owners = find_owners(session, context.actor, type_name, rows, "owner_id", now)
         numbers = {name: entity.id for name, entity in there.items()}
-        owned = change_owners(session, numbers, rows, owners, "owner_id", now)
+        owner_changes = change_owners(session, numbers, rows, owners, "owner_id", now)
         priority = BULK if len(rows) > AT_ONCE else EVENT
-        concerned = subjects(session, owned.owners | owned.spans.keys())
+        concerned = subjects(session, owner_changes.owners | owner_changes.spans.keys())
         record_activity(session, (one.entity_id for one in concerned), now)
         mark_linked(session, concerned, Reason.ATTRIBUTE, now, priority)
-        events = _import_events("owners", owned.spans.keys(), now)
+        events = _import_events("owners", owner_changes.spans.keys(), now)
         note(session, kind.organisation_id, kind.id, "import", events, now)
-        counts = RowCounts(owned.new, owned.changed, len(rows) - owned.new - owned.changed)
-        if owned.spans:
-            sealed = digests(session, "ownerships", owned.written)
+        counts = RowCounts(
+            owner_changes.new, owner_changes.changed, len(rows) - owner_changes.new - owner_changes.changed
+        )
+        if owner_changes.spans:
+            sealed = digests(session, "ownerships", owner_changes.written)
             context.record(
                 session,
                 "owners.put",
                 ("entity", None),
                 details=vars(counts),
-                bulk=audit.bulk_of(owned.new + owned.changed, sealed),
+                bulk=audit.bulk_of(owner_changes.new + owner_changes.changed, sealed),
                 rows=sealed,
             )
         return counts
@@ -162,29 +166,32 @@ def _record(
     counts: RowCounts,
     rows: Sequence[EntityRow],
     before: Mapping[str, Any],
-    touched: Sequence[Subject],
-    owned: OwnersChanged,
-    sealed: Digests,
+    subjects: Sequence[Subject],
+    owner_changes: OwnerChanges,
+    written_rows: Digests,
 ) -> None:
+    """Record the call: for one entity with its attributes and owners, for many with their digests."""
     many = len(rows) > 1
     context.record(
         session,
         "entities.put",
-        ("entity", None if many else touched[0].entity_id),
-        before=None if many else {"attributes": _content(before), **_owners_said(owned.before)},
-        after=None if many else {"attributes": _content({**before, **rows[0].attributes}), **_owners_said(owned.spans)},
+        ("entity", None if many else subjects[0].entity_id),
+        before=None if many else {"attributes": _content(before), **_owners_by_number(owner_changes.before)},
+        after=None
+        if many
+        else {"attributes": _content({**before, **rows[0].attributes}), **_owners_by_number(owner_changes.spans)},
         details=vars(counts),
-        bulk=audit.bulk_of(len(rows), sealed) if many else None,
-        rows=sealed,
+        bulk=audit.bulk_of(len(rows), written_rows) if many else None,
+        rows=written_rows,
     )
 
 
-def _owners_said(spans: Mapping[int, Sequence[Span]]) -> dict[str, str]:
-    """Say of the one entity whose owners changed who they are, by numbers: names would outlive an owner's erasure."""
+def _owners_by_number(spans: Mapping[int, Sequence[OwnershipSpan]]) -> dict[str, str]:
+    """List the owners of the one entity whose owners changed, by numbers: names would outlive an owner's erasure."""
     return {"owners": "; ".join(_owners_lines(spans))} if spans else {}
 
 
-def _owners_lines(spans: Mapping[int, Sequence[Span]]) -> list[str]:
+def _owners_lines(spans: Mapping[int, Sequence[OwnershipSpan]]) -> list[str]:
     return [
         f"{entity} of {span.owner_id} from {span.from_us} until {span.until_us}"
         for entity, of_entity in sorted(spans.items())
@@ -193,7 +200,7 @@ def _owners_lines(spans: Mapping[int, Sequence[Span]]) -> list[str]:
 
 
 def latest_attributes(session: Session, entity_ids: Sequence[int]) -> dict[int, tuple[int, dict[str, Any]]]:
-    """Give the latest version of the attributes of each entity: its number and what it says."""
+    """Return the latest version of the attributes of each entity: its number and the attributes."""
     latest: dict[int, tuple[int, dict[str, Any]]] = {}
     for begin in range(0, len(entity_ids), MOST_IN_ONE):
         part = entity_ids[begin : begin + MOST_IN_ONE]
@@ -213,6 +220,7 @@ def latest_attributes(session: Session, entity_ids: Sequence[int]) -> dict[int, 
 
 
 def _add_new(session: Session, kind: EntityType, rows: Sequence[EntityRow], now: int) -> dict[str, int]:
+    """Add entities with their first attributes; return their numbers by name."""
     if not rows:
         return {}
     columns = ("organisation_id", "type_id", "external_id", "created_us", "salt")
@@ -235,7 +243,7 @@ def _change(
     attributes: Mapping[int, tuple[int, dict[str, Any]]],
     now: int,
 ) -> tuple[int, int] | None:
-    """Keep attributes that changed, and give the entity's number and that of the version; None where nothing did."""
+    """Store changed attributes, and return the entity's number and that of the version; None without a change."""
     entity = there.get(row.external_id)
     if entity is None:
         return None
@@ -248,26 +256,26 @@ def _change(
 
 
 def _import_events(table: str, entity_ids: Collection[int], now: int) -> Iterator[Event]:
-    """Tell of a file's part once for each entity of which it says anything new."""
+    """Yield one event of a file's part for each entity that it changes."""
     cause = f"import:{table}-{min(entity_ids, default=0)}.{now}"
     return (Event(entity, cause, {}) for entity in entity_ids)
 
 
 def _field_events(
     context: Context,
-    put: Sequence[tuple[int, Mapping[str, Any]]],
+    put_attributes: Sequence[tuple[int, Mapping[str, Any]]],
     attributes: Mapping[int, tuple[int, dict[str, Any]]],
-    numbered: Mapping[int, int],
+    versions: Mapping[int, int],
 ) -> Iterator[Event]:
-    """Tell which fields of entities became another value; *numbered* are the versions that say so."""
-    for entity, given in put:
+    """Yield the changed fields of entities; *versions* are those of the new attributes."""
+    for entity, new_attributes in put_attributes:
         before = attributes.get(entity, (0, {}))[1]
-        fields = changed_fields(before, {**before, **given})
-        yield Event(entity, field_cause(numbered[entity]), {"fields": fields, "by": context.actor.name})
+        fields = changed_fields(before, {**before, **new_attributes})
+        yield Event(entity, field_cause(versions[entity]), {"fields": fields, "by": context.actor.name})
 
 
 def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Name the fields that became another value.
+    """Name the fields that changed.
 
     >>> changed_fields({"country": "NO", "income": 3}, {"country": "SE", "income": 3, "pep": None})
     ['country']

@@ -1,4 +1,4 @@
-"""What people and programs find out about an entity - tags, screenings, cases and alerts - each marking it due."""
+"""Facts about an entity from people and programs - tags, screenings, cases and alerts - each marking it due."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from fivefold.store.sql.clocks import clock_of
 from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.entities import Entity, EntityType, Record, Screening, Tag
 from fivefold.usecases.ingest.owners import mark_with_owners
-from fivefold.usecases.ingest.tag_ends import tell_ended_before
+from fivefold.usecases.ingest.tag_ends import announce_ended_before
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
@@ -32,10 +32,10 @@ MOST_WORD_CHARACTERS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class RecordGiven:
-    """A case or an alert as it is given.
+    """A case or an alert in a request.
 
     Attributes:
-        external_id: its number where it is worked on; sent again, it is changed.
+        external_id: its number in its own system; a repeated one is changed.
         opened_us: microseconds.
         closed_us: microseconds; None while it is open.
         outcome: such as confirmed; only with `closed_us`.
@@ -52,14 +52,14 @@ class RecordGiven:
 
 
 def set_tag(context: Context, type_name: str, external_id: str, tag: str, *, until_us: int | None = None) -> None:
-    """Set a tag on an entity, from now until a moment (not included) or without end. One that it has gets the new end.
+    """Set a tag on an entity, from now until a moment (not included) or without end; one that it has gets the new end.
 
-    Where it has the tag with that end already, nothing is stored.
+    If it has the tag with that end already, nothing is stored.
 
     Raises:
         NotFoundError: there is no such entity.
-        ConfigError: the tag or its end is not right.
-        WouldLower: a level or a floor would fall, and one person alone asks.
+        ConfigError: the tag or its end is invalid.
+        WouldLower: a level or a floor would fall, and only one person asks.
     """
     now = context.now()
     _refuse_word("tag", tag)
@@ -77,16 +77,16 @@ def set_tag(context: Context, type_name: str, external_id: str, tag: str, *, unt
 
 
 def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, until_us: int | None, now: int) -> None:
-    """Set a tag in a transaction that the caller ends, and that holds the entity; errors are those of `set_tag`."""
+    """Set a tag in a transaction that the caller ends, and that has locked the entity; errors as of `set_tag`."""
     if until_us is not None and until_us <= now:
-        raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is past")
+        raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is in the past")
     if until_us is not None and until_us >= LATEST_US:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: its end must be before the year 9000")
     if _live_tag(session, entity, tag, now) == {"tag": tag, "until_us": until_us}:
         return
-    tell_ended_before(session, [entity.id], now)
-    before, ended = _end_live(session, entity, tag, now)
-    forget_ends(session, list(ended))
+    announce_ended_before(session, [entity.id], now)
+    before, ended_rows = _end_live(session, entity, tag, now)
+    forget_ends(session, list(ended_rows))
     tag_row = Tag(
         organisation_id=entity.organisation_id,
         entity_id=entity.id,
@@ -101,16 +101,16 @@ def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, unt
     plan_ends(session, [(tag_row.id, entity.id, until_us)], now)
     about = {"tag": tag, "change": GIVEN, "by": context.actor.name}
     _note(session, entity, "tag", f"tag:{tag_row.id}", about, now)
-    rows = digests(session, "tags", [*ended, tag_row.id])
+    rows = digests(session, "tags", [*ended_rows, tag_row.id])
     _record(session, context, "tag.set", entity, rows, before, {"tag": tag, "until_us": until_us})
 
 
 def end_tag(context: Context, type_name: str, external_id: str, tag: str) -> None:
-    """Take a tag off an entity.
+    """End a tag of an entity.
 
     Raises:
         NotFoundError: there is no such entity, or it does not have the tag.
-        WouldLower: a level or a floor would fall, and one person alone asks.
+        WouldLower: a level or a floor would fall, and only one person asks.
     """
     now = context.now()
     with context.writing() as session:
@@ -121,27 +121,27 @@ def end_tag(context: Context, type_name: str, external_id: str, tag: str) -> Non
 
 
 def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, now: int) -> None:
-    """Take a tag off in the caller's transaction, which holds the entity; NotFoundError without the tag."""
-    before, ended = _end_live(session, entity, tag, now)
+    """End a tag in the caller's transaction, which has locked the entity; NotFoundError without the tag."""
+    before, ended_rows = _end_live(session, entity, tag, now)
     if before is None:
         kind = session.get_one(EntityType, entity.type_id).name
         raise NotFoundError(f"{kind} {entity.external_id!r} does not have the tag {tag!r}")
     _mark(session, entity, Reason.TAG, now)
-    forget_ends(session, list(ended))
+    forget_ends(session, list(ended_rows))
     about = {"tag": tag, "change": ENDED, "by": context.actor.name}
-    until_us, last = max((end, number) for number, end in ended.items())
+    until_us, last = max((end, number) for number, end in ended_rows.items())
     _note(session, entity, "tag", tag_end_cause(last, until_us), about, now)
-    _record(session, context, "tag.ended", entity, digests(session, "tags", ended), before, None)
+    _record(session, context, "tag.ended", entity, digests(session, "tags", ended_rows), before, None)
 
 
 def live_tag_in(session: Session, entity: Entity, tag: str, now: int) -> Tag | None:
-    """Find a tag that an entity has: of several rows the one that lasts longest; None where it does not have it."""
+    """Find a tag that an entity has, of several rows the one that lasts longest; None if it does not have it."""
     rows = session.scalars(select(Tag).where(*_live(session, entity, tag, now)).order_by(Tag.id)).all()
     return max(rows, key=lambda row: LATEST_US if row.until_us is None else row.until_us, default=None)
 
 
 def _live(session: Session, entity: Entity, tag: str, now: int) -> tuple[ColumnElement[bool], ...]:
-    # Who was waited for may have looked at the clock a little later, on another machine: what they set is ended too.
+    # A writer that was waited for may have read a slightly later time, on another machine: its tag is ended too.
     near = now + clock_of(session.get_bind().engine).tolerance_us
     ends_later = Tag.until_us.is_(None) | (Tag.until_us > now)
     return (Tag.entity_id == entity.id, Tag.tag == tag, Tag.from_us <= near, ends_later)
@@ -153,29 +153,28 @@ def _live_tag(session: Session, entity: Entity, tag: str, now: int) -> Mapping[s
 
 
 def _end_live(session: Session, entity: Entity, tag: str, now: int) -> tuple[Mapping[str, Any] | None, dict[int, int]]:
-    """End a tag; tell what it was, and which rows say since when that it is over."""
+    """End a tag; return its former state, and the ended rows with their ends."""
     before = _live_tag(session, entity, tag, now)
     if before is None:
         return None, {}
     live = select(Tag.id, Tag.from_us).where(*_live(session, entity, tag, now))
     ends = {row.id: max(row.from_us, now) for row in session.execute(live)}
-    ended = update(Tag).where(among(session, Tag.id, list(ends)))
-    session.execute(ended.values(until_us=case((Tag.from_us > now, Tag.from_us), else_=now)))
+    ending = update(Tag).where(among(session, Tag.id, list(ends)))
+    session.execute(ending.values(until_us=case((Tag.from_us > now, Tag.from_us), else_=now)))
     return before, ends
 
 
 def add_screening(
     context: Context, type_name: str, external_id: str, screening: str, *, found: bool, at_us: int | None = None
 ) -> None:
-    """Note that an entity was screened for something, and whether anything was found: clean ones count too.
+    """Record a screening of an entity, and whether it had a match: clean ones count too.
 
-    One of the same moment and result that is there already is the same one, and is not stored again.
+    One of the same moment and result that exists already is the same one, and is not stored again.
 
     Raises:
         NotFoundError: there is no such entity.
-        ConfigError: the moment is still to come.
-        WouldLower: nothing was found where something was before, a level or a floor would fall, and one person alone
-            asks.
+        ConfigError: the moment lies in the future.
+        WouldLower: it is clean after one with a match, a level or a floor would fall, and only one person asks.
     """
     now = context.now()
     at = now if at_us is None else at_us
@@ -183,7 +182,7 @@ def add_screening(
     _refuse_control("screening", screening)
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
-        clears = not found and _was_found(session, entity, screening)
+        clears = not found and _had_match(session, entity, screening)
         watch = LoweringGuard(
             session, context, "screenings", {entity.id: Concern.of_change(now)} if clears else {}, now
         )
@@ -191,7 +190,7 @@ def add_screening(
         watch.refuse_falls()
 
 
-def _was_found(session: Session, entity: Entity, screening: str) -> bool:
+def _had_match(session: Session, entity: Entity, screening: str) -> bool:
     same = (Screening.entity_id == entity.id, Screening.screening == screening)
     latest_query = (
         select(Screening.found).where(*same).order_by(Screening.at_us.desc(), Screening.found.desc()).limit(1)
@@ -202,7 +201,7 @@ def _was_found(session: Session, entity: Entity, screening: str) -> bool:
 def add_screening_in(
     session: Session, context: Context, entity: Entity, screening: str, *, found: bool, at: int, now: int
 ) -> None:
-    """Note a screening in a transaction that the caller ends, and that keeps the entity."""
+    """Record a screening in a transaction that the caller ends, and that has locked the entity."""
     _refuse_future("a screening", at, now)
     same = (Screening.screening == screening, Screening.found.is_(found), Screening.at_us == at)
     if session.scalar(select(Screening.id).where(Screening.entity_id == entity.id, *same).limit(1)) is not None:
@@ -233,13 +232,13 @@ def put_record(
     *,
     only_new: bool = False,
 ) -> None:
-    """Open, change or close a case or an alert about an entity; with *only_new* none that is there is changed.
+    """Open, change or close a case or an alert about an entity; with *only_new* an existing one is not changed.
 
     Raises:
         NotFoundError: there is no such entity.
-        ConflictError: the number is that of another entity's, or taken at all with *only_new*; WouldLower where a level
-            or a floor would fall, and one person alone asks.
-        ConfigError: moments or fields are not right.
+        ConflictError: the number is that of another entity's, or taken at all with *only_new*; WouldLower if a level or
+            a floor would fall, and only one person asks.
+        ConfigError: moments or fields are invalid.
     """
     now = context.now()
     _refuse_record(kind, record_given, now)
@@ -266,7 +265,7 @@ def put_record_in(
     *,
     only_new: bool = False,
 ) -> None:
-    """Put a case or an alert in a transaction that the caller ends, and that keeps the entity."""
+    """Put a case or an alert in a transaction that the caller ends, and that has locked the entity."""
     _refuse_record(kind, record_given, now)
     declared = FIELDS.validate_python(session.get_one(EntityType, entity.type_id).case_fields)
     refuse_bad_fields(record_given.fields, declared)
@@ -274,7 +273,7 @@ def put_record_in(
     if there is None:
         _refuse_control(f"{kind}'s number", record_given.external_id)
     elif only_new:
-        raise ConflictError(f"{kind} {record_given.external_id!r} is there already, and stays as it is")
+        raise ConflictError(f"{kind} {record_given.external_id!r} exists already, and was not changed")
     if there is not None and there.entity_id != entity.id:
         raise ConflictError(
             f"{kind} {record_given.external_id!r} is about another entity, and cannot be about this one"
@@ -306,7 +305,7 @@ def put_record_in(
 
 
 def _moment(record: Record | RecordGiven) -> int:
-    """Give when it counts from: when it was closed, and until then when it was opened."""
+    """Return when it counts from: its end, or its opening while it is open."""
     return record.opened_us if record.closed_us is None else record.closed_us
 
 
@@ -321,6 +320,7 @@ def _record_values(record: Record) -> dict[str, Any]:
 
 
 def _refuse_record(kind: str, record_given: RecordGiven, now: int) -> None:
+    """Check the words of a case or an alert, its moments and their order."""
     for what, word in (
         ("number", record_given.external_id),
         ("outcome", record_given.outcome),
@@ -332,11 +332,11 @@ def _refuse_record(kind: str, record_given: RecordGiven, now: int) -> None:
     if record_given.closed_us is not None:
         _refuse_future(f"the end of a {kind}", record_given.closed_us, now)
         if record_given.closed_us < record_given.opened_us:
-            raise ConfigError(f"{kind} {record_given.external_id!r} is closed before it was opened; that cannot be")
+            raise ConfigError(
+                f"{kind} {record_given.external_id!r} is closed before it was opened; closed must not be earlier"
+            )
     elif record_given.outcome is not None:
-        raise ConfigError(
-            f"{kind} {record_given.external_id!r} has an outcome and no end; an outcome is known from the end on"
-        )
+        raise ConfigError(f"{kind} {record_given.external_id!r} has an outcome and no end; an outcome needs closed too")
 
 
 def _refuse_word(what: str, word: str, most: int = MOST_WORD_CHARACTERS) -> None:
@@ -346,12 +346,12 @@ def _refuse_word(what: str, word: str, most: int = MOST_WORD_CHARACTERS) -> None
 
 def _refuse_control(what: str, name: str) -> None:
     if character := control_in(name):
-        raise ConfigError(f"the {what} is {name[:40]!r}, with the control character {character}; no name has any")
+        raise ConfigError(f"the {what} is {name[:40]!r}, with the control character {character}; names must have none")
 
 
 def _refuse_future(what: str, at: int, now: int) -> None:
     if at > now:
-        raise ConfigError(f"{what} is at {day_text(at)}, which is still to come; it must not be after now")
+        raise ConfigError(f"{what} is at {day_text(at)}, which is in the future; it must not be after now")
 
 
 def _mark(session: Session, entity: Entity, reason: Reason, now: int) -> None:
@@ -372,6 +372,7 @@ def _record(
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
 ) -> None:
+    """Record a fact about an entity."""
     context.record(
         session,
         action,

@@ -25,7 +25,7 @@ _ADDED = (REFUSED_ROW, REFUSED_REASON)
 
 
 def format_of(path: Path) -> str:
-    """Give the format of a file by its name; ConfigError where it cannot be imported."""
+    """Return the format of a file by its name; ConfigError where it cannot be imported."""
     suffix = suffix_of_name(path)
     if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
         raise ConfigError(
@@ -39,10 +39,10 @@ class ImportPart:
     """Some rows of a file.
 
     Attributes:
-        rows: those that can be read, under the file's own names.
-        numbers: theirs, as people count them.
+        rows: the readable ones, under the file's own names.
+        numbers: of the rows, as people count them.
         torn: torn lines, in the same columns as far as they can be read.
-        torn_rows: what is wrong with each of them.
+        torn_rows: the problem of each of them.
     """
 
     rows: pl.DataFrame
@@ -64,9 +64,9 @@ class ImportPart:
 
 
 def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
-    """Read a file in parts of about so many rows, without those to be skipped; everything in CSV is text.
+    """Read a file in parts of about *size* rows, without those to skip; everything in CSV is text.
 
-    FileFormatError where it cannot be read.
+    FileFormatError if it cannot be read.
     """
     suffix = format_of(path)
     with path.open("rb"):  # so that the error names a missing file
@@ -81,25 +81,25 @@ def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
 
 
 def _lazy_parts(lazy: pl.LazyFrame, path: Path, size: int, skip: int, numbers: Sequence[int]) -> Iterator[ImportPart]:
-    """Read rows of these numbers; FileFormatError where they cannot be read."""
-    done = skip
+    """Read rows with given numbers; FileFormatError if they cannot be read."""
+    rows_read = skip
     try:
         for batch in lazy.slice(skip).collect_batches(chunk_size=size, maintain_order=True):
             for part in batch.iter_slices(size):
-                yield ImportPart(part, numbers[done : done + len(part)])
-                done += len(part)
+                yield ImportPart(part, numbers[rows_read : rows_read + len(part)])
+                rows_read += len(part)
     except pl.exceptions.PolarsError as error:
         raise FileFormatError(f"{path} cannot be read: {error}") from None
 
 
 def _json_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
-    """Read JSON lines; where there are torn or blank ones, or the file is otherwise not to be taken, line by line."""
+    """Read JSON lines; if there are torn or blank ones, or the file cannot be read as a whole, line by line."""
     lazy = pl.scan_ndjson(path, infer_schema_length=None)
     if not has_blank_line(path):
         try:
             lazy = pl.scan_ndjson(path, schema=lazy.collect_schema())
         except pl.exceptions.PolarsError:
-            pass  # said below of each line that is torn, or of the file where none is
+            pass  # reported below for each torn line, or for the file if none is torn
         else:
             yield from _lazy_parts(lazy, path, size, skip, range(1, sys.maxsize))
             return
@@ -112,7 +112,7 @@ def _json_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
 
 
 def _copy_sound(path: Path, to: Path) -> tuple["array[int]", list[JsonLine]]:
-    """Copy the lines that are objects; give their numbers, and the torn lines."""
+    """Copy the lines that are objects; return their numbers, and the torn lines."""
     numbers, torn = array("q"), []
     with to.open("w", encoding="utf-8", newline="\n") as file:
         for line in json_lines(path, finite=True):
@@ -131,7 +131,7 @@ def _first_of(torn: Sequence[JsonLine]) -> str:
 def _with_torn(
     sound: Path, path: Path, size: int, skip: int, numbers: "array[int]", torn: list[JsonLine]
 ) -> Iterator[ImportPart]:
-    """Read the sound lines in parts, each with the torn ones that stand before its last row; the others come last."""
+    """Read the sound lines in parts, each with the torn ones before its last row; the rest come last."""
     after = sorted([*numbers, *(line.row for line in torn)])[skip:]
     if not after:
         return
@@ -147,7 +147,7 @@ def _with_torn(
 
 
 def _torn_beside(part: ImportPart, torn: Sequence[JsonLine]) -> ImportPart:
-    """Put torn lines beside a part, in its columns as far as they can be read."""
+    """Add torn lines to a part, in its columns as far as they can be read."""
     columns = [
         pl.Series(name, [line.values.get(name) for line in torn], kind, strict=False)
         for name, kind in part.rows.schema.items()
@@ -157,35 +157,33 @@ def _torn_beside(part: ImportPart, torn: Sequence[JsonLine]) -> ImportPart:
 
 def _csv_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
     for read in csv_parts(path, size):
-        rows, torn = _as_refused(csv_frame(read.table, path)), _as_refused(torn_frame(read, path))
+        rows, torn = _original_texts(csv_frame(read.table, path)), _original_texts(torn_frame(read, path))
         part = ImportPart(rows, read.rows.tolist(), torn, read.torn)
         if len(part) > skip:
             yield part.after(skip)
         skip = max(0, skip - len(part))
 
 
-def _as_refused(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give the texts of a file of refused rows as they were before `RefusedRows` wrote them; others as they are."""
+def _original_texts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the texts of a file of refused rows as they were before `RefusedRows` wrote them; others unchanged."""
     return unescape_formulas_of_frame(rows) if set(_ADDED) <= set(rows.columns) else rows
 
 
 def renamed_columns(part: pl.DataFrame, names: ColumnMap, path: Path) -> pl.DataFrame:
-    """Give a part under our names, without what an earlier import wrote beside refused rows."""
+    """Return a part under our names, without the columns that an earlier import added to refused rows."""
     own = part.drop(*_ADDED, strict=False)
     return own.rename(names.rename(own.columns, str(path)))
 
 
 @dataclass
 class RefusedRows:
-    """The file of refused rows: the columns of the import, and beside them the row's number and why.
+    """The file of refused rows: the columns of the import, with the row's number and the reasons.
 
-    CSV where the import is CSV, and JSON lines otherwise. So it can be mended and imported as it is. In CSV, texts that
-    a spreadsheet would run have an apostrophe before them, which the import takes off again.
+    CSV if the import is CSV, and JSON lines otherwise. So it can be corrected and imported as it is. In CSV, texts that
+    a spreadsheet would execute have an apostrophe before them, which the import removes again.
 
-    Attributes:
-        path: where it is, once there is a row.
-        source: the file that is imported.
-        size: bytes that belong to parts which are done; what an import that was stopped wrote after them is dropped.
+    Attributes: path: of the file, once there is a row. source: the file that is imported. size: bytes that belong to
+    finished parts; an interrupted import's further bytes are dropped.
     """
 
     path: Path
@@ -193,7 +191,7 @@ class RefusedRows:
     size: int = 0
 
     def add(self, rows: pl.DataFrame, numbers: Sequence[int], reasons: Sequence[str]) -> None:
-        """Add rows, their numbers as people count them, and why each was refused."""
+        """Add rows, their numbers as people count them, and the reasons of each refusal."""
         columns = [pl.Series(REFUSED_ROW, numbers, pl.Int64), pl.Series(REFUSED_REASON, reasons, pl.String)]
         frame = rows.drop(*_ADDED, strict=False).hstack(columns)
         with self.path.open("ab") as file:
@@ -209,30 +207,32 @@ class RefusedRows:
             self.size = file.tell()
 
 
-def refused_path(path: Path, chosen: Path | None = None) -> Path:
-    """Name the file of refused rows: beside the import, and none that is there already.
+def refused_path(path: Path, given_path: Path | None = None) -> Path:
+    """Name the file of refused rows: beside the import, and not an existing one.
 
-    A *chosen* one is taken as it is, and written anew; ConfigError where it is of another format.
+    A *given_path* is used as it is, and overwritten; ConfigError if it has another format.
     """
     suffix = ".csv" if format_of(path) == ".csv" else ".jsonl"
-    if chosen is not None:
-        if chosen.suffix.lower() != suffix:
-            raise ConfigError(f"the file of refused rows is {chosen}; for {path} it must end in {suffix}")
-        return chosen
+    if given_path is not None:
+        if given_path.suffix.lower() != suffix:
+            raise ConfigError(f"the file of refused rows is {given_path}; for {path} it must end in {suffix}")
+        return given_path
     stem = path.name.removesuffix(GZIP).rsplit(".", 1)[0]
-    tried = [
+    candidates = [
         path.with_name(f"{stem}.refused{'' if number == 1 else f'-{number}'}{suffix}") for number in range(1, 1000)
     ]
-    free = next((each for each in tried if not each.exists()), None)
+    free = next((each for each in candidates if not each.exists()), None)
     if free is None:
-        raise ConfigError(f"there are {len(tried)} files such as {tried[0]}; move them away, or name one by --refused")
+        raise ConfigError(
+            f"there are {len(candidates)} files such as {candidates[0]}; move them away, or name one by --refused"
+        )
     return free
 
 
 def refused_rows(
     part: ImportPart, problems: Mapping[int, Sequence[Problem]]
 ) -> tuple[pl.DataFrame, list[int], list[str]]:
-    """Give torn rows, and those that have *problems* (by their places), in order, as `RefusedRows.add` takes them."""
+    """Return torn rows, and those with *problems* (by their places), in order, as `RefusedRows.add` takes them."""
     places = sorted(problems)
     numbers = [*(part.numbers[place] for place in places), *(row.row for row in part.torn_rows)]
     reasons = ["; ".join(f"{one.field} {_with_allowed(one)}" for one in problems[place]) for place in places]

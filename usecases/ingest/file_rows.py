@@ -1,4 +1,4 @@
-"""Rows of files as the use cases take them: entities, tags, screenings, links, cases and alerts."""
+"""Rows of files in the form of the use cases: entities, tags, screenings, links, cases and alerts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,11 +28,11 @@ def read_entity_rows(
     """Read entities: `entity_id` (or `user_id`), fields of the type, perhaps `owner_id` and `owner_type`.
 
     Raises:
-        FileFormatError: a column is missing, or is no field of the type.
-        InvalidDataError: values that cannot be read, each named.
+        FileFormatError: a column is missing, or is not a field of the type.
+        InvalidDataError: unreadable values, each named.
     """
     ids = _ids(part, source)
-    _refuse_strange(part, (*NAMES, OWNER, OWNER_TYPE), fields, source, type_name)
+    _refuse_unknown(part, (*NAMES, OWNER, OWNER_TYPE), fields, source, type_name)
     columns = _read_fields(part, fields, [name for name in part.columns if name in fields and name not in NAMES])
     owners = _owners(part, type_name)
     return [
@@ -49,12 +49,12 @@ def read_owner_rows(part: pl.DataFrame, type_name: str, source: str) -> list[Own
     """Read owners: `entity_id`, `owner_id`, perhaps `owner_type`, `from`, `until`; errors as of `read_entity_rows`."""
     ids = _ids(part, source)
     _require(part, (OWNER,), source)
-    _refuse_strange(part, (*NAMES, OWNER, OWNER_TYPE, "from", "until"), {}, source, "owners")
+    _refuse_unknown(part, (*NAMES, OWNER, OWNER_TYPE, "from", "until"), {}, source, "owners")
     read = _Reading(part)
-    read.texts(OWNER, needed=True)
+    read.texts(OWNER, required=True)
     begins, ends = read.moments("from"), read.moments("until")
     read.raise_if_any()
-    owners = zip(_filled(ids), _owners(part, type_name), begins, ends, strict=True)
+    owners = zip(_without_missing(ids), _owners(part, type_name), begins, ends, strict=True)
     return [
         OwnersRow(row, name, (OwnerGiven(*owner, begin, end),) if owner else ())
         for row, (name, owner, begin, end) in enumerate(owners)
@@ -65,25 +65,25 @@ def read_tag_rows(part: pl.DataFrame, source: str) -> list[TagRow]:
     """Read tags: `entity_id`, `tag`, perhaps `from` and `until`; errors are those of `read_entity_rows`."""
     ids = _ids(part, source)
     _require(part, ("tag",), source)
-    _refuse_strange(part, (*NAMES, "tag", "from", "until"), {}, source, "tags")
+    _refuse_unknown(part, (*NAMES, "tag", "from", "until"), {}, source, "tags")
     read = _Reading(part)
-    words, begins, ends = read.texts("tag", needed=True), read.moments("from"), read.moments("until")
+    words, begins, ends = read.texts("tag", required=True), read.moments("from"), read.moments("until")
     read.raise_if_any()
-    return [TagRow(*row) for row in zip(_filled(ids), words, begins, ends, strict=True)]
+    return [TagRow(*row) for row in zip(_without_missing(ids), words, begins, ends, strict=True)]
 
 
 def read_screening_rows(part: pl.DataFrame, source: str) -> list[ScreeningRow]:
     """Read screenings: `entity_id`, `screening`, `found`, `at`; errors are those of `read_entity_rows`.
 
-    `at` is needed: without it, one that is sent again could not be known again.
+    `at` is required: without it, a repeated one could not be recognised.
     """
     ids = _ids(part, source)
     _require(part, ("screening", "found", "at"), source)
-    _refuse_strange(part, (*NAMES, "screening", "found", "at"), {}, source, "screenings")
+    _refuse_unknown(part, (*NAMES, "screening", "found", "at"), {}, source, "screenings")
     read = _Reading(part)
-    words, found, at = read.texts("screening", needed=True), read.flags("found"), read.moments("at", needed=True)
+    words, matches, at = read.texts("screening", required=True), read.flags("found"), read.moments("at", required=True)
     read.raise_if_any()
-    return [ScreeningRow(*row) for row in zip(_filled(ids), words, found, at, strict=True)]
+    return [ScreeningRow(*row) for row in zip(_without_missing(ids), words, matches, at, strict=True)]
 
 
 def read_link_rows(part: pl.DataFrame, source: str) -> list[LinkRow]:
@@ -92,9 +92,9 @@ def read_link_rows(part: pl.DataFrame, source: str) -> list[LinkRow]:
     The columns are those of files that are assessed without a platform.
     """
     _require(part, (FROM, TYPE, TO), source)
-    _refuse_strange(part, (FROM, TYPE, TO, BEGINS, ENDS), {}, source, "links")
+    _refuse_unknown(part, (FROM, TYPE, TO, BEGINS, ENDS), {}, source, "links")
     read = _Reading(part)
-    columns = (read.texts(FROM, needed=True), read.texts(TYPE, needed=True), read.texts(TO))
+    columns = (read.texts(FROM, required=True), read.texts(TYPE, required=True), read.texts(TO))
     begins, ends = read.moments(BEGINS), read.moments(ENDS)
     read.raise_if_any()
     return [LinkRow(*row) for row in zip(*columns, begins, ends, strict=True)]
@@ -106,46 +106,47 @@ def read_record_rows(part: pl.DataFrame, fields: Mapping[str, FieldType], source
     _require(part, (NUMBER, "opened"), source)
     usual = (*NAMES, NUMBER, "opened", *CASE_FIELDS)
     own = {name: form for name, form in fields.items() if name not in CASE_FIELDS}
-    _refuse_strange(part, usual, own, source, "cases and alerts")
+    _refuse_unknown(part, usual, own, source, "cases and alerts")
     columns = _read_fields(part, own, [name for name in part.columns if name in own and name not in usual])
     read = _Reading(part)
-    numbers, opened = read.texts(NUMBER, needed=True), read.moments("opened", needed=True)
-    closed, outcomes, statuses = read.moments("closed"), read.texts("outcome"), read.texts("status")
+    numbers, openings = read.texts(NUMBER, required=True), read.moments("opened", required=True)
+    ends, outcomes, statuses = read.moments("closed"), read.texts("outcome"), read.texts("status")
     read.raise_if_any()
     return [
         RecordRow(
             name,
             RecordGiven(
                 external_id=numbers[row],
-                opened_us=opened[row],
-                closed_us=closed[row],
+                opened_us=openings[row],
+                closed_us=ends[row],
                 outcome=outcomes[row],
                 status=statuses[row],
                 fields={column: values[row] for column, values in columns.items() if values[row] is not None},
             ),
         )
-        for row, name in enumerate(_filled(ids))
+        for row, name in enumerate(_without_missing(ids))
     ]
 
 
 class _Reading:
-    """Columns that are the same in every file of a kind; what is wrong with them is noted."""
+    """Reads the columns of every file of a kind; problems are collected."""
 
     def __init__(self, part: pl.DataFrame) -> None:
         self._part = part
         self._problems: list[Problem] = []
 
-    def texts(self, name: str, *, needed: bool = False) -> list[Any]:
-        return self._read(name, "text", "text", needed=needed)
+    def texts(self, name: str, *, required: bool = False) -> list[Any]:
+        return self._read(name, "text", "text", required=required)
 
-    def moments(self, name: str, *, needed: bool = False) -> list[Any]:
+    def moments(self, name: str, *, required: bool = False) -> list[Any]:
         """Read moments as microseconds."""
-        return self._read(name, "date", "an ISO 8601 date or time", needed=needed)
+        return self._read(name, "date", "an ISO 8601 date or time", required=required)
 
     def flags(self, name: str) -> list[Any]:
-        return self._read(name, "flag", "true or false", needed=True)
+        return self._read(name, "flag", "true or false", required=True)
 
-    def _read(self, name: str, declared: FieldType, allowed: str, *, needed: bool) -> list[Any]:
+    def _read(self, name: str, declared: FieldType, right: str, *, required: bool) -> list[Any]:
+        """Read a column; unreadable and missing required values become problems."""
         if name not in self._part.columns:
             return [None] * len(self._part)
         values, wrong = read_field(self._part[name], declared)
@@ -153,13 +154,13 @@ class _Reading:
         values_read = values.to_list()
         for row, (text, value) in enumerate(zip(texts, values_read, strict=True)):
             if text is not None:
-                self._problems.append(Problem(row, name, f"is {short_text(text)}", allowed))
-            elif value is None and needed:
-                self._problems.append(Problem(row, name, "is missing", allowed))
+                self._problems.append(Problem(row, name, f"is {short_text(text)}", right))
+            elif value is None and required:
+                self._problems.append(Problem(row, name, "is missing", right))
         return values_read
 
     def raise_if_any(self) -> None:
-        """Raise InvalidDataError with everything that was noted."""
+        """Raise InvalidDataError with all collected problems."""
         if self._problems:
             raise InvalidDataError(self._problems)
 
@@ -169,12 +170,12 @@ def _ids(part: pl.DataFrame, source: str) -> list[str | None]:
     if name is None:
         raise FileFormatError(
             f"{source} has no column {' or '.join(NAMES)}; it has {', '.join(part.columns)}. "
-            f"A column of another name is given by --map, such as --map {part.columns[0]}={NAMES[0]}"
+            f"Map a column of another name by --map, such as --map {part.columns[0]}={NAMES[0]}"
         )
     return part[name].cast(pl.String).to_list()
 
 
-def _filled(ids: Sequence[str | None]) -> list[str]:
+def _without_missing(ids: Sequence[str | None]) -> list[str]:
     return [name or "" for name in ids]
 
 
@@ -183,23 +184,24 @@ def _require(part: pl.DataFrame, names: Sequence[str], source: str) -> None:
     if missing:
         raise FileFormatError(
             f"{source} has no column {', '.join(missing)}; it has {', '.join(part.columns)}. "
-            f"A column of another name is given by --map, such as --map {part.columns[0]}={missing[0]}"
+            f"Map a column of another name by --map, such as --map {part.columns[0]}={missing[0]}"
         )
 
 
-def _refuse_strange(
+def _refuse_unknown(
     part: pl.DataFrame, usual: Sequence[str], fields: Mapping[str, FieldType], source: str, what: str
 ) -> None:
+    """Refuse columns that are neither usual nor declared fields."""
     strange = [name for name in part.columns if name not in usual and name not in fields]
     if strange:
         known_names = ", ".join(usual if not fields and what in _WITHOUT_FIELDS else fields)
         raise FileFormatError(
-            f"{source} has {', '.join(strange)}, which are no fields of {what}; its fields are {known_names or 'none'}"
+            f"{source} has {', '.join(strange)}, which are not fields of {what}; its fields are {known_names or 'none'}"
         )
 
 
 def _read_fields(part: pl.DataFrame, fields: Mapping[str, FieldType], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Read columns as the engine will, into values as JSON has them; InvalidDataError where any is not right."""
+    """Read columns as the engine will, into JSON values; InvalidDataError for unreadable ones."""
     problems: list[Problem] = []
     columns: dict[str, list[Any]] = {}
     for name in names:

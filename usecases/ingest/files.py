@@ -1,4 +1,4 @@
-"""Files into the platform, part by part. A row that cannot be taken is set aside; none is taken twice."""
+"""Import of files, part by part. An invalid row is set aside; no row is taken twice."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -35,8 +35,8 @@ from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.row_results import accept_rows
 
 ROWS = {"entities": 5_000, "transactions": 50_000}
-"""Rows in a part, which is one transaction of the database; of everything else as many as of entities."""
-MOST_TOLD = 1000
+"""Rows in a part, which is one transaction of the database; other kinds have as many as entities."""
+MOST_PROBLEMS = 1000
 """Problems of one import that are kept in memory; the file of refused rows has them all."""
 
 Take = Callable[[pl.DataFrame], RowCounts]
@@ -44,17 +44,17 @@ Take = Callable[[pl.DataFrame], RowCounts]
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far an import is: rows of the file that were read, what became of them so far, and which were refused.
+    """The progress of an import: the rows read so far, their results, and the refused ones.
 
     Attributes:
-        rows: read and done with.
+        rows: read and finished.
         new: of them, how many were new.
         changed: how many changed something.
-        same: how many said what was known.
-        refused: how many could not be taken.
-        finished: the file is read to its end.
-        refused_path: the file of those refused; None where there is none.
-        problems: the first of what is wrong, rows numbered as people count them.
+        same: how many were already known.
+        refused: how many were invalid.
+        finished: the file was read to its end.
+        refused_path: the file of refused rows; None if there is none.
+        problems: the first ones, rows numbered as people count them.
     """
 
     rows: int
@@ -69,13 +69,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class ImportFile:
-    """What is imported, and how.
+    """The file of an import, and its options.
 
     Attributes:
         path: Parquet, CSV or JSON lines; CSV and JSON lines perhaps gzipped.
-        notes: folder in which it is kept how far it is: an import that was stopped goes on there.
-        names: what its columns are called here.
-        refused: the file of refused rows; beside the import where it is None.
+        notes: folder of the progress notes: an interrupted import continues from there.
+        names: our names of its columns.
+        refused: the file of refused rows; None for one beside the import.
     """
 
     path: Path
@@ -90,7 +90,7 @@ def _ignore(_: Progress) -> None:
 
 @dataclass(frozen=True)
 class _Source:
-    """What a kind of row needs beside the rows themselves."""
+    """The context of a kind of rows."""
 
     context: Context
     type_name: str
@@ -176,7 +176,7 @@ TABLES: Mapping[str, Callable[[_Source], Take]] = {
     "cases": partial(_records, "case"),
     "alerts": partial(_records, "alert"),
 }
-"""What can be imported, and how a part of it is taken. `docs/platform.md` names the columns of each."""
+"""The tables that can be imported, and how a part of each is taken. `docs/platform.md` names their columns."""
 
 
 def import_table(
@@ -186,13 +186,13 @@ def import_table(
 
     Args:
         context: whose organisation it is for.
-        table: what the rows are, one of TABLES.
+        table: the kind of the rows, one of TABLES.
         type_name: of the entities.
-        file: what is imported.
+        file: the file.
         report: called after each part.
 
     Raises:
-        FileFormatError: the file cannot be read, a column is missing, or is no field of the type.
+        FileFormatError: the file cannot be read, a column is missing, or is not a field of the type.
     """
     take = TABLES[table](_Source(context, type_name, file.path))
     return _import(context, (table, type_name), file, report, take)
@@ -201,58 +201,61 @@ def import_table(
 def _import(
     context: Context, what: tuple[str, str], file: ImportFile, report: Callable[[Progress], None], take: Take
 ) -> Progress:
+    """Import the parts of a file from the noted position on, and note the progress after each."""
     path = file.path
     format_of(path)
     note = _note(context, what, file)
-    done, refused = _begun(note, file)
-    _keep(note, done, refused)  # so that one which is stopped goes on with the same file of refused rows
+    progress, refused_rows_file = _read_note(note, file)
+    _write_note(note, progress, refused_rows_file)  # so that a restarted import continues the same file of refused rows
     about = {"content": what[0], "entity_type": what[1], "file": path.name}
-    tell = partial(_tell, context, note.stem, about, report)
-    tell(done)
-    for part in parts(path, ROWS.get(what[0], ROWS["entities"]), done.rows):
+    tell = partial(_report_progress, context, note.stem, about, report)
+    tell(progress)
+    for part in parts(path, ROWS.get(what[0], ROWS["entities"]), progress.rows):
         rows = renamed_columns(part.rows, file.names, path)
         row_counts, problems = accept_rows(len(rows), partial(_take_some, rows, take))
         if problems or part.torn_rows:
-            refused.add(*refused_rows(part, problems))
-            done = replace(done, problems=_first_problems(done, part, problems), refused_path=refused.path)
+            refused_rows_file.add(*refused_rows(part, problems))
+            progress = replace(
+                progress, problems=_first_problems(progress, part, problems), refused_path=refused_rows_file.path
+            )
         counts = row_counts or RowCounts(0, 0, 0)
-        done = replace(
-            done,
-            rows=done.rows + len(part),
-            new=done.new + counts.new,
-            changed=done.changed + counts.changed,
-            same=done.same + counts.same,
-            refused=done.refused + len(problems) + len(part.torn_rows),
+        progress = replace(
+            progress,
+            rows=progress.rows + len(part),
+            new=progress.new + counts.new,
+            changed=progress.changed + counts.changed,
+            same=progress.same + counts.same,
+            refused=progress.refused + len(problems) + len(part.torn_rows),
         )
-        _keep(note, done, refused)
-        tell(done)
+        _write_note(note, progress, refused_rows_file)
+        tell(progress)
     note.unlink(missing_ok=True)
-    done = replace(done, finished=True)
-    tell(done)
-    return done
+    progress = replace(progress, finished=True)
+    tell(progress)
+    return progress
 
 
-def _tell(
-    context: Context, source: str, about: Mapping[str, str], report: Callable[[Progress], None], done: Progress
+def _report_progress(
+    context: Context, source: str, about: Mapping[str, str], report: Callable[[Progress], None], progress: Progress
 ) -> None:
-    counts = {name: int(getattr(done, name)) for name in ("rows", "new", "changed", "same", "refused", "finished")}
+    counts = {name: int(getattr(progress, name)) for name in ("rows", "new", "changed", "same", "refused", "finished")}
     note_import(context, source, about, counts)
-    report(done)
+    report(progress)
 
 
 def _take_some(rows: pl.DataFrame, take: Take, places: Sequence[int] | None) -> RowCounts:
     return take(rows if places is None else rows[places])
 
 
-def _first_problems(done: Progress, part: ImportPart, problems: dict[int, list[Problem]]) -> tuple[Problem, ...]:
-    """Keep the first problems, rows numbered as people count them."""
+def _first_problems(progress: Progress, part: ImportPart, problems: dict[int, list[Problem]]) -> tuple[Problem, ...]:
+    """Keep the first problems, with rows numbered as people count them."""
     more = [replace(one, row=part.numbers[place]) for place, row_problems in problems.items() for one in row_problems]
     more += [row.as_problem() for row in part.torn_rows]
-    return (*done.problems, *sorted(more, key=lambda problem: problem.row))[:MOST_TOLD]
+    return (*progress.problems, *sorted(more, key=lambda problem: problem.row))[:MOST_PROBLEMS]
 
 
 def _note(context: Context, what: Sequence[str], file: ImportFile) -> Path:
-    """Name the note of how far an import is: of this file as it is now, into this database."""
+    """Name the progress note of an import: of this file as it is now, into this database."""
     status = file.path.stat()
     where = [
         context.engine.url.render_as_string(hide_password=True),
@@ -266,24 +269,27 @@ def _note(context: Context, what: Sequence[str], file: ImportFile) -> Path:
     return file.notes / f"import-{name}.json"
 
 
-def _begun(note: Path, file: ImportFile) -> tuple[Progress, RefusedRows]:
-    """Read how far an import is; a new one is at its beginning, and its file of refused rows has a name of its own."""
+def _read_note(note: Path, file: ImportFile) -> tuple[Progress, RefusedRows]:
+    """Read the progress of an import; a new one is at its beginning, with a new file of refused rows."""
     if not note.exists():
         return Progress(rows=0, new=0, changed=0, same=0), RefusedRows(refused_path(file.path, file.refused), file.path)
     note_values = json.loads(note.read_text(encoding="utf-8"))
-    refused = RefusedRows(Path(note_values["refused_path"]), file.path, note_values["refused_bytes"])
+    refused_rows_file = RefusedRows(Path(note_values["refused_path"]), file.path, note_values["refused_bytes"])
     problems = tuple(Problem(**problem) for problem in note_values["problems"])
     counts = {name: note_values[name] for name in ("rows", "new", "changed", "same", "refused")}
-    return Progress(**counts, refused_path=refused.path if note_values["refused"] else None, problems=problems), refused
+    return Progress(
+        **counts, refused_path=refused_rows_file.path if note_values["refused"] else None, problems=problems
+    ), refused_rows_file
 
 
-def _keep(note: Path, done: Progress, refused: RefusedRows) -> None:
-    counts = {name: getattr(done, name) for name in ("rows", "new", "changed", "same", "refused")}
+def _write_note(note: Path, progress: Progress, refused_rows_file: RefusedRows) -> None:
+    """Write the progress note, replacing the earlier one at once."""
+    counts = {name: getattr(progress, name) for name in ("rows", "new", "changed", "same", "refused")}
     note_values = {
         **counts,
-        "problems": [vars(problem) for problem in done.problems],
-        "refused_path": str(refused.path.absolute()),
-        "refused_bytes": refused.size,
+        "problems": [vars(problem) for problem in progress.problems],
+        "refused_path": str(refused_rows_file.path.absolute()),
+        "refused_bytes": refused_rows_file.size,
     }
     with replacing(note) as unfinished:
         unfinished.write_text(json.dumps(note_values), encoding="utf-8")

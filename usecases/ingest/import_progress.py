@@ -1,4 +1,4 @@
-"""How far imports are, as people of the organisation see it; an import goes on by its own note on the disk."""
+"""The progress of imports for people of the organisation; an import itself continues by its own note on disk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from fivefold.usecases.shared.context import Context
 @schema("Import")
 @dataclass(frozen=True, kw_only=True)
 class ImportLine:
-    """An import of a file: what its rows are, and what became of them so far.
+    """An import of a file: the kind of its rows, and their results so far.
 
     Attributes:
-        content: what the rows are, such as transactions.
-        updated_us: when a part of it was done last.
-        finished_us: when it was read to its end; None while it goes on, and where it was stopped.
+        content: the kind of the rows, such as transactions.
+        updated_us: when its last part was done.
+        finished_us: when it was read to its end; None while it runs, and if it was interrupted.
         new: rows that were new.
         changed: rows that changed something.
-        same: rows that said what was known.
-        refused: rows that could not be taken.
+        same: rows that were already known.
+        refused: rows that were invalid.
     """
 
     id: int
@@ -48,11 +48,11 @@ def list_imports(context: Context, part: Part = WHOLE) -> Page[ImportLine]:
 
 
 def note_import(context: Context, source: str, about: Mapping[str, str], counts: Mapping[str, int]) -> None:
-    """Note how far an import is: under its source, as long as it is not finished.
+    """Record the progress of an import: under its source, until it is finished.
 
     Args:
-        context: whose it is. The time of the note is that of this machine, whatever moment the import is of.
-        source: names the file as it is, with what it is imported as.
+        context: of its organisation. The time of the record is this machine's, whatever the import's own time.
+        source: names the file's content and the kind of import.
         about: `content`, `entity_type` and `file`.
         counts: `rows`, `new`, `changed`, `same` and `refused`; and `finished`, 1 once the file is read to its end.
     """
@@ -68,6 +68,7 @@ def note_import(context: Context, source: str, about: Mapping[str, str], counts:
 
 
 def _line(row: ImportRow) -> ImportLine:
+    """Describe an import."""
     return ImportLine(
         id=row.id,
         content=row.content,

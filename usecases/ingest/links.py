@@ -1,4 +1,4 @@
-"""Links between entities in: each known again however often it is sent. Whom they lead to becomes due as well."""
+"""Intake of links between entities; a repeated one is recognised. The entities at their other ends become due too."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,10 +31,10 @@ MOMENT = "a moment before the year 9000"
 
 @dataclass(frozen=True)
 class LinkRow:
-    """That an entity is linked to another one, or to something that it shares; to nothing where *to* is None.
+    """A link from an entity to another one, or to a shared value; to nothing if *to* is None.
 
-    It begins at `from_us`. Without one it is the latest that is known of the two, or else has no beginning, or begins
-    now where that one ended. It ends at `until_us`, or not at all.
+    It begins at `from_us`. Without one it is the latest known time of the two, or otherwise has no beginning, or begins
+    now if that one ended. It ends at `until_us`, or not at all.
     """
 
     external_id: str
@@ -45,11 +45,11 @@ class LinkRow:
 
 
 def put_links(context: Context, type_name: str, rows: Sequence[LinkRow]) -> RowCounts:
-    """Link entities of a type, or say when links begin or end. Of the same two no two times overlap.
+    """Link entities of a type, or set when links begin or end. The times of the same link do not overlap.
 
     Raises:
         NotFoundError: there is no such type.
-        InvalidDataError: rows that cannot be taken, each named; then nothing was taken.
+        InvalidDataError: invalid rows, each named; then nothing was stored.
     """
     now = context.now()
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of(number, row)]
@@ -59,19 +59,20 @@ def put_links(context: Context, type_name: str, rows: Sequence[LinkRow]) -> RowC
     with context.writing() as session:
         kind = type_named(session, context.organisation_id, type_name, locked=True)
         numbers = _numbers(session, kind, rows, problems)
-        found = _Found(kind, numbers, now)
+        changes = _LinkChanges(kind, numbers, now)
         ids = {numbers[row.external_id] for row in rows}
         lock_entities(session, {*ids, *_ends_of(kind, numbers, rows)})
-        found.begin(links_from(session, ids))
-        counts, problems = found.take(rows)
+        changes.begin(links_from(session, ids))
+        counts, problems = changes.take(rows)
         if problems:
             raise InvalidDataError(problems)
-        if found.concerned:
-            _store(session, context, rows, found, counts)
+        if changes.concerned:
+            _store(session, context, rows, changes, counts)
         return counts
 
 
 def _problems_of(number: int, row: LinkRow) -> Iterator[Problem]:
+    """Name the problems of a row's names and moments."""
     for name, text in (("from", row.external_id), ("type", row.link), ("to", row.to)):
         if text is None and name == "to":
             continue
@@ -83,29 +84,29 @@ def _problems_of(number: int, row: LinkRow) -> Iterator[Problem]:
 
 
 def _ends_of(kind: EntityType, numbers: Mapping[str, int], rows: Sequence[LinkRow]) -> set[int]:
-    """Number the entities to which directed links lead."""
+    """Return the numbers of the entities to which directed links lead."""
     links = kind.links or {}
     return {numbers[row.to] for row in rows if row.to is not None and links[row.link] == "directed"}
 
 
 def _numbers(session: Session, kind: EntityType, rows: Sequence[LinkRow], problems: list[Problem]) -> Mapping[str, int]:
-    """Find the entities that the rows name; InvalidDataError for everything that is wrong."""
+    """Find the entities that the rows name; InvalidDataError for every problem."""
     declared = kind.links or {}
     directed = [declared.get(row.link) == "directed" for row in rows]
     names = {row.external_id for row in rows} | {
         row.to for row, leads in zip(rows, directed, strict=True) if leads and row.to is not None
     }
-    found = entity_numbers(session, kind.id, [name for name in names if isinstance(name, str) and storable(name)])
-    numbers = dict(found.select("external_id", "entity_id").iter_rows())
+    entities = entity_numbers(session, kind.id, [name for name in names if isinstance(name, str) and storable(name)])
+    numbers = dict(entities.select("external_id", "entity_id").iter_rows())
     for number, (row, leads) in enumerate(zip(rows, directed, strict=True)):
         if row.link not in declared:
-            there = ", ".join(declared) or "none so far"
+            there = ", ".join(declared) or "none yet"
             problem = f"is {short_text(row.link)}, which {kind.name} does not declare{perhaps(row.link, declared)}"
             problems.append(Problem(number, "type", problem, f"{there}; {how_to_declare_links(kind.name)}"))
         for name, end in (("from", row.external_id), ("to", row.to if leads else None)):
             if end is not None and end not in numbers:
                 problem = f"is {short_text(end)}: there is no such {kind.name}"
-                problems.append(Problem(number, name, problem, "one that was added"))
+                problems.append(Problem(number, name, problem, "an existing one"))
         if leads and row.to == row.external_id:
             problems.append(Problem(number, "to", "is the entity itself", "another entity, or nothing"))
     if problems:
@@ -114,11 +115,11 @@ def _numbers(session: Session, kind: EntityType, rows: Sequence[LinkRow], proble
 
 
 @dataclass
-class _Found:
+class _LinkChanges:
     """The links of some entities, while rows change them.
 
     Attributes:
-        concerned: the entities at the ends of those that are new or changed, and when it shows.
+        concerned: the entities at the ends of new and changed links, and since when they are concerned.
     """
 
     kind: EntityType
@@ -129,18 +130,18 @@ class _Found:
     _links: dict[tuple[int, str, int | None, str | None], list[StoredLink]] = field(default_factory=dict)
 
     def begin(self, there: Sequence[StoredLink]) -> None:
-        """Take what is stored."""
+        """Take the stored links."""
         for one in there:
             self._links.setdefault(one.ends, []).append(one)
             self._before[one.id or 0] = one
 
     def take(self, rows: Sequence[LinkRow]) -> tuple[RowCounts, list[Problem]]:
-        """Let rows change it; count them, or say what is wrong."""
-        new = changed = 0
+        """Apply rows; return the counts and the problems."""
+        new = changed_count = 0
         problems = []
         for number, row in enumerate(rows):
-            wanted = self._wanted(row)
-            spans = self._links.setdefault(wanted.ends, [])
+            new_link = self._requested_link(row)
+            spans = self._links.setdefault(new_link.ends, [])
             places = self._places(spans, row)
             if len(places) > 1:
                 problem = "overlaps several known times of this link"
@@ -148,30 +149,30 @@ class _Found:
                 continue
             place = places[0] if places else None
             before = None if place is None else spans[place]
-            wanted = wanted._replace(from_us=self._begins(spans, place, row))
-            if None not in (wanted.from_us, wanted.until_us) and (wanted.until_us or 0) < (wanted.from_us or 0):
-                problem = f"is before it began, on {day_text(wanted.from_us or 0)}"
+            new_link = new_link._replace(from_us=self._begins(spans, place, row))
+            if None not in (new_link.from_us, new_link.until_us) and (new_link.until_us or 0) < (new_link.from_us or 0):
+                problem = f"is before it began, on {day_text(new_link.from_us or 0)}"
                 problems.append(Problem(number, "valid_until", problem, "that moment or a later one"))
                 continue
             if place is None:
-                spans.append(wanted)
+                spans.append(new_link)
                 new += 1
-            elif spans[place] == wanted._replace(id=spans[place].id):
+            elif spans[place] == new_link._replace(id=spans[place].id):
                 continue
             else:
-                spans[place] = wanted._replace(id=spans[place].id)
-                changed += 1
-            self._note(wanted, before)
-        return RowCounts(new, changed, len(rows) - new - changed), problems
+                spans[place] = new_link._replace(id=spans[place].id)
+                changed_count += 1
+            self._note(new_link, before)
+        return RowCounts(new, changed_count, len(rows) - new - changed_count), problems
 
-    def _wanted(self, row: LinkRow) -> StoredLink:
+    def _requested_link(self, row: LinkRow) -> StoredLink:
         leads = (self.kind.links or {})[row.link] == "directed"
         other = self.numbers[row.to] if leads and row.to is not None else None
         thing = None if leads else row.to
         return StoredLink(self.numbers[row.external_id], row.link, other, thing, row.from_us, row.until_us)
 
     def _places(self, spans: Sequence[StoredLink], row: LinkRow) -> list[int]:
-        """Find which known times a row is about: one, none for a new one, or several."""
+        """Find the known times that a row may be about: one, none for a new one, or several."""
         if row.from_us is not None:
             return [place for place, span in enumerate(spans) if _overlap(span, row)]
         if not spans:
@@ -198,48 +199,50 @@ class _Found:
                 self.concerned[one] = self.concerned.get(one, concern) | concern
 
     @property
-    def added(self) -> list[StoredLink]:
-        """What is to be added."""
+    def new_links(self) -> list[StoredLink]:
+        """The new links."""
         return [one for spans in self._links.values() for one in spans if one.id is None]
 
     @property
-    def changed(self) -> list[StoredLink]:
-        """What has other times than before."""
+    def changed_links(self) -> list[StoredLink]:
+        """The links with changed times."""
         return [one for spans in self._links.values() for one in spans if one.id and one != self._before[one.id]]
 
 
 def _overlap(span: StoredLink, row: LinkRow) -> bool:
-    """Tell whether both have a moment in common, or begin at the same one."""
+    """Return whether both have a moment in common, or begin at the same one."""
     if span.from_us == row.from_us:
         return True
     ends_after = row.until_us is None or span.from_us is None or span.from_us < row.until_us
     return ends_after and (span.until_us is None or row.from_us is None or row.from_us < span.until_us)
 
 
-def _store(session: Session, context: Context, rows: Sequence[LinkRow], found: _Found, counts: RowCounts) -> None:
-    """Store what is new and what changed; mark whom it concerns; record the call once."""
-    kind, now = found.kind, found.now_us
-    subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in sorted(found.concerned)]
-    added, changed = found.added, found.changed
+def _store(
+    session: Session, context: Context, rows: Sequence[LinkRow], changes: _LinkChanges, counts: RowCounts
+) -> None:
+    """Store new and changed links; mark the entities concerned; record the call once."""
+    kind, now = changes.kind, changes.now_us
+    subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in sorted(changes.concerned)]
+    new_links, changed_links = changes.new_links, changes.changed_links
     before = reached_by(session, subjects, now)
-    about = dict(found.concerned)
-    for entity, concern in _sharing(session, kind, [*added, *changed], found).items():
+    about = dict(changes.concerned)
+    for entity, concern in _sharing(session, kind, [*new_links, *changed_links], changes).items():
         about[entity] = about.get(entity, concern) | concern
     watch = LoweringGuard(session, context, "links", about, now)
     of = (kind.organisation_id, kind.id)
-    written = write_links(session, of, added, changed, (context.actor.name, now))
+    row_ids = write_links(session, of, new_links, changed_links, (context.actor.name, now))
     session.flush()
     if falls := watch.falls():
         through = {
-            name for name, one in found.numbers.items() if one in {one for fall in falls for one in fall.through}
+            name for name, one in changes.numbers.items() if one in {one for fall in falls for one in fall.through}
         }
-        named = [number for number, row in enumerate(rows) if {row.external_id, row.to} & through]
-        problem = f"cannot be taken alone: {falls[0]}"
-        raise InvalidDataError([Problem(number, "to", problem, HOW) for number in named or range(len(rows))])
-    record_activity(session, found.concerned, now)
+        row_numbers = [number for number, row in enumerate(rows) if {row.external_id, row.to} & through]
+        problem = f"needs a second person: {falls[0]}"
+        raise InvalidDataError([Problem(number, "to", problem, HOW) for number in row_numbers or range(len(rows))])
+    record_activity(session, changes.concerned, now)
     priority = BULK if len(subjects) > AT_ONCE else EVENT
     mark_linked(session, subjects, Reason.ATTRIBUTE, now, priority, before)
-    sealed = digests(session, "links", written)
+    sealed = digests(session, "links", row_ids)
     context.record(
         session,
         "links.put",
@@ -250,16 +253,18 @@ def _store(session: Session, context: Context, rows: Sequence[LinkRow], found: _
     )
 
 
-def _sharing(session: Session, kind: EntityType, put: Sequence[StoredLink], found: _Found) -> dict[int, Concern]:
-    """Name who shares already what another entity comes to share: their groups may come to less with one more."""
+def _sharing(
+    session: Session, kind: EntityType, new_links: Sequence[StoredLink], changes: _LinkChanges
+) -> dict[int, Concern]:
+    """Return the entities that already share a value with a new link: the group of each may change."""
     things: dict[str, dict[str, Concern]] = {}
-    for one in put:
+    for one in new_links:
         if one.thing is not None:
-            concerns, concern = things.setdefault(one.link, {}), found.concerned[one.entity_id]
+            concerns, concern = things.setdefault(one.link, {}), changes.concerned[one.entity_id]
             concerns[one.thing] = concerns.get(one.thing, concern) | concern
     sharing: dict[int, Concern] = {}
     for link, concerns in things.items():
-        rows = links_at(session, kind.id, link, "thing", sorted(concerns), found.now_us, MOST_LINKED + 1)
+        rows = links_at(session, kind.id, link, "thing", sorted(concerns), changes.now_us, MOST_LINKED + 1)
         for entity, thing in rows.select("entity_id", "thing").iter_rows():
             sharing[entity] = sharing.get(entity, concerns[thing]) | concerns[thing]
     return sharing

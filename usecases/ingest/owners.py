@@ -1,4 +1,4 @@
-"""A fact about an account concerns its owners, and who is linked to them: all become due. Nothing owns itself."""
+"""A fact about an account concerns its owners, and linked entities: all become due. No entity owns itself."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -14,11 +14,11 @@ from fivefold.store.levels.assessment_queue import EVENT, Reason, Subject
 from fivefold.usecases.levels.groups.reach import mark_linked
 
 MOST_NAMED = 10
-"""Of a longer circle of owners so many are named."""
+"""How many entities of a longer circle of owners are named."""
 
 
 class NewOwner(NamedTuple):
-    """An owner that an entity gets now, by the row that says so; numbers of both."""
+    """A new owner of an entity, by the row that adds it; numbers of both."""
 
     entity_id: int
     owner_id: int
@@ -28,41 +28,41 @@ class NewOwner(NamedTuple):
 def mark_with_owners(
     session: Session, concerned: Iterable[Subject], reason: Reason, due_us: int, priority: int = EVENT
 ) -> None:
-    """Mark entities due, who owns them or did, as the fact may be of that time, and those in whose groups they are.
+    """Mark entities due, with their present and past owners, as the fact may be of that time, and their groups.
 
-    A call that gives an entity another owner or link marks it too. So either that is done by the time that our own mark
-    is set, and whom it leads to is found and marked as well; or it waits for us, and marks them after us.
+    Changes of owners and links also mark the entity. So either the change is committed before our own mark is set, and
+    the new owner is found and marked as well; or it waits for us, and marks the new owner after us.
     """
-    marked = {subject.entity_id: subject for subject in concerned}
-    new_owners = subjects(session, owner_numbers(session, marked) - marked.keys())
-    mark_linked(session, [*marked.values(), *new_owners], reason, due_us, priority)
-    later_owners = owner_numbers(session, marked) - {owner.entity_id for owner in new_owners} - marked.keys()
+    by_id = {subject.entity_id: subject for subject in concerned}
+    new_owners = subjects(session, owner_numbers(session, by_id) - by_id.keys())
+    mark_linked(session, [*by_id.values(), *new_owners], reason, due_us, priority)
+    later_owners = owner_numbers(session, by_id) - {owner.entity_id for owner in new_owners} - by_id.keys()
     if later_owners:
         mark_linked(session, subjects(session, later_owners), reason, due_us, priority)
 
 
 def refuse_cycles(
-    session: Session, present: Mapping[int, set[int]], added: Sequence[NewOwner], field: str, now_us: int
+    session: Session, present: Mapping[int, set[int]], new_owners: Sequence[NewOwner], field: str, now_us: int
 ) -> None:
     """Refuse owners by which an entity would own itself, directly or through others.
 
-    What holds after the whole call counts, at present: who left owns nothing any more. The caller holds the
-    organisation's lock: two calls that each see nothing wrong could otherwise close a circle between them.
+    Only the state after the whole call counts, at present: a former owner owns nothing any more. The caller holds the
+    organisation's lock: two calls that are each valid could otherwise close a circle between them.
 
     Args:
         session: in the transaction that will store the owners.
-        present: of each entity whose owners change, who owns it after the call.
-        added: those of them that are new.
+        present: the owners after the call of each entity whose owners change.
+        new_owners: the new ones of them.
         field: in which rows name owners.
-        now_us: the present.
+        now_us: the current time.
 
     Raises:
         InvalidDataError: for each circle, at the last row that is in it; the message names the chain.
     """
-    above = {**owners_above(session, {new.owner_id for new in added}, now_us), **present}
-    rows = {(new.entity_id, new.owner_id): new.row for new in added}
+    above = {**owners_above(session, {new.owner_id for new in new_owners}, now_us), **present}
+    rows = {(new.entity_id, new.owner_id): new.row for new in new_owners}
     problems: dict[frozenset[int], Problem] = {}
-    for new in added:
+    for new in new_owners:
         cycle = _cycle(above, new)
         if cycle and frozenset(cycle) not in problems:
             steps = zip(cycle, [*cycle[1:], cycle[0]], strict=True)
@@ -79,16 +79,16 @@ def refuse_cycles(
 
 
 def _cycle(above: Mapping[int, set[int]], new: NewOwner) -> list[int]:
-    """Find a shortest circle that a new owner closes, every entity before its owner; empty where there is none."""
+    """Find a shortest circle that a new owner closes, every entity before its owner; empty if there is none."""
     reached_from: dict[int, int] = {new.owner_id: new.entity_id}
-    waiting = [new.owner_id]
-    for entity in waiting:
+    to_visit = [new.owner_id]
+    for entity in to_visit:
         if entity == new.entity_id:
             break
         for owner in sorted(above.get(entity, ())):
             if owner not in reached_from:
                 reached_from[owner] = entity
-                waiting.append(owner)
+                to_visit.append(owner)
     if new.entity_id not in reached_from:
         return []
     back = [reached_from[new.entity_id]]
@@ -98,7 +98,7 @@ def _cycle(above: Mapping[int, set[int]], new: NewOwner) -> list[int]:
 
 
 def _chain(session: Session, cycle: Sequence[int]) -> str:
-    """Write who belongs to whom, from the first entity round to itself."""
+    """Write the chain of owners, from the first entity round to itself."""
     shown_part = cycle if len(cycle) <= MOST_NAMED else [*cycle[: MOST_NAMED - 1], cycle[-1]]
     names = [f"{kind} {short_text(name)}" for kind, name in (entity_name(session, entity) for entity in shown_part)]
     steps = [f"{names[0]} belongs to {names[1]}", *(f"which belongs to {name}" for name in (*names[2:], names[0]))]

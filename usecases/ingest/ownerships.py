@@ -1,7 +1,7 @@
-"""Who owns what, as rows say it: owners that come, leave, and are corrected. Nothing here begins a transaction.
+"""Changes of owners by rows: new ones, ended ones, and corrected times. Nothing here begins a transaction.
 
-Without `from` an ownership counts from the first fact on; of an owner who left before, from now on. A row about an
-owner who is there already corrects when that owner came and left: a thing has each owner once at a moment.
+Without `from` an ownership counts from the first fact on; of a former owner, from now on. A row about a present owner
+corrects the times of that ownership: an entity has each owner at most once at a moment.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.store.ingest.entities import entities_named, type_named
 from fivefold.store.ingest.facts import entity_name
-from fivefold.store.ingest.ownerships import Span, spans_of, write_spans
+from fivefold.store.ingest.ownerships import OwnershipSpan, spans_of, write_spans
 from fivefold.usecases.ingest.owners import NewOwner, refuse_cycles
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
@@ -25,10 +25,10 @@ Named = tuple[str, str]
 
 
 class OwnershipScope(Enum):
-    """What owners in a row say of those who are not in it.
+    """The effect of a row's owners on those that are not in it.
 
-    ONE: who owned it alone does so no longer; of several owners it must be one, and nothing changes.
-    ALL: they leave now. SOME: nothing.
+    ONE: the only owner so far ends; of several owners it must be one, and nothing changes. ALL: they end now. SOME: no
+    effect.
     """
 
     ONE = 1
@@ -38,7 +38,7 @@ class OwnershipScope(Enum):
 
 @dataclass(frozen=True)
 class OwnersRow:
-    """The owners of an entity as a row says them; `row` is its place."""
+    """The owners of an entity in a row; `row` is its place."""
 
     row: int
     external_id: str
@@ -47,26 +47,26 @@ class OwnersRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnersChanged:
-    """What became of rows.
+class OwnerChanges:
+    """The result of rows about owners.
 
     Attributes:
         new: how many began an ownership.
-        changed: how many changed when one begins or ends, or ended others.
+        changed: how many changed the times of one, or ended others.
         spans: of each entity whose owners changed, all its ownerships after the call.
         before: the same before it.
-        written: the rows of those that are new or other than before.
+        written: the new and changed rows.
     """
 
     new: int
     changed: int
-    spans: Mapping[int, Sequence[Span]]
-    before: Mapping[int, Sequence[Span]]
+    spans: Mapping[int, Sequence[OwnershipSpan]]
+    before: Mapping[int, Sequence[OwnershipSpan]]
     written: Sequence[int]
 
     @property
     def owners(self) -> set[int]:
-        """Name those who own more or less than before: what counts for them changes."""
+        """Return the owners that own more or less than before: the facts that count for them change."""
         return {
             span.owner_id
             for entity, spans in self.spans.items()
@@ -75,10 +75,10 @@ class OwnersChanged:
 
 
 def rows_with_owners(rows: Sequence[EntityRow]) -> list[OwnersRow]:
-    """Give what entities say of their owners; those that say nothing are left out.
+    """Return the owners that entities in a request give; entities without any are left out.
 
     Raises:
-        InvalidDataError: one says it in both forms.
+        InvalidDataError: one gives them in both forms.
     """
     both = [number for number, row in enumerate(rows) if row.owner is not None and row.owners is not None]
     if both:
@@ -99,7 +99,7 @@ def find_owners(
 
     Raises:
         NotFoundError: there is no type of that name.
-        InvalidDataError: an owner is not there, is the entity itself, or begins later than now; each is named.
+        InvalidDataError: an owner does not exist, is the entity itself, or begins later than now; each is named.
     """
     names_by_type: dict[str, set[str]] = {}
     for row in rows:
@@ -114,12 +114,12 @@ def find_owners(
         for owner in row.owners:
             key = (owner.type_name, owner.external_id)
             if key not in numbers:
-                problem = f"{owner.type_name} {short_text(owner.external_id)} is not there"
-                problems.append(Problem(row.row, field, problem, "an entity that was added before"))
+                problem = f"{owner.type_name} {short_text(owner.external_id)} does not exist"
+                problems.append(Problem(row.row, field, problem, "an existing entity"))
             elif key == (own_type, row.external_id):  # it would count everything about itself twice
                 problems.append(Problem(row.row, field, "is the entity itself", "another entity, or none"))
             if owner.from_us is not None and owner.from_us > now_us:
-                problems.append(Problem(row.row, "from", "is still to come", "a moment that is not after now"))
+                problems.append(Problem(row.row, "from", "is in the future", "a moment that is not after now"))
     if problems:
         raise InvalidDataError(problems)
     return numbers
@@ -132,39 +132,41 @@ def change_owners(
     owners: Mapping[Named, int],
     field: str,
     now_us: int,
-) -> OwnersChanged:
-    """Let owners come and leave. The caller holds the organisation's lock, and marks whom it concerns.
+) -> OwnerChanges:
+    """Begin and end ownerships. The caller holds the organisation's lock, and marks the entities concerned.
 
     Args:
         session: in the use case's transaction.
         numbers: of the entities, by their names.
-        rows: what is said of them.
+        rows: their owners.
         owners: `find_owners` of the rows.
         field: in which the rows name owners.
-        now_us: the present.
+        now_us: the current time.
 
     Raises:
-        InvalidDataError: a row cannot be taken, or an entity would own itself.
+        InvalidDataError: a row is invalid, or an entity would own itself.
     """
     spans = _Spans(session, spans_of(session, {numbers[row.external_id] for row in rows}), now_us)
-    new = changed = 0
+    new = changed_count = 0
     problems = []
     for row in rows:
-        spans_given = [Span(owners[one.type_name, one.external_id], one.from_us, one.until_us) for one in row.owners]
+        spans_given = [
+            OwnershipSpan(owners[one.type_name, one.external_id], one.from_us, one.until_us) for one in row.owners
+        ]
         try:
             did = spans.take(numbers[row.external_id], spans_given, row)
         except _RefusedError as refused:
             problems.append(Problem(row.row, refused.field or field, refused.problem, refused.allowed))
         else:
             new += did is _Did.NEW
-            changed += did is _Did.CHANGED
+            changed_count += did is _Did.CHANGED
     if problems:
         raise InvalidDataError(problems)
-    after = spans.changed()
-    refuse_cycles(session, {entity: spans.present(entity) for entity in after}, spans.added(), field, now_us)
+    after = spans.changed_spans()
+    refuse_cycles(session, {entity: spans.present(entity) for entity in after}, spans.new_owners(), field, now_us)
     digests_written = write_spans(session, after, spans.before)
     before = {entity: spans.before.get(entity, ()) for entity in after}
-    return OwnersChanged(new=new, changed=changed, spans=after, before=before, written=digests_written)
+    return OwnerChanges(new=new, changed=changed_count, spans=after, before=before, written=digests_written)
 
 
 class _Did(Enum):
@@ -174,21 +176,21 @@ class _Did(Enum):
 
 
 class _RefusedError(Exception):
-    """Why a row cannot be taken; it becomes a problem of that row."""
+    """Why a row is invalid; it becomes a problem of that row."""
 
-    def __init__(self, problem: str, allowed: str, field: str | None = None) -> None:
-        self.problem, self.allowed, self.field = problem, allowed, field
+    def __init__(self, problem: str, right: str, field: str | None = None) -> None:
+        self.problem, self.allowed, self.field = problem, right, field
 
 
 class _Spans:
     """The ownerships of some entities, while rows change them."""
 
-    def __init__(self, session: Session, present: Mapping[int, Sequence[Span]], now_us: int) -> None:
+    def __init__(self, session: Session, present: Mapping[int, Sequence[OwnershipSpan]], now_us: int) -> None:
         self._session, self.before, self._now = session, present, now_us
         self._spans = {entity: list(spans) for entity, spans in present.items()}
         self._said: dict[tuple[int, int], int] = {}  # the row by an entity and a place among its spans
 
-    def take(self, entity: int, wanted_spans: Sequence[Span], row: OwnersRow) -> _Did:
+    def take(self, entity: int, wanted_spans: Sequence[OwnershipSpan], row: OwnersRow) -> _Did:
         spans = self._spans.setdefault(entity, [])
         if row.scope is OwnershipScope.ONE:
             present = self.present(entity)
@@ -196,8 +198,8 @@ class _Spans:
                 return _Did.SAME
             if len(present) > 1:
                 names = " and ".join(f"{kind} {short_text(name)}" for kind, name in self._names(present))
-                raise _RefusedError(f"is another than the owners {names}", "one of them, or owners, which names all")
-        did = [self._put(entity, span, row.row) for span in wanted_spans]
+                raise _RefusedError(f"is not one of the owners {names}", "one of them, or owners, which names all")
+        did = [self._apply(entity, span, row.row) for span in wanted_spans]
         if row.scope is not OwnershipScope.SOME:
             for place, span in enumerate(spans):
                 if span.is_live(self._now) and (entity, place) not in self._said:
@@ -205,7 +207,8 @@ class _Spans:
                     did.append(_Did.CHANGED)
         return max(did, key=lambda one: one.value, default=_Did.SAME)
 
-    def _put(self, entity: int, span: Span, row: int) -> _Did:
+    def _apply(self, entity: int, span: OwnershipSpan, row: int) -> _Did:
+        """Apply one ownership of a row: a new one, a known one, or new times of one."""
         spans = self._spans[entity]
         place, from_us = self._match(spans, span)
         new_span = replace(span, from_us=from_us, number=None if place is None else spans[place].number)
@@ -219,13 +222,13 @@ class _Spans:
             self._said.setdefault((entity, place), row)
             return _Did.SAME
         if (entity, place) in self._said:
-            raise _RefusedError("came before with other moments", "each time of an owner once")
+            raise _RefusedError("is repeated with other moments", "each time of an owner once")
         self._said[entity, place] = row
         spans[place] = new_span
         return _Did.CHANGED
 
-    def _match(self, spans: Sequence[Span], wanted_span: Span) -> tuple[int | None, int | None]:
-        """Find which ownership a given one is about - its place, None for a new one - and when that begins."""
+    def _match(self, spans: Sequence[OwnershipSpan], wanted_span: OwnershipSpan) -> tuple[int | None, int | None]:
+        """Find the ownership that a given one is about - its place, None for a new one - and its beginning."""
         mine = [place for place, span in enumerate(spans) if span.owner_id == wanted_span.owner_id]
         if wanted_span.from_us is not None:
             overlapping = [place for place in mine if spans[place].overlaps(wanted_span)]
@@ -245,18 +248,18 @@ class _Spans:
         return [entity_name(self._session, number) for number in sorted(numbers)]
 
     def present(self, entity: int) -> set[int]:
-        """Name who owns an entity now."""
+        """Return the present owners of an entity."""
         return self._present(self._spans.get(entity, ()))
 
-    def _present(self, spans: Sequence[Span]) -> set[int]:
+    def _present(self, spans: Sequence[OwnershipSpan]) -> set[int]:
         return {span.owner_id for span in spans if span.is_live(self._now)}
 
-    def changed(self) -> dict[int, list[Span]]:
-        """Give the ownerships of those entities of which any is another than before."""
+    def changed_spans(self) -> dict[int, list[OwnershipSpan]]:
+        """Return the ownerships of the entities whose ownerships changed."""
         return {entity: spans for entity, spans in self._spans.items() if spans != list(self.before.get(entity, ()))}
 
-    def added(self) -> list[NewOwner]:
-        """Name the owners whom entities have now and had not before."""
+    def new_owners(self) -> list[NewOwner]:
+        """Return the new owners that entities have now."""
         added_spans = []
         for (entity, place), row in self._said.items():
             span = self._spans[entity][place]

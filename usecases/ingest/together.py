@@ -1,8 +1,8 @@
 """Transactions that several calls post at the same moment, stored in one transaction: each call as if it were alone.
 
-A call of one transaction costs little but its own statements, its commit and its turn at the head of the audit log.
-Many that wait for each other share these. Each call has a number and an audit entry of its own; one that is not wholly
-new and right is left to be carried out alone, so that its answer is what it always was, and no other fails with it.
+A call of one transaction mainly costs its own statements, its commit and its turn at the head of the audit log; many
+that wait for each other share these. Each call has a number and an audit entry of its own; one that is not entirely new
+and valid is left to be carried out alone, so that its answer is the usual one, and no other fails with it.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ from fivefold.risk.language.fields import FieldType
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.audit import log
 from fivefold.store.audit.chain import Entry
-from fivefold.store.audit.history import TRANSACTION, lines_of, new_batch
+from fivefold.store.audit.history import TRANSACTION, new_batch, table_lines
 from fivefold.store.audit.history_reading import ADDED
 from fivefold.store.ingest import transactions
 from fivefold.store.ingest.blocks import forget_blocks
@@ -40,7 +40,7 @@ from fivefold.usecases.shared.rates import rates_for
 from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
 
 MOST_ROWS: Final = AT_ONCE
-"""A call of more rows is carried out alone: it gains nothing, and what it concerns is not urgent."""
+"""A call of more rows is carried out alone: it gains nothing, and its effects are not urgent."""
 _CALL: Final = "call"
 _NumberedRow = tuple[int, Mapping[str, Any]]
 """A row with the number of its call."""
@@ -48,7 +48,7 @@ _NumberedRow = tuple[int, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class PostedTransactions:
-    """One call: who posts transactions of entities of which type, and the rows as they were sent."""
+    """One call: who posts transactions, the type of their entities, and the rows as they were sent."""
 
     actor: Actor
     type_name: str
@@ -56,27 +56,29 @@ class PostedTransactions:
 
 
 def add_transactions_together(context: Context, calls: Sequence[PostedTransactions]) -> list[TransactionCounts | None]:
-    """Take the transactions of several calls of one organisation, all in one transaction.
+    """Store the transactions of several calls of one organisation, all in one transaction.
 
-    Each is as if `usecases.ingest.transactions.add_transactions` took it. None says that nothing of a call was taken,
-    and that it is to be carried out alone: it is not wholly new, something in it is wrong, or it has corrections. Where
-    another process took one of the numbers at this moment, that is so of all.
+    The result of each is as from `usecases.ingest.transactions.add_transactions`. None means that nothing of a call was
+    stored, and that it must be carried out alone: it is not entirely new, something in it is invalid, or it has
+    corrections. If another process took one of the numbers at this moment, this is true of all.
 
     Raises:
-        StoreError: the database is out of reach; nothing was taken.
-        UnknownOutcomeError: it went away during the commit.
+        StoreError: the database is out of reach; nothing was stored.
+        UnknownOutcomeError: the connection was lost during the commit.
     """
     counts: list[TransactionCounts | None] = [None] * len(calls)
-    chosen = [number for number, call in enumerate(calls) if _is_plain(call.rows)]
-    if not chosen:
+    plain_calls = [number for number, call in enumerate(calls) if _is_plain(call.rows)]
+    if not plain_calls:
         return counts
     now = context.now()
     try:
         with context.writing() as session:
-            taken = _Together(session, context.organisation_id, now).take({number: calls[number] for number in chosen})
+            counts_by_call = _Together(session, context.organisation_id, now).take(
+                {number: calls[number] for number in plain_calls}
+            )
     except ConflictError:
         return counts
-    for number, count in taken.items():
+    for number, count in counts_by_call.items():
         counts[number] = count
     return counts
 
@@ -118,7 +120,7 @@ class _Together:
         return counts
 
     def _staged(self, type_name: str, calls: Mapping[int, PostedTransactions]) -> pl.DataFrame | None:
-        """Check the rows of calls about entities of one type; those of calls with anything wrong are left out."""
+        """Check the rows of calls about entities of one type; calls with any problem are left out."""
         try:
             kind = type_named(self._session, self._of, type_name, stays=True)
         except NotFoundError:
@@ -136,24 +138,24 @@ class _Together:
         return rows.filter(~rows[_CALL].is_in(strangers.to_list())).drop("external_id").with_columns(kind_id)
 
     def _new_alone(self, staged: pl.DataFrame) -> pl.DataFrame:
-        """Leave out calls with a number that was taken before, or that another of them has, or twice itself."""
+        """Leave out calls with a number that is already stored, in another call, or twice in their own."""
         names = staged["transaction_id"]
-        taken = transactions.numbers_taken(self._session, self._of, names.to_list())
-        repeated = staged.filter(names.is_in(list(taken)) | names.is_duplicated())[_CALL].unique()
-        return staged.filter(~staged[_CALL].is_in(repeated.to_list()))
+        stored_numbers = transactions.numbers_taken(self._session, self._of, names.to_list())
+        repeating_calls = staged.filter(names.is_in(list(stored_numbers)) | names.is_duplicated())[_CALL].unique()
+        return staged.filter(~staged[_CALL].is_in(repeating_calls.to_list()))
 
     def _counts(self, staged: pl.DataFrame) -> dict[int, TransactionCounts]:
         base = base_currency_of(self._session, self._of)
         rates = rates_for(self._session, self._of, base, from_microseconds(self._now).date())
         unknown = (~pl.col("currency").is_in(list(rates.codes))).sum()
-        found = staged.group_by(_CALL).agg(pl.len().alias("new"), unknown.alias("unknown"))
-        return {call: TransactionCounts(new, 0, 0, without_rate=without) for call, new, without in found.iter_rows()}
+        by_call = staged.group_by(_CALL).agg(pl.len().alias("new"), unknown.alias("unknown"))
+        return {call: TransactionCounts(new, 0, 0, without_rate=without) for call, new, without in by_call.iter_rows()}
 
 
 def _alike(calls: Mapping[int, PostedTransactions]) -> Iterable[list[_NumberedRow]]:
-    """Group rows, with the number of their call, by which fields say something and of which kind that is.
+    """Group rows, with the number of their call, by their non-empty fields and the kinds of these.
 
-    A column of a request is read by the kinds of all its values; so no row is read otherwise than in its own call.
+    A column of a request is read by the kinds of all its values; so each row is read as in its own call.
     """
     alike: dict[frozenset[tuple[str, type]], list[_NumberedRow]] = defaultdict(list)
     for number, call in calls.items():
@@ -165,7 +167,7 @@ def _alike(calls: Mapping[int, PostedTransactions]) -> Iterable[list[_NumberedRo
 def _read(
     rows: list[tuple[int, Mapping[str, Any]]], declared: Mapping[str, FieldType], now: int
 ) -> pl.DataFrame | None:
-    """Check rows and bring them into the columns of the table; those of calls with anything wrong are left out."""
+    """Check rows and convert them into the columns of the table; calls with any problem are left out."""
     while rows:
         try:
             frame = transaction_frame([row for _, row in rows], declared)
@@ -189,9 +191,9 @@ def _entries(
     batches: Mapping[int, int],
 ) -> Iterable[Entry]:
     """Make the entry of each call, in the order of the calls, over the lines of its own transactions."""
-    ordered = staged.sort(_CALL, "transaction_id")
+    in_order = staged.sort(_CALL, "transaction_id")
     lines: dict[int, list[str]] = defaultdict(list)
-    for number, line in zip(ordered[_CALL], lines_of(ordered.select(*TRANSACTION)), strict=True):
+    for number, line in zip(in_order[_CALL], table_lines(in_order.select(*TRANSACTION)), strict=True):
         lines[number].append(line)
     for number, of_call in lines.items():
         about = (ADDED, "transaction", batches[number])

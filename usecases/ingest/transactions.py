@@ -1,4 +1,4 @@
-"""Stores transactions: a repeated one once. The entities that they concern become due in the same transaction."""
+"""Stores transactions, each once. The entities concerned become due in the same transaction."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,10 +34,10 @@ from fivefold.usecases.shared.transaction_columns import read_columns, transacti
 
 @dataclass(frozen=True)
 class TransactionCounts:
-    """What became of transactions: how many were new, changed their state, and had been taken before.
+    """The numbers of transactions that were new, changed their state, and were already stored.
 
     Attributes:
-        corrections: how many corrections and reversals were new; those taken before are among the repeated.
+        corrections: how many corrections and reversals were new; those already stored are among the repeated.
         without_rate: of them all, how many are in a currency without a rate: their money is unknown in the base.
     """
 
@@ -57,17 +57,17 @@ def add_transactions(
     most_named: int | None = PROBLEMS_LISTED,
     from_file: bool = False,
 ) -> TransactionCounts:
-    """Take transactions of entities that are there. One whose number was taken before, with the same content, is left.
+    """Store transactions of existing entities. One whose number is stored already, with the same content, is skipped.
 
-    A pending one may be sent again with another state. What was settled stays as it is: a row that `corrects` or
-    `reverses` it says what is right, and from when that is known. Nothing is taken where anything is wrong.
+    A pending one may be sent again with another state. A settled one stays as it is: a row that `corrects` or
+    `reverses` it has the right values, and since when they are known. Nothing is stored if any row is invalid.
 
     Args:
         context: whose organisation it is for.
         rows: `transaction_id`, `user_id` (or `entity_id`), `transaction_amount` (positive deposit), `_currency`,
-            `_date`; perhaps `transaction_state`, `user_balance`, `user_created`, `user_category`, which the value
-            model needs, and the fields that the type declares for its transactions. Corrections are given as
-            `usecases.shared.correction_columns.read_corrections` says.
+            `_date`; perhaps `transaction_state`, `user_balance`, `user_created`, `user_category`, which the value model
+            needs, and the fields that the type declares for its transactions. Corrections are as in
+            `usecases.shared.correction_columns.read_corrections`.
         type_name: the type of their entities.
         text: numbers may be written as text, as in CSV.
         most_named: how many rows with problems of one kind are named; None for all of them.
@@ -76,8 +76,8 @@ def add_transactions(
 
     Raises:
         NotFoundError: there is no such type.
-        FileFormatError: a column that all have is missing.
-        InvalidDataError: rows that cannot be taken, each named.
+        FileFormatError: a required column is missing.
+        InvalidDataError: invalid rows, each named.
     """
     now = context.now()
     plain, places, correcting, correcting_places = split_corrections(rows)
@@ -99,7 +99,7 @@ def add_transactions(
 
 @dataclass(frozen=True)
 class _Call:
-    """What all parts of one call have in common; *rows* are all that came with it."""
+    """The common context of all parts of one call; *rows* are all of its rows."""
 
     session: Session
     actor: Actor
@@ -111,110 +111,112 @@ class _Call:
     rows: int
     from_file: bool
 
-    def mark(self, touched: Collection[int]) -> None:
-        """Mark those who are concerned, and who owns them or did, as due."""
-        concerned = [Subject(entity, self.kind.organisation_id, self.kind.id) for entity in touched]
+    def mark(self, touched_ids: Collection[int]) -> None:
+        """Mark the entities, and their present and past owners, as due."""
+        concerned = [Subject(entity, self.kind.organisation_id, self.kind.id) for entity in touched_ids]
         priority = BULK if self.rows > AT_ONCE else EVENT
         mark_with_owners(self.session, concerned, Reason.TRANSACTION, self.now, priority)
 
 
 def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> TransactionCounts:
+    """Store the transactions of a call, and delete the summaries and blocks of their time."""
     session, most_named, of = call.session, call.most_named, call.kind.organisation_id
     frame = rows if isinstance(rows, pl.DataFrame) else transaction_frame(rows, call.declared)
     read = read_columns(frame, call.declared, call.now, text=call.text, most_named=most_named)
     numbers = entity_numbers(session, call.kind.id, read["external_id"].unique().to_list())
     staged = _once(_with_entities(read, numbers, call.kind.name, most_named), most_named).drop("external_id")
-    added = transactions.add_transactions(session, of, staged, call.now)
-    _refuse_conflicts(added.conflicts, read, most_named)
-    call.mark(added.touched)
-    _note(call, added)
-    earliest = staged.filter(pl.col("entity_id").is_in(added.touched)).group_by("entity_id").agg(pl.col("at_us").min())
+    result = transactions.add_transactions(session, of, staged, call.now)
+    _refuse_conflicts(result.conflicts, read, most_named)
+    call.mark(result.touched)
+    _note(call, result)
+    earliest = staged.filter(pl.col("entity_id").is_in(result.touched)).group_by("entity_id").agg(pl.col("at_us").min())
     forget_summaries(session, dict(earliest.iter_rows()))
     forget_blocks(session, dict(earliest.iter_rows()))
     unknown = int((~read["currency"].is_in(rates.codes)).sum())
-    repeated = len(frame) - added.new - added.changed
-    counts = TransactionCounts(added.new, added.changed, repeated, without_rate=unknown)
-    if added.touched:
-        about = (ADDED, "transaction", added.batch)
-        audit.record_rows(session, call.actor, about, added.lines, vars(counts))
+    repeated_count = len(frame) - result.new - result.changed
+    counts = TransactionCounts(result.new, result.changed, repeated_count, without_rate=unknown)
+    if result.touched:
+        about = (ADDED, "transaction", result.batch)
+        audit.record_rows(session, call.actor, about, result.lines, vars(counts))
     return counts
 
 
-def _note(call: _Call, added: transactions.AddedTransactions) -> None:
-    """Let flows run that listen to new transactions, or to files."""
+def _note(call: _Call, result: transactions.AddedTransactions) -> None:
+    """Begin runs of flows that listen to new transactions, or to files."""
     of = (call.session, call.kind.organisation_id, call.kind.id)
     if call.from_file:
-        note(*of, "import", [Event(entity, f"import:{added.batch}", {}) for entity in added.touched], call.now)
-    elif added.new:
-        note(*of, "transaction", transaction_events(added.added), call.now)
+        note(*of, "import", [Event(entity, f"import:{result.batch}", {}) for entity in result.touched], call.now)
+    elif result.new:
+        note(*of, "transaction", transaction_events(result.added), call.now)
 
 
 def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: TransactionCounts) -> TransactionCounts:
-    """Take corrections, of what was taken *before* in this call too; give all that was taken."""
+    """Store corrections, also of transactions stored *before* in this call; return the counts of both."""
     read = read_corrections(rows, call.declared, call.now, text=call.text, most_named=call.most_named)
-    stored = corrections.store_corrections(call.session, call.actor, call.kind, read, call.now)
+    result = corrections.store_corrections(call.session, call.actor, call.kind, read, call.now)
     unknown = int((~read["currency"].drop_nulls().is_in(rates.codes)).sum())
-    if stored.new:
-        call.mark(stored.touched)
-        forget_summaries(call.session, stored.touched)
-        about = (CORRECTED, "transaction", stored.batch)
-        details = {"corrections": stored.new, "repeated": stored.repeated, "without_rate": unknown}
-        audit.record_rows(call.session, call.actor, about, stored.lines, details)
+    if result.new:
+        call.mark(result.touched)
+        forget_summaries(call.session, result.touched)
+        about = (CORRECTED, "transaction", result.batch)
+        details = {"corrections": result.new, "repeated": result.repeated, "without_rate": unknown}
+        audit.record_rows(call.session, call.actor, about, result.lines, details)
     return replace(
         before,
-        repeated=before.repeated + stored.repeated,
-        corrections=stored.new,
+        repeated=before.repeated + result.repeated,
+        corrections=result.new,
         without_rate=before.without_rate + unknown,
     )
 
 
 def _with_entities(read: pl.DataFrame, numbers: pl.DataFrame, type_name: str, most_named: int | None) -> pl.DataFrame:
-    """Add the number of each transaction's entity; InvalidDataError where an entity is missing."""
+    """Add the number of each transaction's entity; InvalidDataError if an entity is missing."""
     rows = read.join(numbers, on="external_id", how="left", maintain_order="left")
     strangers = rows.select("external_id").with_row_index("row").filter(rows["entity_id"].is_null())
     problem = f": there is no such {type_name}"
-    _refuse(strangers, "user_id", lambda name: f"is {name!r}{problem}", "one that was added", most_named)
+    _refuse(strangers, "user_id", lambda name: f"is {name!r}{problem}", "an existing one", most_named)
     return rows
 
 
 def _once(staged: pl.DataFrame, most_named: int | None) -> pl.DataFrame:
-    """Take each transaction once; InvalidDataError where the same number stands for different content."""
+    """Keep each transaction once; InvalidDataError if the same number has different content."""
     if staged["transaction_id"].n_unique() == len(staged):
         return staged
     unique_rows = staged.with_row_index("row").unique(staged.columns, keep="first", maintain_order=True)
     twice = unique_rows.select("row", "transaction_id").filter(unique_rows["transaction_id"].is_duplicated())
-    _refuse(twice, "transaction_id", lambda name: f"{name!r} stands for different content", "each once", most_named)
+    _refuse(
+        twice, "transaction_id", lambda name: f"{name!r} has different content in two rows", "each once", most_named
+    )
     return unique_rows.drop("row")
 
 
 def _refuse_conflicts(conflicts: Sequence[str], read: pl.DataFrame, most_named: int | None) -> None:
+    """Refuse numbers that are stored with other content."""
     if conflicts:
         rows = read.select("transaction_id").with_row_index("row")
         rows = rows.filter(read["transaction_id"].is_in(conflicts)).unique("transaction_id", keep="first")
-        allowed = "the content that was taken first; only a pending state may change"
+        right = "the content that was stored first; only a pending state may change"
         _refuse(
             rows.sort("row"),
             "transaction_id",
-            lambda name: f"{name!r} was taken with other content",
-            allowed,
+            lambda name: f"{name!r} was stored with other content",
+            right,
             most_named,
         )
 
 
-def _refuse(
-    rows: pl.DataFrame, field: str, problem: Callable[[str], str], allowed: str, most_named: int | None
-) -> None:
-    """Raise InvalidDataError for rows, given by number and name; none are fine."""
+def _refuse(rows: pl.DataFrame, field: str, problem: Callable[[str], str], right: str, most_named: int | None) -> None:
+    """Raise InvalidDataError for rows, given by number and name; none are valid."""
     if len(rows):
         first_rows = rows if most_named is None else rows.head(most_named)
         raise InvalidDataError(
-            [Problem(row, field, problem(name), allowed) for row, name in first_rows.iter_rows()], len(rows)
+            [Problem(row, field, problem(name), right) for row, name in first_rows.iter_rows()], len(rows)
         )
 
 
 @contextmanager
 def renumbered(places: Sequence[int] | None) -> Iterator[None]:
-    """Name rows that cannot be taken by their *places* among all; None where they are all."""
+    """Number problems by the *places* of the rows among all; None if they are all."""
     try:
         yield
     except InvalidDataError as error:

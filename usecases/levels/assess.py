@@ -48,8 +48,8 @@ def rows_to_read(
         return {}
     back, linked = _look_back(read, valuer), read_linked(session, type_id, ids, read, now_us)
     if linked is None:
-        return count_rows(session, loading.owned(session, ids), now_us, back)
-    return linked.summed(count_rows(session, loading.owned(session, linked.everyone()), now_us, back))
+        return count_rows(session, loading.fact_owners(session, ids), now_us, back)
+    return linked.summed(count_rows(session, loading.fact_owners(session, linked.everyone()), now_us, back))
 
 
 def _reads_transactions(read: Sequence[Analysed[Any]]) -> bool:
@@ -179,7 +179,7 @@ def _assess_at(
     stored = to_come = None
     found = TransactionsRead(pl.DataFrame())
     if valuer is not None or _reads_transactions(read_for):
-        whose = loading.owned(session, ids if linked is None else linked.everyone())
+        whose = loading.fact_owners(session, ids if linked is None else linked.everyone())
         back = _look_back(read_for, valuer)
         for_value = back is None or "indicators" in read or bool(back.summary)
         found = transactions_for(session, whose, as_of, for_value=for_value, back=back, stored_of=ids)

@@ -12,7 +12,7 @@ from fivefold.domain.paging import Page, Part
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest import facts, links, ownerships
 from fivefold.store.ingest.entities import entity_named, type_named
-from fivefold.store.ingest.ownerships import Related
+from fivefold.store.ingest.ownerships import RelatedEntity
 from fivefold.store.tables.entities import Correction, Entity, Link, Record, Transaction
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
@@ -205,7 +205,7 @@ def read_entity(context: Context, type_name: str, external_id: str) -> EntitySho
         )
 
 
-def _related(related: Related, names: Sequence[str | None]) -> RelatedLine:
+def _related(related: RelatedEntity, names: Sequence[str | None]) -> RelatedLine:
     standing = related.standing
     return RelatedLine(
         entity_type=related.entity_type,
@@ -276,7 +276,7 @@ def _link(session: Session, entity_id: int, link: Link, other: str | None) -> Li
         way=way,
         other=other,
         thing=link.thing,
-        sharing=() if link.thing is None else tuple(links.sharing(session, link, MOST_SHARING)),
+        sharing=() if link.thing is None else tuple(links.names_sharing(session, link, MOST_SHARING)),
         from_us=link.from_us,
         until_us=link.until_us,
         set_by=link.set_by,

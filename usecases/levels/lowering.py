@@ -191,7 +191,7 @@ class LoweringGuard:
         owners = owner_numbers(self._session, about)
         self._through = {entity: {entity} for entity in about}
         concerns = dict(about)
-        pairs = loading.owned(self._session, sorted(owners)).select("fact_of", "entity")
+        pairs = loading.fact_owners(self._session, sorted(owners)).select("fact_of", "entity")
         for owned, owner in pairs.iter_rows():
             if owned in about and owned != owner:
                 concerns[owner] = concerns.get(owner, about[owned]) | about[owned]

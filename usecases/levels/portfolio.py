@@ -151,7 +151,9 @@ def read_parts(
     if rates is None:
         day = from_microseconds(as_of_us).date()
         rates = rates_for(session, organisation_id, base_currency_of(session, organisation_id), day)
-    whose = loading.owned(session, everyone) if parts & {"transactions", "cases", "alerts", "indicators"} else None
+    whose = (
+        loading.fact_owners(session, everyone) if parts & {"transactions", "cases", "alerts", "indicators"} else None
+    )
     read: dict[str, Any] = {}
     if whose is not None and parts & {"transactions", "indicators"}:
         if stored is None:

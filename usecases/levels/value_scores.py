@@ -267,7 +267,7 @@ def _explained(
 ) -> tuple[Breakdown, IndicatorYear] | None:
     """Explain a stored score, whose moment is the last one; None where what is known now gives another one."""
     model = valuer.model
-    whose = loading.owned(session, [row.entity_id])
+    whose = loading.fact_owners(session, [row.entity_id])
     transactions = read_transactions(session, whose, row.as_of_us, for_value=True)
     taken = model.snapshots(stored_histories(transactions, model.rates, model.absent), moments)
     if not len(taken.seen) or not taken.seen[0, -1]:

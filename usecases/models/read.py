@@ -14,7 +14,7 @@ from fivefold.domain.errors import (
     RegistryError,
     StoreError,
 )
-from fivefold.domain.paging import NO_PLACE, WHOLE, Page, Part, cut
+from fivefold.domain.paging import NO_PLACE, WHOLE, Page, Part, first_page
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def list_versions(open_registry: OpenRegistry, part: Part = WHOLE) -> Page[Model
     most = 10_000 if part.most is None else part.most
     with asking(open_registry) as registry:
         versions = [] if registry is None else registry.versions_below(below, most + 1)
-    return cut(versions, lambda version: (version.number,), part.most).map(_line)
+    return first_page(versions, lambda version: (version.number,), part.most).map(_line)
 
 
 def read_version(open_registry: OpenRegistry, number: int) -> ModelVersionView:
@@ -160,7 +160,7 @@ def list_promotions(open_registry: OpenRegistry, part: Part = WHOLE) -> Page[Pro
             raise ConfigError(NO_PLACE)
         behind = part.after[0]
         numbered = [(number, change) for number, change in numbered if number < behind]
-    return cut(numbered, lambda row: (row[0],), part.most).map(lambda row: promotion_line(row[1]))
+    return first_page(numbered, lambda row: (row[0],), part.most).map(lambda row: promotion_line(row[1]))
 
 
 def _version(registry: "Registry | None", number: int) -> "tuple[Registry, RegisteredVersion]":

@@ -8,7 +8,7 @@ import polars as pl
 
 from fivefold.domain.clock import DAY_US, HOUR_US, day_text
 from fivefold.domain.errors import ConfigError
-from fivefold.store.monitoring.work import TimesTaken, came_back, times_taken
+from fivefold.store.monitoring.work import HandlingTimes, count_reopened, handling_times
 from fivefold.usecases.monitoring.history import ValidationPeriod
 from fivefold.usecases.shared.api_fields import Moment
 from fivefold.usecases.shared.context import Context
@@ -139,12 +139,12 @@ def read_work_figures(context: Context, begins_us: int, ends_us: int) -> WorkFig
         )
     with context.reading() as session:
         of = (session, context.organisation_id, begins_us, ends_us)
-        times, back = times_taken(*of), came_back(*of, BACK_DAYS * DAY_US)
+        times, back = handling_times(*of), count_reopened(*of, BACK_DAYS * DAY_US)
     figures = tuple(_figure(kind, times.get(kind), back.get(kind, 0)) for kind in KINDS)
     return WorkFigures(begins=begins_us, ends=ends_us, figures=figures)
 
 
-def _figure(kind: str, times: TimesTaken | None, came_back: int) -> WorkFigure:
+def _figure(kind: str, times: HandlingTimes | None, came_back: int) -> WorkFigure:
     is_measured = kind in MEASURED_BACK and times is not None
     return WorkFigure(
         kind=kind,

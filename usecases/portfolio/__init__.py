@@ -1,1 +1,1 @@
-"""Everybody of an organisation: who stands where, who moved, who is found by a word; and what happened about one."""
+"""The portfolio of an organisation: current levels, moves, search; and the events of one entity."""

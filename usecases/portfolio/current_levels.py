@@ -1,4 +1,4 @@
-"""Current levels of many entities: the riskiest first, the latest reached, or by what they may be worth."""
+"""Current levels of many entities: the riskiest first, the latest reached, or by expected value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.risk.engine.assessments import Status
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.portfolio.current_levels import CurrentLevelRow, Order, Wanted, current_levels_of
+from fivefold.store.portfolio.current_levels import CurrentLevelRow, LevelFilter, Order, current_levels_of
 from fivefold.store.rulesets.rulesets import family_named
 from fivefold.usecases.levels.records import NO_RULESET
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
 STATUSES = (*(status.value for status in Status), NO_RULESET)
-"""What can become of an assessment."""
+"""The possible results of an assessment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class LevelFilters:
         segments: their names.
         statuses: of assessments, of `STATUSES`.
         ruleset: that decided, in whatever version.
-        since_us: the level was reached then or later.
+        since_us: the level was reached at that moment or later.
     """
 
     levels: Sequence[str] = ()
@@ -52,26 +52,26 @@ class DecidedBy:
 
 @dataclass(frozen=True, kw_only=True)
 class CurrentLevel:
-    """Where an entity stands: its level and score, the value beside them, since when, and when it is computed again.
+    """An entity's level and score, its value, since when it has the level, and when it is computed again.
 
-    `score`: the points of the rules; null where no ruleset decided. `value_score`, `segment`, `expected_value` and
-    `currency`: null where the value model knows no value.
+    `score`: the points of the rules; null if no ruleset decided. `value_score`, `segment`, `expected_value` and
+    `currency`: null if the value model knows no value.
 
     Attributes:
-        level: what holds; None for no level.
-        rules_level: what the rules say, beneath an override too.
-        overridden: an override holds.
-        status: what became of the latest assessment.
-        score: the total of the points; None where no ruleset decided.
-        value_score: from 1 to 5; None where the value model knows no value, as are the three after it.
+        level: the level in force; None for no level.
+        rules_level: the rules' own level, also beneath an override.
+        overridden: an override is in force.
+        status: the result of the latest assessment.
+        score: the total of the points; None if no ruleset decided.
+        value_score: from 1 to 5; None if the value model knows no value, as are the three after it.
         segment: of the value score.
         expected_value: in `currency`.
-        superseded_by: the version of the value model that serves, where another one gave the value; else None.
-        since_us: when the level was reached; None where there was never one.
-        assessed_us: when it was computed last.
-        due_us: when it is to be computed again; None where nothing is to come.
+        superseded_by: the serving version of the value model if another one gave the value; otherwise None.
+        since_us: when the level was reached; None if there was never one.
+        assessed_us: when it was last computed.
+        due_us: when it is to be computed again; None if nothing is planned.
         assessment: the number of the latest assessment, such as 12.3.
-        source: what made it: rules, override, decay or expiry.
+        source: of the assessment: rules, override, decay or expiry.
         decided_by: the version of the ruleset that decided.
     """
 
@@ -97,16 +97,16 @@ class CurrentLevel:
 def list_current_levels(
     context: Context, type_name: str, filters: LevelFilters = ALL, order: Order = Order.RISK, part: Part = WHOLE
 ) -> Page[CurrentLevel]:
-    """List where the entities of a type stand, as it is stored: nobody is assessed for it.
+    """List the stored levels of the entities of a type; listing does not assess.
 
-    NotFoundError where there is no such type or ruleset; ConfigError where there is no such level, segment or status.
+    NotFoundError if there is no such type or ruleset; ConfigError if there is no such level, segment or status.
     """
     with context.reading() as session:
         of = context.organisation_id
         names = levels_of(session, of)
         require_known("segment", filters.segments, SEGMENTS)
         require_known("status", filters.statuses, STATUSES)
-        wanted = Wanted(
+        level_filter = LevelFilter(
             type_id=type_named(session, of, type_name).id,
             levels=level_numbers(filters.levels, names) or [*range(len(names), 0, -1), None],
             segments=sorted(set(filters.segments)),
@@ -114,24 +114,25 @@ def list_current_levels(
             family_id=None if filters.ruleset is None else family_named(session, of, filters.ruleset).id,
             since_us=filters.since_us,
         )
-        rows = current_levels_of(session, wanted, order, part)
-        return rows.map(lambda row: _shown(row, (None, *names)))
+        rows = current_levels_of(session, level_filter, order, part)
+        return rows.map(lambda row: _current_level(row, (None, *names)))
 
 
-def level_numbers(wanted: Sequence[str], names: Sequence[str]) -> list[int]:
-    """Give the numbers of levels, the highest first; ConfigError where there is no such level."""
-    require_known("level", wanted, names)
-    return sorted({names.index(name) + 1 for name in wanted}, reverse=True)
+def level_numbers(level_names: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Return the numbers of levels, the highest first; ConfigError if there is no such level."""
+    require_known("level", level_names, names)
+    return sorted({names.index(name) + 1 for name in level_names}, reverse=True)
 
 
-def require_known(what: str, wanted: Sequence[str], known: Sequence[str]) -> None:
-    """Raise ConfigError where one of the *wanted* words is not known; *what* they are is said."""
-    for name in wanted:
-        if name not in known:
-            raise ConfigError(f"there is no {what} {name!r}; there are {', '.join(known)}")
+def require_known(what: str, words: Sequence[str], known_words: Sequence[str]) -> None:
+    """Raise ConfigError if one of the *words* is not known; *what* names their kind."""
+    for name in words:
+        if name not in known_words:
+            raise ConfigError(f"there is no {what} {name!r}; there are {', '.join(known_words)}")
 
 
-def _shown(row: CurrentLevelRow, names: Sequence[str | None]) -> CurrentLevel:
+def _current_level(row: CurrentLevelRow, names: Sequence[str | None]) -> CurrentLevel:
+    """Describe the current level of an entity."""
     standing = row.standing
     return CurrentLevel(
         external_id=row.external_id,

@@ -1,4 +1,4 @@
-"""What changed between two assessments of an entity, from what is stored of them: nothing is computed again."""
+"""Differences between two assessments of an entity, from their stored results: nothing is computed again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ ADDED, GONE, CHANGED = "added", "gone", "changed"
 
 @dataclass(frozen=True, kw_only=True)
 class AssessmentCompared:
-    """One of two assessments; `score` is null where no ruleset decided, or it was erased."""
+    """One of two assessments; `score` is null if no ruleset decided, or it was erased."""
 
     assessment: str
     at_us: Annotated[Moment, shown_as("at")]
@@ -39,10 +39,10 @@ class AssessmentCompared:
 
 @dataclass(frozen=True, kw_only=True)
 class FactorChange:
-    """A rule that gave something in one of two assessments, or something else in both.
+    """A rule that contributed to one of two assessments, or differently to both.
 
-    `change`: added, gone or changed. `points`: by how much more it added, exact. `earlier` and `later` are what it
-    gave; null where it gave nothing.
+    `change`: added, gone or changed. `points`: how many more points it added, exact. `earlier` and `later` are its
+    contributions; null for none.
     """
 
     title: str
@@ -54,10 +54,10 @@ class FactorChange:
 
 @dataclass(frozen=True, kw_only=True)
 class AssessmentDifference:
-    """What changed from one assessment of an entity to a later one.
+    """The difference between an assessment of an entity and a later one.
 
-    `points`: by how much more the later total is, exact. `factors` add up to it, the largest first; `unchanged` so many
-    gave the same in both. All three are null where one of the two was erased.
+    `points`: by how much the later total is higher, exact. `factors` add up to it, the largest first; `unchanged` is
+    the number of factors that are equal in both. All three are null if one of the two was erased.
     """
 
     earlier: AssessmentCompared
@@ -69,10 +69,10 @@ class AssessmentDifference:
 
 @dataclass(frozen=True)
 class _Read:
-    """What is stored of an assessment.
+    """The stored result of an assessment.
 
     Attributes:
-        total: exact; None where it was erased.
+        total: exact; None if it was erased.
         fired: by the number of the ruleset's family and the id of the rule.
     """
 
@@ -82,10 +82,10 @@ class _Read:
 
 
 def compare_assessments(context: Context, later: str, earlier: str | None = None) -> AssessmentDifference:
-    """Compare an assessment such as 12.3 with an earlier one of the same entity; by default with the one before.
+    """Compare an assessment such as 12.3 with an earlier one of the same entity; by default with the previous one.
 
-    NotFoundError where there is no such assessment, or none before; ConfigError where they are of different entities,
-    or the earlier one is not earlier.
+    NotFoundError if there is no such assessment, or no previous one; ConfigError if they are of different entities, or
+    the earlier one is not earlier.
     """
     with context.reading() as session:
         second = find_assessment(session, context.actor, later)
@@ -102,10 +102,11 @@ def compare_assessments(context: Context, later: str, earlier: str | None = None
 
 
 def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _Read:
+    """Read the stored result of an assessment."""
     breakdown = breakdown_of(session, row)
     version = None if row.version_id is None else session.get_one(RulesetVersion, row.version_id)
-    decided = None if version is None else rulesets_of_versions(session, [version.id])[version.id]
-    shown = AssessmentCompared(
+    ruleset = None if version is None else rulesets_of_versions(session, [version.id])[version.id]
+    summary = AssessmentCompared(
         assessment=f"{row.entity_id}.{row.number}",
         at_us=row.as_of_us,
         level=names[row.level or 0],
@@ -113,13 +114,13 @@ def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _
         status=row.status,
         source=row.source,
         score=None if breakdown is None or version is None else row.score,
-        decided_by=None if decided is None else DecidedBy(name=decided[0], version=decided[1]),
+        decided_by=None if ruleset is None else DecidedBy(name=ruleset[0], version=ruleset[1]),
     )
     if breakdown is None:
-        return _Read(shown, None, {})
+        return _Read(summary, None, {})
     if version is None:
-        return _Read(shown, Decimal(0), {})
-    return _Read(shown, Decimal(breakdown["total"]), _fired(session, row, breakdown, version))
+        return _Read(summary, Decimal(0), {})
+    return _Read(summary, Decimal(breakdown["total"]), _fired(session, row, breakdown, version))
 
 
 def _fired(
@@ -131,6 +132,7 @@ def _fired(
 
 
 def _difference(first: _Read, second: _Read) -> AssessmentDifference:
+    """Compare two results factor by factor, the largest change first."""
     if first.total is None or second.total is None:
         return AssessmentDifference(earlier=first.shown, later=second.shown, points=None, factors=None, unchanged=None)
     keys = dict.fromkeys((*first.fired, *second.fired))
@@ -147,6 +149,7 @@ def _difference(first: _Read, second: _Read) -> AssessmentDifference:
 
 
 def _change(earlier: FiredRule | None, later: FiredRule | None) -> FactorChange:
+    """Describe the change of one factor."""
     points = [Decimal(0) if each is None else Decimal(each.points) for each in (earlier, later)]
     present = later or earlier
     return FactorChange(

@@ -1,4 +1,4 @@
-"""What is known of one customer now, to be taken away: every export is in the audit log."""
+"""Export of the present data of one customer; every export is recorded in the audit log."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
 MOST_ROWS = Part(100)
-"""Of tags and of screenings, the latest."""
+"""The most tags and screenings, the latest ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedValue:
-    """What a customer is worth, over so many days; `superseded_by`: the version that serves, where it is another."""
+    """A customer's value, over this many days; `superseded_by`: the serving version, if it is another one."""
 
     score: float | None
     segment: str | None
@@ -39,11 +39,11 @@ class CustomerExport:
     """A customer as stored: the level with its sentence and factors, the value, attributes, tags and screenings.
 
     Attributes:
-        exported_by: the name of who took it.
-        sentence: the arithmetic of the level in one line; empty where there is no assessment.
+        exported_by: the name of the person who exported it.
+        sentence: the arithmetic of the level in one line; empty if there is no assessment.
         assessment: its number, such as 12.3, with its permanent `address`.
-        overridden: an override holds above `rules_level`.
-        factors: the rules that gave something.
+        overridden: an override is in force above `rules_level`.
+        factors: the rules that fired.
     """
 
     entity_type: Annotated[str, shown_as("type")]
@@ -74,14 +74,14 @@ def export_customer(
     form: Literal["json", "pdf"],
     valuer: EntityScorer | None = None,
 ) -> CustomerExport:
-    """Gather a customer as stored, and record who took it in which form; nothing is computed again.
+    """Gather a customer as stored, and record who exported it in which form; nothing is computed again.
 
-    NotFoundError where there is no such customer, or what was personal was erased.
+    NotFoundError if there is no such customer, or its personal data were erased.
     """
     of, now = (context, type_name, external_id), context.now()
-    shown = entity_profile.read_entity(*of)
-    if shown.erased_us is not None:
-        raise NotFoundError(f"what was personal of {type_name} {external_id!r} was erased")
+    profile = entity_profile.read_entity(*of)
+    if profile.erased_us is not None:
+        raise NotFoundError(f"the personal data of {type_name} {external_id!r} were erased")
     level = read.read_level(*of, Freshness.STORED)
     reasons = None if level.assessment is None else read_reasons(context, level.assessment)
     export = CustomerExport(
@@ -99,7 +99,7 @@ def export_customer(
         address=None if level.assessment is None else f"/console/assessments/{level.assessment}",
         factors=() if reasons is None else reasons.rules,
         value=_value(of, valuer),
-        attributes=shown.attributes,
+        attributes=profile.attributes,
         tags=tuple(entity_profile.list_tags(*of, MOST_ROWS)),
         screenings=tuple(entity_profile.list_screenings(*of, MOST_ROWS)),
     )
@@ -111,6 +111,7 @@ def export_customer(
 
 
 def _value(of: tuple[Context, str, str], valuer: EntityScorer | None) -> ExportedValue | None:
+    """The stored value of the customer; None if there is none."""
     value = read_value(*of, valuer=valuer)
     if value is None:
         return None

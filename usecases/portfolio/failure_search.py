@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.ingest.entities import entity_named, type_named
-from fivefold.store.levels.failures import WantedFailures, assessment_failures
+from fivefold.store.levels.failures import FailureFilter, assessment_failures
 from fivefold.store.sql.clocks import latest_us
 from fivefold.usecases.levels.read import failure_problem
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -18,8 +18,8 @@ class FailureFilters:
 
     Attributes:
         entity_type: its name.
-        external_id: of an entity of that type; without a type of a customer.
-        since_us: it was assessed then or later; one that is quarantined was to be assessed then or later.
+        external_id: of an entity of that type; without a type, of a customer.
+        since_us: the assessment failed, or a quarantined entity was due, at that moment or later.
         until_us: before.
     """
 
@@ -36,7 +36,7 @@ EVERY = FailureFilters()
 class FailureFound:
     """An entity that could not be assessed in full, and why.
 
-    `at`: when it was assessed; of one that is quarantined, when it was to be assessed; null where that is not known.
+    `at`: when it was assessed; for a quarantined entity, when it was due; null if that is not known.
     """
 
     entity_type: Annotated[str, shown_as("type")]
@@ -47,20 +47,20 @@ class FailureFound:
 
 
 def search_failures(context: Context, filters: FailureFilters = EVERY, part: Part = WHOLE) -> Page[FailureFound]:
-    """List who could not be assessed in full, in the order in which they were added; one may have several failures.
+    """List entities that could not be assessed in full, in the order in which they were added; one may be listed twice.
 
-    NotFoundError where there is no such type or entity.
+    NotFoundError if there is no such type or entity.
     """
     kind, name = filters.entity_type, filters.external_id
     with context.reading() as session:
         of = context.organisation_id
-        wanted = WantedFailures(
+        failure_filter = FailureFilter(
             type_id=None if kind is None else type_named(session, of, kind).id,
             entity_id=None if name is None else entity_named(session, of, kind or "customer", name).id,
             since_us=filters.since_us,
             until_us=filters.until_us,
         )
-        failures = assessment_failures(session, of, latest_us(session, context.now()), part, wanted)
+        failures = assessment_failures(session, of, latest_us(session, context.now()), part, failure_filter)
         return failures.map(
             lambda failure: FailureFound(
                 entity_type=failure.entity_type,

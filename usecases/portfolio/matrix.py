@@ -1,4 +1,4 @@
-"""Value and risk of a portfolio at once: how many customers, and what they are worth, at each level in each segment."""
+"""Value and risk of a portfolio together: the number of customers and their value, at each level in each segment."""
 
 from dataclasses import dataclass
 
@@ -27,9 +27,9 @@ class MatrixCell:
 
     Attributes:
         level: its name; None for those without one.
-        segment: None for those of whom the value model knows nothing.
-        entities: how many.
-        worth: what they are expected to bring, by currency.
+        segment: None for those without a value.
+        entities: their number.
+        worth: their expected value, by currency.
     """
 
     level: str | None
@@ -41,12 +41,12 @@ class MatrixCell:
 @schema("Matrix")
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
-    """Where the assessed entities of a type stand by risk and by value.
+    """The assessed entities of a type by risk and by value.
 
     Attributes:
         levels: the organisation's, the lowest first.
         segments: of the value, the lowest first.
-        entities: that were assessed.
+        entities: the number of assessed ones.
         deciding: a ruleset is active for the type.
         quarantined: entities that failed too often to be tried again.
         cells: those that hold entities.
@@ -61,12 +61,12 @@ class Matrix:
     cells: list[MatrixCell]
 
     def by_level(self) -> dict[str, int]:
-        """Count everyone at each level, the highest first."""
+        """Count the entities at each level, the highest first."""
         return {name: self._at(name) for name in reversed(self.levels)}
 
     @property
     def without_level(self) -> int:
-        """How many were assessed and have no level."""
+        """The number of assessed entities without a level."""
         return self._at(None)
 
     def _at(self, level: str | None) -> int:
@@ -74,24 +74,24 @@ class Matrix:
 
 
 def value_and_risk(context: Context, type_name: str) -> Matrix:
-    """Give the matrix of a type, from counters: it takes as long for ten million as for ten.
+    """Return the matrix of a type, from counters: it takes as long for ten million as for ten.
 
-    NotFoundError where there is no such type; ConflictError where the organisation has not chosen its levels.
+    NotFoundError if there is no such type; ConflictError if the organisation has not defined its levels.
     """
     with context.reading() as session:
         kind = type_named(session, context.organisation_id, type_name)
         names = settings_of(session, context.organisation_id).levels
-        counted = counted_cells(session, context.organisation_id, kind.id)
+        counts = counted_cells(session, context.organisation_id, kind.id)
         deciding = bool(active_versions(session, context.organisation_id, kind.id))
         quarantined = count_quarantined(session, kind.id)
-    found: dict[tuple[int, str], MatrixCell] = {}
-    for cell in counted:
+    cells: dict[tuple[int, str], MatrixCell] = {}
+    for cell in counts:
         key = (cell.level, cell.segment)
-        before = found.get(key)
+        before = cells.get(key)
         worth = [] if before is None else before.worth
         if cell.currency:
             worth = [*worth, Money(amount=cell.cents / 100, currency=cell.currency)]
-        found[key] = MatrixCell(
+        cells[key] = MatrixCell(
             level=names[cell.level - 1] if cell.level else None,
             segment=cell.segment or None,
             entities=cell.entities + (0 if before is None else before.entities),
@@ -101,8 +101,8 @@ def value_and_risk(context: Context, type_name: str) -> Matrix:
         entity_type=type_name,
         levels=list(names),
         segments=list(SEGMENTS),
-        entities=sum(cell.entities for cell in found.values()),
+        entities=sum(cell.entities for cell in cells.values()),
         deciding=deciding,
         quarantined=quarantined,
-        cells=list(found.values()),
+        cells=list(cells.values()),
     )

@@ -1,4 +1,4 @@
-"""A portfolio over time: how many stood at each level at the ends of months, from where to where they went, and who."""
+"""A portfolio over time: the numbers at each level at the ends of months, the moves between levels, and the movers."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.moves import (
     DayMoves,
     MoverCounts,
-    Span,
+    Period,
     entities_by_level,
     first_day,
     moved_between,
@@ -32,13 +32,13 @@ USUAL_PERIODS: Final = 13
 USUAL_DAYS: Final = 30
 MOST_DAYS: Final = 3_660
 MOST_MOVES: Final = 100_000
-"""Rises and falls of a time of which it is counted who was where before and at the end: more take seconds to read."""
+"""The most rises and falls of a period for which cells are counted: more take seconds to read."""
 NO_LEVEL: Final = "none"
-"""No level, in a filter."""
+"""The name of no level in a filter."""
 
 
 class Every(StrEnum):
-    """How far the moments of a series are from each other."""
+    """The distance between the moments of a series."""
 
     MONTH = "month"
     WEEK = "week"
@@ -47,7 +47,7 @@ class Every(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class LevelEntities:
-    """So many at a level."""
+    """The number of entities at a level."""
 
     level: str
     entities: int
@@ -55,13 +55,14 @@ class LevelEntities:
 
 @dataclass(frozen=True, kw_only=True)
 class LevelsAtMoment:
-    """How many stood at each level before a moment, the lowest level first; `entities`: those who had one.
+    """The number of entities at each level before a moment, the lowest level first; `entities`: those with a level.
 
-    `rises` and `falls`: levels reached since the moment before; `lost`: levels left for none, which is no lower level.
+    `rises` and `falls`: levels reached since the previous moment; `lost`: levels left for none, which is not a lower
+    level.
 
     Attributes:
-        since_us: where the time begins that it ends.
-        until_us: the moment; of the last one it is to come, and the figures are those of now.
+        since_us: where the period begins that the moment ends.
+        until_us: the moment; the last one lies ahead, and its figures are those of now.
     """
 
     since_us: Annotated[Moment, shown_as("since")]
@@ -75,7 +76,7 @@ class LevelsAtMoment:
 
 @dataclass(frozen=True, kw_only=True)
 class LevelsOverTime:
-    """How a type was spread over the levels at the ends of months, weeks or days; the latest last."""
+    """The distribution of a type over the levels at the ends of months, weeks or days; the latest last."""
 
     every: Every
     moments: tuple[LevelsAtMoment, ...]
@@ -83,7 +84,7 @@ class LevelsOverTime:
 
 @dataclass(frozen=True, kw_only=True)
 class MigrationCell:
-    """So many stood at one level before a time, and at another one at its end; null is no level."""
+    """The number of entities with one level before a period and another at its end; null is no level."""
 
     from_level: str | None
     to_level: str | None
@@ -92,15 +93,15 @@ class MigrationCell:
 
 @dataclass(frozen=True, kw_only=True)
 class Migration:
-    """From where to where the entities of a type went in a time, and how many of them stayed where they were.
+    """The moves of the entities of a type in a period, and the number that stayed at their level.
 
-    `moves`: rises and falls; of more than 100,000 it is not counted who was where, and `cells` is null.
+    `moves`: rises and falls; beyond 100,000 the cells are not counted, and `cells` is null.
 
     Attributes:
         levels: the organisation's, the lowest first.
         since_us: the first moment, at midnight UTC.
-        until_us: the time ends before.
-        cells: those that hold entities; who stayed without a level is in none.
+        until_us: the moment after the last.
+        cells: those that hold entities; entities that stayed without a level are in none.
     """
 
     levels: tuple[str, ...]
@@ -112,13 +113,13 @@ class Migration:
 
 @dataclass(frozen=True, kw_only=True)
 class Mover:
-    """An entity that stood elsewhere at the end of a time than before it, and the last level that it reached in it.
+    """An entity whose level at the end of a period differs from that before it, and the last level that it reached.
 
     Attributes:
         from_level: before; None for no level.
         to_level: at the end.
         left_us: when it left the level before.
-        moves: levels that it reached in that time.
+        moves: the number of levels that it reached in the period.
         reached: the last of these: when, why, and by which activation.
     """
 
@@ -134,10 +135,10 @@ class Mover:
 def levels_over_time(
     context: Context, type_name: str, every: Every = Every.MONTH, periods: int = USUAL_PERIODS
 ) -> LevelsOverTime:
-    """Give how many stood at each level at the ends of months, weeks (from Monday) or days in UTC, the latest last.
+    """Return the numbers at each level at the ends of months, weeks (from Monday) or days in UTC, the latest last.
 
-    It begins with the first one in which an entity had a level. NotFoundError where there is no such type;
-    ConflictError where the organisation has not chosen its levels; ConfigError for more than `MOST_PERIODS`.
+    It begins with the first one in which an entity had a level. NotFoundError if there is no such type; ConflictError
+    if the organisation has not defined its levels; ConfigError for more than `MOST_PERIODS`.
     """
     if not 1 <= periods <= MOST_PERIODS:
         raise ConfigError(f"there are {periods} periods; there can be 1 to {MOST_PERIODS}")
@@ -150,36 +151,38 @@ def levels_over_time(
             return LevelsOverTime(every=every, moments=())
         moves = moves_by_day(session, of, kind, ends[-1][0])
         now = entities_by_level(session, of, kind)
-    shown, at_end = [], Counter(now)
+    moments, at_end = [], Counter(now)
     for since, until in ends:
         if until > begins:
             inside = [each for each in moves if since <= each.day < until]
-            shown.append(_at(since, until, at_end, inside, names))
+            moments.append(_at(since, until, at_end, inside, names))
             at_end = _without(at_end, inside)
-    return LevelsOverTime(every=every, moments=tuple(reversed(shown)))
+    return LevelsOverTime(every=every, moments=tuple(reversed(moments)))
 
 
 def read_migration(
     context: Context, type_name: str, since_us: int | None = None, until_us: int | None = None
 ) -> Migration:
-    """Tell from where to where the entities of a type went in a time, by default in the last `USUAL_DAYS`.
+    """Return the moves of the entities of a type in a period, by default in the last `USUAL_DAYS`.
 
-    Whole days are taken: from that of *since_us*, until before that of *until_us*. NotFoundError where there is no such
-    type; ConfigError where the time is empty or longer than `MOST_DAYS`; ConflictError where no levels were chosen.
+    Whole days are taken: from that of *since_us*, until before that of *until_us*. NotFoundError if there is no such
+    type; ConfigError if the period is empty or longer than `MOST_DAYS`; ConflictError if no levels were defined.
     """
     since, until = days_of(context.now(), since_us, until_us)
     with context.reading() as session:
         of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
         names = settings_of(session, of).levels
-        counted = moves_by_day(session, of, kind, since)
-        within = [each for each in counted if each.day < until]
+        moves_of_days = moves_by_day(session, of, kind, since)
+        within = [each for each in moves_of_days if each.day < until]
         moves = sum(each.entities for each in within if each.from_level)
-        span = Span(organisation_id=of, type_id=kind, since_day=since, until_day=until)
+        span = Period(organisation_id=of, type_id=kind, since_day=since, until_day=until)
         cells = None
         if moves <= MOST_MOVES:
-            moved = moved_between(session, span) if moves else MoverCounts({}, {})
-            at_end = _without(entities_by_level(session, of, kind), [each for each in counted if each.day >= until])
-            cells = _cells(within, moved, at_end, (None, *names))
+            mover_counts = moved_between(session, span) if moves else MoverCounts({}, {})
+            at_end = _without(
+                entities_by_level(session, of, kind), [each for each in moves_of_days if each.day >= until]
+            )
+            cells = _cells(within, mover_counts, at_end, (None, *names))
     return Migration(levels=names, since_us=since * DAY_US, until_us=until * DAY_US, moves=moves, cells=cells)
 
 
@@ -193,25 +196,25 @@ def list_movers(
     to_level: str | None = None,
     part: Part = WHOLE,
 ) -> Page[Mover]:
-    """List who stood elsewhere at the end of a time than before it: those who left their level last come first.
+    """List entities whose level at the end of a period differs from that before it; the last to leave its level first.
 
-    *from_level* and *to_level* are names, or `NO_LEVEL`; without *from_level* all who had a level are listed. Erased
-    entities are counted by `read_migration`, and not listed. Errors as for that, and ConfigError for an unknown level.
+    *from_level* and *to_level* are names, or `NO_LEVEL`; without *from_level* all that had a level are listed. Erased
+    entities are counted by `read_migration`, but not listed. Errors as there, and ConfigError for an unknown level.
     """
     since, until = days_of(context.now(), since_us, until_us)
     with context.reading() as session:
         of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
         names = settings_of(session, of).levels
-        span = Span(organisation_id=of, type_id=kind, since_day=since, until_day=until)
+        span = Period(organisation_id=of, type_id=kind, since_day=since, until_day=until)
         page = movers_between(session, span, _number(from_level, names), _number(to_level, names), part)
         show = shower_of(session, context.organisation_id, [row.last for row in page], names)
-        known = (None, *names)
+        level_names = (None, *names)
         return page.map(
             lambda row: Mover(
                 entity_type=row.last.entity_type,
                 external_id=row.last.external_id,
-                from_level=known[row.from_level or 0],
-                to_level=known[row.last.transition.to_level or 0],
+                from_level=level_names[row.from_level or 0],
+                to_level=level_names[row.last.transition.to_level or 0],
                 left_us=row.left_us,
                 moves=row.moves,
                 reached=show(row.last),
@@ -220,7 +223,7 @@ def list_movers(
 
 
 def days_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[int, int]:
-    """Complete a time to whole days, since 1970; ConfigError where it is empty or longer than `MOST_DAYS`.
+    """Extend a period to whole days, since 1970; ConfigError if it is empty or longer than `MOST_DAYS`.
 
     >>> days_of(100 * DAY_US + 5, None, None)
     (71, 101)
@@ -233,7 +236,7 @@ def days_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[in
 
 
 def _ends(today: date, every: Every, periods: int) -> Iterator[tuple[int, int]]:
-    """Give the first day of each period and the one after its last, since 1970, the present one first.
+    """Yield the first day of each period and the one after its last, since 1970, the present one first.
 
     >>> list(_ends(date(1970, 2, 22), Every.MONTH, 2))
     [(31, 59), (0, 31)]
@@ -260,14 +263,15 @@ def _day(moment: date) -> int:
 def _at(
     since_day: int, until_day: int, there: Mapping[int, int], inside: Sequence[DayMoves], names: Sequence[str]
 ) -> LevelsAtMoment:
-    moved = [each for each in inside if each.from_level]
+    """Count the moves of a period, and the entities at each level at its end."""
+    moves = [each for each in inside if each.from_level]
     return LevelsAtMoment(
         since_us=since_day * DAY_US,
         until_us=until_day * DAY_US,
         entities=sum(there.values()),
-        rises=sum(each.entities for each in moved if each.to_level > each.from_level),
-        falls=sum(each.entities for each in moved if 0 < each.to_level < each.from_level),
-        lost=sum(each.entities for each in moved if not each.to_level),
+        rises=sum(each.entities for each in moves if each.to_level > each.from_level),
+        falls=sum(each.entities for each in moves if 0 < each.to_level < each.from_level),
+        lost=sum(each.entities for each in moves if not each.to_level),
         levels=tuple(
             LevelEntities(level=name, entities=there.get(number, 0)) for number, name in enumerate(names, start=1)
         ),
@@ -275,7 +279,7 @@ def _at(
 
 
 def _without(there: Mapping[int, int], moves: Iterable[DayMoves]) -> Counter[int]:
-    """Count who was at each level before some moves, of those who are there after them."""
+    """Return the number of entities at each level before some moves, from the numbers after them."""
     before = Counter(there)
     for each in moves:
         before[each.to_level] -= each.entities
@@ -286,16 +290,16 @@ def _without(there: Mapping[int, int], moves: Iterable[DayMoves]) -> Counter[int
 
 def _cells(
     within: Sequence[DayMoves],
-    moved: MoverCounts,
+    mover_counts: MoverCounts,
     at_end: Mapping[int, int],
     names: Sequence[str | None],
 ) -> tuple[MigrationCell, ...]:
-    """Complete the cells of those who rose or fell by those who got a first level and kept it, and who stayed."""
-    cells = Counter(moved.ends)
+    """Complete the cells of the movers with the entities that got a first level and kept it, and those that stayed."""
+    cells = Counter(mover_counts.ends)
     for each in within:
         if not each.from_level:
             cells[0, each.to_level] += each.entities
-    for level, entities in moved.first.items():
+    for level, entities in mover_counts.first.items():
         cells[0, level] -= entities
     for level, entities in at_end.items():
         came = sum(count for (before, after), count in cells.items() if after == level != before)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.levels.overrides import OverrideWithLevel, WantedOverrides, overrides_among
+from fivefold.store.levels.overrides import OverrideFilter, OverrideWithLevel, overrides_among
 from fivefold.usecases.accounts.settings import Settings, settings_of
 from fivefold.usecases.audit.search import actor_named, names_of_actors
 from fivefold.usecases.levels.overrides import OverrideLine, line_of
@@ -22,10 +22,10 @@ class OverrideFilters:
 
     Attributes:
         state: one of `STATES`.
-        entity: type and identifier of whom they are about.
-        requested_by: as the log has it, such as member:3; or the name of a member.
-        since_us: they were asked for then or later.
-        until_us: they were asked for before.
+        entity: type and identifier of their entity.
+        requested_by: as in the log, such as member:3; or the name of a member.
+        since_us: requested at that moment or later.
+        until_us: requested before.
     """
 
     state: str | None = None
@@ -41,7 +41,7 @@ EVERY = OverrideFilters()
 @schema("OverrideFound")
 @dataclass(frozen=True, kw_only=True)
 class OverrideFound(OverrideLine):
-    """An override, as it is listed elsewhere, with the names of the members who took part."""
+    """An override as in other lists, with the names of the members who took part."""
 
     requested_by_name: str | None
     decided_by_name: str | None
@@ -49,16 +49,16 @@ class OverrideFound(OverrideLine):
 
 
 def search_overrides(context: Context, filters: OverrideFilters = EVERY, part: Part = WHOLE) -> Page[OverrideFound]:
-    """List overrides, those asked for last first.
+    """List overrides, the latest request first.
 
-    ConfigError where there is no such state; NotFoundError where an entity is named that is not there.
+    ConfigError if there is no such state; NotFoundError if a named entity does not exist.
     """
     if filters.state is not None and filters.state not in STATES:
         raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
     now = context.now()
     with context.reading() as session:
         of = context.organisation_id
-        wanted = WantedOverrides(
+        override_filter = OverrideFilter(
             organisation_id=of,
             state=filters.state,
             now_us=now,
@@ -68,16 +68,18 @@ def search_overrides(context: Context, filters: OverrideFilters = EVERY, part: P
             until_us=filters.until_us,
         )
         settings = settings_of(session, of)
-        page = overrides_among(session, wanted, part)
+        page = overrides_among(session, override_filter, part)
         names = names_of_actors(session, of, {who for row in page for who in _people(row)})
-        return page.map(lambda row: _found(row, settings, now, names))
+        return page.map(lambda row: _with_names(row, settings, now, names))
 
 
 def _people(row: OverrideWithLevel) -> tuple[str | None, str | None, str | None]:
     return row.override.requested_by, row.override.decided_by, row.override.revoked_by
 
 
-def _found(row: OverrideWithLevel, settings: Settings, now_us: int, names: Mapping[str | None, str]) -> OverrideFound:
+def _with_names(
+    row: OverrideWithLevel, settings: Settings, now_us: int, names: Mapping[str | None, str]
+) -> OverrideFound:
     requested, decided, revoked = (names.get(who) for who in _people(row))
     line = vars(line_of(row, settings, now_us))
     return OverrideFound(**line, requested_by_name=requested, decided_by_name=decided, revoked_by_name=revoked)

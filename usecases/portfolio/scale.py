@@ -1,4 +1,4 @@
-"""Where the score of an assessment stands on its ruleset's scale, and which floor raised the level above that."""
+"""The position of an assessment's score on its ruleset's scale, and the floor that raised the level above it."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ class ScoreScale:
     """A score among the levels of its ruleset.
 
     Attributes:
-        score: the total of the points, as it is shown.
+        score: the displayed total of the points.
         score_level: the level of the score alone.
-        floor: the level that a floor raised it to; None where no floor did.
+        floor: the level that a floor raised it to; None if no floor did.
         floor_rule: the title of the rule that has the floor.
-        begins: the scores at which the levels above the lowest begin; empty where they are not shown, and where a
-            ruleset names ranges instead.
+        begins: the scores at which the levels above the lowest begin; empty if they are not shown, and if a ruleset
+            names ranges instead.
     """
 
     score: str
@@ -32,9 +32,9 @@ class ScoreScale:
 
 
 def read_scale(context: Context, assessment: str, *, with_thresholds: bool) -> ScoreScale | None:
-    """Give the scale of an assessment, such as 12.3, as it was stored; None where no score gave a level.
+    """Return the stored scale of an assessment, such as 12.3; None if no score gave a level.
 
-    Thresholds are for those alone who may read rulesets. NotFoundError where the organisation has no such assessment.
+    Thresholds are only for readers of rulesets. NotFoundError if the organisation has no such assessment.
     """
     with context.reading() as session:
         row = find_assessment(session, context.actor, assessment)

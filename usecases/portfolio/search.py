@@ -1,4 +1,4 @@
-"""Entities found by the beginnings of words: of identifiers, of names, of other text; by a tag, or by their owner."""
+"""Search for entities by prefixes of words: of identifiers, of names, of other text; by a tag, or by their owner."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.segments import SEGMENTS
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import entity_named, type_named
-from fivefold.store.portfolio.search import MOST_COUNTED, FoundRow, WantedEntities, count_found, entities_found
+from fivefold.store.portfolio.search import MOST_COUNTED, EntityFilter, FoundRow, count_found, entities_found
 from fivefold.store.portfolio.words import Place, is_name, words_in
 from fivefold.usecases.ingest.entities import latest_attributes
 from fivefold.usecases.portfolio.current_levels import STATUSES, level_numbers, require_known
@@ -19,17 +19,17 @@ from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
 MOST_WORDS = 6
-"""So many words may be looked for at once."""
+"""The most words in one search."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What is looked for: words, a tag or an owner, and conditions beside; empty or None is no condition.
+    """The search: words, a tag or an owner, and further conditions; empty or None is no condition.
 
     Attributes:
-        text: beginnings of words, in any order; all must be found.
+        text: prefixes of words, in any order; all must match.
         tag: that they have now.
-        owner: type and identifier of who owns them now.
+        owner: type and identifier of their present owner.
         levels: names of levels.
         segments: of the value.
         statuses: of the latest assessment.
@@ -45,11 +45,11 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class EntityFound:
-    """An entity that was found, and where it stands.
+    """A found entity with its level and value.
 
-    `found_in`: identifier, name or other; null where no word was looked for. `name`: what its text fields say whose own
-    names say that they hold names. What comes after is null where it was never assessed, or has none. `superseded_by`:
-    the version of the value model that serves, where another one gave the value.
+    `found_in`: identifier, name or other; null without words to search for. `name`: the text of fields whose own names
+    say that they hold names. The fields after it are null if it was never assessed, or has none. `superseded_by`: the
+    serving version of the value model, if another one gave the value.
     """
 
     external_id: str
@@ -69,52 +69,54 @@ class EntityFound:
 
 @dataclass(frozen=True, kw_only=True)
 class EntitiesCounted:
-    """How many are found; `more`: there are more than are counted."""
+    """The number of matches; `more`: there are more than are counted."""
 
     count: int
     more: bool
 
 
 def search_entities(context: Context, type_name: str, search: Search, part: Part = WHOLE) -> Page[EntityFound]:
-    """List who is found: by identifier first, then by name, then by other text, in the order of the words found.
+    """List matching entities: by identifier first, then by name, then by other text, in the order of the words.
 
     Without words, in the order in which they were added.
 
-    NotFoundError where there is no such type or owner; ConfigError where neither a word, a tag nor an owner is given,
-    or there is no such level, segment or status.
+    NotFoundError if there is no such type or owner; ConfigError if neither a word, a tag nor an owner is given, or
+    there is no such level, segment or status.
     """
     with context.reading() as session:
-        wanted, names, fields = _wanted(session, context, type_name, search)
-        page = entities_found(session, wanted, part)
+        entity_filter, names, fields = _entity_filter(session, context, type_name, search)
+        page = entities_found(session, entity_filter, part)
         attributes = latest_attributes(session, [row.entity.id for row in page])
         return page.map(
-            lambda row: _shown(row, (None, *names), _name(attributes.get(row.entity.id, (0, {}))[1], fields), wanted)
+            lambda row: _entity_found(
+                row, (None, *names), _name(attributes.get(row.entity.id, (0, {}))[1], fields), entity_filter
+            )
         )
 
 
 def count_entities(context: Context, type_name: str, search: Search) -> EntitiesCounted:
-    """Count who is found, up to `MOST_COUNTED`; errors as `search_entities`."""
+    """Count matching entities, up to `MOST_COUNTED`; errors as `search_entities`."""
     with context.reading() as session:
-        found = count_found(session, _wanted(session, context, type_name, search)[0])
-        return EntitiesCounted(count=min(found, MOST_COUNTED), more=found > MOST_COUNTED)
+        count = count_found(session, _entity_filter(session, context, type_name, search)[0])
+        return EntitiesCounted(count=min(count, MOST_COUNTED), more=count > MOST_COUNTED)
 
 
-def _wanted(
+def _entity_filter(
     session: Session, context: Context, type_name: str, search: Search
-) -> tuple[WantedEntities, tuple[str, ...], Mapping[str, Any]]:
-    """Give what is looked for, the names of levels, and the declared kinds of attributes."""
+) -> tuple[EntityFilter, tuple[str, ...], Mapping[str, Any]]:
+    """Return the filter, the names of levels, and the declared kinds of attributes."""
     of = context.organisation_id
     kind, names = type_named(session, of, type_name), levels_of(session, of)
     words = list(dict.fromkeys(words_in(search.text)))
     if search.text and not words:
-        raise ConfigError("there is no letter or digit in what is looked for")
+        raise ConfigError("the search text has no letter or digit")
     if len(words) > MOST_WORDS:
-        raise ConfigError(f"these are {len(words)} words; at most {MOST_WORDS} are looked for")
+        raise ConfigError(f"the search text has {len(words)} words; at most {MOST_WORDS} are allowed")
     if not words and search.tag is None and search.owner is None:
-        raise ConfigError("say what is looked for: words, a tag or an owner")
+        raise ConfigError("give words, a tag or an owner to search for")
     require_known("segment", search.segments, SEGMENTS)
     require_known("status", search.statuses, STATUSES)
-    wanted = WantedEntities(
+    entity_filter = EntityFilter(
         organisation_id=of,
         type_id=kind.id,
         now_us=context.now(),
@@ -125,7 +127,7 @@ def _wanted(
         segments=sorted(set(search.segments)),
         statuses=sorted(set(search.statuses)),
     )
-    return wanted, names, kind.fields
+    return entity_filter, names, kind.fields
 
 
 def _name(attributes: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
@@ -136,15 +138,16 @@ def _name(attributes: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
     )
 
 
-def _shown(row: FoundRow, names: Sequence[str | None], name: str, wanted: WantedEntities) -> EntityFound:
+def _entity_found(row: FoundRow, names: Sequence[str | None], name: str, entity_filter: EntityFilter) -> EntityFound:
+    """Describe a found entity with its standing."""
     standing = row.standing
-    found = {"external_id": row.entity.external_id, "name": name}
-    found_in = Place(row.place).name.lower() if wanted.words else None
+    named = {"external_id": row.entity.external_id, "name": name}
+    found_in = Place(row.place).name.lower() if entity_filter.words else None
     if standing is None:
-        nothing = dict.fromkeys(EntityFound.__dataclass_fields__.keys() - {*found, "found_in"})
-        return EntityFound(**found, found_in=found_in, **nothing)  # type: ignore[arg-type]  # all of them may be None
+        nothing = dict.fromkeys(EntityFound.__dataclass_fields__.keys() - {*named, "found_in"})
+        return EntityFound(**named, found_in=found_in, **nothing)  # type: ignore[arg-type]  # all of them may be None
     return EntityFound(
-        **found,
+        **named,
         found_in=found_in,
         level=names[standing.level or 0],
         status=standing.status,

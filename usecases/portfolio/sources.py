@@ -1,7 +1,7 @@
-"""From where each value is that the reasons of an assessment show, and how old it was then.
+"""The source of each value in the reasons of an assessment, and its age at that time.
 
-Everything is read as it was known at the moment of the assessment: what came, changed or ended since says nothing.
-Where the stored facts do not say what the assessment saw, such as after an erasure, no moment is given for it.
+Everything is read as known at the moment of the assessment: facts that were added, changed or ended since are ignored.
+If the stored facts do not show which value the assessment read, such as after an erasure, the source has no moment.
 """
 
 import json
@@ -27,7 +27,7 @@ from fivefold.risk.language.expressions import (
 )
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.ruleset import Ruleset
-from fivefold.store.levels.sources import MOST_VERSIONS, Asked, Fact, FactRow, facts_known, writers_of
+from fivefold.store.levels.sources import MOST_VERSIONS, Fact, FactRow, FactSelection, facts_known, writers_of
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.rulesets import RulesetVersion
@@ -53,17 +53,17 @@ _FACTS: Final[Mapping[str, Fact]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ValueSource:
-    """From where a value is.
+    """The source of a value.
 
-    `kind` is attribute, tag, screening, transactions, cases, alerts or value. `state` is stored; none, where there was
-    no such tag, transaction, case or alert; not known, where the assessment did not know the value; or not stored,
-    where what is stored does not say from when it is.
+    `kind` is attribute, tag, screening, transactions, cases, alerts or value. `state` is stored; none, if there was no
+    such tag, transaction, case or alert; not known, if the assessment did not know the value; or not stored, if the
+    stored facts do not show since when it holds.
 
     Attributes:
         about: the name of the attribute, the tag or the screening; empty for the others.
         at_us: since when the attribute had the value, or the tag was set; when the screening was made, the latest
             transaction was or the latest case was opened; the moment of the value. None unless it is stored.
-        by: who set the attribute or the tag; None where that is not stored.
+        by: who set the attribute or the tag; None if that is not stored.
         model: of a value, with its version.
     """
 
@@ -78,7 +78,7 @@ class ValueSource:
 
 @dataclass(frozen=True)
 class SourcesOfValue:
-    """From where a value is that the reasons show; a ratio, or a calculation, may be from several."""
+    """The sources of a value in the reasons; a ratio, or a calculation, may have several."""
 
     name: str
     sources: tuple[ValueSource, ...]
@@ -86,7 +86,7 @@ class SourcesOfValue:
 
 @dataclass(frozen=True)
 class SourcesOfRule:
-    """A rule that gave something: its category, and from where its values are, in the order of the reasons."""
+    """A rule that fired: its category, and the sources of its values, in the order of the reasons."""
 
     title: str
     category: str
@@ -95,10 +95,10 @@ class SourcesOfRule:
 
 @dataclass(frozen=True, kw_only=True)
 class AssessmentSources:
-    """From where the values of an assessment are, as known at its moment.
+    """The sources of an assessment's values, as known at its moment.
 
     Attributes:
-        rules: those that gave something, in the order of the reasons.
+        rules: those that fired, in the order of the reasons.
     """
 
     as_of_us: Annotated[Moment, shown_as("as_of")]
@@ -106,10 +106,10 @@ class AssessmentSources:
 
 
 def sources_of(context: Context, assessment: str) -> AssessmentSources | None:
-    """Tell from where the values are that the reasons of an assessment show; None where the reasons were erased.
+    """Return the sources of the values in the reasons of an assessment; None if the reasons were erased.
 
-    They stand rule by rule and value by value in the order of `explain.read_reasons`. NotFoundError where the
-    organisation has no such assessment.
+    They are in the order of `explain.read_reasons`, rule by rule and value by value. NotFoundError if the organisation
+    has no such assessment.
     """
     with context.reading() as session:
         row = find_assessment(session, context.actor, assessment)
@@ -121,29 +121,29 @@ def sources_of(context: Context, assessment: str) -> AssessmentSources | None:
         analysed = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical)
         ruleset, names = analysed.ruleset, analysed.names
         inputs = inputs_of(session, row)
-        shown = outcomes_shown(breakdown)
-        behind = [{} if inputs is None else inputs_shown(outcome, ruleset, inputs) for outcome in shown]
-        told = {} if inputs is None else _told(session, row, ruleset, inputs["inputs"], behind)
+        outcomes = outcomes_shown(breakdown)
+        behind = [{} if inputs is None else inputs_shown(outcome, ruleset, inputs) for outcome in outcomes]
+        sources = {} if inputs is None else _sources_by_side(session, row, ruleset, inputs["inputs"], behind)
         rules = tuple(
             SourcesOfRule(
                 title=outcome["title"],
                 category=outcome["category"],
-                values=tuple(_of_value(input_, names, told) for input_ in of_rule.values()),
+                values=tuple(_of_value(input_, names, sources) for input_ in of_rule.values()),
             )
-            for outcome, of_rule in zip(shown, behind, strict=True)
+            for outcome, of_rule in zip(outcomes, behind, strict=True)
         )
         return AssessmentSources(as_of_us=row.as_of_us, rules=rules)
 
 
-def _of_value(input_: Any, names: Vocabulary, told: Mapping[str, ValueSource]) -> SourcesOfValue:
-    sources = dict.fromkeys(told[input_key(side)] for side in simple_parts(input_, names))
+def _of_value(input_: Any, names: Vocabulary, by_side: Mapping[str, ValueSource]) -> SourcesOfValue:
+    sources = dict.fromkeys(by_side[input_key(side)] for side in simple_parts(input_, names))
     return SourcesOfValue(input_named(input_), tuple(sources))
 
 
-def _kind_of(input_: Any) -> tuple[Kind, str]:
-    """Tell of which kind an input's source is, and its name; nothing of what the rule counts, or compares with."""
+def _source_kind(input_: Any) -> tuple[Kind, str]:
+    """Return the kind and the name of an input's source; without the values that the rule counts or compares with."""
     if isinstance(input_, Window) and linked_source(input_) in _LINKED:
-        return _LINKED[linked_source(input_)], ""  # of tags and screenings no single one is named
+        return _LINKED[linked_source(input_)], ""  # no single tag or screening is named
     match input_:
         case FieldInput(field=name) | DaysSince(days_since=name):
             return "attribute", name
@@ -165,42 +165,42 @@ _LINKED: Final[Mapping[str, Kind]] = {
 }
 
 
-def _told(
+def _sources_by_side(
     session: Session,
     row: Assessment,
     ruleset: Ruleset,
     inputs: Mapping[str, Any],
     behind: Sequence[Mapping[str, Any]],
 ) -> dict[str, ValueSource]:
-    """Tell the sources of all inputs that are shown, by the keys of their sides, by two statements at the most."""
+    """Return the sources of all shown inputs, by the keys of their sides, with two statements at most."""
     sides = {
         input_key(side): (side, inputs.get(input_key(side), inputs[key]))
         for of_rule in behind
         for key, input_ in of_rule.items()
         for side in simple_parts(input_, vocabulary(ruleset))
     }
-    known = [_kind_of(side) for side, value in sides.values() if value is not None]
-    words = {kind: frozenset(about for each, about in known if each == kind) for kind in ("tag", "screening")}
-    asked = Asked(frozenset(_FACTS[kind] for kind, _ in known), words["tag"], words["screening"])
-    facts = facts_known(session, row.entity_id, row.as_of_us, asked)
-    stored = _Stored(facts, ruleset.fields, row.as_of_us, session.get_one(Entity, row.entity_id).noted_us)
+    kinds = [_source_kind(side) for side, value in sides.values() if value is not None]
+    words = {kind: frozenset(about for each, about in kinds if each == kind) for kind in ("tag", "screening")}
+    selection = FactSelection(frozenset(_FACTS[kind] for kind, _ in kinds), words["tag"], words["screening"])
+    facts = facts_known(session, row.entity_id, row.as_of_us, selection)
+    stored_facts = _StoredFacts(facts, ruleset.fields, row.as_of_us, session.get_one(Entity, row.entity_id).noted_us)
     since = {
         key: version
         for key, (side, value) in sides.items()
-        if value is not None and (version := stored.version_since(side, value)) is not None
+        if value is not None and (version := stored_facts.version_since(side, value)) is not None
     }
     numbers = {version.number for version in since.values() if version.number is not None}
     writers = writers_of(session, row.organisation_id, row.entity_id, numbers)
-    told = {}
+    sources = {}
     for key, (side, value) in sides.items():
-        kind, about = _kind_of(side)
+        kind, about = _source_kind(side)
         if value is None:
-            told[key] = ValueSource(kind=kind, about=about, state="not known")
+            sources[key] = ValueSource(kind=kind, about=about, state="not known")
         elif kind == "attribute":
-            told[key] = _attribute(about, since.get(key), writers)
+            sources[key] = _attribute(about, since.get(key), writers)
         else:
-            told[key] = stored.source(kind, about, side, value)
-    return told
+            sources[key] = stored_facts.source(kind, about, side, value)
+    return sources
 
 
 def _attribute(name: str, version: FactRow | None, writers: Mapping[int, str]) -> ValueSource:
@@ -210,7 +210,7 @@ def _attribute(name: str, version: FactRow | None, writers: Mapping[int, str]) -
     return ValueSource(kind="attribute", about=name, state="stored", at_us=version.at_us, by=by)
 
 
-class _Stored:
+class _StoredFacts:
     """The facts that were known at an assessment."""
 
     def __init__(
@@ -227,60 +227,68 @@ class _Stored:
         return [row for row in self._facts if row.kind in kinds]
 
     def version_since(self, side: Any, value: Any) -> FactRow | None:
-        """Find the version from which on an attribute had the value that the assessment saw.
+        """Find the version from which on an attribute had the value that the assessment read.
 
-        None where no attribute was looked at, or the one that was stored then says something else.
+        None if no attribute was read, or the attribute that was stored then has another value.
         """
-        kind, name = _kind_of(side)
+        kind, name = _source_kind(side)
         if kind != "attribute" or not self._versions:
             return None
-        held = self._versions[0][1].get(name)
-        if held is None or (isinstance(side, FieldInput) and not _is_read_as(held, self._fields[name], value)):
+        stored_value = self._versions[0][1].get(name)
+        if stored_value is None or (
+            isinstance(side, FieldInput) and not _is_read_as(stored_value, self._fields[name], value)
+        ):
             return None
         first = None
         for row, content in self._versions:
-            if content.get(name) != held or type(content.get(name)) is not type(held):
+            if content.get(name) != stored_value or type(content.get(name)) is not type(stored_value):
                 return first
             first = row
-        return first if len(self._versions) < MOST_VERSIONS else None  # it may have had the value before
+        return (
+            first if len(self._versions) < MOST_VERSIONS else None
+        )  # older versions are not read: it may have had the value before
 
     def source(self, kind: Kind, about: str, side: Any, value: Any) -> ValueSource:
-        """Give the source of a value that is no attribute's."""
-        stored: FactRow | None = None
+        """Return the source of a value that is not an attribute."""
+        row: FactRow | None = None
         if kind == "tag" and not value:
             return ValueSource(kind=kind, about=about, state="none")
         if kind == "tag":
-            stored = self._tag(about)
+            row = self._tag(about)
         elif kind == "screening":
-            found = "1" if value else "0"
-            stored = next((one for one in self._of(Fact.SCREENING) if (one.about, one.content) == (about, found)), None)
+            content = "1" if value else "0"
+            row = next((one for one in self._of(Fact.SCREENING) if (one.about, one.content) == (about, content)), None)
         elif kind == "value":
-            stored = next(iter(self._of(Fact.VALUE)), None)
-            if stored is not None and not _is_of_value(side, value, stored):
-                stored = None
-            if stored is not None:
-                named = {"model": stored.content, "model_version": stored.number}
-                return ValueSource(kind=kind, about=about, state="stored", at_us=stored.at_us, **named)  # type: ignore[arg-type]  # as named
+            row = next(iter(self._of(Fact.VALUE)), None)
+            if row is not None and not _is_of_value(side, value, row):
+                row = None
+            if row is not None:
+                model = {"model": row.content, "model_version": row.number}
+                return ValueSource(kind=kind, about=about, state="stored", at_us=row.at_us, **model)  # type: ignore[arg-type]  # as named
         else:
             return self._linked(kind, value)
-        if stored is None:
+        if row is None:
             return ValueSource(kind=kind, about=about, state="not stored")
-        return ValueSource(kind=kind, about=about, state="stored", at_us=stored.at_us, by=stored.by)
+        return ValueSource(kind=kind, about=about, state="stored", at_us=row.at_us, by=row.by)
 
     def _tag(self, tag: str) -> FactRow | None:
-        """Find the row from which on the tag was there; one that got another end goes on in a row of its own."""
+        """Find the row from which on the tag was set; a tag whose end was changed continues in a row of its own."""
         rows = sorted((row for row in self._of(Fact.TAG) if row.about == tag), key=lambda row: row.number or 0)
-        held = next((row for row in rows if row.until_us is None or row.until_us > self._as_of_us), None)
+        row_in_force = next((row for row in rows if row.until_us is None or row.until_us > self._as_of_us), None)
         for before in reversed(rows):
-            if held is not None and before.until_us == held.at_us and (before.number or 0) < (held.number or 0):
-                held = before
-        return held
+            if (
+                row_in_force is not None
+                and before.until_us == row_in_force.at_us
+                and (before.number or 0) < (row_in_force.number or 0)
+            ):
+                row_in_force = before
+        return row_in_force
 
     def _linked(self, kind: Kind, value: Any) -> ValueSource:
-        """Give the latest of the transactions, cases or alerts that counted for the entity.
+        """Return the latest of the transactions, cases or alerts that counted for the entity.
 
-        Nothing is said where the facts may have been others then: cases, alerts and ownerships have no moment of
-        arrival, and something without one came since.
+        Nothing is returned if the facts may have differed then: cases, alerts and ownerships have no moment of arrival,
+        and such a fact arrived since.
         """
         if kind == "transactions":
             rows = self._of(Fact.TRANSACTION, Fact.CORRECTED)
@@ -297,15 +305,15 @@ class _Stored:
         return moment_us is not None and moment_us > self._as_of_us
 
 
-def _is_read_as(stored: Any, declared: FieldType, value: Any) -> bool:
-    """Tell whether a stored attribute is the value that the assessment saw, read as it reads attributes."""
+def _is_read_as(raw_value: Any, declared: FieldType, value: Any) -> bool:
+    """Return whether a stored attribute is the value that the assessment read, parsed as it parses attributes."""
     try:
-        column = pl.Series("value", [stored], dtype=pl.List(pl.String) if isinstance(stored, list) else None)
+        column = pl.Series("value", [raw_value], dtype=pl.List(pl.String) if isinstance(raw_value, list) else None)
     except (TypeError, OverflowError, pl.exceptions.PolarsError):
         return False
     return bool(read_field(column, declared)[0].to_list()[0] == value)
 
 
 def _is_of_value(side: Any, value: Any, row: FactRow) -> bool:
-    """Tell whether a stored value can be the one that was seen: one without a segment says that there is none."""
+    """Return whether a stored value can be the one that was read: a row without a segment means no value."""
     return row.about == value if side.value == "segment" else row.about is not None

@@ -1,4 +1,4 @@
-"""What happened about one entity, on one timeline with two clocks: when it happened, and when it was known here."""
+"""The events of one entity on a timeline with two clocks: when they happened, and when they were known here."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _OF_LEVELS: Final = frozenset({Event.LEVEL, Event.ASKED, Event.DECIDED, Event.RE
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeChange:
-    """An attribute before and after; null where it was not known."""
+    """An attribute before and after; null if it was unknown."""
 
     name: str
     before: Any
@@ -33,23 +33,23 @@ class AttributeChange:
 
 @dataclass(frozen=True, kw_only=True)
 class TimelineEvent:
-    """Something that happened about an entity.
+    """An event of an entity.
 
     `kind` is attributes, tag_set, tag_ended, screening, case_opened, case_closed, owned_from, owned_until, correction,
     level, value, override_requested, override_decided, override_ended, decision, queue, challenge_opened,
     challenge_settled, challenge_answered (a reply was given), linked, link_ended or link_taken_back (it never held).
-    `known_at` is null where it is not kept when it was known.
+    `known_at` is null if the time when it became known is not stored.
 
     Attributes:
         happened_us: when it happened.
-        known_us: when it was known here; None where that is not kept.
+        known_us: when it was known here; None if that is not stored.
         about: the tag, the screening, the number of a case or a transaction, an entity, a policy, a state, the number
             of a challenge, or the type of a link.
-        before: the level before; of a case or an alert which of the two it is; of a link its way: to or from another
-            entity, shared, or none.
-        after: the level since, or the result, also of a challenge; of a link the entity at its other end, or what is
-            shared.
-        reason: why; of a challenge what the person said; of a level the arithmetic in one line.
+        before: the level before; for a case or an alert which of the two it is; of a link its direction: to or from
+            another entity, shared, or none.
+        after: the level since, or the result, also of a challenge; of a link the entity at its other end, or the shared
+            value.
+        reason: why; of a challenge the person's words; of a level the arithmetic in one line.
         by: who did it; of a level its source.
         assessment: of a level, such as 12.3.
         changes: of attributes.
@@ -76,29 +76,32 @@ def list_events(
     kinds: Sequence[str] = (),
     clock: Clock = Clock.KNOWN,
 ) -> Page[TimelineEvent]:
-    """List what happened about an entity up to now, the latest first. Its transactions have a list of their own.
+    """List the events of an entity up to now, the latest first. Its transactions have a list of their own.
 
-    NotFoundError where there is no such entity; ConfigError where there is no such kind.
+    NotFoundError if there is no such entity; ConfigError if there is no such kind.
     """
-    wanted: set[Event] = set()
+    event_kinds: set[Event] = set()
     for kind in kinds or LABELS:
         if kind not in KINDS:
             raise ConfigError(f"there is no kind of event {kind!r}; there are {', '.join(KINDS)}")
-        wanted |= LABELS.get(kind) or {Event(kind)}
+        event_kinds |= LABELS.get(kind) or {Event(kind)}
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         names = (None, *levels_of(session, context.organisation_id))
-        rows = events_of(session, entity.id, sorted(wanted), clock, context.now(), part)
+        rows = events_of(session, entity.id, sorted(event_kinds), clock, context.now(), part)
         records = [
             StoredRecord(entity.id, row.number, row.happened_us, row.about or "", row.reason, row.content)
             for row in rows
             if row.kind == Event.LEVEL
         ]
         lines = lines_of_records(session, context.organisation_id, records)
-        return rows.map(lambda row: _shown(row, entity.id, names, lines))
+        return rows.map(lambda row: _timeline_event(row, entity.id, names, lines))
 
 
-def _shown(row: EventRow, entity_id: int, names: Sequence[str | None], lines: Mapping[Name, str]) -> TimelineEvent:
+def _timeline_event(
+    row: EventRow, entity_id: int, names: Sequence[str | None], lines: Mapping[Name, str]
+) -> TimelineEvent:
+    """Describe an event; levels are named, and the reason of a level is the line of its assessment."""
     kind = Event(row.kind)
     before, after, about, reason = row.before, row.after, row.about, row.reason
     changes: tuple[AttributeChange, ...] = ()

@@ -1,4 +1,4 @@
-"""The transactions that an entity's level reads, day by day: its own, and those of what it owned then."""
+"""The transactions that an entity's level reads, day by day: its own, and those of entities that it owned then."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ _SETTLED: Final = tuple(sorted(name for name, state in STATES.items() if state =
 
 @dataclass(frozen=True, kw_only=True)
 class TransactionDay:
-    """A day (UTC) in one currency: what was settled, as it was sent; pending and failed transactions are left out.
+    """A day (UTC) in one currency: its settled transactions, as sent; pending and failed ones are left out.
 
-    `balance` is that of the entity and of what it owned together, each as last known within the range; null before
+    `balance` is that of the entity and of its owned entities together, each as last known within the range; null before
     the first one.
 
     Attributes:
@@ -29,7 +29,7 @@ class TransactionDay:
         deposits: their sum.
         withdrawals: their sum, as a positive number.
         count: of transactions.
-        balance: at the end of the day; None before the first that is known.
+        balance: at the end of the day; None before the first known one.
     """
 
     day_us: Annotated[Moment, shown_as("day")]
@@ -45,8 +45,8 @@ def list_days(
 ) -> list[TransactionDay]:
     """List the days of a range that have transactions, the earliest first; by default the last `USUAL_DAYS`.
 
-    Whole days are taken: from that of *since_us*, until before that of *until_us*. NotFoundError where there is no such
-    entity; ConfigError where the range is empty or longer than `MOST_DAYS`.
+    Whole days are taken: from that of *since_us*, until before that of *until_us*. NotFoundError if there is no such
+    entity; ConfigError if the range is empty or longer than `MOST_DAYS`.
     """
     since, until = range_of(context.now(), since_us, until_us)
     with context.reading() as session:
@@ -57,9 +57,9 @@ def list_days(
         for row in balances_by_day(session, entity.id, since, until):
             last[row.currency][row.entity_id] = row.balance
             balances[row.day, row.currency] = sum(last[row.currency].values())
-    days, known = [], dict[str, float]()
+    days, last_balances = [], dict[str, float]()
     for day in sums:
-        known |= {day.currency: balances[day.day, day.currency]} if (day.day, day.currency) in balances else {}
+        last_balances |= {day.currency: balances[day.day, day.currency]} if (day.day, day.currency) in balances else {}
         days.append(
             TransactionDay(
                 day_us=day.day * DAY_US,
@@ -67,14 +67,14 @@ def list_days(
                 deposits=day.deposits,
                 withdrawals=day.withdrawals,
                 count=day.settled,
-                balance=known.get(day.currency),
+                balance=last_balances.get(day.currency),
             )
         )
     return days
 
 
 def range_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[int, int]:
-    """Complete a range to whole days; ConfigError where it is empty or longer than `MOST_DAYS`.
+    """Extend a range to whole days; ConfigError if it is empty or longer than `MOST_DAYS`.
 
     >>> [moment // DAY_US for moment in range_of(100 * DAY_US + 5, None, None)]
     [11, 101]

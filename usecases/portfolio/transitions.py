@@ -1,4 +1,4 @@
-"""Who moved: from which level to which, when, why, and by which activation of a ruleset."""
+"""Level changes of entities: from which level to which, when, why, and by which activation of a ruleset."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.transitions import (
     Direction,
+    TransitionFilter,
     TransitionRow,
-    WantedTransitions,
     activations_of_versions,
     transitions_among,
 )
@@ -31,14 +31,14 @@ DIRECTIONS = tuple(direction.name.lower() for direction in reversed(Direction))
 
 @dataclass(frozen=True, kw_only=True)
 class TransitionFilters:
-    """Which levels reached are listed; empty or None is no condition.
+    """Which reached levels are listed; empty or None is no condition.
 
     Attributes:
         directions: of `DIRECTIONS`.
         entity_type: its name.
         levels: the names of the levels that were reached.
-        since_us: they were reached then or later.
-        until_us: they were reached before.
+        since_us: reached at that moment or later.
+        until_us: reached before.
     """
 
     directions: Sequence[str] = ()
@@ -53,7 +53,7 @@ EVERY = TransitionFilters()
 
 @dataclass(frozen=True, kw_only=True)
 class ActivationBehind:
-    """The activation, or roll-back, by which a version came to decide: its number, when, and by whom."""
+    """The activation, or roll-back, by which a version came into force: its number, when, and by whom."""
 
     id: int
     kind: str
@@ -63,19 +63,19 @@ class ActivationBehind:
 
 @dataclass(frozen=True, kw_only=True)
 class LevelReached:
-    """A level that an entity reached, by which assessment, and why.
+    """A level that an entity reached, its assessment, and why.
 
-    `activation`: by which the version came to decide, where the assessment before was by another one; null where
-    something happened to the entity.
+    `activation`: by which the version came into force, if another one decided on the previous assessment; null if the
+    reason was an event of the entity.
 
     Attributes:
         direction: of `DIRECTIONS`.
         from_level: None for no level, as `to_level`.
-        source: what made it: rules, override, decay or expiry.
+        source: of the assessment: rules, override, decay or expiry.
         assessment: its number, such as 12.3.
         line: the arithmetic of that assessment in one line; empty once it was erased.
         decided_by: the version of the ruleset that decided.
-        decided_before_by: that of the assessment before.
+        decided_before_by: that of the previous assessment.
     """
 
     entity_type: Annotated[str, shown_as("type")]
@@ -95,7 +95,7 @@ class LevelReached:
 def list_transitions(context: Context, filters: TransitionFilters = EVERY, part: Part = WHOLE) -> Page[LevelReached]:
     """List levels reached: rises first, then falls, then first levels; of each the latest first.
 
-    NotFoundError where there is no such type; ConfigError where there is no such level or direction.
+    NotFoundError if there is no such type; ConfigError if there is no such level or direction.
     """
     with context.reading() as session:
         of = context.organisation_id
@@ -103,7 +103,7 @@ def list_transitions(context: Context, filters: TransitionFilters = EVERY, part:
         for name in filters.directions:
             if name not in DIRECTIONS:
                 raise ConfigError(f"there is no direction {name!r}; there are {', '.join(DIRECTIONS)}")
-        wanted = WantedTransitions(
+        transition_filter = TransitionFilter(
             organisation_id=of,
             directions=[Direction[name.upper()] for name in filters.directions or DIRECTIONS],
             type_id=None if filters.entity_type is None else type_named(session, of, filters.entity_type).id,
@@ -111,7 +111,7 @@ def list_transitions(context: Context, filters: TransitionFilters = EVERY, part:
             since_us=filters.since_us,
             until_us=filters.until_us,
         )
-        page = transitions_among(session, wanted, part)
+        page = transitions_among(session, transition_filter, part)
         show = shower_of(session, of, page, names)
         return page.map(show)
 
@@ -119,7 +119,7 @@ def list_transitions(context: Context, filters: TransitionFilters = EVERY, part:
 def shower_of(
     session: Session, organisation_id: int, rows: Sequence[TransitionRow], names: Sequence[str]
 ) -> Callable[[TransitionRow], LevelReached]:
-    """Read by which versions and activations some levels were reached, and why; give what shows one of them.
+    """Read the versions, activations and reasons of some reached levels; return a function that describes one of them.
 
     *names*: of the organisation's levels, the lowest first.
     """
@@ -127,32 +127,37 @@ def shower_of(
     rulesets = rulesets_of_versions(session, sorted(versions))
     activations = activations_of_versions(session, sorted(versions))
     lines = lines_of(session, organisation_id, [(row.transition.entity_id, row.transition.number) for row in rows])
-    return lambda row: _shown(row, (None, *names), rulesets, activations, lines)
+    return lambda row: _level_reached(row, (None, *names), rulesets, activations, lines)
 
 
 def _versions(row: TransitionRow) -> tuple[int | None, int | None]:
     return None if row.assessment is None else row.assessment.version_id, row.version_before
 
 
-def _shown(
+def _level_reached(
     row: TransitionRow,
     names: Sequence[str | None],
     rulesets: Mapping[int, tuple[str, int]],
     activations: Sequence[Activation],
     lines: Mapping[Name, str],
 ) -> LevelReached:
-    reached, (version, before) = row.transition, _versions(row)
-    changed = reached.number > 1 and version is not None and version != before
-    behind = [each for each in activations if changed and each.version_id == version and each.at_us <= reached.at_us]
+    """Describe a reached level; the activation is the last one before it, if the deciding version changed."""
+    transition, (version, before) = row.transition, _versions(row)
+    has_new_version = transition.number > 1 and version is not None and version != before
+    behind = [
+        each
+        for each in activations
+        if has_new_version and each.version_id == version and each.at_us <= transition.at_us
+    ]
     return LevelReached(
         entity_type=row.entity_type,
         external_id=row.external_id,
         direction=Direction(row.direction).name.lower(),
-        from_level=names[reached.from_level or 0],
-        to_level=names[reached.to_level or 0],
-        at_us=reached.at_us,
-        source=reached.source,
-        assessment=f"{reached.entity_id}.{reached.number}",
+        from_level=names[transition.from_level or 0],
+        to_level=names[transition.to_level or 0],
+        at_us=transition.at_us,
+        source=transition.source,
+        assessment=f"{transition.entity_id}.{transition.number}",
         line=_line(row, lines),
         decided_by=_decided_by(rulesets, version),
         decided_before_by=_decided_by(rulesets, before),

@@ -1,7 +1,7 @@
-"""What customers are worth, and nothing of how risky they are: by segment, one by one, and by their identifiers.
+"""Values of customers, without anything about their risk: by segment, one by one, and by their identifiers.
 
 For people who may not know a level: nothing that is read here is a level, or follows from one. A value is computed
-together with the level, so of its moment the day alone is shown.
+together with the level, so only the day of its moment is shown.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from fivefold.features.catalogue.indicator import Indicator
 from fivefold.models.explain import contribution
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.counts import counted_cells
-from fivefold.store.portfolio.search import MOST_COUNTED, FoundRow, WantedEntities, count_found, entities_found
+from fivefold.store.portfolio.search import MOST_COUNTED, EntityFilter, FoundRow, count_found, entities_found
 from fivefold.store.portfolio.values import ValueRow, since_when, values_of
 from fivefold.store.portfolio.words import Place, words_in
 from fivefold.usecases.levels.value_scores import EntityScorer, ValueView, read_value
@@ -31,9 +31,9 @@ from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 _MOVES_WITH_TIME: Final = frozenset({"as_of", "decay"})
-"""Arguments of indicators that are another number a minute later."""
+"""Arguments of indicators whose value changes within a minute."""
 _EXACT: Final = 1e-9
-"""Days: what a sum of parts of days may be off."""
+"""In days: the tolerance of a sum of parts of days."""
 
 
 @schema("SegmentValue")
@@ -42,9 +42,9 @@ class SegmentValue:
     """The customers of one segment.
 
     Attributes:
-        segment: None for those of whom the value model knows nothing.
-        entities: how many.
-        worth: what they are expected to bring, by currency.
+        segment: None for those without a value.
+        entities: their number.
+        worth: their expected value, by currency.
     """
 
     segment: str | None
@@ -55,11 +55,11 @@ class SegmentValue:
 @schema("PortfolioValue")
 @dataclass(frozen=True, kw_only=True)
 class PortfolioValue:
-    """What the customers of a type are worth.
+    """The value of the customers of a type.
 
     Attributes:
-        entities: of all segments, and those of whom the value model knows nothing.
-        segments: all of them, the highest first; last those of whom the value model knows nothing.
+        entities: of all segments, and those without a value.
+        segments: all of them, the highest first; last those without a value.
     """
 
     entity_type: Annotated[str, shown_as("type")]
@@ -70,13 +70,13 @@ class PortfolioValue:
 @schema("CustomerValue")
 @dataclass(frozen=True, kw_only=True)
 class CustomerValue:
-    """What one customer is worth; all but the identifier is null where the value model knows no value.
+    """The value of one customer; all fields but the identifier are null if the value model knows no value.
 
     Attributes:
         score: from 1 to 5.
         expected_value: in `currency`, over the horizon of the model.
-        as_of_us: the day, at midnight UTC, since which the value model says so.
-        superseded_by: the version of the model that serves, where another one said so: it is yet to say its own.
+        as_of_us: the day, at midnight UTC, since which it has this value.
+        superseded_by: the serving version of the model, if another one gave the value and it has yet to give its own.
     """
 
     external_id: str
@@ -92,10 +92,10 @@ def value_by_segment(context: Context, type_name: str) -> PortfolioValue:
     """Count the customers of a type and add up their expected values by segment; NotFoundError for no such type."""
     with context.reading() as session:
         kind = type_named(session, context.organisation_id, type_name)
-        counted = counted_cells(session, context.organisation_id, kind.id)
+        counts = counted_cells(session, context.organisation_id, kind.id)
     segments = []
     for segment in (*reversed(SEGMENTS), ""):
-        cells = [cell for cell in counted if cell.segment == segment]
+        cells = [cell for cell in counts if cell.segment == segment]
         cents = dict.fromkeys(sorted({cell.currency for cell in cells if cell.currency}), 0)
         for cell in cells:
             if cell.currency:
@@ -115,42 +115,43 @@ def list_values(
 ) -> Page[CustomerValue]:
     """List the customers of a type who have a value, of some segments or of all, the highest expected value first.
 
-    NotFoundError where there is no such type; ConfigError where there is no such segment.
+    NotFoundError if there is no such type; ConfigError if there is no such segment.
     """
     require_known("segment", segments, SEGMENTS)
     with context.reading() as session:
         kind = type_named(session, context.organisation_id, type_name)
-        return values_of(session, kind.id, sorted(set(segments or SEGMENTS)), part).map(_shown)
+        return values_of(session, kind.id, sorted(set(segments or SEGMENTS)), part).map(_customer_value)
 
 
 def search_values(context: Context, type_name: str, text: str, part: Part = WHOLE) -> Page[CustomerValue]:
-    """List whose identifiers have words that begin as those of a *text* do, in the order of the words found.
+    """List customers whose identifiers have words with the prefixes of a *text*, in the order of the words found.
 
-    Identifiers alone are looked at: names and other attributes may say how risky a customer is. NotFoundError where
-    there is no such type; ConfigError where no word, or too many of them, are given.
+    Only identifiers are searched: names and other attributes may reveal the risk of a customer. NotFoundError if there
+    is no such type; ConfigError if no word, or too many of them, are given.
     """
     with context.reading() as session:
-        found = entities_found(session, _wanted(session, context, type_name, text), part)
-        assessed = [row.entity.id for row in found if row.standing is not None]
+        page = entities_found(session, _identifier_filter(session, context, type_name, text), part)
+        assessed = [row.entity.id for row in page if row.standing is not None]
         since = since_when(session, assessed)
-        return found.map(lambda row: _found(row, since.get(row.entity.id)))
+        return page.map(lambda row: _found_value(row, since.get(row.entity.id)))
 
 
 def count_values(context: Context, type_name: str, text: str) -> EntitiesCounted:
-    """Count whom `search_values` lists, up to `MOST_COUNTED`; errors as there."""
+    """Count the customers that `search_values` lists, up to `MOST_COUNTED`; errors as there."""
     with context.reading() as session:
-        found = count_found(session, _wanted(session, context, type_name, text))
-        return EntitiesCounted(count=min(found, MOST_COUNTED), more=found > MOST_COUNTED)
+        count = count_found(session, _identifier_filter(session, context, type_name, text))
+        return EntitiesCounted(count=min(count, MOST_COUNTED), more=count > MOST_COUNTED)
 
 
-def _wanted(session: Session, context: Context, type_name: str, text: str) -> WantedEntities:
+def _identifier_filter(session: Session, context: Context, type_name: str, text: str) -> EntityFilter:
+    """The filter of a search in identifiers only."""
     kind = type_named(session, context.organisation_id, type_name)
     words = list(dict.fromkeys(words_in(text)))
     if not words:
-        raise ConfigError("there is no letter or digit in what is looked for")
+        raise ConfigError("the search text has no letter or digit")
     if len(words) > MOST_WORDS:
-        raise ConfigError(f"these are {len(words)} words; at most {MOST_WORDS} are looked for")
-    return WantedEntities(
+        raise ConfigError(f"the search text has {len(words)} words; at most {MOST_WORDS} are allowed")
+    return EntityFilter(
         organisation_id=context.organisation_id,
         type_id=kind.id,
         now_us=context.now(),
@@ -159,15 +160,15 @@ def _wanted(session: Session, context: Context, type_name: str, text: str) -> Wa
     )
 
 
-def _found(row: FoundRow, as_of_us: int | None) -> CustomerValue:
+def _found_value(row: FoundRow, as_of_us: int | None) -> CustomerValue:
     name, standing = row.entity.external_id, row.standing
     if standing is None or standing.value_score is None:
-        return _shown(ValueRow(name, None, None, None, None, None, row.superseded_by))
+        return _customer_value(ValueRow(name, None, None, None, None, None, row.superseded_by))
     value = (standing.value_score, standing.segment, standing.expected_value, standing.value_currency)
-    return _shown(ValueRow(name, *value, as_of_us, row.superseded_by))
+    return _customer_value(ValueRow(name, *value, as_of_us, row.superseded_by))
 
 
-def _shown(row: ValueRow) -> CustomerValue:
+def _customer_value(row: ValueRow) -> CustomerValue:
     since_us = None if row.as_of_us is None else _day(row.as_of_us)
     return CustomerValue(**{**vars(row), "as_of_us": since_us})
 
@@ -175,10 +176,10 @@ def _shown(row: ValueRow) -> CustomerValue:
 def read_value_alone(
     context: Context, type_name: str, external_id: str, *, valuer: EntityScorer | None = None
 ) -> ValueView | None:
-    """Show an entity's latest value as `read_value` does, since a day: the hour would say when a level was computed.
+    """Show an entity's latest value as `read_value` does, with its day: the hour would reveal when it was assessed.
 
-    Of indicators that move with the hour the points are shown, and of their values the days of the calendar alone:
-    from the others, and from when a transaction was, the hour could be reckoned back.
+    Of indicators that change with the hour the points are shown, and of their values only whole calendar days: from the
+    others, and from the time of a transaction, the hour could be computed.
     """
     value = read_value(context, type_name, external_id, valuer=valuer)
     if value is None:
@@ -187,13 +188,13 @@ def read_value_alone(
     if value.breakdown is None:
         return by_day
     assert valuer is not None, "a model that serves explained it"
-    known = {each.name: each for each in valuer.model.catalogue.indicators}
-    parts = (_without_hour(part, known[part.name], value) for part in value.breakdown.contributions)
+    indicators = {each.name: each for each in valuer.model.catalogue.indicators}
+    parts = (_without_hour(part, indicators[part.name], value) for part in value.breakdown.contributions)
     return replace(by_day, breakdown=Breakdown(value.breakdown.base, tuple(parts)))
 
 
 def _without_hour(part: Contribution, indicator: Indicator, value: ValueView) -> Contribution:
-    """Write what an indicator adds to a score so that it says no more than the day on which that was."""
+    """Write an indicator's contribution so that it reveals only the day on which it was computed."""
     if not _MOVES_WITH_TIME & set(indicator.parameters) or isinstance(part.value, str):
         return part
     is_age = indicator.unit == "days" and indicator.window_days is None

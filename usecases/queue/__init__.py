@@ -1,1 +1,1 @@
-"""What waits for a person, and who works on it."""
+"""Items that wait for a person, and who works on them."""

@@ -1,9 +1,9 @@
-"""The queue: what waits for a person, by when it is due, to whom it is assigned, and what comes next.
+"""The queue: items that wait for a person, by due date, their assignees, and the next item.
 
-An item waits as long as what it is about does: an override until it is decided, a failure until the customer is
-assessed. A rise waits until a person is done with it, and for 30 days at most. The question of a run waits until it was
-answered, or nobody came in time. A review that a flow asked for waits from a week before it is due, until a person did
-it, or took it back.
+An item waits as long as its subject does: an override until it is decided, a failure until the customer is assessed. A
+rise waits until a person puts it away, and for 30 days at most. The question of a run waits until it is answered, or
+its time is over. A review that a flow requested waits from a week before it is due, until a person does it, or undoes
+the action.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from fivefold.store.flows.runs import version_and_flow
 from fivefold.store.flows.versions import canonical_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.queue import items as stored
-from fivefold.store.queue.items import Counted, ItemName, ItemRow, QueueOrder, WantedItems
+from fivefold.store.queue.items import ItemFilter, ItemName, ItemRow, KindCount, QueueOrder
 from fivefold.store.queue.sources import Kind
 from fivefold.store.sql.clocks import ahead_message, latest_us
 from fivefold.store.sql.database import add_alone
@@ -54,9 +54,10 @@ SEEN_BY: Final[Mapping[Kind, frozenset[Role]]] = {
     Kind.RISE: OF_RISK,
     Kind.REVIEW: OF_RISK,
 }
-"""Whose queue has items of a kind: who may read what they are about. A role sees the questions that it may answer."""
+"""The roles that see items of a kind: those that may read their subjects. A role sees the questions that it may answer.
+"""
 PUT_AWAY: Final = (Kind.RISE, Kind.FLOW_REVIEW)
-"""Items that a person is done with by saying so."""
+"""Items that a person completes explicitly."""
 MINE, UNASSIGNED = "mine", "unassigned"
 _LARGEST = 2**63
 
@@ -70,9 +71,9 @@ class QueueFilters:
         assigned: mine, unassigned, or the number of a member.
         entity_type: its name.
         levels: the names of the present levels.
-        flow: the name of the flow that asks a question, or for a review; other items are left out.
-        since_us: they came then or later.
-        order: what is due first, or what came last.
+        flow: the name of the flow that asks a question or requests a review; other items are left out.
+        since_us: arrived at that moment or later.
+        order: by due date, or newest first.
     """
 
     kinds: Sequence[str] = ()
@@ -89,33 +90,33 @@ EVERYTHING = QueueFilters()
 
 @dataclass(frozen=True, kw_only=True)
 class QueueItem:
-    """Something that waits for a person.
+    """An item that waits for a person.
 
     `item` names it, such as `rise-12-3`. `kind`: override and change wait for another person's decision; a challenge is
-    to be settled by a date of its own; a failure and a quarantine are assessments that did not come about; a rise is to
-    be looked into; a review is a level that ought to have been computed again. A question is what a run of a flow asks
-    a person; a flow_review is to be done, as a flow asked for it.
+    to be settled by a date of its own; a failure and a quarantine are failed assessments; a rise is to be investigated;
+    a review is a level whose recomputation is overdue. A question is asked by a run of a flow; a flow_review is a
+    review that a flow requested.
 
     Attributes:
         item: its name, such as rise-12-3.
         kind: of `Kind`.
-        entity_type: None where it is about more than one entity, as is `external_id`.
+        entity_type: None if it is about more than one entity, as is `external_id`.
         level: the present one; None for none.
         from_level: of a rise.
-        to_level: of a rise; of an override what is asked for.
-        reason: why it waits, in one line, of a challenge the words of the person; empty where there is nothing to say.
-        about: what a change is about; the flow of a question or of a review that a flow asked for.
+        to_level: of a rise; of an override the requested one.
+        reason: why it waits, in one line, of a challenge the words of the person; empty if there is no reason.
+        about: the subject of a change; the flow of a question or of a requested review.
         assessment: of a rise, such as 12.3.
-        asked_by: of an override or a change; of a challenge who wrote it down; of a question who called the run.
+        asked_by: of an override or a change; of a challenge who recorded it; of a question who called the run.
         run: of a flow that asks; it is answered there.
         asks: the role whose members answer.
-        look_at: of a question, what the flow says in words to look at; the run has what inputs were, too.
-        since_us: when it came.
-        due_us: by when it is to be dealt with.
-        assigned_to: the number of a member; None for nobody.
+        look_at: of a question, the data that the flow describes as relevant; the run also has the values.
+        since_us: when it arrived.
+        due_us: when it is due.
+        assigned_to: the number of a member; None for no one.
         assigned_name: of that member.
         has_left: that member has left.
-        revision: of what people did about it, for the next change.
+        revision: of people's work on it, for the next change.
     """
 
     item: str
@@ -156,12 +157,12 @@ class QueueCount:
 
     @property
     def total(self) -> int:
-        """Give how many wait."""
+        """The number of waiting items."""
         return self.overdue + self.today + self.later
 
 
 def kinds_for(role: Role) -> tuple[Kind, ...]:
-    """Give the kinds of items that a role sees.
+    """Return the kinds of items that a role sees.
 
     >>> [kind.value for kind in kinds_for(Role.INVESTIGATOR)]
     ['override', 'challenge', 'question', 'flow_review', 'rise', 'review']
@@ -170,28 +171,28 @@ def kinds_for(role: Role) -> tuple[Kind, ...]:
 
 
 def list_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING, part: Part = WHOLE) -> Page[QueueItem]:
-    """List what waits, in the order that is asked for.
+    """List the waiting items, in the order of the filters.
 
     Raises:
         NotFoundError: there is no such type of entity, member or flow.
-        ConfigError: there is no such kind or level, the role sees none of it, or the part begins behind no key.
+        ConfigError: there is no such kind or level, the role sees none of it, or the part does not begin after a key.
     """
     with context.reading() as session:
-        wanted = _wanted(session, context, role, filters, levels_of(session, context.organisation_id))
-        page = stored.items_among(session, wanted, filters.order, part)
+        item_filter = _item_filter(session, context, role, filters, levels_of(session, context.organisation_id))
+        page = stored.items_among(session, item_filter, filters.order, part)
         return page.map(_shower(session, context.organisation_id, page))
 
 
 def count_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING) -> list[QueueCount]:
-    """Count what waits, by kind and by when it is due; errors are those of `list_items`."""
+    """Count the waiting items, by kind and by due date; errors are those of `list_items`."""
     with context.reading() as session:
         names = levels_of(session, context.organisation_id)
-        counts = stored.count_items(session, _wanted(session, context, role, filters, names))
-        return [QueueCount(kind=kind.value, **Counted._asdict(counted)) for kind, counted in counts.items()]
+        counts = stored.count_items(session, _item_filter(session, context, role, filters, names))
+        return [QueueCount(kind=kind.value, **KindCount._asdict(count)) for kind, count in counts.items()]
 
 
 def flows_that_ask(context: Context, role: Role) -> tuple[str, ...]:
-    """Give the names of flows of which a role may have items in its queue; none where it sees no such items."""
+    """Return the names of flows whose items a role may have in its queue; none if it sees no such items."""
     if not {Kind.QUESTION, Kind.FLOW_REVIEW} & set(kinds_for(role)):
         return ()
     with context.reading() as session:
@@ -199,17 +200,17 @@ def flows_that_ask(context: Context, role: Role) -> tuple[str, ...]:
 
 
 def next_item(context: Context, role: Role, filters: QueueFilters, place: Key | None) -> tuple[QueueItem, Key] | None:
-    """Give the item behind a place in the queue, and its own place; None behind the last one."""
+    """Return the item after a place in the queue, and its own place; None after the last one."""
     with context.reading() as session:
-        wanted = _wanted(session, context, role, filters, levels_of(session, context.organisation_id))
-        page = stored.items_among(session, wanted, filters.order, Part(1, place))
+        item_filter = _item_filter(session, context, role, filters, levels_of(session, context.organisation_id))
+        page = stored.items_among(session, item_filter, filters.order, Part(1, place))
         if not page:
             return None
         return _shower(session, context.organisation_id, page)(page[0]), stored.key_of_item(page[0], filters.order)
 
 
 def item_at(place: Key) -> str:
-    """Name the item whose place in the queue this is; ConfigError where it is none.
+    """Name the item of a place in the queue; ConfigError if it is not one.
 
     >>> item_at((1_000, 7, 12, 3))
     'rise-12-3'
@@ -218,18 +219,18 @@ def item_at(place: Key) -> str:
 
 
 def key_of(item: QueueItem, order: QueueOrder) -> Key:
-    """Give the place of an item in the queue of an order."""
+    """Return the place of an item in the queue of an order."""
     name = read_name(item.item)
-    return stored.place_of(name, item.due_us if order is QueueOrder.DUE else item.since_us)
+    return stored.item_key(name, item.due_us if order is QueueOrder.DUE else item.since_us)
 
 
 def read_item(context: Context, role: Role, item: str) -> QueueItem | None:
-    """Show an item; None where it has left the queue. NotFoundError where there never was one of that name."""
+    """Show an item; None if it has left the queue. NotFoundError if there never was one of that name."""
     name = read_name(item)
     with context.reading() as session:
         if stored.subject_of(session, context.organisation_id, name) is None or not _sees(session, role, name):
             raise NotFoundError(f"there is no item {item!r} in the queue")
-        row = _waiting(session, context, role, name)
+        row = _find_item(session, context, role, name)
         return None if row is None else _shower(session, context.organisation_id, [row])(row)
 
 
@@ -243,38 +244,38 @@ def change_item(
     done: bool = False,
     reason: str = "",
 ) -> QueueItem | None:
-    """Assign an item to a member or to nobody, or be done with it; None where it has left the queue by that.
+    """Assign an item to a member or to no one, or complete it; None if it has left the queue by that.
 
     Args:
         context: who acts.
         role: of the actor.
         item: its name.
         revision: of the item that the person saw.
-        assigned_to: the number of a member; None for nobody.
-        done: it is put away. This is for rises, and for reviews that a flow asked for; everything else leaves the queue
-            when it is dealt with.
+        assigned_to: the number of a member; None for no one.
+        done: it is put away. This is for rises, and for reviews that a flow requested; all others leave the queue when
+            they are dealt with.
         reason: why a review counts as done; a rise may be put away without one.
 
     Raises:
         NotFoundError: there is no such item or member.
-        ConfigError: the member does not see such items, it is not put away in this way, or a reason is missing or
-            out of place.
+        ConfigError: the member does not see such items, it is not put away in this way, or a reason is missing or out
+            of place.
         ConflictError: another person changed it meanwhile, it has left the queue, the member has left, or they called
             or caused the run whose question it is, or answered for another role in it.
     """
     name, now = read_name(item), context.now()
-    _refuse_words(name.kind, done, reason)
+    _check_reason(name.kind, done, reason)
     with context.writing() as session:
         subject = stored.subject_of(session, context.organisation_id, name)
         if subject is None or not _sees(session, role, name):
             raise NotFoundError(f"there is no item {item!r} in the queue")
         member = None if assigned_to is None else locked_member(session, context.organisation_id, assigned_to)
         work = stored.work_on(session, context.organisation_id, name)
-        row = _waiting(session, context, role, name)
+        row = _find_item(session, context, role, name)
         if row is None:
-            raise ConflictError(f"item {item} has left the queue: nothing about it waits any more")
+            raise ConflictError(f"item {item} has left the queue, as its subject was dealt with")
         if (0 if work is None else work.revision) != revision:
-            whose = f"assigned to {row.member}" if row.member else "assigned to nobody"
+            whose = f"assigned to {row.member}" if row.member else "not assigned"
             raise ConflictError(f"another person changed item {item} meanwhile: it is {whose} now")
         if member is not None:
             _refuse_assignee(session, member, name)
@@ -283,12 +284,12 @@ def change_item(
         work.member_id, work.done_us = assigned_to, now if done else None
         work.revision, work.changed_us, work.changed_by = work.revision + 1, now, context.actor.name
         add_alone(session, work)
-        said = {"item": item, "assigned_to": assigned_to, "revision": work.revision}
+        details = {"item": item, "assigned_to": assigned_to, "revision": work.revision}
         if done and name.kind is Kind.FLOW_REVIEW:
             finish_review_in(session, context, action_numbered(session, context.organisation_id, name.number), reason)
         after = {"reason": reason} if reason and name.kind is Kind.RISE else None
-        context.record(session, "queue.done" if done else "queue.assigned", subject[:2], after=after, details=said)
-        row = _waiting(session, context, role, name)
+        context.record(session, "queue.done" if done else "queue.assigned", subject[:2], after=after, details=details)
+        row = _find_item(session, context, role, name)
         return None if row is None else _shower(session, context.organisation_id, [row])(row)
 
 
@@ -297,23 +298,24 @@ def _key(name: ItemName) -> dict[str, str | int]:
 
 
 def _sees(session: Session, role: Role, name: ItemName) -> bool:
-    """Tell whether a role sees an item: a question is seen by those who may answer it."""
+    """Return whether a role sees an item: questions are seen by those who may answer them."""
     if role not in SEEN_BY[name.kind] or name.kind is not Kind.QUESTION:
         return role in SEEN_BY[name.kind]
     run = session.get(FlowRun, name.number)
     return run is None or run.asks is None or role in ANSWERED_BY[run.asks]
 
 
-def _refuse_words(kind: Kind, done: bool, reason: str) -> None:
+def _check_reason(kind: Kind, done: bool, reason: str) -> None:
     if done and kind not in PUT_AWAY:
-        raise ConfigError(f"an item of the kind {kind} leaves the queue when it is dealt with, and not before")
+        raise ConfigError(f"an item of the kind {kind} leaves the queue only when it is dealt with")
     if done and kind is Kind.FLOW_REVIEW:
         checked_reason(reason)
     if reason and not done:
-        raise ConfigError("a reason is given where an item is done, and not where it is assigned")
+        raise ConfigError("give a reason only to complete an item, not to assign it")
 
 
 def _refuse_assignee(session: Session, member: Member, name: ItemName) -> None:
+    """Refuse a member who has left, does not see the item, or took part in the run that asks."""
     if member.left_us is not None:
         raise ConflictError(f"{member.name} has left; assign it to another person")
     run = session.get_one(FlowRun, name.number) if name.kind is Kind.QUESTION else None
@@ -328,7 +330,7 @@ def _refuse_assignee(session: Session, member: Member, name: ItemName) -> None:
 
 
 def read_name(item: str) -> ItemName:
-    """Read the name of an item; NotFoundError where nothing has such a name.
+    """Read the name of an item; NotFoundError if it is not a possible name.
 
     >>> read_name("rise-12-3")
     ItemName(kind=<Kind.RISE: 'rise'>, number=12, step=3)
@@ -344,30 +346,33 @@ def _text_of(name: ItemName) -> str:
     return f"{name.kind}-{name.number}-{name.step}"
 
 
-def _waiting(session: Session, context: Context, role: Role, name: ItemName) -> ItemRow | None:
+def _find_item(session: Session, context: Context, role: Role, name: ItemName) -> ItemRow | None:
     if role not in SEEN_BY[name.kind]:
         return None
-    wanted = _wanted(session, context, role, QueueFilters(kinds=(name.kind,)), (), name)
-    rows = stored.items_among(session, wanted, QueueOrder.DUE, Part(1))
+    item_filter = _item_filter(session, context, role, QueueFilters(kinds=(name.kind,)), (), name)
+    rows = stored.items_among(session, item_filter, QueueOrder.DUE, Part(1))
     return rows[0] if rows and rows[0].done_us is None else None
 
 
-def _wanted(
+def _item_filter(
     session: Session,
     context: Context,
     role: Role,
     filters: QueueFilters,
     levels: Sequence[str],
     name: ItemName | None = None,
-) -> WantedItems:
-    seen, now = kinds_for(role), context.now()
+) -> ItemFilter:
+    """Build the filter from names; ConfigError for a kind that the role does not see."""
+    visible_kinds, now = kinds_for(role), context.now()
     for kind in filters.kinds:
-        if kind not in seen:
-            raise ConfigError(f"there is no kind {kind!r} in the queue of {role}s; there are {', '.join(seen)}")
+        if kind not in visible_kinds:
+            raise ConfigError(
+                f"there is no kind {kind!r} in the queue of {role}s; there are {', '.join(visible_kinds)}"
+            )
     of = context.organisation_id
-    return WantedItems(
+    return ItemFilter(
         organisation_id=of,
-        kinds=[Kind(kind) for kind in filters.kinds or seen],
+        kinds=[Kind(kind) for kind in filters.kinds or visible_kinds],
         now_us=now,
         latest_us=latest_us(session, now),
         member_id=_member(session, context, filters.assigned),
@@ -377,17 +382,18 @@ def _wanted(
         flow_id=None if filters.flow is None else flow_named(session, of, filters.flow).id,
         since_us=filters.since_us,
         proposal_kinds=kinds_seen_by(role),
-        asked=[asked for asked, roles in ANSWERED_BY.items() if role in roles],
+        asked=[asked_role for asked_role, roles in ANSWERED_BY.items() if role in roles],
         name=name,
     )
 
 
 def _member(session: Session, context: Context, assigned: str) -> int | None:
+    """Read the number of a member from a filter: mine, unassigned, or a number."""
     if assigned in {"", UNASSIGNED}:
         return None
     number = own_number(context) if assigned == MINE else assigned
     if number is None:
-        raise ConfigError(f"{context.actor.name} is no member, to whom anything could be assigned")
+        raise ConfigError(f"{context.actor.name} is not a member, so nothing can be assigned to them")
     plain = int(number) if str(number).isdecimal() and len(str(number)) < 10 else 0
     member = session.get(Member, plain)
     if member is None or member.organisation_id != context.organisation_id:
@@ -396,29 +402,30 @@ def _member(session: Session, context: Context, assigned: str) -> int | None:
 
 
 def own_number(context: Context) -> int | None:
-    """Give the number of the member who acts; None where it is a program or an account of the machine."""
+    """Return the number of the acting member; None for a program or an account of the machine."""
     kind, _, number = context.actor.name.partition(":")
     return int(number) if kind == "member" else None
 
 
 def _shower(session: Session, organisation_id: int, rows: Sequence[ItemRow]) -> Callable[[ItemRow], QueueItem]:
-    """Read why some levels rose, and what flows ask; give what shows one of these rows."""
+    """Read the reasons of some rises, and the flows that ask; return a function that describes one of these rows."""
     names = (None, *levels_of(session, organisation_id))
     rises = [(row.number, row.step) for row in rows if row.kind == Kind.RISE]
     lines = lines_of(session, organisation_id, rises)
     texts = canonical_of(session, {row.version_id for row in rows if row.version_id is not None})
     flows = {number: analyse_canonical_flow(canonical).flow for number, canonical in texts.items()}
-    return lambda row: _shown(row, names, lines, flows)
+    return lambda row: _queue_item(row, names, lines, flows)
 
 
-def _shown(
+def _queue_item(
     row: ItemRow, names: Sequence[str | None], lines: Mapping[Name, str], flows: Mapping[int, Flow]
 ) -> QueueItem:
+    """Describe an item with the words of its kind."""
     kind, flow = Kind(row.kind), flows.get(row.version_id or 0)
-    asked = None if flow is None or kind is not Kind.QUESTION else _asked(flow, row.detail or "")
+    person_step = None if flow is None or kind is not Kind.QUESTION else _person_step(flow, row.detail or "")
     reason = _line(row, lines) if kind is Kind.RISE else _REASONS[kind](row)
     if flow is not None:
-        reason = flow.action(row.detail or "").title if asked is None else asked.person.question
+        reason = flow.action(row.detail or "").title if person_step is None else person_step.person.question
     return QueueItem(
         item=_text_of(ItemName(kind, row.number, row.step)),
         kind=row.kind,
@@ -432,8 +439,8 @@ def _shown(
         assessment=f"{row.number}.{row.step}" if kind is Kind.RISE else None,
         asked_by=row.by,
         run=row.run_id,
-        asks=None if asked is None else asked.person.role,
-        look_at=() if asked is None else asked.person.words_looked_at,
+        asks=None if person_step is None else person_step.person.role,
+        look_at=() if person_step is None else person_step.person.words_looked_at,
         since_us=row.since_us,
         due_us=row.due_us,
         assigned_to=row.member_id,
@@ -444,15 +451,15 @@ def _shown(
 
 
 def _line(row: ItemRow, lines: Mapping[Name, str]) -> str:
-    """Give the arithmetic of the assessment in one line; nothing once it was erased."""
+    """Return the arithmetic of the assessment in one line; empty once it was erased."""
     line = lines.get((row.number, row.step))
     return "" if line is None else shown_line(row.about or "", line)
 
 
-def _asked(flow: Flow, step: str) -> PersonStep:
-    asked = flow.steps[flow.positions[step]]
-    assert isinstance(asked, PersonStep)  # a run asks at such a step
-    return asked
+def _person_step(flow: Flow, step: str) -> PersonStep:
+    step_asked = flow.steps[flow.positions[step]]
+    assert isinstance(step_asked, PersonStep)  # a run asks at such a step
+    return step_asked
 
 
 def _failure(row: ItemRow) -> str:

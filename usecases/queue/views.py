@@ -1,4 +1,4 @@
-"""Named filters of the queue: of a member alone, and of everybody of the organisation."""
+"""Named filters of the queue: of a member alone, or of everybody of the organisation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 
 FILTERS: Final = ("kind", "assigned", "type", "level", "flow", "days", "order")
-"""What a filter may name, in the order in which addresses have it."""
+"""The conditions of a filter, in the order of addresses."""
 OF_ALL: Final = 0
 MOST_VIEWS: Final = 50
-"""Of a member, and of the organisation."""
+"""The most filters of a member, and of the organisation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class QueueViewShown:
     """A named filter; `shared`: everybody of the organisation has it.
 
     Attributes:
-        filters: of `FILTERS`, as addresses have them.
+        filters: of `FILTERS`, as in addresses.
         saved_by: the number of the member who saved it.
     """
 
@@ -39,30 +39,30 @@ class QueueViewShown:
     saved_by: int
 
 
-def filters_of(chosen: Mapping[str, str], now_us: int) -> QueueFilters:
-    """Read a filter as addresses have it; ConfigError where it has an order or a number of days that there is not.
+def filters_of(conditions: Mapping[str, str], now_us: int) -> QueueFilters:
+    """Read a filter as in addresses; ConfigError for an invalid order or number of days.
 
     >>> filters_of({"kind": "rise,review", "days": "1"}, 86_400_000_000).since_us
     0
     """
-    days, order = chosen.get("days", ""), chosen.get("order") or QueueOrder.DUE
+    days, order = conditions.get("days", ""), conditions.get("order") or QueueOrder.DUE
     if order not in set(QueueOrder):
         raise ConfigError(f"order is {order!r}; it must be one of {', '.join(QueueOrder)}")
     if days and not (days.isascii() and days.isdecimal() and len(days) <= 3):
         raise ConfigError(f"days is {days!r}; it must be a whole number up to 999")
     return QueueFilters(
-        kinds=tuple(filter(None, chosen.get("kind", "").split(","))),
-        assigned=chosen.get("assigned", ""),
-        entity_type=chosen.get("type") or None,
-        levels=tuple(filter(None, chosen.get("level", "").split(","))),
-        flow=chosen.get("flow") or None,
+        kinds=tuple(filter(None, conditions.get("kind", "").split(","))),
+        assigned=conditions.get("assigned", ""),
+        entity_type=conditions.get("type") or None,
+        levels=tuple(filter(None, conditions.get("level", "").split(","))),
+        flow=conditions.get("flow") or None,
         since_us=now_us - int(days) * DAY_US if days else None,
         order=QueueOrder(order),
     )
 
 
 def list_views(context: Context) -> list[QueueViewShown]:
-    """List the filters of the member who acts, then those of the organisation, by name."""
+    """List the filters of the acting member, then those of the organisation, by name."""
     owners = (own_number(context) or OF_ALL, OF_ALL)
     with context.reading() as session:
         rows = session.scalars(
@@ -70,52 +70,52 @@ def list_views(context: Context) -> list[QueueViewShown]:
             .where(QueueView.organisation_id == context.organisation_id, QueueView.owner.in_(owners))
             .order_by(QueueView.owner.desc(), QueueView.name)
         )
-        return [_shown(row) for row in rows]
+        return [_view(row) for row in rows]
 
 
 def save_view(
     context: Context, role: Role, name: str, filters: Mapping[str, str], *, shared: bool = False
 ) -> QueueViewShown:
-    """Keep a filter under a name; one of the same name is replaced.
+    """Save a filter under a name; one of the same name is replaced.
 
     Raises:
-        ConfigError: the name cannot be kept, the actor is no member, or the filter is none.
-        NotFoundError: the filter names a type of entity, a member or a flow that is not there.
+        ConfigError: the name cannot be stored, the actor is not a member, or the filter is empty.
+        NotFoundError: the filter names a type of entity, a member or a flow that does not exist.
         ConflictError: there are too many, or another member saved the organisation's one of this name.
     """
-    kept = {each: filters[each] for each in FILTERS if filters.get(each)}
+    conditions = {each: filters[each] for each in FILTERS if filters.get(each)}
     if not 1 <= len(name) <= VIEW_NAME_CHARACTERS or name != name.strip() or not storable(name):
         raise ConfigError(
-            f"the name {name[:80]!r} cannot be kept; it must have 1 to {VIEW_NAME_CHARACTERS} characters without spaces"
-            " around them"
+            f"the name {name[:80]!r} cannot be stored; it must have 1 to {VIEW_NAME_CHARACTERS} characters without"
+            " spaces around them"
         )
     member, now = _own(context), context.now()
-    count_items(context, role, filters_of(kept, now))
+    count_items(context, role, filters_of(conditions, now))
     with context.writing() as session:
-        row = _named(session, context, name, OF_ALL if shared else member)
+        row = _find_view(session, context, name, OF_ALL if shared else member)
         if row is not None:
             _refuse_others(context, role, row)
         if row is None and len(_names(session, context, OF_ALL if shared else member)) >= MOST_VIEWS:
             raise ConflictError(f"there are {MOST_VIEWS} filters already; remove one first")
         if row is None:
             row = QueueView(organisation_id=context.organisation_id, owner=OF_ALL if shared else member, name=name)
-        row.filters, row.saved_by, row.saved_us = kept, member, now
+        row.filters, row.saved_by, row.saved_us = conditions, member, now
         add_alone(session, row)
-        said = {"shared": shared, "filters": kept}
-        context.record(session, "queue_view.saved", ("queue_view", row.id), after={"name": name}, details=said)
-        return _shown(row)
+        details = {"shared": shared, "filters": conditions}
+        context.record(session, "queue_view.saved", ("queue_view", row.id), after={"name": name}, details=details)
+        return _view(row)
 
 
 def remove_view(context: Context, role: Role, name: str, *, shared: bool = False) -> None:
-    """Remove a named filter; one of the organisation only by who saved it, or by an administrator.
+    """Remove a named filter; one of the organisation only by the member who saved it, or by an administrator.
 
     Raises:
         NotFoundError: there is none of that name.
         ConflictError: another member saved it.
-        ConfigError: the actor is no member.
+        ConfigError: the actor is not a member.
     """
     with context.writing() as session:
-        row = _named(session, context, name, OF_ALL if shared else _own(context))
+        row = _find_view(session, context, name, OF_ALL if shared else _own(context))
         if row is None:
             raise NotFoundError(f"there is no filter {name[:80]!r}")
         _refuse_others(context, role, row)
@@ -125,12 +125,12 @@ def remove_view(context: Context, role: Role, name: str, *, shared: bool = False
 
 
 def may_change(view: QueueViewShown, member: int | None, role: Role) -> bool:
-    """Tell whether a member may replace or remove a filter that they see."""
+    """Return whether a member may replace or remove a filter that they see."""
     return not view.shared or role == Role.ADMIN or view.saved_by == member
 
 
 def _refuse_others(context: Context, role: Role, row: QueueView) -> None:
-    if not may_change(_shown(row), own_number(context), role):
+    if not may_change(_view(row), own_number(context), role):
         raise ConflictError(
             f"the organisation's filter {row.name!r} was saved by another member; they or an administrator change it"
         )
@@ -139,11 +139,11 @@ def _refuse_others(context: Context, role: Role, row: QueueView) -> None:
 def _own(context: Context) -> int:
     member = own_number(context)
     if member is None:
-        raise ConfigError(f"{context.actor.name} is no member; filters are kept for members")
+        raise ConfigError(f"{context.actor.name} is not a member; filters are stored for members")
     return member
 
 
-def _named(session: Session, context: Context, name: str, owner: int) -> QueueView | None:
+def _find_view(session: Session, context: Context, name: str, owner: int) -> QueueView | None:
     statement = select(QueueView).where(
         QueueView.organisation_id == context.organisation_id, QueueView.owner == owner, QueueView.name == name
     )
@@ -157,5 +157,5 @@ def _names(session: Session, context: Context, owner: int) -> list[str]:
     return list(session.scalars(statement))
 
 
-def _shown(row: QueueView) -> QueueViewShown:
+def _view(row: QueueView) -> QueueViewShown:
     return QueueViewShown(name=row.name, shared=row.owner == OF_ALL, filters=row.filters, saved_by=row.saved_by)

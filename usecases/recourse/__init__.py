@@ -1,1 +1,1 @@
-"""What a person concerned may know: what would move their level, and why it is what it is."""
+"""Recourse of the person concerned: what would move their level, statements, and challenges."""

@@ -1,7 +1,7 @@
-"""Challenges: a person contests an assessment, its record is kept as it is, and another person settles it by a date.
+"""Challenges: a person contests an assessment, its record is preserved, and another person settles it by a date.
 
-An assessment has one open challenge at most. While one is open, nothing of the record that it contests can be erased;
-that it still is what it was is proved by a hash each time it is read. Settling is in `usecases.recourse.settlement`.
+An assessment has at most one open challenge. While one is open, nothing of the record that it contests can be erased;
+each time it is read, a hash proves that the record is unchanged. Settling is in `usecases.recourse.settlement`.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels.levels import assessment_of
 from fivefold.store.recourse import challenges as stored
-from fivefold.store.recourse.challenges import OPEN, ChallengeWithEntity, WantedChallenges
+from fivefold.store.recourse.challenges import OPEN, ChallengeFilter, ChallengeWithEntity
 from fivefold.store.sql.clocks import latest_us
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment
@@ -38,16 +38,17 @@ class ChallengeLine:
     """A challenge. `reason` is of the settlement and for the organisation; `answer` is for the person concerned.
 
     Attributes:
-        assessment: that is contested, such as 12.3.
-        is_newest: nothing that differs was found of the entity since.
+        assessment: the contested one, such as 12.3.
+        is_newest: no later assessment of the entity had another result.
         words: of the person.
         due_us: by when it is to be settled.
         overdue: it is open, and was due.
-        record_unchanged: what it contests is to the byte what it was when it was opened.
+        record_unchanged: the contested record is byte for byte the same as when it was opened.
         state: open, confirmed, corrected or overridden.
-        facts: that were corrected.
-        new_assessment: the first one since what the settlement names was changed; None where the contested one stands.
-        override: that a person decided on instead of the rules, or that was revoked; None for none.
+        facts: the corrected ones.
+        new_assessment: the first one after all changes that the settlement names; None if the contested one is
+            confirmed.
+        override: the override that replaced the rules' level, or that was revoked; None for none.
     """
 
     id: int
@@ -75,7 +76,7 @@ class ChallengeLine:
 
 @dataclass(frozen=True, kw_only=True)
 class ChallengeSummary:
-    """A challenge as a list of many shows it: without comparing the record of each."""
+    """A challenge in a list of many, without the comparison of its record."""
 
     id: int
     assessment: str
@@ -96,8 +97,8 @@ class ChallengeFilters:
 
     Attributes:
         state: one of `STATES`.
-        entity: type and identifier of whom they are about.
-        due_before_us: they are due before; microseconds.
+        entity: type and identifier of their entity.
+        due_before_us: due before this moment; microseconds.
     """
 
     state: str | None = None
@@ -109,64 +110,64 @@ EVERY: Final = ChallengeFilters()
 
 
 def open_challenge(context: Context, assessment: str, words: str, received_us: int | None = None) -> ChallengeLine:
-    """Open a challenge of an assessment, such as 12.3; the same words received at the same time are the same one.
+    """Open a challenge of an assessment, such as 12.3; the same words received at the same time are the same challenge.
 
     Args:
-        context: who writes it down.
+        context: who records it.
         assessment: its number.
         words: of the person.
-        received_us: when these were received; None for now. It is due so many days later as the organisation set.
+        received_us: when these were received; None for now. It is due after the organisation's number of days.
 
     Raises:
         NotFoundError: there is no such assessment.
-        ConfigError: there are no words, or the moment is none, or still to come.
-        ConflictError: another challenge of this assessment is open, or it is of a later day than the words.
+        ConfigError: there are no words, or the moment is invalid, or in the future.
+        ConflictError: another challenge of this assessment is open, or the assessment is later than the words.
     """
-    now, said = context.now(), checked_reason(words, "the words of the challenge")
-    received = now if received_us is None else checked_moment(received_us, "received")
+    now, person_words = context.now(), checked_reason(words, "the words of the challenge")
+    received_at = now if received_us is None else checked_moment(received_us, "received")
     with context.writing() as session:
         row = find_assessment(session, context.actor, assessment)
         entity = session.get_one(Entity, row.entity_id)
         session.refresh(entity, with_for_update={"key_share": True})  # it cannot be erased meanwhile
         if entity.erased_us is not None:
             raise NotFoundError(f"there is no assessment {assessment!r}")
-        session.refresh(row)  # as it is once nothing can be taken out of it any more
+        session.refresh(row)  # as it is once nothing can be removed from it any more
         if row.breakdown is None:
             raise ConflictError(
-                f"assessment {assessment} {gone_text(session, row)}: what it was made from is gone, so that nobody can"
-                " look whether it was right; the present level can be contested"
+                f"assessment {assessment} {gone_text(session, row)}: its inputs were removed, so nobody can"
+                " check whether it was right; the present level can be contested"
             )
-        _refuse_moment(session, row, received, now)
-        same = _open_or_same(session, row, said, received if received_us is not None else None)
+        _refuse_moment(session, row, received_at, now)
+        same = _open_or_same(session, row, person_words, received_at if received_us is not None else None)
         if same is not None:
             return challenge_line(session, context.organisation_id, same.id, now)
         days = settings_of(session, context.organisation_id).challenge_days
-        made = Challenge(
+        challenge = Challenge(
             organisation_id=context.organisation_id,
             entity_id=row.entity_id,
             number=row.number,
-            words=said,
-            received_us=received,
+            words=person_words,
+            received_us=received_at,
             opened_us=now,
             opened_by=context.actor.name,
-            due_us=received + days * DAY_US,
+            due_us=received_at + days * DAY_US,
             record_sha256=stored.record_sha256(session, row),
             state=OPEN,
         )
-        session.add(made)
+        session.add(challenge)
         session.flush()
         context.record(
             session,
             "challenge.opened",
-            ("challenge", made.id),
-            details={"entity_id": row.entity_id, "assessment": assessment, "due_us": made.due_us},
-            rows=row_of(session, made),
+            ("challenge", challenge.id),
+            details={"entity_id": row.entity_id, "assessment": assessment, "due_us": challenge.due_us},
+            rows=row_of(session, challenge),
         )
-        return challenge_line(session, context.organisation_id, made.id, now)
+        return challenge_line(session, context.organisation_id, challenge.id, now)
 
 
 def _open_or_same(session: Session, row: Assessment, words: str, received_us: int | None) -> Challenge | None:
-    """Find the challenge that is opened a second time; ConflictError where another one is open."""
+    """Find the challenge that is being opened again; ConflictError if another one is open."""
     for each in stored.challenges_of(session, row.entity_id, row.number):
         if each.words == words and (each.received_us == received_us or (received_us is None and each.state == OPEN)):
             return each
@@ -180,27 +181,27 @@ def _open_or_same(session: Session, row: Assessment, words: str, received_us: in
 
 def _refuse_moment(session: Session, row: Assessment, received_us: int, now_us: int) -> None:
     if received_us > latest_us(session, now_us, received_us):
-        raise ConfigError(f"received is {day_text(received_us)}, which is still to come")
+        raise ConfigError(f"received is {day_text(received_us)}, which is in the future")
     if received_us // DAY_US < row.as_of_us // DAY_US:
         raise ConflictError(
-            f"assessment {row.entity_id}.{row.number} is of {day_text(row.as_of_us)[:10]}, and the challenge was"
+            f"assessment {row.entity_id}.{row.number} is of {day_text(row.as_of_us)[:10]}, but the challenge was"
             f" received on {day_text(received_us)[:10]}: it contests an earlier one"
         )
 
 
 def row_of(session: Session, row: Challenge) -> Digests:
-    """Hash a challenge as it is stored now, for the entry of the audit log that binds it."""
+    """Hash a challenge as stored, for the entry of the audit log that binds it."""
     return digests(session, "challenges", [row.id])
 
 
 def list_challenges(context: Context, filters: ChallengeFilters = EVERY, part: Part = WHOLE) -> Page[ChallengeLine]:
-    """List challenges, those due first first; without those of erased entities.
+    """List challenges, ordered by due date; without those of erased entities.
 
-    ConfigError where there is no such state; NotFoundError where an entity is named that is not there.
+    ConfigError if there is no such state; NotFoundError if a named entity does not exist.
     """
     now = context.now()
     with context.reading() as session:
-        return _wanted(session, context, filters, part).map(lambda row: _line(session, row, now))
+        return _find_challenges(session, context, filters, part).map(lambda row: _line(session, row, now))
 
 
 def summarise_challenges(
@@ -209,29 +210,33 @@ def summarise_challenges(
     """List challenges as `list_challenges` does, in one statement however many there are."""
     now = context.now()
     with context.reading() as session:
-        return _wanted(session, context, filters, part).map(lambda found: _summary(found, now))
+        return _find_challenges(session, context, filters, part).map(lambda row: _summary(row, now))
 
 
-def _wanted(session: Session, context: Context, filters: ChallengeFilters, part: Part) -> Page[ChallengeWithEntity]:
+def _find_challenges(
+    session: Session, context: Context, filters: ChallengeFilters, part: Part
+) -> Page[ChallengeWithEntity]:
+    """Check the filters, and read the challenges that match."""
     if filters.state is not None and filters.state not in STATES:
         raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
     of = context.organisation_id
-    wanted = WantedChallenges(
+    challenge_filter = ChallengeFilter(
         organisation_id=of,
         state=filters.state,
         entity_id=None if filters.entity is None else entity_named(session, of, *filters.entity).id,
         due_before_us=filters.due_before_us,
     )
-    return stored.challenges_among(session, wanted, part)
+    return stored.challenges_among(session, challenge_filter, part)
 
 
-def _summary(found: ChallengeWithEntity, now_us: int) -> ChallengeSummary:
-    row = found.challenge
+def _summary(entry: ChallengeWithEntity, now_us: int) -> ChallengeSummary:
+    """Describe a challenge without its record."""
+    row = entry.challenge
     return ChallengeSummary(
         id=row.id,
         assessment=f"{row.entity_id}.{row.number}",
-        entity_type=found.type_name,
-        external_id=found.external_id,
+        entity_type=entry.type_name,
+        external_id=entry.external_id,
         words=row.words,
         received_us=row.received_us,
         due_us=row.due_us,
@@ -243,35 +248,36 @@ def _summary(found: ChallengeWithEntity, now_us: int) -> ChallengeSummary:
 
 
 def is_overdue(row: Challenge, now_us: int) -> bool:
-    """Tell whether a challenge is open, and was due."""
+    """Return whether a challenge is open, and was due."""
     return row.state == OPEN and row.due_us <= now_us
 
 
 def read_challenge(context: Context, number: int) -> ChallengeLine:
-    """Show a challenge; NotFoundError where there is none of that number."""
+    """Show a challenge; NotFoundError if there is none of that number."""
     now = context.now()
     with context.reading() as session:
         return challenge_line(session, context.organisation_id, number, now)
 
 
 def challenge_line(session: Session, organisation_id: int, number: int, now_us: int) -> ChallengeLine:
-    """Show one challenge; NotFoundError where there is none of that number."""
-    wanted = WantedChallenges(organisation_id=organisation_id, number=number)
-    rows: Sequence[ChallengeWithEntity] = stored.challenges_among(session, wanted, WHOLE)
+    """Show one challenge; NotFoundError if there is none of that number."""
+    challenge_filter = ChallengeFilter(organisation_id=organisation_id, number=number)
+    rows: Sequence[ChallengeWithEntity] = stored.challenges_among(session, challenge_filter, WHOLE)
     if not rows:
         raise NotFoundError(f"there is no challenge {number}")
     return _line(session, rows[0], now_us)
 
 
-def _line(session: Session, found: ChallengeWithEntity, now_us: int) -> ChallengeLine:
-    row = found.challenge
-    settled = row.settled_number
+def _line(session: Session, entry: ChallengeWithEntity, now_us: int) -> ChallengeLine:
+    """Describe a challenge, with the comparison of its record."""
+    row = entry.challenge
+    new_number = row.settled_number
     return ChallengeLine(
         id=row.id,
         assessment=f"{row.entity_id}.{row.number}",
-        is_newest=found.newest_number == row.number,
-        entity_type=found.type_name,
-        external_id=found.external_id,
+        is_newest=entry.newest_number == row.number,
+        entity_type=entry.type_name,
+        external_id=entry.external_id,
         words=row.words,
         received_us=row.received_us,
         opened_us=row.opened_us,
@@ -286,12 +292,12 @@ def _line(session: Session, found: ChallengeWithEntity, now_us: int) -> Challeng
         reason=row.reason,
         answer=row.answer,
         facts=tuple(row.facts or ()),
-        new_assessment=None if settled is None else f"{row.entity_id}.{settled}",
+        new_assessment=None if new_number is None else f"{row.entity_id}.{new_number}",
         override=row.override_id,
     )
 
 
 def record_unchanged(session: Session, row: Challenge) -> bool:
-    """Tell whether the contested assessment and all it rests on are what they were when the challenge was opened."""
+    """Return whether the contested assessment and everything it rests on are as when the challenge was opened."""
     assessment = assessment_of(session, row.organisation_id, row.entity_id, row.number)
     return assessment is not None and stored.record_sha256(session, assessment) == row.record_sha256

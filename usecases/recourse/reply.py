@@ -1,7 +1,7 @@
-"""The reply to a challenge, for the person concerned: fixed words by the outcome, and what was written for them.
+"""The reply to a challenge, for the person concerned: fixed words by the outcome, and the answer written for them.
 
 It is made from the challenge alone. Who settled it, why, which facts were corrected, and overrides are not in it: some
-of that may show what nobody may tell the person. The new assessment has a statement of its own.
+of that may reveal things that must not be disclosed to the person. The new assessment has a statement of its own.
 """
 
 from dataclasses import asdict, dataclass
@@ -30,18 +30,18 @@ OVER: Final = (
     "A person had decided on the outcome that you contested. That decision is over. The outcome was worked out anew"
     " without it."
 )
-"""Instead of those of `OVERRIDDEN`, where the contested override ended by itself before the settlement."""
+"""Instead of those of `OVERRIDDEN`, if the contested override ended by itself before the settlement."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What the person concerned is given about their challenge.
+    """The reply to a person about their challenge.
 
     Attributes:
-        assessment: that they contested.
+        assessment: the contested one.
         outcome: in fixed words.
-        answer: what was written for them besides; None for nothing.
-        new_assessment: the first one since the change, which has a statement; None where the contested one stands.
+        answer: the text written for them; None for none.
+        new_assessment: the first one after the change, which has a statement; None if the contested one is confirmed.
     """
 
     challenge: int
@@ -56,12 +56,12 @@ class Reply:
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the content, which the audit log keeps."""
+        """The SHA-256 of the content, which the audit log stores."""
         return sha256(canonical_json(asdict(self)).encode()).hexdigest()
 
 
 def give_reply(context: Context, challenge: int, form: Form) -> Reply:
-    """Make the reply to a challenge that was settled, and record that it was given.
+    """Make the reply to a settled challenge, and record that it was given.
 
     Raises:
         NotFoundError: there is no such challenge.
@@ -77,7 +77,7 @@ def give_reply(context: Context, challenge: int, form: Form) -> Reply:
 
 
 def _is_over(session: Session, organisation_id: int, line: ChallengeLine) -> bool:
-    """Tell whether the override of the settlement had ended by itself; only a contested one may have."""
+    """Return whether the override of the settlement had ended by itself; only a contested one may have."""
     if line.override is None or line.settled_us is None:
         return False
     override = override_numbered(session, organisation_id, line.override)
@@ -86,6 +86,7 @@ def _is_over(session: Session, organisation_id: int, line: ChallengeLine) -> boo
 
 
 def _reply(line: ChallengeLine, *, is_over: bool) -> Reply:
+    """Make the reply from the settled challenge; ConflictError if it is open."""
     if line.settled_us is None:
         raise ConflictError(f"challenge {line.id} is open: there is no reply to it yet")
     return Reply(

@@ -1,7 +1,7 @@
-"""The settlement of a challenge: the outcome stands, facts were corrected, or a person decides instead of the rules.
+"""The settlement of a challenge: the outcome is confirmed, facts were corrected, or a person overrode the rules.
 
-Nothing is corrected or overridden here: that is done before, in the ordinary ways, with all that they ask for. Who
-settles is a person, and another one than those who decided what is contested.
+Nothing is corrected or overridden here: that is done before, in the ordinary ways, with all their requirements. The
+settling person must be another one than those who decided on the contested outcome.
 """
 
 from collections.abc import Sequence
@@ -45,13 +45,13 @@ class Settlement:
     """How a challenge is settled.
 
     Attributes:
-        outcome: confirmed: the assessment stands. corrected: facts were corrected, and it was made again. overridden:
-            a person decided on a level instead of the rules, or took such a decision back.
+        outcome: confirmed: the assessment is upheld. corrected: facts were corrected, and it was assessed again.
+            overridden: a person set a level instead of the rules, or revoked such a decision.
         reason: why, for the organisation.
-        answer: what the person concerned is shown besides the fixed words; nothing where it is empty.
-        facts: that were corrected, each its kind and its name, such as `field income` or `transaction t-1`.
+        answer: shown to the person concerned besides the fixed words; empty for nothing.
+        facts: the corrected ones, each its kind and its name, such as `field income` or `transaction t-1`.
         override: the number of one that was approved since the challenge was opened; or of the contested one, if that
-            was revoked since, or is over.
+            was revoked since, or has ended.
     """
 
     outcome: Outcome
@@ -68,36 +68,36 @@ def settle_challenge(
 
     Raises:
         NotFoundError: there is no such challenge or override.
-        ConfigError: the reason is empty, or what is given does not belong to the outcome.
-        ConflictError: it was settled; who acts is no member, or decided what is contested; the record is not what it
-            was; no such fact changed since the assessment; the override was neither approved nor revoked since the
-            challenge was opened, nor is it a contested one that is over, or it is no other decision of other people;
-            or assessed again it comes to the same as before that change.
+        ConfigError: the reason is empty, or an argument does not belong to the outcome.
+        ConflictError: it was settled; the actor is not a member, or took part in the contested decision; the record has
+            changed; no such fact changed since the assessment; the override was neither approved nor revoked since the
+            challenge was opened, nor is it a contested one that has ended, or it is not another decision by other
+            people; or the new assessment has the same result as before that change.
     """
-    checked = _checked(settlement)
+    valid_settlement = _checked(settlement)
     now = context.now()
-    if checked.outcome != CONFIRMED:
+    if valid_settlement.outcome != CONFIRMED:
         with context.reading() as session:
             row = challenge_numbered(session, context.organisation_id, number)
-            _changed_us(session, context, row, checked, now)
+            _changed_us(session, context, row, valid_settlement, now)
             subject = subject_of(session.get_one(Entity, row.entity_id))
-        done = assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
-        if done is None or done.failed:
+        result = assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
+        if result is None or result.failed:
             raise ConflictError(
                 f"the entity of challenge {number} could not be assessed just now; settle it once that is possible"
             )
     with context.writing() as session:
         row = challenge_numbered(session, context.organisation_id, number, locked=True)
-        changed = _changed_us(session, context, row, checked, now)
-        row.settled_number = None if changed is None else _new_number(session, row, changed, now)
-        row.state, row.settled_by, row.settled_us = checked.outcome, context.actor.name, now
-        row.reason, row.answer = checked.reason, checked.answer or None
-        row.facts, row.override_id = list(checked.facts) or None, checked.override
+        changed_us = _changed_us(session, context, row, valid_settlement, now)
+        row.settled_number = None if changed_us is None else _new_number(session, row, changed_us, now)
+        row.state, row.settled_by, row.settled_us = valid_settlement.outcome, context.actor.name, now
+        row.reason, row.answer = valid_settlement.reason, valid_settlement.answer or None
+        row.facts, row.override_id = list(valid_settlement.facts) or None, valid_settlement.override
         context.record(
             session,
-            f"challenge.{checked.outcome}",
+            f"challenge.{valid_settlement.outcome}",
             ("challenge", row.id),
-            after={"reason": row.reason, "facts": list(checked.facts)},
+            after={"reason": row.reason, "facts": list(valid_settlement.facts)},
             details={
                 "entity_id": row.entity_id,
                 "assessment": f"{row.entity_id}.{row.number}",
@@ -109,14 +109,19 @@ def settle_challenge(
         return challenge_line(session, context.organisation_id, number, now)
 
 
-def _checked(given: Settlement) -> Settlement:
-    facts = tuple(each.strip() for each in given.facts)
-    if given.outcome not in {CONFIRMED, CORRECTED, OVERRIDDEN}:
-        raise ConfigError(f"the outcome is {given.outcome!r}; it must be confirmed, corrected or overridden")
-    if bool(facts) != (given.outcome == CORRECTED):
-        raise ConfigError("facts name what was corrected: where the outcome is corrected, and nowhere else")
-    if (given.override is not None) != (given.outcome == OVERRIDDEN):
-        raise ConfigError("override is the number of an override where the outcome is overridden, and nowhere else")
+def _checked(settlement: Settlement) -> Settlement:
+    """Check that the arguments belong to the outcome, and are well formed."""
+    facts = tuple(each.strip() for each in settlement.facts)
+    if settlement.outcome not in {CONFIRMED, CORRECTED, OVERRIDDEN}:
+        raise ConfigError(f"the outcome is {settlement.outcome!r}; it must be confirmed, corrected or overridden")
+    if bool(facts) != (settlement.outcome == CORRECTED):
+        raise ConfigError(
+            "facts names the corrected facts: required for the outcome corrected, and not allowed otherwise"
+        )
+    if (settlement.override is not None) != (settlement.outcome == OVERRIDDEN):
+        raise ConfigError(
+            "override names an override by its number: required for the outcome overridden, and not allowed otherwise"
+        )
     if len(facts) > MOST_FACTS:
         raise ConfigError(f"there are {len(facts)} facts; at most {MOST_FACTS} can be named")
     for each in facts:
@@ -128,16 +133,16 @@ def _checked(given: Settlement) -> Settlement:
                 f" kinds are {kinds}"
             )
     return Settlement(
-        outcome=given.outcome,
-        reason=checked_reason(given.reason),
-        answer=checked_reason(given.answer, "the answer") if given.answer.strip() else "",
+        outcome=settlement.outcome,
+        reason=checked_reason(settlement.reason),
+        answer=checked_reason(settlement.answer, "the answer") if settlement.answer.strip() else "",
         facts=facts,
-        override=given.override,
+        override=settlement.override,
     )
 
 
-def _changed_us(session: Session, context: Context, row: Challenge, given: Settlement, now_us: int) -> int | None:
-    """Tell since when all is changed that the settlement names; None where the contested assessment stands.
+def _changed_us(session: Session, context: Context, row: Challenge, settlement: Settlement, now_us: int) -> int | None:
+    """Return since when everything that the settlement names is changed; None if the contested assessment is confirmed.
 
     ConflictError unless this person can settle this challenge in this way.
     """
@@ -149,24 +154,25 @@ def _changed_us(session: Session, context: Context, row: Challenge, given: Settl
     assessment = assessment_of(session, row.organisation_id, row.entity_id, row.number)
     if assessment is None or not record_unchanged(session, row):
         raise ConflictError(
-            f"the record that challenge {row.id} contests is not what it was when it was opened;"
-            " `fivefold audit verify` tells what changed"
+            f"the record that challenge {row.id} contests has changed since it was opened;"
+            " `fivefold audit verify` shows the change"
         )
     number = override_of(session, assessment)
     contested = None if number is None else override_in_force(session, number)
-    _refuse_deciders(session, context, given.outcome, contested)
-    if given.outcome == CORRECTED:
-        return _facts_changed_us(session, assessment, given.facts)
-    if given.override is not None:
-        return _override_changed_us(session, row, given.override, contested, now_us)
+    _refuse_deciders(session, context, settlement.outcome, contested)
+    if settlement.outcome == CORRECTED:
+        return _facts_changed_us(session, assessment, settlement.facts)
+    if settlement.override is not None:
+        return _override_changed_us(session, row, settlement.override, contested, now_us)
     return None
 
 
 def _refuse_deciders(session: Session, context: Context, outcome: Outcome, contested: OverrideRow | None) -> None:
-    """Refuse who asked for the override that is contested or approved it, and who is no known person.
+    """Refuse a person who requested or approved the contested override, and an unknown person.
 
-    Who is behind an account of the machine nobody knows, so what one decided nobody can confirm, nor leave in force
-    beside corrected facts: that two members decide on another override, or that it ends, settles such a challenge.
+    The person behind an account of the machine is unknown, so a decision by one cannot be confirmed by anyone, nor left
+    in force beside corrected facts: such a challenge is settled when two members decide on another override, or it
+    ends.
     """
     refuse_nobody(session, context.actor)
     if contested is None:
@@ -178,9 +184,9 @@ def _refuse_deciders(session: Session, context: Context, outcome: Outcome, conte
     unknown = sorted(people - members)
     if unknown and outcome != OVERRIDDEN and not has_sole_operator(session, context.organisation_id):
         raise ConflictError(
-            f"{unknown[0]} took part in override {contested.id}, which is contested, and is no member, so nothing says"
-            f" that {context.actor.name} is another person; let two members decide on an override anew, or this one"
-            " end, and settle the challenge as overridden"
+            f"{unknown[0]} took part in override {contested.id}, which is contested, and is not a member, so nothing"
+            f" shows that {context.actor.name} is another person; let two members decide on an override again, or this"
+            " one end, and settle the challenge as overridden"
         )
 
 
@@ -189,64 +195,67 @@ def _people(override: OverrideRow) -> set[str]:
 
 
 def _facts_changed_us(session: Session, assessment: Assessment, facts: Sequence[str]) -> int:
+    """Return when the last of the corrected facts changed; ConflictError for one that did not change."""
     entities = {assessment.entity_id, *owned_numbers(session, assessment.entity_id)}
     latest = assessment.as_of_us
     for each in facts:
         kind, _, name = each.partition(" ")
-        changed = changed_facts.changed_us(session, entities, kind, name.strip(), assessment.as_of_us)
-        if changed is None:
+        changed_us = changed_facts.changed_us(session, entities, kind, name.strip(), assessment.as_of_us)
+        if changed_us is None:
             raise ConflictError(
                 f"the {kind} {name.strip()!r} is as it was at assessment {assessment.entity_id}.{assessment.number};"
                 " correct it first, in the ordinary way"
             )
-        latest = max(latest, changed)
+        latest = max(latest, changed_us)
     return latest
 
 
 def _override_changed_us(
     session: Session, row: Challenge, number: int, contested: OverrideRow | None, now_us: int
 ) -> int:
+    """Return when the override was decided, or when the contested one ended; ConflictError for any other."""
     override = override_numbered(session, row.organisation_id, number)
     if override.entity_id != row.entity_id:
         raise ConflictError(f"override {number} is about another entity than challenge {row.id}")
     if contested is not None and number == contested.id:
         return _ended_us(session, row, contested, now_us)
-    decided = override.decided_us or 0
-    if state_of(override, now_us) != "live" or decided < row.opened_us:
+    decided_us = override.decided_us or 0
+    if state_of(override, now_us) != "live" or decided_us < row.opened_us:
         raise ConflictError(
             f"override {number} is {state_of(override, now_us)}; it must have been approved since challenge {row.id}"
-            " was opened, and hold"
+            " was opened, and be in force"
         )
     if contested is not None:
         _refuse_same_decision(session, override, contested)
-    return decided
+    return decided_us
 
 
 def _ended_us(session: Session, row: Challenge, contested: OverrideRow, now_us: int) -> int:
-    """Tell when the contested override ended: by itself, or as it was revoked since the challenge was opened."""
+    """Return when the contested override ended: by itself, or by a revocation since the challenge was opened."""
     state, revoked = state_of(contested, now_us), contested.revoked_us or 0
     if state != "expired" and (state != "revoked" or revoked < row.opened_us):
         raise ConflictError(
-            f"override {contested.id} is what is contested; it must be revoked or over, or another one approved"
+            f"override {contested.id} is the contested one; it must be revoked or have ended, or another one"
+            " must be approved"
         )
     for other in live_overrides(session, row.entity_id, now_us):
         raise ConflictError(
-            f"override {other.id} holds since override {contested.id} ended, which is contested: settle the challenge"
-            " with that one"
+            f"override {other.id} is in force since override {contested.id} ended, which is contested; settle the"
+            " challenge with that one"
         )
     return contested.until_us or 0 if state == "expired" else revoked
 
 
 def _refuse_same_decision(session: Session, override: OverrideRow, contested: OverrideRow) -> None:
-    """Refuse an override that is no other decision of other people than the one that is contested."""
+    """Refuse an override that is not another decision by other people than the contested one."""
     before, people = _people(contested), _people(override)
     sole = has_sole_operator(session, override.organisation_id)
-    # What nobody can confirm, as an account of the machine decided it, members may decide on anew as it was.
+    # Members may confirm by a new decision what an account of the machine decided, as nobody can confirm that itself.
     can_stand = sole or all(map(is_member, before))
     if can_stand and (override.level, override.until_us) == (contested.level, contested.until_us):
         raise ConflictError(
             f"override {override.id} has the level and the end of override {contested.id}, which is contested: that"
-            " is no other decision; settle the challenge as confirmed"
+            " is the same decision; settle the challenge as confirmed"
         )
     if sole:
         return
@@ -254,25 +263,25 @@ def _refuse_same_decision(session: Session, override: OverrideRow, contested: Ov
     if both:
         raise ConflictError(
             f"{both[0]} took part in override {contested.id}, which is contested, and in override {override.id}: two"
-            " other people decide anew"
+            " other people must decide again"
         )
     if len(people) < 2 or not all(map(is_member, people)):
         raise ConflictError(
-            f"override {override.id} was not decided by two members, so nothing says that it is a decision of other"
+            f"override {override.id} was not decided by two members, so nothing shows that it is a decision of other"
             f" people than override {contested.id}, which is contested"
         )
 
 
 def _new_number(session: Session, row: Challenge, changed_us: int, now_us: int) -> int:
-    """Give the first assessment since the change; that of before it says nothing about what was changed."""
+    """Return the first assessment after the change; an earlier one does not reflect it."""
     standing = current_level(session, row.entity_id)
     if standing is None or standing.assessed_us < now_us:
         raise ConflictError(f"the entity of challenge {row.id} was not assessed again yet; settle it once it is")
     number = first_assessment_from(session, row.entity_id, changed_us, after=row.number)
     if number is None:
         raise ConflictError(
-            f"assessed again, the entity comes to the very same as in assessment {row.entity_id}.{standing.number},"
-            " which is of before that change: nothing that the rules look at is different; settle the challenge as"
+            f"the new assessment has the same result as assessment {row.entity_id}.{standing.number},"
+            " which is older than the change: no input of the rules differs; settle the challenge as"
             " confirmed, or correct what is wrong first"
         )
     return number

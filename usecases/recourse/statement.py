@@ -1,7 +1,7 @@
-"""A statement for the person concerned: which data, the effect of each, and what another value would have done.
+"""A statement for the person concerned: which data, the effect of each, and the effect of other values.
 
-It is made from the stored record alone. A rule that is not disclosable leaves no trace: where a ruleset has one, no
-statement of it has a level, a total or points, whatever was found of the person, so that there is nothing to subtract.
+It is made from the stored record alone. A rule that is not disclosable leaves no trace: if a ruleset has one, none of
+its statements has a level, a total or points, whatever the data of the person, so that there is nothing to subtract.
 """
 
 from collections.abc import Iterator
@@ -39,13 +39,13 @@ PRINCIPLES = (
     "This statement says nothing of whether other checks were made, nor of what they found.",
     "You may contest it: a person then looks at the data and at the outcome again.",
 )
-"""The same words for everybody, so that they betray nothing."""
+"""The same words for everybody, so that they reveal nothing."""
 Form = Literal["json", "pdf"]
 
 
 @dataclass(frozen=True)
 class DataStated:
-    """What was known of the person."""
+    """Data that were known of the person."""
 
     name: str
     value: str
@@ -53,7 +53,7 @@ class DataStated:
 
 @dataclass(frozen=True, kw_only=True)
 class VariationStated:
-    """What another value of one kind of data would have done, everything else as it was."""
+    """The effect of another value of one kind of data, with everything else unchanged."""
 
     name: str
     value: str
@@ -67,9 +67,9 @@ class FactorStated:
     """A factor.
 
     Attributes:
-        why: there is such a factor; None where the ruleset says nothing.
-        points: exact, where everything that decides may be shown; else None.
-        at_least: the level below which it lets nobody come, likewise.
+        why: the rationale of the factor; None if the ruleset has none.
+        points: exact, if every deciding rule may be disclosed; otherwise None.
+        at_least: the lowest level that it allows, likewise.
     """
 
     title: str
@@ -84,10 +84,10 @@ class FactorStated:
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What the person concerned is given.
+    """The statement given to the person concerned.
 
     Attributes:
-        level: what the rules say, where everything that decides may be shown; else None.
+        level: the rules' level, if every deciding rule may be disclosed; otherwise None.
         total: of the points, likewise.
     """
 
@@ -102,7 +102,7 @@ class Statement:
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the content, which the audit log keeps."""
+        """The SHA-256 of the content, which the audit log stores."""
         return sha256(canonical_json(asdict(self)).encode()).hexdigest()
 
 
@@ -111,7 +111,7 @@ def give_statement(context: Context, assessment: str, form: Form) -> Statement:
 
     Raises:
         NotFoundError: there is no such assessment.
-        ConflictError: what it was made from was erased, or no ruleset took part in it.
+        ConflictError: its inputs were erased, or no ruleset took part in it.
     """
     with context.reading() as session:
         row = find_assessment(session, context.actor, assessment)
@@ -120,8 +120,8 @@ def give_statement(context: Context, assessment: str, form: Form) -> Statement:
         subject = subject_of_assessment(session, row)
         if subject is None:
             why = "no ruleset decided" if row.breakdown is not None else f"it {gone_text(session, row)}"
-            raise ConflictError(f"of assessment {assessment} nothing can be stated: {why}")
-    statement = _stated(subject, assessment, *of, row.as_of_us)
+            raise ConflictError(f"there can be no statement of assessment {assessment}: {why}")
+    statement = _statement(subject, assessment, *of, row.as_of_us)
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, *of, stays=True)
         details = {"assessment": assessment, "form": form, "sha256": statement.sha256}
@@ -129,7 +129,8 @@ def give_statement(context: Context, assessment: str, form: Form) -> Statement:
     return statement
 
 
-def _stated(subject: Subject, assessment: str, entity_type: str, external_id: str, as_of_us: int) -> Statement:
+def _statement(subject: Subject, assessment: str, entity_type: str, external_id: str, as_of_us: int) -> Statement:
+    """Make the statement; level, total and points only if every deciding rule may be disclosed."""
     analysed = subject.program.analysed
     whole = is_whole(analysed)
     now = next(explained(subject, *subject.assessed([()])))
@@ -140,7 +141,7 @@ def _stated(subject: Subject, assessment: str, entity_type: str, external_id: st
         external_id=external_id,
         as_of_us=as_of_us,
         principles=PRINCIPLES,
-        level=_said(now, analysed.ruleset.levels) if in_full else None,
+        level=_rules_level(now, analysed.ruleset.levels) if in_full else None,
         total=now.score if in_full else None,
         factors=tuple(
             _factor(subject, rule, outcome, whole=whole)
@@ -150,12 +151,13 @@ def _stated(subject: Subject, assessment: str, entity_type: str, external_id: st
     )
 
 
-def _said(now: Explanation, levels: tuple[str, ...]) -> str:
-    """Give the level of the total and of the floors: what the rules say, without cooldown and override."""
+def _rules_level(now: Explanation, levels: tuple[str, ...]) -> str:
+    """Return the level of the total and of the floors: the rules' level, without cooldown and override."""
     return max((now.score_level, now.floor), key=lambda name: levels.index(name) if name else -1)
 
 
 def _factor(subject: Subject, rule: Rule, outcome: RuleOutcome, *, whole: bool) -> FactorStated:
+    """Describe a disclosable factor with its data, its effect and its variations."""
     return FactorStated(
         title=rule.title,
         category=rule.category,
@@ -178,28 +180,28 @@ def _data(subject: Subject, rule: Rule) -> Iterator[DataStated]:
 
 
 def _effect(rule: Rule, outcome: RuleOutcome) -> Effect:
-    """Say what a factor did; of a weighted one, which always scores something, whether it is more than the least."""
+    """Return the effect of a factor; a weighted one, which always scores, counts from its least points."""
     if outcome.case in {"unknown", "failed"} and not outcome.points and not outcome.floor:
         return "not known"
     points = outcome.points
     if outcome.factor is not None:
-        given = [each.points for each in (*rule.cases, rule.otherwise) if each.points is not None]
-        points = Decimal(point_units(outcome.factor[0]) - min(map(point_units, given)))
+        case_points = [each.points for each in (*rule.cases, rule.otherwise) if each.points is not None]
+        points = Decimal(point_units(outcome.factor[0]) - min(map(point_units, case_points)))
     if points > 0 or outcome.floor:
         return "raises the risk"
     return "lowers the risk" if points < 0 else "has no effect"
 
 
 def _variations(subject: Subject, rule: Rule, outcome: RuleOutcome, *, whole: bool) -> Iterator[VariationStated]:
-    """Give on each side of each value the nearest that changes what the factor does: of its own outcome alone."""
+    """Yield, on each side of each value, the nearest one that changes the factor's own outcome."""
 
-    def known(each: RuleOutcome) -> tuple[object, ...]:
+    def effect_of(each: RuleOutcome) -> tuple[object, ...]:
         return (_effect(rule, each), each.points, each.floor) if whole else (_effect(rule, each),)
 
-    given = set[tuple[str, str]]()
+    yielded = set[tuple[str, str]]()
     for one in variations(subject, rule):
-        if known(one.outcome) != known(outcome) and (one.name, one.side) not in given:
-            given.add((one.name, one.side))
+        if effect_of(one.outcome) != effect_of(outcome) and (one.name, one.side) not in yielded:
+            yielded.add((one.name, one.side))
             yield VariationStated(
                 name=one.name,
                 value=one.value,

@@ -1,9 +1,9 @@
-"""What would move the level of a stored entity: its last assessment, with what a person can change changed.
+"""What would move the level of a stored entity: its last assessment with changes to inputs that a person can change.
 
-Who knows where a line is drawn can tell customers how to stay below it. So investigators see of it what their view of
-a breakdown shows as well: the factors that gave something, what these saw, and towards where it would have to go.
-That another factor is there cannot be concluded from what is missing either: of what does not help they see no more
-than that none of the changes shown is of it.
+Anyone who knows where a threshold lies can tell customers how to stay below it. So investigators see as much of it as
+their view of a breakdown shows: the factors that fired, their inputs, and in which direction these would have to
+change. The existence of another factor cannot be inferred from an omission either: for a change that does not help,
+they only see that it is not among the changes shown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 NOT_SHOWN = "not shown"
-"""Why a factor is not among the answers, for who may not know more."""
+"""The reason for a factor without an answer, for readers who may not know more."""
 
 
 @schema("WhatIfInput")
@@ -42,11 +42,11 @@ class ChangeShown:
     """An input that would be changed.
 
     Attributes:
-        factors: the titles of the factors that it is of.
+        factors: the titles of its factors.
         name: the input in plain words.
-        now: what it was.
+        now: its value.
         towards: lower, higher, known (it was unknown) or other.
-        then: what it would have to be, in its own unit; None for who may not see thresholds.
+        then: the necessary value, in its own unit; None for readers who may not see thresholds.
     """
 
     factors: tuple[str, ...]
@@ -59,7 +59,7 @@ class ChangeShown:
 @schema("WhatIfCase")
 @dataclass(frozen=True, kw_only=True)
 class CaseShown:
-    """A factor that comes to another case: which one, in words, and what it gives."""
+    """A factor whose case would change: to which one, in words, and with which effect."""
 
     factor: str
     case_before: str
@@ -74,10 +74,10 @@ class AnswerShown:
     """A smallest change that moves the level: of one factor, or of two.
 
     Attributes:
-        level: what the rules say then.
-        held_until_us: until then the cooldown, or a floor that is unknown, holds the level all the same.
-        score: the total then; None for who may not see thresholds.
-        cases: the factors that come to something else; None likewise.
+        level: the rules' level then.
+        held_until_us: until then the cooldown, or an unknown floor, holds the level all the same.
+        score: the total then; None for readers who may not see thresholds.
+        cases: the factors whose case changes; None likewise.
     """
 
     changes: tuple[ChangeShown, ...]
@@ -90,10 +90,10 @@ class AnswerShown:
 @schema("WhatIfFactor")
 @dataclass(frozen=True)
 class FactorShown:
-    """A factor of which no change alone moves the level, and why: a reason as `FactorWithout` has it.
+    """A factor of which no single change moves the level, and why: a reason as in `FactorWithout`.
 
-    Who may not see thresholds sees the factors of which no such change is shown, with the reason *not shown* unless
-    a person cannot change it, or a pair that is shown has it.
+    Readers who may not see thresholds see the factors without a visible change of this kind, with the reason *not
+    shown* unless a person cannot change it, or a visible pair has it.
     """
 
     factor: str
@@ -104,21 +104,21 @@ class FactorShown:
 @schema("WhatIf")
 @dataclass(frozen=True, kw_only=True)
 class WhatIfShown:
-    """What would move a level.
+    """The changes that would move a level.
 
     Attributes:
-        assessment: that was looked at, such as 12.3.
+        assessment: the assessment that is varied, such as 12.3.
         as_of_us: its moment.
         direction: down or up.
-        level: what the rules said, beneath cooldown and override; None where they said none in full.
-        wished: the level that is asked for; None where there is none in that direction.
+        level: the rules' level, beneath cooldown and override; None if they gave none in full.
+        wished: the requested level; None if there is none in that direction.
         beyond: levels beyond it are good enough too, and there are some.
-        overridden: an override held, above what the rules say.
+        overridden: an override was in force, above the rules' level.
         without: the other factors.
-        answers_not_shown: so many answers are about factors that gave nothing, which not everybody may know: it is
-            theirs, or one of them comes to give something.
-        pairs_left_out: so many pairs of changes were not tried; None for who may not see thresholds, as they are of
-            all factors.
+        answers_not_shown: the number of answers about factors that gave nothing, which not everybody may know: their
+            inputs would change, or they would begin to give something.
+        pairs_left_out: the number of pairs of changes that were not tried; None for readers who may not see thresholds,
+            as the pairs are of all factors.
     """
 
     assessment: str
@@ -145,8 +145,8 @@ def read_what_if(
 ) -> WhatIfShown | None:
     """Find what would move an entity's level, from its last assessment as it was recorded; nothing is stored.
 
-    None where there is no assessment, no ruleset took part in it, or it was erased. NotFoundError where there is no
-    such entity, ConfigError where there is no such level.
+    None if there is no assessment, no ruleset took part in it, or it was erased. NotFoundError if there is no such
+    entity, ConfigError if there is no such level.
     """
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
@@ -162,31 +162,31 @@ def read_what_if(
     names = subject.program.ruleset.levels
     if level is not None and level not in names:
         raise ConfigError(f"there is no level {level!r}; there are {', '.join(names)}{perhaps(level, names)}")
-    found = what_if(subject, direction, None if level is None else names.index(level) + 1)
-    view = _View(subject, found.now, with_thresholds=with_thresholds)
-    return view.of(f"{row.entity_id}.{row.number}", found)
+    result = what_if(subject, direction, None if level is None else names.index(level) + 1)
+    view = _View(subject, result.now, with_thresholds=with_thresholds)
+    return view.of(f"{row.entity_id}.{row.number}", result)
 
 
 def subject_of_assessment(session: Session, row: Assessment) -> Subject | None:
-    """Give what an assessment was made from, ready to be changed; None where no ruleset took part, or it was erased."""
-    kept = inputs_of(session, row)
-    if kept is None or row.breakdown is None or row.version_id is None:
+    """Return the inputs of an assessment, ready to be changed; None if no ruleset took part, or they were erased."""
+    inputs = inputs_of(session, row)
+    if inputs is None or row.breakdown is None or row.version_id is None:
         return None
     analysed = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical)
     entity = str(row.entity_id)
-    versions = list_versions_used(session, row.organisation_id, kept["lists"])
+    versions = list_versions_used(session, row.organisation_id, inputs["lists"])
     return Subject(
-        program_for(analysed, versions, kept["base"]),
+        program_for(analysed, versions, inputs["base"]),
         versions,
-        kept["base"],
-        inputs_frame(kept, row.as_of_us, entity),
-        previous_of(kept["previous"], entity),
-        override_of(kept["override"], entity),
+        inputs["base"],
+        inputs_frame(inputs, row.as_of_us, entity),
+        previous_of(inputs["previous"], entity),
+        override_of(inputs["override"], entity),
     )
 
 
 class _View:
-    """What a reader may see of an answer."""
+    """The part of an answer that a reader may see."""
 
     def __init__(self, subject: Subject, now: Explanation, *, with_thresholds: bool) -> None:
         self._ruleset = subject.program.ruleset
@@ -197,26 +197,26 @@ class _View:
         self._fired = {one.rule for one in fired}
         self._seen = numbers_seen([{"rule": one.rule, "case": one.case} for one in fired], self._ruleset)
 
-    def of(self, assessment: str, found: WhatIf) -> WhatIfShown:
-        """Give what may be seen of what was found."""
-        seen = [answer for answer in found.answers if self._may_see(answer)]
-        shown = tuple(dict.fromkeys(map(self._answer, seen)))  # without the thresholds several are alike
+    def of(self, assessment: str, result: WhatIf) -> WhatIfShown:
+        """Return the visible part of a result."""
+        visible = [answer for answer in result.answers if self._may_see(answer)]
+        answers = tuple(dict.fromkeys(map(self._answer, visible)))  # without the thresholds several are equal
         return WhatIfShown(
             assessment=assessment,
-            as_of_us=found.now.as_of,
-            direction=found.direction.value,
-            level=found.level,
-            wished=found.wished,
-            beyond=bool(found.beyond),
-            overridden=found.overridden,
-            answers=shown,
-            without=tuple(self._without(found, seen)),
-            answers_not_shown=len(found.answers) - len(seen),
-            pairs_left_out=found.pairs_left_out if self._whole else None,
+            as_of_us=result.now.as_of,
+            direction=result.direction.value,
+            level=result.level,
+            wished=result.wished,
+            beyond=bool(result.beyond),
+            overridden=result.overridden,
+            answers=answers,
+            without=tuple(self._without(result, visible)),
+            answers_not_shown=len(result.answers) - len(visible),
+            pairs_left_out=result.pairs_left_out if self._whole else None,
         )
 
     def _may_see(self, answer: Answer) -> bool:
-        """Tell whether an answer changes, and makes give something else, only factors that gave something."""
+        """Return whether an answer only changes factors that gave something, and makes no other one give something."""
         return self._whole or (
             all(each.rule in self._fired for each in answer.factors)
             and all(
@@ -226,6 +226,7 @@ class _View:
         )
 
     def _answer(self, answer: Answer) -> AnswerShown:
+        """Describe an answer; score and cases only with thresholds."""
         cases = tuple(
             CaseShown(
                 factor=each.title,
@@ -245,6 +246,7 @@ class _View:
         )
 
     def _change(self, change: InputChange) -> ChangeShown:
+        """Describe a changed input; its new value only with thresholds."""
         cuts = change.cuts if self._whole else self._seen[input_key(change.rule_input)]
         visible = visible_value(change.rule_input, self._inputs, vocabulary(self._ruleset), self._base, cuts)
         return ChangeShown(
@@ -255,16 +257,17 @@ class _View:
             then=change.then if self._whole else None,
         )
 
-    def _without(self, found: WhatIf, seen: Sequence[Answer]) -> Iterator[FactorShown]:
+    def _without(self, result: WhatIf, visible: Sequence[Answer]) -> Iterator[FactorShown]:
+        """Yield the factors without an answer; without thresholds, nothing may reveal factors that gave nothing."""
         if self._whole:
-            yield from (FactorShown(one.title, one.why, one.gives) for one in found.without)
+            yield from (FactorShown(one.title, one.why, one.gives) for one in result.without)
             return
-        alone = {_key(answer.changes[0]) for answer in seen if len(answer.changes) == 1}
-        paired = {_key(change) for answer in seen if len(answer.changes) > 1 for change in answer.changes}
-        fired = [rule for rule in self._ruleset.rules if rule.id in self._fired and found.wished is not None]
+        alone = {_key(answer.changes[0]) for answer in visible if len(answer.changes) == 1}
+        paired = {_key(change) for answer in visible if len(answer.changes) > 1 for change in answer.changes}
+        fired = [rule for rule in self._ruleset.rules if rule.id in self._fired and result.wished is not None]
         declared = {rule.input and input_key(rule.input) for rule in fired if rule.changeable is not None}
-        fixed = {one.rule for one in found.without if not one.is_changeable}
-        gives = {one.rule for one in found.now.rules if one.points or one.floor}
+        fixed = {one.rule for one in result.without if not one.is_changeable}
+        gives = {one.rule for one in result.now.rules if one.points or one.floor}
         for rule in fired:
             key = None if rule.input is None else input_key(rule.input)
             if key is None or key not in declared or rule.id in fixed:

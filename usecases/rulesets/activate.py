@@ -18,7 +18,7 @@ from fivefold.domain.clock import SECOND_US, resolve_now
 from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation import settings_row
-from fivefold.store.audit.bound_rows import digests, joined
+from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, Reason
@@ -196,7 +196,7 @@ def _switch(
         before={"version_id": before},
         after={"version_id": version.id, "reason": change.reason},
         details={"ruleset": family.name, "version": version.number, "content_hash": version.content_hash},
-        rows=joined(
+        rows=merge_digests(
             digests(session, "ruleset_families", [family.id]),
             digests(session, "activations", [activation.id]),
         ),

@@ -14,7 +14,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidR
 from fivefold.risk.language.base import Identifier
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.messages import problem_of
-from fivefold.store.audit.bound_rows import Digests, digests, joined
+from fivefold.store.audit.bound_rows import Digests, digests, merge_digests
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.activations import ActivationChange, begin
 from fivefold.store.rulesets.rulesets import (
@@ -79,7 +79,7 @@ def save_draft_in(session: Session, context: Context, document: str, expected_re
     written = lock_settings(session, context.organisation_id, now_us)
     family, made = _family(session, context.organisation_id, name, type_name, now_us)
     if made:
-        written = joined(written, digests(session, "ruleset_families", [family.id]))
+        written = merge_digests(written, digests(session, "ruleset_families", [family.id]))
     draft = session.get(Draft, family.id)
     refuse_other_revision(family, draft, expected_revision)
     if draft is None:
@@ -201,7 +201,7 @@ def order_families_in(
                 now_us=now_us,
             ),
         )
-        rows = joined(rows, digests(session, "activations", [made.id]))
+        rows = merge_digests(rows, digests(session, "activations", [made.id]))
     change = ("rulesets.ordered", kind.id)
     _record_change(session, context, change, {"order": before}, {"order": list(names)}, why, rows)
     return tuple(names)
@@ -249,7 +249,7 @@ def switch_family_in(
                 now_us=now_us,
             ),
         )
-        rows = joined(rows, digests(session, "activations", [made.id]))
+        rows = merge_digests(rows, digests(session, "activations", [made.id]))
     _record_change(session, context, ("ruleset.switched", family_row.id), {"on": not on}, {"on": on}, why, rows)
 
 

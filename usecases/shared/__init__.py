@@ -1,1 +1,1 @@
-"""What all capabilities use: actors, roles, reasons, quarters, rates, row results and idempotency."""
+"""Shared by all capabilities: actors, roles, reasons, quarters, rates, row results and idempotency."""

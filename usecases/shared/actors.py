@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 SYSTEM = "system"
-"""Who acts where nobody asked: the program itself."""
+"""The actor of the program itself, without a person's request."""
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,10 @@ class Actor:
     """Who acts, within which organisation.
 
     Attributes:
-        organisation_id: nothing of any other is seen or touched.
-        name: `member:3` for a person, whatever token they use; `token:12` for a program; `cli:NAME` for an account
-            of the machine; `system` for fivefold itself. The audit log has it, and an actor of the same name
-            cannot approve what this one asked for.
+        organisation_id: no other organisation is seen or touched.
+        name: `member:3` for a person, whatever token they use; `token:12` for a program; `cli:NAME` for an account of
+            the machine; `system` for fivefold itself. The audit log has it, and an actor of the same name cannot
+            approve what this one requested.
     """
 
     organisation_id: int
@@ -26,7 +26,7 @@ class Actor:
 
 
 class Role(StrEnum):
-    """What a token is for; an app's belongs to a program, every other one to a member: who may do least comes first."""
+    """The role of a token; an app's belongs to a program, every other one to a member. The least powerful is first."""
 
     APP = "app"
     COMMERCIAL = "commercial"
@@ -37,6 +37,6 @@ class Role(StrEnum):
 
 
 OF_MEMBERS = frozenset(Role) - {Role.APP}
-"""Roles of people: one person asks and another approves, so it must be known who they are."""
+"""Roles of people: one person asks and another approves, so they must be known."""
 OF_RISK = OF_MEMBERS - {Role.COMMERCIAL}
-"""Roles of people who see levels, and what levels are made of; the others see what customers are worth, and no more."""
+"""Roles of people who see levels and their data; the others see only the value of customers."""

@@ -1,11 +1,11 @@
-"""Where requests to the outside may go: which URLs can be asked, and which addresses a host may have at that moment.
+"""Destinations of outgoing requests: which URLs are allowed, and which addresses a host may have at that moment.
 
 A host's name is resolved when a webhook is sent, and the connection goes to the very address that was checked: the name
 server cannot give another one a moment later.
 
-The ranges that are not on the public internet are written out, since the interpreter's own table differs by release.
-Sources: IANA's registries of special-purpose addresses for IPv4 and IPv6 (RFC 6890 and its updates), of multicast
-addresses, of IPv6's global unicast allocation, and the addresses that clouds keep for their own machines.
+The ranges that are not on the public internet are listed explicitly, since the interpreter's own table differs by
+release. Sources: IANA's registries of special-purpose addresses for IPv4 and IPv6 (RFC 6890 and its updates), of
+multicast addresses, of IPv6's global unicast allocation, and the addresses that clouds keep for their own machines.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ _RANGES = {
     "carrier-grade": ("100.64.0.0/10",),
     "multicast": ("224.0.0.0/4", "ff00::/8"),
     "unspecified": ("0.0.0.0/8", "::/128"),
-    # An address within an address would reach what the inner one stands for.
+    # An address within an address would reach the inner one's target.
     "IPv4-mapped": ("::ffff:0:0/96", "::/96", "::ffff:0:0:0/96"),
     "NAT64": ("64:ff9b::/96", "64:ff9b:1::/48"),
     "6to4": ("2002::/16", "192.88.99.0/24"),
     "Teredo": ("2001::/32",),
-    # Answers any machine of that cloud with its own settings.
+    # It returns any machine of that cloud its own settings.
     "metadata": ("168.63.129.16/32", "fd00:ec2::254/128"),
     "reserved": (
         "192.0.0.0/24",  # protocol assignments, with those that some registries call reachable (RFC 6890, 7723, 8155)
@@ -51,7 +51,7 @@ _RANGES = {
     ),
 }
 _GLOBAL_V6 = ip_network("2000::/3")
-"""All that is allocated of IPv6's unicast addresses; the rest is reserved."""
+"""The allocated unicast addresses of IPv6; the rest is reserved."""
 
 
 @cache
@@ -65,11 +65,11 @@ def refusal_reason(address: str) -> str | None:
     >>> refusal_reason("10.1.2.3"), refusal_reason("93.184.215.14"), refusal_reason("::ffff:93.184.215.14")
     ('private', None, 'IPv4-mapped')
     """
-    parsed = ip_address(address)
+    ip = ip_address(address)
     for name, network in _ranges():
-        if parsed.version == network.version and parsed in network:
+        if ip.version == network.version and ip in network:
             return name
-    return "reserved" if parsed.version == 6 and parsed not in _GLOBAL_V6 else None
+    return "reserved" if ip.version == 6 and ip not in _GLOBAL_V6 else None
 
 
 MOST_URL_CHARACTERS = 2000
@@ -77,16 +77,16 @@ PORTS = {"http": 80, "https": 443}
 
 
 def checked_url(text: str, *, private_allowed: bool, http_allowed: bool = False) -> httpx.URL:
-    """Read an endpoint's URL; ConfigError where nothing may be sent there, as far as the URL itself tells.
+    """Read an endpoint's URL; ConfigError if nothing may be sent there, judging by the URL itself.
 
-    Plain http, which others on the way can read, is for private networks and where an operator allows it.
+    Plain http, which can be read in transit, is for private networks, and allowed by operators.
     """
     url = _read(text)
     if url.scheme not in PORTS:
         raise ConfigError(f"the endpoint's URL begins with {url.scheme!r}; it must be https://")
     if not url.host or "%" in url.host:
         raise ConfigError(
-            "the endpoint's URL names no host that can be looked up; it must be as https://example.com/hooks"
+            "the endpoint's URL names no host that can be looked up; use one such as https://example.com/hooks"
         )
     if url.userinfo:
         raise ConfigError("the endpoint's URL has a user or a password in it; a webhook proves itself by its signature")
@@ -98,15 +98,16 @@ def checked_url(text: str, *, private_allowed: bool, http_allowed: bool = False)
         raise ConfigError(f"the endpoint's URL has the address {ip_text}, which is {why}; it must be a public one")
     if url.scheme == "http" and not (http_allowed or private_allowed):
         raise ConfigError(
-            "the endpoint's URL begins with http://, which others on the way can read; it must be https://, or an"
-            " operator allows it at the machine: fivefold webhooks add --allow-http"
+            "the endpoint's URL begins with http://, //, or an"
+            " operator must allow it at the machine: fivefold webhooks add --allow-http"
         )
     return url
 
 
 def _read(text: str) -> httpx.URL:
+    """Parse a URL; ConfigError if it is too long or its host cannot be looked up."""
     if len(text) > MOST_URL_CHARACTERS:
-        raise ConfigError(f"the endpoint's URL has {len(text)} characters; at most {MOST_URL_CHARACTERS} are kept")
+        raise ConfigError(f"the endpoint's URL has {len(text)} characters; at most {MOST_URL_CHARACTERS} are allowed")
     try:
         url = httpx.URL(text)
         url.raw_host.decode("ascii").encode("idna")
@@ -123,12 +124,12 @@ def _written_address(host: str) -> str | None:
 
 
 def port_of(url: httpx.URL) -> int:
-    """Tell the port that a URL means."""
+    """Return the port of a URL, explicit or by its scheme."""
     return url.port or PORTS[url.scheme]
 
 
 async def addresses_of(url: httpx.URL, *, private_allowed: bool) -> tuple[str, ...]:
-    """Look up a URL's host, now; give its addresses, all of which may be connected to.
+    """Look up a URL's host, now; return its addresses, all of which may be connected to.
 
     Raises:
         ConflictError: one of them is not allowed.

@@ -1,4 +1,4 @@
-"""How results of use cases look in the API, whose response models they are.
+"""How results of use cases, which are the API's response models, appear in the API.
 
 Inside, a result has moments in microseconds and names of its own. The API shows a moment as ISO 8601 in UTC, and a
 field or a class under the name that is declared with it.
@@ -23,7 +23,7 @@ INTERNAL: Any = Field(exclude=True)
 
 
 def shown_as(name: str) -> Any:
-    """Give a field another name in the API.
+    """Name a field differently in the API.
 
     A moment `created_us`, for example, has the type `Annotated[Moment, shown_as("created_at")]`.
     """

@@ -1,8 +1,8 @@
-"""Requests to hosts outside: each goes to an address that was looked up and checked at that moment.
+"""Requests to external hosts: each goes to an address that was looked up and checked at that moment.
 
 The connection goes to the very address that was checked, so the name server cannot give another one a moment later. The
-name is what the host is asked for, and what its certificate must prove. No redirect is followed, no cookie is kept, no
-proxy of the environment is asked.
+request is for the host's name, and its certificate must prove that name. Redirects are not followed, cookies are not
+stored, proxies of the environment are not used.
 """
 
 import asyncio
@@ -18,25 +18,25 @@ from fivefold.domain.errors import ConflictError
 from fivefold.usecases.shared.addresses import addresses_of, refusal_reason
 
 CONNECT_SECONDS = 4
-"""How long one address is tried for, where the host has others."""
+"""How long one address is tried, if the host has others."""
 
 
 LONGEST_SECONDS = 30
-"""No further try is begun that could end later than that: a worker that asks holds a lease meanwhile."""
+"""No further try begins that could end later than this: the calling worker holds a lease meanwhile."""
 FIRST_WAIT_SECONDS = 0.2
-"""So long is waited before a second try, twice as long before a third, and so on."""
+"""The wait before a second try; it doubles before each later one."""
 
 
 @cache
 def _trusted() -> SSLContext:
-    """Authorities that certificates are checked against: to read them takes longer than to send a request."""
+    """The authorities that check certificates, cached: reading them takes longer than sending a request."""
     return httpx.create_ssl_context()
 
 
 def open_transport() -> httpx.AsyncHTTPTransport:
-    """Open connections to one host, and never to two: they are kept by address, not by name.
+    """Open connections to one host, never to two: they are pooled by address, not by name.
 
-    The bare transport follows no redirect, keeps no cookie and knows of no proxy.
+    The bare transport follows no redirect, stores no cookie and knows no proxy.
     """
     return httpx.AsyncHTTPTransport(verify=_trusted())
 
@@ -44,7 +44,7 @@ def open_transport() -> httpx.AsyncHTTPTransport:
 def request_to(
     address: str, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None = None
 ) -> httpx.Request:
-    """Make a request to an address that was checked; the name is what the host is asked for, and must prove to be."""
+    """Make a request to a checked address; it is for the host's name, which the certificate must prove."""
     return httpx.Request(
         method,
         url.copy_with(host=address),
@@ -55,11 +55,9 @@ def request_to(
 
 
 class NotAnsweredError(Exception):
-    """Nothing came back that can be used; the message says why, for people.
+    """There is no usable answer; the message says why, for people.
 
-    Attributes:
-        is_passing: the same question may be answered a moment later.
-        tries: how often it was asked.
+    Attributes: is_passing: the same question may be answered a moment later. tries: how often it was asked.
     """
 
     def __init__(self, message: str, *, is_passing: bool = False) -> None:
@@ -70,14 +68,14 @@ class NotAnsweredError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A request to the outside.
+    """An outgoing request.
 
     Attributes:
         method: GET or POST.
-        url: of https, or of http where only an address of one's own network will do.
+        url: of https, or of http if only an address of one's own network is allowed.
         headers: the host's name is added.
-        content: what is sent.
-        private_allowed: an address of one's own network will do.
+        content: the body.
+        private_allowed: an address of one's own network is allowed.
         limit_seconds: from looking up the host to the end of the answer.
         most_bytes: of the answer.
     """
@@ -96,15 +94,15 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 async def answer_to(question: Question) -> bytes:
-    """Ask once; give the bytes of an answer of status 200, all of them.
+    """Ask once; return the whole body of an answer of status 200.
 
-    NotAnsweredError where there is none within the limit, or it is longer than is taken.
+    NotAnsweredError if there is none within the limit, or it is too long.
     """
     try:
         async with asyncio.timeout(question.limit_seconds):
             addresses = await addresses_of(question.url, private_allowed=question.private_allowed)
             if question.url.scheme != "https" and any(refusal_reason(each) is None for each in addresses):
-                raise NotAnsweredError(f"{question.url.host} is on the public internet, and is asked by https alone")
+                raise NotAnsweredError(f"{question.url.host} is on the public internet, and may only be asked by https")
             async with open_transport() as transport:
                 return await _first_answer(transport, question, addresses)
     except TimeoutError:
@@ -119,12 +117,12 @@ async def answer_to(question: Question) -> bytes:
 
 
 def answer_after_tries(question: Question, most_tries: int, wait: Callable[[float], None]) -> tuple[bytes, int]:
-    """Ask, and again where it may be answered a moment later; NotAnsweredError where it is not.
+    """Ask, and ask again if it may be answered a moment later; NotAnsweredError if it is not.
 
     Args:
-        question: to ask it twice must change nothing, where there are several tries.
+        question: with several tries, asking it twice must change nothing.
         most_tries: at least 1.
-        wait: lets so many seconds pass before another try.
+        wait: waits this many seconds before another try.
 
     Returns:
         The bytes of the answer, and how often it was asked.
@@ -152,6 +150,7 @@ async def _first_answer(transport: httpx.AsyncHTTPTransport, question: Question,
 
 
 async def _answer_of(transport: httpx.AsyncHTTPTransport, question: Question, address: str) -> bytes:
+    """Ask one address; NotAnsweredError for any status but 200, and for a compressed or too long answer."""
     headers = {
         "Accept": "application/json",
         "Accept-Encoding": "identity",

@@ -1,4 +1,4 @@
-"""The context of a use case: on which database, who acts, and what time it is; and what it says in the audit log."""
+"""The context of a use case: the database, the actor and the time; and its entries in the audit log."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,23 +12,24 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.store.audit import log
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.chain import Entry
-from fivefold.store.audit.log import Appended
+from fivefold.store.audit.log import ChainPosition
 from fivefold.store.sql import database
 from fivefold.usecases.shared.actors import Actor
 
 ROWS = "rows"
-"""Where among the values after are the digests of the rows that a call wrote."""
+"""The key of the digests of written rows, among the values after."""
 
 
 class EntryValues(TypedDict, total=False):
-    """What an audit entry holds beside who did what to what.
+    """The optional parts of an audit entry.
 
     Attributes:
         before: values before, which can be erased; never a secret, nor its hash.
         after: values after, as above.
-        details: what is never erased, so nothing personal.
-        bulk: for many: how many, and `store.audit.chain.digest_of` them.
-        rows: that it wrote and `audit verify` compares, by `store.audit.bound_rows.digests`; among its values.
+        details: never erased, so nothing personal.
+        bulk: for many: their number, and `store.audit.chain.digest_of` them.
+        rows: the written rows that `audit verify` compares, by `store.audit.bound_rows.digests`; among the values
+            after.
     """
 
     before: Mapping[str, Any] | None
@@ -40,14 +41,14 @@ class EntryValues(TypedDict, total=False):
 
 def record(
     session: Session, actor: Actor, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]
-) -> Appended:
-    """Record what a use case did, once, as the last thing in its transaction: both happen, or neither.
+) -> ChainPosition:
+    """Record what a use case did, once, as the last step of its transaction: both happen, or neither.
 
     Args:
         session: in the use case's transaction.
-        actor: who did it; the entry belongs to the chain of their organisation.
+        actor: who acted; the entry belongs to the chain of their organisation.
         action: such as `token.created`.
-        subject: kind and internal number of what it was done to; None in place of the number for many.
+        subject: kind and internal number of what it was done to; None instead of the number for many.
         values: the rest of the entry.
     """
     return log.append(session, entry_of(actor, action, subject, **values))
@@ -75,14 +76,14 @@ def entry_of(actor: Actor, action: str, subject: tuple[str, str | int | None], *
 
 @dataclass(frozen=True)
 class Context:
-    """What a use case takes first.
+    """The first argument of a use case.
 
     Attributes:
         engine: the database.
         actor: who acts, and within which organisation.
-        clock: tells the present, microseconds.
-        snapshot: the session of all that is read; None where each use case reads what holds when it begins.
-        by_tool: an agent asks by a tool: it acts for the actor, who may not have seen what it does.
+        clock: returns the current time, microseconds.
+        snapshot: the session of all reads; None if each use case reads the state at its beginning.
+        by_tool: an agent acts for the actor by a tool, perhaps without the actor seeing it.
     """
 
     engine: Engine
@@ -93,15 +94,15 @@ class Context:
 
     @property
     def organisation_id(self) -> int:
-        """The organisation of the actor: nothing of any other is seen or touched."""
+        """The organisation of the actor: no other is seen or touched."""
         return self.actor.organisation_id
 
     def now(self) -> int:
-        """Tell the present, microseconds."""
+        """Return the current time, microseconds."""
         return self.clock()
 
     def at(self, now_us: int) -> Self:
-        """Give the same context at one moment."""
+        """Return the same context at one moment."""
         return replace(self, clock=lambda: now_us)
 
     def reading(self) -> AbstractContextManager[Session]:
@@ -110,7 +111,7 @@ class Context:
 
     @contextmanager
     def at_one_moment(self) -> Iterator[Self]:
-        """Give the same context for use cases that read, all of them as of one moment."""
+        """Yield the same context for use cases that read, all of them as of one moment."""
         with database.reading_at_one_moment(self.engine) as session:
             yield replace(self, snapshot=session)
 
@@ -120,6 +121,6 @@ class Context:
 
     def record(
         self, session: Session, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]
-    ) -> Appended:
+    ) -> ChainPosition:
         """Record what the actor did: `record`."""
         return record(session, self.actor, action, subject, **values)

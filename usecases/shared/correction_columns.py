@@ -1,4 +1,4 @@
-"""The columns of corrections and reversals as they are given among transactions, checked by the same readers."""
+"""The columns of corrections and reversals among transactions, checked by the same readers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -20,7 +20,7 @@ CORRECTS, REVERSES = "corrects", "reverses"
 """Either names the transaction that a row is about."""
 REASON, KNOWN_AT = "correction_reason", "correction_known_at"
 NAMES: Final = frozenset({CORRECTS, REVERSES, REASON, KNOWN_AT})
-"""What corrections say beside the columns of transactions; a type cannot declare fields of these names."""
+"""The columns of corrections beside those of transactions; a type cannot declare fields of these names."""
 CORRECTION, REVERSAL = "correction", "reversal"
 
 MOST_REASON_CHARACTERS = 500
@@ -30,9 +30,9 @@ Rows = Sequence[Mapping[str, Any]] | pl.DataFrame
 
 
 def split_corrections(rows: Rows) -> tuple[Rows, Sequence[int] | None, Rows, Sequence[int]]:
-    """Divide what is given into transactions and corrections, each with the places of its rows.
+    """Divide rows into transactions and corrections, each with the places of its rows.
 
-    The places of transactions are None where all rows are such, which is nearly always so.
+    The places of transactions are None if all rows are transactions, which is nearly always so.
     """
     if isinstance(rows, pl.DataFrame):
         refers = [pl.col(name).cast(pl.String).fill_null("") != "" for name in (CORRECTS, REVERSES) if name in rows]
@@ -50,23 +50,23 @@ def split_corrections(rows: Rows) -> tuple[Rows, Sequence[int] | None, Rows, Seq
 def read_corrections(
     rows: Rows, own: Mapping[str, FieldType], now: int, *, text: bool, most_named: int | None
 ) -> pl.DataFrame:
-    """Check corrections and reversals, and bring them into the columns that are stored.
+    """Check corrections and reversals, and convert them into the stored columns.
 
     Args:
         rows: with `transaction_id`, their own number; `corrects` or `reverses`, that of the transaction; a
-            `correction_reason`; perhaps `correction_known_at` and `user_id` (or `entity_id`); and of a correction what
-            is right, in the columns of transactions.
+            `correction_reason`; perhaps `correction_known_at` and `user_id` (or `entity_id`); and of a correction the
+            right values, in the columns of transactions.
         own: the fields that the entity type declares for its transactions.
-        now: the present moment.
+        now: the current time.
         text: numbers may be written as text.
         most_named: how many problems of one kind are named; None for all of them.
 
     Returns:
-        `external_id`, `transaction_id`, `kind`, `known_us` and `user` (null where they are not said), `reason`, and
+        `external_id`, `transaction_id`, `kind`, `known_us` and `user` (null if not given), `reason`, and
         `store.audit.history.VALUES`.
 
     Raises:
-        InvalidDataError: rows that cannot be taken, each named.
+        InvalidDataError: invalid rows, each named.
     """
     frame_given = _complete(rows if isinstance(rows, pl.DataFrame) else plain_frame(rows, own, {*KNOWN, *NAMES}))
     reverses = frame_given[REVERSES].is_not_null()
@@ -90,22 +90,22 @@ def read_corrections(
     _note(columns, same, c.TRANSACTION_ID, "is that of the transaction itself", "a number of its own")
     value_names = [name for name in (*_VALUES, *own) if name in frame.columns]
     for name in value_names:
-        right = "nothing: a reversal takes all of the transaction away, and a correction says what of it is right"
+        right = "nothing: a reversal removes the whole transaction; a correction gives its right values"
         _note(columns, reverses & frame[name].is_not_null(), name, "is given with a reversal", right)
     nothing = ~reverses & (frame.select(pl.all_horizontal(pl.lit(True), pl.col(value_names).is_null())).to_series())
-    right = f"one that says what is right, by {', '.join((*_VALUES, *own))}"
-    _note(columns, nothing, CORRECTS, "has nothing beside it", right)
+    right = f"at least one right value, in {', '.join((*_VALUES, *own))}"
+    _note(columns, nothing, CORRECTS, "has no right value beside it", right)
     columns.findings.raise_if_any()
     return pl.DataFrame(series)
 
 
 def _complete(frame: pl.DataFrame) -> pl.DataFrame:
-    """Say nothing where the text is empty, and in the columns that are not there at all."""
+    """Set empty texts, and columns that are missing altogether, to null."""
     missing = [name for name in (c.TRANSACTION_ID, CORRECTS, REVERSES, REASON) if name not in frame.columns]
-    filled = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
-    typed = filled.with_columns(pl.col(CORRECTS, REVERSES).cast(pl.String))
-    return typed.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)).name.keep())
+    with_columns = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
+    with_text = with_columns.with_columns(pl.col(CORRECTS, REVERSES).cast(pl.String))
+    return with_text.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)).name.keep())
 
 
-def _note(columns: TransactionColumns, bad: pl.Series, field: str, problem: str, allowed: str) -> None:
-    columns.findings.add(bad.to_numpy(), field, lambda _: problem, allowed)
+def _note(columns: TransactionColumns, bad: pl.Series, field: str, problem: str, right: str) -> None:
+    columns.findings.add(bad.to_numpy(), field, lambda _: problem, right)

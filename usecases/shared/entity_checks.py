@@ -19,12 +19,12 @@ FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[str, FieldType])
 """Reads the typed fields of an entity type from their JSON."""
 
 MOST_CHARACTERS = 200
-"""In an identifier."""
+"""The most characters of an identifier."""
 
 
 @dataclass(frozen=True)
 class OwnerGiven:
-    """An owner as it is given, from a moment until before another; `usecases.ingest.ownerships` explains None."""
+    """An owner in a request, from a moment until before another; `usecases.ingest.ownerships` explains None."""
 
     type_name: str
     external_id: str
@@ -34,13 +34,13 @@ class OwnerGiven:
 
 @dataclass(frozen=True)
 class EntityRow:
-    """An entity as it is given.
+    """An entity in a request.
 
     Attributes:
-        external_id: its name outside.
-        attributes: those that are given; others stay as they are, and None takes one away.
-        owner: type and external id of who owns it alone; None leaves it as it is.
-        owners: all who own it, or did: others leave now; None leaves it as it is.
+        external_id: its external name.
+        attributes: the given ones; others stay as they are, and None removes one.
+        owner: type and external id of its only owner; None leaves it as it is.
+        owners: all present and past owners: others end now; None leaves them as they are.
     """
 
     external_id: str
@@ -50,21 +50,21 @@ class EntityRow:
 
 
 def refuse_bad_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> None:
-    """Raise InvalidDataError where a name or a value cannot be taken, each of them named."""
+    """Raise InvalidDataError if a name or a value is invalid, naming each of them."""
     problems = problems_of_rows(rows, fields)
     if problems:
         raise InvalidDataError(problems)
 
 
 def problems_of_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> list[Problem]:
-    """Name everything that is wrong with names and values; these are looked at once all else is right."""
+    """Name every problem of names and values; these are checked once everything else is valid."""
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_name(number, row.external_id)]
     first: dict[str, int] = {}
     for number, row in enumerate(rows):
         if first.setdefault(row.external_id, number) != number:
-            problems.append(Problem(number, ENTITY, f"{short_text(row.external_id)} came before", "each once"))
+            problems.append(Problem(number, ENTITY, f"{short_text(row.external_id)} is repeated", "each once"))
         problems += [
-            Problem(number, name, "is no field of this type", ", ".join(fields) or "none")
+            Problem(number, name, "is not a field of this type", ", ".join(fields) or "none")
             for name in row.attributes
             if name not in fields
         ]
@@ -73,17 +73,17 @@ def problems_of_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType])
 
 
 def _problems_of_name(number: int, name: Any) -> list[Problem]:
-    allowed = f"text of 1 to {MOST_CHARACTERS} characters"
+    right = f"text of 1 to {MOST_CHARACTERS} characters"
     if not isinstance(name, str) or not 1 <= len(name) <= MOST_CHARACTERS or not storable(name):
-        return [Problem(number, ENTITY, f"is {short_text(name)}", allowed)]
+        return [Problem(number, ENTITY, f"is {short_text(name)}", right)]
     if ERASED_NAME.fullmatch(name):
         other = "any name but erased- and a number"
-        return [Problem(number, ENTITY, f"is {short_text(name)}, as those are called who were erased", other)]
+        return [Problem(number, ENTITY, f"is {short_text(name)}, a name reserved for erased entities", other)]
     return []
 
 
 def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[Problem]:
-    """Name new identifiers, by their rows, that have a control character; what has one already is found by it."""
+    """Name new identifiers, by their rows, that have a control character; existing ones must still be found."""
     return [
         Problem(
             number,
@@ -97,12 +97,12 @@ def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[
 
 
 def storable(text: str) -> bool:
-    """Tell whether every database keeps a text as it is: PostgreSQL knows no NUL, and UTF-8 no half surrogates."""
+    """Return whether every database stores a text unchanged: PostgreSQL has no NUL, and UTF-8 no half surrogates."""
     return "\0" not in text and text.encode("utf-8", "replace") == text.encode("utf-8", "surrogatepass")
 
 
 def _problems_of_values(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> list[Problem]:
-    """Read the values as the engine will: what it could not read is refused here, not found in an assessment."""
+    """Read the values as the engine will: unreadable ones are refused here rather than found in an assessment."""
     names = sorted({name for row in rows for name in row.attributes})
     declared = {name: fields[name] for name in names}
     frame = entities_from_rows([{ENTITY: str(number), **row.attributes} for number, row in enumerate(rows)], declared)
@@ -125,8 +125,8 @@ def _problems_of_values(rows: Sequence[EntityRow], fields: Mapping[str, FieldTyp
 
 
 def _unstorable(number: int, attributes: Mapping[str, Any]) -> list[Problem]:
-    """Name texts that cannot be kept; nothing else can be done with them either, not even to read them."""
-    message = "has a character that cannot be kept"
+    """Name texts that cannot be stored; they are not checked further, as they cannot even be read."""
+    message = "has a character that cannot be stored"
     return [
         Problem(number, name, message, "text without NUL and without half surrogates")
         for name, value in attributes.items()
@@ -154,10 +154,10 @@ def allowed_values(declared: FieldType) -> str:
 
 
 def problems_of_fields(rows_of_fields: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> list[Problem]:
-    """Name what is wrong with the fields of several things, by their places."""
+    """Name the problems of the fields of several things, by their places."""
     return problems_of_rows([EntityRow(str(number), one) for number, one in enumerate(rows_of_fields)], fields)
 
 
 def refuse_bad_fields(values: Mapping[str, Any], fields: Mapping[str, FieldType]) -> None:
-    """Raise InvalidDataError where the fields of one thing are not as they are declared."""
+    """Raise InvalidDataError if the fields of one thing do not match their declarations."""
     refuse_bad_rows([EntityRow("it", values)], fields)

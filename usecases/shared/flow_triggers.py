@@ -1,7 +1,7 @@
-"""Events begin runs of the flows that listen to them, in the transaction that stores what happened.
+"""Events begin runs of the flows that listen to them, in the transaction that stores their cause.
 
-What a flow does is an event too: a tag that it gives may begin runs of other flows. Of itself, or of a flow by which it
-came about, it begins none, so what flows cause among each other ends.
+An action of a flow is an event too: a tag that it gives may begin runs of other flows. It begins no run of the flow
+itself, or of a flow that caused it, so chains of flows end.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,13 +25,13 @@ from fivefold.usecases.shared.actors import SYSTEM
 
 
 class Event(NamedTuple):
-    """Something that happened to an entity.
+    """An event of an entity.
 
     Attributes:
-        cause: names it among all that happened to the entity; another event under it is the same one.
-        about: what triggers ask for: `direction` and `to`, `tag` and `change`, `transaction_id`, `screening` and
+        cause: names it among all events of the entity; another event of the same name is the same one.
+        about: the data that triggers test: `direction` and `to`, `tag` and `change`, `transaction_id`, `screening` and
             `found`, `fields`; and `by`, who did it.
-        origin: the flows by which it came about, beside those whose action is being carried out.
+        origin: the flows that caused it, beside those whose action is being carried out.
     """
 
     entity_id: int
@@ -41,15 +41,15 @@ class Event(NamedTuple):
 
 
 def note(session: Session, organisation_id: int, type_id: int, kind: str, events: Iterable[Event], now_us: int) -> None:
-    """Begin the runs of flows that listen to events; where nobody listens, that is one look-up.
+    """Begin the runs of flows that listen to events; without listeners this is one look-up.
 
     Args:
-        session: in the transaction that stores what happened.
-        organisation_id: whose entities they are.
+        session: in the transaction that stores the cause.
+        organisation_id: of the entities.
         type_id: their type.
         kind: of `flows.triggers.EVENT_KINDS`.
-        events: what happened.
-        now_us: the present.
+        events: the events.
+        now_us: the current time.
     """
     acting: Origin = session.info.get(ORIGIN, NO_FLOW)
     listening = [
@@ -61,7 +61,7 @@ def note(session: Session, organisation_id: int, type_id: int, kind: str, events
         begin_runs(
             session,
             [
-                _run(organisation_id, listener, kind, event, acting.joined(event.origin), now_us)
+                _run(organisation_id, listener, kind, event, acting.combined_with(event.origin), now_us)
                 for event in events
                 for listener, triggers in listening
                 if listener.flow_id not in event.origin.through
@@ -71,16 +71,16 @@ def note(session: Session, organisation_id: int, type_id: int, kind: str, events
 
 
 GIVEN, ENDED = "given", "ended"
-"""What became of a tag."""
+"""The changes of a tag."""
 
 
 def tag_end_cause(tag_id: int, until_us: int) -> str:
-    """Name the end of a tag by its row and the moment: by the last row, where several end at once."""
+    """Name the end of a tag by its row and the moment: by the last row, if several end at once."""
     return f"tag-end:{tag_id}.{until_us}"
 
 
 def field_cause(version: int) -> str:
-    """Name a change of an entity's fields by the version of what is known of them."""
+    """Name a change of an entity's fields by the version of its attributes."""
     return f"field:{version}"
 
 
@@ -100,7 +100,7 @@ def schedule_cause(moment_us: int) -> str:
 
 
 def transaction_events(rows: pl.DataFrame) -> list[Event]:
-    """Give the events of transactions: `entity_id`, `transaction_id`."""
+    """Return the events of transactions: `entity_id`, `transaction_id`."""
     return [
         Event(entity, f"transaction:{number}", {"transaction_id": number})
         for entity, number in rows.select("entity_id", "transaction_id").iter_rows()
@@ -108,28 +108,29 @@ def transaction_events(rows: pl.DataFrame) -> list[Event]:
 
 
 def _triggers_of(session: Session, listener: Listener, kind: str) -> tuple[Trigger, ...]:
-    if listener.content_hash not in _KNOWN:
+    if listener.content_hash not in _TRIGGERS:
         canonical = session.scalars(select(FlowVersion.canonical).where(FlowVersion.id == listener.version_id)).one()
-        if len(_KNOWN) >= VERSIONS_KEPT:
-            _KNOWN.clear()
-        _KNOWN[listener.content_hash] = read_stored(Flow, canonical).triggers
-    return tuple(trigger for trigger in _KNOWN[listener.content_hash] if trigger.on == kind)
+        if len(_TRIGGERS) >= VERSIONS_KEPT:
+            _TRIGGERS.clear()
+        _TRIGGERS[listener.content_hash] = read_stored(Flow, canonical).triggers
+    return tuple(trigger for trigger in _TRIGGERS[listener.content_hash] if trigger.on == kind)
 
 
-_KNOWN: dict[str, tuple[Trigger, ...]] = {}
+_TRIGGERS: dict[str, tuple[Trigger, ...]] = {}
 """The triggers of versions, by the hash of their content."""
 
 
 def _run(
     organisation_id: int, listener: Listener, kind: str, event: Event, origin: Origin, now_us: int
 ) -> dict[str, Any]:
+    """The columns of a new run."""
     return {
         "organisation_id": organisation_id,
         "flow_id": listener.flow_id,
         "version_id": listener.version_id,
         "entity_id": event.entity_id,
         "cause": bounded_cause(event.cause),
-        "about": {"kind": kind, **event.about, **_said_of(origin)},
+        "about": {"kind": kind, **event.about, **_origin_fields(origin)},
         "acting": listener.acting,
         "due_us": now_us,
         "begun_us": now_us,
@@ -137,18 +138,18 @@ def _run(
     }
 
 
-def _said_of(origin: Origin) -> dict[str, Any]:
-    """Say of a run by what it came about; nothing of what there is not."""
+def _origin_fields(origin: Origin) -> dict[str, Any]:
+    """The origin of a run as fields; empty parts are left out."""
     return {name: list(those) for name, those in origin._asdict().items() if those}
 
 
 def origin_of(about: Mapping[str, Any]) -> Origin:
-    """Read by what a run came about."""
+    """Read the origin from a run's fields."""
     return Origin(*(tuple(about.get(name, ())) for name in Origin._fields))
 
 
 def bounded_cause(cause: str) -> str:
-    """Give a cause as it is kept: of one that is too long the kind, and a hash of the rest.
+    """Return a cause for storage: of one that is too long the kind, and a hash of the rest.
 
     >>> bounded_cause("transaction:T-1")
     'transaction:T-1'
@@ -161,9 +162,9 @@ def bounded_cause(cause: str) -> str:
 
 @contextmanager
 def caused_by(session: Session, origin: Origin) -> Iterator[None]:
-    """Let what happens in a session come about by flows: events of these begin no run of any of them.
+    """Attribute the events of a session to flows: they begin no run of any of these.
 
-    Runs that begin by it say who is behind it.
+    Runs that they begin record who is behind them.
     """
     before = session.info.get(ORIGIN, NO_FLOW)
     session.info[ORIGIN] = origin

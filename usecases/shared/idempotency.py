@@ -1,4 +1,4 @@
-"""Requests that are carried out once: the same key again gives the same answer."""
+"""Requests that are carried out once: a repeated key returns the same answer."""
 
 import secrets
 from collections.abc import Callable
@@ -15,12 +15,12 @@ from fivefold.store.accounts.idempotency import ANSWERED, STARTED, RequestAttemp
 from fivefold.store.sql.database import writing
 
 KEPT_US: Final = DAY_US
-"""So long a key is known."""
+"""How long a key is stored."""
 LEFT_US: Final = 120_000_000
-"""An attempt that stored nothing for so long has ended without a word: no request takes that long."""
+"""An attempt that stored nothing for this long has died: no request takes that long."""
 MOST_AT_ONCE: Final = 2_000
 BAD: Final = 400
-"""From here on a status says that nothing was done."""
+"""From this status on nothing was done."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class IdempotentRequest:
 
 @dataclass(frozen=True)
 class StoredAnswer:
-    """What is answered.
+    """An answer.
 
     Attributes:
-        body: None where there is none to be kept.
+        body: None if it is not stored.
         replayed: it is the answer of an earlier attempt.
         unknown: the attempt ended without knowing whether it stored anything.
     """
@@ -56,26 +56,26 @@ def answer_once(
     *,
     clock: Callable[[], int] = now_microseconds,
 ) -> StoredAnswer:
-    """Carry a request out, unless that was done before: then give the answer of then.
+    """Carry a request out, unless that was done before: then return its answer.
 
-    An answer of 400 and above says that nothing was done, and the key may be used again.
+    An answer of 400 and above means that nothing was done, and the key may be used again.
 
     Args:
         engine: the database.
-        request: what is asked.
-        work: carries it out, and stores what it stores within `store.accounts.idempotency.attempting`.
-        clock: the present.
+        request: the request.
+        work: carries it out, and stores its changes within `store.accounts.idempotency.attempting`.
+        clock: the current time.
 
     Raises:
-        ConfigError: the key stands for another request.
-        ConflictError: the first request is under way, or was carried out and its answer is not there.
+        ConfigError: the key belongs to another request.
+        ConflictError: the first request is under way, or was carried out and its answer is not stored.
     """
     attempt = RequestAttempt(request.token_id, request.key, secrets.token_hex(16))
     now = clock()
     with writing(engine) as session:
         moments = (now - KEPT_US, now - LEFT_US)
-        stored = idempotency.begin_attempt(session, attempt, request.organisation_id, request.digest, now, moments)
-        before = None if stored is None else (stored.digest, stored.state, stored.status, stored.answer)
+        earlier = idempotency.begin_attempt(session, attempt, request.organisation_id, request.digest, now, moments)
+        before = None if earlier is None else (earlier.digest, earlier.state, earlier.status, earlier.answer)
     if before is not None:
         return _answer_of(request, *before)
     try:
@@ -90,19 +90,20 @@ def answer_once(
 def _answer_of(
     request: IdempotentRequest, digest: str, state: str, status: int | None, body: str | None
 ) -> StoredAnswer:
+    """Return the answer of an earlier attempt; ConflictError if there is none, ConfigError for another request."""
     key_name = f"Idempotency-Key {request.key!r}"
     if digest != request.digest:
-        how = "send exactly that one again to have its answer; another change needs a key of its own"
+        how = "repeat exactly that request to get its answer; another change needs a key of its own"
         raise ConfigError(f"{key_name} was sent with another request before: {how}")
     if state == STARTED:
         raise ConflictError(f"the request of {key_name} is under way; send it again when it has ended")
     if state == ANSWERED and status is not None and body is not None:
         return StoredAnswer(status, body, replayed=True)
-    raise ConflictError(f"the request of {key_name} was carried out, and its answer was not kept; look what there is")
+    raise ConflictError(f"the request of {key_name} was carried out, but its answer was not stored; check the result")
 
 
 def _end(engine: Engine, attempt: RequestAttempt, answer: StoredAnswer) -> None:
-    """Store the answer, or release the key. Where the outcome is unknown, the next attempt finds it out."""
+    """Store the answer, or release the key. If the outcome is unknown, the next attempt finds it out."""
     with suppress(StoreError), writing(engine) as session:
         if answer.unknown:
             idempotency.abandon(session, attempt)
@@ -113,6 +114,6 @@ def _end(engine: Engine, attempt: RequestAttempt, answer: StoredAnswer) -> None:
 
 
 def prune_keys(engine: Engine, *, clock: Callable[[], int] = now_microseconds) -> int:
-    """Forget keys that are known no longer; tell how many, a part of them at a time."""
+    """Delete expired keys, a part of them at a time; return how many."""
     with writing(engine) as session:
         return idempotency.prune(session, clock() - KEPT_US, MOST_AT_ONCE)

@@ -1,4 +1,4 @@
-"""Checks of what people enter with a change: a reason, a rate, a moment, or a quarter of a calendar year in UTC."""
+"""Checks of people's input with a change: a reason, a rate, a moment, or a quarter of a calendar year in UTC."""
 
 import re
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from fivefold.usecases.shared.entity_checks import storable
 MAX_REASON_CHARACTERS = 2000
 MOST_PER_SECOND = 100_000
 EARLIEST_US, LATEST_US = to_microseconds(date(EARLIEST_YEAR, 1, 1)), to_microseconds(date(9000, 1, 1))
-"""Moments that can be meant, and written down."""
+"""The range of moments that are plausible and can be written down."""
 
 
 def checked_reason(reason: str, what: str = "reason") -> str:
-    """Give a reason without the space around it; ConfigError where nothing is said, or more than is kept."""
+    """Return a reason without surrounding space; ConfigError if it is empty or too long."""
     text = reason.strip() if isinstance(reason, str) else ""
     if not 1 <= len(text) <= MAX_REASON_CHARACTERS or not storable(text):
         raise ConfigError(f"{what} must say why, in 1 to {MAX_REASON_CHARACTERS} characters")
@@ -23,14 +23,14 @@ def checked_reason(reason: str, what: str = "reason") -> str:
 
 
 def checked_per_second(per_second: int) -> int:
-    """Give how many entities are to become due in a second; ConfigError where it is no such number."""
+    """Return the number of entities that become due in a second; ConfigError if it is invalid."""
     if type(per_second) is not int or not 1 <= per_second <= MOST_PER_SECOND:
         raise ConfigError(f"per_second is {per_second!r}; it must be a whole number from 1 to {MOST_PER_SECOND}")
     return per_second
 
 
 def checked_moment(moment_us: int, what: str) -> int:
-    """Give a moment in microseconds; ConfigError where it is invalid."""
+    """Return a moment in microseconds; ConfigError where it is invalid."""
     if type(moment_us) is not int or not EARLIEST_US <= moment_us < LATEST_US:
         raise ConfigError(f"{what} is {moment_us!r}; it must be a moment in microseconds since 1970, from 1900 to 9000")
     return moment_us
@@ -42,7 +42,7 @@ LATEST_YEAR = 8999
 
 @dataclass(frozen=True)
 class Quarter:
-    """From its first moment on, and up to that of the next one, which is not in it; microseconds."""
+    """A quarter: from its first moment on, until before that of the next one; microseconds."""
 
     name: str
     from_us: int
@@ -50,10 +50,10 @@ class Quarter:
 
 
 def read_quarter(name: str) -> Quarter:
-    """Find a quarter by its name; ConfigError where there is none of that name.
+    """Find a quarter by its name; ConfigError if the name is invalid.
 
-    >>> found = read_quarter("1970Q1")
-    >>> (found.from_us, found.until_us // 86_400_000_000)
+    >>> quarter = read_quarter("1970Q1")
+    >>> (quarter.from_us, quarter.until_us // 86_400_000_000)
     (0, 90)
     """
     match = _WRITTEN.fullmatch(name)

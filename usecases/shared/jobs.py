@@ -1,7 +1,7 @@
-"""Jobs that a worker makes for a person, one by one: leased, kept once or not at all, and with how far they are.
+"""Jobs that a worker makes for a person, one by one: leased, stored at most once, with their progress.
 
-Where one cannot be made, why is kept with it. One whose worker died is made again by the next that asks; one that ended
-`MOST_ATTEMPTS` workers is quarantined, as it is what ends them.
+If one fails, the reason is stored with it. One whose worker died is made again by the next worker; one that ended
+`MOST_ATTEMPTS` workers is quarantined, as it probably ends them.
 """
 
 from collections.abc import Callable
@@ -24,20 +24,20 @@ from fivefold.usecases.shared.context import Context
 log = structlog.get_logger("fivefold.jobs")
 
 LEASE_US = 300_000_000
-"""Five minutes, set anew with every part; a part takes seconds."""
+"""Five minutes, renewed with every part; a part takes seconds."""
 HOLD_US = LEASE_US // 10
-"""`Lease.hold` sets it anew after so long."""
+"""`Lease.hold` renews it after this long."""
 MOST_ATTEMPTS = 3
-"""After so many workers that ended while they made it, a job is quarantined."""
+"""After this many workers that ended while they made it, a job is quarantined."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobLine:
-    """A job, and how far it is.
+    """A job with its progress.
 
     Attributes:
-        state: queued, running, done, failed, or quarantined where it ended `attempts` workers.
-        done: of `total` (0 where that is not known), in the words of `part`; both 0 before it begins.
+        state: queued, running, done, failed, or quarantined if it ended `attempts` workers.
+        done: of `total` (0 if unknown), in the words of `part`; both 0 before it begins.
         error: why it failed or is quarantined.
     """
 
@@ -54,14 +54,14 @@ class JobLine:
 
 
 def line_fields(row: Any) -> dict[str, Any]:
-    """Give the fields of `JobLine` from a row of a table of jobs."""
+    """Return the fields of `JobLine` from a row of a table of jobs."""
     return {each.name: getattr(row, each.name) for each in fields(JobLine)}
 
 
 def new_job(context: Context, now_us: int) -> dict[str, Any]:
-    """Give the columns of a job that an actor asks for now."""
-    asked = {"organisation_id": context.organisation_id, "requested_by": context.actor.name, "requested_us": now_us}
-    return {**asked, "state": "queued", "attempts": 0, "done": 0, "total": 0}
+    """Return the columns of a job that an actor requests now."""
+    columns = {"organisation_id": context.organisation_id, "requested_by": context.actor.name, "requested_us": now_us}
+    return {**columns, "state": "queued", "attempts": 0, "done": 0, "total": 0}
 
 
 class _LeaseLostError(Exception):
@@ -69,16 +69,14 @@ class _LeaseLostError(Exception):
 
 
 class _StoppedError(Exception):
-    """The worker is asked to end, and gives the job back."""
+    """The worker was asked to end, and returns the job."""
 
 
 class Lease:
-    """Holds a job that is made, and lets it go once.
+    """Holds a job under way, and releases it once.
 
-    Attributes:
-        who: the person who asked for it, by whose name it is recorded.
-        attempt: from 1.
-        began_us: when it was begun.
+    Attributes: who: the person who requested it, in whose name it is recorded. attempt: from 1. began_us: when it was
+    begun.
     """
 
     def __init__(
@@ -90,7 +88,7 @@ class Lease:
         began_us: int,
         stopping: Callable[[], bool],
     ) -> None:
-        """Hold the job of a number, of a table of jobs; *stopping* tells whether the worker is asked to end."""
+        """Hold the job of a number, of a table of jobs; *stopping* returns whether the worker is asked to end."""
         self.who, self.number, self.began_us = who, number, began_us
         self.attempt = attempt
         self._rows, self._stopping = rows, stopping
@@ -100,10 +98,10 @@ class Lease:
     def progress(
         self, done: int, total: int, part: str, write: Callable[[Session], dict[str, Any]] | None = None
     ) -> None:
-        """Hold it for longer, and note how far it is: *part* says what counts; a *total* of 0 is not known.
+        """Renew the lease, and store the progress: *part* says what is counted; a *total* of 0 is unknown.
 
-        *write* stores what was made so far in the same transaction, and gives the values of the job's own columns: a
-        worker that takes the job over goes on from there.
+        *write* stores intermediate results in the same transaction, and returns the values of the job's own columns: a
+        worker that takes the job over continues from there.
         """
         if self._stopping():
             raise _StoppedError
@@ -114,17 +112,17 @@ class Lease:
         self._until_us = until
 
     def hold(self, done: int, total: int, part: str) -> None:
-        """Call `progress` where it was not called for a while, or the worker is asked to end; a part may call it often.
+        """Call `progress` if it was not called for a while, or the worker is asked to end; a part may call it often.
 
-        What happens between two calls takes far less than a lease.
+        The work between two calls takes far less time than a lease.
         """
         if self._stopping() or self._now_us() - (self._until_us - LEASE_US) > HOLD_US:
             self.progress(done, total, part)
 
     def keep(self, write: Callable[[Session], dict[str, Any]]) -> None:
-        """Keep the result, in one transaction with the end of the job, if the lease is still held.
+        """Store the result, in one transaction with the end of the job, if the lease is still held.
 
-        *write* stores what belongs elsewhere, and gives the values of the job's own columns.
+        *write* stores results in other tables, and returns the values of the job's own columns.
         """
         with self.who.writing() as session:
             self._set(session, state="done", finished_us=self._now_us(), lease_until_us=None)
@@ -160,7 +158,7 @@ class JobKind:
     Attributes:
         name: in the log.
         rows: of its table, with the columns that `store.sql.jobs` names and `requested_by`.
-        begin: reads what is to be made from a row, and gives the function that makes and keeps it.
+        begin: reads the request from a row, and returns the function that makes and stores the result.
     """
 
     name: str
@@ -171,9 +169,9 @@ class JobKind:
 def run_next_job(
     engine: Engine, kind: JobKind, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
 ) -> bool:
-    """Make the job that waits longest, as of now; False where none waits.
+    """Make the job that waits longest, as of now; False if none waits.
 
-    Where *stopping* says that the worker is to end, the job waits for the next one.
+    If *stopping* says that the worker is to end, the job waits for the next one.
     """
     now, table = resolve_now(now_us), _table(kind.rows)
     with reading(engine) as session:
@@ -200,12 +198,13 @@ def _table(rows: type[Any]) -> Table:
 
 def _quarantine(kind: JobKind, job: Any, now_us: int) -> None:
     job.state, job.attempts = "quarantined", MOST_ATTEMPTS
-    job.error = f"its worker ended {MOST_ATTEMPTS} times while it was made; ask for it again once the reason is found"
+    job.error = f"its worker ended {MOST_ATTEMPTS} times while it was made; request it again once the reason is found"
     job.lease_until_us, job.finished_us = None, now_us
     log.warning("job quarantined", kind=kind.name, job=job.id)
 
 
 def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
+    """Make a job, and store why it failed; an unreachable database leaves it for the next worker."""
     try:
         make(lease)
     except _LeaseLostError:
@@ -214,7 +213,7 @@ def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
         with suppress(_LeaseLostError):
             lease.give_back()
     except StoreError:
-        raise  # it is begun again once the database is back
+        raise  # it is restarted once the database is back
     except FivefoldError as error:
         lease.fail(str(error))
     except Exception as error:  # noqa: BLE001 (any error must be logged, and must not stop the worker)

@@ -1,4 +1,4 @@
-"""Exchange rates as the platform uses them: an organisation's own, and the ECB's for what these lack."""
+"""Exchange rates as the platform uses them: an organisation's own, completed by the ECB's."""
 
 import json
 from datetime import date, timedelta
@@ -8,24 +8,24 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import DatedRate, DatedRates
-from fivefold.store.accounts.organisation import rates_held
+from fivefold.store.accounts.organisation import stored_rates
 
 STALE_AFTER = timedelta(days=7)
-"""Rates older than that are shown as stale: no market rests for longer."""
+"""Older rates are shown as stale: no market rests for longer."""
 
 
 @lru_cache(maxsize=64)
 def rates_of(base: str, day: date) -> RateTable:
-    """Give the ECB's rates into a base currency as known on a day."""
+    """Return the ECB's rates into a base currency as known on a day."""
     return ecb_rates(base, day)
 
 
 def rates_for(session: Session, organisation_id: int, base: str, day: date) -> RateTable:
-    """Give an organisation's rates into its base currency as known on a day.
+    """Return an organisation's rates into its base currency as known on a day.
 
     Its own newest table comes first, each currency at its latest rate by that day; the ECB's complete it.
     """
-    row = rates_held(session, organisation_id)
+    row = stored_rates(session, organisation_id)
     shipped = rates_of(base, day)
     if row is None or row.base_currency != base:
         return shipped
@@ -33,14 +33,14 @@ def rates_for(session: Session, organisation_id: int, base: str, day: date) -> R
 
 
 def stale_days(rates: RateTable, day: date) -> int | None:
-    """Tell how old the newest rate is on a day, where that is older than `STALE_AFTER`; None where it is not."""
+    """Return the age of the newest rate on a day, if it is older than `STALE_AFTER`; otherwise None."""
     age = day - rates.newest
     return age.days if age > STALE_AFTER else None
 
 
 @lru_cache(maxsize=8)
 def dated_rates(content: str, source: str, base: str) -> DatedRates:
-    """Read rates as they are kept: text, by which what was read is found again."""
+    """Read stored rates, cached by their text."""
     rows = tuple(DatedRate(code, date.fromisoformat(on), float(rate)) for code, on, rate in json.loads(content))
     return DatedRates(base, rows, source)
 

@@ -1,4 +1,4 @@
-"""Rows of one call: those that can be taken are, each of the others is named. One bad row costs no other."""
+"""Rows of one call: the valid ones are taken, each of the others is named. One bad row costs no other."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,19 +10,20 @@ Result = TypeVar("Result")
 Row = TypeVar("Row")
 
 MOST_REFUSED: Final = 1_000
-"""So many rows of one request are refused by name; where there are more, nothing of it is taken."""
+"""The most rows of one request that are refused by name; beyond, nothing of it is taken."""
 MOST_ATTEMPTS: Final = 8
-"""Each attempt finds what the one before could not see yet, such as a second transaction of the same number."""
+"""Each attempt finds problems that the one before could not see yet, such as a second transaction of the same number.
+"""
 
 
 @dataclass(frozen=True)
 class AcceptedRows(Generic[Result]):
-    """What became of the rows of a request.
+    """The result of a request's rows.
 
     Attributes:
-        made: of those that were taken.
-        refused: how many were not.
-        problems: what is wrong with these, in row order.
+        made: of the accepted ones.
+        refused: the number of the others.
+        problems: of these, in row order.
     """
 
     result: Result
@@ -33,28 +34,28 @@ class AcceptedRows(Generic[Result]):
 def accept_valid_rows(
     rows: Sequence[Row], take: Callable[[Sequence[Row]], Result], *, atomic: bool
 ) -> AcceptedRows[Result]:
-    """Take the rows of a request without those that cannot be taken; *atomic*: all of them, or none.
+    """Take the valid rows of a request; *atomic*: all of them, or none.
 
     Args:
         rows: all of them.
-        take: takes rows in one transaction, or raises InvalidDataError, which names those that it cannot take.
-        atomic: nothing is taken where anything is wrong.
+        take: takes rows in one transaction, or raises InvalidDataError, which names the invalid ones.
+        atomic: nothing is taken if any row is invalid.
 
     Raises:
-        InvalidDataError: nothing was taken: every row is wrong, or more than `MOST_REFUSED`.
+        InvalidDataError: nothing was taken: every row is invalid, or more than `MOST_REFUSED`.
     """
     if atomic:
         return AcceptedRows(take(rows))
-    result, refused = accept_rows(
+    result, problems_by_row = accept_rows(
         len(rows),
         lambda places: take(rows if places is None else [rows[place] for place in places]),
         most_refused=MOST_REFUSED,
         most_attempts=MOST_ATTEMPTS,
     )
-    problems = [problem for _, row_problems in sorted(refused.items()) for problem in row_problems]
+    problems = [problem for _, row_problems in sorted(problems_by_row.items()) for problem in row_problems]
     if result is None:
         raise InvalidDataError(problems)
-    return AcceptedRows(result, len(refused), tuple(problems))
+    return AcceptedRows(result, len(problems_by_row), tuple(problems))
 
 
 def accept_rows(
@@ -64,24 +65,24 @@ def accept_rows(
     most_refused: int | None = None,
     most_attempts: int | None = None,
 ) -> tuple[Result | None, dict[int, list[Problem]]]:
-    """Take rows without those that cannot be taken; None where none can. Give the others by their places.
+    """Take the valid rows; None if there are none. Return the problems of the others by their places.
 
     Args:
-        count: how many there are.
+        count: how many rows there are.
         take: takes those of some places, None for all; or raises InvalidDataError, with the places among these.
-        most_refused: beyond so many nothing is taken.
-        most_attempts: after so many nothing is taken.
+        most_refused: beyond this many nothing is taken.
+        most_attempts: after this many nothing is taken.
 
     Raises:
-        InvalidDataError: it names no row, or the bounds are passed.
+        InvalidDataError: it names no row, or a limit is exceeded.
     """
     places: Sequence[int] = range(count)
-    refused: dict[int, list[Problem]] = {}
+    problems_by_row: dict[int, list[Problem]] = {}
     attempts = 0
     while places:
         attempts += 1
         try:
-            return take(None if len(places) == count else places), refused
+            return take(None if len(places) == count else places), problems_by_row
         except InvalidDataError as error:
             row_problems: dict[int, list[Problem]] = {}
             for problem in error.every:
@@ -89,8 +90,8 @@ def accept_rows(
                 row_problems.setdefault(place, []).append(replace(problem, row=place))
             if not row_problems:
                 raise
-            refused |= row_problems
-            if attempts == most_attempts or (most_refused is not None and len(refused) > most_refused):
-                raise InvalidDataError([problem for each in refused.values() for problem in each]) from None
+            problems_by_row |= row_problems
+            if attempts == most_attempts or (most_refused is not None and len(problems_by_row) > most_refused):
+                raise InvalidDataError([problem for each in problems_by_row.values() for problem in each]) from None
             places = [place for place in places if place not in row_problems]
-    return None, refused
+    return None, problems_by_row

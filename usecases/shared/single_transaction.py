@@ -1,7 +1,7 @@
-"""One transaction as it is given, read in plain Python: what `transaction_columns` makes of it, without its columns.
+"""One transaction of a request, read in plain Python: the result of `transaction_columns`, without its columns.
 
-A value that is not written as most are is left to the columns, which read it or name what is wrong. So nothing is
-refused here, and nothing is said of it twice.
+A value in an unusual form is left to the columns, which read it or name its problem. So nothing is refused here, and no
+problem is reported twice.
 """
 
 import json
@@ -21,7 +21,7 @@ _CURRENCY = re.compile("[A-Z]{3}", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{6})?(Z|\+00:00)?)?", re.ASCII)
 _COUNTRIES = frozenset(COUNTRIES)
 _LEAST_WRITTEN, _MOST_WRITTEN = 1e-4, 1e15
-"""Between them a number is written without an exponent, by whatever writes it."""
+"""Between them every writer writes a number without an exponent."""
 
 
 class _LeftToColumnsError(ValueError):
@@ -29,16 +29,16 @@ class _LeftToColumnsError(ValueError):
 
 
 def read_single(given: Mapping[str, Any], declared: Mapping[str, FieldType], now_us: int) -> dict[str, Any] | None:
-    """Read a transaction as `transaction_columns.read_columns` does, its numbers not as text.
+    """Read a transaction as `transaction_columns.read_columns` does, with numbers that are not text.
 
     Args:
-        given: the transaction with its number, its owner and its moment; without the fields that say nothing.
+        given: the transaction with its number, its owner and its moment; without empty fields.
         declared: the fields that its entity type declares.
-        now_us: the present moment.
+        now_us: the current time.
 
     Returns:
-        The columns of the table but for the owner, and the fields that *declared* names, in their order; moments of
-        those are as they were written. None where the columns must be asked.
+        The columns of the table except the owner, and the fields that *declared* names, in their order; moments of
+        those are as they were written. None if the columns must read it.
     """
     if not declared.keys().isdisjoint(KNOWN) or not given.keys() <= {*KNOWN, *declared}:
         return None
@@ -57,13 +57,13 @@ def read_single(given: Mapping[str, Any], declared: Mapping[str, FieldType], now
         own = {name: _own(given.get(name), form) for name, form in declared.items()}
     except (_LeftToColumnsError, KeyError):
         return None
-    said = {name: own[name] for name in sorted(own) if own[name] is not None}
-    content = json.dumps(said, ensure_ascii=False, separators=(",", ":")) if said else None
+    own_fields = {name: own[name] for name in sorted(own) if own[name] is not None}
+    content = json.dumps(own_fields, ensure_ascii=False, separators=(",", ":")) if own_fields else None
     return {**row, "content": content, **own}
 
 
 def _own(value: Any, declared: FieldType) -> Any:
-    """Read a field that the type declares, in the form in which it is kept as JSON; None where it says nothing."""
+    """Read a field that the type declares, in the form in which it is stored as JSON; None if it is empty."""
     return None if value is None else _OWN[value_type_of(declared)](value, declared)
 
 
@@ -110,7 +110,7 @@ _OWN: Final[Mapping[ValueType, Callable[[Any, Any], Any]]] = {
 
 
 def _text(value: Any) -> str:
-    """Take text of signs that can be seen, and spaces: those that JSON, columns and databases write alike."""
+    """Accept text of visible characters and spaces, which JSON, columns and databases write alike."""
     if not isinstance(value, str) or not value.isprintable() or not value:
         raise _LeftToColumnsError
     return value

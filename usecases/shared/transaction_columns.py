@@ -1,4 +1,4 @@
-"""The columns of transactions as they are given, checked by the value side's readers, in the form that is stored."""
+"""The columns of transactions in a request, checked by the value side's readers, in their stored form."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain
@@ -30,9 +30,9 @@ from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, allowed_valu
 
 NEEDED = (c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE)
 OWNERS = (c.USER_ID, "entity_id")
-"""Either names whose transaction it is."""
+"""Either names the transaction's entity."""
 KNOWN = (*NEEDED, c.STATE, c.BALANCE, c.CATEGORY, c.CREATED, *OWNERS)
-"""What any transaction may say, beside the fields that its entity type declares."""
+"""The columns of any transaction, beside the fields that its entity type declares."""
 
 SENT_AS = {
     "at_us": c.DATE,
@@ -49,7 +49,7 @@ _MONEY = {c.AMOUNT, c.BALANCE}
 _PLAIN = "text, a number below 2^63 or null"
 
 AHEAD_US = DAY_US
-"""How far ahead of now a transaction may be dated: clocks differ, and so do zones. It counts from its own moment."""
+"""How far ahead of now a transaction may be dated, as clocks and zones differ. It counts from its own moment."""
 
 _STATES = CodedWords({word: number for number, word in enumerate(c.STATES)})
 _CATEGORIES = CodedWords(c.CATEGORIES)
@@ -63,18 +63,18 @@ def read_columns(
     text: bool,
     most_named: int | None = PROBLEMS_LISTED,
 ) -> pl.DataFrame:
-    """Check transactions and bring them into the columns of the table; `external_id` says whose each is.
+    """Check transactions and convert them into the columns of the table; `external_id` names the entity of each.
 
     Args:
         frame: as `usecases.ingest.transactions.add_transactions` takes them.
-        own: the fields that the entity type declares for its transactions; kept as one JSON object.
-        now: the present moment.
+        own: the fields that the entity type declares for its transactions; stored as one JSON object.
+        now: the current time.
         text: numbers may be written as text.
         most_named: how many problems of one kind are named; None for all of them.
 
     Raises:
-        FileFormatError: a column that all have is missing.
-        InvalidDataError: rows that cannot be taken, each named.
+        FileFormatError: a required column is missing.
+        InvalidDataError: invalid rows, each named.
     """
     owner = _owner_among(frame.columns)
     columns = TransactionColumns(frame, text=text, most_named=most_named)
@@ -88,7 +88,7 @@ def read_columns(
 
 
 def _owner_among(names: Sequence[str]) -> str:
-    """Name the column that says whose they are; FileFormatError where one that all have is missing."""
+    """Name the column of the entities; FileFormatError if a required column is missing."""
     owner = next((name for name in OWNERS if name in names), None)
     missing = [name for name in NEEDED if name not in names] + ([] if owner else [" or ".join(OWNERS)])
     if missing or owner is None:
@@ -97,12 +97,12 @@ def _owner_among(names: Sequence[str]) -> str:
 
 
 class _FindingsOfGiven(ErrorCollector):
-    """Collects errors, but none of rows that lack the value: only a value that replaces it would be wrong."""
+    """Collects errors, but none for rows without the value: only its replacement would be wrong."""
 
     absent: Any = None
 
     def add(self, bad: Mask, field: str, describe: Callable[[int], str], allowed: str) -> None:
-        """Note each row where *bad* is true, and something was given."""
+        """Record each row where *bad* is true, and a value was given."""
         super().add(bad if self.absent is None else bad & ~self.absent, field, describe, allowed)
 
 
@@ -110,13 +110,13 @@ class TransactionColumns:
     """The columns of a frame; their problems are collected in `findings`."""
 
     def __init__(self, frame: pl.DataFrame, *, text: bool, most_named: int | None) -> None:
-        """Read nothing yet; *text*: numbers may be written as text."""
+        """Create it without reading; *text*: numbers may be written as text."""
         self.findings = _FindingsOfGiven(most_named=most_named)
         self._frame = frame
         self._text = text
 
     def values(self, own: Mapping[str, FieldType], latest: int, *, optional: bool = False) -> dict[str, pl.Series]:
-        """Read what a transaction says; *optional*: all of it may be missing."""
+        """Read the values of transactions; *optional*: all of them may be missing."""
         return {
             "at_us": self.times(c.DATE, latest, optional=optional),
             "amount": self.numbers(c.AMOUNT, optional=optional),
@@ -132,39 +132,39 @@ class TransactionColumns:
         """Read identifiers, or other text that is not empty."""
         names = read_identifiers(_arrow(self._frame[name]), name, self.findings)
         bad = pc.or_(pc.match_substring(names, "\0"), pc.greater(pc.utf8_length(names), most))
-        allowed = f"{ALLOWED_TEXT}, at most {most} characters, none of them NUL"
+        right = f"{ALLOWED_TEXT}, at most {most} characters, none of them NUL"
         wrong = bad.fill_null(False).to_numpy(zero_copy_only=False)
-        self.findings.add(wrong, name, lambda row: f"is {short_text(names[row].as_py())}", allowed)
+        self.findings.add(wrong, name, lambda row: f"is {short_text(names[row].as_py())}", right)
         return pl.Series(names, dtype=pl.String)
 
     def new_names(self, name: str) -> pl.Series:
-        """Read identifiers of what is new, which have no control characters."""
+        """Read new identifiers, which have no control characters."""
         names = self.names(name)
         bad = names.str.contains(f"[{CONTROL}]").fill_null(value=False).to_numpy()
         described = "is {}, with the control character {}"
-        allowed = "text without such characters"
+        right = "text without such characters"
         self.findings.add(
-            bad, name, lambda row: described.format(short_text(names[row]), control_in(names[row])), allowed
+            bad, name, lambda row: described.format(short_text(names[row]), control_in(names[row])), right
         )
         return names
 
     def currencies(self, name: str, *, optional: bool = False) -> pl.Series:
-        """Read codes of currencies: a transaction whose currency has no rate is kept, and its money is unknown."""
+        """Read codes of currencies: a transaction whose currency has no rate is stored, and its money is unknown."""
         if optional and self._nothing(name):
             return self._nulls(pl.String)
-        column, nothing = self._filled(name, optional=optional)
+        column, nothing = self._with_stand_ins(name, optional=optional)
         codes = read_identifiers(_arrow(column), name, self.findings)
         wrong = pc.invert(pc.match_substring_regex(codes, "^[A-Z]{3}$")).fill_null(False)
-        allowed = "three capital letters, ISO 4217, such as EUR"
+        right = "three capital letters, ISO 4217, such as EUR"
         bad = wrong.to_numpy(zero_copy_only=False)
-        self.findings.add(bad, name, lambda row: f"is {short_text(codes[row].as_py())}", allowed)
+        self.findings.add(bad, name, lambda row: f"is {short_text(codes[row].as_py())}", right)
         return self._without(pl.Series(codes, dtype=pl.String), nothing)
 
     def times(self, name: str, latest: int, *, optional: bool = False) -> pl.Series:
         """Read moments up to *latest*, as microseconds."""
         if optional and self._nothing(name):
             return self._nulls(pl.Int64)
-        column, nothing = self._filled(name, optional=optional)
+        column, nothing = self._with_stand_ins(name, optional=optional)
         times = read_times(_arrow(column), name, self.findings)
         self.findings.add(times > latest, name, lambda _: "is in the future", f"a time up to {day_text(latest)}")
         return self._without(pl.Series(times, dtype=pl.Int64), nothing)
@@ -173,21 +173,21 @@ class TransactionColumns:
         """Read money."""
         if optional and self._nothing(name):
             return self._nulls(pl.Float64)
-        column, nothing = self._filled(name, optional=optional)
+        column, nothing = self._with_stand_ins(name, optional=optional)
         return self._without(pl.Series(read_numbers(_arrow(column), name, self.findings, text=self._text)), nothing)
 
     def words(self, name: str, allowed: CodedWords, *, optional: bool = False) -> pl.Series:
         """Read words of a fixed list."""
         if optional and self._nothing(name):
             return self._nulls(pl.String)
-        column, nothing = self._filled(name, optional=optional)
+        column, nothing = self._with_stand_ins(name, optional=optional)
         codes = read_words(_arrow(column), name, self.findings, allowed, any_case=name == c.STATE)
         return self._without(pl.Series(np.array([*allowed], dtype=object)[codes], dtype=pl.String), nothing)
 
     def json(self, own: Mapping[str, FieldType]) -> pl.Series:
-        """Keep a type's own fields as one JSON object, with those alone that say something; null where none does.
+        """Write a type's own fields as one JSON object, without empty ones; null if all are empty.
 
-        So what a transaction says does not depend on what comes with it.
+        So the result of a transaction does not depend on the others.
         """
         there = sorted(name for name in own if name in self._frame.columns)
         if not there:
@@ -197,16 +197,16 @@ class TransactionColumns:
             pl.when(pl.col(name).is_not_null()).then(pl.struct(name).struct.json_encode().str.slice(1).str.head(-1))
             for name in there
         ]
-        joined = pl.concat_str(problems, separator=",", ignore_nulls=True)
+        objects = pl.concat_str(problems, separator=",", ignore_nulls=True)
         anything = pl.any_horizontal(pl.col(there).is_not_null())
-        whole = pl.when(anything).then(pl.format("{}{}{}", pl.lit("{"), joined, pl.lit("}")))
+        whole = pl.when(anything).then(pl.format("{}{}{}", pl.lit("{"), objects, pl.lit("}")))
         contents = frame.select(whole).to_series()
         bad = contents.str.contains("\\u0000", literal=True).fill_null(False).to_numpy()
         self.findings.add(bad, ", ".join(there), lambda _: "has a NUL character", "text without NUL")
         return contents
 
     def _own_field(self, name: str, declared: FieldType) -> pl.Series:
-        """Read a field as the engine will; moments stay as they were written, or are written in ISO form."""
+        """Read a field as the engine will; moments keep their text, or are written in ISO form."""
         column = self._frame[name]
         values, wrong = read_field(column, declared)
         if wrong is not None:
@@ -218,7 +218,7 @@ class TransactionColumns:
         return texts.alias(name)
 
     def _nothing(self, name: str) -> bool:
-        """Tell whether a column is not there, or says nothing."""
+        """Return whether a column is missing or empty."""
         if name not in self._frame.columns:
             return True
         return self._frame[name].null_count() == len(self._frame)
@@ -226,10 +226,10 @@ class TransactionColumns:
     def _nulls(self, dtype: Any) -> pl.Series:
         return pl.Series([None], dtype=dtype).new_from_index(0, len(self._frame))
 
-    def _filled(self, name: str, *, optional: bool) -> tuple[pl.Series, pl.Series | None]:
-        """Give a column, with something of its own in place of nothing where that is allowed; and where that was.
+    def _with_stand_ins(self, name: str, *, optional: bool) -> tuple[pl.Series, pl.Series | None]:
+        """Return a column with stand-ins for its missing values, if these are allowed; and where they were.
 
-        Until `_without` is asked, nothing is noted of the rows that say nothing.
+        Problems of rows with missing values are not recorded until `_without` is called.
         """
         column = self._frame[name]
         if not optional:
@@ -240,8 +240,8 @@ class TransactionColumns:
         nothing = column.is_null() | (column == "") if empty else column.is_null()
         self.findings.absent = nothing.to_numpy()
         stand_in = column.filter(~nothing).head(1) if not nothing.all() else _STAND_INS[name]
-        filled = column.set(nothing, stand_in[0]) if column.dtype == pl.String else column.fill_null(stand_in[0])
-        return filled, nothing
+        completed = column.set(nothing, stand_in[0]) if column.dtype == pl.String else column.fill_null(stand_in[0])
+        return completed, nothing
 
     def _without(self, values: pl.Series, nothing: pl.Series | None) -> pl.Series:
         self.findings.absent = None
@@ -254,7 +254,7 @@ _STAND_INS = {
     c.CATEGORY: pl.Series([next(iter(c.CATEGORIES))]),
     c.BALANCE: pl.Series(["0"]),
 }
-"""For a column of empty texts alone."""
+"""Values for missing ones; for a column of empty texts only."""
 
 
 def _arrow(column: pl.Series) -> Any:
@@ -262,10 +262,10 @@ def _arrow(column: pl.Series) -> Any:
 
 
 def transaction_frame(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) -> pl.DataFrame:
-    """Make a frame of rows as a request has them: a column of numbers and texts together is one of text.
+    """Make a frame of a request's rows: a column with both numbers and texts becomes text.
 
-    A field that is not declared is left out. FileFormatError where a column that all have is missing;
-    InvalidDataError for values that no column can hold, such as half a surrogate, which JSON can write.
+    An undeclared field is left out. FileFormatError if a required column is missing; InvalidDataError for values that
+    no column can hold, such as half a surrogate, which JSON can write.
     """
     _owner_among(list(dict.fromkeys(chain.from_iterable(rows))))
     return plain_frame(rows, own, KNOWN)
@@ -299,7 +299,7 @@ def plain_frame(
 
 
 def _texts_among_numbers(name: str, values: Sequence[Any]) -> list[Problem]:
-    """Name texts among numbers, which would make texts of these."""
+    """Name texts among numbers, as they would turn these into texts."""
     if not {int, float} & set(map(type, values)):
         return []
     return [
@@ -310,18 +310,18 @@ def _texts_among_numbers(name: str, values: Sequence[Any]) -> list[Problem]:
 
 
 def _all_plain(values: Sequence[Any]) -> bool:
-    """Tell at a glance of a whole column what is nearly always so; False where each value must be looked at."""
+    """Return whether a whole column is obviously plain, as is usual; False if each value must be checked."""
     kinds = set(map(type, values)) - {type(None)}
     return kinds <= {float} or (kinds == {str} and "".join(filter(None, values)).isascii())
 
 
 def _is_plain(value: Any, declared: FieldType | None) -> bool:
-    """Tell whether a column can hold a value beside any others; a NUL is left to those who know what it is for."""
+    """Return whether a column can hold a value beside any others; a NUL is checked later, by its field."""
     if isinstance(value, str):
         return value.isascii() or storable(value.replace("\0", ""))
     if isinstance(value, bool):
         return declared == "flag"
     if isinstance(declared, tuple):
-        listed = isinstance(value, list | tuple)
-        return value is None or (listed and all(isinstance(word, str) and _is_plain(word, None) for word in value))
+        is_list = isinstance(value, list | tuple)
+        return value is None or (is_list and all(isinstance(word, str) and _is_plain(word, None) for word in value))
     return not isinstance(value, Mapping | list | tuple) and not (isinstance(value, int) and abs(value) >= 2**63)

@@ -1,6 +1,6 @@
-"""The dispatcher: it sends what is due to all endpoints at once, and never keeps one waiting for another.
+"""The dispatcher: it sends due deliveries to all endpoints at once, and no endpoint waits for another.
 
-Everything that waits for the world outside is on one event loop; the database is asked in threads of their own.
+Everything that waits for the network is on one event loop; the database is queried in threads.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ from fivefold.usecases.webhooks.plan import (
     prune_deliveries,
     record_attempts,
 )
-from fivefold.usecases.webhooks.send import LIMIT_SECONDS, Destination, Found, look_up, send
+from fivefold.usecases.webhooks.send import LIMIT_SECONDS, Destination, LookUp, look_up, send
 
 SENT_AT_ONCE = 16
 """Webhooks on their way to one endpoint, each of another entity."""
 POLL_SECONDS = 1.0
 PRUNED_SECONDS = 3600
-"""Between two times that old deliveries are deleted."""
+"""The time between two deletions of old deliveries."""
 LOOKUP_THREADS = 64
-"""One for each endpoint whose host is being looked up: a name server that hangs holds up its own endpoint alone."""
+"""One for each endpoint whose host is being looked up: a name server that hangs holds up only its own endpoint."""
 DATABASE_THREADS = 4
 
 Clock = Callable[[], int]
@@ -43,23 +43,23 @@ log = structlog.get_logger("fivefold.webhooks")
 
 
 def deliver_due(engine: Engine, now_us: int | None = None) -> int:
-    """Plan, and send what may be sent now and what follows it; tell how many attempts that were."""
+    """Plan, and send what may be sent now and what follows it; return the number of attempts."""
     clock = now_microseconds if now_us is None else lambda: now_us
 
     async def deliver() -> int:
         dispatcher = _Dispatcher(engine, clock, threading.Event())
         with dispatcher.threads:
-            await dispatcher.ask(plan_deliveries, engine, clock())
-            endpoint_ids = await dispatcher.ask(endpoints_to_serve, engine, clock())
+            await dispatcher.query(plan_deliveries, engine, clock())
+            endpoint_ids = await dispatcher.query(endpoints_to_serve, engine, clock())
             return sum(await asyncio.gather(*map(dispatcher.serve, endpoint_ids)))
 
     return asyncio.run(deliver())
 
 
 def keep_delivering(engine: Engine, stop: threading.Event) -> None:
-    """Plan and send until *stop* is set; what is being sent then is finished.
+    """Plan and send until *stop* is set; deliveries under way are finished.
 
-    A database that is out of reach is asked again, and a fault of one endpoint stops no other.
+    A database that is out of reach is retried, and a fault of one endpoint does not stop others.
     """
 
     async def keep() -> None:
@@ -79,7 +79,7 @@ def keep_delivering(engine: Engine, stop: threading.Event) -> None:
 
 
 class _Dispatcher:
-    """Serves endpoints, all at once, on the event loop that it is made on."""
+    """Serves endpoints, all at once, on the event loop on which it was made."""
 
     def __init__(self, engine: Engine, clock: Clock, stop: threading.Event) -> None:
         self._engine = engine
@@ -88,8 +88,8 @@ class _Dispatcher:
         self.threads = ThreadPoolExecutor(DATABASE_THREADS, "webhooks-database")
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "webhooks-lookup"))
 
-    async def ask(self, question: Callable[..., Answer], *arguments: Any) -> Answer:
-        """Ask the database, without keeping other endpoints waiting."""
+    async def query(self, question: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Query the database without delaying other endpoints."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, question, *arguments)
 
     async def look_after(self, serving: dict[int, asyncio.Task[int]]) -> dict[int, asyncio.Task[int]]:
@@ -99,23 +99,23 @@ class _Dispatcher:
                 log.warning("endpoint not served", endpoint=endpoint_id, error=_error_text(error))
         going_on = {endpoint_id: task for endpoint_id, task in serving.items() if not task.done()}
         try:
-            await self.ask(plan_deliveries, self._engine, self._clock())
-            endpoint_ids = await self.ask(endpoints_to_serve, self._engine, self._clock())
+            await self.query(plan_deliveries, self._engine, self._clock())
+            endpoint_ids = await self.query(endpoints_to_serve, self._engine, self._clock())
         except Exception as error:  # noqa: BLE001 (it is logged, and tried again)
             log.warning("deliveries not planned", error=_error_text(error))
             return going_on
-        begun = {number: asyncio.create_task(self.serve(number)) for number in endpoint_ids if number not in going_on}
-        return going_on | begun
+        started = {number: asyncio.create_task(self.serve(number)) for number in endpoint_ids if number not in going_on}
+        return going_on | started
 
     async def prune(self) -> None:
-        """Delete what arrived long ago; where that fails it is tried again an hour later."""
+        """Delete old deliveries; after a failure it is tried again an hour later."""
         try:
-            await self.ask(prune_deliveries, self._engine, self._clock())
-        except Exception as error:  # noqa: BLE001 (no other endpoint waits for it)
+            await self.query(prune_deliveries, self._engine, self._clock())
+        except Exception as error:  # noqa: BLE001 (no other endpoint may wait for it)
             log.warning("deliveries not pruned", error=_error_text(error))
 
     async def serve(self, endpoint_id: int) -> int:
-        """Send what an endpoint may be sent, and what follows that, until nothing is left; tell how many attempts."""
+        """Send an endpoint's deliveries and what follows them, until nothing is left; return the number of attempts."""
         count = 0
         flying: set[asyncio.Task[DeliveryAttempt | None]] = set()
         async with open_transport() as transport:
@@ -126,9 +126,11 @@ class _Dispatcher:
                     flying |= self._begin(transport, lookups, batch)
                     if not flying:
                         return count
-                    done, flying = await asyncio.wait(flying, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                    attempts = [attempt for task in done if (attempt := task.result()) is not None]
-                    await self.ask(record_attempts, self._engine, attempts, self._clock())
+                    finished, flying = await asyncio.wait(
+                        flying, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    attempts = [attempt for task in finished if (attempt := task.result()) is not None]
+                    await self.query(record_attempts, self._engine, attempts, self._clock())
                     count += len(attempts)
             finally:
                 await _end([*flying, *lookups.going_on])
@@ -136,11 +138,12 @@ class _Dispatcher:
     async def _claim(self, endpoint_id: int, most: int) -> Batch | None:
         if self._stop.is_set() or most == 0:
             return None
-        return await self.ask(claim_deliveries, self._engine, endpoint_id, self._clock(), most)
+        return await self.query(claim_deliveries, self._engine, endpoint_id, self._clock(), most)
 
     def _begin(
         self, transport: httpx.AsyncBaseTransport, lookups: "_Lookups", batch: Batch | None
     ) -> set[asyncio.Task[DeliveryAttempt | None]]:
+        """Start an attempt for each delivery of a batch."""
         if batch is None:
             return set()
         looked_up = lookups.begin(batch.destination)
@@ -152,10 +155,10 @@ class _Dispatcher:
         self,
         transport: httpx.AsyncBaseTransport,
         destination: Destination,
-        looked_up: asyncio.Task[Found],
+        looked_up: asyncio.Task[LookUp],
         claim: LeasedDelivery,
     ) -> DeliveryAttempt | None:
-        """Send, and give the outcome; None where the lease ends so soon that another worker may send too."""
+        """Send, and return the outcome; None if the lease ends so soon that another worker may send too."""
         now = self._clock()
         if now + LIMIT_SECONDS * 1_000_000 >= claim.lease_until_us:
             return None
@@ -166,20 +169,20 @@ class _Dispatcher:
 
 
 class _Lookups:
-    """Looks up the host of one endpoint for each batch; where that hangs, the next ones wait for the same answer."""
+    """Looks up the host of one endpoint for each batch; while that hangs, later batches wait for the same answer."""
 
     def __init__(self) -> None:
-        self.going_on: list[asyncio.Task[Found]] = []
+        self.going_on: list[asyncio.Task[LookUp]] = []
 
-    def begin(self, destination: Destination) -> asyncio.Task[Found]:
-        """Give the lookup that is going on, or begin one."""
+    def begin(self, destination: Destination) -> asyncio.Task[LookUp]:
+        """Return the lookup under way, or begin one."""
         if not self.going_on or self.going_on[0].done():
             self.going_on = [asyncio.create_task(look_up(destination))]
         return self.going_on[0]
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks; the leases of what they were sending end by themselves."""
+    """Cancel tasks; the leases of their deliveries end by themselves."""
     ending = list(tasks)
     for task in ending:
         task.cancel()

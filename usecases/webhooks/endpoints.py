@@ -1,4 +1,4 @@
-"""Webhooks as an organisation sets them up: endpoints and their secrets, dead letters, and sending these again."""
+"""An organisation's webhooks: endpoints and their secrets, dead letters, and their replay."""
 
 import re
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from fivefold.usecases.shared.context import Context, EntryValues
 from fivefold.usecases.webhooks.signing import Secret, live_secrets, new_secret, read_secrets, rotate, secrets_json
 
 KEPT_HOURS = 24
-"""How long a secret goes on signing once there is a newer one."""
+"""How long a secret still signs after it was replaced."""
 MOST_KINDS = 50
 REVISION_CHARACTERS = 16
 KIND = re.compile(r"[a-z][a-z0-9_.]{0,49}")
@@ -35,7 +35,7 @@ KIND = re.compile(r"[a-z][a-z0-9_.]{0,49}")
 @schema("Endpoint")
 @dataclass(frozen=True, kw_only=True)
 class EndpointLine:
-    """An endpoint, without its secrets: `secrets` says how many sign now.
+    """An endpoint, without its secrets: `secrets` is the number of those that sign now.
 
     Attributes:
         kinds: of events that it receives; empty for all.
@@ -66,15 +66,15 @@ class EndpointMade:
 def add_endpoint(
     context: Context, url: str, *, kinds: Sequence[str] = (), private_allowed: bool = False, http_allowed: bool = False
 ) -> EndpointMade:
-    """Add an endpoint for events from now on; give its number and its secret.
+    """Add an endpoint for events from now on; return its number and its secret.
 
     Args:
         context: who adds it.
         url: https or http, without a user in it.
         kinds: of events; all of them by default.
-        private_allowed: it may have an address of a private range. Only an operator at the machine may allow it: to
-            others these are places that the machine can reach, and they cannot.
-        http_allowed: it may be plain http, though not in a private range. Only an operator at the machine may say so.
+        private_allowed: it may have an address of a private range. Only an operator at the machine may allow it: such
+            addresses may be reachable for the machine but not for others.
+        http_allowed: it may be plain http, though not in a private range. Only an operator at the machine may allow it.
 
     Raises:
         ConfigError: the URL or a kind is invalid.
@@ -119,7 +119,8 @@ def list_endpoints(context: Context, part: Part = WHOLE) -> Page[EndpointLine]:
         return endpoints.endpoints_of(session, context.organisation_id, part).map(lambda row: _line(*row, now))
 
 
-def _line(endpoint: Endpoint, waiting: int, dead: int, now_us: int) -> EndpointLine:
+def _line(endpoint: Endpoint, waiting_count: int, dead: int, now_us: int) -> EndpointLine:
+    """Describe an endpoint with the numbers of its deliveries."""
     return EndpointLine(
         id=endpoint.id,
         url=endpoint.url,
@@ -127,20 +128,20 @@ def _line(endpoint: Endpoint, waiting: int, dead: int, now_us: int) -> EndpointL
         enabled=endpoint.enabled,
         private_allowed=endpoint.private_allowed,
         secrets=len(live_secrets(read_secrets(endpoint.secrets), now_us)),
-        waiting=waiting,
+        waiting=waiting_count,
         dead=dead,
         created_us=endpoint.created_us,
     )
 
 
 def revision_of(endpoint: Endpoint) -> str:
-    """Name an endpoint as it is now: another name once its kinds, its state or its secrets are others."""
+    """Return a name for the present state of an endpoint: it changes with its kinds, its state or its secrets."""
     settings = canonical_json([list(endpoint.kinds), endpoint.enabled, endpoint.secrets])
     return sha256(settings.encode()).hexdigest()[:REVISION_CHARACTERS]
 
 
 def _seen_endpoint(session: Session, context: Context, endpoint_id: int, revision: str | None) -> Endpoint:
-    """Find an endpoint and lock it; ConflictError where it is no longer as it was seen, if that is known."""
+    """Find an endpoint and lock it; ConflictError if it has changed since *revision*, if that is given."""
     endpoint = endpoints.find_endpoint(session, context.organisation_id, endpoint_id, locked=True)
     if revision is not None and revision != revision_of(endpoint):
         raise ConflictError(f"endpoint {endpoint_id} was changed meanwhile; look at it again")
@@ -148,30 +149,30 @@ def _seen_endpoint(session: Session, context: Context, endpoint_id: int, revisio
 
 
 def change_kinds(context: Context, endpoint_id: int, kinds: Sequence[str], *, revision: str | None = None) -> bool:
-    """Let an endpoint receive other kinds of events, or all where there are none; tell whether that is a change.
+    """Change the kinds of events that an endpoint receives, all for an empty list; return whether that is a change.
 
-    It holds for events that are not planned yet: what waits for the endpoint is sent, whatever its kind.
+    It applies to events that are not planned yet: waiting deliveries are sent, whatever their kind.
 
     Args:
         context: who changes it.
         endpoint_id: of the endpoint.
         kinds: of events.
-        revision: of the endpoint as the person saw it; None to change it however it is.
+        revision: of the endpoint as the person saw it; None to change it in any case.
 
     Raises:
         ConfigError: a kind is invalid.
         NotFoundError: the organisation has no such endpoint.
         ConflictError: another person changed it meanwhile.
     """
-    wanted = _checked_kinds(kinds)
+    new_kinds = _checked_kinds(kinds)
     with context.writing() as session:
         endpoint = _seen_endpoint(session, context, endpoint_id, revision)
         before = list(endpoint.kinds)
-        if before == wanted:
+        if before == new_kinds:
             return False
-        endpoint.kinds = wanted
+        endpoint.kinds = new_kinds
         record_endpoint_change(
-            session, context, endpoint, "kinds_changed", before={"kinds": before}, after={"kinds": wanted}
+            session, context, endpoint, "kinds_changed", before={"kinds": before}, after={"kinds": new_kinds}
         )
         return True
 
@@ -179,12 +180,12 @@ def change_kinds(context: Context, endpoint_id: int, kinds: Sequence[str], *, re
 def rotate_secret(
     context: Context, endpoint_id: int, *, kept_hours: int = KEPT_HOURS, revision: str | None = None
 ) -> EndpointMade:
-    """Make an endpoint a new secret; the ones before sign too for so many hours, or end at once where that is 0.
+    """Make a new secret for an endpoint; the earlier ones also sign for *kept_hours*, or end at once if that is 0.
 
     Raises:
-        ConfigError: a number of hours that cannot be.
+        ConfigError: an invalid number of hours.
         NotFoundError: the organisation has no such endpoint.
-        ConflictError: it is no longer as *revision* names it; None takes it however it is.
+        ConflictError: it has changed since *revision*; None for no check.
     """
     now = context.now()
     if not 0 <= kept_hours <= KEPT_HOURS:
@@ -199,7 +200,10 @@ def rotate_secret(
 
 
 def drop_old_secrets(context: Context, endpoint_id: int) -> int:
-    """Let only the newest secret sign from now on; count the others. NotFoundError where there is no such endpoint."""
+    """Let only the newest secret sign from now on; return the number of others.
+
+    NotFoundError if the organisation has no such endpoint.
+    """
     now = context.now()
     with context.writing() as session:
         endpoint = endpoints.find_endpoint(session, context.organisation_id, endpoint_id, locked=True)
@@ -214,7 +218,7 @@ def drop_old_secrets(context: Context, endpoint_id: int) -> int:
 def set_enabled(context: Context, endpoint_id: int, *, enabled: bool) -> None:
     """Enable or disable an endpoint: events wait while it is disabled, and are sent once it is enabled again.
 
-    NotFoundError where the organisation has no such endpoint. Nothing is changed or recorded where it is so already.
+    NotFoundError if the organisation has no such endpoint. If it is so already, nothing is changed or recorded.
     """
     with context.writing() as session:
         endpoint = endpoints.find_endpoint(session, context.organisation_id, endpoint_id, locked=True)
@@ -231,24 +235,24 @@ def set_enabled(context: Context, endpoint_id: int, *, enabled: bool) -> None:
 
 
 def remove_endpoint(context: Context, endpoint_id: int, *, revision: str | None = None) -> int:
-    """Remove an endpoint with all its deliveries, for good; tell how many of these were waiting.
+    """Remove an endpoint with all its deliveries, for good; return how many of these were waiting.
 
     Raises:
         NotFoundError: the organisation has no such endpoint.
-        ConflictError: it is no longer as *revision* names it; None removes it however it is.
+        ConflictError: it has changed since *revision*; None for no check.
     """
     with context.writing() as session:
         endpoint = _seen_endpoint(session, context, endpoint_id, revision)
-        waiting = endpoints.remove(session, endpoint)
-        record_endpoint_change(session, context, endpoint, "removed", details={"waiting": waiting})
-        return waiting
+        waiting_count = endpoints.remove(session, endpoint)
+        record_endpoint_change(session, context, endpoint, "removed", details={"waiting": waiting_count})
+        return waiting_count
 
 
 def encrypt_secrets(engine: Engine, who: str) -> int:
-    """Encrypt the secrets of all endpoints, of all organisations, with the newest key; tell how many endpoints.
+    """Encrypt the secrets of all endpoints, of all organisations, with the newest key; return how many endpoints.
 
-    Afterwards an older key may be taken out of the settings. ConfigError where one cannot be decrypted; then nothing
-    is changed.
+    Afterwards an older key may be removed from the settings. ConfigError if one cannot be decrypted; then nothing is
+    changed.
     """
     with writing(engine) as session:
         rows = endpoints.all_endpoints(session)
@@ -262,7 +266,7 @@ def encrypt_secrets(engine: Engine, who: str) -> int:
 def _checked_kinds(kinds: Sequence[str]) -> list[str]:
     kind_names = sorted(set(kinds))
     if len(kind_names) > MOST_KINDS:
-        raise ConfigError(f"there are {len(kind_names)} kinds of events; at most {MOST_KINDS} can be asked for")
+        raise ConfigError(f"there are {len(kind_names)} kinds of events; at most {MOST_KINDS} are possible")
     for kind in kind_names:
         if not KIND.fullmatch(kind):
             raise ConfigError(f"the kind {kind!r} is invalid; a kind is a word such as level.reached")
@@ -282,10 +286,10 @@ class DeadLetter:
 
     Attributes:
         sequence: the number of its event.
-        entity_type: of whom it tells.
-        external_id: of whom it tells; None where that was erased.
+        entity_type: of the event's entity.
+        external_id: of the event's entity; None if that was erased.
         died_us: when it was tried for the last time.
-        error: what was wrong then.
+        error: of that attempt.
     """
 
     endpoint_id: Annotated[int, INTERNAL]
@@ -300,11 +304,11 @@ class DeadLetter:
 
 
 def dead_letters(context: Context, endpoint_id: int | None = None, part: Part = WHOLE) -> Page[DeadLetter]:
-    """List what was given up, by endpoint and sequence number.
+    """List the given-up deliveries, by endpoint and sequence number.
 
     Args:
         context: who asks.
-        endpoint_id: of one endpoint only; NotFoundError where the organisation has none such.
+        endpoint_id: of one endpoint only; NotFoundError if the organisation has none such.
         part: which of them.
     """
     with context.reading() as session:
@@ -316,6 +320,7 @@ def dead_letters(context: Context, endpoint_id: int | None = None, part: Part = 
 
 
 def _letter(delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None) -> DeadLetter:
+    """Describe a delivery that was given up; the identifier of an erased entity is left out."""
     return DeadLetter(
         endpoint_id=delivery.endpoint_id,
         sequence=delivery.event_number,
@@ -334,8 +339,8 @@ def replay_dead_letters(
 ) -> int:
     """Send again, in their order: all dead letters, or everything of a range of sequence numbers, both ends included.
 
-    *dead_only*: of a range, what was delivered or waits is left alone. Tell how many that are; those that are being
-    sent now are left to that. Nothing is recorded where there are none.
+    *dead_only*: in a range, delivered and waiting ones are left alone. Returns the number of replayed deliveries; those
+    that are being sent now are left out. Nothing is recorded if there are none.
 
     Raises:
         NotFoundError: the organisation has no such endpoint.

@@ -1,7 +1,7 @@
-"""Deliveries are planned from the outbox, claimed to be sent, and their outcome is recorded.
+"""Planning of deliveries from the outbox, claims of those to send, and records of their outcomes.
 
-A claim is committed before anything is sent, so nothing waits for a receiver but what comes after it for the same
-endpoint and entity. A process that dies while sending leaves a lease behind; once it ends, another sends again.
+A claim is committed before anything is sent, so only later events for the same endpoint and entity wait for a receiver.
+A process that dies while sending leaves a lease behind; once it ends, another sends again.
 `usecases.webhooks.dispatcher` does the sending.
 """
 
@@ -25,20 +25,20 @@ from fivefold.usecases.webhooks.signing import live_secrets, read_secrets
 PLANNED_AT_ONCE = 5_000
 """Events in one transaction of the planner."""
 KEPT_DAYS = 30
-"""Deliveries that arrived are kept so long, to be replayed by their numbers."""
+"""How long arrived deliveries are kept, to be replayed by their numbers."""
 PRUNED_AT_ONCE = 5_000
 LEASE_SECONDS = 60
 FIRST_WAIT_SECONDS = 30
 MOST_WAIT_SECONDS = 12 * 3600
 MOST_ATTEMPTS = 14
 JITTER_PERCENT = 20
-"""By so much a wait may be shorter: what failed together does not come back together."""
+"""A wait may be shorter by up to this share, so that deliveries that failed together are not retried together."""
 
 
 def wait_us(event_id: str, attempts: int) -> int:
-    """Tell how long to wait after so many failed attempts: 30 s, then twice as long each time, up to 12 hours.
+    """Return the wait after a number of failed attempts: 30 s, then twice as long each time, up to 12 hours.
 
-    It is shorter by up to a fifth, by chance that depends on event and attempt alone.
+    It is shorter by up to a fifth, at random but depending only on event and attempt.
 
     >>> [round(wait_us("event", attempts) / 1e6) for attempts in (1, 2, 3, 13)]
     [29, 51, 116, 39476]
@@ -49,23 +49,23 @@ def wait_us(event_id: str, attempts: int) -> int:
 
 
 def plan_deliveries(engine: Engine, now_us: int | None = None) -> int:
-    """Make a delivery of every event in the outbox for each endpoint that wants it; tell how many.
+    """Make a delivery of every event in the outbox for each endpoint that receives it; return how many.
 
-    Disabled endpoints are left where they are: enabled again, they receive everything since.
+    Disabled endpoints are skipped: when enabled again, they receive everything since.
     """
     now = resolve_now(now_us)
     with reading(engine) as session:
         settled = settled_number(session)
-    planned = 0
-    while waiting := _behind(engine, settled):
-        for behind in waiting:
+    count = 0
+    while backlogs := _next_backlogs(engine, settled):
+        for behind in backlogs:
             with writing(engine) as session:
-                planned += deliveries.plan(session, behind, now)
-    return planned
+                count += deliveries.plan(session, behind, now)
+    return count
 
 
 def prune_deliveries(engine: Engine, now_us: int | None = None) -> int:
-    """Delete deliveries that arrived more than `KEPT_DAYS` ago, some in each transaction; tell how many."""
+    """Delete deliveries that arrived more than `KEPT_DAYS` ago, some in each transaction; return how many."""
     before = resolve_now(now_us) - KEPT_DAYS * DAY_US
     pruned = 0
     while True:
@@ -76,7 +76,7 @@ def prune_deliveries(engine: Engine, now_us: int | None = None) -> int:
             return pruned
 
 
-def _behind(engine: Engine, settled: int) -> list[PlanningBacklog]:
+def _next_backlogs(engine: Engine, settled: int) -> list[PlanningBacklog]:
     with reading(engine) as session:
         return deliveries.planning_backlogs(session, settled, PLANNED_AT_ONCE)
 
@@ -96,7 +96,7 @@ def endpoints_to_serve(engine: Engine, now_us: int) -> Sequence[int]:
 
 
 def claim_deliveries(engine: Engine, endpoint_id: int, now_us: int, most: int) -> Batch | None:
-    """Lease up to *most* deliveries that may be sent now; None where there are none."""
+    """Lease up to *most* deliveries that may be sent now; None if there are none."""
     lease, until_us = uuid.uuid4().hex, now_us + LEASE_SECONDS * SECOND_US
     with writing(engine) as session:
         claims = deliveries.claim(session, endpoint_id, lease, now_us, until_us, most)
@@ -109,7 +109,7 @@ def claim_deliveries(engine: Engine, endpoint_id: int, now_us: int, most: int) -
 
 @dataclass(frozen=True)
 class DeliveryAttempt:
-    """A delivery that was tried: it arrived, or *error* says why not."""
+    """An attempted delivery: it arrived, or *error* says why not."""
 
     claim: LeasedDelivery
     error: str | None

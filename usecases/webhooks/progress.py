@@ -1,4 +1,4 @@
-"""How an organisation's endpoints get on: what arrived last, and what fails and is tried again."""
+"""The state of an organisation's endpoints: the last arrival, and the deliveries that fail and are tried again."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -19,13 +19,13 @@ from fivefold.usecases.webhooks.signing import live_secrets, read_secrets
 @schema("EndpointProgress")
 @dataclass(frozen=True, kw_only=True)
 class EndpointProgress(EndpointLine):
-    """An endpoint, and how it gets on.
+    """An endpoint with the state of its deliveries.
 
     Attributes:
         failing: deliveries that failed before and are tried again; of those that wait.
-        next_us: when the first of them is tried again; None where nothing fails.
-        delivered_us: when something arrived last; None where nothing did in the time that deliveries are kept.
-        revision: another one once the kinds, the state or the secrets are others.
+        next_us: when the first of them is tried again; None if none fails.
+        delivered_us: when a delivery last arrived; None if none did in the time that deliveries are kept.
+        revision: changes with the kinds, the state or the secrets.
     """
 
     failing: int
@@ -40,12 +40,12 @@ class FailingDelivery:
 
     Attributes:
         sequence: the number of its event.
-        entity_type: of whom it tells.
-        external_id: of whom it tells; None where that was erased.
+        entity_type: of the event's entity.
+        external_id: of the event's entity; None if that was erased.
         attempts: how often it was tried.
-        most_attempts: after so many it is given up.
+        most_attempts: after this many it is given up.
         next_us: when it is tried again.
-        error: what was wrong at last.
+        error: of the last attempt.
     """
 
     sequence: int
@@ -60,7 +60,7 @@ class FailingDelivery:
 
 
 def list_progress(context: Context, part: Part = WHOLE) -> Page[EndpointProgress]:
-    """List the organisation's endpoints, each with how it gets on."""
+    """List the organisation's endpoints, each with the state of its deliveries."""
     now = context.now()
     with context.reading() as session:
         rows = endpoints.counted_endpoints(session, context.organisation_id, part)
@@ -68,7 +68,7 @@ def list_progress(context: Context, part: Part = WHOLE) -> Page[EndpointProgress
 
 
 def read_endpoint(context: Context, endpoint_id: int) -> EndpointProgress:
-    """Show an endpoint, and how it gets on; NotFoundError where the organisation has none of that number."""
+    """Show an endpoint with the state of its deliveries; NotFoundError if the organisation has none of that number."""
     now = context.now()
     with context.reading() as session:
         rows = endpoints.counted_endpoints(session, context.organisation_id, endpoint_id=endpoint_id)
@@ -78,6 +78,7 @@ def read_endpoint(context: Context, endpoint_id: int) -> EndpointProgress:
 
 
 def _progress(endpoint: Endpoint, counts: EndpointCounts, now_us: int) -> EndpointProgress:
+    """Describe an endpoint with the counts of its deliveries."""
     return EndpointProgress(
         id=endpoint.id,
         url=endpoint.url,
@@ -96,9 +97,9 @@ def _progress(endpoint: Endpoint, counts: EndpointCounts, now_us: int) -> Endpoi
 
 
 def list_failing(context: Context, endpoint_id: int, part: Part = WHOLE) -> Page[FailingDelivery]:
-    """List what failed at an endpoint and is tried again, by when that is.
+    """List an endpoint's deliveries that failed and are tried again, by the time of the next attempt.
 
-    NotFoundError where the organisation has no such endpoint.
+    NotFoundError if the organisation has no such endpoint.
     """
     with context.reading() as session:
         endpoints.find_endpoint(session, context.organisation_id, endpoint_id)
@@ -107,6 +108,7 @@ def list_failing(context: Context, endpoint_id: int, part: Part = WHOLE) -> Page
 
 
 def _failing(delivery: Delivery, event: OutboxEvent, entity_type: str | None, entity: Entity | None) -> FailingDelivery:
+    """Describe a failing delivery; the identifier of an erased entity is left out."""
     return FailingDelivery(
         sequence=delivery.event_number,
         event_id=event.event_id,

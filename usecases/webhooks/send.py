@@ -1,4 +1,4 @@
-"""One webhook over the wire: what it says, and one attempt to bring it to its endpoint."""
+"""One webhook over the wire: its content, and one attempt to deliver it."""
 
 import asyncio
 import json
@@ -16,15 +16,15 @@ from fivefold.usecases.shared.connections import request_to
 from fivefold.usecases.webhooks.signing import Secret, earlier_signature, webhook_signature
 
 LIMIT_SECONDS = 10
-"""An attempt takes no longer, from looking up the host to the end of the answer."""
+"""The time limit of an attempt, from looking up the host to the end of the answer."""
 MOST_ANSWER_BYTES = 65_536
-"""Of an answer that many are read, and thrown away: only its status counts."""
+"""How many bytes of an answer are read, and discarded: only its status counts."""
 MOST_ERROR_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where an endpoint's webhooks go, and what signs them now."""
+    """An endpoint's address, and the secrets that sign its webhooks now."""
 
     url: httpx.URL
     private_allowed: bool
@@ -32,7 +32,7 @@ class Destination:
 
 
 @dataclass(frozen=True)
-class Found:
+class LookUp:
     """The result of looking up a host: addresses to connect to, or why there are none."""
 
     addresses: tuple[str, ...] = ()
@@ -40,9 +40,9 @@ class Found:
 
 
 def body_of(claim: LeasedDelivery) -> bytes:
-    """Write what a webhook says, as JSON; of what was erased it tells that it happened, and not to whom.
+    """Write the content of a webhook as JSON; for an erased entity it says only that the event happened.
 
-    `entity` is null where it is about no entity.
+    `entity` is null if it is about no entity.
     """
     entity = None if claim.entity_id == NOBODY else {"type": claim.entity_type, "id": claim.external_id}
     body = {
@@ -58,7 +58,7 @@ def body_of(claim: LeasedDelivery) -> bytes:
 
 
 def headers_of(claim: LeasedDelivery, secrets: Sequence[Secret], timestamp_s: int, body: bytes) -> dict[str, str]:
-    """Write the headers of an attempt: those of Standard Webhooks, and for one release those of before."""
+    """Write the headers of an attempt: those of Standard Webhooks, and for one release the former ones."""
     return {
         "Content-Type": "application/json",
         "User-Agent": "fivefold",
@@ -72,26 +72,26 @@ def headers_of(claim: LeasedDelivery, secrets: Sequence[Secret], timestamp_s: in
     }
 
 
-async def look_up(destination: Destination) -> Found:
-    """Look up where to connect to, now."""
+async def look_up(destination: Destination) -> LookUp:
+    """Look up the addresses to connect to, now."""
     try:
-        return Found(await addresses_of(destination.url, private_allowed=destination.private_allowed))
+        return LookUp(await addresses_of(destination.url, private_allowed=destination.private_allowed))
     except ConflictError as error:
-        return Found(error=str(error))
+        return LookUp(error=str(error))
     except (OSError, UnicodeError) as error:
-        return Found(error=f"{destination.url.host} cannot be looked up: {error}")
+        return LookUp(error=f"{destination.url.host} cannot be looked up: {error}")
 
 
 async def send(
     transport: httpx.AsyncBaseTransport,
     destination: Destination,
-    looked_up: Awaitable[Found],
+    looked_up: Awaitable[LookUp],
     claim: LeasedDelivery,
     timestamp_s: int,
 ) -> str | None:
-    """Bring a webhook to its endpoint; None where it arrived, or else why not, for people.
+    """Deliver a webhook to its endpoint; None if it arrived, or else the reason, for people.
 
-    It arrived where the answer is 2xx and came to its end, or to its first 64 kB, within the limit.
+    It arrived if the answer is 2xx and was read to its end, or to its first 64 kB, within the limit.
     """
     try:
         async with asyncio.timeout(LIMIT_SECONDS):
@@ -108,7 +108,7 @@ async def send(
             )
     except TimeoutError:
         return f"no whole answer within {LIMIT_SECONDS} s"
-    except Exception as error:  # noqa: BLE001 (an error of one webhook is recorded, and must stop no other)
+    except Exception as error:  # noqa: BLE001 (an error of one webhook is recorded, and must not stop others)
         return f"{type(error).__name__}: {error}".rstrip(": ")[:MOST_ERROR_CHARACTERS]
     if httpx.codes.is_success(status):
         return None
@@ -122,6 +122,7 @@ async def _post(
     headers: dict[str, str],
     body: bytes,
 ) -> int:
+    """Post to the first address that accepts a connection."""
     for address in addresses[:-1]:
         try:
             return await _post_to(transport, destination.url, address, headers, body)
@@ -133,6 +134,7 @@ async def _post(
 async def _post_to(
     transport: httpx.AsyncBaseTransport, url: httpx.URL, address: str, headers: dict[str, str], body: bytes
 ) -> int:
+    """Post to one address; return the status of the answer."""
     response = await transport.handle_async_request(request_to(address, "POST", url, headers, body))
     try:
         read = 0

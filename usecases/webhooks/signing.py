@@ -1,7 +1,7 @@
 """Signatures of webhooks, the secrets that make them, and the keys that encrypt these secrets in the database.
 
-Signatures follow Standard Webhooks (https://www.standardwebhooks.com); those of before stand beside them for one
-release. A copy of the database alone is not enough to sign. `docs/webhooks.md` says how a receiver checks a signature.
+Signatures follow Standard Webhooks (https://www.standardwebhooks.com); the former ones are sent too for one release. A
+copy of the database alone is not enough to sign. `docs/webhooks.md` explains how a receiver checks a signature.
 """
 
 import datetime as dt
@@ -33,7 +33,7 @@ def encrypt(text: str) -> str:
 
 
 def decrypt(token: str) -> str:
-    """Decrypt a token, whichever of the keys made it; ConfigError where none of them did."""
+    """Decrypt a token with whichever key made it; ConfigError if none of them did."""
     keys, file = _where()
     try:
         if not keys and not file.exists():
@@ -63,7 +63,7 @@ def _box(keys: tuple[str, ...], file: Path, *, may_make: bool) -> MultiFernet:
 
 
 def _key_in(file: Path, *, may_make: bool) -> str:
-    """Read the key of this machine, made at its first use; readable for its owner alone."""
+    """Read the key of this machine, made at its first use; readable only for its owner."""
     if may_make and not file.exists():
         make_private_folder(file.parent)
         try:
@@ -82,9 +82,9 @@ def new_key() -> str:
 
 
 SCHEME = "v1"
-"""Of the signature in the headers of before."""
+"""The version of the signature in the former headers."""
 WRITTEN_FIRST = "whsec_"
-"""A secret begins with it, to be known for one where it turns up by mistake."""
+"""The prefix of a secret, so that it is recognised if it turns up by mistake."""
 SECRET_BYTES = 32
 _STANDARD = str.maketrans("-_", "+/")
 
@@ -94,9 +94,9 @@ class Secret:
     """A secret that an endpoint and fivefold share.
 
     Attributes:
-        text: as it was shown when it was made, `whsec_` and base64. What the base64 stands for is the key; of the
-            headers of before, the text's bytes in UTF-8 are.
-        until_us: it signs no more from then on; None for the newest.
+        text: as it was shown when it was made, `whsec_` and base64. The key is the decoded base64; for the former
+            headers it is the text's bytes in UTF-8.
+        until_us: it signs until then; None for the newest.
     """
 
     text: str = field(repr=False)
@@ -109,7 +109,7 @@ def new_secret() -> str:
 
 
 def standard_secret(text: str) -> str:
-    """Write a secret as Standard Webhooks does; those of before 22 November 2026 were in the alphabet for URLs.
+    """Write a secret as Standard Webhooks does; those from before 22 November 2026 were in the alphabet for URLs.
 
     >>> standard_secret("whsec_-_8"), standard_secret("whsec_+/8=")
     ('whsec_+/8=', 'whsec_+/8=')
@@ -119,7 +119,7 @@ def standard_secret(text: str) -> str:
 
 
 def rotate(secrets: Sequence[Secret], new_secret: str, now_us: int, until_us: int) -> tuple[Secret, ...]:
-    """Put a new secret first; those before it sign until *until_us*, or until they end anyway."""
+    """Put a new secret first; earlier ones sign until *until_us*, or until their own end if that is sooner."""
     older = live_secrets(secrets, now_us) if until_us > now_us else ()
     before = (replace(secret, until_us=min(secret.until_us or until_us, until_us)) for secret in older)
     return (Secret(new_secret), *before)
@@ -131,13 +131,13 @@ def live_secrets(secrets: Sequence[Secret], now_us: int) -> tuple[Secret, ...]:
 
 
 def read_secrets(text: str) -> tuple[Secret, ...]:
-    """Read secrets as the database keeps them: encrypted, or plainly where they are from before that."""
+    """Read secrets from the database: encrypted, or plain if they are older than the encryption."""
     plain = text if text.startswith("[") else decrypt(text)
     return tuple(Secret(**secret) for secret in json.loads(plain))
 
 
 def secrets_json(secrets: Sequence[Secret]) -> str:
-    """Write secrets as the database keeps them: encrypted with the newest key."""
+    """Write secrets for the database: encrypted with the newest key."""
     return encrypt(canonical_json([vars(secret) for secret in secrets]))
 
 
@@ -152,10 +152,10 @@ def webhook_signature(secrets: Sequence[Secret], event_id: str, timestamp_s: int
 
 
 def earlier_signature(secrets: Sequence[Secret], timestamp_s: int, body: bytes) -> str:
-    """Sign a moment and a body with each secret as before Standard Webhooks: HMAC-SHA256, in hexadecimal, by commas.
+    """Sign a moment and a body with each secret in the former way: HMAC-SHA256, in hexadecimal, by commas.
 
     >>> earlier_signature([Secret("a"), Secret("b")], 1_800_000_000, b"{}").split(",")[0]
     'v1=a36e6ba6b74072c6c8438b9048d55b8020c527afda2812d9fae8235223c28f05'
     """
-    signed = str(timestamp_s).encode() + b"." + body
-    return ",".join(f"{SCHEME}={hmac.new(secret.text.encode(), signed, sha256).hexdigest()}" for secret in secrets)
+    message = str(timestamp_s).encode() + b"." + body
+    return ",".join(f"{SCHEME}={hmac.new(secret.text.encode(), message, sha256).hexdigest()}" for secret in secrets)

@@ -11,7 +11,13 @@ from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, RequestModel, Te
 from fivefold.store.accounts.plans import MOST_DAYS
 from fivefold.usecases.accounts import organisations, token_requests
 from fivefold.usecases.accounts.organisations import MemberLine
-from fivefold.usecases.accounts.token_requests import HalfOfSecret, PlanLine, TokenRequestLine, TokenShown, WantedToken
+from fivefold.usecases.accounts.token_requests import (
+    HalfOfSecret,
+    PlanLine,
+    TokenRequestLine,
+    TokenShown,
+    TokenSpecification,
+)
 
 RoleOfMember = Literal["investigator", "approver", "publisher", "admin", "commercial"]
 
@@ -102,7 +108,7 @@ def ask_for_token(context: RequestContext, body: TokenWanted) -> HalfOfSecret:
 
     The secret is `FIRST.SECOND`, with a dot between the halves; each half is shown only once, to one of the two.
     """
-    wanted = WantedToken(
+    wanted = TokenSpecification(
         role=body.role,
         plan=body.plan,
         member_id=body.member,
@@ -110,7 +116,7 @@ def ask_for_token(context: RequestContext, body: TokenWanted) -> HalfOfSecret:
         expires_days=body.expires_days,
         mcp_changes=body.mcp_changes,
     )
-    return token_requests.ask_for_token(context, context.plans, wanted)
+    return token_requests.request_token(context, context.plans, wanted)
 
 
 def approve_token(context: RequestContext, token_request: Number) -> HalfOfSecret:

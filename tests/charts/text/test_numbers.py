@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.charts.text.numbers import lines_of, one_line, plain, signed, value_text
+from fivefold.charts.text.numbers import one_line, plain, signed_points, value_text, wrapped_lines
 from fivefold.domain.breakdown import Contribution
 
 
@@ -16,17 +16,17 @@ def test_a_number_has_the_decimals_that_its_size_deserves(number: float, words: 
 
 @given(st.floats(-1e9, 1e9), st.integers(0, 4))
 def test_signed_points_read_back_and_have_a_sign_unless_they_are_nothing(points: float, decimals: int) -> None:
-    words = signed(points, decimals)
+    words = signed_points(points, decimals)
     assert float(words.replace(",", "")) == pytest.approx(points, abs=0.5 * 10**-decimals + 1e-6)
     assert (words[0] in "+-") == (float(words.replace(",", "")) != 0)
 
 
 @given(st.text(max_size=60).map(one_line), st.integers(2, 60))
 def test_broken_text_fits_and_loses_nothing_that_has_room(text: str, width: int) -> None:
-    lines = lines_of(text, width, 100)
+    lines = wrapped_lines(text, width, 100)
     assert max(map(len, lines)) <= width
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
-    short = lines_of(text, width, 2)
+    short = wrapped_lines(text, width, 2)
     assert len(short) <= 2
     assert max(map(len, short)) <= width
     assert short == lines or short[-1].endswith("…")

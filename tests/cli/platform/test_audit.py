@@ -74,8 +74,8 @@ def test_erased_values_are_counted(var: Path) -> None:
     done = run(var, "audit", "verify", columns=200)
     assert done.code == 1, "no erasure says so"
     assert done.out.splitlines() == [
-        "organisation default (1), entry 1: its values are gone, and no erasure in the log says so",
-        "organisation acme (2), entry 1: its values are gone, and no erasure in the log says so",
+        "organisation default (1), entry 1: its values are missing, and no erasure in the log explains it",
+        "organisation acme (2), entry 1: its values are missing, and no erasure in the log explains it",
         "4 entries of 2 organisations: 2 findings, values of 2 entries erased.",
     ]
 

@@ -46,7 +46,7 @@ def test_a_challenge_from_the_words_to_the_reply(var: Path, tmp_path: Path) -> N
     (row,) = cells(succeed(var, "challenge", "list", "--state", "open", *OF, columns=120), "Challenges")
     assert (row[:4], row[-1]) == (["1", "open", "1.1", "a"], "0 days")
     settle = ("challenge", "settle", 1, "confirmed", "--reason", "The register says so.", "--answer", "We looked.", *OF)
-    assert "is no member" in refuse(var, *settle)
+    assert "is not a member" in refuse(var, *settle)
     assert "is of the role publisher" in refuse(var, *settle, "--token", token(var, "pia", "publisher"))
     asked = ("challenge", "reply", 1, *OF, "--output")
     assert "is open" in refuse(var, *asked, tmp_path / "a.json")
@@ -76,7 +76,7 @@ def test_corrected_facts_are_named(var: Path) -> None:
     assert "1 changed" in succeed(var, "import", "entities", file, *OF)
     done = succeed(var, *settle, "--token", ada)
     assert done.startswith("Challenge 1 is settled: corrected; the new assessment is 1.2.")
-    assert "Facts that were corrected: field country" in succeed(var, "challenge", "show", 1, *OF)
+    assert "Corrected facts: field country" in succeed(var, "challenge", "show", 1, *OF)
 
 
 def test_what_is_refused(var: Path) -> None:

@@ -32,7 +32,7 @@ def test_an_archive_is_made_and_checked(var: Path) -> None:
     path = var / "made.zip"
     out = succeed(var, "evidence", "--quarter", "2020Q1", "--output", path)
     assert f"Evidence of 2020Q1: {path}" in out
-    told = re.search(r"SHA-256 of its manifest, to be kept elsewhere: ([0-9a-f]{64})", out)
+    told = re.search(r"SHA-256 of its manifest, to store elsewhere: ([0-9a-f]{64})", out)
     assert told
     checked = succeed(var, "evidence", "--check", path)
     assert "0 problems" in checked
@@ -45,7 +45,7 @@ def test_an_archive_is_made_and_checked(var: Path) -> None:
 def test_a_quarter_that_is_not_over_is_told(var: Path) -> None:
     done = run(var, "evidence", "--quarter", PRESENT, "--output", var / "made.zip")
     assert done.code == 0
-    assert done.err == f"warning: {PRESENT} is not over; what is still to come is not in the archive\n"
+    assert done.err == f"warning: {PRESENT} is not over; the archive ends now\n"
     assert re.search(r"\b1 audit entries", done.out)
 
 

@@ -70,7 +70,7 @@ def test_who_owns_what_comes_with_it(var: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({**ENTITIES, "shoe_size": ["1", "2"]}, "shoe_size, which are no fields of customer; its fields are country"),
+        ({**ENTITIES, "shoe_size": ["1", "2"]}, "shoe_size, which are not fields of customer; its fields are country"),
         ({"name": ["a"]}, "has no column entity_id or user_id; it has name"),
     ],
 )
@@ -84,8 +84,8 @@ def test_columns_that_no_entity_has_are_refused(
     ("columns", "words"),
     [
         ({**ENTITIES, "country": ["NO", "Norway"]}, "row 3: country is 'Norway'; allowed: two capital letters"),
-        ({**ENTITIES, "entity_id": ["a", "a"]}, "row 3: entity_id 'a' came before; allowed: each once"),
-        ({**ENTITIES, "owner_id": ["zz", ""]}, "row 2: owner customer 'zz' is not there"),
+        ({**ENTITIES, "entity_id": ["a", "a"]}, "row 3: entity_id 'a' is repeated; allowed: each once"),
+        ({**ENTITIES, "owner_id": ["zz", ""]}, "row 2: owner customer 'zz' does not exist"),
     ],
 )
 def test_a_row_that_is_wrong_is_named_and_the_others_are_stored(

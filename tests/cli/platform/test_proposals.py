@@ -51,11 +51,11 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def test_one_proposes_and_another_approves(tmp_path: Path, people: dict[str, str]) -> None:
     switch = ("proposals", "switch", "retail", "--off", *WHY)
-    assert "is no member: two people change what decides" in refuse(tmp_path, *switch)
+    assert "is not a member: two people change what decides" in refuse(tmp_path, *switch)
     said = succeed(tmp_path, *switch, "--token", people["ana"])
     assert said.startswith("Proposal 1: ruleset retail off. Another person approves it")
     approve = ("proposals", "approve", 1, *WHY)
-    assert "is no member" in refuse(tmp_path, *approve)
+    assert "is not a member" in refuse(tmp_path, *approve)
     assert "member:1 proposed 1: another person approves it" in refuse(tmp_path, *approve, "--token", people["ana"])
     assert "is of the role investigator" in refuse(tmp_path, *approve, "--token", people["eve"])
     assert "the token is not valid in default" in refuse(tmp_path, *approve, "--token", "unknown")

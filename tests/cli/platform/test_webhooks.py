@@ -25,7 +25,7 @@ def test_the_life_of_an_endpoint(tmp_path: Path) -> None:
     rotated = run(tmp_path, "webhooks", "rotate", 1)
     assert re.fullmatch(r"whsec_[\w+/]{43}=\n", rotated.out)
     assert rotated.out != made.out
-    assert succeed(tmp_path, "webhooks", "drop-old", 1) == ("Endpoint 1 signs with its newest secret alone; 1 ended.\n")
+    assert succeed(tmp_path, "webhooks", "drop-old", 1) == ("Endpoint 1 signs only with its newest secret; 1 ended.\n")
     run(tmp_path, "webhooks", "rotate", 1, "--at-once")
     assert succeed(tmp_path, "webhooks", "drop-old", 1).endswith("; 0 ended.\n")
     assert succeed(tmp_path, "webhooks", "disable", 1) == "Endpoint 1 is disabled.\n"

@@ -18,7 +18,7 @@ def test_with_nothing_to_do_it_says_so(tmp_path: Path) -> None:
 
 def test_a_second_one_on_sqlite_says_what_to_do(tmp_path: Path) -> None:
     with FileLock(tmp_path / "worker.lock"):
-        assert "another worker runs already; SQLite takes one" in refuse(tmp_path, "worker", "--once")
+        assert "another worker runs already; SQLite allows one" in refuse(tmp_path, "worker", "--once")
 
 
 def test_the_past_is_for_once(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from fivefold.models.drift import LEAST_CUSTOMERS, DriftReference
 from fivefold.serving.champion import drift_counter as counter
 from fivefold.serving.champion.drift_counter import DriftCounter
 from fivefold.serving.champion.loader import ServedModel
-from fivefold.store.tables.accounts import Counted
+from fivefold.store.tables.accounts import DriftCount
 from fivefold.usecases.monitoring.drift import drift_key
 from fivefold.usecases.scoring import ScoredRows, score_rows
 from tests.models.making import AS_OF, known_matrix, value_model
@@ -64,7 +64,7 @@ def many(customers: int) -> ScoredRows:
 
 def kept(engine: Engine) -> dict[tuple[str, int, str], Integers]:
     with Session(engine) as session:
-        found = session.scalars(select(Counted))
+        found = session.scalars(select(DriftCount))
         return {(one.model.partition("@")[0], one.version, one.day): np.array(one.counts) for one in found}
 
 
@@ -116,7 +116,7 @@ def test_workers_are_added_up_by_whoever_measures(engine: Engine, now: list[int]
         worker.add(served(), many(LEAST_CUSTOMERS // 2))
         worker.store()
     with Session(engine) as session:
-        assert len({one.worker for one in session.scalars(select(Counted))}) == 3
+        assert len({one.worker for one in session.scalars(select(DriftCount))}) == 3
     assert [{drift.customers for drift in worker.drift} for worker in workers] == [{250}, {500}, {750}]
     assert [{drift.verdict == "unknown" for drift in worker.drift} for worker in workers] == [{True}, {False}, {False}]
 

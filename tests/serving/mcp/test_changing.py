@@ -373,7 +373,7 @@ def test_a_case_that_is_there_is_never_opened_again(place: Place, kind: str) -> 
     for again in (token, other):
         (refusal,) = called(place, again, call)
         assert refusal.is_error
-        assert refusal.content[0].text == f"{kind} 'agent-the-first-key' is there already, and stays as it is"
+        assert refusal.content[0].text == f"{kind} 'agent-the-first-key' exists already, and was not changed"
     assert [each for each in entries_of(place) if each["action"] == f"{kind}.put"] == before
     with Session(place.engine) as session:
         row = session.scalars(select(Record).where(Record.external_id == "agent-the-first-key")).one()

@@ -151,7 +151,7 @@ def test_after_a_commit_whose_end_is_not_known_the_key_tells(
     monkeypatch.undo()
     again = send(place, "k1")
     assert (again.status_code, screenings(place)) == ((409, 1) if kept else (204, 1))
-    assert not kept or "was carried out, and its answer was not kept" in again.text
+    assert not kept or "was carried out, but its answer was not stored" in again.text
 
 
 def test_a_secret_is_told_once(place: Place) -> None:

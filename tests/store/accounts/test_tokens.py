@@ -211,7 +211,7 @@ def test_a_live_token_is_noted_as_used(engine: Engine) -> None:
     token = add_token(engine, expires_us=100)
     statements = PreparedStatements(engine)
     with statements.transaction():
-        assert accounts.live(statements, token, 99)
+        assert accounts.record_use(statements, token, 99)
     with Session(engine) as session:
         assert session.get_one(Token, token).last_used_us == 99
 
@@ -220,7 +220,7 @@ def test_a_token_that_ended_is_neither_live_nor_noted_as_used(engine: Engine) ->
     ended = [add_token(engine, expires_us=100), add_token(engine, revoked_us=1), 999_999]
     statements = PreparedStatements(engine)
     with statements.transaction():
-        assert [accounts.live(statements, token, 100) for token in ended] == [False, False, False]
+        assert [accounts.record_use(statements, token, 100) for token in ended] == [False, False, False]
     with Session(engine) as session:
         assert [session.get_one(Token, token).last_used_us for token in ended[:2]] == [None, None]
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit import chain_reading as audit_reading
-from fivefold.store.audit.chain_reading import Head, chains, heads, names, picture, stray_values
+from fivefold.store.audit.chain_reading import Head, chains, heads, names, snapshot, stray_values
 from fivefold.store.audit.log import erase_values
 from tests.store import databases
 from tests.store.audits import fill, organisation, unguarded
@@ -16,20 +16,20 @@ from tests.store.audits import fill, organisation, unguarded
 
 def test_a_picture_does_not_change_while_others_write(engine: Engine) -> None:
     fill(engine, "acme", 2)
-    with picture(engine) as connection:
+    with snapshot(engine) as connection:
         assert [head.number for head in heads(connection)] == [2]
         fill(engine, "acme", 1)
         fill(engine, "new", 1)
         assert [head.number for head in heads(connection)] == [2]
         assert [row["number"] for row in chains(connection)] == [1, 2]
         assert list(names(connection).values()) == ["acme"]
-    with picture(engine) as connection:
+    with snapshot(engine) as connection:
         assert [head.number for head in heads(connection)] == [3, 1]
 
 
 def test_a_picture_leaves_the_connection_as_it_was(engine: Engine) -> None:
     ids = []
-    for read in (picture, Engine.connect, picture):
+    for read in (snapshot, Engine.connect, snapshot):
         with read(engine) as connection:
             assert connection.scalar(text("SELECT 'é'")) == "é"
             ids.append(id(connection.connection.driver_connection))
@@ -51,7 +51,7 @@ def test_entries_come_with_their_values_in_the_order_of_their_chains(
     of = [organisation(engine, name) for name in ("one", "two")]
     with Session(engine) as session, session.begin():
         erase_values(session, of[0], [1], 9)
-    with picture(engine) as connection:
+    with snapshot(engine) as connection:
         rows = list(chains(connection))
         assert [(row["organisation_id"], row["number"]) for row in rows] == [
             *((of[0], number) for number in range(1, 12)),
@@ -75,7 +75,7 @@ def test_a_long_log_is_fetched_a_few_rows_at_a_time(kind: str, tmp_path: Path, m
         fill(engine, "acme", 10)
         cursors: list[Any] = []
         event.listen(engine, "before_cursor_execute", lambda _, cursor, *__: cursors.append(cursor))
-        with picture(engine) as connection:
+        with snapshot(engine) as connection:
             rows = chains(connection)
             next(rows)
             if kind == "postgresql":
@@ -100,5 +100,5 @@ def test_bytes_that_are_no_text_can_be_read(tmp_path: Path) -> None:
     with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
         with engine.begin() as connection:
             connection.exec_driver_sql("INSERT INTO organisations VALUES (1, CAST(x'41ff' AS TEXT), 1)")
-        with picture(engine) as connection:
+        with snapshot(engine) as connection:
             assert names(connection) == {1: "A\udcff"}

@@ -11,9 +11,9 @@ from fivefold.store.audit.history import (
     TRANSACTION,
     assessment_lines,
     line_of,
-    lines_of,
     new_salts,
     seal,
+    table_lines,
     transaction_lines,
 )
 
@@ -41,11 +41,11 @@ def test_lines_of_many_are_those_of_each(rows: list[tuple[Any, ...]]) -> None:
         line_of((number, word, None if found is None else int(found), bits(amount), nothing))
         for number, word, found, amount, nothing in rows
     ]
-    assert lines_of(pl.DataFrame(rows, schema=SCHEMA, orient="row")) == one_by_one
+    assert table_lines(pl.DataFrame(rows, schema=SCHEMA, orient="row")) == one_by_one
 
 
 def test_a_table_that_says_nothing_has_lines_all_the_same() -> None:
-    assert lines_of(pl.DataFrame({"a": [None, None], "b": [None, None]})) == ["\0", "\0"]
+    assert table_lines(pl.DataFrame({"a": [None, None], "b": [None, None]})) == ["\0", "\0"]
 
 
 def test_the_bytes_of_a_transaction_are_those_that_the_page_describes() -> None:

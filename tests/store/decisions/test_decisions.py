@@ -13,8 +13,8 @@ from fivefold.store.decisions.decisions import (
     decision_keyed,
     decision_numbered,
     decisions_of,
-    parties_of,
-    standpoint_of,
+    entity_state,
+    subjects_of,
 )
 from fivefold.store.tables.events import Policy
 from tests.store.filling import filled_once
@@ -71,34 +71,34 @@ def test_one_of_another_organisation_is_not_there(desk: Desk) -> None:
 
 def test_where_an_entity_stands_is_told_with_its_ruleset(desk: Desk) -> None:
     with Session(desk.bank.engine) as session:
-        found = standpoint_of(session, desk.bank.id_of("ada"), NOW)
+        found = entity_state(session, desk.bank.id_of("ada"), NOW)
         assert found.standing is not None
         assert (found.standing.level, found.ruleset, found.version) == (3, "retail", 1)
         assert found.mark is not None
-        never = standpoint_of(session, desk.bank.id_of("cy"), NOW)
+        never = entity_state(session, desk.bank.id_of("cy"), NOW)
         assert (never.standing, never.ruleset, never.content_hash) == (None, None, None)
 
 
 def test_whose_transaction_it_is_is_found_with_what_decides(desk: Desk) -> None:
     with Session(desk.bank.engine) as session:
-        found = parties_of(session, desk.bank.of, "customer", "ada", "payments")
+        found = subjects_of(session, desk.bank.of, "customer", "ada", "payments")
         assert (found.entity.id, found.kind.name) == (desk.bank.id_of("ada"), "customer")
         assert found.settings is not None
         assert found.policy is not None
         assert (found.policy.name, found.policy.number) == ("payments", 1)
-        assert parties_of(session, desk.bank.of, "customer", "ada", "nothing").policy is None
+        assert subjects_of(session, desk.bank.of, "customer", "ada", "nothing").policy is None
         for of, kind, name in ((desk.bank.of + 1, "customer", "ada"), (desk.bank.of, "company", "ada")):
             with pytest.raises(NotFoundError, match=f"there is no {kind} 'ada'"):
-                parties_of(session, of, kind, name, "payments")
+                subjects_of(session, of, kind, name, "payments")
 
 
 def test_the_latest_value_is_found(desk: Desk) -> None:
     with Session(desk.bank.engine) as session:
-        assert standpoint_of(session, desk.bank.id_of("ada"), NOW).value is None
+        assert entity_state(session, desk.bank.id_of("ada"), NOW).value is None
     for days_ago, score in ((2, 1.0), (0, 3.0), (1, 2.0)):
         desk.value("ada", score, days_ago=days_ago)
     with Session(desk.bank.engine) as session:
-        found = standpoint_of(session, desk.bank.id_of("ada"), NOW).value
+        found = entity_state(session, desk.bank.id_of("ada"), NOW).value
         assert found is not None
         assert found.score == 3.0
 
@@ -107,9 +107,9 @@ def test_a_value_that_ended_is_none_and_not_the_one_before_it(desk: Desk) -> Non
     desk.value("ada", 3.0, days_ago=2)
     desk.value("ada", None, days_ago=1)
     with Session(desk.bank.engine) as session:
-        assert standpoint_of(session, desk.bank.id_of("ada"), NOW).value is None
+        assert entity_state(session, desk.bank.id_of("ada"), NOW).value is None
     desk.value("ada", 2.0)
     with Session(desk.bank.engine) as session:
-        found = standpoint_of(session, desk.bank.id_of("ada"), NOW).value
+        found = entity_state(session, desk.bank.id_of("ada"), NOW).value
         assert found is not None
         assert found.score == 2.0

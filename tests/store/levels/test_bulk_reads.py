@@ -129,12 +129,12 @@ def test_facts_of_some_are_read_and_of_nobody_else(filled: Engine) -> None:
         ids = [1, 2]
         assert loading.entities(session, ids).rows() == [(1, "e1", '{"a":1}'), (2, "e2", '{"a":2}')]
         kind = session.query(EntityType).one().id
-        assert sorted(loading.owned(session, ids).rows()) == [
+        assert sorted(loading.fact_owners(session, ids).rows()) == [
             (1, 1, None, None, None),
             (2, 1, kind, None, None),
             (2, 2, None, None, None),
         ]
-        assert sorted(loading.owned(session, [3]).rows()) == [(3, 3, None, None, None)]
+        assert sorted(loading.fact_owners(session, [3]).rows()) == [(3, 3, None, None, None)]
         tags = [(number, *tag) for number in ids for tag in (("vip", 5, None), ("old", 1, 4))]
         assert loading.tags(session, ids).rows() == tags
         screenings = [(number, "pep", found, at) for number in ids for found, at in ((0, 8), (1, 9))]

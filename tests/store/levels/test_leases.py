@@ -93,8 +93,8 @@ def with_names(compiled: Any) -> str:
         (claims.FIRST, "ix_due_marks_waiting", "quarantined priority"),
         (claims.QUEUES, "ix_due_marks_queue", "quarantined organisation_id priority"),
         (claims.HEAD, "ix_due_marks_queue", "quarantined organisation_id priority due_us"),
-        (claims.waiting(1, None, 10), "ix_due_marks_queue", "quarantined organisation_id priority due_us"),
-        (claims.waiting(1, 2, 10), "ix_due_marks_queue", "quarantined organisation_id priority due_us"),
+        (claims.select_waiting(1, None, 10), "ix_due_marks_queue", "quarantined organisation_id priority due_us"),
+        (claims.select_waiting(1, 2, 10), "ix_due_marks_queue", "quarantined organisation_id priority due_us"),
     ],
 )
 def test_an_index_leads_to_those_who_are_due_and_nothing_is_sorted(

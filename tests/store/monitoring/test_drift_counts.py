@@ -4,7 +4,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.monitoring import drift_counts as watching
-from fivefold.store.tables.accounts import Counted
+from fivefold.store.tables.accounts import DriftCount
 
 
 def keep(engine: Engine, worker: str, version: int, day: str, counts: list[int], model: str = "value") -> None:
@@ -17,7 +17,7 @@ def test_what_is_kept_again_replaces_what_was_kept(engine: Engine) -> None:
         keep(engine, "w", 1, "2026-11-20", counts)
     with Session(engine) as session:
         assert list(watching.counts_since(session, "value", 1, "2026-11-20")) == [[2]]
-        assert session.scalar(select(func.count()).select_from(Counted)) == 1
+        assert session.scalar(select(func.count()).select_from(DriftCount)) == 1
 
 
 def test_workers_versions_models_and_days_are_kept_apart(engine: Engine) -> None:

@@ -56,7 +56,7 @@ def test_the_same_content_is_not_written_again(engine: Engine) -> None:
 def test_what_has_no_exact_form_is_refused(engine: Engine) -> None:
     with Session(engine) as session:
         type_of(session).fields = {"share": 0.5}
-        with pytest.raises(StatementError, match="canonical JSON has text"):
+        with pytest.raises(StatementError, match="canonical JSON has only text"):
             session.flush()
 
 

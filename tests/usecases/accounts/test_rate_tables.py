@@ -106,10 +106,10 @@ def test_a_file_of_the_ecb_is_kept_in_the_base_currency(bank: Bank) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: own({**DIRHAM, "date": "2999-01-01"}), "the rate of AED is of 2999-01-01, which is still to come"),
+        (lambda: own({**DIRHAM, "date": "2999-01-01"}), "the rate of AED is of 2999-01-01, which is in the future"),
         (lambda: own({**DIRHAM, "currency": "aed"}), "rate 0: currency is 'aed'"),
         (lambda: own({**DIRHAM, "rate": 0}), "rate 0: rate is 0.0; it must be positive"),
-        (lambda: own({**DIRHAM, "currency": "JPY", "rate": 171.9}), "the table is the wrong way round"),
+        (lambda: own({**DIRHAM, "currency": "JPY", "rate": 171.9}), "the table has the wrong direction"),
         (lambda: own(DIRHAM, {**DIRHAM, "rate": 0.1}), "two rates of AED of"),
         (lambda: own({**DIRHAM, "currency": "EUR"}), "and EUR is the base: leave it out"),
         (lambda: DatedRates(None, (), "our treasury"), "our treasury has no rates"),

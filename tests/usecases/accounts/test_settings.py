@@ -56,7 +56,7 @@ def test_nothing_is_settled_before_the_levels(engine: Engine, ana: Actor) -> Non
         lambda: change_settings(Context(engine, ana)),
         lambda: lock(engine, ana),
     ):
-        with pytest.raises(ConflictError, match="has not chosen its levels yet"):
+        with pytest.raises(ConflictError, match="has not defined its levels yet"):
             ask()
     assert rows_of(engine, AuditEntry) == []
 
@@ -68,10 +68,10 @@ def test_nothing_is_settled_before_the_levels(engine: Engine, ana: Actor) -> Non
         (["a", "b"], "there are 2 levels; 3 to 6"),
         (list("abcdefg"), "there are 7 levels; 3 to 6"),
         (["a", "b", "a"], "there are 2 levels 'a'; each has a name of its own"),
-        (["a", "b", ""], "the level '' cannot be kept"),
-        (["a", "b", " c"], "the level ' c' cannot be kept"),
-        (["a", "b", "c\n"], "cannot be kept"),
-        (["a", "b", "c\0"], "cannot be kept"),
+        (["a", "b", ""], "the level '' cannot be stored"),
+        (["a", "b", " c"], "the level ' c' cannot be stored"),
+        (["a", "b", "c\n"], "cannot be stored"),
+        (["a", "b", "c\0"], "cannot be stored"),
         (["a", "b", "x" * 41], "1 to 40 characters"),
         (["a", "b", 3], "must be a list of names"),
         ("abc", "must be a list of names"),
@@ -94,7 +94,7 @@ def test_levels_may_be_chosen_anew_until_a_ruleset_is_written_and_never_after(en
     again = choose_levels(Context(engine, ana), ["d", "e", "f", "g"])
     assert (again.levels, again.retention_days) == (("d", "e", "f", "g"), 9)
     assert lock(engine, ana).locked_us == NOW
-    with pytest.raises(ConflictError, match="the levels are d, e, f, g for good"):
+    with pytest.raises(ConflictError, match="the levels are d, e, f, g and cannot change"):
         choose_levels(Context(engine, ana), ["a", "b", "c"])
     entries = len(audited(engine))
     assert choose_levels(Context(engine, ana), ["d", "e", "f", "g"]).locked_us == NOW, "the same ones change nothing"
@@ -122,7 +122,7 @@ def test_settings_are_changed_one_by_one(engine: Engine, ana: Actor) -> None:
     assert (
         change_settings(Context(engine, ana), override_cap_percent=100, base_currency="CZK").override_cap_percent == 100
     )
-    with pytest.raises(ConflictError, match="the base currency is CZK for good"):
+    with pytest.raises(ConflictError, match="the base currency is CZK and cannot change"):
         change_settings(Context(engine, ana), base_currency="EUR", retention_days=1)
     assert read_settings(Context(engine, ana)).retention_days == 3650, "all of a call or nothing"
 

@@ -13,12 +13,12 @@ from fivefold.usecases.accounts.credentials import find_credential
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member, end_membership, read_member, set_roles
 from fivefold.usecases.accounts.token_requests import (
     HalfOfSecret,
-    WantedToken,
+    TokenSpecification,
     approve_token,
-    ask_for_token,
     list_requests,
     list_tokens,
     refuse_token,
+    request_token,
     revoke_token,
 )
 from fivefold.usecases.accounts.tokens import create_token
@@ -28,7 +28,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
 PLANS = read_plans(None)
-FOR_IDA = WantedToken(role="investigator", plan="standard", member_id=3, label="her notebook")
+FOR_IDA = TokenSpecification(role="investigator", plan="standard", member_id=3, label="her notebook")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def both(first: HalfOfSecret, second: HalfOfSecret) -> str:
 @pytest.mark.postgresql
 def test_both_halves_together_are_the_token_and_no_half_is(engine: Engine, admins: tuple[Context, Context]) -> None:
     ana, bob = admins
-    first = ask_for_token(ana, PLANS, FOR_IDA)
+    first = request_token(ana, PLANS, FOR_IDA)
     assert (first.request.state, first.request.member, first.request.asked_by) == ("asked", "ida", "member:1")
     assert find_credential(engine, first.half) is None
     second = approve_token(bob, PLANS, first.request.id)
@@ -73,8 +73,8 @@ def test_the_other_administrator_sees_and_approves_that_an_agent_may_change_thin
     """What is approved is what was asked for; a token without the mark cannot be given it later."""
     ana, bob = admins
     for may in (True, False):
-        wanted = WantedToken(role="investigator", plan="standard", member_id=3, mcp_changes=may)
-        first = ask_for_token(ana, PLANS, wanted)
+        wanted = TokenSpecification(role="investigator", plan="standard", member_id=3, mcp_changes=may)
+        first = request_token(ana, PLANS, wanted)
         (waiting,) = list_requests(bob, "asked")
         assert waiting.mcp_changes is may
         credential = find_credential(engine, both(first, approve_token(bob, PLANS, first.request.id)))
@@ -87,29 +87,29 @@ def test_the_other_administrator_sees_and_approves_that_an_agent_may_change_thin
 
 def test_one_administrator_alone_makes_no_token(engine: Engine, admins: tuple[Context, Context]) -> None:
     ana, bob = admins
-    asked = ask_for_token(ana, PLANS, FOR_IDA)
-    with pytest.raises(ConflictError, match="member:1 asked for it, so another administrator approves it"):
+    asked = request_token(ana, PLANS, FOR_IDA)
+    with pytest.raises(ConflictError, match="member:1 requested it, so another administrator approves it"):
         approve_token(ana, PLANS, asked.request.id)
     for nobody in ("cli:root", "token:4"):
         context = Context(engine, Actor(ana.organisation_id, nobody))
-        with pytest.raises(ConflictError, match="is no member"):
-            ask_for_token(context, PLANS, FOR_IDA)
-        with pytest.raises(ConflictError, match="is no member"):
+        with pytest.raises(ConflictError, match="is not a member"):
+            request_token(context, PLANS, FOR_IDA)
+        with pytest.raises(ConflictError, match="is not a member"):
             approve_token(context, PLANS, asked.request.id)
     assert list_tokens(bob) == []
 
 
 def test_what_was_decided_or_lay_about_too_long_is_not_made(admins: tuple[Context, Context]) -> None:
     ana, bob = admins
-    refused = ask_for_token(ana, PLANS, FOR_IDA).request.id
+    refused = request_token(ana, PLANS, FOR_IDA).request.id
     assert refuse_token(ana, refused).state == "refused"
-    made = ask_for_token(ana, PLANS, FOR_IDA).request.id
+    made = request_token(ana, PLANS, FOR_IDA).request.id
     approve_token(bob, PLANS, made)
     for number, state in ((refused, "refused"), (made, "made")):
         for decide in (lambda n: approve_token(bob, PLANS, n), lambda n: refuse_token(bob, n)):
             with pytest.raises(ConflictError, match=f"request {number} was decided already: {state}"):
                 decide(number)
-    old = ask_for_token(ana, PLANS, FOR_IDA).request
+    old = request_token(ana, PLANS, FOR_IDA).request
     with pytest.raises(ConflictError, match=f"request {old.id} is older than 7 days"):
         approve_token(bob.at(old.asked_us + 7 * DAY_US), PLANS, old.id)
     approve_token(bob.at(old.asked_us + 7 * DAY_US - 1), PLANS, old.id)
@@ -124,19 +124,19 @@ def test_what_cannot_be_is_refused_when_it_is_asked_for_and_again_when_it_is_mad
 ) -> None:
     ana, bob = admins
     for wanted, message in (
-        (WantedToken(role="approver", plan="standard", member_id=3), "does not have the role approver"),
-        (WantedToken(role="app", plan="standard", member_id=3), "belongs to a program"),
-        (WantedToken(role="investigator", plan="standard"), "belongs to a member"),
-        (WantedToken(role="king", plan="standard"), "role is 'king'"),
-        (WantedToken(role="app", plan="gold"), "there is no plan 'gold'"),
-        (WantedToken(role="app", plan="trial", expires_days=0), "expires_days is 0"),
-        (WantedToken(role="app", plan="trial", label="x" * 201), "label has 201 characters"),
+        (TokenSpecification(role="approver", plan="standard", member_id=3), "does not have the role approver"),
+        (TokenSpecification(role="app", plan="standard", member_id=3), "belongs to a program"),
+        (TokenSpecification(role="investigator", plan="standard"), "belongs to a member"),
+        (TokenSpecification(role="king", plan="standard"), "role is 'king'"),
+        (TokenSpecification(role="app", plan="gold"), "there is no plan 'gold'"),
+        (TokenSpecification(role="app", plan="trial", expires_days=0), "expires_days is 0"),
+        (TokenSpecification(role="app", plan="trial", label="x" * 201), "label has 201 characters"),
     ):
         with pytest.raises(ConfigError, match=message):
-            ask_for_token(ana, PLANS, wanted)
+            request_token(ana, PLANS, wanted)
     with pytest.raises(NotFoundError, match="there is no member 99"):
-        ask_for_token(ana, PLANS, WantedToken(role="investigator", plan="trial", member_id=99))
-    asked = ask_for_token(ana, PLANS, FOR_IDA).request.id
+        request_token(ana, PLANS, TokenSpecification(role="investigator", plan="trial", member_id=99))
+    asked = request_token(ana, PLANS, FOR_IDA).request.id
     set_roles(ana, 3, ["approver"])
     with pytest.raises(ConfigError, match="does not have the role investigator"):
         approve_token(bob, PLANS, asked)
@@ -152,7 +152,7 @@ def test_a_programs_token_ends_as_its_plan_says_and_a_revoked_one_at_once(
     engine: Engine, admins: tuple[Context, Context]
 ) -> None:
     ana, bob = admins
-    first = ask_for_token(ana, PLANS, WantedToken(role="app", plan="trial", label="till"))
+    first = request_token(ana, PLANS, TokenSpecification(role="app", plan="trial", label="till"))
     second = approve_token(bob, PLANS, first.request.id)
     (token,) = list_tokens(ana)
     assert token.expires_us == token.created_us + 14 * DAY_US
@@ -166,7 +166,7 @@ def test_a_programs_token_ends_as_its_plan_says_and_a_revoked_one_at_once(
 
 def test_another_organisation_sees_and_decides_nothing(engine: Engine, admins: tuple[Context, Context]) -> None:
     ana, _ = admins
-    asked = ask_for_token(ana, PLANS, FOR_IDA).request.id
+    asked = request_token(ana, PLANS, FOR_IDA).request.id
     token, _ = create_token(engine, PLANS, plan="trial", organisation="bank")
     stranger = Context(engine, Actor(actor_in_new(engine, "other", "cli:test").organisation_id, "member:9"))
     for call in (
@@ -174,7 +174,7 @@ def test_another_organisation_sees_and_decides_nothing(engine: Engine, admins: t
         lambda: refuse_token(stranger, asked),
         lambda: revoke_token(stranger, token),
         lambda: read_member(stranger, 1),
-        lambda: ask_for_token(stranger, PLANS, FOR_IDA),
+        lambda: request_token(stranger, PLANS, FOR_IDA),
     ):
         with pytest.raises(NotFoundError):
             call()
@@ -186,7 +186,7 @@ def test_no_half_is_stored_and_the_log_says_who_asked_and_who_approved(
     engine: Engine, admins: tuple[Context, Context]
 ) -> None:
     ana, bob = admins
-    first = ask_for_token(ana, PLANS, FOR_IDA)
+    first = request_token(ana, PLANS, FOR_IDA)
     second = approve_token(bob, PLANS, first.request.id)
     with engine.connect() as connection:
         for table in ("tokens", "token_requests", "audit_entries", "audit_values"):

@@ -210,7 +210,7 @@ def test_days_that_are_none_are_refused(engine: Engine, days: int) -> None:
 @pytest.mark.parametrize("field", ["organisation", "label"])
 def test_names_that_no_column_holds_are_refused(engine: Engine, field: str) -> None:
     add(engine, **{field: "é" * 200})
-    with pytest.raises(ConfigError, match=f"{field} has 201 characters; at most 200 are kept"):
+    with pytest.raises(ConfigError, match=f"{field} has 201 characters; at most 200 are allowed"):
         add(engine, **{field: "x" * 201})
 
 

@@ -18,7 +18,7 @@ from fivefold.store.audit.log import append, erase_values
 from fivefold.store.sql.database import upgrade
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
 from fivefold.usecases.audit.record import ExportedHeads, export_heads
-from fivefold.usecases.audit.verify import AuditFinding, Verified, verify, verify_picture
+from fivefold.usecases.audit.verify import AuditFinding, VerificationResult, verify, verify_picture
 from tests.depth import examples
 from tests.store import databases
 from tests.store.audits import entry, fill, organisation, unguarded
@@ -77,15 +77,17 @@ def changed_to(before: Any) -> st.SearchStrategy[Any]:
 def test_a_whole_log_is_called_whole(log: Engine, kept: ExportedHeads) -> None:
     for exported in (None, kept):
         told: list[AuditFinding] = []
-        assert verify(log, told.append, exported=exported) == Verified(chains=2, entries=10, erased=0, findings=0)
-        assert verify(log, told.append, organisation="two", exported=exported) == Verified(1, 3, 0, 0)
+        assert verify(log, told.append, exported=exported) == VerificationResult(
+            chains=2, entries=10, erased=0, findings=0
+        )
+        assert verify(log, told.append, organisation="two", exported=exported) == VerificationResult(1, 3, 0, 0)
         assert told == []
     with pytest.raises(ConfigError, match="there is no organisation 'three'"):
         verify(log, print, organisation="three")
 
 
 def test_an_empty_log_is_whole(engine: Engine) -> None:
-    assert verify(engine, print) == Verified(0, 0, 0, 0)
+    assert verify(engine, print) == VerificationResult(0, 0, 0, 0)
 
 
 @settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -283,7 +285,7 @@ def test_an_organisation_of_which_nothing_is_left_is_found(log: Engine, kept: Ex
         ("UPDATE audit_values SET after = NULL WHERE organisation_id = 1 AND number = 2", 2, "the change is missing"),
         ("UPDATE audit_values SET before = '' WHERE organisation_id = 1 AND number = 1", 1, "there, and was not"),
         ("UPDATE audit_values SET after = '' WHERE organisation_id = 1 AND number = 1", 1, "its hash is another"),
-        ("INSERT INTO audit_values (organisation_id, number) VALUES (1, 99)", 99, "is missing, and its values are"),
+        ("INSERT INTO audit_values (organisation_id, number) VALUES (1, 99)", 99, "is missing, but its values are"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_values_is_said(log: Engine, change: str, number: int, problem: str) -> None:
@@ -330,13 +332,15 @@ def test_erased_values_leave_the_chain_whole_and_are_counted(engine: Engine) -> 
     fill(engine, "acme", LENGTH)
     with Session(engine) as session, session.begin():
         assert erase_values(session, 1, [1, 2, 4], 9) == 2
-    assert verify(engine, print) == Verified(chains=1, entries=LENGTH, erased=2, findings=2), "nothing says so"
+    assert verify(engine, print) == VerificationResult(chains=1, entries=LENGTH, erased=2, findings=2), (
+        "nothing says so"
+    )
     with Session(engine) as session, session.begin():
         said = {"entities": [1], "entries": 2, "values": "1-2,4"}
         append(session, entry(1, 4, action="entity.erased", details=said))
-    assert verify(engine, print) == Verified(chains=1, entries=LENGTH + 1, erased=2, findings=0)
+    assert verify(engine, print) == VerificationResult(chains=1, entries=LENGTH + 1, erased=2, findings=0)
     fill(engine, "acme", 1)
-    assert verify(engine, print) == Verified(chains=1, entries=LENGTH + 2, erased=2, findings=0)
+    assert verify(engine, print) == VerificationResult(chains=1, entries=LENGTH + 2, erased=2, findings=0)
 
 
 def test_a_log_can_be_verified_while_it_is_written(engine: Engine) -> None:
@@ -344,8 +348,8 @@ def test_a_log_can_be_verified_while_it_is_written(engine: Engine) -> None:
     fill(engine, "acme", 3)
     told: list[AuditFinding] = []
     with hooked(lambda: fill(engine, "acme", 2)):
-        assert verify(engine, told.append) == Verified(1, 3, 0, 0)
-    assert verify(engine, told.append) == Verified(1, 5, 0, 0)
+        assert verify(engine, told.append) == VerificationResult(1, 3, 0, 0)
+    assert verify(engine, told.append) == VerificationResult(1, 5, 0, 0)
     assert told == []
 
 

@@ -125,7 +125,7 @@ def test_a_draft_that_cannot_be_run_is_refused_at_once(engine: Engine, three: Pe
 def test_only_ones_own_are_seen(engine: Engine, three: People) -> None:
     other = founded(engine, "other")[0]
     number = request_backtest(Context(engine, three[0]), "retail").id
-    with pytest.raises(NotFoundError, match=f"there is no backtest {number} that is done"):
+    with pytest.raises(NotFoundError, match=f"there is no finished backtest {number}"):
         report_of(Context(engine, three[0]), number)
     run_next_backtest(engine, NOW)
     assert report_of(Context(engine, three[0]), number)["basis"] == "examples"
@@ -136,7 +136,7 @@ def test_only_ones_own_are_seen(engine: Engine, three: People) -> None:
     ):
         with pytest.raises(NotFoundError):
             ask()
-    with pytest.raises(NotFoundError, match="there is no backtest 99 that is done"):
+    with pytest.raises(NotFoundError, match="there is no finished backtest 99"):
         report_of(Context(engine, three[0]), 99)
 
 

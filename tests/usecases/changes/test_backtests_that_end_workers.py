@@ -78,7 +78,7 @@ def test_what_ends_every_worker_is_quarantined_with_the_reason_and_never_claimed
     assert (line.state, line.attempts) == ("quarantined", backtests.MOST_ATTEMPTS)
     assert line.error == (
         f"its worker ended {backtests.MOST_ATTEMPTS} times while it ran, the last time at customers 1 to 7 of 7"
-        " (0 transactions); ask for it again once the reason is found"
+        " (0 transactions); request it again once the reason is found"
     )
     assert len(seen) == backtests.MOST_ATTEMPTS, "fifty times of fifty before"
     assert [action for _, action, _, _ in audited(engine)][-1] == "backtest.quarantined"
@@ -134,7 +134,9 @@ def test_one_that_waits_is_cancelled_and_never_run(engine: Engine, three: People
     assert (line.state, line.error) == ("cancelled", "member:2 cancelled it: of another draft")
     assert run_next_backtest(engine, NOW) is False
     assert audited(engine)[-1][:3] == ("member:2", "backtest.cancelled", str(number))
-    with pytest.raises(ConflictError, match=f"backtest {number} is cancelled; one that waits or runs can be cancelled"):
+    with pytest.raises(
+        ConflictError, match=f"backtest {number} is cancelled; only a waiting or running one can be cancelled"
+    ):
         cancel_backtest(Context(engine, three[1]), number, "again")
     assert request_backtest(Context(engine, three[0]), "retail").id != number
 

@@ -334,7 +334,7 @@ def test_a_case_that_is_to_be_new_stays_so_until_another_person_agrees(engine: E
     taken = RecordGiven(external_id="7", opened_us=bank.now - DAY_US, outcome="confirmed", closed_us=bank.now)
     put_record_alone(bank, taken)
     second = Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now)
-    with pytest.raises(ConflictError, match="case '7' is there already, and stays as it is"):
+    with pytest.raises(ConflictError, match="case '7' exists already, and was not changed"):
         approve_proposal(second, asked.id, "seen", Role.APPROVER)
     (line,) = list_records(bank.context, "customer", "a", "case", Part(9))
     assert line.outcome == "confirmed"

@@ -73,19 +73,19 @@ def test_one_person_who_tries_to_be_two_promotes_nothing(engine: Engine, registr
         with pytest.raises(PromotionRefusedError, match="two people promote a model in acme: a member proposes it"):
             promote_model(engine, registry, 2, at_machine.name, force=force, reason="mine")
     # The machine's account is nobody in particular, so it does not propose what she would approve.
-    with pytest.raises(ConflictError, match="cli:ana is no member"):
+    with pytest.raises(ConflictError, match="cli:ana is not a member"):
         propose_promotion(Context(engine, at_machine), registry, 2, reason="mine")
     # She proposes it herself, and approves it as herself, as the machine, and as a program.
     proposal = propose_promotion(Context(engine, ana), registry, 2, reason="mine")
     for who in (ana, at_machine, Actor(ana.organisation_id, "token:7")):
-        with pytest.raises(ConflictError, match=r"another person approves it|is no member"):
+        with pytest.raises(ConflictError, match=r"another person approves it|is not a member"):
             approve(engine, registry, who, proposal)
     # She takes the need for a second person away, alone.
     asked = change_settings(Context(engine, ana), SettingsChange(two_people_promote=False), "it is in my way")
     assert asked.proposal is not None
     with pytest.raises(ConflictError, match="another person approves it"):
         approve_proposal(Context(engine, ana), asked.proposal.id, "still in my way")
-    with pytest.raises(ConflictError, match="one alone can be chosen only before that"):
+    with pytest.raises(ConflictError, match="a sole operator can be allowed only before that"):
         allow_sole_operator(Context(engine, at_machine), "there is only me")
     assert read_settings(Context(engine, ana)).two_people_promote
     assert champion(registry) == 1

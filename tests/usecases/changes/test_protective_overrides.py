@@ -71,7 +71,7 @@ def test_one_person_does_not_end_a_protective_override_alone(engine: Engine, thr
     assert (proposal.reach, proposal.backtests) == ({"level": level, "rules_level": "medium"}, ())
     assert (state(engine, number), due_reasons(engine)) == ("approved", {}), "it holds as long as one person asked"
     for alone in (three[1], Actor(three[1].organisation_id, "cli:ben"), Actor(three[1].organisation_id, "token:9")):
-        with pytest.raises(ConflictError, match=r"another person approves it|is no member"):
+        with pytest.raises(ConflictError, match=r"another person approves it|is not a member"):
             approve_proposal(Context(engine, alone).at(NOW), proposal.id, "I said so", Role.APPROVER)
     assert state(engine, number) == "approved"
     done = approve_proposal(Context(engine, three[2]).at(NOW + 5), proposal.id, "seen the papers", Role.APPROVER)
@@ -110,7 +110,7 @@ def test_what_was_never_assessed_is_protected_too(engine: Engine, three: People)
 def test_an_account_or_a_program_does_not_propose_it(engine: Engine, three: People) -> None:
     number = held(engine, three, "high")
     for name in ("cli:ben", "token:9"):
-        with pytest.raises(ConflictError, match=f"{name} is no member"):
+        with pytest.raises(ConflictError, match=f"{name} is not a member"):
             revoke_override(Context(engine, Actor(three[0].organisation_id, name)).at(NOW), number, "why")
     assert (rows_of(engine, Proposal), state(engine, number)) == ([], "approved")
 

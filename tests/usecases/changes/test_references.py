@@ -139,7 +139,7 @@ def test_what_cannot_be_built_says_why(bank: Bank) -> None:
         banks.document({"placed": PLACED}, reference="our-peers", applies_to={"field": "country", "equals": "KP"})
     )
     job = built(bank, 3)
-    assert (job.state, job.error) == ("failed", "retail reaches nobody, so nobody is a peer")
+    assert (job.state, job.error) == ("failed", "retail applies to no entity, so there are no peers")
     assert list_reference_jobs(bank.context, "retail", Part(1))[0].proposal is None
 
 

@@ -148,13 +148,13 @@ def test_asking_changes_nothing_until_another_person_approves(engine: Engine, th
 def test_an_account_or_a_program_is_no_person(engine: Engine, three: People, change: Ask, name: str) -> None:
     """The person of a token may have the machine's account too."""
     nobody = Actor(three[0].organisation_id, name)
-    with pytest.raises(ConflictError, match=f"{name} is no member"):
+    with pytest.raises(ConflictError, match=f"{name} is not a member"):
         change(engine, nobody)
     outcome = change(engine, three[0])
     assert outcome.proposal is not None
     while run_next_backtest(engine, LATER):
         pass
-    with pytest.raises(ConflictError, match=f"{name} is no member"):
+    with pytest.raises(ConflictError, match=f"{name} is not a member"):
         approve_proposal(Context(engine, nobody), outcome.proposal.id, "why")
     assert read_proposal(Context(engine, three[0]), outcome.proposal.id).state == "proposed"
 
@@ -166,7 +166,7 @@ def test_without_a_backtest_of_those_whom_it_reaches_nobody_approves(
     outcome = change(engine, three[0])
     assert outcome.proposal is not None
     assert outcome.proposal.reach == {"entities": {"customer": 6}}
-    with pytest.raises(ConflictError, match="has no backtest on customer that is done; look at it first"):
+    with pytest.raises(ConflictError, match="has no finished backtest on customer; read one first"):
         approve_proposal(Context(engine, three[1]), outcome.proposal.id, "unseen")
     agreed(engine, three[1], outcome, LATER)
 
@@ -361,6 +361,6 @@ def test_a_sole_operator_is_chosen_before_anything_decides_and_is_in_the_log(eng
 
 def test_an_override_is_not_approved_by_an_account_of_the_machine(engine: Engine, three: People) -> None:
     asked = request_override(Context(engine, three[0]).at(LATER), "customer", "c0", "high", "a hint")
-    with pytest.raises(ConflictError, match="cli:ana is no member"):
+    with pytest.raises(ConflictError, match="cli:ana is not a member"):
         approve_override(Context(engine, Actor(three[0].organisation_id, "cli:ana")).at(LATER), asked.id)
     approve_override(Context(engine, three[1]).at(LATER), asked.id)

@@ -17,7 +17,7 @@ from fivefold.domain.money import Rate, RateTable
 from fivefold.features import schema as c
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.language.policy import read_policy
-from fivefold.store.decisions.decisions import parties_of, standpoint_of
+from fivefold.store.decisions.decisions import entity_state, subjects_of
 from fivefold.usecases.decisions.inputs import (
     DecisionInputs,
     PendingTransaction,
@@ -42,8 +42,8 @@ def desk(engine: Engine) -> Desk:
 def gathered(desk: Desk, *conditions: Any, name: str = "ada") -> DecisionInputs:
     rules = [{"when": condition, "action": "note"} for condition in conditions]
     with Session(desk.bank.engine) as session:
-        parties = parties_of(session, desk.bank.of, "customer", name, "")
-        point = standpoint_of(session, parties.entity.id, NOW)
+        parties = subjects_of(session, desk.bank.of, "customer", name, "")
+        point = entity_state(session, parties.entity.id, NOW)
         return load_decision_inputs(
             session, read_policy(document(rules)).canonical, parties, point, cash(), desk.bank.now
         )

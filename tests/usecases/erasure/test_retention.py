@@ -18,7 +18,7 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.usecases.changes.contents import OverrideRevoked
-from fivefold.usecases.changes.proposals import ask_for, refuse_proposal
+from fivefold.usecases.changes.proposals import refuse_proposal, request_change
 from fivefold.usecases.erasure.erase import RepeatedErasures, erase_again, erase_entity, set_legal_hold
 from fivefold.usecases.ingest.bulk_facts import RecordRow, TagRow, put_records, put_tags
 from fivefold.usecases.ingest.entities import put_owners
@@ -116,7 +116,7 @@ def _propose_end(bank: Bank) -> int:
     with Session(bank.engine) as session, session.begin():
         session.execute(text("UPDATE standings SET rules_level = 1"))
         override = session.query(OverrideRow).one().id
-    proposal = ask_for(bank.context, OverrideRevoked(override), "Why not.").proposal
+    proposal = request_change(bank.context, OverrideRevoked(override), "Why not.").proposal
     assert proposal is not None
     return proposal.id
 

@@ -109,7 +109,7 @@ def test_of_one_quarter_there_is_one_at_once_and_each_organisation_sees_its_own(
     stranger = Context(engine, Actor(platforms.organisation(engine, "other"), "member:1")).at(bank.now)
     assert list_evidence(stranger) == []
     for ask in (read_evidence_job, take_evidence):
-        with pytest.raises(NotFoundError, match=f"there is no evidence {first.id} that was asked for"):
+        with pytest.raises(NotFoundError, match=f"there is no requested evidence {first.id}"):
             ask(stranger, first.id)
 
 

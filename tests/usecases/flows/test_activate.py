@@ -79,7 +79,7 @@ def test_another_person_lets_it_act(desk: Desk) -> None:
             activate_flow(as_(desk, actor), "care", 1, WHY)
         assert what_stands_against_flow(as_(desk, actor), "care", 1)
     for nobody in ("cli:ana", "token:9"):
-        with pytest.raises(ConflictError, match="is no member"):
+        with pytest.raises(ConflictError, match="is not a member"):
             activate_flow(as_(desk, Actor(desk.bank.of, nobody)), "care", 1, WHY)
     with pytest.raises(ConfigError):
         activate_flow(as_(desk, desk.ben), "care", 1, " ")

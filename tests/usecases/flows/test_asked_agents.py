@@ -201,7 +201,7 @@ def test_an_agent_on_the_public_internet_is_asked_by_https_alone(monkeypatch: py
 
     monkeypatch.setattr(connections, "addresses_of", public)
     with serving(lambda _: completion(WELL)) as server:
-        assert "by https alone" in (asked(server).failed or "")
+        assert "only be asked by https" in (asked(server).failed or "")
         assert server.got == []
 
 

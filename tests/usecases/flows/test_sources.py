@@ -101,7 +101,7 @@ def test_settings_name_the_file_the_secrets_and_the_agent(tmp_path: Path) -> Non
     assert "the agent's key" not in repr(settings)
     assert read_settings({}).agent is None
     for lacking in ("FIVEFOLD_AGENT_URL", "FIVEFOLD_AGENT_MODEL"):
-        with pytest.raises(ConfigError, match="must be set both"):
+        with pytest.raises(ConfigError, match="must be set together"):
             read_settings({name: value for name, value in variables.items() if name != lacking})
     with pytest.raises(ConfigError, match="FIVEFOLD_AGENT_KEY"):
         read_settings({**variables, "FIVEFOLD_AGENT_KEY": "two\nlines"})

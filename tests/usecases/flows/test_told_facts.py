@@ -18,7 +18,7 @@ from fivefold.usecases.ingest.bulk_facts import ScreeningRow, TagRow, add_screen
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.ingest.files import ImportFile, import_table
-from fivefold.usecases.ingest.tag_ends import tell_ended_tags
+from fivefold.usecases.ingest.tag_ends import announce_ended_tags
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
@@ -57,7 +57,7 @@ def causes(bank: FlowBank) -> list[str]:
 def told(bank: FlowBank) -> int:
     """Let workers tell of tags that ended, until none is left; tell how many ended."""
     ended = 0
-    while count := tell_ended_tags(bank.engine, bank.now, 2):
+    while count := announce_ended_tags(bank.engine, bank.now, 2):
         ended += count
     return ended
 
@@ -77,7 +77,7 @@ def dies_at(bank: FlowBank, statement: int) -> bool:
             stack.callback(event.remove, bank.engine, name, step)
         stack.callback(bank.engine.dispose)  # what a dead process had begun is undone
         with suppress(DiedError, sqlite3.ProgrammingError):
-            tell_ended_tags(bank.engine, bank.now)
+            announce_ended_tags(bank.engine, bank.now)
             return True
     return False
 

@@ -105,7 +105,7 @@ def test_what_is_sent_again_counts_once(bank: Bank) -> None:
     assert take(bank, reversal("r1")) == TransactionCounts(0, 0, 1)
     assert take(bank, reversal("r1", **known)) == TransactionCounts(0, 0, 1)
     assert not bank.mark_of("a").reasons & Reason.TRANSACTION
-    with pytest.raises(InvalidDataError, match="'r1' was taken with other content"):
+    with pytest.raises(InvalidDataError, match="'r1' was stored with other content"):
         take(bank, reversal("r1", correction_reason="another"))
 
 
@@ -153,14 +153,14 @@ def test_a_reversal_by_mistake_is_undone_by_a_correction(bank: Bank) -> None:
     bank.pay(1)
     take(bank, reversal("r1"))
     bank.wait(microseconds=1)
-    with pytest.raises(InvalidDataError, match="reverses is 't1', which is reversed since 2026-11-20"):
+    with pytest.raises(InvalidDataError, match="reverses is 't1', which has been reversed since 2026-11-20"):
         take(bank, reversal("r2"))
     correct(bank, "c1", transaction_amount=2000.0)
     bank.settle()
     assert cash_seen(bank) == "2000"
     bank.wait(microseconds=1)
     assert take(bank, reversal("r2")).corrections == 1
-    with pytest.raises(InvalidDataError, match="row 2: reverses is 't2', which is reversed since"):
+    with pytest.raises(InvalidDataError, match="row 2: reverses is 't2', which has been reversed since"):
         take(bank, payment(bank, 2), reversal("r4", "t2"), reversal("r3", "t2"))
 
 
@@ -174,8 +174,8 @@ def test_it_may_come_before_what_it_names(bank: Bank) -> None:
     ("row", "words"),
     [
         (reversal("r1", "t9"), "reverses is 't9': no customer has such a transaction"),
-        (reversal("r1", user_id="b"), "user_id is 'b', whose it is not"),
-        (reversal("t1", "t2"), "transaction_id is 't1', a transaction that is there"),
+        (reversal("r1", user_id="b"), "user_id is 'b', not the transaction's entity"),
+        (reversal("t1", "t2"), "transaction_id is 't1', the number of a transaction"),
         (reversal("r1", "c0"), "reverses is 'c0', itself a correction; allowed: 't1', the transaction"),
         (reversal("t1"), "transaction_id is that of the transaction itself"),
         (reversal("r1", corrects="t1"), "reverses stands beside corrects"),
@@ -183,7 +183,7 @@ def test_it_may_come_before_what_it_names(bank: Bank) -> None:
         (reversal("r1", correction_reason=None), "correction_reason is missing"),
         (reversal("r1", correction_reason="x" * 501), "at most 500 characters"),
         (reversal("r1", correction_known_at="2026-11-20T00:00:01"), "correction_known_at is in the future"),
-        (correction("c1"), "corrects has nothing beside it"),
+        (correction("c1"), "corrects has no right value beside it"),
         (correction("c1", transaction_amount="x"), "transaction_amount is 'x'"),
         (correction("c1", transaction_currency="EURO"), "transaction_currency is 'EURO'"),
         (correction("c1", operation=5.5), "operation is '5.5'"),

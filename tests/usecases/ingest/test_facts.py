@@ -64,11 +64,11 @@ REFUSED: dict[str, tuple[Callable[[Bank], object], type[Exception], str]] = {
         ConfigError,
         "its end must be before the year 9000",
     ),
-    "a tag that ended": (lambda bank: tag(bank, until_us=bank.now), ConfigError, "that is past"),
+    "a tag that ended": (lambda bank: tag(bank, until_us=bank.now), ConfigError, "that is in the past"),
     "a tag that it has not": (untag, NotFoundError, "does not have the tag 'watch'"),
-    "a screening to come": (lambda bank: screen(bank, at_us=bank.now + 1), ConfigError, "still to come"),
+    "a screening to come": (lambda bank: screen(bank, at_us=bank.now + 1), ConfigError, "in the future"),
     "a screening without a name": (lambda bank: screen(bank, word=""), ConfigError, "the screening is ''"),
-    "a case to come": (lambda bank: record(bank, opened(bank, opened_us=bank.now + 1)), ConfigError, "still to come"),
+    "a case to come": (lambda bank: record(bank, opened(bank, opened_us=bank.now + 1)), ConfigError, "in the future"),
     "a case that ends first": (
         lambda bank: record(bank, opened(bank, closed_us=bank.now - 2 * DAY_US)),
         ConfigError,
@@ -77,7 +77,7 @@ REFUSED: dict[str, tuple[Callable[[Bank], object], type[Exception], str]] = {
     "a case that will end": (
         lambda bank: record(bank, opened(bank, closed_us=bank.now + 1)),
         ConfigError,
-        "still to come",
+        "in the future",
     ),
     "an outcome of an open case": (
         lambda bank: record(bank, opened(bank, outcome="confirmed")),

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, InvalidDataError
 from fivefold.domain.paging import WHOLE, Part
-from fivefold.store.ingest.ownerships import Span, spans_of
+from fivefold.store.ingest.ownerships import OwnershipSpan, spans_of
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.erase import erase_entity, set_legal_hold
 from fivefold.usecases.ingest.entities import RowCounts, put_owners
@@ -122,9 +122,9 @@ def test_a_dated_row_corrects_what_was_undated_and_nobody_counts_twice(bank: Ban
         from_a_table(bank, OwnerGiven("customer", "b", begin))
     with pytest.raises(InvalidDataError, match="until is before it began"):
         from_a_table(bank, OwnerGiven("customer", "b", bank.now, bank.now - 1))
-    with pytest.raises(InvalidDataError, match="came before with other moments"):
+    with pytest.raises(InvalidDataError, match="is repeated with other moments"):
         from_a_table(bank, A, OwnerGiven("customer", "a", until_us=bank.now))
-    with pytest.raises(InvalidDataError, match="from is still to come"):
+    with pytest.raises(InvalidDataError, match="from is in the future"):
         from_a_table(bank, OwnerGiven("customer", "c", bank.now + 1))
     assert spans(bank) == [("a", None, None), ("b", begin - 9, begin + 9), ("b", bank.now, None)]
 
@@ -148,7 +148,7 @@ def test_an_owner_who_never_was_is_taken_back(bank: Bank) -> None:
 
 
 def test_another_owner_alone_is_no_answer_for_a_joint_account(bank: Bank) -> None:
-    with pytest.raises(InvalidDataError, match="owner is another than the owners customer 'a' and customer 'b'"):
+    with pytest.raises(InvalidDataError, match="owner is not one of the owners customer 'a' and customer 'b'"):
         bank.put("joint", ("customer", "c"), "account")
     owners(bank, A)
     bank.put("joint", ("customer", "c"), "account")
@@ -170,7 +170,7 @@ def test_an_owner_who_is_not_known_yet_is_set_aside_and_comes_later(bank: Bank, 
         Context(bank.engine, bank.actor, lambda: bank.now), "owners", "account", ImportFile(path, tmp_path / "n")
     )
     assert (done.new, done.refused) == (1, 1)
-    assert "customer 'd' is not there" in str(done.problems[0])
+    assert "customer 'd' does not exist" in str(done.problems[0])
     bank.put("d")
     refused = ImportFile(tmp_path / "owners.refused.csv", tmp_path / "n")
     assert import_table(Context(bank.engine, bank.actor, lambda: bank.now), "owners", "account", refused).new == 1
@@ -240,7 +240,12 @@ def test_who_owned_what_is_history(bank: Bank, statement: str) -> None:
 
 
 def test_spans_overlap_where_they_share_a_moment() -> None:
-    always, before, after, never = Span(1), Span(1, None, 5), Span(1, 5), Span(1, 5, 5)
+    always, before, after, never = (
+        OwnershipSpan(1),
+        OwnershipSpan(1, None, 5),
+        OwnershipSpan(1, 5),
+        OwnershipSpan(1, 5, 5),
+    )
     assert always.overlaps(before)
     assert always.overlaps(after)
     assert not before.overlaps(after)

@@ -76,7 +76,7 @@ def test_only_a_pending_state_may_change(bank: Bank, before: str | None, after: 
         assert stored(bank)[0][4] == after
         assert bank.mark_of("a").reasons & Reason.TRANSACTION
     else:
-        with pytest.raises(InvalidDataError, match="was taken with other content"):
+        with pytest.raises(InvalidDataError, match="was stored with other content"):
             take(bank, transaction(1, transaction_state=after))
         assert stored(bank)[0][4] == before
 
@@ -101,7 +101,7 @@ def test_only_a_pending_state_may_change(bank: Bank, before: str | None, after: 
         ({"operation": "\udfff"}, "row 1: operation is '.{6}'; allowed: text"),
         ({"transaction_id": "\ud800"}, "row 1: transaction_id is '.{6}'; allowed: text"),
         ({"user_id": "nobody"}, "there is no such customer"),
-        ({"transaction_id": "t1", "transaction_amount": 3.0}, "stands for different content"),
+        ({"transaction_id": "t1", "transaction_amount": 3.0}, "has different content in two rows"),
     ],
 )
 def test_one_bad_row_is_named_and_nothing_is_taken(bank: Bank, change: dict[str, Any], words: str) -> None:
@@ -129,7 +129,7 @@ def test_one_text_among_numbers_makes_no_texts_of_them(bank: Bank) -> None:
 def test_of_what_conflicts_nothing_is_taken(bank: Bank) -> None:
     take(bank, transaction(1, transaction_state="PENDING"), transaction(2))
     before = stored(bank)
-    with pytest.raises(InvalidDataError, match="row 1: transaction_id 't2' was taken with other content"):
+    with pytest.raises(InvalidDataError, match="row 1: transaction_id 't2' was stored with other content"):
         take(bank, transaction(1, transaction_state="FAILED"), transaction(2, transaction_amount=9.0))
     assert stored(bank) == before
 

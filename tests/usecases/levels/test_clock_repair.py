@@ -59,7 +59,7 @@ def test_after_a_clock_that_was_ahead_payments_count_again_once_it_is_mended(ban
     assert (done.assessed, done.failed) == (0, 1)
     shown = read_level(Context(bank.engine, bank.actor, lambda: bank.now), "customer", "a", Freshness.STORED)
     assert (shown.status, shown.level) == ("failed", "low")
-    assert "a clock was ahead; `fivefold clock repair` mends it" in (shown.problem or "")
+    assert "a clock was ahead; `fivefold clock repair` repairs it" in (shown.problem or "")
     failed = list_failed(Context(bank.engine, bank.actor, lambda: bank.now))
     assert [(name, "a clock was ahead" in why) for _, name, why in failed] == [("a", True), ("b", True)]
     assert [each.ahead for each in PlatformFigures(bank.engine, lambda: bank.now).read()] == [2]

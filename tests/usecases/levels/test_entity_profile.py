@@ -71,7 +71,7 @@ def test_facts_are_listed_the_latest_first_and_so_many(bank: Bank) -> None:
     (first,) = list_transactions(*of, Part(2, list_transactions(*of, Part(2)).next))
     assert (first.transaction_id, first.amount, first.fields) == ("t1", 2000.0, {"operation": "cash"})
     for place in ((1,), (1, 2), ("t2", 1), (2**63, "t2"), (1, "t2", 3)):
-        with pytest.raises(ConfigError, match="after must be what the page before of this very list named"):
+        with pytest.raises(ConfigError, match="after must be the cursor that the previous page of this list gave"):
             list_transactions(*of, Part(2, place))
 
 

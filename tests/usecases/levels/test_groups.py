@@ -364,7 +364,7 @@ def test_one_person_alone_takes_nothing_back_that_holds_up_another_one(bank: Ban
     bank.settle()
     with pytest.raises(ConflictError):
         end_tag(bank.context, "customer", "b", "fraud")
-    with pytest.raises(InvalidDataError, match="cannot be taken alone"):
+    with pytest.raises(InvalidDataError, match="needs a second person"):
         put(bank, ("b", "household", "H1", None, bank.now))
 
 

@@ -93,7 +93,7 @@ def test_each_month_is_what_the_model_sees_as_of_its_end(bank: Bank, model: Valu
     assert year is not None
     assert len(year.moments_us) == MONTHS + 1
     with bank.context.reading() as session:
-        whose = loading.owned(session, [bank.id_of("known")])
+        whose = loading.fact_owners(session, [bank.id_of("known")])
         histories = stored_histories(read_transactions(session, whose, bank.now, for_value=True), model.rates)
     for place, moment_us in enumerate(year.moments_us):
         matrix, counts = model.matrix(histories, moment_us)

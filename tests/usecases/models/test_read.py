@@ -16,7 +16,7 @@ def test_versions_and_promotions_come_page_by_page_the_newest_first() -> None:
     for ask in (list_versions, list_promotions):
         assert len(ask(registry)) >= 3
         assert ask(no_registry) == []
-        with pytest.raises(ConfigError, match="after must be what the page before"):
+        with pytest.raises(ConfigError, match="after must be the cursor that the previous page"):
             ask(registry, Part(2, ("x",)))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.features.histories import Integers
 from fivefold.models.drift import LEAST_CUSTOMERS, SHIFTED, STABLE, DriftReference
-from fivefold.store.tables.accounts import Counted
+from fivefold.store.tables.accounts import DriftCount
 from fivefold.usecases.monitoring.drift import ColumnDrift, keep_counts, measure_drift
 
 NAMES = ("first", "second")
@@ -112,6 +112,6 @@ def test_only_counts_are_stored(engine: Engine) -> None:
     counts = counted(MATRIX, SCORES)
     keep(engine, counts)
     with Session(engine) as session:
-        (kept,) = session.scalars(select(Counted))
+        (kept,) = session.scalars(select(DriftCount))
         assert (kept.worker, kept.model, kept.version, kept.day) == ("w", "value", 1, DAY)
         assert kept.counts == counts.tolist()

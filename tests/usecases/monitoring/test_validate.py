@@ -229,7 +229,7 @@ def test_a_reason_and_outcomes_are_needed(bank: Planted) -> None:
 
 
 def test_without_levels_there_is_nothing_to_validate(engine: Engine) -> None:
-    with pytest.raises(ConflictError, match="has not chosen its levels yet"):
+    with pytest.raises(ConflictError, match="has not defined its levels yet"):
         validate_levels(Context(engine, Actor(99, "member:1")).at(NOW), FROM, UNTIL)
 
 

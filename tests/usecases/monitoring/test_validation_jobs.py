@@ -188,5 +188,5 @@ def test_what_cannot_be_validated_is_not_asked_for(engine: Engine, bank: Planted
     assert list_open_validations(bank.context) == []
     other = Context(engine, Actor(platforms.organisation(engine, "other"), "member:1"))
     number = asked(bank)
-    with pytest.raises(NotFoundError, match=f"there is no validation {number} that was asked for"):
+    with pytest.raises(NotFoundError, match=f"there is no requested validation {number}"):
         read_validation_job(other, number)

@@ -182,9 +182,9 @@ def test_other_organisations_are_not_found(bank: Bank) -> None:
 @pytest.mark.parametrize(
     ("search", "problem"),
     [
-        (Search(), "say what is looked for"),
-        (Search(text=" - "), "there is no letter or digit"),
-        (Search(text="a b c d e f g"), "these are 7 words; at most 6"),
+        (Search(), "give words, a tag or an owner"),
+        (Search(text=" - "), "the search text has no letter or digit"),
+        (Search(text="a b c d e f g"), "the search text has 7 words; at most 6"),
         (Search(text="a", levels=["severe"]), "there is no level 'severe'"),
         (Search(text="a", segments=["huge"]), "there is no segment 'huge'"),
         (Search(text="a", statuses=["fine"]), "there is no status 'fine'"),

@@ -162,7 +162,7 @@ def test_the_latest_transaction_is_the_one_that_was_known_then(bank: Bank) -> No
     )
     first = assessed(bank)
     with Session(bank.engine) as session:
-        whose = bulk_reads.owned(session, [bank.id_of("a")])
+        whose = bulk_reads.fact_owners(session, [bank.id_of("a")])
         rows = read_transactions(session, whose, bank.now, for_value=False)
     latest = rows["at_us"].max()
     assert isinstance(latest, int)

@@ -154,13 +154,13 @@ def test_what_cannot_be_done_with_an_item_is_refused(ours: Context) -> None:
     rise, failure = (list_items(ours, Role.ADMIN, QueueFilters(kinds=(kind,)))[0].item for kind in ("rise", "failure"))
     with pytest.raises(ConfigError, match="ana is investigator, and does not see items of the kind failure"):
         change_item(ours, Role.ADMIN, failure, 0, assigned_to=ana)
-    with pytest.raises(ConfigError, match="leaves the queue when it is dealt with"):
+    with pytest.raises(ConfigError, match="leaves the queue only when it is dealt with"):
         change_item(ours, Role.ADMIN, failure, 0, assigned_to=None, done=True)
     with pytest.raises(NotFoundError, match="there is no item"):
         change_item(ours, Role.INVESTIGATOR, failure, 0, assigned_to=None)
     with pytest.raises(NotFoundError, match="there is no member 99"):
         change_item(ours, Role.ADMIN, rise, 0, assigned_to=99)
-    with pytest.raises(ConfigError, match="is no member, to whom anything could be assigned"):
+    with pytest.raises(ConfigError, match="is not a member, so nothing can be assigned to them"):
         names(ours, assigned="mine")
     with pytest.raises(ConfigError, match="after must be"):
         list_items(ours, Role.ADMIN, part=Part(1, (1, 9, 1, 1)))

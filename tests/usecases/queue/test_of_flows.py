@@ -147,7 +147,7 @@ def test_who_called_a_run_does_not_take_its_question(engine: Engine) -> None:
     taken = change_item(as_member(bank, ben), Role.INVESTIGATOR, item.item, 0, assigned_to=ben)
     assert taken is not None
     assert taken.assigned_name == "ben"
-    with pytest.raises(ConfigError, match="leaves the queue when it is dealt with"):
+    with pytest.raises(ConfigError, match="leaves the queue only when it is dealt with"):
         change_item(as_member(bank, ben), Role.INVESTIGATOR, item.item, 1, assigned_to=ben, done=True)
     mine = list_items(as_member(bank, ben), Role.INVESTIGATOR, QueueFilters(assigned="mine"))
     assert [each.item for each in mine] == [item.item]
@@ -199,7 +199,7 @@ def test_a_review_waits_from_a_week_before_it_is_due_until_a_person_did_it(revie
     ana = add_member(bank.context, "ana", ["investigator"]).id
     with pytest.raises(ConfigError, match="reason must say why"):
         change_item(as_member(bank, ana), Role.INVESTIGATOR, soon.item, 0, assigned_to=ana, done=True)
-    with pytest.raises(ConfigError, match="a reason is given where an item is done"):
+    with pytest.raises(ConfigError, match="give a reason only to complete an item"):
         change_item(as_member(bank, ana), Role.INVESTIGATOR, soon.item, 0, assigned_to=ana, reason=WHY)
     assert change_item(
         as_member(bank, ana), Role.INVESTIGATOR, soon.item, 0, assigned_to=ana, done=True, reason=WHY

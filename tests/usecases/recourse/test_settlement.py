@@ -12,7 +12,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.accounts.second_person import allow_sole_operator, require_two_people
-from fivefold.usecases.erasure.erase import Erased, erase_entity
+from fivefold.usecases.erasure.erase import ErasureResult, erase_entity
 from fivefold.usecases.ingest.facts import add_screening, set_tag
 from fivefold.usecases.levels.overrides import approve_override, request_override
 from fivefold.usecases.recourse.challenges import ChallengeLine, open_challenge, read_challenge
@@ -52,7 +52,7 @@ def bank(engine: Engine) -> Bank:
     return made
 
 
-def erased(bank: Bank, folder: Path, kind: str = "account", name: str = "x") -> Erased:
+def erased(bank: Bank, folder: Path, kind: str = "account", name: str = "x") -> ErasureResult:
     """Erase once retention is over."""
     return erase_entity(bank.context.at(bank.now + 3650 * DAY_US), kind, name, folder / "register")
 
@@ -111,9 +111,9 @@ def test_an_assessment_of_before_the_correction_settles_nothing(bank: Bank) -> N
     bank.pay(9, "a", transaction_id="t9")
     bank.wait(days=1)
     made = open_challenge(bank.context, first, SAID)
-    with pytest.raises(ConflictError, match=f"comes to the very same as in assessment {second}, which is of before"):
+    with pytest.raises(ConflictError, match=f"has the same result as assessment {second}, which is older"):
         settle_challenge(by(bank, 2), made.id, corrected("transaction t9"))
-    with pytest.raises(ConflictError, match="comes to the very same"):
+    with pytest.raises(ConflictError, match="has the same result"):
         settle_challenge(by(bank, 2), made.id, corrected("field income", "transaction t9"))
     assert settle_challenge(by(bank, 2), made.id, corrected("field income")).new_assessment == second
 
@@ -144,7 +144,7 @@ def test_a_tag_that_was_set_after_an_assessment_is_not_in_it(bank: Bank) -> None
     made = opened(bank)
     assessed_later(bank)
     set_tag(bank.context, "customer", "a", "unread")
-    with pytest.raises(ConflictError, match="comes to the very same"):
+    with pytest.raises(ConflictError, match="has the same result"):
         settle_challenge(by(bank, 2), made.id, corrected("tag unread"))
     bank.wait(days=1)
     set_tag(bank.context, "customer", "a", "watch")
@@ -188,7 +188,7 @@ def test_who_decided_what_is_contested_decides_nothing_else(bank: Bank, people: 
     number = decided(bank, people, "medium")
     with pytest.raises(ConflictError, match=f"took part in override {contested}, which is contested, and in override"):
         settle_challenge(by(bank, 2), made.id, overridden(number))
-    with pytest.raises(ConflictError, match=f"override {number} holds since override {contested} ended"):
+    with pytest.raises(ConflictError, match=f"override {number} is in force since override {contested} ended"):
         settle_challenge(by(bank, 2), made.id, overridden(contested))
 
 
@@ -203,7 +203,7 @@ def test_the_same_level_until_the_same_end_is_no_other_decision(bank: Bank) -> N
 
 def test_a_contested_override_that_is_over_settles_with_its_own_sentence(bank: Bank) -> None:
     contested, made = contested_override(bank, bank.now + 5 * DAY_US)
-    with pytest.raises(ConflictError, match="must be revoked or over"):
+    with pytest.raises(ConflictError, match="must be revoked or have ended"):
         settle_challenge(by(bank, 2), made.id, overridden(contested))
     bank.wait(days=6)
     done = settle_challenge(by(bank, 2), made.id, overridden(contested))

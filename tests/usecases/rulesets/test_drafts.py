@@ -139,7 +139,7 @@ def test_json_is_a_draft_as_well() -> None:
 
 def test_a_draft_needs_levels_and_its_type(engine: Engine) -> None:
     ana = people(organisation(engine))[0]
-    with pytest.raises(ConflictError, match="has not chosen its levels yet"):
+    with pytest.raises(ConflictError, match="has not defined its levels yet"):
         save_draft(Context(engine, ana), document())
     choose_levels(Context(engine, ana), LEVELS)
     with pytest.raises(NotFoundError, match="there is no entity type 'customer'"):

@@ -89,7 +89,7 @@ def test_a_url_that_can_be_no_endpoint_is_told_so(url: str, words: str) -> None:
 
 
 def test_plain_http_is_refused_unless_an_operator_allows_it() -> None:
-    with pytest.raises(ConfigError, match="which others on the way can read; it must be https"):
+    with pytest.raises(ConfigError, match="which can be read in transit; it must be https"):
         checked_url("http://example.com/hooks", private_allowed=False)
     assert checked_url("http://example.com/hooks", private_allowed=False, http_allowed=True).scheme == "http"
     with pytest.raises(ConfigError, match="which is private"):

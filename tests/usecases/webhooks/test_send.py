@@ -16,7 +16,7 @@ import pytest
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.shared.connections import open_transport
 from fivefold.usecases.webhooks import send as webhook_sending
-from fivefold.usecases.webhooks.send import Destination, Found, body_of, look_up, send
+from fivefold.usecases.webhooks.send import Destination, LookUp, body_of, look_up, send
 from fivefold.usecases.webhooks.signing import Secret, earlier_signature, webhook_signature
 from tests.usecases.certificates import certified
 from tests.usecases.platforms import NOW
@@ -43,12 +43,12 @@ CLAIM = LeasedDelivery(
 
 
 def sent(
-    url: str, claim: LeasedDelivery = CLAIM, *, private_allowed: bool = True, found: Found | None = None
+    url: str, claim: LeasedDelivery = CLAIM, *, private_allowed: bool = True, found: LookUp | None = None
 ) -> str | None:
     destination = Destination(httpx.URL(url), private_allowed, SECRETS)
 
     async def go() -> str | None:
-        async def lookup() -> Found:
+        async def lookup() -> LookUp:
             return found or await look_up(destination)
 
         async with open_transport() as transport:
@@ -157,13 +157,13 @@ def test_a_name_that_turns_to_a_private_address_after_it_was_checked_is_of_no_us
 
 def test_the_name_is_what_the_receiver_is_asked_for_whatever_the_address() -> None:
     with receiving() as receiver:
-        assert sent(f"http://hooks.example:{receiver.port}/", found=Found(("127.0.0.1",))) is None
+        assert sent(f"http://hooks.example:{receiver.port}/", found=LookUp(("127.0.0.1",))) is None
     assert receiver.got[0].headers["Host"] == f"hooks.example:{receiver.port}"
 
 
 def test_a_host_without_an_answer_at_its_first_address_is_tried_at_the_next() -> None:
     with receiving() as receiver:
-        found = Found(("127.0.0.2", "::1", "127.0.0.1"))
+        found = LookUp(("127.0.0.2", "::1", "127.0.0.1"))
         assert sent(f"http://hooks.example:{receiver.port}/", found=found) is None
     assert len(receiver.got) == 1
 
@@ -268,7 +268,7 @@ def test_the_receiver_must_prove_the_name_of_the_url(
     name: str, trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with certified(name, tmp_path, monkeypatch) as context, receiving(tls=context) as receiver:
-        error = sent(f"https://hooks.example:{receiver.port}/", found=Found(("127.0.0.1",)))
+        error = sent(f"https://hooks.example:{receiver.port}/", found=LookUp(("127.0.0.1",)))
         assert len(receiver.got) == trusted
     assert (error is None) is trusted
     if not trusted:

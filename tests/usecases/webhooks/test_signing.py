@@ -176,6 +176,6 @@ def test_a_key_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_plain_http_is_for_an_operator_at_the_machine(engine: Engine, actor: Actor) -> None:
     with pytest.raises(ConflictError, match="at the machine only"):
         add_endpoint(Context(engine, Actor(actor.organisation_id, "token:1")), "http://example.com/", http_allowed=True)
-    with pytest.raises(ConfigError, match="others on the way can read"):
+    with pytest.raises(ConfigError, match="can be read in transit"):
         add_endpoint(Context(engine, actor), "http://example.com/")
     add_endpoint(Context(engine, actor), "http://example.com/", http_allowed=True)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.schedules import moments_between
 from fivefold.flows.language import Flow
 from fivefold.flows.triggers import GroupTrigger, ScheduleTrigger, group_of
-from fivefold.store.flows.history import Happened, happened, moments_sent
+from fivefold.store.flows.history import PastEvent, moments_sent, past_events
 from fivefold.usecases.flows.replays.members import MembersThen, read_members_then
 from fivefold.usecases.ingest.entities import changed_fields
 from fivefold.usecases.shared.flow_triggers import (
@@ -180,7 +180,7 @@ def _by_events(
     session: Session, kind: str, of: Listening, period: tuple[int, int], entity_ids: Sequence[int]
 ) -> Iterator[ReplayedCause]:
     sent = moments_sent(session, kind, entity_ids) if kind in _SENT else {}
-    for each in happened(session, kind, entity_ids, *period):
+    for each in past_events(session, kind, entity_ids, *period):
         about = _about(kind, each, of.flow.levels)
         listens = _listens(of.flow, kind, about)
         base_listens = of.base is not None and _listens(of.base, kind, about)
@@ -217,7 +217,7 @@ def _listens(flow: Flow, kind: str, about: Mapping[str, Any]) -> bool:
     return any(trigger.on == kind and trigger.answers_to(about) for trigger in flow.triggers)
 
 
-def _about(kind: str, happening: Happened, levels: Sequence[str]) -> dict[str, Any]:
+def _about(kind: str, happening: PastEvent, levels: Sequence[str]) -> dict[str, Any]:
     """Say what triggers ask for, as the event that began runs said it."""
     if kind == "level":
         names, before, after = (None, *levels), happening.before or 0, happening.after or 0
@@ -233,7 +233,7 @@ def _about(kind: str, happening: Happened, levels: Sequence[str]) -> dict[str, A
     return {"to": happening.after} if kind == "segment" else {}
 
 
-def _named(kind: str, happening: Happened, sent: Mapping[int, Sequence[int]]) -> str:
+def _named(kind: str, happening: PastEvent, sent: Mapping[int, Sequence[int]]) -> str:
     if kind == "level":
         return f"level:{happening.entity_id}.{happening.key}"
     if kind in _SENT:
@@ -245,7 +245,7 @@ def _named(kind: str, happening: Happened, sent: Mapping[int, Sequence[int]]) ->
     return field_cause(happening.key) if kind == "field" else f"{kind}:{happening.key}"
 
 
-def _moment_sent(happening: Happened, sent: Sequence[int]) -> int:
+def _moment_sent(happening: PastEvent, sent: Sequence[int]) -> int:
     """Give the moment by which the run names that a case opened or closed: the first at which it was sent from then on.
 
     Where none is known, as of a case that was sent once it was closed, that is the moment of the case itself.

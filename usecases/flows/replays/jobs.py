@@ -15,8 +15,8 @@ from fivefold.risk.language.policy import TransactionInput
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.flows.flows import flow_named
 from fivefold.store.flows.replays import (
-    PersonFound,
-    ReplayFound,
+    ReplayPersonRow,
+    ReplayRow,
     open_replay,
     people_of,
     replay_numbered,
@@ -244,7 +244,7 @@ def list_replay_people(
         return people_of(session, number, before_at, stopped_at, part).map(lambda row: _person(kind, row))
 
 
-def _person(entity_type: str, row: PersonFound) -> ReplayPerson:
+def _person(entity_type: str, row: ReplayPersonRow) -> ReplayPerson:
     person = row.person
     return ReplayPerson(
         entity_type=entity_type,
@@ -280,7 +280,7 @@ def cancel_flow_replay(context: Context, number: int, reason: str) -> FlowReplay
         return _line(replay_numbered(session, context.organisation_id, number))
 
 
-def _line(found: ReplayFound) -> FlowReplayLine:
+def _line(found: ReplayRow) -> FlowReplayLine:
     job = found.job
     return FlowReplayLine(
         **line_fields(job),

@@ -18,7 +18,7 @@ from fivefold.flows.steps import AskedOfRow
 from fivefold.flows.trace import explain_run
 from fivefold.risk.language.documents import Document
 from fivefold.store.flows.flows import flow_named
-from fivefold.store.flows.history import Answered, answers_of
+from fivefold.store.flows.history import StoredAnswer, answers_of
 from fivefold.store.flows.versions import flow_version_numbered
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import EntityType
@@ -187,14 +187,14 @@ def _refuse_strange(supposed: Supposed, analysed: AnalysedFlow) -> None:
         raise InvalidRulesetError(found, _SOURCE)
 
 
-def _supposed(supposed: Supposed, program: FlowProgram, entity_id: int, now_us: int) -> Iterator[Answered]:
+def _supposed(supposed: Supposed, program: FlowProgram, entity_id: int, now_us: int) -> Iterator[StoredAnswer]:
     """Give what is supposed in the form of what is kept, as answered to these steps.
 
     InvalidRulesetError where a value does not fit the base currency.
     """
     about, canonical = (entity_id, ""), program.flow.canonical
     for step, answer in supposed.answers.items():
-        yield Answered(*about, step, "person", canonical_json({"answer": answer}), canonical)
+        yield StoredAnswer(*about, step, "person", canonical_json({"answer": answer}), canonical)
     for step, given in supposed.outcomes.items():
         position = program.flow.positions[step]
         compiled = program.steps[position]
@@ -203,4 +203,4 @@ def _supposed(supposed: Supposed, program: FlowProgram, entity_id: int, now_us: 
         made = fitted(outcome, compiled.outputs, {})
         if made.failed != outcome.failed:
             raise InvalidRulesetError([Finding(f"outcomes, {step}", str(made.failed))], _SOURCE)
-        yield Answered(*about, step, program.flow.steps[position].kind, outcome.canonical, canonical)
+        yield StoredAnswer(*about, step, program.flow.steps[position].kind, outcome.canonical, canonical)

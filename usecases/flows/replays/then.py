@@ -14,7 +14,7 @@ from fivefold.flows.outside.step import Outside
 from fivefold.flows.program import FlowProgram
 from fivefold.flows.steps import Asked
 from fivefold.risk.facts.portfolio import ENTITY, INTERVAL_ENDS
-from fivefold.store.flows.history import Answered, levels_at, values_at
+from fivefold.store.flows.history import StoredAnswer, levels_at, values_at
 from fivefold.usecases.decisions.inputs import levels_of_rows
 from fivefold.usecases.flows.runs.answers_of_shadows import asks_the_same
 from fivefold.usecases.flows.runs.facts import FactsRead, Standings
@@ -61,7 +61,7 @@ THEN: Final = Standings(_levels, _values)
 class AnswersKept:
     """What was answered before, by entity and cause, and by step."""
 
-    found: Mapping[tuple[int, str], Mapping[str, Answered]]
+    found: Mapping[tuple[int, str], Mapping[str, StoredAnswer]]
 
     def asked(
         self, program: FlowProgram, read: FactsRead, keys: Mapping[int, tuple[int, str]]
@@ -90,9 +90,9 @@ class AnswersKept:
 
     def _by_step(
         self, canonical: str, entities: Sequence[int], keys: Mapping[int, tuple[int, str]]
-    ) -> dict[str, list[Answered | None]]:
+    ) -> dict[str, list[StoredAnswer | None]]:
         """Give the answers in the rows of entities, for steps at which the same was asked as is asked now."""
-        found: dict[str, list[Answered | None]] = {}
+        found: dict[str, list[StoredAnswer | None]] = {}
         for row, entity in enumerate(entities):
             for name, each in self.found.get(keys[entity], {}).items():
                 if asks_the_same(name, canonical, each.canonical):
@@ -100,9 +100,9 @@ class AnswersKept:
         return found
 
 
-def answers_kept(answers: Iterable[Answered], *, by_cause: bool) -> AnswersKept:
+def answers_kept(answers: Iterable[StoredAnswer], *, by_cause: bool) -> AnswersKept:
     """Arrange answers by entity, and *by_cause*; of several at one step the last one counts."""
-    found: dict[tuple[int, str], dict[str, Answered]] = {}
+    found: dict[tuple[int, str], dict[str, StoredAnswer]] = {}
     for each in answers:
         found.setdefault((each.entity_id, each.cause if by_cause else ""), {})[each.step] = each
     return AnswersKept(found)

@@ -18,7 +18,7 @@ from fivefold.domain.errors import StoreError
 from fivefold.flows.language import NOBODY, PersonStep
 from fivefold.flows.program import flow_program_for
 from fivefold.flows.steps import Asked, AskedOfRow
-from fivefold.store.audit.bound_rows import digests, joined
+from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.flows import runs as stored
 from fivefold.store.flows.runs import RunBatch
 from fivefold.store.ingest.entities import lock_entities
@@ -182,7 +182,7 @@ def act_and_record(
             found = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
             done += [] if found is None else [found]
     add_events(session, flow.organisation_id, [each.event for each in done])
-    rows = joined(
+    rows = merge_digests(
         digests(session, "flow_runs", stored_runs),
         stored.outcome_digests(session, written),
         digests(session, "flow_actions", [each.number for each in done]),

@@ -12,7 +12,7 @@ from fivefold.flows.actions import is_reversible
 from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.language import PersonStep
 from fivefold.store.flows.actions import OF_TRANSACTION, actions_of_run, standing_actions
-from fivefold.store.flows.run_search import RunRow, WantedRuns, run_row, runs_among
+from fivefold.store.flows.run_search import RunFilter, RunRow, run_row, runs_among
 from fivefold.store.flows.runs import FAILED, WAITING, outcomes_of, run_numbered
 from fivefold.store.flows.versions import canonical_of
 from fivefold.store.ingest.entities import entity_named
@@ -169,7 +169,7 @@ def search_runs(context: Context, filters: RunFilters = EVERY_RUN, part: Part = 
     """List runs, the latest first; NotFoundError where an entity is named that is not there."""
     with context.reading() as session:
         of = context.organisation_id
-        wanted = WantedRuns(
+        wanted = RunFilter(
             organisation_id=of,
             flow=filters.flow,
             state=filters.state,

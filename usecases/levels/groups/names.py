@@ -13,7 +13,7 @@ from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import path_of
 from fivefold.risk.language.expressions import Linked, input_key
-from fivefold.store.ingest.entities import known_as
+from fivefold.store.ingest.entities import names_and_attributes
 from fivefold.store.portfolio.words import is_name
 
 _WHOLE_NAMES = ("name", "full_name")
@@ -33,7 +33,7 @@ def with_names(session: Session, analysed: Analysed[Any], inputs: Mapping[str, A
     keys = (path_of(input_key(each)) for each in Needs.of(analysed).everything() if isinstance(each, Linked))
     paths = {key: json.loads(inputs[key]) for key in keys if inputs.get(key)}
     numbers = {one for path in paths.values() for part in ("who", "not") for one in path.get(part, ())}
-    known = known_as(session, sorted(int(one) for one in numbers if one.isdecimal())) if numbers else {}
+    known = names_and_attributes(session, sorted(int(one) for one in numbers if one.isdecimal())) if numbers else {}
     names = {str(number): _called(*of) for number, of in known.items()}
     for path in paths.values():
         for part in {"who", "not"} & path.keys():

@@ -30,7 +30,7 @@ def blocks_of(entity_ids: Sequence[int]) -> Iterator[Sequence[int]]:
 def transactions_of(engine: Engine, entity_ids: Sequence[int], now_us: int) -> pl.DataFrame:
     """Read the transactions up to now of some entities, and of what they own, as `stored_histories` needs them."""
     with reading(engine) as session:
-        whose = loading.owned(session, entity_ids)
+        whose = loading.fact_owners(session, entity_ids)
         return read_transactions(session, whose, now_us, for_value=True).filter(pl.col("at_us") <= now_us)
 
 

@@ -101,7 +101,7 @@ def test_each_gets_its_own_answer(many: Place, monkeypatch: pytest.MonkeyPatch) 
     assert [answer.json() for answer in answers[2:8]] == [NEW] * 6
     assert sorted(answer.json()["new"] for answer in (answers[0], answers[10])) == [0, 1]
     assert "nobody" in answers[8].text
-    assert "taken with other content" in answers[11].text or "there is no such customer" in answers[11].text
+    assert "stored with other content" in answers[11].text or "there is no such customer" in answers[11].text
     bind_unnamed(many.engine)
     assert not verify(many.engine, print).findings
     with Session(many.engine) as session:

@@ -47,7 +47,7 @@ from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.flows.runs.schedules import begin_scheduled, keep_schedules
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.ingest.files import ImportFile, import_table
-from fivefold.usecases.ingest.tag_ends import tell_ended_tags
+from fivefold.usecases.ingest.tag_ends import announce_ended_tags
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.depth import examples
@@ -258,7 +258,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def time_tells(self) -> None:
         """A worker tells of the tags that the clock ended."""
-        while tell_ended_tags(self.engine, self.now):
+        while announce_ended_tags(self.engine, self.now):
             pass
         self.model.tell_ends(self.now)
 

@@ -1,4 +1,4 @@
-"""History as the audit log says it must be, in a temporary file during the comparison: memory does not grow."""
+"""The history that the audit log implies, in a temporary file during the comparison, so memory does not grow."""
 
 import json
 import sqlite3
@@ -9,8 +9,8 @@ from typing import Any, Self
 
 
 @dataclass(frozen=True)
-class Sealed:
-    """A batch as an entry sealed it; `salt` and `marks` are None once they were erased."""
+class SealedBatch:
+    """A batch as an entry sealed it; `salt` and `marks` are None after their erasure."""
 
     batch: int
     organisation_id: int
@@ -23,7 +23,7 @@ class Sealed:
 
 @dataclass(frozen=True)
 class ExpectedDecision:
-    """A decision as its entry has it; the digests are None once they were erased."""
+    """A decision as its entry records it; the digests are None after their erasure."""
 
     id: int
     organisation_id: int
@@ -35,17 +35,17 @@ class ExpectedDecision:
 
 @dataclass(frozen=True)
 class ExpectedRow:
-    """What entries say of a row, by its columns; `number` is that of the last of them."""
+    """The columns of a row that entries record; `number` is that of the last of these entries."""
 
     number: int
     content: Mapping[str, Any]
 
 
-class Expected:
-    """A temporary database, gone when it is closed."""
+class Expectations:
+    """A temporary database, deleted when it is closed."""
 
     def __init__(self) -> None:
-        """Make it; SQLite keeps a database without a name in a file that it deletes."""
+        """Create it; SQLite keeps a database without a name in a file that it deletes."""
         self._database = sqlite3.connect("")
         self._database.executescript(
             "CREATE TABLE sealed (kind TEXT, batch INTEGER, organisation_id INTEGER, number INTEGER, count INTEGER,"
@@ -62,15 +62,15 @@ class Expected:
         )
 
     def __enter__(self) -> Self:
-        """Give itself."""
+        """Return itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Delete it."""
         self._database.close()
 
-    def add_sealed(self, kind: str, sealed: Sealed) -> None:
-        """Expect a batch; a later entry about the same batch takes the place of an earlier one."""
+    def add_sealed(self, kind: str, sealed: SealedBatch) -> None:
+        """Expect a batch; a later entry about the same batch replaces an earlier one."""
         row = (kind, *vars(sealed).values())
         self._database.execute("INSERT OR REPLACE INTO sealed VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
@@ -81,62 +81,62 @@ class Expected:
         )
 
     def add_row(self, kind: str, organisation_id: int, subject: str, number: int, content: Mapping[str, Any]) -> None:
-        """Expect a row; a later entry about the same one takes the place of an earlier one."""
+        """Expect a row; a later entry about the same row replaces an earlier one."""
         row = (kind, organisation_id, subject, number, json.dumps(content))
         self._database.execute("INSERT OR REPLACE INTO row_entries VALUES (?, ?, ?, ?, ?)", row)
 
     def row(self, kind: str, organisation_id: int, subject: str) -> ExpectedRow | None:
-        """Give what is expected of a row, if it is."""
+        """Return the expectation for a row, if there is one."""
         query = "SELECT number, content FROM row_entries WHERE kind = ? AND organisation_id = ? AND subject = ?"
         row = self._database.execute(query, (kind, organisation_id, subject)).fetchone()
         return None if row is None else ExpectedRow(row[0], json.loads(row[1]))
 
     def take_row(self, kind: str, organisation_id: int, subject: str) -> ExpectedRow | None:
-        """Give what is expected of a row, and expect it no more."""
+        """Remove the expectation for a row, and return it."""
         row = self.row(kind, organisation_id, subject)
-        gone = "DELETE FROM row_entries WHERE kind = ? AND organisation_id = ? AND subject = ?"
-        self._database.execute(gone, (kind, organisation_id, subject))
+        deletion = "DELETE FROM row_entries WHERE kind = ? AND organisation_id = ? AND subject = ?"
+        self._database.execute(deletion, (kind, organisation_id, subject))
         return row
 
     def rows_left(self, kind: str) -> Iterator[tuple[int, str, int]]:
-        """Give the rows that are still expected: organisation, subject, number of the last entry."""
+        """Yield the rows that are still expected: organisation, subject, number of the last entry."""
         query = (
             "SELECT organisation_id, subject, number FROM row_entries WHERE kind = ? ORDER BY organisation_id, number"
         )
         yield from self._database.execute(query, (kind,))
 
     def add_emptied(self, organisation_id: int, number: int) -> None:
-        """Note that the values of an entry are gone."""
+        """Note that the values of an entry were erased."""
         self._database.execute("INSERT INTO emptied VALUES (?, ?)", (organisation_id, number))
 
     def add_erased(self, organisation_id: int, ranges: Iterable[tuple[int, int]]) -> None:
-        """Note that an erasure says it emptied the entries of these numbers, both ends included."""
+        """Note that an erasure emptied the entries of these number ranges, both ends included."""
         rows = ((organisation_id, first, last) for first, last in ranges)
         self._database.executemany("INSERT INTO erased VALUES (?, ?, ?)", rows)
 
     def add_erased_entities(self, organisation_id: int, entity_ids: Iterable[int]) -> None:
-        """Note that an erasure says that these entities were erased."""
+        """Note that an erasure erased these entities."""
         rows = ((organisation_id, entity_id) for entity_id in entity_ids)
         self._database.executemany("INSERT OR IGNORE INTO erased_entities VALUES (?, ?)", rows)
 
     def any_erased(self, organisation_id: int, entity_ids: Iterable[int]) -> bool:
-        """Tell whether one of some entities was erased."""
+        """Return whether one of some entities was erased."""
         query = "SELECT 1 FROM erased_entities WHERE organisation_id = ? AND entity_id = ?"
         return any(self._database.execute(query, (organisation_id, each)).fetchone() for each in entity_ids)
 
-    def sealed(self, kind: str) -> Iterator[Sealed]:
-        """Give the batches that are expected, by their numbers."""
+    def sealed(self, kind: str) -> Iterator[SealedBatch]:
+        """Yield the batches that are expected, by their numbers."""
         query = "SELECT batch, organisation_id, number, count, digest, salt, marks FROM sealed WHERE kind = ?"
         for row in self._database.execute(f"{query} ORDER BY batch", (kind,)):
-            yield Sealed(*row)
+            yield SealedBatch(*row)
 
     def decisions(self) -> Iterator[ExpectedDecision]:
-        """Give the decisions that are expected, by their numbers."""
+        """Yield the decisions that are expected, by their numbers."""
         for row in self._database.execute("SELECT * FROM decisions ORDER BY id"):
             yield ExpectedDecision(*row)
 
     def emptied_without_erasure(self) -> Iterator[tuple[int, int]]:
-        """Give organisation and number of entries whose values are gone though no erasure says so."""
+        """Yield organisation and number of entries whose values are missing without an erasure that explains it."""
         erasures = (
             "SELECT 1 FROM erased e WHERE e.organisation_id = m.organisation_id AND m.number BETWEEN first AND last"
         )
