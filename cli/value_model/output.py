@@ -18,11 +18,13 @@ Write = Callable[[pl.DataFrame], None]
 
 
 def require_output(path: Path, option: str = "--output") -> None:
-    """Raise ConfigError where the suffix is none that can be written, or there is no folder for the file."""
+    """Raise ConfigError if the suffix is not one that can be written, or the file has no place: *path* is a folder."""
     if path.suffix.lower() not in _OPENERS:
         raise ConfigError(f"{option} is {path}; it must end in {', '.join(_OPENERS)}")
     if address := address_of(path):
         raise ConfigError(f"{option} is {address}; it must be a file of this machine")
+    if path.is_dir():
+        raise ConfigError(f"{option} is {path}, which is a folder; it must be a file")
     require_folder(path)
 
 
