@@ -147,6 +147,14 @@ def test_the_figures_of_a_refitted_version_are_said_to_be_of_the_judged_model(
     assert lines[1]["judged_as_of"] is None
 
 
+def test_a_version_that_is_not_there_is_not_promoted(admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes()[1], "_registry", pages()[1]._registry)
+    body = {"version": 9, "reason": "better"}
+    answer = admin.place.ask("POST", "/v1/model-promotions", body, role="admin")
+    assert (answer.status_code, "has no version 9; there are: 4, 3, 2, 1" in answer.text) == (404, True), answer.text
+    assert promoted(admin.place) == []
+
+
 def test_what_the_gate_refused_needs_a_tick_and_a_reason(admin: Visitor) -> None:
     admin.go(f"{PAGE}/3").submit("/promote", reason="mine")
     assert admin.page.status_code == 409

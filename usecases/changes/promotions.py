@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import PromotionRefusedError
+from fivefold.domain.errors import ModelNotFoundError, NotFoundError, PromotionRefusedError
 from fivefold.domain.text import count_text
 from fivefold.models.promotions import PROMOTE, Promotion, apply_promotion, plan_promotion, plan_rollback
 from fivefold.models.registry import Registry
@@ -132,6 +132,7 @@ def promote_by_member(
 
     Raises:
         ConfigError: the reason is empty.
+        NotFoundError: there is no such version.
         PromotionRefusedError: the gate did not allow it, the version does not load, the champion has changed since the
             member saw it, or the model values customers of other organisations too.
     """
@@ -149,6 +150,8 @@ def promote_by_member(
     except PromotionRefusedError as error:
         without_words_of_the_terminal = str(error).partition("; overrule with")[0]
         raise PromotionRefusedError(without_words_of_the_terminal) from None
+    except ModelNotFoundError as error:
+        raise NotFoundError(str(error)) from None
     return PromotionOutcome(promotion=_record_and_promote_by(context, registry, promotion, serving), proposal=None)
 
 

@@ -29,4 +29,6 @@ def test_a_backtest_is_listed_and_cancelled(tmp_path: Path) -> None:
     done = succeed(tmp_path, "backtests", "cancel", number, "--reason", "another draft comes")
     assert done == f"Backtest {number} of retail is cancelled.\n"
     assert "cancelled it: another draft comes" in succeed(tmp_path, "backtests", "list", "retail")
-    assert "is cancelled; only a waiting or running one" in refuse(tmp_path, "backtests", "cancel", number, "--reason", "x")
+    assert "is cancelled; only a waiting or running one" in refuse(
+        tmp_path, "backtests", "cancel", number, "--reason", "x"
+    )

@@ -105,7 +105,7 @@ def test_equal_problems_are_one_line(var: Path, tmp_path: Path) -> None:
     assert done.code == 1
     (line,) = [line for line in done.err.splitlines() if "user_id" in line]
     assert line.startswith(
-        "warning: rows 2, 3, 4 and 497 more: user_id is 'a': there is no such customer; allowed: one"
+        "warning: rows 2, 3, 4 and 497 more: user_id is 'a': there is no such customer; allowed: an existing one"
     )
     assert len(pl.read_csv(tmp_path / "mine.csv")) == 500
 

@@ -50,7 +50,7 @@ def test_where_they_differ_is_told(var: Path) -> None:
     engine.dispose()
     done = run(var, "replay", "1.2", "--organisation", "bank", columns=200)
     assert done.code == 1
-    assert "assessment 1.2 came out different" in done.err
+    assert "assessment 1.2 differs" in done.err
     assert 'score: stored "6", computed "5"' in done.err
 
 
