@@ -18,7 +18,7 @@ from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers, concatenate
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector
-from fivefold.features.reading.frames import codes_of, histories_in_memory, is_grouped, table_from_rows
+from fivefold.features.reading.frames import codes_of, count_runs, histories_in_memory, is_grouped, table_from_rows
 from fivefold.features.reading.json_lines import read_json_lines
 from fivefold.features.reading.places.parquet_source import Part
 from fivefold.features.reading.tables import (
@@ -285,31 +285,78 @@ def _parquet_tables(source: MappedFile, columns: tuple[str, ...] = c.COLUMNS) ->
 
 
 def _whole_customers(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Move the last customer's rows of each table to the next, so that no customer is cut in two."""
-    carry_over: pa.Table | None = None
+    """Move the last customer's rows of each table to the next, so that no customer is cut in two.
+
+    Only these rows are copied, to a chunk of their own; the others stay where they are.
+    """
+    carried: list[pa.Table] = []  # the rows of one customer
+    empty: pa.Table | None = None
     for table in tables:
-        joined = table if carry_over is None else _join(carry_over, table)
-        cut = _last_customer(joined)
-        carry_over = joined.slice(cut)
-        if cut:
-            yield joined.slice(0, cut)
-    if carry_over is not None:
-        yield carry_over
+        if not table.num_rows:
+            empty = table
+            continue
+        if table.column_names.count(c.USER_ID) != 1:
+            yield table  # the reader refuses it
+            continue
+        more = _rows_of_same(carried[-1], table) if carried else 0
+        carried += [table.slice(0, more)] if more else []
+        if more < table.num_rows:
+            rest = table.slice(more)
+            cut = _last_customer(rest)
+            if carried or cut:
+                yield _join([*_in_one_chunk(carried), rest.slice(0, cut)])
+            carried = [rest.slice(cut)]
+    if carried:
+        yield _join(_in_one_chunk(carried))
+    elif empty is not None:
+        yield empty
 
 
-def _join(carry_over: pa.Table, table: pa.Table) -> pa.Table:
+def _in_one_chunk(parts: list[pa.Table]) -> list[pa.Table]:
+    """Copy rows into a table of one chunk, whose dictionaries have the words of these rows alone."""
+    if not parts:
+        return []
+    table = _join(parts)
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            plain = [chunk.dictionary_decode() for chunk in table[place].chunks]
+            words = pa.chunked_array(plain, field.type.value_type).combine_chunks().dictionary_encode()
+            indices = words.indices.cast(field.type.index_type)
+            table = table.set_column(place, field, pa.DictionaryArray.from_arrays(indices, words.dictionary))
+    return [table.combine_chunks()]
+
+
+def _join(tables: list[pa.Table]) -> pa.Table:
     try:
-        return pa.concat_tables([carry_over, table], promote_options="permissive")
+        return pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise FileFormatError(f"all files of a folder must have their columns in the same types: {error}") from None
 
 
+_LOOKED_AT = 1 << 12
+"""Rows in which the end of a customer is looked for at first; then in ten times as many, and so on."""
+
+
+def _rows_of_same(carried: pa.Table, table: pa.Table) -> int:
+    """Count the first rows of a table that are of the customer of another table's last row."""
+    column, last = table[c.USER_ID], carried[c.USER_ID][-1].as_py()
+    row, many = 0, _LOOKED_AT
+    while row < len(column) and column[row].as_py() == last:
+        ends = np.flatnonzero(np.diff(codes_of(column.slice(row, many))))
+        row += int(ends[0]) + 1 if len(ends) else min(many, len(column) - row)
+        many *= 10
+    return row
+
+
 def _last_customer(table: pa.Table) -> int:
-    """Find the first row of the last customer; 0 where there is only one, or not one such column."""
-    if table.column_names.count(c.USER_ID) != 1 or not table.num_rows:
-        return 0
-    begins = np.flatnonzero(np.diff(codes_of(table[c.USER_ID])))
-    return int(begins[-1]) + 1 if len(begins) else 0
+    """Find the first row of the last customer."""
+    many = _LOOKED_AT
+    while True:
+        first = max(table.num_rows - many, 0)
+        begins = np.flatnonzero(np.diff(codes_of(table[c.USER_ID].slice(first))))
+        if len(begins) or not first:
+            return first + int(begins[-1]) + 1 if len(begins) else 0
+        many *= 10
 
 
 class SeenCustomers:
@@ -325,9 +372,8 @@ class SeenCustomers:
 
         In *user_ids* each of them stands once.
         """
-        codes = codes_of(column)
-        if np.count_nonzero(np.diff(codes)) + 1 > len(user_ids):
-            raise self._refusal(_first_split(codes, lambda row: column[row].as_py()))
+        if count_runs(column) > len(user_ids):
+            raise self._refusal(_first_split(codes_of(column), lambda row: column[row].as_py()))
         self._hashes.append(pl.Series(user_ids).hash().to_numpy())
 
     def check(self, again: Callable[[], Iterable[pa.ChunkedArray]]) -> None:
