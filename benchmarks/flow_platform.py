@@ -204,7 +204,7 @@ What takes the time in a period is how many moments differ: facts are read once 
 cause at the same one. Berka has 6,051 moments in six years; `payment` is replayed for a month. `onboarding` stops
 before its register is asked, as nobody was screened here; beyond that it could not be replayed either, as a replay
 takes kept answers alone and Berka has none. For the same reason a run that waits for a person goes no further.
-A moment of a schedule is not kept as it happened: `reactivation` and `review` are replayed for everybody,
+`reactivation` and `review` have no triggers and suit a schedule for everybody, so they are replayed for everybody,
 as of {EVER[1]}.
 
 {_NEWLINE.join(_part(each) for each in replays)}"""

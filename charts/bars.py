@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fivefold.charts.steps import MOST_STEPS, Row, waterfall_plot
 from fivefold.charts.text.numbers import typeset
-from fivefold.domain.breakdown import Breakdown
+from fivefold.domain.breakdown import Breakdown, TotalInterval
 
 PLOT_WIDTH = 360.0
 """In the units of the picture, whatever its size on a screen."""
@@ -27,7 +27,8 @@ class Bar:
         x: where the bar begins, from 0 to the width of the plot.
         width: of the bar.
         end: where it leads to: the next one begins there.
-        kind: whole, up or down.
+        kind: whole, up, down, or interval.
+        is_open: how far it reaches beyond the plot is not known.
     """
 
     label: str
@@ -36,6 +37,7 @@ class Bar:
     width: float
     end: float
     kind: str
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,18 +92,25 @@ def waterfall_bars(
     axis: tuple[float, float],
     origin: float | None = None,
     most: int = MOST_STEPS,
+    interval: TotalInterval | None = None,
 ) -> tuple[Bar, ...]:
-    """Place the rows of a waterfall, from the base to the total, on a plot of `PLOT_WIDTH`.
+    """Place the rows of a waterfall, from the base to the total and its interval, on a plot of `PLOT_WIDTH`.
 
     The rows are those of `charts.steps.waterfall_plot`, as every picture of a breakdown has them, and so are *axis*,
-    *origin* and *most*.
+    *origin*, *most* and *interval*.
 
     >>> [(bar.x, bar.width, bar.kind) for bar in waterfall_bars(
     ...     Breakdown(2.0, ()), base_label="base", total_label="total", axis=(1.0, 5.0))]
     [(0.0, 90.0, 'whole'), (0.0, 90.0, 'whole')]
     """
     plot = waterfall_plot(
-        breakdown, base_label=base_label, total_label=total_label, axis=axis, origin=origin, most=most
+        breakdown,
+        base_label=base_label,
+        total_label=total_label,
+        axis=axis,
+        origin=origin,
+        most=most,
+        interval=interval,
     )
 
     def bar(row: Row) -> Bar:
@@ -113,9 +122,10 @@ def waterfall_bars(
             width=max(abs(end - start), NARROWEST),
             end=end,
             kind=row.kind,
+            is_open=row.is_open,
         )
 
-    return tuple(map(bar, plot.rows))
+    return tuple(map(bar, plot.drawn))
 
 
 def level_steps(

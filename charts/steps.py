@@ -8,7 +8,7 @@ from math import fsum
 from typing import Literal
 
 from fivefold.charts.text.numbers import one_line, signed, value_text
-from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.domain.breakdown import Breakdown, Contribution, TotalInterval
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE
 
@@ -46,7 +46,8 @@ class Row:
         number: the points as text, with their sign; the base or the total without one, unless it is negative.
         start: where the bar begins, in points.
         end: where it leads to, in points: the next one begins there.
-        kind: whole (the base, or the total), up or down.
+        kind: whole (the base, or the total), up or down, or the interval of the total.
+        is_open: how far it reaches beyond the axis is not known.
     """
 
     label: str
@@ -54,16 +55,28 @@ class Row:
     number: str
     start: float
     end: float
-    kind: Literal["whole", "up", "down"]
+    kind: Literal["whole", "up", "down", "interval"]
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
 class WaterfallPlot:
-    """A waterfall: the base first, the total last, on an axis from the lowest to the highest points."""
+    """A waterfall on an axis from the lowest to the highest points.
+
+    Attributes:
+        rows: the base first, the total last.
+        interval: of the total, below it; None where there is none.
+    """
 
     rows: tuple[Row, ...]
     lowest: float
     highest: float
+    interval: Row | None = None
+
+    @property
+    def drawn(self) -> tuple[Row, ...]:
+        """Every row, from the top."""
+        return self.rows if self.interval is None else (*self.rows, self.interval)
 
     def place(self, points: float) -> float:
         """Tell where points lie on the axis: 0 at its low end, 1 at its high end."""
@@ -78,6 +91,7 @@ def waterfall_plot(
     axis: tuple[float, float] = SCORE_AXIS,
     origin: float | None = None,
     most: int = MOST_STEPS,
+    interval: TotalInterval | None = None,
 ) -> WaterfallPlot:
     """Lay a breakdown out as rows, from its base to its total.
 
@@ -88,6 +102,7 @@ def waterfall_plot(
         axis: the lowest and the highest total there can be; widened where a bar lies outside.
         origin: where the bars of base and total begin, in points; by default the low end of *axis*.
         most: how many contributions get a row of their own, at least 1; the rest is summed in one.
+        interval: of the total; the axis is widened where it lies outside.
 
     Raises:
         ConfigError: *most* is below 1.
@@ -118,7 +133,30 @@ def waterfall_plot(
     ]
     lowest, highest = axis_around(breakdown.base, steps, axis)
     rows.append(whole(total_label, breakdown.total))
-    return WaterfallPlot(tuple(rows), min(lowest, begin), max(highest, begin))
+    places = (lowest, highest, begin, *_ends(interval))
+    lowest, highest = min(places), max(places)
+    below = None if interval is None else _interval_row(interval, highest, decimals)
+    return WaterfallPlot(tuple(rows), lowest, highest, below)
+
+
+def _ends(interval: TotalInterval | None) -> tuple[float, ...]:
+    if interval is None:
+        return ()
+    return (interval.low,) if interval.high is None else (interval.low, interval.high)
+
+
+def _interval_row(interval: TotalInterval, highest: float, decimals: int) -> Row:
+    """Lay an interval out; one whose high end is not known reaches to the end of the axis."""
+    low = f"{interval.low:,.{decimals}f}"
+    return Row(
+        label=f"interval, {interval.level_percent} % sure",
+        seen="",
+        number=f"{low} or more" if interval.high is None else f"{low} to {interval.high:,.{decimals}f}",
+        start=interval.low,
+        end=highest if interval.high is None else interval.high,
+        kind="interval",
+        is_open=interval.high is None,
+    )
 
 
 def waterfall_steps(breakdown: Breakdown, most: int = MOST_STEPS) -> list[Step]:

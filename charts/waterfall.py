@@ -7,7 +7,7 @@ import altair as alt
 from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Row, waterfall_plot
 from fivefold.charts.style import INK, MUTED, NEGATIVE, POSITIVE, WHOLE, rimmed, styled
 from fivefold.charts.text.numbers import cut_end, lines_of, one_line, typeset
-from fivefold.domain.breakdown import Breakdown
+from fivefold.domain.breakdown import Breakdown, TotalInterval
 
 ROW_HEIGHT = 30
 PLOT_WIDTH = 440
@@ -22,7 +22,7 @@ _TYPICAL = 0.8
 """How much of that a label takes where the font is as usual."""
 TITLE_SIGN_WIDTH = 8.6
 """Pixels that an average sign of the title takes, which is larger and bold."""
-COLOURS = {"up": POSITIVE, "down": NEGATIVE, "whole": WHOLE}
+COLOURS = {"up": POSITIVE, "down": NEGATIVE, "whole": WHOLE, "interval": WHOLE}
 _COLOUR = alt.Color("colour:N", scale=None)
 
 
@@ -34,6 +34,7 @@ def waterfall(
     most: int = MOST_STEPS,
     base_label: str = "starting point",
     axis: tuple[float, float] = SCORE_AXIS,
+    interval: TotalInterval | None = None,
 ) -> alt.LayerChart:
     """Draw a breakdown as bars that lead from its base to its total, largest effect first.
 
@@ -44,14 +45,17 @@ def waterfall(
         most: how many contributions get a bar of their own, at least 1; the rest is summed in one.
         base_label: what the base is called.
         axis: the lowest and the highest total there can be; widened where a bar lies outside.
+        interval: of the total, as a line below its bar.
 
     Raises:
         ConfigError: *most* is below 1.
     """
-    plot = waterfall_plot(breakdown, base_label=base_label, total_label=total_label, axis=axis, most=most)
-    rows = [_drawn(row) for row in plot.rows]
+    plot = waterfall_plot(
+        breakdown, base_label=base_label, total_label=total_label, axis=axis, most=most, interval=interval
+    )
+    rows = [_drawn(row) for row in plot.drawn]
     chart = _layers(rows, (plot.lowest, plot.highest), f"{total_label} ({axis[0]:g} to {axis[1]:g})")
-    start, end = rows[0]["number"], rows[-1]["number"]
+    start, end = (typeset(row.number) for row in (plot.rows[0], plot.rows[-1]))
     reading = f"From {start} to {end}: blue bars add points, orange bars take points away."
     # A title of one long line would make the picture wider than its bars, and leave it half empty.
     width = PLOT_WIDTH + _left_of_bars(rows)
@@ -80,6 +84,8 @@ def _drawn(row: Row) -> dict[str, Any]:
         "right": max(row.start, row.end),
         "number": typeset(row.number),
         "colour": COLOURS[row.kind],
+        "kind": row.kind,
+        "is_open": row.is_open,
     }
 
 
@@ -89,16 +95,39 @@ def _layers(rows: list[dict[str, Any]], domain: tuple[float, float], axis_title:
         row |= {"row": place, "next": place + 1}
     scale = alt.Scale(domain=list(domain), nice=False, zero=False)
     along = alt.X("start:Q", scale=scale, axis=alt.Axis(title=axis_title, tickCount=5))
-    bars = _placed(rows, rows).mark_bar(cornerRadius=1).encode(x=along, x2="end:Q", color=_COLOUR)
-    links = _placed(rows[:-1], rows, bandPosition=1).mark_rule(color=MUTED)
+    intervals = [row for row in rows if row["kind"] == "interval"]
+    barred = [row for row in rows if row["kind"] != "interval"]
+    wholes = [row for row in rows if row["kind"] == "whole"]
+    bars = _placed(barred, rows).mark_bar(cornerRadius=1).encode(x=along, x2="end:Q", color=_COLOUR)
+    links = _placed(barred[:-1], rows, bandPosition=1).mark_rule(color=MUTED)
     label_place = _label_place(rows)
     layers = [
         bars,
         links.encode(x=alt.X("end:Q", scale=scale), y2=alt.Y2("next:O", bandPosition=0)),
-        *_columns(rows[1:-1], rows, label_place, "normal"),
-        *_columns([rows[0], rows[-1]], rows, label_place, "bold"),
+        *_whisker(intervals, rows, scale),
+        *_columns([row for row in rows if row["kind"] != "whole"], rows, label_place, "normal"),
+        *_columns(wholes, rows, label_place, "bold"),
     ]
     return alt.LayerChart(layer=layers, width=PLOT_WIDTH, height=ROW_HEIGHT * len(rows))
+
+
+def _whisker(intervals: list[dict[str, Any]], rows: list[dict[str, Any]], scale: alt.Scale) -> list[alt.Chart]:
+    """The interval of the total: a line with an end on each side, without the high one where it is not known."""
+    if not intervals:
+        return []
+    middle = _placed(intervals, rows, bandPosition=0.5)
+    stops = [
+        {"row": row["row"], "at": row[end]}
+        for row in intervals
+        for end in ("start", "end")
+        if end == "start" or not row["is_open"]
+    ]
+    return [
+        middle.mark_rule(strokeWidth=2).encode(x=alt.X("start:Q", scale=scale), x2="end:Q", color=_COLOUR),
+        _placed(stops, rows, bandPosition=0.5)
+        .mark_tick(color=WHOLE, opacity=1, thickness=2, size=ROW_HEIGHT / 3)
+        .encode(x=alt.X("at:Q", scale=scale)),
+    ]
 
 
 def _columns(

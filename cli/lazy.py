@@ -26,6 +26,7 @@ COMMANDS = {
     "simulate": ("value_model.files", "Simulate customers to try things out on."),
     "sample": ("value_model.files", "Write a sample portfolio for the ruleset fatf-retail."),
     "sort": ("value_model.files", "Group a file's rows by customer."),
+    "parts": ("value_model.parts", "List what interrupted runs left."),
     "serve": ("serve", "Serve the champion over HTTP until stopped."),
     "tokens": ("serve", "Tokens: who may call the service, and what they used up."),
     "mcp": ("mcp", "Answer an agent on this machine, by the Model Context Protocol."),

@@ -61,6 +61,8 @@ NOTICES = {
     "evidence-asked": "The evidence is asked for. A worker collects it.",
     "evidence-under-way": "The evidence of that quarter is being collected already. This is how far it is.",
     "validation-signed-off": "The validation is signed off.",
+    "peer-attached": "The figures of the peer stand beside those of the validation.",
+    "peer-there": "These figures were attached already.",
     "change-registered": "The change is registered. It asks for a revalidation until another person signs it off.",
     "change-signed-off": "The change is signed off.",
     "assigned": "The item is assigned.",

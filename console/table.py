@@ -1,6 +1,7 @@
 """The one table of the console: each page and action, and the right of `/v1` that it needs."""
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Final
 
 from fivefold.console.accounts import lists, members, settings, sign_in, tokens
@@ -13,6 +14,7 @@ from fivefold.console.flows import replays as flow_replays
 from fivefold.console.flows import runs as flow_runs
 from fivefold.console.flows import shadow as flow_shadow
 from fivefold.console.flows import version as flow_version
+from fivefold.console.flows.tables import TABLES as FLOW_TABLES
 from fivefold.console.groups import groups
 from fivefold.console.levels import (
     assessment,
@@ -31,8 +33,10 @@ from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many, records
 from fivefold.console.queue import page as queue
 from fivefold.console.recourse import challenges, statement, what_if
-from fivefold.console.rulesets import backtest, editor, overview, points, references, tables
+from fivefold.console.rulesets import backtest, editor, overview, points, references
 from fivefold.console.rulesets import version as ruleset
+from fivefold.console.rulesets.tables import TABLES as RULESET_TABLES
+from fivefold.console.rulesets.tables import EditorTables
 from fivefold.console.visit import Redirect, Rendered, View, Visit
 from fivefold.console.webhooks import endpoints as webhooks
 
@@ -44,8 +48,6 @@ _VERSION = f"{_RULESET}/versions/{{number}}"
 _PROPOSAL = "/console/proposals/{proposal}"
 _PROPOSAL_OF = "/v1/proposals/{proposal}"
 _CHECK = "POST /v1/rulesets/check"
-_TABLE_OUT = f"POST {_RULESET_OF}/tables/export"
-_TABLE_IN = f"POST {_RULESET_OF}/tables/import"
 _STATE = "POST /v1/assessments/{assessment}/statement"
 _CONTEST = "POST /v1/assessments/{assessment}/challenges"
 _CHALLENGE = "/console/challenges/{challenge}"
@@ -64,6 +66,7 @@ _RUN_OF = "/v1/flow-runs/{run}"
 _REPLAY = f"{flow_replays.REPLAYS}/{{replay}}"
 _REPLAY_OF = "/v1/flow-replays/{replay}"
 _CHECK_FLOW = "POST /v1/flows/check"
+_GRAPH = "POST /v1/flows/import"
 _NEW_FLOW = "/console/new-flow"
 _GROUP = f"{groups.GROUPS}/{{group}}"
 _GROUP_VERSION = f"{_GROUP}/versions/{{number}}"
@@ -80,14 +83,40 @@ def _home(visit: Visit) -> Redirect:
     return Redirect("/console/queue" if visit.may(queue.QUEUE) else values.VALUES)
 
 
-def _table_views(editing: str, page: Callable[[Visit], Rendered]) -> tuple[View, ...]:
-    """Give the views of decision tables of an editor's page."""
+def _text_views(
+    editing: str, of: str, check: str, editor: ModuleType, tables: EditorTables, page: Callable[[Visit], Rendered]
+) -> tuple[View, ...]:
+    """Give the views of an editor's page that store nothing: checks, forms, and decision tables as files.
+
+    *of* is the path in `/v1` of what is edited, and *check* the route that checks a text.
+    """
+    out, into = f"POST {of}/tables/export", f"POST {of}/tables/import"
     return (
-        View("POST", f"{editing}/table-csv", _TABLE_OUT, tables.table_csv, page, reads_document=True),
-        View("POST", f"{editing}/table-xlsx", _TABLE_OUT, tables.table_xlsx, page, reads_document=True),
-        View(
-            "POST", f"{editing}/table-import", _TABLE_IN, editor.take_table, page, reads_document=True, takes_file=True
-        ),
+        View("POST", f"{editing}/check", check, editor.check, page, reads_document=True),
+        View("POST", f"{editing}/mutate", check, editor.check, page, reads_document=True),
+        View("POST", f"{editing}/write", check, editor.write, page, reads_document=True),
+        View("POST", f"{editing}/table-csv", out, tables.csv, page, reads_document=True),
+        View("POST", f"{editing}/table-xlsx", out, tables.xlsx, page, reads_document=True),
+        View("POST", f"{editing}/table-import", into, editor.take_table, page, reads_document=True, takes_file="table"),
+    )
+
+
+def _flow_views(editing: str, page: Callable[[Visit], Rendered]) -> tuple[View, ...]:
+    """Give the views of an editor's page of a flow that store nothing."""
+    take_graph = flow_editor.take_graph
+    return (
+        *_text_views(editing, _FLOW_OF, _CHECK_FLOW, flow_editor, FLOW_TABLES, page),
+        View("POST", f"{editing}/form", _CHECK_FLOW, flow_editor.check_fields, page, reads_document=True),
+        View("POST", f"{editing}/graph-import", _GRAPH, take_graph, page, reads_document=True, takes_file="graph"),
+    )
+
+
+def _draft_views(editing: str, of: str, editor: ModuleType) -> tuple[View, ...]:
+    """Give the views that store what is edited: as the draft, and as a version."""
+    page = editor.show_editor
+    return (
+        View("POST", f"{editing}/save", f"PUT {of}/draft", editor.save, page, reads_document=True),
+        View("POST", f"{editing}/commit", f"POST {of}/commit", editor.commit_draft, page, reads_document=True),
     )
 
 
@@ -212,6 +241,15 @@ VIEWS: Final[tuple[View, ...]] = (
         validation.sign_off,
         validation.show_found,
     ),
+    View(
+        "POST",
+        "/console/validation/{validation}/attach-peer",
+        "POST /v1/validations/{validation}/peers",
+        validation.take_peer,
+        validation.show_found,
+        reads_document=True,
+        takes_file="figures",
+    ),
     View("GET", operations.OPERATIONS, "GET /v1/operations", operations.show_operations, at_one_moment=False),
     View("GET", log.LOG, "GET /v1/audit/search", log.show_log),
     View("GET", operations.FAILURES, "GET /v1/failures/search", operations.show_failures),
@@ -260,9 +298,7 @@ VIEWS: Final[tuple[View, ...]] = (
         overview.show_rulesets,
     ),
     View("GET", "/console/new-ruleset", _CHECK, editor.show_new),
-    View("POST", "/console/new-ruleset/check", _CHECK, editor.check, editor.show_new, reads_document=True),
-    View("POST", "/console/new-ruleset/mutate", _CHECK, editor.check, editor.show_new, reads_document=True),
-    View("POST", "/console/new-ruleset/write", _CHECK, editor.write, editor.show_new, reads_document=True),
+    *_text_views("/console/new-ruleset", _RULESET_OF, _CHECK, editor, RULESET_TABLES, editor.show_new),
     View(
         "POST",
         "/console/new-ruleset/save",
@@ -271,7 +307,6 @@ VIEWS: Final[tuple[View, ...]] = (
         editor.show_new,
         reads_document=True,
     ),
-    *_table_views("/console/new-ruleset", editor.show_new),
     View("GET", _RULESET, f"GET {_RULESET_OF}/versions", overview.show_ruleset),
     View(
         "POST",
@@ -285,26 +320,8 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_RULESET}/switch", f"POST {_RULESET_OF}/switch", overview.switch, overview.show_ruleset),
     View("POST", f"{_RULESET}/roll-back", f"POST {_RULESET_OF}/rollback", overview.roll_back, overview.show_ruleset),
     View("GET", f"{_RULESET}/edit", f"GET {_RULESET_OF}/draft", editor.show_editor),
-    View("POST", f"{_RULESET}/edit/check", _CHECK, editor.check, editor.show_editor, reads_document=True),
-    View("POST", f"{_RULESET}/edit/mutate", _CHECK, editor.check, editor.show_editor, reads_document=True),
-    View("POST", f"{_RULESET}/edit/write", _CHECK, editor.write, editor.show_editor, reads_document=True),
-    *_table_views(f"{_RULESET}/edit", editor.show_editor),
-    View(
-        "POST",
-        f"{_RULESET}/edit/save",
-        f"PUT {_RULESET_OF}/draft",
-        editor.save,
-        editor.show_editor,
-        reads_document=True,
-    ),
-    View(
-        "POST",
-        f"{_RULESET}/edit/commit",
-        f"POST {_RULESET_OF}/commit",
-        editor.commit_draft,
-        editor.show_editor,
-        reads_document=True,
-    ),
+    *_text_views(f"{_RULESET}/edit", _RULESET_OF, _CHECK, editor, RULESET_TABLES, editor.show_editor),
+    *_draft_views(f"{_RULESET}/edit", _RULESET_OF, editor),
     View("GET", _VERSION, f"GET {_RULESET_OF}/versions/{{number}}", ruleset.show_version),
     View(
         "POST",
@@ -351,10 +368,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_POLICY_VERSION}/retire", f"POST {_POLICY_OF}/retire", policies.retire, policies.show_version),
     View("GET", flows.FLOWS, "GET /v1/flows", flows.show_flows),
     View("GET", _NEW_FLOW, _CHECK_FLOW, flow_editor.show_new),
-    View("POST", f"{_NEW_FLOW}/check", _CHECK_FLOW, flow_editor.check, flow_editor.show_new, reads_document=True),
-    View("POST", f"{_NEW_FLOW}/mutate", _CHECK_FLOW, flow_editor.check, flow_editor.show_new, reads_document=True),
-    View("POST", f"{_NEW_FLOW}/write", _CHECK_FLOW, flow_editor.write, flow_editor.show_new, reads_document=True),
-    View("POST", f"{_NEW_FLOW}/form", _CHECK_FLOW, flow_editor.check_fields, flow_editor.show_new, reads_document=True),
+    *_flow_views(_NEW_FLOW, flow_editor.show_new),
     View(
         "POST",
         f"{_NEW_FLOW}/save",
@@ -368,33 +382,8 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_FLOW}/off", f"POST {_FLOW_OF}/off", flows.switch_off, flows.show_flow),
     View("POST", f"{_FLOW}/end-shadow", f"POST {_FLOW_OF}/shadow/end", flows.end_shadow, flows.show_flow),
     View("GET", f"{_FLOW}/edit", f"GET {_FLOW_OF}/draft", flow_editor.show_editor),
-    View("POST", f"{_FLOW}/edit/check", _CHECK_FLOW, flow_editor.check, flow_editor.show_editor, reads_document=True),
-    View("POST", f"{_FLOW}/edit/mutate", _CHECK_FLOW, flow_editor.check, flow_editor.show_editor, reads_document=True),
-    View("POST", f"{_FLOW}/edit/write", _CHECK_FLOW, flow_editor.write, flow_editor.show_editor, reads_document=True),
-    View(
-        "POST",
-        f"{_FLOW}/edit/form",
-        _CHECK_FLOW,
-        flow_editor.check_fields,
-        flow_editor.show_editor,
-        reads_document=True,
-    ),
-    View(
-        "POST",
-        f"{_FLOW}/edit/save",
-        f"PUT {_FLOW_OF}/draft",
-        flow_editor.save,
-        flow_editor.show_editor,
-        reads_document=True,
-    ),
-    View(
-        "POST",
-        f"{_FLOW}/edit/commit",
-        f"POST {_FLOW_OF}/commit",
-        flow_editor.commit,
-        flow_editor.show_editor,
-        reads_document=True,
-    ),
+    *_flow_views(f"{_FLOW}/edit", flow_editor.show_editor),
+    *_draft_views(f"{_FLOW}/edit", _FLOW_OF, flow_editor),
     View("GET", _FLOW_VERSION, f"GET {_FLOW_OF}/versions/{{number}}", flow_version.show_version),
     View(
         "POST",

@@ -60,7 +60,7 @@ class Visit(Context):
         parts: the variable parts of the path, by name.
         query: what the address asks for.
         form: what was typed.
-        file: that was sent, where the view takes one as it is; None for none.
+        file: that was sent, where the view takes one as its bytes; None for none.
         valuer: the value model that serves; None where none does.
         plans: the limits that tokens may have, by name.
         registry: opens the registry of its versions; it gives None where nothing was trained yet.
@@ -213,7 +213,7 @@ class View:
         right: the route of `/v1` that the person must be allowed to call; None where everyone may who is signed in.
         handler: reads the visit, calls use cases, and answers.
         page: of an action: the page that is shown again where it is refused, with the reason.
-        takes_file: its form may send a file, of which the bytes are read; elsewhere a file is text in UTF-8.
+        takes_file: the field of its form whose file is read as its bytes; where it is empty a file is text in UTF-8.
         reads_document: its form has the text of a ruleset, and reading one takes a while.
         at_one_moment: all that a page shows was true together; False where one figure may fail and the others stay.
     """
@@ -224,7 +224,7 @@ class View:
     handler: Callable[[Visit], Answer]
     page: Callable[[Visit], Rendered] | None = None
     reads_document: bool = False
-    takes_file: bool = False
+    takes_file: str = ""
     at_one_moment: bool = True
 
 

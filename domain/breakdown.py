@@ -32,6 +32,21 @@ class Contribution:
 
 
 @dataclass(frozen=True)
+class TotalInterval:
+    """Between what the total of a breakdown will lie, at a level.
+
+    Attributes:
+        low: in the points of the total.
+        high: the same; None where it is not known how high.
+        level_percent: so many of a hundred such intervals hold what comes.
+    """
+
+    low: float
+    high: float | None
+    level_percent: int
+
+
+@dataclass(frozen=True)
 class Breakdown:
     """A total that is exactly the sum of a base and its contributions.
 

@@ -5,7 +5,7 @@ is the first of both. So later local times are never earlier moments, and each d
 """
 
 from calendar import monthrange
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -19,6 +19,10 @@ _LOOKED_AT_DAYS: Final = 100
 """No two days that are chosen are further apart: the 31st does not come for two months at most."""
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
+_ZONES_APART: Final = 2 * _DAY
+"""A zone is up to a day away from UTC, and a jump may lead over one."""
+_FIRST_DAY: Final = date.min + 2 * _ZONES_APART
+"""The days before it have no moments, as the clock of some zone would show the year 0."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,15 @@ def latest_moment(schedule: LocalSchedule, until_us: int) -> int:
     return _found(schedule, until_us, -1, lambda moment: moment <= until_us)
 
 
+def moments_between(schedule: LocalSchedule, from_us: int, until_us: int) -> Iterator[int]:
+    """Go through the moments from one until another, which is not among them (microseconds); the first one first."""
+    day = max(from_microseconds(from_us).date(), _FIRST_DAY) - _ZONES_APART
+    last = from_microseconds(until_us).date() + _ZONES_APART
+    while day <= last:
+        yield from (moment for moment in schedule.moments_of(day) if from_us <= moment < until_us)
+        day += _DAY
+
+
 def zone_text(moment_us: int, zone: str) -> str:
     """Write a moment as the clock of a zone shows it.
 
@@ -72,8 +85,7 @@ def zone_text(moment_us: int, zone: str) -> str:
 
 
 def _found(schedule: LocalSchedule, from_us: int, step: int, fits: Callable[[int], bool]) -> int:
-    # A zone is up to a day away from UTC, and a jump may lead over one.
-    day = from_microseconds(from_us).date() - 2 * step * _DAY
+    day = from_microseconds(from_us).date() - step * _ZONES_APART
     for _ in range(_LOOKED_AT_DAYS):
         for moment in schedule.moments_of(day)[::step]:
             if fits(moment):

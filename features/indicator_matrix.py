@@ -1,10 +1,12 @@
 """Indicators of many customers at many as-of dates, in one pass over their histories."""
 
 import os
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,7 @@ from fivefold.features.reading.layout import order_loops
 
 MOST_OWN = 16
 """Files of own indicators that stay compiled in a process: of the models that it serves and compares."""
+_COMPILING = Lock()
 _CUSTOMERS_A_THREAD = 2_000
 """With fewer customers a second thread costs more time than it saves."""
 
@@ -40,19 +43,25 @@ class Snapshots:
 
 
 def snapshots(
-    histories: Histories, as_ofs: Integers, walk: Walk | None = None, *, own: OwnIndicators | None = None
+    histories: Histories,
+    as_ofs: Integers,
+    walk: Walk | None = None,
+    *,
+    own: OwnIndicators | None = None,
+    wanted: Collection[str] | None = None,
 ) -> Snapshots:
     """Compute every indicator of every customer at each of k moments (microseconds).
 
     *walk* is by default the compiled catalogue; tests pass an interpreted or bounds-checked one. An operator's *own*
-    indicators come after those of the catalogue.
+    indicators come after those of the catalogue. Where *wanted* names some of the catalogue, the others are left NaN,
+    and take no time.
 
     Raises:
         ModelError: one of the own indicators ended with an error, such as a division by zero or an index out of bounds,
             or is infinite.
     """
     as_ofs = np.ascontiguousarray(as_ofs, dtype=np.int64)
-    taken = walk_over(walk or warm(), histories, as_ofs, CATALOGUE)
+    taken = walk_over(walk or warm(), histories, as_ofs, CATALOGUE, wanted)
     if own is None:
         return taken
     try:
@@ -66,18 +75,29 @@ def snapshots(
     return Snapshots(np.concatenate([taken.values, more.values], axis=2), taken.seen)
 
 
-def walk_over(walk: Walk, histories: Histories, as_ofs: Integers, columns: Catalogue) -> Snapshots:
-    """Compute the indicators of one catalogue, by its walk, of every customer at each of k moments (microseconds)."""
+def walk_over(
+    walk: Walk, histories: Histories, as_ofs: Integers, columns: Catalogue, wanted: Collection[str] | None = None
+) -> Snapshots:
+    """Compute the indicators of one catalogue, by its walk, of every customer at each of k moments (microseconds).
+
+    Where *wanted* names some of them, the others are left NaN.
+    """
     shape = (histories.customers, len(as_ofs))
-    values = np.empty((*shape, len(columns.indicators)))
+    mask = np.ones(len(columns.indicators), dtype=np.bool_)
+    values = np.empty((*shape, len(mask)))
+    if wanted is not None:
+        mask[:] = [name in wanted for name in columns.names]
+        values[..., ~mask] = np.nan
     seen = np.empty(shape, dtype=np.int64)
     bounds = _shares(histories)
     if len(bounds) == 2:
-        _walk(walk, histories, as_ofs, values, seen)
+        _walk(walk, histories, (as_ofs, mask), values, seen)
     else:
         with ThreadPoolExecutor(len(bounds) - 1) as pool:
             walks = [
-                pool.submit(_walk, walk, histories.select(first, last), as_ofs, values[first:last], seen[first:last])
+                pool.submit(
+                    _walk, walk, histories.select(first, last), (as_ofs, mask), values[first:last], seen[first:last]
+                )
                 for first, last in pairwise(bounds)
             ]
         for walk_of_part in walks:
@@ -101,9 +121,17 @@ def warm() -> Walk:
     return compile_walk(CATALOGUE)
 
 
-@lru_cache(maxsize=MOST_OWN)
 def warm_own(own: OwnIndicators) -> Walk:
-    """Load an operator's compiled indicators, or compile them: a second or two once a machine."""
+    """Load an operator's compiled indicators, or compile them: a second or two once a machine.
+
+    One thread does so, and others wait: Python 3.11 cannot parse in two threads at once.
+    """
+    with _COMPILING:
+        return _compiled_own(own)
+
+
+@lru_cache(maxsize=MOST_OWN)
+def _compiled_own(own: OwnIndicators) -> Walk:
     return compile_walk(own.catalogue, checked=True)
 
 
@@ -144,7 +172,10 @@ def _undefine(values: Floats, unknown_from: Integers, as_ofs: Integers, columns:
             values[unknown[..., None] & columns.readers(column)] = np.nan
 
 
-def _walk(walk: Walk, part: Histories, as_ofs: Integers, values: Floats, seen: Integers) -> None:
+def _walk(
+    walk: Walk, part: Histories, asked: tuple[Integers, npt.NDArray[np.bool_]], values: Floats, seen: Integers
+) -> None:
+    """Walk over some histories; *asked* are the moments, and which indicators are wanted."""
     walk(
         part.offsets,
         part.time,
@@ -154,7 +185,7 @@ def _walk(walk: Walk, part: Histories, as_ofs: Integers, values: Floats, seen: I
         part.currency,
         part.category,
         part.created,
-        as_ofs,
+        *asked,
         values,
         seen,
     )

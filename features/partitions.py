@@ -26,6 +26,8 @@ from fivefold.features.reading.validate import TransactionReader
 RECEIPT: Final = "receipt"
 """The one column that workers hand back: with one, no two can change places."""
 
+_MARK: Final = ".mark"
+
 
 class Result(NamedTuple):
     """What the work made of some customers: a table, and whatever else is to be known of it, encoded."""
@@ -75,6 +77,8 @@ class Job:
         release: of fivefold, which every worker must have.
         rows: of the whole source, which all partitions must have together.
         rows_at_once: rows of a partition that are read together, and those of their last customer.
+        marks: begins the names of the empty files by which workers say how far they are; none are made where it is
+            empty.
     """
 
     reader: TransactionReader
@@ -85,6 +89,7 @@ class Job:
     release: str
     rows: int
     rows_at_once: int = ROWS_A_BATCH
+    marks: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class FileJob:
     folder: Path
     release: str
     columns: tuple[str, str] = ("number", "file")
+    marks: str = ""
 
 
 class _Made(msgspec.Struct, frozen=True, tag=True):
@@ -156,6 +162,18 @@ def hand_back(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[pa.Record
 def hand_back_each(batches: Iterable[pa.RecordBatch], job: FileJob) -> Iterator[pa.RecordBatch]:
     """Do the work on each file that is named, and give receipts as `hand_back` does."""
     return _encoded(_receipts_each(batches, job))
+
+
+def marked(job: Job | FileJob) -> int:
+    """Count the rows, or the files, that workers have done so far; more than once what they had to do again."""
+    marks = job.folder.glob(f"{job.marks}-*{_MARK}")
+    return sum(int(each.name.removesuffix(_MARK).rpartition("-")[2]) for each in marks)
+
+
+def _mark(job: Job | FileJob, count: int) -> None:
+    """Say that so many more rows, or files, are done."""
+    if job.marks and count:
+        (job.folder / f"{job.marks}-{secrets.token_hex(8)}-{count}{_MARK}").touch()
 
 
 def _encoded(receipts: Iterable["_Receipt"]) -> Iterator[pa.RecordBatch]:
@@ -217,11 +235,13 @@ def _results_of(receipts: Iterable[bytes], job: Job, source: str) -> list[_Made]
 
 def _receipts(batches: Iterable[pa.RecordBatch], job: Job) -> Iterator[_Receipt]:
     met: list[pa.Array] = []
-    counted = _Counted(batches)
+    counted, done = _Counted(batches), 0
     try:
         _require_release(job.release)
         for number, result in enumerate(job.work(_histories(counted, job, met))):
             yield _Made(_write(result.table, job.folder), result.note, (counted.first_row, number))
+            _mark(job, counted.rows - done)
+            done = counted.rows
     except InvalidDataError as error:
         yield _BadRows(error.every, error.count, tuple(error.beyond.items()))
     except FivefoldError as error:
@@ -239,6 +259,7 @@ def _receipts_each(batches: Iterable[pa.RecordBatch], job: FileJob) -> Iterator[
             for number, path in zip(numbers, paths, strict=True):
                 for place, result in enumerate(job.work(Path(path))):
                     yield _Made(_write(result.table, job.folder), result.note, (number, place))
+                _mark(job, 1)
                 yield _Done(number)
     except FivefoldError as error:
         yield _Refused(type(error).__name__, str(error))

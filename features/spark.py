@@ -6,8 +6,10 @@ context nor the RDDs of Spark are used, which Spark Connect does not have; the s
 
 import os
 import re
+import secrets
 import shutil
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as f
 from pyspark.sql.types import TimestampNTZType, TimestampType
+from tqdm import tqdm
 
 from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError
 from fivefold.domain.provenance import release
@@ -39,6 +42,7 @@ from fivefold.features.partitions import (
     hand_back,
     hand_back_each,
     kept_of,
+    marked,
     results_of,
     results_of_each,
 )
@@ -54,6 +58,7 @@ _LOCAL: Final = "local"
 _LOOPBACK: Final = "127.0.0.1"
 _FILE: Final = "file"
 _HIDDEN: Final = ("_", ".")
+_LOOK_SECONDS: Final = 1.0
 _FIRST_ROW: Final = "first_row"
 """The column of the number of each customer's first row, by which the partitions of kept histories are cut."""
 
@@ -119,7 +124,8 @@ class SparkEngine:
         with _own_errors(), _pandas_3():
             rows, job = self._job(source, reader, work)
             by_customer = rows.repartition(f.col(c.USER_ID)).sortWithinPartitions(c.USER_ID, ROW_NUMBER)
-            receipts = _collected(by_customer, partial(hand_back, job=job))
+            with _shown(job, job.rows, "rows"):
+                receipts = _collected(by_customer, partial(hand_back, job=job))
         return results_of(receipts, job, str(source))
 
     def keep(self, source: MappedFile, reader: TransactionReader) -> list[Path]:
@@ -132,24 +138,55 @@ class SparkEngine:
             appears = f.min(ROW_NUMBER).over(Window.partitionBy(c.USER_ID)).alias(_FIRST_ROW)
             ranged = rows.select("*", appears).repartitionByRange(_FIRST_ROW)
             ordered = ranged.sortWithinPartitions(_FIRST_ROW, ROW_NUMBER).select(*job.columns)
-            receipts = _collected(ordered, partial(hand_back, job=job))
+            with _shown(job, job.rows, "rows"):
+                receipts = _collected(ordered, partial(hand_back, job=job))
         return kept_of(receipts, job, str(source))
 
     def run_each(self, files: Sequence[Path], work: FileWork) -> Iterator[Result]:
         """Do the work on each file, each a task of its own, and give all results in the order of the files."""
         with _own_errors(), _pandas_3():
-            job = FileJob(work, self.folder, release())
+            job = FileJob(work, self.folder, release(), marks=_new_marks())
             number, file = job.columns
             named = [(place, str(path)) for place, path in enumerate(files)]
             frame = self.session.createDataFrame(named, f"{number} long, {file} string")
             apart = frame.repartitionByRange(max(1, len(named)), number)
-            receipts = _collected(apart, partial(hand_back_each, job=job))
+            with _shown(job, len(named), "files"):
+                receipts = _collected(apart, partial(hand_back_each, job=job))
         return results_of_each(receipts, job, len(named))
 
     def _job(self, source: MappedFile, reader: TransactionReader, work: Work) -> tuple[DataFrame, Job]:
         rows, ticks, count = _rows(self.session, source, reader)
-        job = Job(reader, tuple(rows.columns), ticks, work, self.folder, release(), count, self.rows_at_once)
+        job = Job(
+            reader, tuple(rows.columns), ticks, work, self.folder, release(), count, self.rows_at_once, _new_marks()
+        )
         return rows, job
+
+
+def _new_marks() -> str:
+    """Begin the names of marks, where a person looks at the progress."""
+    return f"progress-{secrets.token_hex(8)}" if sys.stderr.isatty() else ""
+
+
+@contextmanager
+def _shown(job: Job | FileJob, total: int, unit: str) -> Iterator[None]:
+    """Show how far the workers are, by the marks that they leave in the shared folder."""
+    if not job.marks:
+        yield
+        return
+    ended = threading.Event()
+    with tqdm(desc="on Spark", unit=f" {unit}", unit_scale=True, total=total, leave=False) as bar:
+
+        def look() -> None:
+            while not ended.wait(_LOOK_SECONDS):
+                bar.update(min(total, marked(job)) - bar.n)
+
+        looking = threading.Thread(target=look, daemon=True)
+        looking.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            looking.join()
 
 
 def _collected(rows: DataFrame, hand: Callable[..., Iterator[pa.RecordBatch]]) -> list[bytes]:

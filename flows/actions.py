@@ -14,6 +14,8 @@ from fivefold.risk.language.quantities import DurationText, Number
 Status = Literal["approved", "flagged", "escalated", "blocked"]
 PersonRole = Literal["investigator", "publisher"]
 """The roles in which a step may ask a person; administrators answer in both."""
+PERSON_DECIDES = "Regulation (EU) 2024/1624, article 76(5)"
+"""Why a person decides before a relationship starts, is refused, or ends."""
 
 
 class Action(LanguageModel):
@@ -25,7 +27,7 @@ class Action(LanguageModel):
         purpose: what it is for; that of the flow where nothing is said.
         reversible: a person can take it back; what is usual of its kind where nothing is said.
         relationship: it starts, refuses or ends the relationship with the customer, so a person decides before it
-            (Regulation (EU) 2024/1624, article 76(5)).
+            (see PERSON_DECIDES).
         agreed_by: who must agree: every run that takes it came by the answer of a person whom a step asked in that
             role. Nobody must where nothing is said.
     """

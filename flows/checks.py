@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fivefold.domain.text import perhaps
-from fivefold.flows.actions import Action, GroupAction, LimitAction, PersonRole, StatusAction
+from fivefold.flows.actions import PERSON_DECIDES, Action, GroupAction, LimitAction, PersonRole, StatusAction
 from fivefold.flows.language import (
     NOBODY,
     CalculateStep,
@@ -409,7 +409,7 @@ def _must_agree(action: Action | None) -> Iterator[tuple[PersonRole | None, str,
     """Give in which roles persons must agree to an action, None for any: what is missing without, and by which law."""
     if action is not None and action.relationship is not None:
         words = f"the relationship {action.relationship} without the answer of a person"
-        yield None, words, " (Regulation (EU) 2024/1624, article 76(5))"
+        yield None, words, f" ({PERSON_DECIDES})"
     if action is not None and action.agreed_by is not None:
         yield action.agreed_by, f"taken without the answer of {_ASKED[action.agreed_by]}", ""
 

@@ -9,7 +9,7 @@ import polars as pl
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.schedules import next_moment, zone_text
-from fivefold.flows.actions import LimitAction
+from fivefold.flows.actions import PERSON_DECIDES, LimitAction, StatusAction
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.checks import GroupInForce, group_diagnostics
 from fivefold.flows.examples import check_flow_examples
@@ -25,7 +25,7 @@ from fivefold.flows.language import (
     RouteStep,
     TableStep,
 )
-from fivefold.flows.paths import passed_before, reached
+from fivefold.flows.paths import passed_before, reached, without_person
 from fivefold.flows.triggers import ScheduleTrigger
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, by_check, checked_findings, findings, warning
 from fivefold.risk.compiler.formulas import calculations_in_order
@@ -105,6 +105,7 @@ def flow_diagnostics(
     if not fatal:
         choices = list(_choices(analysed, lint_scope(analysed, lists)))
         found["doubts"] = (*_amounts(flow), *_answers(analysed), *_never_read(analysed), *_read_on_some_ways(analysed))
+        found["relationships"] = _undecided_relationships(flow)
         never = [each for each in choices if each.check != _FAILURES]
         found["reach"] = (*_never_reached(flow), *_never_taken(flow), *never)
         found[_FAILURES] = [*(each for each in choices if each.check == _FAILURES), *_failing(flow)]
@@ -160,6 +161,38 @@ def _amounts(flow: Flow) -> Iterator[Diagnostic]:
         if not least <= action.amount <= most:
             bound = least if action.amount < least else most
             yield warning(("actions", number, "amount"), f"is {action.amount:,f}, and {bound:,f} is set: see between")
+
+
+_DECIDES: Mapping[str, tuple[str, str]] = {
+    "approved": ("starts", "starts"),
+    "blocked": ("refuses or ends", "refused, or ended"),
+}
+"""By the status that may do it: what that does to the relationship, and how it is marked."""
+
+
+def _undecided_relationships(flow: Flow) -> Iterator[Diagnostic]:
+    """Find statuses of the customer that may decide on the relationship, are not marked so, and need no answer."""
+    for number, action in enumerate(flow.actions):
+        if not isinstance(action, StatusAction) or action.of != "entity" or action.relationship is not None:
+            continue
+        by = _without_answer(flow, action.id) if action.status in _DECIDES else None
+        if by is not None:
+            does, words = _DECIDES[action.status]
+            yield warning(
+                ("actions", number, "status"),
+                f"gives the status {action.status} without the answer of a person, {by}; where that {does} the "
+                f"relationship, write relationship: {words}, and a person must decide first ({PERSON_DECIDES})",
+            )
+
+
+def _without_answer(flow: Flow, action: str) -> str | None:
+    """Say how a run comes to take an action though no person's answer decided so; None where it cannot."""
+    if action in flow.on_failure:
+        return "where a step fails"
+    for position, step in enumerate(flow.steps):
+        if isinstance(step, EndStep) and action in step.end and (way := without_person(flow, position)) is not None:
+            return f"by {' → '.join(flow.steps[each].id for each in way)}"
+    return None
 
 
 def _answers(analysed: AnalysedFlow) -> Iterator[Diagnostic]:

@@ -244,7 +244,7 @@ def compile_flow(analysed: AnalysedFlow, lists: Mapping[str, Sequence[str]], bas
         inputs=inputs,
         asked=asked,
         steps=steps,
-        failure_amounts=compiled.amounts(analysed.flow.on_failure),
+        failure_amounts=amounts_of(analysed.flow, base, analysed.flow.on_failure),
     )
 
 
@@ -300,8 +300,9 @@ class _StepCompiler:
             return self._asking(step, outputs, after, self._unknown(step.on_unknown, position))
         if isinstance(step, PersonStep | OutsideStep):
             return self._waiting(step, position, outputs, after)
+        amounts = amounts_of(self.analysed.flow, self.base, step.end)
         leads = (Stop.ENDED, Stop.FAILED)
-        return Ending(identifier=step.id, leads=leads, outputs={}, actions=step.end, amounts=self.amounts(step.end))
+        return Ending(identifier=step.id, leads=leads, outputs={}, actions=step.end, amounts=amounts)
 
     def _waiting(
         self, step: PersonStep | OutsideStep, position: int, outputs: Mapping[str, Column], after: int
@@ -395,28 +396,30 @@ class _StepCompiler:
         leads = (*[after] * (count + 1), *[unknown] * count)
         return self._choosing(step.id, [row.when for row in table.rows], leads, outputs, gives)
 
-    def amounts(self, actions: Sequence[str]) -> tuple[Amount, ...]:
-        """Compile the amounts of the limits among some actions."""
-        units = minor_units(self.base)
-        amounts = []
-        for action in map(self.analysed.flow.action, actions):
-            if not isinstance(action, LimitAction):
-                continue
-            amount = action.amount
-            least, most = (self._minor(bound * units, action.id) for bound in action.between)
-            amounts.append(
-                Amount(
-                    action=action.id,
-                    source=input_key(amount) if isinstance(amount, LanguageModel) else None,
-                    number=self._minor(amount * units, action.id) if isinstance(amount, Decimal) else None,
-                    least=least,
-                    most=most,
-                )
-            )
-        return tuple(amounts)
 
-    def _minor(self, minor: Decimal, action: str) -> int:
-        if minor != minor.to_integral_value():
-            problem = f"has an amount that is no whole number of the smallest unit of {self.base}"
-            raise InvalidRulesetError([Finding(f"action {action}", problem)], f"flow {self.analysed.flow.name}")
-        return int(minor)
+def amounts_of(flow: Flow, base: str, actions: Sequence[str]) -> tuple[Amount, ...]:
+    """Give the amounts of the limits among some actions of a flow; *base* is the currency that they are in."""
+    units, whose = minor_units(base), f"flow {flow.name}"
+    amounts = []
+    for action in map(flow.action, actions):
+        if not isinstance(action, LimitAction):
+            continue
+        amount = action.amount
+        least, most = (_minor(bound * units, action.id, base, whose) for bound in action.between)
+        amounts.append(
+            Amount(
+                action=action.id,
+                source=input_key(amount) if isinstance(amount, LanguageModel) else None,
+                number=_minor(amount * units, action.id, base, whose) if isinstance(amount, Decimal) else None,
+                least=least,
+                most=most,
+            )
+        )
+    return tuple(amounts)
+
+
+def _minor(minor: Decimal, action: str, base: str, whose: str) -> int:
+    if minor != minor.to_integral_value():
+        problem = f"has an amount that is no whole number of the smallest unit of {base}"
+        raise InvalidRulesetError([Finding(f"action {action}", problem)], whose)
+    return int(minor)

@@ -18,6 +18,7 @@ from fivefold.flows.language import (
     AskStep,
     CalculateStep,
     EndStep,
+    Flow,
     FlowStep,
     OutsideStep,
     PersonStep,
@@ -26,7 +27,7 @@ from fivefold.flows.language import (
 )
 from fivefold.flows.outside.outcomes import read_model_asked
 from fivefold.flows.outside.step import CAME, Outside
-from fivefold.flows.program import FlowProgram
+from fivefold.flows.program import FlowProgram, amounts_of
 from fivefold.flows.steps import LAST, STOP, AskedOfRow, Ending, Stop
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.value_types import Column, inputs_of
@@ -337,40 +338,19 @@ class _Explainer:
         program = self._program
         if stop is Stop.WAITS or stop is Stop.ASKS:
             return []
+        if stop is Stop.FAILED:
+            return actions_after_failure(program.flow, program.base)
         last = program.steps[row[LAST]]
-        if stop is Stop.ENDED:
-            assert isinstance(last, Ending)
-            amounts = {each.action: row[each.column] for each in last.amounts}
-            taken = last.actions
-        else:
-            amounts = {each.action: each.within(each.number) for each in program.failure_amounts}
-            taken = program.flow.on_failure
-        return [self._action(program.flow.action(name), amounts.get(name), row) for name in taken]
+        assert isinstance(last, Ending)
+        amounts = {each.action: row[each.column] for each in last.amounts}
+        return [self._action(program.flow.action(name), amounts.get(name), row) for name in last.actions]
 
     def _action(self, action: Action, amount: int | None, row: Mapping[str, Any]) -> ActionTaken:
-        sets = str(getattr(action, action.kind))
-        if isinstance(action, LimitAction):
-            column = Column("", ValueType.MONEY, minor_units(self._program.base))
-            sets = f"{action.limit} {self._value(amount, column)}"
-            asked = (
-                row[input_key(action.amount)]
-                if isinstance(action.amount, LanguageModel)
-                else action.amount * column.units
-            )
-            if asked is not None and amount is not None and round(asked) != amount:
-                bound = "greatest" if asked > amount else "least"
-                sets += f", the {bound} that may be set, in place of {self._value(round(asked), column)}"
-        return ActionTaken(
-            action=action.id,
-            title=action.title,
-            kind=action.kind,
-            subject=action.subject,
-            purpose=action.purpose or self._program.flow.purpose,
-            is_reversible=is_reversible(action),
-            sets=sets,
-            amount_minor=amount,
-            agreed_by=None if action.agreed_by is None else self._agreed(action.agreed_by, row),
-        )
+        program, asked = self._program, None
+        if isinstance(action, LimitAction) and isinstance(action.amount, LanguageModel):
+            asked = row[input_key(action.amount)]
+        agreed = None if action.agreed_by is None else self._agreed(action.agreed_by, row)
+        return _taken(program.flow, program.base, action, amount, asked, agreed)
 
     def _agreed(self, role: PersonRole, row: Mapping[str, Any]) -> str:
         """Name the last step at which a person of a role answered: the checks of flows let no run here without one."""
@@ -381,6 +361,37 @@ class _Explainer:
             if row[compiled.column] is not None and row[compiled.column] < len(step.person.answers)
         ]
         return f"{role} at {answered[-1]}"
+
+
+def actions_after_failure(flow: Flow, base: str) -> list[ActionTaken]:
+    """Give the actions of `on_failure`: they follow from the flow alone, whatever a run read or was answered."""
+    amounts = {each.action: each.within(each.number) for each in amounts_of(flow, base, flow.on_failure)}
+    return [_taken(flow, base, flow.action(name), amounts.get(name)) for name in flow.on_failure]
+
+
+def _taken(
+    flow: Flow, base: str, action: Action, amount: int | None, asked: Any = None, agreed_by: str | None = None
+) -> ActionTaken:
+    """Say what an action does; *amount* is what a limit is set to, and *asked* what a step found for it."""
+    sets = str(getattr(action, action.kind))
+    if isinstance(action, LimitAction):
+        column = Column("", ValueType.MONEY, minor_units(base))
+        sets = f"{action.limit} {value_words(amount, column, base)}"
+        asked = action.amount * column.units if isinstance(action.amount, Decimal) else asked
+        if asked is not None and amount is not None and round(asked) != amount:
+            bound = "greatest" if asked > amount else "least"
+            sets += f", the {bound} that may be set, in place of {value_words(round(asked), column, base)}"
+    return ActionTaken(
+        action=action.id,
+        title=action.title,
+        kind=action.kind,
+        subject=action.subject,
+        purpose=action.purpose or flow.purpose,
+        is_reversible=is_reversible(action),
+        sets=sets,
+        amount_minor=amount,
+        agreed_by=agreed_by,
+    )
 
 
 _UNANSWERED: Mapping[bool, str] = {True: "waits for an answer", False: "nobody answered in time"}

@@ -1,7 +1,7 @@
 """The estimator: LightGBM on indicators, in scikit-learn's form, predicting money. Only training needs it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import lightgbm
 import numpy as np
@@ -10,8 +10,49 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fivefold.domain.errors import ConfigError
-from fivefold.features.histories import Floats
+from fivefold.features.histories import Floats, Integers
 from fivefold.models.prediction import OBJECTIVES, expected_value
+
+ROWS_A_BLOCK: Final = 8_192
+
+
+class MatrixRows(lightgbm.Sequence):
+    """Some rows of a matrix, which LightGBM reads a block at a time: they are not copied as a whole.
+
+    >>> MatrixRows(np.arange(6.0).reshape(3, 2), np.array([0, 2]))[0:2].tolist()
+    [[0.0, 1.0], [4.0, 5.0]]
+    """
+
+    batch_size = ROWS_A_BLOCK
+
+    def __init__(self, matrix: Floats, places: Integers | None = None) -> None:
+        """Take the rows at some *places* of an n x F matrix, by default all of them."""
+        self._matrix, self._places = matrix, places
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self._matrix if self._places is None else self._places)
+
+    def __getitem__(self, key: Any) -> Floats:
+        """Give one row, or those of a slice or a list."""
+        rows: Floats = self._matrix[key if self._places is None else self._places[key]]
+        return rows
+
+    @property
+    def columns(self) -> int:
+        """Number of columns."""
+        return int(self._matrix.shape[1])
+
+
+class MatrixData(lightgbm.Dataset):
+    """Rows of a matrix as LightGBM learns from them, with the bins that it cuts for their copy."""
+
+    def get_params(self) -> dict[str, Any]:
+        """Give every parameter of the training.
+
+        LightGBM asks for them where rows come a block at a time, and its own answer lacks some that bear on the bins.
+        """
+        return dict(self.params or {})
 
 
 class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -62,7 +103,7 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     def fit(
         self,
-        X: npt.ArrayLike,  # noqa: N803 (scikit-learn's name)
+        X: npt.ArrayLike | MatrixRows,  # noqa: N803 (scikit-learn's name)
         y: npt.ArrayLike,
         sample_weight: Floats | None = None,
         callbacks: Sequence[Callable[..., Any]] = (),
@@ -71,22 +112,30 @@ class ValueRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
         *callbacks* are LightGBM's: each is called after every round.
         """
-        checked, values = validate_data(
-            self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=True, ensure_min_samples=2
-        )
+        rows, values = self._checked(X, y)
         if (values < 0).any():
             raise ValueError("Negative values in data: y must be money that is 0 or more; floor it first")
         if self.objective not in OBJECTIVES:
             raise ConfigError(f"objective is {self.objective!r}; it must be one of {', '.join(OBJECTIVES)}")
-        if self.monotone is not None and len(self.monotone) != checked.shape[1]:
-            raise ConfigError(f"monotone has {len(self.monotone)} numbers, and X has {checked.shape[1]} columns")
+        if self.monotone is not None and len(self.monotone) != rows.columns:
+            raise ConfigError(f"monotone has {len(self.monotone)} numbers, and X has {rows.columns} columns")
         names = [str(name) for name in getattr(self, "feature_names_in_", ())]
-        weight = None if sample_weight is None else _check_sample_weight(sample_weight, checked)
-        data = lightgbm.Dataset(checked, label=values, weight=weight, feature_name=names or "auto", free_raw_data=True)
+        weight = None if sample_weight is None else _check_sample_weight(sample_weight, np.empty((len(rows), 1)))
+        data = MatrixData(rows, label=values, weight=weight, feature_name=names or "auto", free_raw_data=True)
         self.booster_ = lightgbm.train(
             self.lightgbm_parameters(), data, num_boost_round=self.rounds, callbacks=list(callbacks)
         )
         return self
+
+    def _checked(self, X: npt.ArrayLike | MatrixRows, y: npt.ArrayLike) -> tuple[MatrixRows, Floats]:  # noqa: N803 (as above)
+        """Check what is to be learnt from; rows of a matrix are the product's own, and need no check."""
+        if isinstance(X, MatrixRows):
+            self.n_features_in_ = X.columns
+            return X, np.asarray(y, dtype=np.float64)
+        checked, values = validate_data(
+            self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=True, ensure_min_samples=2
+        )
+        return MatrixRows(checked), values
 
     def predict(self, X: npt.ArrayLike) -> Floats:  # noqa: N803 (scikit-learn's name)
         """Predict the expected value (money) of each row; never negative."""

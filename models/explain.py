@@ -17,7 +17,7 @@ from fivefold.domain.text import percent
 from fivefold.features.catalogue.indicator import Indicator
 from fivefold.features.histories import Floats
 from fivefold.models.prediction import LOG_LINK
-from fivefold.models.value_model import Scores, ValueModel
+from fivefold.models.value_model import Intervals, Scores, ValueModel
 
 _SLOPE_STEP = 1e-3
 _NO_DIFFERENCE = 1e-9
@@ -78,13 +78,19 @@ def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
     return Breakdown(explanations.base, Breakdown(explanations.base, tuple(parts)).largest_first())
 
 
+def intervals(model: ValueModel, explanations: Explanations, level_percent: int | None = None) -> Intervals:
+    """Give the intervals of the customers who are explained, at a level; by default the model's own."""
+    consistency = model.consistency_of(explanations.matrix)
+    return model.intervals_of(explanations.scores.expected_value, consistency, level_percent)
+
+
 def sentence(model: ValueModel, explanations: Explanations, row: int, level_percent: int | None = None) -> str:
     """Say one customer's score, segment, money with its interval, and place, for people.
 
     *level_percent* is the level of the interval, the model's own by default.
     """
     scores = explanations.scores
-    between = model.intervals_of(scores.expected_value, level_percent).text(row, model.currency)
+    between = intervals(model, explanations, level_percent).text(row, model.currency)
     place = percent(scores.percentile[row], 0).removeprefix(">")
     return (
         f"score {scores.score[row]:.2f}, {scores.category[row]}, "
@@ -112,11 +118,10 @@ def explanation_content(
     The interval has the level that is asked for, the model's own by default; it is None where the model keeps none.
     """
     parts = breakdown(explanations, row, model.currency)
-    expected_value = explanations.scores.expected_value[row : row + 1]
     consistency = float(model.consistency_of(explanations.matrix[row : row + 1])[0])
     return {
-        "expected_value": float(expected_value[0]),
-        "interval": model.intervals_of(expected_value, level_percent).row(0),
+        "expected_value": float(explanations.scores.expected_value[row]),
+        "interval": intervals(model, explanations, level_percent).row(row),
         "consistency": None if isnan(consistency) else consistency,
         "currency": model.currency,
         "horizon_days": model.horizon_days,

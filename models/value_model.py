@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet
 
+from fivefold.domain.breakdown import TotalInterval
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ModelError
 from fivefold.domain.money import RateTable
@@ -98,6 +99,13 @@ class Intervals:
         if np.isnan(ends["expected_value_low"]):
             return None
         return {"level_percent": self.level_percent, **{k: None if np.isnan(v) else v for k, v in ends.items()}}
+
+    def of_score(self, number: int) -> TotalInterval | None:
+        """Give one customer's interval of the score, for a picture of its breakdown; None without an interval."""
+        ends = self.row(number)
+        if ends is None:
+            return None
+        return TotalInterval(float(self.score_low[number]), ends["score_high"], self.level_percent)
 
     def text(self, number: int, currency: str) -> str:
         """Write one customer's interval of money for people; nothing without an interval.
@@ -232,18 +240,19 @@ class ValueModel:
         """The level of the intervals where none is asked for; that of the program where the model keeps none."""
         return DEFAULT_LEVEL_PERCENT if self.intervals is None else self.intervals.level_percent
 
-    def intervals_of(self, expected_value: Floats, level_percent: int | None = None) -> Intervals:
+    def intervals_of(self, expected_value: Floats, consistency: Floats, level_percent: int | None = None) -> Intervals:
         """Say between what the values of n customers will lie whose expected values (money) are given.
 
         Args:
             expected_value: as `scores` gives it.
+            consistency: as `consistency_of` gives it.
             level_percent: a whole number from 1 to 99; the model's own where it is not given.
         """
         table = self.intervals
         level = check_level(self.interval_level_percent if level_percent is None else level_percent)
         if table is None:
             return Intervals(level, *(np.full(len(expected_value), np.nan) for _ in range(4)))
-        ends = table.ends(expected_value, level)
+        ends = table.ends(expected_value, consistency, level)
         return Intervals(level, ends.low, ends.high, self.curve.score(ends.low), self.curve.score(ends.high))
 
     def segments_of(self, scores: Floats) -> npt.NDArray[np.str_]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import pandas as pd
 import polars as pl
 
-from fivefold.domain.breakdown import Breakdown
+from fivefold.domain.breakdown import Breakdown, TotalInterval
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
@@ -16,7 +16,7 @@ from fivefold.domain.text import html_table, perhaps
 from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.embedded import load_value_model
-from fivefold.models.explain import breakdown, consistency_sentence, explain, sentence
+from fivefold.models.explain import breakdown, consistency_sentence, explain, intervals, sentence
 from fivefold.models.scoring.sources import score_source
 from fivefold.models.value_model import ValueModel as TrainedModel
 from fivefold.notebook.dependence import MOST_INDIVIDUALS, PartialDependence, dependence_of
@@ -40,12 +40,14 @@ class ScoreExplanation:
         headline: the score, the segment, and the money with its interval, in a sentence.
         breakdown: a base and the points of every indicator, which add up to the score.
         consistency: 0 to 1, how regular and steady the payments are; NaN where the history says too little.
+        interval: between what the score will lie; None where the model keeps none.
     """
 
     user_id: str
     headline: str
     breakdown: Breakdown
     consistency: float
+    interval: TotalInterval | None = None
 
     def __repr__(self) -> str:
         """Say what the command says first."""
@@ -64,7 +66,7 @@ class ScoreExplanation:
         """Draw the waterfall: from the starting point, through the *most* largest effects, to the score."""
         from fivefold.charts.waterfall import waterfall  # noqa: PLC0415 (drawing takes a second to import)
 
-        return waterfall(self.breakdown, title=self.headline, most=most)
+        return waterfall(self.breakdown, title=self.headline, most=most, interval=self.interval)
 
     def _repr_html_(self) -> str:
         """Show it in a notebook: the sentence, then every contribution."""
@@ -175,7 +177,8 @@ class ValueModel:
         explanations = explain(self.trained, matrix)
         headline = f"{user_id} as of {day_text(when)}: {sentence(self.trained, explanations, 0, level_percent)}"
         parts = breakdown(explanations, 0, self.trained.currency)
-        return ScoreExplanation(user_id, headline, parts, float(self.trained.consistency_of(matrix)[0]))
+        between = intervals(self.trained, explanations, level_percent).of_score(0)
+        return ScoreExplanation(user_id, headline, parts, float(self.trained.consistency_of(matrix)[0]), between)
 
     def importance(
         self,

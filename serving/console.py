@@ -65,6 +65,8 @@ ATTEMPT_SECONDS: Final = 600
 FORM_BYTES: Final = 64_000
 DOCUMENT_FORM_BYTES: Final = 3 * DOCUMENT_BYTES
 """Largest form with a document: each of its bytes may be percent-encoded."""
+MOST_FILES: Final = 2
+"""Fields of a form that take a file."""
 PROVIDER_AWAY: Final = "The identity provider does not answer. Try again in a while, or sign in with a token."
 NOBODY: Final = 0
 """Bodies of those who are not signed in are counted together."""
@@ -344,7 +346,7 @@ async def _form(view: View, request: Request, session: MemberSession, secret: st
     most_bytes = DOCUMENT_FORM_BYTES if view.reads_document else FORM_BYTES
     body = await read_body(request, session.credential.token_id, most_bytes)
     has_file = view.reads_document and request.headers.get("content-type", "").startswith("multipart/form-data")
-    form, file = await _parts(request, body, in_bytes=view.takes_file) if has_file else (_fields(body), None)
+    form, file = await _parts(request, body, view.takes_file) if has_file else (_fields(body), None)
     if not hmac.compare_digest(form.pop("form_token", "").encode(), form_token_of(secret).encode()):
         raise ApiError(403, "This form is of another session; open its page again")
     return form, file
@@ -357,25 +359,25 @@ def _fields(body: bytes) -> dict[str, str]:
         raise ApiError(422, "The form cannot be read") from None
 
 
-async def _parts(request: Request, body: bytes, *, in_bytes: bool) -> Sent:
+async def _parts(request: Request, body: bytes, kept: str) -> Sent:
     """Read a form with a file, whose text is its value; ApiError 422 where it is none, or a file is no UTF-8.
 
-    *in_bytes* keeps the file apart, and as it is.
+    *kept* names the field whose file is kept apart, and as it is; those of other fields are left out then.
     """
 
     async def once() -> AsyncGenerator[bytes, None]:
         yield body
 
     try:
-        sent = await MultiPartParser(request.headers, once(), max_files=1, max_fields=100).parse()
+        sent = await MultiPartParser(request.headers, once(), max_files=MOST_FILES, max_fields=100).parse()
         try:
             form, file = {}, None
             for name, value in sent.items():
                 if isinstance(value, str):
                     form[name] = value
-                elif not in_bytes:
+                elif not kept:
                     form[name] = (await value.read()).decode()
-                elif value.filename:  # without a name no file was chosen
+                elif name == kept and value.filename:  # without a name no file was chosen
                     file = Upload(value.filename, await value.read())
             return form, file
         finally:

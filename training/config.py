@@ -140,11 +140,11 @@ class IntervalSettings(_Section):
     Attributes:
         level_percent: so many of a hundred intervals are to hold the value, where no other level is asked for.
         windows: before the test window, one horizon after the other, on which predictions are compared with what came;
-            each costs a fit. Fewer are used where the history is short.
+            each costs a fit. Four are a year of quarters. Fewer are used where the history is short.
     """
 
     level_percent: Annotated[int, Field(ge=1, le=99)] = DEFAULT_LEVEL_PERCENT
-    windows: Annotated[int, Field(ge=1, le=12)] = 2
+    windows: Annotated[int, Field(ge=1, le=12)] = 4
 
 
 class DueSettings(_Section):

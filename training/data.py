@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +13,12 @@ from tqdm import tqdm
 from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.domain.money import Rate, RateTable
+from fivefold.features.ahead import read_ahead, work_ahead
 from fivefold.features.catalogue.own import OwnIndicators
 from fivefold.features.catalogue.probe import check_own_values
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
-from fivefold.features.reading.sources import read_ahead, stream_histories
+from fivefold.features.reading.sources import stream_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile, open_text, suffix_of
 from fivefold.features.schema import TRANSACTION_ID
@@ -27,8 +28,8 @@ from fivefold.training.quality import Quality
 from fivefold.training.target import realised_values
 from fivefold.training.windows import Windows
 
-CELLS_AT_ONCE = 1 << 23
-"""Indicators computed at once, 64 MB: beyond the rows that it keeps, the memory of training does not grow."""
+CELLS_AT_ONCE = 1 << 22
+"""Indicators that a thread computes at once, 32 MB: beyond the rows that it keeps, training needs no more memory."""
 
 _KEY_BYTES = 8
 
@@ -75,6 +76,10 @@ class TrainingRows:
     share: float
     windows: Windows
     names: tuple[str, ...]
+
+    def without_matrix(self) -> "TrainingRows":
+        """Give what is said of the rows once nothing is learnt from them any more: the matrix is most of the memory."""
+        return replace(self, matrix=self.matrix[:0].copy())
 
 
 @dataclass(frozen=True)
@@ -155,10 +160,19 @@ class TransactionSource:
 
     def batches(self, task: str) -> Iterator[Histories]:
         """Stream the histories; *task* is shown beside the progress bar."""
-        with tqdm(desc=task, unit=" customers", disable=self.is_hidden, leave=False) as bar:
+        with self._bar(task) as bar:
             for part in self.parts(self.rates):
                 yield part
-                bar.update(part.customers)
+                bar.update(part.rows)
+
+    def _bar(self, task: str) -> "tqdm[Any]":
+        """Make a progress bar of the rows; it has a total where that is known without reading them."""
+        total = None
+        if isinstance(self.source, MappedFile) and self._streamed:
+            total = self.source.parquet.rows
+        elif self._kept is not None:
+            total = sum(part.rows for part in self._kept)
+        return tqdm(desc=task, unit=" rows", unit_scale=True, total=total, disable=self.is_hidden, leave=False)
 
     def pieces(self, task: str, moments: int, columns: int) -> Iterator[Histories]:
         """Stream the histories a few customers at a time: so many that their indicators fit `CELLS_AT_ONCE`."""
@@ -167,7 +181,7 @@ class TransactionSource:
 
     def made_of(self, task: str, moments: int, columns: int, work: PieceWork[Made]) -> Iterator[Made]:
         """Give what the work makes of the customers of each of the `pieces`, in the order of the customers."""
-        return map(work, self.pieces(task, moments, columns))
+        return work_ahead(work, self.pieces(task, moments, columns))
 
     def parts(self, rates: RateTable) -> Iterable[Histories]:
         """Give the histories, whole customers at a time, with money at these rates."""
@@ -185,7 +199,7 @@ class TransactionSource:
         quality = Quality(has_identifiers(self.source))
         rates_of_one = unconverted(self.rates)
         absent: tuple[str, ...] = ()
-        with tqdm(desc="checking rows", unit=" customers", disable=self.is_hidden, leave=False) as bar:
+        with self._bar("checking rows") as bar:
             for part in self.parts(rates_of_one):
                 absent = part.absent
                 firsts.append(part.time[part.offsets[:-1]])
@@ -195,7 +209,7 @@ class TransactionSource:
                 quality.add(part, rates_of_one.codes)
                 for name, digest in digests.items():
                     digest.update(_bytes(part, name, rates_of_one.codes))
-                bar.update(part.customers)
+                bar.update(part.rows)
         if not quality.rows:
             raise NotEnoughDataError("the source has no rows")
         whole = hashlib.blake2b(b"".join(digest.digest() for digest in digests.values()), digest_size=16)

@@ -10,12 +10,13 @@ import numpy as np
 from tqdm import tqdm
 
 from fivefold.domain.errors import NotEnoughDataError
+from fivefold.features.consistency import consistency
 from fivefold.features.histories import Floats
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.certainty.intervals import IntervalTable
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.drift import DriftReference
-from fivefold.models.estimator import ValueRegressor
+from fivefold.models.estimator import MatrixData, MatrixRows, ValueRegressor
 from fivefold.models.prediction import expected_value
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import IntervalSettings, TrainingConfig, TreeSettings
@@ -35,10 +36,11 @@ class Fold:
     """Training rows parted by time: the last training date is for validation, with a horizon's gap before it.
 
     Attributes:
+        matrix: the rows to learn from, which stay where they are.
         names: of the indicators, the columns of both matrices.
     """
 
-    matrix: Floats
+    matrix: MatrixRows
     values: Floats
     validation_matrix: Floats
     validation_values: Floats
@@ -52,8 +54,8 @@ def validation_fold(rows: TrainingRows, dates: Dates) -> Fold | None:
     values = floor_at_zero(rows.values)
     if not is_learnt.any() or not is_validation.any() or not values[is_learnt].any() or not values[is_validation].any():
         return None
-    learnt, validated = ((rows.matrix[chosen], values[chosen]) for chosen in (is_learnt, is_validation))
-    return Fold(*learnt, *validated, rows.names)
+    learnt = MatrixRows(rows.matrix, np.flatnonzero(is_learnt))
+    return Fold(learnt, values[is_learnt], rows.matrix[is_validation], values[is_validation], rows.names)
 
 
 _DIRECTIONS = {"increasing": 1, "decreasing": -1}
@@ -76,8 +78,8 @@ def find_rounds(fold: Fold | None, trees: TreeSettings, seed: int) -> int:
     if fold is None:
         return FALLBACK_ROUNDS
     parameters = regressor(trees, fold.names, seed, trees.most_rounds).lightgbm_parameters()
-    learn = lightgbm.Dataset(fold.matrix, label=fold.values)
-    validation = lightgbm.Dataset(fold.validation_matrix, label=fold.validation_values, reference=learn)
+    learn = MatrixData(fold.matrix, label=fold.values)
+    validation = MatrixData(MatrixRows(fold.validation_matrix), label=fold.validation_values, reference=learn)
     with _progress("finding the number of rounds", trees.most_rounds) as advance:
         booster = lightgbm.train(
             parameters,
@@ -102,7 +104,7 @@ def measure_intervals(
     The customers of each window are predicted by trees that learnt nothing which ends after it begins. The number of
     rounds alone was found on the last of these windows. None where the history is too short for a single one.
     """
-    predictions, values, as_ofs = [], [], []
+    predictions, values, consistencies, as_ofs = [], [], [], []
     for number in range(interval.windows):
         earlier = dates.training[dates.training <= dates.validation - number * dates.horizon_us]
         if not len(earlier):
@@ -113,11 +115,16 @@ def measure_intervals(
             break
         predictions.append(_fold_predictions(fold, trees, seed, rounds))
         values.append(fold.validation_values)
+        consistencies.append(consistency(fold.validation_matrix, fold.names))
         as_ofs.append(back.validation)
     if not as_ofs:
         return None
     return IntervalTable.of(
-        np.concatenate(predictions), np.concatenate(values), tuple(as_ofs[::-1]), interval.level_percent
+        np.concatenate(predictions),
+        np.concatenate(values),
+        np.concatenate(consistencies),
+        tuple(as_ofs[::-1]),
+        interval.level_percent,
     )
 
 
@@ -134,7 +141,7 @@ def fit(rows: TrainingRows, trees: TreeSettings, seed: int, rounds: int) -> Valu
     if not values.any():
         raise NotEnoughDataError("no customer was worth anything at any training date, so there is nothing to learn")
     with _progress("fitting", rounds) as advance:
-        return regressor(trees, rows.names, seed, rounds).fit(rows.matrix, values, callbacks=[advance])
+        return regressor(trees, rows.names, seed, rounds).fit(MatrixRows(rows.matrix), values, callbacks=[advance])
 
 
 def build_model(

@@ -117,7 +117,9 @@ def with_new_curve(model: ValueModel, test_window: WindowPredictions, dates: Dat
         model.catalogue.names, test_window.matrix, curve.score(test_window.predicted[test_window.kept])
     )
     level = DEFAULT_LEVEL_PERCENT if model.intervals is None else model.intervals.level_percent
-    intervals = IntervalTable.of(test_window.predicted, test_window.realised, (dates.test,), level)
+    intervals = IntervalTable.of(
+        test_window.predicted, test_window.realised, test_window.consistency, (dates.test,), level
+    )
     return replace(model, curve=curve, test_as_of=dates.test, reference=reference, intervals=intervals)
 
 

@@ -35,7 +35,7 @@ from fivefold.training.refit import Refit
 from fivefold.training.report.card import ModelCard
 from fivefold.training.report.card_page import card_page
 from fivefold.training.report.comparison import Rival, compare_versions
-from fivefold.training.report.datasets import TEST, TRAINING, LoggedDataset, transactions_dataset, window_datasets
+from fivefold.training.report.datasets import TEST, TRAINING, LoggedDataset, judged_dataset, transactions_dataset
 from fivefold.training.report.model_card import Lineage, model_card
 from fivefold.training.report.pictures import card_pictures, write_pictures
 from fivefold.training.tune import TuningTrial
@@ -80,7 +80,7 @@ def register(
         model,
         _refit_figures(lineage),
         lineage.rolling,
-        window_datasets(lineage.source, lineage.rows, lineage.dates, test_window),
+        {**lineage.learnt, **judged_dataset(lineage.source, lineage.dates, test_window)},
         lineage.trials,
     )
     return log_version(registry, served, test_window, evaluation, record)

@@ -11,6 +11,8 @@ from fivefold.features.catalogue.probe import check_own_indicators
 from fivefold.features.indicator_matrix import fingerprint, warm
 from fivefold.features.reading.sources import require_columns
 from fivefold.features.reading.tables import Source
+from fivefold.models.certainty.intervals import IntervalTable
+from fivefold.models.estimator import ValueRegressor
 from fivefold.models.promotions import Promotion, promote
 from fivefold.models.registry import OWN_TAG, RegisteredVersion, Registry, absent_columns_text
 from fivefold.models.value_model import ValueModel
@@ -31,6 +33,7 @@ from fivefold.training.presets.choose import Choice, choose_preset
 from fivefold.training.presets.named import Preset, asked_presets
 from fivefold.training.refit import refit
 from fivefold.training.register import log_refused_refit, register
+from fivefold.training.report.datasets import LoggedDataset, learnt_datasets
 from fivefold.training.report.model_card import Lineage
 from fivefold.training.tune import TuningTrial, tune
 
@@ -93,20 +96,20 @@ def retrain(
     (show or _nothing)(plan)
     plan.check()
     plan, choice = _chosen(plan, portfolio, presets, show or _nothing, show_choice or _nothing)
-    config, dates, rows, absent = plan.config, plan.dates, plan.rows, plan.summary.absent
+    config, dates, absent = plan.config, plan.dates, plan.summary.absent
     everywhere, tried = _trees(portfolio, plan, tune_trials)
     trees, rounds = _with_rounds(plan, everywhere)
-    intervals = measure_intervals(rows, dates, trees, config.seed, rounds, config.interval)
-    fitted = fit(rows, trees, config.seed, rounds)
+    fitted, intervals, learnt = _learn(plan, trees, rounds)
+    plan = replace(plan, rows=plan.rows.without_matrix())  # what follows needs the memory
     rival = _rival(registry, config, dates, absent, portfolio.own)
     test_window = predict_test_window(portfolio, dates, config, fitted.booster_, rival.model, absent)
     model = build_model(fitted, test_window, portfolio, config, dates, absent, intervals)
     evaluation = evaluate(test_window, model, config, times_judged(registry, dates))
-    last = last_origin(dates, len(rows.values), rounds, test_window, evaluation, rival.left_out or "")
+    last = last_origin(dates, len(plan.rows.values), rounds, test_window, evaluation, rival.left_out or "")
     rolling = _rolling(registry, portfolio, plan, everywhere, rival, last)
     verdict = with_origins(gate_verdict(evaluation, config.gate, rival.left_out), rolling, config.gate)
     lineage = Lineage(
-        plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions,
+        plan.source, plan.summary, dates, plan.rows, learnt, config, trees, release(), plan.warnings, plan.assumptions,
         preset if choice is None else choice.preset, choice, rolling=rolling, trials=tried,
     )  # fmt: skip
     if refit_after and verdict.promote:
@@ -114,6 +117,16 @@ def retrain(
     number = register(registry, model, test_window, evaluation, lineage, verdict, rival.number, rival.model)
     promoted = verdict.promote and promote_by(registry, number) is not None
     return TrainingResult(number, promoted, lineage.served(model), evaluation, verdict, lineage)
+
+
+def _learn(
+    plan: TrainingPlan, trees: TreeSettings, rounds: int
+) -> tuple[ValueRegressor, IntervalTable | None, dict[str, LoggedDataset]]:
+    """Fit the trees on all dates; measure the intervals, and digest the rows that were learnt from."""
+    config, rows = plan.config, plan.rows
+    intervals = measure_intervals(rows, plan.dates, trees, config.seed, rounds, config.interval)
+    fitted = fit(rows, trees, config.seed, rounds)
+    return fitted, intervals, learnt_datasets(plan.source, rows, plan.dates)
 
 
 def _portfolio(source: Source | EngineFile, config: TrainingConfig, now: int | None) -> TransactionSource:

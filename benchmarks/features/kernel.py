@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.features.plan import Plan
+from fivefold.features.ahead import read_ahead
 from fivefold.features.histories import Floats, Integers
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix, warm
-from fivefold.features.reading.sources import read_ahead, stream_histories
+from fivefold.features.reading.sources import stream_histories
 
 Block = tuple[pa.Array, Floats, Integers]
 """Identifiers, indicators, and how many rows each customer had by then."""

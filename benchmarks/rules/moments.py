@@ -7,11 +7,11 @@ in force) through a year, by rulesets that ship: each is assessed when a transac
 import argparse
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,9 @@ from tqdm import tqdm
 
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.money import base_only
-from fivefold.features.schema import DATE, USER_ID
+from fivefold.features.indicator_matrix import catalogue, snapshots
+from fivefold.features.reading.sources import read_histories
+from fivefold.features.schema import CREATED, DATE, USER_ID
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
@@ -31,14 +33,15 @@ LATER = pl.duration(days=10_227)
 """28 years, in which the calendar comes round."""
 BEGIN, END = (to_microseconds(datetime(year, 7, 1, tzinfo=UTC)) for year in (2025, 2026))
 RULESETS = ("fatf-retail", "eu-bank-weighted")
+INDICATORS = ("account_age", "regularity_365d")
+"""Those that the rulesets read."""
 
 
-def read_portfolio(data: Path, customers: int) -> tuple[Portfolio, pl.Series]:
-    """Give customers of Berka with the fields that the rulesets read, and when each opened the account."""
+def read_portfolio(data: Path, customers: int) -> Portfolio:
+    """Give customers of Berka with the fields that the rulesets read."""
     folder = data / "berka"
     accounts = pl.read_parquet(folder / "accounts.parquet").sort(USER_ID).sample(customers, seed=1)
-    opened = accounts["open_date"].cast(pl.Datetime("us"))
-    rows = pl.read_parquet(folder / "transactions.parquet").with_columns(pl.col(DATE) + LATER)
+    rows = pl.read_parquet(folder / "transactions.parquet").with_columns(pl.col(DATE, CREATED) + LATER)
     rows = rows.join(accounts.select(USER_ID), on=USER_ID, how="semi").with_columns(
         operation=pl.when(pl.col("operation").str.starts_with("cash"))
         .then(pl.lit("cash"))
@@ -75,14 +78,16 @@ def read_portfolio(data: Path, customers: int) -> tuple[Portfolio, pl.Series]:
         entities.select(ENTITY, screening=pl.lit(word), found=pl.lit(value=False))
         for word in ("sanctions", "pep", "adverse-media")
     )
-    portfolio = Portfolio(
+    rates = base_only("CZK", date(2026, 7, 1))
+    own = ("operation", "purpose", "counterparty_id", "counterparty_country", "k_symbol")
+    return Portfolio(
         entities,
-        base_only("CZK", date(2026, 7, 1)),
+        rates,
         transactions=rows,
+        histories=read_histories(rows.drop(own).sort(USER_ID, DATE), rates),
         screenings=screenings,
         lists={named.name: named for named in bundled_lists().values()},
     )
-    return portfolio, (accounts.select(opened + LATER).to_series().cast(pl.Int64))
 
 
 @dataclass
@@ -100,16 +105,22 @@ class Year:
     inputs: Counter[str]
 
 
-def assessed(analysed: AnalysedRuleset, portfolio: Portfolio, opened: pl.Series, at: pl.Series, *, ahead: bool) -> Any:
-    """Assess each customer at a moment of its own, with the two indicators that the rulesets read as of then."""
-    ages = ((at - opened) / DAY_US).alias("account_age")
-    regular = pl.Series("regularity_365d", np.linspace(0.5, 1.0, len(at)))
-    indicators = portfolio.entities.select(ENTITY).with_columns(ages, regular)
-    known = replace(portfolio, indicators=indicators)
-    return assess(analysed, known.with_empty_tables(("cases", "alerts", "tags"), ()), at, ahead=ahead)
+def known_at(portfolio: Portfolio, at: Sequence[int]) -> Portfolio:
+    """Give the portfolio with the indicators that the rulesets read, of each customer as of a moment of its own."""
+    histories, names = portfolio.histories, portfolio.entities[ENTITY].to_list()
+    assert histories is not None
+    places = {name: place for place, name in enumerate(histories.user_ids.to_pylist())}
+    found = []
+    for name, moment in zip(names, at, strict=True):
+        place = places[name]
+        taken = snapshots(histories.select(place, place + 1), np.array([moment]), wanted=INDICATORS)
+        found.append([taken.values[0, 0, number] for number in map(catalogue().names.index, INDICATORS)])
+    columns = pl.DataFrame(found, schema=dict.fromkeys(INDICATORS, pl.Float64), orient="row").fill_nan(None)
+    indicators = portfolio.entities.select(ENTITY).hstack(columns)
+    return replace(portfolio, indicators=indicators).with_empty_tables(("cases", "alerts", "tags"), ())
 
 
-def year_of(analysed: AnalysedRuleset, portfolio: Portfolio, opened: pl.Series) -> Year:
+def year_of(analysed: AnalysedRuleset, portfolio: Portfolio) -> Year:
     """Take the customers through the year, each from one assessment to the next."""
     rows = portfolio.transactions
     assert isinstance(rows, pl.DataFrame)
@@ -122,7 +133,7 @@ def year_of(analysed: AnalysedRuleset, portfolio: Portfolio, opened: pl.Series) 
     progress = tqdm(total=len(names) * (END - BEGIN) // DAY_US, desc=analysed.ruleset.name)
     while (live := np.flatnonzero(now < END)).size:
         part = replace(portfolio, entities=portfolio.entities[live])
-        found = assessed(analysed, part, opened[live], pl.Series(now[live]), ahead=True)
+        found = assess(analysed, known_at(part, now[live].tolist()), pl.Series(now[live]), ahead=True)
         facts = [next((at for at in coming[row] if at > now[row]), END) for row in live]
         moments = next_by_time(found, pl.Series(facts, dtype=pl.Int64)).to_numpy()
         by_time = moments < NEVER
@@ -142,14 +153,15 @@ def _named(found: Assessments, moments: np.ndarray, by_time: np.ndarray) -> list
     return names
 
 
-def cost(analysed: AnalysedRuleset, portfolio: Portfolio, opened: pl.Series, rounds: int) -> tuple[float, float]:
+def cost(analysed: AnalysedRuleset, portfolio: Portfolio, rounds: int) -> tuple[float, float]:
     """Give the processor time of assessing everybody at once, without and with the moments of time; medians."""
-    at = pl.Series(np.full(len(opened), (BEGIN + END) // 2))
+    at = pl.Series(np.full(len(portfolio.entities), (BEGIN + END) // 2))
+    known = known_at(portfolio, at.to_list())
     taken: dict[bool, list[float]] = {False: [], True: []}
     for number in range(rounds + 1):
         for ahead in (False, True):
             began = time.process_time()
-            found = assessed(analysed, portfolio, opened, at, ahead=ahead)
+            found = assess(analysed, known, at, ahead=ahead)
             if ahead:
                 next_by_time(found, pl.repeat(NEVER, len(at), dtype=pl.Int64, eager=True))
             if number:  # the first round warms up
@@ -167,11 +179,11 @@ def main() -> None:
     options = parser.parse_args()
     for name in RULESETS:
         analysed = AnalysedRuleset(bundled_ruleset(name))
-        without, with_time = cost(analysed, *read_portfolio(options.data, options.customers), options.rounds)
+        without, with_time = cost(analysed, read_portfolio(options.data, options.customers), options.rounds)
         more = 100 * (with_time / without - 1)
         print(f"{name}: {options.customers:,} customers {without:.2f} s, with time {with_time:.2f} s ({more:+.0f} %)")
         if options.year:
-            year = year_of(analysed, *read_portfolio(options.data, options.year))
+            year = year_of(analysed, read_portfolio(options.data, options.year))
             by_time, customers = year.by_time, len(year.by_time)
             print(
                 f"  a customer and year: {year.by_facts / customers:.1f} by facts, {by_time.mean():.2f} by time", end=""

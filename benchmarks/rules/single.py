@@ -18,6 +18,7 @@ from polars.testing import assert_frame_equal
 
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.money import base_only
+from fivefold.features.stored import stored_histories
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess, timed_entities
 from fivefold.risk.engine.next_change import next_changes
@@ -29,6 +30,7 @@ from fivefold.risk.facts.portfolio import ENTITY, Portfolio, members_at
 from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
 from fivefold.risk.facts.single.moments import moment_plan_for
 from fivefold.risk.facts.single.plans import plan_for
+from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.risk.language.expressions import input_key
 from fivefold.usecases.portfolio_files.bundled import bundled_lists, bundled_ruleset
 
@@ -72,12 +74,25 @@ def customer(transactions: int) -> Portfolio:
             "counterparty_country": words("DE", "FR", "NO", "US"),
         }
     )
+    stored = rows.select(
+        pl.col(ENTITY).cast(pl.Int64).alias("entity"),
+        "transaction_id",
+        "amount",
+        "currency",
+        "state",
+        at_us="time",
+        balance=pl.lit(None, pl.Float64),
+        category=pl.lit("WEB"),
+        account_created_us=pl.lit(NOW - 800 * DAY_US),
+    )
+    rates = base_only("EUR", date(2026, 7, 1))
+    histories = stored_histories(stored, rates)
     record = {ENTITY: pl.String, **dict.fromkeys(("opened", "closed"), pl.Datetime("us"))}
     no_cases = pl.DataFrame(schema={**record, "outcome": pl.String, "status": pl.String})
     looked_for = ["sanctions", "pep", "adverse-media"]
     return Portfolio(
         pl.DataFrame({ENTITY: ["1"], **{name: [value] for name, value in (FIELDS | LISTS).items()}}),
-        base_only("EUR", date(2026, 7, 1)),
+        rates,
         transactions=rows,
         cases=no_cases,
         alerts=no_cases,
@@ -85,7 +100,8 @@ def customer(transactions: int) -> Portfolio:
         screenings=pl.DataFrame(
             {ENTITY: ["1"] * 3, "screening": looked_for, "found": [False] * 3, "at": [datetime(2026, 1, 1)] * 3}  # noqa: DTZ001 (UTC)
         ),
-        indicators=pl.DataFrame({ENTITY: ["1"], "account_age": [800.0], "regularity_365d": [0.7]}),
+        indicators=indicator_frame(histories, NOW),
+        histories=histories,
         lists={named.name: named for named in bundled_lists().values()},
         stored=True,
     )

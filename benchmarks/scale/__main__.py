@@ -1,7 +1,8 @@
 """Run the benchmark of scale: every size in turn, then the page.
 
-`python -m benchmarks.scale --rows 1_000_000 10_000_000 --write docs/scale.md` simulates, puts in order, trains and
-scores as a user does, each command in a process of its own, and computes the indicators by other engines beside.
+`python -m benchmarks.scale --rows 1_000_000 10_000_000 100_000_000 --write docs/scale.md` simulates, puts in order,
+trains and scores as a user does, each command in a process of its own, and computes the indicators by other engines
+beside. A hundred million rows need 25 GB of disk. What was measured of a size can be kept, and is not measured again.
 """
 
 import argparse
@@ -10,10 +11,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks.scale.commands import Files, run_commands
+import msgspec
+
+from benchmarks.scale.commands import Files, make_ordered, score_twice
 from benchmarks.scale.engines import measure_engines
 from benchmarks.scale.page import Size, page
-from benchmarks.scale.steps import training_steps
+from benchmarks.scale.steps import train
 from fivefold.features.indicator_matrix import warm
 
 
@@ -21,12 +24,9 @@ def main() -> None:
     """Measure each size, and write the page where it is asked for."""
     options = _options()
     warm()  # compiles the kernel, so that no measured run does
-    before = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
-        sizes = [_size(rows, Path(scratch) / str(rows), options) for rows in options.rows]
-    rows, rounds = " ".join(f"{count:_}" for count in options.rows), options.rounds
-    command = f"python -m benchmarks.scale --rows {rows} --rounds {rounds} --write docs/scale.md"
-    text = page(command, sizes, (before, os.getloadavg()[0]))
+    sizes = [_kept_size(rows, options) for rows in options.rows]
+    rows = " ".join(f"{count:_}" for count in options.rows)
+    text = page(f"python -m benchmarks.scale --rows {rows} --rounds {options.rounds} --write docs/scale.md", sizes)
     print(text)
     if options.write:
         options.write.write_text(text, encoding="utf-8")
@@ -38,18 +38,34 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--most-by-others", type=int, default=10_000_000, help="rows above which others are left out")
     parser.add_argument("--rounds", type=int, default=3, help="how often engines are measured, in turns")
     parser.add_argument("--folder", type=Path, help="where there is room for the files; that of the machine by default")
+    parser.add_argument("--keep", type=Path, help="folder in which is kept what was measured of each size")
     parser.add_argument("--write", type=Path, help="file that the result page is written to")
     return parser.parse_args()
 
 
+def _kept_size(rows: int, options: argparse.Namespace) -> Size:
+    """Give what is kept of a size, or measure it now."""
+    kept: Path | None = options.keep and options.keep / f"{rows}.json"
+    if kept is not None and kept.exists():
+        return msgspec.json.decode(kept.read_bytes(), type=Size)
+    with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
+        size = _size(rows, Path(scratch) / str(rows), options)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(msgspec.json.encode(size))
+    return size
+
+
 def _size(rows: int, folder: Path, options: argparse.Namespace) -> Size:
+    before = os.getloadavg()[0]
     folder.mkdir()
-    files = Files(folder)
-    taken = run_commands(files, rows)
-    steps = training_steps(files)
-    engines, difference = measure_engines(rows, files, options.rounds) if rows <= options.most_by_others else ({}, None)
-    counted = files.count()
-    size = Size(*counted, files.ordered.stat().st_size, taken, steps, engines, difference)
+    files, others = Files(folder), rows <= options.most_by_others
+    taken = make_ordered(files, rows)
+    taken["train"], steps = train(files)
+    taken |= score_twice(files, on_spark=others)
+    engines, difference = measure_engines(rows, files, options.rounds) if others else ({}, None)
+    load = (before, os.getloadavg()[0])
+    size = Size(*files.count(), files.ordered.stat().st_size, load, taken, steps, engines, difference)
     shutil.rmtree(folder)
     return size
 

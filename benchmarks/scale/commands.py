@@ -34,9 +34,8 @@ class Files:
         self.folder = folder
         self.simulated, self.exported = folder / "simulated.parquet", folder / "exported.parquet"
         self.ordered, self.config = folder / "ordered.parquet", folder / "config.yaml"
-        for name in ("var", "steps"):  # where models go; the compiled kernel is that of this machine
-            (folder / name).mkdir()
-            (folder / name / "kernels").symlink_to(read_settings().var.resolve() / "kernels")
+        (folder / "var").mkdir()  # where models go; the compiled kernel is that of this machine
+        (folder / "var" / "kernels").symlink_to(read_settings().var.resolve() / "kernels")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,16 +48,6 @@ class Files:
         return pq.read_metadata(self.ordered).num_rows, int(customers)
 
 
-def run_commands(files: Files, rows: int) -> dict[str, Taken]:
-    """Run every command once."""
-    taken = make_ordered(files, rows)
-    taken["train"] = train(files)
-    taken["score"] = score(files, "scores.parquet")
-    taken[ON_SPARK] = score(files, "spark.parquet", "--engine", "spark", "--spark-master", f"local[{os.cpu_count()}]")
-    _require_equal(files)
-    return taken
-
-
 def make_ordered(files: Files, rows: int) -> dict[str, Taken]:
     """Simulate, and sort what a bank would export; only the ordered rows stay."""
     taken = {"simulate": _fivefold(files, "simulate", "--rows", str(rows), "-o", str(files.simulated))}
@@ -69,14 +58,17 @@ def make_ordered(files: Files, rows: int) -> dict[str, Taken]:
     return taken
 
 
-def train(files: Files) -> Taken:
-    """Train on the ordered rows; the first version is the champion of the files."""
-    files.config.write_text(CONFIG, encoding="utf-8")
-    return _fivefold(files, "train", "--data", str(files.ordered), "--config", str(files.config))
+def score_twice(files: Files, *, on_spark: bool) -> dict[str, Taken]:
+    """Score the ordered rows by the champion of the files, and again on Spark where that is asked for."""
+    taken = {"score": _score(files, "scores.parquet")}
+    if on_spark:
+        master = f"local[{os.cpu_count()}]"
+        taken[ON_SPARK] = _score(files, "spark.parquet", "--engine", "spark", "--spark-master", master)
+        _require_equal(files)
+    return taken
 
 
-def score(files: Files, name: str, *options: str) -> Taken:
-    """Score the ordered rows by the champion of the files."""
+def _score(files: Files, name: str, *options: str) -> Taken:
     return _fivefold(files, "score", str(files.ordered), "--as-of", AS_OF, "-o", str(files.folder / name), *options)
 
 

@@ -11,21 +11,26 @@ from unittest.mock import patch
 
 import lightgbm
 
-from benchmarks.scale.commands import Files
-from benchmarks.scale.process import take
+from benchmarks.scale.commands import CONFIG, Files
+from benchmarks.scale.process import Taken, take
 from fivefold.cli.main import app
 from fivefold.training import retrain
 
 FIT = "LightGBM"
 
 
-def training_steps(files: Files) -> dict[str, float]:
-    """Train once more, and tell the seconds of each step, the fit of LightGBM apart from all of them."""
+def train(files: Files) -> tuple[Taken, dict[str, float]]:
+    """Train on the ordered rows; the first version is the champion of the files.
+
+    Returns:
+        What the command took, and the seconds of each step, the fits of LightGBM apart from all of them.
+    """
+    files.config.write_text(CONFIG, encoding="utf-8")
     written = files.folder / "steps.json"
     command = [sys.executable, "-m", __spec__.name, str(files.ordered), str(files.config), str(written)]
-    take(command, {**files.environment, "FIVEFOLD_VAR": str(files.folder / "steps")}, files.folder)
+    taken = take(command, files.environment, files.folder)
     steps: dict[str, float] = json.loads(written.read_text(encoding="utf-8"))
-    return steps
+    return taken, steps
 
 
 @contextmanager

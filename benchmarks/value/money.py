@@ -1,11 +1,13 @@
 """Whether an earlier window corrects the money of a value model: python -m benchmarks.value.money --data FOLDER.
 
-Predictions for each window are taken times a factor that was measured on the window before it, by trees which learnt
-nothing of that window: one factor for all, one for each tenth by prediction, or an isotonic curve.
+Predictions for each window are taken times a factor that was measured on an earlier window, by trees which learnt
+nothing of that window: on the one before it, one factor for all, one for each tenth by prediction, or an isotonic
+curve; on that of the same season, a year before, one factor for all.
 """
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +19,17 @@ from benchmarks.yardstick.protocol import WINDOWS, Window, windows
 from fivefold.features.histories import Floats
 from fivefold.features.indicator_matrix import warm
 from fivefold.models.prediction import expected_value
-from fivefold.training.data import training_rows
-from fivefold.training.dates import dates_before
+from fivefold.training.config import TrainingConfig
+from fivefold.training.data import TrainingRows, training_rows
+from fivefold.training.dates import Dates, dates_before
 from fivefold.training.fit import find_rounds, fit, regressor, validation_fold
 from fivefold.training.judging.metrics import calibration_error, calibration_table, rank_metrics
 from fivefold.training.presets.named import PRESETS, Preset
 
 TENTHS = 10
+A_YEAR = 4
+"""Windows of 90 days from one to that of the same season a year later, but for five days."""
+AS_IT_IS, SEASON = "as it is", "one factor, a year before"
 
 Correction = Callable[[Floats, Floats, Floats], Floats]
 """Takes the predictions and values of the earlier window and the predictions to correct; gives these corrected."""
@@ -50,11 +56,24 @@ def _isotonic(predicted: Floats, realised: Floats, asked: Floats) -> Floats:
 
 
 CORRECTIONS: Mapping[str, Correction] = {
-    "as it is": lambda _, __, asked: asked,
+    AS_IT_IS: lambda _, __, asked: asked,
     "one factor": _total,
     "tenths": _tenths,
     "isotonic": _isotonic,
+    SEASON: _total,
 }
+
+
+def earlier_window(
+    rows: TrainingRows, dates: Dates, config: TrainingConfig, rounds: int, number: int
+) -> tuple[Floats, Floats] | None:
+    """Give predictions and values of a window so many before the test window; None where nothing can be learnt."""
+    there = dates.training[dates.training <= dates.test - number * dates.horizon_us]
+    fold = validation_fold(rows, replace(dates, training=there)) if len(there) else None
+    if fold is None:
+        return None
+    earlier = regressor(config.trees, fold.names, config.seed, rounds).fit(fold.matrix, fold.values)
+    return expected_value(earlier.booster_, fold.validation_matrix), fold.validation_values
 
 
 def lines(name: str, window: Window, preset: Preset) -> Iterator[dict[str, object]]:
@@ -63,17 +82,14 @@ def lines(name: str, window: Window, preset: Preset) -> Iterator[dict[str, objec
     config = preset.over(task.config)
     dates = dates_before(config, task.summary.period.first, task.dates.test)
     rows = training_rows(task.source, dates, config, task.summary)
-    fold = validation_fold(rows, dates)
-    rounds = find_rounds(fold, config.trees, config.seed)
+    rounds = find_rounds(validation_fold(rows, dates), config.trees, config.seed)
     asked = expected_value(fit(rows, config.trees, config.seed, rounds).booster_, task.matrix)
-    before = None
-    if fold is not None:
-        earlier = regressor(config.trees, fold.names, config.seed, rounds).fit(fold.matrix, fold.values)
-        before = expected_value(earlier.booster_, fold.validation_matrix), fold.validation_values
+    before, season = (earlier_window(rows, dates, config, rounds, number) for number in (1, A_YEAR))
     for correction, correct in CORRECTIONS.items():
-        if before is None and correction != "as it is":
+        measured_on = season if correction == SEASON else before
+        if measured_on is None and correction != AS_IT_IS:
             continue
-        money = asked if before is None else correct(*before, asked)
+        money = asked if measured_on is None else correct(*measured_on, asked)
         figures = rank_metrics(money, window.realised)
         yield {
             "set": name,

@@ -15,12 +15,10 @@ import polars as pl
 import pyarrow as pa
 
 from benchmarks.yardstick.data_sets import DATA_SETS, HORIZON_DAYS, SHOP, THREADS
+from benchmarks.yardstick.methods import as_configured
 from benchmarks.yardstick.protocol import WINDOWS, Window, windows
-from fivefold.models.prediction import expected_value
 from fivefold.training.config import TrainingConfig, TreeSettings
-from fivefold.training.data import sampling_keys, training_rows
-from fivefold.training.dates import dates_before
-from fivefold.training.fit import find_rounds, fit, validation_fold
+from fivefold.training.data import sampling_keys
 from fivefold.training.judging.metrics import calibration_error, calibration_table, rank_metrics
 from fivefold.training.presets.choose import choose_preset
 from fivefold.training.presets.named import PRESETS, Preset
@@ -68,18 +66,14 @@ def _purchases(simulation: Simulation) -> pa.Table:
 
 def judged(window: Window, preset: Preset) -> dict[str, float]:
     """Judge a preset on a window, as a run that was given its name is judged."""
-    task = window.task
-    config = preset.over(task.config)
-    dates = dates_before(config, task.summary.period.first, task.dates.test)
-    rows = training_rows(task.source, dates, config, task.summary)
-    rounds = find_rounds(validation_fold(rows, dates), config.trees, config.seed)
-    predicted = expected_value(fit(rows, config.trees, config.seed, rounds).booster_, task.matrix)
+    answer = as_configured(window.task, preset.over(window.task.config))
+    predicted = answer.values
     figures = rank_metrics(predicted, window.realised)
     return {
         "gini": figures.normalised_gini,
         "capture": figures.top_decile_capture,
         "calibration": calibration_error(calibration_table(predicted, window.realised)),
-        "rounds": float(rounds),
+        "rounds": float(answer.report["rounds"]),
     }
 
 

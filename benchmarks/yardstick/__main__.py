@@ -85,18 +85,21 @@ def judge(data_set: DataSet, table: pa.Table, every: dict[str, Method], asked: a
     kept = Kept(asked.kept / data_set.name)
     found: list[dict[str, object]] = []
     reasons: list[str] = []
+    chosen: dict[str, str] = {}
     drawn: list[Drawn] = []
     customers = 0
     for window in windows(table, data_set.config(), asked.windows):
         answers = {name: kept.ask(name, method, window) for name, method in every.items()}
         reasons += [f"{name}, {window.day}: {why}" for name, one in answers.items() for why in one.reasons]
+        if preset := answers[FIVEFOLD].report.get("preset"):
+            chosen[window.day] = preset
         again = draws(len(window.known), data_set.config().seed, asked.resamples)
         drawn.append(figures_of(answers, window.realised, (times[window.known] for times in again)))
         labels = {"data_set": data_set.name, "window": window.day, "customers": len(window.realised)}
         found += lines(drawn[-1], FIVEFOLD, **labels)
         customers = max(customers, len(window.realised))
     found += lines(mean(drawn), FIVEFOLD, data_set=data_set.name, window=MEAN, customers=customers)
-    return Finding(data_set, as_table(found), tuple(reasons))
+    return Finding(data_set, as_table(found), tuple(reasons), chosen)
 
 
 def write_tasks(data_set: DataSet, table: pa.Table, wanted: int, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The methods of the yardstick: each reads a task, which ends at the as-of, and predicts for its customers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import lightgbm
@@ -10,10 +11,16 @@ import polars as pl
 from benchmarks.yardstick import purchases as purchase_model
 from benchmarks.yardstick.protocol import Method, Prediction, Task
 from fivefold.features.histories import Floats
+from fivefold.models.estimator import MatrixRows
 from fivefold.models.prediction import expected_value
+from fivefold.training.config import TrainingConfig
+from fivefold.training.data import training_rows
+from fivefold.training.dates import dates_before
 from fivefold.training.fit import Fold, find_rounds, fit, validation_fold
 from fivefold.training.judging.evaluate import rfm
 from fivefold.training.judging.predictions import purchases
+from fivefold.training.presets.choose import choose_preset
+from fivefold.training.presets.named import PRESETS
 from fivefold.training.target import floor_at_zero
 
 FIVEFOLD, PERSISTENCE, RFM = "fivefold", "persistence", "RFM"
@@ -69,9 +76,9 @@ def two_parts(task: Task) -> Prediction:
     """
     values = floor_at_zero(task.rows.values)
     fold = validation_fold(task.rows, task.dates) or Fold(
-        task.rows.matrix, values, task.rows.matrix, values, task.rows.names
+        MatrixRows(task.rows.matrix), values, task.rows.matrix, values, task.rows.names
     )
-    sizes = _log_size(task, fold.matrix, fold.values)
+    sizes = _log_size(task, fold.matrix[:], fold.values)
     positive = fold.validation_values > 0
     left = np.log(fold.validation_values[positive]) - _raw(sizes, fold.validation_matrix[positive])
     spread = float(left.var())
@@ -89,9 +96,18 @@ def _log_size(task: Task, matrix: Floats, values: Floats) -> lightgbm.Booster:
 
 
 def fivefold(task: Task) -> Prediction:
-    """The value model of this program with its defaults: no configuration but what the value is."""
-    rounds = find_rounds(validation_fold(task.rows, task.dates), task.config.trees, task.config.seed)
-    model = fit(task.rows, task.config.trees, task.config.seed, rounds)
+    """The value model of this program without a configuration: it chooses its preset on windows before the as-of."""
+    choice = choose_preset(task.source, task.config, task.summary, task.dates.test, PRESETS)
+    found = as_configured(task, choice.config)
+    return replace(found, report=found.report | {"preset": choice.preset, "chosen": choice.reason})
+
+
+def as_configured(task: Task, config: TrainingConfig) -> Prediction:
+    """The value model with these settings: it finds its number of rounds, learns from all its dates, and predicts."""
+    dates = dates_before(config, task.summary.period.first, task.dates.test)
+    rows = training_rows(task.source, dates, config, task.summary)
+    rounds = find_rounds(validation_fold(rows, dates), config.trees, config.seed)
+    model = fit(rows, config.trees, config.seed, rounds)
     return Prediction(expected_value(model.booster_, task.matrix), report={"rounds": rounds})
 
 

@@ -1,7 +1,7 @@
 """The page of the yardstick: the protocol in words, the tables, and how to add a line."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -28,8 +28,8 @@ line](#add-a-line) by a folder of predictions.
   exactly the as-of counts, and nothing else. What comes later is not in the data that it gets, so it cannot look
   ahead.
 - **Out of time.** What is predicted is the value over the {days} days after the as-of. Methods that learn do so
-  from earlier as-of dates, 30 days apart and 24 at the most, whose own {days} days had ended by then. Settings are
-  fixed beforehand: none was chosen on these windows by this command.
+  from earlier as-of dates, 30 days apart and 24 at the most, whose own {days} days had ended by then; the dates of
+  {fivefold} are those of its preset. No setting is chosen on the window that it is judged on.
 - **Customers.** Everybody with a transaction up to the as-of, the same ones for every method. A method that does
   not answer with one number for each is refused. Customers who come later are left out.
 - **Value.** Each data set says below what a customer is worth. Values below 0 count as 0; customers who are worth
@@ -54,10 +54,11 @@ line](#add-a-line) by a folder of predictions.
 - **{plain}**: LightGBM with its own defaults, 100 rounds and squared error, on recency, frequency, money and age.
 - **{two_parts}**: trees for the chance of any value, times a log-normal size, on all of fivefold's
   [indicators](indicators.md). What it lacks against fivefold is the objective, not information.
-- **{fivefold}**: the [preset](value-presets.md) `standard`, every default but for currency, value and horizon. What
-  `fivefold train` chooses instead, without a configuration, is on the page of presets. The hand-made
-  configurations of [the results](results.md) play no part. Its defaults come from early trials on the last window of
-  Berka and of CDNOW ([decision 3](decisions/0003-objective.md)), so the earlier windows are the cleaner evidence.
+- **{fivefold}**: what `fivefold train` does without a configuration. It chooses a [preset](value-presets.md) on up to
+  three windows that end at the as-of or before, finds its number of rounds on the last training date, and learns.
+  Currency, value and horizon are given. The hand-made configurations of [the results](results.md) play no part. The
+  defaults come from early trials on the last window of Berka and of CDNOW ([decision 3](decisions/0003-objective.md)),
+  and the presets were made by looking at both sets, so the earlier windows are the cleaner evidence.
 """
 
 ADD = """## Add a line
@@ -87,11 +88,13 @@ class Finding:
         data_set: it.
         lines: the table, see `figures.lines`.
         reasons: why a method has no figures in a window.
+        chosen: by window, the preset that fivefold chose.
     """
 
     data_set: DataSet
     lines: pl.DataFrame
     reasons: tuple[str, ...] = ()
+    chosen: Mapping[str, str] = field(default_factory=dict)
 
     def cell(self, window: str, method: str, figure: str) -> dict[str, float] | None:
         """Give a figure with the ends of its interval; None where the method has none."""
@@ -183,6 +186,7 @@ def section(finding: Finding) -> list[str]:
     found = [
         f"## {data_set.title}\n",
         f"{data_set.about}. Value over {HORIZON_DAYS} days: {data_set.value_text}, in {data_set.currency}.\n",
+        *_chosen(finding),
         f"Means over {len(windows)} windows, from {windows[0]} to {windows[-1]}:\n",
         *_table(finding, MEAN, finding.methods, (*TITLES.items(), *MONEY_TITLES.items())),
         f"{FIVEFOLD} less each, means over the same windows:\n",
@@ -195,6 +199,14 @@ def section(finding: Finding) -> list[str]:
     if finding.reasons:
         found += ["Without figures, and why:\n", *(f"- {reason}" for reason in finding.reasons), ""]
     return found
+
+
+def _chosen(finding: Finding) -> list[str]:
+    """Say which preset fivefold chose in each window; nothing where that is not known."""
+    if not finding.chosen:
+        return []
+    windows = ", ".join(f"`{preset}` ({window})" for window, preset in finding.chosen.items())
+    return [f"Presets that {FIVEFOLD} chose: {windows}.\n"]
 
 
 def _table(

@@ -137,7 +137,7 @@ def window(
     dates = choose_dates(asked, summary.period)
     seen = TransactionSource(until(table, test), config.rate_table())
     task = Task(seen, seen.summary(config.seed), asked, dates)
-    realised, known = _realised(whole, asked, dates, task.customers)
+    realised, known = realised_of(whole, asked, dates.test, task.customers)
     if not (realised > 0).any():
         raise NotEnoughDataError(f"no customer is worth anything in the window from {day_text(test)}")
     return Window(task, realised, known)
@@ -149,10 +149,11 @@ def until(table: pa.Table, moment: int) -> pa.Table:
     return table.filter(pc.less_equal(times, pa.scalar(moment, pa.timestamp("us", "UTC"))))
 
 
-def _realised(
-    whole: TransactionSource, config: TrainingConfig, dates: Dates, customers: pa.Array
+def realised_of(
+    whole: TransactionSource, config: TrainingConfig, start: int, customers: pa.Array
 ) -> tuple[Floats, np.ndarray]:
-    starts = np.array([dates.test], dtype=np.int64)
+    """Give what customers were worth over the horizon after *start* (microseconds), and mark them among all."""
+    starts = np.array([start], dtype=np.int64)
     ids, values = [], []
     for part in whole.batches("realised values"):
         ids.append(part.user_ids)

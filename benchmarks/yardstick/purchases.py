@@ -1,7 +1,7 @@
 """BG/NBD × Gamma-Gamma as a rival: how often customers come back, times what they are worth when they do.
 
 Sources: Fader, Hardie and Lee, "Counting Your Customers the Easy Way" (2005), and Fader and Hardie, "The Gamma-Gamma
-Model of Monetary Value" (2013). pymc-marketing fits them, in an environment of its own (docs/decisions/0052).
+Model of Monetary Value" (2013). pymc-marketing fits them, in an environment of its own (docs/decisions/0050).
 
 A purchase is a day with a settled row that the value counts. Days are counted back from the as-of, as the indicators
 count them. What a purchase is worth is the value of a customer after the first such day, over the number of later ones:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Row, WaterfallPlot, waterfall_plot
 from fivefold.charts.text.numbers import cut_end, lines_of
-from fivefold.domain.breakdown import Breakdown
+from fivefold.domain.breakdown import Breakdown, TotalInterval
 
 NARROWEST_COLUMNS = 72
 SEEN_COLUMNS = 20
@@ -15,6 +15,7 @@ MOST_LABEL_LINES = 3
 """A label that is longer continues below, at a word; only what is beyond this many lines is cut."""
 LEAST_DRAWING_COLUMNS = 17
 GAP = "  "
+LOW_END, BETWEEN, HIGH_END = "├", "─", "┤"
 ADDS, TAKES, WHOLE, GUIDE, RULE = "█", "░", "━", "┊", "─"
 SIGNS = {"up": ADDS, "down": TAKES, "whole": WHOLE}
 HEADINGS = ("", "value", "points")
@@ -48,6 +49,7 @@ def waterfall_text(
     total_label: str = "score",
     base_label: str = "starting point",
     axis: tuple[float, float] = SCORE_AXIS,
+    interval: TotalInterval | None = None,
 ) -> str:
     """Write a breakdown as lines that lead from its base to its total, largest effect first.
 
@@ -58,6 +60,7 @@ def waterfall_text(
         total_label: what the total is called.
         base_label: what the base is called.
         axis: the lowest and the highest total there can be; widened where a bar lies outside.
+        interval: of the total, on a line below it.
 
     Returns:
         Lines without colour codes: label, value with unit, points, and a bar placed on the axis. A long label
@@ -66,18 +69,20 @@ def waterfall_text(
     Raises:
         ConfigError: *most* is below 1.
     """
-    plot = waterfall_plot(breakdown, base_label=base_label, total_label=total_label, axis=axis, most=most)
-    words = [HEADINGS, *((row.label, row.seen, row.number) for row in plot.rows)]
+    plot = waterfall_plot(
+        breakdown, base_label=base_label, total_label=total_label, axis=axis, most=most, interval=interval
+    )
+    words = [HEADINGS, *((row.label, row.seen, row.number) for row in plot.drawn)]
     table = _aligned(words, max(width_columns, NARROWEST_COLUMNS))
     label_width = len(table[0][0])
     ruler = _ruler(plot, axis, max(width_columns, NARROWEST_COLUMNS) - label_width)
-    drawings = [_scale(ruler), *(_bar(row, ruler) for row in plot.rows)]
+    drawings = [_scale(ruler), *(_bar(row, ruler) for row in plot.drawn)]
     blank = "".join(_guides(ruler))
     rows = [
         [(first + drawing).rstrip(), *(f"{more:<{label_width}}{blank}".rstrip() for more in rest)]
         for (first, *rest), drawing in zip(table, drawings, strict=True)
     ]
-    rows.insert(-1, [RULE * (label_width + ruler.columns + 1)])
+    rows.insert(len(plot.rows), [RULE * (label_width + ruler.columns + 1)])
     lines = [line for row in rows for line in row]
     return "\n".join([*lines, "", f"{ADDS} adds   {TAKES} takes away"])
 
@@ -128,7 +133,20 @@ def _bar(row: Row, ruler: _Ruler) -> str:
     """A bar from where the row starts to where it ends; a step that is not zero shows at least one column."""
     line = _guides(ruler)
     first, after = sorted((ruler.column(row.start), ruler.column(row.end)))
+    if row.kind == "interval":
+        line[first : after + 1] = _between(after + 1 - first, row.is_open)
+        return "".join(line)
     if row.kind != "whole" and row.start != row.end:
         after = max(after, first + 1)
     line[first:after] = SIGNS[row.kind] * (after - first)
     return "".join(line)
+
+
+def _between(columns: int, is_open: bool) -> str:
+    """A line with an end on each side; without the high one where it is not known.
+
+    >>> _between(5, False), _between(5, True), _between(1, False)
+    ('├───┤', '├────', '┤')
+    """
+    line = LOW_END + BETWEEN * (columns - 1)
+    return line if is_open else line[: columns - 1] + HIGH_END

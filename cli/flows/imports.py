@@ -36,23 +36,19 @@ def import_graph_file(
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of a draft that is there.")] = False,
 ) -> None:
     """Write the draft of a flow that decides as a graph of JDM does, or say all that flows cannot say exactly."""
-    from fivefold.flows.foreign.importing import Wanted, import_graph
+    from fivefold.flows.foreign.importing import Wanted, checked_kinds, flow_name_of, import_graph
     from fivefold.usecases.portfolio_files.decision_tables import content_of
     from fivefold.usecases.portfolio_files.sent_tables import column_pair
 
     refuse_the_same(graph, output, "the graph itself")
     if output.exists() and not replace:
         raise ConfigError(f"{output} is there already; --replace takes its place")
-    said = dict(column_pair(each, "--kind") for each in kinds or [])
-    for path, kind in said.items():
-        if kind not in {"number", "text", "flag"}:
-            raise ConfigError(f"--kind {path} is {kind}; it must be number, text or flag")
     wanted = Wanted(
-        name=graph.stem.lower().replace("_", "-").replace(" ", "-") if name is None else name,
+        name=flow_name_of(graph.name) if name is None else name,
         entity_type=entity_type,
         levels=tuple(each.strip() for each in levels.split(",")),
         names=dict(column_pair(each, "--map") for each in names or []),
-        kinds=said,
+        kinds=checked_kinds(dict(column_pair(each, "--kind") for each in kinds or []), "--kind"),
     )
     found = import_graph(content_of(graph), graph.name, wanted)
     write_draft(output, found.text)

@@ -128,7 +128,7 @@ def _collect(name: str, output: Path, organisation: str) -> None:
 
 
 def _check(path: Path) -> None:
-    from fivefold.usecases.evidence.purposes import check_evidence
+    from fivefold.usecases.evidence.check import check_evidence
 
     result = check_evidence(path)
     for problem in result.problems:

@@ -25,6 +25,7 @@ from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from fivefold.features.partitions import Engine
+    from fivefold.risk.governance.beside import Beside
     from fivefold.risk.governance.validate.run import Options
     from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
@@ -34,6 +35,10 @@ RulesetArgument = Annotated[
 ThenOption = Annotated[
     list[str] | None,
     typer.Option("--then", help="A ruleset for those to whom none before it applies: a file or a name. Repeat it."),
+]
+FirstOption = Annotated[
+    list[str] | None,
+    typer.Option("--first", help="A ruleset that is tried before it: a file or a name. Repeat it."),
 ]
 ListsOption = Annotated[
     Path | None, typer.Option("--lists", help="A folder of named lists, beside those that ship; its own come first.")
@@ -69,6 +74,22 @@ class PartOptions:
             "transactions.day=transaction_date. Repeat it.",
         ),
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BesideOptions:
+    """The rulesets that decide beside the one in question."""
+
+    first: FirstOption = None
+    then: ThenOption = None
+
+    def load(self) -> "Beside":
+        """Read them."""
+        from fivefold.risk.governance.beside import Beside
+        from fivefold.usecases.portfolio_files.bundled import load_ruleset
+
+        first, then = (tuple(load_ruleset(source) for source in sources or ()) for sources in (self.first, self.then))
+        return Beside(first, then)
 
 
 @dataclass(frozen=True, kw_only=True)

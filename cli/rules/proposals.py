@@ -19,6 +19,7 @@ from fivefold.cli.rules.evidence import (
     write_json,
 )
 from fivefold.cli.rules.options import (
+    BesideOptions,
     LabelOptions,
     LabelsOption,
     PartOptions,
@@ -61,11 +62,15 @@ def write_points_draft(
     resamples: ResamplesOption = 1000,
     *,
     known: LabelOptions,
+    beside: BesideOptions,
     value: ValueOptions,
     html: HtmlOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Write a draft whose points are learnt from half of the customers, judged on the others. It is a proposal."""
+    """Write a draft whose points are learnt from half of the customers, judged on the others. It is a proposal.
+
+    With --first and --then they are those on whom the ruleset decides beside these.
+    """
     from fivefold.risk.governance.reports.points import points_page
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
     from fivefold.usecases.portfolio_files.governance import propose_points_from_files
@@ -82,6 +87,7 @@ def write_points_draft(
         validation_options(known, at, seed, resamples),
         learn_as_of=None if learn_as_of is None else _earlier(learn_as_of, at),
         undated_known=known.undated_known,
+        beside=beside.load(),
     )
     write_draft(output, draft)
     page = points_page(proposal)
@@ -115,11 +121,15 @@ def write_threshold_draft(
     resamples: ResamplesOption = 1000,
     *,
     parts: PartOptions,
+    beside: BesideOptions,
     as_of: AsOfOption = None,
     value: ValueOptions,
     json: JsonOption = None,
 ) -> None:
-    """Write a draft whose thresholds bring a portfolio to target shares. It is a proposal; nothing is put in force."""
+    """Write a draft whose thresholds bring a portfolio to target shares. It is a proposal; nothing is put in force.
+
+    With --first and --then the shares are of those on whom the ruleset decides beside these.
+    """
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
     from fivefold.usecases.portfolio_files.governance import propose_from_files
 
@@ -129,18 +139,15 @@ def write_threshold_draft(
     require_folders(output, moves, json)
     if until is not None and labels is None:
         raise ConfigError("--until says which labels count; give --labels too")
-    text, at = ruleset_text(path), past_moment(as_of)
+    at = past_moment(as_of)
     made = propose_from_files(
-        text,
-        path,
-        portfolio_files(data, parts, value),
-        at,
-        None if shares is None else _shares(shares),
+        ruleset_text(path), path, portfolio_files(data, parts, value), at, None if shares is None else _shares(shares),
         within=None if within is None else within / 100,
         earlier=earlier or (),
         labels=labels,
         options=validation_options(LabelOptions(until=until, undated=undated), at, seed, resamples),
-    )
+        beside=beside.load(),
+    )  # fmt: skip
     proposal = made.proposal
     if not proposal.kept:
         write_draft(output, made.text)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fivefold.cli.rules.assess import EntitiesArgument
-from fivefold.cli.rules.options import PartOptions, RulesetArgument, ValueOptions, portfolio_files
+from fivefold.cli.rules.options import BesideOptions, PartOptions, RulesetArgument, ValueOptions, portfolio_files
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
@@ -24,8 +24,12 @@ def write_reference_portfolio(
     as_of: AsOfOption = None,
     *,
     value: ValueOptions,
+    beside: BesideOptions,
 ) -> None:
-    """Write the reference portfolio in which a ruleset looks up peers: of each number, how it is distributed."""
+    """Write the reference portfolio in which a ruleset looks up peers: of each number, how it is distributed.
+
+    With --first and --then it is of those on whom the ruleset decides beside these.
+    """
     from fivefold.usecases.portfolio_files.bundled import SUFFIXES, load_ruleset
     from fivefold.usecases.portfolio_files.reference import make_reference, write_reference
 
@@ -34,12 +38,14 @@ def write_reference_portfolio(
     at = past_moment(as_of)
     ruleset = load_ruleset(path)
     before = output if output.exists() else None
-    made = make_reference(ruleset, portfolio_files(entities, parts, value), at, before)
+    made = make_reference(ruleset, portfolio_files(entities, parts, value), at, before, beside.load())
     write_reference(made, output)
     rows = [[of, among, f"{said:,}", f"{small:,}"] for of, among, said, small in made.groups()]
     show_table("", ("number", "among", "groups", "too small"), rows, left=2)
     if not rows:
         warn("no entity has any of the numbers: everything that is placed among these peers is unknown")
+    for caution in made.cautions:
+        warn(caution)
     versions = len(made.named_list.versions)
     echo(
         f"{output}: list {made.named_list.name}, version {versions}, of {made.entities:,} as of {day_text(at)}, "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.rules.assess import EntitiesArgument, OverridesOption, PreviousOption
-from fivefold.cli.rules.options import PartOptions, RulesetArgument, ValueOptions, portfolio_files
+from fivefold.cli.rules.options import BesideOptions, PartOptions, RulesetArgument, ValueOptions, portfolio_files
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.domain.clock import day_text
 
@@ -26,6 +26,7 @@ def print_what_if(
     as_of: AsOfOption = None,
     *,
     value: ValueOptions,
+    beside: BesideOptions,
     up: Annotated[
         bool, typer.Option("--up", help="What would raise the level; otherwise what would lower it.")
     ] = False,
@@ -33,7 +34,11 @@ def print_what_if(
         str | None, typer.Option("--level", help="The level that is asked for; otherwise one step from the present.")
     ] = None,
 ) -> None:
-    """Find the smallest changes that would move an entity's level: of one factor, then of two."""
+    """Find the smallest changes that would move an entity's level: of one factor, then of two.
+
+    With --first and --then the ruleset that decides on the entity is asked.
+    """
+    from fivefold.risk.governance.beside import Beside
     from fivefold.risk.governance.what_if.search import Direction
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
     from fivefold.usecases.portfolio_files.what_if import what_if_of_file
@@ -42,8 +47,12 @@ def print_what_if(
     files = portfolio_files(entities, parts, value)
     ruleset = load_ruleset(path)
     direction = Direction.UP if up else Direction.DOWN
-    found = what_if_of_file(ruleset, files, at, entity, direction, level, previous=previous, overrides=overrides)
-    echo(f"{entity}: {found.now.level or 'no level'}, as of {day_text(at)}")
+    others = beside.load()
+    found, decides = what_if_of_file(
+        ruleset, files, at, entity, direction, level, previous=previous, overrides=overrides, beside=others
+    )
+    by = "" if others == Beside() else f" by {decides}"
+    echo(f"{entity}: {found.now.level or 'no level'}{by}, as of {day_text(at)}")
     echo(found.now.line)
     for failure in found.now.failures:
         warn(failure)

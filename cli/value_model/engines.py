@@ -4,9 +4,7 @@ import os
 import platform
 import secrets
 import shutil
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from filelock import FileLock, Timeout
 
+from fivefold.cli.value_model.parts import ends_on_signals
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import make_private_folder
 from fivefold.domain.settings import read_settings
@@ -86,7 +85,7 @@ def open_engine(
     settings = read_settings()
     shared = folder or (output.absolute().parent if output else settings.var)
     make_private_folder(shared)
-    with _ends_on_signals(), _folder_of_run(shared.absolute()) as own:
+    with ends_on_signals(), _folder_of_run(shared.absolute()) as own:
         session = open_session(settings, master)
         yield SparkEngine(session, own)
 
@@ -139,25 +138,3 @@ def _remove(folder: Path, lock: Path) -> None:
             return
         time.sleep(0.2)
     sys.stderr.write(f"fivefold: {removed} could not be removed; it holds transactions of customers\n")
-
-
-@contextmanager
-def _ends_on_signals() -> Iterator[None]:
-    """End by SIGTERM and SIGHUP as by an error, so that the folder of the run goes; Python would stop at once.
-
-    A signal that is ignored, as SIGHUP is under nohup, is ignored still.
-    """
-
-    def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    heeded = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, end) for number in heeded}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

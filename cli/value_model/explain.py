@@ -33,7 +33,7 @@ from fivefold.features.schema import CREATED
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
-    from fivefold.domain.breakdown import Breakdown
+    from fivefold.domain.breakdown import Breakdown, TotalInterval
     from fivefold.features.histories import Floats, Histories
     from fivefold.features.reading.text_files import MappedFile
     from fivefold.models.reach import HistoryReach
@@ -85,7 +85,7 @@ def show(
     level_percent: int | None = None,
 ) -> None:
     """Print one customer's score and its waterfall, or all of it as JSON; draw it where a file is named."""
-    from fivefold.models.explain import breakdown, consistency_sentence, explanation_content, sentence
+    from fivefold.models.explain import breakdown, consistency_sentence, explanation_content, intervals, sentence
     from fivefold.models.explain import explain as explain_matrix
     from fivefold.models.what_if import what_if
 
@@ -93,6 +93,7 @@ def show(
     found = what_if(model, history, as_of) if events else None
     explanations = explain_matrix(model, matrix)
     scores, parts = explanations.scores, breakdown(explanations, 0, model.currency)
+    interval = intervals(model, explanations, level_percent).of_score(0)
     headline = f"Customer {user} as of {day_text(as_of)}: {sentence(model, explanations, 0, level_percent)}"
     if as_json:
         content = {
@@ -106,7 +107,7 @@ def show(
         }
         typer.echo(json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False))
     else:
-        _print(headline, parts, most)
+        _print(headline, parts, most, interval)
         history_text = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
         echo(f"The starting point is the score at the model's average prediction. Seen: {history_text}.")
         echo(consistency_sentence(float(model.consistency_of(matrix)[0])))
@@ -119,16 +120,16 @@ def show(
         from fivefold.charts.render import save
         from fivefold.charts.waterfall import waterfall
 
-        save(waterfall(parts, title=headline, most=most), png)
+        save(waterfall(parts, title=headline, most=most, interval=interval), png)
         if not as_json:
             echo(f"Drawn into {png}")
 
 
-def _print(headline: str, breakdown: "Breakdown", most: int) -> None:
+def _print(headline: str, breakdown: "Breakdown", most: int, interval: "TotalInterval | None") -> None:
 
     echo(headline)
     echo()
-    echo(waterfall_text(breakdown, width_columns=max(console.width, 72), most=most))
+    echo(waterfall_text(breakdown, width_columns=max(console.width, 72), most=most, interval=interval))
     echo()
     families = ", ".join(f"{family} {signed(points)}" for family, points in breakdown.families().items())
     echo(f"By family: {families}")

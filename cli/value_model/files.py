@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 from fivefold.cli.terminal import PathArgument, echo, show_table
+from fivefold.cli.value_model.parts import RestartOption, conditions, continued
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.parts import Task
+from fivefold.features.reading.text_files import MappedFile
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")]
 
@@ -30,6 +33,7 @@ def simulate(
         typer.Option("--rows", min=1, help="About so many transactions, instead of customers."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same customers.")] = 1,
+    restart: RestartOption = False,
 ) -> None:
     """Simulate customers to try things out on. They deposit, withdraw, pause and leave."""
     from fivefold.training.simulation.simulator import Simulation, customers_for, write_simulation
@@ -38,7 +42,10 @@ def simulate(
     if rows is not None and customers is not None:
         raise ConfigError("--rows and --customers are both given; say one of them")
     count = (customers or 5_000) if rows is None else customers_for(rows)
-    written = write_simulation(Simulation(customers=count, seed=seed), output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    asked = conditions({"--customers": count, "--seed": seed})
+    with continued(Task("simulate", output, asked), restart=restart) as parts:
+        written = write_simulation(Simulation(customers=count, seed=seed), output, parts)
     echo(f"{written:,} transactions of {count:,} simulated customers: {output}")
 
 
@@ -79,12 +86,14 @@ def _day(typed: str) -> date:
         raise ConfigError(f"--end is {typed!r}; it must be a day such as 2026-07-01") from None
 
 
-def sort(path: PathArgument, output: OutputOption) -> None:
+def sort(path: PathArgument, output: OutputOption, restart: RestartOption = False) -> None:
     """Group a file's rows by customer. Streaming needs that; files larger than memory are fine."""
     from fivefold.features.reading.sort_file import sort_by_customer
 
     _require_parquet(output)
-    rows = sort_by_customer(path, output)
+    task = Task("sort", output, conditions({}, MappedFile(path)))
+    with continued(task, restart=restart) as parts:
+        rows = sort_by_customer(path, output, parts)
     echo(f"{rows:,} rows, grouped by customer: {output}")
 
 

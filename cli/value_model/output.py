@@ -10,6 +10,7 @@ import pyarrow.parquet
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing, require_folder
+from fivefold.domain.parts import Parts
 from fivefold.features.reading.formulas import escape_formulas_of_frame
 from fivefold.features.reading.places.addresses import address_of
 
@@ -26,13 +27,15 @@ def require_output(path: Path, option: str = "--output") -> None:
 
 
 @contextmanager
-def open_output(path: Path) -> Iterator[Write]:
+def open_output(path: Path, parts: Parts | None = None) -> Iterator[Write]:
     """Give a function that appends a batch to *path*; the file is there only once all went well.
 
-    ConfigError where the suffix is none that can be written.
+    It is written among the *parts* that it is made of, where there are some. ConfigError where the suffix is none that
+    can be written.
     """
     require_output(path)
-    with replacing(path) as unfinished, _OPENERS[path.suffix.lower()](unfinished) as write:
+    place = replacing(path) if parts is None else parts.publishing()
+    with place as unfinished, _OPENERS[path.suffix.lower()](unfinished) as write:
         yield write
 
 

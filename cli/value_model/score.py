@@ -1,7 +1,7 @@
 """`fivefold score`: a file of transactions in, one row a customer out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,8 +36,10 @@ from fivefold.cli.value_model.engines import (
     require_engine,
 )
 from fivefold.cli.value_model.output import Write, open_output, require_output
-from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
+from fivefold.cli.value_model.parts import RestartOption, conditions, continued
+from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, iso_text, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
+from fivefold.domain.parts import Parts, Task
 from fivefold.domain.segments import SEGMENTS
 from fivefold.domain.text import count_text, percent
 from fivefold.training.config import DEFAULT_NAME
@@ -74,8 +76,12 @@ def score(
     engine: EngineOption = EngineName.PROCESS,
     spark_master: MasterOption = None,
     spark_folder: FolderOption = None,
+    restart: RestartOption = False,
 ) -> None:
-    """Score every customer of a file. The champion does it, or any other registered model."""
+    """Score every customer of a file. The champion does it, or any other registered model.
+
+    The same command continues after an interruption, where the scores go to a file and Parquet is read here.
+    """
     when = moment(as_of, "--as-of")
     before = None if compare_as_of is None else parse_moment(compare_as_of, "--compare-as-of")
     if before is not None and before >= when:
@@ -88,16 +94,38 @@ def score(
     require_engine(engine, spark_master, spark_folder, path, output)
     source = mapped(path, names)
     used = load_model(model, name)
-    with open_engine(engine, spark_master, spark_folder, output) as on:
+    asked = {
+        "--as-of": iso_text(when),
+        "--compare-as-of": None if before is None else iso_text(before),
+        "--explain": explain,
+        "--level": level,
+        "--map": ", ".join(names or []) or None,
+        "the model": f"{used.content_hash[:12]} ({model or name})",
+        "--engine": engine,
+    }
+    with (
+        _parts_of(output, asked, source, restart=restart) as parts,
+        open_engine(engine, spark_master, spark_folder, output) as on,
+    ):
         summary = score_file(
-            used, source, output, when, explain=explain, compare_as_of=before, level_percent=level, engine=on
-        )
+            used, source, output, when, explain=explain, compare_as_of=before, level_percent=level, engine=on,
+            parts=parts,
+        )  # fmt: skip
     summary.warn_of_currency(source, used.currency)
     summary.show(used, when, explicit=as_of is not None)
     if before is not None:
         summary.show_moves(before, when)
     if output:
         echo(f"Written to {output}: {count_text(summary.customers, 'customer')}")
+
+
+def _parts_of(
+    output: Path | None, asked: Mapping[str, object], source: "MappedFile", *, restart: bool
+) -> AbstractContextManager[Parts | None]:
+    """Give the parts of an output; None where there is none, and nothing is kept."""
+    if output is None:
+        return nullcontext()
+    return continued(Task("score", output, conditions(asked, source)), restart=restart)
 
 
 class Summary:
@@ -205,27 +233,29 @@ def score_file(
     compare_as_of: int | None = None,
     level_percent: int | None = None,
     engine: "Engine | None" = None,
+    parts: Parts | None = None,
 ) -> Summary:
     """Stream a file through the model into another, which appears once it is whole; FileFormatError without rows.
 
-    An *engine* reads Parquet in place of this process.
+    An *engine* reads Parquet in place of this process. What is finished in *parts* is not scored again.
     """
     from fivefold.features.reading.text_files import MappedFile, suffix_of
     from fivefold.models.scoring.histories import Scoring, with_origin
-    from fivefold.models.scoring.sources import score_on_engine, score_source
+    from fivefold.models.scoring.sources import score_in_parts, score_on_engine, score_source
 
     summary = Summary()
     file = path if isinstance(path, MappedFile) else MappedFile(path)
     rows = file.parquet.rows if suffix_of(file.path) in {"", ".parquet"} else None  # text is counted by reading it
-    progress = tqdm(desc="scoring", unit=" rows", unit_scale=True, total=rows, disable=None, leave=False)
-    with progress, open_output(output) if output else _nowhere() as write:
-        if engine is None:
-            batches = score_source(
-                model, file, as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent
-            )
-        else:
-            how = Scoring(as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent)
+    hidden = None if engine is None else True  # its results come when it has shown all of its own progress
+    progress = tqdm(desc="scoring", unit=" rows", unit_scale=True, total=rows, disable=hidden, leave=False)
+    how = Scoring(as_of, explained=explain, compare_as_of=compare_as_of, level_percent=level_percent)
+    with progress, open_output(output, parts) if output else _nowhere() as write:
+        if engine is not None:
             batches = score_on_engine(engine, model, file, how)
+        elif parts is not None:
+            batches = score_in_parts(model, file, how, parts)
+        else:
+            batches = score_source(model, file, **vars(how))
         for batch in batches:
             write(with_origin(batch.table, model, as_of))
             summary.add(batch)

@@ -357,6 +357,7 @@ def coverage_text(model: "ValueModel", evaluation: "Evaluation") -> str:
         return "No interval was judged: the history is too short for one."
     by_segment = ", ".join(f"{row['segment']} {percent(row['covered_share'], 0)}" for row in judged.segments.to_dicts())
     return (
-        f"Intervals of {judged.level_percent} % held {percent(judged.covered_share)} of the values ({by_segment}); "
+        f"Intervals of {judged.level_percent} % held {percent(judged.covered_share)} of the values ({by_segment}), and "
+        f"{percent(judged.expected_share)} of those that they were measured on; "
         f"{judged.width_mean:,.2f} {model.currency} wide on average."
     )

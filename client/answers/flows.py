@@ -55,8 +55,10 @@ class FlowRun(Answer):
     A program's token sees what stands before `why`; what it may not see is not in `model_fields_set`.
 
     Attributes:
-        state: ended, failed, waiting (for a person), queued or running.
+        state: ended, failed, waiting (for a person), queued, running, or quarantined: given up after a fault of the
+            machine that stayed.
         at: the step where it is.
+        error: what went wrong; of a run that is queued, why it is tried again. A program sees it in short.
         taken: its actions.
         why: every step that it passed with what it saw, and the actions that follow.
         question: what it waits for.
@@ -69,11 +71,11 @@ class FlowRun(Answer):
     state: str
     at: str | None
     due_at: datetime | None
+    error: str | None
     taken: tuple[ActionTaken, ...]
     why: dict[str, Any] | None = None
     question: Question | None = None
     external_id: str | None = None
-    error: str | None = None
     gone: str | None = None
 
 
@@ -98,6 +100,35 @@ class FlowTried(Answer):
     answered: tuple[str, ...]
     supposed: tuple[str, ...]
     not_asked: str | None
+
+
+class TextPlace(Answer):
+    """What is wrong or doubtful in a text: where, and what, and its line and column where these are known."""
+
+    where: str
+    problem: str
+    line: int | None
+    column: int | None
+
+
+class FlowImported(Answer):
+    """The text of a flow that decides as a graph of JDM does; nothing is stored.
+
+    Attributes:
+        inputs: the fields of the flow that are inputs of the graph, by their names there.
+        notes: what means something else in JDM, and what stands where.
+        errors: what keeps the text from being committed.
+        warnings: what is committed for a reason alone.
+    """
+
+    flow: str
+    content_hash: str
+    steps: int
+    document: str
+    inputs: dict[str, str]
+    notes: tuple[str, ...]
+    errors: tuple[TextPlace, ...]
+    warnings: tuple[TextPlace, ...]
 
 
 class EndsOfBoth(Answer):

@@ -6,6 +6,7 @@ from typing import Any, Final
 from fivefold.client.answers.flows import (
     ActionTaken,
     EndsOfBoth,
+    FlowImported,
     FlowReplay,
     FlowRun,
     FlowRunLine,
@@ -31,6 +32,9 @@ TRY: Final[Call[FlowTried]] = Call(
     "/v1/flows/{flow}/try",
     FlowTried,
     body=("external_id", "version", "document", "transaction", "answers", "outcomes"),
+)
+IMPORT: Final[Call[FlowImported]] = Call(
+    "POST", "/v1/flows/import", FlowImported, body=("flow", "content", "entity_type", "names", "kinds")
 )
 RUNS: Final[Call[FlowRunLine]] = Call(
     "GET",
@@ -131,6 +135,27 @@ class Flows:
         given = {name: value for name, value in about.items() if value is not None}
         supposed = {"answers": dict(answers or {}), "outcomes": dict(outcomes or {})}
         return self._connection.ask(TRY, {"flow": flow}, body={"external_id": external_id, **given, **supposed})
+
+    def import_graph(
+        self,
+        flow: str,
+        graph: str,
+        *,
+        type_: str = "customer",
+        names: Mapping[str, str] | None = None,
+        kinds: Mapping[str, str] | None = None,
+    ) -> FlowImported:
+        """Give the text of a flow that decides as a graph of JDM does; what flows cannot say exactly is refused.
+
+        Args:
+            flow: what it is to be called.
+            graph: the text of the graph's file, which is JSON.
+            type_: what the flow decides about.
+            names: what inputs of the graph are here: fields, or inputs as in the header of a decision table.
+            kinds: what inputs are where their use does not say it: number, text or flag.
+        """
+        given = {"names": dict(names or {}), "kinds": dict(kinds or {})}
+        return self._connection.ask(IMPORT, body={"flow": flow, "content": graph, "entity_type": type_, **given})
 
     def runs(
         self,

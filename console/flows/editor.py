@@ -1,11 +1,13 @@
 """The editor of a flow: its text, its steps as forms, what is wrong in it, and the graph of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.flows.forms import FormShown, checked_form, form_shown, typed_form
 from fivefold.console.flows.graph import FlowPicture, kind_words, picture_of_text
+from fivefold.console.flows.tables import TABLES, GraphRead, read_graph
 from fivefold.console.rulesets.changes_tried import ChangesTried, changes_tried
+from fivefold.console.rulesets.tables import TableRead, with_document
 from fivefold.console.rulesets.text import (
     LineChange,
     TextLine,
@@ -16,16 +18,45 @@ from fivefold.console.rulesets.text import (
 )
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, plain_lines
-from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidRulesetError, NotFoundError
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
+from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.flows.asked_files import bundled_flows, flow_text
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import NO_DRAFT, save_flow_draft
 from fivefold.usecases.flows.forms.forms import form_of, in_its_place, new_form, with_form
-from fivefold.usecases.flows.forms.places import KINDS, FlowOutline, outline_of, refuse_other, with_moved, without
+from fivefold.usecases.flows.forms.places import (
+    KINDS,
+    FlowOutline,
+    PartLine,
+    outline_of,
+    refuse_other,
+    with_moved,
+    without,
+)
 from fivefold.usecases.flows.read import FlowDraftShown, FlowLine, read_flow_draft, read_flow_line, read_flow_version
 from fivefold.usecases.flows.review import FlowCheck, check_flow, try_flow_changes
 
 COMMAND: Final = "fivefold flows mutate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What an action leaves to be shown beside the text.
+
+    Attributes:
+        form: that is open; None for none.
+        written: what a form has just written into the text; empty otherwise.
+        table: of a file with a decision table; None where none was sent.
+        graph: of a file with a graph of JDM; None where none was sent.
+    """
+
+    form: FormShown | None = None
+    written: str = ""
+    table: TableRead | None = None
+    graph: GraphRead | None = None
+
+
+NOTHING: Final = Outcome()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +74,9 @@ class FlowEditorPage:
         compared: the lines that differ from the version that acts, or the newest.
         picture: None where the text cannot be read.
         form: that is open; None for none.
-        written: what a form has just written into the text; empty otherwise.
+        outcome: of the action.
         starts: what a new flow can begin with.
+        types: of entities, about which a new flow can be.
     """
 
     flow: FlowLine | None
@@ -60,8 +92,9 @@ class FlowEditorPage:
     picture: FlowPicture | None
     outline: FlowOutline
     form: FormShown | None
-    written: str
+    outcome: Outcome
     starts: tuple[str, ...]
+    types: tuple[str, ...]
 
     @staticmethod
     def kind_words(part: str, kind: str) -> str:
@@ -75,27 +108,27 @@ class FlowEditorPage:
         return tuple((kind, self.kind_words(part, kind)) for kind in KINDS[part])
 
     @property
-    def without_line(self) -> tuple[Finding, ...]:
-        """What was found and is of no line."""
-        return () if self.checked is None else tuple(each for each in self.checked.findings if each.line is None)
+    def tables(self) -> tuple[PartLine, ...]:
+        """The steps that are decision tables."""
+        return tuple(each for each in self.outline.parts["steps"] if each.kind == "table")
 
 
-def show_editor(visit: Visit, form: FormShown | None = None, written: str = "") -> Rendered:
+def show_editor(visit: Visit, outcome: Outcome = NOTHING) -> Rendered:
     """Show the draft of a flow, or the version that a new one begins with; what was typed is kept, and checked."""
     name = visit.parts["flow"]
     flow = read_flow_line(visit, name)
     saved = None if flow.draft_revision is None else read_flow_draft(visit, name)
     if "document" in visit.form:
-        return _page(visit, flow, _typed(visit), saved, form, written)
+        return _page(visit, flow, _typed(visit), saved, outcome)
     number = flow.active or flow.newest
     began = "" if number is None else read_flow_version(visit, name, number).document
     return _page(visit, flow, began if saved is None else saved.document, saved)
 
 
-def show_new(visit: Visit, form: FormShown | None = None, written: str = "") -> Rendered:
+def show_new(visit: Visit, outcome: Outcome = NOTHING) -> Rendered:
     """Show the text that a new flow begins with: one of those that ship, or nothing."""
     start = visit.choice("start", ("", *bundled_flows()))
-    return _page(visit, None, _typed(visit) or (flow_text(start) if start else ""), None, form, written)
+    return _page(visit, None, _typed(visit) or (flow_text(start) if start else ""), None, outcome)
 
 
 def _typed(visit: Visit) -> str:
@@ -111,8 +144,7 @@ def _page(
     flow: FlowLine | None,
     document: str,
     saved: FlowDraftShown | None,
-    form: FormShown | None = None,
-    written: str = "",
+    outcome: Outcome = NOTHING,
 ) -> Rendered:
     typed = "document" in visit.form
     checked = check_flow(visit, document) if typed and document.strip() else None
@@ -131,9 +163,10 @@ def _page(
         compared=_compared(visit, flow, document, checked),
         picture=picture_of_text(document) if document.strip() else None,
         outline=outline_of(document),
-        form=form or (None if written else _kept(visit, document)),
-        written=written,
+        form=outcome.form or (None if outcome.written else _kept(visit, document)),
+        outcome=outcome,
         starts=bundled_flows() if flow is None else (),
+        types=tuple(each.name for each in list_types(visit)) if flow is None else (),
     )
     title = text("New flow") if flow is None else text("Edit {flow}", flow=flow.name)
     return Rendered(template="flows/editor.html", title=title, page=page)
@@ -145,8 +178,8 @@ def _compared(visit: Visit, flow: FlowLine | None, document: str, checked: FlowC
     return line_changes(read_flow_version(visit, flow.name, checked.compared_with).document, document)
 
 
-def _shown(visit: Visit, form: FormShown | None = None, written: str = "") -> Rendered:
-    return show_editor(visit, form, written) if "flow" in visit.parts else show_new(visit, form, written)
+def _shown(visit: Visit, outcome: Outcome = NOTHING) -> Rendered:
+    return show_editor(visit, outcome) if "flow" in visit.parts else show_new(visit, outcome)
 
 
 def check(visit: Visit) -> Answer:
@@ -172,10 +205,10 @@ def write(visit: Visit) -> Answer:
     form = None
     match act:
         case "open":
-            return _shown(visit, checked_form(visit, document, form_of(document, part, name)))
+            return _shown(visit, Outcome(form=checked_form(visit, document, form_of(document, part, name))))
         case "begin":
             kind, after = visit.typed(f"new_kind_{part}", text("Kind")), visit.form.get(f"new_after_{part}", "")
-            return _shown(visit, form_shown(document, new_form(part, kind, after)))
+            return _shown(visit, Outcome(form=form_shown(document, new_form(part, kind, after))))
         case "put":
             document, form, said = _put(visit, document)
         case "up" | "down":
@@ -188,7 +221,17 @@ def write(visit: Visit) -> Answer:
             said = text("{name} is taken out of the text. Nothing is saved yet.", name=name)
         case _:
             raise ConfigError(text("{act} is nothing that forms do", act=repr(act[:40])))
-    return _shown(replace(visit, form={**visit.form, "document": document}), form, said)
+    return _shown(with_document(visit, document), Outcome(form=form, written=said))
+
+
+def take_table(visit: Visit) -> Answer:
+    """Read a file with the rows of a step into the text, and show what that changes; nothing is stored."""
+    return TABLES.read_file(visit, lambda done, read: _shown(done, Outcome(table=read)))
+
+
+def take_graph(visit: Visit) -> Answer:
+    """Read a graph of JDM as the text, and show it; nothing is stored."""
+    return read_graph(visit, lambda done, read: _shown(done, Outcome(graph=read)))
 
 
 def _shown_part(document: str, part: str, named: str) -> str:
@@ -247,7 +290,7 @@ def save_new(visit: Visit) -> Answer:
     return Redirect(address("flows", saved.flow, "edit"), "draft-saved")
 
 
-def commit(visit: Visit) -> Answer:
+def commit_draft(visit: Visit) -> Answer:
     """Make a version of the draft as it is saved."""
     name = visit.parts["flow"]
     read_flow_line(visit, name)

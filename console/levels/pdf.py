@@ -27,7 +27,7 @@ from fivefold.console.texts import text
 from fivefold.usecases.levels.explain import ValueSeen
 from fivefold.usecases.portfolio.export import CustomerExport
 
-_MARGIN: Final = 20 * mm
+MARGIN: Final = 20 * mm
 _WIDTHS: Final = (150, 200, 50, 80)
 """Of the columns of factors, points of 1/72 inch."""
 _SIDES: Final = ("leftMargin", "rightMargin", "topMargin", "bottomMargin")
@@ -61,21 +61,21 @@ def pdf_of(export: CustomerExport, zone: str) -> bytes:
     return pages_of(story, head, title=export.external_id, author=export.exported_by)
 
 
-def pages_of(story: Sequence[Any], head: str, *, title: str, author: str) -> bytes:
-    """Write paragraphs and tables as pages, each with *head* and its number below."""
+def pages_of(story: Sequence[Any], head: str, *, title: str, author: str, margin: float = MARGIN) -> bytes:
+    """Write paragraphs and tables as pages, each with *head* and its number below; *margin* is on all four sides."""
     written = BytesIO()
     named = {"title": title, "author": author, "lang": "en"}
-    pages = SimpleDocTemplate(written, pagesize=A4, **dict.fromkeys(_SIDES, _MARGIN), **named)
-    pages.build(list(story), canvasmaker=partial(_Numbered, head=head))
+    pages = SimpleDocTemplate(written, pagesize=A4, **dict.fromkeys(_SIDES, margin), **named)
+    pages.build(list(story), canvasmaker=partial(_Numbered, head=head, margin=margin))
     return written.getvalue()
 
 
 class _Numbered(Canvas):  # type: ignore[misc]  # of a library without types
     """Writes below each page whose it is, and which of how many."""
 
-    def __init__(self, *args: Any, head: str, **options: Any) -> None:
+    def __init__(self, *args: Any, head: str, margin: float, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._head, self._states = head, list[dict[str, Any]]()
+        self._head, self._margin, self._states = head, margin, list[dict[str, Any]]()
 
     def showPage(self) -> None:  # noqa: N802 (the library's name)
         """Keep the page until all are counted."""
@@ -88,14 +88,14 @@ class _Numbered(Canvas):  # type: ignore[misc]  # of a library without types
             self.__dict__.update(state)
             count = text("Page {number} of {count}", number=number, count=len(self._states))
             foot = paragraph(f"{self._head} · {count}", "foot")
-            foot.wrapOn(self, A4[0] - 2 * _MARGIN, _MARGIN)
-            foot.drawOn(self, _MARGIN + 6, 10 * mm)
+            foot.wrapOn(self, A4[0] - 2 * self._margin, self._margin)
+            foot.drawOn(self, self._margin + 6, self._margin / 2)
             super().showPage()
         super().save()
 
 
 def paragraph(written: str, style: str = "plain") -> Any:
-    """Give a paragraph of plain text; a style is plain, strong, title or foot."""
+    """Give a paragraph of plain text; a style is plain, strong, dense, head (of dense ones), title or foot."""
     return Paragraph(_with_fonts(written), _styles()[style])
 
 
@@ -233,6 +233,10 @@ def _styles() -> dict[str, Any]:
     return {
         "plain": ParagraphStyle("plain", fontName=plain, fontSize=9, leading=12, textColor=_INK),
         "strong": ParagraphStyle("strong", fontName=strong, fontSize=9, leading=14, textColor=_INK),
+        "dense": ParagraphStyle("dense", fontName=plain, fontSize=8, leading=9.6, textColor=_INK),
+        "head": ParagraphStyle(
+            "head", fontName=strong, fontSize=8, leading=9.6, spaceBefore=4, keepWithNext=True, textColor=_INK
+        ),
         "title": ParagraphStyle("title", fontName=strong, fontSize=14, leading=20, textColor=_INK),
         "foot": ParagraphStyle("foot", fontName=plain, fontSize=7.5, leading=9, textColor=_INK),
     }

@@ -6,7 +6,7 @@ from math import isinf
 from fivefold.charts.bars import Bar, waterfall_bars
 from fivefold.charts.steps import SCORE_AXIS
 from fivefold.console.texts import text
-from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.domain.breakdown import Breakdown, Contribution, TotalInterval
 from fivefold.domain.clock import day_text
 from fivefold.models.explain import value_text
 from fivefold.models.value_model import decimals_of
@@ -73,7 +73,7 @@ def value_half(value: ValueView | None) -> ValueHalf | None:
     )
     return ValueHalf(
         value=value,
-        bars=_bars(breakdown),
+        bars=_bars(breakdown, value.score_interval),
         families=families,
         reference=day_text(found.reference_us),
         between=_between(value),
@@ -104,7 +104,7 @@ def median_text(of: IndicatorLine, currency: str) -> str:
     return text("below {high}", high=high) if isinf(of.median[0]) else text("{low} to {high}", low=low, high=high)
 
 
-def _bars(breakdown: Breakdown) -> tuple[Bar, ...]:
+def _bars(breakdown: Breakdown, interval: TotalInterval | None) -> tuple[Bar, ...]:
     sums = tuple(
         Contribution(name, name, None, "points", points, "", label=name)
         for name, points in breakdown.families().items()
@@ -114,4 +114,5 @@ def _bars(breakdown: Breakdown) -> tuple[Bar, ...]:
         base_label=text("Score at the average prediction"),
         total_label=text("Score"),
         axis=SCORE_AXIS,
+        interval=interval,
     )

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.charts.series import SeriesFigure, SeriesPlot, series_plot
+from fivefold.console.monitoring.proposed import Proposed, proposed
 from fivefold.console.repeats import once
+from fivefold.console.rulesets.tables import sent_file
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, row_number
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds
+from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
 from fivefold.domain.text import percent
 from fivefold.models.drift import SHIFTED
@@ -19,6 +22,7 @@ from fivefold.usecases.evidence import jobs as evidence
 from fivefold.usecases.evidence.jobs import EvidenceJobLine
 from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring.page import validation_sections
+from fivefold.usecases.monitoring.peers import AttachedPeer, attach_peer, list_peers
 from fivefold.usecases.monitoring.people import WorkFigures, read_work_figures
 from fivefold.usecases.monitoring.revalidation import ChangeLine, Trigger
 from fivefold.usecases.monitoring.series import ValidationPoint, read_point, sign_off_validation, validation_series
@@ -72,6 +76,7 @@ class ValidationPage:
         reached: the triggers that are reached now.
         points: validations, the one that looks furthest first.
         least: confirmed, or alerts with an outcome, that a figure must rest on.
+        proposed: points and thresholds of every ruleset; None for those who do not see rulesets.
     """
 
     triggers: Sequence[Trigger]
@@ -86,15 +91,23 @@ class ValidationPage:
     under_way: Sequence[ValidationJobLine]
     evidence: Sequence[EvidenceJobLine]
     work: WorkFigures
+    proposed: Proposed | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundPage:
-    """One validation with all that it found."""
+    """One validation with all that it found.
+
+    Attributes:
+        peers: whose figures stand beside it.
+        proposed: points and thresholds of its rulesets; None for those who do not see rulesets.
+    """
 
     point: ValidationPoint
     found: ReportPage
     work: WorkFigures
+    peers: Sequence[AttachedPeer]
+    proposed: Proposed | None
 
 
 @dataclass(frozen=True)
@@ -129,6 +142,7 @@ def show_validation(visit: Visit) -> Rendered:
         under_way=list_open_validations(visit),
         evidence=evidence.list_evidence(visit) if visit.may("GET /v1/audit") else (),
         work=_work(visit, points[0] if points else None),
+        proposed=proposed(visit),
     )
     return Rendered(template="monitoring/validation.html", title=text("Validation"), page=page)
 
@@ -137,11 +151,16 @@ def show_found(visit: Visit) -> Rendered:
     """Show one validation, as its page was laid out for people, and who signed it off."""
     number = row_number(visit.parts["validation"], text("row"))
     validation = read_validation(visit, number)
-    point = read_point(visit, number)
+    point, peers = read_point(visit, number), list_peers(visit, number)
+    rulesets = sorted({group["ruleset"] for group in validation.report["groups"] if group["ruleset"] is not None})
     page = FoundPage(
         point=point,
         work=_work(visit, point),
-        found=validation_sections(validation.id, validation.reason, validation.report),
+        found=validation_sections(
+            validation.id, validation.reason, validation.report, [peer.comparison for peer in peers]
+        ),
+        peers=peers,
+        proposed=proposed(visit, rulesets),
     )
     return Rendered(template="monitoring/found.html", title=text("Validation {number}", number=number), page=page)
 
@@ -158,6 +177,17 @@ def sign_off(visit: Visit) -> Answer:
         visit, row_number(visit.parts["validation"], text("row")), visit.typed("conclusion", text("Conclusion"))
     )
     return Redirect(visit.path, "validation-signed-off")
+
+
+def take_peer(visit: Visit) -> Answer:
+    """Put the figures of a file beside a validation."""
+    number, file = row_number(visit.parts["validation"], text("row")), sent_file(visit)
+    try:
+        content = file.content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(text("{file} is not text in UTF-8", file=file.name)) from None
+    _, is_new = attach_peer(visit, number, file.name, content)
+    return Redirect(visit.path, "peer-attached" if is_new else "peer-there")
 
 
 def validate(visit: Visit) -> Answer:

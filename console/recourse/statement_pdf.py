@@ -1,13 +1,17 @@
 """A statement for the person concerned as PDF: one page, in plain words."""
 
-from typing import Any
+from typing import Any, Final
 
-from reportlab.platypus import Spacer
+from reportlab.lib.units import mm
+from reportlab.platypus import BalancedColumns, Spacer
 
 from fivefold.console.levels.pdf import moment_text, pages_of, paragraph
 from fivefold.console.rendering import reading_in, words
 from fivefold.console.texts import text
 from fivefold.usecases.recourse.statement import FactorStated, Statement, VariationStated
+
+_MARGIN: Final = 15 * mm
+"""Narrower than on other pages, so that the factors of a ruleset fit on one."""
 
 
 def pdf_of_statement(statement: Statement, zone: str) -> bytes:
@@ -19,14 +23,15 @@ def pdf_of_statement(statement: Statement, zone: str) -> bytes:
         paragraph(title, "title"),
         paragraph(text("As of {day}, assessment {number}.", day=day, number=statement.assessment)),
     ]
-    story += [paragraph(each) for each in statement.principles]
+    story.append(paragraph(" ".join(statement.principles), "dense"))
     if statement.level is not None:
         result = text("Together: {points} points, {level}.", points=statement.total, level=words(statement.level))
         story.append(paragraph(result, "strong"))
-    for factor in statement.factors:
-        story += [Spacer(1, 6), *_factor(factor)]
-    story += [Spacer(1, 12), paragraph(text("SHA-256 of this statement: {hash}", hash=statement.sha256), "foot")]
-    return pages_of(story, title, title=title, author="")
+    if statement.factors:
+        lines = [line for factor in statement.factors for line in _factor(factor)]
+        story.append(BalancedColumns(lines, leftPadding=0, innerPadding=12, rightPadding=0))
+    story += [Spacer(1, 6), paragraph(text("SHA-256 of this statement: {hash}", hash=statement.sha256), "foot")]
+    return pages_of(story, title, title=title, author="", margin=_MARGIN)
 
 
 def _factor(factor: FactorStated) -> list[Any]:
@@ -34,10 +39,11 @@ def _factor(factor: FactorStated) -> list[Any]:
     effect = factor.effect if factor.points is None else f"{factor.effect} ({_points(factor.points)})"
     if factor.at_least:
         effect += "; " + text("at least {level}", level=words(factor.at_least))
-    lines = [paragraph(f"{factor.title}: {effect}", "strong"), paragraph(text("What we know: {data}", data=data))]
+    lines = [text("What we know: {data}", data=data)]
     if factor.why:
-        lines.append(paragraph(text("Why we ask: {why}", why=factor.why)))
-    return [*lines, *(paragraph(_variation(one)) for one in factor.variations)]
+        lines.append(text("Why we ask: {why}", why=factor.why))
+    lines += [_variation(one) for one in factor.variations]
+    return [paragraph(f"{factor.title}: {effect}", "head"), *(paragraph(line, "dense") for line in lines)]
 
 
 def _variation(one: VariationStated) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from fivefold.console.rulesets.changes_tried import ChangesTried, changes_tried
-from fivefold.console.rulesets.tables import TableRead, read_file, with_table
+from fivefold.console.rulesets.tables import TABLES, TableRead
 from fivefold.console.rulesets.text import (
     LineChange,
     TextLine,
@@ -16,7 +16,7 @@ from fivefold.console.rulesets.text import (
 )
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, plain_lines
-from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidRulesetError, NotFoundError
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
 from fivefold.usecases.rulesets.check import TextCheck, check_text
 from fivefold.usecases.rulesets.commit import commit
@@ -74,7 +74,7 @@ class EditorPage:
         starts: what a new ruleset can begin with.
         outline: what the forms choose from.
         most_tiers: for which there is a form.
-        table: what became of a file with the cases of a rule; None where none was sent.
+        table: of a file with the cases of a rule; None where none was sent.
         written: what a form has just written into the text; empty otherwise.
     """
 
@@ -95,11 +95,6 @@ class EditorPage:
     table: TableRead | None = None
     most_tiers: int = MOST_TIERS
     starts: tuple[str, ...] = ()
-
-    @property
-    def without_line(self) -> tuple[Finding, ...]:
-        """What was found and is of no line."""
-        return () if self.checked is None else tuple(each for each in self.checked.findings if each.line is None)
 
 
 def show_editor(visit: Visit, table: TableRead | None = None) -> Rendered:
@@ -212,11 +207,8 @@ def write(visit: Visit) -> Answer:
 
 
 def take_table(visit: Visit) -> Answer:
-    """Read a file with the cases of a rule into the text, and say what that changes; nothing is stored."""
-    read = read_file(visit)
-    done = with_table(visit, read)
-    shown = show_new(done, read) if "family" not in visit.parts else show_editor(done, read)
-    return shown if read.document is not None else replace(shown, status=422)
+    """Read a file with the cases of a rule into the text, and show what that changes; nothing is stored."""
+    return TABLES.read_file(visit, show_new if "family" not in visit.parts else show_editor)
 
 
 def _tier_forms(visit: Visit) -> list[TierForm]:

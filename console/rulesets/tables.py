@@ -1,82 +1,119 @@
-"""Decision tables in the editor: a rule's cases as a file for a spreadsheet, and back into the text."""
+"""Decision tables in an editor: a table of its text as a file for a spreadsheet, and back into the text."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import PurePath
+from typing import Final
 
 from fivefold.console.rulesets.text import typed_document
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Download, Visit
+from fivefold.console.visit import Answer, Download, Rendered, Upload, Visit
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.risk.governance.differences import DocumentChange
-from fivefold.usecases.portfolio_files.sent_tables import TableSent, export_table, foreign_of, import_table
+from fivefold.usecases.portfolio_files.decision_tables import TableDraft
+from fivefold.usecases.portfolio_files.sent_tables import TableFile, TableSent, export_table, foreign_of, import_table
 from fivefold.usecases.rulesets.overview import read_ruleset
+
+ACTIONS: Final = ("table-csv", "table-xlsx", "table-import")
+"""The last parts of the paths of what is done with tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableRead:
-    """What became of a file with the cases of a rule.
+    """The outcome of reading a file with a decision table.
 
     Attributes:
         file: its name.
-        rule: the id of the rule.
-        document: the text with the cases of the file; None where they could not be read.
+        part: the id of the rule or of the step whose table it is.
+        document: the text with what the file says; None where it could not be read.
         changes: from the text before to that one.
         notes: what may be other than it was meant.
         faults: why it could not be read, each with its cell.
     """
 
     file: str
-    rule: str
+    part: str
     document: str | None = None
     changes: tuple[DocumentChange, ...] = ()
     notes: tuple[str, ...] = ()
     faults: tuple[Finding, ...] = ()
 
 
-def table_csv(visit: Visit) -> Answer:
-    """Give the cases of a rule of the text that was typed as CSV."""
-    return _file(visit, "csv")
+@dataclass(frozen=True)
+class EditorTables:
+    """The decision tables of an editor's text; nothing is stored.
 
-
-def table_xlsx(visit: Visit) -> Answer:
-    """Give the cases of a rule of the text that was typed as a workbook."""
-    return _file(visit, "xlsx")
-
-
-def _file(visit: Visit, format_: str) -> Download:
-    _require_ruleset(visit)
-    document = typed_document(visit)
-    try:
-        made = export_table(document, visit.typed("table_rule", text("Rule")), format_)
-    except InvalidRulesetError as wrong:
-        raise ConfigError(text("the text has faults, shown below; a table is made of a text without any")) from wrong
-    return Download(made.name, made.media_type, made.content)
-
-
-def read_file(visit: Visit) -> TableRead:
-    """Read the file that was sent into the text that was typed; nothing is stored.
-
-    ConfigError where there is no file, or it cannot be read at all; what is wrong cell by cell is among the faults.
+    Attributes:
+        require: raises NotFoundError where the address names a ruleset or a flow that is not there.
+        export: writes a table of a text as a file, by the id of its rule or step, in a format.
+        take: reads a file into a text.
     """
-    _require_ruleset(visit)
-    document, rule = typed_document(visit), visit.typed("table_rule", text("Rule"))
+
+    require: Callable[[Visit], object]
+    export: Callable[[str, str, str], TableFile]
+    take: Callable[[Visit, str, str, TableSent], TableDraft]
+
+    def csv(self, visit: Visit) -> Answer:
+        """Give a table of the text that was typed as CSV."""
+        return self._file(visit, "csv")
+
+    def xlsx(self, visit: Visit) -> Answer:
+        """Give a table of the text that was typed as a workbook."""
+        return self._file(visit, "xlsx")
+
+    def _file(self, visit: Visit, format_: str) -> Download:
+        self.require(visit)
+        document = typed_document(visit)
+        try:
+            made = self.export(document, _part(visit), format_)
+        except InvalidRulesetError as wrong:
+            problem = text("the text has faults, shown below; a table is made of a text without any")
+            raise ConfigError(problem) from wrong
+        return Download(made.name, made.media_type, made.content)
+
+    def read_file(self, visit: Visit, show: Callable[[Visit, TableRead], Rendered]) -> Rendered:
+        """Read the file that was sent into the text that was typed, and show what that changes.
+
+        ConfigError where there is no file, or it cannot be read at all; what is wrong cell by cell is shown.
+        """
+        self.require(visit)
+        document, part = typed_document(visit), _part(visit)
+        file = sent_file(visit)
+        foreign = foreign_of(visit.form.get("table_name", ""), visit.form.get("table_columns", ""))
+        sent = TableSent(name=file.name, content=file.content, foreign=foreign)
+        try:
+            made = self.take(visit, document, part, sent)
+        except InvalidRulesetError as wrong:
+            refused = TableRead(file=file.name, part=part, faults=tuple(wrong.findings))
+            return replace(show(visit, refused), status=422)
+        read = TableRead(
+            file=file.name, part=part, document=made.text, changes=tuple(made.changes.changes), notes=made.notes
+        )
+        return show(with_document(visit, made.text), read)
+
+
+def sent_file(visit: Visit) -> Upload:
+    """Give the file that was sent, by a name without folders; ConfigError where none was chosen."""
     if visit.file is None:
         raise ConfigError(text("no file was chosen"))
-    name = PurePath(visit.file.name.replace("\\", "/")).name[-60:]
-    foreign = foreign_of(visit.form.get("table_name", ""), visit.form.get("table_columns", ""))
-    try:
-        made = import_table(document, rule, TableSent(name=name, content=visit.file.content, foreign=foreign))
-    except InvalidRulesetError as wrong:
-        return TableRead(file=name, rule=rule, faults=tuple(wrong.findings))
-    return TableRead(file=name, rule=rule, document=made.text, changes=tuple(made.changes.changes), notes=made.notes)
+    return replace(visit.file, name=PurePath(visit.file.name.replace("\\", "/")).name[-60:])
 
 
-def with_table(visit: Visit, read: TableRead) -> Visit:
-    """Give the visit as if the text with the file's cases had been typed."""
-    return visit if read.document is None else replace(visit, form={**visit.form, "document": read.document})
+def with_document(visit: Visit, document: str) -> Visit:
+    """Give the visit as if another text had been typed."""
+    return replace(visit, form={**visit.form, "document": document})
+
+
+def _part(visit: Visit) -> str:
+    return visit.typed("table_of", text("Decision table"))
 
 
 def _require_ruleset(visit: Visit) -> None:
-    """Raise NotFoundError where the address names a ruleset that is not there."""
     if "family" in visit.parts:
         read_ruleset(visit, visit.parts["family"])
+
+
+TABLES: Final = EditorTables(
+    _require_ruleset, export_table, lambda _, document, rule, sent: import_table(document, rule, sent)
+)
+"""The cases of the rules of a ruleset."""

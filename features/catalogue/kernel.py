@@ -7,7 +7,7 @@ nothing later can be read. Compiled by Numba it is cached on disk; interpreted i
 import ast
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +21,7 @@ from fivefold.features.catalogue.statistics import fill_decay, rows_until
 from fivefold.features.numba_cache import cached_module
 
 Walk = Callable[..., None]
-"""(offsets, time, amount, balance, kind, currency, category, created, as_ofs, out, seen) -> None."""
+"""(offsets, time, amount, balance, kind, currency, category, created, as_ofs, wanted, out, seen) -> None."""
 
 _BEGINNING_OF_TIME = -(1 << 62)
 """Opens the window of all history: before every moment that `TransactionReader` accepts, and far from overflow."""
@@ -33,25 +33,31 @@ _COLUMNS = ("time", "amount", "balance", "kind", "currency", "category", "create
 SIGNATURE = (
     "void(Array(int64,1,'C',True), Array(int64,1,'C',True), Array(float64,1,'C',True), Array(float64,1,'C',True), "
     "Array(int8,1,'C',True), Array(int16,1,'C',True), Array(int8,1,'C',True), Array(int64,1,'C',True), "
-    "Array(int64,1,'C',True), float64[:,:,::1], int64[:,::1])"
+    "Array(int64,1,'C',True), Array(boolean,1,'C',True), float64[:,:,::1], int64[:,::1])"
 )
 """One signature for all callers; with read-only arrays, so that no caller causes another compilation."""
 
 
 def walk_source(catalogue: Catalogue, loops: Mapping[int, Loop] | None = None) -> str:
-    """Write the walk: for each customer and as-of, every indicator in the catalogue's order.
+    """Write the walk: for each customer and as-of, every indicator in the catalogue's order that is *wanted*.
 
-    Indicators that stand in *loops* are computed in as few loops as there are first rows of them; the functions of the
-    others are called. `seen` counts the customer's rows up to the as-of; where it is 0, every indicator has its empty
-    value.
+    Indicators in *loops* are computed in as few loops as they have first rows, if all of them are wanted; otherwise,
+    as those outside *loops* always, by a call of the function of each. `seen` counts the customer's rows up to the
+    as-of; where it is 0, every indicator has its empty value. What is not wanted stays as it is in `out`.
     """
+    loops = loops or {}
     windows = sorted({each.window_days for each in catalogue.indicators if each.window_days is not None})
+    calls = {
+        number: [f"if wanted[{number}]:", f"    out[c, s, {number}] = {_call(indicator)}"]
+        for number, indicator in enumerate(catalogue.indicators)
+    }
     lines = [
-        f"def walk(offsets, {', '.join(_COLUMNS)}, as_ofs, out, seen):",
+        f"def walk(offsets, {', '.join(_COLUMNS)}, as_ofs, wanted, out, seen):",
         "    longest = 0",
         "    for c in range(len(offsets) - 1):",
         "        longest = max(longest, offsets[c + 1] - offsets[c])",
         "    scratch = np.empty(longest, np.float64)",
+        *([f"    together = {' and '.join(f'wanted[{number}]' for number in loops)}"] if loops else []),
         "    for c in range(len(offsets) - 1):",
         "        begin = offsets[c]",
         "        for s in range(len(as_ofs)):",
@@ -62,17 +68,31 @@ def walk_source(catalogue: Catalogue, loops: Mapping[int, Loop] | None = None) -
         "seen[c, s] = end - begin",
         *(f"{name}_ = {name}[begin:end]" for name in _COLUMNS),
         "decay_ = scratch[: end - begin]",
-        "fill_decay(decay_, time_, as_of)",
+        *_decay_lines(catalogue),
     ]
     for days in windows:
         inside.append(f"start_{days} = as_of - {days * DAY_US}")
         inside.append(f"first_{days} = rows_until(time_, 0, len(time_), start_{days})")
-    inside += joint_lines(loops or {}, "out[c, s, {}]".format)
-    for number, indicator in enumerate(catalogue.indicators):
-        if number not in (loops or {}):
-            arguments = ", ".join(_arguments(indicator).values())
-            inside.append(f"out[c, s, {number}] = {indicator.function.__name__}({arguments})")
-    return "\n".join([*lines, *(f"            {line}" for line in inside)]) + "\n"
+    if loops:
+        inside += ["if together:", *_indented(joint_lines(loops, "out[c, s, {}]".format))]
+        inside += ["else:", *_indented(line for number in loops for line in calls[number])]
+    inside += [line for number, call in calls.items() if number not in loops for line in call]
+    return "\n".join([*lines, *_indented(inside, 3)]) + "\n"
+
+
+def _decay_lines(catalogue: Catalogue) -> list[str]:
+    """Write how weights that fade with age are filled, where an indicator that reads them is wanted."""
+    readers = [number for number, each in enumerate(catalogue.indicators) if "decay" in each.parameters]
+    wanted = " or ".join(f"wanted[{number}]" for number in readers)
+    return [f"if {wanted}:", "    fill_decay(decay_, time_, as_of)"] if readers else []
+
+
+def _call(indicator: Indicator) -> str:
+    return f"{indicator.function.__name__}({', '.join(_arguments(indicator).values())})"
+
+
+def _indented(lines: Iterable[str], depth: int = 1) -> list[str]:
+    return [f"{'    ' * depth}{line}" for line in lines]
 
 
 def compile_walk(catalogue: Catalogue, *, checked: bool = False) -> Walk:
@@ -177,11 +197,10 @@ def _module_source(catalogue: Catalogue, *, checked: bool = False) -> str:
     """Write the module that is compiled; a *checked* one calls every function, so that an error is that of its own."""
     options = "nogil=True, boundscheck=True" if checked else "nogil=True"
     loops = {} if checked else _loops(catalogue)
-    called = Catalogue(tuple(each for number, each in enumerate(catalogue.indicators) if number not in loops))
     helpers = {name: helper for loop in loops.values() for name, helper in loop.helpers.items()}
     imports = [
         f"from {function.__module__} import {function.__name__} as _{name}\n{name} = njit({options})(_{name})"
-        for name, function in {**functions_of(called), **helpers}.items()
+        for name, function in {**functions_of(catalogue), **helpers}.items()
     ]
     head = [
         '"""Generated: the walk over histories. Its name holds a hash of all that it is made of."""',

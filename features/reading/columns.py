@@ -58,6 +58,8 @@ _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _ZONED = r"[T ]\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
 _FINER = r"\.\d{6}0*[1-9]"
 _LONGEST_SHOWN = 40
+_MOST_BITS = 32
+"""Of a place in a dictionary that the loops read; one of more bits might be cut to a place that exists."""
 MOST_NAMED_IN_FILES = 10_000
 """Problems of one kind whose rows are named for a file, so that equal problems share one line of the message."""
 
@@ -247,8 +249,18 @@ def view_words(column: Column, words: WordList) -> tuple[Places, Codes] | None:
     """
     if not isinstance(column, pa.DictionaryArray) or not is_text(column.type.value_type):
         return None
-    places = column.indices.fill_null(len(column.dictionary)) if column.indices.null_count else column.indices
-    return _plain(places, np.int32), _word_codes(column, words)
+    places = view_places(column)
+    return None if places is None else (places, _word_codes(column, words))
+
+
+def view_places(encoded: pa.DictionaryArray) -> Places | None:
+    """View the places of rows in a dictionary; a missing one is after the last word. None where they have 64 bits."""
+    places = encoded.indices
+    if places.type.bit_width > _MOST_BITS:
+        return None
+    if places.null_count:  # wide enough for one place more
+        places = places.cast(pa.int64()).fill_null(len(encoded.dictionary))
+    return _plain(places, np.int32)
 
 
 def _word_codes(encoded: pa.DictionaryArray, words: WordList) -> Codes:

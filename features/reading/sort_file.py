@@ -1,11 +1,17 @@
-"""Grouping by customer out of core: rows are partitioned into buckets by customer, and each bucket is sorted alone."""
+"""Grouping by customer out of core: rows are partitioned into buckets by customer, and each bucket is sorted alone.
 
-import tempfile
-from collections.abc import Iterator, Sequence
+Both steps go part by part: so many rows of the source, each bucket among them a batch of the part's file; and then the
+sorted rows of a bucket. Finished parts are taken as they are.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,48 +20,192 @@ import pyarrow.parquet
 from tqdm import tqdm
 
 from fivefold.domain.errors import FileFormatError, InvalidDataError, first_row_of
-from fivefold.domain.files import replacing
+from fivefold.domain.parts import Parts, passing_parts
 from fivefold.features import schema as c
+from fivefold.features.ahead import work_ahead
+from fivefold.features.arrow_files import count_batches, read_batch, read_schema, read_table, write_batches, write_table
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector, read_numbers
 from fivefold.features.reading.csv_file import csv_parts
 from fivefold.features.reading.json_lines import read_json_lines
+from fivefold.features.reading.parquet_stream import START, ParquetTables, Place, tables_of
 from fivefold.features.reading.tables import read_json
 from fivefold.features.reading.text_files import MappedFile, TornRow, suffix_of
 
-ROWS_A_BUCKET = 2_000_000
+ROWS_A_BUCKET = 1_000_000
 """Rows that are sorted at once: the memory needed depends on this, not on the size of the file."""
+ROWS_A_PART = 1 << 19
+"""Rows of the source that are partitioned at once."""
+ROWS_A_GROUP: Final = 1 << 19
+_NOTE: Final = b"fivefold"
 
 
-def sort_by_customer(source: Path, output: Path) -> int:
+def sort_by_customer(source: Path, output: Path, parts: Parts | None = None) -> int:
     """Write the rows of *source* to the Parquet file *output*, each customer's together and in time order.
 
     All columns are kept; in CSV money becomes numbers. Returns the number of rows; *output* appears only when it is
-    complete.
+    complete. What is finished in *parts* is not done again; by default there is nothing to continue.
 
     Raises:
         FileFormatError: the source cannot be read, has no column to sort by, or files whose columns differ.
         InvalidDataError: money in CSV that is not a number, or torn lines.
     """
+    if parts is None:
+        with passing_parts(output) as own:
+            return sort_by_customer(source, output, own)
     found = MappedFile(source)
-    rows = _count(found)
-    buckets = max(1, -(-rows // ROWS_A_BUCKET))
+    partitioned = _partition(found, parts)
+    if not partitioned.rows:
+        raise FileFormatError(f"{source} has no rows")
+    buckets = range(count_batches(partitioned.files[0]))
     with ExitStack() as stack:
-        unfinished = stack.enter_context(replacing(output))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".", dir=output.absolute().parent))
-        files = [Path(folder) / f"{number}.parquet" for number in range(buckets)]
-        rows = _partition(found, files, rows)
+        unfinished = stack.enter_context(parts.publishing())
         writer: pyarrow.parquet.ParquetWriter | None = None
-        for file in tqdm(files, desc="sorting", unit=" buckets", disable=None, leave=False):
-            if not file.exists():
-                continue
-            table = _sorted(pyarrow.parquet.read_table(file))
+        bar = stack.enter_context(
+            tqdm(desc="sorting", unit=" rows", unit_scale=True, total=partitioned.rows, disable=None, leave=False)
+        )
+        for table in work_ahead(partial(_sorted_bucket, partitioned.files, parts), buckets):
             writer = writer or stack.enter_context(pyarrow.parquet.ParquetWriter(unfinished, table.schema))
-            writer.write_table(table, row_group_size=1 << 19)
-            file.unlink()
-        if writer is None:
-            raise FileFormatError(f"{source} has no rows")
-        writer.close()
-    return rows
+            writer.write_table(table, row_group_size=ROWS_A_GROUP)
+            bar.update(table.num_rows)
+        if writer is not None:
+            writer.close()
+    return partitioned.rows
+
+
+class _Partitioned(NamedTuple):
+    """The files of the partitioned rows, in the order of the source, and how many rows they hold."""
+
+    files: list[Path]
+    rows: int
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some rows of the source.
+
+    Attributes:
+        number: of the piece, from 0.
+        place: where the source is read on after them.
+    """
+
+    number: int
+    rows: pa.Table
+    place: Place
+
+
+def _partition(source: MappedFile, parts: Parts) -> _Partitioned:
+    """Put every row into the bucket of its customer."""
+    done: list[Path] = []
+    while (file := parts.find(_piece_name(len(done)))) is not None:
+        done.append(file)
+    place, total, is_whole = START, 0, False
+    if done:
+        total, is_whole, place = _read_note(done[-1])
+    if is_whole:
+        return _Partitioned(done, place.rows)
+    total = total or _count(source)
+    buckets = count_batches(done[0]) if done else max(1, -(-total // ROWS_A_BUCKET))
+    schema = _plain(read_schema(done[0])) if done else None
+    pieces = _with_end(_checked(_pieces(source, len(done), place), source, schema))
+    write = partial(_write_piece, parts=parts, buckets=buckets, total=total)
+    with tqdm(desc="partitioning", unit=" rows", unit_scale=True, total=total, disable=None, leave=False) as bar:
+        bar.update(place.rows)
+        for file, rows in work_ahead(lambda each: write(*each), pieces):
+            bar.update(rows)
+            done.append(file)
+    return _Partitioned(done, _read_note(done[-1])[2].rows if done else 0)
+
+
+def _piece_name(number: int) -> str:
+    return f"rows-{number:06}"
+
+
+def _with_end(pieces: Iterable[_Piece]) -> Iterator[tuple[_Piece, bool]]:
+    """Say of each piece whether it is the last: the source is read to its end before that is kept."""
+    waiting: _Piece | None = None
+    for piece in pieces:
+        if waiting is not None:
+            yield waiting, False
+        waiting = piece
+    if waiting is not None:
+        yield waiting, True
+
+
+def _write_piece(piece: _Piece, is_last: bool, *, parts: Parts, buckets: int, total: int) -> tuple[Path, int]:
+    """Keep the rows of a piece, those of each bucket in a batch of its own; give the file and the number of rows."""
+    name = _piece_name(piece.number)
+    note = {"total": total, "is_last": is_last, "place": [piece.place.file, piece.place.row, piece.place.rows]}
+    table = piece.rows.unify_dictionaries().combine_chunks()
+    users = pl.Series(table[c.USER_ID].cast(pa.string()))
+    of_row = (users.hash() % buckets).fill_null(0).to_numpy()
+    ordered = table.take(pa.array(np.argsort(of_row, kind="stable")))
+    noted = {**(table.schema.metadata or {}), _NOTE: json.dumps(note).encode()}
+    (whole,) = ordered.replace_schema_metadata(noted).combine_chunks().to_batches()
+    ends = np.cumsum(np.bincount(of_row.astype(np.int64), minlength=buckets)).tolist()
+    with parts.writing(name) as path:
+        write_batches(path, whole.schema, (whole.slice(first, end - first) for first, end in pairwise([0, *ends])))
+    return parts.require(name), table.num_rows
+
+
+def _read_note(file: Path) -> tuple[int, bool, Place]:
+    note = json.loads((read_schema(file).metadata or {})[_NOTE])
+    return note["total"], note["is_last"], Place(*note["place"])
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """Give the columns of the source itself."""
+    metadata = {key: value for key, value in (schema.metadata or {}).items() if key != _NOTE}
+    return schema.with_metadata(metadata or None)
+
+
+def _sorted_bucket(files: Sequence[Path], parts: Parts, bucket: int) -> pa.Table:
+    """Give the rows of a bucket in their order."""
+    name = f"sorted-{bucket:06}"
+    if (finished := parts.find(name)) is not None:
+        return read_table(finished)
+    table = pa.Table.from_batches([read_batch(file, bucket) for file in files])
+    table = _sorted(table.replace_schema_metadata(_plain(table.schema).metadata))
+    with parts.writing(name) as path:
+        write_table(path, table)
+    return table
+
+
+def _pieces(source: MappedFile, number: int, place: Place) -> Iterator[_Piece]:
+    """Read the source on from a place; text is read from its beginning, and what was kept of it left out."""
+    if suffix_of(source.path) in {"", ".parquet"}:
+        tables = ParquetTables(source, ROWS_A_PART, None, place)
+        rows = place.rows
+        for piece, table in enumerate(tables, number):
+            rows += table.num_rows
+            yield _Piece(piece, table, Place(tables.file, tables.row, rows))
+        return
+    rows = place.rows
+    for piece, table in enumerate(islice(tables_of(_text_batches(source), ROWS_A_PART), number, None), number):
+        rows += table.num_rows
+        yield _Piece(piece, table, Place(rows=rows))
+
+
+def _checked(pieces: Iterable[_Piece], source: MappedFile, schema: pa.Schema | None) -> Iterator[_Piece]:
+    """Refuse rows without the columns to sort by, or with other columns than those before."""
+    for piece in pieces:
+        names = piece.rows.column_names
+        for name in (c.USER_ID, c.DATE):
+            if name not in names:
+                raise FileFormatError(f"{source} has no column {name}; it has {', '.join(names)}")
+            if names.count(name) > 1:
+                raise FileFormatError(f"{source} has more than one column {name}")
+        schema = schema or piece.rows.schema
+        if not piece.rows.schema.equals(schema):
+            raise FileFormatError(f"the files of {source} differ in their columns or the types of these")
+        yield piece
+
+
+def _text_batches(file: MappedFile) -> Iterator[pa.RecordBatch]:
+    """Give the rows of text, whose money is turned into numbers: Parquet is read later, which takes no text for it."""
+    is_text, first_row = suffix_of(file.path) == ".csv", 0
+    for batch in _batches(file):
+        yield _with_numbers(batch, ErrorCollector(first_row), file.path) if is_text else batch
+        first_row += batch.num_rows
 
 
 def _batches(file: MappedFile) -> Iterator[pa.RecordBatch]:
@@ -67,9 +217,6 @@ def _batches(file: MappedFile) -> Iterator[pa.RecordBatch]:
             yield from part.table.to_batches()
             torn += part.torn
         _refuse(torn, source)
-    elif suffix in {"", ".parquet"}:
-        for each in file.parquet.once_through(lambda one: one.schema.names):
-            yield from each.batches(each.schema.names, (), 1 << 19)
     elif suffix == ".json":
         yield from _json_table(read_json(source), source).to_batches()
     else:
@@ -119,36 +266,9 @@ def _with_numbers(batch: pa.RecordBatch, errors: ErrorCollector, source: Path) -
     return batch
 
 
-def _partition(file: MappedFile, files: list[Path], rows: int) -> int:
-    """Put every row into the bucket of its customer, and count the rows."""
-    source = file.path
-    with ExitStack() as stack, tqdm(total=rows, desc="partitioning", unit=" rows", disable=None, leave=False) as bar:
-        writers: dict[int, pyarrow.parquet.ParquetWriter] = {}
-        text = suffix_of(source) == ".csv"
-        first_row = 0
-        for raw in _batches(file):
-            batch = _with_numbers(raw, ErrorCollector(first_row), source) if text else raw
-            first_row += batch.num_rows
-            for name in (c.USER_ID, c.DATE):
-                if name not in batch.schema.names:
-                    raise FileFormatError(f"{source} has no column {name}; it has {', '.join(batch.schema.names)}")
-                if batch.schema.names.count(name) > 1:
-                    raise FileFormatError(f"{source} has more than one column {name}")
-            of_row = (pl.Series(batch[c.USER_ID].cast(pa.string())).hash() % len(files)).fill_null(0).to_numpy()
-            for number in np.unique(of_row).tolist():
-                part = batch.filter(pa.array(of_row == number))
-                if number not in writers:
-                    writer = pyarrow.parquet.ParquetWriter(files[number], part.schema)
-                    writers[number] = stack.enter_context(writer)
-                if not part.schema.equals(writers[number].schema):
-                    raise FileFormatError(f"the files of {source} differ in their columns or the types of these")
-                writers[number].write_batch(part)
-            bar.update(batch.num_rows)
-    return first_row
-
-
 def _sorted(table: pa.Table) -> pa.Table:
     # Stable, so that rows of one customer and moment keep the order of the file.
-    order = pl.DataFrame({"user": pl.Series(table[c.USER_ID]), "date": pl.Series(table[c.DATE])})
+    whole = table.unify_dictionaries().combine_chunks()
+    order = pl.DataFrame({"user": pl.Series(whole[c.USER_ID]), "date": pl.Series(whole[c.DATE])})
     places = order.with_row_index().sort("user", "date", "index")["index"]
-    return table.take(places.to_arrow())
+    return whole.take(places.to_arrow()).combine_chunks()

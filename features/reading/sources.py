@@ -3,10 +3,9 @@
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +19,14 @@ from fivefold.features.histories import Histories, Integers, concatenate
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector
 from fivefold.features.reading.frames import codes_of, count_runs, histories_in_memory, is_grouped, table_from_rows
 from fivefold.features.reading.json_lines import read_json_lines
-from fivefold.features.reading.places.parquet_source import Part
+from fivefold.features.reading.parquet_stream import START, ParquetTables, Place, whole_customers
 from fivefold.features.reading.tables import (
     Source,
     read_csv,
     read_json,
 )
 from fivefold.features.reading.text_files import MappedFile, TornRow, csv_header, suffix_of
-from fivefold.features.reading.validate import FEW_VALUES, TransactionReader
+from fivefold.features.reading.validate import TransactionReader
 
 ROWS_A_BATCH = 1 << 19
 """Rows read at once from Parquet; the memory that streaming needs grows with it."""
@@ -37,8 +36,6 @@ ROW_NUMBER = "row_number"
 
 PARQUET_ROWS_SORTED = c.ROWS_SORTED_IN_MEMORY
 """Most rows of Parquet that are sorted in memory where they are not grouped by customer."""
-
-Item = TypeVar("Item")
 
 
 def read_histories(
@@ -87,7 +84,7 @@ def stream_histories(
         text = suffix == ".csv"
         reader = file_reader(file, rates, latest, absent=absent, nullable=nullable)
         if suffix in {"", ".parquet"} and not _is_small_and_ungrouped(file):
-            yield from _stream_parquet(file, reader)
+            yield from (part.histories for part in stream_from(file, reader))
         elif suffix in {"", ".parquet"}:
             yield histories_in_memory(_whole(file), reader)
         elif text:
@@ -145,21 +142,6 @@ def _header(file: MappedFile) -> list[str] | None:
     return [names.get(name, name) for name in theirs]
 
 
-def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Give the same items; a second thread makes the next item while the caller works on the present one.
-
-    >>> list(read_ahead(range(3)))
-    [0, 1, 2]
-    """
-    iterator = iter(items)
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        pending = pool.submit(next, iterator, end)
-        while (item := pending.result()) is not end:
-            pending = pool.submit(next, iterator, end)
-            yield item  # type: ignore[misc]  # the end is no item
-
-
 def _of_csv(file: MappedFile, reader: TransactionReader) -> Histories:
     read = read_csv(file.path)
     return _of_lines(lambda: _renamed(read.table, file), read.rows, read.torn, reader)
@@ -209,7 +191,7 @@ def _renamed_rows(rows: list[Any], file: MappedFile) -> list[Any]:
 
 def _whole(file: MappedFile) -> pa.Table:
     try:
-        return pa.concat_tables(_parquet_tables(file), promote_options="permissive")
+        return pa.concat_tables(ParquetTables(file, ROWS_A_BATCH), promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise FileFormatError(f"all files of a folder must have their columns in the same types: {error}") from None
 
@@ -218,23 +200,56 @@ def _is_small_and_ungrouped(file: MappedFile) -> bool:
     """Tell whether Parquet is not grouped by customer, and small enough to be sorted in memory as CSV is."""
     if file.parquet.rows > PARQUET_ROWS_SORTED:
         return False
-    tables = [table for table in _parquet_tables(file, (c.USER_ID,)) if table.column_names == [c.USER_ID]]
+    every = ParquetTables(file, ROWS_A_BATCH, (c.USER_ID,))
+    tables = [table for table in every if table.column_names == [c.USER_ID]]
     try:
         return bool(tables) and not is_grouped(pa.concat_tables(tables, promote_options="permissive")[c.USER_ID])
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return False  # as above
 
 
-def _stream_parquet(file: MappedFile, reader: TransactionReader) -> Iterator[Histories]:
+@dataclass(frozen=True)
+class StreamPart:
+    """Some whole customers of a stream, and what it takes to go on after them in another process.
+
+    Attributes:
+        place: where the stream stands after them.
+        hashes: of the customers, one each, by which a stream knows again who was there.
+    """
+
+    histories: Histories
+    place: Place
+    hashes: npt.NDArray[np.uint64]
+
+
+def is_streamed(file: MappedFile) -> bool:
+    """Tell whether a file is read some customers at a time, so that reading can go on from a place."""
+    return suffix_of(file.path) in {"", ".parquet"} and not _is_small_and_ungrouped(file)
+
+
+def stream_from(
+    file: MappedFile,
+    reader: TransactionReader,
+    place: Place = START,
+    seen: Sequence[npt.NDArray[np.uint64]] = (),
+) -> Iterator[StreamPart]:
+    """Stream Parquet from a place on: the parts that a stream from its beginning gives after that place.
+
+    *seen* are the hashes of all parts before. Errors are those of `stream_histories`.
+    """
+
     def refuse(user_id: str) -> FileFormatError:
         return FileFormatError(
             f"{file} is not grouped by customer: the rows of customer {user_id!r} are not adjacent; group them "
             f"first: fivefold sort {shlex.quote(str(file))} --output grouped.parquet"
         )
 
-    customers = SeenCustomers(refuse)
-    yield from stream_tables(_parquet_tables(file), reader, customers)
-    customers.check(lambda: (table[c.USER_ID] for table in _whole_customers(_parquet_tables(file, (c.USER_ID,)))))
+    customers = SeenCustomers(refuse, seen)
+    tables = ParquetTables(file, ROWS_A_BATCH, place=place)
+    for histories, rows, carried in _histories(tables, reader, customers, place):
+        yield StreamPart(histories, Place(tables.file, tables.row, rows, carried), customers.latest)
+    again = ParquetTables(file, ROWS_A_BATCH, (c.USER_ID,))
+    customers.check(lambda: (table[c.USER_ID] for table, _ in whole_customers(again)))
 
 
 def stream_tables(
@@ -249,10 +264,17 @@ def stream_tables(
         InvalidDataError: rows with bad values.
         FileFormatError: a required column is missing, or rows of a customer are not adjacent.
     """
+    return (histories for histories, _, _ in _histories(tables, reader, customers, START))
+
+
+def _histories(
+    tables: Iterable[pa.Table], reader: TransactionReader, customers: "SeenCustomers", place: Place
+) -> Iterator[tuple[Histories, int, pa.Table | None]]:
+    """Read as `stream_tables` says, from a place on; also give the rows until then, and those that are carried on."""
     problems: list[Problem] = []
     beyond: Counter[Kind] = Counter()
-    count = first_row = 0
-    for table in _whole_customers(tables):
+    count, first_row = 0, place.rows
+    for table, carried in whole_customers(tables, place.carried):
         numbered = ROW_NUMBER in table.column_names
         try:
             part = reader.histories(table, table[ROW_NUMBER].to_numpy() if numbered else first_row)
@@ -265,107 +287,24 @@ def stream_tables(
         else:
             customers.add(table[c.USER_ID], part.user_ids)
             if not count:
-                yield part
+                yield part, first_row + table.num_rows, carried
         first_row += table.num_rows
     if count:
         raise InvalidDataError(problems, count, reader.source, beyond)
 
 
-def _parquet_tables(source: MappedFile, columns: tuple[str, ...] = c.COLUMNS) -> Iterator[pa.Table]:
-    def known(part: Part) -> list[str]:
-        names = source.names.rename(part.schema.names, part.label)
-        return [name for name in part.schema.names if names.get(name, name) in columns]
-
-    ours = source.names.ours
-    for part in source.parquet.once_through(known):
-        dictionaries = [name for name in part.schema.names if ours.get(name, name) in FEW_VALUES]
-        for batch in part.batches(known(part), dictionaries, ROWS_A_BATCH):
-            table = pa.Table.from_batches([batch])
-            yield table.rename_columns([ours.get(name, name) for name in table.column_names])
-
-
-def _whole_customers(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Move the last customer's rows of each table to the next, so that no customer is cut in two.
-
-    Only these rows are copied, to a chunk of their own; the others stay where they are.
-    """
-    carried: list[pa.Table] = []  # the rows of one customer
-    empty: pa.Table | None = None
-    for table in tables:
-        if not table.num_rows:
-            empty = table
-            continue
-        if table.column_names.count(c.USER_ID) != 1:
-            yield table  # the reader refuses it
-            continue
-        more = _rows_of_same(carried[-1], table) if carried else 0
-        carried += [table.slice(0, more)] if more else []
-        if more < table.num_rows:
-            rest = table.slice(more)
-            cut = _last_customer(rest)
-            if carried or cut:
-                yield _join([*_in_one_chunk(carried), rest.slice(0, cut)])
-            carried = [rest.slice(cut)]
-    if carried:
-        yield _join(_in_one_chunk(carried))
-    elif empty is not None:
-        yield empty
-
-
-def _in_one_chunk(parts: list[pa.Table]) -> list[pa.Table]:
-    """Copy rows into a table of one chunk, whose dictionaries have the words of these rows alone."""
-    if not parts:
-        return []
-    table = _join(parts)
-    for place, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            plain = [chunk.dictionary_decode() for chunk in table[place].chunks]
-            words = pa.chunked_array(plain, field.type.value_type).combine_chunks().dictionary_encode()
-            indices = words.indices.cast(field.type.index_type)
-            table = table.set_column(place, field, pa.DictionaryArray.from_arrays(indices, words.dictionary))
-    return [table.combine_chunks()]
-
-
-def _join(tables: list[pa.Table]) -> pa.Table:
-    try:
-        return pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise FileFormatError(f"all files of a folder must have their columns in the same types: {error}") from None
-
-
-_LOOKED_AT = 1 << 12
-"""Rows in which the end of a customer is looked for at first; then in ten times as many, and so on."""
-
-
-def _rows_of_same(carried: pa.Table, table: pa.Table) -> int:
-    """Count the first rows of a table that are of the customer of another table's last row."""
-    column, last = table[c.USER_ID], carried[c.USER_ID][-1].as_py()
-    row, many = 0, _LOOKED_AT
-    while row < len(column) and column[row].as_py() == last:
-        ends = np.flatnonzero(np.diff(codes_of(column.slice(row, many))))
-        row += int(ends[0]) + 1 if len(ends) else min(many, len(column) - row)
-        many *= 10
-    return row
-
-
-def _last_customer(table: pa.Table) -> int:
-    """Find the first row of the last customer."""
-    many = _LOOKED_AT
-    while True:
-        first = max(table.num_rows - many, 0)
-        begins = np.flatnonzero(np.diff(codes_of(table[c.USER_ID].slice(first))))
-        if len(begins) or not first:
-            return first + int(begins[-1]) + 1 if len(begins) else 0
-        many *= 10
-
-
 class SeenCustomers:
     """Remembers the customers of a stream as 64-bit hashes, and raises an error for a customer who comes twice."""
 
-    def __init__(self, refusal: Callable[[str], FileFormatError]) -> None:
-        """Begin with none; *refusal* makes the error for an identifier."""
+    def __init__(self, refusal: Callable[[str], FileFormatError], seen: Sequence[npt.NDArray[np.uint64]] = ()) -> None:
+        """Begin with the hashes of those who were *seen*; *refusal* makes the error for an identifier."""
         self._refusal = refusal
-        self._hashes: list[npt.NDArray[np.uint64]] = []
+        self._hashes = list(seen)
+
+    @property
+    def latest(self) -> npt.NDArray[np.uint64]:
+        """The hashes of the customers who were added last."""
+        return self._hashes[-1]
 
     def add(self, column: pa.ChunkedArray, user_ids: pa.Array) -> None:
         """Add the customers of one table, whose column of identifiers is *column*; an error where one is in two runs.
@@ -373,16 +312,19 @@ class SeenCustomers:
         In *user_ids* each of them stands once.
         """
         if count_runs(column) > len(user_ids):
-            raise self._refusal(_first_split(codes_of(column), lambda row: column[row].as_py()))
+            split = _first_split(codes_of(column))
+            if split is not None:  # otherwise a dictionary has one word twice
+                raise self._refusal(column[split].as_py())
         self._hashes.append(pl.Series(user_ids).hash().to_numpy())
 
     def check(self, again: Callable[[], Iterable[pa.ChunkedArray]]) -> None:
         """Raise the error where a customer was added twice; *again* gives the columns of identifiers once more."""
-        hashes, counts = np.unique(np.concatenate([*self._hashes, np.empty(0, np.uint64)]), return_counts=True)
-        if not (counts > 1).any():
+        hashes = np.concatenate([*self._hashes, np.empty(0, np.uint64)])
+        hashes.sort()  # in place: there is one number for each customer
+        twice = hashes[1:][hashes[1:] == hashes[:-1]]
+        if not len(twice):
             return
         # Two identifiers may share a hash: only the text itself decides.
-        twice = hashes[counts > 1]
         user_ids: set[str] = set()
         for column in again():
             ids = pl.Series(column.cast(pa.string()).unique())
@@ -392,14 +334,15 @@ class SeenCustomers:
                 user_ids.add(user_id)
 
 
-def _first_split(codes: Integers, name: Callable[[int], str]) -> str:
+def _first_split(codes: Integers) -> int | None:
+    """Find the first row of a customer who was there before, with another between."""
     begins = np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1])
     seen: set[int] = set()
     for row in begins.tolist():
         if codes[row] in seen:
-            return name(row)
+            return int(row)
         seen.add(int(codes[row]))
-    raise AssertionError("no customer comes twice")
+    return None
 
 
 def readable_histories(

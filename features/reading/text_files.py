@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self, cast
 
+from fivefold.domain.clock import iso_text
 from fivefold.domain.errors import ConfigError, FileFormatError, Problem
 from fivefold.domain.text import delimiter_of, perhaps
 from fivefold.features.reading.places.addresses import address_of
@@ -196,3 +197,17 @@ class MappedFile:
         from fivefold.features.reading.places.stores import open_parquet  # noqa: PLC0415 (see above)
 
         return open_parquet(self.path)
+
+    @property
+    def state(self) -> str:
+        """Tell the content as it is now from any other: by size and time of change, by columns and row groups.
+
+        FileFormatError where it cannot be read.
+        """
+        said = []
+        if self.path.is_file():
+            status = self.path.stat()
+            said = [f"{status.st_size:,} bytes, changed {iso_text(status.st_mtime_ns // 1_000)}"]
+        if suffix_of(self.path) in {"", ".parquet"}:
+            said = [*(said or [f"{self.parquet.rows:,} rows"]), f"digest {self.parquet.identity}"]
+        return ", ".join(said)

@@ -33,7 +33,7 @@ from fivefold.features.reading.columns import (
 )
 from fivefold.features.reading.fast_columns import CodedWords, StringColumn, column_loops, string_column
 from fivefold.features.reading.layout.histories import FOREVER, build_histories, first_moments
-from fivefold.features.reading.layout.in_order import Rules, histories_in_order
+from fivefold.features.reading.layout.in_order import Rules, customer_batches, histories_in_order
 from fivefold.features.reading.row_order import CheckedRows, sorted_row_numbers
 
 FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
@@ -109,13 +109,14 @@ class TransactionReader:
 
     def _in_order(self, table: pa.Table) -> Histories | None:
         """Read rows whose customers are a dictionary, as in Parquet, if all are plain and in order; None otherwise."""
-        kind = table[c.USER_ID].type
-        if self.nullable or not table.num_rows or not (pa.types.is_dictionary(kind) and is_text(kind.value_type)):
+        customers = table[c.USER_ID]
+        is_coded = pa.types.is_dictionary(customers.type) and is_text(customers.type.value_type)
+        if self.nullable or not table.num_rows or not is_coded or customers.null_count:
             return None
         known = table.select([name for name in table.column_names if name in c.COLUMNS])
         batches = [
             self._columns_read(dict(zip(known.column_names, batch.columns, strict=True)))
-            for batch in known.to_batches()
+            for batch in customer_batches(known)
         ]
         rules = Rules(
             self.rates,

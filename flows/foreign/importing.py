@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.domain.text import count_text
 from fivefold.flows.analysis import AnalysedFlow, analyse_flow
 from fivefold.flows.doubts import lint_flow
@@ -27,6 +28,8 @@ Data = dict[str, Any]
 LEVELS: Final = ("low", "medium", "high", "critical")
 """What levels are called where nobody says it."""
 _KINDS: Final = {ValueType.NUMBER: "number", ValueType.MONEY: "number", ValueType.TEXT: "text", ValueType.FLAG: "flag"}
+KINDS: Final = ("number", "text", "flag")
+"""What an input of a graph can be."""
 _SCHEMA: Final = {"number": "number", "integer": "number", "string": "text", "boolean": "flag"}
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
 _LINE: Final = 110
@@ -43,6 +46,8 @@ class Wanted:
         levels: those of the organisation, lowest first.
         names: what inputs of the graph are here: a field, or an input as in the header of a decision table.
         kinds: what inputs of the graph are, where their use does not tell: number, text or flag.
+        names_called: what a person gives the names by, for messages.
+        kinds_called: the same of the kinds.
     """
 
     name: str
@@ -50,6 +55,8 @@ class Wanted:
     levels: tuple[str, ...] = LEVELS
     names: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
+    names_called: str = "--map"
+    kinds_called: str = "--kind"
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,23 @@ class ImportedFlow:
     inputs: Mapping[str, str]
 
 
+def flow_name_of(file_name: str) -> str:
+    """Give the name that a flow has where none is given: that of the graph's file.
+
+    >>> flow_name_of("Daily limit_2.json")
+    'daily-limit-2'
+    """
+    return PurePath(file_name).stem.lower().replace("_", "-").replace(" ", "-")
+
+
+def checked_kinds(kinds: Mapping[str, str], called: str) -> Mapping[str, str]:
+    """Give kinds of inputs as they are; ConfigError, with what they are *called*, where one is no kind of JDM."""
+    for path, kind in kinds.items():
+        if kind not in KINDS:
+            raise ConfigError(f"{called} {path} is {kind}; it must be number, text or flag")
+    return kinds
+
+
 def import_graph(content: bytes, source: str, wanted: Wanted) -> ImportedFlow:
     """Make a flow of a graph of JDM.
 
@@ -90,10 +114,14 @@ def import_graph(content: bytes, source: str, wanted: Wanted) -> ImportedFlow:
     faults += done.findings
     for path, origin in facts.fields.items():
         if facts.kind(origin) is None:
-            faults.append(Finding("the graph", f"reads {path}, and nothing says what it is; say --kind {path}=text"))
+            faults.append(
+                Finding(
+                    "the graph", f"reads {path}, and nothing says what it is; say {wanted.kinds_called} {path}=text"
+                )
+            )
     for path in sorted({*wanted.names, *wanted.kinds} - facts.seen):
-        option = "--map" if path in wanted.names else "--kind"
-        faults.append(Finding(option, f"names {path}, which the graph does not read"))
+        called = wanted.names_called if path in wanted.names else wanted.kinds_called
+        faults.append(Finding(called, f"names {path}, which the graph does not read"))
     if faults:
         raise InvalidRulesetError(list(dict.fromkeys(faults)), source)
     return _flow_of(done, facts, source, wanted)
@@ -130,10 +158,12 @@ def _mapped(wanted: Wanted, faults: list[Finding]) -> Iterator[tuple[str, Origin
         try:
             found, kind = read_header(target, names, form)
         except CellError as error:
-            faults.append(Finding(f"--map {path}", str(error)))
+            faults.append(Finding(f"{wanted.names_called} {path}", str(error)))
             continue
         if kind not in _KINDS:
-            faults.append(Finding(f"--map {path}", f"is {kind.value}, and JDM compares numbers, texts and flags"))
+            faults.append(
+                Finding(f"{wanted.names_called} {path}", f"is {kind.value}, and JDM compares numbers, texts and flags")
+            )
             continue
         data = found.model_dump(mode="json", by_alias=True, exclude_none=True)
         yield path, Origin(data, target, _KINDS[kind])

@@ -1,7 +1,10 @@
 """What an agent may not do: name an action, or be the only reason for an end that is bad for a customer.
 
-An end is adverse where it flags, escalates or blocks, sets a limit, or starts, refuses or ends a relationship. A run
-that passed an agent may come to such an end only past something else that could have kept it away:
+An end is adverse where it flags, escalates or blocks, sets a limit, or starts, refuses or ends a relationship. It is
+adverse too where it gives a tag, puts into a group, opens a case or tells a webhook, as others act on these: a flow
+that listens, a rule that raises the level, a program. No flow's own document says who will read them, so none is taken
+to be harmless. A flow that another one asks has no agent in it. A run that passed an agent may come to an adverse end
+only past something else that could have kept it away:
 
 - an answer of a person, where another answer to the same question leads away from that end;
 - a way of a route whose condition asks something else as well, where a later way or `otherwise` leads away from it; or
@@ -17,7 +20,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from fivefold.flows.actions import Action, LimitAction, StatusAction
+from fivefold.flows.actions import (
+    Action,
+    CaseAction,
+    GivesTag,
+    LimitAction,
+    ReviewAction,
+    StatusAction,
+    WebhookAction,
+)
 from fivefold.flows.language import (
     AgentStep,
     CalculateStep,
@@ -36,14 +47,19 @@ from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import All, Any_, CalculationInput
 from fivefold.risk.language.policy import StepInput
 
-ADVERSE = frozenset({"flagged", "escalated", "blocked"})
-"""The statuses that are bad for a customer."""
+_ACTED_ON = (GivesTag, CaseAction, WebhookAction)
+"""The actions that others act on: flows that listen, rules, programs."""
 
 
 def is_adverse(action: Action) -> bool:
-    """Tell whether an action is bad for a customer, or may be."""
-    is_status = isinstance(action, StatusAction) and action.status in ADVERSE
-    return is_status or isinstance(action, LimitAction) or action.relationship is not None
+    """Tell whether an action is bad for a customer, or may become so: all but a review, and an approval.
+
+    A review is for a person alone, and nothing listens to it; an approval that decides on no relationship takes nothing
+    away.
+    """
+    if action.relationship is not None:
+        return True
+    return not (isinstance(action, ReviewAction) or (isinstance(action, StatusAction) and action.status == "approved"))
 
 
 def agent_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, LanguageModel]]) -> Iterator[Diagnostic]:
@@ -144,10 +160,12 @@ def _ends(flow: Flow, reader: _Reader) -> Iterator[Diagnostic]:
         way = _by_agent_alone(flow, position, reader) if adverse else None
         if way is not None:
             passed = " → ".join(flow.steps[each].id for each in way)
+            action = flow.action(step.end[adverse[0]])
+            others = f" (others act on a {action.kind})" if isinstance(action, _ACTED_ON) else ""
             yield Diagnostic(
                 ("steps", position, "end", adverse[0]),
-                f"{step.end[adverse[0]]}: an agent could be the only reason, by {passed}; a person's answer, or a way "
-                "of a route that asks something else, must be able to keep a run from here",
+                f"{action.id}: an agent could be the only reason, by {passed}; a person's answer, or a way "
+                f"of a route that asks something else, must be able to keep a run from here{others}",
             )
 
 

@@ -56,7 +56,8 @@ def score_histories(
     matrix, row_counts = model.matrix(histories, as_of)
     is_known = (row_counts > 0) & ~model.unknown(histories, as_of)
     scores = model.scores(matrix[is_known])
-    intervals = model.intervals_of(scores.expected_value, level_percent)
+    consistency = model.consistency_of(matrix[is_known])
+    intervals = model.intervals_of(scores.expected_value, consistency, level_percent)
     user_ids = histories.user_ids.filter(is_known)
     table = pl.DataFrame(
         {
@@ -68,7 +69,7 @@ def score_histories(
             "percentile": scores.percentile,
             **{name: pl.Series(ends).fill_nan(None) for name, ends in intervals.columns().items()},
             "interval_level_percent": pl.Series([intervals.level_percent] * len(user_ids), dtype=pl.Int64),
-            "consistency": pl.Series(model.consistency_of(matrix[is_known])).fill_nan(None),
+            "consistency": pl.Series(consistency).fill_nan(None),
         }
     )
     if compare_as_of is not None:

@@ -2,20 +2,30 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Final, Self
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from fivefold.domain.parts import Parts
+from fivefold.features.ahead import read_ahead, work_ahead
+from fivefold.features.arrow_files import as_bytes, of_bytes
 from fivefold.features.histories import Histories
 from fivefold.features.partitions import Engine, Result
-from fivefold.features.reading.sources import file_reader, read_ahead, stream_histories
+from fivefold.features.reading.parquet_stream import START, Place
+from fivefold.features.reading.sources import StreamPart, file_reader, is_streamed, stream_from, stream_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
 from fivefold.models.embedded import require_registered
 from fivefold.models.scoring.histories import ScoredBatch, Scoring, score_histories
 from fivefold.models.value_model import ValueModel
+
+_SCORED_AT_ONCE: Final = 1
+"""Batches that are scored at once; each is divided among the processors already."""
 
 
 def score_source(
@@ -43,6 +53,80 @@ def score_stream(model: ValueModel, parts: Iterable[Histories], how: Scoring) ->
         yield score_histories(model, part, **vars(how))
 
 
+def score_in_parts(model: ValueModel, source: MappedFile, how: Scoring, parts: Parts) -> Iterator[ScoredBatch]:
+    """Give the batches of `score_source`; those that are finished are read from *parts*, and others are kept there.
+
+    Only Parquet that is streamed has parts: everything else is read as a whole.
+
+    Raises:
+        FileFormatError, InvalidDataError: as of `features.reading.sources.read_histories`.
+    """
+    if not is_streamed(source):
+        yield from score_source(model, source, **vars(how))
+        return
+    place, seen = START, list[npt.NDArray[np.uint64]]()
+    while (finished := parts.find(_name(len(seen)))) is not None:
+        kept = msgspec.msgpack.decode(finished.read_bytes(), type=_KeptBatch)
+        place = kept.place()
+        seen.append(np.frombuffer(kept.hashes, dtype=np.uint64))
+        yield kept.batch()
+    begin = len(seen)
+    stream = stream_from(source, file_reader(source, model.rates, absent=model.absent), place, seen)
+    score = partial(_scored, model, how)
+    for number, (part, batch) in enumerate(work_ahead(score, read_ahead(stream), _SCORED_AT_ONCE), begin):
+        with parts.writing(_name(number)) as path:
+            path.write_bytes(msgspec.msgpack.encode(_KeptBatch.of(batch, part.place, part.hashes)))
+        yield batch
+
+
+def _name(number: int) -> str:
+    return f"scores-{number:06}"
+
+
+def _scored(model: ValueModel, how: Scoring, part: StreamPart) -> tuple[StreamPart, ScoredBatch]:
+    return part, score_histories(model, part.histories, **vars(how))
+
+
+_Note = tuple[int, int | None, frozenset[str], int]
+"""What a scored batch has beside its table."""
+
+
+def _note_of(batch: ScoredBatch) -> _Note:
+    return batch.left_out, batch.newest, batch.currencies, batch.rows
+
+
+class _KeptBatch(msgspec.Struct, frozen=True):
+    """A scored batch, and what it takes to go on after it; tables are in Arrow's form.
+
+    Attributes:
+        file, row, rows, carried: of the place after it.
+        hashes: of its customers.
+    """
+
+    table: bytes
+    note: _Note
+    file: int
+    row: int
+    rows: int
+    carried: bytes | None
+    hashes: bytes
+
+    @classmethod
+    def of(cls, batch: ScoredBatch, place: Place, hashes: npt.NDArray[np.uint64]) -> Self:
+        """Keep a batch."""
+        carried = None if place.carried is None else as_bytes(place.carried)
+        table = as_bytes(batch.table.to_arrow(compat_level=pl.CompatLevel.oldest()))
+        return cls(table, _note_of(batch), place.file, place.row, place.rows, carried, hashes.tobytes())
+
+    def place(self) -> Place:
+        """Give the place after the batch."""
+        return Place(self.file, self.row, self.rows, None if self.carried is None else of_bytes(self.carried))
+
+    def batch(self) -> ScoredBatch:
+        """Give the batch."""
+        return ScoredBatch(pl.DataFrame(pl.from_arrow(of_bytes(self.table))), *self.note)
+
+
 def score_on_engine(engine: Engine, model: ValueModel, source: MappedFile, how: Scoring) -> Iterator[ScoredBatch]:
     """Score every customer of Parquet on the workers of an engine: the batches of `score_source`, in another order.
 
@@ -56,12 +140,7 @@ def score_on_engine(engine: Engine, model: ValueModel, source: MappedFile, how: 
     model.save(folder)
     reader = file_reader(source, model.rates, absent=model.absent)
     for table, note in engine.run(source, reader, _ScoringWork(folder, model.content_hash, how)):
-        left_out, newest, currencies, rows = msgspec.msgpack.decode(note, type=_Note)
-        yield ScoredBatch(pl.DataFrame(pl.from_arrow(table)), left_out, newest, currencies, rows)
-
-
-_Note = tuple[int, int | None, frozenset[str], int]
-"""What a scored batch has beside its table."""
+        yield ScoredBatch(pl.DataFrame(pl.from_arrow(table)), *msgspec.msgpack.decode(note, type=_Note))
 
 
 @dataclass(frozen=True)
@@ -75,8 +154,8 @@ class _ScoringWork:
     def __call__(self, parts: Iterator[Histories]) -> Iterator[Result]:
         model = _load(self.folder, self.content_hash)
         for batch in score_stream(model, parts, self.how):
-            note: _Note = (batch.left_out, batch.newest, batch.currencies, batch.rows)
-            yield Result(batch.table.to_arrow(compat_level=pl.CompatLevel.oldest()), msgspec.msgpack.encode(note))
+            table = batch.table.to_arrow(compat_level=pl.CompatLevel.oldest())
+            yield Result(table, msgspec.msgpack.encode(_note_of(batch)))
 
 
 @lru_cache(maxsize=1)

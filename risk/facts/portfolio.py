@@ -18,6 +18,7 @@ from fivefold.risk.language.quantities import MomentText
 from fivefold.risk.language.reading import validate_document
 
 if TYPE_CHECKING:
+    from fivefold.features.histories import Histories
     from fivefold.risk.facts.groups.links import Links
 
 
@@ -124,6 +125,8 @@ class Portfolio:
         screenings: `entity_id`, `screening` (what was looked for), `found` (true or false), and perhaps `at`: the
             latest one by as-of holds.
         indicators: `entity_id` and the catalogue's columns, as of the assessment.
+        histories: the transactions that *indicators* were computed from, later ones among them, by the names of the
+            entities; needed to tell when time alone changes an indicator that is no age.
         values: `entity_id` and `VALUES`, as of the assessment; `INTERVAL_ENDS` may be absent, and are unknown then.
         lists: the named lists.
         levels: for policies: `entity_id`, `in_force` and `rules` (numbers from 1), `status`, `source`, `age_days`.
@@ -146,6 +149,7 @@ class Portfolio:
     tags: pl.DataFrame | None = None
     screenings: pl.DataFrame | None = None
     indicators: pl.DataFrame | None = None
+    histories: "Histories | None" = None
     values: pl.DataFrame | None = None
     lists: Mapping[str, NamedList] = field(default_factory=dict)
     levels: pl.DataFrame | None = None

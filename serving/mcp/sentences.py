@@ -123,6 +123,9 @@ def flow_run_sentence(run: Content) -> str:
 
     >>> flow_run_sentence({"run": 7, "flow": "care", "version": 1, "state": "waiting", "at": "ask", "taken": []})
     'Run 7 of care 1: waiting at ask; it did nothing.'
+    >>> broken = {"run": 8, "flow": "care", "version": 1, "at": None, "error": "ValueError"}
+    >>> flow_run_sentence({**broken, "state": "quarantined", "taken": [{"action": "look"}]})
+    'Run 8 of care 1: quarantined (given up, as: ValueError); it did: look.'
     """
     said = f"Run {run['run']} of {run['flow']} {run['version']}: {_came_to(run)}"
     taken = ", ".join(action["action"] for action in run["taken"])
@@ -179,7 +182,11 @@ def standing_sentence(who: str, standing: Content) -> str:
 
 def _came_to(run: Content) -> str:
     place = f"{run['state']} at {run['at']}" if run["at"] else str(run["state"])
-    return f"{place} ({run['error']})" if run.get("error") else place
+    error = run.get("error")
+    if error is None:
+        return place
+    again = {"queued": "to be tried again, as: ", "quarantined": "given up, as: "}.get(run["state"], "")
+    return f"{place} ({again}{error})"
 
 
 def what_if_sentence(who: str, answer: Content) -> str:

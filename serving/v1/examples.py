@@ -124,6 +124,19 @@ steps:
 """,
 )
 FLOW_TABLE: Final = "row,level: in_force,give amount\n1,>= high,4\notherwise,,10\n"
+GRAPH: Final = """\
+{"nodes": [
+  {"id": "in", "type": "inputNode", "name": "Request"},
+  {"id": "amount", "type": "decisionTableNode", "name": "How much", "content": {
+    "hitPolicy": "first",
+    "inputs": [{"id": "i", "name": "Country", "field": "customer.country"}],
+    "outputs": [{"id": "o", "name": "Amount", "field": "amount"}],
+    "rules": [{"_id": "1", "i": "'IR', 'KP'", "o": "0"}, {"_id": "2", "i": "", "o": "500"}]}},
+  {"id": "out", "type": "outputNode", "name": "Response"}],
+ "edges": [
+  {"id": "1", "type": "edge", "sourceId": "in", "targetId": "amount"},
+  {"id": "2", "type": "edge", "sourceId": "amount", "targetId": "out"}]}
+"""
 GROUP: Final = """\
 group: high-and-busy
 title: High risk that moves much
@@ -225,6 +238,12 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "retire_policy": {"reason": WHY},
     "begin_flow": {"document": FLOW},
     "check_flow": {"document": FLOW},
+    "import_graph": {
+        "flow": "daily-amount",
+        "entity_type": "customer",
+        "content": GRAPH,
+        "names": {"customer.country": "country"},
+    },
     "save_flow_draft": {"document": FLOW, "revision": 0},
     "discard_flow_draft": {"revision": 1},
     "write_flow_table": {"step": "how-much", "format": "csv", "document": FLOW_WITH_TABLE},
@@ -260,6 +279,10 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "revoke_override": {"reason": "It was another person of the same name"},
     "register_change": {"kind": "product", "description": "Loans for companies"},
     "validate_levels": {"begins": "2026-07-01", "ends": "2026-10-01", "reason": "The third quarter"},
+    "attach_peer": {
+        "file": "north-bank.json",
+        "content": '{"name": "North Bank", "gini": {"estimate": 0.6, "low": 0.55, "high": 0.65}}',
+    },
     "promote_model": {"version": 2, "reason": "Better on the customers of autumn"},
     "roll_back_model": {"reason": "Complaints about the segment top"},
     "sign_validation": {"conclusion": "Fit for another quarter"},

@@ -17,7 +17,8 @@ from fivefold.usecases.shared.idempotency import StoredAnswer
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
-_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+KEY: Final = "^[!-~]{1,200}$"
+"""What a key may be: visible ASCII characters."""
 ACT: Final = "fivefold.act"
 """In the scope of a request that the service makes itself: what its key names, where that is not the whole request."""
 JSON: Final = "application/json"
@@ -31,7 +32,7 @@ def respond_once(route: Route, context: RequestContext, request: Request, body: 
     key = request.headers.get(HEADER)
     if key is None or route.method == "GET":
         return work(None)
-    if not _KEY.fullmatch(key):
+    if not re.fullmatch(KEY, key):
         return invalid_part(f"header.{HEADER}", "must be 1 to 200 visible ASCII characters")
     scope = (context.actor.organisation_id, context.credential.token_id, key)
     responses: list[Response] = []

@@ -16,10 +16,12 @@ from fivefold.serving.responses import NO_CREDENTIALS, UNPROCESSABLE, error_resp
 from fivefold.serving.v1.dispatch import Dispatcher
 from fivefold.serving.v1.errors import IN_PART, Faults, TakenRows
 from fivefold.serving.v1.examples import add_examples
+from fivefold.serving.v1.idempotency import HEADER, KEY
 from fivefold.serving.v1.paging import LINK
 from fivefold.serving.v1.path_encoding import in_parts
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
+from fivefold.serving.v1.schemas import InDocument
 from fivefold.serving.v4.app import EVERYWHERE, LATER, Documented
 
 _SCHEMAS = "#/components/schemas/"
@@ -42,9 +44,10 @@ _TOKEN = Annotated[str | SkipJsonSchema[None], Header(description="Your token; A
 
 
 _KEY = Annotated[
-    str | SkipJsonSchema[None],
+    Annotated[str, InDocument(pattern=KEY)] | SkipJsonSchema[None],
     Header(
-        alias="Idempotency-Key",
+        alias=HEADER,
+        min_length=1,
         max_length=200,
         description="A name of this request: sent again within a day, it is carried out once and answered alike",
     ),

@@ -1,12 +1,22 @@
 """Base models and field types of requests and responses."""
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema
 
 from fivefold.domain.clock import from_microseconds, parse_moment, to_microseconds
 from fivefold.domain.errors import ConfigError
+from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS
 
 LARGEST, LARGEST_BIG = 2**31 - 1, 2**63 - 1
 """Largest number of a row in small tables, and in large ones."""
@@ -29,6 +39,17 @@ class ResponseModel(BaseModel):
     def of(cls, result: object) -> Self:
         """Take these fields from a use case's result."""
         return cls.model_validate(result)
+
+
+class InDocument:
+    """Says in the API's document what is checked elsewhere, in its own words: by a validator, or by a use case."""
+
+    def __init__(self, **said: Any) -> None:
+        self._said = said
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Add it to the schema of the field."""
+        return {**handler(core), **self._said}
 
 
 def _moment(text: Any) -> int:
@@ -54,19 +75,39 @@ def _plain(text: Any) -> int:
     return int(text)
 
 
+def _whole(number: object) -> object:
+    """Take 3.0 for 3, as JSON does."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 def _names(text: object) -> object:
     return tuple(filter(None, text.split(","))) if isinstance(text, str) else text
 
 
-_GIVEN_SCHEMA = {"type": "string", "description": "ISO 8601 date or time; without a zone it is UTC"}
+_GIVEN_SCHEMA = {
+    "type": "string",
+    "anyOf": [{"format": "date"}, {"format": "date-time"}],
+    "description": "ISO 8601 date or time, from 1900 to 9000; without a zone it is UTC",
+}
 
 MomentGiven = Annotated[int, BeforeValidator(_moment), WithJsonSchema(_GIVEN_SCHEMA)]
 """A moment in a request: ISO 8601 outside, microseconds inside."""
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(_storable), InDocument(pattern=r"^[^\x00]*$")]
 """Text that every database can store."""
-Number = Annotated[int, BeforeValidator(_plain), Field(ge=1, le=LARGEST)]
+_SAID = r"[^\x00]*[^\s\x00][^\x00]*"
+Reason = Annotated[Text, InDocument(minLength=1, maxLength=MAX_REASON_CHARACTERS, pattern=f"^{_SAID}$")]
+"""Why, which must be said; the use case checks it."""
+ReasonIfAny = Annotated[Text, InDocument(maxLength=MAX_REASON_CHARACTERS, pattern=f"^({_SAID})?$")]
+"""Why, where that must be said or is."""
+EntityName = Annotated[Text, InDocument(minLength=1, maxLength=200)]
+"""The organisation's own identifier of an entity; the use case checks it."""
+Label = Annotated[Text, InDocument(minLength=1, maxLength=100)]
+"""The name of a tag or of a screening; the use case checks it."""
+WHOLE: Final = BeforeValidator(_whole)
+"""Behind the bounds of a whole number in a body: takes it in any form of JSON."""
+Number = Annotated[int, Field(ge=1, le=LARGEST), BeforeValidator(_plain)]
 """The number of a row of a small table, in a path or a query."""
-BigNumber = Annotated[int, BeforeValidator(_plain), Field(ge=1, le=LARGEST_BIG)]
+BigNumber = Annotated[int, Field(ge=1, le=LARGEST_BIG), BeforeValidator(_plain)]
 """The number of a row of a large table: entities, overrides, events, entries."""
 Names = Annotated[
     tuple[Text, ...],

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, aliased
 from fivefold.domain.clock import DAY_US
 from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
 from fivefold.store.flows.runs import EMPTIED_OUTCOME
+from fivefold.store.sql.arrays import among
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.flows import (
     FlowAction,
@@ -65,6 +66,45 @@ def runs_counted(session: Session, organisation_id: int, period: Period) -> list
         .order_by(*columns)
     )
     return _listed(session.execute(statement).mappings().all())
+
+
+def runs_after(session: Session, organisation_id: int, period: Period, after_id: int, most: int) -> list[Row]:
+    """List the next runs that began or ended in a period, behind one, in the order of their numbers."""
+    columns = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowVersion.content_hash)
+    of_run = (FlowRun.id, FlowRun.entity_id, FlowRun.cause, FlowRun.acting, FlowRun.actor, FlowRun.state)
+    came_to = (FlowRun.stopped_at, FlowRun.does, FlowRun.inputs, FlowRun.answer, FlowRun.removed_by)
+    moments = (FlowRun.begun_us, FlowRun.as_of_us, FlowRun.ended_us)
+    in_period = or_(and_(*_within(FlowRun.begun_us, period)), and_(*_within(FlowRun.ended_us, period)))
+    statement = (
+        select(*columns, *of_run, *came_to, *moments)
+        .join(FlowRow, FlowRow.id == FlowRun.flow_id)
+        .join(FlowVersion, FlowVersion.id == FlowRun.version_id)
+        .where(FlowRun.organisation_id == organisation_id, FlowRun.id > after_id, in_period)
+        .order_by(FlowRun.id)
+        .limit(most)
+    )
+    return _listed(session.execute(statement).mappings().all())
+
+
+def steps_of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, list[Row]]:
+    """List the steps of runs that asked, in the order in which they were answered."""
+    columns = (FlowStep.run_id, FlowStep.step, FlowStep.kind, FlowStep.outcome, FlowStep.actor, FlowStep.at_us)
+    return _by_run(session, columns, run_ids, FlowStep.at_us, FlowStep.step)
+
+
+def actions_of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, list[Row]]:
+    """List the actions that runs took, in the order of their numbers."""
+    columns = (FlowAction.run_id, FlowAction.id, FlowAction.action, FlowAction.kind, FlowAction.subject)
+    moments = (FlowAction.at_us, FlowAction.taken_back_us, FlowAction.done_us)
+    return _by_run(session, (*columns, *moments), run_ids, FlowAction.id)
+
+
+def _by_run(session: Session, columns: Sequence[Any], run_ids: Sequence[int], *order: Any) -> dict[int, list[Row]]:
+    rows_of_runs: dict[int, list[Row]] = {}
+    statement = select(*columns).where(among(session, columns[0], list(run_ids))).order_by(*order)
+    for row in _listed(session.execute(statement).mappings().all()):
+        rows_of_runs.setdefault(row["run_id"], []).append(row)
+    return rows_of_runs
 
 
 def outcomes_counted(session: Session, organisation_id: int, period: Period) -> list[Row]:

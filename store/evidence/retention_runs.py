@@ -50,6 +50,12 @@ def has_begun(session: Session, organisation_id: int, kind: str, after_us: int, 
     return session.scalar(select(RetentionRun.id).where(*of, *began).limit(1)) is not None
 
 
+def removed_before(session: Session, organisation_id: int, kind: str) -> int | None:
+    """Give the moment before which rows of a kind may have been removed; None where none were looked at."""
+    of = (RetentionRun.organisation_id == organisation_id, RetentionRun.kind == kind)
+    return session.scalar(select(func.max(RetentionRun.before_us)).where(*of))
+
+
 def lock_run(session: Session, number: int) -> RetentionRun | None:
     """Lock a run that is under way; None where another worker has it now, or it is over."""
     statement = select(RetentionRun).where(RetentionRun.id == number, RetentionRun.finished_us.is_(None))

@@ -1,6 +1,6 @@
 """Actions that runs took: one row for a flow, an entity, a cause and an action. No transactions begin or end here."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, bindparam, select
@@ -8,7 +8,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
-from fivefold.store.sql.arrays import among_parameter
 from fivefold.store.tables.flows import FlowAction
 
 _ACTIONS = cast("Table", FlowAction.__table__)
@@ -40,21 +39,12 @@ def action_numbered(session: Session, organisation_id: int, number: int) -> Flow
 
 
 _OF_RUN: Final = select(FlowAction).where(FlowAction.run_id == bindparam("of")).order_by(FlowAction.id)
-_NUMBERS: Final = {
-    dialect: select(_ACTIONS.c.id).where(among_parameter(dialect, _ACTIONS.c.run_id, "ids")).order_by(_ACTIONS.c.id)
-    for dialect in ("sqlite", "postgresql")
-}
 """Built once, as every run asks it."""
 
 
 def actions_of_run(session: Session, run_id: int) -> Sequence[FlowAction]:
     """List the actions of a run, in the order in which they were taken."""
     return session.scalars(_OF_RUN, {"of": run_id}).all()
-
-
-def numbers_of_actions(session: Session, run_ids: Iterable[int]) -> Sequence[int]:
-    """List the numbers of the actions of runs; a run takes all of its actions in the transaction that ends it."""
-    return session.scalars(_NUMBERS[session.get_bind().dialect.name], {"ids": sorted(run_ids)}).all()
 
 
 def standing_actions(session: Session, entity_id: int, kinds: Sequence[str]) -> Sequence[FlowAction]:

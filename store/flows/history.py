@@ -10,6 +10,7 @@ from fivefold.store.ingest.tag_ends import lasts_on
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import Attributes, Record, Screening, Tag, Transaction, ValueScore
 from fivefold.store.tables.flows import FlowRun, FlowStep, FlowVersion
+from fivefold.store.tables.groups import GroupMove, NamedGroup
 from fivefold.store.tables.levels import Assessment, Standing, Transition
 
 
@@ -18,10 +19,10 @@ class Happened(NamedTuple):
 
     Attributes:
         key: of a transaction its number, of a level, a tag, a screening and a case that of the row; of a segment the
-            moment, and of fields their version.
-        before: the level, the segment or the fields (JSON) before; of a tag and a screening the name.
-        after: the same since then; of a tag whether it ended, and of a screening whether something was found. Of a
-            case that opened, when it was closed.
+            moment, of fields their version, and of a group which of the entity's moves it is.
+        before: the level, the segment or the fields (JSON) before; of a tag, a screening and a group the name.
+        after: the same since then; of a tag whether it ended, of a screening whether something was found, and of a
+            group whether the entity entered. Of a case that opened, when it was closed.
     """
 
     entity_id: int
@@ -36,7 +37,7 @@ def happened(session: Session, kind: str, entity_ids: Sequence[int], from_us: in
 
     Args:
         session: to read with.
-        kind: transaction, level, segment, tag, case, alert, screening or field.
+        kind: transaction, level, segment, tag, case, alert, screening, field or group.
         entity_ids: their numbers.
         from_us: the first moment.
         until_us: the one behind the last.
@@ -55,6 +56,9 @@ def happened(session: Session, kind: str, entity_ids: Sequence[int], from_us: in
         return
     if kind == "field":
         yield from _fields(session, entity_ids, from_us, until_us)
+        return
+    if kind == "group":
+        yield from _moves(session, entity_ids, from_us, until_us)
         return
     statements: dict[str, Any] = {
         "transaction": (
@@ -126,6 +130,14 @@ def _fields(session: Session, ids: Sequence[int], from_us: int, until_us: int) -
         .where(*of)
     )
     yield from _rows(session, statement.order_by(Attributes.known_us, Attributes.entity_id))
+
+
+def _moves(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:
+    """Go through who entered a group, or left it."""
+    of = _within(session, GroupMove.entity_id, GroupMove.at_us, ids, from_us, until_us)
+    columns: Any = (GroupMove.entity_id, GroupMove.at_us, GroupMove.number, NamedGroup.name, GroupMove.entered)
+    moves = select(*columns).join(NamedGroup, NamedGroup.id == GroupMove.group_id).where(*of)
+    yield from _rows(session, moves.order_by(GroupMove.at_us, GroupMove.group_id, GroupMove.number))
 
 
 def _segments(session: Session, ids: Sequence[int], from_us: int, until_us: int) -> Iterator[Happened]:

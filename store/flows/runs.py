@@ -115,7 +115,8 @@ _ONE_BY_ONE: Final = 3
 def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, most_attempts: int) -> RunBatch | None:
     """Claim runs that are due, of the version whose run has been due for longest; None where there are none.
 
-    One whose worker did not come back *most_attempts* times is quarantined instead.
+    One whose worker did not come back more than *most_attempts* times is quarantined instead: the last of these was to
+    do no more than give it up.
     """
     now, in_order = {"now": now_us}, select(*_CLAIMED).where(*_FREE).order_by(FlowRun.due_us, FlowRun.id)
     first = session.execute(in_order.limit(1).with_for_update(skip_locked=True), now).first()
@@ -131,7 +132,7 @@ def claim(session: Session, lease: str, now_us: int, until_us: int, most: int, m
 def claim_one(session: Session, run_id: int, lease: str, now_us: int, until_us: int) -> RunBatch | None:
     """Claim one run that is due; None where it is at an end, waits for a person, or another worker has it."""
     row = session.execute(_ONE, {"of": run_id, "now": now_us}).first()
-    return None if row is None else _leased(session, [row], lease, until_us, row.attempts + 1)
+    return None if row is None else _leased(session, [row], lease, until_us, row.attempts)
 
 
 _TAKE: Final = {
@@ -147,13 +148,19 @@ _TAKE: Final = {
 }
 
 
+def given_up(run: Any, error: str) -> dict[str, Any]:
+    """Give the columns of a run that is quarantined; that a source may have been asked stays with it."""
+    asked_us = run.asked_us if run.asks is None else None
+    return {"state": QUARANTINED, "due_us": None, "error": error, "asks": None, "asked_us": asked_us}
+
+
 def _leased(session: Session, rows: Sequence[Any], lease: str, until_us: int, most_attempts: int) -> RunBatch:
-    lost = {row.id: row for row in rows if row.attempts >= most_attempts}
+    lost = {row.id: row for row in rows if row.attempts > most_attempts}
     if lost:
-        words = f"the worker that tried it did not come back, {most_attempts} times"
-        values = {"state": QUARANTINED, "due_us": None, "error": words, "asks": None}
-        asked = {number: row.asked_us if row.asks is None else None for number, row in lost.items()}
-        finish(session, {number: {**values, "asked_us": asked_us} for number, asked_us in asked.items()})
+        words = (
+            f"the worker that tried it did not come back, {most_attempts} times, nor did the one that was to give it up"
+        )
+        finish(session, {number: given_up(row, words) for number, row in lost.items()})
     held = {row.id: row.attempts for row in rows if row.id not in lost}
     # The attempt counts from here on: who dies cannot count it.
     taken = {"ids": sorted(held), "name": lease, "until": until_us}

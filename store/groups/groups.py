@@ -160,6 +160,17 @@ def approved_in(session: Session, organisation_id: int, from_us: int, until_us: 
     return session.scalars(statement.order_by(GroupVersion.id)).all()
 
 
+def in_force_since(session: Session, type_id: int, names: Sequence[str]) -> dict[str, int]:
+    """Give the moments at which some groups of a type first came into force; without those that never were."""
+    statement = (
+        select(NamedGroup.name, func.min(GroupVersion.approved_us))
+        .join(GroupVersion, GroupVersion.group_id == NamedGroup.id)
+        .where(NamedGroup.type_id == type_id, NamedGroup.name.in_(names), GroupVersion.approved_us.is_not(None))
+        .group_by(NamedGroup.name)
+    )
+    return {name: approved_us for name, approved_us in session.execute(statement) if approved_us is not None}
+
+
 def active_version(session: Session, group_id: int) -> GroupVersion | None:
     """Find the version of a group that is in force."""
     return session.scalar(select(GroupVersion).where(GroupVersion.group_id == group_id, GroupVersion.state == ACTIVE))

@@ -115,6 +115,37 @@ def moves_of(session: Session, group_id: int, part: Part) -> Page[MoveRow]:
     return rows_of(session, statement, keys, part, descending=True).map(lambda row: MoveRow(*row))
 
 
+class KeptMove(NamedTuple):
+    """A move of an entity into a group of that name, or out of it; `number` as in `GroupMove`."""
+
+    group: str
+    entity_id: int
+    number: int
+    at_us: int
+    entered: bool
+
+
+def moves_kept(
+    session: Session, type_id: int, names: Sequence[str], entity_ids: Sequence[int]
+) -> dict[tuple[str, int], list[KeptMove]]:
+    """Read the moves of entities in some groups of their type, by group and entity, in their order.
+
+    Of those of whom the retention policy removed moves, the first that is there has a number above 1.
+    """
+    of = (among(session, GroupMove.entity_id, list(entity_ids)), among(session, NamedGroup.name, list(names)))
+    statement = (
+        select(NamedGroup.name, GroupMove.entity_id, GroupMove.number, GroupMove.at_us, GroupMove.entered)
+        .join(NamedGroup, NamedGroup.id == GroupMove.group_id)
+        .where(NamedGroup.type_id == type_id, *of)
+        .order_by(GroupMove.group_id, GroupMove.entity_id, GroupMove.number)
+    )
+    found: dict[tuple[str, int], list[KeptMove]] = {}
+    for row in session.execute(statement):
+        move = KeptMove(*row)
+        found.setdefault((move.group, move.entity_id), []).append(move)
+    return found
+
+
 class GroupOfEntity(NamedTuple):
     """A group that an entity is a member of, since when; and whether that is unknown now."""
 

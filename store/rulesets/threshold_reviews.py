@@ -52,3 +52,15 @@ def reviews_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[Thr
     """List the reviews of a family, the newest first."""
     statement = select(ThresholdReview).where(ThresholdReview.family_id == family_id)
     return scalars_of(session, statement, (ThresholdReview.quarter,), part, descending=True)
+
+
+def latest_reviews(
+    session: Session, organisation_id: int, most: int, families: Sequence[str] | None
+) -> list[tuple[str, ThresholdReview]]:
+    """List at most so many reviews of the families of some names, or of all, the newest first, each with the name."""
+    statement = select(Family.name, ThresholdReview).join(Family, Family.id == ThresholdReview.family_id)
+    statement = statement.where(Family.organisation_id == organisation_id)
+    if families is not None:
+        statement = statement.where(Family.name.in_(families))
+    newest = statement.order_by(ThresholdReview.quarter.desc(), ThresholdReview.id.desc()).limit(most)
+    return [(row[0], row[1]) for row in session.execute(newest)]

@@ -178,6 +178,28 @@ class ValidationRun(Base):
     conclusion: Mapped[str | None] = mapped_column(Text)
 
 
+class PeerFile(Base):
+    """A peer's figures beside a validation: the file as a person attached it, which nothing changes any more.
+
+    Attributes:
+        file: its name.
+        content: its text.
+        content_hash: SHA-256 of the text in UTF-8, in hexadecimal; the audit log has it too.
+    """
+
+    __tablename__ = "peer_files"
+    __table_args__ = (Unique("validation_id", "content_hash"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    validation_id: Mapped[int] = mapped_column(ForeignKey("validations.id"))
+    file: Mapped[str] = mapped_column(Text)
+    content: Mapped[str] = mapped_column(Text)
+    content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS))
+    attached_by: Mapped[str] = mapped_column(Text)
+    attached_us: Mapped[int] = mapped_column(BigInteger)
+
+
 class JobColumns:
     """What every job has that a worker makes, asked for by a person; `store.sql.jobs` leases them.
 

@@ -13,11 +13,11 @@ from fivefold.charts.evaluation import CURVES_HEIGHT, CURVES_WIDTH, LOOKS, lift
 from fivefold.charts.render import svg
 from fivefold.charts.series import CURVE_HEIGHT, CURVE_WIDTH, at_even_distances, ranked_curves
 from fivefold.charts.steps import SCORE_AXIS, waterfall_plot
-from fivefold.charts.text.waterfall import ADDS, GUIDE, TAKES, WHOLE, waterfall_text
+from fivefold.charts.text.waterfall import ADDS, GUIDE, HIGH_END, LOW_END, TAKES, WHOLE, waterfall_text
 from fivefold.charts.waterfall import PLOT_WIDTH as ALTAIR_WIDTH
 from fivefold.charts.waterfall import waterfall
 from fivefold.console.rendering import environment
-from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.domain.breakdown import Breakdown, Contribution, TotalInterval
 
 Ends = tuple[float, float, str]
 """Where a bar begins and ends, from 0 to 1 of the plot, and whether it is whole, up or down."""
@@ -115,6 +115,73 @@ def test_a_waterfall_is_one_picture_wherever_it_is_drawn(name: str, macros: Modu
         assert line.startswith(row.label)
         assert f" {row.number} " in line
         assert {row.label, printed} <= set(said)
+
+
+INTERVALS = {
+    "about the total": TotalInterval(2.2, 4.1, 80),
+    "outside the axis": TotalInterval(0.5, 5.75, 95),
+    "of no length": TotalInterval(3.41, 3.41, 80),
+    "without a high end": TotalInterval(2.2, None, 80),
+}
+
+
+def line_of_altair(breakdown: Breakdown, interval: TotalInterval) -> tuple[float, float, int]:
+    """Read where the line of the interval begins and ends in the SVG file, and how many stops it has."""
+    root = ET.fromstring(svg(waterfall(breakdown, title="x", interval=interval, **NAMES)))
+    layers = {node.get("class"): node for node in root.iter() if node.get("class")}
+    (line,) = layers["mark-rule role-mark layer_2_marks"]
+    (begins,) = re.findall(r"translate\(([-\d.]+),", line.get("transform", ""))
+    ends = float(begins) + float(line.get("x2", ""))
+    return float(begins) / ALTAIR_WIDTH, ends / ALTAIR_WIDTH, len(layers["mark-rect role-mark layer_3_marks"])
+
+
+def line_of_the_page(macros: ModuleType, breakdown: Breakdown, interval: TotalInterval) -> tuple[float, float, int]:
+    """Read the same of the SVG in the page, where the bars keep their links."""
+    bars = waterfall_bars(breakdown, axis=SCORE_AXIS, interval=interval, **NAMES)
+    picture = ET.fromstring(str(macros.waterfall(bars, "title", "description", "name")))[0]
+    left = min(float(rect.get("x", "")) for rect in picture.iter("rect")) - min(bar.x for bar in bars[:-1])
+    (drawn,) = [node.get("d", "") for node in picture.iter("path") if node.get("class") == "whisker"]
+    ((begins, ends),) = re.findall(r"M([-\d.]+) [-\d.]+ H([-\d.]+)", drawn)
+    assert len(list(picture.iter("line"))) == len(list(picture.iter("rect"))) - 1 == len(bars) - 2
+    return (float(begins) - left) / PLOT_WIDTH, (float(ends) - left) / PLOT_WIDTH, drawn.count("V")
+
+
+def line_of_the_terminal(breakdown: Breakdown, interval: TotalInterval) -> tuple[float, float, int, str]:
+    """Read the same of the lines of text: below the total, which is below a line across."""
+    lines = waterfall_text(breakdown, width_columns=200, interval=interval, **NAMES).splitlines()
+    rule, total, line = lines[-5:-2]
+    assert total.startswith("score")
+    found = re.search(f"{LOW_END}?─*{HIGH_END}?$", line.rstrip(GUIDE + " "))
+    assert found, line
+    first = min(total.index(WHOLE), found.start())  # the interval alone may widen the axis at its low end
+    columns = len(rule) - 1 - first
+    stops = sum(sign in found[0] for sign in (LOW_END, HIGH_END))
+    return (found.start() - first) / columns, (found.end() - 1 - first) / columns, stops, line
+
+
+@pytest.mark.parametrize("name", INTERVALS)
+def test_the_interval_of_a_total_is_one_line_wherever_it_is_drawn(name: str, macros: ModuleType) -> None:
+    interval, (breakdown, _) = INTERVALS[name], BREAKDOWNS["a score"]
+    plot = waterfall_plot(breakdown, interval=interval, **NAMES)
+    row = plot.interval
+    assert row is not None
+    assert plot.rows == waterfall_plot(breakdown, **NAMES).rows
+    first, last = plot.place(interval.low), 1.0 if interval.high is None else plot.place(interval.high)
+    assert (plot.place(row.start), plot.place(row.end)) == (first, last)
+    stops = 1 if interval.high is None else 2
+
+    assert line_of_altair(breakdown, interval) == (pytest.approx(first), pytest.approx(last), stops)
+    begins, ends, seen = line_of_the_page(macros, breakdown, interval)
+    assert begins == pytest.approx(first, abs=LONGEST_ROUNDING)
+    assert ends == pytest.approx(max(last, first + 1 / PLOT_WIDTH), abs=LONGEST_ROUNDING)
+    assert seen == stops
+    begins, ends, seen, line = line_of_the_terminal(breakdown, interval)
+    assert begins == pytest.approx(first, abs=0.01)
+    assert ends == pytest.approx(last, abs=0.01)
+    assert seen == (1 if first == last else stops)
+    assert line.startswith(f"interval, {interval.level_percent} % sure")
+    said = "or more" if interval.high is None else f"to {interval.high:.2f}"
+    assert f" {interval.low:.2f} {said} " in line
 
 
 def test_curves_are_one_picture_in_a_page_and_in_a_file() -> None:

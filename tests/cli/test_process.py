@@ -44,7 +44,7 @@ def test_ctrl_c_leaves_nothing_half_written(home: Home, tmp_path: Path) -> None:
         time.sleep(0.5)
     finally:
         os.close(pipe)
-    assert begun == [".json", ".part"]
+    assert begun == [".json", ".parts"]
     assert finish(process) == Done(130, "", "fivefold: stopped; no file is half written\n")
     assert [path.name for path in tmp_path.iterdir()] == ["rows.json"]
 

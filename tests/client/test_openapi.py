@@ -45,8 +45,8 @@ def test_what_a_call_names_is_served(name: str) -> None:
 
 
 def test_what_changes_something_is_sent_again_by_its_key_alone() -> None:
-    """But for transactions, which are taken once by their own identifier, and what keeps nothing: scoring and tries."""
-    free = {"scoring.SCORE", "scoring.EXPLAIN", "entities.ADD_TRANSACTIONS", "flows.TRY"}
+    """But for transactions, which are taken once by their own identifier, and for what keeps nothing."""
+    free = {"scoring.SCORE", "scoring.EXPLAIN", "entities.ADD_TRANSACTIONS", "flows.TRY", "flows.IMPORT"}
     assert {name for name, call in CALLS.items() if call.method != "GET" and call.repeat is not Repeat.BY_KEY} == free
     secret = {route.path for route in ROUTES if route.tells_secret}
     assert not {call.path for call in CALLS.values()} & secret

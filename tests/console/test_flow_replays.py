@@ -7,8 +7,11 @@ from tests.console.test_flows import MINE, WHY, committed
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import THEIRS, Place
 from tests.usecases.flow_documents import BY_COUNTRY, flow_document
+from tests.usecases.grouped import HIGH
+from tests.usecases.grouped import document as group
 
 VERSION = f"{MINE}/versions/1"
+REASON = {"reason": "it is a test"}
 NOT_KNOWN = {name: value for name, value in BY_COUNTRY.items() if name != "on_unknown"}
 
 
@@ -74,6 +77,23 @@ def test_what_failed_is_said_with_the_fact_that_was_missing(place: Place, publis
     failed = publisher.text.partition("What failed, and why")[2]
     assert "Where they live 1 it is not known whether" in failed
     assert "unknown (1)" in failed
+
+
+def test_a_flow_for_the_members_of_a_group_is_replayed_for_them_and_the_page_says_so(
+    place: Place, publisher: Visitor
+) -> None:
+    place.good("POST", "/v1/groups", {"document": group(HIGH), **REASON, "accept_warnings": "known"}, role="publisher")
+    place.good("POST", "/v1/groups/watched/versions/1/approve", REASON, role="admin")
+    daily = {"on": "schedule", "every": "day", "at": "09:00", "zone": "UTC", "group": "watched"}
+    committed(publisher, flow_document("mine", triggers=[daily]))
+    publisher.submit("/replay", kind="everybody", beside="alone", as_of="2020-01-01")
+    worked(place)
+    text = publisher.go(publisher.page.url.path).text
+    assert "It is of the members of watched, as of" in text
+    assert "The group watched came into force on" in text
+    assert "before that it had no members." in text
+    assert "Nothing ran." in text
+    assert "before that it had no members." in publisher.go(VERSION.replace("1", "2")).text.partition("Over history")[2]
 
 
 @pytest.mark.parametrize(

@@ -413,3 +413,35 @@ def test_the_lines_that_differ_are_told_at_once_however_many_they_are(lines: int
     assert line_changes(before, before) == ()
     (added,) = [change for change in line_changes(before, f"{before}\nmore") if change.sign == "+"]
     assert added.content == "more"
+
+
+def test_the_editor_says_what_a_ruleset_is_for_and_which_inputs_it_may_read(place: Place, author: Visitor) -> None:
+    """Its purpose is typed, then what its type says of a field: the page follows, while nothing is stored."""
+
+    def row(source: str) -> str:
+        rows = author.page.text.partition('id="purposes"')[2].partition("</section>")[0].split("<tr>")
+        (found,) = [each for each in rows if f">{source}</th>" in each and "rule country" in each]
+        return found
+
+    sent(author.go(EDIT), "check", document("retail", remark="new"))
+    assert "against money laundering (aml). It may read all that it reads." in author.text
+    assert "<td>aml" in row("field country")
+    assert "rule country → field country" in row("field country")
+    offered = {"purpose": "commercial", "purposes": {"fields": {"country": "both"}}}
+    sent(author, "check", document("retail", remark="new", **offered))
+    assert "It is for : commerce." in author.text.replace("for:", "for :")
+    assert "not allowed" in row("field country")
+    assert "nothing is said of it under purposes, fields of the entity type" in row("field country")
+    said = {"fields": {}, "purposes": {"fields": {"country": "both"}}}
+    place.good("PUT", "/v1/entity-types/customer", said, role="admin")
+    sent(author, "check", document("retail", remark="new", **offered))
+    assert "<td>both</td>" in row("field country")
+    assert "screening" not in row("field country")
+    assert "It may not read" in author.text, "its other rules read what was gathered against money laundering"
+    sent(author, "check", "ruleset: [")
+    assert 'id="purposes"' not in author.page.text
+    checked = place.good("POST", "/v1/rulesets/check", {"document": document("retail", **offered)}, role="publisher")
+    assert checked["purpose"] == "commercial"
+    (country,) = [each for each in checked["readings"] if each["path"][-1] == "field country"]
+    assert (country["purpose"], country["allowed"]) == ("both", True)
+    assert country["path"] == ["ruleset retail", "rule country", "field country"]

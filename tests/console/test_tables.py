@@ -25,7 +25,7 @@ def take(visitor: Visitor, file: tuple[str, bytes] | None, text: str = TEXT, **t
     form = next(form for form in visitor.forms() if form.action.endswith("/check"))
     address = f"{form.action.removesuffix('check')}table-import"
     parts: dict[str, Any] = {"table": ("", b"") if file is None else file}
-    fields = {**form.fields, "document": text, "table_rule": "country", **typed}
+    fields = {**form.fields, "document": text, "table_of": "country", **typed}
     fields.pop("table", None)
     return visitor.send("POST", address, data=fields, files=parts, headers={"origin": ORIGIN})
 
@@ -35,7 +35,7 @@ def drafted(place: Place) -> Any:
 
 
 def test_a_table_goes_out_is_changed_comes_back_and_is_saved_as_a_draft(place: Place, author: Visitor) -> None:
-    sent(author, "table-csv", TEXT, table_rule="country")
+    sent(author, "table-csv", TEXT, table_of="country")
     assert author.page.headers["content-type"].startswith("text/csv")
     assert 'filename="country.csv"' in author.page.headers["content-disposition"]
     table = author.page.content
@@ -56,7 +56,7 @@ def test_a_table_goes_out_is_changed_comes_back_and_is_saved_as_a_draft(place: P
 
 
 def test_a_workbook_that_was_not_changed_is_the_same_content(author: Visitor) -> None:
-    workbook = sent(author, "table-xlsx", TEXT, table_rule="country").page
+    workbook = sent(author, "table-xlsx", TEXT, table_of="country").page
     assert workbook.content.startswith(b"PK")
     take(author.go(EDIT), ("country.xlsx", workbook.content))
     assert "It says of country what the text says: the content is the same." in author.text
@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_named_by_its_cell_and_the_text_stays(place: Place,
         take(author.go(EDIT), file)
         assert author.page.status_code == 422
         assert "Nothing was changed:" in author.text
-    take(author.go(EDIT), ("t.csv", b"case,country,points\n"), table_rule="none")
+    take(author.go(EDIT), ("t.csv", b"case,country,points\n"), table_of="none")
     assert "has no rule none" in author.text
     take(author.go(EDIT), ("t.csv", b"case,country,points\n"), text="ruleset: [")
     assert author.page.status_code == 422
@@ -88,5 +88,5 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(author: Visitor) 
 def test_a_new_ruleset_takes_tables_too(author: Visitor) -> None:
     take(author.go(f"{NEW}?start=fatf-retail"), ("t.csv", b"case,country,points\n1,NO,5\n"))
     assert "Its cases stand in the text now" in author.text
-    sent(author.go(NEW), "table-csv", TEXT, table_rule="country")
+    sent(author.go(NEW), "table-csv", TEXT, table_of="country")
     assert author.page.headers["content-type"].startswith("text/csv")

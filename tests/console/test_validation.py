@@ -1,6 +1,7 @@
 """The page of validation: figures as they were stored, gaps with their reason, material changes under four eyes."""
 
 import copy
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fivefold.usecases.monitoring.validation_jobs import request_validation, run
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import read_quarter
 from tests.console.test_queries import count
-from tests.console.visitors import Visitor
+from tests.console.visitors import ORIGIN, Visitor
 from tests.serving.v1.examples import QUARTER
 from tests.serving.v1.places import OURS, THEIRS, Place
 
@@ -301,3 +302,49 @@ def test_evidence_under_way_says_how_far_it_is_and_what_is_gone_is_not_offered(p
     assert "It was kept for 7 days, and is gone." in visitor.text
     assert "Ask for it again" in visitor.text
     assert not [form for form in visitor.forms() if form.action.endswith("/take")]
+
+
+PEER = b'{"name": "<b>North</b> Bank", "gini": {"estimate": 0.5, "low": 0.4, "high": 0.6}, "captured": 0.6}'
+
+
+def attached(visitor: Visitor, content: bytes, name: str = "north.json") -> Visitor:
+    """Send the form that attaches the figures of a peer, as a browser does."""
+    form = next(form for form in visitor.forms() if form.action.endswith("/attach-peer"))
+    fields = {name: value for name, value in form.fields.items() if name != "figures"}
+    visitor.send("POST", form.action, data=fields, files={"figures": (name, content)}, headers={"origin": ORIGIN})
+    return visitor.go(visitor.page.headers["location"]) if visitor.page.status_code == 303 else visitor
+
+
+def test_a_peer_stands_beside_what_was_found_with_who_and_its_hash(place: Place) -> None:
+    measured(place, 1)
+    visitor = Visitor(place).sign_in("approver").go(f"{PAGE}/2")
+    assert "None was attached." in visitor.text
+    attached(visitor, PEER)
+    assert "The figures of the peer stand beside those of the validation." in visitor.text
+    beside = visitor.page.text.partition("Beside the figures of &lt;b&gt;North&lt;/b&gt; Bank")[2].partition(
+        "</section>"
+    )[0]
+    assert "0.710 (0.660 to 0.760)" in beside
+    assert "0.500 (0.400 to 0.600)" in beside
+    assert "no interval given" in beside, "of the captured"
+    assert sha256(PEER).hexdigest() in visitor.text
+    assert "attached by the approver" in visitor.text
+    assert "These figures were attached already." in attached(visitor, PEER).text
+    refused = {b"[]": "holds no figures", b"\xff": "is not text in UTF-8", b"{": "cannot be read as JSON"}
+    for wrong, problem in refused.items():
+        attached(visitor.go(f"{PAGE}/2"), wrong)
+        assert (visitor.page.status_code, problem in visitor.text) == (422, True), problem
+    assert visitor.go(f"{PAGE}/2").page.text.count("<b>North") == 0
+
+
+def test_points_and_thresholds_that_were_proposed_lead_to_their_rulesets(place: Place) -> None:
+    publisher = Visitor(place).sign_in("publisher").go(PAGE)
+    proposed = publisher.page.text.partition('id="proposed"')[2].partition("</section>")[0]
+    assert "under way" in proposed
+    assert "/console/rulesets/retail#reviews" in proposed
+    place.good("POST", "/v1/rulesets/retail/points", {"as_of": "2026-01-01"}, role="publisher")
+    assert "points for version" in publisher.go(PAGE).text
+    assert "/console/rulesets/retail/points" in publisher.links()
+    assert 'id="proposed"' in publisher.go(f"{PAGE}/1").page.text
+    approver = Visitor(place).sign_in("approver").go(PAGE)
+    assert 'id="proposed"' not in approver.page.text, "approvers do not see rulesets"

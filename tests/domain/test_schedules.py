@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import from_microseconds, to_microseconds
-from fivefold.domain.schedules import LAST, LocalSchedule, latest_moment, next_moment
+from fivefold.domain.schedules import LAST, LocalSchedule, latest_moment, moments_between, next_moment
 from tests.depth import examples
 
 MINUTE = timedelta(minutes=1)
@@ -72,6 +72,15 @@ def test_moments_are_those_of_the_clock(
         assert latest_moment(schedule, moment) == moment
         assert latest_moment(schedule, next_moment(schedule, moment) - 1) == moment
     assert found == due
+    assert list(moments_between(schedule, to_microseconds(begin) + 1, to_microseconds(minutes[-1]) + 1)) == due
+    if due:
+        assert list(moments_between(schedule, due[0], due[-1])) == due[:-1], "the last moment is not in it"
+
+
+def test_a_period_from_the_first_day_that_there_is_has_moments_too() -> None:
+    first = to_microseconds(datetime.min.replace(tzinfo=UTC))
+    apia = LocalSchedule("Pacific/Apia", (time(0),))
+    assert next(iter(moments_between(apia, first, to_microseconds(datetime(3, 1, 1, tzinfo=UTC))))) > first
 
 
 def at_nine(zone: str = "Europe/Oslo", **days: frozenset[int]) -> LocalSchedule:

@@ -23,6 +23,7 @@ from fivefold.features.partitions import (
     Result,
     hand_back,
     hand_back_each,
+    marked,
     results_of,
     results_of_each,
 )
@@ -222,3 +223,17 @@ def test_what_a_worker_refuses_of_a_file_is_its_own_error(tmp_path: Path) -> Non
     other = replace(job, release="another")
     with pytest.raises(ConfigError, match="it must have another, as the driver"):
         list(results_of_each(over_files(other, [0]), other, 1))
+
+
+def test_workers_leave_marks_of_how_far_they_are_where_they_are_asked_to(tmp_path: Path) -> None:
+    table = numbered([row(user_id=f"u{number // 3}") for number in range(30)])
+    silent = job_for(table, tmp_path, rows_at_once=7)
+    worked([table], silent)
+    assert not list(tmp_path.glob("*.mark"))
+    job = job_for(table, tmp_path, rows_at_once=7, marks="progress-1")
+    receipts = hand_back(table.to_batches(max_chunksize=1), job)
+    seen = [marked(job) for _ in receipts]
+    assert seen == sorted(seen)
+    assert 0 < seen[2] < 30
+    assert seen[-1] == 30
+    assert marked(replace(job, marks="progress-2")) == 0

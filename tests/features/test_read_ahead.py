@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from fivefold.domain.errors import FileFormatError
+from fivefold.features.ahead import read_ahead, work_ahead
 from fivefold.features.reading import sources
-from fivefold.features.reading.sources import read_ahead, stream_histories
+from fivefold.features.reading.sources import stream_histories
 from tests.features.equality import same
 from tests.features.reading.test_sources import lay_out, of, streamed
 from tests.features.strategies import RATES
@@ -68,3 +69,34 @@ def test_a_stream_read_ahead_is_the_stream(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(sources, "ROWS_A_BATCH", 2)
     path = lay_out(of("aabbbcccd"), [4], tmp_path)
     assert all(map(same, read_ahead(stream_histories(path, RATES)), streamed(path)))
+
+
+def test_threads_that_work_ahead_give_results_in_order() -> None:
+    assert list(work_ahead(lambda number: number * 2, iter(range(100)), 3)) == [number * 2 for number in range(100)]
+    assert list(work_ahead(abs, [])) == []
+
+
+def test_no_more_is_taken_than_threads_work_on() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    ahead = work_ahead(abs, items(), 2)
+    assert next(ahead) == 0
+    assert taken == [0, 1, 2]
+    ahead.close()
+
+
+def test_an_exception_of_the_work_comes_in_its_turn() -> None:
+    def work(number: int) -> int:
+        if number == 2:
+            raise FileFormatError("the third cannot be made")
+        return number
+
+    ahead = work_ahead(work, range(10), 3)
+    assert [next(ahead), next(ahead)] == [0, 1]
+    with pytest.raises(FileFormatError, match="the third"):
+        next(ahead)

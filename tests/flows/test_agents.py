@@ -19,6 +19,13 @@ AGENT: Data = {
 }
 BAD: Data = {"step": "a", "output": "answer", "equals": "bad"}
 RICH: Data = {"field": "income", "above": 10}
+OTHERS: list[Data] = [
+    {"id": "look", "title": "Look", "review": "2 days"},
+    {"id": "put", "title": "Put", "group": "watched-closely"},
+    {"id": "open", "title": "Open", "case": "It is odd."},
+    {"id": "tell", "title": "Tell", "webhook": "odd"},
+    {"id": "pass", "title": "Pass", "status": "approved"},
+]
 ONLY = "only reason"
 ONLY_AGENT = (
     "flag: an agent could be the only reason, by a → r → done; a person's answer, or a way of a route that asks "
@@ -36,7 +43,7 @@ def person(answers: Data, otherwise: str = "nothing") -> Data:
 
 
 def problems(*steps: Data, **parts: Any) -> list[str]:
-    parts = {"actions": ACTIONS[:3], "on_failure": ["watch"], **parts}
+    parts = {"actions": [*ACTIONS[:3], *OTHERS], "on_failure": ["look"], **parts}
     return [each.problem for each in analysed(document(*steps, **parts)).diagnostics]
 
 
@@ -50,7 +57,7 @@ def test_an_agent_alone_leads_to_no_adverse_end() -> None:
     assert problems(AGENT, route((BAD, "done")), END, NOTHING) == [
         ONLY_AGENT,
     ]
-    assert not is_refused(AGENT, route((BAD, "done")), {**END, "end": ["watch"]}, NOTHING)
+    assert not is_refused(AGENT, route((BAD, "done")), {**END, "end": ["look"]}, NOTHING)
     assert is_refused({**AGENT, "on_unknown": "done"}, END)
     assert is_refused(AGENT, END, NOTHING)
 
@@ -77,6 +84,16 @@ def test_an_agent_alone_leads_to_no_adverse_end() -> None:
 )
 def test_something_else_must_be_able_to_keep_a_run_away(steps: list[Data], refused: bool) -> None:
     assert is_refused(AGENT, *steps, END, NOTHING) is refused
+
+
+@pytest.mark.parametrize("action", ["watch", "put", "open", "tell"])
+def test_what_others_may_act_on_needs_another_reason_too(action: str) -> None:
+    """A flow may listen to the tag, the group or the case and block by it alone; rules and programs may as well."""
+    end = {**END, "end": ["look", action]}
+    assert is_refused(AGENT, route((BAD, "done")), end, NOTHING)
+    assert not is_refused(AGENT, route(({"all": [BAD, RICH]}, "done")), end, NOTHING)
+    assert not is_refused(AGENT, route((BAD, "p")), person({"yes": "done", "no": "nothing"}), end, NOTHING)
+    assert not is_refused(AGENT, route((BAD, "done")), {**END, "end": ["look", "pass"]}, NOTHING)
 
 
 def test_a_rule_or_a_person_before_the_agent_counts_as_well() -> None:
@@ -115,7 +132,7 @@ def test_an_agent_sets_no_limit_and_names_no_action() -> None:
     table = {"id": "t", "table": {**gives, "on_unknown": {"m": 0}}}
     limit = {"id": "l", "title": "L", "limit": "daily", "between": [0, 9], "amount": {"step": "t", "output": "m"}}
     steps = (route((RICH, "a"), name="first"), AGENT, table, {**END, "end": ["l"]}, NOTHING)
-    assert problems(*steps, actions=[*ACTIONS[:3], limit]) == [
+    assert problems(*steps, actions=[*ACTIONS[:3], *OTHERS, limit]) == [
         "is made of what an agent answered; an agent sets no limit"
     ]
     asked = {**AGENT["agent"], "answers": ["flag", "good", "good"]}
@@ -128,19 +145,21 @@ def test_an_agent_sets_no_limit_and_names_no_action() -> None:
 def test_an_agent_that_does_not_answer_is_no_reason_either() -> None:
     bare = {name: part for name, part in AGENT.items() if name != "on_unknown"}
     choice = route((BAD, "watched"), on_unknown="nothing")
-    watched = {"id": "watched", "title": "Watched", "end": ["watch"]}
+    watched = {"id": "watched", "title": "Watched", "end": ["look"]}
     assert not is_refused(bare, choice, watched, NOTHING)
     assert is_refused(bare, choice, watched, NOTHING, on_failure=["flag"])
+    assert is_refused(bare, choice, watched, NOTHING, on_failure=["open"])
     del choice["on_unknown"]
     assert is_refused(AGENT, choice, watched, NOTHING, on_failure=["flag"])
     assert not is_refused(AGENT, choice, watched, NOTHING)
 
 
-def test_actions_that_are_bad_for_a_customer() -> None:
-    actions = [*ACTIONS, {"id": "ok", "title": "Ok", "status": "approved"}]
+def test_actions_that_are_bad_for_a_customer_or_may_become_so() -> None:
+    start = {"id": "start", "title": "Start", "status": "approved", "relationship": "starts"}
+    actions = [*ACTIONS, *OTHERS, start]
     actions.append({"id": "l", "title": "L", "limit": "daily", "between": [0, 9], "amount": 5})
     made = analysed(document(END, actions=actions)).flow
-    assert {each.id for each in made.actions if is_adverse(each)} == {"flag", "block", "refuse", "l"}
+    assert {each.id for each in made.actions if not is_adverse(each)} == {"look", "pass"}
 
 
 _CONDITIONS = st.recursive(
@@ -171,7 +190,7 @@ def test_of_whom_nothing_is_known_but_the_answer_comes_to_no_adverse_end(routes:
     steps = [AGENT, *routes, END, NOTHING]
     if problems(*steps):
         return
-    made = program(document(*steps, actions=ACTIONS[:3], on_failure=["watch"]))
+    made = program(document(*steps, actions=[*ACTIONS[:3], *OTHERS], on_failure=["look"]))
     came = {"a": Outcome(values={"answer": answer}, source="a", at_us=0)}
     row = made.run_row(dict.fromkeys(('{"field":"income"}', '{"level":"in_force"}')), AskedOfRow({}, {}, came))
     assert (row["stop"], made.flow.steps[row["last step"]].id) == (Stop.ENDED, "nothing")

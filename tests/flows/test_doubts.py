@@ -114,6 +114,51 @@ def test_an_amount_that_is_never_set_as_it_is_written_is_told() -> None:
     assert told(end, actions=[ACTIONS[0], {**limit, "amount": 15}]) == []
 
 
+PLAIN: Data = {"id": "x", "title": "X"}
+ROUTED: Data = {**ROUTE, "otherwise": "nothing"}
+BY_ROUTE = "without the answer of a person, by r → done; where that"
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        (
+            {"status": "blocked"},
+            "refuses or ends the relationship, write relationship: refused, or ended, and a person",
+        ),
+        ({"status": "approved"}, "starts the relationship, write relationship: starts, and a person"),
+        ({"status": "flagged"}, None),
+        ({"status": "escalated"}, None),
+        ({"limit": "daily", "amount": 0, "between": [0, 0]}, None),
+    ],
+)
+def test_a_status_that_may_decide_on_the_relationship_with_nobody_deciding_is_told(action: Data, said: str) -> None:
+    end = {**END, "end": ["x"]}
+    actions = [*ACTIONS[:1], {**PLAIN, **action}]
+    found = told(ROUTED, end, NOTHING, actions=actions)
+    if said is None:
+        assert found == []
+        return
+    [problem] = found
+    assert problem.startswith(f"actions.1.status: gives the status {action['status']} {BY_ROUTE} {said}")
+    assert problem.endswith("must decide first (Regulation (EU) 2024/1624, article 76(5))")
+
+
+def test_a_status_that_a_person_decides_on_or_that_is_of_a_payment_is_not_told() -> None:
+    blocks = [*ACTIONS[:1], {**PLAIN, "status": "blocked"}]
+    end = {**END, "end": ["x"]}
+    assert told(PERSON, end, NOTHING, actions=blocks) == []
+    late = {**PERSON, "person": {**PERSON["person"], "otherwise": "done"}}
+    assert ["by p → done" in line for line in told(late, end, NOTHING, actions=blocks)] == [True]
+    marked = [*ACTIONS[:1], {**PLAIN, "status": "blocked", "relationship": "ended"}]
+    assert told(PERSON, end, NOTHING, actions=marked) == []
+    looks = {**ROUTED, "route": [{"when": {"transaction": "amount", "above": 5}, "to": "done"}]}
+    of_payment = [*ACTIONS[:1], {**PLAIN, "status": "blocked", "of": "transaction"}]
+    assert told(looks, end, NOTHING, actions=of_payment) == []
+    [failing] = told(PERSON, NOTHING, END, actions=blocks, on_failure=["x"])
+    assert failing.startswith("actions.1.status: gives the status blocked without the answer of a person, where a step")
+
+
 INCOME: Data = {"field": "income"}
 
 

@@ -99,7 +99,8 @@ def spread() -> DriftReference:
 def interval_table() -> IntervalTable:
     """Intervals of 500 predictions, as large as those of the models here; most values are 0, as in a shop."""
     predicted = np.linspace(0.1, 100.0, 500)
-    table = IntervalTable.of(predicted, np.where(np.arange(500) % 20 < 17, 0.0, 5.0 * predicted), as_ofs=(AS_OF,))
+    realised = np.where(np.arange(500) % 20 < 17, 0.0, 5.0 * predicted)
+    table = IntervalTable.of(predicted, realised, np.full(500, np.nan), as_ofs=(AS_OF,))
     assert table is not None
     return table
 

@@ -15,7 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fivefold.domain.errors import ConfigError
-from fivefold.models.estimator import ValueRegressor
+from fivefold.models.estimator import MatrixRows, ValueRegressor
 from fivefold.models.prediction import OBJECTIVES, expected_value
 from tests.depth import examples
 
@@ -175,3 +175,21 @@ def test_one_customer_is_worth_what_a_batch_says_to_the_bit(booster: lightgbm.Bo
 
 def test_nobody_is_worth_nothing(booster: lightgbm.Booster) -> None:
     assert expected_value(booster, np.empty((0, 4))).shape == (0,)
+
+
+@pytest.mark.parametrize("rows", [20, 300, pytest.param(230_000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("least", [2, 40])
+def test_rows_of_a_matrix_give_the_trees_of_their_copy(rows: int, least: int) -> None:
+    """LightGBM takes 200,000 rows to choose the bounds of its bins: the same ones, however the rows come."""
+    random = np.random.default_rng(5)
+    matrix = random.normal(size=(rows, 6))
+    matrix[random.random(matrix.shape) < 0.2] = np.nan
+    matrix[:, 2], matrix[:, 3] = 0.0, np.round(matrix[:, 3])
+    values = np.exp(np.nan_to_num(matrix[:, 0]))
+    places = np.flatnonzero(random.random(rows) < 0.9)
+    matrix[: least // 2, 4], matrix[least // 2 :, 4] = 1.0, 0.0  # no split of it has rows enough on both sides
+    model = ValueRegressor(rounds=5, seed=3, threads=1, min_rows_in_leaf=least)
+    copied = model.fit(matrix[places], values[places]).booster_.model_to_string()
+    assert model.fit(MatrixRows(matrix, places), values[places]).booster_.model_to_string() == copied
+    plain = lightgbm.Dataset(matrix[places], label=values[places])
+    assert lightgbm.train(model.lightgbm_parameters(), plain, 5).model_to_string() == copied

@@ -63,7 +63,9 @@ def test_a_file_has_the_intervals_of_the_model_at_its_level_or_at_another(model:
     sure = replace(model, intervals=interval_table())
     for asked, level in ((None, 80), (95, 95)):
         found, _ = scored(sure, file, level_percent=asked)
-        wanted = sure.intervals_of(found["expected_value"].to_numpy(), level)
+        wanted = sure.intervals_of(
+            found["expected_value"].to_numpy(), found["consistency"].fill_null(np.nan).to_numpy(), level
+        )
         for name, ends in wanted.columns().items():
             assert found[name].to_numpy().tobytes() == ends.tobytes()
         assert found["interval_level_percent"].unique().to_list() == [level]

@@ -35,7 +35,7 @@ def test_the_last_date_is_held_out_with_a_horizon_s_gap_before_it() -> None:
     assert fold is not None
     learnt = rows.as_of <= 90 * DAY_US  # 180 days less a horizon: the dates of 120 and 150 days are in neither part
     held = rows.as_of == 180 * DAY_US
-    assert fold.matrix.tobytes() == rows.matrix[learnt].tobytes()
+    assert fold.matrix[:].tobytes() == rows.matrix[learnt].tobytes()
     assert fold.validation_matrix.tobytes() == rows.matrix[held].tobytes()
     assert fold.values.tolist() == np.maximum(rows.values[learnt], 0).tolist()
     assert fold.validation_values.tolist() == np.maximum(rows.values[held], 0).tolist()

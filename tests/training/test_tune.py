@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fivefold.domain.errors import NotEnoughDataError
+from fivefold.models.estimator import MatrixRows
 from fivefold.training.config import TreeSettings
 from fivefold.training.fit import Fold, find_rounds, fold_gini
 from fivefold.training.tune import tune
@@ -75,7 +76,7 @@ def test_a_history_too_short_to_hold_a_date_out_cannot_be_tuned_on() -> None:
 
 
 def test_undefined_indicators_are_no_obstacle(fold: Fold) -> None:
-    holes = np.where(np.abs(fold.matrix) > 1, nan, fold.matrix)
+    holes = MatrixRows(np.where(np.abs(fold.matrix[:]) > 1, nan, fold.matrix[:]))
     found = tune(Fold(holes, fold.values, fold.validation_matrix, fold.validation_values, fold.names), TREES, 1, 2)
     assert found.rounds is not None
 

@@ -14,7 +14,7 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.rulesets import family_named, version_numbered
 from fivefold.store.tables.accounts import Organisation
-from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.store.tables.levels import DueMark, Standing
 from fivefold.store.tables.rulesets import Backtest
 from fivefold.usecases.accounts.entity_types import define_type
@@ -107,6 +107,19 @@ def add_entities(engine: Engine, actor: Actor, names: Sequence[str], type_name: 
         session.add_all(made)
         session.flush()
         return [entity.id for entity in made]
+
+
+def closed(
+    engine: Engine, actor: Actor, names: Sequence[str], at_us: int, outcome: str = "confirmed", kind: str = "case"
+) -> None:
+    """Let a case, or an alert, have ended about each of them."""
+    with Session(engine) as session, session.begin():
+        ids = {entity.external_id: entity.id for entity in session.scalars(select(Entity))}
+        of = {"organisation_id": actor.organisation_id, "kind": kind, "outcome": outcome}
+        for name in names:
+            number = f"of {name} at {at_us}"
+            moments = {"opened_us": at_us - DAY, "closed_us": at_us}
+            session.add(Record(**of, **moments, external_id=number, entity_id=ids[name]))
 
 
 def stand(engine: Engine, entity_id: int, rules_level: int | None, **others: Any) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fivefold.features.ahead import work_ahead
 from fivefold.features.histories import Floats, Integers
 from fivefold.training.judging.calibration import TenthsOff
 
@@ -54,18 +55,20 @@ def resample(
     best = Ranking(realised, realised)
     ranked = {name: Ranking(predicted, realised) for name, predicted in predictions.items()}
     tenths = {name: Tenths(predictions[name], realised) for name in money}
-    gini: dict[str, list[float]] = {name: [] for name in predictions}
-    off: dict[str, list[Floats]] = {name: [] for name in money}
-    for times in drawn:
+
+    def judge(times: Floats) -> tuple[list[float], list[Floats]]:
         top = best.gini(times)
-        for name, ranking in ranked.items():
-            gini[name].append(ranking.gini(times) / top if top > 0 else float("nan"))
-        for name, groups in tenths.items():
-            off[name].append(groups.off(times))
+        ginis = [ranking.gini(times) / top if top > 0 else float("nan") for ranking in ranked.values()]
+        return ginis, [groups.off(times) for groups in tenths.values()]
+
+    figures = list(work_ahead(judge, drawn))
     once = np.ones(len(realised))
     return Resamples(
-        {name: np.array(figures) for name, figures in gini.items()},
-        {name: TenthsOff(groups.off(once), np.array(off[name])) for name, groups in tenths.items()},
+        {name: np.array([ginis[place] for ginis, _ in figures]) for place, name in enumerate(ranked)},
+        {
+            name: TenthsOff(groups.off(once), np.array([off[place] for _, off in figures]))
+            for place, (name, groups) in enumerate(tenths.items())
+        },
     )
 
 
@@ -132,12 +135,24 @@ class Tenths:
         Those of a draw who have equal predictions share their value. All is NaN where nobody who was drawn is worth
         anything, whatever was predicted.
         """
-        value = times * self._realised
-        total = float(value.sum())
-        drawn = np.bincount(self._same, weights=times)
-        shared = (np.bincount(self._same, weights=value) / np.maximum(drawn, 1.0))[self._same]
-        off = times * (self._predicted - shared)
+        total = float((times * self._realised).sum())
+        off = times * (self._predicted - self._shared(times))
         return np.bincount(self._group, weights=off, minlength=self._groups) / (total or np.nan)
+
+    def ratios(self, times: Floats) -> Floats:
+        """Give predicted over realised money of each group of a draw; NaN where nothing is realised in it."""
+        predicted, realised = (
+            np.bincount(self._group, weights=times * money, minlength=self._groups)
+            for money in (self._predicted, self._shared(times))
+        )
+        ratios: Floats = np.divide(predicted, realised, out=np.full(self._groups, np.nan), where=realised > 0)
+        return ratios
+
+    def _shared(self, times: Floats) -> Floats:
+        """Give each customer the mean realised money of those of a draw who have the same prediction."""
+        drawn = np.bincount(self._same, weights=times)
+        shared = np.bincount(self._same, weights=times * self._realised) / np.maximum(drawn, 1.0)
+        return np.asarray(shared[self._same], dtype=np.float64)
 
     def error(self, times: Floats) -> float:
         """Give the calibration error, as `metrics.calibration_error` defines it, of a draw."""

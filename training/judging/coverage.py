@@ -8,10 +8,14 @@ import numpy.typing as npt
 import polars as pl
 
 from fivefold.domain.segments import SEGMENTS
-from fivefold.features.histories import Floats
+from fivefold.features.histories import Floats, Integers
 from fivefold.models.certainty.intervals import Ends, covered
 from fivefold.models.value_model import ValueModel
 from fivefold.training.judging.metrics import DECILES
+from fivefold.training.judging.predictions import WindowPredictions
+
+FIFTHS = 5
+Marks = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -22,18 +26,23 @@ class Coverage:
         level_percent: so many of a hundred were to be held.
         as_ofs: the moments (microseconds) whose customers the intervals were measured on.
         covered_share: of all customers of the window.
+        expected_share: what the intervals held of the customers that they were measured on: the level, and more where
+            many are worth nothing.
         width_mean: money from the low end to the high end; NaN where no customer has a high end.
         segments: one row a segment, lowest first: customers, covered_share, zero_share (of those worth nothing),
-            low_mean and high_mean (money); empty ones left out.
+            expected_share, low_mean and high_mean (money); empty ones left out.
         tenths: the same for ten equal groups of customers by prediction, lowest first.
+        fifths: the same for five equal groups of those whose consistency is known, least consistent first.
     """
 
     level_percent: int
     as_ofs: tuple[int, ...]
     covered_share: float
+    expected_share: float
     width_mean: float
     segments: pl.DataFrame
     tenths: pl.DataFrame
+    fifths: pl.DataFrame
 
     def figures(self) -> dict[str, float]:
         """Give every figure by its name in the registry."""
@@ -41,23 +50,19 @@ class Coverage:
         return {
             "interval_level": self.level_percent / 100,
             "interval_coverage": self.covered_share,
+            "interval_coverage_expected": self.expected_share,
             "interval_width_mean": self.width_mean,
             **by_segment,
         }
 
 
-def coverage(model: ValueModel, predicted: Floats, realised: Floats) -> Coverage | None:
-    """Judge a model's intervals on n customers of a window; None where it keeps none.
-
-    Args:
-        model: whose intervals were measured on earlier customers.
-        predicted: by the model, money.
-        realised: what the customers were worth, money of 0 or more.
-    """
-    table = model.intervals
+def coverage(model: ValueModel, window: WindowPredictions) -> Coverage | None:
+    """Judge a model's intervals, which were measured on earlier customers, on a window; None where it keeps none."""
+    table, predicted, realised = model.intervals, window.predicted, window.realised
     if table is None:
         return None
-    ends = table.ends(predicted)
+    ends = table.ends(predicted, window.consistency)
+    held = Held(ends, covered(ends, realised), table.held_shares(predicted, window.consistency), realised == 0)
     known = ~np.isnan(ends.high)
     width = float((ends.high - ends.low)[known].mean()) if known.any() else float("nan")
     category = model.segments_of(model.curve.score(predicted))
@@ -65,38 +70,63 @@ def coverage(model: ValueModel, predicted: Floats, realised: Floats) -> Coverage
     return Coverage(
         table.level_percent,
         table.as_ofs,
-        float(covered(ends, realised).mean()),
+        float(held.covered.mean()),
+        float(held.expected.mean()),
         width,
-        _table("segment", segments, ends, realised),
-        _table("decile", dict(tenths(predicted)), ends, realised),
+        held.by("segment", segments),
+        held.by("decile", dict(tenths(predicted))),
+        held.by("fifth", dict(consistency_fifths(window.consistency))),
     )
 
 
-def tenths(predicted: Floats) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+def tenths(predicted: Floats) -> Iterator[tuple[int, Marks]]:
     """Give ten equal groups of n customers by prediction, lowest first: the number from 1, and n marks of who is in."""
-    order = np.argsort(predicted, kind="stable")
-    for number, members in enumerate(np.array_split(order, DECILES), start=1):
-        marks = np.zeros(len(predicted), dtype=np.bool_)
+    return _equal_groups(np.argsort(predicted, kind="stable"), len(predicted), DECILES)
+
+
+def consistency_fifths(consistency: Floats) -> Iterator[tuple[int, Marks]]:
+    """Give five equal groups of those of n customers whose consistency is known, least consistent first."""
+    order = np.argsort(consistency, kind="stable")  # NaN comes last
+    return _equal_groups(order[: int((~np.isnan(consistency)).sum())], len(consistency), FIFTHS)
+
+
+def _equal_groups(order: Integers, customers: int, groups: int) -> Iterator[tuple[int, Marks]]:
+    for number, members in enumerate(np.array_split(order, groups), start=1):
+        marks = np.zeros(customers, dtype=np.bool_)
         marks[members] = True
         yield number, marks
 
 
-def _table(
-    name: str, groups: Mapping[str, npt.NDArray[np.bool_]] | Mapping[int, npt.NDArray[np.bool_]], ends: Ends,
-    realised: Floats,
-) -> pl.DataFrame:  # fmt: skip
-    is_covered = covered(ends, realised)
-    return pl.DataFrame(
-        [
-            {
-                name: group,
-                "customers": int(members.sum()),
-                "covered_share": float(is_covered[members].mean()),
-                "zero_share": float((realised[members] == 0).mean()),
-                "low_mean": float(ends.low[members].mean()),
-                "high_mean": float(ends.high[members].mean()),
-            }
-            for group, members in groups.items()
-            if members.any()
-        ]
-    )
+@dataclass(frozen=True)
+class Held:
+    """Which of n values lay in their intervals.
+
+    Attributes:
+        ends: the intervals.
+        covered: marks the values that lay in them.
+        expected: what each interval held of the customers that it was measured on.
+        worthless: marks the customers who were worth nothing.
+    """
+
+    ends: Ends
+    covered: Marks
+    expected: Floats
+    worthless: Marks
+
+    def by(self, name: str, groups: Mapping[str, Marks] | Mapping[int, Marks]) -> pl.DataFrame:
+        """Give the figures of each group of customers; empty groups are left out."""
+        return pl.DataFrame(
+            [
+                {
+                    name: group,
+                    "customers": int(members.sum()),
+                    "covered_share": float(self.covered[members].mean()),
+                    "expected_share": float(self.expected[members].mean()),
+                    "zero_share": float(self.worthless[members].mean()),
+                    "low_mean": float(self.ends.low[members].mean()),
+                    "high_mean": float(self.ends.high[members].mean()),
+                }
+                for group, members in groups.items()
+                if members.any()
+            ]
+        )

@@ -92,7 +92,10 @@ def _coverage(day: RealisedDay, due: DueSettings) -> str:
     level = day.level_percent / 100
     # How far chance alone moves the share of a model whose intervals hold what they say.
     reach = NormalDist().inv_cdf((1 + due.confidence) / 2) * sqrt(level * (1 - level) / day.customers)
-    if abs(share - level) <= max(due.most_coverage_distance, reach):
+    # Where more than the level are worth nothing, an interval that holds 0 holds more and is no worse for it.
+    most = level if isnan(day.most_held_share) else max(level, day.most_held_share)
+    allowed = max(due.most_coverage_distance, reach)
+    if level - allowed <= share <= most + allowed:
         return ""
     return f"intervals of {day.level_percent} % held {percent(share)} of the values"
 

@@ -114,7 +114,7 @@ def evaluate(
         compare_with_rivals(
             predictions, test_window.realised, metrics, (MODEL, CHAMPION), config.gate, times_judged, config.seed
         ),
-        coverage(model, test_window.predicted, test_window.realised),
+        coverage(model, test_window),
     )
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.features.catalogue.own import OwnIndicators
+from fivefold.features.consistency import consistency
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
 from fivefold.models.prediction import expected_value
@@ -53,6 +54,7 @@ class WindowPredictions:
         floored_share: share of the customers whose value was below 0.
         persistence: value over the horizon before the as-of.
         recency, frequency, money: days, count and sum over the last year, for RFM.
+        consistency: how regular and steady the payments are, 0 to 1; NaN where it is not known.
         matrix: indicators of a sample of the customers, at most `KEPT_CUSTOMERS` x F.
         kept: their positions among all customers of the other arrays.
         traits: by what the customers are grouped, see `groups.group_table`.
@@ -67,6 +69,7 @@ class WindowPredictions:
     recency: Floats
     frequency: Floats
     money: Floats
+    consistency: Floats
     matrix: Floats
     kept: Integers
     traits: Mapping[str, Trait]
@@ -147,6 +150,7 @@ def predict_test_window(
         recency=joined["recency"],
         frequency=joined["frequency"],
         money=joined["money"],
+        consistency=joined["consistency"],
         matrix=sample.matrix,
         kept=sample.positions,
         traits={
@@ -241,6 +245,7 @@ class _WindowWork:
             "realised": values[:, 0],
             "persistence": values[:, 1],
             **purchases(column)._asdict(),
+            "consistency": consistency(matrix, catalogue(absent, own).names),
         }
         if self.champion is not None:
             columns["champion"] = expected_value(self.champion, matrix)

@@ -54,6 +54,9 @@ class RealisedDay:
             lowest first, in the columns of `FIGURES`: means of money, realised over predicted money with its
             interval, and the share of values within the interval of the prediction. Of fewer than `LEAST_CUSTOMERS`
             customers all but their number is null.
+        most_held_share: so many of the values intervals of that level may hold and be right: the level, and in a tenth
+            where more customers were worth nothing as many as these, since an interval that holds 0 holds them all.
+            NaN where there are no intervals.
     """
 
     day_us: int
@@ -63,6 +66,7 @@ class RealisedDay:
     gini_high: float
     level_percent: int | None
     figures: pl.DataFrame
+    most_held_share: float = float("nan")
 
     @property
     def whole(self) -> dict[str, Any]:
@@ -144,6 +148,8 @@ def _day(joined: pl.DataFrame, config: TrainingConfig, due: DueSettings) -> Real
     gini = resample({"model": predicted}, realised, drawn).gini["model"]
     levels = there["interval_level_percent"].unique().to_list()
     has_intervals = len(levels) == 1 and levels[0] is not None and not there["expected_value_low"].null_count()
+    ends = Ends(*(there[f"expected_value_{end}"].fill_null(np.nan).to_numpy() for end in ("low", "high")))
+    is_covered = covered(ends, realised) if has_intervals else None
     return RealisedDay(
         day_us,
         len(there),
@@ -151,15 +157,30 @@ def _day(joined: pl.DataFrame, config: TrainingConfig, due: DueSettings) -> Real
         rank_metrics(predicted, realised),
         float(np.nanquantile(gini, due.confidence)) if np.isfinite(gini).any() else float("nan"),
         int(levels[0]) if has_intervals else None,
-        _figures(there, predicted, realised, due.confidence, has_intervals=has_intervals),
+        _figures(there, predicted, realised, is_covered, due.confidence),
+        float("nan") if is_covered is None else _most_held(predicted, realised, is_covered, int(levels[0]) / 100),
     )
 
 
+def _most_held(predicted: Floats, realised: Floats, is_covered: npt.NDArray[np.bool_], level: float) -> float:
+    """Give the share of values that intervals of a level may hold: see `RealisedDay.most_held_share`.
+
+    >>> zero, most = np.zeros(20), np.ones(20, dtype=np.bool_)
+    >>> float(_most_held(np.arange(20.0), zero, most, 0.8)), float(_most_held(np.arange(20.0), zero, ~most, 0.8))
+    (1.0, 0.8)
+    """
+    worthless = is_covered & (realised == 0)
+    shares = [of.sum() * max(level, float(worthless[of].mean())) for _, of in tenths(predicted) if of.any()]
+    return float(sum(shares)) / len(predicted)
+
+
 def _figures(
-    there: pl.DataFrame, predicted: Floats, realised: Floats, confidence: float, *, has_intervals: bool
+    there: pl.DataFrame,
+    predicted: Floats,
+    realised: Floats,
+    is_covered: npt.NDArray[np.bool_] | None,
+    confidence: float,
 ) -> pl.DataFrame:
-    ends = Ends(*(there[f"expected_value_{end}"].fill_null(np.nan).to_numpy() for end in ("low", "high")))
-    is_covered = covered(ends, realised) if has_intervals else None
     category = there["category"].to_numpy()
     calibration = calibration_table(predicted, realised).to_dicts()
     groups: list[tuple[str, str, npt.NDArray[np.bool_], Mapping[str, float]]] = [

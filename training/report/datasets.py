@@ -61,14 +61,11 @@ def transactions_dataset(source: str, summary: SourceSummary) -> LoggedDataset:
     return LoggedDataset(TRANSACTIONS, source, summary.digest, profile)
 
 
-def window_datasets(
-    source: str, rows: TrainingRows, dates: Dates, test_window: WindowPredictions
-) -> dict[str, LoggedDataset]:
-    """Describe the rows of indicators and values that were learnt from, validated with and judged on, by the window.
+def learnt_datasets(source: str, rows: TrainingRows, dates: Dates) -> dict[str, LoggedDataset]:
+    """Describe the rows of indicators and values that were learnt from and validated with, by the window.
 
     The rows of the validation date are learnt from too, once the number of rounds is found. A window without rows is
-    left out. The digest of the test window is of the values and the last year of every customer, and of the indicators
-    of a sample.
+    left out.
     """
     found = {}
     for window, moments in ((TRAINING, dates.training), (VALIDATION, dates.training[-1:])):
@@ -76,11 +73,14 @@ def window_datasets(
         if chosen.any():
             digest = _digest(rows.as_of, rows.values, rows.matrix, chosen=chosen)
             found[window] = _of_window(window, source, digest, int(chosen.sum()), moments, dates)
-    judged = test_window
+    return found
+
+
+def judged_dataset(source: str, dates: Dates, judged: WindowPredictions) -> dict[str, LoggedDataset]:
+    """Describe the test window: the values and the last year of every customer, and the indicators of a sample."""
     digest = _digest(judged.realised, judged.recency, judged.frequency, judged.money, judged.kept, judged.matrix)
     moments = np.array([dates.test])
-    found[TEST] = _of_window(TEST, source, digest, len(judged.realised), moments, dates)
-    return found
+    return {TEST: _of_window(TEST, source, digest, len(judged.realised), moments, dates)}
 
 
 def _of_window(window: str, source: str, digest: str, rows: int, moments: Integers, dates: Dates) -> LoggedDataset:

@@ -1,5 +1,6 @@
 """The model card: what a version predicts, its data, its quality, and its limits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -28,6 +29,7 @@ from fivefold.training.report.card import (
     paragraph,
     say,
 )
+from fivefold.training.report.datasets import LoggedDataset
 from fivefold.training.report.origin_card import origin_sections
 from fivefold.training.report.preset_card import preset_sections
 from fivefold.training.report.quality_card import quality
@@ -43,6 +45,8 @@ class Lineage:
 
     Attributes:
         source: the data, as the operator named them.
+        rows: that were learnt from, without the matrix.
+        learnt: the data of the windows that were learnt from and validated with, by the window.
         trees: the tree parameters that were used, the number of rounds included.
         code: the program's version.
         warnings: what was doubtful about the data.
@@ -58,6 +62,7 @@ class Lineage:
     summary: SourceSummary
     dates: Dates
     rows: TrainingRows
+    learnt: Mapping[str, LoggedDataset]
     config: TrainingConfig
     trees: TreeSettings
     code: str

@@ -133,27 +133,33 @@ def _seen(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[
     seen = paragraph(
         "Of the {customers:,} values of the window above, {covered_share:percent} lay in intervals "
         f"of {{judged_level_percent}} %{earlier}, which are {{width_mean:,.2f}} {{currency}} wide on average. "
-        "Where more than {judged_level_percent} % of the customers are worth nothing, an interval that holds 0 holds "
-        "more than it was asked for.",
+        "Of the customers that they were measured on they held {expected_share:percent}: where more than "
+        "{judged_level_percent} % are worth nothing, an interval that holds 0 holds more than it was asked for.",
         customers=evaluation.customers,
         covered_share=judged.covered_share,
+        expected_share=judged.expected_share,
         judged_level_percent=judged.level_percent,
         judged_as_of=tuple(map(day_text, judged.as_ofs)),
         width_mean=judged.width_mean,
         currency=model.currency,
     )
-    return [seen, _covered(judged.segments, "segment"), _covered(judged.tenths, "tenth")]
+    return [
+        seen,
+        _covered(judged.segments, "predicted segment"),
+        _covered(judged.tenths, "predicted tenth"),
+        _covered(judged.fifths, "fifth of those whose consistency is known, least consistent first"),
+    ]
 
 
 def _covered(table: pl.DataFrame, of: str) -> Table:
-    """Write who was in the interval, of segments or tenths."""
-    named = {"covered_share": "in the interval", "zero_share": "worth nothing", "low_mean": "mean low end",
-             "high_mean": "mean high end"}  # fmt: skip
+    """Write who was in the interval, of segments, tenths or fifths."""
+    named = {"covered_share": "in the interval", "expected_share": "to be expected", "zero_share": "worth nothing",
+             "low_mean": "mean low end", "high_mean": "mean high end"}  # fmt: skip
     return frame_table(
         table.select(table.columns[0], "customers", *named),
-        f"Values in the interval, by predicted {of}",
+        f"Values in the interval, by {of}",
         named,
-        {"covered_share": PERCENT, "zero_share": PERCENT},
+        {"covered_share": PERCENT, "expected_share": PERCENT, "zero_share": PERCENT},
     )
 
 

@@ -266,11 +266,11 @@ def _records(kind: str, customers: Sequence[str], last: date) -> pl.DataFrame:
 def _labels(people: pl.DataFrame, stories: dict[str, str], rng: np.random.Generator, last: date) -> pl.DataFrame:
     """Confirm a few customers, the sooner the more stands out; what confirmed them is not in the tables alone."""
     odds = (
-        0.03
-        + 0.12 * people["country"].is_in(["VN", "SY", "BG"]).to_numpy()
+        0.005
+        + 0.35 * people["country"].is_in(["VN", "SY", "BG"]).to_numpy()
         + 0.1 * people["onboarding"].is_in(["agent"]).to_numpy()
-        + 0.08 * people["products"].list.contains("crypto-assets").to_numpy()
-        + 0.04 * (~people["funds_verified"]).to_numpy()
+        + 0.25 * people["products"].list.contains("crypto-assets").to_numpy()
+        + 0.12 * (~people["funds_verified"]).to_numpy()
     )
     confirmed = (rng.random(len(people)) < odds) | people["entity_id"].is_in([stories["structuring"]]).to_numpy()
     hours_before = rng.integers(1, LABEL_DAYS * 24, len(people))

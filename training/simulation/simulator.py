@@ -8,6 +8,7 @@ so memory stays small at any size.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ from tqdm import tqdm
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
+from fivefold.domain.parts import Parts
+from fivefold.features.ahead import work_ahead
+from fivefold.features.arrow_files import read_table, write_table
 from fivefold.training.simulation.traits import (
     CURRENCIES,
     UNITS_PER_EURO,
@@ -136,8 +140,10 @@ def customers_for(rows: int) -> int:
     return max(1, round(rows / Simulation.rows_per_customer_mean))
 
 
-def simulate(simulation: Simulation) -> Iterator[pa.Table]:
-    """Draw the transactions, a chunk of whole customers at a time.
+def simulate(simulation: Simulation, parts: Parts | None = None) -> Iterator[pa.Table]:
+    """Draw the transactions, a chunk of whole customers at a time; threads draw the next chunks.
+
+    Chunks that are finished in *parts* are read from there, and others are kept there.
 
     Yields:
         Tables of SCHEMA; a customer's rows stand together, in the order of time and, within a tie, of transaction_id.
@@ -147,30 +153,43 @@ def simulate(simulation: Simulation) -> Iterator[pa.Table]:
     >>> [table.num_columns for table in simulate(Simulation(customers=3))]
     [9]
     """
-    weekly_rows = _weekly_rows(simulation)
-    for chunk, first in enumerate(range(0, simulation.customers, simulation.chunk_customers)):
-        customers = min(simulation.chunk_customers, simulation.customers - first)
-        yield _draw_chunk(Draws(simulation.seed, chunk), simulation, weekly_rows, first, customers)
+    draw = partial(_kept_chunk, simulation, _weekly_rows(simulation), parts)
+    return work_ahead(draw, range(-(-simulation.customers // simulation.chunk_customers)))
 
 
-def write_simulation(simulation: Simulation, path: Path) -> int:
+def write_simulation(simulation: Simulation, path: Path, parts: Parts | None = None) -> int:
     """Write the transactions to one Parquet file, grouped by customer; return the number of rows.
 
-    The file appears whole or not at all: it is written under another name beside *path* and renamed at the end.
-    Missing folders are made; OSError if that or the writing fails.
+    The file appears whole or not at all: it is written under another name and renamed at the end. What is finished in
+    *parts* is not drawn again; by default there is nothing to continue. Missing folders are made; OSError if that or
+    the writing fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = 0
     with (
-        replacing(path) as unfinished,
+        replacing(path) if parts is None else parts.publishing() as unfinished,
         pq.ParquetWriter(unfinished, SCHEMA, compression="zstd") as writer,
         tqdm(total=simulation.customers, desc="simulate", unit=" customers", disable=None) as progress,
     ):
-        for table in simulate(simulation):
+        for table in simulate(simulation, parts):
             writer.write_table(table)  # a row group a chunk; pyarrow splits above 1 M rows
             rows += table.num_rows
             progress.update(min(simulation.chunk_customers, simulation.customers - progress.n))
     return rows
+
+
+def _kept_chunk(simulation: Simulation, weekly_rows: float, parts: Parts | None, chunk: int) -> pa.Table:
+    """Give one chunk: as it is kept, or drawn now, and kept."""
+    name = f"customers-{chunk:06}"
+    if parts is not None and (finished := parts.find(name)) is not None:
+        return read_table(finished)
+    first = chunk * simulation.chunk_customers
+    customers = min(simulation.chunk_customers, simulation.customers - first)
+    table = _draw_chunk(Draws(simulation.seed, chunk), simulation, weekly_rows, first, customers)
+    if parts is not None:
+        with parts.writing(name) as path:
+            write_table(path, table)
+    return table
 
 
 def _weekly_rows(simulation: Simulation) -> float:

@@ -4,8 +4,8 @@ People and customers are in it by internal numbers alone; values before and afte
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from fivefold.usecases.evidence.people import people_part
 from fivefold.usecases.evidence.purposes import purposes_part
 from fivefold.usecases.evidence.rulesets import rulesets_part
 from fivefold.usecases.monitoring.page import validation_sections
+from fivefold.usecases.monitoring.peers import AttachedPeer, peers_beside
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter
 
@@ -46,7 +47,7 @@ Evidence of {quarter}, from {begins} until {ends}, of {organisation}.
 rulesets/           every version that was committed or in force, as it was written; what changed since the version
                     before; versions.json with hashes, editors, tests and when each was in force; activations.json
 backtests/          what a version would have done, before it decided
-validations/        what levels were worth, as JSON and as a page
+validations/        what levels were worth, as JSON and as a page; figures of peers, as they were attached
 overrides.json      levels that people set, by internal numbers
 proposals.json      what one proposed and another approved or refused: kind, who, when; what would change and why
                     unless it is about one customer
@@ -58,7 +59,8 @@ groups/             versions of named groups, as they were written; versions.jso
                     when each was in force; moves.json with how many entered and left, sizes.json by day
 flows/              versions of flows, as they were written; what changed since the version before; versions.json with
                     hashes, editors, tests, and when each acted or ran as a shadow; activations.json with reasons;
-                    runs.json: where the runs that began in the quarter came to; outcomes.json: what was asked outside;
+                    runs.jsonl: every run that began or ended in the quarter, with the versions of all that it rests on;
+                    runs.json: where those that began in it came to; outcomes.json: what was asked outside;
                     answers.jsonl: who answered what; actions.json; taken-back.json; shadows.json: where a shadow came
                     to beside the version that acts
 purposes.json       every ruleset, policy, group and flow that decided: what it was for, what it read by which path,
@@ -140,10 +142,11 @@ def _said_of(quarter: Quarter) -> dict[str, Any]:
 def validations_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
     """Collect the validations that look at some of a quarter, or were made in it."""
     runs = validations_in(session, organisation_id, quarter.from_us, quarter.until_us)
-    return ArchiveSection([file for run in runs for file in _files_of(run)], {"validations": len(runs)})
+    files = [file for run in runs for file in _files_of(run, peers_beside(session, run))]
+    return ArchiveSection(files, {"validations": len(runs)})
 
 
-def _files_of(run: ValidationRun) -> list[File]:
+def _files_of(run: ValidationRun, peers: Sequence[AttachedPeer]) -> list[File]:
     report, place = run.report, f"validations/{run.id:06}"
     counts = {
         "validation": run.id,
@@ -156,8 +159,23 @@ def _files_of(run: ValidationRun) -> list[File]:
     if run.signed_us is not None:
         signed = {"by": run.signed_by, "at": optional_iso_text(run.signed_us), "conclusion": run.conclusion}
         counts |= {"signed_off": signed}
-    page = validation_sections(run.id, run.trigger, report)
-    return [json_file(f"{place}.json", counts), text_file(f"{place}.html", as_html(page))]
+    if peers:
+        counts |= {"peers": [_peer_of(peer) for peer in peers]}
+    page = validation_sections(run.id, run.trigger, report, [peer.comparison for peer in peers])
+    as_sent = [text_file(f"{place}.peer-{peer.id}.json", peer.content) for peer in peers]
+    return [json_file(f"{place}.json", counts), text_file(f"{place}.html", as_html(page)), *as_sent]
+
+
+def _peer_of(peer: AttachedPeer) -> dict[str, Any]:
+    return {
+        "id": peer.id,
+        "peer": peer.peer,
+        "file": peer.file,
+        "sha256": peer.content_hash,
+        "attached_by": peer.attached_by,
+        "attached": optional_iso_text(peer.attached_us),
+        "figures": [asdict(line) for line in peer.figures],
+    }
 
 
 class _Log:

@@ -18,6 +18,7 @@ from fivefold.store.evidence.archive_flows import Period
 from fivefold.store.tables.flows import FlowActivation, FlowReplay, FlowRow, FlowVersion
 from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.evidence.rulesets import InForce, in_force
+from fivefold.usecases.evidence.runs import ACTIONS, COUNTS, RUNS, VERSIONS, run_lines
 from fivefold.usecases.flows.activate import activation_warning
 from fivefold.usecases.shared.inputs import Quarter
 
@@ -45,13 +46,14 @@ def flows_part(session: Session, connection: Connection, organisation_id: int, q
     runs, taken_back = rows_of.runs_counted(*of), rows_of.taken_back_in(*of)
     files = [
         *(file for version, flow in listed for file in _files_of(version, flow, versions)),
-        json_file("flows/versions.json", [_version(version, flow, acted, shadowed) for version, flow in listed]),
+        json_file(VERSIONS, [_version(version, flow, acted, shadowed) for version, flow in listed]),
         json_file("flows/activations.json", [_activation(row, numbers) for row in in_quarter]),
         json_file("flows/replays.json", [_replay(row, numbers) for row in replays]),
-        json_file("flows/runs.json", _plain(runs)),
+        json_file(COUNTS, _plain(runs)),
         json_file("flows/outcomes.json", _plain(rows_of.outcomes_counted(*of))),
+        File(RUNS, lambda: run_lines(*of)),
         File("flows/answers.jsonl", lambda: _answers(connection, organisation_id, period)),
-        json_file("flows/actions.json", _plain(rows_of.actions_counted(*of))),
+        json_file(ACTIONS, _plain(rows_of.actions_counted(*of))),
         json_file("flows/taken-back.json", [_taken_back(row) for row in taken_back]),
         json_file("flows/shadows.json", _plain(rows_of.shadows_counted(*of))),
     ]

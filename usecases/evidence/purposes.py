@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -43,9 +42,7 @@ from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
 from fivefold.usecases.accounts.purposes import TypeSaid, checked_purpose, declared_purposes
 from fivefold.usecases.evidence.archive import (
     MANIFEST,
-    ArchiveCheck,
     ArchiveSection,
-    check_archive,
     json_file,
     optional_iso_text,
 )
@@ -310,11 +307,6 @@ def _reading(reading: Reading) -> Line:
         "path": list(reading.steps),
         "allowed": reading.is_allowed,
     }
-
-
-def check_evidence(path: Path) -> ArchiveCheck:
-    """Compare an archive with its manifest, and what it says of purposes with its documents; ConfigError as above."""
-    return check_archive(path, purpose_problems)
 
 
 def purpose_problems(archive: zipfile.ZipFile) -> Iterator[str]:

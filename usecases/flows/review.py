@@ -137,10 +137,10 @@ def check_flow(context: Context, document: str) -> FlowCheck:
         name, type_name = names_of_flow(document)
     except InvalidRulesetError as wrong:
         return FlowCheck(flow=None, content_hash=None, findings=tuple(wrong.findings), pinned={})
-    types = [each.name for each in list_types(context)]
-    if type_name not in types:
-        unknown = Finding("entity_type", f"is {type_name}; the types of entities are {', '.join(types) or 'none'}")
-        return FlowCheck(flow=name, content_hash=None, findings=(unknown,), pinned={})
+    try:
+        _require_type(context, type_name)
+    except InvalidRulesetError as wrong:
+        return FlowCheck(flow=name, content_hash=None, findings=tuple(wrong.findings), pinned={})
     with context.reading() as session:
         kind = type_named(session, context.organisation_id, type_name)
         fits = flow_context(session, kind)
@@ -176,6 +176,20 @@ def review_flow_draft(context: Context, flow: str) -> FlowCheck:
         document, fits = draft_of_flow(session, row).document, context_of_flow(session, row)
         present = present_version(session, row)
     return review_flow(document, fits, now, (), present)[0]
+
+
+def context_of_text(context: Context, type_name: str) -> FlowContext:
+    """Read what a text about a type has to fit; InvalidRulesetError where the organisation has no such type."""
+    _require_type(context, type_name)
+    with context.reading() as session:
+        return flow_context(session, type_named(session, context.organisation_id, type_name))
+
+
+def _require_type(context: Context, type_name: str) -> None:
+    types = [each.name for each in list_types(context)]
+    if type_name not in types:
+        problem = f"is {type_name}; the types of entities are {', '.join(types) or 'none'}"
+        raise InvalidRulesetError([Finding("entity_type", problem)], SOURCE)
 
 
 def context_of_flow(session: Session, flow: FlowRow) -> FlowContext:

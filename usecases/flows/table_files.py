@@ -1,6 +1,5 @@
 """Decision tables of flows as files: the rows of a step to CSV or XLSX, and from these to a draft."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,29 +14,20 @@ from fivefold.flows.governance.tables import (
     table_at,
 )
 from fivefold.flows.language import MOST_ROWS, Flow, read_flow
-from fivefold.risk.governance.differences import DocumentDifference
 from fivefold.risk.governance.tables.grid import Grid
 from fivefold.store.flows.flows import flow_named
 from fivefold.usecases.flows.read import text_or_draft, type_of_flow
-from fivefold.usecases.flows.review import flow_context
-from fivefold.usecases.portfolio_files.decision_tables import CELLS, content_of, format_of, grid_bytes, read_grid
+from fivefold.usecases.flows.review import context_of_text
+from fivefold.usecases.portfolio_files.decision_tables import (
+    CELLS,
+    TableDraft,
+    content_of,
+    format_of,
+    grid_bytes,
+    read_grid,
+)
 from fivefold.usecases.portfolio_files.sent_tables import MEDIA_TYPES, TableFile, TableSent, extra_named, source_of
 from fivefold.usecases.shared.context import Context
-
-
-@dataclass(frozen=True)
-class FlowTableDraft:
-    """A draft that was made from a table.
-
-    Attributes:
-        text: of the draft.
-        changes: from the flow to the draft.
-        is_same: the draft says what the flow says.
-    """
-
-    text: str
-    changes: DocumentDifference
-    is_same: bool
 
 
 def flow_table_bytes(flow: Flow, identifier: str, format_: str) -> bytes:
@@ -61,7 +51,7 @@ def flow_table_bytes(flow: Flow, identifier: str, format_: str) -> bytes:
 
 def flow_draft_from_table(
     text: str, analysed: AnalysedFlow, identifier: str, path: Path, format_: str | None = None
-) -> FlowTableDraft:
+) -> TableDraft:
     """Make a draft of a flow's *text* in which one decision table has the rows of a file.
 
     Args:
@@ -88,15 +78,12 @@ def export_flow_table(context: Context, flow: str, step: str, format_: str, docu
         InvalidRulesetError: the text cannot be read, or is of another flow.
         ConfigError: there is no such step, or workbooks cannot be written here.
     """
-    read = read_flow(text_or_draft(context, flow, document), _TEXT)
-    with extra_named():
-        content = flow_table_bytes(read, step, format_)
-    return TableFile(f"{step}.{format_}", MEDIA_TYPES[format_], content)
+    return export_text_table(text_or_draft(context, flow, document), step, format_)
 
 
 def import_flow_table(
     context: Context, flow: str, step: str, sent: TableSent, document: str | None = None
-) -> FlowTableDraft:
+) -> TableDraft:
     """Give a flow's text, or its draft, in which one decision table has the rows of a file; nothing is stored.
 
     Raises:
@@ -107,12 +94,36 @@ def import_flow_table(
         ConfigError: the file cannot be read, or not here.
     """
     text = text_or_draft(context, flow, document)
+    with context.reading() as session:
+        type_of_flow(session, flow_named(session, context.organisation_id, flow), read_flow(text, _TEXT).entity_type)
+    return import_text_table(context, text, step, sent)
+
+
+def export_text_table(text: str, step: str, format_: str) -> TableFile:
+    """Write the rows of a decision table of a text, which may be of a flow that is not saved yet.
+
+    Raises:
+        InvalidRulesetError: the text cannot be read.
+        ConfigError: there is no such step, or workbooks cannot be written here.
+    """
+    read = read_flow(text, _TEXT)
+    with extra_named():
+        content = flow_table_bytes(read, step, format_)
+    return TableFile(f"{step}.{format_}", MEDIA_TYPES[format_], content)
+
+
+def import_text_table(context: Context, text: str, step: str, sent: TableSent) -> TableDraft:
+    """Give a text in which one decision table has the rows of a file; the text may be of a flow that is not saved yet.
+
+    Raises:
+        InvalidRulesetError: the text cannot be read, or is about no entity type of the organisation; or a cell cannot
+            be read exactly, or does not fit: each is named.
+        ConfigError: the file cannot be read, or not here.
+    """
     source, format_ = source_of(sent)
     _refuse_foreign(format_, source)
     read = read_flow(text, _TEXT)
-    with context.reading() as session:
-        kind = type_of_flow(session, flow_named(session, context.organisation_id, flow), read.entity_type)
-        analysed = flow_context(session, kind).analysed(read)
+    analysed = context_of_text(context, read.entity_type).analysed(read)
     analysed.require_usable()
     with extra_named():
         return _draft(text, analysed, step, read_grid(sent.content, source, format_, _MOST_LINES), source)
@@ -128,8 +139,8 @@ def _refuse_foreign(format_: str, source: str) -> None:
         raise ConfigError(f"{source} is {format_.upper()}; tables of flows are read from CSV and XLSX")
 
 
-def _draft(text: str, analysed: AnalysedFlow, identifier: str, grid: Grid, source: str) -> FlowTableDraft:
+def _draft(text: str, analysed: AnalysedFlow, identifier: str, grid: Grid, source: str) -> TableDraft:
     flow = analysed.flow
     changed = read_flow_table(grid, analysed, identifier, source)
     draft = flow_draft_text(text, flow, changed, position_of_table(flow, identifier), source)
-    return FlowTableDraft(draft, diff_flows(flow, changed), changed.content_hash == flow.content_hash)
+    return TableDraft(draft, diff_flows(flow, changed), changed.content_hash == flow.content_hash)

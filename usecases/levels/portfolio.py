@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds
 from fivefold.domain.money import RateTable
+from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.stored import stored_histories
 from fivefold.risk.compiler.analysis import Analysed
@@ -161,7 +162,9 @@ def read_parts(
             looked_at = stored if rules is None else _looked_at(stored, rules, as_of_us)
             read["transactions"] = transactions_frame(looked_at, declared, mixed=mixed)
         if "indicators" in parts:
-            read["indicators"] = _indicators(stored.filter(pl.col("entity").is_in(list(entity_ids))), rates, as_of_us)
+            own = stored.filter(pl.col("entity").is_in(list(entity_ids)))
+            read["histories"] = stored_histories(own, rates)
+            read["indicators"] = _indicators(read["histories"], as_of_us)
     for part in parts & {"cases", "alerts"}:
         assert whose is not None
         declared = FIELDS.validate_python(kind.case_fields)
@@ -423,10 +426,10 @@ def _is_of(kind: Any, value: Any) -> bool:
     return isinstance(value, list if kind == pl.List(pl.String) else bool if kind == pl.Boolean else str)
 
 
-def _indicators(stored: pl.DataFrame, rates: RateTable, as_of_us: int) -> pl.DataFrame:
-    if not len(stored):
+def _indicators(histories: Histories, as_of_us: int) -> pl.DataFrame:
+    if not histories.customers:
         return pl.DataFrame(schema={ENTITY: pl.String, **dict.fromkeys(catalogue().names, pl.Float64)})
-    return indicator_frame(stored_histories(stored, rates), as_of_us)
+    return indicator_frame(histories, as_of_us)
 
 
 def _records(

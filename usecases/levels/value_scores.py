@@ -9,12 +9,13 @@ from datetime import date
 from math import isnan
 from typing import Final
 
+import numpy as np
 import polars as pl
 import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.breakdown import Breakdown
+from fivefold.domain.breakdown import Breakdown, TotalInterval
 from fivefold.domain.clock import from_microseconds, to_microseconds
 from fivefold.features.histories import missing_values
 from fivefold.features.indicator_matrix import Snapshots
@@ -178,6 +179,7 @@ class ValueView:
         superseded_by: the version that serves, where another one said so: it is yet to say its own; else None.
         horizon_days: of the model; None where that model does not serve now.
         breakdown: base and points by indicator, whose total is the score; None where it cannot be explained.
+        score_interval: between what that total will lie; None where there is no breakdown, or no interval.
         unexplained: why there is no breakdown; empty where there is one, or no score.
         indicators: those of the breakdown, beside their medians; None where there is no breakdown.
     """
@@ -197,6 +199,7 @@ class ValueView:
     breakdown: Breakdown | None
     unexplained: str
     indicators: IndicatorYear | None
+    score_interval: TotalInterval | None = None
 
 
 def read_value(
@@ -246,7 +249,17 @@ def read_value(
             breakdown=None if explained is None else explained[0],
             unexplained=why,
             indicators=None if explained is None else explained[1],
+            score_interval=None if explained is None or valuer is None else _score_interval(valuer.model, row),
         )
+
+
+def _score_interval(model: ValueModel, row: ValueScore) -> TotalInterval | None:
+    """Place the ends of a stored interval of money on the score curve of the model that gave it."""
+    low, high, level = row.expected_value_low, row.expected_value_high, row.interval_level_percent
+    if low is None or level is None:
+        return None
+    ends = model.curve.score(np.array([low, low if high is None else high]))
+    return TotalInterval(float(ends[0]), None if high is None else float(ends[1]), level)
 
 
 def _explained(

@@ -6,7 +6,9 @@ from typing import Any
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import percent
 from fivefold.risk.governance.reports.page import ReportPage, Section, Table
+from fivefold.risk.governance.reports.validation import peer_section
 from fivefold.risk.governance.validate.measures import MEASURED
+from fivefold.risk.governance.validate.peers import PeerComparison
 from fivefold.risk.governance.validate.ranking import CONFIDENCE
 
 Plain = Mapping[str, Any]
@@ -17,13 +19,14 @@ CAUTIONS = (
 )
 
 
-def validation_sections(number: int, reason: str, report: Plain) -> ReportPage:
+def validation_sections(number: int, reason: str, report: Plain, peers: Sequence[PeerComparison] = ()) -> ReportPage:
     """Lay out a validation for people.
 
     Args:
         number: of the validation.
         reason: why it was made.
         report: as `usecases.monitoring.validate` keeps it.
+        peers: the figures of peers beside it.
     """
     overall = report["groups"][0]
     facts = [
@@ -34,7 +37,7 @@ def validation_sections(number: int, reason: str, report: Plain) -> ReportPage:
         ("Intervals", f"{percent(CONFIDENCE, 0)}; no figure rests on fewer than {report['least']}"),
     ]
     cautions = [*_hindsight(report), *CAUTIONS, *_left_aside(overall)]
-    return ReportPage(f"Validation of levels {number}", facts, cautions, list(_sections(report)))
+    return ReportPage(f"Validation of levels {number}", facts, cautions, list(_sections(report, peers)))
 
 
 def _hindsight(report: Plain) -> Iterator[str]:
@@ -67,9 +70,10 @@ def _left_aside(overall: Plain) -> Iterator[str]:
         yield f"{caught['known']:,} were confirmed before that time already, and again in it, and count nowhere."
 
 
-def _sections(report: Plain) -> Iterator[Section]:
+def _sections(report: Plain, peers: Sequence[PeerComparison]) -> Iterator[Section]:
     yield _triggers(report["triggers"])
     yield _groups(report["groups"])
+    yield from map(peer_section, peers)
     for group in report["groups"]:
         yield _levels(group)
     yield _transitions(report["transitions"])

@@ -16,7 +16,7 @@ from fivefold.risk.engine.explain.rules import signed
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.compositions import Before, deciding_assessments
 from fivefold.risk.governance.backtest.moves import failures
-from fivefold.usecases.portfolio_files.families import composed
+from fivefold.risk.governance.beside import composed
 from fivefold.usecases.portfolio_files.levels import RULESET, read_deciding_rulesets, read_held_levels, read_overrides
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings, warn_of_unknown_entities
 
@@ -154,18 +154,6 @@ def assess_portfolio(
     if len(entities) or not parts:
         parts.append(assess(first, replace(portfolio, entities=entities), as_of, held_levels, set_by_hand))
     return AssessedFamilies(portfolio.entities, tuple(parts))
-
-
-def read_with_levels(
-    rulesets: Sequence[AnalysedRuleset],
-    files: PortfolioFiles,
-    as_of: int,
-    previous: Path | None,
-    overrides: Path | None,
-) -> tuple[Portfolio, pl.DataFrame | None, pl.DataFrame | None]:
-    """Read a portfolio, the levels held until now, and the overrides that people set; None for what is not given."""
-    portfolio = read_with_warnings(files, rulesets, as_of)
-    return portfolio, *_read_levels(rulesets, files, portfolio, as_of, previous, overrides)
 
 
 def before_of(

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fivefold.domain.errors import ConfigError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.governance.backtest.compositions import Before, Composition, Decisions, decide
 from fivefold.risk.governance.backtest.families import FamiliesBacktest, backtest_families
+from fivefold.risk.governance.beside import composed, require_same_kind
 from fivefold.risk.governance.validate.families import FamiliesValidation, validate_families
 from fivefold.risk.governance.validate.run import Options
-from fivefold.risk.language.ruleset import Ruleset
 from fivefold.usecases.portfolio_files.governance import Draw, Standing
 from fivefold.usecases.portfolio_files.labels import LabelledFile
 from fivefold.usecases.portfolio_files.levels import read_deciding_rulesets
@@ -21,34 +20,6 @@ from fivefold.usecases.portfolio_files.portfolio import (
     read_with_warnings,
     warn_about_portfolio,
 )
-
-
-def composed(rulesets: Sequence[AnalysedRuleset]) -> Composition:
-    """Let rulesets decide side by side, in the order in which they are given, each by its name.
-
-    ConfigError where two have the same name, other levels or another type of entity.
-    """
-    first, *others = (each.ruleset for each in rulesets)
-    for other in others:
-        _require_same_kind(first, other)
-    names = [each.ruleset.name for each in rulesets]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"two of the rulesets have the name {max(names, key=names.count)}; each must have its own")
-    return Composition(dict(zip(names, rulesets, strict=True)))
-
-
-def _require_same_kind(first: Ruleset, other: Ruleset) -> None:
-    """Refuse rulesets that cannot decide side by side."""
-    if first.levels != other.levels:
-        raise ConfigError(
-            f"{other.name} has the levels {', '.join(other.levels)}, and {first.name} {', '.join(first.levels)}; "
-            "rulesets that decide side by side must have the same"
-        )
-    if first.entity_type != other.entity_type:
-        raise ConfigError(
-            f"{other.name} is for entities of type {other.entity_type}, and {first.name} for {first.entity_type}; "
-            "rulesets that decide side by side must be for the same"
-        )
 
 
 def backtest_families_of_files(
@@ -77,7 +48,7 @@ def backtest_families_of_files(
         ConfigError: rulesets cannot decide side by side, or a file cannot be used.
     """
     if present is not None:
-        _require_same_kind(present.ruleset, draft.ruleset)
+        require_same_kind(present.ruleset, draft.ruleset)
     before = composed([*first, *([] if present is None else [present]), *then])
     family = (present or draft).ruleset.name
     composed([*first, draft, *then])
@@ -120,7 +91,7 @@ def validate_families_of_files(
     composition = composed(rulesets)
     compared = None if other is None else composed([other, *rulesets[1:]])
     if other is not None:
-        _require_same_kind(rulesets[0].ruleset, other.ruleset)
+        require_same_kind(rulesets[0].ruleset, other.ruleset)
     all_rulesets = [*rulesets, *([] if other is None else [other])]
     known = LabelledFile(files, labels, undated_known=undated_known)
     portfolio, cautions = known.dated(read_portfolio(files, all_rulesets, as_of))

@@ -12,6 +12,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest
+from fivefold.risk.governance.beside import ALONE, Beside, assess_decided
 from fivefold.risk.governance.points.draft import draft_text as points_draft
 from fivefold.risk.governance.points.propose import PointsProposal, propose_points
 from fivefold.risk.governance.thresholds.cuts import present_cuts
@@ -95,8 +96,9 @@ def propose_from_files(
     earlier: Sequence[Path] = (),
     labels: Path | None = None,
     options: Options | None = None,
+    beside: Beside = ALONE,
 ) -> ThresholdDraft:
-    """Propose thresholds for a ruleset's *text* that bring its levels to *shares*.
+    """Propose thresholds for a ruleset's *text* that bring its levels to *shares*, of those on whom it decides.
 
     Args:
         text: of the ruleset.
@@ -108,10 +110,13 @@ def propose_from_files(
         earlier: drafts of earlier quarters: thresholds are the means of theirs and of this portfolio's.
         labels: who was confirmed, for what the draft does to them.
         options: which labels count, seed and resamples.
+        beside: the rulesets that decide beside it.
     """
     _refuse_twice(earlier)
     ruleset, options = analyse_text(text, name), options or Options()
-    found = assess(ruleset, read_with_warnings(files, [ruleset], as_of), as_of)
+    portfolio = read_with_warnings(files, beside.around(ruleset), as_of)
+    decided = assess_decided(ruleset, beside, portfolio, as_of)
+    found = decided.assessments
     matched = None
     if labels is not None:
         rows, _ = read_labels(files.table("labels", labels))
@@ -120,6 +125,7 @@ def propose_from_files(
     draws = {"seed": options.seed, "resamples": options.resamples}
     past = [_thresholds_of(path, ruleset.ruleset.name) for path in earlier]
     proposal = propose_thresholds(found, shares, within=within, earlier=past, labels=matched, **draws)
+    proposal = replace(proposal, cautions=(*proposal.cautions, *decided.cautions()))
     return ThresholdDraft(proposal, draft_text(text, ruleset.ruleset, proposal), movers(found, proposal))
 
 
@@ -176,19 +182,22 @@ def propose_points_from_files(
     *,
     learn_as_of: int | None = None,
     undated_known: bool = False,
+    beside: Beside = ALONE,
 ) -> tuple[PointsProposal, str]:
     """Propose points for a ruleset's *text* from later confirmed labels; give the draft's text too.
 
-    Learnt from one half of the customers as of *learn_as_of*, or of *as_of* without it, and judged on the other half.
+    Learnt from one half of the customers on whom it decides as of *learn_as_of*, or of *as_of* without it, and judged
+    on the other half; *beside* are the rulesets that decide beside it.
     """
     ruleset = analyse_text(text, name)
+    rulesets = beside.around(ruleset)
     known = LabelledFile(files, labels, undated_known=undated_known)
-    portfolio, cautions = known.dated(read_with_warnings(files, [ruleset], as_of))
-    judging = assess(ruleset, portfolio, as_of)
-    learning = None
+    portfolio, cautions = known.dated(read_with_warnings(files, rulesets, as_of))
+    decided = assess_decided(ruleset, beside, portfolio, as_of)
+    judging, learning = decided.assessments, None
     if learn_as_of is not None:
-        earlier = known.dated(read_portfolio(files, [ruleset], learn_as_of))[0]
-        learning = assess(ruleset, earlier, learn_as_of)
-    options = replace(options, cautions=(*cautions, *known.cautions))
+        earlier = known.dated(read_portfolio(files, rulesets, learn_as_of))[0]
+        learning = assess_decided(ruleset, beside, earlier, learn_as_of).assessments
+    options = replace(options, cautions=(*cautions, *known.cautions, *decided.cautions()))
     proposal, made = propose_points(judging, known.labels, options, learning)
     return proposal, points_draft(text, judging.program, made, proposal)

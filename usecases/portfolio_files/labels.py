@@ -1,6 +1,5 @@
 """Labels and a peer's figures from files, as those who judge a ruleset take them."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import polars as pl
 from fivefold.domain.errors import ConfigError
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.validate.labels import dated_only
-from fivefold.risk.governance.validate.peers import PeerFigures, read_peer
+from fivefold.risk.governance.validate.peers import PeerFigures, read_peer_text
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 from fivefold.usecases.portfolio_files.tables import read_labels
 
@@ -43,7 +42,7 @@ def _unread(entities: int, nameless: int) -> tuple[str, ...]:
 def read_peer_file(path: Path) -> PeerFigures:
     """Read a peer's figures from JSON; ConfigError where they cannot be read."""
     try:
-        data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as problem:  # no such file, no UTF-8, no JSON
+        text = path.read_text("utf-8")
+    except (OSError, ValueError) as problem:  # no such file, or no UTF-8
         raise ConfigError(f"{path} cannot be read as JSON: {problem}") from None
-    return read_peer(data, str(path))
+    return read_peer_text(text, str(path))

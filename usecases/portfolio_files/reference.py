@@ -13,11 +13,12 @@ from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.domain.files import replacing
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.engine.assessments import STATUS, Status
+from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.facts.peers.columns import peers_in
 from fivefold.risk.facts.peers.reference import FEWEST_PEERS, Reference, made_reference, read_reference
 from fivefold.risk.facts.portfolio import ListVersion, NamedList, Portfolio, error_of, read_list
+from fivefold.risk.governance.beside import ALONE, Beside, assess_decided
 from fivefold.risk.language.base import canonical_form
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.peers import Peers
@@ -37,6 +38,7 @@ class MadeReference:
         named_list: all versions.
         entities: how many entities it was made of.
         wanted: the numbers that it was to have, and how peers are grouped.
+        cautions: who was left out.
         content_hash: SHA-256 of the newest version's members, in hexadecimal.
     """
 
@@ -44,6 +46,7 @@ class MadeReference:
     named_list: NamedList
     entities: int
     wanted: tuple[Peers, ...]
+    cautions: tuple[str, ...]
 
     @property
     def content_hash(self) -> str:
@@ -69,14 +72,17 @@ def reference_hash(members: tuple[str, ...]) -> str:
     return hashlib.sha256("\n".join(members).encode()).hexdigest()
 
 
-def make_reference(ruleset: AnalysedRuleset, files: PortfolioFiles, as_of: int, before: Path | None) -> MadeReference:
-    """Make the reference portfolio of a ruleset from files.
+def make_reference(
+    ruleset: AnalysedRuleset, files: PortfolioFiles, as_of: int, before: Path | None, beside: Beside = ALONE
+) -> MadeReference:
+    """Make the reference portfolio of a ruleset from files, of those on whom it decides.
 
     Args:
         ruleset: its peers, whom it applies to, and the name of the list.
         files: the portfolio.
         as_of: the moment that the numbers are of, and from which the version is in force (microseconds).
         before: a file that has the earlier versions; None for the first.
+        beside: the rulesets that decide beside it.
 
     Raises:
         InvalidRulesetError: the ruleset reads no peers, or cannot be used.
@@ -87,9 +93,11 @@ def make_reference(ruleset: AnalysedRuleset, files: PortfolioFiles, as_of: int, 
     if name is None or not ruleset.peer_inputs:
         raise InvalidRulesetError([Finding("the ruleset", "places nothing among peers")], ruleset.definition.name)
     earlier = None if before is None else _earlier(before, name, as_of)
-    portfolio = read_with_warnings(files, [ruleset], as_of)
+    portfolio = read_with_warnings(files, beside.around(ruleset), as_of)
     wanted = peers_wanted(ruleset)
-    reference, count = reference_of(ruleset, wanted, portfolio, as_of)
+    decided = assess_decided(ruleset, beside, _with_empty_references(ruleset, portfolio), as_of)
+    numbers = _numbers_in(decided.assessments, wanted)
+    reference, count = made_reference(wanted, numbers, as_of, portfolio.rates.base), len(numbers)
     version = ListVersion(since=as_of, members=reference.lines())
     day = day_text(as_of)
     made = NamedList(
@@ -99,23 +107,12 @@ def make_reference(ruleset: AnalysedRuleset, files: PortfolioFiles, as_of: int, 
         purpose=purpose_of(ruleset),
         versions=(*(() if earlier is None else earlier.versions), version),
     )
-    return MadeReference(reference, made, count, wanted)
+    return MadeReference(reference, made, count, wanted, decided.cautions())
 
 
 def peers_wanted(ruleset: AnalysedRuleset) -> tuple[Peers, ...]:
     """List the numbers that a ruleset places among peers, and how these are grouped, each once."""
     return tuple({canonical_form(peers_in(each)): peers_in(each) for each in ruleset.peer_inputs}.values())
-
-
-def reference_of(
-    ruleset: AnalysedRuleset, wanted: Sequence[Peers], portfolio: Portfolio, as_of: int
-) -> tuple[Reference, int]:
-    """Make the reference portfolio of everyone to whom a ruleset applies, and count them.
-
-    A number that could not be read is left out, and so is that of an entity in no group.
-    """
-    numbers = peer_numbers(ruleset, wanted, portfolio, as_of)
-    return made_reference(wanted, numbers, as_of, portfolio.rates.base), len(numbers)
 
 
 def peer_numbers(ruleset: AnalysedRuleset, wanted: Sequence[Peers], portfolio: Portfolio, as_of: int) -> pl.DataFrame:
@@ -124,11 +121,19 @@ def peer_numbers(ruleset: AnalysedRuleset, wanted: Sequence[Peers], portfolio: P
     Numbers are 64-bit floats and groups text, null where unknown or not to be read; the rows of parts of a portfolio
     stand beneath each other.
     """
+    return _numbers_in(assess(ruleset, _with_empty_references(ruleset, portfolio), as_of), wanted)
+
+
+def _with_empty_references(ruleset: AnalysedRuleset, portfolio: Portfolio) -> Portfolio:
+    """Let references be there that a ruleset reads, before they are made."""
     empty = {
         name: NamedList(name=name, title=name, source=name, versions=(ListVersion(since=0, members=()),))
         for name in ruleset.references
     }
-    found = assess(ruleset, replace(portfolio, lists={**portfolio.lists, **empty}), as_of)
+    return replace(portfolio, lists={**portfolio.lists, **empty})
+
+
+def _numbers_in(found: Assessments, wanted: Sequence[Peers]) -> pl.DataFrame:
     inputs = found.inputs.filter(~found.outcomes[STATUS].is_in(NOT_PEERS))
     for peers in wanted:
         key = input_key(peers.of)

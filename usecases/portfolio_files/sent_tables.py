@@ -106,10 +106,18 @@ def foreign_of(table: str, lines: str) -> Foreign:
     >>> foreign_of("", "customer.land = country").names
     {'customer.land': 'country'}
     """
+    return Foreign(table.strip() or None, column_pairs(lines))
+
+
+def column_pairs(lines: str, called: str = "a column") -> dict[str, str]:
+    """Read what columns or inputs of another system are here: a line THEIRS=OURS for each.
+
+    ConfigError, with what one is *called*, where a line says something else, or there are very many.
+    """
     written = [line for line in lines.splitlines() if line.strip()]
     if len(written) > MOST_PAIRS:
-        raise ConfigError(f"{len(written)} columns are named; {MOST_PAIRS} at most")
-    return Foreign(table.strip() or None, dict(map(column_pair, written)))
+        raise ConfigError(f"{len(written)} lines say what {called} is; {MOST_PAIRS} at most")
+    return dict(column_pair(line, called) for line in written)
 
 
 def column_pair(text: str, called: str = "a column") -> tuple[str, str]:

@@ -6,12 +6,12 @@ from pathlib import Path
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.governance.beside import ALONE, Beside
 from fivefold.risk.governance.what_if.answers import WhatIf, what_if
 from fivefold.risk.governance.what_if.search import Direction, Subject
-from fivefold.usecases.portfolio_files.assess import read_with_levels
-from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
+from fivefold.usecases.portfolio_files.assess import assess_portfolio, before_of
+from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
 
 
 def what_if_of_file(
@@ -24,19 +24,26 @@ def what_if_of_file(
     *,
     previous: Path | None = None,
     overrides: Path | None = None,
-) -> WhatIf:
-    """Find what would move the level of one entity of a file; the others are not assessed.
+    beside: Beside = ALONE,
+) -> tuple[WhatIf, str]:
+    """Find what would move the level of one entity of a file, and the name of the ruleset that decides on it.
+
+    The others are not assessed. Where no ruleset applies, it is what the first one says.
 
     Raises:
-        ConfigError: there is no such entity, or no such level.
+        ConfigError: there is no such entity, or no such level; or the rulesets cannot decide side by side.
     """
-    portfolio, held_levels, set_by_hand = read_with_levels([ruleset], files, as_of, previous, overrides)
+    rulesets = beside.around(ruleset)
+    portfolio = read_with_warnings(files, rulesets, as_of)
+    before = before_of(rulesets, files, portfolio, as_of, previous, overrides)
     alone = portfolio.entities.filter(portfolio.entities[ENTITY] == entity)
     if alone.is_empty():
         raise ConfigError(f"there is no entity {entity} among the {len(portfolio.entities):,} that were read")
-    assessments = assess(ruleset, replace(portfolio, entities=alone), as_of, held_levels, set_by_hand)
-    subject = Subject.of(assessments, 0, held_levels, set_by_hand)
-    return what_if(subject, direction, None if level is None else level_wished(level, ruleset.ruleset.levels))
+    (assessments,) = assess_portfolio(rulesets, replace(portfolio, entities=alone), as_of, before).parts
+    subject = Subject.of(assessments, 0, before.standing, before.overrides)
+    decides = assessments.program.ruleset
+    wished = None if level is None else level_wished(level, decides.levels)
+    return what_if(subject, direction, wished), decides.name
 
 
 def level_wished(level: str, levels: tuple[str, ...]) -> int:

@@ -6,10 +6,12 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import Finding, InvalidRulesetError, NotFoundError
 from fivefold.risk.compiler.analysis import analyse_canonical
+from fivefold.risk.compiler.purposes import Reading, readings
 from fivefold.risk.governance.diff import diff
 from fivefold.risk.governance.differences import DocumentChange, DocumentDifference
-from fivefold.risk.governance.lint.ruleset import lint_text
+from fivefold.risk.governance.lint.ruleset import lint_text, purpose_sources
 from fivefold.risk.language.documents import Document
+from fivefold.risk.language.purposes import Purpose
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.rulesets import draft_of, family_named, family_or_none, newest_version
 from fivefold.store.tables.entities import EntityType
@@ -28,6 +30,8 @@ class TextCheck:
         family: the ruleset that it names; None where it names none.
         content_hash: None where it cannot be read.
         findings: what is wrong and what is doubtful, those without a line first, then in the order of the text.
+        purpose: what the ruleset is for; None where it cannot be read.
+        readings: what its rules read, by which path, and what that was gathered for, in the order of the text.
         examples: in the order of the text; they are run only where nothing is wrong.
         rules_percent: rules that some example reaches, with one decimal, as text.
         cases_percent: the same of cases.
@@ -39,6 +43,8 @@ class TextCheck:
     family: str | None
     content_hash: str | None
     findings: tuple[Finding, ...]
+    purpose: Purpose | None = None
+    readings: tuple[Reading, ...] = ()
     examples: tuple[ExampleLine, ...] = ()
     rules_percent: str = "0.0"
     cases_percent: str = "0.0"
@@ -82,6 +88,8 @@ def check_text(context: Context, document: str) -> TextCheck:
         family=name,
         content_hash=looked.content_hash,
         findings=_in_order(_with_lines(document, [*findings, *looked.errors, *looked.warnings])),
+        purpose=None if ruleset is None else ruleset.purpose,
+        readings=() if ruleset is None else tuple(readings(ruleset, purpose_sources(around.lists, around.declared))),
         examples=looked.examples,
         rules_percent=looked.rules_percent,
         cases_percent=looked.cases_percent,

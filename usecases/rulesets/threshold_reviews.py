@@ -7,38 +7,46 @@ draft is left while every level holds its usual share.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
+import polars as pl
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import resolve_now
-from fivefold.domain.errors import ConfigError, NotEnoughDataError
+from fivefold.domain.clock import from_microseconds, resolve_now
+from fivefold.domain.errors import ConfigError, InvalidRulesetError, NotEnoughDataError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.risk.compiler.analysis import analyse_canonical
-from fivefold.risk.engine.assess import assess
 from fivefold.risk.governance.thresholds.draft import draft_text
-from fivefold.risk.governance.thresholds.propose import PortfolioTotals, ThresholdProposal, propose_for_totals
+from fivefold.risk.governance.thresholds.propose import (
+    LabelledTotals,
+    PortfolioTotals,
+    ThresholdProposal,
+    capture_effect,
+    propose_for_totals,
+)
+from fivefold.risk.governance.validate.labels import AT, match_labels, refuse_leaks
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
-from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.rulesets.rulesets import family_named, newest_version
 from fivefold.store.rulesets.threshold_reviews import (
     EARLIER_REVIEWS,
     add_review,
     earlier_thresholds,
+    latest_reviews,
     reviews_of,
     unreviewed,
 )
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import report_json
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion, ThresholdReview
+from fivefold.usecases.rulesets.assessing import assessed_parts
 from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft_in
-from fivefold.usecases.rulesets.run_backtest import Setting, reached_portfolios, setting_of
+from fivefold.usecases.rulesets.points.labels import labels_from_cases
+from fivefold.usecases.rulesets.run_backtest import Setting, setting_of
 from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter, quarter_of, read_quarter
@@ -52,18 +60,26 @@ class ThresholdReviewLine(JobLine):
     Attributes:
         outcome: kept, where every level holds its usual share; draft, where `draft_revision` is left;
             beside a draft, where a person edited one already; changed since, where another version was committed or
-            decides by then, or the ruleset is off; None until it is done.
+            decides by then, or the ruleset is off; not proposed, where no thresholds can be, as `because` says; None
+            until it is done.
+        because: why none are proposed; None where they are.
         levels: by level the shares of those assessed: now, proposed and target.
         cuts: by level above the lowest where it begins now, where it would, and what this quarter alone came to.
         moved: how many entities would be in another level.
+        capture: of those who were confirmed in the quarter, how many the upper levels held as it began, by the present
+            thresholds and by the proposed ones; None where that is not measured, as `cautions` say.
+        cautions: what the numbers do not say.
     """
 
     quarter: str
     outcome: str | None
+    because: str | None
     draft_revision: int | None
     levels: list[dict[str, Any]]
     cuts: list[dict[str, Any]]
     moved: int | None
+    capture: dict[str, Any] | None
+    cautions: list[str]
 
 
 def list_threshold_reviews(context: Context, family: str, part: Part = WHOLE) -> Page[ThresholdReviewLine]:
@@ -73,16 +89,34 @@ def list_threshold_reviews(context: Context, family: str, part: Part = WHOLE) ->
         return reviews_of(session, family_row.id, part).map(_line)
 
 
+@dataclass(frozen=True)
+class RecentReview:
+    """A review, and the name of its ruleset."""
+
+    ruleset: str
+    review: ThresholdReviewLine
+
+
+def list_recent_reviews(context: Context, most: int, rulesets: Sequence[str] | None = None) -> list[RecentReview]:
+    """List at most so many reviews of some rulesets, or of all, the newest first."""
+    with context.reading() as session:
+        found = latest_reviews(session, context.organisation_id, most, rulesets)
+        return [RecentReview(name, _line(row)) for name, row in found]
+
+
 def _line(row: ThresholdReview) -> ThresholdReviewLine:
     report: dict[str, Any] = {} if row.report is None else json.loads(row.report)
     return ThresholdReviewLine(
         **line_fields(row),
         quarter=row.quarter,
         outcome=report.get("outcome"),
+        because=report.get("because"),
         draft_revision=row.draft_revision,
         levels=report.get("levels", []),
         cuts=report.get("cuts", []),
         moved=report.get("moved"),
+        capture=report.get("capture"),
+        cautions=report.get("cautions", []),
     )
 
 
@@ -124,10 +158,16 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
     def make(lease: Lease) -> None:
         with lease.who.reading() as session:
             family, version = session.get_one(Family, family_id), session.get_one(RulesetVersion, version_id)
-            document, ruleset = version.document, analyse_canonical(version.canonical).ruleset
+            document = version.document
             setting = setting_of(session, family, version.canonical, quarter.until_us, attempt)
             past = earlier_thresholds(session, family_id, same_rules, quarter.name, EARLIER_REVIEWS)
-        proposal = _proposal(lease, setting, ruleset, past)
+        ruleset = setting.draft.ruleset
+        try:
+            proposal = _proposal(lease, setting, past)
+        except _NotProposedError as why:
+            _keep_reason(lease, family_id, quarter, str(why))
+            return
+        proposal = _with_capture(lease, replace(setting, as_of_us=quarter.from_us), proposal, quarter)
         kept = _holds_usual_shares(proposal)
 
         def write(session: Session) -> dict[str, Any]:
@@ -136,18 +176,32 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
             if outcome == "draft":
                 text = draft_text(document, ruleset, proposal)
                 revision = save_draft_in(session, lease.who, text, NO_DRAFT, lease.began_us).revision
-            _record(session, lease.who, family_id, quarter, outcome)
+            _record(session, lease.who, family_id, quarter, {"outcome": outcome})
             plain = proposal.to_dict()
-            report = {name: plain[name] for name in ("levels", "cuts", "moved", "entities", "left_out", "cautions")}
             return {
                 "thresholds": [cut.alone or cut.proposed for cut in proposal.cuts],
-                "report": report_json({**report, "outcome": outcome}),
+                "report": report_json({**{name: plain[name] for name in _KEPT}, "outcome": outcome}),
                 "draft_revision": revision,
             }
 
         lease.keep(write)
 
     return make
+
+
+_KEPT: Final = ("levels", "cuts", "moved", "entities", "left_out", "capture", "cautions")
+"""What is kept of a proposal."""
+
+
+def _keep_reason(lease: Lease, family_id: int, quarter: Quarter, because: str) -> None:
+    """Keep why no thresholds are proposed."""
+
+    def write(session: Session) -> dict[str, Any]:
+        said = {"outcome": "not proposed", "because": because}
+        _record(session, lease.who, family_id, quarter, said)
+        return {"report": report_json(said)}
+
+    lease.keep(write)
 
 
 def _outcome(session: Session, family_id: int, version_id: int) -> str:
@@ -159,23 +213,53 @@ def _outcome(session: Session, family_id: int, version_id: int) -> str:
     return "draft" if session.get(Draft, family_id) is None else "beside a draft"
 
 
-def _proposal(lease: Lease, setting: Setting, ruleset: Ruleset, past: Sequence[Sequence[str]]) -> ThresholdProposal:
-    """Assess everybody whom the ruleset reaches, part by part, as of the end of the quarter."""
-    usual = len(AcceptanceLimits().shares)
+class _NotProposedError(Exception):
+    """No thresholds can be proposed for a ruleset and its portfolio as they are; that is no failure."""
+
+
+def _proposal(lease: Lease, setting: Setting, past: Sequence[Sequence[str]]) -> ThresholdProposal:
+    """Assess everybody on whom the ruleset decides, part by part, as of the end of the quarter."""
+    ruleset, usual = setting.draft.ruleset, len(AcceptanceLimits().shares)
     if len(ruleset.levels) != usual:
-        raise ConfigError(
+        raise _NotProposedError(
             f"{ruleset.name} has {len(ruleset.levels)} levels, and usual shares are known of {usual}; "
             "`fivefold rules propose-thresholds --shares` takes your own"
         )
-    decided = dict.fromkeys((name for name, _ in setting.before), 0)
-    parts = [
-        PortfolioTotals.of(assess(setting.draft, portfolio, setting.as_of_us))
-        for _, portfolio in reached_portfolios(lease.who.engine, setting, [setting.draft], decided, lease.progress)
-    ]
+    parts = [PortfolioTotals.of(part) for part in assessed_parts(lease, setting)]
     if not parts:
-        raise NotEnoughDataError(f"{ruleset.name} reaches nobody")
+        raise _NotProposedError(f"{ruleset.name} reaches nobody")
     earlier = [[Decimal(value) for value in values] for values in past]
-    return propose_for_totals(PortfolioTotals.joined(parts), earlier=earlier)
+    try:
+        return propose_for_totals(PortfolioTotals.joined(parts), earlier=earlier)
+    except (ConfigError, NotEnoughDataError) as why:  # of the ruleset and of its totals; what assesses them is outside
+        raise _NotProposedError(str(why)) from why
+
+
+def _with_capture(lease: Lease, begins: Setting, proposal: ThresholdProposal, quarter: Quarter) -> ThresholdProposal:
+    """Add what the proposal does to those confirmed in the quarter, by the levels of its beginning, or why it does not.
+
+    The levels of its end know the cases that were confirmed in it, so they would foresee what is known already.
+    """
+    with lease.who.reading() as session:
+        labels = labels_from_cases(session, lease.who.organisation_id, quarter.until_us)
+    try:
+        refuse_leaks(begins.draft)
+    except InvalidRulesetError:
+        why = "its rules read cases or alerts, by which customers are confirmed"
+        return _without_capture(proposal, why)
+    if labels.filter(pl.col(AT) > from_microseconds(quarter.from_us)).is_empty():
+        return _without_capture(proposal, f"no case was confirmed in {quarter.name}")
+    parts = [LabelledTotals.of(part, match_labels(labels, part.outcomes)) for part in assessed_parts(lease, begins)]
+    totals = LabelledTotals.joined(parts) if parts else None
+    effect = None if totals is None else capture_effect(begins.draft.ruleset, proposal, totals)
+    if effect is None:
+        return _without_capture(proposal, f"nobody on whom it decides was confirmed in {quarter.name}")
+    return replace(proposal, capture=effect)
+
+
+def _without_capture(proposal: ThresholdProposal, why: str) -> ThresholdProposal:
+    caution = f"What the thresholds do to confirmed customers is not measured: {why}."
+    return replace(proposal, cautions=(*proposal.cautions, caution))
 
 
 def _holds_usual_shares(proposal: ThresholdProposal) -> bool:
@@ -183,9 +267,8 @@ def _holds_usual_shares(proposal: ThresholdProposal) -> bool:
     return all(least <= level.present <= most for level, (least, most) in zip(proposal.levels, bands, strict=True))
 
 
-def _record(session: Session, who: Context, family_id: int, quarter: Quarter, outcome: str) -> None:
-    details = {"quarter": quarter.name, "outcome": outcome}
-    who.record(session, "thresholds.reviewed", ("ruleset", family_id), details=details)
+def _record(session: Session, who: Context, family_id: int, quarter: Quarter, said: dict[str, str]) -> None:
+    who.record(session, "thresholds.reviewed", ("ruleset", family_id), details={"quarter": quarter.name, **said})
 
 
 REVIEW = JobKind("threshold review", ThresholdReview, _begin)

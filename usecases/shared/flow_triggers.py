@@ -13,6 +13,7 @@ import polars as pl
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import iso_text
 from fivefold.flows.language import Flow
 from fivefold.flows.triggers import Trigger
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
@@ -81,6 +82,21 @@ def tag_end_cause(tag_id: int, until_us: int) -> str:
 def field_cause(version: int) -> str:
     """Name a change of an entity's fields by the version of what is known of them."""
     return f"field:{version}"
+
+
+def group_cause(group: str, number: int) -> str:
+    """Name a move of an entity, into a group or out of it, by how many there were."""
+    return f"group:{group}.{number}"
+
+
+def about_move(group: str, number: int, *, entered: bool) -> dict[str, Any]:
+    """Describe a move into a group, or out of it, as triggers ask for it."""
+    return {"group": group, "change": "entered" if entered else "left", "number": number}
+
+
+def schedule_cause(moment_us: int) -> str:
+    """Name a moment of a schedule, which is one cause for all schedules that have it."""
+    return f"schedule:{iso_text(moment_us)}"
 
 
 def transaction_events(rows: pl.DataFrame) -> list[Event]:

@@ -29,6 +29,7 @@ from fivefold.features.reading.columns import (
     read_numbers,
     read_times,
     read_words,
+    view_places,
     view_words,
 )
 from fivefold.features.reading.fast_columns import StringColumn, string_column
@@ -118,6 +119,49 @@ def histories_in_order(
     )
 
 
+def customer_batches(table: pa.Table) -> list[pa.RecordBatch]:
+    """Cut a table, whose customers are a dictionary, into batches that cut no customer in two.
+
+    Batches stay where they are, but for the rows of a customer who is in more than one: these are copied.
+    """
+    batches: list[list[pa.RecordBatch]] = []
+    for batch in table.to_batches():
+        rest = batch
+        if batches and _customer_at(batches[-1][-1], -1) == _customer_at(rest, 0):
+            before, more = batches[-1], _changes(rest)[1]
+            cut = _changes(before[0])[-2] if len(before) == 1 else 0
+            if cut:
+                batches[-1:] = [[before[0].slice(0, cut)], [before[0].slice(cut)]]
+            batches[-1].append(rest.slice(0, more))
+            rest = rest.slice(more)
+        if rest.num_rows:
+            batches.append([rest])
+    return [_one_batch(pieces) for pieces in batches]
+
+
+def _customer_at(batch: pa.RecordBatch, row: int) -> object:
+    return batch[c.USER_ID][row].as_py()
+
+
+def _changes(batch: pa.RecordBatch) -> list[int]:
+    """Give the first row of each run of one customer's rows, and the number of rows."""
+    places = batch[c.USER_ID].indices.to_numpy(zero_copy_only=False)
+    return [0, *(np.flatnonzero(np.diff(places)) + 1).tolist(), len(places)]
+
+
+def _one_batch(pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Copy some rows to one batch, whose dictionaries have the words of these rows alone."""
+    if len(pieces) == 1:
+        return pieces[0]
+    columns = []
+    for chunks in zip(*(piece.columns for piece in pieces), strict=True):
+        if pa.types.is_dictionary(chunks[0].type):
+            columns.append(pa.concat_arrays([chunk.dictionary_decode() for chunk in chunks]).dictionary_encode())
+        else:
+            columns.append(pa.concat_arrays(chunks))
+    return pa.RecordBatch.from_arrays(columns, names=pieces[0].schema.names)
+
+
 def _columns(rows: int) -> Out:
     integers, floats = np.empty((2, rows), dtype=np.int64), np.empty((2, rows))
     small, codes = np.empty((2, rows), dtype=np.int8), np.empty(rows, dtype=np.int16)
@@ -164,9 +208,9 @@ def _read(columns: Mapping[str, Column], rules: Rules) -> _Batch | None:
     """View the columns of rows as the loops take them; None where a value cannot be read."""
     errors = ErrorCollector()
     customers = columns[c.USER_ID]
-    if customers.indices.null_count:
+    customer, rows = view_places(customers), len(customers)
+    if customer is None:
         return None
-    rows = len(customers)
     time = _moments(columns[c.DATE], c.DATE, errors)
     created = _moments(columns[c.CREATED], c.CREATED, errors) if c.CREATED in columns else np.empty(0, np.int64)
     amount = _money(columns[c.AMOUNT], c.AMOUNT, errors, rules)
@@ -181,8 +225,7 @@ def _read(columns: Mapping[str, Column], rules: Rules) -> _Batch | None:
     if errors.count or texts is None:
         return None
     words, codes = zip(*coded, strict=True)
-    names, customer = customers.dictionary, np.asarray(customers.indices.to_numpy(), dtype=np.int32)
-    return _Batch(names, customer, (time, created), (amount, balance), words, codes, texts)
+    return _Batch(customers.dictionary, customer, (time, created), (amount, balance), words, codes, texts)
 
 
 def _moments(column: Column, field: str, errors: ErrorCollector) -> Integers:

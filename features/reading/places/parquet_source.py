@@ -4,7 +4,8 @@ What was found stays the same for every pass: a table is read at one version, an
 is refused.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,8 +35,17 @@ class Part(Protocol):
     def rows(self) -> int:
         """How many rows it holds; deleted rows of Iceberg are counted, as only reading tells which they are."""
 
-    def batches(self, columns: Sequence[str], dictionaries: Collection[str], rows: int) -> Iterator[pa.RecordBatch]:
-        """Give some columns, at most *rows* rows at once; text columns in *dictionaries* as dictionaries."""
+    @property
+    def identity(self) -> str:
+        """What else tells its content from another's, beside its state: the rows and bytes of its row groups."""
+
+    def batches(
+        self, columns: Sequence[str], dictionaries: Collection[str], rows: int, first_row: int = 0
+    ) -> Iterator[pa.RecordBatch]:
+        """Give some columns, at most *rows* rows at once; text columns in *dictionaries* as dictionaries.
+
+        *first_row* is the place, among the rows that it gives, at which it begins.
+        """
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,14 @@ class ParquetSource:
     def rows(self) -> int:
         """How many rows there are, as far as is known without reading them."""
         return sum(part.rows for part in self.parts)
+
+    @property
+    def identity(self) -> str:
+        """Tell the content as it was found from any other: a digest of states, columns and row groups."""
+        whole = hashlib.blake2b(repr(self._found).encode(), digest_size=16)
+        for part in self.parts:
+            whole.update(f"{part.label}\n{part.schema}\n{part.identity}\n".encode())
+        return whole.hexdigest()
 
     def has(self, column: str) -> bool:
         """Tell whether any file has a column."""
@@ -96,6 +114,19 @@ class ParquetSource:
     def _require_unchanged(self) -> None:
         if self.stamps is not None and self.stamps() != self._found[0]:
             raise FileFormatError(f"{self.address} was changed while it was read: read it again once it is whole")
+
+
+def from_row(batches: Iterable[pa.RecordBatch], first_row: int) -> Iterator[pa.RecordBatch]:
+    """Leave out the rows before a place.
+
+    >>> [batch.num_rows for batch in from_row([pa.record_batch({"a": [1, 2]})] * 3, 3)]
+    [1, 2]
+    """
+    left = first_row
+    for batch in batches:
+        if left < batch.num_rows:
+            yield batch.slice(left) if left else batch
+        left = max(0, left - batch.num_rows)
 
 
 def _can_be_joined(one: pa.DataType, other: pa.DataType) -> bool:
@@ -150,14 +181,38 @@ class ParquetPart:
         """How many rows it has."""
         return int(self._footer.num_rows if self.kept is None else self.kept.sum())
 
-    def batches(self, columns: Sequence[str], dictionaries: Collection[str], rows: int) -> Iterator[pa.RecordBatch]:
+    @property
+    def identity(self) -> str:
+        """Its row groups, and the folder and the table that it is of."""
+        groups = [self._footer.row_group(number) for number in range(self._footer.num_row_groups)]
+        deleted = "" if self.kept is None else hashlib.blake2b(self.kept.tobytes()).hexdigest()
+        return repr(([(one.num_rows, one.total_byte_size) for one in groups], sorted(self.constants.items()), deleted))
+
+    def batches(
+        self, columns: Sequence[str], dictionaries: Collection[str], rows: int, first_row: int = 0
+    ) -> Iterator[pa.RecordBatch]:
         """Give some columns; FileFormatError where the file cannot be read, or contradicts its folder."""
+        groups, left_out = self._groups_from(first_row)
+        return from_row(self._batches(columns, dictionaries, rows, groups), first_row - left_out)
+
+    def _groups_from(self, first_row: int) -> tuple[list[int], int]:
+        """Give the row groups that have rows from a place on, and how many rows stand before them."""
+        sizes = [self._footer.row_group(number).num_rows for number in range(self._footer.num_row_groups)]
+        if self.kept is not None:  # places are those of the rows that were not deleted
+            return list(range(len(sizes))), 0
+        before = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        begin = max(0, int(np.searchsorted(before, first_row, side="right")) - 1)
+        return list(range(begin, len(sizes))), int(before[begin])
+
+    def _batches(
+        self, columns: Sequence[str], dictionaries: Collection[str], rows: int, groups: list[int]
+    ) -> Iterator[pa.RecordBatch]:
         own = [name for name in columns if name in self._own.names]
         # Without a column of its own there would be no batch to say how many rows there are.
         read = own if own or not columns else self._own.names[:1]
         first = 0
         with self._errors(), self._open([name for name in dictionaries if name in own]) as parquet:
-            for batch in parquet.iter_batches(rows, columns=read):
+            for batch in parquet.iter_batches(rows, row_groups=groups, columns=read):
                 if not columns or (list(columns) == batch.schema.names and not self.constants and self.kept is None):
                     yield batch
                     continue

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fivefold.domain.errors import ConfigError, FileFormatError
-from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource
+from fivefold.features.reading.places.parquet_source import ParquetPart, ParquetSource, from_row
 
 if TYPE_CHECKING:
     from pyiceberg.table import FileScanTask, Table
@@ -79,8 +79,11 @@ class _Empty:
     label: str
     schema: pa.Schema
     rows: int = 0
+    identity: str = ""
 
-    def batches(self, _columns: Sequence[str], _dictionaries: Collection[str], _rows: int) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, _columns: Sequence[str], _dictionaries: Collection[str], _rows: int, _first_row: int = 0
+    ) -> Iterator[pa.RecordBatch]:
         """Give nothing."""
         return iter(())
 
@@ -149,8 +152,18 @@ class _IcebergPart:
         """Its rows, with those that were deleted."""
         return int(self.task.file.record_count)
 
-    def batches(self, columns: Sequence[str], _dictionaries: Collection[str], rows: int) -> Iterator[pa.RecordBatch]:
+    @property
+    def identity(self) -> str:
+        """The snapshot: its files do not change."""
+        return str(self.snapshot)
+
+    def batches(
+        self, columns: Sequence[str], _dictionaries: Collection[str], rows: int, first_row: int = 0
+    ) -> Iterator[pa.RecordBatch]:
         """Give some columns of the rows that were not deleted."""
+        return from_row(self._batches(columns, rows), first_row)
+
+    def _batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         from pyiceberg.expressions import AlwaysTrue  # noqa: PLC0415 (an extra)
         from pyiceberg.io.pyarrow import ArrowScan  # noqa: PLC0415 (as above)
 

@@ -84,6 +84,22 @@ class GroupReader:
             For each the value by its key: Float64, for money Int64 of minor units (a mean Float64 of them), Boolean for
             `any`; null where unknown. `path_of` the key says whom it was made of, as `path_words` reads it.
         """
+        asked, found, rows, place = self._read(linked, entities)
+        return {input_key(each): self._of(each, asked, found[input_key(each)], rows, place) for each in linked}
+
+    def numbers(self, each: Linked, entities: pl.DataFrame) -> list[list[Fraction] | None]:
+        """Give for each entity the exact numbers of those who count, of which its group is made; None where unknown."""
+        asked, found, rows, place = self._read([each], entities)
+        member = self._member(each.linked, rows)
+        return [
+            None if there.unknown else counted_numbers(_answers(each.linked, one, there, member, place))[0]
+            for one, there in zip(asked, found[input_key(each)], strict=True)
+        ]
+
+    def _read(
+        self, linked: Sequence[Linked], entities: pl.DataFrame
+    ) -> tuple[list[Moment], dict[str, list[Found]], pl.DataFrame, dict[Moment, int]]:
+        """Find whom each entity is linked to, by each input, and resolve what is read of them."""
         asked: list[Moment] = list(zip(entities[ENTITY].to_list(), entities[AS_OF].to_list(), strict=True))
         found = {input_key(each): [self._found(one, each.linked) for one in asked] for each in linked}
         needed = {
@@ -94,7 +110,7 @@ class GroupReader:
         }
         inputs = inputs_of_linked(linked)
         rows, place = self._rows(inputs, list(needed)) if inputs else (pl.DataFrame(), dict[Moment, int]())
-        return {input_key(each): self._of(each, asked, found[input_key(each)], rows, place) for each in linked}
+        return asked, found, rows, place
 
     def _found(self, asked: Moment, group: Group) -> Found:
         links = self.portfolio.links
@@ -119,19 +135,21 @@ class GroupReader:
         place: Mapping[Moment, int],
     ) -> dict[str, pl.Series]:
         group, key = each.linked, input_key(each)
-        member = _Member(self._truths(group.where, rows), self._truths(group.any, rows), self._numbers(group, rows))
+        member = self._member(group, rows)
         values: list[Fraction | bool | None] = []
         paths = []
-        for (entity, as_of), there in zip(asked, found, strict=True):
+        for one, there in zip(asked, found, strict=True):
             if there.unknown:
                 values.append(None)
                 paths.append(_path(there, []))
                 continue
-            members = in_group(group, entity, there)
-            value, unknown = _value(group, [(one, member.at(place.get((one, as_of)))) for one in members])
+            value, unknown = _value(group, _answers(group, one, there, member, place))
             values.append(value)
             paths.append(_path(there, unknown))
         return {key: self._column(each, values), path_of(key): pl.Series(paths, dtype=pl.String)}
+
+    def _member(self, group: Group, rows: pl.DataFrame) -> "_Member":
+        return _Member(self._truths(group.where, rows), self._truths(group.any, rows), self._numbers(group, rows))
 
     def _column(self, each: Linked, values: Sequence[Fraction | bool | None]) -> pl.Series:
         column = column_for(each, self.names, self.portfolio.rates.base)
@@ -203,9 +221,16 @@ class _Member:
         return counts, None if made is None or place is None else made[place]
 
 
-def _value(
-    group: Group, members: Sequence[tuple[str, tuple[bool | None, Any]]]
-) -> tuple[Fraction | bool | None, list[str]]:
+_Answers = Sequence[tuple[str, tuple[bool | None, Any]]]
+"""Who is in a group, and of each whether it counts, and the result."""
+
+
+def _answers(group: Group, asked: Moment, found: Found, member: _Member, place: Mapping[Moment, int]) -> _Answers:
+    entity, as_of = asked
+    return [(one, member.at(place.get((one, as_of)))) for one in in_group(group, entity, found)]
+
+
+def _value(group: Group, members: _Answers) -> tuple[Fraction | bool | None, list[str]]:
     """Give the result of a group, None where unknown, and of whom something is unknown where that is why."""
     if group.count is not None:
         unknown = [one for one, (counts, _) in members if counts is None]
@@ -216,17 +241,25 @@ def _value(
         if any(answer for _, answer in answers):
             return True, []
         return (None, unknown) if unknown else (False, [])
+    numbers, unknown = counted_numbers(members)
+    if not numbers:
+        return (Fraction(0) if numbers is not None and group.sum is not None else None), unknown
+    return made_of(group.word, numbers), []
+
+
+def counted_numbers(members: _Answers) -> tuple[list[Fraction] | None, list[str]]:
+    """Give the numbers of those who count; None where one is unknown, and of whom."""
     counted = [(one, counts, number) for one, (counts, number) in members if counts is not False]
     unknown = [one for one, counts, number in counted if counts is None or number is None]
-    if unknown:
-        return None, unknown
-    numbers = [number for _, _, number in counted]
-    if not numbers:
-        return (Fraction(0) if group.sum is not None else None), []
-    return _MADE[group.word](numbers), []
+    return (None, unknown) if unknown else ([number for _, _, number in counted], [])
 
 
-_MADE: Mapping[str, Callable[[list[Fraction]], Fraction]] = {
+def made_of(word: str, numbers: Sequence[Fraction]) -> Fraction:
+    """Make one number of those of a group, of which there is one at least, as the group's word says."""
+    return _MADE[word](numbers)
+
+
+_MADE: Mapping[str, Callable[[Sequence[Fraction]], Fraction]] = {
     "sum": lambda numbers: sum(numbers, Fraction(0)),
     "mean": lambda numbers: sum(numbers, Fraction(0)) / len(numbers),
     "min": min,
@@ -238,6 +271,11 @@ def _written(exact: Fraction, *, whole: bool) -> float | int | None:
     """Give a number as it is kept; None where it is too large for that."""
     if whole:
         return int(exact) if abs(exact) <= _LARGEST else None
+    return kept_or_none(exact)
+
+
+def kept_or_none(exact: Fraction) -> float | None:
+    """Give the float that stands for an exact number; None where it is too large for one."""
     try:
         return kept(exact)
     except TooLargeError:

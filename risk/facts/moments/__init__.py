@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -11,20 +10,32 @@ import polars as pl
 from fivefold.domain.money import minor_units
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.conditions import Lists
-from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.compiler.locations import Location
+from fivefold.risk.compiler.value_types import Vocabulary, inputs_of
 from fivefold.risk.facts.aggregates import ROW
 from fivefold.risk.facts.calculated import with_calculations
+from fivefold.risk.facts.groups.values import GroupReader, inputs_of_linked
 from fivefold.risk.facts.inputs import Needs, part_of, parts_of, ratio_of, resolve
 from fivefold.risk.facts.linked import LINKED_ENTITY, LinkedFacts
 from fivefold.risk.facts.moments.aggregates import aggregate_steps, last_leaves
 from fivefold.risk.facts.moments.anew import SIGNAL, Anew, is_made_anew, made_anew, turns_of
-from fivefold.risk.facts.moments.composites import Movement, Whole, composite, each_midnight
-from fivefold.risk.facts.moments.cuts import Cuts, compared_pairs, cuts_of
+from fivefold.risk.facts.moments.composites import Movement, Whole, composite
+from fivefold.risk.facts.moments.courses import DaysOfLinked
+from fivefold.risk.facts.moments.cuts import ANY, SIDES, Cuts, compared_pairs, cuts_at, cuts_of, pairs_at
 from fivefold.risk.facts.moments.elapsed import elapsed_of
 from fivefold.risk.facts.moments.groups import group_moments
-from fivefold.risk.facts.moments.monotone import only_rises_or_falls
+from fivefold.risk.facts.moments.indicators import (
+    AGES,
+    Going,
+    History,
+    histories_of,
+    require_histories,
+    steps_of,
+    way_of,
+)
 from fivefold.risk.facts.moments.patterns import Looked, pattern_steps
 from fivefold.risk.facts.moments.steps import AT, VALUE, FactsAhead, read_ahead
+from fivefold.risk.facts.moments.wholes import of_calculation, of_peers, of_ratio, of_sides, placed_number
 from fivefold.risk.facts.peers.columns import peers_in, reference_in, with_peers
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, signal_of
 from fivefold.risk.facts.reading import read_field
@@ -53,9 +64,9 @@ from fivefold.risk.language.expressions import (
     TagInput,
     ValueInput,
     Window,
+    distinct,
     input_key,
 )
-from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.patterns import (
     DormantThenActive,
     Fan,
@@ -74,9 +85,6 @@ ANYTHING: Final = "@anything"
 
 MOST_STEPS: Final = 8
 """So many steps of its parts ahead a calculation is looked at; that may be early, and is never late."""
-
-ELAPSED: Final = frozenset({"deposit_recency", "withdrawal_recency", "event_recency", "account_age", "first_event_age"})
-"""The indicators that are days since a moment, and so cross a bound at one that is known."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,11 @@ class Ahead:
             source: read_ahead(asked, facts, self._windows(source), self._patterns(source), self.lists)
             for source, facts in self.sources.items()
         }
+
+    @cached_property
+    def histories(self) -> list[History]:
+        """What the indicators of each entity are computed from."""
+        return histories_of(self.portfolio, self.entities)
 
     @cached_property
     def read(self) -> dict[str, LinkedFacts]:
@@ -159,6 +172,10 @@ def _by_row(found: pl.DataFrame) -> pl.LazyFrame:
     return found.lazy().select(pl.col("number").cast(pl.UInt32).alias(ROW), pl.col("at").alias(AT))
 
 
+def _rows_at(found: Sequence[tuple[int, int]]) -> pl.LazyFrame:
+    return pl.LazyFrame(found, schema={ROW: pl.UInt32, AT: pl.Int64}, orient="row")
+
+
 def _still(_ahead: Ahead, _each: Any) -> Movement:
     """What time alone does not change: it does when something is stored, which makes the entity due."""
     return Movement()
@@ -182,11 +199,20 @@ def _days_since(ahead: Ahead, each: DaysSince) -> Movement:
 
 
 def _indicator(ahead: Ahead, each: IndicatorInput) -> Movement:
-    """Days since a moment pass; when others change is not known, so they are looked at each midnight, UTC."""
-    key = input_key(each)
-    if each.indicator in ELAPSED:
-        return Movement(elapsed=elapsed_of(pl.col(key)))
-    return Movement(moments=[each_midnight(ahead.inputs, key)])
+    """Days since a moment pass; others jump as an event leaves a window, and some rise or fall in between."""
+    key, name = input_key(each), each.indicator
+    if name in AGES:
+        waits = pl.Series([one.waits(name) for one in ahead.histories], dtype=pl.Boolean)
+        restarts = [(row, at) for row, one in enumerate(ahead.histories) for at in one.restarts(name)]
+        return Movement(elapsed=pl.when(~pl.lit(waits)).then(elapsed_of(pl.col(key))), moments=[_rows_at(restarts)])
+    require_histories(ahead.portfolio, name)
+    if way_of(name).moves:
+        return Movement(courses={row: Going(one, name) for row, one in enumerate(ahead.histories)})
+    found = [(row, *steps_of(one, name)) for row, one in enumerate(ahead.histories)]
+    steps = [(row, at, value) for row, of_row, _ in found for at, value in of_row]
+    later = [(row, at) for row, _, at in found if at is not None]
+    schema = {ROW: pl.UInt32, AT: pl.Int64, VALUE: pl.Float64}
+    return Movement(pl.LazyFrame(steps, schema=schema, orient="row"), moments=[_rows_at(later)])
 
 
 def _tag(ahead: Ahead, each: TagInput) -> Movement:
@@ -207,61 +233,85 @@ def _pattern(ahead: Ahead, pattern: Any) -> Movement:
     return Movement(pattern_steps(ahead.facts["transactions"], pattern, looked))
 
 
+def _parts(ahead: Ahead, inputs: Sequence[LanguageModel]) -> list[tuple[LanguageModel, Movement]]:
+    return [(each, movement_of(ahead, each)) for each in distinct(inputs)]
+
+
 def _ratio(ahead: Ahead, ratio: Any) -> Movement:
-    key = input_key(ratio)
-    parts = {input_key(part): movement_of(ahead, part) for part in ratio.ratio}
-    value = ratio_of(ratio, ahead.needs.names, ahead.portfolio.rates.base)
-    whole = Whole(parts=parts, value=lambda frame: frame.select(value).to_series())
-    return Movement(moments=composite(whole, ahead.inputs, key, ahead.cuts[key]))
+    key, names, base = input_key(ratio), ahead.needs.names, ahead.portfolio.rates.base
+    value, cuts = ratio_of(ratio, names, base), ahead.cuts[key]
+    whole = Whole(
+        parts=_parts(ahead, ratio.ratio),
+        value=lambda frame: frame.select(value).to_series(),
+        number=of_ratio(ratio, names, base, cuts),
+    )
+    return Movement(moments=composite(whole, ahead.inputs, key, cuts))
 
 
 def _compared(ahead: Ahead, subject: LanguageModel, other: LanguageModel) -> list[pl.LazyFrame]:
     """Give when an input that is compared with another one may come to the other side of it."""
     one, two = pl.col(input_key(subject)), pl.col(input_key(other))
     side = (one > two).cast(pl.Float64) - (one < two).cast(pl.Float64)
-    parts = {input_key(each): movement_of(ahead, each) for each in (subject, other)}
-    whole = Whole(parts=parts, value=lambda frame: frame.select(side).to_series())
-    return composite(whole, ahead.inputs.with_columns(side.alias(_SIDE)), _SIDE, SIDES)
-
-
-_SIDE: Final = "@side"
-SIDES: Final = Cuts(Column(_SIDE, ValueType.NUMBER), ((Decimal(0), False), (Decimal(0), True)))
+    whole = Whole(
+        parts=_parts(ahead, [subject, other]),
+        value=lambda frame: frame.select(side).to_series(),
+        number=of_sides(subject, other),
+    )
+    name = SIDES.column.name
+    return composite(whole, ahead.inputs.with_columns(side.alias(name)), name, SIDES)
 
 
 def _calculation(ahead: Ahead, calculated: CalculationInput) -> Movement:
     """Calculations are made row by row, in fractions, so only the next few steps of their parts are looked at."""
     key, names, base = input_key(calculated), ahead.needs.names, ahead.portfolio.rates.base
-    made_of = [each for each in parts_of(calculated, names) if not isinstance(each, CalculationInput)]
-    parts = {input_key(part): movement_of(ahead, part) for part in made_of}
-    passing = frozenset(part for part, movement in parts.items() if movement.elapsed is not None)
     whole = Whole(
-        parts=parts,
+        parts=_parts(ahead, made_of(calculated, names)),
         value=lambda frame: with_calculations(frame.drop(key, strict=False), [calculated], names, base)[key],
-        is_monotone=only_rises_or_falls(calculated, names, passing),
+        number=of_calculation(calculated, names, base, ahead.cuts[key]),
         most_steps=MOST_STEPS,
     )
     return Movement(moments=composite(whole, ahead.inputs, key, ahead.cuts[key]))
 
 
+def made_of(rule_input: LanguageModel, names: Vocabulary) -> list[LanguageModel]:
+    """List what a calculation is made of in the end, or what else is made of others; itself where it is not."""
+    return [each for each in parts_of(rule_input, names) if not isinstance(each, CalculationInput)] or [rule_input]
+
+
 def _linked(ahead: Ahead, each: Linked) -> Movement:
-    """What is read of those linked may move at the first moment at which anything of it does."""
+    """What is read of those linked may move when an answer of one of them does; days of all of them pass alike."""
     declared = ahead.needs.names.links[each.linked.by]
-    found = group_moments(each, ahead.entities, ahead.portfolio, declared, partial(_first_moves, ahead))
-    return Movement(moments=[found])
+    found = group_moments(each, ahead.entities, ahead.portfolio, declared, partial(_first_moves, ahead, each))
+    if not isinstance(each.linked.part, DaysSince):
+        return Movement(moments=[found])
+
+    def resolve_linked(inputs: Sequence[LanguageModel], asked: pl.DataFrame) -> pl.DataFrame:
+        return resolve(Needs(inputs, (), ahead.needs.names), ahead.portfolio, ahead.sources, ahead.lists, asked)
+
+    reader = GroupReader(names=ahead.needs.names, portfolio=ahead.portfolio, lists=ahead.lists, resolve=resolve_linked)
+    days = enumerate(reader.numbers(each, ahead.entities))
+    return Movement(moments=[found], courses={row: DaysOfLinked(each.linked.word, of) for row, of in days if of})
 
 
-def _first_moves(ahead: Ahead, inputs: Sequence[LanguageModel], entities: pl.DataFrame) -> pl.DataFrame:
-    needs, whole = Needs(inputs, (), ahead.needs.names), ahead.portfolio
+def _first_moves(ahead: Ahead, each: Linked, entities: pl.DataFrame) -> pl.DataFrame:
+    """Give `entity_id` and `@at`: when an answer about one of those linked may change, or its number does at all."""
+    names, base = ahead.needs.names, ahead.portfolio.rates.base
+    group, inputs = each.linked, inputs_of_linked([each])
+    places = [Location((), condition) for condition in (group.where, group.any) if condition is not None]
+    needs, whole = Needs(inputs, (), names), ahead.portfolio
     everyone = replace(whole, entities=whole.entities if whole.everyone is None else whole.everyone)
     resolved = resolve(needs, whole, ahead.sources, ahead.lists, entities)
     numbered = resolved.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW))
-    of_linked = Ahead(needs, everyone, ahead.sources, ahead.lists, entities, numbered, {})
+    cuts = cuts_at(places, inputs, names, base)
+    of_linked = Ahead(needs, everyone, ahead.sources, ahead.lists, entities, numbered, cuts)
     frames = of_linked.disturbances()
-    for each in inputs:
-        movement = movement_of(of_linked, each)
+    for asked in distinct(one for place in places for one in inputs_of(place.condition)):
+        frames += movement_of(of_linked, asked).turns(numbered, asked, cuts.get(input_key(asked), ANY))
+    for subject, other in pairs_at(places, names, base):
+        frames += _compared(of_linked, subject, other)
+    if group.part is not None:
+        movement = movement_of(of_linked, group.part)
         frames += movement.moments if movement.steps is None else [*movement.moments, movement.steps.select(ROW, AT)]
-        if movement.elapsed is not None:
-            frames.append(each_midnight(numbered, input_key(each)))
     moments = (
         pl.concat([frame.select(ROW, pl.col(AT).cast(pl.Int64)) for frame in frames]).group_by(ROW).agg(pl.min(AT))
     )
@@ -271,14 +321,9 @@ def _first_moves(ahead: Ahead, inputs: Sequence[LanguageModel], entities: pl.Dat
 
 def _peers(ahead: Ahead, each: Any) -> Movement:
     """What is placed moves, the group and the reference portfolio only when something is stored."""
-    key, names, portfolio = input_key(each), ahead.needs.names, ahead.portfolio
-    base, reference = portfolio.rates.base, reference_in(ahead.lists, names.reference, portfolio.rates.base)
+    key, names, base = input_key(each), ahead.needs.names, ahead.portfolio.rates.base
+    reference = reference_in(ahead.lists, names.reference, base)
     placed, group = peers_in(each).of, peers_in(each).group
-    made_of = [part for part in parts_of(placed, names) if not isinstance(part, CalculationInput)] or [placed]
-    parts = {input_key(part): movement_of(ahead, part) for part in made_of}
-    if group is not None:
-        parts[input_key(group)] = Movement()
-    passing = frozenset(part for part, movement in parts.items() if movement.elapsed is not None)
 
     def value(frame: pl.DataFrame) -> pl.Series:
         if isinstance(placed, Ratio):
@@ -287,12 +332,11 @@ def _peers(ahead: Ahead, each: Any) -> Movement:
             frame = with_calculations(frame.drop(input_key(placed), strict=False), [placed], names, base)
         return with_peers(frame.drop(key, strict=False), [each], reference)[key]
 
-    calculated = placed if isinstance(placed, CalculationInput) else None
     whole = Whole(
-        parts=parts,
+        parts=_parts(ahead, [*made_of(placed, names), *([] if group is None else [group])]),
         value=value,
-        is_monotone=calculated is None or only_rises_or_falls(calculated, names, passing),
-        most_steps=None if calculated is None else MOST_STEPS,
+        number=of_peers(each, placed_number(placed, names, base), reference, ahead.cuts[key]),
+        most_steps=MOST_STEPS if isinstance(placed, CalculationInput) else None,
     )
     return Movement(moments=composite(whole, ahead.inputs, key, ahead.cuts[key]))
 
@@ -361,7 +405,7 @@ def next_moments(
     for each in analysed.inputs:
         key = input_key(each)
         if is_asked(key):
-            found[key] = movement_of(ahead, each).turns(numbered, key, cuts.get(key, ANY))
+            found[key] = movement_of(ahead, each).turns(numbered, each, cuts.get(key, ANY))
     for subject, other in compared_pairs(analysed, portfolio.rates.base):
         if is_asked(input_key(subject)):
             found[input_key(subject)] += _compared(ahead, subject, other)
@@ -380,10 +424,6 @@ def _signal_turns(ahead: Ahead, window: Window) -> list[pl.LazyFrame]:
         turned = pl.col(SIGNAL).ne_missing(pl.col(signal_of(input_key(window))))
         return [anew.steps.join(now, on=ROW).filter(turned).select(ROW, AT), anew.later]
     return [] if window.over is None else [last_leaves(ahead.facts[str(part_of(window))], window)]
-
-
-ANY: Final = Cuts(Column("", ValueType.NUMBER))
-"""The cuts of what is compared with nothing: known and unknown."""
 
 
 _FEW_ROWS = 100

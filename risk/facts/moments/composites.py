@@ -1,22 +1,25 @@
 """Values made of others, such as ratios: when they turn, from how each of their parts moves."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any
 
 import polars as pl
 
-from fivefold.domain.clock import DAY_US
-from fivefold.risk.facts.aggregates import ROW, quotient
+from fivefold.risk.facts.aggregates import ROW
+from fivefold.risk.facts.moments.courses import Course, Passing, Reading
 from fivefold.risk.facts.moments.cuts import Cuts
 from fivefold.risk.facts.moments.elapsed import crossing
 from fivefold.risk.facts.moments.steps import AT, VALUE, first_turn
-from fivefold.risk.facts.portfolio import AS_OF
+from fivefold.risk.facts.moments.wholes import Number, itself
+from fivefold.risk.facts.portfolio import AS_OF, error_of
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import DaysSince, Linked, input_key
 
-HORIZON_US: Final = 36_525 * DAY_US
-"""Nothing is looked for later than in a hundred years; every ruleset looks again sooner."""
+_PLACE, _NUMBER = "@place", "@number"
 
-_AHEAD, _LOW, _HIGH, _PLACE, _NUMBER = "@ahead", "@low", "@high", "@place", "@number"
+Courses = Mapping[int, Course]
+"""How a number goes on that changes all the time, by the row of the entity."""
 
 
 @dataclass(frozen=True)
@@ -26,27 +29,45 @@ class Movement:
     Attributes:
         steps: `@row`, `@at` and `@value`: its later values, as far as facts leave; None where it has none.
         elapsed: of days that pass, the microseconds so far, over the columns of inputs; None where it is no such thing.
+        courses: how it goes on where it changes all the time in another way; None where it does not.
         moments: `@row` and `@at` of what else may change it, where it is not known to what.
     """
 
     steps: pl.LazyFrame | None = None
     elapsed: pl.Expr | None = None
+    courses: Courses | None = None
     moments: list[pl.LazyFrame] = field(default_factory=list)
 
-    def turns(self, inputs: pl.DataFrame, key: str, cuts: Cuts) -> list[pl.LazyFrame]:
+    @property
+    def is_steady(self) -> bool:
+        """It changes all the time."""
+        return self.elapsed is not None or self.courses is not None
+
+    def turns(self, inputs: pl.DataFrame, each: LanguageModel, cuts: Cuts) -> list[pl.LazyFrame]:
         """Give `@row` and `@at` of when the input may come to another place among its cuts.
 
         Args:
             inputs: `@row`, `as_of`, and the values of now.
-            key: its column.
+            each: the input.
             cuts: of its comparisons.
         """
-        frames = [*self.moments]
+        frames, key = [*self.moments], input_key(each)
         if self.steps is not None:
             frames.append(first_turn(self.steps, inputs[key], cuts))
         if self.elapsed is not None:
             frames.append(inputs.lazy().select(ROW, crossing(pl.col(key), self.elapsed, cuts).alias(AT)).drop_nulls())
+        if self.courses is not None:
+            reading = Reading.COMPARED if isinstance(each, Linked) else Reading.FLOAT
+            frames.append(_searched(itself(each, cuts, reading), inputs, {key: self.courses}))
         return frames
+
+    def courses_in(self, inputs: pl.DataFrame, each: LanguageModel) -> Courses:
+        """Give how the input goes on, of each row, where it changes all the time."""
+        if self.elapsed is None:
+            return self.courses or {}
+        elapsed = inputs.select(self.elapsed.cast(pl.Int64)).to_series().to_list()
+        counts_exactly = isinstance(each, DaysSince)
+        return {row: Passing(one, counts_exactly) for row, one in enumerate(elapsed) if one is not None}
 
 
 Value = Callable[[pl.DataFrame], pl.Series]
@@ -58,35 +79,29 @@ class Whole:
     """A value made of others.
 
     Attributes:
-        parts: how each moves, by the columns that *value* reads.
+        parts: the inputs that it is made of, and how each moves.
         value: makes it of the columns of the parts.
-        is_monotone: while days pass and nothing else happens, it only rises or only falls.
+        number: makes it for one entity.
         most_steps: so many steps are looked at, all of them where it is None; where none of them is elsewhere, the last
             one counts.
     """
 
-    parts: Mapping[str, Movement]
+    parts: list[tuple[LanguageModel, Movement]]
     value: Value
-    is_monotone: bool = True
+    number: Number
     most_steps: int | None = None
 
     @property
     def stepping(self) -> dict[str, pl.LazyFrame]:
         """The steps of the parts that have some."""
-        return {name: part.steps for name, part in self.parts.items() if part.steps is not None}
-
-    @property
-    def passing(self) -> dict[str, pl.Expr]:
-        """The microseconds so far of the parts that are days which pass."""
-        return {name: part.elapsed for name, part in self.parts.items() if part.elapsed is not None}
+        return {input_key(each): part.steps for each, part in self.parts if part.steps is not None}
 
 
 def composite(whole: Whole, inputs: pl.DataFrame, key: str, cuts: Cuts) -> list[pl.LazyFrame]:
     """Give `@row` and `@at` of when a value made of others may come to another place among its cuts.
 
-    Steps of all parts are laid together, so that it is exact where they alone move. Where days pass in it, the first
-    moment is found by halving; as soon as anything else happens, it is looked at again. Where the value may turn back
-    as days pass, it is looked at each midnight, UTC.
+    Steps of all parts are laid together, so that it is exact where they alone move. Where one changes all the time, the
+    first moment is found from what encloses the value; as soon as anything else happens, it is looked at again.
 
     Args:
         whole: what it is made of, and how.
@@ -94,31 +109,41 @@ def composite(whole: Whole, inputs: pl.DataFrame, key: str, cuts: Cuts) -> list[
         key: the column of the whole.
         cuts: of its comparisons.
     """
-    frames = [moments for part in whole.parts.values() for moments in part.moments]
-    if whole.passing:
+    frames = [moments for _, part in whole.parts for moments in part.moments]
+    steady = {input_key(each): part.courses_in(inputs, each) for each, part in whole.parts if part.is_steady}
+    if steady:
         frames += [steps.select(ROW, AT) for steps in whole.stepping.values()]
-        frames.append(
-            _halved(whole, inputs, key, cuts) if whole.is_monotone else each_midnight(inputs, key, whole.parts)
-        )
+        frames.append(_searched(whole.number, inputs, steady))
     elif whole.stepping:
         frames.append(_first_step(whole, inputs, key, cuts))
     return frames
 
 
-def each_midnight(inputs: pl.DataFrame, key: str, parts: Iterable[str] = ()) -> pl.LazyFrame:
-    """Give `@row` and `@at`, the next midnight, of those whose value is known, or all of whose parts are.
+def _searched(number: Number, inputs: pl.DataFrame, steady: Mapping[str, Courses]) -> pl.LazyFrame:
+    """Find the first moment at which a number turns, entity by entity."""
+    rows = pl.Series(sorted({row for courses in steady.values() for row in courses}), dtype=pl.UInt32)
+    found = []
+    for row, values in zip(rows, inputs.filter(pl.col(ROW).is_in(rows.implode())).iter_rows(named=True), strict=True):
+        courses = {key: courses[row] for key, courses in steady.items() if row in courses}
+        ahead = number.turns(_readable(values), courses)
+        if ahead is not None:
+            found.append((row, values[AS_OF] + ahead))
+    return pl.LazyFrame(found, schema={ROW: pl.UInt32, AT: pl.Int64}, orient="row")
 
-    With its parts known, a value is unknown by a divisor that is 0 now, and as days pass it is not 0 for long.
-    """
-    midnight = (pl.col(AS_OF) // DAY_US + 1) * DAY_US
-    parts_known = [pl.col(name).is_not_null() for name in parts]
-    known = pl.col(key).is_not_null() | (pl.all_horizontal(parts_known) if parts_known else False)
-    return inputs.lazy().filter(known).select(ROW, midnight.alias(AT))
+
+def _readable(values: dict[str, Any]) -> dict[str, Any]:
+    """Take for unknown what could not be read, as those do who calculate with it."""
+    wrong = error_of("")
+    return {
+        name: None if values.get(error_of(name)) is not None else value
+        for name, value in values.items()
+        if not name.endswith(wrong)
+    }
 
 
 def _first_step(whole: Whole, inputs: pl.DataFrame, key: str, cuts: Cuts) -> pl.LazyFrame:
     """Find the first step of any part that takes the value elsewhere."""
-    names = [*whole.parts]
+    names = [input_key(each) for each, _ in whole.parts]
     moving = [steps.select(ROW, AT, pl.col(VALUE).alias(name), _set(name)) for name, steps in whole.stepping.items()]
     touched = pl.concat([each.select(ROW) for each in moving]).unique()
     now = inputs.lazy().select(ROW, pl.col(AS_OF).alias(AT), *names, *map(_set, names))
@@ -140,32 +165,3 @@ def _first_step(whole: Whole, inputs: pl.DataFrame, key: str, cuts: Cuts) -> pl.
 
 def _set(name: str) -> pl.Expr:
     return pl.lit(value=True).alias(f"@set {name}")
-
-
-def _halved(whole: Whole, inputs: pl.DataFrame, key: str, cuts: Cuts) -> pl.LazyFrame:
-    """Find the first moment at which the value is elsewhere than now, by halving the time until the horizon.
-
-    A moment that is still to come ends the search: there the value goes through nothing, and may turn its sign.
-    """
-    elapsed = {f"@elapsed {name}": each for name, each in whole.passing.items()}
-    frame = inputs.with_columns(**elapsed).with_columns(cuts.place(pl.col(key)).alias(_PLACE))
-    begins = [pl.when(pl.col(name) < 0).then(-pl.col(name)) for name in elapsed]
-    horizon = pl.min_horizontal(*begins, pl.lit(HORIZON_US, pl.Int64))
-    frame = frame.with_columns(pl.lit(1, pl.Int64).alias(_LOW), horizon.alias(_HIGH))
-    is_cut_short = frame[_HIGH] < HORIZON_US
-
-    def is_elsewhere(ahead: pl.Expr) -> pl.Series:
-        moved = {name: quotient(pl.col(f"@elapsed {name}") + pl.col(_AHEAD), DAY_US) for name in whole.passing}
-        then = frame.with_columns(ahead.alias(_AHEAD)).with_columns(**moved)
-        valued = then.with_columns(whole.value(then).alias(VALUE))
-        return valued.select(cuts.place(pl.col(VALUE)) != pl.col(_PLACE)).to_series()
-
-    for _ in range(HORIZON_US.bit_length()):
-        middle = (pl.col(_LOW) + pl.col(_HIGH)) // 2
-        there = is_elsewhere(middle)
-        frame = frame.with_columns(
-            pl.when(there).then(pl.col(_LOW)).otherwise(pl.min_horizontal(middle + 1, _HIGH)).alias(_LOW),
-            pl.when(there).then(middle).otherwise(pl.col(_HIGH)).alias(_HIGH),
-        )
-    turned = frame.filter(is_elsewhere(pl.col(_HIGH)) | is_cut_short)
-    return turned.lazy().select(ROW, (pl.col(AS_OF) + pl.col(_HIGH)).alias(AT))

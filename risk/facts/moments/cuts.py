@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
-from fivefold.risk.compiler.locations import tests_at
+from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.compiler.plain_conditions import PlainTest, plain_comparison
-from fivefold.risk.compiler.value_types import Column, column_for, literal
+from fivefold.risk.compiler.value_types import Column, Vocabulary, column_for, literal
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key, input_of_test, inputs_compared
 from fivefold.risk.language.fields import ValueType
@@ -48,10 +48,12 @@ class Cuts:
 
     def place_of(self, value: Any) -> int:
         """Number the place of one value; None is unknown."""
-        if value is None:
-            return -1
+        return -1 if value is None else sum(self.passed(value))
+
+    def passed(self, value: Any) -> list[bool]:
+        """Tell which of the cuts one value has passed."""
         row = {self.column.name: value}
-        return sum(test(row) is True for test in self._passed)
+        return [test(row) is True for test in self._passed]
 
     @cached_property
     def _passed(self) -> list[PlainTest]:
@@ -59,16 +61,38 @@ class Cuts:
         return [plain_comparison(word, self.column, bound, {}) for word, bound in words]
 
 
+ANY: Final = Cuts(Column("", ValueType.NUMBER))
+"""The cuts of what is compared with nothing: known and unknown."""
+
+SIDES: Final = Cuts(Column("@side", ValueType.NUMBER), ((Decimal(0), False), (Decimal(0), True)))
+"""The cuts of the side on which an input lies of another one that it is compared with."""
+
+
 @lru_cache(maxsize=VERSIONS_KEPT)
 def cuts_of(analysed: Analysed[Any], base: str) -> Mapping[str, Cuts]:
     """Collect the cuts of every input of a number that conditions compare, by its key; *base* is the currency."""
-    inputs: dict[str, LanguageModel] = {input_key(each): each for each in (*analysed.inputs, *analysed.signals)}
-    columns = {key: column_for(each, analysed.names, base) for key, each in inputs.items()}
+    signals = [input_key(each) for each in analysed.signals]
+    inputs = (*analysed.inputs, *analysed.signals)
+    return cuts_at(analysed.conditions, inputs, analysed.names, base, signals)
+
+
+def cuts_at(
+    places: Iterable[Location],
+    inputs: Iterable[LanguageModel],
+    names: Vocabulary,
+    base: str,
+    signals: Iterable[str] = (),
+) -> Mapping[str, Cuts]:
+    """Collect the cuts of those of some inputs that are numbers, by their keys, in the conditions at some places.
+
+    Of a pattern whose key is among *signals* it counts as well whether it is there.
+    """
+    columns = {input_key(each): column_for(each, names, base) for each in inputs}
     found: dict[str, dict[Cut, None]] = {key: {} for key, column in columns.items() if column.kind in _NUMERIC}
-    for signal in map(input_key, analysed.signals):  # whether a pattern is there counts as well
+    for signal in signals:
         if columns[signal].kind is ValueType.FINDING:
             found[signal][Decimal(0), True] = None
-    for place in analysed.conditions:
+    for place in places:
         for _, test in tests_at(place):
             subject = input_of_test(test) or place.own
             key = None if subject is None else input_key(subject)
@@ -78,16 +102,25 @@ def cuts_of(analysed: Analysed[Any], base: str) -> Mapping[str, Cuts]:
     return {key: Cuts(columns[key], tuple(cuts)) for key, cuts in found.items()}
 
 
+Pair = tuple[LanguageModel, LanguageModel]
+"""An input, and another one that it is compared with."""
+
+
 @lru_cache(maxsize=VERSIONS_KEPT)
-def compared_pairs(analysed: Analysed[Any], base: str) -> list[tuple[LanguageModel, LanguageModel]]:
+def compared_pairs(analysed: Analysed[Any], base: str) -> list[Pair]:
     """List the inputs of numbers that conditions compare with one another, each pair once."""
+    return pairs_at(analysed.conditions, analysed.names, base)
+
+
+def pairs_at(places: Iterable[Location], names: Vocabulary, base: str) -> list[Pair]:
+    """List them for the conditions at some places."""
     pairs = {}
-    for place in analysed.conditions:
+    for place in places:
         for _, test in tests_at(place):
             subject = input_of_test(test) or place.own
             for _, other in inputs_compared(test):
                 assert subject is not None  # lint refuses a comparison that has nothing to compare
-                if column_for(subject, analysed.names, base).kind in _NUMERIC:
+                if column_for(subject, names, base).kind in _NUMERIC:
                     pairs[input_key(subject), input_key(other)] = subject, other
     return list(pairs.values())
 

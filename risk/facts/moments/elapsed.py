@@ -13,9 +13,9 @@ from fivefold.risk.facts.portfolio import AS_OF
 
 FARTHEST_US: Final = 1 << 62
 """Nothing is so long ago, or will be: twice as much still fits 64 bits."""
-_EXACT_DAYS: Final = 25_000.0
+EXACT_DAYS: Final = 25_000.0
 """Up to here, 68 years, days as a float tell each microsecond from the next."""
-_COARSEST_US: Final = 16
+COARSEST_US: Final = 16
 """Beyond, up to as many are one float, for as long as there are dates."""
 
 
@@ -64,7 +64,7 @@ def elapsed_of(days: pl.Expr) -> pl.Expr:
     """
     around = (days * DAY_US).round().cast(pl.Int64)
     same = [pl.when(quotient(around + by, DAY_US) == days).then(around + by) for by in (-1, 0, 1)]
-    return pl.when(days.abs() > _EXACT_DAYS).then(around + _COARSEST_US).otherwise(pl.max_horizontal(same))
+    return pl.when(days.abs() > EXACT_DAYS).then(around + COARSEST_US).otherwise(pl.max_horizontal(same))
 
 
 def crossing_at(days: float | None, elapsed: int | None, as_of: int, cuts: Cuts) -> int | None:
@@ -86,7 +86,7 @@ def elapsed_at(days: float | None) -> int | None:
         return None
     size = days * DAY_US
     around = math.floor(abs(size) + 0.5) * (1 if size >= 0 else -1)
-    if abs(days) > _EXACT_DAYS:
-        return around + _COARSEST_US
+    if abs(days) > EXACT_DAYS:
+        return around + COARSEST_US
     same = [around + by for by in (-1, 0, 1) if float(around + by) / float(DAY_US) == days]
     return max(same, default=None)

@@ -1,7 +1,6 @@
 """When time alone may change a group: a link begins or ends, or something moves of one of those linked."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import polars as pl
 
@@ -11,12 +10,11 @@ from fivefold.risk.facts.groups.links import Links
 from fivefold.risk.facts.groups.values import Moment, entities_at, in_group
 from fivefold.risk.facts.moments.steps import AT
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import Linked, Ratio
+from fivefold.risk.language.expressions import Linked
 from fivefold.risk.language.ruleset import LinkType
 
-Firsts = Callable[[Sequence[LanguageModel], pl.DataFrame], pl.DataFrame]
-"""Gives `entity_id` and `@at`, the first moment at which any of some inputs moves at all, for some entities."""
+Firsts = Callable[[pl.DataFrame], pl.DataFrame]
+"""Gives `entity_id` and `@at`, the first moment at which anything moves that a group reads, for some entities."""
 
 
 def group_moments(
@@ -24,12 +22,14 @@ def group_moments(
 ) -> pl.LazyFrame:
     """Give `@row` and `@at` of when a group may come to something else; perhaps too early, and never late.
 
+    That the days pass of those linked, of which its number is made, is no such moment.
+
     Args:
         each: the input.
         entities: `entity_id` and `as_of`.
         portfolio: where the links are.
         declared: how they are read.
-        firsts: tells when the inputs of those linked move.
+        firsts: tells when what is read of those linked moves.
     """
     links, group = portfolio.links, each.linked
     assert isinstance(links, Links)  # what is read is there
@@ -37,10 +37,9 @@ def group_moments(
     members = [in_group(group, entity, links.found(entity, as_of, group, declared)) for entity, as_of in asked]
     needed = list({(one, as_of): None for (_, as_of), there in zip(asked, members, strict=True) for one in there})
     moved: dict[Moment, int] = {}
-    inputs = list(_moving(each))
-    for frame in entities_at(portfolio, needed) if inputs else ():
+    for frame in entities_at(portfolio, needed) if any(inputs_of_group(group)) else ():
         as_ofs = dict(frame.select(ENTITY, AS_OF).iter_rows())
-        moved |= {(one, as_ofs[one]): at for one, at in firsts(inputs, frame).iter_rows()}
+        moved |= {(one, as_ofs[one]): at for one, at in firsts(frame).iter_rows()}
     rows = []
     for row, ((entity, as_of), there) in enumerate(zip(asked, members, strict=True)):
         later = [at for one in there if (at := moved.get((one, as_of))) is not None]
@@ -49,9 +48,3 @@ def group_moments(
         if later:
             rows.append((row, min(later)))
     return pl.DataFrame(rows, schema={ROW: pl.UInt32, AT: pl.Int64}, orient="row").lazy()
-
-
-def _moving(each: Linked) -> Iterator[Any]:
-    """Give what is read of those linked, both sides of a ratio in its place."""
-    for one in inputs_of_group(each.linked):
-        yield from one.ratio if isinstance(one, Ratio) else (one,)

@@ -9,6 +9,7 @@ import polars as pl
 
 from fivefold.risk.facts.inputs import Needs, own_fields, part_of
 from fivefold.risk.facts.linked import FROM_THE_START, TIME, LinkedFacts
+from fivefold.risk.facts.moments.indicators import History, histories_of
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.risk.facts.records import CLOSED, OPENED
 from fivefold.risk.facts.single.facts import (
@@ -55,6 +56,11 @@ class Known:
     def as_of(self) -> int:
         """The moment."""
         return int(self.entities[AS_OF][0])
+
+    @cached_property
+    def history(self) -> History:
+        """What its indicators are computed from."""
+        return histories_of(self.portfolio, self.entities)[0]
 
     @cached_property
     def tags(self) -> Sequence[tuple[Any, ...]]:

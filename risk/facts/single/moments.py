@@ -4,26 +4,34 @@ What has no plain form is named in `MomentPlan.left`, and asked of the columns.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.money import minor_units
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
-from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, Row
 from fivefold.risk.compiler.value_types import SOURCES
-from fivefold.risk.facts.inputs import Needs, part_of, parts_of
+from fivefold.risk.facts.inputs import Needs, part_of
 from fivefold.risk.facts.linked import TIME
-from fivefold.risk.facts.moments import ANY, ANYTHING, ELAPSED, MOST_STEPS, SIDES
+from fivefold.risk.facts.moments import ANYTHING, MOST_STEPS, made_of
 from fivefold.risk.facts.moments.anew import is_made_anew
-from fivefold.risk.facts.moments.composites import HORIZON_US
-from fivefold.risk.facts.moments.cuts import Cuts, compared_pairs, cuts_of
+from fivefold.risk.facts.moments.courses import Course, Passing, Reading
+from fivefold.risk.facts.moments.cuts import ANY, Cuts, compared_pairs, cuts_of
 from fivefold.risk.facts.moments.elapsed import crossing_at, elapsed_at
+from fivefold.risk.facts.moments.indicators import AGES, Going, require_histories, steps_of, way_of
 from fivefold.risk.facts.moments.leaving import is_on_the_calendar, returns_at
-from fivefold.risk.facts.moments.monotone import only_rises_or_falls
-from fivefold.risk.facts.peers.columns import peers_in
+from fivefold.risk.facts.moments.wholes import (
+    Number,
+    itself,
+    of_calculation,
+    of_peers,
+    of_ratio,
+    of_sides,
+    placed_number,
+)
+from fivefold.risk.facts.peers.columns import peers_in, reference_in
 from fivefold.risk.facts.portfolio import signal_of
 from fivefold.risk.facts.records import next_known
 from fivefold.risk.facts.single.known import Known
@@ -56,14 +64,14 @@ class Movement:
 
     Attributes:
         steps: its later values; None where it has none.
-        passes: it is days that pass.
-        elapsed: the microseconds so far of these; None where the moment is unknown.
+        is_steady: it changes all the time.
+        course: how it goes on then; None where it is unknown, or stands still until something happens.
         moments: of what else may change it.
     """
 
     steps: Steps | None = None
-    passes: bool = False
-    elapsed: int | None = None
+    is_steady: bool = False
+    course: Course | None = None
     moments: Sequence[int] = ()
 
 
@@ -71,15 +79,24 @@ Mover = Callable[[Known, Row], Movement]
 """Tells how an input moves, from what is known of the entity and the values of its inputs."""
 
 
-def _turns(movement: Movement, now: Any, cuts: Cuts, as_of: int) -> Iterator[int]:
-    """Give when an input may come to another place among its cuts."""
+def _turns(movement: Movement, number: Number, cuts: Cuts, known: Known, values: Row) -> Iterator[int]:
+    """Give when an input may come to another place among its cuts; *number* is the input itself."""
     yield from movement.moments
+    now = number.value(values)
     if movement.steps:
         place = cuts.place_of(now)
         yield from (at for at, value in movement.steps if cuts.place_of(value) != place)
-    if movement.passes:
-        crossed = crossing_at(now, movement.elapsed, as_of, cuts)
+    course = movement.course
+    if isinstance(course, Passing):
+        crossed = crossing_at(now, course.elapsed, known.as_of, cuts)
         yield from () if crossed is None else (crossed,)
+    elif course is not None:
+        yield from _first_turn(number, known, values, {number.key: course})
+
+
+def _first_turn(number: Number, known: Known, values: Row, courses: Mapping[str, Course]) -> list[int]:
+    ahead = number.turns(values, courses)
+    return [] if ahead is None else [known.as_of + ahead]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,70 +104,40 @@ class _Whole:
     """A value made of others, as `risk.facts.moments.composites.Whole`.
 
     Attributes:
-        parts: by the keys that *value* reads.
-        value: makes it of the values of the inputs.
-        cuts: of its comparisons.
-        is_monotone: while days pass and nothing else happens, it only rises or only falls.
+        parts: by the keys of the inputs that it is made of.
+        number: makes it of the values of the inputs.
         most_steps: so many steps are looked at, all of them where it is None.
     """
 
     parts: Mapping[str, Mover]
-    value: Callable[[Known, Row], Any]
-    cuts: Cuts
-    is_monotone: bool = True
+    number: Number
     most_steps: int | None = None
 
-    def moments(self, known: Known, values: Row, now: Any) -> list[int]:
-        """Give when it may come to another place, from the value of *now*."""
+    def moments(self, known: Known, values: Row) -> list[int]:
+        """Give when it may come to another place."""
         moved = {key: mover(known, values) for key, mover in self.parts.items()}
         found = [moment for each in moved.values() for moment in each.moments]
-        if any(each.passes for each in moved.values()):
+        if any(each.is_steady for each in moved.values()):
             found += [at for each in moved.values() for at, _ in each.steps or ()]
-            found += self._halved(known, values, now, moved) if self.is_monotone else self._midnight(known, values, now)
+            courses = {key: each.course for key, each in moved.items() if each.course is not None}
+            found += _first_turn(self.number, known, values, courses) if courses else []
         else:
-            found += self._first_step(known, values, now, moved)
+            found += self._first_step(values, moved)
         return found
 
-    def _first_step(self, known: Known, values: Row, now: Any, moved: Mapping[str, Movement]) -> list[int]:
+    def _first_step(self, values: Row, moved: Mapping[str, Movement]) -> list[int]:
         """Find the first step of any part that takes the value elsewhere."""
         later: dict[int, dict[str, Any]] = {}
         for key, each in moved.items():
             for at, value in each.steps or ():
                 later.setdefault(at, {})[key] = value
-        place, then = self.cuts.place_of(now), dict(values)
-        for number, at in enumerate(sorted(later), 1):
+        number, then = self.number, dict(values)
+        place = number.place(number.value(values))
+        for count, at in enumerate(sorted(later), 1):
             then |= later[at]
-            if number == self.most_steps or self.cuts.place_of(self.value(known, then)) != place:
+            if count == self.most_steps or number.place(number.value(then)) != place:
                 return [at]
         return []
-
-    def _halved(self, known: Known, values: Row, now: Any, moved: Mapping[str, Movement]) -> list[int]:
-        """Find the first moment at which the value is elsewhere than now, by halving the time until the horizon."""
-        passing = {key: each.elapsed for key, each in moved.items() if each.passes}
-        place = self.cuts.place_of(now)
-
-        def is_elsewhere(ahead: int) -> bool:
-            days = {
-                key: None if elapsed is None else float(elapsed + ahead) / float(DAY_US)
-                for key, elapsed in passing.items()
-            }
-            return self.cuts.place_of(self.value(known, {**values, **days})) != place
-
-        begins = [-elapsed for elapsed in passing.values() if elapsed is not None and elapsed < 0]
-        horizon = min([*begins, HORIZON_US])
-        low, high = 1, horizon
-        for _ in range(HORIZON_US.bit_length()):
-            middle = (low + high) // 2
-            low, high = (low, middle) if is_elsewhere(middle) else (min(middle + 1, high), high)
-        return [known.as_of + high] if horizon < HORIZON_US or is_elsewhere(high) else []
-
-    def _midnight(self, known: Known, values: Row, now: Any) -> list[int]:
-        is_known = now is not None or all(values[key] is not None for key in self.parts)
-        return [_next_midnight(known)] if is_known else []
-
-
-def _next_midnight(known: Known) -> int:
-    return (known.as_of // DAY_US + 1) * DAY_US
 
 
 @dataclass(frozen=True)
@@ -251,22 +238,13 @@ class _Maker:
         """Tell when an input turns."""
         key, move = input_key(each), self.mover(each)
         cuts = self.cuts.get(key, ANY)
-        return lambda known, values: _turns(move(known, values), values[key], cuts, known.as_of)
+        number = itself(each, cuts, Reading.FLOAT)
+        return lambda known, values: _turns(move(known, values), number, cuts, known, values)
 
     def compared(self, subject: LanguageModel, other: LanguageModel) -> Callable[[Known, Row], Iterator[int]]:
         """Tell when an input that is compared with another one may come to the other side of it."""
-        one, two = input_key(subject), input_key(other)
-
-        def side(_: Known, values: Row) -> float | None:
-            first, second = values[one], values[two]
-            if first is None or second is None:
-                return None
-            if isinstance(first, float) or isinstance(second, float):
-                first, second = float(first), float(second)
-            return float(first > second) - float(first < second)
-
-        whole = _Whole(parts=self._parts([subject, other]), value=side, cuts=SIDES)
-        return lambda known, values: iter(whole.moments(known, values, side(known, values)))
+        whole = _Whole(parts=self._parts([subject, other]), number=of_sides(subject, other))
+        return lambda known, values: iter(whole.moments(known, values))
 
     def signal(self, window: Window) -> Callable[[Known, Row], Iterator[int]]:
         """Tell when the latest fact that counts is no longer there."""
@@ -305,38 +283,20 @@ class _Maker:
 
         def move(known: Known, values: Row) -> Movement:
             steps = None if steps_of is None else steps_of(known.facts(source), values, values[key])
-            return Movement(steps, is_days, elapsed_at(values[key]) if is_days else None)
+            return Movement(steps, is_days, _passing(values[key], counts_exactly=True) if is_days else None)
 
         return move
 
-    def whole(self, each: LanguageModel, parts: Sequence[LanguageModel], made: Sequence[str], **how: Any) -> Mover:
-        """Tell how a value made of *parts* moves; *made* are the keys of what is computed of them, in order."""
-        key = input_key(each)
-
-        def value(known: Known, values: Row) -> Any:
-            then = replace(known, values=dict(values))
-            for name in made:
-                then.values[name] = known.plan.steps[name](then)
-            return then.values[key]
-
-        if any(input_key(left) in {*made} for left in parts):
-            raise NoPlainFormError(key)
-        whole = _Whole(parts=self._parts(parts), value=value, cuts=self.cuts[key], **how)
-        return lambda known, values: Movement(moments=whole.moments(known, values, values[key]))
+    def whole(self, parts: Sequence[LanguageModel], number: Number, most_steps: int | None = None) -> Mover:
+        """Tell how a number made of *parts* moves."""
+        whole = _Whole(parts=self._parts(parts), number=number, most_steps=most_steps)
+        return lambda known, values: Movement(moments=whole.moments(known, values))
 
     def _parts(self, parts: Sequence[LanguageModel]) -> dict[str, Mover]:
         """Give the movers of parts. On the calendar two facts may leave at once in either order: columns are asked."""
         if any(_is_by_months(_length(each)) for each in parts):
             raise NoPlainFormError("months")
         return {input_key(each): self.mover(each) for each in parts}
-
-    def passing(self, parts: Sequence[Any]) -> frozenset[str]:
-        """Name the parts that are days which pass."""
-        return frozenset(input_key(each) for each in parts if _passes(each))
-
-
-def _passes(each: Any) -> bool:
-    return isinstance(each, DaysSince) or (isinstance(each, IndicatorInput) and each.indicator in ELAPSED)
 
 
 def _length(each: Any) -> Duration | None:
@@ -352,16 +312,35 @@ def _still(_maker: _Maker, _each: Any) -> Mover:
     return lambda _known, _values: still
 
 
+def _passing(days: float | None, *, counts_exactly: bool) -> Passing | None:
+    elapsed = elapsed_at(days)
+    return None if elapsed is None else Passing(elapsed, counts_exactly)
+
+
 def _days_since(_: _Maker, each: DaysSince) -> Mover:
     key = input_key(each)
-    return lambda _known, values: Movement(passes=True, elapsed=elapsed_at(values[key]))
+    return lambda _known, values: Movement(is_steady=True, course=_passing(values[key], counts_exactly=True))
 
 
 def _indicator(_: _Maker, each: IndicatorInput) -> Mover:
-    key = input_key(each)
-    if each.indicator in ELAPSED:
-        return lambda _known, values: Movement(passes=True, elapsed=elapsed_at(values[key]))
-    return lambda known, values: Movement(moments=[] if values[key] is None else [_next_midnight(known)])
+    key, name = input_key(each), each.indicator
+
+    def age(known: Known, values: Row) -> Movement:
+        course = None if known.history.waits(name) else _passing(values[key], counts_exactly=False)
+        return Movement(is_steady=True, course=course, moments=known.history.restarts(name))
+
+    def going(known: Known, _: Row) -> Movement:
+        require_histories(known.portfolio, name)
+        return Movement(is_steady=True, course=Going(known.history, name))
+
+    def jumping(known: Known, _: Row) -> Movement:
+        require_histories(known.portfolio, name)
+        steps, later = steps_of(known.history, name)
+        return Movement(steps, moments=[] if later is None else [later])
+
+    if name in AGES:
+        return age
+    return going if way_of(name).moves else jumping
 
 
 def _recorded(part: str, word: str) -> Mover:
@@ -374,33 +353,20 @@ def _recorded(part: str, word: str) -> Mover:
 
 
 def _ratio(maker: _Maker, ratio: Ratio) -> Mover:
-    return maker.whole(ratio, ratio.ratio, [input_key(ratio)])
+    return maker.whole(ratio.ratio, of_ratio(ratio, maker.names, maker.base, maker.cuts[input_key(ratio)]))
 
 
 def _calculation(maker: _Maker, calculated: CalculationInput) -> Mover:
-    parts = [each for each in parts_of(calculated, maker.names) if not isinstance(each, CalculationInput)]
-    is_monotone = only_rises_or_falls(calculated, maker.names, maker.passing(parts))
-    made = _calculations(maker, calculated)
-    return maker.whole(calculated, parts, made, is_monotone=is_monotone, most_steps=MOST_STEPS)
-
-
-def _calculations(maker: _Maker, calculated: CalculationInput) -> list[str]:
-    names = calculations_in_order([calculated.calculation], maker.names.calculations)
-    return [input_key(CalculationInput(calculation=name)) for name in names]
+    number = of_calculation(calculated, maker.names, maker.base, maker.cuts[input_key(calculated)])
+    return maker.whole(made_of(calculated, maker.names), number, MOST_STEPS)
 
 
 def _peers(maker: _Maker, each: Any) -> Mover:
-    placed, group = peers_in(each).of, peers_in(each).group
-    parts = [part for part in parts_of(placed, maker.names) if not isinstance(part, CalculationInput)] or [placed]
-    is_calculated = isinstance(placed, CalculationInput)
-    made = _calculations(maker, placed) if is_calculated else [input_key(placed)] if isinstance(placed, Ratio) else []
-    return maker.whole(
-        each,
-        [*parts, *([] if group is None else [group])],
-        [*made, input_key(each)],
-        is_monotone=not is_calculated or only_rises_or_falls(placed, maker.names, maker.passing(parts)),
-        most_steps=MOST_STEPS if is_calculated else None,
-    )
+    placed, group, key = peers_in(each).of, peers_in(each).group, input_key(each)
+    reference = reference_in(maker.lists, maker.names.reference, maker.base)
+    number = of_peers(each, placed_number(placed, maker.names, maker.base), reference, maker.cuts[key])
+    parts = [*made_of(placed, maker.names), *([] if group is None else [group])]
+    return maker.whole(parts, number, MOST_STEPS if isinstance(placed, CalculationInput) else None)
 
 
 _MOVERS: Mapping[type[LanguageModel], Callable[[_Maker, Any], Mover]] = {

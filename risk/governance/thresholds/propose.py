@@ -159,6 +159,47 @@ class PortfolioTotals:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class LabelledTotals:
+    """The totals of those whose levels a later confirmation judges: who was confirmed before counts nowhere.
+
+    Attributes:
+        points: n totals, in hundredths of a point.
+        floors: n numbers of levels, 0 for none.
+        confirmed: n marks.
+    """
+
+    points: Integers
+    floors: Integers
+    confirmed: Marks
+
+    @classmethod
+    def of(cls, assessments: Assessments, labels: LabelledEntities) -> Self:
+        """Take them from assessments and from who of the assessed was confirmed later."""
+        judged = _is_assessed(assessments) & ~labels.known_before
+        points, floors = _totals(assessments, judged)
+        return cls(points=points, floors=floors, confirmed=labels.confirmed[judged])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Join those of parts of one portfolio, of one moment."""
+        return cls(
+            points=np.concatenate([part.points for part in parts]),
+            floors=np.concatenate([part.floors for part in parts]),
+            confirmed=np.concatenate([part.confirmed for part in parts]),
+        )
+
+
+def capture_effect(ruleset: Ruleset, proposal: ThresholdProposal, totals: LabelledTotals) -> CaptureEffect | None:
+    """Say what the top levels hold of the confirmed, by the present thresholds and by proposed ones; None for nobody.
+
+    *ruleset* is the present one. The totals may be of another moment than the proposal, such as an earlier one.
+    """
+    sides = _levels_of(ruleset, totals.points, totals.floors, proposal)
+    present, proposed = (captured_share(side, totals.confirmed, ruleset.levels) for side in sides)
+    return None if present is None or proposed is None else CaptureEffect(present=present, proposed=proposed)
+
+
 def propose_thresholds(
     assessments: Assessments,
     targets: Sequence[float] | None = None,
@@ -189,9 +230,8 @@ def propose_thresholds(
     proposal = propose_for_totals(totals, targets, within=within, earlier=earlier, **chance)
     if labels is None:
         return proposal
-    before, after = _levels_of(totals, proposal)
-    assessed = _is_assessed(assessments)
-    return replace(proposal, capture=_capture(before, after, labels, assessed, totals.ruleset.levels))
+    effect = capture_effect(totals.ruleset, proposal, LabelledTotals.of(assessments, labels))
+    return replace(proposal, capture=effect)
 
 
 def propose_for_totals(
@@ -254,17 +294,19 @@ def _is_assessed(assessments: Assessments) -> Marks:
     return assessed
 
 
-def _levels_of(totals: PortfolioTotals, proposal: ThresholdProposal) -> tuple[Integers, Integers]:
+def _levels_of(
+    ruleset: Ruleset, points: Integers, floors: Integers, proposal: ThresholdProposal
+) -> tuple[Integers, Integers]:
     """Give the levels by the present and by the proposed thresholds."""
-    sides = present_cuts(totals.ruleset).units, [point_units(value) for value in proposal.values]
-    before, after = (levels_by(totals.points, totals.floors, units) for units in sides)
+    sides = present_cuts(ruleset).units, [point_units(value) for value in proposal.values]
+    before, after = (levels_by(points, floors, units) for units in sides)
     return before, after
 
 
 def movers(assessments: Assessments, proposal: ThresholdProposal) -> pl.DataFrame:
     """List who would be in another level: `entity_id`, `present` and `proposed`, the names of levels."""
     ruleset, assessed = assessments.program.ruleset, _is_assessed(assessments)
-    before, after = _levels_of(PortfolioTotals.of(assessments), proposal)
+    before, after = _levels_of(ruleset, *_totals(assessments, assessed), proposal)
     names = np.array(ruleset.levels)
     frame = assessments.outcomes.filter(assessed).select(
         ENTITY, present=pl.Series(names[before - 1]), proposed=pl.Series(names[after - 1])
@@ -293,15 +335,6 @@ def _moves(before: Integers, after: Integers, levels: Sequence[str]) -> tuple[Le
         for (first, second), count in zip(pairs.T, counts, strict=True)
         if first != second
     )
-
-
-def _capture(
-    before: Integers, after: Integers, labels: LabelledEntities, assessed: Marks, levels: Sequence[str]
-) -> CaptureEffect | None:
-    judged = ~labels.known_before[assessed]
-    confirmed = labels.confirmed[assessed][judged]
-    present, proposed = (captured_share(side[judged], confirmed, levels) for side in (before, after))
-    return None if present is None or proposed is None else CaptureEffect(present=present, proposed=proposed)
 
 
 def _targets(targets: Sequence[float] | None, levels: Sequence[str]) -> Floats:

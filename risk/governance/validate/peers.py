@@ -4,6 +4,7 @@ A peer is another bank, another portfolio or another year. Its figures come as p
 --json` wrote, or a few figures written by hand.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot
@@ -55,6 +56,15 @@ class PeerComparison:
 
     name: str
     lines: tuple[PeerLine, ...]
+
+
+def read_peer_text(text: str, source: str) -> PeerFigures:
+    """Read a peer's figures from the text of a file, as `read_peer` does; ConfigError also where it is no JSON."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise ConfigError(f"{source} cannot be read as JSON: {problem}") from None
+    return read_peer(data, source)
 
 
 def read_peer(data: Any, source: str) -> PeerFigures:
@@ -137,9 +147,14 @@ def compare_with_peer(
         "captured": None if capture is None else capture.captured,
         "missed": None if capture is None else capture.missed,
     }
+    return figures_beside(peer, own)
+
+
+def figures_beside(peer: PeerFigures, own: Mapping[str, ConfidenceInterval | None]) -> PeerComparison:
+    """Put each figure that both have beside the peer's; *own* has them by the names of `FIGURES`."""
     lines = []
     for figure in FIGURES:
-        mine, theirs = own[figure], peer.figures.get(figure)
+        mine, theirs = own.get(figure), peer.figures.get(figure)
         if mine is not None and theirs is not None:
             known = theirs.low < theirs.high
             lines.append(PeerLine(figure, mine, theirs, independent_difference(mine, theirs) if known else None))

@@ -5,7 +5,7 @@ from typing import Literal
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import MomentGiven, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import MomentGiven, ReasonIfAny, RequestModel, ResponseModel, Text
 from fivefold.usecases.accounts import list_members as members
 from fivefold.usecases.accounts import lists
 from fivefold.usecases.accounts.list_members import ListMember, MemberChange
@@ -26,7 +26,7 @@ class ListVersionGiven(RequestModel):
     members: list[Text]
     title: Text
     source: Text
-    reason: Text = ""
+    reason: ReasonIfAny = ""
     purpose: Literal["aml", "commercial", "both"] | None = None
 
 

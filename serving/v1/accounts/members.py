@@ -1,13 +1,13 @@
 """Members with their roles, and tokens, made by two administrators, each of whom is shown one half."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST, Number, RequestModel, Text
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, RequestModel, Text
 from fivefold.store.accounts.plans import MOST_DAYS
 from fivefold.usecases.accounts import organisations, token_requests
 from fivefold.usecases.accounts.organisations import MemberLine
@@ -59,9 +59,9 @@ class TokenWanted(RequestModel):
 
     role: Literal["app", "investigator", "approver", "publisher", "admin", "commercial"]
     plan: Text
-    member: int | None = Field(default=None, ge=1, le=LARGEST)
+    member: Annotated[int, Field(ge=1, le=LARGEST), WHOLE] | None = None
     label: Text = Field(default="", max_length=200)
-    expires_days: int | None = Field(default=None, ge=1, le=MOST_DAYS)
+    expires_days: Annotated[int, Field(ge=1, le=MOST_DAYS), WHOLE] | None = None
     mcp_changes: bool = False
 
 

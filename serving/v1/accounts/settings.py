@@ -8,7 +8,7 @@ from pydantic import Field
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import WHOLE, ReasonIfAny, RequestModel, ResponseModel, Text
 from fivefold.usecases.accounts import entity_types, rate_tables, settings
 from fivefold.usecases.accounts.entity_types import TypeLine
 from fivefold.usecases.accounts.rate_tables import Rates, RateTableLine
@@ -28,18 +28,18 @@ class SettingsGiven(RequestModel):
     """What is to change; what is not given stays. `reason` is needed once anything decides: then it is proposed."""
 
     base_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
-    override_cap_percent: Annotated[int, Field(ge=0, le=100)] | None = None
-    retention_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
-    minimum_coverage_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    override_cap_percent: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None
+    retention_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS), WHOLE] | None = None
+    minimum_coverage_percent: Annotated[int, Field(ge=0, le=100), WHOLE] | None = None
     programs_lower_levels: bool | None = None
     two_people_promote: bool | None = None
-    challenge_days: Annotated[int, Field(ge=1, le=settings.MOST_CHALLENGE_DAYS)] | None = None
-    outbox_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
-    deliveries_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
-    reports_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
-    assessments_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
-    flows_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
-    reason: Text = ""
+    challenge_days: Annotated[int, Field(ge=1, le=settings.MOST_CHALLENGE_DAYS), WHOLE] | None = None
+    outbox_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS), WHOLE] | None = None
+    deliveries_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS), WHOLE] | None = None
+    reports_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS), WHOLE] | None = None
+    assessments_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS), WHOLE] | None = None
+    flows_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS), WHOLE] | None = None
+    reason: ReasonIfAny = ""
 
 
 @schema("SettingsAsked")
@@ -101,7 +101,7 @@ class RatesGiven(RequestModel):
 
     rates: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=rate_tables.MOST_ROWS)]
     source: Text
-    reason: Text = ""
+    reason: ReasonIfAny = ""
 
 
 class RatesPut(ResponseModel):

@@ -5,7 +5,7 @@ from typing import Literal
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import MomentGiven, Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import MomentGiven, Number, Reason, RequestModel, ResponseModel, Text
 from fivefold.usecases.changes import proposals, search
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.changes.search import ProposalFilters, ProposalFound
@@ -26,7 +26,7 @@ class PageOfProposals(PageQuery):
 class WhyDecided(RequestModel):
     """Why."""
 
-    reason: Text
+    reason: Reason
 
 
 def list_proposals(context: RequestContext, query: PageOfProposals) -> Page[ProposalLine]:

@@ -6,7 +6,7 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Text
 from fivefold.store.decisions.decisions import ACTIVE
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.proposals import ProposalLine
@@ -23,14 +23,14 @@ class PolicyGiven(RequestModel):
 class PolicyProposed(PolicyGiven):
     """The same, why, and why it is proposed although there are doubts, where there are."""
 
-    reason: Text
-    accept_warnings: Text = ""
+    reason: Reason
+    accept_warnings: ReasonIfAny = ""
 
 
 class Why(RequestModel):
     """Why."""
 
-    reason: Text
+    reason: Reason
 
 
 class OfPolicy(PageQuery):

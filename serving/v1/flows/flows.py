@@ -18,7 +18,7 @@ from fivefold.serving.v1.rulesets.rulesets import (
     OfType,
     TextPlace,
 )
-from fivefold.serving.v1.schemas import LARGEST, Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, RequestModel, ResponseModel, Text
 from fivefold.usecases.accounts.flows_in_force import AskedVersion
 from fivefold.usecases.flows import activate, commit, drafts, read, review
 from fivefold.usecases.flows.activate import FlowActivationLine
@@ -55,14 +55,14 @@ class FlowReview(ResponseModel):
 class DraftSeen(RequestModel):
     """The revision of the draft that was seen."""
 
-    revision: Annotated[int, Field(ge=1, le=LARGEST)]
+    revision: Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
 
 
 class FlowVersionGiven(RequestModel):
     """The version, and why."""
 
-    version: Annotated[int, Field(ge=1, le=LARGEST)]
-    reason: Text
+    version: Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
+    reason: Reason
 
 
 class FlowTryGiven(RequestModel):
@@ -74,7 +74,7 @@ class FlowTryGiven(RequestModel):
     """
 
     external_id: Text
-    version: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
+    version: Annotated[int, Field(ge=1, le=LARGEST), WHOLE] | None = None
     document: Text | None = None
     transaction: Text | None = None
     answers: dict[StepName, Text] = Field(default_factory=dict, max_length=MOST_STEPS)
@@ -90,7 +90,7 @@ class FlowTryGiven(RequestModel):
 class FlowWhy(RequestModel):
     """Why."""
 
-    reason: Text
+    reason: Reason
 
 
 def list_flows(context: RequestContext, query: OfType) -> Page[FlowLine]:

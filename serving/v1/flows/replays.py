@@ -1,11 +1,13 @@
 """Replays of versions of flows over history: asked for, shown and cancelled."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST, MomentGiven, Number, RequestModel, Text
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, MomentGiven, Number, Reason, RequestModel, Text
 from fivefold.usecases.flows.replays import jobs
 from fivefold.usecases.flows.replays.jobs import FlowReplayLine, ReplayAsked, ReplayPerson
 
@@ -18,8 +20,8 @@ class FlowReplayGiven(RequestModel):
     each on the facts of its own moment.
     """
 
-    version: int | None = Field(default=None, ge=1, le=LARGEST)
-    base_version: int | None = Field(default=None, ge=1, le=LARGEST)
+    version: Annotated[int, Field(ge=1, le=LARGEST), WHOLE] | None = None
+    base_version: Annotated[int, Field(ge=1, le=LARGEST), WHOLE] | None = None
     alone: bool = False
     as_of: MomentGiven | None = None
     begins: MomentGiven | None = Field(default=None, alias="from")
@@ -29,7 +31,7 @@ class FlowReplayGiven(RequestModel):
 class FlowReplayCancelled(RequestModel):
     """Why it is not wanted any more."""
 
-    reason: Text
+    reason: Reason
 
 
 class OfReplayPeople(PageQuery):

@@ -5,7 +5,7 @@ from typing import Any
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import BigNumber, MomentGiven, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import BigNumber, MomentGiven, Reason, RequestModel, ResponseModel, Text
 from fivefold.usecases.flows.runs import answering, calling, reading, reviews, shadows
 from fivefold.usecases.flows.runs.reading import (
     ActionLine,
@@ -46,7 +46,9 @@ class ActionForApps(ResponseModel):
 class RunForApps(ResponseModel):
     """Where a run came to, without its why.
 
-    `state`: ended, failed, waiting (for a person), queued or running. `at`: the step.
+    `state`: ended, failed, waiting (for a person), queued, running or quarantined: given up after a fault of the
+    machine that stayed, with the actions of `on_failure` among those that were `taken`. `at`: the step. `error`: what
+    went wrong; of a run that is queued, why it is tried again.
     """
 
     run: int
@@ -56,6 +58,7 @@ class RunForApps(ResponseModel):
     state: str
     at: str | None
     due_at: Moment | None
+    error: str | None
     taken: list[ActionForApps]
 
 
@@ -89,19 +92,19 @@ class AnswerGiven(RequestModel):
     """One of the answers that the step takes, and why."""
 
     answer: Text
-    reason: Text
+    reason: Reason
 
 
 class WhyTakenBack(RequestModel):
     """Why."""
 
-    reason: Text
+    reason: Reason
 
 
 class WhyDone(RequestModel):
     """Why the review counts as done."""
 
-    reason: Text
+    reason: Reason
 
 
 def call_flow(context: RequestContext, flow: Text, body: FlowCalled) -> RunAnswer:
@@ -169,4 +172,5 @@ def _for(context: RequestContext, run: RunView) -> RunAnswer:
         return run
     taken = [{name: getattr(each, name) for name in ("number", "action", "kind", "content")} for each in run.taken]
     fields = {name: getattr(run, name) for name in ("flow", "version", "cause", "state", "at")}
-    return RunForApps.model_validate({**fields, "run": run.number, "due_at": run.due_us, "taken": taken})
+    said = {"run": run.number, "due_at": run.due_us, "error": run.error_in_short, "taken": taken}
+    return RunForApps.model_validate({**fields, **said})

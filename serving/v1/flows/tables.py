@@ -1,12 +1,19 @@
-"""Decision tables of flows over HTTP: the rows of a step as a CSV or a workbook, and a file's rows in a text."""
+"""Files of flows over HTTP: the rows of a step as a CSV or a workbook and back, and a graph of JDM as a text."""
 
-from fivefold.serving.v1.flows.flows import StepName
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from fivefold.serving.v1.flows.flows import FlowReview, StepName
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.rulesets.rulesets import Change
-from fivefold.serving.v1.rulesets.tables import Written, content_given, content_told
+from fivefold.serving.v1.rulesets.rulesets import Change, TextPlace
+from fivefold.serving.v1.rulesets.tables import ColumnName, Written, content_given, content_told
 from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
+from fivefold.usecases.flows.graphs import GraphSent, import_flow_graph
+from fivefold.usecases.flows.review import check_flow
 from fivefold.usecases.flows.table_files import export_flow_table, import_flow_table
-from fivefold.usecases.portfolio_files.sent_tables import TableSent
+from fivefold.usecases.portfolio_files.sent_tables import MOST_PAIRS, TableSent
 
 
 class FlowTableWanted(RequestModel):
@@ -50,6 +57,60 @@ class FlowTableTaken(ResponseModel):
     before_hash: str
     after_hash: str
     changes: list[Change]
+
+
+class GraphGiven(RequestModel):
+    """A graph of JDM, as the text of its file, and what it does not say of the flow.
+
+    `names`: what its inputs are here, fields or inputs as in the header of a decision table. `kinds`: what they are
+    where their use does not say it.
+    """
+
+    flow: Text
+    content: Text
+    entity_type: Text
+    names: dict[ColumnName, ColumnName] = Field(default_factory=dict, max_length=MOST_PAIRS)
+    kinds: dict[ColumnName, Literal["number", "text", "flag"]] = Field(default_factory=dict, max_length=MOST_PAIRS)
+
+
+class FlowImported(ResponseModel):
+    """The text of a flow that decides as a graph does, and what committing it would say. Nothing is stored.
+
+    `inputs`: its fields that are inputs of the graph, by their names there. `notes`: what means something else in JDM.
+    """
+
+    flow: str
+    content_hash: str
+    steps: int
+    document: str
+    inputs: Mapping[str, str]
+    notes: list[str]
+    errors: list[TextPlace]
+    warnings: list[TextPlace]
+
+
+def import_graph(context: RequestContext, body: GraphGiven) -> FlowImported:
+    """Give a flow's text that decides as a graph of JDM does, or all that flows cannot say: by node, row and cell."""
+    sent = GraphSent(
+        name="the graph",
+        content=body.content.encode(),
+        flow=body.flow,
+        entity_type=body.entity_type,
+        names=body.names,
+        kinds=body.kinds,
+    )
+    made = import_flow_graph(context, sent)
+    found = FlowReview.of(check_flow(context, made.document))
+    return FlowImported(
+        flow=body.flow,
+        content_hash=made.content_hash,
+        steps=made.steps,
+        document=made.document,
+        inputs=made.inputs,
+        notes=list(made.notes),
+        errors=found.errors,
+        warnings=found.warnings,
+    )
 
 
 def write_flow_table(context: RequestContext, flow: Text, body: FlowTableWanted) -> FlowTableWritten:

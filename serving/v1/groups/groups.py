@@ -9,7 +9,7 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Text
 from fivefold.usecases.groups import members, versions
 from fivefold.usecases.groups.members import DaySize, EntityGroup, GroupMove, GroupNow, Member
 from fivefold.usecases.shared.actors import Role
@@ -25,14 +25,14 @@ class GroupGiven(RequestModel):
 class GroupProposed(GroupGiven):
     """The same, why, and why it is proposed although there are doubts, where there are."""
 
-    reason: Text
-    accept_warnings: Text = ""
+    reason: Reason
+    accept_warnings: ReasonIfAny = ""
 
 
 class WhyOfGroup(RequestModel):
     """Why."""
 
-    reason: Text
+    reason: Reason
 
 
 class GroupVersion(ResponseModel):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from fivefold.serving.v1.errors import TakenRows
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import MomentGiven, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import EntityName, Label, MomentGiven, ReasonIfAny, RequestModel, ResponseModel, Text
 from fivefold.usecases.changes import facts
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.ingest import entities as ingest_entities
@@ -26,7 +26,7 @@ class Owner(RequestModel):
     """The owner of an entity: facts about an account count for its owner."""
 
     type: Text
-    external_id: Text
+    external_id: EntityName
 
 
 class OwnerOfSeveral(Owner):
@@ -54,7 +54,7 @@ class EntityGiven(RequestModel):
 class EntityOfMany(EntityGiven):
     """One of several entities."""
 
-    external_id: Text
+    external_id: EntityName
 
 
 class Taken(ResponseModel):
@@ -99,13 +99,13 @@ class TagGiven(RequestModel):
     """Until when a tag holds; without an end where none is given. `reason` where a level would fall."""
 
     until: MomentGiven | None = None
-    reason: Text = ""
+    reason: ReasonIfAny = ""
 
 
 class Why(RequestModel):
     """Why: needed where a level would fall, as another person approves it then."""
 
-    reason: Text = ""
+    reason: ReasonIfAny = ""
 
 
 class ScreeningGiven(RequestModel):
@@ -114,10 +114,10 @@ class ScreeningGiven(RequestModel):
     `reason` where a level would fall.
     """
 
-    screening: Text
+    screening: Label
     found: bool
     at: MomentGiven | None = None
-    reason: Text = ""
+    reason: ReasonIfAny = ""
 
 
 class CaseGiven(RequestModel):
@@ -131,7 +131,7 @@ class CaseGiven(RequestModel):
     outcome: Text | None = None
     status: Text | None = None
     fields: dict[str, Any] = Field(default_factory=dict)
-    reason: Text = ""
+    reason: ReasonIfAny = ""
     only_new: bool = False
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import BigNumber, MomentGiven, RequestModel, Text
+from fivefold.serving.v1.schemas import BigNumber, MomentGiven, Reason, ReasonIfAny, RequestModel, Text
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.levels import overrides
@@ -20,20 +20,20 @@ class OverrideGiven(RequestModel):
     """The requested level, why, and until when it is to hold; without an end by default."""
 
     level: Text
-    reason: Text
+    reason: Reason
     until: MomentGiven | None = None
 
 
 class DecisionGiven(RequestModel):
     """Why; may be empty."""
 
-    reason: Text = ""
+    reason: ReasonIfAny = ""
 
 
 class ReasonGiven(RequestModel):
     """Why."""
 
-    reason: Text
+    reason: Reason
 
 
 @schema("Revocation")

@@ -8,7 +8,7 @@ from fivefold.domain.paging import Page
 from fivefold.models.comparison import VersionComparison
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST, Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, RequestModel, ResponseModel
 from fivefold.usecases.changes.promotions import promote_by_member, roll_back_by_member
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.models import read
@@ -49,17 +49,17 @@ class ModelVersionDetails(ResponseModel):
 class PromotionGiven(RequestModel):
     """The version that is to serve, and why. `serving`: refused where another version serves than this one."""
 
-    version: Annotated[int, Field(ge=1, le=LARGEST)]
-    reason: Text
+    version: Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
+    reason: Reason
     force: bool = False
-    serving: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
+    serving: Annotated[int, Field(ge=1, le=LARGEST), WHOLE] | None = None
 
 
 class ModelRollbackGiven(RequestModel):
     """Why. `serving`: refused where another version serves than this one."""
 
-    reason: Text
-    serving: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
+    reason: Reason
+    serving: Annotated[int, Field(ge=1, le=LARGEST), WHOLE] | None = None
 
 
 class ModelPromotionAsked(ResponseModel):

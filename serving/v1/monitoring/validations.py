@@ -7,10 +7,11 @@ from pydantic import Field
 from fivefold.domain.paging import Key, Page, page_among
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST, MomentGiven, Number, RequestModel, ResponseModel, Text
-from fivefold.usecases.monitoring import revalidation
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, MomentGiven, Number, Reason, RequestModel, ResponseModel, Text
+from fivefold.usecases.monitoring import peers, revalidation
 from fivefold.usecases.monitoring import validate as validation
 from fivefold.usecases.monitoring.history import CONFIRMED
+from fivefold.usecases.monitoring.peers import AttachedPeer
 from fivefold.usecases.monitoring.people import WorkFigures, read_work_figures
 from fivefold.usecases.monitoring.revalidation import REACHED, Trigger
 from fivefold.usecases.monitoring.series import ValidationPoint, sign_off_validation, validation_series
@@ -48,20 +49,27 @@ class ChangeGiven(RequestModel):
     """What changes: product, channel, country or regulator."""
 
     kind: Literal["product", "channel", "country", "regulator"]
-    description: Text
+    description: Reason
 
 
 class SignOffGiven(RequestModel):
     """The number of a validation that was made after the change, and what follows from it."""
 
-    validation: Annotated[int, Field(ge=1, le=LARGEST)]
-    conclusion: Text
+    validation: Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
+    conclusion: Reason
 
 
 class ConclusionGiven(RequestModel):
     """What follows from a validation."""
 
-    conclusion: Text
+    conclusion: Reason
+
+
+class PeerGiven(RequestModel):
+    """A file with a peer's figures: its name, and its text, as `fivefold rules validate --json` writes it or a few."""
+
+    file: Text
+    content: Text
 
 
 class Change(ResponseModel):
@@ -105,6 +113,16 @@ def validate_levels(context: RequestContext, body: ValidationGiven) -> Validatio
 def read_validation(context: RequestContext, validation_: Number) -> Validation:
     """Show a validation with all that it found."""
     return _with_report(validation.read_validation(context, validation_))
+
+
+def list_peers(context: RequestContext, validation_: Number) -> list[AttachedPeer]:
+    """List the peers whose figures stand beside a validation; the first attached comes first."""
+    return peers.list_peers(context, validation_)
+
+
+def attach_peer(context: RequestContext, validation_: Number, body: PeerGiven) -> AttachedPeer:
+    """Put a peer's figures beside a validation that is not signed off; the same file is kept once."""
+    return peers.attach_peer(context, validation_, body.file, body.content)[0]
 
 
 def list_series(context: RequestContext, query: PageQuery) -> Page[ValidationPoint]:

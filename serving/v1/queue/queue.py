@@ -7,7 +7,7 @@ from pydantic import Field
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST, MomentGiven, Names, RequestModel, Text
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, MomentGiven, Names, ReasonIfAny, RequestModel, Text
 from fivefold.store.queue.items import QueueOrder
 from fivefold.usecases.queue import items, views
 from fivefold.usecases.queue.items import QueueCount, QueueFilters, QueueItem
@@ -62,10 +62,10 @@ class ItemGiven(RequestModel):
     `revision` is that of the item as it was read.
     """
 
-    revision: int = Field(ge=0, le=LARGEST)
-    assigned_to: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
+    revision: Annotated[int, Field(ge=0, le=LARGEST), WHOLE]
+    assigned_to: Annotated[int, Field(ge=1, le=LARGEST), WHOLE] | None = None
     done: bool = False
-    reason: Text = ""
+    reason: ReasonIfAny = ""
 
 
 def list_queue(context: RequestContext, query: PageOfQueue) -> Page[QueueItem]:

@@ -8,7 +8,16 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.levels.levels import Numbered
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST_BIG, BigNumber, MomentGiven, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import (
+    LARGEST_BIG,
+    WHOLE,
+    BigNumber,
+    MomentGiven,
+    Reason,
+    RequestModel,
+    ResponseModel,
+    Text,
+)
 from fivefold.usecases.recourse import challenges, reply, settlement
 from fivefold.usecases.recourse.challenges import ChallengeFilters, ChallengeLine
 from fivefold.usecases.recourse.reply import Reply
@@ -31,10 +40,10 @@ class SettlementGiven(RequestModel):
     """
 
     outcome: Literal["confirmed", "corrected", "overridden"]
-    reason: Text
+    reason: Reason
     answer: Text = ""
     facts: Annotated[list[Text], Field(max_length=MOST_FACTS)] = Field(default_factory=list)
-    override: Annotated[int, Field(ge=1, le=LARGEST_BIG)] | None = None
+    override: Annotated[int, Field(ge=1, le=LARGEST_BIG), WHOLE] | None = None
 
 
 class PageOfChallenges(PageQuery):

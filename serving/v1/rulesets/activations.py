@@ -1,6 +1,6 @@
 """Activations, rollbacks and backtests of rulesets."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -9,7 +9,7 @@ from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.rulesets.rulesets import Rate
-from fivefold.serving.v1.schemas import LARGEST, Number, RequestModel, Text
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, RequestModel, Text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks, backtests
 from fivefold.usecases.changes.backtests import BacktestLine, MoverLine
@@ -22,8 +22,8 @@ from fivefold.usecases.rulesets.threshold_reviews import ThresholdReviewLine
 class ActivationGiven(RequestModel):
     """The version that is to decide, and why; who activates neither edited nor committed it."""
 
-    version: int = Field(ge=1, le=LARGEST)
-    reason: Text
+    version: Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
+    reason: Reason
     per_second: Rate = PER_SECOND
 
 
@@ -36,13 +36,13 @@ class RollbackGiven(ActivationGiven):
 class BacktestGiven(RequestModel):
     """A version, or null for the draft."""
 
-    version: int | None = Field(default=None, ge=1, le=LARGEST)
+    version: Annotated[int, Field(ge=1, le=LARGEST), WHOLE] | None = None
 
 
 class BacktestCancelled(RequestModel):
     """Why it is not wanted any more."""
 
-    reason: Text
+    reason: Reason
 
 
 class OfMovers(PageQuery):

@@ -7,7 +7,7 @@ from pydantic import Field
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST, MomentGiven, RequestModel, Text
+from fivefold.serving.v1.schemas import LARGEST, WHOLE, MomentGiven, RequestModel, Text
 from fivefold.usecases.changes import reference_fit, references
 from fivefold.usecases.changes.reference_fit import ReferenceShown, ReferenceState
 from fivefold.usecases.changes.references import ReferenceJobLine
@@ -16,7 +16,7 @@ from fivefold.usecases.changes.references import ReferenceJobLine
 class ReferenceWanted(RequestModel):
     """The version of the ruleset whose peers are counted."""
 
-    version: Annotated[int, Field(ge=1, le=LARGEST)]
+    version: Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
 
 
 class VersionAt(RequestModel):

@@ -5,11 +5,12 @@ from typing import Annotated
 from pydantic import Field
 
 from fivefold.domain.paging import Page
+from fivefold.risk.language.purposes import Purpose
 from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import WHOLE, Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks
 from fivefold.usecases.rulesets import check as ruleset_checks
@@ -24,8 +25,10 @@ from fivefold.usecases.rulesets.read import DraftShown, FamilyLine, VersionLine,
 from fivefold.usecases.rulesets.review import ExampleLine
 from fivefold.usecases.shared.inputs import MOST_PER_SECOND
 
-Rate = Annotated[int, Field(ge=1, le=MOST_PER_SECOND, description="Entities that are assessed again in a second")]
-Revision = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Rate = Annotated[
+    int, Field(ge=1, le=MOST_PER_SECOND, description="Entities that are assessed again in a second"), WHOLE
+]
+Revision = Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE]
 
 
 class OfType(PageQuery):
@@ -67,11 +70,25 @@ class TextPlace(Place):
     column: int | None
 
 
+class InputRead(ResponseModel):
+    """What a part of a ruleset reads: by which path, what that was gathered for, and whether the part may read it."""
+
+    source: str
+    purpose: Purpose
+    path: list[str] = Field(validation_alias="steps")
+    allowed: bool = Field(validation_alias="is_allowed")
+
+
 class TextReview(ResponseModel):
-    """What a text comes to that is not saved, and what it changes in the version that decides, or in the newest."""
+    """What a text comes to that is not saved, and what it changes in the version that decides, or in the newest.
+
+    `purpose` is what the ruleset is for, null where it cannot be read; `readings` are what its rules read.
+    """
 
     family: str | None
     content_hash: str | None
+    purpose: Purpose | None
+    readings: list[InputRead]
     errors: list[TextPlace]
     warnings: list[TextPlace]
     examples: list[ExampleLine]
@@ -93,7 +110,7 @@ class CommitGiven(RequestModel):
     """The revision that was looked at; and why it is committed although there are doubts, where there are."""
 
     revision: Revision
-    accept_warnings: Text = ""
+    accept_warnings: ReasonIfAny = ""
 
 
 class ComparedWith(RequestModel):
@@ -123,7 +140,7 @@ class OrderGiven(RequestModel):
     """All families of a type, in the order in which they are to be tried, and why."""
 
     families: list[Text] = Field(min_length=1)
-    reason: Text
+    reason: Reason
     per_second: Rate = PER_SECOND
 
 
@@ -131,7 +148,7 @@ class SwitchGiven(RequestModel):
     """Whether a family is on, and why."""
 
     on: bool
-    reason: Text
+    reason: Reason
     per_second: Rate = PER_SECOND
 
 

@@ -1,11 +1,13 @@
 """Webhooks: endpoints, dead letters and replays."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST_BIG, Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import LARGEST_BIG, WHOLE, Number, RequestModel, ResponseModel, Text
 from fivefold.usecases.webhooks import endpoints, progress
 from fivefold.usecases.webhooks.endpoints import DeadLetter, EndpointLine, EndpointMade
 from fivefold.usecases.webhooks.progress import EndpointProgress, FailingDelivery
@@ -40,14 +42,14 @@ class KindsChanged(ResponseModel):
 class RotationGiven(RequestModel):
     """How many hours older secrets go on signing."""
 
-    kept_hours: int = Field(default=endpoints.KEPT_HOURS, ge=0, le=endpoints.KEPT_HOURS)
+    kept_hours: Annotated[int, Field(ge=0, le=endpoints.KEPT_HOURS), WHOLE] = endpoints.KEPT_HOURS
 
 
 class ReplayGiven(RequestModel):
     """All dead letters, or everything of a range of sequence numbers, both ends included."""
 
-    first: int | None = Field(default=None, ge=1, le=LARGEST_BIG)
-    last: int | None = Field(default=None, ge=1, le=LARGEST_BIG)
+    first: Annotated[int, Field(ge=1, le=LARGEST_BIG), WHOLE] | None = None
+    last: Annotated[int, Field(ge=1, le=LARGEST_BIG), WHOLE] | None = None
 
 
 class Counted(ResponseModel):

@@ -107,6 +107,22 @@ def test_lint_is_read_by_programs_and_code_hosts_and_tells_notes_where_they_are_
     assert result["locations"][0]["physicalLocation"]["region"]["startLine"] > 1
 
 
+def test_a_status_that_may_end_the_relationship_has_its_line_for_people_programs_and_code_hosts(tmp_path: Path) -> None:
+    text = (FLOW + EXAMPLES).replace("[look]}", "[look, stop]}")
+    path = written(tmp_path, text.replace("steps:\n", "  - {id: stop, title: Stop, status: blocked}\nsteps:\n"))
+    line = 1 + next(n for n, each in enumerate(path.read_text().splitlines()) if "status: blocked" in each)
+    said = f"{path}:{line}: warning: action stop, status: gives the status blocked without the answer of a person"
+    assert said in succeed(tmp_path, "flows", "lint", path).replace("\n", " ")
+    assert run(tmp_path, "flows", "lint", path, "--strict").code == 1
+    found = json.loads(succeed(tmp_path, "flows", "lint", path, "--format", "json"))["files"][0]["findings"]
+    assert [(one["check"], one["line"], one["where"]) for one in found] == [
+        ("relationships", line, "action stop, status")
+    ]
+    (result,) = json.loads(succeed(tmp_path, "flows", "lint", path, "--format", "sarif"))["runs"][0]["results"]
+    assert (result["ruleId"], result["level"]) == ("relationships", "warning")
+    assert result["locations"][0]["physicalLocation"]["region"]["startLine"] == line
+
+
 def test_a_level_that_an_example_gives_and_there_is_not_has_its_line(tmp_path: Path) -> None:
     path = written(
         tmp_path, (FLOW + EXAMPLES).replace("{name: high, given: {level: high}", "{name: high, given: {level: hihg}")

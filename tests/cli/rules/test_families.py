@@ -1,4 +1,4 @@
-"""`fivefold rules backtest` and `validate` with several rulesets side by side."""
+"""`fivefold rules backtest`, `validate` and proposals with several rulesets side by side."""
 
 import json
 from pathlib import Path
@@ -138,3 +138,69 @@ def test_rulesets_of_one_name_cannot_stand_side_by_side(folder: Path, command: s
     other = (folder / "companies.yaml").read_text().replace("critical]", "severe]").replace("floor: high", "floor: low")
     (folder / "other.yaml").write_text(other)
     assert "must have the same" in refuse(folder, *asked, "--then", folder / "other.yaml")
+
+
+PERSON = "applies_to: {field: kind, equals: person}"
+WATCHED = "applies_to: {all: [{field: kind, equals: person}, {field: country, equals: ZA}]}"
+LEFT_OUT = "180 entities on whom other rulesets decide are left out: watched 120, companies 60."
+
+
+@pytest.fixture
+def watched(folder: Path) -> Path:
+    """A ruleset that decides on the people of one country, who are 120; `rest.parquet` has the people of the others."""
+    text = (folder / "now.yaml").read_text().replace("ruleset: retail", "ruleset: watched")
+    (folder / "watched.yaml").write_text(text.replace(PERSON, WATCHED))
+    people = pl.read_parquet(folder / "people.parquet")
+    others = pl.col("country").ne_missing("ZA") & (pl.col("kind") == "person")
+    people.filter(others).write_parquet(folder / "rest.parquet")
+    return folder
+
+
+def proposed(folder: Path, command: str, data: str, *more: object) -> dict[str, Any]:
+    labels = () if command == "propose-thresholds" else ("--labels", folder / "labels.csv")
+    files = ("--data", folder / data, *labels, "--output", folder / "new.yaml", "--json", folder / "p.json")
+    done = run(folder, "rules", command, folder / "now.yaml", *files, *AS_OF, "--resamples", "100", *more)
+    assert done.code == 0, done
+    plain: dict[str, Any] = json.loads((folder / "p.json").read_text())
+    return plain | {"err": done.err, "out": done.out, "draft": (folder / "new.yaml").read_text()}
+
+
+@pytest.mark.parametrize(
+    ("command", "figures"),
+    [
+        ("propose-thresholds", ("entities", "levels", "cuts", "moved", "moves")),
+        ("propose-points", ("learnt_from", "learnt_confirmed", "changes", "cuts", "verdict")),
+    ],
+)
+def test_a_proposal_is_made_from_those_on_whom_the_ruleset_decides(
+    watched: Path, monkeypatch: pytest.MonkeyPatch, command: str, figures: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("fivefold.risk.governance.thresholds.propose.LEAST_ENTITIES", 100)
+    beside = ("--first", watched / "watched.yaml", "--then", watched / "companies.yaml")
+    both = proposed(watched, command, "people.parquet", *beside)
+    alone = proposed(watched, command, "rest.parquet")
+    everyone = proposed(watched, command, "people.parquet")
+    assert [both[name] for name in figures] == [alone[name] for name in figures]
+    assert [both[name] for name in figures] != [everyone[name] for name in figures]
+    assert LEFT_OUT in both["cautions"]
+    assert LEFT_OUT in " ".join(f"{both['err']} {both['out']}".split())
+    assert not [each for each in everyone["cautions"] if "left out:" in each]
+
+
+def test_those_to_whom_no_ruleset_applies_are_named_and_one_that_decides_on_nobody_is_refused(
+    watched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fivefold.risk.governance.thresholds.propose.LEAST_ENTITIES", 100)
+    found = proposed(watched, "propose-thresholds", "people.parquet", "--first", watched / "watched.yaml")
+    assert "120 entities on whom other rulesets decide are left out: watched 120." in found["cautions"]
+    assert "60 entities to whom no ruleset applies are left out." in found["cautions"]
+    again = (watched / "now.yaml").read_text().replace("ruleset: retail", "ruleset: before")
+    (watched / "before.yaml").write_text(again)
+    (watched / "new.yaml").unlink()
+    files = ("--data", watched / "people.parquet", "--output", watched / "new.yaml", *AS_OF)
+    asked = ("rules", "propose-thresholds", watched / "now.yaml", *files)
+    assert "retail decides on nobody beside the other rulesets" in refuse(
+        watched, *asked, "--first", watched / "before.yaml"
+    )
+    assert "two of the rulesets have the name retail" in refuse(watched, *asked, "--then", watched / "now.yaml")
+    assert not (watched / "new.yaml").exists()

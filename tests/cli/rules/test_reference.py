@@ -133,3 +133,20 @@ def test_a_file_that_no_folder_of_lists_would_show_is_refused(home: Home, folder
     said = refuse(home, *files(folder, "reference", "--as-of", "2024-07-01", "--output", folder / "our-peers.txt"))
     assert "must end in .yaml, .yml, .json" in said
     assert not (folder / "our-peers.txt").exists()
+
+
+def test_peers_are_those_on_whom_the_ruleset_decides(home: Home, folder: Path) -> None:
+    """Who turns over 11 or more is decided on by another ruleset, which places nobody among peers."""
+    large = RULES.replace("ruleset: tiny", "ruleset: large").replace("reference: our-peers\n", "")
+    large = large.replace("{not: {field: segment, equals: staff}}", "{sum: amount, over: 30 days, at_least: 11}")
+    large = large.replace(
+        "{peer_percentile: {of: {sum: amount, over: 30 days}, among: {field: segment}}}", "{field: segment}"
+    )
+    (folder / "large.yaml").write_text(large.replace("{at_least: 90}", "{equals: retail}"))
+    output = folder / "our-peers.json"
+    done = run(
+        home, *files(folder, "reference", "--as-of", "2024-07-01", "--output", output, "--first", folder / "large.yaml")
+    )
+    assert done.code == 0, done
+    assert "of 11 as of 2024-07-01" in done.out, "ten of retail, and one of sme"
+    assert "30 entities on whom other rulesets decide are left out: large 30." in " ".join(done.err.split())

@@ -66,3 +66,19 @@ def test_what_cannot_be_said(home: Home, folder: Path) -> None:
     assert "Nothing to look for" in succeed(home, *asked(folder, "b", "--up"))
     assert "nobody" in refuse(home, *asked(folder, "nobody"))
     assert "perhaps" in refuse(home, *asked(folder, "a", "--level", "hig"))
+
+
+def test_the_ruleset_that_decides_is_asked(home: Home, folder: Path) -> None:
+    """The elder are decided on by another ruleset, which knows nothing of cash."""
+    elder = RULES.replace("ruleset: tiny", "ruleset: elder\napplies_to: {field: age, at_least: 30}")
+    elder = elder.replace("points: 20", "points: 15").replace("at_least: 100.30", "at_least: 50")
+    (folder / "elder.yaml").write_text(elder)
+    told = succeed(home, *asked(folder, "a", "--first", folder / "elder.yaml"))
+    assert "a: medium by elder, as of 2024-07-01" in told
+    assert "100.30 EUR → below 50.00 EUR" in told
+    told = succeed(home, *asked(folder, "a", "--then", folder / "elder.yaml"))
+    assert "a: medium by tiny, as of 2024-07-01" in told
+    assert "100.30 EUR → below 100.30 EUR" in told
+    assert "by tiny" not in succeed(home, *asked(folder, "a"))
+    (folder / "other.yaml").write_text(elder.replace("[low, medium, high]", "[low, mid, high]"))
+    assert "must have the same" in refuse(home, *asked(folder, "a", "--first", folder / "other.yaml"))

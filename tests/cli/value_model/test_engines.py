@@ -13,15 +13,17 @@ from typing import Any
 
 import pytest
 
-from fivefold.cli.value_model.engines import _ends_on_signals, _folder_of_run
+from fivefold.cli.value_model.engines import _folder_of_run
+from fivefold.cli.value_model.parts import ends_on_signals
 
 RUN = """
 import signal, sys, time
 from pathlib import Path
 signal.signal(signal.SIGHUP, getattr(signal, sys.argv[2]))
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from fivefold.cli.value_model.engines import _ends_on_signals, _folder_of_run
-with _ends_on_signals(), _folder_of_run(Path(sys.argv[1])) as own:
+from fivefold.cli.value_model.engines import _folder_of_run
+from fivefold.cli.value_model.parts import ends_on_signals
+with ends_on_signals(), _folder_of_run(Path(sys.argv[1])) as own:
     (own / "histories.arrow").write_text("of customers")
     print(own, flush=True)
     time.sleep(60)
@@ -148,7 +150,7 @@ def test_the_folder_goes_while_a_worker_still_writes(tmp_path: Path) -> None:
 
 def test_an_error_is_the_error_of_the_run(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(ValueError, match="the run"), _ends_on_signals(), _folder_of_run(tmp_path):
+    with pytest.raises(ValueError, match="the run"), ends_on_signals(), _folder_of_run(tmp_path):
         raise ValueError("the run")
     assert signal.getsignal(signal.SIGTERM) is before
     assert list(tmp_path.iterdir()) == []

@@ -57,7 +57,8 @@ def run(walk: Walk, columns: int, rows: int = 4, used: int = 2) -> tuple[list[fl
     small, code = np.ones(rows, dtype=np.int8), np.zeros(rows, dtype=np.int16)
     offsets, as_ofs = np.array([0, rows]), np.array([used - 1])
     out, seen = np.empty((1, 1, columns)), np.empty((1, 1), dtype=np.int64)
-    walk(offsets, time, money, money, small, code, small, time, as_ofs, out, seen)
+    wanted = np.ones(columns, dtype=np.bool_)
+    walk(offsets, time, money, money, small, code, small, time, as_ofs, wanted, out, seen)
     return out[0, 0].tolist(), int(seen[0, 0])
 
 

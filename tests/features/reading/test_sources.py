@@ -15,7 +15,9 @@ from fivefold.domain.errors import FileFormatError, InvalidDataError
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, concatenate
 from fivefold.features.reading import sources, validate
-from fivefold.features.reading.sources import read_histories, stream_histories
+from fivefold.features.reading.parquet_stream import START
+from fivefold.features.reading.sources import file_reader, read_histories, stream_from, stream_histories
+from fivefold.features.reading.text_files import MappedFile
 from tests.depth import examples
 from tests.features.equality import same
 from tests.features.reading.test_tables import arrow, as_csv, grouped, written
@@ -56,6 +58,54 @@ def test_streamed_is_in_memory_bitwise(ledger: list[Row], batch: int, cuts: list
     assert same(concatenate(parts), read_histories(rows, RATES))
     together = [user for part in parts for user in part.user_ids.to_pylist()]
     assert len(together) == len(set(together))
+
+
+@settings(max_examples=examples(40))
+@given(ledgers(AS_OFS[0]), st.integers(1, 30), st.lists(st.integers(1, 40), max_size=4), st.integers(1, 9), st.data())
+def test_a_stream_goes_on_from_any_place_as_if_it_had_not_stopped(
+    ledger: list[Row], batch: int, cuts: list[int], row_group_rows: int, data: st.DataObject
+) -> None:
+    rows = grouped(ledger) + of("zzz")
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "ROWS_A_BATCH", batch)
+        file = MappedFile(lay_out(rows, cuts, Path(folder), row_group_rows))
+        whole = list(stream_from(file, file_reader(file, RATES)))
+        done = data.draw(st.integers(0, len(whole)))
+        place = whole[done - 1].place if done else START
+        seen = [part.hashes for part in whole[:done]]
+        rest = list(stream_from(MappedFile(file.path), file_reader(file, RATES), place, seen))
+    assert len(rest) == len(whole) - done
+    for again, part in zip(rest, whole[done:], strict=True):
+        assert same(again.histories, part.histories)
+        assert again.hashes.tolist() == part.hashes.tolist()
+        assert (again.place.file, again.place.row, again.place.rows) == (
+            part.place.file, part.place.row, part.place.rows,
+        )  # fmt: skip
+
+
+def test_a_customer_met_before_the_place_is_refused_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 2)
+    file = MappedFile(lay_out(of("aabbccaa"), [3], tmp_path))
+    with pytest.raises(FileFormatError, match="customer 'a' are not adjacent"):
+        list(stream_from(file, file_reader(file, RATES)))
+    parts = stream_from(file, file_reader(file, RATES))
+    first, second = next(parts), next(parts)
+    with pytest.raises(FileFormatError, match="customer 'a' are not adjacent"):
+        list(stream_from(file, file_reader(file, RATES), second.place, [first.hashes, second.hashes]))
+
+
+def test_bad_rows_after_the_place_have_their_numbers_in_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 4)
+    rows = of("aaabbbbcccddddeeee")
+    for place in (11, 17):
+        rows[place]["user_category"] = f"APP{place}"
+    file = MappedFile(lay_out(rows, [6], tmp_path, 5))
+    first = next(stream_from(file, file_reader(file, RATES)))
+    with pytest.raises(InvalidDataError) as caught:
+        list(stream_from(file, file_reader(file, RATES), first.place, [first.hashes]))
+    assert [problem.row for problem in caught.value.problems] == [11, 17]
 
 
 def test_a_stream_comes_in_parts_of_whole_customers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from tests.risk.engine.groups_drawn import linked_portfolio, rulesets_with_group
 from tests.risk.engine.reference_conditions import World
 from tests.risk.engine.rulesets_drawn import read
 from tests.risk.engine.test_assess import QUICK, answer_of, expected
-from tests.risk.engine.test_time_changes import held, is_looked_at_by_the_day, outcome
+from tests.risk.engine.test_time_changes import held, outcome
 from tests.risk.engine.worlds import as_ofs, levels_before, standing
 
 Data = dict[str, Any]
@@ -66,8 +66,6 @@ def test_nothing_of_those_linked_changes_a_level_before_the_moment_that_is_annou
     ruleset: Data, drawn: Drawn, parts: list[float]
 ) -> None:
     (world, people), analysed = drawn, AnalysedRuleset(read(ruleset))
-    if is_looked_at_by_the_day(analysed) or "days_since" in str(ruleset["rules"]):
-        return
     portfolio = linked_portfolio(world, people, analysed.ruleset)
     overrides = standing(people, "override", ("level", "until"))
     first = assess(analysed, portfolio, as_ofs(people), levels_before(people), overrides, ahead=True)

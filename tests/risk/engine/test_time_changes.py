@@ -5,24 +5,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
+from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.next_change import next_changes
-from fivefold.risk.facts.inputs import parts_of
-from fivefold.risk.facts.moments.monotone import only_rises_or_falls
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from fivefold.risk.language.expressions import CalculationInput, DaysSince, IndicatorInput, input_key
 from tests.depth import DEPTH, examples
+from tests.risk.engine.moving_drawn import indicators_at, known_at, moving_portfolio, moving_rulesets, moving_worlds
 from tests.risk.engine.reference_conditions import World
-from tests.risk.engine.rulesets_drawn import read, rulesets
+from tests.risk.engine.rulesets_drawn import read
 from tests.risk.engine.test_assess import QUICK
-from tests.risk.engine.worlds import as_ofs, levels_before, only, people_drawn, portfolio_of, standing, worlds
+from tests.risk.engine.worlds import as_ofs, levels_before, only, people_drawn, standing
 
 Data = dict[str, Any]
 
@@ -49,45 +47,31 @@ def outcome(found: Assessments) -> pl.DataFrame:
     return found.outcomes.select(ENTITY, *SAME, *codes)
 
 
-def is_looked_at_by_the_day(analysed: AnalysedRuleset) -> bool:
-    """Tell whether a calculation is read in which days pass and that may turn back: it is looked at each midnight."""
-    return any(
-        not only_rises_or_falls(each, analysed.names, days_in(each, analysed.names))
-        for each in analysed.inputs
-        if isinstance(each, CalculationInput)
-    )
-
-
-def days_in(calculated: CalculationInput, names: Vocabulary) -> set[str]:
-    return {input_key(part) for part in parts_of(calculated, names) if isinstance(part, DaysSince | IndicatorInput)}
-
-
-@settings(max_examples=examples(120), phases=QUICK, deadline=None)
-@given(rulesets(), worlds(), people_drawn, st.lists(st.floats(0, 1), min_size=3, max_size=3))
+@settings(max_examples=examples(200), phases=QUICK, deadline=None)
+@given(moving_rulesets(), moving_worlds(), people_drawn, st.lists(st.floats(0, 1), min_size=5, max_size=5))
 def test_nothing_changes_before_the_moment_that_is_announced(
     ruleset: Data, world: World, people: list[Data], parts: list[float]
 ) -> None:
     analysed = AnalysedRuleset(read(ruleset))
-    assume(not is_looked_at_by_the_day(analysed))
-    portfolio = portfolio_of(world, people, analysed.ruleset)
+    portfolio, now = moving_portfolio(world, people, analysed.ruleset), as_ofs(people)
     overrides = standing(people, "override", ("level", "until"))
-    first = assess(analysed, portfolio, as_ofs(people), levels_before(people), overrides, ahead=True)
+    known = known_at(portfolio, now)
+    first = assess(analysed, known, now, levels_before(people), overrides, ahead=True)
     announced = next_changes(first, overrides, portfolio.lists)
-    now = first.outcomes[AS_OF]
     assert (announced["next_us"] > now).all()
     length = announced["next_us"] - now
     before = held(first)
-    again = assess(analysed, portfolio, now, before, overrides)
+    again = assess(analysed, known, now, before, overrides)
     for share in (*parts, 1.0):
         later = now + ((length - 1) * share).cast(pl.Int64).clip(0, length - 1)
-        then = assess(analysed, portfolio, later, before, overrides)
+        then = assess(analysed, known_at(portfolio, later), later, before, overrides)
         assert outcome(then).equals(outcome(again)), (now.to_list(), later.to_list())
 
 
 HOUR_US = DAY_US // 24
 FIRST = datetime(2023, 6, 30, tzinfo=UTC)
 HOURS = 24 * (60 if DEPTH == "quick" else 730)
-MOST_LOOKS = {"quick": 100, "full": 150}.get(DEPTH, 4_000)
+MOST_LOOKS = {"quick": 100, "full": 400}.get(DEPTH, 4_000)
 """After how many assessments of one entity the comparison ends before its last hour: some change at every hour."""
 
 
@@ -99,9 +83,14 @@ def every_hour(portfolio: Portfolio, analysed: AnalysedRuleset, begin: int) -> p
         named = pl.format("{}", "hour").alias(ENTITY)
         return hours.join(frame.drop(ENTITY), how="cross").with_columns(named).drop("hour")
 
-    parts = ("entities", "transactions", "cases", "alerts", "tags", "screenings", "indicators", "values")
+    parts = ("entities", "transactions", "cases", "alerts", "tags", "screenings", "values")
     whole = replace(portfolio, **{part: repeated(getattr(portfolio, part)) for part in parts})
-    found = assess(analysed, whole, pl.int_range(HOURS, eager=True) * HOUR_US + begin)
+    moments = [begin + hour * HOUR_US for hour in range(HOURS)]
+    assert portfolio.histories is not None
+    values = indicators_at(portfolio.histories, portfolio.entities[ENTITY][0], moments)
+    frame = pl.DataFrame(values, schema=dict.fromkeys(catalogue().names, pl.Float64), orient="row")
+    named = hours.select(pl.format("{}", "hour").alias(ENTITY)).hstack(frame)
+    found = assess(analysed, replace(whole, indicators=named), pl.Series(moments))
     known = found.inputs.select(pl.exclude(ENTITY, AS_OF).is_null())
     rules = found.outcomes.select("status", "floor", "hard_floor", *found.program.outputs[:-5])
     return rules.with_columns(known=pl.concat_str(known.cast(pl.String)) if known.width else pl.lit(""))
@@ -118,7 +107,8 @@ class Life:
         self.ends: list[int] = []
 
     def look(self, at: int, *, ahead: bool = False) -> Assessments:
-        found = assess(self.analysed, self.portfolio, at, self.before, self.overrides, ahead=ahead)
+        known = known_at(self.portfolio, pl.Series([at]))
+        found = assess(self.analysed, known, at, self.before, self.overrides, ahead=ahead)
         self.before = held(found)
         self.looks += 1
         row = found.outcomes.row(0, named=True)
@@ -129,15 +119,16 @@ class Life:
 
 
 @settings(max_examples=examples(30), phases=QUICK, deadline=None)
-@given(rulesets(), worlds(), people_drawn)
-def test_announced_moments_give_the_levels_of_every_hour(ruleset: Data, world: World, people: list[Data]) -> None:
+@given(moving_rulesets(), moving_worlds(), people_drawn, st.integers(0, 3))
+def test_announced_moments_give_the_levels_of_every_hour(
+    ruleset: Data, world: World, people: list[Data], which: int
+) -> None:
     begin = int(FIRST.timestamp()) * 1_000_000
     # A month from a moment off the hour may end a day later than one from the hour after: that is no matter of moments.
     made = read({**ruleset, **({"cooldown": "30 days"} if "cooldown" in ruleset else {})})
-    analysed = AnalysedRuleset(made)
-    assume(not is_looked_at_by_the_day(analysed))
-    portfolio = portfolio_of(only(world, "e0"), people[:1], made)
-    overrides = standing(people[:1], "override", ("level", "until"))
+    analysed, person = AnalysedRuleset(made), people[which % len(people)]
+    portfolio = moving_portfolio(only(world, person["entity_id"]), [person], made)
+    overrides = standing([person], "override", ("level", "until"))
     rules = every_hour(portfolio, analysed, begin)
     moved = [
         0,

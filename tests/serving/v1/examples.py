@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.serving.v1.examples import BODY_EXAMPLES
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import READERS
 from fivefold.serving.v1.route import Route
@@ -132,9 +133,12 @@ EXAMPLES: Mapping[str, Example] = {
     "read_policy": Example(_PROPOSED, own=("policy", "number")),
     "approve_policy": Example(_PROPOSED, {"reason": WHY}, own=("policy", "number")),
     "retire_policy": Example(_PROPOSED, {"reason": WHY}, own=("policy", "number")),
+    "list_peers": Example({"validation": "1"}, own=("validation",)),
+    "attach_peer": Example({"validation": "1"}, BODY_EXAMPLES["attach_peer"], own=("validation",)),
     "list_flows": Example(query={"type": "customer"}),
     "begin_flow": Example(body={"document": flow_document("another")}),
     "check_flow": Example(body={"document": flow_document("another")}),
+    "import_graph": Example(body=BODY_EXAMPLES["import_graph"]),
     "read_flow_draft": Example(_WRITTEN, own=_FLOW),
     "save_flow_draft": Example(_WRITTEN, {"document": flow_document("written", title="More"), "revision": 1}),
     "discard_flow_draft": Example(_WRITTEN, {"revision": 1}, own=_FLOW),

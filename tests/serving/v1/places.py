@@ -27,6 +27,7 @@ from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.shared.actors import OF_MEMBERS, Actor, Role
 from fivefold.usecases.shared.context import Context
+from tests.pace import slowness
 from tests.serving.inprocess import Holding, Watching, client
 from tests.serving.v1.registries import registry
 from tests.store import databases
@@ -35,7 +36,7 @@ from tests.usecases import platforms
 
 PLANS = read_plans(None)
 OURS, THEIRS = "bank", "other"
-LIMITS = Limits(body_bytes=50_000, rows=30, seconds=20)
+LIMITS = Limits(body_bytes=50_000, rows=30, seconds=round(20 * slowness()))
 
 
 @cache

@@ -5,22 +5,47 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fivefold.features.histories import Floats
 from fivefold.models.certainty.intervals import IntervalTable
 from fivefold.training.config import IntervalSettings, TrainingConfig
 from fivefold.training.data import TransactionSource
 from fivefold.training.fit import measure_intervals
 from fivefold.training.judging.coverage import coverage
+from fivefold.training.judging.predictions import WindowPredictions
 from fivefold.training.plan import make_plan
 from tests.training.conftest import Runs
+
+
+def window_of(predicted: Floats, realised: Floats, consistency: Floats) -> WindowPredictions:
+    """A window of which nothing else is known."""
+    nothing = np.zeros(len(predicted))
+    return WindowPredictions(
+        predicted=predicted,
+        before=nothing,
+        champion=None,
+        realised=realised,
+        floored_share=0.0,
+        persistence=nothing,
+        recency=nothing,
+        frequency=nothing,
+        money=nothing,
+        consistency=consistency,
+        matrix=np.empty((0, 0)),
+        kept=np.empty(0, dtype=np.int64),
+        traits={},
+    )
 
 
 def test_each_customer_is_counted_once_and_a_model_without_intervals_is_not_judged(runs: Runs) -> None:
     random = np.random.default_rng(3)
     predicted = random.lognormal(3, 1, 1_000)
     realised = np.where(random.random(1_000) < 0.3, 0.0, predicted * 1.4)
-    table = IntervalTable.of(np.full(500, 10.0), np.linspace(5.0, 20.0, 500), as_ofs=(7,), level_percent=60)
+    consistency = np.where(random.random(1_000) < 0.25, np.nan, random.random(1_000))
+    none = np.full(500, np.nan)
+    table = IntervalTable.of(np.full(500, 10.0), np.linspace(5.0, 20.0, 500), none, as_ofs=(7,), level_percent=60)
     model = replace(runs.first.model, intervals=table)
-    found = coverage(model, predicted, realised)
+    window = window_of(predicted, realised, consistency)
+    found = coverage(model, window)
     assert found is not None
     assert (found.level_percent, found.as_ofs) == (60, (7,))
     for one in (found.segments, found.tenths):
@@ -30,7 +55,27 @@ def test_each_customer_is_counted_once_and_a_model_without_intervals_is_not_judg
     # 60 % of the customers were within 0.45 of their prediction: that holds all who are not worth 0.
     assert found.covered_share == pytest.approx((realised > 0).mean())
     assert found.width_mean == pytest.approx(float((found.tenths["high_mean"] - found.tenths["low_mean"]).mean()))
-    assert coverage(replace(model, intervals=None), predicted, realised) is None
+    assert found.expected_share == pytest.approx(0.6)
+    # Fifths are of those whose consistency is known, the least consistent first.
+    known = consistency[~np.isnan(consistency)]
+    assert found.fifths["customers"].to_list() == [len(part) for part in np.array_split(known, 5)]
+    least = np.argsort(consistency)[: found.fifths["customers"][0]]
+    assert found.fifths["zero_share"][0] == pytest.approx((realised[least] == 0).mean())
+    assert coverage(replace(model, intervals=None), window) is None
+
+
+def test_where_most_are_worth_nothing_more_is_to_be_expected_than_the_level(runs: Runs) -> None:
+    """All who are worth nothing are at one distance: an interval that holds one of them holds all."""
+    predicted = np.linspace(1.0, 50.0, 2_000)
+    realised = np.where(np.arange(2_000) % 20 < 18, 0.0, 5.0 * predicted)
+    nothing_known = np.full(2_000, np.nan)
+    table = IntervalTable.of(predicted, realised, nothing_known, as_ofs=(7,))
+    window = window_of(predicted, realised, nothing_known)
+    found = coverage(replace(runs.first.model, intervals=table), window)
+    assert found is not None
+    assert found.covered_share == pytest.approx(0.9)
+    assert found.expected_share == pytest.approx(0.9, abs=0.011)
+    assert found.fifths.is_empty()
 
 
 def test_intervals_are_measured_before_the_test_window_on_as_many_windows_as_there_are(

@@ -15,12 +15,17 @@ DAY = 20_000 * 86_400_000_000
 
 
 def day(
-    customers: int = 1_000, gini: float = 0.8, gini_high: float = 0.82, day_us: int = DAY, **row: Any
+    customers: int = 1_000,
+    gini: float = 0.8,
+    gini_high: float = 0.82,
+    day_us: int = DAY,
+    most_held_share: float = 0.8,
+    **row: Any,
 ) -> RealisedDay:
     figures = {"by": "all", "group": "all", "customers": customers, "predicted_mean": 10.0, "realised_mean": 10.0}
     figures |= {"ratio": 1.0, "ratio_low": 0.9, "ratio_high": 1.1, "covered_share": 0.8, **row}
     table = pl.DataFrame([figures], schema=FIGURES)
-    return RealisedDay(day_us, customers, 0, Metrics(gini, 0.9, 0.9), gini_high, 80, table)
+    return RealisedDay(day_us, customers, 0, Metrics(gini, 0.9, 0.9), gini_high, 80, table, most_held_share)
 
 
 def state(*days: RealisedDay, card: float | None = 0.8, **counts: int) -> str:
@@ -39,6 +44,9 @@ def state(*days: RealisedDay, card: float | None = 0.8, **counts: int) -> str:
         ({"covered_share": 0.76}, "due"),
         ({"covered_share": 0.84}, "due"),
         ({"covered_share": 0.775}, "holds"),
+        ({"covered_share": 0.92, "most_held_share": 0.9}, "holds"),  # most were worth nothing, as in a shop
+        ({"covered_share": 0.94, "most_held_share": 0.9}, "due"),
+        ({"covered_share": 0.76, "most_held_share": 0.9}, "due"),
         ({"covered_share": 0.765, "customers": 501}, "holds"),  # of 501 customers chance moves it by 3.5 points
         ({"covered_share": None}, "holds"),
         ({"gini": 0.7, "gini_high": 0.74}, "due"),

@@ -114,7 +114,7 @@ def test_every_registered_figure_is_a_finite_number_under_a_name_of_its_own(foun
         "window_times_judged",
         "gate_confidence",
         "calibration_error_low",
-        *[f"interval_{name}" for name in ("level", "coverage", "width_mean")],
+        *[f"interval_{name}" for name in ("level", "coverage", "coverage_expected", "width_mean")],
         *[f"segment_{segment}_coverage" for segment in SEGMENTS],
     }  # fmt: skip
     assert set(figures) == names

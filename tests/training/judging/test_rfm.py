@@ -22,6 +22,7 @@ def judged(recency: list[float], frequency: list[float], money: list[float]) -> 
         recency=np.array(recency),
         frequency=np.array(frequency),
         money=np.array(money),
+        consistency=nothing,
         matrix=np.empty((0, 0)),
         kept=np.empty(0, dtype=np.int64),
         traits={},

@@ -164,7 +164,7 @@ def test_the_page_can_be_heard(card: ModelCard, page: str) -> None:
     assert (tree.tags.count("h1"), tree.tags.count("main")) == (1, 1)
     assert tree.tags.count("h2") == sum(bool(section.title) for section in card.sections)
     tables = [block for section in card.sections for block in section.blocks if isinstance(block, Table)]
-    assert tree.tags.count("table") == tree.tags.count("caption") == len(tables) == 8
+    assert tree.tags.count("table") == tree.tags.count("caption") == len(tables) == 9
     assert page.count('<th scope="row">') == sum(len(table.rows) for table in tables)
     assert page.count('<th scope="col"') == sum(bool(column.label) for table in tables for column in table.columns)
     assert len(re.findall(r'<img [^>]*alt="[^"]{20,}"', page)) == 3

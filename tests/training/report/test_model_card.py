@@ -129,7 +129,7 @@ def test_undefined_figures_are_no_obstacle(runs: Runs) -> None:
 
 def test_a_table_in_markdown_has_as_many_cells_in_every_line(card: str) -> None:
     tables = [block for block in card.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 8
+    assert len(tables) == 9
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
@@ -142,8 +142,8 @@ def test_it_says_where_the_intervals_come_from_and_what_they_held(card: str, run
     assert f"They follow from {sum(table.customers):,} predictions as of {days}" in card
     assert max(table.as_ofs) + 90 * DAY_US <= runs.first.model.test_as_of
     assert f"{percent(judged.covered_share)} lay in intervals of 80 %, which are" in card
-    for row in [*judged.segments.to_dicts(), *judged.tenths.to_dicts()]:
-        cells = (row["customers"], percent(row["covered_share"]), percent(row["zero_share"]))
+    for row in [*judged.segments.to_dicts(), *judged.tenths.to_dicts(), *judged.fifths.to_dicts()]:
+        cells = (row["customers"], *(percent(row[f"{name}_share"]) for name in ("covered", "expected", "zero")))
         assert f"| {' | '.join(map(str, cells))} | {row['low_mean']:,.2f} | {row['high_mean']:,.2f} |" in card
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.parts import Parts
 from fivefold.training.simulation import simulator
 from fivefold.training.simulation.simulator import SCHEMA, Simulation, simulate, write_simulation
 from fivefold.training.simulation.traits import CURRENCIES, UNITS_PER_EURO
@@ -223,8 +224,8 @@ def test_the_file_holds_every_row_and_nothing_else_is_left(tmp_path: Path, monke
 
 
 def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(simulation: Simulation) -> Iterator[pa.Table]:
-        yield from simulate(simulation)
+    def failing(simulation: Simulation, parts: Parts | None) -> Iterator[pa.Table]:
+        yield from simulate(simulation, parts)
         raise OSError("disk full")
 
     path = tmp_path / "customers.parquet"

@@ -21,6 +21,7 @@ from fivefold.usecases.evidence.build import Evidence, build_evidence
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
 from fivefold.usecases.levels.overrides import approve_override, refuse_override, request_override
+from fivefold.usecases.monitoring.peers import attach_peer
 from fivefold.usecases.monitoring.revalidation import register_change, sign_off
 from fivefold.usecases.monitoring.validate import validate_levels
 from fivefold.usecases.rulesets.activate import activate
@@ -282,6 +283,19 @@ def test_nothing_half_written_is_left(
     with pytest.raises(RuntimeError):
         build(engine, people[0], folder)
     assert list(folder.iterdir()) == []
+
+
+def test_figures_of_peers_are_there_as_they_were_attached(
+    engine: Engine, people: tuple[Actor, ...], tmp_path: Path
+) -> None:
+    peer = '{"name": "North Bank",   "missed": {"hits": 10, "of": 50}}'
+    attach_peer(Context(engine, people[1]).at(NOW), 1, "north.json", peer)
+    content = read(build(engine, people[0], tmp_path))
+    assert content["validations/000001.peer-1.json"] == peer.encode()
+    (kept,) = json.loads(content["validations/000001.json"])["peers"]
+    assert (kept["peer"], kept["file"], kept["attached_by"]) == ("North Bank", "north.json", people[1].name)
+    assert kept["sha256"] == sha256(peer.encode()).hexdigest()
+    assert "Beside the figures of North Bank" in content["validations/000001.html"].decode()
 
 
 def test_quarters_bounds_are_the_evidences(engine: Engine, people: tuple[Actor, ...], tmp_path: Path) -> None:

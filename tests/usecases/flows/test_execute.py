@@ -24,10 +24,10 @@ from fivefold.usecases.flows.sources import Source
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS
-from fivefold.usecases.shared.flow_triggers import Event, note
 from tests.usecases import banks
 from tests.usecases.certificates import certified
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
+from tests.usecases.flows.live.valued import give_value
 from tests.usecases.flows.outside_servers import Got, Said, serving
 from tests.usecases.flows.test_asked_agents import completion
 from tests.usecases.platforms import transaction
@@ -136,14 +136,20 @@ def test_the_escalation_that_ships_runs_where_a_level_jumps(engine: Engine) -> N
     assert [action.action for action in bank.actions()] == ["flag", "review"]
 
 
-def test_a_segment_that_moves_runs_a_flow(engine: Engine) -> None:
-    """Nothing computes values here, so events are told as the store of levels tells them."""
+def test_a_segment_that_moves_runs_a_flow(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     bank = FlowBank(engine, "a")
+    give_value(bank, monkeypatch)
+    bank.activate(banks.document({"country": banks.COUNTRY}))
     bank.add_flow(LEVELS_MOVE.replace("{on: level, direction: up, to: [medium, high]}", "{on: segment, to: [top]}"))
-    with writing(engine) as session:
-        for name in ("high", "top"):
-            note(session, bank.of, 1, "segment", [Event(1, f"segment:{name}", {"from": "low", "to": name})], bank.now)
-    assert bank.states() == [("segment:top", "queued", None)]
+    moments = []
+    for number in range(1, 4):  # top, medium, and top again
+        bank.wait(1)
+        bank.pay(number)
+        bank.settle()
+        moments.append(bank.now)
+    assert [cause for cause, *_ in bank.states()] == [f"segment:{moments[0]}", f"segment:{moments[2]}"]
+    assert bank.runs()[1].about == {"kind": "segment", "from": "medium", "to": "top"}
+    assert bank.work() == 2
 
 
 def test_a_flow_that_gives_the_tag_to_which_it_listens_ends(engine: Engine) -> None:
@@ -284,7 +290,7 @@ def test_a_fault_that_stays_quarantines_the_run(engine: Engine, monkeypatch: pyt
         bank.wait(1)
     assert bank.runs()[0].state == "quarantined"
     assert bank.work() == 0
-    assert not bank.actions()
+    assert [action.action for action in bank.actions()] == ["look"], "what the flow declares for a failure"
 
 
 @pytest.mark.postgresql

@@ -15,7 +15,7 @@ from fivefold.usecases.flows.registrations import refuse_unregistered
 from fivefold.usecases.flows.review import check_flow
 from tests.store.filling import filled_once
 from tests.usecases.deciding import Desk, opened
-from tests.usecases.flow_documents import WHY, Data, acting, as_, committed, flow_document
+from tests.usecases.flow_documents import BY_COUNTRY, LOOK, WHY, Data, acting, as_, committed, flow_document
 
 REGISTER: Data = {
     "title": "Register",
@@ -100,6 +100,30 @@ def test_an_agent_that_is_not_set_up_is_no_version(desk: Desk, register: Registe
     step = {"id": "known", "title": "Known", "rationale": "R.", "agent": agent, "on_unknown": "nothing"}
     with pytest.raises(InvalidRulesetError, match=r"none is set up \(FIVEFOLD_AGENT_URL\)"):
         committed(desk, flow_document("live", [{**step, "then": "nothing"}], examples=[]))
+
+
+def test_an_agent_alone_gives_no_tag_on_which_another_flow_blocks(desk: Desk, register: Register) -> None:
+    """The flow that blocks is sound by itself, so the one that gives the tag is where the agent is stopped."""
+    blocks: Data = {"id": "block", "title": "Block", "status": "blocked"}
+    end: Data = {"id": "blocked", "title": "Blocked", "end": ["block"]}
+    register()
+    listens: Data = {"triggers": [{"on": "tag", "tag": "odd"}], "actions": [LOOK, blocks], "examples": []}
+    assert check_flow(as_(desk, desk.ana), flow_document("blocks", [end], **listens)).errors == ()
+    agent = {"question": "Odd?", "facts": {"country": {"field": "country"}}, "answers": ["aye", "nay"]}
+    asks: Data = {"id": "known", "title": "Known", "rationale": "R.", "agent": agent, "on_unknown": "nothing"}
+    aye: Data = {"step": "known", "output": "answer", "equals": "aye"}
+    gives: Data = {"id": "give", "title": "Give", "tag": "odd"}
+    parts: Data = {"actions": [LOOK, gives], "examples": []}
+    by_answer = {**BY_COUNTRY, "id": "by-answer", "route": [{"when": aye, "to": "odd"}], "on_unknown": "nothing"}
+    odd: Data = {"id": "odd", "title": "Odd", "end": ["give"]}
+    with pytest.raises(
+        InvalidRulesetError, match="give: an agent could be the only reason, by known → by-answer → odd"
+    ):
+        committed(desk, flow_document("live", [asks, by_answer, odd], **parts))
+    by_answer["route"] = [{"when": {"all": [aye, {"field": "country", "equals": "IR"}]}, "to": "odd"}]
+    document = flow_document("live", [asks, by_answer, odd], **parts)
+    found = check_flow(as_(desk, desk.ana), document).errors
+    assert [each.where for each in found] == ["step known, agent"], "none is set up, and that is all"
 
 
 def test_a_version_whose_source_was_taken_away_does_not_act(desk: Desk, register: Register) -> None:

@@ -15,7 +15,7 @@ from fivefold.store.tables.entities import Record
 from fivefold.store.tables.flows import FlowRow
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.outside import Outside
-from fivefold.usecases.flows.runs import asking, execute
+from fivefold.usecases.flows.runs import asking, execute, outcomes
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import LEASE_US, run_flows
@@ -304,7 +304,7 @@ def test_an_answer_from_outside_that_comes_after_the_run_is_over_changes_nothing
     bank.post(1, 500)
     bank.work()
     (run,) = bank.runs()
-    assert (run.state, run.error) == ("failed", execute.OFF)
+    assert (run.state, run.error) == ("failed", outcomes.OFF)
     assert bank.count("flow_steps") == 0
     assert replay_run(bank.context, run.id).same
 
@@ -321,5 +321,5 @@ def test_a_run_that_would_ask_the_outside_ends_once_its_flow_is_off(engine: Engi
         connection.execute(text("UPDATE flows SET active_version_id = NULL"))
     bank.work()
     (run,) = bank.runs()
-    assert (run.state, run.error, bank.count("flow_steps")) == ("failed", execute.OFF, 0)
+    assert (run.state, run.error, bank.count("flow_steps")) == ("failed", outcomes.OFF, 0)
     assert replay_run(bank.context, run.id).same

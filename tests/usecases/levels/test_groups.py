@@ -86,6 +86,25 @@ def test_a_payment_of_one_moves_the_level_of_all_of_the_household(bank: Bank) ->
     assert f"through household H1: {bank.id_of('b')}" in bank.breakdown("a")
 
 
+def test_days_of_those_linked_move_a_level_at_their_moment(bank: Bank) -> None:
+    """The other one of the household falls silent in the evening; nobody waits for the midnight after."""
+    silent = {
+        "input": {"linked": {"by": "household", "max": {"days_since": "transactions"}}},
+        "cases": [{"when": {"at_least": 10}, "points": 65}],
+    }
+    bank.activate(document(silent=silent))
+    put(bank, ("a", "household", "H1"), ("b", "household", "H1"))
+    bank.wait(0.8)
+    paid = bank.now
+    for number, name in enumerate(("a", "b")):
+        bank.pay(number, name)
+    bank.settle()
+    assert (bank.level("a"), bank.next_us("a")) == (1, paid + 10 * DAY_US)
+    bank.now = paid + 10 * DAY_US
+    bank.settle()
+    assert (bank.level("a"), bank.assessments("a")[-1].source) == (3, "time")
+
+
 def test_a_link_that_was_taken_back_tells_of_no_household(bank: Bank) -> None:
     bank.activate(document(fraud=FRAUD))
     put(bank, ("a", "household", "H1", bank.now))

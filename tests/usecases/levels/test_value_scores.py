@@ -14,6 +14,7 @@ from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring.histories import score_histories
 from fivefold.models.value_model import ValueModel
+from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.levels.value_scores import EntityScorer, read_value
 from fivefold.usecases.portfolio.values import read_value_alone
@@ -80,6 +81,29 @@ def test_it_is_what_the_model_says_of_the_same_transactions(bank: Bank, model: V
 
 def test_rules_read_it_in_the_same_batch_and_do_not_know_what_it_does_not_know(bank: Bank) -> None:
     assert (bank.level("known"), bank.level("holes"), bank.level("still")) == (2, 3, 3)
+
+
+def test_a_value_that_falls_by_time_alone_is_seen_after_the_interval_and_not_before(
+    engine: Engine, model: ValueModel
+) -> None:
+    """The score falls below 2.5 once the deposit is 90 days old; nothing but the interval makes the customer due."""
+    fallen = {"input": {"value": "score"}, "cases": [{"when": {"below": 2.5}, "points": 70}]}
+    bank = Bank(engine)
+    bank.valuer = EntityScorer(model, "fivefold-value", 3)
+    bank.activate(banks.document({"fallen": fallen}, max_recompute_interval="120 days"))
+    bank.put("known")
+    bank.pay(1, "known", **WHOLE)
+    bank.pay(2, "known", transaction_amount=-40.0, transaction_date="2026-10-01", **WHOLE)
+    bank.settle()
+    begin = bank.now
+    assert (bank.level("known"), bank.next_us("known")) == (1, begin + 120 * DAY_US)
+    assert Reason(bank.mark_of("known").reasons) == Reason.INTERVAL
+    bank.now = begin + 120 * DAY_US - 1
+    assert bank.settle() == 0
+    bank.now += 1
+    assert bank.settle() == 1
+    assert bank.level("known") == 3
+    assert [kept.score for kept in scores(bank)] == [pytest.approx(2.907, abs=0.001), pytest.approx(2.429, abs=0.001)]
 
 
 def test_that_there_is_no_value_is_kept_of_whoever_has_transactions(bank: Bank, model: ValueModel) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 from fivefold.domain.errors import InvalidRulesetError, NotFoundError
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.rulesets import Draft, Family
+from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
 from fivefold.usecases.ingest.entities import EntityRow, put_entities
 from fivefold.usecases.rulesets.activate import activate, what_stands_against
@@ -55,6 +56,30 @@ def test_a_text_is_looked_through_and_nothing_of_it_is_stored(engine: Engine, an
     assert [example.name for example in found.examples] == ["watched", "north"]
     assert (found.rules_percent, found.cases_percent) == ("100.0", "100.0")
     assert [len(rows_of(engine, table)) for table in (AuditEntry, Draft, Family)] == before
+
+
+def test_it_says_what_a_text_is_for_and_what_each_rule_reads_by_which_path(engine: Engine, ana: Context) -> None:
+    def reads(text: str) -> dict[str, tuple[str, bool, str]]:
+        found = check_text(ana, text)
+        return {each.source: (each.purpose, each.is_allowed, " → ".join(each.steps)) for each in found.readings}
+
+    text = document()
+    country = "ruleset retail → rule country → field country"
+    assert check_text(ana, text).purpose == "aml"
+    assert reads(text)["field country"] == ("aml", True, country)
+    commercial = text.replace("entity_type:", "purpose: commercial\npurposes: {fields: {country: both}}\nentity_type:")
+    assert check_text(ana, commercial).purpose == "commercial"
+    assert reads(commercial)["field country"] == ("aml", False, country), "the type says nothing of it"
+    define_type(ana, "customer", {}, purposes={"fields": {"country": "both"}})
+    assert reads(commercial)["field country"] == ("both", True, country)
+    assert reads(commercial)["list watched"] == ("aml", False, "ruleset retail → rule country → list watched")
+    refused = [each.problem for each in check_text(ana, commercial).errors]
+    assert any("list watched" in problem for problem in refused), "the same as what lint refuses"
+    unreadable = check_text(ana, text.replace("score:", "scores:"))
+    assert (unreadable.purpose, unreadable.readings) == (None, ())
+    wrong = check_text(ana, text.replace("[low, medium, high]", "[low, mid, high]"))
+    assert wrong.errors
+    assert (wrong.purpose, bool(wrong.readings)) == ("aml", True), "a fault elsewhere hides nothing"
 
 
 @pytest.mark.parametrize(

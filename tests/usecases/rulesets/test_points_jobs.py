@@ -1,7 +1,6 @@
 """Points on the platform: asked for, learnt from cases by a worker, left as a draft, and never in force."""
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetErr
 from fivefold.domain.paging import every_row
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.tables.audit import AuditEntry
-from fivefold.store.tables.entities import Entity, Record
 from fivefold.store.tables.rulesets import Draft, Family, PointsJob, RulesetVersion
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels
@@ -34,7 +32,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.jobs import LEASE_US
 from tests.store.filling import filled_once
-from tests.usecases.governed import DAY, NOW, organisation, people
+from tests.usecases.governed import DAY, NOW, closed, organisation, people
 
 LEVELS = ("low", "medium", "high")
 CUSTOMERS = 480
@@ -93,19 +91,6 @@ def ana(engine: Engine) -> Actor:
     closed(engine, actor, [f"c{number}" for number in CONFIRMED], NOW - 50 * DAY)
     committed(engine, actor, TEXT, NOW - 200 * DAY)
     return actor
-
-
-def closed(
-    engine: Engine, actor: Actor, names: Sequence[str], at_us: int, outcome: str = "confirmed", kind: str = "case"
-) -> None:
-    """Let a case, or an alert, have ended about each of them."""
-    with Session(engine) as session, session.begin():
-        ids = {entity.external_id: entity.id for entity in session.scalars(select(Entity))}
-        of = {"organisation_id": actor.organisation_id, "kind": kind, "outcome": outcome}
-        for name in names:
-            number = f"of {name} at {at_us}"
-            moments = {"opened_us": at_us - DAY, "closed_us": at_us}
-            session.add(Record(**of, **moments, external_id=number, entity_id=ids[name]))
 
 
 def committed(engine: Engine, actor: Actor, text: str, at_us: int) -> None:

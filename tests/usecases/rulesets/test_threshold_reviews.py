@@ -29,7 +29,8 @@ from fivefold.usecases.rulesets.threshold_reviews import (
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
-from tests.usecases.governed import DAY, NOW, organisation, people
+from fivefold.usecases.shared.inputs import quarter_of
+from tests.usecases.governed import DAY, NOW, closed, organisation, people
 
 LEVELS = ("low", "medium", "high", "critical")
 QUARTER = 92 * DAY
@@ -192,9 +193,61 @@ def test_too_few_customers_are_named_and_nothing_is_left(
 ) -> None:
     monkeypatch.setattr(propose, "LEAST_ENTITIES", 201)
     found = review(engine, ana)
-    assert (found.state, found.outcome, found.cuts) == ("failed", None, [])
-    assert "200 entities were assessed in full; at least 201 are needed" in str(found.error)
+    assert (found.state, found.outcome, found.error, found.cuts) == ("done", "not proposed", None, [])
+    assert "200 entities were assessed in full; at least 201 are needed" in str(found.because)
     assert drafts(engine) == []
+    with Session(engine) as session:
+        (entry,) = session.scalars(select(AuditEntry).where(AuditEntry.action == "thresholds.reviewed"))
+    assert json.loads(entry.details) == {"quarter": "2026Q3", "outcome": "not proposed", "because": found.because}
+
+
+def test_a_ruleset_of_other_than_four_levels_has_no_usual_shares_and_that_is_no_failure(engine: Engine) -> None:
+    actor = people(organisation(engine))[0]
+    choose_levels(Context(engine, actor), LEVELS[:3])
+    define_type(Context(engine, actor).at(NOW - 3 * QUARTER), "customer", {"income": "number"})
+    incomes(engine, actor, range(20))
+    three = TEXT.replace(", critical]", "]").replace("[10, 20, 30]", "[10, 20]")
+    decides(engine, actor, three, NOW - 2 * QUARTER)
+    found = review(engine, actor)
+    assert (found.state, found.outcome, found.draft_revision, found.error) == ("done", "not proposed", None, None)
+    assert "retail has 3 levels, and usual shares are known of 4" in str(found.because)
+    again = review(engine, actor, NOW + QUARTER)
+    assert (again.state, again.outcome) == ("done", "not proposed"), "no thresholds are smoothed with nothing"
+
+
+def test_what_the_thresholds_do_to_those_confirmed_in_the_quarter_is_shown(engine: Engine, ana: Actor) -> None:
+    """Incomes are 0 to 39: those of 25 to 29 are high by the present thresholds, and medium at most by the draft's."""
+    inside = NOW - 60 * DAY
+    closed(engine, ana, [f"c{number}" for number in range(20, 40)], inside)
+    found = review(engine, ana)
+    capture = found.capture
+    assert capture is not None
+    assert tuple(capture["present"]["top"]) == ("high", "critical")
+    assert capture["present"]["captured"]["estimate"] == 1.0
+    assert capture["proposed"]["captured"]["estimate"] < 1.0
+    assert capture["proposed"]["top_share"] < capture["present"]["top_share"]
+    assert not [each for each in found.cautions if "is not measured" in each]
+
+
+def test_where_nobody_was_confirmed_in_the_quarter_it_says_so(engine: Engine, ana: Actor) -> None:
+    begins = quarter_of(NOW - QUARTER).from_us
+    closed(engine, ana, [f"c{number}" for number in range(20, 25)], begins - DAY)  # before it
+    closed(engine, ana, [f"c{number}" for number in range(25, 30)], NOW - DAY)  # after it
+    found = review(engine, ana)
+    assert (found.outcome, found.capture) == ("draft", None)
+    assert any("is not measured: no case was confirmed in 2026Q3" in each for each in found.cautions)
+
+
+def test_rules_that_read_cases_are_not_judged_by_cases(engine: Engine, ana: Actor) -> None:
+    closed(engine, ana, [f"c{number}" for number in range(20, 40)], NOW - 60 * DAY)
+    rule = "  - {id: past, title: Past, category: other, rationale: It was confirmed before.,"
+    rule += " input: {count: cases, over: 3000 days}, cases: [{when: {at_least: 1}, points: 1}]}\n"
+    example = "  - {name: past, given: {cases: [{opened: 2024-06-01, closed: 2024-07-01, outcome: confirmed}]},"
+    example += " as_of: 2025-01-01, expect: {cases: {past: 1}}}\n"
+    decides(engine, ana, TEXT.replace("examples:\n", f"{rule}examples:\n") + example, NOW - 2 * QUARTER + DAY)
+    found = review(engine, ana)
+    assert (found.outcome, found.capture) == ("draft", None)
+    assert any("its rules read cases or alerts" in each for each in found.cautions)
 
 
 def test_a_worker_that_dies_before_it_keeps_one_leaves_it_to_the_next(

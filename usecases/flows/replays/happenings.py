@@ -3,19 +3,40 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cached_property
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
+from fivefold.domain.schedules import moments_between
 from fivefold.flows.language import Flow
+from fivefold.flows.triggers import GroupTrigger, ScheduleTrigger, group_of
 from fivefold.store.flows.history import Happened, happened, moments_sent
+from fivefold.usecases.flows.replays.members import MembersThen, read_members_then
 from fivefold.usecases.ingest.entities import changed_fields
-from fivefold.usecases.shared.flow_triggers import ENDED, GIVEN, bounded_cause, field_cause, tag_end_cause
+from fivefold.usecases.shared.flow_triggers import (
+    ENDED,
+    GIVEN,
+    about_move,
+    bounded_cause,
+    field_cause,
+    group_cause,
+    schedule_cause,
+    tag_end_cause,
+)
 
-KINDS: Final = ("transaction", "level", "segment", "tag", "case", "alert", "screening", "field")
+KINDS: Final = ("transaction", "level", "segment", "tag", "case", "alert", "screening", "field", "group")
 """The events that are kept as they happened; that a file brought something is not."""
+SCHEDULE: Final = "schedule"
+"""Moments of schedules are replayed too: what they are does not depend on what happened."""
+MOST_SCHEDULED: Final = 5_000
+"""Moments of schedules that are replayed at once; everybody may run at each, and facts are read anew."""
 _SENT: Final = frozenset({"case", "alert"})
 """Those whose runs are named by when they were sent, which may be later than they happened."""
+Moments = Mapping[int, frozenset[str] | None]
+"""Moments at which versions run by themselves: of each the groups whose members do; None where everybody does."""
+_NOBODY: Final = frozenset[str]()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +44,9 @@ class ReplayedCause:
     """A cause that a flow is replayed for.
 
     Attributes:
-        cause: as a run names it.
+        cause: as a run names it; empty where a version is replayed as of one moment.
         at_us: the moment of the facts.
-        kind: one of `KINDS`; empty where everybody is replayed.
+        kind: one of `KINDS`, or `SCHEDULE`; empty where a version is replayed as of one moment.
         transaction: the number of the one that is looked at; None for none.
         listens: the replayed version would run; `base_listens` the one that it is compared with.
     """
@@ -39,41 +60,157 @@ class ReplayedCause:
     base_listens: bool = True
 
 
-def kinds_of(flows: Sequence[Flow]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Name the events that any of some flows listens to and that are kept, and those that are not kept."""
-    on = {trigger.on for flow in flows for trigger in flow.triggers}
-    return tuple(kind for kind in KINDS if kind in on), tuple(sorted(on - {*KINDS}))
+class Causes(NamedTuple):
+    """What a flow is replayed for.
+
+    Attributes:
+        found: in the order of kinds, and of time within each.
+        unknown: by entity the groups of which nobody knows any more whether it was a member, or moved, all of the time.
+    """
+
+    found: list[ReplayedCause]
+    unknown: Mapping[int, set[str]]
 
 
-def causes_in(
-    session: Session, flow: Flow, base: Flow | None, entity_ids: Sequence[int], period: tuple[int, int]
-) -> Iterator[ReplayedCause]:
-    """Go through what happened to entities for which a flow, or its *base*, runs by itself.
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """The versions that are replayed, and of when: that says who would have run for what.
 
-    Args:
-        session: to read with.
+    Attributes:
+        type_id: of the entities.
         flow: the version that is replayed.
         base: the one that it is compared with; None for none.
-        entity_ids: their numbers.
-        period: the first moment, and the one behind the last.
+        as_of_us: the moment of the facts, where there is no period.
+        period: the first moment, and the one behind the last, of what happened; None where there is none.
     """
-    kinds, _ = kinds_of([flow] if base is None else [flow, base])
+
+    type_id: int
+    flow: Flow
+    base: Flow | None
+    as_of_us: int
+    period: tuple[int, int] | None
+
+    @property
+    def begins_us(self) -> int:
+        """The first moment that is looked at."""
+        return self.as_of_us if self.period is None else self.period[0]
+
+    @property
+    def flows(self) -> tuple[Flow, ...]:
+        """The versions."""
+        return (self.flow,) if self.base is None else (self.flow, self.base)
+
+    @cached_property
+    def moments(self) -> tuple[Moments, Moments]:
+        """The moments of both versions' schedules in the period, or the one moment; none without a base."""
+        return self._moments_of(self.flow), {} if self.base is None else self._moments_of(self.base)
+
+    def _moments_of(self, flow: Flow) -> Moments:
+        return {self.as_of_us: members_run_for(flow)} if self.period is None else _scheduled(flow, self.period)
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The groups whose members, or whose moves, say who would have run."""
+        if self.period is None:
+            return _NOBODY.union(*(members_run_for(flow) or _NOBODY for flow in self.flows))
+        triggers = (trigger for flow in self.flows for trigger in flow.triggers)
+        return frozenset(name for trigger in triggers if (name := group_of(trigger)) is not None)
+
+
+def members_run_for(flow: Flow) -> frozenset[str] | None:
+    """Name the groups whose members alone a flow runs for by itself; None where there is no such limit.
+
+    There is one where all its triggers are schedules for groups.
+    """
+    groups = {trigger.group if isinstance(trigger, ScheduleTrigger) else None for trigger in flow.triggers}
+    named = frozenset(name for name in groups if name is not None)
+    return named if named and named == groups else None
+
+
+def kinds_of(flows: Sequence[Flow]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name what any of some flows listens to and what can be replayed over a period, and what cannot."""
+    on = {trigger.on for flow in flows for trigger in flow.triggers}
+    replayed = (*KINDS, SCHEDULE)
+    return tuple(kind for kind in replayed if kind in on), tuple(sorted(on - {*replayed}))
+
+
+def has_more_moments(flows: Sequence[Flow], period: tuple[int, int], most: int) -> bool:
+    """Tell whether the schedules of some flows have more than so many moments in a period; no more are looked at."""
+    found = set[int]()
+    for flow in flows:
+        for trigger in flow.triggers:
+            if isinstance(trigger, ScheduleTrigger):
+                found.update(islice(moments_between(trigger.schedule, *period), most + 1))
+    return len(found) > most
+
+
+def causes_in(session: Session, of: Listening, entity_ids: Sequence[int]) -> Causes:
+    """Find what entities would have been run for: as of one moment, or by what happened to them in a period."""
+    members = read_members_then(session, of.type_id, of.groups, entity_ids)
+    if of.period is None:
+        return Causes(list(_at_moments(of, members, entity_ids)), members.unknown)
+    kinds, _ = kinds_of(of.flows)
+    found: dict[tuple[int, str], ReplayedCause] = {}  # a case that closed at once is one
     for kind in kinds:
-        sent = moments_sent(session, kind, entity_ids) if kind in _SENT else {}
-        for each in happened(session, kind, entity_ids, *period):
-            about = _about(kind, each, flow.levels)
-            listens = _listens(flow, kind, about)
-            base_listens = base is not None and _listens(base, kind, about)
+        if kind == SCHEDULE:
+            causes = _at_moments(of, members, entity_ids)
+        else:
+            causes = _by_events(session, kind, of, of.period, entity_ids)
+        found.update(((each.entity_id, each.cause), each) for each in causes)
+    _ask_for_moves(of, members, entity_ids)
+    return Causes(list(found.values()), members.unknown)
+
+
+def _at_moments(of: Listening, members: MembersThen, entity_ids: Sequence[int]) -> Iterator[ReplayedCause]:
+    """Go through the moments of schedules, or the one moment, with those who would have run then."""
+    scheduled = of.period is not None
+    for at_us in sorted(set[int]().union(*of.moments)):
+        groups, base_groups = (each.get(at_us, _NOBODY) for each in of.moments)
+        cause, kind = (schedule_cause(at_us), SCHEDULE) if scheduled else ("", "")
+        for entity in entity_ids:
+            listens = members.would_run(groups, entity, at_us)
+            base_listens = members.would_run(base_groups, entity, at_us)
             if listens or base_listens:
                 yield ReplayedCause(
-                    entity_id=each.entity_id,
-                    cause=bounded_cause(_named(kind, each, sent)),
-                    at_us=each.at_us,
-                    kind=kind,
-                    transaction=each.key if kind == "transaction" else None,
-                    listens=listens,
-                    base_listens=base_listens,
+                    entity_id=entity, cause=cause, at_us=at_us, kind=kind, listens=listens, base_listens=base_listens
                 )
+
+
+def _by_events(
+    session: Session, kind: str, of: Listening, period: tuple[int, int], entity_ids: Sequence[int]
+) -> Iterator[ReplayedCause]:
+    sent = moments_sent(session, kind, entity_ids) if kind in _SENT else {}
+    for each in happened(session, kind, entity_ids, *period):
+        about = _about(kind, each, of.flow.levels)
+        listens = _listens(of.flow, kind, about)
+        base_listens = of.base is not None and _listens(of.base, kind, about)
+        if listens or base_listens:
+            yield ReplayedCause(
+                entity_id=each.entity_id,
+                cause=bounded_cause(_named(kind, each, sent)),
+                at_us=each.at_us,
+                kind=kind,
+                transaction=each.key if kind == "transaction" else None,
+                listens=listens,
+                base_listens=base_listens,
+            )
+
+
+def _scheduled(flow: Flow, period: tuple[int, int]) -> Moments:
+    found: dict[int, frozenset[str] | None] = {}
+    for trigger in flow.triggers:
+        if isinstance(trigger, ScheduleTrigger):
+            for at_us in moments_between(trigger.schedule, *period):
+                others = found.get(at_us, _NOBODY)
+                found[at_us] = None if trigger.group is None or others is None else others | {trigger.group}
+    return found
+
+
+def _ask_for_moves(of: Listening, members: MembersThen, entity_ids: Sequence[int]) -> None:
+    """Ask for everybody whether all moves of the period are kept: who was a member at its beginning is known then."""
+    listened = {trigger.group for flow in of.flows for trigger in flow.triggers if isinstance(trigger, GroupTrigger)}
+    for entity in entity_ids:
+        members.would_run(listened, entity, of.begins_us)
 
 
 def _listens(flow: Flow, kind: str, about: Mapping[str, Any]) -> bool:
@@ -91,6 +228,8 @@ def _about(kind: str, happening: Happened, levels: Sequence[str]) -> dict[str, A
         return {"fields": changed_fields(*(json.loads(each or "{}") for each in (happening.before, happening.after)))}
     if kind == "tag":
         return {"tag": happening.before, "change": ENDED if happening.after else GIVEN}
+    if kind == "group":
+        return about_move(happening.before, happening.key, entered=happening.after)
     return {"to": happening.after} if kind == "segment" else {}
 
 
@@ -101,6 +240,8 @@ def _named(kind: str, happening: Happened, sent: Mapping[int, Sequence[int]]) ->
         return f"{kind}:{happening.key}.{_moment_sent(happening, sent.get(happening.key, ()))}"
     if kind == "tag" and happening.after:
         return tag_end_cause(happening.key, happening.at_us)
+    if kind == "group":
+        return group_cause(happening.before, happening.key)
     return field_cause(happening.key) if kind == "field" else f"{kind}:{happening.key}"
 
 

@@ -27,7 +27,7 @@ from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowReplay, FlowRow, FlowVersion
 from fivefold.usecases.accounts.flows_in_force import flow_of_version
-from fivefold.usecases.flows.replays.happenings import KINDS, kinds_of
+from fivefold.usecases.flows.replays.happenings import KINDS, MOST_SCHEDULED, SCHEDULE, has_more_moments, kinds_of
 from fivefold.usecases.flows.replays.run import ReplayWanted, make_replay
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
@@ -69,7 +69,10 @@ class FlowReplayLine(JobLine):
             the version that it is compared with; `moves` state and step there, state and step here, and runs;
             `actions` and `base_actions` runs by action; `answered` runs by step that went on by an answer that was
             kept; `causes` runs by what happened; `failures` step, why and runs, of the first 200 that failed
-            at each step; `different` runs of `people` entities come to something else.
+            at each step; `different` runs of `people` entities come to something else. `members_of` and
+            `base_members_of` name the groups for whose members alone the versions run as of one moment;
+            `unknown_members` counts, by group, entities of which it is not known for all of the time whether they
+            were members; `notes` say that in words.
         report_hash: the SHA-256 of its canonical JSON.
     """
 
@@ -114,7 +117,8 @@ def request_flow_replay(context: Context, flow: str, asked: ReplayAsked) -> tupl
     Raises:
         NotFoundError: there is no such flow or version.
         ConfigError: the moments are not in their order or still to come; or the version looks at a transaction, and no
-            period is given; or a period is, and nothing that is kept runs the version by itself.
+            period is given; or a period is, and nothing that is kept runs the version by itself, or its schedules have
+            more moments than are replayed.
         ConflictError: no version is committed, or the version could not run with what it asks now.
     """
     now = context.now()
@@ -198,8 +202,13 @@ def _refuse_nothing_happens(session: Any, version_ids: list[int | None], asked: 
     flows = [analyse_canonical_flow(row.canonical).flow for row in rows]
     if not kinds_of(flows)[0]:
         raise ConfigError(
-            f"flow {flows[0].name} runs by itself for no event that is kept as it happened ({', '.join(KINDS)});"
-            " replay it for everybody, as of one moment"
+            f"flow {flows[0].name} runs by itself for no event that is kept as it happened"
+            f" ({', '.join((*KINDS, SCHEDULE))}); replay it for everybody, as of one moment"
+        )
+    if asked.until_us is not None and has_more_moments(flows, (asked.from_us, asked.until_us), MOST_SCHEDULED):
+        raise ConfigError(
+            f"the schedules of flow {flows[0].name} have more than {MOST_SCHEDULED:,} moments in the period, and no"
+            " more are replayed at once; give a shorter period"
         )
 
 

@@ -7,6 +7,7 @@ where what the versions ask is no longer what it was when the first part was mad
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Final
 
@@ -19,7 +20,15 @@ from fivefold.flows.run import Runs
 from fivefold.store.flows.history import answers_of
 from fivefold.store.flows.replays import forget_people, keep_people
 from fivefold.store.rulesets.activations import count_of_type
-from fivefold.usecases.flows.replays.happenings import ReplayedCause, causes_in, kinds_of
+from fivefold.usecases.flows.replays.happenings import (
+    Causes,
+    Listening,
+    ReplayedCause,
+    causes_in,
+    kinds_of,
+    members_run_for,
+)
+from fivefold.usecases.flows.replays.members import notes_of_members
 from fivefold.usecases.flows.replays.tally import ROW, Tally, ends_of
 from fivefold.usecases.flows.replays.then import THEN, AnswersKept, answers_kept
 from fivefold.usecases.flows.runs.facts import LookedAt, read_facts
@@ -86,12 +95,23 @@ class _Replay:
         for part in parts:
             self.lease.progress(part.done, total, part.words)
             with self.lease.who.reading() as session:
-                for few, causes in _divided(part, self._causes(session, part.ids), self.lease.attempt):
+                for few, causes in self._divided(session, part):
                     people = self._part(session, few, causes, tally, total)
                     tally.after_id, tally.entities = few.ids[-1], few.done + len(few.ids)
                     kept = _kept(self.lease.number, self._about, tally, people)
                     self.lease.progress(tally.entities, total, part.words, kept)
-        self.lease.keep(lambda _: self._report(tally))
+        self.lease.keep(lambda session: self._report(session, tally))
+
+    def _divided(self, session: Session, part: EntitiesTogether) -> Iterator[tuple[EntitiesTogether, Causes]]:
+        """Divide a part by how many causes there are; those of schedules are read for few enough entities at once."""
+        smaller = SMALLER ** (self.lease.attempt - 1)
+        bounds = max(1, MOST_CAUSES // smaller), max(1, MOST_MOMENTS // smaller)
+        moments = len(set[int]().union(*self.listening.moments))
+        at_once = max(1, bounds[0] // moments) if moments else len(part.ids)
+        for first in range(0, len(part.ids), at_once):
+            ids = part.ids[first : first + at_once]
+            few = replace(part, ids=ids, done=part.done + first)
+            yield from _divided(few, causes_in(session, self.listening, ids), *bounds)
 
     def _begin(self) -> Tally:
         """Go on from what an earlier worker stored of the same versions; else forget it."""
@@ -103,30 +123,46 @@ class _Replay:
                 forget_people(session, self.lease.number)
         return Tally()
 
-    def _report(self, tally: Tally) -> dict[str, Any]:
-        flows = [each.analysed.flow for each in (self.version, self.base) if each is not None]
-        found = tally.as_json()
+    @cached_property
+    def listening(self) -> Listening:
+        """Who would have run for what."""
+        return Listening(
+            type_id=self.version.flow.type_id,
+            flow=self.version.analysed.flow,
+            base=None if self.base is None else self.base.analysed.flow,
+            as_of_us=self.wanted.as_of_us,
+            period=self.wanted.period,
+        )
+
+    def _report(self, session: Session, tally: Tally) -> dict[str, Any]:
+        of, found = self.listening, tally.as_json()
+        groups = [set[str]() if of.period else members_run_for(flow) or set() for flow in of.flows]
         del found["after_id"]  # a number that means nothing outside
         report = canonical_json(
             {
                 **self._about,
                 "as_of_us": self.wanted.as_of_us,
                 "period": None if self.wanted.period is None else list(self.wanted.period),
-                "not_replayed": list(kinds_of(flows)[1]) if self.wanted.period else [],
+                "not_replayed": list(kinds_of(of.flows)[1]) if of.period else [],
+                "members_of": sorted(groups[0]),
+                "base_members_of": sorted(set().union(*groups[1:])),
+                "notes": notes_of_members(session, of.type_id, of.groups, of.begins_us, tally.unknown_members),
                 **found,
             }
         )
         return {"report": report, "report_hash": sha256(report.encode()).hexdigest(), "reached": None}
 
     def _part(
-        self, session: Session, part: EntitiesTogether, causes: Sequence[ReplayedCause], tally: Tally, total: int
+        self, session: Session, part: EntitiesTogether, about: Causes, tally: Tally, total: int
     ) -> list[dict[str, Any]]:
         """Replay a part; count it, and give those whom the versions treat otherwise."""
+        causes = about.found
         until_us = None if self.wanted.period else self.wanted.as_of_us
         flow_id = self.version.flow.id
         answers = answers_kept(answers_of(session, flow_id, part.ids, until_us), by_cause=until_us is None)
         if self.wanted.period:
             tally.causes.update(each.kind for each in causes)
+        tally.unknown_members.update(group for groups in about.unknown.values() for group in groups)
         after, before = _Ends(), _Ends()
         for together in _together(causes):
             self.lease.hold(part.done, total, part.words)
@@ -138,15 +174,6 @@ class _Replay:
                 before.add(self._ends(session, self.base, listening, answers, None))
         both = _beside(causes, after.together(), before.together())
         return _people(tally.add(both, has_base=self.base is not None))
-
-    def _causes(self, session: Session, ids: Sequence[int]) -> list[ReplayedCause]:
-        if self.wanted.period is None:
-            return [ReplayedCause(entity_id=each, cause="", at_us=self.wanted.as_of_us) for each in ids]
-        base = None if self.base is None else self.base.analysed.flow
-        found = causes_in(session, self.version.analysed.flow, base, ids, self.wanted.period)
-        return list(
-            {(each.entity_id, each.cause): each for each in found}.values()
-        )  # a case that closed at once is one
 
     def _ends(
         self,
@@ -196,25 +223,28 @@ class _Ends:
 
 
 def _divided(
-    part: EntitiesTogether, causes: Iterable[ReplayedCause], attempt: int
-) -> Iterator[tuple[EntitiesTogether, list[ReplayedCause]]]:
+    part: EntitiesTogether, causes: Causes, most_causes: int, most_moments: int
+) -> Iterator[tuple[EntitiesTogether, Causes]]:
     """Divide a part, with the causes of each, by how many there are and of how many moments."""
-    smaller = SMALLER ** (attempt - 1)
-    most_causes, most_moments = max(1, MOST_CAUSES // smaller), max(1, MOST_MOMENTS // smaller)
     by_entity: dict[int, list[ReplayedCause]] = {}
-    for each in causes:
+    for each in causes.found:
         by_entity.setdefault(each.entity_id, []).append(each)
     first, few, moments = 0, list[ReplayedCause](), set[int]()
+
+    def of_these(ids: tuple[int, ...]) -> tuple[EntitiesTogether, Causes]:
+        unknown = {entity: causes.unknown[entity] for entity in ids if entity in causes.unknown}
+        return replace(part, ids=ids, done=part.done + first), Causes(few, unknown)
+
     for place, entity in enumerate(part.ids):
         these = by_entity.get(entity, [])
         theirs = {each.at_us for each in these}
         further = len(moments) + len(theirs - moments)
         if first < place and (len(few) + len(these) > most_causes or further > most_moments):
-            yield replace(part, ids=part.ids[first:place], done=part.done + first), few
+            yield of_these(part.ids[first:place])
             first, few, moments = place, [], set()
         few.extend(these)
         moments |= theirs
-    yield replace(part, ids=part.ids[first:], done=part.done + first), few
+    yield of_these(part.ids[first:])
 
 
 def _together(causes: Iterable[ReplayedCause]) -> Iterator[list[ReplayedCause]]:

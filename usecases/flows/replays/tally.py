@@ -63,6 +63,7 @@ class Tally:
         failures: runs that failed, by step and why; of each step the first `MOST_EXPLAINED`.
         different: runs that came to another end, or would do something else.
         people: entities with such a run.
+        unknown_members: by group entities of which nobody knows whether they were members, or moved, all of the time.
     """
 
     after_id: int = 0
@@ -77,6 +78,7 @@ class Tally:
     moves: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unknown_members: Counter[str] = field(default_factory=Counter)
 
     def add(self, both: pl.DataFrame, *, has_base: bool) -> pl.DataFrame:
         """Count runs: `state`, `at`, `actions`, and the same with `_before`; empty texts where a version does not run.
@@ -124,14 +126,14 @@ class Tally:
     def read(cls, content: Mapping[str, Any]) -> "Tally":
         """Read it back from `as_json`."""
         numbers = {name: content[name] for name in ("after_id", "entities", "people", "different")}
-        named: dict[str, Any] = {name: Counter(dict(content[name])) for name in _NAMED}
+        named: dict[str, Any] = {name: Counter(dict(content.get(name, ()))) for name in _NAMED}
         places: dict[str, Any] = {
             name: Counter({tuple(row[:-1]): row[-1] for row in content.get(name, ())}) for name in _PLACES
         }
         return cls(**numbers, **named, **places)
 
 
-_NAMED = ("causes", "actions", "base_actions", "answered")
+_NAMED = ("causes", "actions", "base_actions", "answered", "unknown_members")
 _PLACES = ("ends", "base_ends", "moves", "failures")
 
 

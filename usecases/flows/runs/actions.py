@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -20,13 +20,13 @@ from fivefold.flows.actions import (
     WebhookAction,
     is_reversible,
 )
+from fivefold.flows.language import Flow
 from fivefold.flows.trace import ActionTaken
 from fivefold.store.flows.actions import add_action
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRun
 from fivefold.store.webhooks.outbox import NewEvent
 from fivefold.usecases.flows.runs.facts import transaction_about
-from fivefold.usecases.flows.runs.outcomes import RunnableVersion
 from fivefold.usecases.flows.runs.reading import standing_of
 from fivefold.usecases.flows.runs.second_people import origin_by
 from fivefold.usecases.ingest.facts import RecordGiven, live_tag_in, put_record_in, set_tag_in
@@ -48,19 +48,29 @@ class Doing:
 
     Attributes:
         context: of the flow, which acts.
-        entity_type: the name of the type.
+        flow: in the version that ran.
+        version: its number.
         answered: who answered on the way to it, as the audit log names them.
+        by_person: it follows from the answer of a person; not where a run failed after one.
     """
 
     context: Context
-    runnable: RunnableVersion
-    entity_type: str
+    flow: Flow
+    version: int
     now_us: int
     answered: frozenset[str]
+    by_person: bool
 
 
-def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, taken: ActionTaken) -> NewEvent | None:
-    """Carry out an action; give the event that reports it, None where that was done before under the same cause.
+class Done(NamedTuple):
+    """An action that was carried out just now: its number, and the event that reports it."""
+
+    number: int
+    event: NewEvent
+
+
+def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, taken: ActionTaken) -> Done | None:
+    """Carry out an action; None where that was done before under the same cause.
 
     Any error undoes the transaction, so that nothing is half done.
     """
@@ -88,10 +98,10 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
     with caused_by(session, origin_by(run, doing.answered)):
         _affect(session, doing, entity, taken, content)
     body = {
-        "entity_type": doing.entity_type,
+        "entity_type": doing.flow.entity_type,
         "external_id": entity.external_id,
-        "flow": doing.runnable.flow.name,
-        "version": doing.runnable.version.number,
+        "flow": doing.flow.name,
+        "version": doing.version,
         "run": f"f:{run.id}",
         "cause": run.cause,
         "action": taken.action,
@@ -102,7 +112,8 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
         **standing_of(session, entity.id, taken.subject),
         "at": iso_text(doing.now_us),
     }
-    return NewEvent(event_name(number, doing.now_us), ACTED, entity.id, doing.now_us, canonical_json(body))
+    event = NewEvent(event_name(number, doing.now_us), ACTED, entity.id, doing.now_us, canonical_json(body))
+    return Done(number, event)
 
 
 def event_name(number: int, at_us: int) -> str:
@@ -116,7 +127,7 @@ def event_name(number: int, at_us: int) -> str:
 
 def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
     """Tell what is done: all of it is known before it is done."""
-    action = doing.runnable.analysed.flow.action(taken.action)
+    action = doing.flow.action(taken.action)
     if isinstance(action, StatusAction):
         of_transaction = {"of": action.of, c.TRANSACTION_ID: transaction_of(run)}
         return {"status": action.status, **(_lasting(doing, action) if action.of == "entity" else of_transaction)}
@@ -135,10 +146,11 @@ def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
     return {"event": action.webhook}
 
 
-def _lasting(doing: Doing, action: Action) -> dict[str, bool]:
+def _lasting(doing: Doing, action: Action) -> dict[str, Any]:
     """Tell what keeps a status or a limit from being replaced, see `reading.actions_standing`; nothing as a rule."""
-    lasts = action.relationship is not None or not is_reversible(action)
-    return {**({"lasting": True} if lasts else {}), **({"by_person": True} if doing.answered else {})}
+    lasting = {} if is_reversible(action) else {"lasting": True}
+    decides = {} if action.relationship is None else {"relationship": action.relationship}
+    return {**lasting, **decides, **({"by_person": True} if doing.by_person else {})}
 
 
 def transaction_of(run: FlowRun) -> str | None:

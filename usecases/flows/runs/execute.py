@@ -20,7 +20,6 @@ from fivefold.flows.program import flow_program_for
 from fivefold.flows.steps import Asked, AskedOfRow
 from fivefold.store.audit.bound_rows import digests, joined
 from fivefold.store.flows import runs as stored
-from fivefold.store.flows.actions import numbers_of_actions
 from fivefold.store.flows.runs import RunBatch
 from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.database import reading, writing
@@ -29,16 +28,18 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRun, FlowStep
 from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.audit.record import bulk_of
-from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, Doing, carry_out
+from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, Doing, Done, carry_out
 from fivefold.usecases.flows.runs.answers_of_shadows import catch_up, pass_on
 from fivefold.usecases.flows.runs.asking import ask_outside, kept_of
 from fivefold.usecases.flows.runs.facts import facts_text, read_facts, transaction_about
+from fivefold.usecases.flows.runs.fallback import give_up
 from fivefold.usecases.flows.runs.outcomes import (
-    PERSON,
+    OFF,
     RunnableVersion,
     RunOutcome,
     conclude,
     outcome_kept,
+    people_who_answered,
     version_kept,
     version_now,
 )
@@ -53,6 +54,7 @@ log = structlog.get_logger("fivefold.flows")
 LEASE_US: Final = 60 * SECOND_US
 """How long a batch may take before another worker takes its runs over; a batch takes seconds."""
 BATCH_SIZE: Final = 500
+NOT_BACK: Final = f"the worker that tried it did not come back, {MAX_ABANDONED_LEASES} times"
 
 
 def run_flows(engine: Engine, *, clock: Callable[[], int] = now_microseconds, most: int = BATCH_SIZE) -> int | None:
@@ -76,15 +78,23 @@ def carry_on(engine: Engine, batch: RunBatch, clock: Callable[[], int]) -> int:
 
     StoreError where the database is out of reach: that is no run's failure, and the leases end by themselves.
     """
-    work = _Work(engine, batch, clock)
-    left, errors = ask_outside(engine, batch, clock)
-    for part in _with_each_entity_once(batch, left | errors.keys()):
-        errors |= work.on(part)
-    if errors:
+    errors = {number: NOT_BACK for number, tried in batch.attempts.items() if tried >= MAX_ABANDONED_LEASES}
+    if not errors:
+        work = _Work(engine, batch, clock)
+        left, errors = ask_outside(engine, batch, clock)
+        for part in _with_each_entity_once(batch, left | errors.keys()):
+            errors |= work.on(part)
+    tried = {number: batch.attempts[number] + 1 for number in errors}
+    again = {number: error for number, error in errors.items() if tried[number] < MAX_ATTEMPTS}
+    later = {number: back_off_us(tried[number]) for number in again}
+    for number in errors.keys() - again.keys():
+        if said := give_up(engine, batch, number, errors[number], clock):
+            again[number], later[number] = said, back_off_us(1)
+    if again:
         now = clock()
-        later = {number: now + back_off_us(batch.attempts[number] + 1) for number in errors}
         with writing(engine) as session:
-            stored.give_back(session, batch, errors, later, MAX_ATTEMPTS)
+            due = {number: now + wait_us for number, wait_us in later.items()}
+            stored.give_back(session, batch, again, due, MAX_ATTEMPTS + 1)
     return len(batch.attempts) - len(errors)
 
 
@@ -112,6 +122,12 @@ class Reached:
     facts: Mapping[str, Any]
     nobody: FlowStep | None
     answered: frozenset[str] = frozenset()
+
+    def doing(self, context: Context, now: int) -> Doing:
+        """Say as whose, and by whom, what follows is done."""
+        flow, number = self.runnable.analysed.flow, self.runnable.version.number
+        by_person = bool(self.answered) and self.outcome.explanation.status == "ended"
+        return Doing(context, flow, number, now, self.answered, by_person)
 
     def columns(self, run: FlowRun, now: int, *, off: bool) -> dict[str, Any]:
         """Give what is stored of a run; where its flow is *off*, it may act no more."""
@@ -159,18 +175,17 @@ def act_and_record(
     runnable = next(iter(stored_runs.values()))[1].runnable
     flow = runnable.flow
     context = Context(engine, Actor(flow.organisation_id, f"{FLOW_ACTOR}{flow.name}"), lambda: now)
-    events, acted = [], set[int]()
-    for number, (run, this, columns) in stored_runs.items():
-        doing = Doing(context, this.runnable, this.runnable.analysed.flow.entity_type, now, this.answered)
+    done: list[Done] = []
+    for run, this, columns in stored_runs.values():
+        doing = this.doing(context, now)
         for action in this.outcome.explanation.actions if run.acting and columns["error"] != OFF else ():
-            acted.add(number)
-            event = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
-            events += [] if event is None else [event]
-    add_events(session, flow.organisation_id, events)
+            found = carry_out(session, doing, run, session.get_one(Entity, run.entity_id), action)
+            done += [] if found is None else [found]
+    add_events(session, flow.organisation_id, [each.event for each in done])
     rows = joined(
         digests(session, "flow_runs", stored_runs),
         stored.outcome_digests(session, written),
-        digests(session, "flow_actions", numbers_of_actions(session, acted) if acted else ()),
+        digests(session, "flow_actions", [each.number for each in done]),
     )
     states = [columns["state"] for _, _, columns in stored_runs.values()]
     context.record(
@@ -179,7 +194,7 @@ def act_and_record(
         ("flow", flow.id),
         details={
             **{state: states.count(state) for state in _STATES.values()},
-            "actions": len(events),
+            "actions": len(done),
             "acting": any(run.acting for run, _, _ in stored_runs.values()),
         },
         bulk=bulk_of(len(stored_runs), rows),
@@ -252,8 +267,7 @@ class _Work:
         lists = list_versions_used(session, run.organisation_id, kept["lists"])
         assert run.as_of_us is not None  # it is stored with the facts
         outcome = outcome_kept(runnable, kept, lists, steps, (run.entity_id, run.as_of_us))
-        answered = frozenset(step.actor for step in steps.values() if step.kind == PERSON and step.actor != SYSTEM)
-        return Reached(outcome, runnable, {}, nobody, answered)
+        return Reached(outcome, runnable, {}, nobody, people_who_answered(steps.values()))
 
     def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, Reached], now: int) -> None:
         """Store where runs came to, and do what follows."""
@@ -286,9 +300,6 @@ def _waits(columns: Mapping[str, Any]) -> bool:
 
 
 _STATES: Final = {"ended": stored.ENDED, "failed": stored.FAILED, "waits": stored.WAITING, "asks": stored.QUEUED}
-
-
-OFF: Final = "the flow was switched off before this run came to its end: nothing was done"
 
 
 def _stopped(now: int) -> dict[str, Any]:

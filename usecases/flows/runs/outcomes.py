@@ -22,9 +22,12 @@ from fivefold.store.flows.runs import version_and_flow
 from fivefold.store.tables.flows import FlowRow, FlowStep, FlowVersion
 from fivefold.usecases.accounts.flows_in_force import StandingFlow, flow_as_asked, flow_of_version
 from fivefold.usecases.flows.runs.facts import facts_kept
+from fivefold.usecases.shared.actors import SYSTEM
 
 PERSON: Final = "person"
 """The kind of a step that a person answers."""
+OFF: Final = "the flow was switched off before this run came to its end: nothing was done"
+"""The error of a run that acts no more."""
 ENGINE: Final = "1"
 """Of what carries flows out: another one where the same facts could come to something else."""
 
@@ -96,6 +99,11 @@ def actions_text(taken: Iterable[tuple[str, int | None]], base: str) -> str:
 def _amount(minor: int, units: int) -> str:
     whole, rest = divmod(minor, units)
     return f"{whole}.{rest:0{len(str(units)) - 1}}" if rest else str(whole)
+
+
+def people_who_answered(steps: Iterable[FlowStep]) -> frozenset[str]:
+    """Name who answered at steps that asked a person, as the audit log does; nobody's answer is none."""
+    return frozenset(step.actor for step in steps if step.kind == PERSON and step.actor != SYSTEM)
 
 
 def outcome_kept(

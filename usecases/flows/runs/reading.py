@@ -13,10 +13,11 @@ from fivefold.flows.analysis import analyse_canonical_flow
 from fivefold.flows.language import PersonStep
 from fivefold.store.flows.actions import OF_TRANSACTION, actions_of_run, standing_actions
 from fivefold.store.flows.run_search import RunRow, WantedRuns, run_row, runs_among
-from fivefold.store.flows.runs import WAITING, outcomes_of, run_numbered
+from fivefold.store.flows.runs import FAILED, WAITING, outcomes_of, run_numbered
 from fivefold.store.flows.versions import canonical_of
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.flows import FlowAction
+from fivefold.usecases.flows.runs.outcomes import OFF
 from fivefold.usecases.levels.content.breakdowns import removal_text
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -62,7 +63,7 @@ class RunLine:
         due_us: when it is looked at next; for a run that waits, until when a person may answer.
         acting: its actions happen; false for a shadow's.
         actor: who called it; `system` where an event began it.
-        error: why it failed, or could not be carried out.
+        error: why it failed; of one that is queued, why it is tried again; of a quarantined one, why it is not.
     """
 
     number: Annotated[int, shown_as("run")]
@@ -157,6 +158,11 @@ class RunView(RunLine):
     answered: tuple[StepAnswered, ...]
     question: QuestionOpen | None
     gone: str | None
+
+    @property
+    def error_in_short(self) -> str | None:
+        """What went wrong in the program's own words: of a step that failed not why, which tells of the customer."""
+        return f"the step {self.at} failed" if self.state == FAILED and self.error != OFF else self.error
 
 
 def search_runs(context: Context, filters: RunFilters = EVERY_RUN, part: Part = WHOLE) -> Page[RunLine]:
@@ -344,25 +350,30 @@ def actions_standing(rows: Sequence[FlowAction]) -> EntityActions:
 def _not_replaced(rows: Sequence[FlowAction]) -> list[FlowAction]:
     """Leave out what a later run of the same flow replaced: it set the same limit, or gave a status again.
 
-    A run that began before, and acted later on older facts, replaces nothing, unless a person answered it. What a
-    person decided, only a run that a person answered replaces; what is lasting, none does. A status of a transaction
-    says nothing about the entity.
+    So does the same run, where it was given up and then tried again: it replaces what followed before. A run that began
+    before, and acted later on older facts, replaces nothing, unless a person answered it. What a person decided, only a
+    run that a person answered replaces; what a person decided on the relationship, only another decision on it, which
+    is a person's too; what is lasting, none does. A status of a transaction says nothing about the entity.
     """
     kept: list[FlowAction] = []
-    replaced: dict[tuple[int, str], int] = {}  # the newest run that acted later
-    replaced_by_person: set[tuple[int, str]] = set()
+    newest: dict[tuple[int, str], int] = {}  # the newest run that acted later
+    weightiest: dict[tuple[int, str], int] = {}  # what a later one rests on
     for row in reversed(rows):
-        of, by_person = (row.flow_id, row.subject), row.content.get("by_person", False)
         if row.subject == OF_TRANSACTION:
             continue
-        is_replaced = of in replaced_by_person or (not by_person and row.run_id < replaced.get(of, row.run_id))
+        of, weight = (row.flow_id, row.subject), _weight(row)
+        is_replaced = weightiest.get(of, 0) >= max(weight, 1) or (weight == 0 and row.run_id <= newest.get(of, 0))
         if row.content.get("lasting") or not is_replaced:
             kept.append(row)
         if row.kind != "review":
-            replaced[of] = max(row.run_id, replaced.get(of, row.run_id))
-            if by_person:
-                replaced_by_person.add(of)
+            newest[of] = max(row.run_id, newest.get(of, 0))
+            weightiest[of] = max(weight, weightiest.get(of, 0))
     return kept[::-1]
+
+
+def _weight(row: FlowAction) -> int:
+    """Give 2 for a decision on the relationship, 1 for what another answer of a person led to, 0 for all else."""
+    return 2 if "relationship" in row.content else 1 if row.content.get("by_person") else 0
 
 
 def standing_of(session: Session, entity_id: int, subject: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from fivefold.store.flows.runs import begin_runs
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.flows import FlowRow, FlowSchedule, FlowVersion
 from fivefold.usecases.shared.actors import SYSTEM
+from fivefold.usecases.shared.flow_triggers import schedule_cause
 
 PART: Final = 2_000
 """Entities whose runs are begun in one transaction."""
@@ -93,7 +94,7 @@ def _begin(session: Session, row: FlowSchedule, now: int, most: int) -> int:
         "organisation_id": row.organisation_id,
         "flow_id": row.flow_id,
         "version_id": version_id,
-        "cause": f"schedule:{iso_text(row.due_us)}",
+        "cause": schedule_cause(row.due_us),
         "about": about if trigger.group is None else {**about, "group": trigger.group},
         "acting": row.acting,
         "due_us": now,

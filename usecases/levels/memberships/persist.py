@@ -14,7 +14,7 @@ from fivefold.store.levels.leases import Batch
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.levels.memberships.look import GroupLook
-from fivefold.usecases.shared.flow_triggers import Event, note
+from fivefold.usecases.shared.flow_triggers import Event, about_move, group_cause, note
 
 ENTERED, LEFT = "group.entered", "group.left"
 """The kinds of events."""
@@ -67,8 +67,8 @@ def store_looks(
 
 
 def _told_to_flows(move: Move, name: str, origin: Origin) -> Event:
-    about = {"group": name, "change": "entered" if move.entered else "left", "number": move.number}
-    return Event(move.entity_id, f"group:{name}.{move.number}", about, origin)
+    about = about_move(name, move.number, entered=move.entered)
+    return Event(move.entity_id, group_cause(name, move.number), about, origin)
 
 
 def _now(look: GroupLook, entity: int, was: Membership | None, holds: bool | None) -> Membership:

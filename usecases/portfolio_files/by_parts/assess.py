@@ -13,6 +13,7 @@ from fivefold.features.partitions import Engine, Result
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.compositions import Before
+from fivefold.risk.governance.beside import composed
 from fivefold.usecases.portfolio_files.assess import (
     assess_portfolio,
     before_of,
@@ -31,7 +32,6 @@ from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     refuse_what_needs_all,
     work_by_parts,
 )
-from fivefold.usecases.portfolio_files.families import composed
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, warn_about_portfolio
 
 _MADE: Final = "made"

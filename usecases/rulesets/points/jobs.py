@@ -9,30 +9,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import polars as pl
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import ConfigError, ConflictError, NotEnoughDataError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
-from fivefold.risk.engine.assess import assess
-from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.governance.points.draft import draft_text
 from fivefold.risk.governance.points.propose import PointsProposal, propose_points, require_points
 from fivefold.risk.governance.validate.labels import refuse_leaks
 from fivefold.risk.governance.validate.run import Options
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.organisation import settings_row
-from fivefold.store.rulesets.points_jobs import PointsOfVersion, open_points_job, points_jobs_of
+from fivefold.store.rulesets.points_jobs import PointsOfVersion, latest_points_jobs, open_points_job, points_jobs_of
 from fivefold.store.rulesets.rulesets import family_named, newest_version
 from fivefold.store.sql.json_text import report_json
 from fivefold.store.tables.rulesets import Draft, Family, PointsJob, RulesetVersion
+from fivefold.usecases.rulesets.assessing import assessed_together
 from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft_in
 from fivefold.usecases.rulesets.points.labels import labels_from_cases
-from fivefold.usecases.rulesets.run_backtest import Progress, Setting, reached_portfolios, setting_of
+from fivefold.usecases.rulesets.run_backtest import setting_of
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_moment
 from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
@@ -154,6 +151,13 @@ def list_points_jobs(context: Context, ruleset: str, part: Part = WHOLE) -> Page
         return points_jobs_of(session, family.id, part).map(lambda found: _line(family, found))
 
 
+def list_recent_points(context: Context, most: int, rulesets: Sequence[str] | None = None) -> list[PointsJobLine]:
+    """List at most so many of the points that were asked for, of some rulesets or of all, the newest first."""
+    with context.reading() as session:
+        found = latest_points_jobs(session, context.organisation_id, most, rulesets)
+        return [_line(family, job) for family, job in found]
+
+
 def _line(family: Family, found: PointsOfVersion) -> PointsJobLine:
     job = found.job
     report: dict[str, Any] = {} if job.report is None else json.loads(job.report)
@@ -190,9 +194,9 @@ def _begin(job: PointsJob) -> Callable[[Lease], None]:
             document = version.document
             setting = setting_of(session, family, version.canonical, as_of_us, attempt)
             labels = labels_from_cases(session, lease.who.organisation_id, until_us)
-        judging, learning = _assessed(lease, setting), None
+        judging, learning = assessed_together(lease, setting), None
         if learn_as_of_us is not None:
-            learning = _assessed(lease, replace(setting, as_of_us=learn_as_of_us))
+            learning = assessed_together(lease, replace(setting, as_of_us=learn_as_of_us))
         lease.progress(setting.customers, setting.customers, "points, and what they are worth")
         proposal, made = propose_points(judging, labels, Options(until=until_us), learning)
         text = draft_text(document, judging.program, made, proposal)
@@ -203,32 +207,6 @@ def _begin(job: PointsJob) -> Callable[[Lease], None]:
         lease.keep(write)
 
     return make
-
-
-def _assessed(lease: Lease, setting: Setting) -> Assessments:
-    """Assess everybody whom the ruleset reaches, part by part, as of the setting's moment."""
-    decided = dict.fromkeys((name for name, _ in setting.before), 0)
-    moment = day_text(setting.as_of_us)
-
-    def progress(done: int, total: int, part: str) -> None:
-        lease.progress(done, total, f"as of {moment}: {part}")
-
-    return _joined(setting, _parts(lease.who.engine, setting, decided, progress))
-
-
-def _parts(engine: Engine, setting: Setting, decided: dict[str, int], progress: Progress) -> list[Assessments]:
-    return [
-        assess(setting.draft, portfolio, setting.as_of_us)
-        for _, portfolio in reached_portfolios(engine, setting, [setting.draft], decided, progress)
-    ]
-
-
-def _joined(setting: Setting, parts: Sequence[Assessments]) -> Assessments:
-    """Put parts together that are of one moment; what the rules read is left out, as outcomes alone are learnt."""
-    if not parts:
-        raise NotEnoughDataError(f"{setting.draft.ruleset.name} reaches nobody, so there is nobody to learn from")
-    outcomes = pl.concat([part.outcomes for part in parts])
-    return replace(parts[0], inputs=outcomes.select(ENTITY, AS_OF), outcomes=outcomes, moments=None)
 
 
 def _keep(

@@ -268,7 +268,7 @@ def test_a_divisor_that_is_zero_as_days_pass_is_looked_at_again() -> None:
     analysed = AnalysedRuleset(read_ruleset(json.dumps(whole)))
     portfolio = portfolio_of([], {"income": None, "words": None, "opened": -30 * DAY_US})
     assert assess(analysed, portfolio, NOW).inputs[input_key(analysed.inputs[0])].to_list() == [None]
-    assert announced(analysed, portfolio) == (NOW // DAY_US + 1) * DAY_US
+    assert announced(analysed, portfolio) == NOW + 1
     nobody = portfolio_of([], {"income": None, "words": None, "opened": None})
     assert announced(analysed, nobody) is None
 

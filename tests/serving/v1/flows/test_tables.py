@@ -1,9 +1,10 @@
-"""Decision tables of flows over HTTP: out of a draft and back, the same content where nothing was changed."""
+"""Files of flows over HTTP: decision tables out of a draft and back, and graphs of JDM as a text."""
 
 import base64
 
 import pytest
 
+from fivefold.serving.v1.examples import BODY_EXAMPLES
 from tests.serving.v1.places import THEIRS, Place
 from tests.usecases.flow_documents import BY_COUNTRY, TABLE, flow_document
 
@@ -90,3 +91,34 @@ def test_only_authors_of_the_organisation_have_tables(place: Place) -> None:
     for path in ("export", "import"):
         body = {"step": "how-much", "format": "csv", **({"content": CSV} if path == "import" else {})}
         assert place.ask("POST", f"/v1/flows/none/tables/{path}", body, role="publisher").status_code == 404
+
+
+IMPORT, GRAPH = "/v1/flows/import", BODY_EXAMPLES["import_graph"]
+
+
+def test_a_graph_becomes_a_text_that_can_be_saved_and_nothing_is_stored(place: Place) -> None:
+    made = place.good("POST", IMPORT, GRAPH, role="publisher")
+    assert (made["flow"], made["inputs"]) == ("daily-amount", {"customer.country": "country"})
+    assert (made["steps"], any("JDM answers values" in note for note in made["notes"])) == (2, True)
+    checked = place.good("POST", "/v1/flows/check", {"document": made["document"]}, role="publisher")
+    assert [checked[name] for name in ("content_hash", "errors", "warnings")] == [
+        made[name] for name in ("content_hash", "errors", "warnings")
+    ]
+    assert "daily-amount" not in {each["name"] for each in place.good("GET", "/v1/flows", role="publisher")}
+    saved = place.good("PUT", "/v1/flows/daily-amount/draft", {"document": made["document"]}, role="publisher")
+    assert saved["revision"] == 1
+
+
+def test_what_flows_cannot_say_of_a_graph_is_named_by_its_node(place: Place) -> None:
+    nodes = {**GRAPH, "content": GRAPH["content"].replace('"first"', '"collect"')}
+    answer = place.ask("POST", IMPORT, nodes, role="publisher")
+    assert answer.status_code == 422
+    assert any("node amount (How much)" in each["where"] for each in answer.json()[0]["errors"])
+    for wrong in ({"content": "[]"}, {"content": ""}, {"entity_type": "ship"}, {"flow": "No name!"}):
+        assert place.ask("POST", IMPORT, {**GRAPH, **wrong}, role="publisher").status_code == 422, wrong
+    kinds = place.ask("POST", IMPORT, {**GRAPH, "kinds": {"a": "money"}}, role="publisher")
+    assert kinds.status_code == 422
+
+
+def test_only_authors_import_graphs(place: Place) -> None:
+    assert place.ask("POST", IMPORT, GRAPH, role="investigator").status_code == 403

@@ -69,3 +69,21 @@ def test_others_see_nothing_of_it(place: Place) -> None:
     body = {"validation": run, "conclusion": WHY}
     answer = place.ask("POST", f"{CHANGES}/{made['id']}/sign-off", body, role="approver")
     assert (answer.status_code, answer.json()) == (404, [{"detail": f"there is no validation {run}"}])
+
+
+PEER = {"file": "north.json", "content": '{"name": "North Bank", "missed": {"hits": 10, "of": 50}}'}
+
+
+def test_a_peer_stands_beside_a_validation_until_it_is_signed_off(place: Place) -> None:
+    at = f"{PATH}/1/peers"
+    made = place.good("POST", at, PEER, role="approver")
+    assert (made["peer"], made["file"], len(made["sha256"])) == ("North Bank", "north.json", 64)
+    assert made["attached_by"] == f"member:{place.members['bank', 'approver']}"
+    assert "content" not in made
+    assert place.good("POST", at, PEER, role="publisher") == made, "the same file is kept once"
+    assert place.good("GET", at, role="admin") == [made]
+    assert place.ask("POST", at, {**PEER, "content": "[]"}, role="approver").status_code == 422
+    assert place.ask("GET", at, role="investigator").status_code == 403
+    assert place.ask("GET", at, token=place.tokens[THEIRS, "approver"]).status_code == 404
+    place.good("POST", f"{PATH}/1/sign-off", {"conclusion": WHY}, role="approver")
+    assert place.ask("POST", at, {**PEER, "content": '{"gini": 0.5}'}, role="approver").status_code == 409

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, iso_text
 from tests.usecases.flows.flowing import HOUR_US
+from tests.usecases.flows.live.valued import segment_of
 
 BACK_OFF_US = (5_000_000, 20_000_000, 80_000_000, 320_000_000, 1_280_000_000, 5_120_000_000)
 MOST_ATTEMPTS = 6
@@ -19,12 +20,19 @@ LEVELS = {"NO": "low", "RU": "medium", "IR": "high"}
 ABROAD = "IR"
 """The country by which a customer is in the group."""
 ENDS = {
+    "passed": ("approved",),
     "flag": ("flagged", "note", "bound", "tell"),
     "stop": ("blocked",),
     "nothing": (),
     "marked": ("escalated",),
 }
-FAILS = {RUNS: ("look",), FOLLOWS: ("escalated",)}
+ANSWERS = {"right": "passed", "wrong": "stop", "odd": "flag"}
+"""Where each answer of a person leads."""
+DECIDES = ("approved", "blocked")
+"""The actions that decide on the relationship."""
+FAILS = {RUNS: ("look", "held"), FOLLOWS: ("escalated",)}
+STATUSES = {**{status: status for status in SEVERITY}, "held": "escalated"}
+"""The status that each action gives which gives one."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +55,10 @@ transaction_fields: {{operation: text}}
 triggers: [{{on: transaction}}, {{on: tag, tag: ask}}]
 actions:
   - {{id: look, title: Look at it, review: 2 days}}
+  - {{id: held, title: Hold, status: escalated}}
   - {{id: flagged, title: Flag, status: flagged}}
-  - {{id: blocked, title: Block, status: blocked}}
+  - {{id: approved, title: Start, status: approved, relationship: starts}}
+  - {{id: blocked, title: Refuse, status: blocked, relationship: refused}}
   - {{id: note, title: Note it, tag: large, lasts: 30 days}}
   - {{id: tell, title: Tell, webhook: large-payment}}
   - {{id: bound, title: Bound what goes out, limit: daily, amount: {self.above}, between: [0, 500]}}
@@ -77,12 +87,13 @@ steps:
       question: Is this payment right?
       role: investigator
       within: 4 hours
-      answers: {{right: nothing, wrong: stop}}
+      answers: {{right: passed, wrong: stop, odd: flag}}
       otherwise: {self.otherwise}
   - {{id: nothing, title: Nothing, rationale: It is small., end: []}}
   - {{id: flag, title: Flagged, rationale: It is large., end: [flagged, note, bound, tell]}}
+  - {{id: passed, title: Passed, rationale: It is right., end: [approved]}}
   - {{id: stop, title: Stopped, rationale: It is wrong., end: [blocked]}}
-on_failure: [look]
+on_failure: [look, held]
 """
 
 
@@ -103,10 +114,22 @@ triggers:
   - {{on: field, fields: [country]}}
   - {{on: level, direction: up, to: [high]}}
   - {{on: group, group: abroad, change: entered}}
+  - {{on: import}}
+  - {{on: schedule, every: day, at: "09:00", zone: UTC}}
+  - {{on: schedule, every: day, at: "17:00", zone: UTC, group: abroad}}
 actions: [{{id: escalated, title: Escalate, status: escalated}}]
 steps: [{{id: marked, title: Marked, end: [escalated]}}]
 on_failure: [escalated]
 """
+
+
+FOR_ALL_HOUR, FOR_MEMBERS_HOUR = 9, 17
+"""When the schedules of that flow come, for everybody and for the members of the group."""
+
+
+def latest(hour: int, now: int) -> int:
+    """Give the last moment by now at which a clock of UTC shows an hour."""
+    return (now - hour * HOUR_US) // DAY_US * DAY_US + hour * HOUR_US
 
 
 @dataclass
@@ -156,12 +179,19 @@ class Action:
 
 
 def not_replaced(given: list[Action]) -> list[Action]:
-    """Leave out what a run that began later, or a person, took the place of; *given* as they acted, one by one."""
+    """Leave out what a later one took the place of; *given* as they acted, one by one."""
     return [
         each
         for place, each in enumerate(given)
-        if not any(later.by_person or (later.run > each.run and not each.by_person) for later in given[place + 1 :])
+        if not any(takes_the_place(later, each) for later in given[place + 1 :])
     ]
+
+
+def takes_the_place(later: Action, of: Action) -> bool:
+    """Tell whether what acted later takes the place of another action of the same flow."""
+    if of.action in DECIDES:  # on the relationship: only such a decision does
+        return later.action in DECIDES
+    return later.by_person or (later.run >= of.run and not of.by_person)
 
 
 @dataclass(eq=False)
@@ -187,8 +217,8 @@ class Known:
         moved: how often the level became another one.
         group_moves: how often it entered the group, or left it.
         screenings: what each found, and when.
+        payments: how many there were; the value follows from that.
         segment: of the value that was predicted last; None for none.
-        valued_us: when that was.
     """
 
     country: str
@@ -198,8 +228,8 @@ class Known:
     is_in: bool = False
     group_moves: int = 0
     screenings: list[tuple[bool, int]] = field(default_factory=list)
+    payments: int = 0
     segment: str | None = None
-    valued_us: int = 0
 
 
 @dataclass
@@ -209,6 +239,7 @@ class FlowModel:
     Attributes:
         source: what the source says now: live or gone, or it fails; or whoever asks it breaks.
         told: how many events of actions there ever were, also of those who were erased.
+        scheduled: by the hour of the day when a schedule comes next.
     """
 
     versions: list[Version] = field(default_factory=list)
@@ -222,6 +253,7 @@ class FlowModel:
     known: dict[str, Known] = field(default_factory=dict)
     told: int = 0
     begun: int = 0
+    scheduled: dict[int, int] = field(default_factory=dict)
 
     # What begins runs.
 
@@ -235,10 +267,27 @@ class FlowModel:
         return found
 
     def begin(self, flow: str, customer: str, cause: str, amount: float | None, now: int) -> None:
-        """Begin the runs of an event."""
+        """Begin the runs of an event; what comes again under its name is the same one."""
+        known = {run.key for run in self.runs}
         for version, acting in sorted(self.listeners(flow).items()):
-            self.begun += 1
-            self.runs.append(Run(flow, version, customer, cause, acting, amount, now, number=self.begun))
+            if (flow, version, customer, cause, acting) not in known:
+                self.begun += 1
+                self.runs.append(Run(flow, version, customer, cause, acting, amount, now, number=self.begun))
+
+    def listen_to_the_clock(self, now: int) -> None:
+        """Let schedules come from the first moment on that is after now."""
+        self.scheduled = {hour: latest(hour, now) + DAY_US for hour in (FOR_ALL_HOUR, FOR_MEMBERS_HOUR)}
+
+    def let_schedules_come(self, now: int) -> None:
+        """Begin what schedules say: of several moments that passed, the runs of the latest."""
+        for hour, due_us in self.scheduled.items():
+            if due_us > now:
+                continue
+            moment = latest(hour, now)
+            self.scheduled[hour] = moment + DAY_US
+            for customer, known in self.known.items():
+                if hour == FOR_ALL_HOUR or known.is_in:
+                    self.begin(FOLLOWS, customer, f"schedule:{iso_text(moment)}", None, now)
 
     def give_tag(self, customer: str, name: str, until: int | None, now: int) -> None:
         """Give a tag, and begin what listens to it."""
@@ -287,10 +336,31 @@ class FlowModel:
 
     def change_country(self, customer: str, country: str, now: int) -> None:
         """Change the field; the same value is no change."""
+        if self._has_changed(customer, country):
+            self.begin(FOLLOWS, customer, f"field:{self.known[customer].version}", None, now)
+
+    def import_countries(self, countries: dict[str, str], now: int) -> None:
+        """Change fields by a file: for whoever it says anything new of, that is an import."""
+        changed = [customer for customer, country in countries.items() if self._has_changed(customer, country)]
+        for customer in changed:
+            self.begin(FOLLOWS, customer, f"import:attributes-{changed[0]}.{now}", None, now)
+
+    def import_payment(self, customer: str, number: int, now: int) -> None:
+        """Pay by a file: that is history, and no transaction that runs a flow."""
+        self.known[customer].payments += 1
+        self.begin(FOLLOWS, customer, f"import:t{number}", None, now)
+
+    def _has_changed(self, customer: str, country: str) -> bool:
         known = self.known[customer]
-        if country != known.country:
-            known.country, known.version = country, known.version + 1
-            self.begin(FOLLOWS, customer, f"field:{known.version}", None, now)
+        if country == known.country:
+            return False
+        known.country, known.version = country, known.version + 1
+        return True
+
+    def pay(self, customer: str, number: int, amount: float, now: int) -> None:
+        """Pay; the flow looks at the payment."""
+        self.known[customer].payments += 1
+        self.begin(RUNS, customer, f"transaction:t{number}", amount, now)
 
     def screen(self, customer: str, now: int, *, found: bool) -> None:
         """Screen a customer; one of the same moment and result is the same one."""
@@ -300,19 +370,13 @@ class FlowModel:
             if found:
                 self.begin(FOLLOWS, customer, f"screening:{len(screenings)}", None, now)
 
-    def value(self, customer: str, segment: str, now: int) -> bool:
-        """Predict a value; False where one was predicted at this moment."""
-        known = self.known[customer]
-        if known.valued_us == now:
-            return False
-        if segment == "top" != known.segment:
-            self.begin(FOLLOWS, customer, f"segment:{now}", None, now)
-        known.segment, known.valued_us = segment, now
-        return True
-
     def assess(self, now: int) -> None:
-        """Give everybody the level, and the place in the group, that follow from the country."""
+        """Give everybody the level, and the place in the group, that follow from the country, and the value."""
         for customer, known in self.known.items():
+            segment = segment_of(known.payments)
+            if segment == "top" != known.segment:
+                self.begin(FOLLOWS, customer, f"segment:{now}", None, now)
+            known.segment = segment
             level, is_in = LEVELS[known.country], known.country == ABROAD
             if level != known.level:
                 known.level, known.moved = level, known.moved + 1
@@ -359,10 +423,11 @@ class FlowModel:
                 self.act(run, FAILS[run.flow] if state == "failed" else ENDS[run.at], now)
 
     def break_off(self, run: Run, now: int) -> None:
-        """Fail to carry a run on, through no fault of its own."""
+        """Fail to carry a run on, through no fault of its own; the last time it does what it would after a failure."""
         run.attempts += 1
         if run.attempts >= MOST_ATTEMPTS:
             run.state, run.due_us = "quarantined", None
+            self.act(run, FAILS[run.flow], now)
         else:
             run.state, run.due_us = "queued", now + BACK_OFF_US[run.attempts - 1]
 
@@ -381,15 +446,13 @@ class FlowModel:
             return "ended", "flag"
         if run.answer is None:
             return "waits", "ask"
-        return "ended", {"right": "nothing", "wrong": "stop", "nobody": version.otherwise}[run.answer]
+        return "ended", {**ANSWERS, "nobody": version.otherwise}[run.answer]
 
     def act(self, run: Run, actions: tuple[str, ...], now: int) -> None:
         """Take actions that were not taken for this cause."""
         above = self.versions[run.version - 1].above if run.flow == RUNS else 0
         for name in actions:
-            action = Action(
-                run.flow, run.customer, run.cause, name, now, above, run.answer in {"right", "wrong"}, run.number
-            )
+            action = Action(run.flow, run.customer, run.cause, name, now, above, run.answer in ANSWERS, run.number)
             if action.key in self.actions:
                 continue
             self.actions[action.key] = action
@@ -409,6 +472,10 @@ class FlowModel:
         if action.action == "note" and not any(each.action == "note" for each in others):
             self.end_tag(action.customer, "large", now)
 
+    def try_again(self, run: Run, now: int) -> None:
+        """Let a run be tried again that was given up."""
+        run.state, run.due_us, run.attempts = "queued", now, 0
+
     def forget(self, customer: str) -> None:
         """Erase a customer."""
         self.runs = [run for run in self.runs if run.customer != customer]
@@ -420,7 +487,7 @@ class FlowModel:
         stands = [each for each in self.actions.values() if each.customer == customer and not each.taken_back]
         statuses = []
         for flow in (RUNS, FOLLOWS):
-            given = [each for each in stands if each.flow == flow and each.action in SEVERITY]
-            statuses += [each.action for each in not_replaced(given)]
+            given = [each for each in stands if each.flow == flow and each.action in STATUSES]
+            statuses += [STATUSES[each.action] for each in not_replaced(given)]
         limits = [each.above * 100 for each in not_replaced([each for each in stands if each.action == "bound"])]
         return min(statuses, key=SEVERITY.index, default=None), min(limits, default=None)

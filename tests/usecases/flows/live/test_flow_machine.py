@@ -19,15 +19,14 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event, select, text
 from sqlalchemy.exc import OperationalError
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, FivefoldError, NotFoundError
 from fivefold.flows.outside.outcomes import Outcome, failed_outcome
 from fivefold.store.sql.database import writing
-from fivefold.store.tables.entities import ValueScore
-from fivefold.store.tables.flows import FlowRun
+from fivefold.store.tables.flows import FlowRow, FlowRun
 from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.activate import (
@@ -41,15 +40,16 @@ from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import save_flow_draft
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.actions import event_name
-from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
+from fivefold.usecases.flows.runs.answering import answer_run, retry_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.reading import entity_actions
 from fivefold.usecases.flows.runs.replay import replay_record
+from fivefold.usecases.flows.runs.schedules import begin_scheduled, keep_schedules
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.ingest.files import ImportFile, import_table
 from fivefold.usecases.ingest.tag_ends import tell_ended_tags
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.flow_triggers import Event, note
 from tests.depth import examples
 from tests.store import databases
 from tests.store.audits import bind_unnamed
@@ -57,9 +57,11 @@ from tests.usecases import banks
 from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.flows.live.flow_model import (
     ABROAD,
+    ANSWERS,
     FOLLOWING,
     FOLLOWS,
     LEVELS,
+    MOST_ATTEMPTS,
     REVIEW_US,
     RUNS,
     TAG_US,
@@ -68,10 +70,11 @@ from tests.usecases.flows.live.flow_model import (
     Run,
     Version,
 )
+from tests.usecases.flows.live.valued import give_value
 from tests.usecases.flows.test_calls import payment
 from tests.usecases.flows.test_killed import DiedError
 from tests.usecases.grouped import Circle
-from tests.usecases.platforms import actor
+from tests.usecases.platforms import actor, transaction
 
 WHY = "Because of the test."
 REGISTER = {
@@ -102,19 +105,24 @@ class Machine(RuleBasedStateMachine):
         self.bank = FlowBank(self.engine, "ab")
         self.circle = Circle(self.bank)
         self.model = FlowModel()
+        patched = self.closing.enter_context(pytest.MonkeyPatch.context())
+        give_value(self.bank, patched)
         ruleset = json.loads(banks.document({"country": banks.COUNTRY}))
         del ruleset["cooldown"]  # a level falls at once
         self.bank.activate(json.dumps(ruleset))
         self.circle.publish({"field": "country", "equals": ABROAD}, "abroad")
-        for name in "ab":
-            self.bank.put(name, country="NO")
-            self.model.come(name, "NO", 2, "low")
+        for name, country in (("a", "NO"), ("b", ABROAD)):
+            self.bank.put(name, country=country)
+            self.model.come(name, country, 2, LEVELS[country])
+        self.model.known["b"].is_in, self.model.known["b"].group_moves = True, 1
         self.circle.settle()
         self.bank.add_flow(FOLLOWING)
+        with writing(self.engine) as session:
+            keep_schedules(session, session.scalars(select(FlowRow)).one(), self.now)
+        self.model.listen_to_the_clock(self.now)
         self.ids = {name: self.bank.id_of(name) for name in "ab"}
         self.numbers = iter(range(1, 10_000))
         self.calls: dict[tuple[str, str], float | None] = {}
-        patched = self.closing.enter_context(pytest.MonkeyPatch.context())
         (self.folder / "sources.yaml").write_text(json.dumps(SOURCES), encoding="utf-8")
         patched.setenv("FIVEFOLD_SOURCES_FILE", str(self.folder / "sources.yaml"))
         patched.setattr(asking, "ask_of", lambda *_: self.said())
@@ -205,7 +213,31 @@ class Machine(RuleBasedStateMachine):
         name, number = self.somebody(data), next(self.numbers)
         for _ in range(1 + again):
             self.bank.post(number, amount, name, transaction_date=self.bank.day)
-        self.model.begin(RUNS, name, f"transaction:t{number}", amount, self.now)
+        self.model.pay(name, number, amount, self.now)
+
+    @rule(data=st.data(), again=st.booleans())
+    def import_a_payment(self, data: st.DataObject, again: bool) -> None:
+        """A file brings a payment, and perhaps once more."""
+        name, number = self.somebody(data), next(self.numbers)
+        row = transaction(number, name, transaction_date=self.bank.day)
+        for _ in range(1 + again):
+            self.imported("transactions", row)
+        self.model.import_payment(name, number, self.now)
+
+    @rule(data=st.data())
+    def import_countries(self, data: st.DataObject) -> None:
+        """A file says where some customers live, or all; of some of them what is known already."""
+        names = data.draw(st.lists(st.sampled_from(self.names), min_size=1, unique=True), "customers")
+        countries = {name: data.draw(st.sampled_from([ABROAD, *sorted(LEVELS)]), name) for name in names}
+        countries = {name: countries[name] for name in sorted(names, key=self.ids.__getitem__)}
+        self.imported("entities", *({"entity_id": name, "country": country} for name, country in countries.items()))
+        self.model.import_countries(countries, self.now)
+
+    def imported(self, table: str, *rows: dict[str, Any]) -> None:
+        number = next(self.numbers)
+        path = self.folder / f"{number}.jsonl"
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+        import_table(self.bank.context, table, "customer", ImportFile(path=path, notes=self.folder / f"notes-{number}"))
 
     @rule(data=st.data())
     def ask_for_it(self, data: st.DataObject) -> None:
@@ -230,6 +262,13 @@ class Machine(RuleBasedStateMachine):
             pass
         self.model.tell_ends(self.now)
 
+    @rule(most=st.sampled_from([1, 100]))
+    def let_schedules_come(self, most: int) -> None:
+        """A worker begins what schedules say, perhaps customer by customer."""
+        while begin_scheduled(self.engine, self.now, most):
+            pass
+        self.model.let_schedules_come(self.now)
+
     @rule(data=st.data(), kind=st.sampled_from(["alert", "case"]), again=st.booleans())
     def record(self, data: st.DataObject, kind: str, again: bool) -> None:
         """An alert or a case comes, closed as of an open one nobody can be erased, and perhaps again as it is."""
@@ -238,32 +277,6 @@ class Machine(RuleBasedStateMachine):
         for _ in range(1 + again):
             put_record(self.bank.context, "customer", name, kind, given)
         self.model.begin(FOLLOWS, name, f"{kind}:{number}.{self.now}", None, self.now)
-
-    @rule(data=st.data(), segment=st.sampled_from(["medium", "top"]))
-    def value(self, data: st.DataObject, segment: str) -> None:
-        """A value is predicted, and stored as the store of levels does."""
-        name = self.somebody(data)
-        before = self.model.known[name].segment
-        if not self.model.value(name, segment, self.now):
-            return
-        entity = self.ids[name]
-        with writing(self.engine) as session:
-            session.add(
-                ValueScore(
-                    entity_id=entity,
-                    as_of_us=self.now,
-                    score=4.5,
-                    segment=segment,
-                    expected_value=120.0,
-                    currency="EUR",
-                    model="value",
-                    model_version=1,
-                    fingerprint="f" * 64,
-                )
-            )
-            if segment != before:
-                told = Event(entity, f"segment:{self.now}", {"from": before, "to": segment})
-                note(session, self.bank.of, 1, "segment", [told], self.now)
 
     @rule(data=st.data(), found=st.booleans())
     def screen(self, data: st.DataObject, found: bool) -> None:
@@ -318,7 +331,7 @@ class Machine(RuleBasedStateMachine):
             if run.attempts > attempts:
                 return
 
-    @rule(data=st.data(), answer=st.sampled_from(["right", "wrong"]))
+    @rule(data=st.data(), answer=st.sampled_from(sorted(ANSWERS)))
     def answer(self, data: st.DataObject, answer: str) -> None:
         waiting = [run for run in self.model.runs if run.state == "waiting"]
         if not waiting:
@@ -361,13 +374,22 @@ class Machine(RuleBasedStateMachine):
         self.model.begin(FOLLOWS, new, "field:1", None, self.now)
 
     @rule(
-        microseconds=st.sampled_from([1, 60_000_000, LATER_US, WITHIN_US - 1, WITHIN_US, 31 * DAY_US]),
+        microseconds=st.sampled_from([1, 60_000_000, LATER_US, WITHIN_US - 1, WITHIN_US, DAY_US, 31 * DAY_US]),
         tells=st.booleans(),
     )
     def wait(self, microseconds: int, tells: bool) -> None:
         self.bank.now += microseconds
         if tells:
             self.time_tells()
+            self.let_schedules_come(100)
+
+    @rule(days=st.integers(1, 3))
+    def a_day_later(self, days: int) -> None:
+        """A worker does all that time brings."""
+        self.bank.now += days * DAY_US
+        self.assess()
+        self.time_tells()
+        self.let_schedules_come(100)
 
     # Workers, and what goes wrong.
 
@@ -377,6 +399,31 @@ class Machine(RuleBasedStateMachine):
         self.bank.work()
         self.model.work(self.now)
         self.model.source = "live"
+
+    @rule()
+    def work_until_it_is_given_up(self) -> None:
+        """What asks the source breaks as often as it is tried: it is given up, and does what the flow declares."""
+        self.model.source = "breaks"
+        for _ in range(MOST_ATTEMPTS):
+            self.bank.work()
+            self.model.work(self.now)
+            self.bank.now += LATER_US
+        self.model.source = "live"
+
+    @rule(data=st.data())
+    def try_again(self, data: st.DataObject) -> None:
+        """A person lets a run be tried again that was given up; no other run can be."""
+        if not self.model.runs:
+            return
+        given_up = [run for run in self.model.runs if run.state == "quarantined"]
+        run = data.draw(st.sampled_from(given_up or self.model.runs), "run")
+        number = self.found()[run.key].id
+        if run.state != "quarantined":
+            with pytest.raises(ConflictError):
+                retry_run(self.person(5), number)
+            return
+        retry_run(self.person(5), number)
+        self.model.try_again(run, self.now)
 
     @rule(statement=st.integers(0, 60), dies=st.booleans(), source=st.sampled_from(["live", "gone"]))
     def work_until_a_fault(self, statement: int, dies: bool, source: str) -> None:
@@ -457,8 +504,11 @@ class Machine(RuleBasedStateMachine):
     def _names_of_causes(self) -> Callable[[str], str]:
         """Name causes by the place of a row among those of its customer, as the model does, records by numbers."""
         names: dict[str, str] = {}
+        customers = {number: name for name, number in self.ids.items()}
         with self.engine.connect() as connection:
             records = dict(connection.execute(text("SELECT id, external_id FROM records")).all())
+            payments = connection.execute(text("SELECT batch, transaction_id FROM transactions")).all()
+            names |= {f"import:{batch}": f"import:{number}" for batch, number in payments}
             for kinds, rows in (
                 (("tag", "tag-end"), "SELECT entity_id, id FROM tags ORDER BY id"),
                 (("screening",), "SELECT entity_id, id FROM screenings ORDER BY id"),
@@ -479,6 +529,9 @@ class Machine(RuleBasedStateMachine):
             if kind == "tag-end":
                 number, _, at = rest.partition(".")
                 return f"{names[f'tag-end:{number}']}.{at}"
+            if rest.startswith("attributes-"):
+                number, _, at = rest.removeprefix("attributes-").partition(".")
+                return f"import:attributes-{customers[int(number)]}.{at}"
             return names.get(cause, cause)
 
         return named

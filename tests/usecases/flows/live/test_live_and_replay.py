@@ -4,20 +4,24 @@ import json
 import tempfile
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, select
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
+from fivefold.domain.schedules import next_moment
 from fivefold.flows.analysis import analyse_flow
-from fivefold.store.tables.entities import ValueScore
+from fivefold.flows.outside.outcomes import Outcome, failed_outcome
+from fivefold.flows.triggers import ScheduleTrigger
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.flows import FlowRow
 from fivefold.usecases.flows.replays.jobs import (
     ReplayAsked,
     list_replay_people,
@@ -25,44 +29,101 @@ from fivefold.usecases.flows.replays.jobs import (
     request_flow_replay,
     run_next_replay,
 )
+from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.answering import answer_run
-from fivefold.usecases.ingest.facts import end_tag, set_tag
+from fivefold.usecases.flows.runs.schedules import begin_scheduled, keep_schedules
+from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.depth import examples
 from tests.store import databases
 from tests.usecases import banks
 from tests.usecases.flows.flowing import HOUR_US, FlowBank
+from tests.usecases.flows.live.valued import give_value
+from tests.usecases.grouped import Circle
 from tests.usecases.platforms import FIELDS, LEVELS, TRANSACTION_FIELDS, actor
 
 WHY = "Because of the test."
-CONDITIONS: list[dict[str, Any]] = [
+Data = dict[str, Any]
+
+CONDITIONS: list[Data] = [
     {"sum": "amount", "over": "30 days", "above": 100},
     {"count": "transactions", "over": "2 days", "at_least": 2},
     {"largest": "amount", "n": 1, "over": "10 days", "above": 50},
     {"level": "in_force", "at_least": "medium"},
     {"level": "in_force", "equals": "high"},
     {"value": "segment", "equals": "top"},
-    {"value": "expected_value", "below": 5},
+    {"value": "expected_value", "below": 30},
     {"tag": "watch", "is": "present"},
     {"field": "country", "in": ["IR", "KP"]},
     {"any": [{"field": "income", "above": 10}, {"tag": "watch", "is": "absent"}]},
     {"not": {"value": "score", "above": 3}},
+    {"count": "alerts", "over": "30 days", "at_least": 1},
+    {"screening": "pep", "is": "present"},
 ]
+CALCULATIONS: list[Data] = [
+    {"divide": [{"sum": "amount", "over": "90 days"}, 90], "unit": "money"},
+    {"divide": [{"sum": "amount"}, {"count": "transactions", "over": "2 days"}], "unit": "money"},
+    {"multiply": [{"field": "income"}, 2], "unit": "ratio"},
+]
+"""The second one divides by 0 where nobody paid lately, so it is unknown."""
 TARGETS = ("flag", "bound", "ask", "nothing")
 COUNTRIES = ("IR", "RU", "NO", None)
-TRIGGERS = [
+MONTHLY = {"on": "schedule", "every": 1, "at": "09:00", "zone": "UTC", "group": "watched"}
+TRIGGERS: list[Data] = [
     {"on": "transaction"},
     {"on": "level"},
+    {"on": "segment"},
     {"on": "tag", "tag": "watch"},
     {"on": "tag", "tag": "watch", "change": "ended"},
+    {"on": "alert"},
+    {"on": "case"},
+    {"on": "screening", "screening": "pep"},
     {"on": "field", "fields": ["country", "income"]},
+    {"on": "group", "group": "watched"},
+    MONTHLY,
 ]
+WATCHED = {"any": [{"field": "country", "equals": "IR"}, {"tag": "watch", "is": "present"}]}
 
 
-def document(ways: list[tuple[dict[str, Any], str]], otherwise: str, on_unknown: str | None) -> str:
-    """Write a flow that each kind of event begins: a choice, a person, and ends that act."""
-    choice = {"route": [{"when": when, "to": to} for when, to in ways], "otherwise": otherwise}
+@st.composite
+def steps(draw: st.DrawFn) -> list[Data]:
+    """Draw what comes before a person is asked: perhaps a calculation, a source and a table, and a choice."""
+    conditions, targets = st.sampled_from(CONDITIONS), st.sampled_from(TARGETS)
+    found, given = list[Data](), list[Data]()
+
+    def unknown(to: st.SearchStrategy[Any]) -> Data:
+        """Say what follows where it is not known, or nothing: then the run fails."""
+        where = draw(st.none() | to)
+        return {} if where is None else {"on_unknown": where}
+
+    if draw(st.booleans()):
+        found.append({"id": "much", "title": "Much", "calculate": {"much": draw(st.sampled_from(CALCULATIONS))}})
+        given.append({"calculation": "much", "above": 20})
+    if draw(st.booleans()):
+        data = {"source": "register", "send": {"income": {"field": "income"}}, "gives": {"live": "flag"}}
+        found.append({"id": "register", "title": "Register", "data": data, **unknown(targets)})
+        given.append({"step": "register", "output": "live", "equals": True})
+    if draw(st.booleans()):
+        rows = draw(st.lists(st.sampled_from([*CONDITIONS, *given]), min_size=1, max_size=2))
+        table = {
+            "gives": {"size": "text"},
+            "rows": [{"when": when, "give": {"size": f"size-{number}"}} for number, when in enumerate(rows)],
+            "otherwise": {"size": "other"},
+            **unknown(st.just({"size": "unknown"})),
+        }
+        found.append({"id": "band", "title": "Band", "table": table})
+        sizes = ("size-0", "other", *(["unknown"] if "on_unknown" in table else []))
+        given.extend({"step": "band", "output": "size", "equals": size} for size in sizes)
+    each = st.sampled_from(given) | conditions if given else conditions
+    ways = draw(st.lists(st.tuples(each, targets), min_size=1, max_size=3))
+    route = [{"when": when, "to": to} for when, to in ways]
+    choice = {"id": "choice", "title": "Choice", "route": route, "otherwise": draw(targets), **unknown(targets)}
+    return [*found, choice]
+
+
+def document(before: list[Data]) -> str:
+    """Write a flow that each kind of event begins: what is drawn, a person, and ends that act."""
     person = {
         "question": "Is this right?",
         "role": "investigator",
@@ -85,7 +146,7 @@ def document(ways: list[tuple[dict[str, Any], str]], otherwise: str, on_unknown:
             ],
             "on_failure": ["flagged"],
             "steps": [
-                {"id": "choice", "title": "Choice", **choice, **({"on_unknown": on_unknown} if on_unknown else {})},
+                *before,
                 {"id": "ask", "title": "Ask", "person": person},
                 {"id": "flag", "title": "Flagged", "end": ["flagged"]},
                 {"id": "bound", "title": "Bounded", "end": ["daily"]},
@@ -99,9 +160,11 @@ HAPPENINGS = st.one_of(
     st.tuples(st.just("pay"), st.sampled_from([5.0, 60.0, 2000.0])),
     st.tuples(st.just("country"), st.sampled_from(COUNTRIES)),
     st.tuples(st.just("income"), st.sampled_from([5, 50, None])),
-    st.tuples(st.just("value"), st.sampled_from(["low", "top"])),
     st.tuples(st.sampled_from(["tag", "no tag"]), st.just("watch")),
     st.tuples(st.just("answer"), st.sampled_from(["right", "wrong"])),
+    st.tuples(st.sampled_from(["open", "close"]), st.sampled_from(["alert", "case"])),
+    st.tuples(st.just("screen"), st.booleans()),
+    st.tuples(st.just("register"), st.sampled_from([True, False, None])),
 )
 STORIES = st.lists(
     st.tuples(st.sampled_from([1, HOUR_US, 5 * HOUR_US, DAY_US, 40 * DAY_US]), st.sampled_from("ab"), HAPPENINGS),
@@ -114,19 +177,47 @@ STORIES = st.lists(
 class Lived:
     """A bank in which a story happens, and what follows is carried out before anything else happens."""
 
-    def __init__(self, engine: Engine, flow: str) -> None:
+    def __init__(self, engine: Engine, flow: str, patched: pytest.MonkeyPatch) -> None:
         self.bank = FlowBank(engine)
+        give_value(self.bank, patched)
+        patched.setattr(asking, "ask_of_all", self.said)
         rules = {"country": banks.COUNTRY}
         self.bank.activate(banks.document(rules, max_recompute_interval="900 days"))
+        self.circle = Circle(self.bank)
+        self.circle.publish(WATCHED)
+        self.circle.settle()
         self.settle()
         self.began_us = self.bank.now + 1
         self.bank.add_flow(flow)
+        with writing(engine) as session:
+            keep_schedules(session, session.scalars(select(FlowRow)).one(), self.bank.now)
         self.numbers = iter(range(1, 1000))
+        self.open: dict[tuple[str, str], RecordGiven] = {}
+        self.live: bool | None = True
+
+    def said(self, questions: Any, clock: Any) -> list[Outcome]:
+        """Say what the register says now; nothing where it cannot be reached."""
+        at_us = clock()
+        if self.live is None:
+            return [failed_outcome("no answer within 5 s", "register", at_us) for _ in questions]
+        return [Outcome(values={"live": self.live}, source="register", at_us=at_us) for _ in questions]
 
     def settle(self) -> None:
         """Carry out all that follows, at the moment at which it stands."""
         while self.bank.settle() + self.bank.work():
             pass
+
+    def wait(self, later_us: int) -> None:
+        """Let time pass; a worker is there whenever the schedule comes."""
+        until_us = self.bank.now + later_us
+        while (moment := next_moment(ScheduleTrigger.model_validate(MONTHLY).schedule, self.bank.now)) <= until_us:
+            self.bank.now = moment
+            self.settle()
+            while begin_scheduled(self.bank.engine, moment):
+                pass
+            self.settle()
+        self.bank.now = until_us
+        self.settle()  # a cooldown may have ended
 
     def happen(self, what: str, name: str, said: Any) -> None:
         bank = self.bank
@@ -134,23 +225,31 @@ class Lived:
             bank.pay(next(self.numbers), name, transaction_amount=said)
         elif what in {"country", "income"}:
             bank.put(name, **{what: said})
-        elif what == "value":
-            self.value(name, said)
         elif what == "tag":
             set_tag(bank.context, "customer", name, "watch")
         elif what == "no tag":
             with suppress(NotFoundError):  # it may not be there
                 end_tag(bank.context, "customer", name, "watch")
+        elif what in {"open", "close"}:
+            self.record(name, said, opens=what == "open")
+        elif what == "screen":
+            add_screening(bank.context, "customer", name, "pep", found=said)
+        elif what == "register":
+            self.live = said
         else:
             self.answer(name, said)
 
-    def value(self, name: str, segment: str) -> None:
-        """Say a value; that a segment is another one begins no run of this flow."""
-        score = 4.5 if segment == "top" else 1.5
-        said = {"score": score, "expected_value": score, "currency": "EUR", "model": "m", "model_version": 1}
-        of = {"entity_id": self.bank.id_of(name), "as_of_us": self.bank.now, "segment": segment, "fingerprint": "f"}
-        with Session(self.bank.engine) as session, session.begin():
-            session.add(ValueScore(**of, **said))
+    def record(self, name: str, kind: str, *, opens: bool) -> None:
+        """Open an alert or a case, or close the one that is open."""
+        bank = self.bank
+        if opens:
+            given = RecordGiven(external_id=str(next(self.numbers)), opened_us=bank.now)
+            self.open[name, kind] = given
+        elif (name, kind) in self.open:
+            given = replace(self.open.pop((name, kind)), closed_us=bank.now)
+        else:
+            return
+        put_record(bank.context, "customer", name, kind, given)
 
     def answer(self, name: str, said: str) -> None:
         number = self.bank.id_of(name)
@@ -166,26 +265,23 @@ STATES = {"waiting": "waits"}
 @pytest.mark.postgresql
 @pytest.mark.parametrize("kind", databases.KINDS)
 def test_a_replay_finds_what_ran(kind: str) -> None:
-    ways = st.lists(st.tuples(st.sampled_from(CONDITIONS), st.sampled_from(TARGETS)), min_size=1, max_size=3)
-    targets = st.sampled_from(TARGETS)
-
     @settings(
-        max_examples=examples(25 if kind == "sqlite" else 5),
+        max_examples=examples(50 if kind == "sqlite" else 5),
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
-    @given(ways, targets, st.one_of(st.none(), targets), STORIES)
-    def agree(drawn: list[Any], otherwise: str, on_unknown: str | None, story: list[Any]) -> None:
-        flow = document(drawn, otherwise, on_unknown)
+    @given(steps(), STORIES)
+    def agree(drawn: list[Data], story: list[Any]) -> None:
+        flow = document(drawn)
         assert not analyse_flow(flow).diagnostics
         with (
             tempfile.TemporaryDirectory() as folder,
             databases.opened(databases.new_url(kind, Path(folder)), 10**9) as engine,
+            pytest.MonkeyPatch.context() as patched,
         ):
-            lived = Lived(engine, flow)
+            lived = Lived(engine, flow, patched)
             for later_us, name, (what, said) in story:
-                lived.bank.now += later_us
-                lived.settle()  # a cooldown may have ended
+                lived.wait(later_us)
                 lived.bank.now += 1
                 lived.happen(what, name, said)
                 lived.settle()
@@ -205,7 +301,9 @@ def compare(lived: Lived) -> None:
     assert (found.state, found.error) == ("done", None)
     assert found.report is not None
     runs = bank.runs()
+    kinds = Counter(run.about["kind"] for run in runs)
     ends = Counter((STATES.get(run.state, run.state), run.stopped_at) for run in runs)
+    assert found.report["causes"] == sorted([kind, count] for kind, count in kinds.items())
     assert found.report["ends"] == sorted([state, step, count] for (state, step), count in ends.items())
     people = list_replay_people(bank.context, line.id, part=Part(500))
     names = {bank.id_of(name): name for name in "ab"}

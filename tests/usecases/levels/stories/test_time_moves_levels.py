@@ -64,6 +64,41 @@ def test_a_window_loses_its_facts_one_after_another(engine: Engine) -> None:
     assert [one.source for one in bank.assessments()][-1] == "time"
 
 
+def test_an_indicator_loses_its_events_at_their_moments_and_not_at_midnight(engine: Engine) -> None:
+    """Two deposits of the afternoon: with the first of them the count falls ninety days later, in the afternoon."""
+    often = {"input": {"indicator": "deposit_count_90d"}, "cases": [{"when": {"at_least": 2}, "points": 70}]}
+    bank = Bank(engine)
+    bank.activate(banks.document({"often": often}, **LATER))
+    bank.put("a")
+    bank.wait(days=0.7)
+    first = bank.now
+    for number in range(2):
+        bank.pay(number)
+        bank.settle()
+        bank.wait(days=11.3)
+    assert bank.level() == 3
+    come_due(bank, first + 90 * DAY_US)
+    assert bank.transitions() == [(None, 1), (1, 3), (3, 1)]
+    assert [one.source for one in bank.assessments()][-1] == "time"
+
+
+def test_days_that_turn_back_in_a_calculation_are_awaited_at_each_turn(engine: Engine) -> None:
+    """Near the thirtieth day after the last payment the level is up: from the 28th day on, and until after the 32nd."""
+    near = {"unit": "days", "absolute": {"subtract": [{"days_since": "transactions"}, 30]}}
+    rule = {"input": {"calculation": "near"}, "cases": [{"when": {"at_most": 2}, "points": 70}]}
+    bank = Bank(engine)
+    bank.activate(banks.document({"near": rule}, calculate={"near": near}, cooldown="1 day", **LATER))
+    bank.put("a")
+    bank.wait(days=0.7)
+    paid = bank.now
+    bank.pay(1)
+    bank.settle()
+    come_due(bank, paid + 28 * DAY_US)
+    assert bank.level() == 3
+    come_due(bank, paid + 32 * DAY_US + 1)
+    assert bank.level() == 1
+
+
 def test_what_is_missing_on_the_second_day_is_no_good_news(engine: Engine) -> None:
     """The only payment leaves the window: the mean is unknown from then on, and costs points until there is another."""
     bank = Bank(engine)

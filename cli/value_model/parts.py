@@ -1,0 +1,114 @@
+"""Commands that continue where an interrupted run stopped, and `fivefold parts`: what such runs left."""
+
+import platform
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from fivefold.cli.terminal import echo, errors, show_table
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.parts import Parts, Task, folder_of, leftovers, open_parts, remove_leftover
+from fivefold.domain.provenance import release
+from fivefold.domain.text import count_text
+from fivefold.features.reading.text_files import MappedFile
+
+RestartOption = Annotated[
+    bool, typer.Option("--restart", help="Begin anew, without the parts that an interrupted run finished.")
+]
+_LIBRARIES: Final = ("lightgbm", "numpy", "polars", "pyarrow")
+"""Those whose releases a result may depend on."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(parts)
+
+
+def parts(
+    folder: Annotated[Path, typer.Argument(help="The folder of the outputs.")] = Path(),
+    remove: Annotated[bool, typer.Option("--remove", help="Remove them.")] = False,
+) -> None:
+    """List what interrupted runs left. Each run continues with the command that it was begun by."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder")
+    found = leftovers(folder)
+    if not found:
+        echo(f"No interrupted run left anything in {folder}.")
+        return
+    rows = [
+        [
+            each.output.name,
+            each.command,
+            each.begun[:19],
+            "at work" if each.is_running else "interrupted",
+            f"{each.parts:,}",
+            f"{each.size_bytes / 1e6:,.1f} MB",
+        ]
+        for each in found
+    ]
+    show_table(f"Parts in {folder}", ("output", "command", "begun (UTC)", "", "parts", "size"), rows, left=4)
+    for each in found if remove else ():
+        remove_leftover(each)
+        echo(f"Removed: {each.folder}")
+
+
+@contextmanager
+def continued(task: Task, *, restart: bool) -> Iterator[Parts]:
+    """Give the parts of a task, and say on standard error what is continued and what is left to continue."""
+    is_begun = False
+    try:
+        with ends_on_signals(), open_parts(task, restart=restart) as own:
+            is_begun = True
+            if own.begun_with:
+                errors.print(f"Continues with {count_text(own.begun_with, 'part')} of an interrupted run.")
+            yield own
+    except BaseException:
+        folder = folder_of(task.output)
+        if is_begun and folder.is_dir():
+            (left,) = (each for each in leftovers(folder.parent) if each.folder == folder)
+            errors.print(
+                f"{count_text(left.parts, 'part')} of {task.output} {'is' if left.parts == 1 else 'are'} finished: "
+                "the same command continues with them, and --restart begins anew",
+                soft_wrap=True,
+            )
+        raise
+
+
+def conditions(options: Mapping[str, object], source: MappedFile | None = None) -> dict[str, str]:
+    """Write what a result depends on: options by their names, those that are given; the input; the program."""
+    asked = {name: str(value) for name, value in options.items() if value not in {None, False}}
+    read = {} if source is None else {"the input": _place(source), "its content": source.state}
+    libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    return {**asked, **read, "the program": f"fivefold {release()} on Python {platform.python_version()}, {libraries}"}
+
+
+def _place(source: MappedFile) -> str:
+    return str(source.path.resolve() if source.path.exists() else source)
+
+
+@contextmanager
+def ends_on_signals() -> Iterator[None]:
+    """End by SIGTERM and SIGHUP as by an error, so that whatever a run made for itself goes; Python would stop at once.
+
+    A signal that is ignored, as SIGHUP is under nohup, is ignored still.
+    """
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heeded = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

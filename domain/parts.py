@@ -1,0 +1,304 @@
+"""Long work in parts: what is finished is kept beside the output, so that a run that was interrupted continues there.
+
+The folder of an output is `.NAME.parts`. In it are a manifest, which says what the parts were made of and how, the
+finished parts, and whatever is being written. A part has its name once it is whole and on the disk. The output takes
+its name at the end, and then the folder goes.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from fivefold.domain.clock import iso_text, now_microseconds
+from fivefold.domain.errors import ConfigError, FivefoldError
+from fivefold.domain.files import require_folder
+from fivefold.domain.text import count_text
+
+_MANIFEST: Final = "manifest.json"
+_LOCK: Final = "lock"
+_OUTPUT: Final = "output"
+_UNFINISHED: Final = ".unfinished"
+_PART: Final = ".part"
+_PRIVATE: Final = 0o700
+_TRIES: Final = 10
+"""How often a folder is made again that another process removes at its end."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run makes.
+
+    Attributes:
+        command: such as `score`.
+        output: the file that it makes.
+        conditions: whatever else the result depends on, as text, by the name that a person knows it by.
+    """
+
+    command: str
+    output: Path
+    conditions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """What an interrupted run left.
+
+    Attributes:
+        output: that it was to make.
+        folder: of the parts.
+        command: that was run; empty where the folder does not say.
+        begun: when, as text; empty where the folder does not say.
+        parts: how many are finished.
+        size_bytes: of all files of the folder.
+        is_running: a process is at work on it.
+    """
+
+    output: Path
+    folder: Path
+    command: str
+    begun: str
+    parts: int
+    size_bytes: int
+    is_running: bool
+
+
+class Parts:
+    """The finished parts of one output, each under its name, and the place where the output is written.
+
+    Attributes:
+        output: the file that is made of them.
+        begun_with: how many parts were finished when this run began.
+    """
+
+    def __init__(self, folder: Path, output: Path) -> None:
+        """Take the parts of a folder, which is locked."""
+        self.output = output
+        self._folder = folder
+        self.begun_with = self.count
+
+    @property
+    def count(self) -> int:
+        """How many parts are finished."""
+        return len(list(self._folder.glob(f"*{_PART}")))
+
+    def find(self, name: str) -> Path | None:
+        """Give the file of a finished part; None where it is not finished."""
+        path = self._path(name)
+        return path if path.exists() else None
+
+    def require(self, name: str) -> Path:
+        """Give the file of a part that is finished."""
+        return self._path(name)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """Give a path to write a part to; it counts as finished once it is on the disk."""
+        path = self._path(name)
+        unfinished = path.with_suffix(_UNFINISHED)
+        with _naming(path):
+            yield unfinished
+            _flush(unfinished)
+            unfinished.replace(path)
+            _flush(self._folder)
+
+    @contextmanager
+    def publishing(self) -> Iterator[Path]:
+        """Give a path to write the output to; it takes the output's name once it is on the disk."""
+        unfinished = self._folder / f"{_OUTPUT}{self.output.suffix}"
+        with _naming(self.output):
+            yield unfinished
+            _flush(unfinished)
+            unfinished.replace(self.output)
+            _flush(self.output.absolute().parent)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}{_PART}"
+
+
+@contextmanager
+def open_parts(task: Task, *, restart: bool = False) -> Iterator[Parts]:
+    """Give the parts of a task: those that an interrupted run of the same task finished, or none with *restart*.
+
+    They are removed where the block ends well, and where it ends with an error that another run would end with too.
+    After any other end they stay: after a signal, where the disk is full, where a store does not answer.
+
+    Raises:
+        ConfigError: there is no folder for the output, another process is at work on it, or finished parts are those
+            of another task. The message names each difference.
+    """
+    require_folder(task.output)
+    folder = folder_of(task.output)
+    lock = _locked(folder, task.output)
+    try:
+        parts = _begin(folder, task, restart=restart)
+        try:
+            yield parts
+        except BaseException as error:
+            if _is_final(error) or not parts.count:
+                _clear(folder)
+            raise
+        _clear(folder)
+    finally:
+        _release(lock, folder)
+
+
+@contextmanager
+def passing_parts(output: Path) -> Iterator[Parts]:
+    """Give a place for parts that go at the end, however it comes: nothing continues with them."""
+    require_folder(output)
+    with tempfile.TemporaryDirectory(prefix=".", dir=output.absolute().parent) as folder:
+        yield Parts(Path(folder), output)
+
+
+def folder_of(output: Path) -> Path:
+    """Give the folder of the parts of an output."""
+    return output.absolute().with_name(f".{output.name}.parts")
+
+
+def leftovers(folder: Path) -> list[Leftover]:
+    """List what interrupted runs left for the outputs of a folder, by name."""
+    return [_leftover(each) for each in sorted(folder.glob(".*.parts")) if each.is_dir()]
+
+
+def remove_leftover(leftover: Leftover) -> None:
+    """Remove what a run left; ConfigError where a process is at work on it."""
+    lock = _locked(leftover.folder, leftover.output)
+    _clear(leftover.folder)
+    _release(lock, leftover.folder)
+
+
+def _leftover(folder: Path) -> Leftover:
+    manifest = _read_manifest(folder)
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        with lock:
+            is_running = False
+    except Timeout:
+        is_running = True
+    files = [each for each in folder.iterdir() if each.name != _LOCK]
+    return Leftover(
+        folder.with_name(folder.name.removeprefix(".").removesuffix(".parts")),
+        folder,
+        str(manifest.get("command", "")),
+        str(manifest.get("begun", "")),
+        sum(each.suffix == _PART for each in files),
+        sum(each.stat().st_size for each in files),
+        is_running,
+    )
+
+
+def _locked(folder: Path, output: Path) -> FileLock:
+    """Make the folder, and lock it for this process; ConfigError where another process holds it."""
+    lock = FileLock(folder / _LOCK, timeout=0)
+    for _ in range(_TRIES):
+        folder.mkdir(mode=_PRIVATE, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise ConfigError(
+                f"{output} is being made by another process; wait until it ends, or give another --output"
+            ) from None
+        except FileNotFoundError:  # the process that had it removed it just now
+            continue
+        return lock
+    raise ConfigError(f"{folder} cannot be made: another process removes it")
+
+
+def _release(lock: FileLock, folder: Path) -> None:
+    """Give up the lock; the folder goes where nothing else is in it."""
+    if not any(each.name != _LOCK for each in folder.iterdir()):
+        (folder / _LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # another process has begun in it
+            folder.rmdir()
+    lock.release()
+
+
+def _begin(folder: Path, task: Task, *, restart: bool) -> Parts:
+    known = _read_manifest(folder)
+    parts = Parts(folder, task.output)
+    if parts.begun_with and not restart:
+        _require_same(task, known, parts.begun_with)
+        for each in folder.iterdir():
+            if each.suffix == _UNFINISHED or each.stem == _OUTPUT:
+                each.unlink()
+        return parts
+    _clear(folder)
+    manifest = {"command": task.command, "begun": iso_text(now_microseconds()), "conditions": dict(task.conditions)}
+    path = folder / _MANIFEST
+    with _naming(path):
+        path.with_suffix(_UNFINISHED).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        _flush(path.with_suffix(_UNFINISHED))
+        path.with_suffix(_UNFINISHED).replace(path)
+    return Parts(folder, task.output)
+
+
+def _require_same(task: Task, known: Mapping[str, object], finished: int) -> None:
+    """Raise ConfigError with every difference between a task and the one that finished parts are of."""
+    now = {"the command": task.command, **task.conditions}
+    conditions = known.get("conditions")
+    before = {"the command": known.get("command"), **(conditions if isinstance(conditions, dict) else {})}
+    changes = [
+        f"{name} was {before.get(name, 'not given')} and is {now.get(name, 'not given')}"
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
+    ]
+    if changes:
+        raise ConfigError(
+            f"an interrupted run left {count_text(finished, 'finished part')} for {task.output}, and this run is "
+            f"another: {'; '.join(changes)}. Run the first command again to continue, or add --restart to begin anew"
+        )
+
+
+def _read_manifest(folder: Path) -> dict[str, object]:
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _is_final(error: BaseException) -> bool:
+    """Tell whether the same run would end with this error again: one of ours that no failure of a device led to."""
+    if not isinstance(error, FivefoldError):
+        return False
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError):
+            return False
+        seen = seen.__cause__ or seen.__context__
+    return True
+
+
+def _clear(folder: Path) -> None:
+    """Remove everything but the lock."""
+    for each in folder.iterdir():
+        if each.name != _LOCK:
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in an error of the system that names none, as those of libraries do."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names of a folder, are on the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

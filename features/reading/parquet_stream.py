@@ -1,0 +1,139 @@
+"""Parquet as tables of a fixed number of rows, cut between customers, from the beginning or from a place on."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from fivefold.domain.errors import FileFormatError
+from fivefold.features import schema as c
+from fivefold.features.reading.frames import codes_of
+from fivefold.features.reading.places.parquet_source import Part
+from fivefold.features.reading.text_files import MappedFile
+from fivefold.features.reading.validate import FEW_VALUES
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stream of whole customers stands, between two of its parts.
+
+    Attributes:
+        file: the number of the file that is read next, from 0.
+        row: of its rows, the one that is read next.
+        rows: how many rows of the whole source are in the parts before.
+        carried: the rows of the customer who was read last, of whom more rows may come; None where there is none.
+    """
+
+    file: int = 0
+    row: int = 0
+    rows: int = 0
+    carried: pa.Table | None = None
+
+
+START = Place()
+
+
+class ParquetTables:
+    """The rows of a source from a place on, in tables that do not depend on that place.
+
+    Attributes:
+        file, row: where the next table begins.
+    """
+
+    def __init__(
+        self, source: MappedFile, rows: int, columns: tuple[str, ...] | None = c.COLUMNS, place: Place = START
+    ) -> None:
+        """Read nothing yet. A table has at most so many *rows*, of one file, under our names.
+
+        Of *columns* come those that are there, text of few values as dictionaries; None for all columns as they are.
+        """
+        self.file, self.row = place.file, place.row
+        self._source, self._rows, self._columns = source, rows, columns
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Read the tables, once."""
+        ours, begin = self._source.names.ours, self.file
+        few = () if self._columns is None else FEW_VALUES
+        for number, part in enumerate(self._source.parquet.once_through(self._known)):
+            if number < begin:
+                continue
+            self.file, self.row = number, self.row if number == begin else 0
+            dictionaries = [name for name in part.schema.names if ours.get(name, name) in few]
+            batches = part.batches(self._known(part), dictionaries, self._rows, self.row)
+            for table in tables_of(batches, self._rows):
+                self.row += table.num_rows
+                yield table.rename_columns([ours.get(name, name) for name in table.column_names])
+
+    def _known(self, part: Part) -> list[str]:
+        names = self._source.names.rename(part.schema.names, part.label)
+        every: list[str] = part.schema.names
+        return every if self._columns is None else [name for name in every if names.get(name, name) in self._columns]
+
+
+def tables_of(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Join and cut batches to tables of so many rows, the last one perhaps of fewer.
+
+    Where Arrow ends a batch depends on the row group at which reading begins.
+    """
+    waiting: list[pa.RecordBatch] = []
+    held = 0
+    for batch in batches:
+        rest = batch
+        while held + rest.num_rows >= rows:
+            yield pa.Table.from_batches([*waiting, rest.slice(0, rows - held)])
+            rest, waiting, held = rest.slice(rows - held), [], 0
+        if rest.num_rows:
+            waiting.append(rest)
+            held += rest.num_rows
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def whole_customers(
+    tables: Iterable[pa.Table], carried: pa.Table | None = None
+) -> Iterator[tuple[pa.Table, pa.Table | None]]:
+    """Move the last customer's rows of each table to the next, so that no customer is cut in two.
+
+    *carried* are rows before the first table. Each table comes with the rows that were moved.
+    """
+    for table in tables:
+        joined = table if carried is None else _join(carried, table)
+        if table.column_names.count(c.USER_ID) != 1:
+            yield joined, None  # the reader refuses it
+            carried = None
+            continue
+        cut = _last_customer(carried, table)
+        carried = joined.slice(cut)
+        if cut:
+            yield joined.slice(0, cut), carried
+    if carried is not None:
+        yield carried, None
+
+
+def _join(carried: pa.Table, table: pa.Table) -> pa.Table:
+    try:
+        return pa.concat_tables([carried, table], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise FileFormatError(f"all files of a folder must have their columns in the same types: {error}") from None
+
+
+_LOOKED_AT = 1 << 12
+"""Rows at the end of a table in which its last customer's first row is looked for; then in ten times as many."""
+
+
+def _last_customer(carried: pa.Table | None, table: pa.Table) -> int:
+    """Find the first row of the last customer in the rows of one customer that are *carried*, and a table after them.
+
+    0 where all of them are of one customer.
+    """
+    column, first, many = table[c.USER_ID], table.num_rows, _LOOKED_AT
+    while first:
+        first = max(table.num_rows - many, 0)
+        begins = np.flatnonzero(np.diff(codes_of(column.slice(first))))
+        if len(begins):
+            return (carried.num_rows if carried is not None else 0) + first + int(begins[-1]) + 1
+        many *= 10
+    if carried is None or not carried.num_rows or not table.num_rows:
+        return 0
+    return 0 if carried[c.USER_ID][-1].as_py() == column[0].as_py() else carried.num_rows

@@ -1,0 +1,190 @@
+"""How indicators of the catalogue go on while nothing happens: from the histories that they are computed from.
+
+Most stay as they are until an event leaves a window. Ages pass. Some rise or fall all the time; between two events that
+enter a window or leave it they do one or the other, but for what is rounded in the last digits of a float.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property, lru_cache
+from heapq import merge
+from itertools import groupby, islice
+from typing import Final, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.features.histories import Histories, Integers
+from fivefold.features.indicator_matrix import catalogue, snapshots
+from fivefold.risk.compiler.formulas import written_number
+from fivefold.risk.facts.moments.anew import MOST_MOMENTS
+from fivefold.risk.facts.moments.courses import Reading
+from fivefold.risk.facts.moments.enclosures import Absence, Enclosed, between
+from fivefold.risk.facts.moments.search import HORIZON_US
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+
+_ROUNDED: Final = Fraction(1, 1 << 44)
+"""What an indicator may be off by rounding, as a part of its size: it is made of many floats."""
+
+AGES: Final = frozenset({"deposit_recency", "withdrawal_recency", "event_recency", "account_age", "first_event_age"})
+"""The indicators that are days since a moment, and so cross a bound at one that is known."""
+
+
+class Way(NamedTuple):
+    """How an indicator goes on.
+
+    Attributes:
+        days: so long after each event it may jump.
+        moves: in between it rises or falls; otherwise it stays as it is.
+    """
+
+    days: tuple[int, ...] = ()
+    moves: bool = False
+
+
+_WAYS: Final[Mapping[str, Way]] = {
+    **dict.fromkeys(("deposit_trend", "withdrawal_trend", "activity_trend"), Way((30, 120))),
+    **dict.fromkeys(("deposit_year_ago", "withdrawal_year_ago", "balance_year_ago"), Way((275, 365))),
+    **dict.fromkeys(("deposit_decayed", "withdrawal_decayed", "active_day_share"), Way(moves=True)),
+    "balance_decayed": Way(),  # all weights fade alike, so their mean stays, but for what is rounded
+}
+"""Of the functions that read as-of, or how far events have faded: what their windows do not tell."""
+_HELD: Final = frozenset({"balance_held", "balance_empty_days"})
+"""Those that weigh balances by how long they were held in the window."""
+_READ_TIME: Final = frozenset({"as_of", "decay"})
+
+
+@lru_cache(maxsize=128)
+def way_of(name: str) -> Way:
+    """Tell how an indicator that is no age goes on; KeyError where one reads as-of, and nothing is said of it here."""
+    each = next(each for each in catalogue().indicators if each.name == name)
+    windows = () if each.window_days is None else (each.window_days,)
+    function = each.function.__name__
+    if function in _HELD:
+        return Way(windows, moves=True)
+    return _WAYS[function] if _READ_TIME.intersection(each.parameters) else Way(windows)
+
+
+@lru_cache(maxsize=128)
+def _place_of(name: str) -> int:
+    return catalogue().names.index(name)
+
+
+@dataclass(frozen=True)
+class History:
+    """What indicators of one entity are computed from.
+
+    Attributes:
+        events: its history alone; None where it has none.
+        as_of: the moment.
+    """
+
+    events: Histories | None
+    as_of: int
+
+    @cached_property
+    def _times(self) -> Integers:
+        return np.empty(0, np.int64) if self.events is None else self.events.time
+
+    def waits(self, age: str) -> bool:
+        """Tell whether an age stands still: that of an account is never below 0, and may begin later."""
+        return age == "account_age" and self._begins > self.as_of
+
+    def restarts(self, age: str) -> list[int]:
+        """Give the moments from which an age may be another one: of events that are dated ahead; and when it begins."""
+        moments = self._times[self._times > self.as_of][:1].tolist()
+        return [*moments, self._begins] if self.waits(age) else moments
+
+    @cached_property
+    def _begins(self) -> int:
+        """When the account begins, as is stated so far."""
+        if self.events is None or self._times[0] > self.as_of:
+            return self.as_of
+        return int(self.events.created[self._times <= self.as_of].min())
+
+    def jumps(self, name: str) -> list[int]:
+        """Give the next moments at which an indicator may jump, at most `MOST_MOMENTS`, in their order."""
+        lengths = [days * DAY_US for days in (0, *way_of(name).days)]
+        begins = [np.searchsorted(self._times, self.as_of - length, "right") for length in lengths]
+        coming = [map(int, self._times[begin:] + length) for begin, length in zip(begins, lengths, strict=True)]
+        return [moment for moment, _ in islice(groupby(merge(*coming)), MOST_MOMENTS)]
+
+    def values(self, name: str, moments: Sequence[int]) -> list[float | None]:
+        """Give an indicator as of some moments; None where it is undefined."""
+        if self.events is None or not moments:
+            return [None] * len(moments)
+        taken = snapshots(self.events, np.array(moments, dtype=np.int64), wanted=[name])
+        column = np.where(taken.seen[0] > 0, taken.values[0, :, _place_of(name)], np.nan).tolist()
+        return [None if value != value else value for value in column]  # noqa: PLR0124 (NaN is not itself)
+
+
+def histories_of(portfolio: Portfolio, entities: pl.DataFrame) -> list[History]:
+    """Give the history of each of some entities, in their order; *entities* has `entity_id` and `as_of`."""
+    names, as_ofs = entities[ENTITY].to_list(), entities[AS_OF].to_list()
+    whole = portfolio.histories
+    if whole is None:
+        return [History(None, as_of) for as_of in as_ofs]
+    places = dict(zip(whole.user_ids.to_pylist(), range(whole.customers), strict=True)) if len(names) > 1 else {}
+    found = [places.get(name) if places else whole.position(name) for name in names]
+    parts = [None if place is None else whole.select(place, place + 1) for place in found]
+    return [History(part, as_of) for part, as_of in zip(parts, as_ofs, strict=True)]
+
+
+def require_histories(portfolio: Portfolio, name: str) -> None:
+    """Refuse to tell when an indicator moves that was given, and not what it was computed from."""
+    if portfolio.histories is None:
+        problem = "is given alone; when time changes it follows from the transactions that it was computed from"
+        raise InvalidRulesetError([Finding(f"indicator {name}", problem)], "the inputs")
+
+
+def steps_of(history: History, name: str) -> tuple[list[tuple[int, float | None]], int | None]:
+    """Give what an indicator comes to that stays in between: moments and values; and the last of many moments."""
+    moments = history.jumps(name)
+    steps = list(zip(moments, history.values(name, moments), strict=True))
+    return steps, moments[-1] if len(moments) == MOST_MOMENTS else None
+
+
+@dataclass(frozen=True, eq=False)
+class Going:
+    """An indicator that rises or falls all the time.
+
+    Attributes:
+        history: of one entity.
+        name: the indicator.
+    """
+
+    history: History
+    name: str
+    _known: dict[int, float | None] = field(default_factory=dict)
+
+    @cached_property
+    def _jumps(self) -> list[int]:
+        """The moments at which it may jump, as microseconds ahead."""
+        return [moment - self.history.as_of for moment in self.history.jumps(self.name)]
+
+    @property
+    def end(self) -> int:
+        """How many microseconds ahead it is known: after many jumps it is looked at again."""
+        return self._jumps[-1] if len(self._jumps) == MOST_MOMENTS else HORIZON_US
+
+    def until(self, first: int) -> int:
+        """Give the last moment before it may jump."""
+        return next((jump - 1 for jump in self._jumps if jump > first), HORIZON_US)
+
+    def at(self, ahead: int) -> float | None:
+        """Give its value so many microseconds ahead."""
+        if ahead not in self._known:
+            self._known[ahead] = self.history.values(self.name, [self.history.as_of + ahead])[0]
+        return self._known[ahead]
+
+    def enclosed(self, first: int, last: int, reading: Reading) -> Enclosed:
+        """Enclose it between its values at both ends, as it only rises or only falls."""
+        ends = [value for value in map(self.at, (first, last)) if value is not None]
+        if len(ends) < 2:
+            return Absence.PERHAPS if ends else Absence.THROUGHOUT
+        low, high = sorted(map(written_number if reading is Reading.CALCULATED else Fraction, ends))
+        off = max(-low, high) * _ROUNDED
+        return between(last - first, low - off, high + off)

@@ -1,0 +1,161 @@
+"""The first moment at which a number lies elsewhere than now: a stretch is passed over where it surely does not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.facts.moments.enclosures import Absence, Enclosed, Enclosure
+
+HORIZON_US: Final = 36_525 * DAY_US
+"""Nothing is looked for later than in a hundred years; every ruleset looks again sooner."""
+
+MOST_LOOKS: Final = 256
+"""So many stretches are looked at; what is not passed over by then is looked at again where it begins."""
+
+_CUT: Final = 8
+_LONGER: Final = 4
+"""A stretch that tells nothing is cut to an eighth; after one that is passed over comes one four times as long."""
+
+UNDECIDED_US: Final = DAY_US // 24
+"""How long a number is left alone that lies so near a bound that rounding decides."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """The numbers that all comparisons answer as they answer the one of now.
+
+    Attributes:
+        low: where they begin; None for nowhere.
+        high: where they end; None for nowhere.
+        has_low: the lower end is one of them.
+        has_high: so is the upper one.
+    """
+
+    low: Fraction | None = None
+    high: Fraction | None = None
+    has_low: bool = True
+    has_high: bool = True
+
+    def surely_for(self, enclosure: Enclosure) -> int:
+        """Give for how many microseconds after its beginning a number surely is inside; -1 where it may not be then."""
+        ahead = enclosure.width
+        if self.high is not None:
+            room = self.high - enclosure.at - enclosure.above
+            ahead = min(ahead, _steps(room, enclosure.slope, ahead, may_touch=self.has_high))
+        if self.low is not None:
+            room = enclosure.at + enclosure.below - self.low
+            ahead = min(ahead, _steps(room, -enclosure.slope, ahead, may_touch=self.has_low))
+        return ahead
+
+    def surely_not_from(self, enclosure: Enclosure) -> int | None:
+        """Give how many microseconds after its beginning a number surely is outside; None where it may be inside."""
+        ahead = None
+        if self.high is not None and enclosure.slope > 0:
+            ahead = max((self.high - enclosure.at - enclosure.below) // enclosure.slope + 1, 0)
+        if self.low is not None and enclosure.slope < 0:
+            ahead = max((enclosure.at + enclosure.above - self.low) // -enclosure.slope + 1, 0)
+        return ahead if ahead is not None and ahead <= enclosure.width else None
+
+    def decides(self, enclosure: Enclosure) -> bool:
+        """Tell whether a number surely is inside, or surely outside; what is known exactly is the one or the other."""
+        low, high = enclosure.bounds
+        is_below = self.low is not None and (high < self.low or (high == self.low and not self.has_low))
+        is_above = self.high is not None and (low > self.high or (low == self.high and not self.has_high))
+        return low == high or is_below or is_above or self.surely_for(enclosure) >= enclosure.width
+
+
+def _steps(room: Fraction, slope: Fraction, most: int, *, may_touch: bool) -> int:
+    """Give how many steps may be taken towards an end that is so far away."""
+    if room < 0 or (room == 0 and not may_touch):
+        return -1
+    if slope <= 0:
+        return most
+    steps = room // slope
+    return steps - 1 if steps * slope == room and not may_touch else steps
+
+
+def first_elsewhere(
+    enclose: Callable[[int, int], tuple[Enclosed, int]],
+    region: Region | None,
+    is_elsewhere: Callable[[int], bool],
+    end: int,
+) -> int | None:
+    """Find how many microseconds ahead a number first lies elsewhere; perhaps too few, and never too many.
+
+    Args:
+        enclose: encloses the number from one moment to another, or to an earlier one that it gives as well.
+        region: where the number lies now; None where there is none.
+        is_elsewhere: tells whether it lies elsewhere at a moment: by the same reckoning as an assessment.
+        end: how far ahead is looked.
+
+    Returns:
+        The microseconds; None where it stays where it is up to the *end*.
+    """
+    begin = 1 if region is None else _where_decided(enclose, region, min(UNDECIDED_US, end))
+    if begin == min(UNDECIDED_US, end):
+        return begin
+    if begin > 1 and is_elsewhere(begin):
+        return _by_halving(is_elsewhere, 0, begin)
+    last, asked = end, 0
+    for _ in range(MOST_LOOKS):
+        found, last = enclose(begin, last)
+        until = _surely_until(found, begin, last, region)
+        if until < begin:
+            if asked != begin and is_elsewhere(begin):
+                return begin
+            asked = begin
+            if isinstance(found, Enclosure) and found.is_constant:
+                until = last
+            elif last > begin:  # a shorter stretch tells more
+                last = min(begin + (last - begin) // _CUT, _outside_from(found, begin, region) or last)
+                continue
+            else:
+                until = begin
+        if until >= end:
+            return None
+        outside = None if until == last else _outside_from(found, begin, region)
+        begin, last = until + 1, min(until + _LONGER * (last - begin + 1) if outside is None else outside, end)
+    return begin if begin > UNDECIDED_US else _by_halving(is_elsewhere, begin - 1, min(begin + UNDECIDED_US, end))
+
+
+def _where_decided(enclose: Callable[[int, int], tuple[Enclosed, int]], region: Region, most: int) -> int:
+    """Give how far ahead more than rounding decides where a number lies, but no further than *most*; mostly at once.
+
+    While rounding decides, every microsecond may give another answer, and none is asked for. Where the number does not
+    go on smoothly, that ends.
+    """
+    ahead, smoothly = 0, enclose(0, most)[1]
+    while ahead < most:
+        found, _ = enclose(ahead, ahead)
+        if ahead > smoothly or found is Absence.THROUGHOUT:
+            break
+        if isinstance(found, Enclosure) and region.decides(found):
+            break
+        ahead = min(2 * ahead + 1, most, max(smoothly, ahead) + 1)
+    return max(ahead, 1)
+
+
+def _surely_until(found: Enclosed, begin: int, last: int, region: Region | None) -> int:
+    if isinstance(found, Absence):
+        return last if region is None and found is Absence.THROUGHOUT else begin - 1
+    return begin - 1 if region is None else begin + region.surely_for(found)
+
+
+def _outside_from(found: Enclosed, begin: int, region: Region | None) -> int | None:
+    """Give the moment at which a number surely lies elsewhere; None where it may not by the end of the stretch."""
+    if isinstance(found, Absence) or region is None:
+        return None
+    ahead = region.surely_not_from(found)
+    return None if ahead is None else begin + ahead
+
+
+def _by_halving(is_elsewhere: Callable[[int], bool], low: int, high: int) -> int:
+    """Find a moment from which on the number lies elsewhere, after one at which it does not; *high* where it stays."""
+    if not is_elsewhere(high):
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_elsewhere(middle) else (middle, high)
+    return high

@@ -1,0 +1,102 @@
+"""The rulesets that decide beside one: a proposal for that one is made from the entities on which it decides."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fivefold.domain.errors import ConfigError, NotEnoughDataError
+from fivefold.domain.text import count_text
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.governance.backtest.compositions import NOBODY, Before, Composition, deciding_assessments
+from fivefold.risk.language.ruleset import Ruleset
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The rulesets that are tried before one and after it; none where it decides alone."""
+
+    first: tuple[AnalysedRuleset, ...] = ()
+    then: tuple[AnalysedRuleset, ...] = ()
+
+    def around(self, ruleset: AnalysedRuleset) -> list[AnalysedRuleset]:
+        """Give all of them in the order in which they are tried, with *ruleset* in its place."""
+        return [*self.first, ruleset, *self.then]
+
+
+ALONE = Beside()
+
+
+@dataclass(frozen=True)
+class DecidedOn:
+    """The entities on which one ruleset decides.
+
+    Attributes:
+        assessments: theirs; of every entity where no other ruleset decides beside it.
+        elsewhere: on how many entities each other ruleset decides, and for how many none does.
+    """
+
+    assessments: Assessments
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+
+    def cautions(self) -> tuple[str, ...]:
+        """Say who is left out; nothing where nobody is."""
+        others = {name: count for name, count in self.elsewhere.items() if name != NOBODY}
+        left = []
+        if others:
+            which = ", ".join(f"{name} {count:,}" for name, count in others.items())
+            counted = count_text(sum(others.values()), "entity", "entities")
+            left.append(f"{counted} on whom other rulesets decide are left out: {which}.")
+        if NOBODY in self.elsewhere:
+            counted = count_text(self.elsewhere[NOBODY], "entity", "entities")
+            left.append(f"{counted} to whom no ruleset applies are left out.")
+        return tuple(left)
+
+
+def assess_decided(ruleset: AnalysedRuleset, beside: Beside, portfolio: Portfolio, as_of: int) -> DecidedOn:
+    """Assess the entities on which a ruleset decides, as `risk.engine.deciding` finds them, without standing levels.
+
+    Raises:
+        InvalidRulesetError: a ruleset lacks something that it needs.
+        ConfigError: the rulesets cannot decide side by side.
+        NotEnoughDataError: others decide beside it, and it decides on nobody.
+    """
+    if beside == ALONE:
+        return DecidedOn(assess(ruleset, portfolio, as_of))
+    name = ruleset.ruleset.name
+    parts = dict(deciding_assessments(composed(beside.around(ruleset)), portfolio, as_of, Before()))
+    everyone, counts = portfolio.entities[ENTITY].n_unique(), {each: len(part) for each, part in parts.items()}
+    if name not in parts:
+        raise NotEnoughDataError(f"of {everyone:,} entities {name} decides on nobody beside the other rulesets")
+    nobody = everyone - sum(counts.values())
+    elsewhere = {each: count for each, count in counts.items() if each != name}
+    return DecidedOn(parts[name], elsewhere | ({NOBODY: nobody} if nobody else {}))
+
+
+def composed(rulesets: Sequence[AnalysedRuleset]) -> Composition:
+    """Let rulesets decide side by side, in the order in which they are given, each by its name.
+
+    ConfigError where two have the same name, other levels or another type of entity.
+    """
+    first, *others = (each.ruleset for each in rulesets)
+    for other in others:
+        require_same_kind(first, other)
+    names = [each.ruleset.name for each in rulesets]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two of the rulesets have the name {max(names, key=names.count)}; each must have its own")
+    return Composition(dict(zip(names, rulesets, strict=True)))
+
+
+def require_same_kind(first: Ruleset, other: Ruleset) -> None:
+    """Refuse rulesets that cannot decide side by side."""
+    if first.levels != other.levels:
+        raise ConfigError(
+            f"{other.name} has the levels {', '.join(other.levels)}, and {first.name} {', '.join(first.levels)}; "
+            "rulesets that decide side by side must have the same"
+        )
+    if first.entity_type != other.entity_type:
+        raise ConfigError(
+            f"{other.name} is for entities of type {other.entity_type}, and {first.name} for {first.entity_type}; "
+            "rulesets that decide side by side must be for the same"
+        )

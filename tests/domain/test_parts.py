@@ -1,0 +1,169 @@
+"""Finished parts beside an output: when they stay, when they go, and who may continue with them."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError, Problem
+from fivefold.domain.parts import Parts, Task, folder_of, leftovers, open_parts, passing_parts, remove_leftover
+
+
+def task(folder: Path, **conditions: str) -> Task:
+    return Task("score", folder / "out.csv", {"--as-of": "2024-07-01", **conditions})
+
+
+def keep(parts: Parts, name: str, text: str = "done") -> None:
+    with parts.writing(name) as path:
+        path.write_text(text)
+
+
+def interrupted(folder: Path, error: BaseException) -> None:
+    """Finish one part, and end with an error."""
+    with pytest.raises(type(error)), open_parts(task(folder)) as parts:
+        begin(parts, error)
+
+
+def begin(parts: Parts, error: BaseException) -> None:
+    keep(parts, "a")
+    with parts.publishing() as unfinished:
+        unfinished.write_text("half")
+        raise error
+
+
+def test_the_output_is_there_once_it_is_whole_and_nothing_else_is(tmp_path: Path) -> None:
+    (tmp_path / "out.csv").write_text("old")
+    with open_parts(task(tmp_path)) as parts:
+        keep(parts, "a")
+        with parts.publishing() as unfinished:
+            unfinished.write_text("new")
+            assert (tmp_path / "out.csv").read_text() == "old"
+    assert (tmp_path / "out.csv").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), SystemExit(143), OSError(errno.ENOSPC, "full"), MemoryError(), TypeError()]
+)
+def test_what_is_finished_stays_after_an_interruption(error: BaseException, tmp_path: Path) -> None:
+    interrupted(tmp_path, error)
+    with open_parts(task(tmp_path)) as parts:
+        assert parts.begun_with == 1
+        found = parts.find("a")
+        assert found is not None
+        assert found.read_text() == "done"
+        assert parts.find("b") is None
+        assert sorted(path.name for path in folder_of(tmp_path / "out.csv").iterdir()) == [
+            "a.part", "lock", "manifest.json",
+        ]  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [InvalidDataError([Problem(1, "a", "b", "c")]), FileFormatError("not grouped")])
+def test_an_error_that_would_come_again_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
+    interrupted(tmp_path, error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_ours_that_a_device_led_to_leaves_the_parts(tmp_path: Path) -> None:
+    error = FileFormatError("rows.parquet cannot be read")
+    error.__context__, error.__suppress_context__ = TimeoutError("the store does not answer"), True  # raised from None
+    interrupted(tmp_path, error)
+    assert [each.parts for each in leftovers(tmp_path)] == [1]
+
+
+def test_a_run_that_finished_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), open_parts(task(tmp_path)):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_that_is_half_written_is_none(tmp_path: Path) -> None:
+    interrupted(tmp_path, KeyboardInterrupt())
+    with pytest.raises(OSError, match="No space"), open_parts(task(tmp_path)) as parts:
+        fill_the_disk(parts)
+    with open_parts(task(tmp_path)) as parts:
+        assert parts.begun_with == 1
+        assert parts.find("b") is None
+
+
+def fill_the_disk(parts: Parts) -> None:
+    with parts.writing("b") as path:
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, "of a library, which names no file")
+
+
+def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught, open_parts(task(tmp_path)) as parts, parts.publishing():  # noqa: PT011 (below)
+        raise OSError(errno.ENOSPC, "of a library, which names no file")
+    assert (caught.value.filename, caught.value.strerror) == (str(tmp_path / "out.csv"), os.strerror(errno.ENOSPC))
+
+
+def test_every_difference_is_named(tmp_path: Path) -> None:
+    interrupted(tmp_path, KeyboardInterrupt())
+    changed = Task("score", tmp_path / "out.csv", {"--as-of": "2024-08-01", "--explain": "True"})
+    with pytest.raises(ConfigError) as caught, open_parts(changed):
+        pass
+    assert str(caught.value) == (
+        f"an interrupted run left 1 finished part for {tmp_path / 'out.csv'}, and this run is another: --as-of was "
+        "2024-07-01 and is 2024-08-01; --explain was not given and is True. Run the first command again to continue, "
+        "or add --restart to begin anew"
+    )
+    with open_parts(task(tmp_path)) as parts:  # nothing was lost by it
+        assert parts.begun_with == 1
+
+
+def test_a_restart_begins_anew(tmp_path: Path) -> None:
+    interrupted(tmp_path, KeyboardInterrupt())
+    with open_parts(task(tmp_path, model="another"), restart=True) as parts:
+        assert parts.begun_with == 0
+        assert parts.find("a") is None
+
+
+@pytest.mark.parametrize("manifest", ["", "{", "[]", "{}"])
+def test_parts_without_a_manifest_are_those_of_nothing_known(manifest: str, tmp_path: Path) -> None:
+    interrupted(tmp_path, KeyboardInterrupt())
+    (folder_of(tmp_path / "out.csv") / "manifest.json").write_text(manifest)
+    assert [(each.command, each.begun) for each in leftovers(tmp_path)] == [("", "")]
+    with pytest.raises(ConfigError, match="the command was None and is score"), open_parts(task(tmp_path)):
+        pass
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with open_parts(task(tmp_path)) as parts:
+        keep(parts, "a")
+        with pytest.raises(ConfigError, match="is being made by another process"), open_parts(task(tmp_path)):
+            pass
+        (left,) = leftovers(tmp_path)
+        assert left.is_running
+        with pytest.raises(ConfigError, match="is being made by another process"):
+            remove_leftover(left)
+        assert parts.find("a") is not None
+
+
+def test_what_is_left_can_be_listed_and_removed(tmp_path: Path) -> None:
+    interrupted(tmp_path, KeyboardInterrupt())
+    (left,) = leftovers(tmp_path)
+    assert (left.output, left.command, left.parts, left.is_running) == (tmp_path / "out.csv", "score", 1, False)
+    assert left.size_bytes > len("done") + len("half")
+    assert left.begun
+    remove_leftover(left)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_are_for_this_account_alone(tmp_path: Path) -> None:
+    with open_parts(task(tmp_path)):
+        assert stat.S_IMODE(folder_of(tmp_path / "out.csv").stat().st_mode) == 0o700
+
+
+def test_passing_parts_go_however_it_ends(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), passing_parts(tmp_path / "out.csv") as parts:
+        begin(parts, KeyboardInterrupt())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no folder .*none"), open_parts(task(tmp_path / "none")):
+        pass

@@ -1,0 +1,38 @@
+"""Everybody whom a ruleset decides on, assessed by a worker for a proposal: part by part, as of one moment."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import NotEnoughDataError
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.usecases.rulesets.run_backtest import Setting, reached_portfolios
+from fivefold.usecases.shared.jobs import Lease
+
+
+def assessed_parts(lease: Lease, setting: Setting) -> Iterator[Assessments]:
+    """Assess those on whom the ruleset decides as of the setting's moment; those of rulesets before it are left out."""
+    decided = dict.fromkeys((name for name, _ in setting.before), 0)
+    moment = day_text(setting.as_of_us)
+
+    def progress(done: int, total: int, part: str) -> None:
+        lease.progress(done, total, f"as of {moment}: {part}")
+
+    for _, portfolio in reached_portfolios(lease.who.engine, setting, [setting.draft], decided, progress):
+        yield assess(setting.draft, portfolio, setting.as_of_us)
+
+
+def assessed_together(lease: Lease, setting: Setting) -> Assessments:
+    """Give the same in one; what the rules read is left out. NotEnoughDataError where it decides on nobody."""
+    return _joined(setting, list(assessed_parts(lease, setting)))
+
+
+def _joined(setting: Setting, parts: Sequence[Assessments]) -> Assessments:
+    if not parts:
+        raise NotEnoughDataError(f"{setting.draft.ruleset.name} reaches nobody, so there is nobody to learn from")
+    outcomes = pl.concat([part.outcomes for part in parts])
+    return replace(parts[0], inputs=outcomes.select(ENTITY, AS_OF), outcomes=outcomes, moments=None)
