@@ -176,10 +176,39 @@ def test_other_rows_are_left_to_the_general_readers(rows: list[Row], limits: dic
     agreed(table, TransactionReader(RATES, completes=True, **limits))
 
 
-def test_customers_that_are_cut_by_a_chunk_are_left_to_the_general_readers() -> None:
-    table = in_chunks(columns_typed([row(), row(transaction_date="2024-06-02")]), [1])
-    assert not in_one_pass(table)
-    assert agreed(table, TransactionReader(RATES)).customers == 1  # type: ignore[union-attr]  # it is no error
+@pytest.mark.parametrize("users", ["aa", "aaaaab", "abbbbb", "abbbcc", "aaaaaabbbbbbcccccc"])
+@pytest.mark.parametrize("cuts", [[1], [3], [1, 2, 3, 4], [2, 4, 5], [6, 12]])
+def test_customers_that_are_cut_by_a_chunk_are_in_order_too(users: str, cuts: list[int]) -> None:
+    rows = [row(user_id=user, user_balance=float(place)) for place, user in enumerate(users)]
+    table = in_chunks(columns_typed(rows), cuts)
+    assert in_one_pass(table)
+    assert agreed(table, TransactionReader(RATES)).user_ids.to_pylist() == [*dict.fromkeys(users)]  # type: ignore[union-attr]
+
+
+def test_only_the_rows_of_customers_that_are_cut_are_copied() -> None:
+    rows = [row(user_id=user) for user in "aabbbbccdd"]
+    table = in_chunks(columns_typed(rows), [4, 8])
+    batches = in_order.customer_batches(table)
+    assert [batch[c.USER_ID].to_pylist() for batch in batches] == [["a"] * 2, ["b"] * 4, ["c"] * 2, ["d"] * 2]
+    assert batches[1][c.USER_ID].dictionary.to_pylist() == ["b"]
+    assert [batch[c.AMOUNT].buffers()[1].address for batch in (batches[0], *batches[2:])] == [
+        chunk.buffers()[1].address for chunk in table[c.AMOUNT].chunks
+    ]
+    whole = in_chunks(columns_typed(rows), [2, 6])
+    assert in_order.customer_batches(whole) == whole.to_batches()
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.int16(), pa.uint32(), pa.int64()])
+def test_places_of_any_width_are_read(kind: pa.DataType) -> None:
+    """127 words and a missing one need a place more than 8 bits have."""
+    rows = [row(user_id=f"u{place}", transaction_state=None if place % 2 else "FAILED") for place in range(128)]
+    table = columns_typed(rows)
+    words = pa.array(["FAILED", *(f"W{place}" for place in range(126)), "COMPLETED"])
+    places = pa.array([None if place % 2 else 0 for place in range(128)], kind)
+    state = pa.DictionaryArray.from_arrays(places, words)
+    agreed(table.set_column(table.column_names.index(c.STATE), c.STATE, state), TransactionReader(RATES))
+    users = pa.DictionaryArray.from_arrays(pa.array(range(128), kind), pa.array(table[c.USER_ID].to_pylist()))
+    agreed(table.set_column(0, c.USER_ID, users), TransactionReader(RATES))
 
 
 @pytest.mark.parametrize("place", [-1, 3, 127])

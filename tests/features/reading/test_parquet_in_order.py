@@ -1,0 +1,265 @@
+"""Parquet in one pass over its columns: the histories, indicators and refusals of the general readers, bit for bit."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fivefold.domain.errors import FivefoldError, InvalidDataError
+from fivefold.features import schema as c
+from fivefold.features.histories import Histories
+from fivefold.features.indicator_matrix import indicator_matrix
+from fivefold.features.reading import sources
+from fivefold.features.reading.sources import stream_histories
+from fivefold.features.reading.validate import TransactionReader
+from tests.depth import examples
+from tests.features.equality import same
+from tests.features.reading.test_in_order import BAD, ORDERS, by_time, readers
+from tests.features.reading.test_tables import arrow
+from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
+
+Cast = Callable[[pa.Array], pa.Array]
+
+
+def moments(kind: pa.DataType) -> Cast:
+    """Times as a typed column; what the type cannot hold is cut off."""
+    zone = getattr(kind, "tz", None)
+    return lambda texts: texts.cast(pa.timestamp("us")).cast(pa.timestamp("us", zone)).cast(kind, safe=False)
+
+
+def numbers(kind: pa.DataType) -> Cast:
+    return lambda money: money.cast(kind, safe=False)
+
+
+def as_it_is(column: pa.Array) -> pa.Array:
+    return column
+
+
+TIMES: dict[str, Cast] = {
+    "text": as_it_is,
+    "ms": moments(pa.timestamp("ms")),
+    "us": moments(pa.timestamp("us")),
+    "ns": moments(pa.timestamp("ns")),
+    "us UTC": moments(pa.timestamp("us", "UTC")),
+    "ms Kathmandu": moments(pa.timestamp("ms", "Asia/Kathmandu")),
+    "days": moments(pa.date32()),
+}
+MONEY: dict[str, Cast] = {
+    "float64": as_it_is,
+    "float32": numbers(pa.float32()),
+    "int64": numbers(pa.int64()),
+    "int32": numbers(pa.int32()),
+    "decimal": lambda money: pa.array([None if one is None else f"{one:.2f}" for one in money.to_pylist()]).cast(
+        pa.decimal128(19, 2)
+    ),
+}
+WORDS: dict[str, Cast] = {
+    "text": as_it_is,
+    "large text": lambda texts: texts.cast(pa.large_string()),
+    "dictionary": lambda texts: texts.dictionary_encode(),
+    "small dictionary": lambda texts: texts.cast(pa.dictionary(pa.int8(), pa.string())),
+}
+IDENTIFIERS: dict[str, Cast] = {
+    "text": as_it_is,
+    "numbers": lambda texts: pa.array([None if not one else int(one) for one in texts.to_pylist()], pa.int64()),
+    "dictionary": lambda texts: texts.dictionary_encode(),
+}
+EMPTY_GROUP = "empty"
+
+
+class Form(NamedTuple):
+    """How a table is written as Parquet.
+
+    Attributes:
+        times, money, words, identifiers: the types of its columns.
+        groups: the row groups of a file have so many rows; an empty one stands before them where it is negative.
+        cuts: where files begin.
+        batch: rows that are read at once.
+        falls_back: a dictionary of a column chunk ends after a word or two, and the other words stand in plain pages.
+        coded: columns are written with dictionaries.
+    """
+
+    times: str = "us"
+    money: str = "float64"
+    words: str = "text"
+    identifiers: str = "text"
+    groups: int = 1000
+    cuts: tuple[int, ...] = ()
+    batch: int = 1000
+    falls_back: bool = False
+    coded: bool = True
+
+
+FORMS = st.builds(
+    Form,
+    times=st.sampled_from([*TIMES]),
+    money=st.sampled_from([*MONEY]),
+    words=st.sampled_from([*WORDS]),
+    identifiers=st.sampled_from([*IDENTIFIERS]),
+    groups=st.sampled_from([1, 2, 3, 7, 1000, -2, -1000]),
+    cuts=st.lists(st.integers(0, 25), max_size=3).map(tuple),
+    batch=st.sampled_from([1, 2, 5, 9, 1000]),
+    falls_back=st.booleans(),
+    coded=st.booleans(),
+)
+
+
+def typed(rows: list[Row], form: Form) -> pa.Table:
+    table = arrow(rows)
+    casts = dict.fromkeys((c.DATE, c.CREATED), TIMES[form.times])
+    casts |= dict.fromkeys((c.AMOUNT, c.BALANCE), MONEY[form.money])
+    casts |= dict.fromkeys((c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY), WORDS[form.words])
+    casts[c.TRANSACTION_ID] = IDENTIFIERS[form.identifiers]
+    return pa.table({name: casts[name](table[name].combine_chunks()) for name in table.column_names})
+
+
+def write(table: pa.Table, form: Form, folder: Path) -> Path:
+    """Write files that begin at the cuts; two cuts at one place leave a file without rows between them."""
+    bounds = [0, *sorted(min(cut, table.num_rows) for cut in form.cuts), table.num_rows]
+    how: dict[str, Any] = {"use_dictionary": form.coded}
+    if form.falls_back:
+        how |= {"dictionary_pagesize_limit": 4, "data_page_size": 16, "write_batch_size": 2}
+    for number, (first, last) in enumerate(pairwise(bounds)):
+        with pq.ParquetWriter(folder / f"{number:03}.parquet", table.schema, **how) as writer:
+            if form.groups < 0:
+                writer.write_table(table.slice(0, 0))
+            if last > first:
+                writer.write_table(table.slice(first, last - first), row_group_size=abs(form.groups))
+    return folder
+
+
+Outcome = tuple[list[Histories], str]
+
+
+def outcome(folder: Path, which: str, **limits: Any) -> Outcome:
+    """Give the parts that come before an error, and the error."""
+    parts = []
+    with readers(which):
+        try:
+            for part in stream_histories(folder, RATES, **limits):
+                parts.append(part)
+        except InvalidDataError as error:
+            return parts, f"{error}{error.every}{error.count}"
+        except FivefoldError as error:
+            return parts, str(error)
+    return parts, ""
+
+
+def agreed(table: pa.Table, form: Form, folder: Path, **limits: Any) -> Outcome:
+    """Give what Parquet holds, which is the same in one pass and by the general readers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "ROWS_A_BATCH", form.batch)
+        patch.setattr(sources, "PARQUET_ROWS_SORTED", -1)
+        write(table, form, folder)
+        general, refusal = outcome(folder, "general", **limits)
+        ours, ours_refusal = outcome(folder, "compiled", **limits)
+    assert ours_refusal == refusal
+    assert len(ours) == len(general)
+    for one, other in zip(general, ours, strict=True):
+        assert same(one, other)
+        assert one.absent == other.absent
+        assert repr(one.unknown_from) == repr(other.unknown_from)
+        (values, seen), (ours_values, ours_seen) = (indicator_matrix(each, AS_OFS[0]) for each in (one, other))
+        assert values.tobytes() == ours_values.tobytes()
+        assert seen.tobytes() == ours_seen.tobytes()
+    return general, refusal
+
+
+@settings(max_examples=examples(300))
+@given(
+    ledger=ledgers(AS_OFS[0]),
+    order=st.sampled_from(["by time", "by time", "by time", "grouped", "as they come"]),
+    again=st.lists(st.integers(0, 24), max_size=2),
+    differs=st.booleans(),
+    bad=st.lists(st.tuples(st.integers(0, 24), st.sampled_from(BAD)), max_size=2),
+    lacks=st.sets(st.sampled_from([*c.ABSENT, *c.OPTIONAL]), max_size=3),
+    limits=st.sampled_from(
+        [{}, {}, {"latest": AS_OFS[0]}, {"absent": (c.BALANCE,)}, {"absent": c.ABSENT}, {"nullable": True}]
+    ),
+    form=FORMS,
+)
+@example([row(), row(), row(user_id="bob")], "by time", [], False, [], set(), {}, Form(groups=1))
+@example([row(), row(), row(user_id="bob")], "by time", [], False, [], set(), {}, Form(groups=-1, cuts=(0, 2, 2)))
+def test_one_pass_is_as_the_general_readers_have_it(
+    ledger: list[Row],
+    order: str,
+    again: list[int],
+    differs: bool,
+    bad: list[tuple[int, tuple[str, Any]]],
+    lacks: set[str],
+    limits: dict[str, Any],
+    form: Form,
+) -> None:
+    rows = [*ledger, row()]
+    rows += [rows[place % len(rows)] | ({"user_balance": 7.0} if differs else {}) for place in again]
+    rows = [dict(taken) for taken in ORDERS[order](rows)]
+    for place, (field, value) in bad:
+        if field not in {c.AMOUNT, c.BALANCE} or value is None or form.money.startswith("float"):
+            rows[place % len(rows)][field] = value  # other types of money have no NaN
+    table = typed(rows, form).drop_columns([*lacks]).append_column("note", pa.array(range(len(rows))))
+    with TemporaryDirectory() as folder:
+        agreed(table, form, Path(folder), **limits)
+
+
+def in_one_pass(table: pa.Table, form: Form, folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Tell whether Parquet needs no general reader."""
+    read, found = TransactionReader._in_order, []
+
+    def noted(reader: TransactionReader, rows: pa.Table) -> Histories | None:
+        found.append(read(reader, rows))
+        return found[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TransactionReader, "_in_order", noted)
+        agreed(table, form, folder)
+    return bool(found) and all(each is not None for each in found)
+
+
+MANY = by_time(
+    [
+        row(user_id=user, transaction_date=f"2024-06-{day:02}", transaction_id=str(day), transaction_currency=currency)
+        for user in ("ann", "bob", "cid")
+        for day, currency in enumerate(("EUR", "USD", "JPY", "GBP", "EUR", "USD"), start=1)
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *(Form(times=name) for name in TIMES),
+        *(Form(money=name) for name in MONEY),
+        *(Form(words=name) for name in WORDS),
+        Form(identifiers="numbers"),
+        Form(groups=4),
+        Form(groups=-4),
+        Form(groups=1),
+        Form(cuts=(4, 4, 9)),
+        Form(batch=4, cuts=(7,)),
+        Form(falls_back=True),
+        Form(falls_back=True, groups=5),
+        Form(coded=False),
+    ],
+    ids=str,
+)
+def test_parquet_in_order_takes_one_pass_in_every_form(
+    form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the property above would compare the general readers with themselves."""
+    rows = [taken | {"transaction_amount": 20.0, "user_balance": 120.0} for taken in MANY]
+    assert in_one_pass(typed(rows, form), form, tmp_path, monkeypatch)
+
+
+def test_a_dictionary_of_a_column_chunk_does_fall_back(tmp_path: Path) -> None:
+    write(typed(MANY, Form()), Form(falls_back=True), tmp_path)
+    chunk = pq.ParquetFile(tmp_path / "000.parquet").metadata.row_group(0).column(0)
+    assert {"PLAIN", "RLE_DICTIONARY"} <= set(chunk.encodings)
+    assert chunk.has_dictionary_page
