@@ -1,10 +1,12 @@
 """Loops that the compiled walk makes one of: they give what their functions give, bit for bit."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
 from fivefold.features.catalogue import kernel
@@ -12,7 +14,7 @@ from fivefold.features.catalogue.indicator import Catalogue, collect
 from fivefold.features.catalogue.kernel import Walk, interpret_walk, walk_source
 from fivefold.features.catalogue.statistics import fill_decay, rows_until
 from fivefold.features.histories import Histories
-from fivefold.features.indicator_matrix import walk_over
+from fivefold.features.indicator_matrix import walk_over, warm
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading.sources import read_histories
 from tests.depth import examples
@@ -147,9 +149,10 @@ def joined(catalogue: Catalogue) -> Walk:
     return names["walk"]
 
 
-def agree(catalogue: Catalogue, histories: Histories) -> bool:
+def agree(catalogue: Catalogue, histories: Histories, wanted: Collection[str] | None = None) -> bool:
     one, other = (
-        walk_over(walk, histories, MOMENTS, catalogue) for walk in (joined(catalogue), interpret_walk(catalogue))
+        walk_over(walk, histories, MOMENTS, catalogue, wanted)
+        for walk in (joined(catalogue), interpret_walk(catalogue))
     )
     return one.values.tobytes() == other.values.tobytes() and one.seen.tolist() == other.seen.tolist()
 
@@ -158,6 +161,27 @@ def agree(catalogue: Catalogue, histories: Histories) -> bool:
 @given(ledgers(AS_OFS[1]))
 def test_joint_loops_are_their_functions(ledger: list[Row]) -> None:
     assert agree(CATALOGUE, read_histories([*ledger, row()], RATES))
+
+
+@settings(max_examples=examples(40))
+@given(ledgers(AS_OFS[1]), st.sets(st.sampled_from(CATALOGUE.names)))
+@example([row()], set(CATALOGUE.names))
+@example([row()], set(CATALOGUE.names) - {CATALOGUE.names[0]})
+@example([row()], set())
+def test_some_of_the_indicators_are_the_same_as_among_all(ledger: list[Row], wanted: set[str]) -> None:
+    assert agree(CATALOGUE, read_histories([*ledger, row()], RATES), wanted)
+
+
+@settings(max_examples=examples(40))
+@given(ledgers(AS_OFS[1]), st.sets(st.sampled_from(CATALOGUE.names)))
+def test_compiled_loops_are_their_functions(ledger: list[Row], wanted: set[str]) -> None:
+    """As the compiled walk runs them: together where all are wanted, and one by one where some are."""
+    histories = read_histories([*ledger, row()], RATES)
+    for names in (None, wanted):
+        one, other = (
+            walk_over(walk, histories, MOMENTS, CATALOGUE, names) for walk in (warm(), interpret_walk(CATALOGUE))
+        )
+        assert one.values.tobytes() == other.values.tobytes()
 
 
 @pytest.mark.parametrize("forms", [JOINED, CALLED], ids=["joined", "called"])

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import FivefoldError, InvalidDataError
+from fivefold.domain.errors import FileFormatError, FivefoldError, InvalidDataError
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import indicator_matrix
@@ -141,11 +141,10 @@ Outcome = tuple[list[Histories], str]
 
 def outcome(folder: Path, which: str, **limits: Any) -> Outcome:
     """Give the parts that come before an error, and the error."""
-    parts = []
+    parts: list[Histories] = []
     with readers(which):
         try:
-            for part in stream_histories(folder, RATES, **limits):
-                parts.append(part)
+            parts.extend(stream_histories(folder, RATES, **limits))  # which keeps those before an error
         except InvalidDataError as error:
             return parts, f"{error}{error.every}{error.count}"
         except FivefoldError as error:
@@ -263,3 +262,156 @@ def test_a_dictionary_of_a_column_chunk_does_fall_back(tmp_path: Path) -> None:
     chunk = pq.ParquetFile(tmp_path / "000.parquet").metadata.row_group(0).column(0)
     assert {"PLAIN", "RLE_DICTIONARY"} <= set(chunk.encodings)
     assert chunk.has_dictionary_page
+
+
+GROUPS = Form(groups=4, batch=6, cuts=(9,))
+"""Customers of six rows are cut by row groups, tables and a file."""
+REFUSED: list[tuple[str, Any, str]] = [
+    (c.USER_ID, None, "user_id is missing"),
+    (c.USER_ID, "", "user_id is empty"),
+    (c.STATE, "DONE", "transaction_state is 'DONE'"),
+    (c.CURRENCY, "XXX", "transaction_currency is 'XXX'"),
+    (c.CURRENCY, None, "transaction_currency is missing"),
+    (c.CATEGORY, "APP", "user_category is 'APP'"),
+    (c.CATEGORY, None, "user_category is missing"),
+    (c.BALANCE, float("nan"), "user_balance is nan"),
+    (c.BALANCE, None, "user_balance is missing"),
+    (c.AMOUNT, 1.1e15, "transaction_amount is 1100000000000000.0"),
+    (c.AMOUNT, float("-inf"), "transaction_amount is -inf"),
+    (c.AMOUNT, None, "transaction_amount is missing"),
+    (c.DATE, "1899-12-31T23:59:59", "transaction_date is datetime.datetime(1899, 12, 31"),
+    (c.DATE, None, "transaction_date is missing"),
+    (c.CREATED, None, "user_created is missing"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "problem"), REFUSED)
+@pytest.mark.parametrize("place", [0, 3, 4, 5, 8, 9, 17])
+def test_a_value_that_is_refused_is_named_with_its_row_and_column(
+    field: str, value: Any, problem: str, place: int, tmp_path: Path
+) -> None:
+    rows = [dict(taken) for taken in MANY]
+    rows[place][field] = value
+    _, refusal = agreed(typed(rows, GROUPS), GROUPS, tmp_path)
+    assert f"row {place + 1}: {problem}" in refusal
+    assert str(tmp_path) in refusal
+
+
+def test_several_bad_rows_are_named_in_one_refusal(tmp_path: Path) -> None:
+    rows = [dict(taken) for taken in MANY]
+    rows[2][c.BALANCE], rows[10][c.CURRENCY], rows[17][c.DATE] = None, "XXX", None
+    parts, refusal = agreed(typed(rows, GROUPS), GROUPS, tmp_path)
+    assert not parts
+    for named in ("row 3: user_balance", "row 11: transaction_currency", "row 18: transaction_date"):
+        assert named in refusal
+
+
+@pytest.mark.parametrize("form", [Form(), GROUPS, Form(groups=1), Form(cuts=(6, 12)), Form(batch=1)], ids=str)
+def test_a_customer_who_comes_again_later_is_refused(form: Form, tmp_path: Path) -> None:
+    rows = [*MANY, row(user_id="ann", transaction_date="2024-06-20")]
+    _, refusal = agreed(typed(rows, form), form, tmp_path)
+    assert "the rows of customer 'ann' are not adjacent" in refusal
+    assert f"fivefold sort {tmp_path} --output grouped.parquet" in refusal
+
+
+@pytest.mark.parametrize("first", [2, 3, 4, 7, 8, 10])
+def test_rows_out_of_order_are_put_in_order(first: int, tmp_path: Path) -> None:
+    """Within a row group, and where one ends: after rows 4, 8, 9 and 13."""
+    rows = [*MANY]
+    rows[first], rows[first + 1] = rows[first + 1], rows[first]
+    parts, refusal = agreed(typed(rows, GROUPS), GROUPS, tmp_path)
+    assert not refusal
+    assert np.concatenate([part.time for part in parts]).tolist() == [
+        each for _ in range(3) for each in parts[0].time[:6].tolist()
+    ]
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (0, 5), (3, 4), (6, 11), (8, 9)])
+def test_an_exact_repeat_is_left_out_and_another_is_refused(first: int, second: int, tmp_path: Path) -> None:
+    rows = [dict(taken) for taken in MANY]
+    rows[second] = dict(rows[first])
+    (tmp_path / "repeat").mkdir()
+    parts, refusal = agreed(typed(rows, GROUPS), GROUPS, tmp_path / "repeat")
+    assert not refusal
+    assert sum(part.rows for part in parts) == len(rows) - 1
+    rows[second][c.BALANCE] = 1.0
+    (tmp_path / "other").mkdir()
+    _, refusal = agreed(typed(rows, GROUPS), GROUPS, tmp_path / "other")
+    assert f"transaction_id '{first % 6 + 1}' stands in row" in refusal
+    assert "with other values" in refusal
+
+
+def test_a_transaction_id_of_two_customers_is_no_repeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {taken["transaction_id"] for taken in MANY[:6]} == {taken["transaction_id"] for taken in MANY[6:12]}
+    assert in_one_pass(typed(MANY, GROUPS), GROUPS, tmp_path, monkeypatch)
+
+
+def test_money_is_converted_by_its_currency(tmp_path: Path) -> None:
+    rows = [row(user_id=code, transaction_currency=code, transaction_amount=-0.0) for code in ("EUR", "USD", "JPY")]
+    rows += [taken | {"transaction_amount": 10.0, "transaction_date": "2024-06-02"} for taken in rows]
+    parts, refusal = agreed(typed(by_time(rows), Form(groups=2)), Form(groups=2), tmp_path)
+    assert not refusal
+    amounts = np.concatenate([part.amount for part in parts])
+    assert amounts.tolist() == [0.0, 10.0, 0.0, 10.0 * 0.9341, 0.0, 10.0 * 0.0058]
+    assert not np.signbit(amounts).any()
+
+
+def test_a_moment_of_nanoseconds_is_rounded_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = typed([row(), row(transaction_date="2024-06-02")], Form(times="ns"))
+    later = pa.array([1_717_200_000_000_000_001, 1_717_200_000_000_001_001], pa.timestamp("ns"))
+    table = table.set_column(table.column_names.index(c.DATE), c.DATE, later)
+    assert in_one_pass(table, Form(times="ns"), tmp_path, monkeypatch)
+    (part,), _ = agreed(table, Form(times="ns"), tmp_path)
+    assert part.time.tolist() == [1_717_200_000_000_001, 1_717_200_000_000_002]
+
+
+@pytest.mark.parametrize("form", [Form(cuts=(0, 0)), Form(cuts=(18,)), Form(groups=-5, cuts=(6, 6, 6))], ids=str)
+def test_files_and_row_groups_without_rows_change_nothing(
+    form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert in_one_pass(typed(MANY, form), form, tmp_path, monkeypatch)
+    files = [pq.ParquetFile(path).metadata for path in sorted(tmp_path.iterdir())]
+    groups = [file.row_group(number).num_rows for file in files for number in range(file.num_row_groups)]
+    assert 0 in [*groups, *(file.num_rows for file in files)]
+
+
+def test_a_file_without_rows_has_no_customers(tmp_path: Path) -> None:
+    assert agreed(typed([], Form(groups=-1)), Form(groups=-1), tmp_path) == ([], "")
+
+
+def test_a_file_that_is_cut_off_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "PARQUET_ROWS_SORTED", -1)
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 4)
+    write(typed(MANY, Form()), Form(cuts=(12,)), tmp_path)
+    parts = stream_histories(tmp_path, RATES)
+    assert next(parts).user_ids.to_pylist() == ["ann"]
+    second = tmp_path / "001.parquet"
+    second.write_bytes(second.read_bytes()[:-200])
+    with pytest.raises(FileFormatError, match=r"001\.parquet cannot be read as Parquet"):
+        list(parts)
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "PARQUET_ROWS_SORTED", -1)
+    monkeypatch.setattr(sources, "ROWS_A_BATCH", 4)
+    write(typed(MANY, Form()), Form(cuts=(12,)), tmp_path)
+    parts = stream_histories(tmp_path, RATES)
+    assert next(parts).user_ids.to_pylist() == ["ann"]
+    pq.write_table(typed(MANY[12:-1], Form()), tmp_path / "001.parquet")
+    with pytest.raises(FileFormatError, match="was changed while it was read"):
+        list(parts)
+
+
+def test_a_page_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    table = typed([*MANY, *(row(user_id=f"u{place}", user_balance=place**0.5) for place in range(500))], Form())
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd", use_dictionary=[c.USER_ID])
+    column = table.column_names.index(c.BALANCE)
+    chunk = pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(0).column(column)
+    whole = bytearray((tmp_path / "a.parquet").read_bytes())
+    middle = chunk.data_page_offset + chunk.total_compressed_size // 2
+    whole[middle : middle + 40] = bytes(40)
+    (tmp_path / "a.parquet").write_bytes(whole)
+    (general, refusal), (ours, ours_refusal) = (outcome(tmp_path, which) for which in ("general", "compiled"))
+    assert general == ours == []
+    assert "cannot be read as Parquet" in refusal
+    assert ours_refusal == refusal
