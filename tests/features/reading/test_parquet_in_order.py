@@ -85,6 +85,7 @@ class Form(NamedTuple):
         batch: rows that are read at once.
         falls_back: a dictionary of a column chunk ends after a word or two, and the other words stand in plain pages.
         coded: columns are written with dictionaries.
+        sorts: the file is small enough to be sorted in memory.
     """
 
     times: str = "us"
@@ -96,6 +97,7 @@ class Form(NamedTuple):
     batch: int = 1000
     falls_back: bool = False
     coded: bool = True
+    sorts: bool = False
 
 
 FORMS = st.builds(
@@ -109,6 +111,7 @@ FORMS = st.builds(
     batch=st.sampled_from([1, 2, 5, 9, 1000]),
     falls_back=st.booleans(),
     coded=st.booleans(),
+    sorts=st.booleans(),
 )
 
 
@@ -156,7 +159,7 @@ def agreed(table: pa.Table, form: Form, folder: Path, **limits: Any) -> Outcome:
     """Give what Parquet holds, which is the same in one pass and by the general readers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sources, "ROWS_A_BATCH", form.batch)
-        patch.setattr(sources, "PARQUET_ROWS_SORTED", -1)
+        patch.setattr(sources, "PARQUET_ROWS_SORTED", 1000 if form.sorts else -1)
         write(table, form, folder)
         general, refusal = outcome(folder, "general", **limits)
         ours, ours_refusal = outcome(folder, "compiled", **limits)
