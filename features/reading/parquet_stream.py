@@ -127,13 +127,14 @@ def _last_customer(carried: pa.Table | None, table: pa.Table) -> int:
 
     0 where all of them are of one customer.
     """
-    column, first, many = table[c.USER_ID], table.num_rows, _LOOKED_AT
+    before = 0 if carried is None else int(carried.num_rows)
+    column, first, many = table[c.USER_ID], int(table.num_rows), _LOOKED_AT
     while first:
-        first = max(table.num_rows - many, 0)
+        first = max(len(column) - many, 0)
         begins = np.flatnonzero(np.diff(codes_of(column.slice(first))))
         if len(begins):
-            return (carried.num_rows if carried is not None else 0) + first + int(begins[-1]) + 1
+            return before + first + int(begins[-1]) + 1
         many *= 10
-    if carried is None or not carried.num_rows or not table.num_rows:
+    if carried is None or not before or not len(column):
         return 0
-    return 0 if carried[c.USER_ID][-1].as_py() == column[0].as_py() else carried.num_rows
+    return 0 if carried[c.USER_ID][-1].as_py() == column[0].as_py() else before

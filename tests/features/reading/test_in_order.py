@@ -182,7 +182,9 @@ def test_customers_that_are_cut_by_a_chunk_are_in_order_too(users: str, cuts: li
     rows = [row(user_id=user, user_balance=float(place)) for place, user in enumerate(users)]
     table = in_chunks(columns_typed(rows), cuts)
     assert in_one_pass(table)
-    assert agreed(table, TransactionReader(RATES)).user_ids.to_pylist() == [*dict.fromkeys(users)]  # type: ignore[union-attr]
+    histories = agreed(table, TransactionReader(RATES))
+    assert isinstance(histories, Histories)
+    assert histories.user_ids.to_pylist() == [*dict.fromkeys(users)]
 
 
 def test_only_the_rows_of_customers_that_are_cut_are_copied() -> None:
