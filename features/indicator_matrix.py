@@ -20,6 +20,7 @@ from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.numba_cache import compile_loops
 from fivefold.features.reading import compiled_loops
+from fivefold.features.reading.layout import order_loops
 
 MOST_OWN = 16
 """Files of own indicators that stay compiled in a process: of the models that it serves and compares."""
@@ -116,6 +117,7 @@ def indicator_matrix(histories: Histories, as_of: int, own: OwnIndicators | None
 def warm() -> Walk:
     """Load the compiled catalogue and loops, or compile them: seconds once a machine, so call it at start."""
     compile_loops(compiled_loops)
+    compile_loops(order_loops)
     return compile_walk(CATALOGUE)
 
 

@@ -10,8 +10,8 @@ from fivefold.features import schema as c
 from fivefold.features.histories import Histories
 from fivefold.features.reading.columns import ErrorCollector
 from fivefold.features.reading.fast_columns import string_column
+from fivefold.features.reading.layout.histories import build_histories, first_moments
 from fivefold.features.reading.row_order import CheckedRows, sorted_row_numbers
-from fivefold.features.reading.validate import build_histories, first_moments
 
 _COLUMNS = {"balance": c.BALANCE, "category": c.CATEGORY, "account_created_us": c.CREATED}
 """The columns that a row may lack, with the API's names."""

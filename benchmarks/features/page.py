@@ -16,10 +16,12 @@ from benchmarks.measure import SAMPLE_CUSTOMERS, Measured
 
 Runs = dict[str, list[Measured]]
 
-READ_AT_MOST = 3.0
-ENGINES_AT_LEAST = 4.0
+READ_AT_MOST = 1.2
+ENGINES_AT_LEAST = 2.0
+IDENTIFIERS_AT_MOST = 1.3
 PEAK_AT_MOST_BYTES = 1_000_000_000
-"""The aims: kernel against read, each engine against kernel, and the memory of the large run."""
+"""The aims: kernel against read, each engine against kernel, with identifiers against without, and the memory of the
+large run."""
 
 LIBRARIES = ("pyarrow", "numba", "numpy", "duckdb", "polars")
 
@@ -39,9 +41,10 @@ METHOD = """\
   (European Central Bank, the currencies that occur). Besides, the kernel checks every value and that no customer comes
   twice, and orders rows that are not in order; the engines take values as they are. They have two lines: one trusts
   the file's order, and is wrong where a file has another; *ordering rows* gives the kernel's values in any order.
-- Data are `training.simulation.simulator`'s, without the column transaction_id (the last line of the
-  table has it), zstd, rows of
-  a customer together and in order of time; tied rows already stand in the order that histories give them.
+- Data are `training.simulation.simulator`'s, without the column transaction_id (the last line of the table has it),
+  zstd, rows of a customer together and in order of time; tied rows already stand in the order that histories give
+  them. The kernel's path reads such rows in one pass; where rows have another order it sorts first, which is not
+  measured here.
 
 ## What each engine relies on
 
@@ -162,16 +165,24 @@ def _range(runs: list[Measured], what: Callable[[Measured], float]) -> str:
 
 
 def _aims(found: Page) -> str:
-    over_read, processor_over_read = _times(found.runs["kernel"], found.runs["read"])
-    told = f"{over_read:.2f} (processor {processor_over_read:.2f}), {_met(over_read <= READ_AT_MOST)}"
-    lines = [f"- kernel at most {READ_AT_MOST:g} x the read: {told}"]
+    kernel = found.runs["kernel"]
+    lines = [
+        f"- kernel at most {READ_AT_MOST:g} x the read: {_at_most(READ_AT_MOST, kernel, found.runs['read'])}",
+        f"- with transaction_id at most {IDENTIFIERS_AT_MOST:g} x without: "
+        + _at_most(IDENTIFIERS_AT_MOST, found.runs["kernel, with transaction_id"], kernel),
+    ]
     for name in found.differences:
-        times, processor_times = _times(found.runs[name], found.runs["kernel"])
+        times, processor_times = _times(found.runs[name], kernel)
         lines.append(
             f"- at least {ENGINES_AT_LEAST:g} x faster than {name}: {times:.2f} (processor {processor_times:.2f}), "
             f"{_met(times >= ENGINES_AT_LEAST)}"
         )
     return "Aims, judged by time:\n\n" + "\n".join(lines)
+
+
+def _at_most(limit: float, slower: list[Measured], faster: list[Measured]) -> str:
+    times, processor_times = _times(slower, faster)
+    return f"{times:.2f} (processor {processor_times:.2f}), {_met(times <= limit)}"
 
 
 def _times(slower: list[Measured], faster: list[Measured]) -> tuple[float, float]:

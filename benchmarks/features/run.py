@@ -46,7 +46,7 @@ def main() -> None:
         large = _large(large_data, Path(scratch)) if large_data else {}
     text = page(
         Page(
-            command=shlex.join(["python", *sys.argv]),
+            command=shlex.join(["python", "-m", "benchmarks.features", *sys.argv[1:]]),
             data=data[False],
             indicators=len(catalogue().names),
             runs=runs,

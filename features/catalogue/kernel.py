@@ -7,7 +7,7 @@ nothing later can be read. Compiled by Numba it is cached on disk; interpreted i
 import ast
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fivefold.domain.clock import DAY_US
+from fivefold.features.catalogue.fused_loops import Loop, joint_lines, loop_of
 from fivefold.features.catalogue.indicator import Catalogue, Indicator
 from fivefold.features.catalogue.statistics import fill_decay, rows_until
 from fivefold.features.numba_cache import cached_module
@@ -37,40 +38,61 @@ SIGNATURE = (
 """One signature for all callers; with read-only arrays, so that no caller causes another compilation."""
 
 
-def walk_source(catalogue: Catalogue) -> str:
+def walk_source(catalogue: Catalogue, loops: Mapping[int, Loop] | None = None) -> str:
     """Write the walk: for each customer and as-of, every indicator in the catalogue's order that is *wanted*.
 
-    `seen` counts the customer's rows up to the as-of; where it is 0, every indicator has its empty value. What is not
-    wanted stays as it is in `out`.
+    Indicators in *loops* are computed in as few loops as they have first rows, if all of them are wanted; otherwise,
+    as those outside *loops* always, by a call of the function of each. `seen` counts the customer's rows up to the
+    as-of; where it is 0, every indicator has its empty value. What is not wanted stays as it is in `out`.
     """
-    readers = (number for number, each in enumerate(catalogue.indicators) if "decay" in each.parameters)
-    fading = " or ".join(f"wanted[{number}]" for number in readers)
+    loops = loops or {}
     windows = sorted({each.window_days for each in catalogue.indicators if each.window_days is not None})
+    calls = {
+        number: [f"if wanted[{number}]:", f"    out[c, s, {number}] = {_call(indicator)}"]
+        for number, indicator in enumerate(catalogue.indicators)
+    }
     lines = [
         f"def walk(offsets, {', '.join(_COLUMNS)}, as_ofs, wanted, out, seen):",
         "    longest = 0",
         "    for c in range(len(offsets) - 1):",
         "        longest = max(longest, offsets[c + 1] - offsets[c])",
         "    scratch = np.empty(longest, np.float64)",
+        *([f"    together = {' and '.join(f'wanted[{number}]' for number in loops)}"] if loops else []),
         "    for c in range(len(offsets) - 1):",
         "        begin = offsets[c]",
         "        for s in range(len(as_ofs)):",
-        "            as_of = as_ofs[s]",
-        "            end = rows_until(time, begin, offsets[c + 1], as_of)",
-        "            seen[c, s] = end - begin",
-        *(f"            {name}_ = {name}[begin:end]" for name in _COLUMNS),
-        "            decay_ = scratch[: end - begin]",
-        *([f"            if {fading}:", "                fill_decay(decay_, time_, as_of)"] if fading else []),
-        f"            start_all = {_BEGINNING_OF_TIME}",
-        "            first_all = 0",
+    ]
+    inside = [
+        "as_of = as_ofs[s]",
+        "end = rows_until(time, begin, offsets[c + 1], as_of)",
+        "seen[c, s] = end - begin",
+        *(f"{name}_ = {name}[begin:end]" for name in _COLUMNS),
+        "decay_ = scratch[: end - begin]",
+        *_decay_lines(catalogue),
     ]
     for days in windows:
-        lines.append(f"            start_{days} = as_of - {days * DAY_US}")
-        lines.append(f"            first_{days} = rows_until(time_, 0, len(time_), start_{days})")
-    for number, indicator in enumerate(catalogue.indicators):
-        lines.append(f"            if wanted[{number}]:")
-        lines.append(f"                out[c, s, {number}] = {indicator.function.__name__}({_arguments(indicator)})")
-    return "\n".join(lines) + "\n"
+        inside.append(f"start_{days} = as_of - {days * DAY_US}")
+        inside.append(f"first_{days} = rows_until(time_, 0, len(time_), start_{days})")
+    if loops:
+        inside += ["if together:", *_indented(joint_lines(loops, "out[c, s, {}]".format))]
+        inside += ["else:", *_indented(line for number in loops for line in calls[number])]
+    inside += [line for number, call in calls.items() if number not in loops for line in call]
+    return "\n".join([*lines, *_indented(inside, 3)]) + "\n"
+
+
+def _decay_lines(catalogue: Catalogue) -> list[str]:
+    """Write how weights that fade with age are filled, where an indicator that reads them is wanted."""
+    readers = [number for number, each in enumerate(catalogue.indicators) if "decay" in each.parameters]
+    wanted = " or ".join(f"wanted[{number}]" for number in readers)
+    return [f"if {wanted}:", "    fill_decay(decay_, time_, as_of)"] if readers else []
+
+
+def _call(indicator: Indicator) -> str:
+    return f"{indicator.function.__name__}({', '.join(_arguments(indicator).values())})"
+
+
+def _indented(lines: Iterable[str], depth: int = 1) -> list[str]:
+    return [f"{'    ' * depth}{line}" for line in lines]
 
 
 def compile_walk(catalogue: Catalogue, *, checked: bool = False) -> Walk:
@@ -84,13 +106,28 @@ def compile_walk(catalogue: Catalogue, *, checked: bool = False) -> Walk:
     return walk
 
 
-def _arguments(indicator: Indicator) -> str:
-    window = "all" if indicator.window_days is None else str(indicator.window_days)
-    constants = dict(indicator.constants)
-    variables = {"as_of": "as_of", "first_row": f"first_{window}", "window_start": f"start_{window}"}
-    return ", ".join(
-        repr(constants[name]) if name in constants else variables.get(name, f"{name}_") for name in indicator.parameters
-    )
+def _arguments(indicator: Indicator) -> dict[str, str]:
+    """Give what stands for each of its parameters in the walk."""
+    days, constants = indicator.window_days, dict(indicator.constants)
+    variables = {
+        "as_of": "as_of",
+        "first_row": "0" if days is None else f"first_{days}",
+        "window_start": str(_BEGINNING_OF_TIME) if days is None else f"start_{days}",
+    }
+    return {
+        name: repr(constants[name]) if name in constants else variables.get(name, f"{name}_")
+        for name in indicator.parameters
+    }
+
+
+def _loops(catalogue: Catalogue) -> dict[int, Loop]:
+    """Give the indicators that are one loop over rows, by their numbers."""
+    columns = [f"{name}_" for name in (*_COLUMNS, "decay")]
+    loops = {
+        number: loop_of(each.function, _arguments(each), columns, f"v{number}")
+        for number, each in enumerate(catalogue.indicators)
+    }
+    return {number: loop for number, loop in loops.items() if loop is not None}
 
 
 def functions_of(catalogue: Catalogue) -> dict[str, Callable[..., Any]]:
@@ -157,10 +194,13 @@ def _imports(module: ModuleType) -> Iterator[str]:
 
 
 def _module_source(catalogue: Catalogue, *, checked: bool = False) -> str:
+    """Write the module that is compiled; a *checked* one calls every function, so that an error is that of its own."""
     options = "nogil=True, boundscheck=True" if checked else "nogil=True"
+    loops = {} if checked else _loops(catalogue)
+    helpers = {name: helper for loop in loops.values() for name, helper in loop.helpers.items()}
     imports = [
-        f"from {function.__module__} import {name} as _{name}\n{name} = njit({options})(_{name})"
-        for name, function in functions_of(catalogue).items()
+        f"from {function.__module__} import {function.__name__} as _{name}\n{name} = njit({options})(_{name})"
+        for name, function in {**functions_of(catalogue), **helpers}.items()
     ]
     head = [
         '"""Generated: the walk over histories. Its name holds a hash of all that it is made of."""',
@@ -169,4 +209,4 @@ def _module_source(catalogue: Catalogue, *, checked: bool = False) -> str:
         "from fivefold.features.catalogue.statistics import fill_decay, rows_until",
     ]
     jit = f'@njit("{SIGNATURE}", cache=True, {options})'
-    return "\n".join([*head, *imports, jit, walk_source(catalogue)])
+    return "\n".join([*head, *imports, jit, walk_source(catalogue, loops)])

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,24 @@ Mask = npt.NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)
 Column: TypeAlias = Any
 """A column of Arrow, which ships no types, or one of a request's body: a `StringColumn` or floats."""
+Places = npt.NDArray[np.int32]
+Codes = npt.NDArray[np.int16]
+
+
+class WordList(NamedTuple):
+    """The words that a column may hold, with their codes.
+
+    Attributes:
+        any_case: whether small letters are as good as capitals.
+        absent: the code of a missing word, where a word may be missing.
+        default: the code of every row where the source lacks the column.
+    """
+
+    codes: Mapping[str, int]
+    any_case: bool = False
+    absent: int | None = None
+    default: int = 0
+
 
 ALLOWED_TIME = (
     "an ISO 8601 date or time such as 2024-06-30, 2024-06-30T12:00:00 or 2024-06-30T12:00:00+02:00, "
@@ -34,12 +52,14 @@ ALLOWED_TIME = (
 ALLOWED_NUMBER = f"a finite number of at most {LARGEST_MAGNITUDE:g} either way"
 ALLOWED_TEXT = "text that is not empty"
 
-_EARLIEST_US = to_microseconds(datetime(EARLIEST_YEAR, 1, 1))  # noqa: DTZ001 (no zone means UTC here)
-_LATEST_US = to_microseconds(datetime(9999, 12, 31, 23, 59, 59, 999_999))  # noqa: DTZ001 (as above)
+EARLIEST_US = to_microseconds(datetime(EARLIEST_YEAR, 1, 1))  # noqa: DTZ001 (no zone means UTC here)
+LATEST_US = to_microseconds(datetime(9999, 12, 31, 23, 59, 59, 999_999))  # noqa: DTZ001 (as above)
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _ZONED = r"[T ]\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
 _FINER = r"\.\d{6}0*[1-9]"
 _LONGEST_SHOWN = 40
+_MOST_BITS = 32
+"""Of a place in a dictionary that the loops read; one of more bits might be cut to a place that exists."""
 MOST_NAMED_IN_FILES = 10_000
 """Problems of one kind whose rows are named for a file, so that equal problems share one line of the message."""
 
@@ -152,7 +172,7 @@ def read_numbers(column: Column, field: str, errors: ErrorCollector, *, text: bo
 
 def read_times(column: Column, field: str, errors: ErrorCollector) -> Integers:
     """Read moments as microseconds since 1970 UTC; bad rows are collected and get the value 0."""
-    plain = read_plain_times(column, _EARLIEST_US, _LATEST_US)
+    plain = read_plain_times(column, EARLIEST_US, LATEST_US)
     if plain is not None:
         return plain
     column = as_arrow(column)
@@ -161,7 +181,7 @@ def read_times(column: Column, field: str, errors: ErrorCollector) -> Integers:
     times, unread = _as_microseconds(column, missing)
     errors.add(unread, field, lambda row: f"is {short_text(_python(column, row))}", ALLOWED_TIME)
     values = _plain(_filled(times, 0), np.int64)
-    bad = (values < _EARLIEST_US) | (values > _LATEST_US)
+    bad = (values < EARLIEST_US) | (values > LATEST_US)
     if bad.any():
         errors.add(bad, field, lambda row: f"is {short_text(_python(column, row))}", ALLOWED_TIME)
         values = np.where(bad, 0, values)
@@ -176,7 +196,7 @@ def read_words(
     *,
     any_case: bool = False,
     absent: int | None = None,
-) -> npt.NDArray[np.int16]:
+) -> Codes:
     """Read words of a fixed list as their codes; *absent* is the code of a missing word, where that is allowed."""
     plain = read_plain_words(column, coded_words(codes), any_case=any_case, absent=absent)
     if plain is not None:
@@ -190,9 +210,7 @@ def read_words(
         errors.add(wrong, field, lambda row: f"is {short_text(column[row].as_py())}", allowed)
         return np.full(len(column), missing_code, dtype=np.int16)
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    words = encoded.dictionary.to_pylist()
-    lookup = np.array([_code(word, codes, any_case, absent) for word in words] + [missing_code], dtype=np.int16)
-    values: npt.NDArray[np.int16] = lookup[_indices(encoded, len(words))]
+    values = _word_codes(encoded, WordList(codes, any_case, absent))[_indices(encoded, len(encoded.dictionary))]
     bad = values < 0
     if bad.any():
         allowed = _words_allowed(codes, any_case, absent)
@@ -224,10 +242,37 @@ def _words_allowed(codes: Mapping[str, int], any_case: bool, absent: int | None)
     return ", ".join(codes) + (" (any case)" if any_case else "") + (" or nothing" if absent is not None else "")
 
 
-def _code(word: str, codes: Mapping[str, int], any_case: bool, absent: int | None) -> int:
-    if absent is not None and not word:
-        return absent
-    return codes.get(word.upper() if any_case else word, -1)
+def view_words(column: Column, words: WordList) -> tuple[Places, Codes] | None:
+    """View a dictionary of words without a look at its rows: the place of each, and the code of each place.
+
+    A word that is not of the list has a code below 0. None where the column is no dictionary of text.
+    """
+    if not isinstance(column, pa.DictionaryArray) or not is_text(column.type.value_type):
+        return None
+    places = view_places(column)
+    return None if places is None else (places, _word_codes(column, words))
+
+
+def view_places(encoded: pa.DictionaryArray) -> Places | None:
+    """View the places of rows in a dictionary; a missing one is after the last word. None where they have 64 bits."""
+    places = encoded.indices
+    if places.type.bit_width > _MOST_BITS:
+        return None
+    if places.null_count:  # wide enough for one place more
+        places = places.cast(pa.int64()).fill_null(len(encoded.dictionary))
+    return _plain(places, np.int32)
+
+
+def _word_codes(encoded: pa.DictionaryArray, words: WordList) -> Codes:
+    """Give the code of each word of a dictionary, and last that of a missing one."""
+    missing = -1 if words.absent is None else words.absent
+    return np.array([*(_code(word, words) for word in encoded.dictionary.to_pylist()), missing], dtype=np.int16)
+
+
+def _code(word: str | None, words: WordList) -> int:
+    if not word:
+        return -1 if words.absent is None else words.absent
+    return words.codes.get(word.upper() if words.any_case else word, -1)
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -304,7 +349,7 @@ def _as_microseconds(column: pa.Array, missing: Mask) -> tuple[pa.Array, Mask]:
     if per_second > 1_000_000:  # rounded up to microseconds: a nanosecond after as-of is after it
         values = -(-_plain(ticks.fill_null(0), np.int64) // (per_second // 1_000_000))
         return pa.array(values), np.zeros(len(column), dtype=np.bool_)
-    limit = _LATEST_US // (1_000_000 // per_second)
+    limit = LATEST_US // (1_000_000 // per_second)
     outside = _mask(pc.or_(pc.greater(ticks, limit), pc.less(ticks, -limit)).fill_null(False))
     ticks = pc.if_else(pa.array(outside), None, ticks) if outside.any() else ticks
     return pc.multiply(ticks, 1_000_000 // per_second), outside

@@ -13,6 +13,7 @@ from fivefold.domain.errors import FileFormatError
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers
 from fivefold.features.reading.columns import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, ErrorCollector, short_text
+from fivefold.features.reading.layout.in_order import count_changes
 from fivefold.features.reading.validate import TransactionReader
 
 if TYPE_CHECKING:  # pandas is imported only where a caller passes a pandas frame
@@ -160,7 +161,23 @@ def codes_of(column: pa.ChunkedArray) -> Integers:
     return np.concatenate([chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks])
 
 
+def count_runs(column: pa.ChunkedArray) -> int:
+    """Count the runs of rows with one identifier."""
+    if not pa.types.is_dictionary(column.type):
+        codes = codes_of(column)
+        return int(np.count_nonzero(np.diff(codes))) + bool(len(codes))
+    runs, before = 0, None
+    for chunk in column.chunks:
+        if len(chunk):  # without a look at the words: they are the same only where the codes are
+            places = chunk.indices.fill_null(-1) if chunk.indices.null_count else chunk.indices
+            first = chunk[0].as_py()
+            runs += count_changes(np.asarray(places.to_numpy(), dtype=np.int32)) + (not runs or first != before)
+            before = chunk[-1].as_py()
+    return runs
+
+
 def is_grouped(column: pa.ChunkedArray) -> bool:
     """Tell whether the rows of each identifier are adjacent."""
     codes = codes_of(column)
-    return len(np.unique(codes)) == np.count_nonzero(np.diff(codes)) + bool(len(codes))
+    begins = np.concatenate([codes[:1], codes[1:][np.diff(codes) != 0]])
+    return len(np.unique(begins)) == len(begins)

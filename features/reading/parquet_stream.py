@@ -99,7 +99,11 @@ def whole_customers(
     """
     for table in tables:
         joined = table if carried is None else _join(carried, table)
-        cut = _last_customer(joined)
+        if table.column_names.count(c.USER_ID) != 1:
+            yield joined, None  # the reader refuses it
+            carried = None
+            continue
+        cut = _last_customer(carried, table)
         carried = joined.slice(cut)
         if cut:
             yield joined.slice(0, cut), carried
@@ -114,9 +118,23 @@ def _join(carried: pa.Table, table: pa.Table) -> pa.Table:
         raise FileFormatError(f"all files of a folder must have their columns in the same types: {error}") from None
 
 
-def _last_customer(table: pa.Table) -> int:
-    """Find the first row of the last customer; 0 where there is only one, or not one such column."""
-    if table.column_names.count(c.USER_ID) != 1 or not table.num_rows:
+_LOOKED_AT = 1 << 12
+"""Rows at the end of a table in which its last customer's first row is looked for; then in ten times as many."""
+
+
+def _last_customer(carried: pa.Table | None, table: pa.Table) -> int:
+    """Find the first row of the last customer in the rows of one customer that are *carried*, and a table after them.
+
+    0 where all of them are of one customer.
+    """
+    before = 0 if carried is None else int(carried.num_rows)
+    column, first, many = table[c.USER_ID], int(table.num_rows), _LOOKED_AT
+    while first:
+        first = max(len(column) - many, 0)
+        begins = np.flatnonzero(np.diff(codes_of(column.slice(first))))
+        if len(begins):
+            return before + first + int(begins[-1]) + 1
+        many *= 10
+    if carried is None or not before or not len(column):
         return 0
-    begins = np.flatnonzero(np.diff(codes_of(table[c.USER_ID])))
-    return int(begins[-1]) + 1 if len(begins) else 0
+    return 0 if carried[c.USER_ID][-1].as_py() == column[0].as_py() else before

@@ -17,7 +17,7 @@ from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers, concatenate
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector
-from fivefold.features.reading.frames import codes_of, histories_in_memory, is_grouped, table_from_rows
+from fivefold.features.reading.frames import codes_of, count_runs, histories_in_memory, is_grouped, table_from_rows
 from fivefold.features.reading.json_lines import read_json_lines
 from fivefold.features.reading.parquet_stream import START, ParquetTables, Place, whole_customers
 from fivefold.features.reading.tables import (
@@ -311,9 +311,10 @@ class SeenCustomers:
 
         In *user_ids* each of them stands once.
         """
-        codes = codes_of(column)
-        if np.count_nonzero(np.diff(codes)) + 1 > len(user_ids):
-            raise self._refusal(_first_split(codes, lambda row: column[row].as_py()))
+        if count_runs(column) > len(user_ids):
+            split = _first_split(codes_of(column))
+            if split is not None:  # otherwise a dictionary has one word twice
+                raise self._refusal(column[split].as_py())
         self._hashes.append(pl.Series(user_ids).hash().to_numpy())
 
     def check(self, again: Callable[[], Iterable[pa.ChunkedArray]]) -> None:
@@ -333,14 +334,15 @@ class SeenCustomers:
                 user_ids.add(user_id)
 
 
-def _first_split(codes: Integers, name: Callable[[int], str]) -> str:
+def _first_split(codes: Integers) -> int | None:
+    """Find the first row of a customer who was there before, with another between."""
     begins = np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1])
     seen: set[int] = set()
     for row in begins.tolist():
         if codes[row] in seen:
-            return name(row)
+            return int(row)
         seen.add(int(codes[row]))
-    raise AssertionError("no customer comes twice")
+    return None
 
 
 def readable_histories(

@@ -17,12 +17,14 @@ from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError
 from fivefold.domain.money import RateTable
 from fivefold.domain.text import nearest
 from fivefold.features import schema as c
-from fivefold.features.histories import Floats, Histories, Integers
+from fivefold.features.histories import Histories, Integers
 from fivefold.features.reading.columns import (
     MOST_NAMED_IN_FILES,
+    Codes,
     Column,
     ErrorCollector,
     Mask,
+    WordList,
     is_text,
     read_identifiers,
     read_numbers,
@@ -30,6 +32,8 @@ from fivefold.features.reading.columns import (
     read_words,
 )
 from fivefold.features.reading.fast_columns import CodedWords, StringColumn, column_loops, string_column
+from fivefold.features.reading.layout.histories import FOREVER, build_histories, first_moments
+from fivefold.features.reading.layout.in_order import Rules, customer_batches, histories_in_order
 from fivefold.features.reading.row_order import CheckedRows, sorted_row_numbers
 
 FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
@@ -39,17 +43,9 @@ FEW_VALUES = (c.USER_ID, c.STATE, c.CURRENCY, c.CATEGORY)
 Columns = Mapping[str, Column]
 """The known columns of a source, all of the same length; the required ones are there."""
 
-_FOREVER = np.iinfo(np.int64).max
-_KINDS = np.array(
-    [
-        [c.WITHDRAWAL, c.NOTHING, c.DEPOSIT],
-        [c.PENDING_ROW] * 3,
-        [c.FAILED_ROW] * 3,
-    ],
-    dtype=np.int8,
-)
-"""By state (settled, pending, failed) and sign (negative, zero, positive): amounts count only when settled."""
 _STATES, _CATEGORIES = CodedWords(c.STATES), CodedWords(c.CATEGORIES)
+_NO_SLACK_US = FOREVER // 2
+"""Stands for no limit: the first row of a customer and this is a moment that no account is created after."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +93,9 @@ class TransactionReader:
         """Do the same with *errors* that an earlier step may have added to."""
         if isinstance(source, pa.Table):
             self.require_columns(source.column_names)
+            in_order = None if errors.count else self._in_order(source)
+            if in_order is not None:
+                return in_order
             table = _one_chunk(source)
             source = {name: table[name].chunk(0) for name in table.column_names if name in c.COLUMNS}
         source = self._columns_read(source)
@@ -107,6 +106,26 @@ class TransactionReader:
         errors.raise_if_any(self.source)
         absent = tuple(name for name in c.ABSENT if name not in source)
         return build_histories(user_ids, rows, order, self.rates, absent)
+
+    def _in_order(self, table: pa.Table) -> Histories | None:
+        """Read rows whose customers are a dictionary, as in Parquet, if all are plain and in order; None otherwise."""
+        customers = table[c.USER_ID]
+        is_coded = pa.types.is_dictionary(customers.type) and is_text(customers.type.value_type)
+        if self.nullable or not table.num_rows or not is_coded or customers.null_count:
+            return None
+        known = table.select([name for name in table.column_names if name in c.COLUMNS])
+        batches = [
+            self._columns_read(dict(zip(known.column_names, batch.columns, strict=True)))
+            for batch in customer_batches(known)
+        ]
+        rules = Rules(
+            self.rates,
+            self._words,
+            self.text,
+            FOREVER if self.latest is None else self.latest,
+            _NO_SLACK_US if self.created_slack_us is None else self.created_slack_us,
+        )
+        return histories_in_order(batches, rules, tuple(name for name in c.ABSENT if name not in batches[0]))
 
     def _columns_read(self, source: Columns) -> Columns:
         """Leave out the columns that the model does not read; an amount without a currency is in the base."""
@@ -142,8 +161,7 @@ class TransactionReader:
             raise FileFormatError(f"{self.source or 'the table'} has more than one column {', '.join(twice)}")
 
     def _rows(self, chunk: Columns, customer: Integers, errors: ErrorCollector) -> CheckedRows:
-        state, identifiers = chunk.get(c.STATE), chunk.get(c.TRANSACTION_ID)
-        state = pa.nulls(len(customer)) if state is None else state
+        identifiers = chunk.get(c.TRANSACTION_ID)
         missing = self._missing(chunk, len(customer), errors) if self.nullable else None
         times = read_times(chunk[c.DATE], c.DATE, errors)
         return CheckedRows(
@@ -153,17 +171,24 @@ class TransactionReader:
             read_numbers(chunk[c.BALANCE], c.BALANCE, errors, text=self.text)
             if c.BALANCE in chunk
             else np.zeros(len(customer)),
-            read_words(state, c.STATE, errors, _STATES, any_case=True, absent=c.SETTLED),
-            read_words(chunk[c.CURRENCY], c.CURRENCY, errors, _currencies(self.rates.codes))
-            if c.CURRENCY in chunk
-            else np.full(len(customer), self.rates.positions[self.rates.base], dtype=np.int16),
-            read_words(chunk[c.CATEGORY], c.CATEGORY, errors, _CATEGORIES)
-            if c.CATEGORY in chunk
-            else np.full(len(customer), _CATEGORIES["WEB"], dtype=np.int16),
+            self._codes(chunk, c.STATE, len(customer), errors),
+            self._codes(chunk, c.CURRENCY, len(customer), errors),
+            self._codes(chunk, c.CATEGORY, len(customer), errors),
             read_times(chunk[c.CREATED], c.CREATED, errors) if c.CREATED in chunk else first_moments(customer, times),
             None if identifiers is None else _read_identifiers(identifiers, errors),
             missing,
         )
+
+    @property
+    def _words(self) -> Mapping[str, WordList]:
+        return _words(self.rates.codes, self.rates.base)
+
+    def _codes(self, chunk: Columns, field: str, rows: int, errors: ErrorCollector) -> Codes:
+        """Read the words of n rows; without a column all have the default."""
+        words = self._words[field]
+        if field not in chunk:
+            return np.full(rows, words.default, dtype=np.int16)
+        return read_words(chunk[field], field, errors, words.codes, any_case=words.any_case, absent=words.absent)
 
     def _missing(self, chunk: Columns, count: int, errors: ErrorCollector) -> Mask:
         """Mark, for n rows, the values of `features.schema.NULLABLE` that each lacks; that is no error here."""
@@ -192,28 +217,10 @@ class TransactionReader:
             errors.add(late, c.CREATED, lambda _: "is after the user's first transaction", "a time before it")
 
     def _times_hold(self, rows: CheckedRows, customers: int) -> bool:
-        latest = _FOREVER if self.latest is None else self.latest
-        slack = _FOREVER // 2 if self.created_slack_us is None else self.created_slack_us
-        first = np.full(customers, _FOREVER - slack)
+        latest = FOREVER if self.latest is None else self.latest
+        slack = _NO_SLACK_US if self.created_slack_us is None else self.created_slack_us
+        first = np.full(customers, FOREVER - slack)
         return bool(column_loops().times_hold(rows.customer, rows.time, rows.created, latest, slack, first))
-
-
-def build_histories(
-    user_ids: pa.Array, rows: CheckedRows, order: Integers, rates: RateTable, absent: tuple[str, ...]
-) -> Histories:
-    """Copy checked rows in *order* into histories, and convert their money; *absent* columns were not read."""
-    many = len(order)
-    offsets = np.zeros(len(user_ids) + 1, dtype=np.int64)
-    time, created = np.empty(many, dtype=np.int64), np.empty(many, dtype=np.int64)
-    money, small = np.empty((2, many)), np.empty((2, many), dtype=np.int8)
-    currency = np.empty(many, dtype=np.int16)
-    checked = (rows.customer, rows.time, rows.created, rows.amount, rows.balance, rows.state, rows.currency)
-    units = _units(rates.units)
-    column_loops().lay_out(
-        order, *checked, rows.category, units, _KINDS, offsets, time, created, money, small, currency
-    )
-    columns = (time, money[0], money[1], small[0], currency, small[1], created)
-    return Histories(user_ids, offsets, *columns, rates.base, absent, _unknown_from(rows, len(user_ids), absent))
 
 
 def _map_options(names: Sequence[str]) -> str:
@@ -222,27 +229,6 @@ def _map_options(names: Sequence[str]) -> str:
     near = {nearest(name, missing, cutoff=0.8): name for name in reversed(names) if name not in c.COLUMNS}
     options = [f"--map {shlex.quote(f'{near[own]}={own}')}" for own in missing if own in near]
     return " ".join(options) or "--map customer_id=user_id"
-
-
-def _unknown_from(rows: CheckedRows, customers: int, absent: tuple[str, ...]) -> Integers | None:
-    """Find the first moment at which a customer's balance, category or creation is missing; None where none may be."""
-    if rows.missing is None and c.BALANCE not in absent:
-        return None
-    unknown = np.full((customers, len(c.NULLABLE)), _FOREVER)
-    if rows.missing is not None:
-        for place in range(len(c.NULLABLE)):
-            is_missing = rows.missing[:, place]
-            np.minimum.at(unknown[:, place], rows.customer[is_missing], rows.time[is_missing])
-    if c.BALANCE in absent:
-        unknown[:, c.NULLABLE.index(c.BALANCE)] = np.iinfo(np.int64).min
-    return unknown
-
-
-def first_moments(customer: Integers, times: Integers) -> Integers:
-    """Give for each row the first moment of its customer."""
-    first = np.full(int(customer.max(initial=0)) + 1, _FOREVER)
-    np.minimum.at(first, customer, times)
-    return first[customer]
 
 
 _PLAIN = (pa.string(), pa.float64())
@@ -274,13 +260,14 @@ def _is_proper(dictionary: pa.Array) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _currencies(codes: tuple[str, ...]) -> CodedWords:
-    return CodedWords({code: number for number, code in enumerate(codes)})
-
-
-@lru_cache(maxsize=64)
-def _units(units: tuple[float, ...]) -> Floats:
-    return np.array(units)
+def _words(currencies: tuple[str, ...], base: str) -> Mapping[str, WordList]:
+    """Give the words of states, currencies and categories."""
+    positions = CodedWords({code: number for number, code in enumerate(currencies)})
+    return {
+        c.STATE: WordList(_STATES, any_case=True, absent=c.SETTLED, default=c.SETTLED),
+        c.CURRENCY: WordList(positions, default=positions[base]),
+        c.CATEGORY: WordList(_CATEGORIES, default=_CATEGORIES["WEB"]),
+    }
 
 
 def _read_identifiers(column: Column, errors: ErrorCollector) -> pa.Array | StringColumn:

@@ -67,7 +67,7 @@ def test_of_a_file_the_header_alone_is_looked_at_first(
         raise AssertionError("rows were read")
 
     path = written(tmp_path / name)
-    for reader in ("read_csv", "_parquet_tables"):
+    for reader in ("read_csv", "ParquetTables"):
         monkeypatch.setattr(sources, reader, read_rows)
     require_columns(MappedFile(path, MAP), RATES)
     with pytest.raises(FileFormatError, match="user_id"):

@@ -25,7 +25,7 @@ from fivefold.features.reading.fast_columns import (
 )
 from fivefold.features.schema import LARGEST_MAGNITUDE, STATES
 
-EARLIEST, LATEST = values._EARLIEST_US, values._LATEST_US
+EARLIEST, LATEST = values.EARLIEST_US, values.LATEST_US
 PLAIN_TIMES = [
     "2024-06-30",
     "2024-06-30T12:00",

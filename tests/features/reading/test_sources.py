@@ -15,8 +15,15 @@ from fivefold.domain.errors import FileFormatError, InvalidDataError
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, concatenate
 from fivefold.features.reading import sources, validate
+from fivefold.features.reading.frames import count_runs
 from fivefold.features.reading.parquet_stream import START
-from fivefold.features.reading.sources import file_reader, read_histories, stream_from, stream_histories
+from fivefold.features.reading.sources import (
+    SeenCustomers,
+    file_reader,
+    read_histories,
+    stream_from,
+    stream_histories,
+)
 from fivefold.features.reading.text_files import MappedFile
 from tests.depth import examples
 from tests.features.equality import same
@@ -160,6 +167,24 @@ def test_refused_exactly_when_a_customer_is_met_twice(users: str, batch: int, cu
         else:
             with pytest.raises(FileFormatError, match="not adjacent"):
                 streamed(path)
+
+
+@given(st.lists(st.lists(st.none() | st.sampled_from("abc"), max_size=6), max_size=4), st.booleans())
+def test_runs_of_one_customer_are_counted_over_chunks(chunks: list[list[str | None]], are_coded: bool) -> None:
+    users = [user for chunk in chunks for user in chunk]
+    column = pa.chunked_array(
+        [
+            pa.array(chunk, pa.string()).dictionary_encode() if are_coded else pa.array(chunk, pa.string())
+            for chunk in chunks
+        ],
+        pa.dictionary(pa.int32(), pa.string()) if are_coded else pa.string(),
+    )
+    assert count_runs(column) == sum(place == 0 or users[place - 1] != user for place, user in enumerate(users))
+
+
+def test_a_dictionary_that_has_a_word_twice_is_no_refusal() -> None:
+    words = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2], pa.int32()), pa.array(["a", "a", "b"]))
+    SeenCustomers(FileFormatError).add(pa.chunked_array([words]), pa.array(["a", "b"]))
 
 
 def test_equal_hashes_of_different_customers_are_no_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
