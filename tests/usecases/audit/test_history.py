@@ -60,16 +60,16 @@ FORGED = {
     "DELETE FROM transactions WHERE transaction_id = 'bystander-t'": "1 of its 1 transactions are missing",
     "UPDATE transactions SET batch = NULL WHERE transaction_id = 'bystander-t'": "1 of its 1 transactions are missing",
     "UPDATE transactions SET batch = 7 WHERE transaction_id = 'bystander-t'": "no entry says that these were written",
-    "UPDATE assessments SET level = 1 WHERE entity_id = 1 AND number = 1": "assessments that are not as they were",
-    "UPDATE assessments SET score = '0' WHERE entity_id = 1 AND number = 1": "not as they were written: 1.1",
+    "UPDATE assessments SET level = 1 WHERE entity_id = 1 AND number = 1": "assessments that were changed",
+    "UPDATE assessments SET score = '0' WHERE entity_id = 1 AND number = 1": "were changed: 1.1",
     "UPDATE assessments SET breakdown = '{}' WHERE entity_id = 1 AND number = 1": "the breakdown of assessment 1.1",
     "UPDATE assessment_inputs SET content = '{}' WHERE entity_id = 1 AND number = 1": "the inputs or the breakdown of",
     "UPDATE assessment_inputs SET salt = NULL WHERE entity_id = 1 AND number = 1": "the entity was not erased",
     "UPDATE input_layouts SET content = '{}'": "of inputs was changed",
     "DELETE FROM input_layouts WHERE TRUE": "the layout of the inputs of assessment 1.1 is missing",
     "DELETE FROM assessments WHERE entity_id = 1 AND number = 1": "assessments are missing",
-    "DELETE FROM transitions WHERE entity_id = 1 AND number = 1": "not as they were written: 1.1",
-    "UPDATE transitions SET to_level = 1 WHERE entity_id = 1 AND number = 1": "not as they were written: 1.1",
+    "DELETE FROM transitions WHERE entity_id = 1 AND number = 1": "were changed: 1.1",
+    "UPDATE transitions SET to_level = 1 WHERE entity_id = 1 AND number = 1": "were changed: 1.1",
     "UPDATE transitions SET at_us = 1 WHERE entity_id = 1 AND number = 1": "has another moment or source",
     "UPDATE standings SET level = 1 WHERE entity_id = 1": "the standing of entity 1 is not that of assessment",
     "UPDATE standings SET number = 99": "the standing of entity 2 names assessment 2.99, and its newest one is 2.1",
@@ -141,7 +141,7 @@ def test_what_is_put_in_beside_the_program_is_found(bank: Bank) -> None:
         "INSERT INTO assessments SELECT entity_id, 99, organisation_id, as_of_us, version_id, source, status, 1,"
         " rules_level, floor, score, engine, breakdown, batch FROM assessments WHERE entity_id = 1 AND number = 1",
     )
-    assert any("not as they were written: 1.99" in each for each in found), found
+    assert any("were changed: 1.99" in each for each in found), found
 
 
 REFUSED = [
@@ -210,7 +210,7 @@ def test_after_an_erasure_the_rest_of_its_calls_is_still_bound(bank: Bank, tmp_p
     erase_entity(bank.context, "customer", "zanzibar-1", tmp_path / "e")
     assert findings(bank) == []
     found = forge(bank, "UPDATE transactions SET amount = 6 WHERE transaction_id = 'both-1'")
-    assert any("not as they were written: both-1" in each for each in found), found
+    assert any("were changed: both-1" in each for each in found), found
 
 
 WIPED = "UPDATE audit_values SET salt = NULL, before = NULL, after = NULL, erased_us = 1 WHERE number = 2"
@@ -223,7 +223,7 @@ def test_values_that_are_wiped_by_hand_are_found(bank: Bank, tmp_path: Path) -> 
     with bank.engine.begin() as connection:
         number = connection.scalar(text("SELECT max(number) FROM audit_values WHERE erased_us IS NULL"))
         connection.execute(text(WIPED.replace("number = 2", f"number = {number}")))
-    assert any(f"entry {number}: its values are gone, and no erasure" in each for each in findings(bank))
+    assert any(f"entry {number}: its values are missing, and no erasure" in each for each in findings(bank))
 
 
 @pytest.mark.postgresql

@@ -236,7 +236,7 @@ def test_levels_are_never_chosen_anew_once_a_policy_speaks_of_them(desk: Desk) -
     from fivefold.usecases.accounts.settings import choose_levels
 
     propose(desk, CASH)
-    with pytest.raises(ConflictError, match="for good"):
+    with pytest.raises(ConflictError, match="cannot change: a ruleset was written for them"):
         choose_levels(Context(desk.bank.engine, desk.ana), ["a", "b", "c"])
 
 

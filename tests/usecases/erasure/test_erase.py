@@ -389,7 +389,7 @@ def test_a_line_that_fails_does_not_hold_up_those_behind_it(
         erase_again(bank.engine, "cli:ana", register, now_us=bank.now)
     first, *lines = str(told.value).splitlines()
     assert str(register) in first
-    assert "1 of the entities that the others name were there again" in first
+    assert "1 of the entities of the other lines were there again" in first
     assert [line.partition(": ")[0] for line in lines] == [
         f"line 1, bank, entities {numbers['taken']}",
         f"line 2, bank, entities {numbers['broken']}",
@@ -416,7 +416,7 @@ def test_a_register_that_cannot_be_read_erases_nobody(bank: Bank, tmp_path: Path
     register = tmp_path / "erasures.jsonl"
     erase_entity(bank.context, "customer", f"{WORD}-1", register)
     register.write_text(register.read_text() + line + "\n")
-    with pytest.raises(ConfigError, match="line 2, is no line of a register"):
+    with pytest.raises(ConfigError, match="line 2, is not a line of a register"):
         erase_again(bank.engine, "cli:ana", register)
 
 

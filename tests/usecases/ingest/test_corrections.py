@@ -242,8 +242,8 @@ def test_corrections_are_history(bank: Bank) -> None:
         with pytest.raises(DBAPIError, match="is refused"), bank.engine.begin() as connection:
             connection.execute(text(statement))
     for statement, problem in {
-        "UPDATE corrections SET amount = 7 WHERE external_id = 'c2'": "not as they were written: c2",
-        "UPDATE corrections SET known_us = known_us + 1 WHERE external_id = 'c1'": "not as they were written: c1",
+        "UPDATE corrections SET amount = 7 WHERE external_id = 'c2'": "were changed: c2",
+        "UPDATE corrections SET known_us = known_us + 1 WHERE external_id = 'c1'": "were changed: c1",
         "DELETE FROM corrections WHERE external_id = 'c1'": "1 of its 1 transactions are missing",
     }.items():
         with forged(bank.engine) as connection:
@@ -265,7 +265,7 @@ def test_who_is_erased_cannot_be_corrected_and_nothing_of_it_is_left(bank: Bank,
         take(bank, reversal("r1"))
     with forged(bank.engine) as connection:
         connection.execute(text("UPDATE corrections SET reason = 'x'"))
-    assert any("not as they were written: r2" in each for each in findings(bank))
+    assert any("were changed: r2" in each for each in findings(bank))
 
 
 def test_a_correction_is_activity_and_keeps_a_customer(bank: Bank, tmp_path: Path) -> None:
