@@ -164,7 +164,7 @@ def test_a_version_that_does_not_fit_what_decides_is_refused_by_what_it_lacks(ba
     def put(lines: Any) -> None:
         put_list_version(bank.context, "our-peers", later, lines, "Peers", "By hand", "why")
 
-    with pytest.raises(ConfigError, match="does not fit the ruleset retail, which decides: it is not a reference portfolio"):
+    with pytest.raises(ConfigError, match="the ruleset retail, which decides: it is not a reference portfolio"):
         put(["NO", "SE"])
     with pytest.raises(ConfigError, match="its money is in USD, and that of the organisation in EUR"):
         put([members[0].replace("EUR", "USD"), *members[1:]])
