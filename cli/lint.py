@@ -26,7 +26,7 @@ class LintFormat(StrEnum):
 
 
 AllOption = Annotated[
-    bool, typer.Option("--all", help="Tell also what is no doubt: what costs much, fails, or could not be decided.")
+    bool, typer.Option("--all", help="Also report findings that are not warnings: costs, failures, undecided checks.")
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help="End with 1 where there is a doubt, too.")]
 LintFormatOption = Annotated[

@@ -55,7 +55,7 @@ class PartialDependence:
 
     @property
     def headline(self) -> str:
-        """Say of what it is."""
+        """Describe the indicator and the data shown."""
         return f"{self.label}: expected value in {self.horizon_days} days"
 
     def __repr__(self) -> str:

@@ -40,7 +40,7 @@ class Importance:
 
     @property
     def headline(self) -> str:
-        """Say of what it is."""
+        """Describe the indicator and the data shown."""
         of_whom = f"mean points of {self.customers:,} customers" if self.customers else "share of the gain in training"
         return f"What the model looks at: {of_whom}"
 

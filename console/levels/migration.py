@@ -113,7 +113,7 @@ class OverTimePage:
 
 
 def show_over_time(visit: Visit) -> Rendered:
-    """Show the levels of a type over time, and who stood elsewhere at the end of a time than before it."""
+    """Show the levels of a type over time, and the entities whose level changed over a period."""
     types = tuple(each.name for each in list_types(visit))
     if not types:
         return show_nobody(text("Portfolio over time"))

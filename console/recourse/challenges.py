@@ -22,7 +22,7 @@ OUTCOMES: Final = challenges.STATES[1:]
 
 @dataclass(frozen=True, kw_only=True)
 class ChallengesPage:
-    """Challenges, those due first first; `chosen` are the filters as they were typed."""
+    """Challenges, ordered by due date; `chosen` are the filters as they were typed."""
 
     chosen: dict[str, str]
     states: tuple[str, ...]

@@ -94,7 +94,7 @@ def read_json_lines(path: Path) -> JsonRows:
 def _finite(text: str) -> float:
     if isfinite(number := float(text)):
         return number
-    raise ValueError(f"{text} is no number that JSON has")
+    raise ValueError(f"{text} is not a number in JSON")
 
 
 _FINITE: Final = {"parse_float": _finite, "parse_constant": _finite}

@@ -14,7 +14,7 @@ from fivefold.risk.governance.validate.ranking import CONFIDENCE
 Plain = Mapping[str, Any]
 
 CAUTIONS = (
-    "Confirmed is who was looked at and confirmed: who was never looked at counts as not confirmed.",
+    "Only reviewed customers can be confirmed: customers never reviewed count as not confirmed.",
     "A case or an alert is looked at with the level that held just before it was opened, and counts once decided.",
 )
 

@@ -371,5 +371,5 @@ def _cautions(
     fades = [rule.id for rule in judging.program.ruleset.rules if rule.decay is not None]
     if fades:
         cautions.append(f"Points that fade are not learnt; these rules keep theirs: {', '.join(fades)}.")
-    cautions.append("Confirmed is who was looked at and confirmed; who was never looked at counts as not confirmed.")
+    cautions.append("Only reviewed customers can be confirmed; customers never reviewed count as not confirmed.")
     return cautions

@@ -24,8 +24,8 @@ class FlowCalled(RequestModel):
 
     The transaction has the fields of POST /v1/transactions; its number, date and state may be missing; it is not
     stored.
-    `run_key` is what you call this run of this customer, by default the transaction's number: called again under it,
-    the flow gives the run that there was.
+    `run_key` is what you call this run of this customer, by default the transaction's number: a repeated call
+    with the same key returns the existing run.
     """
 
     type: Text = "customer"
@@ -44,7 +44,7 @@ class ActionForApps(ResponseModel):
 
 
 class RunForApps(ResponseModel):
-    """Where a run came to, without its why.
+    """The state of a run, without its why.
 
     `state`: ended, failed, waiting (for a person), queued, running or quarantined: given up after a fault of the
     machine that stayed, with the actions of `on_failure` among those that were `taken`. `at`: the step. `error`: what

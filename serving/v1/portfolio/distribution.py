@@ -80,7 +80,7 @@ def read_migration(context: RequestContext, query: OfTime) -> Migration:
 
 
 def list_migrated(context: RequestContext, query: PageOfMovers) -> Page[Mover]:
-    """List who stood elsewhere at the end of a time than before it, with why, those who left their level last first."""
+    """List the entities whose level changed over a period, with the reason, the latest change first."""
     return migration.list_movers(
         context,
         query.type,

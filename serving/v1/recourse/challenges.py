@@ -71,7 +71,7 @@ def open_challenge(context: RequestContext, assessment: Numbered, body: Challeng
 
 
 def list_challenges(context: RequestContext, query: PageOfChallenges) -> Page[ChallengeLine]:
-    """List challenges, those due first first."""
+    """List challenges, ordered by due date."""
     filters = ChallengeFilters(
         state=query.state,
         entity=None if query.external_id is None else (query.type, query.external_id),

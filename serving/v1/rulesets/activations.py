@@ -90,7 +90,7 @@ def read_backtest(context: RequestContext, backtest: Number) -> dict[str, Any]:
 
 
 def list_movers(context: RequestContext, backtest: Number, query: OfMovers) -> Page[MoverLine]:
-    """List everybody who would be elsewhere by a backtest that is done, by the rules alone."""
+    """List the entities whose level, by the rules alone, a finished backtest would change."""
     return backtests.list_movers(context, backtest, query.level_before, query.level_after, query.part)
 
 

@@ -54,7 +54,7 @@ LAST = ({}, {"p": "'small'"})
         (sized(({"n": "len($) > 1"}, {"p": "'a'"}), LAST), "calls the function len"),
         (sized(*ROWS, ({"n": "'a'"}, {"p": "'a'"}), LAST), "takes the field n for a text, and it is a number"),
         (table("size", ["date(n)"], ["p"], [({}, {"p": "1"})]), "input date.n.: is an expression"),
-        (expressions("e", ("x", "n / m")), "node e, x: 'n / m' divides by what is no plain number"),
+        (expressions("e", ("x", "n / m")), "node e, x: 'n / m' divides by something other than a plain number"),
         (expressions("e", ("x", "n / 3")), "whose quotients have no end"),
         (expressions("e", ("x", "n / 0")), "divides by 0"),
         (expressions("e", ("x", "n % 2")), "no remainder"),

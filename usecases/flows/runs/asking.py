@@ -66,7 +66,7 @@ def _outside(organisation: str) -> Outside:
 
 
 def ask_of(question: _Question, clock: Callable[[], int]) -> Outcome:
-    """Ask the outside for a step of a run; what nothing comes of is an outcome too."""
+    """Ask the outside for a step of a run; a call without an answer is recorded as an outcome too."""
     return ask_of_all([question], clock)[0]
 
 

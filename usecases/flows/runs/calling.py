@@ -44,8 +44,8 @@ def call_flow(
         type_name: of the entity.
         external_id: of the entity.
         transaction: that is looked at, as POST /v1/decisions takes it; it is not stored as one that happened.
-        run_key: the caller's name of this call about this entity, by default the transaction's number; called again
-            under it, the flow gives the run that there was.
+        run_key: the caller's name of this call about this entity, by default the transaction's number; a repeated
+            call with the same key returns the existing run.
 
     Raises:
         NotFoundError: there is no such entity, or no version of the flow is active.

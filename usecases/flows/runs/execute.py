@@ -115,7 +115,7 @@ def _with_each_entity_once(batch: RunBatch, left: set[int]) -> Iterator[list[int
 
 @dataclass(frozen=True)
 class Reached:
-    """Where a run came to, and what is to be stored of it for the first time; `answered` names who answered it."""
+    """The step a run reached, and its columns not stored yet; `answered` names who answered it."""
 
     outcome: RunOutcome
     runnable: RunnableVersion

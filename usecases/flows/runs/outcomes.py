@@ -113,7 +113,7 @@ def outcome_kept(
     steps: Mapping[str, FlowStep],
     of: tuple[int, int],
 ) -> RunOutcome:
-    """Come to the outcome of a run from what is kept of it.
+    """Compute a run's outcome from its stored facts.
 
     Args:
         runnable: the version, with all that it asked.

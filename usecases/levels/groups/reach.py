@@ -29,7 +29,7 @@ MOST_MARKED: Final = 2_000
 """So many others a fact marks in its own transaction; where more are linked, everybody of the type is marked instead,
 part by part, by workers: however many facts come meanwhile, one marking that has not begun stands for all of them."""
 TIMES_AS_MANY: Final = 10
-"""A call about many marks so many times as many in its own transaction."""
+"""A call about many entities marks this many times more in its own transaction."""
 
 
 @dataclass
