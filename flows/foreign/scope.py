@@ -293,7 +293,9 @@ def _computed(word: str, numbers: Sequence[Decimal]) -> Decimal:
 def _inverse(divisor: Any) -> Decimal:
     """Give 1 over a number where that has an end; zen rounds other quotients, and calculations do not."""
     if not isinstance(divisor, Decimal):
-        raise CellError("divides by something other than a plain number: zen rounds that to 28 digits, and 0 gives null there")
+        raise CellError(
+            "divides by something other than a plain number: zen rounds that to 28 digits, and 0 gives null there"
+        )
     numerator, denominator = divisor.as_integer_ratio()
     if numerator == 0:
         raise CellError("divides by 0")

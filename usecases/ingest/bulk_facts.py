@@ -99,11 +99,10 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
         about: dict[int, Concern] = {}
         for row in dict.fromkeys(rows):
             entity = entities.numbers[row.external_id]
-            present = (
-                live.get((entity, row.tag)) if row.from_us is None else of_moment.get((entity, row.tag, row.from_us))
-            )
+            named = (entity, row.tag)
+            present = live.get(named) if row.from_us is None else of_moment.get((*named, row.from_us))
             if present is None:
-                new_tags[entity, row.tag, now if row.from_us is None else row.from_us] = row
+                new_tags[*named, now if row.from_us is None else row.from_us] = row
                 concern = Concern.of_new(now, row.from_us, row.until_us)
             elif present[1] != row.until_us:
                 new_ends[present[0]] = (entity, row)

@@ -80,9 +80,8 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
         owner_changes = change_owners(session, numbers, owner_rows, owners, "owner", now)
         versions = dict(one for row in rows if (one := _change(session, row, there, attributes, now)) is not None)
         others = versions.keys() | (owner_changes.spans.keys() - set(added.values()))
-        added_ids, changed = (
-            [Subject(one, kind.organisation_id, kind.id) for one in ids] for ids in (added.values(), others)
-        )
+        added_ids = [Subject(one, kind.organisation_id, kind.id) for one in added.values()]
+        changed = [Subject(one, kind.organisation_id, kind.id) for one in others]
         new_or_changed = {*added.values(), *versions}
         written_rows = [(number, row) for row in rows if (number := numbers[row.external_id]) in new_or_changed]
         texts = (
@@ -102,10 +101,9 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow], *,
         counts = RowCounts(len(added_ids), len(changed), len(rows) - len(added_ids) - len(changed))
         if added_ids or changed:
             before = attributes.get(changed[0].entity_id, (0, {}))[1] if changed else {}
-            sealed = digests(session, "attributes", [*((one, 1) for one in added.values()), *versions.items()])
             sealed = merge_digests(
                 digests(session, "entities", added.values()),
-                sealed,
+                digests(session, "attributes", [*((one, 1) for one in added.values()), *versions.items()]),
                 digests(session, "ownerships", owner_changes.written),
             )
             _record(session, context, counts, rows, before, [*added_ids, *changed], owner_changes, sealed)

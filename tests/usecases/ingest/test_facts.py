@@ -85,7 +85,11 @@ REFUSED: dict[str, tuple[Callable[[Bank], object], type[Exception], str]] = {
         "has an outcome and no end",
     ),
     "a case without a number": (lambda bank: record(bank, opened(bank, external_id="")), ConfigError, "case's number"),
-    "a field that cases lack": (lambda bank: record(bank, opened(bank, fields={"x": 1})), InvalidDataError, "no field"),
+    "a field that cases lack": (
+        lambda bank: record(bank, opened(bank, fields={"x": 1})),
+        InvalidDataError,
+        "is not a field of this type",
+    ),
 }
 
 
