@@ -176,7 +176,7 @@ def test_one_account_is_one_member_whatever_its_address_becomes(place: Place, vi
     assert (renamed.credential.member_id, renamed.member) == (number, NAME)
     assert number is not None
     end_membership(context_of(place), number)
-    with pytest.raises(IdentityError, match="no member"):
+    with pytest.raises(IdentityError, match="is not a member of bank"):
         sign_in_by_identity(place.engine, settings, own)
     add_member(context_of(place), NAME, ["investigator"])
     assert sign_in_by_identity(place.engine, settings, Identity("9", NAME))[1].credential.member_id == number

@@ -98,7 +98,7 @@ def checked_url(text: str, *, private_allowed: bool, http_allowed: bool = False)
         raise ConfigError(f"the endpoint's URL has the address {ip_text}, which is {why}; it must be a public one")
     if url.scheme == "http" and not (http_allowed or private_allowed):
         raise ConfigError(
-            "the endpoint's URL begins with http://, //, or an"
+            "the endpoint's URL begins with http://, which can be read in transit; it must be https://, or an"
             " operator must allow it at the machine: fivefold webhooks add --allow-http"
         )
     return url
