@@ -90,5 +90,5 @@ NOT_FURNISHED = {"list_movers", "list_screenings", "list_cases", "list_alerts", 
                  "list_dead_letters", "list_entities", "list_failing", "list_migrated", "list_values",
                  "list_points", "list_references", "search_failures", "list_groups_of_entity", "list_group_members",
                  "list_group_moves", "read_group_sizes", "list_replay_people", "compare_flow_shadow",
-                 "list_shadow_pairs", "list_realised"}  # fmt: skip
+                 "list_shadow_pairs", "list_realised", "list_peers"}  # fmt: skip
 """Filled in tests of their own: of facts, of lists, of the portfolio, and above."""
