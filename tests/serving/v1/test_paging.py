@@ -21,9 +21,9 @@ from tests.serving.v1.places import OURS, THEIRS, Place, copied
 
 BOUNDED = {
     *("count_queue", "list_queue_views", "list_transaction_days"),
-    *("list_groups", "list_groups_of_entity", "read_group_sizes", "compare_flow_shadow"),
+    *("list_groups", "list_groups_of_entity", "read_group_sizes", "compare_flow_shadow", "list_peers"),
 }
-"""A row for each kind, name that was kept, day of a range, group, or two ends of a flow: these have a bound."""
+"""A row for each kind, name that was kept, day of a range, group, two ends of a flow, or peer: these have a bound."""
 LISTS = [
     route
     for route in ROUTES

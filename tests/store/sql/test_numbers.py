@@ -18,8 +18,8 @@ COUNTED = sorted(
 NO_ROW_GOES = {
     "activations", "backtests", "champions", "console_sessions", "decisions", "entities", "entity_types",
     "flow_activations", "flow_versions", "flows", "group_versions", "imports", "material_changes", "members",
-    "named_groups", "organisations", "overrides", "policies", "proposals", "ruleset_families", "ruleset_versions",
-    "token_requests", "tokens", "usage", "validations",
+    "named_groups", "organisations", "overrides", "peer_files", "policies", "proposals", "ruleset_families",
+    "ruleset_versions", "token_requests", "tokens", "usage", "validations",
 }  # fmt: skip
 """Tables of which no part of the program deletes a row: the greatest number is the last one that was given."""
 ROWS_GO = {
