@@ -63,7 +63,7 @@ def page(timed: Timed, sums: Figures, load: tuple[float, float]) -> str:
         _line("aggregates, speed over DuckDB's", sql, "above 1", met=sql[0] > SQL_AT_LEAST),
     ]
     return _PAGE.format(
-        command=shlex.join(["python", *sys.argv]),
+        command=shlex.join(["python", "-m", "benchmarks.rules", *sys.argv[1:]]),
         aims="\n".join(aims),
         rows="\n".join(_job(name, timed) for name in timed.runs),
         sums="\n".join(_sum(name, sums) for name in JOBS),
