@@ -52,8 +52,16 @@ def error_response(
     status: int, text: str = "", problems: Sequence[Problem] | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Answer with an error: an array of one object with `detail`, and `errors` where there are any."""
-    body: dict[str, Any] = {"detail": text or HTTPStatus(status).phrase}
+    body: dict[str, Any] = {"detail": _encodable(text) or HTTPStatus(status).phrase}
     if problems is not None:
-        body["errors"] = [asdict(problem) for problem in problems]
+        body["errors"] = [
+            {name: _encodable(value) if isinstance(value, str) else value for name, value in asdict(problem).items()}
+            for problem in problems
+        ]
     marked = {**(headers or {}), ARRAY: "1"}
     return Response(to_json([body]), status, media_type="application/json", headers=marked)
+
+
+def _encodable(text: str) -> str:
+    """Escape what UTF-8 cannot encode: a message may quote half a surrogate pair, as a request may escape it."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

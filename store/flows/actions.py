@@ -30,6 +30,12 @@ def add_action(session: Session, values: Mapping[str, Any]) -> int | None:
     return number
 
 
+def action_under(session: Session, flow_id: int, entity_id: int, cause: str, action: str) -> FlowAction:
+    """Return the action that was taken under a cause."""
+    by = {"flow_id": flow_id, "entity_id": entity_id, "cause": cause, "action": action}
+    return session.scalars(select(FlowAction).filter_by(**by)).one()
+
+
 def action_numbered(session: Session, organisation_id: int, number: int) -> FlowAction:
     """Find an action and lock it; NotFoundError if the organisation has none of that number."""
     statement = select(FlowAction).where(FlowAction.id == number, FlowAction.organisation_id == organisation_id)

@@ -69,3 +69,10 @@ def test_what_goes_well_is_json() -> None:
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-one"] == "1"
     assert answer.body.startswith(b'[{"user_id":"\xc3\xa9')
+
+
+def test_a_message_may_quote_what_utf_8_cannot_encode() -> None:
+    problem = Problem(1, "name", "is '\ud800'", "text")
+    body = json.loads(error_response(422, "it is '\ud800'", [problem]).body)
+    assert body[0]["detail"] == r"it is '\ud800'"
+    assert body[0]["errors"][0]["problem"] == r"is '\ud800'"

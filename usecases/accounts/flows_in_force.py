@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, Finding, NotFoundError
 from fivefold.flows.analysis import AnalysedFlow, analyse_canonical_flow
-from fivefold.flows.checks import GroupInForce, group_diagnostics, groups_named
+from fivefold.flows.checks import GroupInForce, flow_structure_diagnostics, group_diagnostics, groups_named
 from fivefold.flows.groups.analysis import analyse_canonical_group
 from fivefold.flows.language import Flow
 from fivefold.risk.compiler.diagnostics import findings
@@ -251,10 +251,19 @@ def refuse_unusable_flows(session: Session, organisation_id: int) -> None:
     """Raise ConflictError if a flow that acts, or runs as a shadow, could not run with its present dependencies.
 
     The same if a group that it names is missing. Called in the transaction of the change, after it: so the change is
-    rolled back.
+    rolled back. A flow whose own text is refused by this release, and was not by the one that it was committed with,
+    holds up no change: it can be switched off or replaced, and so can others.
     """
     session.flush()
     for standing in standing_flows(session, organisation_id):
+        of_its_text = _findings_of_text(standing.analysed)
         for finding in (*standing.analysed.errors, *missing_groups(session, standing.flow, standing.analysed)):
+            if finding in of_its_text:
+                continue
             name = f"version {standing.version.number} of the flow {standing.flow.name}"
             raise ConflictError(f"{name} could not run any more: {finding.where}: {finding.problem}")
+
+
+def _findings_of_text(analysed: AnalysedFlow) -> list[Finding]:
+    """Find what is wrong with the text of a flow alone, whatever it asks."""
+    return findings(flow_structure_diagnostics(analysed.flow, analysed.inputs_with_paths), analysed.flow)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot
-from typing import Any
+from typing import Any, Final
 
 from fivefold.domain.errors import ConfigError
 from fivefold.risk.governance.validate.measures import Capture
@@ -17,6 +17,8 @@ from fivefold.risk.governance.validate.ranking import ConfidenceInterval, Rankin
 FIGURES = ("gini", "level_gini", "captured", "missed")
 """What is compared: Gini of the total and of the level, and the shares of the confirmed in and below the top levels."""
 
+MOST_CUSTOMERS: Final = 10**12
+"""More than any portfolio has; also the greatest number that a figure may be read as."""
 _FORMS = "an estimate with low and high, an estimate alone, or hits and of"
 
 
@@ -112,10 +114,11 @@ def _interval(value: Any, where: str, figure: str) -> ConfidenceInterval:
     if isinstance(value, dict) and {"hits", "of"} <= value.keys() and least == 0:
         hits, of = value["hits"], value["of"]
         whole = all(isinstance(each, int) and not isinstance(each, bool) for each in (hits, of))
-        measured = share(hits, of) if whole and 0 <= hits <= of else None
+        measured = share(hits, of) if whole and 0 <= hits <= of <= MOST_CUSTOMERS else None
         if measured is None:
             raise ConfigError(
-                f"{where} has {hits} hits of {of}; both must be whole numbers, hits at most of, of above 0"
+                f"{where} has hits and of that are not counts; both must be whole numbers, 0 <= hits <= of, and of from"
+                f" 1 to {MOST_CUSTOMERS:,}"
             )
         return measured
     estimate = value.get("estimate") if isinstance(value, dict) else value
@@ -123,7 +126,7 @@ def _interval(value: Any, where: str, figure: str) -> ConfidenceInterval:
     numbers = [
         float(each)
         for each in (ends[0], estimate, ends[1])
-        if isinstance(each, int | float) and not isinstance(each, bool)
+        if isinstance(each, int | float) and not isinstance(each, bool) and not abs(each) > MOST_CUSTOMERS
     ]
     if len(numbers) != 3:
         raise ConfigError(f"{where} is no figure; it must be {_FORMS}")

@@ -38,6 +38,7 @@ from fivefold.usecases.flows.drafts import save_flow_draft
 from fivefold.usecases.flows.read import list_flows, read_flow_version
 from fivefold.usecases.flows.replays.jobs import ReplayAsked, request_flow_replay, run_next_replay
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
 from tests.usecases import platforms
@@ -54,6 +55,7 @@ from tests.usecases.flow_documents import (
     flow_document,
     shadowing,
 )
+from tests.usecases.flows.flowing import FlowBank
 from tests.usecases.governed import audited, rows_of
 
 
@@ -396,3 +398,38 @@ def test_a_flow_that_is_asked_asks_not_back(desk: Desk) -> None:
     draft = save_flow_draft(as_(desk, desk.ana), json.dumps(back))
     with pytest.raises(InvalidRulesetError, match="inner"):
         commit_flow(as_(desk, desk.ana), "inner", draft.revision, WHY)
+
+
+BY_AGENT = """
+flow: {name}
+title: By an agent
+entity_type: customer
+levels: [low, medium, high]
+actions:
+  - {{id: mark, title: Mark, tag: odd, lasts: 30 days}}
+  - {{id: look, title: Look, review: 2 days}}
+steps:
+  - id: a
+    title: Odd
+    agent: {{question: "Is it odd?", facts: {{level: {{level: in_force}}}}, answers: [odd, plain]}}
+    on_unknown: done
+  - {{id: done, title: Done, end: [mark]}}
+on_failure: [look]
+"""
+
+
+def test_flows_whose_text_is_refused_by_now_hold_up_no_change(engine: Engine) -> None:
+    """They were committed by a release that allowed it: each is switched off, or replaced, whatever the others are."""
+    bank = FlowBank(engine)
+    for name in ("one", "two"):
+        bank.add_flow(BY_AGENT.format(name=name))
+    of = Actor(bank.of, "member:2")
+    with Session(engine) as session:
+        errors = [
+            str(each.problem) for standing in standing_flows(session, bank.of) for each in standing.analysed.errors
+        ]
+    assert len(errors) == 2
+    assert all("an agent could be the only reason" in each for each in errors), errors
+    switch_flow_off(Context(engine, of), "one", WHY)
+    switch_flow_off(Context(engine, of), "two", WHY)
+    assert [line.active for line in list_flows(Context(engine, of))] == [None, None]

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,6 +64,7 @@ def test_a_run_that_is_given_up_ends_in_sight_with_what_the_flow_declares(
     assert run.error == "RuntimeError in tests.usecases.flows.test_retried.broken" or "RuntimeError" in (
         run.error or ""
     )
+    assert replace(run, error="ConfigError: reads the list pep").error_in_short == "ConfigError", "for programs"
     assert [each.action for each in run.taken] == ["hold", "look", "bound"]
     assert stands(bank) == ("escalated", {"daily": 10_000})
     told = events_of(bank)
@@ -134,6 +136,39 @@ def test_a_fallback_is_no_decision_of_a_person_though_one_answered_before(
     retry_run(person(bank, "member:4"), second)
     bank.work()
     assert stands(bank)[0] == "blocked"
+
+
+@pytest.mark.postgresql
+def test_what_a_person_decided_stands_though_the_fallback_did_the_same_before(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = FlowBank(engine)
+    approves = LARGE.replace("title: Flag, status: flagged", "title: Flag, status: approved")
+    bank.add_flow(approves.replace("on_failure: [look]", "on_failure: [blocked, look]"))
+    bind_unnamed(engine)
+    number = call_flow(bank.context, "large", "customer", "a", payment(5000), "k").number
+    real = actions._content
+
+    def broken_for_people(doing: Any, *rest: Any) -> Any:
+        return broken() if doing.by_person else real(doing, *rest)
+
+    monkeypatch.setattr(actions, "_content", broken_for_people)
+    answer_run(person(bank), Role.INVESTIGATOR, number, "wrong", WHY)
+    bank.wait(1)
+    tried(bank, number)
+    monkeypatch.undo()
+    assert (view_run(bank.context, number).state, stands(bank)[0]) == ("quarantined", "blocked")
+    retry_run(person(bank, "member:4"), number)
+    bank.work()
+    stops = [each for each in bank.actions() if each.action == "blocked"]
+    assert [(each.cause.endswith(", decided"), each.content.get("by_person")) for each in stops] == [
+        (False, None),
+        (True, True),
+    ]
+    bank.post(1, 500)
+    bank.work()
+    assert stands(bank)[0] == "blocked", "a run that nobody answered replaces no decision"
+    expect_whole(engine)
 
 
 def broken_unless(*names: str) -> Any:

@@ -22,7 +22,7 @@ from fivefold.flows.actions import (
 )
 from fivefold.flows.language import Flow
 from fivefold.flows.trace import ActionTaken
-from fivefold.store.flows.actions import add_action
+from fivefold.store.flows.actions import action_under, add_action
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRun
 from fivefold.store.webhooks.outbox import NewEvent
@@ -31,7 +31,7 @@ from fivefold.usecases.flows.runs.reading import standing_of
 from fivefold.usecases.flows.runs.second_people import origin_by
 from fivefold.usecases.ingest.facts import RecordGiven, live_tag_in, put_record_in, set_tag_in
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.shared.flow_triggers import caused_by
+from fivefold.usecases.shared.flow_triggers import bounded_cause, caused_by
 
 ACTED = "flow.acted"
 REVIEW_AHEAD_US: Final = 7 * DAY_US
@@ -76,23 +76,23 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
     """
     content = _content(doing, run, taken)
     due_us = content["due_us"] if taken.kind == "review" else None
-    number = add_action(
-        session,
-        {
-            "organisation_id": run.organisation_id,
-            "flow_id": run.flow_id,
-            "run_id": run.id,
-            "entity_id": entity.id,
-            "cause": run.cause,
-            "action": taken.action,
-            "kind": taken.kind,
-            "subject": taken.subject,
-            "content": content,
-            "at_us": doing.now_us,
-            "due_us": due_us,
-            "waits_us": None if due_us is None else max(doing.now_us, due_us - REVIEW_AHEAD_US),
-        },
-    )
+    values = {
+        "organisation_id": run.organisation_id,
+        "flow_id": run.flow_id,
+        "run_id": run.id,
+        "entity_id": entity.id,
+        "cause": run.cause,
+        "action": taken.action,
+        "kind": taken.kind,
+        "subject": taken.subject,
+        "content": content,
+        "at_us": doing.now_us,
+        "due_us": due_us,
+        "waits_us": None if due_us is None else max(doing.now_us, due_us - REVIEW_AHEAD_US),
+    }
+    number = add_action(session, values)
+    if number is None and content.get("by_person"):
+        number = _add_decision(session, values)
     if number is None:
         return None
     with caused_by(session, origin_by(run, doing.answered)):
@@ -114,6 +114,18 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
     }
     event = NewEvent(event_name(number, doing.now_us), ACTED, entity.id, doing.now_us, canonical_json(body))
     return Done(number, event)
+
+
+def _add_decision(session: Session, values: Mapping[str, Any]) -> int | None:
+    """Add a status or a limit that the fallback of this run set, now as a person's decision, under a cause of its own.
+
+    The fallback's row does not count as the answer of a person, and stays as it was. None where the decision is there
+    already, or a person took the fallback's action back.
+    """
+    present = action_under(session, *(values[name] for name in ("flow_id", "entity_id", "cause", "action")))
+    if present.taken_back_us is not None or present.content.get("by_person"):
+        return None
+    return add_action(session, {**values, "cause": bounded_cause(f"{values['cause']}, decided")})
 
 
 def event_name(number: int, at_us: int) -> str:

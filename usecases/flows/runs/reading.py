@@ -161,8 +161,13 @@ class RunView(RunLine):
 
     @property
     def error_in_short(self) -> str | None:
-        """What went wrong in the program's own words: of a step that failed not why, which tells of the customer."""
-        return f"the step {self.at} failed" if self.state == FAILED and self.error != OFF else self.error
+        """The kind of the error and its place, for programs.
+
+        The rest of a message may say what was seen of the customer, and what the flow looks at.
+        """
+        if self.error is None or self.error == OFF:
+            return self.error
+        return f"the step {self.at} failed" if self.state == FAILED else self.error.partition(": ")[0]
 
 
 def search_runs(context: Context, filters: RunFilters = EVERY_RUN, part: Part = WHOLE) -> Page[RunLine]:
