@@ -99,9 +99,9 @@ class IntervalTable:
         Ends(low=array([12.]), high=array([28.]))
         """
         check_level(level_percent)
-        if not len(predicted) or not predicted.any():
+        least = LEAST_SHARE_OF_MEAN * float(predicted.mean()) if len(predicted) else 0.0
+        if least == 0:  # also of predictions so small that this share of them is rounded to 0
             return None
-        least = LEAST_SHARE_OF_MEAN * float(predicted.mean())
         bounds = _bounds(predicted, bands)
         band = np.searchsorted(bounds, predicted, side="right")
         distance = np.abs(realised - predicted) / np.maximum(predicted, least)

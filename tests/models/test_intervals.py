@@ -30,13 +30,19 @@ MONEY = st.floats(0, 1e9)
 CONSISTENCY = st.one_of(st.just(np.nan), st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1))
 TABLES = st.integers(1, 700).flatmap(
     lambda count: st.tuples(
-        arrays.arrays(np.float64, count, elements=MONEY).filter(lambda predicted: predicted.any()),
+        arrays.arrays(np.float64, count, elements=MONEY).filter(lambda predicted: predicted.max() >= 0.01),
         arrays.arrays(np.float64, count, elements=MONEY),
         arrays.arrays(np.float64, count, elements=CONSISTENCY),
     )
 )
 """Predictions, what came of them and consistencies, of few customers and of many, with ties, zeros and unknown ones."""
 ASKED = st.tuples(arrays.arrays(np.float64, 7, elements=MONEY), arrays.arrays(np.float64, 7, elements=CONSISTENCY))
+
+
+@pytest.mark.parametrize("predicted", [[], [0.0, 0.0], [5e-324, 0.0]])
+def test_where_nobody_is_worth_anything_there_is_no_table(predicted: list[float]) -> None:
+    count = len(predicted)
+    assert IntervalTable.of(np.array(predicted), np.zeros(count), unknown(count), as_ofs=(0,)) is None
 
 
 def unknown(count: int) -> np.ndarray:
