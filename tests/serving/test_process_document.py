@@ -42,7 +42,7 @@ FLOWS = [
     "--max-examples",
     "12",
 ]
-PLATFORM = ["--include-path-regex", "^/v1/", "--phases", "fuzzing", "--max-examples", "8"]
+PLATFORM = ["--include-path-regex", "^/v1/", "--phases", "fuzzing", "--max-examples", "4"]
 HOOKS = Path(__file__).with_name("document_hooks.py")
 NAMED = {"type": "customer", "external_id": "a", "family": "retail"}
 """What there is in the organisation that is asked about: other names would be 404 and nothing else."""
