@@ -173,7 +173,7 @@ def ruleset(form: Any, name: str, cuts: list[float]) -> AnalysedRuleset:
     return analysed
 
 
-@settings(max_examples=examples(500), phases=QUICK, deadline=None)
+@settings(max_examples=examples(200), phases=QUICK, deadline=None)
 @given(
     ledgers(AS_OF, max_rows=8), st.sampled_from(NAMES), st.sampled_from(FORMS), many_shares, st.floats(0, 1), st.data()
 )
