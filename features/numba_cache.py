@@ -113,12 +113,13 @@ def cache_key(text: str, sources: tuple[str, ...] = ()) -> str:
 def compile_loops(loops: ModuleType) -> ModuleType:
     """Compile the functions that a module of plain loops names in SIGNATURES, or load them from the cache.
 
-    It takes seconds the first time on a machine, so a service calls it at start. The module may import only types from
-    this package: the result depends on the module's own text alone.
+    It takes seconds the first time on a machine, so a service calls it at start. The module may import types from this
+    package, and functions that call no other: the result depends on their text too.
     """
     signatures: Mapping[str, str] = loops.SIGNATURES
-    helpers = [name for name, value in vars(loops).items() if isinstance(value, FunctionType)]
+    helpers = {name: value for name, value in vars(loops).items() if isinstance(value, FunctionType)}
+    imported = tuple(inspect.getsource(each) for each in helpers.values() if each.__module__ != loops.__name__)
     lines = [inspect.getsource(loops), "", "from numba import njit"]
     lines += [f"{name} = njit(nogil=True)({name})" for name in helpers if name not in signatures]
     lines += [f'{name} = njit("{kind}", cache=True, nogil=True)({name})' for name, kind in signatures.items()]
-    return cached_module(loops.__name__.rpartition(".")[2], "\n".join(lines) + "\n")
+    return cached_module(loops.__name__.rpartition(".")[2], "\n".join(lines) + "\n", imported)

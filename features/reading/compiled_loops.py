@@ -102,7 +102,8 @@ def read_plain_words(
     return True
 
 
-def _same(data: Bytes, at: int, end: int, begin: int, stop: int) -> bool:
+def same_text(data: Bytes, at: int, end: int, begin: int, stop: int) -> bool:
+    """Compare two texts of one buffer, byte by byte."""
     if end - at != stop - begin:
         return False
     for place in range(end - at):  # noqa: SIM110 (Numba knows no generators in all())
@@ -125,7 +126,7 @@ def number_texts(
         at, end = begins[row], ends[row]
         if at < 0 or at == end:
             return -1
-        if row and _same(data, at, end, begins[row - 1], ends[row - 1]):
+        if row and same_text(data, at, end, begins[row - 1], ends[row - 1]):
             numbers[row] = numbers[row - 1]
             continue
         mixed = np.uint64(seed)
@@ -135,7 +136,7 @@ def number_texts(
         slot = np.int64(mixed & np.uint64(mask))
         while slots[slot] >= 0:
             first = firsts[slots[slot]]
-            if _same(data, at, end, begins[first], ends[first]):
+            if same_text(data, at, end, begins[first], ends[first]):
                 break
             slot = (slot + 1) & mask
         if slots[slot] < 0:

@@ -1,7 +1,10 @@
 """Compiled modules on disk: named by all that they are made of, compiled once."""
 
+import importlib
+import linecache
 import os
 import py_compile
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -115,3 +118,23 @@ def test_loops_are_compiled_once_and_loaded_from_the_cache(tmp_path: Path, monke
     assert sum(first.disorder.stats.cache_misses.values()) == 1
     assert sum(again.disorder.stats.cache_hits.values()) == 1
     assert {made.__name__ for made in (first, again)} == {again.__name__}
+
+
+def test_loops_are_compiled_again_where_a_function_that_they_import_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path / "var"))
+    monkeypatch.syspath_prepend(tmp_path)
+    loops_text = (
+        "from shared_step import step\n\nSIGNATURES = {'add': 'int64(int64)'}\n\n\ndef add(n):\n    return step(n)\n"
+    )
+    results = []
+    for size in (1, 2):
+        (tmp_path / "shared_step.py").write_text(f"def step(n):\n    return n + {size}  # {'x' * size}\n")
+        (tmp_path / "own_loops.py").write_text(loops_text)
+        for name in ("shared_step", "own_loops"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        linecache.clearcache()
+        results.append(compile_loops.__wrapped__(importlib.import_module("own_loops")).add(5))
+    assert results == [6, 7]

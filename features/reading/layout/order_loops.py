@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fivefold.features.histories import Floats, Integers
+from fivefold.features.reading.compiled_loops import Bytes, Codes, same_text
 
-Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
-Codes = npt.NDArray[np.int16]
 Small = npt.NDArray[np.int8]
 Places = npt.NDArray[np.int32]
 Out = tuple[Integers, Floats, Floats, Small, Codes, Small, Integers]
@@ -127,15 +126,6 @@ def copy_rows(
     return True
 
 
-def _same(data: Bytes, at: int, end: int, begin: int, stop: int) -> bool:
-    if end - at != stop - begin:
-        return False
-    for place in range(end - at):  # noqa: SIM110 (Numba knows no generators in all())
-        if data[at + place] != data[begin + place]:
-            return False
-    return True
-
-
 def texts_differ(  # noqa: C901 (the hash is not in a function of its own: to pass that an array takes longer than it)
     begins: Integers, texts: Texts, words: Words, seed: int, slots: Integers, hashes: Words
 ) -> bool:
@@ -173,7 +163,7 @@ def texts_differ(  # noqa: C901 (the hash is not in a function of its own: to pa
             slot = np.int64(mixed & np.uint64(size - 1))
             while slots[slot] >= first:  # below are the rows of other customers
                 other = slots[slot]
-                if hashes[other - first] == mixed and _same(data, at, end, text_begins[other], text_ends[other]):
+                if hashes[other - first] == mixed and same_text(data, at, end, text_begins[other], text_ends[other]):
                     return False
                 slot = (slot + 1) & (size - 1)
             slots[slot] = row
