@@ -122,9 +122,8 @@ class Connection:
                 if response.is_success:
                     return response
                 wait = retry_after(response)
-                again = (
-                    number > 1 and KEY in headers and response.status_code == 409
-                )  # an earlier attempt may still be running
+                # An earlier attempt may still be running.
+                again = number > 1 and KEY in headers and response.status_code == 409
                 if is_last or not (again or self._may_repeat(response, repeatable=repeatable)):
                     raise error_of(response)
             time.sleep(_wait(number) if wait is None else wait)

@@ -38,7 +38,7 @@ TABLES = {
     "transactions": "Import transactions and their corrections, in the API's columns; each is stored once.",
     "tags": "Import tags: entity_id, tag, perhaps from and until. Repeated rows are recognised.",
     "screenings": "Import screenings: entity_id, screening, found (true or false), at. Repeated rows are recognised.",
-    "links": "Import links: type, from, to (empty: there is none), perhaps valid_from and valid_until.",
+    "links": "Import links: type, from, to (empty for no link), and optionally valid_from and valid_until.",
     "cases": "Import cases: entity_id, number, opened, perhaps closed, outcome, status and fields.",
     "alerts": "Import alerts, in the columns of cases.",
 }

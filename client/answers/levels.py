@@ -43,7 +43,7 @@ class Level(Answer):
     all. Fields that the token may not see are not in `model_fields_set`, which tells them from fields without a value.
 
     Attributes:
-        level: in force; None if there is none yet.
+        level: the level in force; None before the first assessment.
         status: `assessed`, or why there is no level.
         rules_level: the rules' own level beneath an override.
         assessment: its name, for `Levels.reasons`.

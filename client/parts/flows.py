@@ -120,7 +120,7 @@ class Flows:
         answers: Mapping[str, str] | None = None,
         outcomes: Mapping[str, Mapping[str, object] | str] | None = None,
     ) -> FlowTrial:
-        """Run one entity through a version or a draft and explain each step; nobody is asked, and nothing is done.
+        """Run one entity through a version or a draft and explain each step; it asks no person and takes no action.
 
         Args:
             flow: its name.

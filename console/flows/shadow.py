@@ -17,7 +17,7 @@ class ShadowPage:
         ends: where runs of the same cause came to, the most first.
         total: so many causes had both versions run.
         different: so many of them came to different ends.
-        not_comparable: the number without a verdict: the shadow waits for an answer that nobody gave.
+        not_comparable: the number that cannot be compared, as the shadow waits for an answer that was never given.
         acting_at: the end of the version that acts, of those who are listed; empty for any.
         shadow_at: the same of the shadow.
         people: who came to different ends.

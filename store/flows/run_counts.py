@@ -52,9 +52,8 @@ def run_counts(
 
 def _due_runs(now_us: int, organisation_id: int | None) -> Any:
     """Read the index of due runs; a person's question is due after its time to answer."""
-    of = (
-        FlowRun.organisation_id + 0
-    )  # a sum, so that SQLite takes the index by due moment, not that of the organisation
+    # A sum, so that SQLite takes the index by due moment, not that of the organisation.
+    of = FlowRun.organisation_id + 0
     statement = select(of, func.count(), func.min(FlowRun.due_us)).where(FlowRun.due_us <= now_us).group_by(of)
     return statement if organisation_id is None else statement.where(of == organisation_id)
 

@@ -279,9 +279,8 @@ _GIVE_BACK: Final = (
         due_us=case((_WAS_LAST, None), else_=bindparam("next_us")),
         error=bindparam("said"),
         asks=None,
-        asked_us=case(
-            (_RUNS.c.asks.is_(None), _RUNS.c.asked_us), else_=None
-        ),  # a source may have been asked: that moment is kept
+        # A source may have been asked: that moment is kept.
+        asked_us=case((_RUNS.c.asks.is_(None), _RUNS.c.asked_us), else_=None),
         lease=None,
         lease_until_us=None,
         revision=_RUNS.c.revision + 1,

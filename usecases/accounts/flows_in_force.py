@@ -256,9 +256,9 @@ def refuse_unusable_flows(session: Session, organisation_id: int) -> None:
     """
     session.flush()
     for standing in standing_flows(session, organisation_id):
-        found = [*standing.analysed.errors, *missing_groups(session, standing.flow, standing.analysed)]
-        of_its_text = _findings_of_text(standing.analysed) if found else []
-        for finding in (each for each in found if each not in of_its_text):
+        problems = [*standing.analysed.errors, *missing_groups(session, standing.flow, standing.analysed)]
+        of_its_text = _findings_of_text(standing.analysed) if problems else []
+        for finding in (each for each in problems if each not in of_its_text):
             name = f"version {standing.version.number} of the flow {standing.flow.name}"
             raise ConflictError(f"{name} could not run any more: {finding.where}: {finding.problem}")
 

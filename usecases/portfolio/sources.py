@@ -244,9 +244,8 @@ class _StoredFacts:
             if content.get(name) != stored_value or type(content.get(name)) is not type(stored_value):
                 return first
             first = row
-        return (
-            first if len(self._versions) < MOST_VERSIONS else None
-        )  # older versions are not read: it may have had the value before
+        # Older versions are not read: it may have had the value before.
+        return first if len(self._versions) < MOST_VERSIONS else None
 
     def source(self, kind: Kind, about: str, side: Any, value: Any) -> ValueSource:
         """Return the source of a value that is not an attribute."""
