@@ -166,7 +166,9 @@ def _most_held(predicted: Floats, realised: Floats, is_covered: npt.NDArray[np.b
     """Give the share of values that intervals of a level may hold: see `RealisedDay.most_held_share`.
 
     >>> zero, most = np.zeros(20), np.ones(20, dtype=np.bool_)
-    >>> float(_most_held(np.arange(20.0), zero, most, 0.8)), float(_most_held(np.arange(20.0), zero, ~most, 0.8))
+    >>> of_worthless = _most_held(np.arange(20.0), zero, most, 0.8)
+    >>> of_others = _most_held(np.arange(20.0), zero, ~most, 0.8)
+    >>> round(of_worthless, 12), round(of_others, 12)
     (1.0, 0.8)
     """
     worthless = is_covered & (realised == 0)
