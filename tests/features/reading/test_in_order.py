@@ -108,7 +108,7 @@ def by_time(rows: list[Row]) -> list[Row]:
 ORDERS = {"by time": by_time, "grouped": grouped, "as they come": list}
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(75))
 @given(
     ledger=ledgers(AS_OFS[0]),
     order=st.sampled_from([*ORDERS]),

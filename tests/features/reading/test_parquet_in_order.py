@@ -179,7 +179,7 @@ def agreed(table: pa.Table, form: Form, folder: Path, **limits: Any) -> Outcome:
     return general, refusal
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(150))
 @given(
     ledger=ledgers(AS_OFS[0]),
     order=st.sampled_from(["by time", "by time", "by time", "grouped", "as they come"]),

@@ -47,7 +47,7 @@ def outcome(found: Assessments) -> pl.DataFrame:
     return found.outcomes.select(ENTITY, *SAME, *codes)
 
 
-@settings(max_examples=examples(200), phases=QUICK, deadline=None)
+@settings(max_examples=examples(100), phases=QUICK, deadline=None)
 @given(moving_rulesets(), moving_worlds(), people_drawn, st.lists(st.floats(0, 1), min_size=5, max_size=5))
 def test_nothing_changes_before_the_moment_that_is_announced(
     ruleset: Data, world: World, people: list[Data], parts: list[float]

@@ -137,7 +137,7 @@ def test_unclassified_keeps_the_level_and_a_floor_still_raises() -> None:
 scales = st.sampled_from(["points", "tiers", "open", "weighted"])
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(75))
 @given(scales, st.data())
 def test_shown_total_has_the_level_of_the_exact_one(scale: str, data: st.DataObject) -> None:
     scores = {"points": {"points": {"thresholds": [31, 61]}}, "tiers": GAP, "open": tiers((None, None, "low"))}

@@ -192,7 +192,7 @@ def check(rows: Sequence[Mapping[str, Any]], entities: Sequence[tuple[str, int]]
             assert alone == list(zip(values, latest, strict=True)), want.written
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 @given(transactions, asked, st.lists(wanted(), min_size=1, max_size=6))
 def test_equal_to_the_slow_reference(rows: Any, entities: Any, wants: Any) -> None:
     check(rows, entities, wants)

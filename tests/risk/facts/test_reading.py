@@ -30,7 +30,7 @@ COLUMNS = (
 )
 
 
-@settings(deadline=None, max_examples=examples(300))
+@settings(deadline=None, max_examples=examples(150))
 @given(st.one_of(COLUMNS), st.sampled_from(FORMS))
 def test_facts_and_entities_are_read_alike(values: list[Any], declared: FieldType) -> None:
     column = pl.Series("field", values, strict=False)

@@ -149,7 +149,7 @@ explanations = st.builds(
 )
 
 
-@settings(max_examples=examples(200))
+@settings(max_examples=examples(100))
 @given(explanations)
 def test_text_is_the_canonical_form_of_whatever_is_told(explanation: Explanation) -> None:
     assert as_json_text(explanation) == canonical_json(plain(explanation))

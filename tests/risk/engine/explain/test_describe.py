@@ -74,7 +74,7 @@ numbers = st.one_of(st.floats(-1e17, 1e17), st.floats(-2, 2), st.integers(-(10**
 COLUMNS = [MONEY, YEN, Column("l", ValueType.MONEY, 10_000), NUMBER, Column("f", ValueType.FINDING)]
 
 
-@settings(max_examples=examples(500))
+@settings(max_examples=examples(250))
 @given(numbers, all_cuts, st.sampled_from(COLUMNS), st.sampled_from([0, 1e-9, -1e-6, 0.004, -0.5]), st.booleans())
 def test_number_is_what_it_reads_as(
     value: float, cuts: list[Decimal], column: Column, beside: float, near: bool

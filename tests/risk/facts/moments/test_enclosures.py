@@ -82,7 +82,7 @@ def numbers(draw: st.DrawFn) -> tuple[int, Drawn]:
     return width, found[-1]
 
 
-@settings(max_examples=examples(1_000), deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(numbers(), st.lists(st.floats(0, 1), min_size=3, max_size=6))
 def test_a_number_is_where_its_enclosure_says(drawn: tuple[int, Drawn], shares: list[float]) -> None:
     width, (enclosed, value) = drawn

@@ -143,7 +143,7 @@ FORMULAS = [
 ]
 
 
-@settings(max_examples=examples(150), phases=QUICK, deadline=None)
+@settings(max_examples=examples(75), phases=QUICK, deadline=None)
 @given(
     groups(),
     st.lists(st.sampled_from(NUMBERS), min_size=1, max_size=3),

@@ -60,7 +60,7 @@ def moments_of(histories: Histories, shares: list[float]) -> list[int]:
 many_shares = st.lists(st.floats(0, 1), min_size=5, max_size=15)
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 @given(ledgers(AS_OF), many_shares)
 def test_each_indicator_goes_on_as_is_said_of_it(ledger: list[Row], shares: list[float]) -> None:
     """Between its jumps an indicator stays to the last bit, or rises or falls alone; an age passes."""
@@ -173,7 +173,7 @@ def ruleset(form: Any, name: str, cuts: list[float]) -> AnalysedRuleset:
     return analysed
 
 
-@settings(max_examples=examples(200), phases=QUICK, deadline=None)
+@settings(max_examples=examples(100), phases=QUICK, deadline=None)
 @given(
     ledgers(AS_OF, max_rows=8), st.sampled_from(NAMES), st.sampled_from(FORMS), many_shares, st.floats(0, 1), st.data()
 )
@@ -204,7 +204,7 @@ def test_nothing_of_an_indicator_changes_before_its_moment(
     assert len(places) <= 1, (moment, list(zip(moments, found, strict=True)))
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(ledgers(AS_OF, max_rows=12), st.sampled_from(NAMES), st.sampled_from(FORMS), st.sampled_from([0, 0.5, 1, 100]))
 def test_one_entity_goes_on_as_its_column_does(ledger: list[Row], name: str, form: Any, cut: float) -> None:
     assume(ledger)

@@ -231,7 +231,7 @@ drawn_cuts = st.lists(st.sampled_from(NUMBERS), min_size=1, max_size=3)
 inputs_drawn = st.one_of(aggregates, since, ratios, exact_patterns)
 
 
-@settings(max_examples=examples(600), deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.one_of(inputs_drawn, early_patterns), drawn_cuts, histories, persons, drawn_shares)
 def test_nothing_moves_before_its_moment(
     made: Data, cuts: list[float], history: list[Data], person: Data, shares: list[float]
@@ -247,7 +247,7 @@ def is_on_the_calendar(made: Data) -> bool:
     return "month" in json.dumps(made) or "year" in json.dumps(made)
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(inputs_drawn, drawn_cuts, histories, persons)
 def test_at_its_moment_it_moves(made: Data, cuts: list[float], history: list[Data], person: Data) -> None:
     """But for windows on the calendar, into which a fact may come back, and ratios in which days pass."""

@@ -86,7 +86,7 @@ def places(analysed: AnalysedRuleset, portfolio: Portfolio, age: int, moments: l
     return [cuts.place_of(value) for value in found]
 
 
-@settings(max_examples=examples(400), phases=QUICK, deadline=None)
+@settings(max_examples=examples(200), phases=QUICK, deadline=None)
 @given(turning, cuts_drawn, persons(), st.lists(st.floats(0, 1), min_size=4, max_size=4))
 def test_nothing_turns_before_its_moment(
     formula: Data, cuts: list[float], drawn: tuple[Portfolio, int], shares: list[float]
@@ -101,7 +101,7 @@ def test_nothing_turns_before_its_moment(
     assert len(set(places(analysed, portfolio, age, [NOW, *near, end - 1]))) == 1, (moment, near)
 
 
-@settings(max_examples=examples(300), phases=QUICK, deadline=None)
+@settings(max_examples=examples(150), phases=QUICK, deadline=None)
 @given(turning, cuts_drawn, persons())
 def test_one_entity_turns_as_its_column_does(formula: Data, cuts: list[float], drawn: tuple[Portfolio, int]) -> None:
     portfolio, age = drawn

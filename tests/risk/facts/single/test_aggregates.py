@@ -29,7 +29,7 @@ def both(made: Data, history: list[Data], *, cuts: tuple[float, ...] = (1.0,)) -
     assert_frame_equal(plain, resolve(needs, held, sources(), {}, entities), check_exact=True)
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.one_of(drawn.aggregates, drawn.anew), drawn.histories)
 def test_every_aggregate_is_what_its_column_is(made: Data, history: list[Data]) -> None:
     both(made, history)

@@ -51,7 +51,7 @@ def said(moments: pl.DataFrame) -> Data:
     return {name: moment for name, moment in moments.row(0, named=True).items() if moment is not None}
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.one_of(drawn.inputs_drawn, drawn.early_patterns), drawn.drawn_cuts, drawn.histories, drawn.persons)
 def test_each_kind_of_input_moves_as_its_column_does(
     made: Data, cuts: list[float], history: list[Data], person: Data
