@@ -6,9 +6,9 @@ READY := $(VENV)/.ready
 # Schemathesis runs by itself, in a process of its own: pytest need not load it into each of its processes.
 PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile -p no:schemathesis
 
-# `make test FULL=1` is what CI runs: every test on both databases, more examples, and coverage.
+# `make test FULL=1` is what CI runs: every test on both databases, more examples, coverage, and the slowest tests.
 ifdef FULL
-PYTEST += --cov --cov-report=term
+PYTEST += --cov --cov-report=term --durations=40
 export FIVEFOLD_TESTS := full
 endif
 
