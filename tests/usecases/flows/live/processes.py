@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import psutil
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 _NURSERY = """
 import os, signal, sys
@@ -176,8 +177,14 @@ class Asked:
     strike: Callable[[], None] = field(default=lambda: None)
 
     def __call__(self, engine: Engine, strike: Callable[[], None], is_over: Callable[[], bool]) -> bool:
+        def is_over_by_now() -> bool:
+            try:
+                return is_over()
+            except OperationalError:  # the one who is asked is just stopping the database, in another thread
+                return False
+
         self.strike, self.armed = strike, True
-        came = comes(lambda: not self.armed, is_over)
+        came = comes(lambda: not self.armed, is_over_by_now)
         self.armed = False
         return came
 
