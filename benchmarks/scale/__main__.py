@@ -40,7 +40,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="where there is room for the files; that of the machine by default")
     parser.add_argument("--keep", type=Path, help="folder in which is kept what was measured of each size")
     parser.add_argument("--write", type=Path, help="file that the result page is written to")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if min(options.rows) > options.most_by_others:
+        parser.error("--most-by-others must reach the least of --rows: the page compares one size with other engines")
+    return options
 
 
 def _kept_size(rows: int, options: argparse.Namespace) -> Size:
