@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
@@ -21,7 +21,7 @@ from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import LEASE_US, run_flows
 from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.flows.runs.replay import replay_run
-from fivefold.usecases.ingest.facts import end_tag, set_tag
+from fivefold.usecases.ingest.facts import RecordGiven, end_tag, put_record, set_tag
 from fivefold.usecases.shared.actors import Role
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_calls import STATUSES, WHY, payment, person
@@ -212,6 +212,24 @@ def test_two_flows_gave_one_tag_and_one_of_them_is_taken_back(engine: Engine) ->
     bank.now += 1
     take_back_action(person(bank), number, WHY)
     assert bank.count("tags WHERE tag = 'watch' AND until_us IS NULL") == 1
+
+
+@pytest.mark.parametrize("whose", ["a", "b"])
+def test_a_case_of_the_number_that_a_flow_would_open_stays_as_it_is(engine: Engine, whose: str) -> None:
+    """Cases of another database of the bank came with a file, in which flows had opened some."""
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    closed = {"opened_us": bank.now - DAY_US, "closed_us": bank.now, "outcome": "confirmed"}
+    put_record(bank.context, "customer", whose, "case", RecordGiven(external_id="flow-1-open", **closed))
+    bank.post(1, 500.0)
+    bank.work()
+    assert bank.states() == [("transaction:t1", "ended", "flag")]
+    with Session(engine) as session:
+        cases = session.scalars(select(Record).order_by(Record.id)).all()
+        there = [(case.external_id, case.entity_id, case.outcome) for case in cases]
+    assert there == [("flow-1-open", bank.id_of(whose), "confirmed"), ("flow-1-open-2", bank.id_of("a"), None)]
+    [opened] = [action.content["case"] for action in bank.actions() if action.kind == "case"]
+    assert opened == "flow-1-open-2"
 
 
 def test_one_key_for_two_customers_is_two_calls(engine: Engine) -> None:

@@ -29,7 +29,7 @@ from fivefold.store.webhooks.outbox import NewEvent
 from fivefold.usecases.flows.runs.facts import transaction_about
 from fivefold.usecases.flows.runs.reading import standing_of
 from fivefold.usecases.flows.runs.second_people import origin_by
-from fivefold.usecases.ingest.facts import RecordGiven, live_tag_in, put_record_in, set_tag_in
+from fivefold.usecases.ingest.facts import RecordGiven, free_number, live_tag_in, put_record_in, set_tag_in
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import bounded_cause, caused_by
 
@@ -74,7 +74,7 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
 
     Any error undoes the transaction, so that nothing is half done.
     """
-    content = _content(doing, run, taken)
+    content = _content(session, doing, run, taken)
     due_us = content["due_us"] if taken.kind == "review" else None
     values = {
         "organisation_id": run.organisation_id,
@@ -137,7 +137,7 @@ def event_name(number: int, at_us: int) -> str:
     return f"flow-action-{number}-{at_us}"
 
 
-def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
+def _content(session: Session, doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
     """Tell what is done: all of it is known before it is done."""
     action = doing.flow.action(taken.action)
     if isinstance(action, StatusAction):
@@ -152,8 +152,9 @@ def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
         until = None if action.lasts is None else action.lasts.moment_after(doing.now_us)
         group = {"group": action.group} if isinstance(action, GroupAction) else {}
         return {**group, "tag": action.given_tag, "until_us": until}
-    if isinstance(action, CaseAction):
-        return {"case": f"flow-{run.id}-{taken.action}", "words": action.case}
+    if isinstance(action, CaseAction):  # a case that others sent under its number stays as it is
+        number = free_number(session, run.organisation_id, "case", f"flow-{run.id}-{taken.action}")
+        return {"case": number, "words": action.case}
     assert isinstance(action, WebhookAction)
     return {"event": action.webhook}
 
