@@ -149,7 +149,7 @@ def _live(session: Session, entity: Entity, tag: str, now: int) -> tuple[ColumnE
 
 
 def _live_tag(session: Session, entity: Entity, tag: str, now: int) -> Mapping[str, Any] | None:
-    live = session.execute(select(Tag.tag, Tag.until_us).where(*_live(session, entity, tag, now))).first()
+    live = live_tag_in(session, entity, tag, now)
     return None if live is None else {"tag": live.tag, "until_us": live.until_us}
 
 

@@ -22,10 +22,13 @@ from fivefold.usecases.flows.runs.execute import LEASE_US, run_flows
 from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.flows.runs.replay import replay_run
 from fivefold.usecases.ingest.facts import RecordGiven, end_tag, put_record, set_tag
+from fivefold.usecases.ingest.together import PostedTransactions, add_transactions_together
+from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.actors import Role
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_calls import STATUSES, WHY, payment, person
 from tests.usecases.flows.test_execute import ASKS
+from tests.usecases.platforms import transaction
 
 
 def off(engine: Engine) -> None:
@@ -257,6 +260,22 @@ def test_who_caused_a_run_by_a_tag_does_not_answer_it(engine: Engine) -> None:
 
 
 GIVES_ASK = LARGE.replace("flow: large", "flow: before").replace("tag: large, lasts: 30 days", "tag: ask")
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_who_sent_the_transaction_that_a_run_asks_about_does_not_answer_it(engine: Engine, together: bool) -> None:
+    """An admin may send transactions, and may answer."""
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    admin, row = person(bank, "member:1"), transaction(1, "a", transaction_amount=5000.0)
+    if together:
+        add_transactions_together(admin, [PostedTransactions(admin.actor, "customer", [row])])
+    else:
+        add_transactions(admin, [row])
+    bank.work()
+    with pytest.raises(ConflictError, match="called or caused"):
+        answer_run(person(bank, "member:1"), Role.ADMIN, 1, "right", WHY)
+    assert answer_run(person(bank, "member:2"), Role.ADMIN, 1, "right", WHY).state == "ended"
 
 
 def test_who_called_the_flow_whose_tag_caused_a_run_does_not_answer_it(engine: Engine) -> None:

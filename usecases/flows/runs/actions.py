@@ -74,7 +74,7 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
 
     Any error undoes the transaction, so that nothing is half done.
     """
-    content = _content(session, doing, run, taken)
+    content = _content(doing, run, taken, session)
     due_us = content["due_us"] if taken.kind == "review" else None
     values = {
         "organisation_id": run.organisation_id,
@@ -137,7 +137,7 @@ def event_name(number: int, at_us: int) -> str:
     return f"flow-action-{number}-{at_us}"
 
 
-def _content(session: Session, doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
+def _content(doing: Doing, run: FlowRun, taken: ActionTaken, session: Session) -> dict[str, Any]:
     """Tell what is done: all of it is known before it is done."""
     action = doing.flow.action(taken.action)
     if isinstance(action, StatusAction):
