@@ -74,7 +74,9 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
 
     Any error undoes the transaction, so that nothing is half done.
     """
-    content = _content(doing, run, taken, session)
+    content = _content(doing, run, taken)
+    if taken.kind == "case":  # one that others sent under its number stays as it is
+        content["case"] = free_number(session, run.organisation_id, "case", content["case"])
     due_us = content["due_us"] if taken.kind == "review" else None
     values = {
         "organisation_id": run.organisation_id,
@@ -137,7 +139,7 @@ def event_name(number: int, at_us: int) -> str:
     return f"flow-action-{number}-{at_us}"
 
 
-def _content(doing: Doing, run: FlowRun, taken: ActionTaken, session: Session) -> dict[str, Any]:
+def _content(doing: Doing, run: FlowRun, taken: ActionTaken) -> dict[str, Any]:
     """Tell what is done: all of it is known before it is done."""
     action = doing.flow.action(taken.action)
     if isinstance(action, StatusAction):
@@ -152,9 +154,8 @@ def _content(doing: Doing, run: FlowRun, taken: ActionTaken, session: Session) -
         until = None if action.lasts is None else action.lasts.moment_after(doing.now_us)
         group = {"group": action.group} if isinstance(action, GroupAction) else {}
         return {**group, "tag": action.given_tag, "until_us": until}
-    if isinstance(action, CaseAction):  # a case that others sent under its number stays as it is
-        number = free_number(session, run.organisation_id, "case", f"flow-{run.id}-{taken.action}")
-        return {"case": number, "words": action.case}
+    if isinstance(action, CaseAction):
+        return {"case": f"flow-{run.id}-{taken.action}", "words": action.case}
     assert isinstance(action, WebhookAction)
     return {"event": action.webhook}
 

@@ -65,7 +65,7 @@ def _trigger(row: FlowSchedule) -> ScheduleTrigger:
 
 
 def _is_too_late(row: FlowSchedule, now: int) -> bool:
-    """Tell whether a clock that was ahead left a schedule due later than its next moment, or half way in a later one."""
+    """Tell whether a clock that was ahead left a schedule due too late, also half way through a moment."""
     return row.due_us > next_moment(_trigger(row).schedule, now + CLOCKS_DIFFER_US)
 
 
