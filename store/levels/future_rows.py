@@ -188,6 +188,6 @@ def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
     session.execute(update(Delivery).where(late).values(next_us=now_us).execution_options(**_PLAIN))
     pending = and_(FlowRun.state.in_(("queued", "running")), FlowRun.due_us > longest_us)
     session.execute(update(FlowRun).where(pending).values(due_us=now_us).execution_options(**_PLAIN))
-    asked = and_(FlowRun.state == "waiting", FlowRun.asked_us > latest_us)
+    waits = and_(FlowRun.state == "waiting", FlowRun.asked_us > latest_us)
     due = {"due_us": FlowRun.due_us - FlowRun.asked_us + now_us, "asked_us": now_us}
-    session.execute(update(FlowRun).where(asked).values(due).execution_options(**_PLAIN))
+    session.execute(update(FlowRun).where(waits).values(due).execution_options(**_PLAIN))

@@ -94,8 +94,8 @@ def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[
     problems = []
     for number, name in names:
         if character := control_in(name):
-            found = f"is {short_text(name)}, with the control character {character}"
-            problems.append(Problem(number, field, found, "text without such characters"))
+            message = f"is {short_text(name)}, with the control character {character}"
+            problems.append(Problem(number, field, message, "text without such characters"))
         elif name in DOTS:
             problems.append(Problem(number, field, f"is {name!r}, which no path can hold", "a name, or no row"))
     return problems

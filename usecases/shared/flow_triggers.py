@@ -101,10 +101,10 @@ def schedule_cause(moment_us: int) -> str:
 
 def transaction_events(rows: pl.DataFrame, senders: Iterable[str]) -> list[Event]:
     """Return the events of transactions, `entity_id` and `transaction_id`, each with who sent it."""
-    named = zip(rows.select("entity_id", "transaction_id").iter_rows(), senders, strict=False)
+    pairs = zip(rows.select("entity_id", "transaction_id").iter_rows(), senders, strict=False)
     return [
         Event(entity, f"transaction:{number}", {"transaction_id": number, "by": sender})
-        for (entity, number), sender in named
+        for (entity, number), sender in pairs
     ]
 
 
