@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.sql.arrays import among_parameter
+from fivefold.store.sql.clocks import lease_is_over
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRow, FlowRun, FlowStep, FlowVersion
 
@@ -108,7 +109,7 @@ _CLAIMED: Final = (
 )
 """The columns that are read of a claimed run."""
 _NOW: Final[BindParameter[int]] = bindparam("now")
-_FREE: Final = (FlowRun.due_us <= _NOW, or_(FlowRun.lease.is_(None), FlowRun.lease_until_us <= _NOW))
+_FREE: Final = (FlowRun.due_us <= _NOW, or_(FlowRun.lease.is_(None), lease_is_over(FlowRun.lease_until_us, _NOW)))
 _ONE: Final = select(*_CLAIMED).where(FlowRun.id == bindparam("of"), *_FREE).with_for_update()
 _ONE_BY_ONE: Final = 3
 """A run that was tried this often is claimed alone: it may be the one that ends the workers."""

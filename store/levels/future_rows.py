@@ -23,10 +23,11 @@ from fivefold.store.tables.entities import (
     ValueScore,
 )
 from fivefold.store.tables.events import Delivery
+from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, Standing
 
 LONGEST_WAIT_US: Final = 48 * 3_600_000_000
-"""The longest wait of a delivery until its next attempt."""
+"""No delivery waits longer until its next attempt, and no run of a flow."""
 
 
 class FutureRows(NamedTuple):
@@ -177,8 +178,16 @@ def _restore_values(session: Session, entity_ids: Sequence[int]) -> None:
     session.execute(update(Standing).where(Standing.entity_id.in_(entity_ids)).values(last).execution_options(**_PLAIN))
 
 
-def end_long_waits(session: Session, latest_us: int, now_us: int) -> int:
-    """Make deliveries due that would wait longer than allowed; return how many. Leases end by themselves."""
-    late = and_(Delivery.state == "waiting", Delivery.next_us > latest_us + LONGEST_WAIT_US)
-    result: Any = session.execute(update(Delivery).where(late).values(next_us=now_us).execution_options(**_PLAIN))
-    return int(result.rowcount)
+def end_long_waits(session: Session, latest_us: int, now_us: int) -> None:
+    """Make deliveries and runs of flows due that would wait longer than allowed. Leases end by themselves.
+
+    A run that asked a person at a moment after *latest_us* asks from now on, for as long as it was to.
+    """
+    longest_us = latest_us + LONGEST_WAIT_US
+    late = and_(Delivery.state == "waiting", Delivery.next_us > longest_us)
+    session.execute(update(Delivery).where(late).values(next_us=now_us).execution_options(**_PLAIN))
+    pending = and_(FlowRun.state.in_(("queued", "running")), FlowRun.due_us > longest_us)
+    session.execute(update(FlowRun).where(pending).values(due_us=now_us).execution_options(**_PLAIN))
+    waits = and_(FlowRun.state == "waiting", FlowRun.asked_us > latest_us)
+    due = {"due_us": FlowRun.due_us - FlowRun.asked_us + now_us, "asked_us": now_us}
+    session.execute(update(FlowRun).where(waits).values(due).execution_options(**_PLAIN))

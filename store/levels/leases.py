@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.sql.arrays import array_parameter
-from fivefold.store.sql.clocks import LONGEST_LEASE_US
+from fivefold.store.sql.clocks import lease_is_over
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.levels import DueMark
 
@@ -73,12 +73,8 @@ class Batch:
     of_queue: int = 0
 
 
-_OPEN = or_(
-    _MARKS.c.lease.is_(None),
-    _MARKS.c.lease_until_us <= bindparam("now_us"),
-    _MARKS.c.lease_until_us > bindparam("now_us") + LONGEST_LEASE_US,
-)
-"""The mark is free. A lease that ends too late was taken by a worker with a fast clock, and does not count."""
+_OPEN = or_(_MARKS.c.lease.is_(None), lease_is_over(_MARKS.c.lease_until_us, bindparam("now_us")))
+"""The mark is free."""
 _WAITING = and_(_MARKS.c.quarantined.is_(False), _MARKS.c.due_us <= bindparam("now_us"), _OPEN)
 _LEFT = _MARKS.c.lease.is_not(None)
 """Among free marks: the lease was abandoned."""

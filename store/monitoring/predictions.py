@@ -11,7 +11,7 @@ from fivefold.domain.paging import Page, Part
 from fivefold.store.evidence.holds import held_entities, lock_related
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.bulk import write_rows
-from fivefold.store.sql.clocks import LONGEST_LEASE_US
+from fivefold.store.sql.clocks import LONGEST_LEASE_US, lease_is_over
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType
@@ -102,11 +102,7 @@ def claim_day(session: Session, now_us: int, until_us: int) -> PredictionDay | N
     """
     day = PredictionDay
     today_us = now_us // DAY_US * DAY_US
-    open_ = or_(
-        day.lease_until_us.is_(None),
-        day.lease_until_us <= now_us,
-        day.lease_until_us > now_us + LONGEST_LEASE_US,  # taken by a fast clock
-    )
+    open_ = or_(day.lease_until_us.is_(None), lease_is_over(day.lease_until_us, now_us))
     unjudged = or_(day.judged_us.is_(None), day.judged_us < today_us, day.judged_us >= today_us + DAY_US)
     statement = (
         select(day)

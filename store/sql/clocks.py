@@ -7,9 +7,9 @@ that machine's clock is the reference.
 
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import ColumnElement, Connection, Engine, or_, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text, now_microseconds
@@ -93,6 +93,14 @@ def latest_us(session: Session, now_us: int, newest_us: int | None = None) -> in
     if newest_us is not None and newest_us <= now_us + tolerance_us:
         return now_us + tolerance_us
     return max(now_us, database_now_us(session)) + tolerance_us
+
+
+def lease_is_over(until: Any, now: Any) -> ColumnElement[bool]:
+    """Build the condition that a lease holds nothing: it has ended, or a clock that was ahead took it.
+
+    *until* is the column with its end, *now* the present: a parameter, or a moment.
+    """
+    return or_(until <= now, until > now + LONGEST_LEASE_US)
 
 
 def ahead_error(session: Session, assessed_us: int, now_us: int) -> str | None:

@@ -10,6 +10,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Table, and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from fivefold.store.sql.clocks import lease_is_over
+
 OPEN: Final = ("queued", "running")
 """The states of a job that has not ended."""
 
@@ -46,5 +48,5 @@ def job_waits(session: Session, table: Table, now_us: int) -> bool:
 
 
 def _is_waiting(table: Table, now_us: int) -> ColumnElement[bool]:
-    is_expired = and_(table.c.state == "running", table.c.lease_until_us <= now_us)
+    is_expired = and_(table.c.state == "running", lease_is_over(table.c.lease_until_us, now_us))
     return or_(table.c.state == "queued", is_expired)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from fivefold.store.sql.clocks import LONGEST_LEASE_US
+from fivefold.store.sql.clocks import lease_is_over
 from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.store.webhooks.outbox import NOBODY
@@ -131,11 +131,7 @@ class LeasedDelivery:
     external_id: str | None = field(repr=False)
 
 
-_OPEN = or_(
-    _DELIVERIES.c.lease.is_(None),
-    _DELIVERIES.c.lease_until_us <= bindparam("now_us"),
-    _DELIVERIES.c.lease_until_us > bindparam("now_us") + LONGEST_LEASE_US,  # taken by a fast clock
-)
+_OPEN = or_(_DELIVERIES.c.lease.is_(None), lease_is_over(_DELIVERIES.c.lease_until_us, bindparam("now_us")))
 _IS_BLOCKED = exists().where(
     _BEFORE.c.endpoint_id == _DELIVERIES.c.endpoint_id,
     _BEFORE.c.entity_id == _DELIVERIES.c.entity_id,
@@ -143,7 +139,10 @@ _IS_BLOCKED = exists().where(
     or_(
         _BEFORE.c.event_number < _DELIVERIES.c.event_number,
         # A replayed delivery comes before a later one that is being sent: it waits for that.
-        and_(_BEFORE.c.event_number > _DELIVERIES.c.event_number, _BEFORE.c.lease_until_us > bindparam("now_us")),
+        and_(
+            _BEFORE.c.event_number > _DELIVERIES.c.event_number,
+            ~lease_is_over(_BEFORE.c.lease_until_us, bindparam("now_us")),
+        ),
     ),
 )
 _READY = (

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, case, select, update
@@ -148,7 +149,7 @@ def _live(session: Session, entity: Entity, tag: str, now: int) -> tuple[ColumnE
 
 
 def _live_tag(session: Session, entity: Entity, tag: str, now: int) -> Mapping[str, Any] | None:
-    live = session.execute(select(Tag.tag, Tag.until_us).where(*_live(session, entity, tag, now))).first()
+    live = live_tag_in(session, entity, tag, now)
     return None if live is None else {"tag": live.tag, "until_us": live.until_us}
 
 
@@ -301,6 +302,17 @@ def put_record_in(
         digests(session, "records", [record.id]),
         before,
         _record_values(record),
+    )
+
+
+def free_number(session: Session, organisation_id: int, kind: Literal["case", "alert"], number: str) -> str:
+    """Return a number that no case or alert of the organisation has: *number*, or the same with `-2`, `-3` and on."""
+    candidates = chain([number], (f"{number}-{copy}" for copy in count(2)))
+    of_kind = (Record.organisation_id == organisation_id, Record.kind == kind)
+    return next(
+        each
+        for each in candidates
+        if session.scalar(select(Record.id).where(*of_kind, Record.external_id == each)) is None
     )
 
 

@@ -111,7 +111,8 @@ class _Together:
         }
         mark_with_owners(self._session, subjects, Reason.TRANSACTION, self._now, EVENT)
         for (kind,), rows in staged.group_by("type_id"):
-            note(self._session, self._of, kind, "transaction", transaction_events(rows), self._now)
+            senders = (calls[number].actor.name for number in rows[_CALL])
+            note(self._session, self._of, kind, "transaction", transaction_events(rows, senders), self._now)
         earliest = dict(staged.group_by("entity_id").agg(pl.col("at_us").min()).iter_rows())
         forget_summaries(self._session, earliest)
         forget_blocks(self._session, earliest)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import polars as pl
 from sqlalchemy.orm import Session
@@ -147,7 +148,7 @@ def _note(call: _Call, result: transactions.AddedTransactions) -> None:
     if call.from_file:
         note(*of, "import", [Event(entity, f"import:{result.batch}", {}) for entity in result.touched], call.now)
     elif result.new:
-        note(*of, "transaction", transaction_events(result.added), call.now)
+        note(*of, "transaction", transaction_events(result.added, repeat(call.actor.name)), call.now)
 
 
 def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: TransactionCounts) -> TransactionCounts:

@@ -99,11 +99,12 @@ def schedule_cause(moment_us: int) -> str:
     return f"schedule:{iso_text(moment_us)}"
 
 
-def transaction_events(rows: pl.DataFrame) -> list[Event]:
-    """Return the events of transactions: `entity_id`, `transaction_id`."""
+def transaction_events(rows: pl.DataFrame, senders: Iterable[str]) -> list[Event]:
+    """Return the events of transactions, `entity_id` and `transaction_id`, each with who sent it."""
+    pairs = zip(rows.select("entity_id", "transaction_id").iter_rows(), senders, strict=False)
     return [
-        Event(entity, f"transaction:{number}", {"transaction_id": number})
-        for entity, number in rows.select("entity_id", "transaction_id").iter_rows()
+        Event(entity, f"transaction:{number}", {"transaction_id": number, "by": sender})
+        for (entity, number), sender in pairs
     ]
 
 

@@ -140,6 +140,16 @@ def test_a_clock_that_was_ahead_once_runs_a_moment_early_and_holds_up_none_after
     assert [moment for moment, _ in runs(desk)] == ["2026-11-23T08:00", "2027-12-27T08:00"]
 
 
+def test_a_clock_that_was_ahead_while_it_began_a_part_holds_up_no_moment_after_it(desk: Desk) -> None:
+    acting(desk, scheduled())
+    assert begin_scheduled(desk.bank.engine, desk.bank.now + 400 * DAY_US, 2) == 2
+    begin(desk)
+    assert next_run(desk) == "2026-11-23T08:00"
+    desk.bank.now += 3 * HOUR_US
+    begin(desk)
+    assert runs(desk) == [("2026-11-23T08:00", everybody(desk)), ("2027-12-27T08:00", 2)]
+
+
 def test_a_clock_that_is_a_little_behind_does_not_begin_a_moment_again(desk: Desk) -> None:
     acting(desk, scheduled())
     desk.bank.now += 3 * HOUR_US

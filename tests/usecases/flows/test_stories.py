@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
@@ -21,11 +21,14 @@ from fivefold.usecases.flows.runs.calling import call_flow
 from fivefold.usecases.flows.runs.execute import LEASE_US, run_flows
 from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.flows.runs.replay import replay_run
-from fivefold.usecases.ingest.facts import end_tag, set_tag
+from fivefold.usecases.ingest.facts import RecordGiven, end_tag, put_record, set_tag
+from fivefold.usecases.ingest.together import PostedTransactions, add_transactions_together
+from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.actors import Role
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_calls import STATUSES, WHY, payment, person
 from tests.usecases.flows.test_execute import ASKS
+from tests.usecases.platforms import transaction
 
 
 def off(engine: Engine) -> None:
@@ -214,6 +217,24 @@ def test_two_flows_gave_one_tag_and_one_of_them_is_taken_back(engine: Engine) ->
     assert bank.count("tags WHERE tag = 'watch' AND until_us IS NULL") == 1
 
 
+@pytest.mark.parametrize("whose", ["a", "b"])
+def test_a_case_of_the_number_that_a_flow_would_open_stays_as_it_is(engine: Engine, whose: str) -> None:
+    """Cases of another database of the bank came with a file, in which flows had opened some."""
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    closed = {"opened_us": bank.now - DAY_US, "closed_us": bank.now, "outcome": "confirmed"}
+    put_record(bank.context, "customer", whose, "case", RecordGiven(external_id="flow-1-open", **closed))
+    bank.post(1, 500.0)
+    bank.work()
+    assert bank.states() == [("transaction:t1", "ended", "flag")]
+    with Session(engine) as session:
+        cases = session.scalars(select(Record).order_by(Record.id)).all()
+        there = [(case.external_id, case.entity_id, case.outcome) for case in cases]
+    assert there == [("flow-1-open", bank.id_of(whose), "confirmed"), ("flow-1-open-2", bank.id_of("a"), None)]
+    [opened] = [action.content["case"] for action in bank.actions() if action.kind == "case"]
+    assert opened == "flow-1-open-2"
+
+
 def test_one_key_for_two_customers_is_two_calls(engine: Engine) -> None:
     bank = FlowBank(engine)
     bank.add_flow(LARGE)
@@ -239,6 +260,22 @@ def test_who_caused_a_run_by_a_tag_does_not_answer_it(engine: Engine) -> None:
 
 
 GIVES_ASK = LARGE.replace("flow: large", "flow: before").replace("tag: large, lasts: 30 days", "tag: ask")
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_who_sent_the_transaction_that_a_run_asks_about_does_not_answer_it(engine: Engine, together: bool) -> None:
+    """An admin may send transactions, and may answer."""
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    admin, row = person(bank, "member:1"), transaction(1, "a", transaction_amount=5000.0)
+    if together:
+        add_transactions_together(admin, [PostedTransactions(admin.actor, "customer", [row])])
+    else:
+        add_transactions(admin, [row])
+    bank.work()
+    with pytest.raises(ConflictError, match="called or caused"):
+        answer_run(person(bank, "member:1"), Role.ADMIN, 1, "right", WHY)
+    assert answer_run(person(bank, "member:2"), Role.ADMIN, 1, "right", WHY).state == "ended"
 
 
 def test_who_called_the_flow_whose_tag_caused_a_run_does_not_answer_it(engine: Engine) -> None:

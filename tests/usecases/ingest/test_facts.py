@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError
 from fivefold.store.tables.entities import Record, Tag
+from fivefold.usecases.ingest.bulk_facts import TagRow, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from tests.store.filling import filled_once
 from tests.usecases import platforms
@@ -114,6 +115,15 @@ def test_another_organisations_entities_are_not_there(bank: Bank) -> None:
     for happens in (tag, untag, screen, lambda one: record(one, opened(one))):
         with pytest.raises(NotFoundError, match="there is no customer 'a'"):
             happens(other)
+
+
+def test_a_tag_that_files_gave_twice_has_the_new_end_too(bank: Bank) -> None:
+    """One row has that end already, and the other one lasts for good."""
+    until_us = bank.now + 30 * DAY_US
+    for begin, end in ((10, until_us), (5, None)):
+        put_tags(bank.context, "customer", [TagRow("a", "watch", bank.now - begin * DAY_US, end)])
+    tag(bank, until_us=until_us)
+    assert rows(bank, "id, until_us", "tags") == [(1, bank.now), (2, bank.now), (3, until_us)]
 
 
 def test_a_tag_that_is_set_again_has_the_new_end(bank: Bank) -> None:

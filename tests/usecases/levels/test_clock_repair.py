@@ -1,6 +1,7 @@
 """A clock that was ahead: levels must not stop for years, and nobody must read them as if they were fresh."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import Engine, select, update
@@ -12,6 +13,7 @@ from fivefold.store.sql import clocks
 from fivefold.store.sql.database import open_database, writing
 from fivefold.store.tables.accounts import Base
 from fivefold.store.tables.entities import Screening, Tag, ValueScore
+from fivefold.store.tables.flows import FlowRun
 from fivefold.store.tables.levels import DueMark
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
@@ -23,6 +25,7 @@ from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed
 from tests.usecases import banks
 from tests.usecases.banks import Bank
+from tests.usecases.flows.flowing import LARGE, FlowBank
 
 FUTURE = parse_moment("2062-01-01")
 HOUR_US = DAY_US // 24
@@ -38,6 +41,14 @@ def bank(engine: Engine) -> Bank:
     made.put("b", country="NO")
     made.settle()
     return made
+
+
+@contextmanager
+def bank_at(bank: Bank, moment: int) -> Iterator[None]:
+    """Let everything of a bank happen by a clock that shows that moment."""
+    now, bank.now = bank.now, moment
+    yield
+    bank.now = now
 
 
 def at(bank: Bank, moment: int) -> None:
@@ -141,6 +152,39 @@ def test_a_lease_of_a_worker_whose_clock_was_ahead_ends_by_itself(bank: Bank) ->
     with Session(bank.engine) as session, session.begin():
         session.execute(update(DueMark).values(lease="gone", lease_until_us=FUTURE, claimed=1))
     assert bank.settle() == 1
+
+
+def test_a_run_that_a_clock_ahead_began_and_one_that_it_let_ask_go_on_after_the_repair(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.now = now_microseconds()
+    bank.add_flow(LARGE)
+    with bank_at(bank, FUTURE):
+        bank.post(1, 5000.0)
+        bank.work()
+        bank.post(2, 500.0, "b")
+    assert [state for _, state, _ in bank.states()] == ["waiting", "queued"]
+    assert bank.work() == 0
+
+    repair_dates(engine, "cli:op", "NTP was off")
+    bank.now = now_microseconds()
+    bank.work()
+    assert bank.states() == [("transaction:t1", "waiting", "ask"), ("transaction:t2", "ended", "flag")]
+    [asking] = [run for run in bank.runs() if run.state == "waiting"]
+    assert asking.asked_us is not None
+    assert asking.asked_us <= bank.now
+    assert asking.due_us == asking.asked_us + 4 * HOUR_US
+    bank.now += 5 * HOUR_US
+    bank.work()
+    assert bank.states()[0] == ("transaction:t1", "ended", "flag"), "its time is over"
+
+
+def test_a_run_that_a_worker_whose_clock_was_ahead_left_behind_is_free(engine: Engine) -> None:
+    bank = FlowBank(engine)
+    bank.add_flow(LARGE)
+    bank.post(1, 500.0)
+    with Session(engine) as session, session.begin():
+        session.execute(update(FlowRun).values(state="running", lease="gone", lease_until_us=FUTURE))
+    assert bank.work() == 1
 
 
 def test_a_repair_needs_a_reason_and_without_anything_ahead_changes_nothing(bank: Bank) -> None:

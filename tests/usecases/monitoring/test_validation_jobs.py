@@ -9,6 +9,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.store.sql.clocks import LONGEST_LEASE_US
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.events import ValidationRun
 from fivefold.store.tables.levels import Standing
@@ -120,6 +121,15 @@ def test_one_whose_worker_died_is_made_again_and_kept_once(
     assert run_next_validation(engine, NOW + 2 * LEASE_US)
     line = read_validation_job(bank.context, number)
     assert (line.state, line.attempts, counts(engine)) == ("done", 2, (1, 1))
+
+
+def test_one_whose_worker_died_with_a_clock_that_was_ahead_is_made_by_another_at_once(
+    engine: Engine, bank: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(bank)
+    with dying(monkeypatch, DiedError()), pytest.raises(DiedError):
+        run_next_validation(engine, NOW + 4 * LONGEST_LEASE_US)
+    assert run_next_validation(engine, NOW)
 
 
 def test_what_another_worker_took_over_is_kept_by_that_one_alone(

@@ -18,7 +18,7 @@ from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks import plan as delivering
-from fivefold.usecases.webhooks.endpoints import set_enabled
+from fivefold.usecases.webhooks.endpoints import replay_dead_letters, set_enabled
 from fivefold.usecases.webhooks.plan import (
     FIRST_WAIT_SECONDS,
     KEPT_DAYS,
@@ -218,6 +218,20 @@ def test_an_ended_lease_is_taken_over_and_its_holder_has_nothing_to_say_any_more
     arrive(engine, again)
     assert (row(engine, "c1-a").state, row(engine, "c1-a").delivered_us) == ("delivered", NOW)
     assert names(claimed(engine, told, NOW + LEASE_US)) == ["c1-b"]
+
+
+def test_a_replay_does_not_wait_for_a_lease_of_a_clock_that_was_ahead(engine: Engine) -> None:
+    ours = organisation(engine)
+    told = endpoint(engine, ours, URL).endpoint_id
+    tell(engine, ours, ["c1-a", "c1-b"])
+    plan_deliveries(engine, NOW)
+    arrive(engine, claimed(engine, told))
+    assert names(claimed(engine, told, NOW + 400 * DAY_US)) == ["c1-b"], "its worker dies"
+    first = row(engine, "c1-a").event_number
+    assert replay_dead_letters(Context(engine, Actor(ours, MACHINE)).at(NOW), told, (first, first)) == 1
+    arrive(engine, claimed(engine, told))
+    assert row(engine, "c1-a").state == "delivered"
+    assert names(claimed(engine, told)) == ["c1-b"]
 
 
 def test_after_the_last_attempt_it_is_dead_and_out_of_the_way(engine: Engine) -> None:

@@ -29,7 +29,7 @@ from fivefold.store.webhooks.outbox import NewEvent
 from fivefold.usecases.flows.runs.facts import transaction_about
 from fivefold.usecases.flows.runs.reading import standing_of
 from fivefold.usecases.flows.runs.second_people import origin_by
-from fivefold.usecases.ingest.facts import RecordGiven, live_tag_in, put_record_in, set_tag_in
+from fivefold.usecases.ingest.facts import RecordGiven, free_number, live_tag_in, put_record_in, set_tag_in
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.flow_triggers import bounded_cause, caused_by
 
@@ -75,6 +75,8 @@ def carry_out(session: Session, doing: Doing, run: FlowRun, entity: Entity, take
     Any error undoes the transaction, so that nothing is half done.
     """
     content = _content(doing, run, taken)
+    if taken.kind == "case":  # one that others sent under its number stays as it is
+        content["case"] = free_number(session, run.organisation_id, "case", content["case"])
     due_us = content["due_us"] if taken.kind == "review" else None
     values = {
         "organisation_id": run.organisation_id,

@@ -65,8 +65,8 @@ def _trigger(row: FlowSchedule) -> ScheduleTrigger:
 
 
 def _is_too_late(row: FlowSchedule, now: int) -> bool:
-    """Tell whether a clock that was ahead left a schedule due later than its next moment."""
-    return not row.reached_id and row.due_us > next_moment(_trigger(row).schedule, now + CLOCKS_DIFFER_US)
+    """Tell whether a clock that was ahead left a schedule due too late, also half way through a moment."""
+    return row.due_us > next_moment(_trigger(row).schedule, now + CLOCKS_DIFFER_US)
 
 
 def _begin_part(engine: Engine, number: int, now: int, most: int) -> int:
@@ -77,7 +77,7 @@ def _begin_part(engine: Engine, number: int, now: int, most: int) -> int:
         schedule = _trigger(row).schedule
         if row.due_us > now:
             if _is_too_late(row, now):
-                row.due_us = next_moment(schedule, now)
+                row.due_us, row.reached_id = next_moment(schedule, now), 0
             return 0
         if not row.reached_id:  # of several moments that no worker was there for the latest counts
             row.due_us = latest_moment(schedule, now)
