@@ -240,12 +240,12 @@ def _renames(names: Sequence[str]) -> dict[str, str]:
     theirs = [name for name in names if name not in c.COLUMNS]
     missing = [own for own in c.COLUMNS if own not in names]
     similar = {nearest(name, missing, cutoff=0.8): name for name in reversed(theirs)}
-    found = {own: similar[own] for own in missing if own in similar}
+    renames = {own: similar[own] for own in missing if own in similar}
     for own in missing:
-        left = [name for name in theirs if name not in found.values() and _last_word(name) == _last_word(own)]
-        if own not in found and len(left) == 1:
-            found[own] = left[0]
-    return {own: found[own] for own in missing if own in found}
+        left = [name for name in theirs if name not in renames.values() and _last_word(name) == _last_word(own)]
+        if own not in renames and len(left) == 1:
+            renames[own] = left[0]
+    return {own: renames[own] for own in missing if own in renames}
 
 
 def _last_word(name: str) -> str:

@@ -232,8 +232,8 @@ def days_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[in
     since = until - USUAL_DAYS if since_us is None else since_us // DAY_US
     if not 0 < until - since <= MOST_DAYS:
         wrong = f"ends before its first day, {day_text(since * DAY_US)}"
-        found = f"has {until - since:,} days" if until > since else wrong
-        raise ConfigError(f"the time {found}; it must have 1 to {MOST_DAYS:,} days")
+        length = f"has {until - since:,} days" if until > since else wrong
+        raise ConfigError(f"the time {length}; it must have 1 to {MOST_DAYS:,} days")
     return since, until
 
 

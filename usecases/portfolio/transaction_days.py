@@ -84,6 +84,6 @@ def range_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[i
     since = until - USUAL_DAYS * DAY_US if since_us is None else since_us - since_us % DAY_US
     if not 0 < until - since <= MOST_DAYS * DAY_US:
         wrong = f"ends before its first day, {day_text(since)}"
-        found = f"has {(until - since) // DAY_US:,} days" if until > since else wrong
-        raise ConfigError(f"the range {found}; it must have 1 to {MOST_DAYS} days")
+        length = f"has {(until - since) // DAY_US:,} days" if until > since else wrong
+        raise ConfigError(f"the range {length}; it must have 1 to {MOST_DAYS} days")
     return since, until
