@@ -93,7 +93,7 @@ def read_transactions(
     Raises:
         InvalidDataError: rows with bad values, the first hundred of them named.
         FileFormatError: a file cannot be read, or a column is missing.
-        ConfigError: *columns* gives a name that is not read, the currency has another form, or *source* is something else.
+        ConfigError: *columns* gives a name that is not read, or *currency* or *source* cannot be used.
     """
     return Transactions(_source(source, columns), currency)
 
