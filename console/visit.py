@@ -164,6 +164,10 @@ class Visit(Context):
         """Give what was typed into a field of a form that was refused, to be shown in it again."""
         return self.form.get(name, "") if action == self.action else ""
 
+    def ticked(self, action: str | None, name: str, *, stands: bool = False) -> bool:
+        """Tell whether a box is ticked: as in the form that was refused, or else as it *stands*."""
+        return bool(self.form.get(name)) if action == self.action else stands
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rendered:

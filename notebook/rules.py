@@ -1,5 +1,6 @@
 """Rulesets in a notebook: assess a portfolio, explain an entity, and compare a draft with what decides now."""
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +15,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
+from fivefold.domain.errors import FileFormatError, InvalidDataError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import html_table
 from fivefold.models.embedded import load_value_model
-from fivefold.notebook.transactions import Frame, Moment, frame_html, moment_of
+from fivefold.notebook.transactions import Frame, Moment, frame_html, moment_of, require_frame
 from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.governance.backtest.run import Backtest
 from fivefold.training.config import DEFAULT_NAME
@@ -202,7 +204,7 @@ def _files(entities: Part, parts: Parts) -> Iterator[PortfolioFiles]:
     given: dict[str, Any] = dict(parts)
     columns = [f"{theirs}={ours}" for theirs, ours in given.get("columns", {}).items()]
     lists = given.get("lists")
-    with TemporaryDirectory(prefix="fivefold-") as folder:
+    with TemporaryDirectory(prefix="fivefold-") as folder, _tables_named(Path(folder)):
         paths = {
             part: _path(content, part, Path(folder))
             for part, content in {"entities": entities, **given}.items()
@@ -219,9 +221,23 @@ def _files(entities: Part, parts: Parts) -> Iterator[PortfolioFiles]:
         )
 
 
+@contextmanager
+def _tables_named(folder: Path) -> Iterator[None]:
+    """Name a table in an error by its part, and not by the file that it was written to."""
+    try:
+        yield
+    except FileFormatError as error:
+        named = re.sub(rf"{re.escape(str(folder))}/(\w+)\.parquet", r"the table of \1", str(error))
+        raise FileFormatError(named) from None
+    except InvalidDataError as error:
+        source = error.source.removeprefix(f"{folder}/")
+        raise InvalidDataError(list(error.every), error.count, source, error.beyond) from None
+
+
 def _path(content: Part, part: str, folder: Path) -> Path:
     if isinstance(content, str | Path):
         return Path(content)
+    require_frame(content, f"the table of {part}")
     path = folder / f"{part}.parquet"
     if isinstance(content, pd.DataFrame):
         frame = content.reset_index() if content.index.name is not None else content
@@ -229,5 +245,5 @@ def _path(content: Part, part: str, folder: Path) -> Path:
     elif isinstance(content, pa.Table):
         pyarrow.parquet.write_table(content, path)
     else:
-        content.write_parquet(path)
+        (content if isinstance(content, pl.DataFrame) else pl.DataFrame(content)).write_parquet(path)
     return path

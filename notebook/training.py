@@ -99,11 +99,13 @@ def train(
         columns: as in `read_transactions`; those of the configuration count too.
 
     Raises:
-        ConfigError: a field of the configuration is wrong, or there is no such preset.
+        ConfigError: a field of the configuration is wrong, there is no such preset, or *tune* is below 0.
         InvalidDataError, FileFormatError: the transactions cannot be read.
         PromotionRefusedError: the refitted model is too far from the judged one; nothing was registered.
         NotEnoughDataError: they do not suffice to learn and to judge.
     """
+    if tune < 0:
+        raise ConfigError(f"tune is {tune}, and has to be 0 or more")
     settings = _config(config)
     if name is not None:
         settings = settings.model_copy(update={"name": name})

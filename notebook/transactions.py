@@ -1,5 +1,6 @@
 """Transactions as a notebook has them: a file, or a data frame of pandas, Polars or Arrow."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -11,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from fivefold.domain.clock import day_text, now_microseconds, parse_moment, to_microseconds
+from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.text import count_text, html_table
 from fivefold.features.catalogue.own import OwnIndicators, read_own_indicators
@@ -24,8 +26,8 @@ from fivefold.training.simulation.simulator import Simulation
 from fivefold.training.simulation.simulator import simulate as simulated_tables
 
 Frame: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table
-Moment: TypeAlias = str | date | None
-"""An ISO date or time, or one of Python's own; without a zone it is in UTC. None is now."""
+Moment: TypeAlias = str | date | np.datetime64 | None
+"""An ISO date or time, or one of Python's, pandas' or NumPy's own; without a zone it is in UTC. None is now."""
 
 
 class Transactions:
@@ -42,7 +44,7 @@ class Transactions:
     def __init__(self, source: Source, currency: str) -> None:
         """Read everything once, to check it; the errors are those of `read_transactions`."""
         self.source = source
-        histories = read_histories(source, ecb_rates(currency, date.today()))  # noqa: DTZ011 (the reader's own day)
+        histories = read_histories(source, _rates_today(currency))
         self.customers, self.rows, self.absent = histories.customers, histories.rows, histories.absent
         self.first = day_text(int(histories.time.min())) if self.rows else None
         self.last = day_text(int(histories.time.max())) if self.rows else None
@@ -91,7 +93,7 @@ def read_transactions(
     Raises:
         InvalidDataError: rows with bad values, the first hundred of them named.
         FileFormatError: a file cannot be read, or a column is missing.
-        ConfigError: *columns* gives a name that is not read.
+        ConfigError: *columns* gives a name that is not read, or *currency* or *source* cannot be used.
     """
     return Transactions(_source(source, columns), currency)
 
@@ -116,9 +118,12 @@ def source_of(transactions: AnyTransactions, columns: Mapping[str, str] | None) 
 
 
 def _source(source: Path | str | Frame, columns: Mapping[str, str] | None) -> Source:
+    if columns is not None and not isinstance(columns, Mapping):
+        raise ConfigError(f"columns is {columns!r}; it must be pairs such as {{'customer_id': 'user_id'}}")
     names = ColumnMap(dict(columns or {}))
     if isinstance(source, str | Path):
         return MappedFile(Path(source), names)
+    require_frame(source, "the transactions")
     MappedFile(Path("the table"), names)  # refuses names that are not read
     if not names.ours:
         return source
@@ -129,11 +134,31 @@ def _source(source: Path | str | Frame, columns: Mapping[str, str] | None) -> So
     return source.rename(pairs) if isinstance(source, pl.DataFrame) else source.rename(columns=pairs)
 
 
+def _rates_today(currency: str) -> RateTable:
+    if not re.fullmatch("[A-Z]{3}", currency):
+        raise ConfigError(f"currency is {currency!r}; it must be an ISO 4217 code such as EUR")
+    return ecb_rates(currency, date.today())  # noqa: DTZ011 (the reader's own day)
+
+
+def require_frame(content: object, what: str) -> None:
+    """Raise ConfigError where *what* is neither a data frame that can be read nor a list of rows."""
+    if isinstance(content, pd.DataFrame | pl.DataFrame | pa.Table | list):
+        return
+    how = "; call .collect() on it first" if isinstance(content, pl.LazyFrame) else ""
+    kind = f"{type(content).__module__.partition('.')[0]}.{type(content).__name__}".removeprefix("builtins.")
+    raise ConfigError(f"{what} must be a file, or a data frame of pandas, Polars or Arrow; this is {kind}{how}")
+
+
 def moment_of(as_of: Moment, name: str = "as_of") -> int:
     """Read a moment as microseconds; ConfigError where it is none. None is now, in whole seconds."""
     if as_of is None:
         return now_microseconds() // 1_000_000 * 1_000_000
-    return parse_moment(as_of, name) if isinstance(as_of, str) else to_microseconds(as_of)
+    if isinstance(as_of, str):
+        return parse_moment(as_of, name)
+    moment = pd.Timestamp(as_of) if isinstance(as_of, np.datetime64) else as_of
+    if not isinstance(moment, date) or pd.isna(moment):
+        raise ConfigError(f"{name} is {as_of!r}; it must be a date or a time, as text or as an object of one")
+    return to_microseconds(moment)
 
 
 def indicators(
@@ -167,7 +192,7 @@ def indicators(
     yours = None if own is None else read_own_indicators(Path(own))
     if yours is not None:
         check_own_indicators(yours)
-    table = rates or ecb_rates(currency, date.today())  # noqa: DTZ011 (the reader's own day)
+    table = rates or _rates_today(currency)
     histories = read_histories(source_of(transactions, columns), table)
     return indicators_of_histories(histories, moment_of(as_of), yours)
 

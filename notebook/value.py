@@ -92,15 +92,15 @@ class ValueModel:
 
         Args:
             which: `"champion"` or another alias, the number of a version, a whole address such as
-                `models:/fivefold-value/3`, or the folder of a saved model.
+                `models:/fivefold-value/3`, or the folder of a saved model; as text a folder has a slash.
             name: of the registered model.
 
         Raises:
             ConfigError: the name or the address is none.
             ModelError: there is no such model, or it cannot be loaded.
         """
-        if isinstance(which, Path):
-            return cls(TrainedModel.load(which), str(which))
+        if isinstance(which, Path) or (isinstance(which, str) and "/" in which and ":/" not in which):
+            return cls(TrainedModel.load(Path(which)), str(which))
         if isinstance(which, int):
             uri = f"models:/{name}/{which}"
         else:
@@ -153,7 +153,7 @@ class ValueModel:
     def explain(
         self,
         transactions: AnyTransactions,
-        user_id: str,
+        user_id: str | int,
         *,
         as_of: Moment = None,
         columns: Mapping[str, str] | None = None,
@@ -166,6 +166,7 @@ class ValueModel:
         """
         _require_level(level_percent)
         when = moment_of(as_of)
+        user_id = str(user_id)  # frames may have whole numbers, which are read as text
         histories = self._histories(transactions, columns)
         place = histories.position(user_id)
         if place is None:
@@ -242,5 +243,5 @@ class ValueModel:
 
 
 def _require_level(level_percent: int | None) -> None:
-    if level_percent is not None and not (isinstance(level_percent, int) and 1 <= level_percent <= 99):
+    if level_percent is not None and (type(level_percent) is not int or not 1 <= level_percent <= 99):
         raise ConfigError(f"level_percent is {level_percent!r}, and has to be a whole number from 1 to 99")

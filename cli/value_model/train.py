@@ -33,7 +33,7 @@ from fivefold.cli.value_model.scheduled import When, require_schedule, run_sched
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings, require_model_name
-from fivefold.domain.text import percent
+from fivefold.domain.text import count_text, percent
 from fivefold.training.config import DEFAULT_NAME, MOST_ORIGINS, TrainingConfig, read_config
 from fivefold.training.presets.named import asked_presets, preset_by_default
 
@@ -228,7 +228,7 @@ def show_plan(plan: "TrainingPlan") -> None:
         f"{code} {percent(count / quality.rows, 0)}" for code, count in quality.currencies.most_common(5)
     )
     echo(
-        f"Data: {plan.source}, {summary.rows:,} rows of {summary.customers:,} customers, "
+        f"Data: {plan.source}, {count_text(summary.rows, 'row')} of {count_text(summary.customers, 'customer')}, "
         f"{day_text(summary.period.first)[:10]} to {day_text(summary.period.last)[:10]}"
     )
     echo(f"Rows: {kinds}; {currencies}")

@@ -16,7 +16,7 @@ import pyarrow.csv
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.features.histories import Integers
-from fivefold.features.reading.text_files import TornRow, csv_header, open_text
+from fivefold.features.reading.text_files import AS_UNICODE, NOT_UNICODE, TornRow, csv_header, open_text
 
 ROWS_A_PART: Final = 1 << 16
 FIRST_ROW: Final = 2
@@ -124,7 +124,7 @@ class _Reader:
         try:
             text.encode()
         except UnicodeEncodeError:  # a byte that is not UTF-8 was read as half a surrogate
-            rows.torn |= {place: "is not text in UTF-8" for place, row in enumerate(rows.texts) if not _is_text(row)}
+            rows.torn |= {place: NOT_UNICODE for place, row in enumerate(rows.texts) if not _is_text(row)}
         return rows
 
     def _joined(self, lines: list[str]) -> "_Rows":
@@ -210,6 +210,8 @@ class _Reader:
         many = len(self._names)
         count = f"{len(fields)} {'field' if len(fields) == 1 else 'fields'}"
         allowed = f"{many} {'field' if many == 1 else 'fields'}, one for each column of the header"
+        if problem == NOT_UNICODE:
+            allowed = AS_UNICODE
         return TornRow(row, line, fields, problem or f"has {count}", allowed)
 
 

@@ -116,6 +116,10 @@ def table_from_frame(source: Frame, errors: ErrorCollector) -> pa.Table:
     return source
 
 
+def _column_names(source: Frame) -> list[str]:
+    return source.column_names if isinstance(source, pa.Table) else [str(name) for name in source.columns]
+
+
 def _from_series(series: "pd.Series[Any]", errors: ErrorCollector) -> pa.Array:
     import pandas as pd  # noqa: PLC0415 (see above)
 
@@ -143,7 +147,11 @@ def histories_in_memory(source: "Frame | Sequence[Any]", reader: TransactionRead
     """
     errors = reader.collector()
     rows = list(source) if isinstance(source, Mapping) else source  # a row without its list is wrong, key by key
-    table = table_from_rows(rows, errors) if isinstance(rows, Sequence) else table_from_frame(rows, errors)
+    if isinstance(rows, Sequence):
+        table = table_from_rows(rows, errors)
+    else:
+        reader.require_columns(_column_names(rows))  # all of them: those of other names are left out of the table
+        table = table_from_frame(rows, errors)
     if reader.completes and table.num_rows:
         nothing = [name for name in c.ABSENT if table.column_names.count(name) == 1]  # the reader refuses two
         table = table.drop_columns([name for name in nothing if table[name].null_count == table.num_rows])

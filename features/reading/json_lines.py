@@ -14,7 +14,7 @@ import numpy as np
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.features.histories import Integers
-from fivefold.features.reading.text_files import TornRow, open_text
+from fivefold.features.reading.text_files import NOT_UNICODE, TornRow, open_text
 
 ALLOWED: Final = "one JSON object, on a line of its own"
 _SPACE = re.compile(r"[ \t\r]*")
@@ -108,7 +108,7 @@ def _line(number: int, text: str, reading: Mapping[str, Any]) -> JsonLine:
             return JsonLine(number, text, values)
         problem = f"is a JSON {type(values).__name__}"
     except UnicodeEncodeError:  # a byte that is not UTF-8 was read as half a surrogate
-        problem = "is not text in UTF-8"
+        problem = NOT_UNICODE
     except json.JSONDecodeError as error:
         problem = f"is not valid JSON: {error.msg} at sign {error.pos + 1}"
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, and endless nesting

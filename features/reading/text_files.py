@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # pyarrow is imported only where Parquet is read
 
 GZIP: Final = ".gz"
 _SPOKEN = {"\t": "tab"}
+NOT_UNICODE: Final = "is not text in UTF-8"
+"""The problem of a line whose bytes are of another encoding, such as Latin-1."""
+AS_UNICODE: Final = "text in UTF-8, which a spreadsheet saves as CSV UTF-8"
 LINE: Final = "line"
 """The field that a problem with a whole line is about."""
 SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
@@ -90,7 +93,7 @@ def csv_header(path: Path) -> tuple[list[str], str]:
             file.seek(0)
             names = next(csv.reader(file, delimiter=delimiter), [])
     except UnicodeEncodeError:  # a byte that is not UTF-8 was read as half a surrogate
-        raise FileFormatError(f"{path} is not text in UTF-8; a spreadsheet saves it so as CSV UTF-8") from None
+        raise FileFormatError(f"{path} {NOT_UNICODE}; a spreadsheet saves it so as CSV UTF-8") from None
     except (csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FileFormatError(f"{path} is not CSV with a header line: {error}") from None
     if not names:

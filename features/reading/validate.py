@@ -145,11 +145,12 @@ class TransactionReader:
             completed = tuple(name for name in completed if name != c.BALANCE)
         missing = [name for name in c.REQUIRED if name not in names and name not in completed]
         if missing:
+            needed = [name for name in c.REQUIRED if name not in completed]
             raise FileFormatError(
                 f"{self.source or 'the table'} has no column {', '.join(missing)}; it has "
-                f"{', '.join(names)}; needed are {', '.join(name for name in c.REQUIRED if name not in completed)}, "
-                f"and {' and '.join([*completed, *c.OPTIONAL])} may be there"
-                + (f". A column of another name is given by --map, such as {_map_options(names)}" if completed else "")
+                f"{', '.join(names) or 'no column'}; needed are {', '.join(needed)}; "
+                f"{', '.join([*completed, *c.OPTIONAL])} may be there"
+                + (f". {_how_to_rename(names, needed, in_file=bool(self.source))}" if completed else "")
                 + (
                     f". This model reads {c.BALANCE}; one that `fivefold train` makes of data without it does not"
                     if missing == [c.BALANCE] and self.absent is not None
@@ -223,12 +224,32 @@ class TransactionReader:
         return bool(column_loops().times_hold(rows.customer, rows.time, rows.created, latest, slack, first))
 
 
-def _map_options(names: Sequence[str]) -> str:
-    """Write the options that map columns of a file to similar names of the API; an example where none is similar."""
+def _how_to_rename(names: Sequence[str], needed: Sequence[str], *, in_file: bool) -> str:
+    """Say how columns get the names of the API, the *needed* ones first: in a file by an option, in a table by hand."""
+    pairs = _renames(names)
+    first = sorted(pairs, key=lambda own: own not in needed) or [c.USER_ID]
+    renames = [(pairs.get(own, "customer_id"), own) for own in first]
+    if in_file:
+        options = " ".join(f"--map {shlex.quote(f'{theirs}={own}')}" for theirs, own in renames)
+        return f"A column of another name is given by --map, such as {options}"
+    return f"Rename a column of another name, such as {', '.join(f'{theirs} to {own}' for theirs, own in renames)}"
+
+
+def _renames(names: Sequence[str]) -> dict[str, str]:
+    """Find for each missing column the one that is meant: of a similar name, or else the only one of its last word."""
+    theirs = [name for name in names if name not in c.COLUMNS]
     missing = [own for own in c.COLUMNS if own not in names]
-    near = {nearest(name, missing, cutoff=0.8): name for name in reversed(names) if name not in c.COLUMNS}
-    options = [f"--map {shlex.quote(f'{near[own]}={own}')}" for own in missing if own in near]
-    return " ".join(options) or "--map customer_id=user_id"
+    similar = {nearest(name, missing, cutoff=0.8): name for name in reversed(theirs)}
+    renames = {own: similar[own] for own in missing if own in similar}
+    for own in missing:
+        left = [name for name in theirs if name not in renames.values() and _last_word(name) == _last_word(own)]
+        if own not in renames and len(left) == 1:
+            renames[own] = left[0]
+    return {own: renames[own] for own in missing if own in renames}
+
+
+def _last_word(name: str) -> str:
+    return name.casefold().replace(" ", "_").rsplit("_", 1)[-1]
 
 
 _PLAIN = (pa.string(), pa.float64())

@@ -234,6 +234,15 @@ def test_a_portfolio_leads_from_its_segments_to_people_and_their_value(valued: P
     visitor = Visitor(valued).sign_in(Role.COMMERCIAL).go("/console/values?type=company")
     assert "3 of them have a value." in visitor.text
     assert "2,000 EUR" in visitor.text
+    head = visitor.page.text.partition("<thead>")[2].partition("</thead>")[0]
+    titles = re.sub(r"<[^>]+>", " ", head.replace("</th>", "|")).split("|")
+    assert [title.strip() for title in titles if title.strip()] == [
+        "Segment",
+        "Customers",
+        "Share",
+        "Bar",
+        "Expected value",
+    ], "the bar is of the share, and stands beside it"
     (top,) = [link for link in visitor.links() if "segment=top" in link]
     visitor.go("/console/values" + top.replace("&amp;", "&"))
     people = [link for link in visitor.links() if link.startswith("/console/values/")]

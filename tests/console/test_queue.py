@@ -199,6 +199,10 @@ def test_many_customers_are_tagged_and_computed_again(two: Place) -> None:
     visitor.post("/console/queue/tag-many", {**fields, "tag": "watch"})
     assert "2 done, 0 not done." in visitor.text
     assert [tag["tag"] for tag in two.good("GET", "/v1/entities/company/second/tags", role="investigator")] == ["watch"]
+    assert not re.search(r'name="item-[^>]* checked', visitor.page.text)
+    visitor.post("/console/queue/tag-many", {**fields, "tag": ""})
+    assert "Tag is empty" in visitor.text
+    assert len(re.findall(r'name="item-[^>]* checked', visitor.page.text)) == 2
     visitor.post("/console/queue/tag-many", {**fields, "tag": "x" * 300})
     assert "0 done, 2 not done." in visitor.text
     visitor.post("/console/queue/compute-many", fields)

@@ -38,7 +38,10 @@ def test_what_differs_is_changed_and_nothing_else(place: Place, theirs: Visitor)
 
 
 def test_the_days_of_challenges_are_set_within_their_bounds(place: Place, theirs: Visitor) -> None:
-    theirs.submit("/change", challenge_days="366")
+    theirs.submit("/change", challenge_days="366", two_people_promote="1")
+    assert 'name="two_people_promote" value="1" checked' in theirs.page.text
+    assert "It is off now." in theirs.text
+    assert 'name="programs_lower_levels" value="1" checked' not in theirs.page.text
     assert "challenge_days is 366; it must be a whole number from 1 to 365" in theirs.text
     assert present(place).challenge_days == 30
     theirs.submit("/change", challenge_days="14")

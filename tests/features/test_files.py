@@ -88,7 +88,7 @@ def test_torn_lines_of_csv_are_named_with_everything_else_that_is_wrong(tmp_path
         read(path)
     named = [(problem.row, problem.field) for problem in caught.value.problems]
     assert named == [(2, "line"), (3, "line"), (4, "user_balance")]
-    assert "row 5: line is not text in UTF-8" in str(caught.value)
+    assert "row 5: line is not text in UTF-8; allowed: text in UTF-8, which a spreadsheet" in str(caught.value)
     assert "row 6: user_balance is 'much'" in str(caught.value)
 
 

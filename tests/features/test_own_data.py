@@ -189,6 +189,20 @@ def test_a_header_that_is_nearly_ours_gets_the_options_to_paste(tmp_path: Path) 
     assert str(caught.value).endswith("such as --map User_ID=user_id --map 'Transaction Date=transaction_date'")
 
 
+def test_names_that_end_alike_are_taken_for_ours_and_needed_ones_come_first(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("category,amount,customer_id,date\nWEB,1,a,2024-01-01\n")
+    with pytest.raises(FileFormatError) as caught:
+        read_histories(tmp_path / "r.csv", RATES)
+    assert str(caught.value).endswith(
+        "user_balance, transaction_currency, user_category, user_created, transaction_state, transaction_id may be "
+        "there. A column of another name is given by --map, such as --map customer_id=user_id --map "
+        "amount=transaction_amount --map date=transaction_date --map category=user_category"
+    )
+    (tmp_path / "r.csv").write_text("client_id,account_id,when,how_much\na,b,2024-01-01,1\n")
+    with pytest.raises(FileFormatError, match=r"such as --map customer_id=user_id$"):
+        read_histories(tmp_path / "r.csv", RATES)
+
+
 def test_a_column_cannot_be_mapped_to_a_name_that_nothing_reads(tmp_path: Path) -> None:
     path = written(tmp_path / "r.csv")
     with pytest.raises(ConfigError, match="kunde=user_idd: user_idd is no column that is read; perhaps user_id was"):

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.features.schema import SETTLED, STATES
 from fivefold.store.ingest.entities import entity_named
@@ -83,5 +83,7 @@ def range_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[i
     until -= until % DAY_US
     since = until - USUAL_DAYS * DAY_US if since_us is None else since_us - since_us % DAY_US
     if not 0 < until - since <= MOST_DAYS * DAY_US:
-        raise ConfigError(f"the range has {(until - since) // DAY_US} days; it must have 1 to {MOST_DAYS}")
+        wrong = f"ends before its first day, {day_text(since)}"
+        length = f"has {(until - since) // DAY_US:,} days" if until > since else wrong
+        raise ConfigError(f"the range {length}; it must have 1 to {MOST_DAYS} days")
     return since, until

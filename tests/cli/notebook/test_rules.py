@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import fivefold
-from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from fivefold.domain.errors import ConfigError, FileFormatError, InvalidRulesetError
 from tests.cli.rules.test_assess import ENTITIES, ROWS, RULES
 from tests.cli.rules_files import made, write_files
 from tests.cli.running import run
@@ -70,6 +70,14 @@ def test_a_bundled_ruleset_a_wrong_one_and_names_of_columns(folder: Path) -> Non
         fivefold.assess(folder / "bad.yaml", people)
     with pytest.raises(ConfigError, match="no-such"):
         fivefold.assess("no-such", people)
+
+
+def test_what_is_wrong_with_a_table_is_said_of_its_part_and_not_of_a_file(folder: Path) -> None:
+    people = pd.DataFrame({"id": ["a"], "country": ["AT"]})
+    with pytest.raises(FileFormatError, match=r"^the table of entities has no column entity_id .*; it has id, country"):
+        fivefold.assess(folder / "rules.yaml", people)
+    with pytest.raises(ConfigError, match=r"the table of entities must be a file, .*; this is polars.LazyFrame"):
+        fivefold.assess(folder / "rules.yaml", pl.from_pandas(people).lazy())  # type: ignore[arg-type]  # refused
 
 
 def test_a_draft_is_compared_with_what_decides(tmp_path: Path) -> None:

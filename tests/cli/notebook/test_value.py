@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -54,7 +55,7 @@ def test_a_frame_may_lack_and_rename_what_a_file_may(home: Home, model: ValueMod
     names = {"customer": "user_id"}
     of_frame = model.score(rows, as_of=AS_OF, columns=names)
     pd.testing.assert_frame_equal(of_frame, model.score(tmp_path / "rows.csv", as_of=AS_OF, columns=names))
-    with pytest.raises(FileFormatError, match="the table has no column user_id; it has transaction_id"):
+    with pytest.raises(FileFormatError, match="the table has no column user_id; it has customer, transaction_id"):
         model.score(rows, as_of=AS_OF)
     with pytest.raises(FileFormatError, match="the table has no column client to map; it has "):
         model.score(rows, as_of=AS_OF, columns={"client": "user_id"})
@@ -72,6 +73,54 @@ def test_checked_transactions_say_how_many_they_are_and_bad_rows_are_named(home:
         fivefold.read_transactions(frame)
     nobody = fivefold.read_transactions(frame.head(0))
     assert (repr(nobody), nobody.first) == ("0 transactions of 0 customers", None)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        (pl.LazyFrame({"user_id": ["a"]}), r"polars.LazyFrame; call .collect\(\) on it first"),
+        (None, "NoneType"),
+        (np.zeros((1, 3)), "numpy.ndarray"),
+        (pd.Series(["a"], name="user_id"), "pandas.Series"),
+        (pa.RecordBatch.from_pylist([{"user_id": "a"}]), "pyarrow.RecordBatch"),
+        ({"user_id": ["a"]}, "dict"),
+    ],
+)
+def test_what_is_no_data_frame_is_refused_with_what_it_is(source: Any, kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"the transactions must be a file, or a data frame of .*; this is {kind}$"):
+        fivefold.read_transactions(source)
+
+
+def test_names_and_currencies_that_cannot_be_meant_are_refused_before_anything_is_read(home: Home) -> None:
+    with pytest.raises(ConfigError, match=r"columns is .*it must be pairs such as {'customer_id': 'user_id'}"):
+        fivefold.read_transactions(home.rows, columns=["user_id"])  # type: ignore[arg-type]  # what is refused
+    for call in (fivefold.read_transactions, fivefold.indicators):
+        with pytest.raises(ConfigError, match="currency is 'euro'; it must be an ISO 4217 code such as EUR"):
+            call(home.rows, currency="euro")
+
+
+def test_a_frame_of_other_names_is_told_which_to_rename(home: Home) -> None:
+    names = {"user_id": "customer", "transaction_date": "date", "transaction_amount": "Amount"}
+    rows = pd.read_parquet(home.rows).rename(columns=names)
+    with pytest.raises(FileFormatError, match=r"such as Amount to transaction_amount, date to transaction_date$"):
+        fivefold.read_transactions(rows)
+
+
+def test_moments_of_pandas_and_numpy_are_moments(home: Home) -> None:
+    expected = fivefold.indicators(home.rows, as_of=AS_OF)
+    for moment in (pd.Timestamp(AS_OF), np.datetime64(pd.Timestamp(AS_OF).tz_localize(None))):
+        pd.testing.assert_frame_equal(fivefold.indicators(home.rows, as_of=moment), expected)
+    for nothing in (pd.NaT, np.datetime64("NaT"), 20250101):
+        with pytest.raises(ConfigError, match=r"as_of is .*; it must be a date or a time"):
+            fivefold.indicators(home.rows, as_of=nothing)  # type: ignore[arg-type]  # what is refused
+
+
+def test_whole_numbers_are_identifiers_where_the_frame_has_them(home: Home, model: ValueModel) -> None:
+    rows = pd.read_parquet(home.rows)
+    numbers = rows["user_id"].astype("category").cat.codes.astype("int64")
+    by_number = model.explain(rows.assign(user_id=numbers), 2, as_of=AS_OF)
+    by_text = model.explain(rows.assign(user_id=numbers.astype(str)), "2", as_of=AS_OF)
+    assert (by_number.user_id, by_number.headline) == ("2", by_text.headline)
 
 
 def test_indicators_are_those_that_the_model_scores(home: Home, model: ValueModel) -> None:
@@ -138,6 +187,8 @@ def test_models_are_loaded_by_alias_number_address_and_folder(home: Home, tmp_pa
         fivefold.ValueModel.load(99)
     with pytest.raises(ConfigError, match="the model's name is 'no name'"):
         fivefold.ValueModel.load(1, name="no name")
+    with pytest.raises(ModelError, match="nowhere/model holds no value model"):
+        fivefold.ValueModel.load("nowhere/model")
 
 
 def test_importance_is_the_mean_of_points_without_their_sign(home: Home, model: ValueModel) -> None:
@@ -240,3 +291,5 @@ def test_origins_are_those_that_are_asked_for_and_leave_a_preset_to_be_chosen(
         fivefold.train(home.rows, {"origins": 2, "trees": {"leaves": 5}})
     with pytest.raises(ConfigError, match="origins: Input should be less than or equal to 12"):
         fivefold.train(home.rows, origins=13)
+    with pytest.raises(ConfigError, match="tune is -1, and has to be 0 or more"):
+        fivefold.train(home.rows, tune=-1)
