@@ -50,10 +50,10 @@ def judged(payments: Payments) -> str:
 def assessed(ruleset: AnalysedRuleset, payments: Payments) -> Assessments:
     """Assess everyone among the peers of the data set itself; nothing of it reads a label."""
     wanted, portfolio = peers_wanted(ruleset), payments.portfolio
-    numbers = peer_numbers(ruleset, wanted, portfolio, payments.peers_as_of)
-    reference = made_reference(wanted, numbers, payments.peers_as_of, portfolio.rates.base)
+    numbers = peer_numbers(ruleset, wanted, portfolio, payments.as_of)
+    reference = made_reference(wanted, numbers, payments.as_of, portfolio.rates.base)
     name = str(ruleset.definition.reference)
-    versions = (ListVersion(since=payments.peers_as_of, members=reference.lines()),)
+    versions = (ListVersion(since=payments.as_of, members=reference.lines()),)
     peers = NamedList(name=name, title="Peers", source=payments.source, versions=versions)
     return assess(ruleset, replace(portfolio, lists={name: peers}), payments.as_of)
 

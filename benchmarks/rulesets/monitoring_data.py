@@ -27,32 +27,24 @@ class Payments:
     Attributes:
         source: the name of the data set.
         portfolio: customers and payments.
-        peers_as_of: microseconds, the moment that the numbers of peers are of.
-        as_of: the moment at which everyone is assessed.
+        as_of: microseconds, the end of the data: the moment at which everyone is assessed, and that peers are of.
         confirmed: n marks.
     """
 
     source: str
     portfolio: Portfolio
-    peers_as_of: int
     as_of: int
     confirmed: Marks
 
 
 def amlgentex(data: Path) -> Payments:
-    """Read AMLGentex: peers as of the middle of the year, everyone assessed at its end."""
+    """Read AMLGentex, assessed at the end of its one year."""
     trial = read_trial("amlgentex", data)
-    return Payments(
-        "AMLGentex", trial.judging, int(trial.tuning_as_of[0]), int(trial.judging_as_of[0]), trial.confirmed
-    )
+    return Payments("AMLGentex", trial.judging, int(trial.judging_as_of[0]), trial.confirmed)
 
 
 def amlsim(sample: str, data: Path) -> Payments:
-    """Read a sample of AMLSim: a step is a day, and everyone is assessed at the end of the last one.
-
-    There are fewer days than the ruleset looks back, so that peers as of an earlier moment would have fewer to be
-    counted in: peers are those of the last day too.
-    """
+    """Read a sample of AMLSim, where a step is a day, assessed at the end of the last one."""
     folder = data / "amlsim" / sample
     nodes = pl.read_csv(folder / "nodes.csv", schema_overrides={"nodeid": pl.String}).sort("nodeid")
     moved = pl.read_csv(
@@ -66,7 +58,7 @@ def amlsim(sample: str, data: Path) -> Payments:
         transactions=both_sides(moved, first),
     )
     confirmed = nodes["isFraud"].cast(pl.String).str.to_lowercase().is_in(["1", "true"]).to_numpy()
-    return Payments("AMLSim", portfolio, as_of, as_of, confirmed)
+    return Payments("AMLSim", portfolio, as_of, confirmed)
 
 
 DAY_US = 86_400_000_000
