@@ -1,7 +1,7 @@
 """`transaction-monitoring` judged on payments: nothing is tuned, labels are read for the figure alone.
 
 `python -m benchmarks.rulesets.monitoring --data <folder of data sets>` prints the table of docs/results-rules.md for
-AMLGentex; `--set 20K_fanin200cycle200` and the like print those of AMLSim's samples.
+AMLGentex; `--set` names another data set.
 """
 
 import argparse

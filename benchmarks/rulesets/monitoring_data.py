@@ -1,12 +1,13 @@
 """The data sets that `transaction-monitoring` is judged on, with nothing tuned on any of them.
 
-AMLSim's samples are three small banks that its authors drew: `sample/*.tgz` of https://github.com/IBM/AMLSim, each to be
-unpacked into the folder `amlsim` of the data sets. None of it is in this repository.
+None of them is in this repository. AMLSim's are of https://github.com/IBM/AMLSim, beneath the folder `amlsim` of the data
+sets: the samples that its authors made (`sample/*.tgz`, unpacked), and as `10K` the tables that a run of it with its own
+`conf.json` and the parameters `paramFiles/10K` leaves in `outputs`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from fivefold.domain.money import base_only
 from fivefold.features.schema import AMOUNT, CURRENCY, DATE, STATE, USER_ID
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.validate.ranking import Marks
+
+COUNTERPARTY = "counterparty_id"
+PAYER, PAYEE = "payer", "payee"
 
 
 @dataclass(frozen=True)
@@ -43,46 +47,63 @@ def amlgentex(data: Path) -> Payments:
     return Payments("AMLGentex", trial.judging, int(trial.judging_as_of[0]), trial.confirmed)
 
 
-def amlsim(sample: str, data: Path) -> Payments:
-    """Read a sample of AMLSim, where a step is a day, assessed at the end of the last one."""
-    folder = data / "amlsim" / sample
-    nodes = pl.read_csv(folder / "nodes.csv", schema_overrides={"nodeid": pl.String}).sort("nodeid")
-    moved = pl.read_csv(
-        folder / "transactions.csv", schema_overrides={"sourceNodeId": pl.String, "targetNodeId": pl.String}
+def amlsim_sample(name: str, data: Path) -> Payments:
+    """Read one of AMLSim's samples, where a step is a day."""
+    folder = data / "amlsim" / name
+    nodes = pl.read_csv(folder / "nodes.csv").sort("nodeid")
+    start = datetime(2018, 1, 1)  # noqa: DTZ001 (a day without a zone, as the files of banks have them)
+    moved = pl.read_csv(folder / "transactions.csv").select(
+        pl.col("sourceNodeId").alias(PAYER),
+        pl.col("targetNodeId").alias(PAYEE),
+        pl.col("value").alias(AMOUNT),
+        (pl.lit(start) + pl.duration(days=pl.col("time"))).alias(DATE),
     )
-    first = datetime(2018, 1, 1, tzinfo=UTC)
-    as_of = to_microseconds(first) + (int(moved["time"].max()) + 1) * DAY_US - 1
-    portfolio = Portfolio(
-        nodes.select(pl.col("nodeid").alias(ENTITY)),
-        base_only("USD", date(2018, 12, 31)),
-        transactions=both_sides(moved, first),
+    return _amlsim(moved, nodes["nodeid"], nodes["isFraud"] == 1)
+
+
+def amlsim_run(name: str, data: Path) -> Payments:
+    """Read what a run of AMLSim left: all accounts, and as confirmed those of which it filed a report."""
+    folder = data / "amlsim" / name
+    accounts = pl.read_csv(folder / "accounts.csv")["acct_id"].sort()
+    reported = pl.read_csv(folder / "sar_accounts.csv").filter(pl.col("IS_SAR").cast(pl.String).str.to_lowercase() == "true")
+    moved = pl.read_csv(folder / "transactions.csv").select(
+        pl.col("orig_acct").alias(PAYER),
+        pl.col("bene_acct").alias(PAYEE),
+        pl.col("base_amt").alias(AMOUNT),
+        pl.col("tran_timestamp").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us").alias(DATE),
     )
-    confirmed = nodes["isFraud"].cast(pl.String).str.to_lowercase().is_in(["1", "true"]).to_numpy()
-    return Payments("AMLSim", portfolio, as_of, confirmed)
+    return _amlsim(moved, accounts, accounts.is_in(reported["ACCOUNT_ID"].unique().to_list()))
 
 
-DAY_US = 86_400_000_000
+def _amlsim(moved: pl.DataFrame, accounts: pl.Series, confirmed: pl.Series) -> Payments:
+    last = moved[DATE].cast(pl.Datetime("us")).dt.date().max()
+    if not isinstance(last, date):
+        raise TypeError("the file of transactions has no row with a day")
+    end = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
+    entities = pl.DataFrame({ENTITY: accounts.cast(pl.String)})
+    portfolio = Portfolio(entities, base_only("USD", last), transactions=both_sides(moved))
+    return Payments("AMLSim", portfolio, to_microseconds(end) - 1, confirmed.to_numpy())
 
 
-def both_sides(moved: pl.DataFrame, first: datetime) -> pl.DataFrame:
-    """Give each payment twice: a withdrawal of the payer, and a deposit of the payee."""
-    when = pl.lit(first.replace(tzinfo=None)) + pl.duration(days=pl.col("time"))
-    plain = {DATE: when, CURRENCY: pl.lit("USD"), STATE: pl.lit("COMPLETED")}
-    sides = (("sourceNodeId", "targetNodeId", -1), ("targetNodeId", "sourceNodeId", 1))
+def both_sides(moved: pl.DataFrame) -> pl.DataFrame:
+    """Give each payment twice: as a withdrawal of the payer, and as a deposit of the payee."""
     return pl.concat(
         moved.select(
-            pl.col(own).alias(USER_ID),
-            pl.col(other).alias("counterparty_id"),
-            (pl.col("value").cast(pl.Float64) * sign).alias(AMOUNT),
-            **plain,
+            pl.col(own).cast(pl.String).alias(USER_ID),
+            pl.col(other).cast(pl.String).alias(COUNTERPARTY),
+            (pl.col(AMOUNT).cast(pl.Float64) * sign).alias(AMOUNT),
+            pl.col(DATE).cast(pl.Datetime("us")),
+            pl.lit("USD").alias(CURRENCY),
+            pl.lit("COMPLETED").alias(STATE),
         )
-        for own, other, sign in sides
+        for own, other, sign in ((PAYER, PAYEE, -1), (PAYEE, PAYER, 1))
     )
 
 
-AMLSIM_SAMPLES = ("20K_fanin200cycle200", "20K_fanin200", "20K_cycle200")
+SAMPLES = ("20K_fanin200cycle200", "20K_fanin200", "20K_cycle200")
 
 SETS: Mapping[str, Callable[[Path], Payments]] = {
     "amlgentex": amlgentex,
-    **{sample: partial(amlsim, sample) for sample in AMLSIM_SAMPLES},
+    **{name: partial(amlsim_sample, name) for name in SAMPLES},
+    "10K": partial(amlsim_run, "10K"),
 }
