@@ -61,18 +61,21 @@ def amlsim_sample(name: str, data: Path) -> Payments:
     return _amlsim(moved, nodes["nodeid"], nodes["isFraud"] == 1)
 
 
-def amlsim_run(name: str, data: Path) -> Payments:
-    """Read what a run of AMLSim left: all accounts, and as confirmed those of which it filed a report."""
+def amlsim_run(name: str, since: date, data: Path) -> Payments:
+    """Read what a run of AMLSim left: all accounts, and as confirmed those of which it filed a report since a day."""
     folder = data / "amlsim" / name
     accounts = pl.read_csv(folder / "accounts.csv")["acct_id"].sort()
-    reported = pl.read_csv(folder / "sar_accounts.csv").filter(pl.col("IS_SAR").cast(pl.String).str.to_lowercase() == "true")
+    reports = pl.read_csv(folder / "sar_accounts.csv").filter(
+        pl.col("IS_SAR").cast(pl.String).str.to_lowercase() == "true",
+        pl.col("EVENT_DATE").cast(pl.String).str.slice(0, 10).str.to_date() >= since,
+    )
     moved = pl.read_csv(folder / "transactions.csv").select(
         pl.col("orig_acct").alias(PAYER),
         pl.col("bene_acct").alias(PAYEE),
         pl.col("base_amt").alias(AMOUNT),
         pl.col("tran_timestamp").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us").alias(DATE),
     )
-    return _amlsim(moved, accounts, accounts.is_in(reported["ACCOUNT_ID"].unique().to_list()))
+    return _amlsim(moved, accounts, accounts.is_in(reports["ACCOUNT_ID"].unique().to_list()))
 
 
 def _amlsim(moved: pl.DataFrame, accounts: pl.Series, confirmed: pl.Series) -> Payments:
@@ -105,5 +108,6 @@ SAMPLES = ("20K_fanin200cycle200", "20K_fanin200", "20K_cycle200")
 SETS: Mapping[str, Callable[[Path], Payments]] = {
     "amlgentex": amlgentex,
     **{name: partial(amlsim_sample, name) for name in SAMPLES},
-    "10K": partial(amlsim_run, "10K"),
+    "10K": partial(amlsim_run, "10K", date(2017, 12, 22)),  # the year before the last of its 720 days
+    "10K-two-years": partial(amlsim_run, "10K", date(2017, 1, 1)),
 }
