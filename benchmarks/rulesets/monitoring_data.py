@@ -61,13 +61,16 @@ def amlsim_sample(name: str, data: Path) -> Payments:
     return _amlsim(moved, nodes["nodeid"], nodes["isFraud"] == 1)
 
 
-def amlsim_run(name: str, since: date, data: Path) -> Payments:
-    """Read what a run of AMLSim left: all accounts, and as confirmed those of which it filed a report since a day."""
+def amlsim_run(name: str, since: date, data: Path, *, active: bool = False) -> Payments:
+    """Read what a run of AMLSim left, and as confirmed the accounts of which it filed a report since a day.
+
+    Two thirds of its accounts pay and are paid nothing in the last year; with *active* they are left out.
+    """
     folder = data / "amlsim" / name
     accounts = pl.read_csv(folder / "accounts.csv")["acct_id"].sort()
     reports = pl.read_csv(folder / "sar_accounts.csv").filter(
-        pl.col("IS_SAR").cast(pl.String).str.to_lowercase() == "true",
-        pl.col("EVENT_DATE").cast(pl.String).str.slice(0, 10).str.to_date() >= since,
+        pl.col("IS_SAR") == "YES",
+        pl.col("EVENT_DATE").cast(pl.String).str.to_date("%Y%m%d") >= since,
     )
     moved = pl.read_csv(folder / "transactions.csv").select(
         pl.col("orig_acct").alias(PAYER),
@@ -75,6 +78,9 @@ def amlsim_run(name: str, since: date, data: Path) -> Payments:
         pl.col("base_amt").alias(AMOUNT),
         pl.col("tran_timestamp").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us").alias(DATE),
     )
+    if active:
+        busy = moved.filter(pl.col(DATE).dt.date() >= since)
+        accounts = accounts.filter(accounts.is_in(pl.concat([busy[PAYER], busy[PAYEE]]).unique().to_list()))
     return _amlsim(moved, accounts, accounts.is_in(reports["ACCOUNT_ID"].unique().to_list()))
 
 
@@ -103,11 +109,15 @@ def both_sides(moved: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+LAST_YEAR = date(2017, 12, 22)
+"""Where the year begins that ends with the last of the run's 720 days."""
+
 SAMPLES = ("20K_fanin200cycle200", "20K_fanin200", "20K_cycle200")
 
 SETS: Mapping[str, Callable[[Path], Payments]] = {
     "amlgentex": amlgentex,
     **{name: partial(amlsim_sample, name) for name in SAMPLES},
-    "10K": partial(amlsim_run, "10K", date(2017, 12, 22)),  # the year before the last of its 720 days
+    "10K": partial(amlsim_run, "10K", LAST_YEAR),
+    "10K-active": partial(amlsim_run, "10K", LAST_YEAR, active=True),
     "10K-two-years": partial(amlsim_run, "10K", date(2017, 1, 1)),
 }
