@@ -29,7 +29,9 @@ def sample(tmp_path: Path) -> Payments:
     lines = ["sourceNodeId,targetNodeId,value,time", *(",".join(map(str, row)) for row in rows)]
     (folder / "transactions.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     nodes = [f"{node},{int(node == GATHERER)},500,-1" for node in range(GATHERER + 1)]
-    (folder / "nodes.csv").write_text("\n".join(["nodeid,isFraud,init_balance,fraudStep", *nodes]) + "\n", encoding="utf-8")
+    (folder / "nodes.csv").write_text(
+        "\n".join(["nodeid,isFraud,init_balance,fraudStep", *nodes]) + "\n", encoding="utf-8"
+    )
     return amlsim_sample("small", tmp_path)
 
 
