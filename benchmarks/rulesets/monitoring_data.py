@@ -1,8 +1,8 @@
 """The data sets that `transaction-monitoring` is judged on, with nothing tuned on any of them.
 
 None of them is in this repository. AMLSim's are of https://github.com/IBM/AMLSim, beneath the folder `amlsim` of the
-data sets: the samples that its authors made (`sample/*.tgz`, unpacked), and as `10K` the tables that a run of it with its
-own `conf.json` and the parameters `paramFiles/10K` leaves.
+data sets: the samples that its authors made (`sample/*.tgz`, unpacked), and as `10K` the tables that a run of it leaves
+with its own `conf.json` and the parameters `paramFiles/10K`.
 """
 
 from collections.abc import Callable, Mapping
