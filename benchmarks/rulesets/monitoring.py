@@ -1,6 +1,7 @@
 """`transaction-monitoring` judged on payments: nothing is tuned, labels are read for the figure alone.
 
-`python -m benchmarks.rulesets.monitoring --data <folder of data sets>` prints the table of docs/results-rules.md.
+`python -m benchmarks.rulesets.monitoring --data <folder of data sets>` prints the table of docs/results-rules.md for
+AMLGentex; `--set` names another data set.
 """
 
 import argparse
@@ -9,42 +10,52 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks.rulesets.data import read_trial
+from benchmarks.rulesets.monitoring_data import SETS, Payments
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.program import TOTAL
+from fivefold.risk.facts.peers.reference import made_reference
 from fivefold.risk.facts.portfolio import ListVersion, NamedList
 from fivefold.risk.governance.validate.ranking import ConfidenceInterval, rank
 from fivefold.usecases.portfolio_files.bundled import bundled_ruleset
-from fivefold.usecases.portfolio_files.reference import peers_wanted, reference_of
+from fivefold.usecases.portfolio_files.reference import peer_numbers, peers_wanted
 
 
 def main() -> None:
-    """Judge the ruleset on AMLGentex, with peers as of the middle of the year and levels as of its end."""
+    """Judge the ruleset on one data set and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds the data sets")
-    print(judged(parser.parse_args().data))
+    parser.add_argument("--set", choices=tuple(SETS), default="amlgentex", help="the data set to judge it on")
+    arguments = parser.parse_args()
+    print(judged(SETS[arguments.set](arguments.data)))
 
 
-def judged(data: Path) -> str:
-    """Give the table: the whole ruleset, and each rule's own number, as they rank everyone."""
-    trial, ruleset = read_trial("amlgentex", data), AnalysedRuleset(bundled_ruleset("transaction-monitoring"))
-    before, after = int(trial.tuning_as_of[0]), int(trial.judging_as_of[0])
-    reference, _ = reference_of(ruleset, peers_wanted(ruleset), trial.tuning, before)
-    name = str(ruleset.definition.reference)
-    versions = (ListVersion(since=before, members=reference.lines()),)
-    peers = NamedList(name=name, title="Peers", source="AMLGentex", versions=versions)
-    found = assess(ruleset, replace(trial.judging, lists={name: peers}), after)
+def judged(payments: Payments) -> str:
+    """Give the table: the whole ruleset, and each rule's own number, as they rank everyone; and the levels."""
+    ruleset = AnalysedRuleset(bundled_ruleset("transaction-monitoring"))
+    found = assessed(ruleset, payments)
     lines = ["| score | Gini |", "| --- | --- |"]
-    lines.append(f"| **the ruleset** | {_words(rank(found.outcomes[TOTAL].to_numpy(), trial.confirmed).gini)} |")
+    lines.append(f"| **the ruleset** | {_words(rank(found.outcomes[TOTAL].to_numpy(), payments.confirmed).gini)} |")
     keys = zip(ruleset.ruleset.rules, found.program.inputs, strict=True)
     for rule, key in keys:
         places = found.inputs[key].fill_null(0).to_numpy()
-        lines.append(f"| `{rule.id}` alone | {_words(rank(places, trial.confirmed).gini)} |")
+        lines.append(f"| `{rule.id}` alone | {_words(rank(places, payments.confirmed).gini)} |")
     shares = found.outcomes.group_by("level").len().sort("level")
     named = shares.with_columns(share=pl.col("len") / len(found) * 100)
     rows = [f"{ruleset.ruleset.levels[level - 1]} {share:.1f} %" for level, _, share in named.iter_rows()]
     return "\n".join([*lines, "", f"Levels: {', '.join(rows)}"])
+
+
+def assessed(ruleset: AnalysedRuleset, payments: Payments) -> Assessments:
+    """Assess everyone among the peers of the data set itself; nothing of it reads a label."""
+    wanted, portfolio = peers_wanted(ruleset), payments.portfolio
+    numbers = peer_numbers(ruleset, wanted, portfolio, payments.as_of)
+    reference = made_reference(wanted, numbers, payments.as_of, portfolio.rates.base)
+    name = str(ruleset.definition.reference)
+    versions = (ListVersion(since=payments.as_of, members=reference.lines()),)
+    peers = NamedList(name=name, title="Peers", source=payments.source, versions=versions)
+    return assess(ruleset, replace(portfolio, lists={name: peers}), payments.as_of)
 
 
 def _words(gini: ConfidenceInterval) -> str:

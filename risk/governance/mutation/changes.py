@@ -71,6 +71,10 @@ class Change:
     value: Any
 
 
+_PLACES = ("peer_percentile", "times_peer_median")
+"""The words that place a number among peers."""
+
+
 def plain_data(ruleset: ContentHashed) -> dict[str, Any]:
     """Give the canonical form as plain data, its numbers exact."""
     data: dict[str, Any] = json.loads(ruleset.canonical, parse_float=Decimal)
@@ -81,7 +85,8 @@ def changes_of(ruleset: Ruleset) -> Iterator[Change]:
     """Give every change by one step, in the order of score, predicate, rules; some may be no ruleset any more.
 
     Numbers move by one of their last written digit (31 to 30 and 32, 0.5 to 0.4 and 0.6), durations by one of their
-    unit, dates by a day, floors by a level, weights by one percent from each factor to the next.
+    unit, dates by a day, floors by a level, weights by one percent from each factor to the next. What is placed among
+    peers stays, and so does a calculation that is read there alone: examples give the place itself.
     """
     data = plain_data(ruleset)
     yield from _of_score(("score",), data["score"])
@@ -89,10 +94,42 @@ def changes_of(ruleset: Ruleset) -> Iterator[Change]:
         yield from _of_duration(("cooldown",), data["cooldown"])
     if "applies_to" in data:
         yield from changes_of_condition(("applies_to",), data["applies_to"])
+    placed = _placed_alone(data)
     for name, calculation in data.get("calculate", {}).items():
-        yield from changes_of_calculation(("calculate", name), calculation)
+        if name not in placed:
+            yield from changes_of_calculation(("calculate", name), calculation)
     for position, rule in enumerate(data["rules"]):
         yield from _of_rule(("rules", position), rule, ruleset)
+
+
+def _placed_alone(data: Mapping[str, Any]) -> set[str]:
+    """Name the calculations that are placed among peers, perhaps as parts of others, and read nowhere else."""
+    bodies = data.get("calculate", {})
+    reading = {word: below for word, below in data.items() if word not in ("calculate", "examples")}
+    read = _with_parts(_calculations_in(reading, among_peers=False), bodies)
+    return _with_parts(_calculations_in(reading, among_peers=True), bodies) - read
+
+
+def _calculations_in(node: Any, *, among_peers: bool) -> set[str]:
+    """Name the calculations that a part of a ruleset reads: those that it places among peers as well, or not."""
+    if isinstance(node, list):
+        return {name for each in node for name in _calculations_in(each, among_peers=among_peers)}
+    if not isinstance(node, dict):
+        return set()
+    found = {node["calculation"]} if isinstance(node.get("calculation"), str) else set()
+    for word, below in node.items():
+        if among_peers or word not in _PLACES:
+            found |= _calculations_in(below, among_peers=among_peers)
+    return found
+
+
+def _with_parts(names: set[str], bodies: Mapping[str, Any]) -> set[str]:
+    """Add the calculations that these are made of."""
+    found: set[str] = set()
+    while names - found:
+        found |= names
+        names = {part for name in found if name in bodies for part in _calculations_in(bodies[name], among_peers=True)}
+    return found
 
 
 def with_change(data: Any, path: Path, value: Any) -> Any:

@@ -21,6 +21,7 @@ from fivefold.risk.language.ruleset import Category, PointsScore, Rule, Ruleset,
 from fivefold.usecases.portfolio_files.bundled import bundled_lists, bundled_ruleset, bundled_rulesets, bundled_text
 
 RETAIL, WEIGHTED, SESSION = "fatf-retail", "eu-bank-weighted", "session-verification"
+MONITORING = "transaction-monitoring"
 TODAY = parse_moment("2026-11-20", "today")
 PAGE = Path(__file__).parents[3] / "docs" / "rulesets.md"
 
@@ -45,7 +46,7 @@ def test_examples_reach_every_rule_and_what_the_ruleset_asks_of_cases(name: str)
 
 
 @pytest.mark.parametrize(
-    "name", [SESSION, *(pytest.param(name, marks=pytest.mark.full) for name in (RETAIL, WEIGHTED))]
+    "name", [SESSION, *(pytest.param(name, marks=pytest.mark.full) for name in (RETAIL, WEIGHTED, MONITORING))]
 )
 def test_examples_notice_the_changes_that_the_page_counts(name: str) -> None:
     counts = mutate(AnalysedRuleset(bundled_ruleset(name)), bundled_lists(), TODAY).counts

@@ -57,6 +57,31 @@ def test_cuts_points_floors_bounds_and_operators_move_by_one_step() -> None:
     }
 
 
+def test_a_calculation_that_is_placed_among_peers_alone_stays_with_its_parts() -> None:
+    """Examples give the place, so that none could notice; what a case reads too is changed."""
+    last = {"unit": "count", "of": {"count": "transactions", "over": "30 days"}}
+    before = {"unit": "count", "of": {"count": "transactions", "over": "60 days"}}
+    growth = {"unit": "ratio", "divide": [{"calculation": "last"}, {"calculation": "before"}]}
+    place = {"peer_percentile": {"of": {"calculation": "growth"}, "among": "everyone"}}
+    cases = [{"when": {"at_least": 90}, "points": 5}]
+    rule = {"id": "growth", "title": "Growth", "category": "other", "input": place, "cases": cases}
+    data = plain_data(read_ruleset(TEXT)) | {
+        "reference": "peers",
+        "calculate": {"last": last, "before": before, "growth": growth},
+        "rules": [rule],
+    }
+
+    def changed(data: Data) -> set[str]:
+        ruleset = read_plain(Ruleset, data)
+        assert ruleset is not None
+        return {str(change.path[1]) for change in changes_of(ruleset) if change.path[0] == "calculate"}
+
+    assert changed(data) == set()
+    reads = {**rule, "id": "many", "input": {"calculation": "last"}}
+    assert changed({**data, "rules": [rule, reads]}) == {"last"}
+    assert changed({**data, "rules": [rule, {**reads, "input": {"calculation": "growth"}}]}) == {"last", "before"}
+
+
 def test_the_ends_of_tiers_move() -> None:
     found = {change for change in changes(TIERED_TEXT) if change[0].startswith("score")}
     assert ("score.tiers.0.max", "19.99", "20.00") in found
