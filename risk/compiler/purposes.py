@@ -122,7 +122,7 @@ class SourceReader:
 
     def _through(self, name: str) -> dict[_Source, tuple[str, ...]]:
         """Look at calculations in the order of how far they are away, each once: they may be made of themselves."""
-        found: dict[_Source, tuple[str, ...]] = {}
+        sources: dict[_Source, tuple[str, ...]] = {}
         chains: dict[str, tuple[str, ...]] = {name: (f"calculation {name}",)}
         waiting = deque([name])
         while waiting:
@@ -130,11 +130,11 @@ class SourceReader:
             calculation = self.definition.calculate.get(this)
             for _, each in () if calculation is None else inputs_calculated(calculation):
                 if not isinstance(each, CalculationInput):
-                    found = dict.fromkeys(self._directly(each), chains[this]) | found
+                    sources = dict.fromkeys(self._directly(each), chains[this]) | sources
                 elif each.calculation not in chains:
                     chains[each.calculation] = (*chains[this], f"calculation {each.calculation}")
                     waiting.append(each.calculation)
-        return found
+        return sources
 
     def _directly(self, rule_input: Any) -> Iterator[_Source]:
         if isinstance(rule_input, Ratio):
@@ -214,8 +214,8 @@ class SourceReader:
 
     def _level(self) -> Purpose:
         own, declared = self.definition.purposes, self.sources.declared
-        said = [own.level] if isinstance(own, DecisionPurposes) else []
-        return strictest([*said, *(() if declared is None else (declared.level,))])
+        purposes = [own.level] if isinstance(own, DecisionPurposes) else []
+        return strictest([*purposes, *(() if declared is None else (declared.level,))])
 
 
 def _words_of_other(rule_input: Any) -> str:
@@ -230,12 +230,12 @@ def readings(definition: Ruleset | Policy, sources: Sources) -> Iterator[Reading
     """Give what each part reads: everything once for each rule, by its shortest path, in the order written."""
     reader = SourceReader(definition, sources)
     serving = _serving(definition)
-    found = set[tuple[str, _Source]]()
+    pairs = set[tuple[str, _Source]]()
     for path, step, source, chain in _named(definition, reader):
         part, serves = serving.get(path[1], ("", "aml")) if path[0] == "rules" else ("ruleset", definition.purpose)
-        if (step, source) in found:
+        if (step, source) in pairs:
             continue
-        found.add((step, source))
+        pairs.add((step, source))
         action = (f"action {part}",) if part not in {"", "ruleset"} else ()
         yield Reading(
             path=path,
@@ -300,9 +300,9 @@ def actions_influenced(policy: Policy, position: int) -> frozenset[str]:
     return frozenset(influenced)
 
 
-def _winner(policy: Policy, given: str | None, rest: str | None) -> str:
+def _winner(policy: Policy, action: str | None, rest: str | None) -> str:
     """Give the action that is taken, where one rule gives an action or none, and the rest another or none."""
-    there = [each for each in (given, rest) if each is not None]
+    there = [each for each in (action, rest) if each is not None]
     if not there:
         return policy.otherwise
     if policy.wins == "first":
@@ -342,9 +342,9 @@ def purpose_name_diagnostics(definition: Any) -> Iterator[Diagnostic]:
     ]
     if isinstance(purposes, PolicyPurposes) and isinstance(definition, Policy):
         there.append(("actions", purposes.actions, definition.actions))
-    for kind, named, known in there:
+    for kind, named, declarations in there:
         for name in named:
-            if name not in known:
-                names = ", ".join(known) or "none"
-                problem = f"there is no {name} under {kind}; there are {names}{perhaps(name, known)}"
+            if name not in declarations:
+                names = ", ".join(declarations) or "none"
+                problem = f"there is no {name} under {kind}; there are {names}{perhaps(name, declarations)}"
                 yield Diagnostic(("purposes", kind, name), problem, check="purposes")

@@ -196,13 +196,13 @@ _SAY = "; a plain number says what it is with as: {field: ..., as: money}"
 
 
 def _same(units: Units, verb: str) -> Unit | None:
-    known = [each for each in units if each[1] is not None]
-    for path, unit, is_plain in known[1:]:
-        _, first, first_is_plain = known[0]
+    certain = [each for each in units if each[1] is not None]
+    for path, unit, is_plain in certain[1:]:
+        _, first, first_is_plain = certain[0]
         if unit != first:
             hint = _SAY if (is_plain and unit == RATIO) or (first_is_plain and first == RATIO) else ""
             raise UnitError(path, f"{verb} {first} and {unit}, which are not of one unit{hint}")
-    return known[0][1] if known else None
+    return certain[0][1] if certain else None
 
 
 def _number_unit(number: Any) -> Unit:
@@ -327,7 +327,7 @@ def _cycles(calculations: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         )
         for name, calculation in calculations.items()
     }
-    found: set[frozenset[str]] = set()
+    cycles: set[frozenset[str]] = set()
     done: set[str] = set()
     for begin in calculations:
         trail: list[str] = []
@@ -340,8 +340,8 @@ def _cycles(calculations: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
                 trail[-1:] = []
             elif name in trail:
                 cycle = tuple(trail[trail.index(name) :])
-                if frozenset(cycle) not in found:
-                    found.add(frozenset(cycle))
+                if frozenset(cycle) not in cycles:
+                    cycles.add(frozenset(cycle))
                     yield cycle
             elif name not in done:
                 trail.append(name)

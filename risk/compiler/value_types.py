@@ -277,8 +277,8 @@ def step_output(rule_input: StepInput, names: Vocabulary) -> StepOutput:
     if step not in steps:
         there = f"; steps of a flow that give anything are {', '.join(steps) or 'none here'}"
         raise UnknownNameError(f"reads the step {step}{there}{perhaps(step, steps)}")
-    if output not in (given := steps[step]):
-        raise UnknownNameError(f"reads {output} of {step}, which gives {', '.join(given)}{perhaps(output, given)}")
+    if output not in (outputs := steps[step]):
+        raise UnknownNameError(f"reads {output} of {step}, which gives {', '.join(outputs)}{perhaps(output, outputs)}")
     return steps[step][output]
 
 

@@ -54,12 +54,12 @@ def prepare_screenings(frame: pl.DataFrame) -> LinkedFacts:
     schema = frame.schema
     refuse_missing("screenings", schema, ("found",), {}, frozenset())
     rows, checks = _read(frame, "screenings", "screening", "at")
-    found = read_declared("found", schema["found"], "flag")
-    if found.wrong is not None:
-        checks = [*checks, _whole("found", found.wrong, "true or false")]
+    result = read_declared("found", schema["found"], "flag")
+    if result.wrong is not None:
+        checks = [*checks, _whole("found", result.wrong, "true or false")]
     columns = {
         "screening": read_text("screening", schema["screening"]).value,
-        "found": found.value,
+        "found": result.value,
         NOT_FOUND_YET: pl.lit(None, pl.Boolean),
     }
     return LinkedFacts(

@@ -84,8 +84,8 @@ def members_at(
             begins = day_text(lists[name].versions[0].since)
             problems.append(Finding(f"list {name}", f"has no version before {begins}; as-of is {day_text(as_of)}"))
         else:
-            made = "; a reference portfolio is made by fivefold rules reference, and given by --reference"
-            remedy = made if name in references else ""
+            hint = "; a reference portfolio is made by fivefold rules reference, and given by --reference"
+            remedy = hint if name in references else ""
             problem = f"is missing; there are {', '.join(sorted(lists)) or 'none'}{remedy}"
             problems.append(Finding(f"list {name}", problem))
     if problems:

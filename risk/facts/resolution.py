@@ -77,14 +77,14 @@ def moments_ahead(
             plan_for(Needs.of(analysed), members, portfolio.rates.base), portfolio, entities, sources
         )
         try:
-            found = plan.next_moments(context, row)
+            moments = plan.next_moments(context, row)
         except (LeftToColumnsError, ValueError, OverflowError):
             pass
         else:
             frame = entities.select(ENTITY)
             if plan.left:
                 frame = next_moments(analysed, portfolio, sources, lists, entities, inputs, plan.left)
-            return frame.hstack([pl.Series(name, [moment], pl.Int64) for name, moment in found.items()])
+            return frame.hstack([pl.Series(name, [moment], pl.Int64) for name, moment in moments.items()])
     return next_moments(analysed, portfolio, sources, lists, entities, inputs)
 
 

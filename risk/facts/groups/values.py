@@ -9,7 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from fivefold.risk.compiler.conditions import Compiler, Lists
-from fivefold.risk.compiler.formulas import TooLargeError, exact_value, kept
+from fivefold.risk.compiler.formulas import TooLargeError, exact_value, float_of
 from fivefold.risk.compiler.value_types import (
     Column,
     Vocabulary,
@@ -277,13 +277,13 @@ def _written(exact: Fraction, *, whole: bool) -> float | int | None:
     """Give a number as it is kept; None where it is too large for that."""
     if whole:
         return int(exact) if abs(exact) <= _LARGEST else None
-    return kept_or_none(exact)
+    return float_or_none(exact)
 
 
-def kept_or_none(exact: Fraction) -> float | None:
+def float_or_none(exact: Fraction) -> float | None:
     """Give the float that stands for an exact number; None where it is too large for one."""
     try:
-        return kept(exact)
+        return float_of(exact)
     except TooLargeError:
         return None
 

@@ -23,8 +23,8 @@ def aggregate_steps(facts: FactsAhead, window: Window) -> pl.LazyFrame:
 
 def last_leaves(facts: FactsAhead, window: Window) -> pl.LazyFrame:
     """Give when the latest fact leaves of those that count."""
-    known = _known(value_column(window, facts.masks.facts))
-    return facts.counted(window, *known).group_by(ROW).agg(pl.col(AT).max())
+    conditions = _known(value_column(window, facts.masks.facts))
+    return facts.counted(window, *conditions).group_by(ROW).agg(pl.col(AT).max())
 
 
 def _known(column: Column | None) -> list[pl.Expr]:

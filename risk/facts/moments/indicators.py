@@ -116,8 +116,8 @@ class History:
         """Give an indicator as of some moments; None where it is undefined."""
         if self.events is None or not moments:
             return [None] * len(moments)
-        taken = snapshots(self.events, np.array(moments, dtype=np.int64), wanted=[name])
-        column = np.where(taken.seen[0] > 0, taken.values[0, :, _place_of(name)], np.nan).tolist()
+        snapshot = snapshots(self.events, np.array(moments, dtype=np.int64), wanted=[name])
+        column = np.where(snapshot.seen[0] > 0, snapshot.values[0, :, _place_of(name)], np.nan).tolist()
         return [None if value != value else value for value in column]  # noqa: PLR0124 (NaN is not itself)
 
 
@@ -128,8 +128,8 @@ def histories_of(portfolio: Portfolio, entities: pl.DataFrame) -> list[History]:
     if whole is None:
         return [History(None, as_of) for as_of in as_ofs]
     places = dict(zip(whole.user_ids.to_pylist(), range(whole.customers), strict=True)) if len(names) > 1 else {}
-    found = [places.get(name) if places else whole.position(name) for name in names]
-    parts = [None if place is None else whole.select(place, place + 1) for place in found]
+    positions = [places.get(name) if places else whole.position(name) for name in names]
+    parts = [None if place is None else whole.select(place, place + 1) for place in positions]
     return [History(part, as_of) for part, as_of in zip(parts, as_ofs, strict=True)]
 
 

@@ -44,10 +44,10 @@ def plain_pattern(pattern: Any, units: int) -> PlainPattern:
     Raises:
         NoPlainFormError: it has none, so that columns must be asked.
     """
-    known = _FORMS.get(type(pattern))
-    if known is None or set(type(pattern).model_fields) - known[0]:
+    form = _FORMS.get(type(pattern))
+    if form is None or set(type(pattern).model_fields) - form[0]:
         raise NoPlainFormError(type(pattern).__name__)
-    return known[1](pattern, units)
+    return form[1](pattern, units)
 
 
 def _settled(facts: SingleFacts, begin: int | None) -> Sequence[Row]:

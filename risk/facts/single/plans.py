@@ -15,8 +15,8 @@ from fivefold.risk.compiler.formulas import (
     QUOTIENTS,
     TooLargeError,
     exact_value,
+    float_of,
     formula,
-    kept,
     parts_of_quotient,
 )
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError
@@ -261,7 +261,7 @@ def _calculation(each: CalculationInput, planner: _Planner) -> Step:
             return None
         try:
             result = context.values[key] = exact_formula.function(exact)
-            return kept(result * units if units > 1 else result)
+            return float_of(result * units if units > 1 else result)
         except ZeroDivisionError:
             return None
         except TooLargeError:

@@ -113,8 +113,8 @@ def read_header(text: str, names: Vocabulary, form: TableForm = RULE_FORM) -> tu
     else:
         data = read_flow(text if text.startswith("{") else f"{{{text}}}")
     try:
-        found = form.inputs.validate_python(data, by_alias=True, by_name=False)
-        return found, value_type_of_input(found, names)
+        rule_input = form.inputs.validate_python(data, by_alias=True, by_name=False)
+        return rule_input, value_type_of_input(rule_input, names)
     except ValidationError as error:
         problem = problem_of(error.errors(include_url=False)[0], list(names.entity), list(names.calculations))
         raise CellError(f"is the column {text!r}, which {problem}") from None
