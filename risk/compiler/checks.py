@@ -210,7 +210,7 @@ def value_type_at(subject: Any, place: Location, names: Vocabulary) -> ValueType
 
 
 def type_of(subject: Any, place: Location, names: Vocabulary) -> FieldType | None:
-    """Find the declared type of a test's subject; None where it is no field, or is not declared."""
+    """Find the declared type of a test's subject; None where it is not a field, or is not declared."""
     if isinstance(subject, ValueInput) and subject.value == "segment":
         return OneOf(one_of=SEGMENTS)
     if isinstance(subject, LevelInput):

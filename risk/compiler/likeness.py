@@ -53,7 +53,7 @@ def folded(text: str) -> str:
     """Bring a name to one form: no case, no accents, Latin letters, no punctuation, words in alphabetical order.
 
     Normalisation takes accents off é but leaves letters such as ł and ø alone: these are transliterated. An
-    apostrophe is no end of a word: O'Brien is OBrien, and the one in Ol'ga stands for a letter that Latin lacks.
+    apostrophe does not end a word: O'Brien is OBrien, and the one in Ol'ga stands for a letter that Latin lacks.
 
     >>> folded("Wałęsa, Lech"), folded("SØREN  Kierkegaard"), folded("Ольга")
     ('lech walesa', 'kierkegaard soren', 'olga')

@@ -159,7 +159,7 @@ class SourceReader:
             yield _Source(_words_of_other(rule_input), "both" if is_free else "aml")
 
     def _of_window(self, window: Window) -> Iterator[_Source]:
-        """Give what an aggregate reads; cases, alerts and whatever else is no transaction were gathered as `aml`."""
+        """Give what an aggregate reads; cases, alerts and whatever else is not a transaction were gathered as `aml`."""
         source = linked_source(window)
         if source in self.definition.fields:  # days since a date field
             yield self._field(source)

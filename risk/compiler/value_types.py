@@ -361,7 +361,7 @@ def _calculation(rule_input: CalculationInput, names: Vocabulary) -> Any:
 
 
 def currency_of(rule_input: Any, names: Vocabulary) -> str | None:
-    """Give the currency that an input names for its money; None where it is in the base currency, or is no money."""
+    """Give the currency that an input names for its money; None where it is in the base currency, or is not money."""
     named = names.calculations.get(rule_input.calculation) if isinstance(rule_input, CalculationInput) else rule_input
     if isinstance(rule_input, Linked):
         named = rule_input.linked.part

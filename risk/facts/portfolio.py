@@ -126,7 +126,7 @@ class Portfolio:
             latest one by as-of holds.
         indicators: `entity_id` and the catalogue's columns, as of the assessment.
         histories: the transactions that *indicators* were computed from, later ones among them, by the names of the
-            entities; needed to tell when time alone changes an indicator that is no age.
+            entities; needed to tell when time alone changes an indicator that is not an age.
         values: `entity_id` and `VALUES`, as of the assessment; `INTERVAL_ENDS` may be absent, and are unknown then.
         lists: the named lists.
         levels: for policies: `entity_id`, `in_force` and `rules` (numbers from 1), `status`, `source`, `age_days`.

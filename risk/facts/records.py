@@ -62,7 +62,7 @@ def known_entities(rows: pl.DataFrame, as_of: int | pl.Series) -> pl.DataFrame:
 
     Raises:
         FileFormatError: no entity_id, some rows of an entity without `known_at` or with different moments, or moments
-            that are no microseconds or not one for each row.
+            that are not microseconds or not one for each row.
     """
     if ENTITY not in rows.columns:
         raise FileFormatError(f"entities have no {ENTITY}; there are {', '.join(rows.columns) or 'none'}")
@@ -140,7 +140,7 @@ def prepare_records(
         what: they are called in errors.
 
     Raises:
-        FileFormatError: a column that all have is missing, or `entity_id` is no identifier.
+        FileFormatError: a column that all have is missing, or `entity_id` is not an identifier.
         InvalidRulesetError: a column that the ruleset declares is missing.
     """
     schema = frame.schema

@@ -126,7 +126,7 @@ _DIGITS = (None, 6, 9, 12, 15, 17)
 
 @dataclass(frozen=True)
 class _Written:
-    """A formula in words, and what the numbers in it come to; None where some are no numbers."""
+    """A formula in words, and what the numbers in it come to; None where some are not numbers."""
 
     words: str
     result: Fraction | None

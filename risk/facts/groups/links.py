@@ -74,7 +74,7 @@ class Links:
             `NOT_READ` is about its `from` alone, and may be of any type.
 
     Raises:
-        FileFormatError: on the first look, where a column is missing, or the ends are no identifiers.
+        FileFormatError: on the first look, where a column is missing, or the ends are not identifiers.
     """
 
     frame: pl.DataFrame

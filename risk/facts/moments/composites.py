@@ -28,7 +28,7 @@ class Movement:
 
     Attributes:
         steps: `@row`, `@at` and `@value`: its later values, as far as facts leave; None where it has none.
-        elapsed: of days that pass, the microseconds so far, over the columns of inputs; None where it is no such thing.
+        elapsed: of days that pass, the microseconds so far, over the columns of inputs; None for anything else.
         courses: how it goes on where it changes all the time in another way; None where it does not.
         moments: `@row` and `@at` of what else may change it, where it is not known to what.
     """

@@ -22,7 +22,7 @@ def group_moments(
 ) -> pl.LazyFrame:
     """Give `@row` and `@at` of when a group may come to something else; perhaps too early, and never late.
 
-    That the days pass of those linked, of which its number is made, is no such moment.
+    That the days pass of those linked, of which its number is made, is not such a moment.
 
     Args:
         each: the input.

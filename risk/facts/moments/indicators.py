@@ -59,7 +59,7 @@ _READ_TIME: Final = frozenset({"as_of", "decay"})
 
 @lru_cache(maxsize=128)
 def way_of(name: str) -> Way:
-    """Tell how an indicator that is no age goes on; KeyError where one reads as-of, and nothing is said of it here."""
+    """Tell how an indicator that is not an age goes on; KeyError where it reads as-of and is not listed here."""
     each = next(each for each in catalogue().indicators if each.name == name)
     windows = () if each.window_days is None else (each.window_days,)
     function = each.function.__name__

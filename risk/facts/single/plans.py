@@ -271,7 +271,7 @@ def _calculation(each: CalculationInput, planner: _Planner) -> Step:
 
 
 def _exact_name(each: LanguageModel) -> str:
-    """Name the exact number of a calculation among the values: it is no column."""
+    """Name the exact number of a calculation among the values: it is not a column."""
     return f"@exact {input_key(each)}"
 
 

@@ -123,7 +123,7 @@ MOST_PERCENT = 100
 
 
 def _is_place(place: Any, rule_input: Any) -> bool:
-    """Tell whether a number can have this place among peers; what is no number is refused elsewhere."""
+    """Tell whether a number can have this place among peers; what is not a number is refused elsewhere."""
     if not isinstance(place, Decimal):
         return True
     return place >= 0 and (place <= MOST_PERCENT or not isinstance(rule_input, PeerPercentile))

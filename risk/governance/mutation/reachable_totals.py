@@ -54,8 +54,8 @@ def sums_of(choices: Iterable[Iterable[int]]) -> list[int] | None:
 def reachable_totals(program: Program, points_of_rules: Mapping[str, frozenset[int]] | None = None) -> pl.Series | None:
     """Give every total (in units of `program.total.scale`) that rules can come to; None where there are too many.
 
-    Rules are taken as independent of each other, so that some of these totals may never happen. *points_of_rules* are the
-    points of some rules, by their ids, where only such totals are asked for.
+    Rules are taken as independent of each other, so that some of these totals may never happen. *points_of_rules* are
+    the points of some rules, by their ids, where only such totals are asked for.
     """
     points_by_rule = {rule.rule.id: points_given(rule) for rule in program.rules} | dict(points_of_rules or {})
     total = program.total

@@ -155,7 +155,7 @@ def propose_points(
         The proposal, and the ruleset as it would be.
 
     Raises:
-        ConfigError: the score is no sum of points.
+        ConfigError: the score is not a sum of points.
         InvalidRulesetError: an input reads what the label was made of, or is banned.
         FileFormatError: the labels cannot be read.
         NotEnoughDataError: too few are confirmed, or too few are not.
@@ -199,7 +199,7 @@ def propose_points(
 
 
 def require_points(ruleset: Ruleset) -> None:
-    """Refuse a ruleset whose score is no sum of points, with ConfigError."""
+    """Refuse a ruleset whose score is not a sum of points, with ConfigError."""
     if not isinstance(ruleset.score, PointsScore):
         raise ConfigError(
             f"{ruleset.name} does not score points with thresholds; points can be proposed for these alone"

@@ -14,7 +14,7 @@ from fivefold.risk.compiler.diagnostics import CHECKS, Diagnostic, Severity
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 SEVERITIES = {Severity.FATAL: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
-"""How bad a finding is, in SARIF's words; a note is no doubt."""
+"""How bad a finding is, in SARIF's words; a note is not a doubt."""
 
 
 @dataclass(frozen=True)

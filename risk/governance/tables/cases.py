@@ -97,7 +97,7 @@ def fitted(
         if whole is not None and not findings:
             return whole
         named = [(_as_made(path, places), problem) for path, problem in faults]
-        # What is at fault already is out; that it is missing now is no fault of its own.
+        # What is at fault already is out; that it is missing now is not a fault of its own.
         parts = {part for part in (_part(path) for path, _ in named) if part is not None and part not in out}
         # With parts left out, what is said of the rule as a whole may come from that alone.
         findings += [Finding(where(path), problem) for path, problem in named if not out or _part(path) in parts]

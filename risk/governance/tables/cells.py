@@ -60,7 +60,7 @@ MOST_DIGITS_WRITTEN = 40
 
 
 class CellError(ValueError):
-    """What stands in a cell is no condition; the message says why, and what would be right."""
+    """What stands in a cell is not a condition; the message says why, and what would be right."""
 
 
 def cell_text(test: Test) -> str:

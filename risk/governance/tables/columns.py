@@ -20,7 +20,7 @@ from fivefold.risk.language.policy import POLICY_INPUTS
 CASE, WHEN, POINTS, FLOOR, TITLE = "case", "when", "points", "floor", "title"
 OUTCOMES = (POINTS, FLOOR, TITLE)
 OWN_WORDS = (CASE, WHEN, *OUTCOMES)
-"""Columns that are no inputs."""
+"""Columns that are not inputs."""
 
 OTHERWISE, ON_UNKNOWN = "otherwise", "on_unknown"
 REST = (OTHERWISE, ON_UNKNOWN)
@@ -51,7 +51,7 @@ class TableForm:
 
     @property
     def own_words(self) -> tuple[str, ...]:
-        """The columns that are no inputs."""
+        """The columns that are not inputs."""
         return (self.number, WHEN, *self.outcomes)
 
 

@@ -225,7 +225,7 @@ class TableReader:
             self._lack("has no column of an input; its header is a field, or an input as rules write it")
 
     def _is_own_word(self, text: str, number: int) -> bool:
-        """Keep where a column stands that is no input; tell whether it is one."""
+        """Keep where a column stands that is not an input; tell whether it is one."""
         word = next((each for each in self.form.own_words if each.lower() == text.lower()), None)
         if word is not None:
             if word in self._words:

@@ -65,7 +65,7 @@ def grid_of(
         rows: the condition of each as plain data, and what it gives.
         rest: what is given below them, by the name of the row.
         own: the header of the input that tests without a name are about; None where there is none.
-        own_words: headers that are no inputs.
+        own_words: headers that are not inputs.
     """
     headers, conditions = _columns([condition for condition, _ in rows], own, own_words)
     keys = [*headers, *([WHEN] if any(WHEN in cells for cells in conditions) else [])]

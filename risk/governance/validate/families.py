@@ -182,7 +182,7 @@ def _ranking(level: np.ndarray[Any, Any], confirmed: Marks, options: Options) ->
 def _family(
     name: str, decisions: Decisions, labels: pl.DataFrame, options: Options, reference: Decisions | None
 ) -> JudgedFamily:
-    """Validate one ruleset on those on whom it decides; labels of others are no strangers to it."""
+    """Validate one ruleset on those on whom it decides; labels of others are not strangers to it."""
     part = decisions.parts.get(name)
     if part is None:
         return JudgedFamily(family=name, entities=0, validation=None, unjudged="it decides on nobody")

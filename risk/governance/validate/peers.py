@@ -61,7 +61,7 @@ class PeerComparison:
 
 
 def read_peer_text(text: str, source: str) -> PeerFigures:
-    """Read a peer's figures from the text of a file, as `read_peer` does; ConfigError also where it is no JSON."""
+    """Read a peer's figures from the text of a file, as `read_peer` does; ConfigError also where it is not JSON."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as problem:
@@ -80,7 +80,7 @@ def read_peer(data: Any, source: str) -> PeerFigures:
         source: the file's name, for errors.
 
     Raises:
-        ConfigError: it is neither, or a figure is no number, out of range or outside its interval.
+        ConfigError: it is neither, or a figure is not a number, out of range or outside its interval.
     """
     if not isinstance(data, dict):
         raise ConfigError(f"{source} holds no figures; it must be a mapping with any of {', '.join(FIGURES)}")

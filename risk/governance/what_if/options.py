@@ -50,7 +50,7 @@ class Option:
     moments: tuple[int | None, ...] = ()
 
     def within(self, other: "Option") -> bool:
-        """Tell whether this is no greater a change than another one of the same input."""
+        """Tell whether this is not a greater change than another one of the same input."""
         if self.side is not other.side:
             return False
         return self.rank <= other.rank if self.side in {Side.LOWER, Side.HIGHER} else self.rank == other.rank

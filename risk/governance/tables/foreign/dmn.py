@@ -31,7 +31,7 @@ def read_dmn(content: bytes, source: str, name: str | None = None) -> ForeignTab
         name: of the decision; without it the model must have one that is a table.
 
     Raises:
-        ConfigError: it is no DMN, or the table means something that rules cannot say.
+        ConfigError: it is not DMN, or the table means something that rules cannot say.
     """
     root = _root(content, source)
     space = root.tag[1:].partition("}")[0]

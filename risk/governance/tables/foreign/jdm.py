@@ -22,7 +22,7 @@ def read_jdm(content: bytes, source: str, name: str | None = None) -> ForeignTab
         name: of the table; without it the graph must have one.
 
     Raises:
-        ConfigError: it is no JDM, or the table means something by what stands around it in the graph.
+        ConfigError: it is not JDM, or the table means something by what stands around it in the graph.
     """
     graph = graph_of(content, source)
     nodes = [node for node in listed(graph, "nodes", source) if isinstance(node, dict)]
