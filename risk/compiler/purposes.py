@@ -105,7 +105,7 @@ class SourceReader:
 
     definition: Any
     sources: Sources
-    _known: dict[str, dict[_Source, tuple[str, ...]]] = field(default_factory=dict)
+    _sources_by_calculation: dict[str, dict[_Source, tuple[str, ...]]] = field(default_factory=dict)
 
     def read(self, rule_input: LanguageModel) -> dict[_Source, tuple[str, ...]]:
         """Give what an input reads, each with the shortest chain of calculations that leads there."""
@@ -116,9 +116,9 @@ class SourceReader:
         if not isinstance(rule_input, CalculationInput):
             return dict.fromkeys(self._directly(rule_input), ())
         name = rule_input.calculation
-        if name not in self._known:
-            self._known[name] = self._through(name)
-        return self._known[name]
+        if name not in self._sources_by_calculation:
+            self._sources_by_calculation[name] = self._through(name)
+        return self._sources_by_calculation[name]
 
     def _through(self, name: str) -> dict[_Source, tuple[str, ...]]:
         """Look at calculations in the order of how far they are away, each once: they may be made of themselves."""
@@ -149,7 +149,7 @@ class SourceReader:
         elif isinstance(rule_input, TransactionInput):
             yield self._transaction_field(rule_input.transaction)
         elif isinstance(rule_input, TagInput):
-            yield self._said("tags", rule_input.tag, "tag")
+            yield self._source_of("tags", rule_input.tag, "tag")
         elif isinstance(rule_input, LevelInput):
             yield _Source(f"level {rule_input.level}", self._level())
         elif isinstance(rule_input, StepInput):
@@ -177,7 +177,7 @@ class SourceReader:
 
     def _of_group(self, linked: Linked) -> Iterator[_Source]:
         """Give the links that lead there, what is read of those linked, and the lists that conditions on them name."""
-        yield self._said("links", linked.linked.by, "link")
+        yield self._source_of("links", linked.linked.by, "link")
         for each in inputs_of_group(linked.linked):
             yield from self._directly(each)
         for place in wheres_in((), linked):
@@ -196,14 +196,14 @@ class SourceReader:
             yield _Source(f"list {name}", self.sources.lists.get(name, "aml"))
 
     def _field(self, name: str) -> _Source:
-        return self._said("fields", name, "field")
+        return self._source_of("fields", name, "field")
 
     def _transaction_field(self, name: str) -> _Source:
         if name in TRANSACTION_FIELDS:
             return _Source(f"transaction field {name}", "both")
-        return self._said("transaction_fields", name, "transaction field")
+        return self._source_of("transaction_fields", name, "transaction field")
 
-    def _said(self, kind: str, name: str, word: str) -> _Source:
+    def _source_of(self, kind: str, name: str, word: str) -> _Source:
         """Join what the document and the type say; where one of them says nothing, it is `aml`."""
         here = getattr(self.definition.purposes, kind).get(name)
         hint = f"purposes, {kind} says nothing of it" if here is None else ""

@@ -158,7 +158,7 @@ class Going:
 
     history: History
     name: str
-    _known: dict[int, float | None] = field(default_factory=dict)
+    _values: dict[int, float | None] = field(default_factory=dict)
 
     @cached_property
     def _jumps(self) -> list[int]:
@@ -176,9 +176,9 @@ class Going:
 
     def at(self, ahead: int) -> float | None:
         """Give its value so many microseconds ahead."""
-        if ahead not in self._known:
-            self._known[ahead] = self.history.values(self.name, [self.history.as_of + ahead])[0]
-        return self._known[ahead]
+        if ahead not in self._values:
+            self._values[ahead] = self.history.values(self.name, [self.history.as_of + ahead])[0]
+        return self._values[ahead]
 
     def enclosed(self, first: int, last: int, reading: Reading) -> Enclosed:
         """Enclose it between its values at both ends, as it only rises or only falls."""

@@ -183,7 +183,7 @@ def of_ratio(ratio: Ratio, names: Vocabulary, base: str, cuts: Cuts) -> Number:
 
     def enclose(row: Row) -> Make:
         def enclosed(moving: Moving, width: int) -> Enclosed:
-            sides = _known(_side(key, moving, row, width) for key in (over, under))
+            sides = _enclosures_of(_side(key, moving, row, width) for key in (over, under))
             if isinstance(sides, Absence):
                 return sides
             first, second = (side.scaled(Fraction(units)) for side, units in zip(sides, (times, by), strict=True))
@@ -220,7 +220,7 @@ def of_sides(subject: LanguageModel, other: LanguageModel) -> Number:
 
     def enclose(row: Row) -> Make:
         def enclosed(moving: Moving, width: int) -> Enclosed:
-            sides = _known(_side(key, moving, row, width) for key in (one, two))
+            sides = _enclosures_of(_side(key, moving, row, width) for key in (one, two))
             return sides if isinstance(sides, Absence) else enclosures.subtracted(*sides)
 
         return enclosed
@@ -282,7 +282,7 @@ def _side(key: str, moving: Moving, row: Row, width: int) -> Enclosed:
     return _constant(None if row[key] is None else Fraction(row[key]), width)
 
 
-def _known(parts: Iterable[Enclosed]) -> list[Enclosure] | Absence:
+def _enclosures_of(parts: Iterable[Enclosed]) -> list[Enclosure] | Absence:
     """Give the parts of a number; or why it has none, as one of its parts has."""
     all_parts = list(parts)
     absent = next((why for why in Absence if why in all_parts), None)
@@ -296,7 +296,7 @@ def _operation(operation: Any) -> Make:
     combine = next(combine for form, combine in _MAKERS.items() if isinstance(operation, form))
 
     def make(enclosure_by_key: Moving, width: int) -> Enclosed:
-        part_enclosures = _known(part(enclosure_by_key, width) for part in parts)
+        part_enclosures = _enclosures_of(part(enclosure_by_key, width) for part in parts)
         return part_enclosures if isinstance(part_enclosures, Absence) else combine(operation, part_enclosures)
 
     return make

@@ -252,7 +252,7 @@ class _Maker:
             raise NoPlainFormError(input_key(window))
         source, over = str(part_of(window)), window.over
         if over is None:
-            return lambda _known, _values: iter(())
+            return lambda _context, _values: iter(())
         counted, _ = plain_window(window, fields_of(source, self.names, self.base), self.lists)
 
         def tell(context: EntityContext, _: Row) -> Iterator[int]:
@@ -309,7 +309,7 @@ def _is_by_months(over: Duration | None) -> bool:
 
 def _still(_maker: _Maker, _each: Any) -> Mover:
     still = Movement()
-    return lambda _known, _values: still
+    return lambda _context, _values: still
 
 
 def _passing(days: float | None, *, counts_exactly: bool) -> Passing | None:
@@ -319,7 +319,7 @@ def _passing(days: float | None, *, counts_exactly: bool) -> Passing | None:
 
 def _days_since(_: _Maker, each: DaysSince) -> Mover:
     key = input_key(each)
-    return lambda _known, values: Movement(is_steady=True, course=_passing(values[key], counts_exactly=True))
+    return lambda _context, values: Movement(is_steady=True, course=_passing(values[key], counts_exactly=True))
 
 
 def _indicator(_: _Maker, each: IndicatorInput) -> Mover:

@@ -43,7 +43,7 @@ def everybody(ruleset: Linking) -> Everybody:
     """Collect the examples and whom they are linked to; InvalidRulesetError where that is given in another form."""
     there, rows = list(ruleset.examples), list[tuple[Any, ...]]()
     for number, example in enumerate(there):  # which grows meanwhile
-        for name, way, members in _given(example, ruleset.links):
+        for name, way, members in _linked_entities(example, ruleset.links):
             shared = f"of example {number}"
             others = [str(len(there) + place) for place in range(len(members))]
             there += [example.model_copy(update={"given": each}) for each in members]
@@ -59,7 +59,9 @@ def _rows(name: str, way: str, own: str, others: Sequence[str], shared: str) -> 
     return [(name, *end) for end in ends]
 
 
-def _given(example: GivenExample, declared: Mapping[str, LinkType]) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+def _linked_entities(
+    example: GivenExample, declared: Mapping[str, LinkType]
+) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
     """Give the type, the way (empty where it has none) and the entities of each kind of link that an example has."""
     links = example.given.get(LINKS, {})
     if not isinstance(links, dict):
