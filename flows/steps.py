@@ -25,8 +25,8 @@ from fivefold.risk.compiler.formulas import (
     TooLargeError,
     calculations_in_order,
     exact_value,
+    float_of,
     formula,
-    kept,
     parts_of_quotient,
 )
 from fivefold.risk.compiler.plain_conditions import PlainTest
@@ -224,7 +224,7 @@ class Calculating(CompiledStep):
             try:
                 if None not in values:
                     result = each.function([value for value in values if value is not None])
-                    row[each.key] = kept(result * each.units if each.units > 1 else result)
+                    row[each.key] = float_of(result * each.units if each.units > 1 else result)
             except ZeroDivisionError:
                 pass
             except TooLargeError:

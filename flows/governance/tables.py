@@ -186,7 +186,7 @@ def flow_draft_text(text: str, flow: Flow, changed: Flow, position: int, source:
 
 
 def _rows_of(name: str, table: Table) -> RowsOf:
-    def said(word: str, given: Any) -> Any:
-        return None if given is None else plain_data(table)[word]
+    def data_of(word: str, outcome: Any) -> Any:
+        return None if outcome is None else plain_data(table)[word]
 
-    return RowsOf(name, "rows", table.rows, {OTHERWISE: table.otherwise, ON_UNKNOWN: table.on_unknown}, said)
+    return RowsOf(name, "rows", table.rows, {OTHERWISE: table.otherwise, ON_UNKNOWN: table.on_unknown}, data_of)

@@ -210,7 +210,7 @@ def value_type_at(subject: Any, place: Location, names: Vocabulary) -> ValueType
 
 
 def type_of(subject: Any, place: Location, names: Vocabulary) -> FieldType | None:
-    """Find the declared type of a test's subject; None where it is no field, or is not declared."""
+    """Find the declared type of a test's subject; None where it is not a field, or is not declared."""
     if isinstance(subject, ValueInput) and subject.value == "segment":
         return OneOf(one_of=SEGMENTS)
     if isinstance(subject, LevelInput):
@@ -219,8 +219,8 @@ def type_of(subject: Any, place: Location, names: Vocabulary) -> FieldType | Non
     if isinstance(subject, TransactionInput):
         return names.transaction.get(subject.transaction)
     if isinstance(subject, StepInput):
-        given = names.outputs.get(subject.step, {}).get(subject.output)
-        return OneOf(one_of=given.choices) if given is not None and given.choices else None
+        output = names.outputs.get(subject.step, {}).get(subject.output)
+        return OneOf(one_of=output.choices) if output is not None and output.choices else None
     if not isinstance(subject, FieldInput):
         return None
     fields = names.entity if place.source is None else names.linked(place.source)
@@ -369,8 +369,8 @@ def _changeable(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnosti
         return
     others = isinstance(own, TagInput | ScreeningInput | ValueInput)
     if others or (isinstance(own, Window) and linked_source(own) in set(SOURCES) - {"transactions"}):
-        found = "tags, screenings, cases, alerts and the value are what others say of them"
-        yield Diagnostic(at, f"cannot be said of this input, which no person can change: {found}")
+        reason = "tags, screenings, cases, alerts and the value are what others say of them"
+        yield Diagnostic(at, f"cannot be said of this input, which no person can change: {reason}")
         return
     if isinstance(own, Linked):
         yield Diagnostic(at, "cannot be said of this input: what it is made of is of other people")

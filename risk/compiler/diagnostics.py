@@ -60,9 +60,9 @@ def warning(path: Path, problem: str) -> Diagnostic:
     return Diagnostic(path, problem, Severity.WARNING)
 
 
-def by_check(found: Mapping[str, Iterable[Diagnostic]], *, notes: bool) -> list[Diagnostic]:
+def by_check(faults_by_check: Mapping[str, Iterable[Diagnostic]], *, notes: bool) -> list[Diagnostic]:
     """Join what the checks found, each naming its check; without notes where these are not asked for."""
-    diagnostics = [replace(fault, check=check) for check, faults in found.items() for fault in faults]
+    diagnostics = [replace(fault, check=check) for check, faults in faults_by_check.items() for fault in faults]
     return [fault for fault in diagnostics if notes or fault.severity is not Severity.NOTE]
 
 

@@ -1,7 +1,7 @@
 """Calculations as exact functions: of fractions, whatever their size, with no rounding before the result.
 
 The result is kept as a 64-bit float, chosen so that it compares with every number that a ruleset can write as the
-exact result does: `kept` says how. So the columns that conditions read need no second form.
+exact result does: `float_of` says how. So the columns that conditions read need no second form.
 """
 
 import math
@@ -73,8 +73,8 @@ def parts_of_quotient(quotient: Any) -> tuple[Window, Window]:
 
 def parts_of_share(share: Share) -> tuple[Window, Window]:
     """Give the part of a share and the whole: facts of which `where` is unknown are in neither."""
-    known = Any_.model_construct(any=(share.where, Not.model_construct(negated=share.where)))
-    part, whole = ({**_frame(share), "where": where} for where in (share.where, known))
+    either_way = Any_.model_construct(any=(share.where, Not.model_construct(negated=share.where)))
+    part, whole = ({**_frame(share), "where": where} for where in (share.where, either_way))
     if share.share in SOURCES:
         source: Any = share.share
         return Count.model_construct(count=source, **part), Count.model_construct(count=source, **whole)
@@ -88,8 +88,8 @@ def _frame(window: Window) -> dict[str, Any]:
 def _parts_of_mean(mean: Mean) -> tuple[Window, Window]:
     where = mean.where
     if mean.mean not in MONEY_FIELDS:  # an amount is always known
-        known = TESTS["field"].model_validate({"field": mean.mean, "is": "present"})
-        where = known if where is None else All.model_construct(all=(where, known))
+        is_present = TESTS["field"].model_validate({"field": mean.mean, "is": "present"})
+        where = is_present if where is None else All.model_construct(all=(where, is_present))
     return (
         Sum.model_construct(sum=mean.mean, **_frame(mean)),
         Count.model_construct(count="transactions", **{**_frame(mean), "where": where}),
@@ -217,9 +217,9 @@ def zero_divisor(operation: Any, exact: Mapping[str, Fraction]) -> Any:
     places = {key: place for place, key in enumerate(exact)}
     values = list(exact.values())
     for _, operand in operands(operation):
-        found = zero_divisor(operand, exact)
-        if found is not None:
-            return found
+        divisor_within = zero_divisor(operand, exact)
+        if divisor_within is not None:
+            return divisor_within
     divisor = operands(operation)[1][1] if isinstance(operation, Divide) else None
     return divisor if divisor is not None and _operand(divisor, places)(values) == 0 else None
 
@@ -238,12 +238,12 @@ def exact_values(names: Sequence[str], vocabulary: Vocabulary, base: str, row: M
     """
     exact: dict[str, Fraction | None] = {}
     for name in names:
-        made = formula(vocabulary.calculations[name])
-        for each in made.inputs:
+        calculation = formula(vocabulary.calculations[name])
+        for each in calculation.inputs:
             if input_key(each) not in exact:
                 exact[input_key(each)] = _exact_input(each, vocabulary, base, row)
-        values = [exact[input_key(each)] for each in made.inputs]
-        exact[input_key(CalculationInput(calculation=name))] = _result(made.function, values)
+        values = [exact[input_key(each)] for each in calculation.inputs]
+        exact[input_key(CalculationInput(calculation=name))] = _result(calculation.function, values)
     return exact
 
 
@@ -257,9 +257,9 @@ def _exact_input(rule_input: Any, vocabulary: Vocabulary, base: str, row: Mappin
 
 
 def _result(function: Function, values: Sequence[Fraction | None]) -> Fraction | None:
-    known = [value for value in values if value is not None]
+    operand_values = [value for value in values if value is not None]
     try:
-        return function(known) if len(known) == len(values) else None
+        return function(operand_values) if len(operand_values) == len(values) else None
     except ArithmeticError:
         return None
 
@@ -290,14 +290,14 @@ def _sized(value: Fraction) -> Fraction:
     return value
 
 
-def kept(exact: Fraction) -> float:
+def float_of(exact: Fraction) -> float:
     """Give the float that stands for an exact result: on the right side of every number of 15 digits.
 
     It is the nearest float, unless that is the float of a number of 15 digits which the result is not: then the next
     one on the result's side. Numbers of 15 digits lie at least four floats apart, so no other one is crossed, and
     comparing floats comes out as comparing the exact numbers would.
 
-    >>> kept(Fraction(3, 10)), kept(Fraction(1, 3)), kept(Fraction(3, 10) - Fraction(1, 10**40))
+    >>> float_of(Fraction(3, 10)), float_of(Fraction(1, 3)), float_of(Fraction(3, 10) - Fraction(1, 10**40))
     (0.3, 0.3333333333333333, 0.29999999999999993)
 
     Raises:

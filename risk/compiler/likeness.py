@@ -53,7 +53,7 @@ def folded(text: str) -> str:
     """Bring a name to one form: no case, no accents, Latin letters, no punctuation, words in alphabetical order.
 
     Normalisation takes accents off é but leaves letters such as ł and ø alone: these are transliterated. An
-    apostrophe is no end of a word: O'Brien is OBrien, and the one in Ol'ga stands for a letter that Latin lacks.
+    apostrophe does not end a word: O'Brien is OBrien, and the one in Ol'ga stands for a letter that Latin lacks.
 
     >>> folded("Wałęsa, Lech"), folded("SØREN  Kierkegaard"), folded("Ольга")
     ('lech walesa', 'kierkegaard soren', 'olga')
@@ -120,10 +120,10 @@ class Targets:
         if len(names) <= _PART or len(self._texts) <= FEW or (pool is None and thread_pool_size() == 1):
             return [self.has_near(name, at_least) for name in names]
         parts = [names[begin : begin + _PART] for begin in range(1, len(names), _PART)]
-        found = [self.has_near(names[0], at_least)]  # what all threads read is made before they begin
+        results = [self.has_near(names[0], at_least)]  # what all threads read is made before they begin
         for part in (pool or _shared_pool()).map(lambda part: [self.has_near(name, at_least) for name in part], parts):
-            found += part
-        return found
+            results += part
+        return results
 
     def _is_any_near(self, text: str, candidates: Sequence[str], at_least: float) -> bool:
         unit, similarity = self._scorer.whole / 100, self._scorer.similarity
@@ -285,8 +285,8 @@ class Shared:
         codes, places = self._codes
         inside = places[:-1] == places[1:]
         pairs = (codes[:-1] * _LETTERS + codes[1:])[inside]
-        found, counts = np.unique(pairs * len(self._texts) + places[:-1][inside], return_counts=True)
-        pair, place = np.divmod(found, len(self._texts))
+        keys, counts = np.unique(pairs * len(self._texts) + places[:-1][inside], return_counts=True)
+        pair, place = np.divmod(keys, len(self._texts))
         begins = np.flatnonzero(np.diff(pair, prepend=-1))
         ends = [*begins[1:].tolist(), len(pair)]
         parts = zip(pair[begins].tolist(), begins.tolist(), ends, strict=False)  # one end without a pair
@@ -295,7 +295,11 @@ class Shared:
     @cached_property
     def _pairs(self) -> dict[int, tuple[Places, NDArray[np.uint8]]]:
         """The pairs that few texts have."""
-        return {code: found for code, found in self._places_of_pairs.items() if not self._is_often(found[0])}
+        return {
+            code: occurrences
+            for code, occurrences in self._places_of_pairs.items()
+            if not self._is_often(occurrences[0])
+        }
 
     @cached_property
     def _often(self) -> dict[int, NDArray[np.uint8]]:

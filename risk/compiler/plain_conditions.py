@@ -53,8 +53,8 @@ def plain_comparison(operator: str, column: Column, value: Any, lists: Lists) ->
     holds = _BUILDERS[operator](column, value)
 
     def test(row: Row) -> bool | None:
-        found = row[name]
-        return None if found is None else holds(found)
+        subject = row[name]
+        return None if subject is None else holds(subject)
 
     return test
 
@@ -82,40 +82,40 @@ def _compared(compare: Callable[[Any, Any], bool]) -> Callable[[Column, Any], Ho
     def build(column: Column, value: Any) -> Holds:
         bound = _bound(column, value)
         if isinstance(bound, float):
-            return lambda found: compare(float(found), bound)
+            return lambda subject: compare(float(subject), bound)
         if isinstance(bound, bool | str):
-            return lambda found: compare(found, bound)
+            return lambda subject: compare(subject, bound)
         as_float = float(bound)
-        return lambda found: compare(found, as_float if type(found) is float else bound)
+        return lambda subject: compare(subject, as_float if type(subject) is float else bound)
 
     return build
 
 
 def _between(column: Column, ends: Sequence[Any]) -> Holds:
     least, most = _compared(ge)(column, ends[0]), _compared(le)(column, ends[1])
-    return lambda found: least(found) and most(found)
+    return lambda subject: least(subject) and most(subject)
 
 
 def _among(column: Column, values: Sequence[Any]) -> Holds:
     if column.kind is ValueType.TEXTS:
         words = frozenset(values)
-        return lambda found: any(word in words for word in found if word is not None)
+        return lambda subject: any(word in words for word in subject if word is not None)
     members: frozenset[Any] = frozenset(values)
     if column.kind is ValueType.LEVEL:
         members = frozenset(level_number(value, column.levels) for value in values)
     elif column.kind is ValueType.NUMBER:
         members = frozenset(map(float, values))
-    return lambda found: found in members
+    return lambda subject: subject in members
 
 
 def _contains(_column: Column, value: str) -> Holds:
-    return lambda found: value in found  # a word of a list, or a part of a text
+    return lambda subject: value in subject  # a word of a list, or a part of a text
 
 
 def _contains_any(column: Column, values: Sequence[str]) -> Holds:
     if column.kind is ValueType.TEXTS:
         return _among(column, values)
-    return lambda found: any(value in found for value in values)
+    return lambda subject: any(value in subject for value in values)
 
 
 def _fuzzy(column: Column, value: tuple[Fuzzy, Sequence[str]]) -> Holds:
@@ -127,14 +127,14 @@ def _fuzzy(column: Column, value: tuple[Fuzzy, Sequence[str]]) -> Holds:
         return near.has_near(text, how.at_least)
 
     if column.kind is ValueType.TEXTS:
-        return lambda found: any(is_near(text) for text in found if text is not None)
+        return lambda subject: any(is_near(text) for text in subject if text is not None)
     return is_near
 
 
 def _not(build: Callable[[Column, Any], Holds]) -> Callable[[Column, Any], Holds]:
     def negated(column: Column, value: Any) -> Holds:
         holds = build(column, value)
-        return lambda found: not holds(found)
+        return lambda subject: not holds(subject)
 
     return negated
 
@@ -155,8 +155,8 @@ _BUILDERS: Mapping[str, Callable[[Column, Any], Holds]] = {
     "not_in": _not(_among),
     "in_list": _among,
     "not_in_list": _not(_among),
-    "starts_with": lambda _, value: lambda found: found.startswith(value),
-    "ends_with": lambda _, value: lambda found: found.endswith(value),
+    "starts_with": lambda _, value: lambda subject: subject.startswith(value),
+    "ends_with": lambda _, value: lambda subject: subject.endswith(value),
     "contains": _contains,
     "contains_any": _contains_any,
     "fuzzy": _fuzzy,
@@ -232,10 +232,10 @@ def all_of(parts: Sequence[PlainTest]) -> PlainTest:
     def test(row: Row) -> bool | None:
         holds: bool | None = True
         for part in parts:
-            found = part(row)
-            if found is None:
+            result = part(row)
+            if result is None:
                 holds = None
-            elif not found:
+            elif not result:
                 return False
         return holds
 
@@ -250,10 +250,10 @@ def any_of(parts: Sequence[PlainTest]) -> PlainTest:
     def test(row: Row) -> bool | None:
         holds: bool | None = False
         for part in parts:
-            found = part(row)
-            if found is None:
+            result = part(row)
+            if result is None:
                 holds = None
-            elif found:
+            elif result:
                 return True
         return holds
 
@@ -264,7 +264,7 @@ def negation(part: PlainTest) -> PlainTest:
     """True if it fails, false if it holds, unknown if it is unknown."""
 
     def test(row: Row) -> bool | None:
-        found = part(row)
-        return None if found is None else not found
+        result = part(row)
+        return None if result is None else not result
 
     return test

@@ -105,7 +105,7 @@ class SourceReader:
 
     definition: Any
     sources: Sources
-    _known: dict[str, dict[_Source, tuple[str, ...]]] = field(default_factory=dict)
+    _sources_by_calculation: dict[str, dict[_Source, tuple[str, ...]]] = field(default_factory=dict)
 
     def read(self, rule_input: LanguageModel) -> dict[_Source, tuple[str, ...]]:
         """Give what an input reads, each with the shortest chain of calculations that leads there."""
@@ -116,13 +116,13 @@ class SourceReader:
         if not isinstance(rule_input, CalculationInput):
             return dict.fromkeys(self._directly(rule_input), ())
         name = rule_input.calculation
-        if name not in self._known:
-            self._known[name] = self._through(name)
-        return self._known[name]
+        if name not in self._sources_by_calculation:
+            self._sources_by_calculation[name] = self._through(name)
+        return self._sources_by_calculation[name]
 
     def _through(self, name: str) -> dict[_Source, tuple[str, ...]]:
         """Look at calculations in the order of how far they are away, each once: they may be made of themselves."""
-        found: dict[_Source, tuple[str, ...]] = {}
+        sources: dict[_Source, tuple[str, ...]] = {}
         chains: dict[str, tuple[str, ...]] = {name: (f"calculation {name}",)}
         waiting = deque([name])
         while waiting:
@@ -130,11 +130,11 @@ class SourceReader:
             calculation = self.definition.calculate.get(this)
             for _, each in () if calculation is None else inputs_calculated(calculation):
                 if not isinstance(each, CalculationInput):
-                    found = dict.fromkeys(self._directly(each), chains[this]) | found
+                    sources = dict.fromkeys(self._directly(each), chains[this]) | sources
                 elif each.calculation not in chains:
                     chains[each.calculation] = (*chains[this], f"calculation {each.calculation}")
                     waiting.append(each.calculation)
-        return found
+        return sources
 
     def _directly(self, rule_input: Any) -> Iterator[_Source]:
         if isinstance(rule_input, Ratio):
@@ -149,7 +149,7 @@ class SourceReader:
         elif isinstance(rule_input, TransactionInput):
             yield self._transaction_field(rule_input.transaction)
         elif isinstance(rule_input, TagInput):
-            yield self._said("tags", rule_input.tag, "tag")
+            yield self._source_of("tags", rule_input.tag, "tag")
         elif isinstance(rule_input, LevelInput):
             yield _Source(f"level {rule_input.level}", self._level())
         elif isinstance(rule_input, StepInput):
@@ -159,7 +159,7 @@ class SourceReader:
             yield _Source(_words_of_other(rule_input), "both" if is_free else "aml")
 
     def _of_window(self, window: Window) -> Iterator[_Source]:
-        """Give what an aggregate reads; cases, alerts and whatever else is no transaction were gathered as `aml`."""
+        """Give what an aggregate reads; cases, alerts and whatever else is not a transaction were gathered as `aml`."""
         source = linked_source(window)
         if source in self.definition.fields:  # days since a date field
             yield self._field(source)
@@ -177,7 +177,7 @@ class SourceReader:
 
     def _of_group(self, linked: Linked) -> Iterator[_Source]:
         """Give the links that lead there, what is read of those linked, and the lists that conditions on them name."""
-        yield self._said("links", linked.linked.by, "link")
+        yield self._source_of("links", linked.linked.by, "link")
         for each in inputs_of_group(linked.linked):
             yield from self._directly(each)
         for place in wheres_in((), linked):
@@ -196,14 +196,14 @@ class SourceReader:
             yield _Source(f"list {name}", self.sources.lists.get(name, "aml"))
 
     def _field(self, name: str) -> _Source:
-        return self._said("fields", name, "field")
+        return self._source_of("fields", name, "field")
 
     def _transaction_field(self, name: str) -> _Source:
         if name in TRANSACTION_FIELDS:
             return _Source(f"transaction field {name}", "both")
-        return self._said("transaction_fields", name, "transaction field")
+        return self._source_of("transaction_fields", name, "transaction field")
 
-    def _said(self, kind: str, name: str, word: str) -> _Source:
+    def _source_of(self, kind: str, name: str, word: str) -> _Source:
         """Join what the document and the type say; where one of them says nothing, it is `aml`."""
         here = getattr(self.definition.purposes, kind).get(name)
         hint = f"purposes, {kind} says nothing of it" if here is None else ""
@@ -214,8 +214,8 @@ class SourceReader:
 
     def _level(self) -> Purpose:
         own, declared = self.definition.purposes, self.sources.declared
-        said = [own.level] if isinstance(own, DecisionPurposes) else []
-        return strictest([*said, *(() if declared is None else (declared.level,))])
+        purposes = [own.level] if isinstance(own, DecisionPurposes) else []
+        return strictest([*purposes, *(() if declared is None else (declared.level,))])
 
 
 def _words_of_other(rule_input: Any) -> str:
@@ -230,12 +230,12 @@ def readings(definition: Ruleset | Policy, sources: Sources) -> Iterator[Reading
     """Give what each part reads: everything once for each rule, by its shortest path, in the order written."""
     reader = SourceReader(definition, sources)
     serving = _serving(definition)
-    found = set[tuple[str, _Source]]()
+    pairs = set[tuple[str, _Source]]()
     for path, step, source, chain in _named(definition, reader):
         part, serves = serving.get(path[1], ("", "aml")) if path[0] == "rules" else ("ruleset", definition.purpose)
-        if (step, source) in found:
+        if (step, source) in pairs:
             continue
-        found.add((step, source))
+        pairs.add((step, source))
         action = (f"action {part}",) if part not in {"", "ruleset"} else ()
         yield Reading(
             path=path,
@@ -300,9 +300,9 @@ def actions_influenced(policy: Policy, position: int) -> frozenset[str]:
     return frozenset(influenced)
 
 
-def _winner(policy: Policy, given: str | None, rest: str | None) -> str:
+def _winner(policy: Policy, action: str | None, rest: str | None) -> str:
     """Give the action that is taken, where one rule gives an action or none, and the rest another or none."""
-    there = [each for each in (given, rest) if each is not None]
+    there = [each for each in (action, rest) if each is not None]
     if not there:
         return policy.otherwise
     if policy.wins == "first":
@@ -342,9 +342,9 @@ def purpose_name_diagnostics(definition: Any) -> Iterator[Diagnostic]:
     ]
     if isinstance(purposes, PolicyPurposes) and isinstance(definition, Policy):
         there.append(("actions", purposes.actions, definition.actions))
-    for kind, named, known in there:
+    for kind, named, declarations in there:
         for name in named:
-            if name not in known:
-                names = ", ".join(known) or "none"
-                problem = f"there is no {name} under {kind}; there are {names}{perhaps(name, known)}"
+            if name not in declarations:
+                names = ", ".join(declarations) or "none"
+                problem = f"there is no {name} under {kind}; there are {names}{perhaps(name, declarations)}"
                 yield Diagnostic(("purposes", kind, name), problem, check="purposes")

@@ -99,7 +99,7 @@ def unit_of_input(rule_input: Any, names: Vocabulary) -> Unit:
     """Give the unit of an input that is a number.
 
     Raises:
-        UnknownNameError: it names what is not there, or it is no number.
+        UnknownNameError: it names what is not there, or it is not a number.
     """
     kind = value_type_of_input(rule_input, names)
     if kind not in {ValueType.NUMBER, ValueType.MONEY}:
@@ -130,7 +130,7 @@ def unit_of(operand: Any, names: Vocabulary, path: Path = ()) -> Unit | None:
 
     Raises:
         UnitError: parts that do not fit each other.
-        UnknownNameError: an input names what is not there, or is no number.
+        UnknownNameError: an input names what is not there, or is not a number.
     """
     rule_input = input_of_operand(operand)
     if rule_input is not None:
@@ -196,13 +196,13 @@ _SAY = "; a plain number says what it is with as: {field: ..., as: money}"
 
 
 def _same(units: Units, verb: str) -> Unit | None:
-    known = [each for each in units if each[1] is not None]
-    for path, unit, is_plain in known[1:]:
-        _, first, first_is_plain = known[0]
+    certain = [each for each in units if each[1] is not None]
+    for path, unit, is_plain in certain[1:]:
+        _, first, first_is_plain = certain[0]
         if unit != first:
             hint = _SAY if (is_plain and unit == RATIO) or (first_is_plain and first == RATIO) else ""
             raise UnitError(path, f"{verb} {first} and {unit}, which are not of one unit{hint}")
-    return known[0][1] if known else None
+    return certain[0][1] if certain else None
 
 
 def _number_unit(number: Any) -> Unit:
@@ -222,7 +222,7 @@ def _times(first: Unit, second: Unit, power: int, path: Path) -> Unit:
     if first.money and second.money and first.currency != second.currency:
         raise UnitError(path, f"puts {first} and {second} together, which are of two currencies")
     money, days = first.money + power * second.money, first.days + power * second.days
-    counted = power > 0 and first.counted and second.counted  # half a count, or a count of each, is no count
+    counted = power > 0 and first.counted and second.counted  # half a count, or a count of each, is not a count
     currency = (first.currency or second.currency) if money else None
     return Unit(money, days, counted and not (money or days), currency)
 
@@ -244,7 +244,7 @@ def unit_diagnostics(calculations: Mapping[str, Any], names: Vocabulary) -> Iter
 
 
 def _no_number(path: Path, calculation: Any, names: Vocabulary, problem: str) -> Iterator[Diagnostic]:
-    """Name an input that is no number; one that names what is not there is found where inputs are looked at."""
+    """Name an input that is not a number; one that names what is not there is found where inputs are looked at."""
     for at, rule_input in inputs_calculated(calculation, path):
         try:
             value_type_of_input(rule_input, names)
@@ -327,7 +327,7 @@ def _cycles(calculations: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         )
         for name, calculation in calculations.items()
     }
-    found: set[frozenset[str]] = set()
+    cycles: set[frozenset[str]] = set()
     done: set[str] = set()
     for begin in calculations:
         trail: list[str] = []
@@ -340,8 +340,8 @@ def _cycles(calculations: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
                 trail[-1:] = []
             elif name in trail:
                 cycle = tuple(trail[trail.index(name) :])
-                if frozenset(cycle) not in found:
-                    found.add(frozenset(cycle))
+                if frozenset(cycle) not in cycles:
+                    cycles.add(frozenset(cycle))
                     yield cycle
             elif name not in done:
                 trail.append(name)

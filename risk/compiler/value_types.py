@@ -277,8 +277,8 @@ def step_output(rule_input: StepInput, names: Vocabulary) -> StepOutput:
     if step not in steps:
         there = f"; steps of a flow that give anything are {', '.join(steps) or 'none here'}"
         raise UnknownNameError(f"reads the step {step}{there}{perhaps(step, steps)}")
-    if output not in (given := steps[step]):
-        raise UnknownNameError(f"reads {output} of {step}, which gives {', '.join(given)}{perhaps(output, given)}")
+    if output not in (outputs := steps[step]):
+        raise UnknownNameError(f"reads {output} of {step}, which gives {', '.join(outputs)}{perhaps(output, outputs)}")
     return steps[step][output]
 
 
@@ -361,7 +361,7 @@ def _calculation(rule_input: CalculationInput, names: Vocabulary) -> Any:
 
 
 def currency_of(rule_input: Any, names: Vocabulary) -> str | None:
-    """Give the currency that an input names for its money; None where it is in the base currency, or is no money."""
+    """Give the currency that an input names for its money; None where it is in the base currency, or is not money."""
     named = names.calculations.get(rule_input.calculation) if isinstance(rule_input, CalculationInput) else rule_input
     if isinstance(rule_input, Linked):
         named = rule_input.linked.part

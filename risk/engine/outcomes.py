@@ -92,17 +92,17 @@ def assess_columns(
 
 def _before(entity: str, previous: pl.DataFrame | None, overrides: pl.DataFrame | None) -> Before | None:
     """Give what was held of an entity; None where it stands there twice, which joining the frames refuses."""
-    held, override = _of(entity, previous), _of(entity, overrides)
-    if held is None or override is None:
+    standing, override = _of(entity, previous), _of(entity, overrides)
+    if standing is None or override is None:
         return None
-    if not held and not override:
+    if not standing and not override:
         return NOBODY
-    floor = (held["floor"], held.get("hard_floor")) if held.get("floor") is not None else None
+    floor = (standing["floor"], standing.get("hard_floor")) if standing.get("floor") is not None else None
     return Before(
-        level=held.get("level"),
-        entered=held.get("entered"),
+        level=standing.get("level"),
+        entered=standing.get("entered"),
         floor=floor,
-        lost=(held.get(FLOOR_LOST), held.get(HARD_FLOOR_LOST)),
+        lost=(standing.get(FLOOR_LOST), standing.get(HARD_FLOOR_LOST)),
         override=override.get("level"),
         until=override.get("until"),
     )

@@ -42,19 +42,21 @@ def next_by_time(assessments: Assessments, limit: pl.Series) -> pl.Series:
     if len(moments) == 1:
         row = assessments.inputs.row(0, named=True)
         if all(value == value for value in row.values()):  # noqa: PLR0124 (NaN is not itself)
-            known = {name: at for name, at in moments.row(0, named=True).items() if at is not None and name != ENTITY}
+            moment_by_input = {
+                name: at for name, at in moments.row(0, named=True).items() if at is not None and name != ENTITY
+            }
             program = assessments.program
-            first = next_of_row(single_program(program), row, known, _asked_whether_known(program), limit[0])
+            first = next_of_row(single_program(program), row, moment_by_input, _asked_whether_known(program), limit[0])
             return pl.Series([NEVER if first is None else first], dtype=pl.Int64)
     return next_of_columns(assessments, moments, limit)
 
 
 def next_of_columns(assessments: Assessments, moments: pl.DataFrame, limit: pl.Series) -> pl.Series:
     """Find the same by queries over columns, however few entities there are."""
-    found = pl.repeat(NEVER, len(moments), dtype=pl.Int64, eager=True)
+    results = pl.repeat(NEVER, len(moments), dtype=pl.Int64, eager=True)
     names = [name for name in moments.columns[1:] if moments[name].null_count() < len(moments)]
     if not names:
-        return found
+        return results
     renamed = {name: _next(name) for name in names}
     first = pl.min_horizontal(renamed.values())
     frame = (
@@ -68,10 +70,10 @@ def next_of_columns(assessments: Assessments, moments: pl.DataFrame, limit: pl.S
     while True:
         frame = frame.filter((pl.col(_MOMENT) < pl.col("@limit")) & (pl.col(_MOMENT) != NEVER))
         if not len(frame):
-            return found
+            return results
         does = _with_unknown(frame, names).select(matters).to_series()
         now = frame.filter(does)
-        found = found.scatter(now[_NUMBER], now[_MOMENT])
+        results = results.scatter(now[_NUMBER], now[_MOMENT])
         later = [pl.when(pl.col(column) > pl.col(_MOMENT)).then(column) for column in renamed.values()]
         frame = frame.filter(~does).with_columns(pl.min_horizontal(*later, pl.lit(NEVER)).alias(_MOMENT))
 
@@ -94,8 +96,10 @@ def _with_unknown(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
 
 def _matters(program: Program, names: frozenset[str], columns: frozenset[str]) -> pl.Expr:
     """True where what has moved may change the outcome."""
-    asked = _asked_whether_known(program)
-    rules = [_unsettled(rule, names, columns, asked) for rule in program.rules if names.intersection(rule.reads)]
+    presence_inputs = _asked_whether_known(program)
+    rules = [
+        _unsettled(rule, names, columns, presence_inputs) for rule in program.rules if names.intersection(rule.reads)
+    ]
     choices = [_moved(name) for name in program.weights_reads if name in names]
     matters = pl.any_horizontal([pl.lit(value=False), *rules, *choices])
     reads = [name for name in program.applies_reads if name in names]
@@ -103,7 +107,9 @@ def _matters(program: Program, names: frozenset[str], columns: frozenset[str]) -
         moved = pl.any_horizontal([pl.lit(value=False), *(_unknown(name, columns) for name in reads)])
         if reads:
             moved |= pl.any_horizontal(map(_moved, reads)) & program.applies.is_null()
-            moved |= pl.any_horizontal([pl.lit(value=False), *(_moved(name) for name in reads if name in asked)])
+            moved |= pl.any_horizontal(
+                [pl.lit(value=False), *(_moved(name) for name in reads if name in presence_inputs)]
+            )
         matters = moved | (program.applies.fill_null(value=True) & matters)
     return matters | _moved(ANYTHING) if ANYTHING in names else matters
 
@@ -118,21 +124,23 @@ def _unknown(name: str, columns: frozenset[str]) -> pl.Expr:
 def _asked_whether_known(program: Program) -> frozenset[str]:
     """Name the inputs of which `present` or `absent` asks whether they are known: that is never unknown itself."""
     marks = {ValueType.MARK, ValueType.FINDING}
-    asked = set()
+    keys = set()
     for place in program.analysed.conditions:
         for _, test in tests_at(place):
             subject = input_of_test(test) or place.own
             if subject is not None and any(operator == "is" for operator, _ in test.comparisons()):
-                asked.add(input_key(subject))
-    return frozenset(key for key in asked if program.inputs[key].kind not in marks)
+                keys.add(input_key(subject))
+    return frozenset(key for key in keys if program.inputs[key].kind not in marks)
 
 
-def _unsettled(rule: CompiledRule, names: frozenset[str], columns: frozenset[str], asked: frozenset[str]) -> pl.Expr:
+def _unsettled(
+    rule: CompiledRule, names: frozenset[str], columns: frozenset[str], presence_inputs: frozenset[str]
+) -> pl.Expr:
     reads = [name for name in rule.reads if name in names]
     settled = pl.lit(value=True)
     for condition in reversed(rule.conditions):
         settled = pl.when(condition.is_null()).then(pl.lit(value=False)).otherwise(condition | settled)
     moved = pl.any_horizontal(map(_moved, reads))
     signal = _moved(rule.signal) if rule.signal in names else pl.lit(value=False)
-    sure = [_unknown(name, columns) for name in reads] + [_moved(name) for name in reads if name in asked]
+    sure = [_unknown(name, columns) for name in reads] + [_moved(name) for name in reads if name in presence_inputs]
     return (moved & ~settled) | signal | pl.any_horizontal(sure)

@@ -94,7 +94,7 @@ class Partials:
             count = self._count(window, None)
             if not is_of_screenings(window):
                 return count
-            return pl.when(pl.col(self._part("count", TIME, self.masks.asked(window))) > 0).then(count)
+            return pl.when(pl.col(self._part("count", TIME, self.masks.mask_of_searches(window))) > 0).then(count)
         if isinstance(window, Share):
             part, whole = (self._count(each, None) for each in parts_of_share(window))
             return pl.when(whole != 0).then(part / whole)
@@ -132,11 +132,11 @@ class Partials:
     def _in_order(self, key: str, window: Window, column: Column) -> pl.Expr:
         """Make an aggregate of all the values that a window holds, each by itself."""
         values = pl.col(self._part("each", column.name, self.masks.of(window, column.name)))
-        made = of_values(window, values, is_money=column.kind is ValueType.MONEY)
+        result = of_values(window, values, is_money=column.kind is ValueType.MONEY)
         if not isinstance(window, Largest) or column.kind is not ValueType.MONEY:
-            return made
-        self._totals[key] = made
-        return made.cast(pl.Int64, strict=False)
+            return result
+        self._totals[key] = result
+        return result.cast(pl.Int64, strict=False)
 
     def _sum(self, key: str, window: Window, column: Column) -> pl.Expr:
         total = self._total(window, column).fill_null(0)

@@ -16,8 +16,8 @@ from fivefold.risk.compiler.formulas import (
     TooLargeError,
     calculations_in_order,
     exact_value,
+    float_of,
     formula,
-    kept,
     parts_of_quotient,
 )
 from fivefold.risk.compiler.value_types import Vocabulary, column_for
@@ -64,20 +64,22 @@ class _Columns:
     def add(self, calculated: CalculationInput) -> None:
         """Add one calculation, whose parts are there."""
         key = input_key(calculated)
-        made = formula(self._names.calculations[calculated.calculation])
-        parts = [self._exact_of(each) for each in made.inputs]
-        results, too_large = _results(made.function, parts, len(self.frame))
+        calculation = formula(self._names.calculations[calculated.calculation])
+        parts = [self._exact_of(each) for each in calculation.inputs]
+        results, too_large = _results(calculation.function, parts, len(self.frame))
         self._exact[key] = results
         units = column_for(calculated, self._names, self._base).units
         values: list[float | None] = []
         for row, result in enumerate(results):
             try:
-                values.append(None if result is None else kept(result * units if units > 1 else result))
+                values.append(None if result is None else float_of(result * units if units > 1 else result))
             except TooLargeError:
                 values.append(None)
                 results[row] = None
                 too_large[row] = TOO_LARGE
-        self.frame = self.frame.with_columns(pl.Series(key, values, dtype=pl.Float64), *self._errors(key, made.inputs))
+        self.frame = self.frame.with_columns(
+            pl.Series(key, values, dtype=pl.Float64), *self._errors(key, calculation.inputs)
+        )
         if too_large:
             self._add_too_large(key, too_large)
 

@@ -268,8 +268,8 @@ def _groups(
     if not linked:
         return {}
 
-    def resolve_linked(inputs: Sequence[LanguageModel], asked: pl.DataFrame) -> pl.DataFrame:
-        return resolve(Needs(inputs, (), needs.names), portfolio, sources, lists, asked)
+    def resolve_linked(inputs: Sequence[LanguageModel], linked_entities: pl.DataFrame) -> pl.DataFrame:
+        return resolve(Needs(inputs, (), needs.names), portfolio, sources, lists, linked_entities)
 
     reader = GroupReader(names=needs.names, portfolio=portfolio, lists=lists, resolve=resolve_linked)
     return reader.columns(linked, entities)

@@ -22,7 +22,7 @@ def prepare_tags(frame: pl.DataFrame) -> LinkedFacts:
         frame: `entity_id`, `tag`, and perhaps `from` (no moment: from the start) and `until`.
 
     Raises:
-        FileFormatError: a column that all have is missing, or `entity_id` is no identifier.
+        FileFormatError: a column that all have is missing, or `entity_id` is not an identifier.
     """
     schema = frame.schema
     rows, checks = _read(frame, "tags", "tag", "from")
@@ -49,17 +49,17 @@ def prepare_screenings(frame: pl.DataFrame) -> LinkedFacts:
         frame: `entity_id`, `screening`, `found`, and perhaps `at` (no moment: before all others).
 
     Raises:
-        FileFormatError: a column that all have is missing, or `entity_id` is no identifier.
+        FileFormatError: a column that all have is missing, or `entity_id` is not an identifier.
     """
     schema = frame.schema
     refuse_missing("screenings", schema, ("found",), {}, frozenset())
     rows, checks = _read(frame, "screenings", "screening", "at")
-    found = read_declared("found", schema["found"], "flag")
-    if found.wrong is not None:
-        checks = [*checks, _whole("found", found.wrong, "true or false")]
+    result = read_declared("found", schema["found"], "flag")
+    if result.wrong is not None:
+        checks = [*checks, _whole("found", result.wrong, "true or false")]
     columns = {
         "screening": read_text("screening", schema["screening"]).value,
-        "found": found.value,
+        "found": result.value,
         NOT_FOUND_YET: pl.lit(None, pl.Boolean),
     }
     return LinkedFacts(
@@ -72,7 +72,7 @@ def prepare_screenings(frame: pl.DataFrame) -> LinkedFacts:
 
 
 def _whole(column: str, wrong: pl.Expr, allowed: str) -> Check:
-    """Make the check of a column without which a mark cannot be used; nothing there is no mistake."""
+    """Make the check of a column without which a mark cannot be used; an empty value is not a mistake."""
     return Check(column, None, wrong.fill_null(value=False), allowed)
 
 

@@ -1,7 +1,7 @@
 """Aggregates of the single values in a window: the median, percentiles, the largest, the standard deviation.
 
 They are made of exact numbers, one entity at a time: whole minor units, or numbers as they were written. What is kept
-is the float that compares as the exact result does, as that of a calculation is: `risk.compiler.formulas.kept`.
+is the float that compares as the exact result does, as that of a calculation is: `risk.compiler.formulas.float_of`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.risk.compiler.formulas import kept, written_number
+from fivefold.risk.compiler.formulas import float_of, written_number
 from fivefold.risk.language.expressions import Largest, Median, Percentile, StandardDeviation, Window
 
 _ROOT_DIGITS = 60
@@ -34,11 +34,11 @@ def of_values(window: Window, values: pl.Expr, *, is_money: bool) -> pl.Expr:
     find = _FUNCTIONS[type(window)]
     kind = _MONEY_TYPES.get(type(window), pl.Float64) if is_money else pl.Float64
 
-    def made(lists: pl.Series) -> pl.Series:
+    def compute(lists: pl.Series) -> pl.Series:
         results = [_result(find(window, _numbers(each, is_money=is_money)), kind) for each in lists.to_list()]
         return pl.Series(lists.name, results, dtype=kind)
 
-    return values.map_batches(made, return_dtype=kind)
+    return values.map_batches(compute, return_dtype=kind)
 
 
 _MONEY_TYPES: dict[type, Any] = {Largest: pl.Int128, Percentile: pl.Int64}
@@ -57,7 +57,7 @@ def _numbers(values: Sequence[Any] | None, *, is_money: bool) -> list[Any]:
 
 
 def _result(result: Any, kind: Any) -> Any:
-    return kept(Fraction(result)) if result is not None and kind == pl.Float64 else result
+    return float_of(Fraction(result)) if result is not None and kind == pl.Float64 else result
 
 
 def _median(_: Window, values: Sequence[Any]) -> Fraction | None:

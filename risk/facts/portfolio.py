@@ -84,8 +84,8 @@ def members_at(
             begins = day_text(lists[name].versions[0].since)
             problems.append(Finding(f"list {name}", f"has no version before {begins}; as-of is {day_text(as_of)}"))
         else:
-            made = "; a reference portfolio is made by fivefold rules reference, and given by --reference"
-            remedy = made if name in references else ""
+            hint = "; a reference portfolio is made by fivefold rules reference, and given by --reference"
+            remedy = hint if name in references else ""
             problem = f"is missing; there are {', '.join(sorted(lists)) or 'none'}{remedy}"
             problems.append(Finding(f"list {name}", problem))
     if problems:
@@ -126,7 +126,7 @@ class Portfolio:
             latest one by as-of holds.
         indicators: `entity_id` and the catalogue's columns, as of the assessment.
         histories: the transactions that *indicators* were computed from, later ones among them, by the names of the
-            entities; needed to tell when time alone changes an indicator that is no age.
+            entities; needed to tell when time alone changes an indicator that is not an age.
         values: `entity_id` and `VALUES`, as of the assessment; `INTERVAL_ENDS` may be absent, and are unknown then.
         lists: the named lists.
         levels: for policies: `entity_id`, `in_force` and `rules` (numbers from 1), `status`, `source`, `age_days`.

@@ -25,7 +25,7 @@ LIST_SEPARATOR = ";"
 _OTHER_SEPARATORS = (",", "|", "\t")
 
 _LARGEST = int(float_info.max)
-"""Above it a whole number is no 64-bit float."""
+"""No 64-bit float stands for a whole number above it."""
 
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
 

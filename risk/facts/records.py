@@ -62,7 +62,7 @@ def known_entities(rows: pl.DataFrame, as_of: int | pl.Series) -> pl.DataFrame:
 
     Raises:
         FileFormatError: no entity_id, some rows of an entity without `known_at` or with different moments, or moments
-            that are no microseconds or not one for each row.
+            that are not microseconds or not one for each row.
     """
     if ENTITY not in rows.columns:
         raise FileFormatError(f"entities have no {ENTITY}; there are {', '.join(rows.columns) or 'none'}")
@@ -140,7 +140,7 @@ def prepare_records(
         what: they are called in errors.
 
     Raises:
-        FileFormatError: a column that all have is missing, or `entity_id` is no identifier.
+        FileFormatError: a column that all have is missing, or `entity_id` is not an identifier.
         InvalidRulesetError: a column that the ruleset declares is missing.
     """
     schema = frame.schema
@@ -264,8 +264,8 @@ def _next_date_of_one(
     mine, as_of = own_rows(frame, entities[ENTITY][0]), entities[AS_OF][0]
     words = plain_texts(mine[column])
     dates = [plain_moments(mine[name]) for name in moments if name in mine.columns]
-    found = zip(words, *dates, strict=True)
-    later = [at for said, *ats in found if said == word for at in ats if at is not None and at > as_of]
+    rows = zip(words, *dates, strict=True)
+    later = [at for text, *ats in rows if text == word for at in ats if at is not None and at > as_of]
     first = [min(later)] if later else []
     return pl.DataFrame({"number": [0] * len(first), "at": first}, schema={"number": pl.Int64, "at": pl.Int64})
 
@@ -275,8 +275,8 @@ def next_known(rows: pl.DataFrame, entities: pl.DataFrame) -> pl.DataFrame:
     if KNOWN_AT not in rows.columns:
         return pl.DataFrame(schema={"number": pl.Int64, "at": pl.Int64})
     dated = rows.select(read_field(rows[ENTITY], "text")[0], _moments(rows, KNOWN_AT)[0])
-    asked = entities.select(_numbered(), ENTITY, AS_OF)
-    return _first_after(dated.join(asked, on=ENTITY, how="inner"), KNOWN_AT)
+    numbered = entities.select(_numbered(), ENTITY, AS_OF)
+    return _first_after(dated.join(numbered, on=ENTITY, how="inner"), KNOWN_AT)
 
 
 def _first_after(rows: pl.DataFrame, *moments: str) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.moments import next_moments
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio, error_of
-from fivefold.risk.facts.single.known import Known
+from fivefold.risk.facts.single.context import EntityContext
 from fivefold.risk.facts.single.moments import moment_plan_for
 from fivefold.risk.facts.single.plans import plan_for
 from fivefold.risk.facts.single.values import LeftToColumnsError
@@ -48,9 +48,9 @@ def resolve_inputs(
     if len(entities) == 1 and not _are_many(portfolio.transactions):
         members = tuple((name, tuple(lists[name])) for name in sorted(lists))
         plan = plan_for(needs, members, portfolio.rates.base)
-        known = Known(plan, portfolio, entities, sources)
+        context = EntityContext(plan, portfolio, entities, sources)
         try:
-            return plan.resolve(known, lambda left: resolve(left, portfolio, sources(), lists, entities))
+            return plan.resolve(context, lambda left: resolve(left, portfolio, sources(), lists, entities))
         except LeftToColumnsError:
             pass
     return resolve(needs, portfolio, sources(), lists, entities)
@@ -73,16 +73,18 @@ def moments_ahead(
     if row and _is_readable(row):
         members = tuple((name, tuple(lists[name])) for name in sorted(lists))
         plan = moment_plan_for(analysed, members, portfolio.rates.base)
-        known = Known(plan_for(Needs.of(analysed), members, portfolio.rates.base), portfolio, entities, sources)
+        context = EntityContext(
+            plan_for(Needs.of(analysed), members, portfolio.rates.base), portfolio, entities, sources
+        )
         try:
-            found = plan.next_moments(known, row)
+            moments = plan.next_moments(context, row)
         except (LeftToColumnsError, ValueError, OverflowError):
             pass
         else:
             frame = entities.select(ENTITY)
             if plan.left:
                 frame = next_moments(analysed, portfolio, sources, lists, entities, inputs, plan.left)
-            return frame.hstack([pl.Series(name, [moment], pl.Int64) for name, moment in found.items()])
+            return frame.hstack([pl.Series(name, [moment], pl.Int64) for name, moment in moments.items()])
     return next_moments(analysed, portfolio, sources, lists, entities, inputs)
 
 

@@ -56,8 +56,8 @@ def find_problems(
         checks: what may be wrong with them.
         fields: those of each fact that stand beside what is wrong with it, as one struct.
     """
-    found = rows.filter(pl.any_horizontal([check.wrong for check in checks])).collect(engine="streaming")
-    bad = found.rechunk()  # Polars 2.1 panics where it streams `format` over a filter of many chunks
+    wrong_rows = rows.filter(pl.any_horizontal([check.wrong for check in checks])).collect(engine="streaming")
+    bad = wrong_rows.rechunk()  # Polars 2.1 panics where it streams `format` over a filter of many chunks
     beside = [pl.struct([value.alias(name) for name, value in fields.items()]).alias(FACT)] if fields else []
     problems = [
         bad.lazy()

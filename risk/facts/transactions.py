@@ -64,7 +64,7 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
         `direction` (null for 0), `currency`, `state`, `transaction_id`, and the declared fields.
 
     Raises:
-        FileFormatError: a column that all transactions have is missing, or owners are no identifiers.
+        FileFormatError: a column that all transactions have is missing, or owners are not identifiers.
         InvalidRulesetError: a column that the ruleset declares is missing.
     """
     lazy = frame.lazy()

@@ -66,9 +66,9 @@ def is_edge(name: str) -> bool:
 def edges(windows: Sequence[Window]) -> dict[str, pl.Expr]:
     """Give the opening of every window, and its end where that is past, as expressions over `as_of`."""
     as_of = pl.col(AS_OF)
-    found = {start_of(window): opens(window, as_of) for window in windows if window.over is not None}
-    found |= {end_of(window): closes(window, as_of) for window in windows if window.ending is not None}
-    return dict(sorted(found.items()))
+    moments = {start_of(window): opens(window, as_of) for window in windows if window.over is not None}
+    moments |= {end_of(window): closes(window, as_of) for window in windows if window.ending is not None}
+    return dict(sorted(moments.items()))
 
 
 def fields_in(window: Window) -> set[str]:
@@ -102,7 +102,7 @@ class Masks:
         name = f"@before {_length(window)}"
         return self._whole([self._part(name, pl.col(TIME) <= pl.col(start_of(window)))], window, column)
 
-    def asked(self, window: Window) -> str:
+    def mask_of_searches(self, window: Window) -> str:
         """Name the mask of the screenings, until the window ends, that looked for what an aggregate asks.
 
         They may meet its `where` by what they found, which is taken for unknown here.

@@ -86,7 +86,7 @@ _WORDING = Wording(
 
 
 def diff(before: Ruleset, after: Ruleset) -> DocumentDifference:
-    """Compare two rulesets; what makes no difference to the content hash is no change."""
+    """Compare two rulesets; what makes no difference to the content hash is not a change."""
     sides: list[dict[str, Any]] = [json.loads(side.canonical) for side in (before, after)]
     return DocumentDifference(
         before.name,

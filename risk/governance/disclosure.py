@@ -35,9 +35,9 @@ def is_whole(analysed: AnalysedRuleset) -> bool:
     ruleset = analysed.ruleset
     choices = ruleset.score.weighted.weights_by if isinstance(ruleset.score, WeightedScore) else ()
     predicates = [ruleset.applies_to, *(choice.when for choice in choices)]
-    asked = [each for condition in predicates if condition is not None for each in inputs_of(condition)]
+    predicate_inputs = [each for condition in predicates if condition is not None for each in inputs_of(condition)]
     named = {name for condition in predicates if condition is not None for name in lists_in(condition)}
-    inputs = list(_everything(asked, analysed))
+    inputs = list(_everything(predicate_inputs, analysed))
     named |= analysed.references if any(peers_of(each) is not None for each in inputs) else set()
     hidden = any(map(_is_finding, inputs)) or _names_undisclosed(inputs, analysed)
     hidden = hidden or not named.isdisjoint(ruleset.undisclosed.lists)

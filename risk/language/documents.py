@@ -255,17 +255,17 @@ class _Search:
     """Goes down as far as a location leads, every step taken or left out, and each place looked at once."""
 
     def __init__(self, location: Path, value: Any) -> None:
-        self._location, self._given = location, value
-        self._known: dict[tuple[int, int], Any] = {}
+        self._location, self._value = location, value
+        self._best_ways: dict[tuple[int, int], Any] = {}
 
     def best(self, node: Any, data: Any, step: int, mark: Any) -> tuple[tuple[bool, int, bool], tuple[Path, Any]]:
         """Give the best way on from *node*: how good it is (what was given, length, last step), path, mark."""
         if step == len(self._location):
-            is_given = self._given is not None and (data is self._given or _same_scalar(data, self._given))
+            is_given = self._value is not None and (data is self._value or _same_scalar(data, self._value))
             return (is_given, 0, False), ((), mark)
-        if (id(node), step) not in self._known:
-            self._known[id(node), step] = self._ways(node, data, step, mark)
-        return self._known[id(node), step]  # type: ignore[no-any-return]  # what was put in above
+        if (id(node), step) not in self._best_ways:
+            self._best_ways[id(node), step] = self._ways(node, data, step, mark)
+        return self._best_ways[id(node), step]  # type: ignore[no-any-return]  # what was put in above
 
     def _ways(self, node: Any, data: Any, step: int, mark: Any) -> Any:
         ways = [self.best(node, data, step + 1, mark)]

@@ -47,13 +47,13 @@ class PolicyPurposes(DecisionPurposes):
     actions: dict[Identifier, Purpose] = Field(default_factory=dict)
 
 
-def strictest(said: Iterable[Purpose | None]) -> Purpose:
+def strictest(purposes: Iterable[Purpose | None]) -> Purpose:
     """Join what several say of the same data: `aml` where one of them does, or nobody says anything.
 
     >>> strictest(["both", None]), strictest(["both", "aml"]), strictest([None]), strictest(["both", "commercial"])
     ('both', 'aml', 'aml', 'commercial')
     """
-    there = [each for each in said if each is not None]
+    there = [each for each in purposes if each is not None]
     if not there or "aml" in there:
         return "aml"
     return "commercial" if "commercial" in there else "both"

@@ -42,7 +42,7 @@ def exact(value: Any) -> Decimal:
     (Decimal('0.1'), Decimal('12.5'), Decimal('31'))
 
     Raises:
-        ValueError: it is no finite number.
+        ValueError: it is not a finite number.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError(  # noqa: TRY004 (pydantic takes a ValueError as a finding)
@@ -261,7 +261,7 @@ def parse_ago(text: Any) -> Duration:
     Duration(count=30, unit='day')
 
     Raises:
-        ValueError: the text is no duration with `ago` behind it.
+        ValueError: the text is not a duration with `ago` behind it.
     """
     if isinstance(text, Duration):
         return text

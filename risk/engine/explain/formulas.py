@@ -126,7 +126,7 @@ _DIGITS = (None, 6, 9, 12, 15, 17)
 
 @dataclass(frozen=True)
 class _Written:
-    """A formula in words, and what the numbers in it come to; None where some are no numbers."""
+    """A formula in words, and what the numbers in it come to; None where some are not numbers."""
 
     words: str
     result: Fraction | None
@@ -204,11 +204,13 @@ class FormulaDescription:
             text = texts[input_key(rule_input)] = self._operand_value(operand, row, digits)
             return f"{self.named(rule_input)} {text}"
 
-        words, made = operation_words(operation, operand_words), formula(operation)
-        numbers = [number_shown(texts[input_key(each)]) for each in made.inputs]
-        known = [number for number in numbers if number is not None]
+        words, calculation = operation_words(operation, operand_words), formula(operation)
+        numbers = [number_shown(texts[input_key(each)]) for each in calculation.inputs]
+        operand_values = [number for number in numbers if number is not None]
         try:
-            return _Written(words, made.function(known) if len(known) == len(numbers) else None)
+            return _Written(
+                words, calculation.function(operand_values) if len(operand_values) == len(numbers) else None
+            )
         except ArithmeticError:
             return _Written(words, None)
 
@@ -258,9 +260,9 @@ class FormulaDescription:
                 is_leaf = not isinstance(part, CalculationInput)
                 if is_leaf and input_key(part) in exact and exact[input_key(part)] is None:
                     yield f"{self.named(part)} is unknown"
-            known = {key: value for key, value in exact.items() if value is not None}
-            if all(input_key(part) in known for part in parts if input_key(part) in exact):
-                divisor = zero_divisor(calculations[name], known)
+            values = {key: value for key, value in exact.items() if value is not None}
+            if all(input_key(part) in values for part in parts if input_key(part) in exact):
+                divisor = zero_divisor(calculations[name], values)
                 if divisor is not None:
                     yield f"{operation_words(divisor, self._name)} is 0"
 

@@ -18,19 +18,19 @@ _WHY: Mapping[str, str] = {
 Words = Callable[[Any], str]
 
 
-def group_words(group: Group, named: Words, asked: Words) -> str:
+def group_words(group: Group, named: Words, condition_words: Words) -> str:
     """Name what a group comes to.
 
     Args:
         group: the group.
         named: names an input.
-        asked: writes a condition.
+        condition_words: writes a condition.
     """
     whom = _whom(group)
     if group.where is not None:
-        whom += f" where {asked(group.where)}"
+        whom += f" where {condition_words(group.where)}"
     if group.any is not None:
-        return f"whether of one of {whom} {asked(group.any)}"
+        return f"whether of one of {whom} {condition_words(group.any)}"
     if group.count is not None:
         return f"number of {whom}"
     return f"{_MADE[group.word]} over {whom} of {named(group.part)}"

@@ -98,14 +98,19 @@ def contents(assessments: Assessments) -> list[bytes]:
     """
     everybody = range(len(assessments))
     columns = explained_columns(assessments, everybody)
-    seen = explainer_of(assessments.program, assessments.base).values_shown(columns)
+    values_by_column = explainer_of(assessments.program, assessments.base).values_shown(columns)
     lists = [{name: version.since for name, version in each.items()} for each in assessments.versions]
-    said = _said_besides(assessments, columns[STATUS])
+    additions = _said_besides(assessments, columns[STATUS])
     of_all = (assessments.base, assessments.program.ruleset.content_hash)
     outcomes = assessments.outcomes.select(_stored_columns(assessments.program)).iter_rows()
-    rows = zip(outcomes, columns[VERSIONS], zip(*seen, strict=True) if seen else ((),) * len(assessments), strict=True)
+    rows = zip(
+        outcomes,
+        columns[VERSIONS],
+        zip(*values_by_column, strict=True) if values_by_column else ((),) * len(assessments),
+        strict=True,
+    )
     return [
-        JSON.encode((of_all, outcome, lists[version], values, said.get(place, "")))
+        JSON.encode((of_all, outcome, lists[version], values, additions.get(place, "")))
         for place, (outcome, version, values) in enumerate(rows)
     ]
 

@@ -54,7 +54,7 @@ NOBODY = Before()
 class _Floor:
     """A floor that holds: its level, 0 for none; since when levels rest on what is unknown; and when it ends."""
 
-    held: int
+    level: int
     lost: list[int | None] | None = None
     end: int | None = None
 
@@ -79,8 +79,8 @@ def assess_row(single: SingleProgram, row: Row, before: Before) -> dict[str, Any
         STATUS: _status(outcome).value,
         COMPUTED: computed,
         **_levels(single.program.ruleset.cooldown, row[AS_OF], computed, before, floor, hard_floor, held_before),
-        HELD_FLOOR: floor.held,
-        HELD_HARD_FLOOR: hard_floor.held,
+        HELD_FLOOR: floor.level,
+        HELD_HARD_FLOOR: hard_floor.level,
         FLOOR_LOST: floor.lost,
         HARD_FLOOR_LOST: hard_floor.lost,
         FLOOR_HELD_UNTIL: _least(floor.end, hard_floor.end),
@@ -105,24 +105,24 @@ def _floors(
     assert before.floor is not None
     ruleset, as_of = single.program.ruleset, row[AS_OF]
     kinds = zip((FLOOR, HARD_FLOOR), single.possible_floors(row), before.floor, before.lost, strict=True)
-    found = []
-    for name, possible, held, lost in kinds:
+    floors = []
+    for name, possible, previous, lost in kinds:
         triggered: int = outcome[name]
         highest, since = triggered, []
         for number in range(2, len(ruleset.levels) + 1):
-            said = lost[number - 2] if outcome[APPLIES] and lost is not None and number - 2 < len(lost) else None
-            is_missing = outcome[APPLIES] and (held or 0) >= number > triggered
-            from_then = as_of if said is None else said
+            lost_at = lost[number - 2] if outcome[APPLIES] and lost is not None and number - 2 < len(lost) else None
+            is_missing = outcome[APPLIES] and (previous or 0) >= number > triggered
+            from_then = as_of if lost_at is None else lost_at
             ends = _after(ruleset.cooldown, from_then)
             waits = is_missing and not keeps and possible >= number and ends is not None and as_of < ends
             if waits or (is_missing and keeps):
                 highest = number
-            since.append(from_then if waits else said if is_missing and keeps else None)
+            since.append(from_then if waits else lost_at if is_missing and keeps else None)
         end = None
         if not keeps and highest > triggered:
             end = _after(ruleset.cooldown, since[highest - 2])
-        found.append(_Floor(highest, since if any(one is not None for one in since) else None, end))
-    return found[0], found[1]
+        floors.append(_Floor(highest, since if any(one is not None for one in since) else None, end))
+    return floors[0], floors[1]
 
 
 def _levels(
@@ -136,7 +136,7 @@ def _levels(
 ) -> dict[str, Any]:
     """Move the level on; see `risk.engine.levels.level_stages`."""
     entered_before = None if held_before is None else before.entered
-    target = _greatest(computed, floor.held or None)
+    target = _greatest(computed, floor.level or None)
     waits_until = _after(cooldown, entered_before)
     waits = (
         target is not None
@@ -151,16 +151,16 @@ def _levels(
     withheld = computed if computed is not None and level is not None and computed < level else None
     may_move = None
     if level is not None and level > 1:
-        by_floor = floor.held >= level and withheld is not None
+        by_floor = floor.level >= level and withheld is not None
         may_move = _greatest(_after(cooldown, entered), floor.end if by_floor else None)
     return {
-        LEVEL: _greatest(before.override, hard_floor.held) if is_overridden else level,
+        LEVEL: _greatest(before.override, hard_floor.level) if is_overridden else level,
         RULES_LEVEL: level,
         ENTERED: entered,
         MAY_MOVE_DOWN_ON: may_move,
         WITHHELD: withheld,
         OVERRIDDEN: is_overridden,
-        RAISED: is_overridden and before.override is not None and before.override < hard_floor.held,
+        RAISED: is_overridden and before.override is not None and before.override < hard_floor.level,
     }
 
 

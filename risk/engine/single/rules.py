@@ -85,9 +85,9 @@ class PlainRule:
         """Give the highest floor that a case which is unknown may trigger; as `CompiledRule.possible_floor`."""
         floors, holds = self.compiled.floors, [condition(row) for condition in self.conditions]
         highest = floors[self.compiled.otherwise] if None in holds else 0
-        for held, floor in zip(reversed(holds), floors[self.compiled.otherwise - 1 :: -1], strict=True):
-            later = 0 if held else highest
-            highest = max(floor if held is None else 0, later)
+        for truth, floor in zip(reversed(holds), floors[self.compiled.otherwise - 1 :: -1], strict=True):
+            later = 0 if truth else highest
+            highest = max(floor if truth is None else 0, later)
         return highest
 
 
@@ -153,8 +153,8 @@ class SingleProgram:
 
     def possible_floors(self, row: Row) -> tuple[int, int]:
         """Give the floors that what is unknown may trigger, of all rules and of hard ones."""
-        found = [(rule.possible_floor(row), rule.compiled.rule.overridable) for rule in self.rules]
-        return max(floor for floor, _ in found), max((floor for floor, soft in found if not soft), default=0)
+        floors = [(rule.possible_floor(row), rule.compiled.rule.overridable) for rule in self.rules]
+        return max(floor for floor, _ in floors), max((floor for floor, soft in floors if not soft), default=0)
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)

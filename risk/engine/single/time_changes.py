@@ -10,7 +10,7 @@ from fivefold.risk.facts.portfolio import error_of
 
 
 def next_of_row(
-    single: SingleProgram, row: Row, moments: Mapping[str, int], asked: Collection[str], limit: int
+    single: SingleProgram, row: Row, moments: Mapping[str, int], presence_inputs: Collection[str], limit: int
 ) -> int | None:
     """Find the first moment at which time alone may change a rule's case.
 
@@ -18,7 +18,7 @@ def next_of_row(
         single: the ruleset.
         row: the inputs.
         moments: of those that may change, when.
-        asked: the inputs of which a condition asks whether they are known.
+        presence_inputs: the inputs of which a condition asks whether they are known.
         limit: a moment from which nothing matters.
 
     Returns:
@@ -29,7 +29,7 @@ def next_of_row(
             break
         moved = frozenset(name for name, at in moments.items() if at <= moment)
         then = {name: None if name in moved else value for name, value in row.items()}
-        if _Then(single, then, moved, moved.intersection(asked)).matters():
+        if _Then(single, then, moved, moved.intersection(presence_inputs)).matters():
             return moment
     return None
 
@@ -42,13 +42,13 @@ class _Then:
         single: the ruleset.
         row: the inputs, unknown where they have moved.
         moved: their names.
-        asked: those of them of which a condition asks whether they are known: that is never unknown itself.
+        presence_inputs: those of them of which a condition asks whether they are known: that is never unknown itself.
     """
 
     single: SingleProgram
     row: Row
     moved: frozenset[str]
-    asked: frozenset[str]
+    presence_inputs: frozenset[str]
 
     def matters(self) -> bool:
         """Tell whether what has moved may change the outcome."""
@@ -66,7 +66,9 @@ class _Then:
 
     def _is_sure(self, reads: frozenset[str]) -> bool:
         """Tell whether an input has moved that could not be read, or of which it is asked whether it is known."""
-        return not self.asked.isdisjoint(reads) or any(self.row.get(error_of(name)) is not None for name in reads)
+        return not self.presence_inputs.isdisjoint(reads) or any(
+            self.row.get(error_of(name)) is not None for name in reads
+        )
 
     def _is_unsettled(self, rule: PlainRule) -> bool:
         reads = self.moved.intersection(rule.compiled.reads)

@@ -23,7 +23,7 @@ TOO_MANY: Final = "too many"
 UNREADABLE: Final = "not read"
 
 
-class Found(NamedTuple):
+class Neighbourhood(NamedTuple):
     """Whom an entity is linked to.
 
     Attributes:
@@ -74,7 +74,7 @@ class Links:
             `NOT_READ` is about its `from` alone, and may be of any type.
 
     Raises:
-        FileFormatError: on the first look, where a column is missing, or the ends are no identifiers.
+        FileFormatError: on the first look, where a column is missing, or the ends are not identifiers.
     """
 
     frame: pl.DataFrame
@@ -87,9 +87,9 @@ class Links:
             refuse_link("links", name, frame.schema[name])
         texts = [read_field(frame[name], "text")[0].to_list() for name in (TYPE, FROM, TO)]
         (begins, wrong_begin), (ends, wrong_end) = (_moments(frame, name) for name in (BEGINS, ENDS))
-        found: dict[str, tuple[dict[str, list[_Link]], dict[str, list[_Link]], set[str]]] = {}
+        ends_by_type: dict[str, tuple[dict[str, list[_Link]], dict[str, list[_Link]], set[str]]] = {}
         for kind, start, end, begin, until, *wrong in zip(*texts, begins, ends, wrong_begin, wrong_end, strict=True):
-            forward, backward, spoilt = found.setdefault(kind, ({}, {}, set()))
+            forward, backward, spoilt = ends_by_type.setdefault(kind, ({}, {}, set()))
             if any(wrong):
                 spoilt.update(one for one in (start, end) if one is not None)
                 continue
@@ -100,7 +100,8 @@ class Links:
             if end is not None:
                 backward.setdefault(end, []).append(_Link(start, begin, until))
         return {
-            kind: _Ends(forward, backward, frozenset(spoilt)) for kind, (forward, backward, spoilt) in found.items()
+            kind: _Ends(forward, backward, frozenset(spoilt))
+            for kind, (forward, backward, spoilt) in ends_by_type.items()
         }
 
     def unreadable_moments(self) -> Iterator[tuple[str, str, str, str, str]]:
@@ -125,16 +126,16 @@ class Links:
         return self._types.get(name, _NO_LINKS)
 
     @cached_property
-    def _known(self) -> dict[Any, Found]:
+    def _neighbourhoods(self) -> dict[Any, Neighbourhood]:
         return {}
 
-    def found(self, entity: str, as_of: int, group: Group, declared: LinkType) -> Found:
+    def neighbourhood(self, entity: str, as_of: int, group: Group, declared: LinkType) -> Neighbourhood:
         """Tell whom an entity is linked to at a moment, as a group asks; the same is looked for once."""
         key = (entity, as_of, group.by, group.way, group.steps, declared)
-        if key not in self._known:
+        if key not in self._neighbourhoods:
             search = _Search(self._of_type(group.by), self._torn, as_of, group, declared, self._shared)
-            self._known[key] = search.found(entity)
-        return self._known[key]
+            self._neighbourhoods[key] = search.neighbourhood(entity)
+        return self._neighbourhoods[key]
 
     @cached_property
     def _shared(self) -> dict[Any, list[str] | None]:
@@ -145,7 +146,7 @@ class Links:
         """Give the first later moment at which a link begins or ends that may change whom an entity is linked to."""
         ends = self._of_type(group.by)
         later: list[int] = []
-        for one in self.found(entity, as_of, group, declared).looked:
+        for one in self.neighbourhood(entity, as_of, group, declared).looked:
             for side in _sides(ends, group, declared):
                 later += [at for link in side.get(one, ()) for at in link.after(as_of)]
             if declared.kind == "shared":
@@ -197,26 +198,26 @@ class _Search:
     declared: LinkType
     shared: dict[Any, list[str] | None]
 
-    def found(self, entity: str) -> Found:
+    def neighbourhood(self, entity: str) -> Neighbourhood:
         """Follow the links of one entity; whom they lead to again is not looked at again."""
-        seen, last = {entity}, [entity]
+        visited, last = {entity}, [entity]
         for _ in range(self.group.steps):
             following: dict[str, None] = {}
             for one in last:
                 unknown = self._unknown(one)
                 if unknown:
-                    return Found(unknown=unknown, looked=tuple(seen))
+                    return Neighbourhood(unknown=unknown, looked=tuple(visited))
                 for other in self._others(one):
-                    if other is None or len(seen) + len(following) > MOST_LINKED + 1:
-                        return Found(unknown=TOO_MANY, looked=tuple(seen))
-                    if other not in seen:
+                    if other is None or len(visited) + len(following) > MOST_LINKED + 1:
+                        return Neighbourhood(unknown=TOO_MANY, looked=tuple(visited))
+                    if other not in visited:
                         following[other] = None
-            seen |= following.keys()
-            if len(seen) > MOST_LINKED + 1:
-                return Found(unknown=TOO_MANY, looked=tuple(seen))
+            visited |= following.keys()
+            if len(visited) > MOST_LINKED + 1:
+                return Neighbourhood(unknown=TOO_MANY, looked=tuple(visited))
             last = [*following]
         through = sorted(self._lead_from(entity)) if self.declared.kind == "shared" else ()
-        return Found(tuple(sorted(seen - {entity})), tuple(through), looked=tuple(seen))
+        return Neighbourhood(tuple(sorted(visited - {entity})), tuple(through), looked=tuple(visited))
 
     def _unknown(self, entity: str) -> str:
         """Say why it is not known whom an entity is linked to directly; empty where it is."""

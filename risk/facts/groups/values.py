@@ -9,7 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from fivefold.risk.compiler.conditions import Compiler, Lists
-from fivefold.risk.compiler.formulas import TooLargeError, exact_value, kept
+from fivefold.risk.compiler.formulas import TooLargeError, exact_value, float_of
 from fivefold.risk.compiler.value_types import (
     Column,
     Vocabulary,
@@ -17,7 +17,7 @@ from fivefold.risk.compiler.value_types import (
     inputs_of_group,
     is_money_in_fractions,
 )
-from fivefold.risk.facts.groups.links import Found
+from fivefold.risk.facts.groups.links import Neighbourhood
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, path_of
 from fivefold.risk.facts.records import known_entities
 from fivefold.risk.language.base import LanguageModel
@@ -42,12 +42,12 @@ def entities_at(portfolio: Portfolio, moments: Sequence[Moment]) -> list[pl.Data
 
     An entity that is looked at as of several moments is in as many of them.
     """
-    known = portfolio.entities if portfolio.everyone is None else portfolio.everyone
-    known = known.with_columns(pl.col(ENTITY).cast(pl.String)).drop(AS_OF, strict=False)
-    asked = pl.DataFrame(moments, schema={ENTITY: pl.String, AS_OF: pl.Int64}, orient="row")
+    entities = portfolio.entities if portfolio.everyone is None else portfolio.everyone
+    entities = entities.with_columns(pl.col(ENTITY).cast(pl.String)).drop(AS_OF, strict=False)
+    requests = pl.DataFrame(moments, schema={ENTITY: pl.String, AS_OF: pl.Int64}, orient="row")
     frames = []
-    for wave in asked.with_columns(pl.int_range(pl.len()).over(ENTITY).alias(_WAVE)).partition_by(_WAVE):
-        rows = known.join(wave.select(ENTITY, AS_OF), on=ENTITY, how="inner", maintain_order="left")
+    for wave in requests.with_columns(pl.int_range(pl.len()).over(ENTITY).alias(_WAVE)).partition_by(_WAVE):
+        rows = entities.join(wave.select(ENTITY, AS_OF), on=ENTITY, how="inner", maintain_order="left")
         frames.append(known_entities(rows.drop(AS_OF), rows[AS_OF]))
     return frames
 
@@ -84,38 +84,42 @@ class GroupReader:
             For each the value by its key: Float64, for money Int64 of minor units (a mean Float64 of them), Boolean for
             `any`; null where unknown. `path_of` the key says whom it was made of, as `path_words` reads it.
         """
-        asked, found, rows, place = self._read(linked, entities)
-        return {input_key(each): self._of(each, asked, found[input_key(each)], rows, place) for each in linked}
+        moments, neighbourhoods, rows, place = self._read(linked, entities)
+        return {
+            input_key(each): self._of(each, moments, neighbourhoods[input_key(each)], rows, place) for each in linked
+        }
 
     def numbers(self, each: Linked, entities: pl.DataFrame) -> list[list[Fraction] | None]:
         """Give for each entity the exact numbers of those who count, of which its group is made; None where unknown."""
-        asked, found, rows, place = self._read([each], entities)
+        moments, neighbourhoods, rows, place = self._read([each], entities)
         member = self._member(each.linked, rows)
         return [
             None if there.unknown else counted_numbers(_answers(each.linked, one, there, member, place))[0]
-            for one, there in zip(asked, found[input_key(each)], strict=True)
+            for one, there in zip(moments, neighbourhoods[input_key(each)], strict=True)
         ]
 
     def _read(
         self, linked: Sequence[Linked], entities: pl.DataFrame
-    ) -> tuple[list[Moment], dict[str, list[Found]], pl.DataFrame, dict[Moment, int]]:
+    ) -> tuple[list[Moment], dict[str, list[Neighbourhood]], pl.DataFrame, dict[Moment, int]]:
         """Find whom each entity is linked to, by each input, and resolve what is read of them."""
-        asked: list[Moment] = list(zip(entities[ENTITY].to_list(), entities[AS_OF].to_list(), strict=True))
-        found = {input_key(each): [self._found(one, each.linked) for one in asked] for each in linked}
+        moments: list[Moment] = list(zip(entities[ENTITY].to_list(), entities[AS_OF].to_list(), strict=True))
+        neighbourhoods = {
+            input_key(each): [self._neighbourhood(one, each.linked) for one in moments] for each in linked
+        }
         needed = {
             (member, as_of): None
             for each in linked
-            for (entity, as_of), there in zip(asked, found[input_key(each)], strict=True)
+            for (entity, as_of), there in zip(moments, neighbourhoods[input_key(each)], strict=True)
             for member in in_group(each.linked, entity, there)
         }
         inputs = inputs_of_linked(linked)
         rows, place = self._rows(inputs, list(needed)) if inputs else (pl.DataFrame(), dict[Moment, int]())
-        return asked, found, rows, place
+        return moments, neighbourhoods, rows, place
 
-    def _found(self, asked: Moment, group: Group) -> Found:
+    def _neighbourhood(self, moment: Moment, group: Group) -> Neighbourhood:
         links = self.portfolio.links
         assert links is not None  # what is read is there
-        return links.found(*asked, group, self.names.links[group.by])
+        return links.neighbourhood(*moment, group, self.names.links[group.by])
 
     def _rows(
         self, inputs: Sequence[LanguageModel], moments: Sequence[Moment]
@@ -129,8 +133,8 @@ class GroupReader:
     def _of(
         self,
         each: Linked,
-        asked: Sequence[Moment],
-        found: Sequence[Found],
+        moments: Sequence[Moment],
+        neighbourhoods: Sequence[Neighbourhood],
         rows: pl.DataFrame,
         place: Mapping[Moment, int],
     ) -> dict[str, pl.Series]:
@@ -138,7 +142,7 @@ class GroupReader:
         member = self._member(group, rows)
         values: list[Fraction | bool | None] = []
         paths = []
-        for one, there in zip(asked, found, strict=True):
+        for one, there in zip(moments, neighbourhoods, strict=True):
             if there.unknown:
                 values.append(None)
                 paths.append(_path(there, []))
@@ -197,11 +201,11 @@ def _readable(rows: pl.DataFrame, inputs: Iterable[LanguageModel]) -> pl.DataFra
     )
 
 
-def in_group(group: Group, entity: str, found: Found) -> tuple[str, ...]:
+def in_group(group: Group, entity: str, neighbourhood: Neighbourhood) -> tuple[str, ...]:
     """Give the entities that a value is made of."""
-    if found.unknown:
+    if neighbourhood.unknown:
         return ()
-    return (entity, *found.members) if group.itself else found.members
+    return (entity, *neighbourhood.members) if group.itself else neighbourhood.members
 
 
 @dataclass(frozen=True)
@@ -217,17 +221,19 @@ class _Member:
         counts: bool | None = True
         if self.where is not None:
             counts = None if place is None else self.where[place]
-        made = self.any if self.any is not None else self.number
-        return counts, None if made is None or place is None else made[place]
+        answers = self.any if self.any is not None else self.number
+        return counts, None if answers is None or place is None else answers[place]
 
 
 _Answers = Sequence[tuple[str, tuple[bool | None, Any]]]
 """Who is in a group, and of each whether it counts, and the result."""
 
 
-def _answers(group: Group, asked: Moment, found: Found, member: _Member, place: Mapping[Moment, int]) -> _Answers:
-    entity, as_of = asked
-    return [(one, member.at(place.get((one, as_of)))) for one in in_group(group, entity, found)]
+def _answers(
+    group: Group, moment: Moment, neighbourhood: Neighbourhood, member: _Member, place: Mapping[Moment, int]
+) -> _Answers:
+    entity, as_of = moment
+    return [(one, member.at(place.get((one, as_of)))) for one in in_group(group, entity, neighbourhood)]
 
 
 def _value(group: Group, members: _Answers) -> tuple[Fraction | bool | None, list[str]]:
@@ -271,25 +277,29 @@ def _written(exact: Fraction, *, whole: bool) -> float | int | None:
     """Give a number as it is kept; None where it is too large for that."""
     if whole:
         return int(exact) if abs(exact) <= _LARGEST else None
-    return kept_or_none(exact)
+    return float_or_none(exact)
 
 
-def kept_or_none(exact: Fraction) -> float | None:
+def float_or_none(exact: Fraction) -> float | None:
     """Give the float that stands for an exact number; None where it is too large for one."""
     try:
-        return kept(exact)
+        return float_of(exact)
     except TooLargeError:
         return None
 
 
-def _path(found: Found, unknown: Sequence[str]) -> str:
+def _path(neighbourhood: Neighbourhood, unknown: Sequence[str]) -> str:
     """Write whom a value was made of: how many, the first of them, what they share, and of whom something is unknown.
 
     Only what the entity itself shares is named: what others share among them is theirs.
     """
-    content: dict[str, Any] = {"of": len(found.members), "who": found.members[:SHOWN], "by": found.through[:SHOWN]}
-    if found.unknown:
-        content = {"why": found.unknown}
+    content: dict[str, Any] = {
+        "of": len(neighbourhood.members),
+        "who": neighbourhood.members[:SHOWN],
+        "by": neighbourhood.through[:SHOWN],
+    }
+    if neighbourhood.unknown:
+        content = {"why": neighbourhood.unknown}
     elif unknown:
         content |= {"not": unknown[:SHOWN], "nots": len(unknown)}
     return json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -49,9 +49,9 @@ def summary_of(rows: pl.DataFrame, until_us: int) -> pl.DataFrame:
     lacking = [
         early.filter(pl.col(column).is_null()).unique(_ENTITY, keep="first", maintain_order=True) for column in _LACKING
     ]
-    found = [ends.select(_ENTITY, pl.col(end).alias("transaction_id")) for end in ends.columns[4:]]
-    found += [each.select(_ENTITY, "transaction_id") for each in lacking]
-    return pl.concat(found).drop_nulls().unique().sort(_ENTITY, "transaction_id")
+    choices = [ends.select(_ENTITY, pl.col(end).alias("transaction_id")) for end in ends.columns[4:]]
+    choices += [each.select(_ENTITY, "transaction_id") for each in lacking]
+    return pl.concat(choices).drop_nulls().unique().sort(_ENTITY, "transaction_id")
 
 
 def with_summary(rows: pl.DataFrame, until_us: int, *, needed: bool) -> pl.DataFrame:
@@ -73,8 +73,8 @@ def with_summary(rows: pl.DataFrame, until_us: int, *, needed: bool) -> pl.DataF
     if not needed:
         return later
     chosen = summary_of(early, until_us)
-    kept = early.join(chosen, on=[_ENTITY, "transaction_id"], how="semi", maintain_order="left")
+    summary = early.join(chosen, on=[_ENTITY, "transaction_id"], how="semi", maintain_order="left")
     if rows[_ENTITY][0] == rows[_ENTITY][-1]:  # rows of one entity are in order as they come
-        return pl.concat([kept if len(chosen) else early, later])
+        return pl.concat([summary if len(chosen) else early, later])
     whole = early.filter(~pl.col(_ENTITY).is_in(chosen[_ENTITY].unique().implode()))
-    return pl.concat([kept, whole, later]).sort(_ENTITY, _AT, "transaction_id")
+    return pl.concat([summary, whole, later]).sort(_ENTITY, _AT, "transaction_id")

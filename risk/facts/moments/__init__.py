@@ -113,9 +113,9 @@ class Ahead:
     @cached_property
     def facts(self) -> dict[str, FactsAhead]:
         """The linked facts that time may bring or take, by their source."""
-        asked = self.entities.select(ENTITY, AS_OF)
+        moments = self.entities.select(ENTITY, AS_OF)
         return {
-            source: read_ahead(asked, facts, self._windows(source), self._patterns(source), self.lists)
+            source: read_ahead(moments, facts, self._windows(source), self._patterns(source), self.lists)
             for source, facts in self.sources.items()
         }
 
@@ -127,9 +127,9 @@ class Ahead:
     @cached_property
     def read(self) -> dict[str, LinkedFacts]:
         """The linked facts, each source read once; for what is computed anew at several moments."""
-        asked = self.entities[ENTITY].implode()
+        entity_ids = self.entities[ENTITY].implode()
         return {
-            source: replace(facts, rows=facts.rows.filter(pl.col(LINKED_ENTITY).is_in(asked)).collect().lazy())
+            source: replace(facts, rows=facts.rows.filter(pl.col(LINKED_ENTITY).is_in(entity_ids)).collect().lazy())
             for source, facts in self.sources.items()
         }
 
@@ -138,8 +138,8 @@ class Ahead:
         key = input_key(window)
         if key not in self._anew:
             source = str(part_of(window))
-            asked = self.entities.select(ENTITY, AS_OF)
-            self._anew[key] = made_anew(self.facts[source], window, (source, self.read[source]), asked)
+            moments = self.entities.select(ENTITY, AS_OF)
+            self._anew[key] = made_anew(self.facts[source], window, (source, self.read[source]), moments)
         return self._anew[key]
 
     def _windows(self, source: str) -> list[Window]:
@@ -152,8 +152,8 @@ class Ahead:
 
     def disturbances(self) -> list[pl.LazyFrame]:
         """Give `@row` and `@at` of what may change any input."""
-        known = _by_row(next_known(self.portfolio.entities, self.entities))
-        frames = [known]
+        attribute_changes = _by_row(next_known(self.portfolio.entities, self.entities))
+        frames = [attribute_changes]
         for source, facts in self.facts.items():
             windows = self._windows(source)
             lengths = {each.over for each in windows if each.over is not None and not is_made_anew(each)}
@@ -168,12 +168,12 @@ def _length(pattern: Any) -> Duration:
     return length
 
 
-def _by_row(found: pl.DataFrame) -> pl.LazyFrame:
-    return found.lazy().select(pl.col("number").cast(pl.UInt32).alias(ROW), pl.col("at").alias(AT))
+def _by_row(rows: pl.DataFrame) -> pl.LazyFrame:
+    return rows.lazy().select(pl.col("number").cast(pl.UInt32).alias(ROW), pl.col("at").alias(AT))
 
 
-def _rows_at(found: Sequence[tuple[int, int]]) -> pl.LazyFrame:
-    return pl.LazyFrame(found, schema={ROW: pl.UInt32, AT: pl.Int64}, orient="row")
+def _rows_at(moments: Sequence[tuple[int, int]]) -> pl.LazyFrame:
+    return pl.LazyFrame(moments, schema={ROW: pl.UInt32, AT: pl.Int64}, orient="row")
 
 
 def _still(_ahead: Ahead, _each: Any) -> Movement:
@@ -208,9 +208,9 @@ def _indicator(ahead: Ahead, each: IndicatorInput) -> Movement:
     require_histories(ahead.portfolio, name)
     if way_of(name).moves:
         return Movement(courses={row: Going(one, name) for row, one in enumerate(ahead.histories)})
-    found = [(row, *steps_of(one, name)) for row, one in enumerate(ahead.histories)]
-    steps = [(row, at, value) for row, of_row, _ in found for at, value in of_row]
-    later = [(row, at) for row, _, at in found if at is not None]
+    changes = [(row, *steps_of(one, name)) for row, one in enumerate(ahead.histories)]
+    steps = [(row, at, value) for row, of_row, _ in changes for at, value in of_row]
+    later = [(row, at) for row, _, at in changes if at is not None]
     schema = {ROW: pl.UInt32, AT: pl.Int64, VALUE: pl.Float64}
     return Movement(pl.LazyFrame(steps, schema=schema, orient="row"), moments=[_rows_at(later)])
 
@@ -281,16 +281,18 @@ def made_of(rule_input: LanguageModel, names: Vocabulary) -> list[LanguageModel]
 def _linked(ahead: Ahead, each: Linked) -> Movement:
     """What is read of those linked may move when an answer of one of them does; days of all of them pass alike."""
     declared = ahead.needs.names.links[each.linked.by]
-    found = group_moments(each, ahead.entities, ahead.portfolio, declared, partial(_first_moves, ahead, each))
+    moments = group_moments(each, ahead.entities, ahead.portfolio, declared, partial(_first_moves, ahead, each))
     if not isinstance(each.linked.part, DaysSince):
-        return Movement(moments=[found])
+        return Movement(moments=[moments])
 
-    def resolve_linked(inputs: Sequence[LanguageModel], asked: pl.DataFrame) -> pl.DataFrame:
-        return resolve(Needs(inputs, (), ahead.needs.names), ahead.portfolio, ahead.sources, ahead.lists, asked)
+    def resolve_linked(inputs: Sequence[LanguageModel], linked_entities: pl.DataFrame) -> pl.DataFrame:
+        return resolve(
+            Needs(inputs, (), ahead.needs.names), ahead.portfolio, ahead.sources, ahead.lists, linked_entities
+        )
 
     reader = GroupReader(names=ahead.needs.names, portfolio=ahead.portfolio, lists=ahead.lists, resolve=resolve_linked)
     days = enumerate(reader.numbers(each, ahead.entities))
-    return Movement(moments=[found], courses={row: DaysOfLinked(each.linked.word, of) for row, of in days if of})
+    return Movement(moments=[moments], courses={row: DaysOfLinked(each.linked.word, of) for row, of in days if of})
 
 
 def _first_moves(ahead: Ahead, each: Linked, entities: pl.DataFrame) -> pl.DataFrame:
@@ -305,8 +307,8 @@ def _first_moves(ahead: Ahead, each: Linked, entities: pl.DataFrame) -> pl.DataF
     cuts = cuts_at(places, inputs, names, base)
     of_linked = Ahead(needs, everyone, ahead.sources, ahead.lists, entities, numbered, cuts)
     frames = of_linked.disturbances()
-    for asked in distinct(one for place in places for one in inputs_of(place.condition)):
-        frames += movement_of(of_linked, asked).turns(numbered, asked, cuts.get(input_key(asked), ANY))
+    for rule_input in distinct(one for place in places for one in inputs_of(place.condition)):
+        frames += movement_of(of_linked, rule_input).turns(numbered, rule_input, cuts.get(input_key(rule_input), ANY))
     for subject, other in pairs_at(places, names, base):
         frames += _compared(of_linked, subject, other)
     if group.part is not None:
@@ -397,7 +399,7 @@ def next_moments(
     numbered = inputs.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW))
     cuts = cuts_of(analysed, portfolio.rates.base)
     ahead = Ahead(Needs.of(analysed), portfolio, sources(), lists, entities, numbered, cuts)
-    found: dict[str, list[pl.LazyFrame]] = {}
+    frames_by_column: dict[str, list[pl.LazyFrame]] = {}
 
     def is_asked(name: str) -> bool:
         return only is None or name in only
@@ -405,16 +407,16 @@ def next_moments(
     for each in analysed.inputs:
         key = input_key(each)
         if is_asked(key):
-            found[key] = movement_of(ahead, each).turns(numbered, each, cuts.get(key, ANY))
+            frames_by_column[key] = movement_of(ahead, each).turns(numbered, each, cuts.get(key, ANY))
     for subject, other in compared_pairs(analysed, portfolio.rates.base):
         if is_asked(input_key(subject)):
-            found[input_key(subject)] += _compared(ahead, subject, other)
+            frames_by_column[input_key(subject)] += _compared(ahead, subject, other)
     for each in analysed.signals:
         if isinstance(each, Window) and is_asked(signal_of(input_key(each))):
-            found[signal_of(input_key(each))] = _signal_turns(ahead, each)
+            frames_by_column[signal_of(input_key(each))] = _signal_turns(ahead, each)
     if is_asked(ANYTHING):
-        found[ANYTHING] = ahead.disturbances()
-    return _columns(entities, found)
+        frames_by_column[ANYTHING] = ahead.disturbances()
+    return _columns(entities, frames_by_column)
 
 
 def _signal_turns(ahead: Ahead, window: Window) -> list[pl.LazyFrame]:
@@ -429,10 +431,12 @@ def _signal_turns(ahead: Ahead, window: Window) -> list[pl.LazyFrame]:
 _FEW_ROWS = 100
 
 
-def _columns(entities: pl.DataFrame, found: Mapping[str, list[pl.LazyFrame]]) -> pl.DataFrame:
+def _columns(entities: pl.DataFrame, frames_by_column: Mapping[str, list[pl.LazyFrame]]) -> pl.DataFrame:
     """Bring the first moment of each into a column."""
-    names = [name for name, frames in found.items() if frames]
-    plans = [pl.concat([frame.select(ROW, pl.col(AT).cast(pl.Int64)) for frame in found[name]]) for name in names]
+    names = [name for name, frames in frames_by_column.items() if frames]
+    plans = [
+        pl.concat([frame.select(ROW, pl.col(AT).cast(pl.Int64)) for frame in frames_by_column[name]]) for name in names
+    ]
     is_few = len(entities) <= _FEW_ROWS  # to make plans better costs more there than it spares
     flags = pl.QueryOptFlags._eager() if is_few else pl.QueryOptFlags()  # noqa: SLF001 (as eager frames do)
     firsts = pl.collect_all([plan.group_by(ROW).agg(pl.col(AT).min()) for plan in plans], optimizations=flags)

@@ -18,16 +18,16 @@ def aggregate_steps(facts: FactsAhead, window: Window) -> pl.LazyFrame:
     column = value_column(window, facts.masks.facts)
     if isinstance(window, DaysSince):
         return last_leaves(facts, window).with_columns(pl.lit(None, pl.Float64).alias(VALUE))
-    return stepwise(facts.counted(window, *_known(column)), _VALUES[type(window)](column))
+    return stepwise(facts.counted(window, *_value_conditions(column)), _VALUES[type(window)](column))
 
 
 def last_leaves(facts: FactsAhead, window: Window) -> pl.LazyFrame:
     """Give when the latest fact leaves of those that count."""
-    known = _known(value_column(window, facts.masks.facts))
-    return facts.counted(window, *known).group_by(ROW).agg(pl.col(AT).max())
+    conditions = _value_conditions(value_column(window, facts.masks.facts))
+    return facts.counted(window, *conditions).group_by(ROW).agg(pl.col(AT).max())
 
 
-def _known(column: Column | None) -> list[pl.Expr]:
+def _value_conditions(column: Column | None) -> list[pl.Expr]:
     """Ask for a value where one can be missing; an amount always is there."""
     return [] if column is None or column.kind is ValueType.MONEY else [pl.col(column.name).is_not_null()]
 

@@ -113,12 +113,12 @@ def made_anew(facts: FactsAhead, window: Window, source: tuple[str, LinkedFacts]
     next_ones = moments.filter(pl.int_range(pl.len()).over(ROW) < MOST_MOMENTS)
     key, (name, linked) = input_key(window), source
     names = entities[ENTITY].gather(next_ones[ROW])
-    asked = pl.DataFrame({ENTITY: names, AS_OF: next_ones[AT]})
-    if not len(asked):
+    entity_moments = pl.DataFrame({ENTITY: names, AS_OF: next_ones[AT]})
+    if not len(entity_moments):
         schema = {ROW: pl.UInt32, AT: pl.Int64, VALUE: pl.Float64, SIGNAL: pl.Int64}
         return Anew(pl.LazyFrame(schema=schema), pl.LazyFrame(schema={ROW: pl.UInt32, AT: pl.Int64}))
-    found = aggregate(asked, {name: linked}, [window], facts.masks.lists, [key])
-    steps = next_ones.with_columns(found[key].alias(VALUE), found[signal_of(key)].alias(SIGNAL))
+    values = aggregate(entity_moments, {name: linked}, [window], facts.masks.lists, [key])
+    steps = next_ones.with_columns(values[key].alias(VALUE), values[signal_of(key)].alias(SIGNAL))
     ends = next_ones.group_by(ROW).agg(pl.col(AT).max(), pl.len().alias("@count"))
     later = ends.filter(pl.col("@count") == MOST_MOMENTS).select(ROW, AT)
     return Anew(steps.lazy(), later.lazy())

@@ -28,7 +28,7 @@ class Movement:
 
     Attributes:
         steps: `@row`, `@at` and `@value`: its later values, as far as facts leave; None where it has none.
-        elapsed: of days that pass, the microseconds so far, over the columns of inputs; None where it is no such thing.
+        elapsed: of days that pass, the microseconds so far, over the columns of inputs; None for anything else.
         courses: how it goes on where it changes all the time in another way; None where it does not.
         moments: `@row` and `@at` of what else may change it, where it is not known to what.
     """
@@ -122,13 +122,13 @@ def composite(whole: Whole, inputs: pl.DataFrame, key: str, cuts: Cuts) -> list[
 def _searched(number: Number, inputs: pl.DataFrame, steady: Mapping[str, Courses]) -> pl.LazyFrame:
     """Find the first moment at which a number turns, entity by entity."""
     rows = pl.Series(sorted({row for courses in steady.values() for row in courses}), dtype=pl.UInt32)
-    found = []
+    turns = []
     for row, values in zip(rows, inputs.filter(pl.col(ROW).is_in(rows.implode())).iter_rows(named=True), strict=True):
         courses = {key: courses[row] for key, courses in steady.items() if row in courses}
         ahead = number.turns(_readable(values), courses)
         if ahead is not None:
-            found.append((row, values[AS_OF] + ahead))
-    return pl.LazyFrame(found, schema={ROW: pl.UInt32, AT: pl.Int64}, orient="row")
+            turns.append((row, values[AS_OF] + ahead))
+    return pl.LazyFrame(turns, schema={ROW: pl.UInt32, AT: pl.Int64}, orient="row")
 
 
 def _readable(values: dict[str, Any]) -> dict[str, Any]:

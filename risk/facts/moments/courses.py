@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any, Final, Protocol
 
 from fivefold.domain.clock import DAY_US
-from fivefold.risk.facts.groups.values import kept_or_none, made_of
+from fivefold.risk.facts.groups.values import float_or_none, made_of
 from fivefold.risk.facts.moments.elapsed import COARSEST_US, EXACT_DAYS
 from fivefold.risk.facts.moments.enclosures import Enclosed, Enclosure
 from fivefold.risk.facts.moments.search import HORIZON_US
@@ -98,7 +98,7 @@ class DaysOfLinked:
 
     def at(self, ahead: int) -> float | None:
         """Give the number so many microseconds ahead."""
-        return kept_or_none(self._exact(ahead))
+        return float_or_none(self._exact(ahead))
 
     def until(self, _first: int) -> int:
         """They pass for ever."""

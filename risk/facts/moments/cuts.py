@@ -88,18 +88,18 @@ def cuts_at(
     Of a pattern whose key is among *signals* it counts as well whether it is there.
     """
     columns = {input_key(each): column_for(each, names, base) for each in inputs}
-    found: dict[str, dict[Cut, None]] = {key: {} for key, column in columns.items() if column.kind in _NUMERIC}
+    cuts_by_key: dict[str, dict[Cut, None]] = {key: {} for key, column in columns.items() if column.kind in _NUMERIC}
     for signal in signals:
         if columns[signal].kind is ValueType.FINDING:
-            found[signal][Decimal(0), True] = None
+            cuts_by_key[signal][Decimal(0), True] = None
     for place in places:
         for _, test in tests_at(place):
             subject = input_of_test(test) or place.own
             key = None if subject is None else input_key(subject)
-            if key in found:
+            if key in cuts_by_key:
                 assert key is not None
-                found[key] |= dict.fromkeys(_cuts_in(test.comparisons(), columns[key]))
-    return {key: Cuts(columns[key], tuple(cuts)) for key, cuts in found.items()}
+                cuts_by_key[key] |= dict.fromkeys(_cuts_in(test.comparisons(), columns[key]))
+    return {key: Cuts(columns[key], tuple(cuts)) for key, cuts in cuts_by_key.items()}
 
 
 Pair = tuple[LanguageModel, LanguageModel]

@@ -185,7 +185,7 @@ def _ball(one: Enclosure) -> tuple[Fraction, Fraction]:
 
 
 def _down(number: Fraction) -> Fraction:
-    """Give a short number that is no greater, and hardly less."""
+    """Give a short number that is not greater, and hardly less."""
     shift = number.numerator.bit_length() - number.denominator.bit_length() - _SHORT_BITS
     if shift >= 0:
         return Fraction((number.numerator // (number.denominator << shift)) << shift)

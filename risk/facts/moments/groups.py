@@ -22,7 +22,7 @@ def group_moments(
 ) -> pl.LazyFrame:
     """Give `@row` and `@at` of when a group may come to something else; perhaps too early, and never late.
 
-    That the days pass of those linked, of which its number is made, is no such moment.
+    That the days pass of those linked, of which its number is made, is not such a moment.
 
     Args:
         each: the input.
@@ -33,15 +33,17 @@ def group_moments(
     """
     links, group = portfolio.links, each.linked
     assert isinstance(links, Links)  # what is read is there
-    asked: list[Moment] = list(zip(entities[ENTITY].to_list(), entities[AS_OF].to_list(), strict=True))
-    members = [in_group(group, entity, links.found(entity, as_of, group, declared)) for entity, as_of in asked]
-    needed = list({(one, as_of): None for (_, as_of), there in zip(asked, members, strict=True) for one in there})
+    moments: list[Moment] = list(zip(entities[ENTITY].to_list(), entities[AS_OF].to_list(), strict=True))
+    members = [
+        in_group(group, entity, links.neighbourhood(entity, as_of, group, declared)) for entity, as_of in moments
+    ]
+    needed = list({(one, as_of): None for (_, as_of), there in zip(moments, members, strict=True) for one in there})
     moved: dict[Moment, int] = {}
     for frame in entities_at(portfolio, needed) if any(inputs_of_group(group)) else ():
         as_ofs = dict(frame.select(ENTITY, AS_OF).iter_rows())
         moved |= {(one, as_ofs[one]): at for one, at in firsts(frame).iter_rows()}
     rows = []
-    for row, ((entity, as_of), there) in enumerate(zip(asked, members, strict=True)):
+    for row, ((entity, as_of), there) in enumerate(zip(moments, members, strict=True)):
         later = [at for one in there if (at := moved.get((one, as_of))) is not None]
         link = links.next_change(entity, as_of, group, declared)
         later += [] if link is None else [link]

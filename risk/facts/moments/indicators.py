@@ -59,7 +59,7 @@ _READ_TIME: Final = frozenset({"as_of", "decay"})
 
 @lru_cache(maxsize=128)
 def way_of(name: str) -> Way:
-    """Tell how an indicator that is no age goes on; KeyError where one reads as-of, and nothing is said of it here."""
+    """Tell how an indicator that is not an age goes on; KeyError where it reads as-of and is not listed here."""
     each = next(each for each in catalogue().indicators if each.name == name)
     windows = () if each.window_days is None else (each.window_days,)
     function = each.function.__name__
@@ -116,8 +116,8 @@ class History:
         """Give an indicator as of some moments; None where it is undefined."""
         if self.events is None or not moments:
             return [None] * len(moments)
-        taken = snapshots(self.events, np.array(moments, dtype=np.int64), wanted=[name])
-        column = np.where(taken.seen[0] > 0, taken.values[0, :, _place_of(name)], np.nan).tolist()
+        snapshot = snapshots(self.events, np.array(moments, dtype=np.int64), wanted=[name])
+        column = np.where(snapshot.seen[0] > 0, snapshot.values[0, :, _place_of(name)], np.nan).tolist()
         return [None if value != value else value for value in column]  # noqa: PLR0124 (NaN is not itself)
 
 
@@ -128,8 +128,8 @@ def histories_of(portfolio: Portfolio, entities: pl.DataFrame) -> list[History]:
     if whole is None:
         return [History(None, as_of) for as_of in as_ofs]
     places = dict(zip(whole.user_ids.to_pylist(), range(whole.customers), strict=True)) if len(names) > 1 else {}
-    found = [places.get(name) if places else whole.position(name) for name in names]
-    parts = [None if place is None else whole.select(place, place + 1) for place in found]
+    positions = [places.get(name) if places else whole.position(name) for name in names]
+    parts = [None if place is None else whole.select(place, place + 1) for place in positions]
     return [History(part, as_of) for part, as_of in zip(parts, as_ofs, strict=True)]
 
 
@@ -158,7 +158,7 @@ class Going:
 
     history: History
     name: str
-    _known: dict[int, float | None] = field(default_factory=dict)
+    _values: dict[int, float | None] = field(default_factory=dict)
 
     @cached_property
     def _jumps(self) -> list[int]:
@@ -176,9 +176,9 @@ class Going:
 
     def at(self, ahead: int) -> float | None:
         """Give its value so many microseconds ahead."""
-        if ahead not in self._known:
-            self._known[ahead] = self.history.values(self.name, [self.history.as_of + ahead])[0]
-        return self._known[ahead]
+        if ahead not in self._values:
+            self._values[ahead] = self.history.values(self.name, [self.history.as_of + ahead])[0]
+        return self._values[ahead]
 
     def enclosed(self, first: int, last: int, reading: Reading) -> Enclosed:
         """Enclose it between its values at both ends, as it only rises or only falls."""

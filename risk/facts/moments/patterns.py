@@ -46,7 +46,7 @@ class Looked:
     units: int
 
     @property
-    def found(self) -> pl.LazyFrame:
+    def matching_rows(self) -> pl.LazyFrame:
         """The rows in which it was found: others of most patterns can only lose what they have."""
         everybody = pl.LazyFrame({ROW: pl.int_range(len(self.numbers), dtype=pl.UInt32, eager=True)})
         return everybody.filter((self.numbers > 0).fill_null(value=False))
@@ -65,15 +65,17 @@ def _structuring(facts: FactsAhead, pattern: Structuring, looked: Looked) -> pl.
     deposits = facts.inside(pattern.over, _SETTLED, counts.suspect_deposits(pattern, looked.units))
     total = newer(pl.col(AMOUNT).cast(pl.Int128).cum_sum().over(ROW)).fill_null(0)
     is_found = counts.is_structuring(_COUNT, total, pattern, looked.units)
-    return stepwise(deposits.join(looked.found, on=ROW, how="semi", maintain_order="left"), _where(is_found, _COUNT))
+    return stepwise(
+        deposits.join(looked.matching_rows, on=ROW, how="semi", maintain_order="left"), _where(is_found, _COUNT)
+    )
 
 
 def _fan(facts: FactsAhead, pattern: Fan, looked: Looked) -> pl.LazyFrame:
     counted = facts.inside(pattern.over, _SETTLED, counts.fanned(pattern))
     first = pl.struct(ROW, pattern.counterparty).is_first_distinct().cast(pl.Int64)
     number = newer(first.cum_sum().over(ROW)).fill_null(0)
-    found = counted.join(looked.found, on=ROW, how="semi", maintain_order="left")
-    return stepwise(found, _where(number >= pattern.at_least, number))
+    matches = counted.join(looked.matching_rows, on=ROW, how="semi", maintain_order="left")
+    return stepwise(matches, _where(number >= pattern.at_least, number))
 
 
 def _volume(facts: FactsAhead, pattern: VolumeDeviation, looked: Looked) -> pl.LazyFrame:
@@ -81,7 +83,7 @@ def _volume(facts: FactsAhead, pattern: VolumeDeviation, looked: Looked) -> pl.L
     turnover = (
         facts.inside(pattern.over, _SETTLED, pl.col(AMOUNT) > 0)
         .select(*_KEYS, AMOUNT)
-        .join(looked.found, on=ROW, how="semi", maintain_order="left")
+        .join(looked.matching_rows, on=ROW, how="semi", maintain_order="left")
     )
     running = turnover.with_columns(newer(pl.col(AMOUNT).cast(pl.Int128).cum_sum().over(ROW)).fill_null(0))
     number, deviates = deviation.times_declared(pattern)
@@ -122,7 +124,7 @@ def _velocity(facts: FactsAhead, pattern: Velocity, looked: Looked) -> pl.LazyFr
     """Until the last of the busiest 24 hours loses a transaction, the largest count stays what it is."""
     settled = (
         facts.inside(pattern.over, _SETTLED)
-        .join(looked.found, on=ROW, how="semi")
+        .join(looked.matching_rows, on=ROW, how="semi")
         .select(ROW, TIME, AS_OF, pl.col(pattern.counterparty).alias(COUNTERPARTY))
         .collect()
     )

@@ -98,24 +98,24 @@ def first_elsewhere(
         return begin
     if begin > 1 and is_elsewhere(begin):
         return _by_halving(is_elsewhere, 0, begin)
-    last, asked = end, 0
+    last, last_check = end, 0
     for _ in range(MOST_LOOKS):
-        found, last = enclose(begin, last)
-        until = _surely_until(found, begin, last, region)
+        enclosure, last = enclose(begin, last)
+        until = _surely_until(enclosure, begin, last, region)
         if until < begin:
-            if asked != begin and is_elsewhere(begin):
+            if last_check != begin and is_elsewhere(begin):
                 return begin
-            asked = begin
-            if isinstance(found, Enclosure) and found.is_constant:
+            last_check = begin
+            if isinstance(enclosure, Enclosure) and enclosure.is_constant:
                 until = last
             elif last > begin:  # a shorter stretch tells more
-                last = min(begin + (last - begin) // _CUT, _outside_from(found, begin, region) or last)
+                last = min(begin + (last - begin) // _CUT, _outside_from(enclosure, begin, region) or last)
                 continue
             else:
                 until = begin
         if until >= end:
             return None
-        outside = None if until == last else _outside_from(found, begin, region)
+        outside = None if until == last else _outside_from(enclosure, begin, region)
         begin, last = until + 1, min(until + _LONGER * (last - begin + 1) if outside is None else outside, end)
     return begin if begin > UNDECIDED_US else _by_halving(is_elsewhere, begin - 1, min(begin + UNDECIDED_US, end))
 
@@ -128,26 +128,26 @@ def _where_decided(enclose: Callable[[int, int], tuple[Enclosed, int]], region: 
     """
     ahead, smoothly = 0, enclose(0, most)[1]
     while ahead < most:
-        found, _ = enclose(ahead, ahead)
-        if ahead > smoothly or found is Absence.THROUGHOUT:
+        enclosure, _ = enclose(ahead, ahead)
+        if ahead > smoothly or enclosure is Absence.THROUGHOUT:
             break
-        if isinstance(found, Enclosure) and region.decides(found):
+        if isinstance(enclosure, Enclosure) and region.decides(enclosure):
             break
         ahead = min(2 * ahead + 1, most, max(smoothly, ahead) + 1)
     return max(ahead, 1)
 
 
-def _surely_until(found: Enclosed, begin: int, last: int, region: Region | None) -> int:
-    if isinstance(found, Absence):
-        return last if region is None and found is Absence.THROUGHOUT else begin - 1
-    return begin - 1 if region is None else begin + region.surely_for(found)
+def _surely_until(enclosure: Enclosed, begin: int, last: int, region: Region | None) -> int:
+    if isinstance(enclosure, Absence):
+        return last if region is None and enclosure is Absence.THROUGHOUT else begin - 1
+    return begin - 1 if region is None else begin + region.surely_for(enclosure)
 
 
-def _outside_from(found: Enclosed, begin: int, region: Region | None) -> int | None:
+def _outside_from(enclosure: Enclosed, begin: int, region: Region | None) -> int | None:
     """Give the moment at which a number surely lies elsewhere; None where it may not by the end of the stretch."""
-    if isinstance(found, Absence) or region is None:
+    if isinstance(enclosure, Absence) or region is None:
         return None
-    ahead = region.surely_not_from(found)
+    ahead = region.surely_not_from(enclosure)
     return None if ahead is None else begin + ahead
 
 

@@ -77,7 +77,7 @@ def read_ahead(
         others: the lengths of further windows over them.
         lists: members of the named lists.
     """
-    asked = entities.select(
+    numbered = entities.select(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW), pl.col(ENTITY).alias(LINKED_ENTITY), AS_OF
     )
     masks = Masks(facts, lists)
@@ -87,28 +87,28 @@ def read_ahead(
     openings = [_SLACK.before(over.before(begins)) for over in others]
     openings += [_SLACK.before(opens(each, begins)) for each in windows if each.over is not None]
     openings += [_SLACK.before(closes(each, begins)) for each in windows if each.ending is not None]
-    first = asked.select(pl.min_horizontal(openings)).item() if openings and len(asked) else None
+    first = numbered.select(pl.min_horizontal(openings)).item() if openings and len(numbered) else None
     rows = facts.rows
-    if len(asked) <= FEW_ENTITIES:
-        rows = rows.filter(pl.col(LINKED_ENTITY).is_in(asked[LINKED_ENTITY].implode()))
-    moves = pl.any_horizontal([pl.col(name) > asked[AS_OF].min() for name in facts.moves]) | pl.col(TIME).is_null()
+    if len(numbered) <= FEW_ENTITIES:
+        rows = rows.filter(pl.col(LINKED_ENTITY).is_in(numbered[LINKED_ENTITY].implode()))
+    moves = pl.any_horizontal([pl.col(name) > numbered[AS_OF].min() for name in facts.moves]) | pl.col(TIME).is_null()
     recent = pl.lit(value=False) if first is None else pl.lit(value=True) if facts.as_known else pl.col(TIME) > first
     later = [pl.when(pl.col(name) > pl.col(AS_OF)).then(pl.col(name)) for name in facts.moves]
     read = (
         rows.filter(recent | moves)
-        .join(asked.lazy(), on=LINKED_ENTITY, how="inner")
+        .join(numbered.lazy(), on=LINKED_ENTITY, how="inner")
         .with_columns(pl.min_horizontal(later).alias(_ENTERS))
-        .collect(engine="in-memory" if len(asked) == 1 else "streaming")
+        .collect(engine="in-memory" if len(numbered) == 1 else "streaming")
     )
     enters = read.group_by(ROW).agg(pl.col(_ENTERS).min().alias(AT)).drop_nulls()
-    known = read.lazy().filter(pl.col(TIME) <= pl.col(AS_OF)).with_columns(*facts.as_known).with_columns(**conditions)
+    past = read.lazy().filter(pl.col(TIME) <= pl.col(AS_OF)).with_columns(*facts.as_known).with_columns(**conditions)
     wrong = facts.problems if read[UNREADABLE].any() else nothing_wrong()
-    unreadable = wrong.select(LINKED_ENTITY, TIME).drop_nulls().unique().join(asked, on=LINKED_ENTITY, how="inner")
-    found = known.collect()
-    if len(asked) == 1 and found[TIME].is_sorted():  # as what is stored comes
-        newest_first = found.reverse()
+    unreadable = wrong.select(LINKED_ENTITY, TIME).drop_nulls().unique().join(numbered, on=LINKED_ENTITY, how="inner")
+    facts_so_far = past.collect()
+    if len(numbered) == 1 and facts_so_far[TIME].is_sorted():  # as what is stored comes
+        newest_first = facts_so_far.reverse()
     else:
-        newest_first = found.sort(ROW, TIME, descending=[False, True])
+        newest_first = facts_so_far.sort(ROW, TIME, descending=[False, True])
     return FactsAhead(newest_first, enters, masks, unreadable)
 
 

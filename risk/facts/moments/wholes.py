@@ -12,7 +12,7 @@ from typing import Any, Final
 from fivefold.risk.compiler.formulas import calculations_in_order, exact_values
 from fivefold.risk.compiler.plain_conditions import Row
 from fivefold.risk.compiler.value_types import Vocabulary, column_for
-from fivefold.risk.facts.groups.values import kept_or_none
+from fivefold.risk.facts.groups.values import float_or_none
 from fivefold.risk.facts.inputs import units_of_ratio
 from fivefold.risk.facts.moments import enclosures
 from fivefold.risk.facts.moments.courses import Course, Reading
@@ -78,7 +78,7 @@ class Number:
             courses: how those go on that change all the time, one at least; the others stay as they are.
         """
         now = self.value(row)
-        place, made = self.place(now), self.enclose(row)
+        place, make = self.place(now), self.enclose(row)
         end = min(HORIZON_US, *(course.end for course in courses.values()))
 
         def is_elsewhere(ahead: int) -> bool:
@@ -88,7 +88,7 @@ class Number:
         def enclose(first: int, last: int) -> tuple[Enclosed, int]:
             last = min(last, *(course.until(first) for course in courses.values()))
             moving = {key: course.enclosed(first, last, self.reading) for key, course in courses.items()}
-            return made(moving, last - first), last
+            return make(moving, last - first), last
 
         ahead = first_elsewhere(enclose, self.region(row, now), is_elsewhere, end)
         return end if ahead is None and end < HORIZON_US else ahead
@@ -143,19 +143,19 @@ def of_calculation(calculated: CalculationInput, names: Vocabulary, base: str, c
 
     def value(row: Row) -> float | None:
         exact = exact_values(order, names, base, row)[key]
-        return None if exact is None else kept_or_none(exact * units)
+        return None if exact is None else float_or_none(exact * units)
 
     def enclose(row: Row) -> Make:
         still = exact_values(order, names, base, row)
 
         def enclosed(moving: Moving, width: int) -> Enclosed:
-            found: dict[str, Enclosed] = {
+            enclosure_by_key: dict[str, Enclosed] = {
                 each: _constant(number, width) for each, number in still.items() if each not in moving
             }
-            found |= moving
+            enclosure_by_key |= moving
             for name, make in within:  # each after those that it is made of
-                found[name] = make(found, width)
-            return found[key]
+                enclosure_by_key[name] = make(enclosure_by_key, width)
+            return enclosure_by_key[key]
 
         return enclosed
 
@@ -183,7 +183,7 @@ def of_ratio(ratio: Ratio, names: Vocabulary, base: str, cuts: Cuts) -> Number:
 
     def enclose(row: Row) -> Make:
         def enclosed(moving: Moving, width: int) -> Enclosed:
-            sides = _known(_side(key, moving, row, width) for key in (over, under))
+            sides = _enclosures_of(_side(key, moving, row, width) for key in (over, under))
             if isinstance(sides, Absence):
                 return sides
             first, second = (side.scaled(Fraction(units)) for side, units in zip(sides, (times, by), strict=True))
@@ -220,7 +220,7 @@ def of_sides(subject: LanguageModel, other: LanguageModel) -> Number:
 
     def enclose(row: Row) -> Make:
         def enclosed(moving: Moving, width: int) -> Enclosed:
-            sides = _known(_side(key, moving, row, width) for key in (one, two))
+            sides = _enclosures_of(_side(key, moving, row, width) for key in (one, two))
             return sides if isinstance(sides, Absence) else enclosures.subtracted(*sides)
 
         return enclosed
@@ -282,11 +282,11 @@ def _side(key: str, moving: Moving, row: Row, width: int) -> Enclosed:
     return _constant(None if row[key] is None else Fraction(row[key]), width)
 
 
-def _known(parts: Iterable[Enclosed]) -> list[Enclosure] | Absence:
+def _enclosures_of(parts: Iterable[Enclosed]) -> list[Enclosure] | Absence:
     """Give the parts of a number; or why it has none, as one of its parts has."""
-    found = list(parts)
-    absent = next((why for why in Absence if why in found), None)
-    return absent or [part for part in found if isinstance(part, Enclosure)]
+    all_parts = list(parts)
+    absent = next((why for why in Absence if why in all_parts), None)
+    return absent or [part for part in all_parts if isinstance(part, Enclosure)]
 
 
 @lru_cache(maxsize=1_024)
@@ -295,9 +295,9 @@ def _operation(operation: Any) -> Make:
     parts = [_operand(operand) for _, operand in operands(operation)]
     combine = next(combine for form, combine in _MAKERS.items() if isinstance(operation, form))
 
-    def make(found: Moving, width: int) -> Enclosed:
-        known = _known(part(found, width) for part in parts)
-        return known if isinstance(known, Absence) else combine(operation, known)
+    def make(enclosure_by_key: Moving, width: int) -> Enclosed:
+        part_enclosures = _enclosures_of(part(enclosure_by_key, width) for part in parts)
+        return part_enclosures if isinstance(part_enclosures, Absence) else combine(operation, part_enclosures)
 
     return make
 
@@ -310,7 +310,7 @@ def _operand(operand: Any) -> Make:
     if rule_input is None:
         return _operation(operand)
     key = input_key(rule_input)
-    return lambda found, _: found[key]
+    return lambda enclosure_by_key, _: enclosure_by_key[key]
 
 
 def _clamped(operation: Clamp, one: Enclosure) -> Enclosure:

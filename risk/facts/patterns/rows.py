@@ -40,7 +40,7 @@ def linked(
     Args:
         entities: `entity_id` and `as_of`.
         transactions: as `risk.facts` prepares them.
-        where: which of them; unknown is no.
+        where: which of them; unknown counts as no.
         over: the window.
         earlier: those before the window as well.
         **fields: further columns of the answer, and the column of the transactions that each is.

@@ -14,8 +14,8 @@ from fivefold.risk.language.peers import PeerFact, PeerPercentile, Peers, peers_
 
 def reference_in(lists: Lists, name: str | None, base: str) -> Reference | None:
     """Find the reference portfolio among lists; None where there is none, or its money is in another currency."""
-    found = read_reference(tuple(lists[name])) if name is not None and name in lists else None
-    return found if found is not None and found.base == base else None
+    reference = read_reference(tuple(lists[name])) if name is not None and name in lists else None
+    return reference if reference is not None and reference.base == base else None
 
 
 def peers_in(rule_input: Any) -> Peers:
@@ -26,7 +26,7 @@ def peers_in(rule_input: Any) -> Peers:
 
 
 def with_peers(
-    frame: pl.DataFrame, wanted: Sequence[Any], reference: Reference | None, given: pl.DataFrame | None = None
+    frame: pl.DataFrame, wanted: Sequence[Any], reference: Reference | None, overrides: pl.DataFrame | None = None
 ) -> pl.DataFrame:
     """Add the columns of numbers placed among peers, and of what breakdowns say of these.
 
@@ -34,7 +34,7 @@ def with_peers(
         frame: `entity_id`, a column for each number and each group, and `error_of` it where that could not be read.
         wanted: the inputs (`PeerPercentile`, `TimesPeerMedian`) and facts (`PeerFact`).
         reference: the reference portfolio; None where there is none.
-        given: `entity_id` and values by the keys of inputs, which take the place of what is looked up.
+        overrides: `entity_id` and values by the keys of inputs, which take the place of what is looked up.
 
     Returns:
         The frame, and a column of Float64 for each input: null where the number or the group is unknown, where there
@@ -43,9 +43,11 @@ def with_peers(
     """
     for each in wanted:
         key = input_key(each)
-        if given is not None and key in given.columns:
-            found = frame.select(ENTITY).join(given.select(ENTITY, key), on=ENTITY, how="left", maintain_order="left")
-            frame = frame.with_columns(found[key].cast(pl.Float64))
+        if overrides is not None and key in overrides.columns:
+            values = frame.select(ENTITY).join(
+                overrides.select(ENTITY, key), on=ENTITY, how="left", maintain_order="left"
+            )
+            frame = frame.with_columns(values[key].cast(pl.Float64))
             continue
         frame = frame.with_columns(_column(each, frame, reference).alias(key))
         parts = [part for part in parts_of_peers(each) if not isinstance(part, PeerFact)]
@@ -76,8 +78,8 @@ def _column(each: Any, frame: pl.DataFrame, reference: Reference | None) -> pl.S
     values = frame[input_key(peers.of)].cast(pl.Float64)
     for distribution, rows in _rows_by_group(peers, frame, reference):
         if distribution is not None and distribution.count >= FEWEST_PEERS:
-            known = rows.filter(values.gather(rows).is_not_null())
-            column = column.scatter(known, placed(each, distribution, values.gather(known)))
+            valued_rows = rows.filter(values.gather(rows).is_not_null())
+            column = column.scatter(valued_rows, placed(each, distribution, values.gather(valued_rows)))
     return column
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from fivefold.features.histories import Floats
-from fivefold.risk.compiler.formulas import kept, written_number
+from fivefold.risk.compiler.formulas import float_of, written_number
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.peers import Peers
 
@@ -54,19 +54,19 @@ class Distribution:
         return self.up_to[place - 1] if place else 0
 
     def position(self, below: int) -> float:
-        """Give the percent of peers that a count of them is, as `kept` does.
+        """Give the percent of peers that a count of them is, as `float_of` does.
 
         It is the share strictly below, a percentile rank in which ties count for nothing (the first of the three
         definitions in Roscoe, Fundamental Research Statistics, 1975): "higher than 97 % of peers" is then true as it
         stands, and nobody is above those who have the same.
         """
         if below not in self._positions:
-            self._positions[below] = kept(Fraction(100 * below, self.count))
+            self._positions[below] = float_of(Fraction(100 * below, self.count))
         return self._positions[below]
 
     def times_median(self, value: float) -> float | None:
         """Give a number over the median, exact until it is kept; None where the median is not above 0."""
-        return None if self.median <= 0 else kept(written_number(value) / self.median)
+        return None if self.median <= 0 else float_of(written_number(value) / self.median)
 
     @cached_property
     def median(self) -> Fraction:
@@ -199,13 +199,13 @@ def made_reference(wanted: Sequence[Peers], inputs: pl.DataFrame, as_of: int, ba
         as_of: the moment that they are of.
         base: the currency that money is in.
     """
-    found: dict[tuple[str, str, str | None], Distribution] = {}
+    distributions: dict[tuple[str, str, str | None], Distribution] = {}
     for peers in wanted:
         for group, numbers in _groups(peers, inputs):
             distribution = distribution_of(numbers)
             if distribution is not None:
-                found[*key_of(peers), group] = distribution
-    return Reference(as_of, base, found)
+                distributions[*key_of(peers), group] = distribution
+    return Reference(as_of, base, distributions)
 
 
 def _groups(peers: Peers, inputs: pl.DataFrame) -> Iterator[tuple[str | None, pl.Series]]:

@@ -82,15 +82,15 @@ def plain_aggregate(window: Window, facts: LinkedFacts, lists: Lists) -> Aggrega
     counted = counted_rows(window, facts, lists)
     if isinstance(window, Share):
         share = _share(window, facts, lists)
-        return lambda known: (share(known), _latest(counted(known)))
+        return lambda entity_facts: (share(entity_facts), _latest(counted(entity_facts)))
     if isinstance(window, New):
         number = _new(window, facts, lists)
-        return lambda known: (number(known), _latest(counted(known)))
+        return lambda entity_facts: (number(entity_facts), _latest(counted(entity_facts)))
     value_of = _in_order(window, column) if type(window) in _IN_ORDER else _VALUES[type(window)](column)
 
-    def aggregate(known: SingleFacts) -> tuple[Any, int | None]:
-        rows = counted(known)
-        return value_of(rows, known.as_of), _latest(rows)
+    def aggregate(entity_facts: SingleFacts) -> tuple[Any, int | None]:
+        rows = counted(entity_facts)
+        return value_of(rows, entity_facts.as_of), _latest(rows)
 
     return aggregate
 
@@ -99,10 +99,10 @@ def counted_rows(window: Window, facts: LinkedFacts, lists: Lists) -> Callable[[
     """Make the function that chooses the facts which an aggregate counts, in order of time; as `plain_aggregate`."""
     tests, column, over, ending = _tests(window, facts, lists), value_column(window, facts), window.over, window.ending
 
-    def counted(known: SingleFacts) -> Sequence[Row]:
-        end = known.as_of if ending is None else ending.moment_before(known.as_of)
+    def counted(entity_facts: SingleFacts) -> Sequence[Row]:
+        end = entity_facts.as_of if ending is None else ending.moment_before(entity_facts.as_of)
         begin = None if over is None else over.moment_before(end)
-        rows = known.inside(begin, tests, None if ending is None else end)
+        rows = entity_facts.inside(begin, tests, None if ending is None else end)
         if column is not None and column.kind is not ValueType.MONEY:
             rows = [row for row in rows if row[column.name] is not None]
         return rows
@@ -121,8 +121,8 @@ def _share(window: Share, facts: LinkedFacts, lists: Lists) -> Callable[[SingleF
         values = [row[column.name] for row in rows]
         return sum(values) if column.kind is ValueType.MONEY else sum(map(billionths, values))
 
-    def share(known: SingleFacts) -> float | None:
-        over, under = total(of_part(known)), total(of_whole(known))
+    def share(entity_facts: SingleFacts) -> float | None:
+        over, under = total(of_part(entity_facts)), total(of_whole(entity_facts))
         return float(over) / float(under) if under else None
 
     return share
@@ -132,9 +132,9 @@ def _new(window: New, facts: LinkedFacts, lists: Lists) -> Callable[[SingleFacts
     """Count the values until the window ends, but for those that were there before it began."""
     name, of_all = window.new, counted_rows(looked_at(window), facts, lists)
 
-    def count(known: SingleFacts) -> float:
-        rows = of_all(known)
-        end = known.as_of if window.ending is None else window.ending.moment_before(known.as_of)
+    def count(entity_facts: SingleFacts) -> float:
+        rows = of_all(entity_facts)
+        end = entity_facts.as_of if window.ending is None else window.ending.moment_before(entity_facts.as_of)
         begin = None if window.over is None else window.over.moment_before(end)
         before = {row[name] for row in rows if begin is not None and row[TIME] <= begin}
         return float(len({row[name] for row in rows} - before))
@@ -149,10 +149,10 @@ def _in_order(window: Window, column: Any) -> "Value":
     name, is_money = column.name, column.kind is ValueType.MONEY
 
     def value(rows: Sequence[Row], _: int) -> Any:
-        found = of_plain_values(window, [row[name] for row in rows], is_money=is_money)
-        if is_money and isinstance(found, int) and abs(found) > MOST_MINOR:  # columns name what is too much to keep
+        result = of_plain_values(window, [row[name] for row in rows], is_money=is_money)
+        if is_money and isinstance(result, int) and abs(result) > MOST_MINOR:  # columns name what is too much to keep
             raise LeftToColumnsError(name)
-        return found
+        return result
 
     return value
 
@@ -203,10 +203,10 @@ def _sum(column: Column) -> Value:
         return lambda rows, _: in_numbers(sum(billionths(row[name]) for row in rows))
 
     def total(rows: Sequence[Row], _: int) -> int:
-        found: int = sum(row[name] for row in rows)
-        if abs(found) > MOST_MINOR:  # columns name what is more than can be kept
+        amount: int = sum(row[name] for row in rows)
+        if abs(amount) > MOST_MINOR:  # columns name what is more than can be kept
             raise LeftToColumnsError(name)
-        return found
+        return amount
 
     return total
 

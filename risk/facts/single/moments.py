@@ -34,7 +34,7 @@ from fivefold.risk.facts.moments.wholes import (
 from fivefold.risk.facts.peers.columns import peers_in, reference_in
 from fivefold.risk.facts.portfolio import signal_of
 from fivefold.risk.facts.records import next_known
-from fivefold.risk.facts.single.known import Known
+from fivefold.risk.facts.single.context import EntityContext
 from fivefold.risk.facts.single.plans import fields_of
 from fivefold.risk.facts.single.steps import Steps, last_leaves, plain_pattern_steps, plain_window
 from fivefold.risk.language.base import LanguageModel
@@ -75,11 +75,11 @@ class Movement:
     moments: Sequence[int] = ()
 
 
-Mover = Callable[[Known, Row], Movement]
+Mover = Callable[[EntityContext, Row], Movement]
 """Tells how an input moves, from what is known of the entity and the values of its inputs."""
 
 
-def _turns(movement: Movement, number: Number, cuts: Cuts, known: Known, values: Row) -> Iterator[int]:
+def _turns(movement: Movement, number: Number, cuts: Cuts, context: EntityContext, values: Row) -> Iterator[int]:
     """Give when an input may come to another place among its cuts; *number* is the input itself."""
     yield from movement.moments
     now = number.value(values)
@@ -88,15 +88,15 @@ def _turns(movement: Movement, number: Number, cuts: Cuts, known: Known, values:
         yield from (at for at, value in movement.steps if cuts.place_of(value) != place)
     course = movement.course
     if isinstance(course, Passing):
-        crossed = crossing_at(now, course.elapsed, known.as_of, cuts)
+        crossed = crossing_at(now, course.elapsed, context.as_of, cuts)
         yield from () if crossed is None else (crossed,)
     elif course is not None:
-        yield from _first_turn(number, known, values, {number.key: course})
+        yield from _first_turn(number, context, values, {number.key: course})
 
 
-def _first_turn(number: Number, known: Known, values: Row, courses: Mapping[str, Course]) -> list[int]:
+def _first_turn(number: Number, context: EntityContext, values: Row, courses: Mapping[str, Course]) -> list[int]:
     ahead = number.turns(values, courses)
-    return [] if ahead is None else [known.as_of + ahead]
+    return [] if ahead is None else [context.as_of + ahead]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,17 +113,17 @@ class _Whole:
     number: Number
     most_steps: int | None = None
 
-    def moments(self, known: Known, values: Row) -> list[int]:
+    def moments(self, context: EntityContext, values: Row) -> list[int]:
         """Give when it may come to another place."""
-        moved = {key: mover(known, values) for key, mover in self.parts.items()}
-        found = [moment for each in moved.values() for moment in each.moments]
+        moved = {key: mover(context, values) for key, mover in self.parts.items()}
+        moments = [moment for each in moved.values() for moment in each.moments]
         if any(each.is_steady for each in moved.values()):
-            found += [at for each in moved.values() for at, _ in each.steps or ()]
+            moments += [at for each in moved.values() for at, _ in each.steps or ()]
             courses = {key: each.course for key, each in moved.items() if each.course is not None}
-            found += _first_turn(self.number, known, values, courses) if courses else []
+            moments += _first_turn(self.number, context, values, courses) if courses else []
         else:
-            found += self._first_step(values, moved)
-        return found
+            moments += self._first_step(values, moved)
+        return moments
 
     def _first_step(self, values: Row, moved: Mapping[str, Movement]) -> list[int]:
         """Find the first step of any part that takes the value elsewhere."""
@@ -151,33 +151,33 @@ class MomentPlan:
         lengths: of windows on the calendar, by their source.
     """
 
-    moments: Mapping[str, Callable[[Known, Row], Iterator[int]]]
+    moments: Mapping[str, Callable[[EntityContext, Row], Iterator[int]]]
     left: frozenset[str]
     sources: Sequence[str]
     lengths: Mapping[str, Sequence[Duration]]
 
-    def next_moments(self, known: Known, values: Row) -> dict[str, int]:
+    def next_moments(self, context: EntityContext, values: Row) -> dict[str, int]:
         """Give the first moment of each column that has a plain form; without those at which nothing comes.
 
         Raises:
             LeftToColumnsError: something is not as plain reading expects it.
             ValueError: a moment lies beyond the years that Python's calendar has.
         """
-        firsts = {name: min(tell(known, values), default=None) for name, tell in self.moments.items()}
-        firsts[ANYTHING] = min(self._disturbances(known), default=None)
+        firsts = {name: min(tell(context, values), default=None) for name, tell in self.moments.items()}
+        firsts[ANYTHING] = min(self._disturbances(context), default=None)
         return {name: first for name, first in firsts.items() if first is not None}
 
-    def _disturbances(self, known: Known) -> Iterator[int]:
+    def _disturbances(self, context: EntityContext) -> Iterator[int]:
         """Give when any input may change: a fact comes, or comes back to a window on the calendar."""
-        yield from next_known(known.portfolio.entities, known.entities)["at"]
+        yield from next_known(context.portfolio.entities, context.entities)["at"]
         for source in self.sources:
-            entering = known.enters(source)
+            entering = context.enters(source)
             if entering is not None:
                 yield entering
             for over in self.lengths.get(source, ()):
-                begin = over.moment_before(known.as_of) - _DAYS_AROUND_US
-                for row in known.facts(source).inside(begin, ()):
-                    back = returns_at(row[TIME], over, known.as_of)
+                begin = over.moment_before(context.as_of) - _DAYS_AROUND_US
+                for row in context.facts(source).inside(begin, ()):
+                    back = returns_at(row[TIME], over, context.as_of)
                     if back is not None:
                         yield back
 
@@ -186,7 +186,7 @@ class MomentPlan:
 def moment_plan_for(analysed: Analysed[Any], members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> MomentPlan:
     """Make the plan, once for the same members of lists and base currency."""
     maker = _Maker(analysed, dict(members), base)
-    moments: dict[str, list[Callable[[Known, Row], Iterator[int]]]] = {}
+    moments: dict[str, list[Callable[[EntityContext, Row], Iterator[int]]]] = {}
     left = set()
     for each in analysed.inputs:
         key = input_key(each)
@@ -205,14 +205,14 @@ def moment_plan_for(analysed: Analysed[Any], members: tuple[tuple[str, tuple[str
                 moments[signal_of(input_key(each))] = [maker.signal(each)]
             except NoPlainFormError:
                 left.add(signal_of(input_key(each)))
-    found = {name: _together(tellers) for name, tellers in moments.items() if name not in left}
-    return MomentPlan(found, frozenset(left), maker.sources, maker.lengths)
+    moments_by_column = {name: _together(tellers) for name, tellers in moments.items() if name not in left}
+    return MomentPlan(moments_by_column, frozenset(left), maker.sources, maker.lengths)
 
 
 def _together(
-    tellers: Sequence[Callable[[Known, Row], Iterator[int]]],
-) -> Callable[[Known, Row], Iterator[int]]:
-    return lambda known, values: (moment for tell in tellers for moment in tell(known, values))
+    tellers: Sequence[Callable[[EntityContext, Row], Iterator[int]]],
+) -> Callable[[EntityContext, Row], Iterator[int]]:
+    return lambda context, values: (moment for tell in tellers for moment in tell(context, values))
 
 
 class _Maker:
@@ -234,29 +234,29 @@ class _Maker:
             source: sorted((over for of, over in months if of == source), key=str) for source in self.sources
         }
 
-    def turns_of(self, each: LanguageModel) -> Callable[[Known, Row], Iterator[int]]:
+    def turns_of(self, each: LanguageModel) -> Callable[[EntityContext, Row], Iterator[int]]:
         """Tell when an input turns."""
         key, move = input_key(each), self.mover(each)
         cuts = self.cuts.get(key, ANY)
         number = itself(each, cuts, Reading.FLOAT)
-        return lambda known, values: _turns(move(known, values), number, cuts, known, values)
+        return lambda context, values: _turns(move(context, values), number, cuts, context, values)
 
-    def compared(self, subject: LanguageModel, other: LanguageModel) -> Callable[[Known, Row], Iterator[int]]:
+    def compared(self, subject: LanguageModel, other: LanguageModel) -> Callable[[EntityContext, Row], Iterator[int]]:
         """Tell when an input that is compared with another one may come to the other side of it."""
         whole = _Whole(parts=self._parts([subject, other]), number=of_sides(subject, other))
-        return lambda known, values: iter(whole.moments(known, values))
+        return lambda context, values: iter(whole.moments(context, values))
 
-    def signal(self, window: Window) -> Callable[[Known, Row], Iterator[int]]:
+    def signal(self, window: Window) -> Callable[[EntityContext, Row], Iterator[int]]:
         """Tell when the latest fact that counts is no longer there."""
         if is_made_anew(window):
             raise NoPlainFormError(input_key(window))
         source, over = str(part_of(window)), window.over
         if over is None:
-            return lambda _known, _values: iter(())
+            return lambda _context, _values: iter(())
         counted, _ = plain_window(window, fields_of(source, self.names, self.base), self.lists)
 
-        def tell(known: Known, _: Row) -> Iterator[int]:
-            end = last_leaves(counted(known.facts(source)), over, known.as_of)
+        def tell(context: EntityContext, _: Row) -> Iterator[int]:
+            end = last_leaves(counted(context.facts(source)), over, context.as_of)
             yield from () if end is None else (end,)
 
         return tell
@@ -267,7 +267,7 @@ class _Maker:
             return self._window(each)
         if hasattr(each, "pattern"):
             key, steps_of = input_key(each), plain_pattern_steps(each, self.units)
-            return lambda known, values: Movement(steps_of(known.facts("transactions"), values, values[key]))
+            return lambda context, values: Movement(steps_of(context.facts("transactions"), values, values[key]))
         if type(each) not in _MOVERS:
             raise NoPlainFormError(type(each).__name__)
         return _MOVERS[type(each)](self, each)
@@ -281,8 +281,8 @@ class _Maker:
         if window.over is not None:
             _, steps_of = plain_window(window, fields_of(source, self.names, self.base), self.lists)
 
-        def move(known: Known, values: Row) -> Movement:
-            steps = None if steps_of is None else steps_of(known.facts(source), values, values[key])
+        def move(context: EntityContext, values: Row) -> Movement:
+            steps = None if steps_of is None else steps_of(context.facts(source), values, values[key])
             return Movement(steps, is_days, _passing(values[key], counts_exactly=True) if is_days else None)
 
         return move
@@ -290,7 +290,7 @@ class _Maker:
     def whole(self, parts: Sequence[LanguageModel], number: Number, most_steps: int | None = None) -> Mover:
         """Tell how a number made of *parts* moves."""
         whole = _Whole(parts=self._parts(parts), number=number, most_steps=most_steps)
-        return lambda known, values: Movement(moments=whole.moments(known, values))
+        return lambda context, values: Movement(moments=whole.moments(context, values))
 
     def _parts(self, parts: Sequence[LanguageModel]) -> dict[str, Mover]:
         """Give the movers of parts. On the calendar two facts may leave at once in either order: columns are asked."""
@@ -309,7 +309,7 @@ def _is_by_months(over: Duration | None) -> bool:
 
 def _still(_maker: _Maker, _each: Any) -> Mover:
     still = Movement()
-    return lambda _known, _values: still
+    return lambda _context, _values: still
 
 
 def _passing(days: float | None, *, counts_exactly: bool) -> Passing | None:
@@ -319,23 +319,23 @@ def _passing(days: float | None, *, counts_exactly: bool) -> Passing | None:
 
 def _days_since(_: _Maker, each: DaysSince) -> Mover:
     key = input_key(each)
-    return lambda _known, values: Movement(is_steady=True, course=_passing(values[key], counts_exactly=True))
+    return lambda _context, values: Movement(is_steady=True, course=_passing(values[key], counts_exactly=True))
 
 
 def _indicator(_: _Maker, each: IndicatorInput) -> Mover:
     key, name = input_key(each), each.indicator
 
-    def age(known: Known, values: Row) -> Movement:
-        course = None if known.history.waits(name) else _passing(values[key], counts_exactly=False)
-        return Movement(is_steady=True, course=course, moments=known.history.restarts(name))
+    def age(context: EntityContext, values: Row) -> Movement:
+        course = None if context.history.waits(name) else _passing(values[key], counts_exactly=False)
+        return Movement(is_steady=True, course=course, moments=context.history.restarts(name))
 
-    def going(known: Known, _: Row) -> Movement:
-        require_histories(known.portfolio, name)
-        return Movement(is_steady=True, course=Going(known.history, name))
+    def going(context: EntityContext, _: Row) -> Movement:
+        require_histories(context.portfolio, name)
+        return Movement(is_steady=True, course=Going(context.history, name))
 
-    def jumping(known: Known, _: Row) -> Movement:
-        require_histories(known.portfolio, name)
-        steps, later = steps_of(known.history, name)
+    def jumping(context: EntityContext, _: Row) -> Movement:
+        require_histories(context.portfolio, name)
+        steps, later = steps_of(context.history, name)
         return Movement(steps, moments=[] if later is None else [later])
 
     if name in AGES:
@@ -344,9 +344,9 @@ def _indicator(_: _Maker, each: IndicatorInput) -> Mover:
 
 
 def _recorded(part: str, word: str) -> Mover:
-    def move(known: Known, _: Row) -> Movement:
-        rows = getattr(known, part)
-        later = (at for said, *ats in rows if said == word for at in ats if type(at) is int and at > known.as_of)
+    def move(context: EntityContext, _: Row) -> Movement:
+        rows = getattr(context, part)
+        later = (at for label, *ats in rows if label == word for at in ats if type(at) is int and at > context.as_of)
         return Movement(moments=sorted(later)[:1])
 
     return move

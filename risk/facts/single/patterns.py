@@ -28,13 +28,13 @@ from fivefold.risk.language.patterns import (
     VolumeDeviation,
 )
 
-Found = tuple[float | None, int | None]
+PatternResult = tuple[float | None, int | None]
 """The number of a pattern, 0 where it was not found and None where it is unknown; and its latest moment."""
 
-PlainPattern = Callable[[SingleFacts, Row], Found]
+PlainPattern = Callable[[SingleFacts, Row], PatternResult]
 """Looks for a pattern in an entity's facts and the values of its fields."""
 
-NOT_FOUND: Found = (0.0, None)
+NOT_FOUND: PatternResult = (0.0, None)
 _MOST = (1 << 63) - 1
 
 
@@ -44,10 +44,10 @@ def plain_pattern(pattern: Any, units: int) -> PlainPattern:
     Raises:
         NoPlainFormError: it has none, so that columns must be asked.
     """
-    known = _FORMS.get(type(pattern))
-    if known is None or set(type(pattern).model_fields) - known[0]:
+    form = _FORMS.get(type(pattern))
+    if form is None or set(type(pattern).model_fields) - form[0]:
         raise NoPlainFormError(type(pattern).__name__)
-    return known[1](pattern, units)
+    return form[1](pattern, units)
 
 
 def _settled(facts: SingleFacts, begin: int | None) -> Sequence[Row]:
@@ -81,7 +81,7 @@ def suspect_deposits(pattern: Structuring, units: int) -> tuple[Chosen, Callable
 def _structuring(pattern: Structuring, units: int) -> PlainPattern:
     chosen, number_of = suspect_deposits(pattern, units)
 
-    def find(facts: SingleFacts, _: Row) -> Found:
+    def find(facts: SingleFacts, _: Row) -> PatternResult:
         rows = chosen(facts)
         number = number_of(len(rows), sum(row[AMOUNT] for row in rows))
         return (number, rows[-1][TIME]) if number else NOT_FOUND
@@ -114,7 +114,7 @@ def busiest(pattern: Velocity) -> Callable[[SingleFacts], tuple[int, int, int]]:
 def _velocity(pattern: Velocity, _units: int) -> PlainPattern:
     look = busiest(pattern)
 
-    def find(facts: SingleFacts, _: Row) -> Found:
+    def find(facts: SingleFacts, _: Row) -> PatternResult:
         most, latest, _begun = look(facts)
         return (float(most), latest) if most > 0 else NOT_FOUND
 
@@ -167,7 +167,7 @@ def laid_out(pattern: PassThrough, units: int) -> Callable[[SingleFacts], list[L
 def _pass_through(pattern: PassThrough, units: int) -> PlainPattern:
     lay_out = laid_out(pattern, units)
 
-    def find(facts: SingleFacts, _entity: Row) -> Found:
+    def find(facts: SingleFacts, _entity: Row) -> PatternResult:
         followed = [each.latest for each in lay_out(facts) if 0 < each.needed <= each.passed]
         return (float(len(followed)), max(followed)) if len(followed) >= pattern.at_least else NOT_FOUND
 
@@ -200,7 +200,7 @@ def turnover_beside_declared(
 def _volume_deviation(pattern: VolumeDeviation, units: int) -> PlainPattern:
     chosen, declared_by, number_of = turnover_beside_declared(pattern, units)
 
-    def find(facts: SingleFacts, entity: Row) -> Found:
+    def find(facts: SingleFacts, entity: Row) -> PatternResult:
         declared = declared_by(entity)
         if declared is None:
             return None, None
@@ -241,7 +241,7 @@ def with_purpose(
 def _purpose_deviation(pattern: PurposeDeviation, _units: int) -> PlainPattern:
     chosen, words_of, number_of = with_purpose(pattern)
 
-    def find(facts: SingleFacts, entity: Row) -> Found:
+    def find(facts: SingleFacts, entity: Row) -> PatternResult:
         words = words_of(entity)
         if not words:
             return None, None
@@ -267,7 +267,7 @@ def active_rows(pattern: DormantThenActive) -> tuple[Chosen, Callable[[int, int,
 def _dormancy(pattern: DormantThenActive, _units: int) -> PlainPattern:
     chosen, number_of = active_rows(pattern)
 
-    def find(facts: SingleFacts, _: Row) -> Found:
+    def find(facts: SingleFacts, _: Row) -> PatternResult:
         rows, active = _settled(facts, None), chosen(facts)
         before = len(rows) - len(active)
         if not active or before == 0:
@@ -291,7 +291,7 @@ def fanned(pattern: Fan) -> Chosen:
 def _fan(pattern: Fan, _units: int) -> PlainPattern:
     chosen = fanned(pattern)
 
-    def find(facts: SingleFacts, _: Row) -> Found:
+    def find(facts: SingleFacts, _: Row) -> PatternResult:
         rows = chosen(facts)
         count = len({row[pattern.counterparty] for row in rows})
         return (float(count), rows[-1][TIME]) if count >= pattern.at_least else NOT_FOUND

@@ -15,8 +15,8 @@ from fivefold.risk.compiler.formulas import (
     QUOTIENTS,
     TooLargeError,
     exact_value,
+    float_of,
     formula,
-    kept,
     parts_of_quotient,
 )
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError
@@ -26,7 +26,7 @@ from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.peers.columns import plain_peers, reference_in
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, INTERVAL_ENDS, error_of, path_of, signal_of
 from fivefold.risk.facts.single.aggregates import plain_aggregate
-from fivefold.risk.facts.single.known import Known, Plan, Step
+from fivefold.risk.facts.single.context import EntityContext, Plan, Step
 from fivefold.risk.facts.single.patterns import plain_pattern
 from fivefold.risk.facts.single.values import LeftToColumnsError, own_rows, read_plain
 from fivefold.risk.language.base import LanguageModel
@@ -140,8 +140,8 @@ class _Planner:
 def _aggregate(window: Window, source: str, planner: _Planner) -> Step:
     key, aggregate = input_key(window), plain_aggregate(window, planner.shell(source), planner.lists)
 
-    def step(known: Known) -> Any:
-        value, known.values[signal_of(key)] = aggregate(known.facts(source))
+    def step(context: EntityContext) -> Any:
+        value, context.values[signal_of(key)] = aggregate(context.facts(source))
         return value
 
     return step
@@ -150,8 +150,8 @@ def _aggregate(window: Window, source: str, planner: _Planner) -> Step:
 def _pattern(pattern: Any, planner: _Planner) -> Step:
     key, find = input_key(pattern), plain_pattern(pattern, minor_units(planner.base))
 
-    def step(known: Known) -> Any:
-        value, known.values[signal_of(key)] = find(known.facts("transactions"), known.values)
+    def step(context: EntityContext) -> Any:
+        value, context.values[signal_of(key)] = find(context.facts("transactions"), context.values)
         return value
 
     return step
@@ -161,47 +161,47 @@ def _field(each: FieldInput, planner: _Planner) -> Step:
     name, key = each.field, input_key(each)
     declared = planner.needs.names.entity[name]
 
-    def step(known: Known) -> Any:
-        known.values[signal_of(key)] = value = _value_of_field(known, name, declared)
+    def step(context: EntityContext) -> Any:
+        context.values[signal_of(key)] = value = _value_of_field(context, name, declared)
         return value
 
     return step
 
 
-def _value_of_field(known: Known, name: str, declared: FieldType) -> Any:
-    there = known.entities.columns
-    if name not in there or (error_of(name) in there and known.entities[error_of(name)][0] is not None):
+def _value_of_field(context: EntityContext, name: str, declared: FieldType) -> Any:
+    there = context.entities.columns
+    if name not in there or (error_of(name) in there and context.entities[error_of(name)][0] is not None):
         raise LeftToColumnsError(name)
-    return read_plain(known.entities[name], declared)[0]
+    return read_plain(context.entities[name], declared)[0]
 
 
 def _days_since(each: DaysSince, planner: _Planner) -> Step:
     name = each.days_since
     declared = planner.needs.names.entity[name]
 
-    def step(known: Known) -> Any:
-        moment = _value_of_field(known, name, declared)
-        return None if moment is None else float(known.as_of - moment) / float(DAY_US)
+    def step(context: EntityContext) -> Any:
+        moment = _value_of_field(context, name, declared)
+        return None if moment is None else float(context.as_of - moment) / float(DAY_US)
 
     return step
 
 
 def _tag(each: TagInput, _: _Planner) -> Step:
-    def step(known: Known) -> bool:
+    def step(context: EntityContext) -> bool:
         return any(
-            tag == each.tag and (begin is None or begin <= known.as_of) and (end is None or known.as_of < end)
-            for tag, begin, end in known.tags
+            tag == each.tag and (begin is None or begin <= context.as_of) and (end is None or context.as_of < end)
+            for tag, begin, end in context.tags
         )
 
     return step
 
 
 def _screening(each: ScreeningInput, _: _Planner) -> Step:
-    def step(known: Known) -> Any:
+    def step(context: EntityContext) -> Any:
         results = [
-            (-1 if at is None else 0, at or 0, found)
-            for word, at, found in known.screenings
-            if word == each.screening and found is not None and (at is None or at <= known.as_of)
+            (-1 if at is None else 0, at or 0, result)
+            for word, at, result in context.screenings
+            if word == each.screening and result is not None and (at is None or at <= context.as_of)
         ]
         # Of two at the same moment the later one in the frame holds.
         return max(enumerate(results), key=lambda one: (*one[1][:2], one[0]))[1][2] if results else None
@@ -212,21 +212,21 @@ def _screening(each: ScreeningInput, _: _Planner) -> Step:
 def _transaction(each: TransactionInput, planner: _Planner) -> Step:
     column, currency = planner.shell("transactions").column(each.transaction, each.in_currency).name, each.in_currency
 
-    def step(known: Known) -> Any:
-        row = known.pending
+    def step(context: EntityContext) -> Any:
+        row = context.pending
         return None if row is None or (currency is not None and row["currency"] != currency) else row[column]
 
     return step
 
 
 def _look_up(part: str, column: str, kind: Any) -> Step:
-    def step(known: Known) -> Any:
-        frame = getattr(known.portfolio, part)
+    def step(context: EntityContext) -> Any:
+        frame = getattr(context.portfolio, part)
         if column in INTERVAL_ENDS and column not in frame.columns:
             return None
         if frame.schema.get(column) != kind:
             raise LeftToColumnsError(column)
-        mine = own_rows(frame, known.entity)
+        mine = own_rows(frame, context.entity)
         if len(mine) > 1:
             raise LeftToColumnsError(part)
         value = mine[column][0] if len(mine) else None
@@ -239,8 +239,8 @@ def _ratio(ratio: Ratio, planner: _Planner) -> Step:
     first, second = map(input_key, ratio.ratio)
     times, by = units_of_ratio(ratio, planner.needs.names, planner.base)
 
-    def step(known: Known) -> Any:
-        over, under = known.values[first], known.values[second]
+    def step(context: EntityContext) -> Any:
+        over, under = context.values[first], context.values[second]
         if over is None or under is None or under == 0:
             return None
         return (float(over) * times) / (float(under) * by)
@@ -250,18 +250,18 @@ def _ratio(ratio: Ratio, planner: _Planner) -> Step:
 
 def _calculation(each: CalculationInput, planner: _Planner) -> Step:
     names, base = planner.needs.names, planner.base
-    made = formula(names.calculations[each.calculation])
-    parts = [_exact(part, planner) for part in made.inputs]
+    exact_formula = formula(names.calculations[each.calculation])
+    parts = [_exact(part, planner) for part in exact_formula.inputs]
     key, units = _exact_name(each), column_for(each, names, base).units
 
-    def step(known: Known) -> Any:
-        known.values[key] = None
-        exact = [part(known) for part in parts]
+    def step(context: EntityContext) -> Any:
+        context.values[key] = None
+        exact = [part(context) for part in parts]
         if any(part is None for part in exact):
             return None
         try:
-            result = known.values[key] = made.function(exact)
-            return kept(result * units if units > 1 else result)
+            result = context.values[key] = exact_formula.function(exact)
+            return float_of(result * units if units > 1 else result)
         except ZeroDivisionError:
             return None
         except TooLargeError:
@@ -271,7 +271,7 @@ def _calculation(each: CalculationInput, planner: _Planner) -> Step:
 
 
 def _exact_name(each: LanguageModel) -> str:
-    """Name the exact number of a calculation among the values: it is no column."""
+    """Name the exact number of a calculation among the values: it is not a column."""
     return f"@exact {input_key(each)}"
 
 
@@ -279,27 +279,27 @@ def _exact(part: Any, planner: _Planner) -> Step:
     """Give the exact number of what a calculation reads."""
     if isinstance(part, CalculationInput):
         name = _exact_name(part)
-        return lambda known: known.values[name]
+        return lambda context: context.values[name]
     if isinstance(part, QUOTIENTS):
         total, count = (_exact(each, planner) for each in parts_of_quotient(part))
 
-        def quotient(known: Known) -> Any:
-            whole, number = total(known), count(known)
+        def quotient(context: EntityContext) -> Any:
+            whole, number = total(context), count(context)
             return whole / number if whole is not None and number else None
 
         return quotient
     key, column = input_key(part), column_for(part, planner.needs.names, planner.base)
     read = exact_value(part, column.kind, column.units)
-    return lambda known: None if known.values[key] is None else read(known.values[key])
+    return lambda context: None if context.values[key] is None else read(context.values[key])
 
 
 def _peers(each: Any, planner: _Planner) -> Step:
-    given = plain_peers(each, reference_in(planner.lists, planner.needs.names.reference, planner.base))
+    value_of = plain_peers(each, reference_in(planner.lists, planner.needs.names.reference, planner.base))
 
-    def step(known: Known) -> Any:
-        if known.portfolio.peers is not None:
+    def step(context: EntityContext) -> Any:
+        if context.portfolio.peers is not None:
             raise LeftToColumnsError("peers")
-        return given(known.values)
+        return value_of(context.values)
 
     return step
 

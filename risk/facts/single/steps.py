@@ -53,13 +53,13 @@ def stepwise(rows: Sequence[Row], over: Duration, as_of: int, running: Running) 
         running: the value of the facts that stay.
     """
     add, value = running()
-    found, before = [], None
+    steps, before = [], None
     for row in reversed(rows):
         if row[TIME] != before:
             before = row[TIME]
-            found.append((leaves_at(before, over, as_of), value()))
+            steps.append((leaves_at(before, over, as_of), value()))
         add(row)
-    return found
+    return steps
 
 
 def last_leaves(rows: Sequence[Row], over: Duration, as_of: int) -> int | None:
@@ -84,13 +84,15 @@ def plain_window(
     counted = counted_rows(window, facts, lists)
     if isinstance(window, DaysSince):
 
-        def ends(known: SingleFacts, _values: Row, _now: Any) -> Steps:
-            end = last_leaves(counted(known), over, known.as_of)
+        def ends(entity_facts: SingleFacts, _values: Row, _now: Any) -> Steps:
+            end = last_leaves(counted(entity_facts), over, entity_facts.as_of)
             return [] if end is None else [(end, None)]
 
         return counted, ends
     running = _RUNNING[type(window)](column)
-    return counted, lambda known, _values, _now: stepwise(counted(known), over, known.as_of, running)
+    return counted, lambda entity_facts, _values, _now: stepwise(
+        counted(entity_facts), over, entity_facts.as_of, running
+    )
 
 
 def _count(_: Column | None) -> Running:
@@ -171,10 +173,10 @@ def plain_pattern_steps(pattern: Any, units: int) -> StepsOf:
     Raises:
         NoPlainFormError: it has none, so that columns must be asked.
     """
-    known = _PATTERNS.get(type(pattern))
-    if known is None:
+    steps_of = _PATTERNS.get(type(pattern))
+    if steps_of is None:
         raise NoPlainFormError(type(pattern).__name__)
-    return known(pattern, units)
+    return steps_of(pattern, units)
 
 
 def _where_found(steps: StepsOf) -> StepsOf:
@@ -238,13 +240,13 @@ def _dormancy(pattern: DormantThenActive, _units: int) -> StepsOf:
     chosen, number_of = patterns.active_rows(pattern)
 
     def steps(facts: SingleFacts, _values: Row, _now: Any) -> Steps:
-        rows, found, newer = chosen(facts), list[tuple[int, Any]](), None
+        rows, changes, newer = chosen(facts), list[tuple[int, Any]](), None
         for count, row in enumerate(reversed(rows)):
             if row[TIME] != newer:
                 number = 0.0 if newer is None else number_of(count, newer, row[TIME])
-                found.append((leaves_at(row[TIME], pattern.active, facts.as_of), number))
+                changes.append((leaves_at(row[TIME], pattern.active, facts.as_of), number))
                 newer = row[TIME]
-        return found
+        return changes
 
     return steps
 

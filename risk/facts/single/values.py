@@ -104,7 +104,7 @@ def _moment(text: str) -> int:
 
 
 def own_rows(frame: pl.DataFrame, entity: str) -> pl.DataFrame:
-    """Take the rows of an entity; LeftToColumnsError where some could not be read, or entities are no text."""
+    """Take the rows of an entity; LeftToColumnsError where some could not be read, or entities are not text."""
     if frame.schema.get(ENTITY) != pl.String or NOT_READ in frame.columns:
         raise LeftToColumnsError(ENTITY)
     is_small = len(frame) <= FEW_ROWS

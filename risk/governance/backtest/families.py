@@ -140,9 +140,9 @@ def backtest_families(
     part = draw(portfolio, as_of, size, seed)
     report, steps = progress or (lambda *_: None), 2 * part.size
     report(0, steps)
-    now = decide(before, part.portfolio, as_of, held := Before(standing.levels, decided or {}))
+    now = decide(before, part.portfolio, as_of, before_draft := Before(standing.levels, decided or {}))
     report(part.size, steps)
-    going_on, source, cautions = _standing(standing, now, held)
+    going_on, source, cautions = _standing(standing, now, before_draft)
     then = decide(after, part.portfolio, as_of, going_on)
     report(steps, steps)
     compared = compare_decisions(now, then)
@@ -167,14 +167,14 @@ def backtest_families(
     )
 
 
-def _standing(standing: HeldLevels, now: Decisions, held: Before) -> tuple[Before, str, list[str]]:
+def _standing(standing: HeldLevels, now: Decisions, before: Before) -> tuple[Before, str, list[str]]:
     """Find the levels that are held before the draft, their source in words, and cautions about them."""
     if standing.levels is not None:
-        return held, "the levels that were given", []
+        return before, "the levels that were given", []
     decided = {entity: family for family, part in now.parts.items() for entity in part.outcomes[ENTITY]}
     if standing.entered is None:
         caution = "The cooldown is left out: it is not known which levels stand, and since when."
-        return replace(held, families=decided), "none", [caution]
+        return replace(before, families=decided), "none", [caution]
     levels = [
         part.outcomes.filter(pl.col(RULES_LEVEL).is_not_null()).select(
             ENTITY, pl.col(RULES_LEVEL).alias("level"), pl.lit(standing.entered, pl.Int64).alias(ENTERED)
@@ -209,12 +209,12 @@ def _deciders(now: Decisions, then: Decisions) -> tuple[Cell, ...]:
 
 
 def _mover(moved: EntityMoved, now: Decisions, then: Decisions) -> FamilyMover:
-    found = [
+    places = [
         _place(side, family, moved.entity)
         for side, family in ((now, moved.decided_before), (then, moved.decided_after))
     ]
-    points = ["" if place is None else total_text(*place) for place in found]
-    before, after = found
+    points = ["" if place is None else total_text(*place) for place in places]
+    before, after = places
     why: tuple[str, ...] = ()
     if before is not None and after is not None:
         rulesets = before[0].program.ruleset, after[0].program.ruleset

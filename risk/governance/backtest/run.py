@@ -57,7 +57,7 @@ class Sampled:
 def draw(portfolio: Portfolio, as_of: int | pl.Series, size: int | None, seed: int) -> Sampled:
     """Draw so many entities at random, each as likely as the others; all of them where there are no more, or no size.
 
-    ConfigError where the size is no sample, or there are no entities.
+    ConfigError where the size is not that of a sample, or there are no entities.
     """
     if size is not None and size < 1:
         raise ConfigError(f"a sample of {size} entities was asked for; at least 1 is possible")

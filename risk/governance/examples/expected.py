@@ -95,5 +95,5 @@ def differing_by_rule(
     counts = all(weights.get(rule, 0) for weights in program.total.weights)
     other_total = pl.lit(counts) & pl.col(_TOTAL).is_not_null()
     other_total &= points_column(pl.col("given")) != points_column(pl.col(name))
-    found = beside.filter(other_case | other_total)[ENTITY]
-    return int(found[0]) if len(found) else None
+    entities = beside.filter(other_case | other_total)[ENTITY]
+    return int(entities[0]) if len(entities) else None

@@ -108,8 +108,8 @@ def _strange_peers(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
     """Find places among peers that are given for a rule which reads none, or that no number can have."""
     inputs = {rule.id: rule.input for rule in ruleset.rules if peers_of(rule.input) is not None}
     reading = list(inputs)
-    given = example.given.get("peers")
-    for name, place in given.items() if isinstance(given, dict) else ():
+    places = example.given.get("peers")
+    for name, place in places.items() if isinstance(places, dict) else ():
         if name not in reading:
             problem = f"gives a place among peers for {name}, which is no rule whose input is one"
             yield Finding(f"example {example.name}", f"{problem}; there are {_all(reading)}{perhaps(name, reading)}")
@@ -123,7 +123,7 @@ MOST_PERCENT = 100
 
 
 def _is_place(place: Any, rule_input: Any) -> bool:
-    """Tell whether a number can have this place among peers; what is no number is refused elsewhere."""
+    """Tell whether a number can have this place among peers; what is not a number is refused elsewhere."""
     if not isinstance(place, Decimal):
         return True
     return place >= 0 and (place <= MOST_PERCENT or not isinstance(rule_input, PeerPercentile))
@@ -139,9 +139,9 @@ def strange_words(example: GivenExample, ruleset: Definition) -> Iterator[Findin
         "tags": set(_TAG),
         "screenings": set(_SCREENING),
     }
-    for place, given in given_below(example):
+    for place, facts in given_below(example):
         for part, declared in words.items():
-            rows = given.get(part)
+            rows = facts.get(part)
             given_rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
             yield from unknown_names(f"{place}, {part}", (name for row in given_rows for name in row), declared)
 
@@ -220,10 +220,10 @@ def _peers(ruleset: Ruleset) -> pl.DataFrame:
     keys = {rule.id: input_key(rule.input) for rule in ruleset.rules if rule.input and peers_of(rule.input) is not None}
     rows = []
     for number, example in enumerate(ruleset.examples):
-        given = example.given.get("peers", {})
-        if not isinstance(given, dict) or not all(isinstance(place, Decimal | None) for place in given.values()):
+        peers = example.given.get("peers", {})
+        if not isinstance(peers, dict) or not all(isinstance(place, Decimal | None) for place in peers.values()):
             raise _unreadable(example, "peers", "places among peers by rule, such as {many-payers: 98}")
-        places = {name: None if place is None else float(place) for name, place in given.items()}
+        places = {name: None if place is None else float(place) for name, place in peers.items()}
         rows.append({ENTITY: str(number), **{keys[name]: place for name, place in places.items() if name in keys}})
     return pl.DataFrame(rows, schema={ENTITY: pl.String, **dict.fromkeys(keys.values(), pl.Float64)})
 

@@ -43,10 +43,10 @@ def everybody(ruleset: Linking) -> Everybody:
     """Collect the examples and whom they are linked to; InvalidRulesetError where that is given in another form."""
     there, rows = list(ruleset.examples), list[tuple[Any, ...]]()
     for number, example in enumerate(there):  # which grows meanwhile
-        for name, way, given in _given(example, ruleset.links):
+        for name, way, members in _linked_entities(example, ruleset.links):
             shared = f"of example {number}"
-            others = [str(len(there) + place) for place in range(len(given))]
-            there += [example.model_copy(update={"given": each}) for each in given]
+            others = [str(len(there) + place) for place in range(len(members))]
+            there += [example.model_copy(update={"given": each}) for each in members]
             rows += _rows(name, way, str(number), others, shared)
     frame = pl.DataFrame(rows, schema=dict.fromkeys((TYPE, FROM, TO), pl.String), orient="row")
     return Everybody(there, Links(frame))
@@ -59,7 +59,9 @@ def _rows(name: str, way: str, own: str, others: Sequence[str], shared: str) -> 
     return [(name, *end) for end in ends]
 
 
-def _given(example: GivenExample, declared: Mapping[str, LinkType]) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+def _linked_entities(
+    example: GivenExample, declared: Mapping[str, LinkType]
+) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
     """Give the type, the way (empty where it has none) and the entities of each kind of link that an example has."""
     links = example.given.get(LINKS, {})
     if not isinstance(links, dict):
@@ -91,9 +93,9 @@ def given_below(example: GivenExample) -> Iterator[tuple[str, Mapping[str, Any]]
     """Give what an example gives, and what it gives of those linked, each with the words for where that stands."""
     waiting: list[tuple[str, Mapping[str, Any]]] = [(f"example {example.name}", example.given)]
     while waiting:
-        where, given = waiting.pop(0)
-        yield where, given
-        links = given.get(LINKS)
+        where, facts = waiting.pop(0)
+        yield where, facts
+        links = facts.get(LINKS)
         for name, value in links.items() if isinstance(links, dict) else ():
             several = value.values() if isinstance(value, dict) else (value,)
             entities = [one for each in several if isinstance(each, list) for one in each if isinstance(one, dict)]
@@ -102,26 +104,26 @@ def given_below(example: GivenExample) -> Iterator[tuple[str, Mapping[str, Any]]
 
 def strange_fields(example: GivenExample, fields: Iterable[str]) -> Iterator[Finding]:
     """Find what an example gives of itself, or of those linked to it, that is not among the *fields*."""
-    for place, given in given_below(example):
-        yield from unknown_names(place, given, fields)
+    for place, facts in given_below(example):
+        yield from unknown_names(place, facts, fields)
 
 
-def unknown_names(place: str, given: Iterable[str], declared: Iterable[str]) -> Iterator[Finding]:
+def unknown_names(place: str, keys: Iterable[str], declared: Iterable[str]) -> Iterator[Finding]:
     """Find the names at a place that are not declared: one finding for all of them."""
     there = sorted(set(declared))
-    unknown = list(dict.fromkeys(name for name in given if name not in there))
+    unknown = list(dict.fromkeys(name for name in keys if name not in there))
     if len(unknown) == 1:
         why = f"which is no field; there are {', '.join(there)}{perhaps(unknown[0], there)}"
         yield Finding(place, f"gives {unknown[0]}, {why}")
     elif unknown:
-        names = ", ".join(f"{name} (perhaps {near})" if (near := nearest(name, there)) else name for name in unknown)
-        yield Finding(place, f"gives {names}, which are no fields; there are {', '.join(there)}")
+        keys = ", ".join(f"{name} (perhaps {near})" if (near := nearest(name, there)) else name for name in unknown)
+        yield Finding(place, f"gives {keys}, which are no fields; there are {', '.join(there)}")
 
 
 def strange_links(example: GivenExample, ruleset: Linking) -> Iterator[Finding]:
     """Find types of links that the ruleset or the flow does not have."""
-    for where, given in given_below(example):
-        links = given.get(LINKS)
+    for where, facts in given_below(example):
+        links = facts.get(LINKS)
         for name in links if isinstance(links, dict) else ():
             if name not in ruleset.links:
                 there = ", ".join(ruleset.links) or "none"

@@ -101,13 +101,13 @@ class ExampleResults:
         results: in the order of the examples.
         rules: of each rule, the numbers of its cases (from 1) of which some example expects something.
         cases: how many cases each rule has.
-        held: of each rule, the numbers of its cases that held in some example, whatever it expects.
+        hits: of each rule, the numbers of its cases that held in some example, whatever it expects.
     """
 
     results: tuple[ExampleResult, ...]
     rules: Mapping[str, frozenset[int]]
     cases: Mapping[str, int]
-    held: Mapping[str, frozenset[int]]
+    hits: Mapping[str, frozenset[int]]
 
     @property
     def rule_share(self) -> Decimal:
@@ -122,7 +122,7 @@ class ExampleResults:
     def missing(self) -> list[str]:
         """Name the cases of which no example expects anything, and whether they hold in one."""
         return [
-            f"rule {rule}, case {case}{' (holds in an example that expects nothing of it)' * (case in self.held[rule])}"
+            f"rule {rule}, case {case}{' (holds in an example that expects nothing of it)' * (case in self.hits[rule])}"
             for rule, expected in self.rules.items()
             for case in range(1, self.cases[rule] + 1)
             if case not in expected

@@ -91,7 +91,7 @@ def _gaps(path: Path, rule: Rule) -> Iterator[Diagnostic]:
 def _is_dated(condition: Any) -> bool:
     """True where a condition orders the rule's own value by text: dates or levels.
 
-    Text that is only equal to something is no date, even where it looks like one.
+    Text that is only equal to something is not a date, even where it looks like one.
     """
     return isinstance(condition, OwnTest) and any(
         operator in _ORDERED and any(isinstance(one, str) for one in (value if isinstance(value, tuple) else (value,)))

@@ -61,14 +61,14 @@ def _diagnostics(
     analysed: AnalysedPolicy, lists: Lists | None, declared: PolicyPurposes | None, *, notes: bool = True
 ) -> list[Diagnostic]:
     policy, fatal = analysed.policy, analysed.diagnostics
-    found: dict[str, Iterable[Diagnostic]] = {
+    faults_by_check: dict[str, Iterable[Diagnostic]] = {
         "names-and-types": fatal,
         "lists": list_diagnostics(analysed, lists),
         "reasons": (*_style_diagnostics(policy), *unused_calculations(analysed), *unused_links(analysed)),
         "purposes": purpose_diagnostics(policy, purpose_sources(lists, declared)),
         "reach": () if fatal else _reach_diagnostics(policy, lint_scope(analysed, lists)),
     }
-    return by_check(found, notes=notes)
+    return by_check(faults_by_check, notes=notes)
 
 
 def _style_diagnostics(policy: Policy) -> Iterator[Diagnostic]:

@@ -122,8 +122,8 @@ def _range_of(operand: Any, ranges: Mapping[str, Range]) -> Range:  # noqa: C901
 
 
 def _sum(ends: Sequence[Fraction | None]) -> Fraction | None:
-    known = [end for end in ends if end is not None]
-    return sum(known, Fraction(0)) if len(known) == len(ends) else None
+    bounds = [end for end in ends if end is not None]
+    return sum(bounds, Fraction(0)) if len(bounds) == len(ends) else None
 
 
 def _minus(end: Fraction | None) -> Fraction | None:
@@ -149,10 +149,10 @@ def _quotient(over: Range, under: Range) -> Range:
 
 
 def _end(choose: Any, ends: Sequence[Fraction | None], *, all_known: bool = False) -> Fraction | None:
-    known = [end for end in ends if end is not None]
-    if not known or (all_known and len(known) < len(ends)):
+    bounds = [end for end in ends if end is not None]
+    if not bounds or (all_known and len(bounds) < len(ends)):
         return None
-    end: Fraction = choose(known)
+    end: Fraction = choose(bounds)
     return end
 
 

@@ -13,7 +13,7 @@ from fivefold.domain.money import minor_units
 from fivefold.risk.compiler.checks import type_of, value_type_at
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, warning
-from fivefold.risk.compiler.formulas import kept
+from fivefold.risk.compiler.formulas import float_of
 from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.compiler.value_types import Column, Vocabulary, currency_of
 from fivefold.risk.governance.lint.ranges import ANY, Range, ranges_of
@@ -105,7 +105,7 @@ def _ends(subject: LanguageModel, scope: LintScope, units: int) -> tuple[float |
     if not isinstance(subject, CalculationInput):
         return None, None
     low, high = scope.ranges.get(subject.calculation, ANY)
-    return None if low is None else kept(low * units), None if high is None else kept(high * units)
+    return None if low is None else float_of(low * units), None if high is None else float_of(high * units)
 
 
 def try_conditions(places: Sequence[Location], scope: LintScope) -> Trial | None:

@@ -189,7 +189,7 @@ def _counts(group: Group) -> bool:
 
 
 _OF_SIZES = (Sum, Mean, Least, Most, Median, Percentile, Largest)
-"""Aggregates that are no less than 0 where no value is."""
+"""Aggregates that are at least 0 where no value is."""
 
 
 def _least_of_pattern(rule_input: Any) -> float:

@@ -190,7 +190,7 @@ def _diagnostics(
 ) -> list[Diagnostic]:
     ruleset, fatal = analysed.ruleset, analysed.diagnostics
     members = {name: named_list.versions[-1].members for name, named_list in (lists or {}).items()}
-    found: dict[str, Iterable[Diagnostic]] = {
+    faults_by_check: dict[str, Iterable[Diagnostic]] = {
         "names-and-types": fatal,
         "purposes": purpose_diagnostics(ruleset, purpose_sources(lists, declared)),
         "lists": list_diagnostics(analysed, lists),
@@ -201,7 +201,7 @@ def _diagnostics(
         "history": history_diagnostics(analysed),
         "reach": _reach_diagnostics(analysed, lint_scope(analysed, lists), [fault.path for fault in fatal]),
     }
-    return by_check(found, notes=notes)
+    return by_check(faults_by_check, notes=notes)
 
 
 def purpose_sources(

@@ -82,7 +82,7 @@ def plain_data(ruleset: ContentHashed) -> dict[str, Any]:
 
 
 def changes_of(ruleset: Ruleset) -> Iterator[Change]:
-    """Give every change by one step, in the order of score, predicate, rules; some may be no ruleset any more.
+    """Give every change by one step, in the order of score, predicate, rules; some may not be rulesets any more.
 
     Numbers move by one of their last written digit (31 to 30 and 32, 0.5 to 0.4 and 0.6), durations by one of their
     unit, dates by a day, floors by a level, weights by one percent from each factor to the next. What is placed among

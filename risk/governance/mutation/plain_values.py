@@ -51,11 +51,11 @@ def plain_values(trial: Trial, mask: pl.Series) -> Plain | None:
     None where none of them can be written so that the conditions come out the same.
     """
     rows = mask.fill_null(value=False).arg_true().head(MOST_DIFFERENCES).to_list()
-    found = trial.values
-    rows.sort(key=lambda row: (sum(value is None for value in found.row(row)), len(str(found.row(row)))))
+    combinations = trial.values
+    rows.sort(key=lambda row: (sum(value is None for value in combinations.row(row)), len(str(combinations.row(row)))))
     for row in rows[:MOST_TRIED]:
         truths = trial.truths.row(row)
-        for values in _written(trial, found.row(row, named=True)):
+        for values in _written(trial, combinations.row(row, named=True)):
             if trial.truths_of(values) == truths:
                 return Plain(row, values)
     return None
@@ -149,22 +149,22 @@ def _value_words(value: Any, column: Column) -> str:
 
 def given_words(trial: Trial, values: Mapping[str, Any]) -> dict[str, Any] | None:
     """Write values as an example gives them; None where some are computed from transactions, cases or dates."""
-    given: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     for key, subject in trial.subjects.items():
         value, each = values[key], subject.rule_input
         if subject.column.kind is ValueType.MOMENT:
             value = None if value is None else day_text(value)
         value = int(value) if isinstance(value, float) and value.is_integer() else value
         if isinstance(each, FieldInput):
-            given[each.field] = value
+            facts[each.field] = value
         elif isinstance(each, TagInput):
-            given.setdefault("tags", []).extend([each.tag] if value else [])
+            facts.setdefault("tags", []).extend([each.tag] if value else [])
         elif isinstance(each, ScreeningInput) and value is not None:
-            given.setdefault("screening", []).extend([each.screening] if value else [])
+            facts.setdefault("screening", []).extend([each.screening] if value else [])
         elif isinstance(each, IndicatorInput):
-            given.setdefault("indicators", {})[each.indicator] = value
+            facts.setdefault("indicators", {})[each.indicator] = value
         elif isinstance(each, ValueInput):
-            given.setdefault("value", {})[each.value] = value
+            facts.setdefault("value", {})[each.value] = value
         elif not isinstance(each, ScreeningInput):
             return None
-    return given
+    return facts

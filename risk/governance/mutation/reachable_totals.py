@@ -25,7 +25,7 @@ def points_given(rule: CompiledRule, slot: int | None = None) -> frozenset[int]:
     if rule.signal is None:
         return frozenset(points)
     cases = [points_of(code) for place, code in enumerate(rule.codes[: rule.otherwise]) if slot in {None, place}]
-    rows = [(given, times) for given in cases for times in range(MOST_HALVINGS + 1)]
+    rows = [(start, times) for start in cases for times in range(MOST_HALVINGS + 1)]
     frame = pl.DataFrame(rows, schema={"points": pl.Int64, "times": pl.Int64}, orient="row")
     return frozenset(points | set(frame.select(halved(pl.col("points"), pl.col("times"))).to_series()))
 
@@ -51,23 +51,23 @@ def sums_of(choices: Iterable[Iterable[int]]) -> list[int] | None:
     return [least + place * step for place, bit in enumerate(reversed(f"{reached:b}")) if bit == "1"]
 
 
-def reachable_totals(program: Program, known: Mapping[str, frozenset[int]] | None = None) -> pl.Series | None:
+def reachable_totals(program: Program, points_of_rules: Mapping[str, frozenset[int]] | None = None) -> pl.Series | None:
     """Give every total (in units of `program.total.scale`) that rules can come to; None where there are too many.
 
-    Rules are taken as independent of each other, so that some of these totals may never happen. *known* are the points
-    of some rules, by their ids, where only such totals are asked for.
+    Rules are taken as independent of each other, so that some of these totals may never happen. *points_of_rules* are
+    the points of some rules, by their ids, where only such totals are asked for.
     """
-    given = {rule.rule.id: points_given(rule) for rule in program.rules} | dict(known or {})
+    points_by_rule = {rule.rule.id: points_given(rule) for rule in program.rules} | dict(points_of_rules or {})
     total = program.total
     columns: Sequence[Mapping[str, int] | None] = total.weights or (None,)
-    found: set[int] = set()
+    totals: set[int] = set()
     for weights in columns:
         weigh = _as_they_are if weights is None else _by(weights)
-        sums = sums_of({weigh(rule, number) for number in points} for rule, points in given.items())
+        sums = sums_of({weigh(rule, number) for number in points} for rule, points in points_by_rule.items())
         if sums is None:
             return None
-        found.update(sums)
-    return pl.Series("total", sorted(found), dtype=pl.Int64)
+        totals.update(sums)
+    return pl.Series("total", sorted(totals), dtype=pl.Int64)
 
 
 def _as_they_are(_: str, points: int) -> int:

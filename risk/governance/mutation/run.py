@@ -163,8 +163,8 @@ def mutate(
     if trial.failing:
         findings = [Finding(f"example {ruleset.examples[at].name}", "fails as the ruleset is") for at in trial.failing]
         raise InvalidRulesetError(findings, f"ruleset {ruleset.name}")
-    found = [(Verdict.NOT_TRIED, "", Telling()) if is_over() else trial.found(mutant) for mutant in mutants]
-    tellings = _proved(analysed, lists, as_of, list(zip(mutants, (telling for *_, telling in found), strict=True)))
+    trials = [(Verdict.NOT_TRIED, "", Telling()) if is_over() else trial.outcome_of(mutant) for mutant in mutants]
+    tellings = _proved(analysed, lists, as_of, list(zip(mutants, (telling for *_, telling in trials), strict=True)))
     names = {"rules": [{"id": rule.id} for rule in ruleset.rules]}
     tried = [
         ChangeTried(
@@ -176,7 +176,7 @@ def mutate(
             noticed_by=noticed_by,
             **vars(telling),
         )
-        for mutant, (verdict, noticed_by, _), telling in zip(mutants, found, tellings, strict=True)
+        for mutant, (verdict, noticed_by, _), telling in zip(mutants, trials, tellings, strict=True)
     ]
     return Mutations(ruleset.name, ruleset.content_hash, tuple(tried))
 
@@ -287,7 +287,7 @@ class _Trial:
         """The ruleset as it is, compiled."""
         return self._parts[0].program
 
-    def found(self, mutant: _Mutant) -> tuple[Verdict, str, Telling]:
+    def outcome_of(self, mutant: _Mutant) -> tuple[Verdict, str, Telling]:
         """Tell what becomes of a change: the verdict, what notices it, and what is known where nothing does."""
         noticed_by = self.noticed_by(mutant)
         telling = Telling() if noticed_by else self.telling(mutant)
@@ -384,8 +384,10 @@ def _proved(
     its words are wrong as well.
     """
     examples = {at: telling.example for at, (_, telling) in enumerate(derived) if telling.example is not None}
-    kept = _keeping(analysed, lists, as_of, [(at, derived[at][0], example) for at, example in examples.items()])
-    return [Telling() if at in examples and at not in kept else telling for at, (_, telling) in enumerate(derived)]
+    valid_places = _keeping(analysed, lists, as_of, [(at, derived[at][0], example) for at, example in examples.items()])
+    return [
+        Telling() if at in examples and at not in valid_places else telling for at, (_, telling) in enumerate(derived)
+    ]
 
 
 def _keeping(

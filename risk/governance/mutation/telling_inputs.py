@@ -106,8 +106,10 @@ def _of_cases(path: Path, rule: Rule, changed: Rule, scope: LintScope) -> Tellin
     differ = slots[_BEFORE] != slots[_AFTER]
     if not differ.any():
         return Telling("the same case holds, whatever the values" if trial.exact else "")
-    found = plain_values(trial, differ)
-    return Telling() if found is None else _case_example(trial, found.values, rule, slots.row(found.row))
+    combination = plain_values(trial, differ)
+    return (
+        Telling() if combination is None else _case_example(trial, combination.values, rule, slots.row(combination.row))
+    )
 
 
 def _case_places(path: Path, rule: Rule) -> list[Location]:
@@ -136,9 +138,9 @@ def _case_words(rule: Rule, slot: int) -> str:
 
 def _case_example(trial: Trial, values: Mapping[str, Any], rule: Rule, slots: tuple[Any, ...]) -> Telling:
     now, then = (_case_words(rule, slot) for slot in slots)
-    given = given_words(trial, values)
+    facts = given_words(trial, values)
     expect = {"cases": {rule.id: _case_name(rule, slots[0])}}
-    example = None if given is None else {"given": given, "expect": expect}
+    example = None if facts is None else {"given": facts, "expect": expect}
     return Telling(inputs=f"{values_words(trial, values)}: {now} holds, and would be {then}", example=example)
 
 
@@ -173,11 +175,11 @@ def _of_truths(places: Sequence[Location], scope: LintScope) -> Telling:
     differ = before.ne_missing(after)
     if not differ.any():
         return Telling("the condition is the same, whatever the values" if trial.exact else "")
-    found = plain_values(trial, differ)
-    if found is None:
+    combination = plain_values(trial, differ)
+    if combination is None:
         return Telling()
-    now, then = (_truth_words(side[found.row]) for side in (before, after))
-    return Telling(inputs=f"{values_words(trial, found.values)}: {now}, and would be {then}")
+    now, then = (_truth_words(side[combination.row]) for side in (before, after))
+    return Telling(inputs=f"{values_words(trial, combination.values)}: {now}, and would be {then}")
 
 
 def _truth_words(truth: bool | None) -> str:
@@ -204,9 +206,13 @@ def _of_outcome(change: Change, before: Program, scope: LintScope) -> Telling:
         mask |= slots[_BEFORE] == wanted["on_unknown"]
     if not mask.any():
         return Telling("it is never given, whatever the values" if trial.exact else "")
-    found = plain_values(trial, mask)
+    combination = plain_values(trial, mask)
     beside = ", where the total is expected" if path[-1] == "points" else _beside_floor(change, before, int(at))
-    return Telling() if found is None or not beside else Telling(inputs=values_words(trial, found.values) + beside)
+    return (
+        Telling()
+        if combination is None or not beside
+        else Telling(inputs=values_words(trial, combination.values) + beside)
+    )
 
 
 def _beside_floor(change: Change, before: Program, slot: int) -> str:

@@ -17,29 +17,29 @@ from fivefold.risk.language.ruleset import PointsScore, Ruleset
 FIRST = f"A DRAFT with proposed points. {NOTHING_IN_FORCE}"
 
 
-def draft_text(text: str, program: Program, made: Ruleset, proposal: PointsProposal) -> str:
+def draft_text(text: str, program: Program, draft: Ruleset, proposal: PointsProposal) -> str:
     """Write the draft.
 
     Args:
         text: the present ruleset as YAML or JSON.
         program: the same, compiled.
-        made: the ruleset as it would be.
+        draft: the ruleset as it would be.
         proposal: what led to it.
 
     Raises:
         ConfigError: the text cannot be changed without changing more.
     """
     remarks = {place_of(program, _slot(program, change)): remark(change) for change in proposal.changes}
-    return with_reasons(_changed(text, program, made, remarks), FIRST, reasons(proposal))
+    return with_reasons(_changed(text, program, draft, remarks), FIRST, reasons(proposal))
 
 
-def with_new_numbers(text: str, program: Program, made: Ruleset) -> str:
+def with_new_numbers(text: str, program: Program, draft: Ruleset) -> str:
     """Put the points and thresholds of a ruleset into the text of one that has the same rules; its remarks stay.
 
     Raises:
         ConfigError: the text is not that of a ruleset with these rules.
     """
-    return _changed(text, program, made, {})
+    return _changed(text, program, draft, {})
 
 
 def reasons(proposal: PointsProposal) -> list[str]:
@@ -95,16 +95,16 @@ def _slot(program: Program, change: PointChange) -> tuple[str, int]:
     return change.rule, rule.otherwise if change.outcome == "otherwise" else rule.unknown
 
 
-def _changed(text: str, program: Program, made: Ruleset, remarks: dict[Path, str]) -> str:
+def _changed(text: str, program: Program, draft: Ruleset, remarks: dict[Path, str]) -> str:
     """Put the new numbers in, and hold the outcome to be exactly the ruleset that is meant."""
     numbers: dict[Path, str] = {}
-    for rule, new in zip(program.rules, made.rules, strict=True):
+    for rule, new in zip(program.rules, draft.rules, strict=True):
         after: Sequence[object] = (*new.cases, new.otherwise, new.on_unknown)
         for slot, outcome in written_outcomes(rule):
             points = getattr(after[slot], "points", None)
             if points is not None and points != outcome.points:
                 numbers[place_of(program, (rule.rule.id, slot))] = text_of(point_units(points), POINT_UNITS)
-    now, then = program.ruleset.score, made.score
+    now, then = program.ruleset.score, draft.score
     assert isinstance(now, PointsScore)
     assert isinstance(then, PointsScore)
     cuts = zip(now.points.thresholds, then.points.thresholds, strict=True)
@@ -112,6 +112,6 @@ def _changed(text: str, program: Program, made: Ruleset, remarks: dict[Path, str
         if old != cut:
             numbers["score", "points", "thresholds", number] = text_of(point_units(cut), POINT_UNITS)
     changed = with_numbers(without_reasons(text), numbers, remarks)
-    if read_ruleset(changed, "the draft").content_hash != made.content_hash:
+    if read_ruleset(changed, "the draft").content_hash != draft.content_hash:
         raise ConfigError("the points cannot be changed in this text without changing more; change them by hand")
     return changed

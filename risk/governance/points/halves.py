@@ -38,7 +38,8 @@ class Halves:
     def refuse_few(self) -> None:
         """Refuse sides with too few of a kind, with their numbers."""
         counts = [
-            (int((held & marks).sum()), int((held & ~marks).sum())) for _, held, marks in (self.learning, self.judging)
+            (int((sample & marks).sum()), int((sample & ~marks).sum()))
+            for _, sample, marks in (self.learning, self.judging)
         ]
         if min(map(min, counts)) >= LEAST_LABELS:
             return
@@ -50,18 +51,18 @@ class Halves:
         )
 
 
-def _ids(found: Assessments, marks: Marks) -> set[str]:
-    return set(found.outcomes.filter(marks)[ENTITY])
+def _ids(assessments: Assessments, marks: Marks) -> set[str]:
+    return set(assessments.outcomes.filter(marks)[ENTITY])
 
 
-def _is_in(found: Assessments, entities: set[str]) -> Marks:
-    made: Marks = found.outcomes[ENTITY].is_in(list(entities)).to_numpy()
-    return made
+def _is_in(assessments: Assessments, entities: set[str]) -> Marks:
+    marks: Marks = assessments.outcomes[ENTITY].is_in(list(entities)).to_numpy()
+    return marks
 
 
-def _in_full(found: Assessments, known_before: Marks) -> Marks:
-    made: Marks = (found.outcomes[STATUS] == Status.ASSESSED.value).to_numpy() & ~known_before
-    return made
+def _in_full(assessments: Assessments, known_before: Marks) -> Marks:
+    marks: Marks = (assessments.outcomes[STATUS] == Status.ASSESSED.value).to_numpy() & ~known_before
+    return marks
 
 
 def _drawn(entities: set[str], confirmed: set[str], seed: int) -> set[str]:

@@ -87,34 +87,38 @@ class _Problem:
 
 
 def learn_points(
-    found: Assessments, held: Marks, confirmed: Marks, seed: int, *, doubling: float | None = None
+    assessments: Assessments, sample: Marks, confirmed: Marks, seed: int, *, doubling: float | None = None
 ) -> LearntPoints:
     """Learn points.
 
     Args:
-        found: the assessments of n entities by the ruleset whose cases are kept.
-        held: n marks: who may be learnt from, all of them assessed in full.
-        confirmed: n marks; only those of the held are read.
+        assessments: the assessments of n entities by the ruleset whose cases are kept.
+        sample: n marks of those who may be learnt from, all of them assessed in full.
+        confirmed: n marks; only those of the sample are read.
         seed: of the folds, which are drawn by the entities' ids: their order makes no difference.
         doubling: so many points double the odds; without it so many that totals spread as they do now.
 
     Raises:
         NotEnoughDataError: no outcome that enough entities got is confirmed more often in the direction of its points.
     """
-    slots = {rule: got[held] for rule, got in slots_of(found).items()}
-    marks = confirmed[held]
-    every = ladders(found.program)
-    used = [kept for ladder in every if (kept := _often_got(ladder, slots[ladder.rule])).rungs]
-    written = written_points(found.program)
+    slots = {rule: got[sample] for rule, got in slots_of(assessments).items()}
+    marks = confirmed[sample]
+    every = ladders(assessments.program)
+    used = [frequent for ladder in every if (frequent := _often_got(ladder, slots[ladder.rule])).rungs]
+    written = written_points(assessments.program)
     if not used:
         raise NotEnoughDataError(
-            f"no case of {found.program.ruleset.name} with points was given to {LEAST_GOT} of those who are learnt "
-            "from; there is nothing to learn"
+            f"no case of {assessments.program.ruleset.name} with points was given to {LEAST_GOT} of those who are "
+            "learnt from; there is nothing to learn"
         )
-    problem = _problem(used, slots, marks, _folds(found.outcomes.filter(held)[ENTITY].to_list(), marks, seed))
+    problem = _problem(used, slots, marks, _folds(assessments.outcomes.filter(sample)[ENTITY].to_list(), marks, seed))
     penalty, form = _chosen(problem)
     weights = _learnt(problem, problem.hits.sum(axis=0), problem.others.sum(axis=0), penalty, form)[1:]
-    size = _points_of_one(found, problem, weights, used, slots, written) if doubling is None else doubling / np.log(2)
+    size = (
+        _points_of_one(assessments, problem, weights, used, slots, written)
+        if doubling is None
+        else doubling / np.log(2)
+    )
     values = [int(np.rint(value * size)) for value in problem.cases @ weights]
     rungs = [(ladder, rung) for ladder in used for rung in ladder.rungs]
     learnt = {(ladder.rule, slot): value for (ladder, rung), value in zip(rungs, values, strict=True) for slot in rung}
@@ -179,7 +183,7 @@ def _learnt(problem: _Problem, hits: Floats, others: Floats, penalty: float, for
     """Minimise the penalised loss: the intercept first, then a weight for each step."""
     held_back = problem.cases.T @ problem.cases if form == CASES else np.eye(len(problem.cases))
     bounds = [(None, None), *((0, None) if sign > 0 else (None, 0) for sign in problem.signs)]
-    found = optimize.minimize(
+    optimum = optimize.minimize(
         _loss,
         np.zeros(len(bounds)),
         args=(problem.design, hits, others, penalty * held_back),
@@ -188,7 +192,7 @@ def _learnt(problem: _Problem, hits: Floats, others: Floats, penalty: float, for
         method="TNC",  # L-BFGS-B comes to the same points, and waits for threads in sums of a few numbers
         options={"maxfun": MOST_STEPS},
     )
-    weights: Floats = found.x
+    weights: Floats = optimum.x
     return weights
 
 
@@ -202,7 +206,7 @@ def _loss(weights: Floats, design: Floats, hits: Floats, others: Floats, ridge: 
 
 
 def _points_of_one(
-    found: Assessments,
+    assessments: Assessments,
     problem: _Problem,
     weights: Floats,
     used: Sequence[Ladder],
@@ -216,7 +220,7 @@ def _points_of_one(
     spread = float((counts @ (margin - mean) ** 2 / counts.sum()) ** 0.5)
     if spread < _LEAST_SPREAD:
         raise NotEnoughDataError(
-            f"no case of {found.program.ruleset.name} is confirmed more often, or less, in the direction of its "
+            f"no case of {assessments.program.ruleset.name} is confirmed more often, or less, in the direction of its "
             "points; points that rank cannot be learnt from these labels"
         )
     own = {(ladder.rule, slot): written[ladder.rule, slot] for ladder in used for rung in ladder.rungs for slot in rung}
@@ -225,14 +229,14 @@ def _points_of_one(
 
 def _in_order(ladder: Ladder, learnt: Mapping[Slot, int], written: Mapping[Slot, int]) -> dict[Slot, int]:
     """Give all outcomes of a ladder their points: what was not learnt keeps its own, as far as the order admits."""
-    known = [learnt.get((ladder.rule, rung[0])) for rung in ladder.rungs]
+    learnt_points = [learnt.get((ladder.rule, rung[0])) for rung in ladder.rungs]
     points: dict[Slot, int] = {}
     lowest = 0
     for number, rung in enumerate(ladder.rungs):
-        size = known[number]
+        size = learnt_points[number]
         if size is None:
             own = int(np.rint(abs(written[ladder.rule, rung[0]]) / POINT_UNITS))
-            above = next((abs(value) for value in known[number:] if value is not None), own)
+            above = next((abs(value) for value in learnt_points[number:] if value is not None), own)
             size = min(max(own, lowest), max(above, lowest))
         lowest = abs(size)
         points |= {(ladder.rule, slot): ladder.sign * lowest for slot in rung}

@@ -39,18 +39,20 @@ class Ladder:
     rungs: tuple[tuple[int, ...], ...]
 
 
-def slots_of(found: Assessments) -> dict[str, Integers]:
+def slots_of(assessments: Assessments) -> dict[str, Integers]:
     """Give the slot of each rule that every entity got: n numbers for each rule's id.
 
     Where a rule has no `on_unknown`, the unknown got `otherwise`.
     """
-    columns = found.outcomes.select(slot_column(pl.col(rule.column)).cast(pl.Int64) for rule in found.program.rules)
-    made = {}
-    for rule in found.program.rules:
+    columns = assessments.outcomes.select(
+        slot_column(pl.col(rule.column)).cast(pl.Int64) for rule in assessments.program.rules
+    )
+    slots_by_rule = {}
+    for rule in assessments.program.rules:
         slots = columns[rule.column].to_numpy()
         unknown = rule.otherwise if rule.rule.on_unknown is None else rule.unknown
-        made[rule.rule.id] = np.where(slots == rule.unknown, unknown, slots)
-    return made
+        slots_by_rule[rule.rule.id] = np.where(slots == rule.unknown, unknown, slots)
+    return slots_by_rule
 
 
 def written_outcomes(rule: CompiledRule) -> Iterator[tuple[int, Outcome]]:
@@ -74,7 +76,7 @@ def written_points(program: Program) -> dict[Slot, int]:
 
 def ladders(program: Program) -> list[Ladder]:
     """Order the outcomes that may get other points: those of 0 points are on no ladder."""
-    made = []
+    all_ladders = []
     points = written_points(program)
     for rule in program.rules:
         own = {slot: units for (name, slot), units in points.items() if name == rule.rule.id}
@@ -82,8 +84,8 @@ def ladders(program: Program) -> list[Ladder]:
             sizes = sorted({abs(units) for units in own.values() if units * sign > 0})
             rungs = tuple(tuple(slot for slot, units in own.items() if units == sign * size) for size in sizes)
             if rungs:
-                made.append(Ladder(rule.rule.id, sign, rungs))
-    return made
+                all_ladders.append(Ladder(rule.rule.id, sign, rungs))
+    return all_ladders
 
 
 def place_of(program: Program, outcome: Slot) -> Place:
@@ -110,11 +112,11 @@ def with_points(ruleset: Ruleset, program: Program, points: Mapping[Slot, int]) 
     rules = []
     for rule in program.rules:
         outcomes = dict(written_outcomes(rule))
-        made = {slot: changed(rule, slot, outcome) for slot, outcome in outcomes.items()}
+        new_outcomes = {slot: changed(rule, slot, outcome) for slot, outcome in outcomes.items()}
         update: dict[str, Any] = {
-            "cases": tuple(made[slot] for slot in range(rule.otherwise)),
-            "otherwise": made[rule.otherwise],
-            "on_unknown": made.get(rule.unknown),
+            "cases": tuple(new_outcomes[slot] for slot in range(rule.otherwise)),
+            "otherwise": new_outcomes[rule.otherwise],
+            "on_unknown": new_outcomes.get(rule.unknown),
         }
         rules.append(rule.rule.model_copy(update=update))
     return changed_ruleset(ruleset, rules=tuple(rules))

@@ -155,7 +155,7 @@ def propose_points(
         The proposal, and the ruleset as it would be.
 
     Raises:
-        ConfigError: the score is no sum of points.
+        ConfigError: the score is not a sum of points.
         InvalidRulesetError: an input reads what the label was made of, or is banned.
         FileFormatError: the labels cannot be read.
         NotEnoughDataError: too few are confirmed, or too few are not.
@@ -167,25 +167,25 @@ def propose_points(
     refuse_leaks(program.analysed, options.banned, options.made_of)
     halves = Halves(judging, learning or judging, labels, options)
     halves.refuse_few()
-    found, held, marks = halves.learning
-    learnt = learn_points(found, held, marks, options.seed)
-    changes = _changed_units(found, learnt)
-    cuts = _kept_shares(found, held, changes)
+    assessments, sample, marks = halves.learning
+    learnt = learn_points(assessments, sample, marks, options.seed)
+    changes = _changed_units(assessments, learnt)
+    cuts = _kept_shares(assessments, sample, changes)
     judged = _Judged(*halves.judging, changes, [units for units, _ in cuts])
-    made = with_cuts(with_points(ruleset, program, _whole(changes, found)), [units for units, _ in cuts])
-    rows = _change_rows(found, held, marks, learnt, changes, judged)
+    draft = with_cuts(with_points(ruleset, program, _whole(changes, assessments)), [units for units, _ in cuts])
+    rows = _change_rows(assessments, sample, marks, learnt, changes, judged)
     return (
         PointsProposal(
             ruleset=ruleset.name,
             content_hash=ruleset.content_hash,
             as_of=moments_words(judging),
-            learnt_as_of=moments_words(found),
+            learnt_as_of=moments_words(assessments),
             horizon="" if options.until is None else day_text(options.until),
             lists=list_days(judging),
             seed=options.seed,
             resamples=options.resamples,
-            learnt_from=int(held.sum()),
-            learnt_confirmed=int((held & marks).sum()),
+            learnt_from=int(sample.sum()),
+            learnt_confirmed=int((sample & marks).sum()),
             penalty=learnt.penalty,
             held_back=learnt.held_back,
             doubling=learnt.doubling,
@@ -194,67 +194,67 @@ def propose_points(
             verdict=judged.verdict(options),
             cautions=tuple(_cautions(judging, learning, learnt, rows, options)),
         ),
-        made,
+        draft,
     )
 
 
 def require_points(ruleset: Ruleset) -> None:
-    """Refuse a ruleset whose score is no sum of points, with ConfigError."""
+    """Refuse a ruleset whose score is not a sum of points, with ConfigError."""
     if not isinstance(ruleset.score, PointsScore):
         raise ConfigError(
             f"{ruleset.name} does not score points with thresholds; points can be proposed for these alone"
         )
 
 
-def _changed_units(found: Assessments, learnt: LearntPoints) -> dict[Slot, int]:
+def _changed_units(assessments: Assessments, learnt: LearntPoints) -> dict[Slot, int]:
     """Give what is added to the points of each outcome that changes, in hundredths."""
-    written = written_points(found.program)
+    written = written_points(assessments.program)
     changes = {outcome: points * POINT_UNITS - written[outcome] for outcome, points in learnt.points.items()}
     return {outcome: change for outcome, change in changes.items() if change}
 
 
-def _whole(changes: dict[Slot, int], found: Assessments) -> dict[Slot, int]:
-    written = written_points(found.program)
+def _whole(changes: dict[Slot, int], assessments: Assessments) -> dict[Slot, int]:
+    written = written_points(assessments.program)
     return {outcome: (written[outcome] + change) // POINT_UNITS for outcome, change in changes.items()}
 
 
-def _totals(found: Assessments, held: Marks) -> tuple[Integers, Integers]:
-    """Give totals in hundredths, and floors, of those held."""
-    step = found.program.total.scale // POINT_UNITS
-    outcomes = found.outcomes.filter(held)
+def _totals(assessments: Assessments, sample: Marks) -> tuple[Integers, Integers]:
+    """Give totals in hundredths, and floors, of a sample."""
+    step = assessments.program.total.scale // POINT_UNITS
+    outcomes = assessments.outcomes.filter(sample)
     return (outcomes[TOTAL] // step).to_numpy(), outcomes[FLOOR].to_numpy()
 
 
-def _new_totals(found: Assessments, held: Marks, changes: dict[Slot, int]) -> Integers:
-    slots = {rule: got[held] for rule, got in slots_of(found).items()}
-    new: Integers = _totals(found, held)[0] + added_points(slots, changes)
+def _new_totals(assessments: Assessments, sample: Marks, changes: dict[Slot, int]) -> Integers:
+    slots = {rule: got[sample] for rule, got in slots_of(assessments).items()}
+    new: Integers = _totals(assessments, sample)[0] + added_points(slots, changes)
     return new
 
 
-def _kept_shares(found: Assessments, held: Marks, changes: dict[Slot, int]) -> list[tuple[int, CutProposal]]:
+def _kept_shares(assessments: Assessments, sample: Marks, changes: dict[Slot, int]) -> list[tuple[int, CutProposal]]:
     """Find the thresholds by which the levels of those who are learnt from hold what they hold now."""
-    ruleset = found.program.ruleset
-    totals, floors = _totals(found, held)
+    ruleset = assessments.program.ruleset
+    totals, floors = _totals(assessments, sample)
     present = present_cuts(ruleset).units
     levels = levels_by(totals, floors, present)
     below = np.array([(levels <= number).mean() for number in range(1, len(ruleset.levels))])
-    return nearest_cuts(_new_totals(found, held, changes), floors, below, present, ruleset.levels)
+    return nearest_cuts(_new_totals(assessments, sample, changes), floors, below, present, ruleset.levels)
 
 
 class _Judged:
     """Those who were not learnt from, by the ruleset as it is and by the draft."""
 
     def __init__(
-        self, found: Assessments, held: Marks, confirmed: Marks, changes: dict[Slot, int], cuts: list[int]
+        self, assessments: Assessments, sample: Marks, confirmed: Marks, changes: dict[Slot, int], cuts: list[int]
     ) -> None:
-        self.names = found.program.ruleset.levels
-        self.confirmed = confirmed[held]
+        self.names = assessments.program.ruleset.levels
+        self.confirmed = confirmed[sample]
         self.cuts = cuts
-        self.slots = {rule: got[held] for rule, got in slots_of(found).items()}
-        self.present, self.floors = _totals(found, held)
-        self.new = _new_totals(found, held, changes)
+        self.slots = {rule: got[sample] for rule, got in slots_of(assessments).items()}
+        self.present, self.floors = _totals(assessments, sample)
+        self.new = _new_totals(assessments, sample, changes)
         self.level = levels_by(self.new, self.floors, cuts)
-        self.present_level = levels_by(self.present, self.floors, present_cuts(found.program.ruleset).units)
+        self.present_level = levels_by(self.present, self.floors, present_cuts(assessments.program.ruleset).units)
 
     def captured(self, level: Integers) -> Capture:
         """Measure what the top levels hold."""
@@ -296,16 +296,21 @@ class _Judged:
 
 
 def _change_rows(
-    found: Assessments, held: Marks, confirmed: Marks, learnt: LearntPoints, changes: dict[Slot, int], judged: _Judged
+    assessments: Assessments,
+    sample: Marks,
+    confirmed: Marks,
+    learnt: LearntPoints,
+    changes: dict[Slot, int],
+    judged: _Judged,
 ) -> tuple[PointChange, ...]:
     """Describe every change, in the order of the rules."""
-    slots, written = slots_of(found), written_points(found.program)
+    slots, written = slots_of(assessments), written_points(assessments.program)
     rows = []
-    for rule in found.program.rules:
+    for rule in assessments.program.rules:
         for outcome, change in changes.items():
             if outcome[0] != rule.rule.id:
                 continue
-            got = (slots[outcome[0]] == outcome[1]) & held
+            got = (slots[outcome[0]] == outcome[1]) & sample
             case = rule.rule.cases[outcome[1]] if outcome[1] < rule.otherwise else None
             rows.append(
                 (
@@ -323,7 +328,7 @@ def _change_rows(
                     ),
                 )
             )
-    order = {rule.rule.id: number for number, rule in enumerate(found.program.rules)}
+    order = {rule.rule.id: number for number, rule in enumerate(assessments.program.rules)}
     return tuple(row for _, row in sorted(rows, key=lambda each: (order[each[1].rule], each[0])))
 
 
@@ -355,11 +360,11 @@ def _cautions(
             "Both halves are of one moment: the draft is judged on other customers, and on no later time. Learn as of "
             "an earlier moment to see whether it lasts."
         )
-    kept = len(learnt.points) - len(learnt.learnt)
-    if kept:
+    rare_count = len(learnt.points) - len(learnt.learnt)
+    if rare_count:
         cautions.append(
-            f"{kept} outcomes were given to fewer than {LEAST_GOT} of those who were learnt from; they keep their "
-            "points as far as the order of their rule and whole points admit."
+            f"{rare_count} outcomes were given to fewer than {LEAST_GOT} of those who were learnt from; they keep "
+            "their points as far as the order of their rule and whole points admit."
         )
     fallen = _fallen_unknown(rows)
     if fallen:

@@ -73,8 +73,8 @@ def _example(suite: ET.Element, ruleset: str, result: ExampleResult) -> None:
 
 def _missed(report: ExamplesReport) -> str:
     """Say which coverage is too little; empty where it is enough."""
-    asked, results = report.ruleset.coverage, report.results
-    shares = (("rules", results.rule_share, asked.rules), ("cases", results.case_share, asked.cases))
+    coverage, results = report.ruleset.coverage, report.results
+    shares = (("rules", results.rule_share, coverage.rules), ("cases", results.case_share, coverage.cases))
     return "; ".join(f"{share:.1f} % of {what}, at least {least} %" for what, share, least in shares if share < least)
 
 

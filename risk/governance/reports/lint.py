@@ -14,7 +14,7 @@ from fivefold.risk.compiler.diagnostics import CHECKS, Diagnostic, Severity
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 SEVERITIES = {Severity.FATAL: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
-"""How bad a finding is, in SARIF's words; a note is no doubt."""
+"""How bad a finding is, in SARIF's words; a note is not a doubt."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class LintReport:
         return self._count(Severity.WARNING)
 
     def _count(self, severity: Severity) -> int:
-        return sum(fault.severity is severity for found in self.findings.values() for fault, _ in found)
+        return sum(fault.severity is severity for entries in self.findings.values() for fault, _ in entries)
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain data: the findings of each file, and how many there are."""
@@ -62,10 +62,10 @@ class LintReport:
                             "line": finding.line,
                             "column": finding.column,
                         }
-                        for fault, finding in found
+                        for fault, finding in entries
                     ],
                 }
-                for file, found in self.findings.items()
+                for file, entries in self.findings.items()
             ],
         }
 
@@ -85,7 +85,7 @@ class LintReport:
                 for name, words in CHECKS.items()
             ],
         }
-        results = [_result(address(file), *each, ids) for file, found in self.findings.items() for each in found]
+        results = [_result(address(file), *each, ids) for file, entries in self.findings.items() for each in entries]
         run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
         log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
         return json.dumps(log, indent=2, ensure_ascii=False) + "\n"

@@ -58,7 +58,7 @@ class Doubted:
 
 
 def with_cases(
-    ruleset: Ruleset, position: int, made: RuleCases, source: str, where: Where, doubted: Doubted | None = None
+    ruleset: Ruleset, position: int, cases: RuleCases, source: str, where: Where, doubted: Doubted | None = None
 ) -> Ruleset:
     """Give a ruleset in which one rule has other cases.
 
@@ -68,7 +68,7 @@ def with_cases(
     Raises:
         InvalidRulesetError: what a table says does not fit the ruleset; every fault names its cell.
     """
-    return fitted(lambda sound: _tried(ruleset, position, sound), made, source, where, doubted)
+    return fitted(lambda sound: _tried(ruleset, position, sound), cases, source, where, doubted)
 
 
 Whole = TypeVar("Whole")
@@ -76,7 +76,7 @@ Whole = TypeVar("Whole")
 
 def fitted(
     tried: Callable[[RuleCases], tuple[Whole | None, list[tuple[Path, str]]]],
-    made: RuleCases,
+    cases: RuleCases,
     source: str,
     where: Where,
     doubted: Doubted | None = None,
@@ -86,25 +86,25 @@ def fitted(
     InvalidRulesetError where they do not fit; every fault names its cell.
     """
     doubted = doubted or Doubted()
-    found, out = list(doubted.findings), set(doubted.parts)
+    findings, out = list(doubted.findings), set(doubted.parts)
     while True:
-        places = [place for place in range(len(made.cases)) if place not in out]
-        if not places and found:
+        places = [place for place in range(len(cases.cases)) if place not in out]
+        if not places and findings:
             break
-        rest = {word: None if word in out else getattr(made, word) for word in (OTHERWISE, ON_UNKNOWN)}
-        sound = RuleCases(tuple(made.cases[place] for place in places), **rest)
+        rest = {word: None if word in out else getattr(cases, word) for word in (OTHERWISE, ON_UNKNOWN)}
+        sound = RuleCases(tuple(cases.cases[place] for place in places), **rest)
         whole, faults = tried(sound)
-        if whole is not None and not found:
+        if whole is not None and not findings:
             return whole
         named = [(_as_made(path, places), problem) for path, problem in faults]
-        # What is at fault already is out; that it is missing now is no fault of its own.
+        # What is at fault already is out; that it is missing now is not a fault of its own.
         parts = {part for part in (_part(path) for path, _ in named) if part is not None and part not in out}
         # With parts left out, what is said of the rule as a whole may come from that alone.
-        found += [Finding(where(path), problem) for path, problem in named if not out or _part(path) in parts]
+        findings += [Finding(where(path), problem) for path, problem in named if not out or _part(path) in parts]
         if not parts:
             break
         out |= parts
-    raise InvalidRulesetError(list(dict.fromkeys(found)), source)
+    raise InvalidRulesetError(list(dict.fromkeys(findings)), source)
 
 
 def _as_made(path: Path, places: Sequence[int]) -> Path:
@@ -121,14 +121,14 @@ def _part(path: Path) -> str | int | None:
     return str(path[0]) if path and path[0] in {OTHERWISE, ON_UNKNOWN} else None
 
 
-def _tried(ruleset: Ruleset, position: int, made: RuleCases) -> tuple[Ruleset | None, list[tuple[Path, str]]]:
+def _tried(ruleset: Ruleset, position: int, cases: RuleCases) -> tuple[Ruleset | None, list[tuple[Path, str]]]:
     """Put cases into a rule; give the ruleset, or what is wrong with them by its path in the rule."""
     rule = ruleset.rules[position]
-    said = rule.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-    data = {word: value for word, value in said.items() if word not in {"cases", OTHERWISE, ON_UNKNOWN}}
-    data["cases"] = list(made.cases)
-    data |= {} if made.otherwise is None else {OTHERWISE: made.otherwise}
-    data |= {} if made.on_unknown is None else {ON_UNKNOWN: made.on_unknown}
+    rule_data = rule.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    data = {word: value for word, value in rule_data.items() if word not in {"cases", OTHERWISE, ON_UNKNOWN}}
+    data["cases"] = list(cases.cases)
+    data |= {} if cases.otherwise is None else {OTHERWISE: cases.otherwise}
+    data |= {} if cases.on_unknown is None else {ON_UNKNOWN: cases.on_unknown}
     try:
         changed = Rule.model_validate(data, by_alias=True, by_name=False, context=WRITTEN)
     except ValidationError as error:
@@ -140,9 +140,9 @@ def _tried(ruleset: Ruleset, position: int, made: RuleCases) -> tuple[Ruleset | 
         ]
     rules = (*ruleset.rules[:position], changed, *ruleset.rules[position + 1 :])
     whole = ruleset.model_copy(update={"rules": rules})
-    found = [
+    problems = [
         (fault.path[2:], fault.problem)
         for fault in AnalysedRuleset(whole).diagnostics
         if fault.path[:2] == ("rules", position)
     ]
-    return (None if found else whole), found
+    return (None if problems else whole), problems

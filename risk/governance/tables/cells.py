@@ -60,7 +60,7 @@ MOST_DIGITS_WRITTEN = 40
 
 
 class CellError(ValueError):
-    """What stands in a cell is no condition; the message says why, and what would be right."""
+    """What stands in a cell is not a condition; the message says why, and what would be right."""
 
 
 def cell_text(test: Test) -> str:
@@ -193,16 +193,16 @@ class _Reader:
         return self._tokens[self._at + ahead] if self._at + ahead < len(self._tokens) else ("end", "")
 
     def _take(self, sort: str, *values: str) -> Any:
-        found = self._peek()
-        if found[0] == sort and (not values or found[1] in values):
+        token = self._peek()
+        if token[0] == sort and (not values or token[1] in values):
             self._at += 1
-            return found[1]
+            return token[1]
         return None
 
     def _take_word(self, words: str) -> bool:
         wanted = words.split()
-        found = [self._peek(ahead) for ahead in range(len(wanted))]
-        if all(sort == "word" and each.lower() == word for (sort, each), word in zip(found, wanted, strict=True)):
+        tokens = [self._peek(ahead) for ahead in range(len(wanted))]
+        if all(sort == "word" and each.lower() == word for (sort, each), word in zip(tokens, wanted, strict=True)):
             self._at += len(wanted)
             return True
         return False
@@ -295,10 +295,10 @@ class _Reader:
             raise CellError(
                 f'has a comma in {text}; with a blank behind it there are two texts, in quotes, "{text}", one'
             )
-        kept = next((word for word in text.split(" ") if word.lower() in _KEPT), None)
-        if kept is not None:
-            hint = _HINTS.get(kept.lower(), "")
-            raise CellError(f'has the word {kept}, which means something here{hint}; as a text write "{text}"')
+        keyword = next((word for word in text.split(" ") if word.lower() in _KEPT), None)
+        if keyword is not None:
+            hint = _HINTS.get(keyword.lower(), "")
+            raise CellError(f'has the word {keyword}, which means something here{hint}; as a text write "{text}"')
         return text
 
 

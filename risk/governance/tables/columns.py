@@ -20,7 +20,7 @@ from fivefold.risk.language.policy import POLICY_INPUTS
 CASE, WHEN, POINTS, FLOOR, TITLE = "case", "when", "points", "floor", "title"
 OUTCOMES = (POINTS, FLOOR, TITLE)
 OWN_WORDS = (CASE, WHEN, *OUTCOMES)
-"""Columns that are no inputs."""
+"""Columns that are not inputs."""
 
 OTHERWISE, ON_UNKNOWN = "otherwise", "on_unknown"
 REST = (OTHERWISE, ON_UNKNOWN)
@@ -51,7 +51,7 @@ class TableForm:
 
     @property
     def own_words(self) -> tuple[str, ...]:
-        """The columns that are no inputs."""
+        """The columns that are not inputs."""
         return (self.number, WHEN, *self.outcomes)
 
 
@@ -113,8 +113,8 @@ def read_header(text: str, names: Vocabulary, form: TableForm = RULE_FORM) -> tu
     else:
         data = read_flow(text if text.startswith("{") else f"{{{text}}}")
     try:
-        found = form.inputs.validate_python(data, by_alias=True, by_name=False)
-        return found, value_type_of_input(found, names)
+        rule_input = form.inputs.validate_python(data, by_alias=True, by_name=False)
+        return rule_input, value_type_of_input(rule_input, names)
     except ValidationError as error:
         problem = problem_of(error.errors(include_url=False)[0], list(names.entity), list(names.calculations))
         raise CellError(f"is the column {text!r}, which {problem}") from None

@@ -58,21 +58,21 @@ class RowsOf:
         word: under which they stand.
         rows: each with its condition under `when`.
         rest: what is given below them, by the word that says it; None where nothing is.
-        said: as plain data; None for what needs no word.
+        data_of: gives what a word says as plain data; None for what needs no word.
     """
 
     name: str
     word: str
     rows: Sequence[LanguageModel]
     rest: Mapping[str, Any]
-    said: Callable[[str, Any], Any]
+    data_of: Callable[[str, Any], Any]
 
 
 def _part(rule: Rule) -> RowsOf:
-    def said(word: str, outcome: Outcome | None) -> Any:
+    def data_of(word: str, outcome: Outcome | None) -> Any:
         return None if outcome is None or (word == OTHERWISE and outcome == Outcome()) else plain_data(outcome)
 
-    return RowsOf(rule.id, "cases", rule.cases, {OTHERWISE: rule.otherwise, ON_UNKNOWN: rule.on_unknown}, said)
+    return RowsOf(rule.id, "cases", rule.cases, {OTHERWISE: rule.otherwise, ON_UNKNOWN: rule.on_unknown}, data_of)
 
 
 def with_rows(text: str, path: Path, before: RowsOf, after: RowsOf) -> str:
@@ -112,28 +112,28 @@ class _Edits:
             outcome = self._after.rest[word]
             if outcome == self._before.rest[word]:
                 continue
-            said = self._after.said(word, outcome)
+            data = self._after.data_of(word, outcome)
             span = self._document.span((*self._path, word))
             if span is not None:
-                yield self._without(word, span) if said is None else (*span, self._written(said))
-            elif said is not None:
-                lacking.append(f"{self._quoted(word)}: {self._written(said)}")
+                yield self._without(word, span) if data is None else (*span, self._written(data))
+            elif data is not None:
+                lacking.append(f"{self._quoted(word)}: {self._written(data)}")
         if lacking:
             yield self._further(lacking)
 
-    def _written(self, said: Any) -> str:
-        return json.dumps(said, ensure_ascii=False) if self._is_json else flow_text(said)
+    def _written(self, data: Any) -> str:
+        return json.dumps(data, ensure_ascii=False) if self._is_json else flow_text(data)
 
     def _quoted(self, word: str) -> str:
         return f'"{word}"' if self._is_json else word
 
     def _item(self, case: LanguageModel) -> str:
-        said = plain_data(case)
-        return self._written({"when": in_reading_order(said.pop("when")), **said})
+        data = plain_data(case)
+        return self._written({"when": in_reading_order(data.pop("when")), **data})
 
     def _line_end(self, index: int) -> int:
-        found = self._text.find("\n", index)
-        return len(self._text) if found < 0 else found + 1
+        end = self._text.find("\n", index)
+        return len(self._text) if end < 0 else end + 1
 
     def _in_lines(self, steps: Sequence[Any]) -> Edit:
         """Replace cases that stand in lines of their own, each with the remarks above it."""
@@ -157,9 +157,9 @@ class _Edits:
     def _in_brackets(self, steps: Sequence[Any]) -> Edit:
         """Replace cases that stand in brackets."""
         items = [self._text[slice(*self._item_span(number))] for number in range(len(self._before.rows))]
-        made = []
+        new_items = []
         for kind, first, last, from_, to in steps:
-            made += (
+            new_items += (
                 items[first:last] if kind == "equal" else [self._item(self._after.rows[n]) for n in range(from_, to)]
             )
         first_item = self._item_span(0)[0]
@@ -168,7 +168,7 @@ class _Edits:
         before, between, after = self._text[self._span[0] : first_item], f",\n{line}" if is_below else ", ", "]"
         if is_below:
             after = self._text[self._item_span(len(items) - 1)[1] : self._span[1]].lstrip(", ")
-        return (*self._span, before + between.join(made) + after)
+        return (*self._span, before + between.join(new_items) + after)
 
     def _item_span(self, number: int) -> tuple[int, int]:
         span = self._document.span((*self._cases, number))

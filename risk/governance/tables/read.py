@@ -48,9 +48,9 @@ def read_table(grid: Grid, ruleset: Ruleset, identifier: str, source: str) -> Ru
     """
     position = position_of(ruleset, identifier)
     reader = TableReader(grid, RULE_FORM, vocabulary(ruleset), _rule_outcome, ruleset.rules[position].input)
-    made = reader.read()
+    cases = reader.read()
     with in_order_of_cells(source):
-        return with_cases(ruleset, position, made, source, reader.where, reader.doubted())
+        return with_cases(ruleset, position, cases, source, reader.where, reader.doubted())
 
 
 @contextmanager
@@ -67,9 +67,9 @@ _CELL = re.compile(r"(?:cell |!)(?P<column>[A-Z]+)(?P<row>[0-9]+)\b|^row (?P<who
 
 def _as_read(finding: Finding) -> tuple[int, int, str]:
     """Order faults as a person reads the table: by rows, then by columns; what is said of all of it comes first."""
-    found = _CELL.search(finding.where)
-    column = (found and found["column"]) or ""
-    return (int(found["row"] or found["whole"]) if found else 0, len(column), column)
+    match = _CELL.search(finding.where)
+    column = (match and match["column"]) or ""
+    return (int(match["row"] or match["whole"]) if match else 0, len(column), column)
 
 
 @dataclass(frozen=True)
@@ -208,13 +208,13 @@ class TableReader:
                     self._find(0, number, "is empty above cells that are not; the first row names every column")
                 continue
             try:
-                found, kind = read_header(text, self.names, self.form)
+                rule_input, kind = read_header(text, self.names, self.form)
             except CellError as error:
                 self.findings.append(Finding(self.grid.address(0, number), str(error)))
                 self._faulty.add(0)
                 continue
-            is_own = same_input(found, self.own)
-            data = {} if is_own else found.model_dump(mode="json", by_alias=True, exclude_none=True)
+            is_own = same_input(rule_input, self.own)
+            data = {} if is_own else rule_input.model_dump(mode="json", by_alias=True, exclude_none=True)
             if any(column.data == data for column in self._inputs):
                 self._find(0, number, "is the same input as another column; join the two")
             self._inputs.append(_Column(number, kind, data))
@@ -225,7 +225,7 @@ class TableReader:
             self._lack("has no column of an input; its header is a field, or an input as rules write it")
 
     def _is_own_word(self, text: str, number: int) -> bool:
-        """Keep where a column stands that is no input; tell whether it is one."""
+        """Keep where a column stands that is not an input; tell whether it is one."""
         word = next((each for each in self.form.own_words if each.lower() == text.lower()), None)
         if word is not None:
             if word in self._words:
@@ -274,16 +274,16 @@ class TableReader:
         rest[name], self._rows[name] = outcome, row
 
     def _outcome(self, row: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        outcome: dict[str, Any] = {}
         for word in self.form.outcomes:
             if word not in self._words or not self._text(row, self._words[word]):
                 continue
             value = self.grid.rows[row][self._words[word]]
             try:
-                found[word] = self.outcome_of(word, value, self.grid)
+                outcome[word] = self.outcome_of(word, value, self.grid)
             except CellError as error:
                 self._find(row, self._words[word], str(error))
-        return found
+        return outcome
 
     def _condition(self, row: int) -> Any:
         """Read the condition of a case; each fault is kept with its cell."""
@@ -346,5 +346,5 @@ def words_of(value: Value, *, is_level: bool) -> str | int:
         return int(text)
     if not (len(text) > 1 and text.startswith('"') and text.endswith('"')):
         return text
-    found = read_flow(text)
-    return found if isinstance(found, str) else text
+    content = read_flow(text)
+    return content if isinstance(content, str) else text

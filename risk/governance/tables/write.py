@@ -65,14 +65,14 @@ def grid_of(
         rows: the condition of each as plain data, and what it gives.
         rest: what is given below them, by the name of the row.
         own: the header of the input that tests without a name are about; None where there is none.
-        own_words: headers that are no inputs.
+        own_words: headers that are not inputs.
     """
     headers, conditions = _columns([condition for condition, _ in rows], own, own_words)
     keys = [*headers, *([WHEN] if any(WHEN in cells for cells in conditions) else [])]
     grid: list[list[Value]] = [[words[0], *(headers.get(key, WHEN) for key in keys), *words[1:]]]
-    for number, ((_, given), cells) in enumerate(zip(rows, conditions, strict=True), 1):
-        grid.append([Decimal(number), *(cells.get(key) for key in keys), *given])
-    grid += [[name, *(None for _ in keys), *given] for name, given in rest.items()]
+    for number, ((_, outcome), cells) in enumerate(zip(rows, conditions, strict=True), 1):
+        grid.append([Decimal(number), *(cells.get(key) for key in keys), *outcome])
+    grid += [[name, *(None for _ in keys), *outcome] for name, outcome in rest.items()]
     return Grid(grid)
 
 
@@ -85,13 +85,13 @@ def _columns(
     rows = []
     for condition in conditions:
         parts = _parts(condition, headers.get(_OWN), own_words)
-        known = {key: set(keys) for key, keys in before.items()}
+        order = {key: set(keys) for key, keys in before.items()}
         for number, (key, _, _) in enumerate(parts):
-            known.setdefault(key, set()).update(other for other, _, _ in parts[:number])
-        if not parts or _is_circular(known):
+            order.setdefault(key, set()).update(other for other, _, _ in parts[:number])
+        if not parts or _is_circular(order):
             rows.append({WHEN: flow_text(in_reading_order(condition))})
             continue
-        before = known
+        before = order
         headers |= {key: header for key, header, _ in parts}
         rows.append({key: text for key, _, text in parts})
     return {key: headers[key] for key in TopologicalSorter(before).static_order()}, rows
@@ -110,10 +110,10 @@ def _parts(condition: Any, own: str | None, own_words: Sequence[str]) -> list[tu
     parts = [condition]
     if isinstance(condition, dict) and list(condition) == ["all"] and len(condition["all"]) > 1:
         parts = condition["all"]
-    found = []
+    cells = []
     for part in parts:
         if isinstance(part, str):
-            found.append((_OWN, str(own), part))
+            cells.append((_OWN, str(own), part))
             continue
         data = data_of_input(part)
         test = {word: value for word, value in part.items() if word in OPERATOR_KINDS}
@@ -122,8 +122,8 @@ def _parts(condition: Any, own: str | None, own_words: Sequence[str]) -> list[tu
             return []
         text = cell_text(test)
         is_bare_state = not data and list(test) == ["is"]  # `present` alone is another way to write the same
-        found.append((header if data else _OWN, header, f"is {text}" if is_bare_state else text))
-    return found if len({key for key, _, _ in found}) == len(found) else []
+        cells.append((header if data else _OWN, header, f"is {text}" if is_bare_state else text))
+    return cells if len({key for key, _, _ in cells}) == len(cells) else []
 
 
 def _outcome(outcome: Outcome, columns: list[str]) -> list[Value]:

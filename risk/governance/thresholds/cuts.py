@@ -96,14 +96,14 @@ def drawn_again(
     cells, counts = np.unique(np.stack([points, floors]), axis=1, return_counts=True)
     distinct, place = np.unique(cells[0], return_inverse=True)
     random = np.random.default_rng(seed)
-    found = np.empty((resamples, len(below)), dtype=np.int64)
+    thresholds = np.empty((resamples, len(below)), dtype=np.int64)
     for number in range(resamples):
         drawn = random.multinomial(len(points), counts / len(points))
         places = _nearest(_reach_of(place, cells[1], drawn, len(distinct), len(below)), below)
-        found[number] = [
+        thresholds[number] = [
             _roundest(int(distinct[at - 1]), int(distinct[at]), present[cut]) for cut, at in enumerate(places)
         ]
-    ends = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0, method="inverted_cdf")
+    ends = np.quantile(thresholds, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0, method="inverted_cdf")
     return [(text_of(int(low), POINT_UNITS), text_of(int(high), POINT_UNITS)) for low, high in ends.T]
 
 

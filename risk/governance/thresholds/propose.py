@@ -314,10 +314,10 @@ def movers(assessments: Assessments, proposal: ThresholdProposal) -> pl.DataFram
     return frame.filter(before != after)
 
 
-def _totals(assessments: Assessments, held: Marks) -> tuple[Integers, Integers]:
+def _totals(assessments: Assessments, sample: Marks) -> tuple[Integers, Integers]:
     """Give totals in hundredths, and floors, of those held."""
     step = assessments.program.total.scale // POINT_UNITS
-    rows = assessments.outcomes.filter(held)
+    rows = assessments.outcomes.filter(sample)
     return (rows[TOTAL] // step).to_numpy(), rows[FLOOR].to_numpy()
 
 

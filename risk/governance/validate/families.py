@@ -129,7 +129,7 @@ def validate_families(
     capture = captured_share(level[judged], confirmed[judged], level_names)
     ranking = _ranking(level[ranked], confirmed[ranked], options)
     families = tuple(_family(name, decisions, labels, options, reference) for name in names)
-    undecided_confirmed, found = int((~decided & confirmed).sum()), int((judged & confirmed).sum())
+    undecided_confirmed, confirmed_count = int((~decided & confirmed).sum()), int((judged & confirmed).sum())
     return FamiliesValidation(
         as_of=day_text(as_of),
         horizon="" if options.until is None else day_text(options.until),
@@ -140,14 +140,14 @@ def validate_families(
         undecided_confirmed=undecided_confirmed,
         known=int((decided & marked.known_before).sum()),
         judged=int(judged.sum()),
-        confirmed=found,
+        confirmed=confirmed_count,
         ranked=int(ranked.sum()),
         level_ranking=ranking,
         levels=levels,
         capture=capture,
         other=None if other is None else _compared(other, outcomes, as_of, ranked, confirmed, options),
         peer=compare_with_peer(options.peer, None, ranking, capture),
-        verdicts=verdicts(None, capture, found, levels, options.floors)[1:],
+        verdicts=verdicts(None, capture, confirmed_count, levels, options.floors)[1:],
         families=families,
         cautions=(*_cautions(options, undecided_confirmed, len(marked.strangers)), *_of_families(families)),
     )
@@ -182,7 +182,7 @@ def _ranking(level: np.ndarray[Any, Any], confirmed: Marks, options: Options) ->
 def _family(
     name: str, decisions: Decisions, labels: pl.DataFrame, options: Options, reference: Decisions | None
 ) -> JudgedFamily:
-    """Validate one ruleset on those on whom it decides; labels of others are no strangers to it."""
+    """Validate one ruleset on those on whom it decides; labels of others are not strangers to it."""
     part = decisions.parts.get(name)
     if part is None:
         return JudgedFamily(family=name, entities=0, validation=None, unjudged="it decides on nobody")

@@ -89,8 +89,8 @@ def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
     confirmed = _flags(labels, CONFIRMED, pl.repeat(True, len(labels), eager=True))
     if confirmed.null_count():
         which, value = _label_words(labels, confirmed.is_null()), labels[CONFIRMED].filter(confirmed.is_null())[0]
-        said = "nothing" if value is None else repr(value)
-        raise FileFormatError(f"{which} has {said} in the column {CONFIRMED}; it must be true or false")
+        value_words = "nothing" if value is None else repr(value)
+        raise FileFormatError(f"{which} has {value_words} in the column {CONFIRMED}; it must be true or false")
     at = read_moments(labels[AT]) if AT in labels.columns else pl.repeat(None, len(labels), dtype=pl.Int64, eager=True)
     texts = labels[AT].cast(pl.String) if AT in labels.columns else pl.Series([], dtype=pl.String)
     unread = at.is_null() & texts.is_not_null() & (texts != "") if AT in labels.columns else at.is_not_null()

@@ -61,7 +61,7 @@ class PeerComparison:
 
 
 def read_peer_text(text: str, source: str) -> PeerFigures:
-    """Read a peer's figures from the text of a file, as `read_peer` does; ConfigError also where it is no JSON."""
+    """Read a peer's figures from the text of a file, as `read_peer` does; ConfigError also where it is not JSON."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as problem:
@@ -80,23 +80,23 @@ def read_peer(data: Any, source: str) -> PeerFigures:
         source: the file's name, for errors.
 
     Raises:
-        ConfigError: it is neither, or a figure is no number, out of range or outside its interval.
+        ConfigError: it is neither, or a figure is not a number, out of range or outside its interval.
     """
     if not isinstance(data, dict):
         raise ConfigError(f"{source} holds no figures; it must be a mapping with any of {', '.join(FIGURES)}")
     if data.get("kind") == "validation":
-        given = _of_validation(data)
+        values = _of_validation(data)
     else:
-        given = {name: data[name] for name in FIGURES if data.get(name) is not None}
+        values = {name: data[name] for name in FIGURES if data.get(name) is not None}
     name = data.get("name") or data.get("ruleset") or source
-    figures = {figure: _interval(value, f"{source}: {figure}", figure) for figure, value in given.items()}
+    figures = {figure: _interval(value, f"{source}: {figure}", figure) for figure, value in values.items()}
     if not figures:
         raise ConfigError(f"{source} has no figure to compare with; it must have any of {', '.join(FIGURES)}")
     return PeerFigures(str(name), figures)
 
 
 def _of_validation(data: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for name, part, figure in (
         ("gini", "ranking", "gini"),
         ("level_gini", "level_ranking", "gini"),
@@ -105,8 +105,8 @@ def _of_validation(data: Mapping[str, Any]) -> dict[str, Any]:
     ):
         within = data.get(part)
         if isinstance(within, dict) and within.get(figure) is not None:
-            found[name] = within[figure]
-    return found
+            figures[name] = within[figure]
+    return figures
 
 
 def _interval(value: Any, where: str, figure: str) -> ConfidenceInterval:
@@ -159,8 +159,8 @@ def figures_beside(peer: PeerFigures, own: Mapping[str, ConfidenceInterval | Non
     for figure in FIGURES:
         mine, theirs = own.get(figure), peer.figures.get(figure)
         if mine is not None and theirs is not None:
-            known = theirs.low < theirs.high
-            lines.append(PeerLine(figure, mine, theirs, independent_difference(mine, theirs) if known else None))
+            has_interval = theirs.low < theirs.high
+            lines.append(PeerLine(figure, mine, theirs, independent_difference(mine, theirs) if has_interval else None))
     return PeerComparison(peer.name, tuple(lines))
 
 

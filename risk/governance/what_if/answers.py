@@ -17,7 +17,7 @@ from fivefold.risk.governance.lint.representative_values import FRESH
 from fivefold.risk.governance.what_if.changeable import linked_inputs
 from fivefold.risk.governance.what_if.moments import Side
 from fivefold.risk.governance.what_if.options import Option, Options
-from fivefold.risk.governance.what_if.search import Direction, Found, Subject, Wish, level_said, search
+from fivefold.risk.governance.what_if.search import Direction, SearchResult, Subject, Wish, level_said, search
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.ruleset import Rule, Ruleset
@@ -154,7 +154,7 @@ def what_if(subject: Subject, direction: Direction, level: int | None = None) ->
     reachable = wished is not None and present is not None and 1 <= wished <= len(names)
     if not reachable or (wished - present) * step <= 0:  # type: ignore[operator]  # both are numbers where reachable
         wished = None
-    found = None if wished is None else search(subject, Wish(direction, wished))
+    result = None if wished is None else search(subject, Wish(direction, wished))
     return WhatIf(
         direction=direction,
         levels=names,
@@ -162,9 +162,9 @@ def what_if(subject: Subject, direction: Direction, level: int | None = None) ->
         wished=None if wished is None else names[wished - 1],
         now=now,
         overridden=bool(outcomes[OVERRIDDEN][0]),
-        answers=() if found is None else tuple(_answers(subject, now, found)),
-        without=() if found is None else tuple(_without(subject, now, found)),
-        pairs_left_out=0 if found is None else found.pairs_left_out,
+        answers=() if result is None else tuple(_answers(subject, now, result)),
+        without=() if result is None else tuple(_without(subject, now, result)),
+        pairs_left_out=0 if result is None else result.pairs_left_out,
     )
 
 
@@ -174,25 +174,25 @@ def explained(subject: Subject, inputs: pl.DataFrame, outcomes: pl.DataFrame) ->
     return explain_all(Assessments(subject.program, inputs, outcomes, versions=(subject.versions,), base=subject.base))
 
 
-def _answers(subject: Subject, now: Explanation, found: Found) -> Iterator[Answer]:
-    if not found.changes:
+def _answers(subject: Subject, now: Explanation, result: SearchResult) -> Iterator[Answer]:
+    if not result.changes:
         return
-    inputs, outcomes = subject.assessed(found.changes)
+    inputs, outcomes = subject.assessed(result.changes)
     names = subject.program.ruleset.levels
     rows = zip(
-        found.changes,
+        result.changes,
         explained(subject, inputs, outcomes),
         level_said(outcomes),
         outcomes[WITHHELD],
         outcomes[MAY_MOVE_DOWN_ON],
         strict=True,
     )
-    for change, after, said, withheld, may_move_down in rows:
-        assert said is not None  # the search took those alone that are assessed in full
+    for change, after, level, withheld, may_move_down in rows:
+        assert level is not None  # the search took those alone that are assessed in full
         yield Answer(
-            changes=tuple(_input_change(subject, found.options[key], option) for key, option in change),
+            changes=tuple(_input_change(subject, result.options[key], option) for key, option in change),
             factors=tuple(_factors(now, after)),
-            level=names[said - 1],
+            level=names[level - 1],
             held_until=None if withheld is None else may_move_down,
             after=after,
         )
@@ -251,23 +251,23 @@ def _factors(now: Explanation, after: Explanation) -> Iterator[FactorChange]:
             yield FactorChange(rule=before.rule, title=before.title, before=before, after=then)
 
 
-def _without(subject: Subject, now: Explanation, found: Found) -> Iterator[FactorWithout]:
+def _without(subject: Subject, now: Explanation, result: SearchResult) -> Iterator[FactorWithout]:
     """Name the factors that no change of their own input alone helps, and why."""
-    alone = {change[0][0] for change in found.changes if len(change) == 1}
-    paired = {key for change in found.changes if len(change) > 1 for key, _ in change}
+    alone = {change[0][0] for change in result.changes if len(change) == 1}
+    paired = {key for change in result.changes if len(change) > 1 for key, _ in change}
     linked = linked_inputs(subject.program.analysed)
     for rule, outcome in zip(subject.program.ruleset.rules, now.rules, strict=True):
         key = None if rule.input is None else input_key(rule.input)
         if key not in alone:
             gives = bool(outcome.points or outcome.floor)
-            yield FactorWithout(rule.id, rule.title, _why(rule, key, found, paired, linked), gives)
+            yield FactorWithout(rule.id, rule.title, _why(rule, key, result, paired, linked), gives)
 
 
-def _why(rule: Rule, key: str | None, found: Found, paired: set[str], linked: frozenset[str]) -> Why:
-    if key is None or key not in found.options:
+def _why(rule: Rule, key: str | None, result: SearchResult, paired: set[str], linked: frozenset[str]) -> Why:
+    if key is None or key not in result.options:
         return "linked" if rule.changeable is not None and key in linked else "not changeable"
     if key in paired:
         return "only with another"
-    if not found.options[key].exact:
+    if not result.options[key].exact:
         return "not decided"
-    return "only absent" if key in found.by_absence else "not alone"
+    return "only absent" if key in result.by_absence else "not alone"

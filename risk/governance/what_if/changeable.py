@@ -40,14 +40,16 @@ def changeable_inputs(analysed: AnalysedRuleset) -> Mapping[str, Changeable]:
     Rules that say nothing of an input do not forbid what another one says of it. What depends on another input of the
     ruleset is left out: they cannot be changed one by one.
     """
-    held = linked_inputs(analysed)
-    found: dict[str, Changeable] = {}
+    linked_keys = linked_inputs(analysed)
+    changeable_by_key: dict[str, Changeable] = {}
     for rule in analysed.ruleset.rules:
-        if rule.changeable is None or rule.input is None or input_key(rule.input) in held:
+        if rule.changeable is None or rule.input is None or input_key(rule.input) in linked_keys:
             continue
         key = input_key(rule.input)
-        found[key] = Changeable(rule.input, _both(found[key].way if key in found else "either", rule.changeable))
-    return {key: each for key, each in found.items() if each.way is not None}
+        changeable_by_key[key] = Changeable(
+            rule.input, _both(changeable_by_key[key].way if key in changeable_by_key else "either", rule.changeable)
+        )
+    return {key: each for key, each in changeable_by_key.items() if each.way is not None}
 
 
 def _both(first: Way | None, second: Way) -> Way | None:
@@ -65,15 +67,15 @@ def linked_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
     days since a date that is read as well. A calculation, which its parts decide, and a place among peers. And both
     inputs of a comparison with each other.
     """
-    held = {input_key(each) for place in analysed.conditions for each in compared_with_each_other(place)}
+    keys = {input_key(each) for place in analysed.conditions for each in compared_with_each_other(place)}
     everything = {input_key(each): _made_of(each, analysed.names) for each in analysed.inputs}
     for each in analysed.inputs:
         key = input_key(each)
         others = {part for other, parts in everything.items() if other != key for part in parts}
         sources = {part for part, is_source in everything[key].items() if is_source}
         if key in others or sources <= others or isinstance(each, CalculationInput | PeerInput):
-            held.add(key)
-    return frozenset(held)
+            keys.add(key)
+    return frozenset(keys)
 
 
 def compared_with_each_other(place: Location) -> Iterator[LanguageModel]:
@@ -91,10 +93,10 @@ def _made_of(each: LanguageModel, names: Vocabulary) -> dict[str, bool]:
     parts = [FieldInput(field=linked_source(each))] if is_of_field else parts_of(each, names)
     if isinstance(each, Linked) and each.linked.itself:  # a change of its own would change the group as well
         parts = list(inputs_of_group(each.linked))
-    made = {input_key(each): not parts or hasattr(each, "pattern")}  # a pattern is of transactions as well
+    is_source_by_key = {input_key(each): not parts or hasattr(each, "pattern")}  # a pattern is of transactions as well
     for part in parts:
-        made |= _made_of(part, names)
-    return made
+        is_source_by_key |= _made_of(part, names)
+    return is_source_by_key
 
 
 def is_opposed(rule: Rule, analysed: AnalysedRuleset) -> bool:

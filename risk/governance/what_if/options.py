@@ -50,7 +50,7 @@ class Option:
     moments: tuple[int | None, ...] = ()
 
     def within(self, other: "Option") -> bool:
-        """Tell whether this is no greater a change than another one of the same input."""
+        """Tell whether this is not a greater change than another one of the same input."""
         if self.side is not other.side:
             return False
         return self.rank <= other.rank if self.side in {Side.LOWER, Side.HIGHER} else self.rank == other.rank
@@ -104,27 +104,27 @@ def options_of(
     comparisons = [comparison for test in tests for comparison in test.comparisons()]
     declared = type_of(changeable.rule_input, Location((), None), program.analysed.names)
     domain = domain_of(ComparedInput(changeable.rule_input, column, declared), comparisons, members, all_lists=True)
-    known = domain.values.drop_nulls().cast(present.dtype)
+    candidates = domain.values.drop_nulls().cast(present.dtype)
     if moments is not None:
-        known = pl.concat([known, pl.Series(list(moments.values), dtype=present.dtype)]).unique().sort()
-    frame = pl.concat([present, known.alias(present.name)]).to_frame()
+        candidates = pl.concat([candidates, pl.Series(list(moments.values), dtype=present.dtype)]).unique().sort()
+    frame = pl.concat([present, candidates.alias(present.name)]).to_frame()
     truths = frame.select(
         _compiled(test, column, members).alias(str(number)) for number, test in enumerate(tests)
     ).rows()
     before = present[0]
     kinds = [
         (*truth, *(() if moments is None else moments.alike(value)))
-        for value, truth in zip([before, *known], truths, strict=True)
+        for value, truth in zip([before, *candidates], truths, strict=True)
     ]
     alike: dict[tuple[Any, ...], list[Any]] = {}
-    for value, kind in zip(known.to_list(), kinds[1:], strict=True):
+    for value, kind in zip(candidates.to_list(), kinds[1:], strict=True):
         if kind != kinds[0]:
             alike.setdefault(kind, []).append(value)
     ordered = column.kind in _ORDERED and before is not None
-    found = _nearest(alike, before, changeable.way) if ordered else _any_of(alike, before)
+    choices = _nearest(alike, before, changeable.way) if ordered else _any_of(alike, before)
     bounds = sorted({*_bounds(comparisons, column), *(() if moments is None else moments.bounds)})
     whole = present.dtype.is_integer()
-    options = [replace(each, bound=_beyond(each, bounds, whole=whole)) for each in found]
+    options = [replace(each, bound=_beyond(each, bounds, whole=whole)) for each in choices]
     absent = Option(None, Side.OTHER, 1) if before is not None and domain.values.null_count() else None
     if moments is not None:
         options = [replace(each, moments=moments.after(each.value, each.side)) for each in options]

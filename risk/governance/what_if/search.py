@@ -54,7 +54,7 @@ class Wish:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class SearchResult:
     """What a search found.
 
     Attributes:
@@ -105,7 +105,7 @@ class Subject:
 
     def going_on(self, outcomes: pl.DataFrame) -> "Subject":
         """Give the same from the level that its assessment came to: a change comes after it, so the cooldown runs."""
-        held = outcomes.select(
+        previous = outcomes.select(
             ENTITY,
             pl.col(RULES_LEVEL).alias("level"),
             ENTERED,
@@ -114,7 +114,7 @@ class Subject:
             FLOOR_LOST,
             HARD_FLOOR_LOST,
         )
-        return replace(self, previous=held)
+        return replace(self, previous=previous)
 
     @property
     def members(self) -> Mapping[str, Sequence[str]]:
@@ -138,8 +138,8 @@ class Subject:
         yield pl.Series(key, values, dtype=present.dtype)
         if error_of(key) in self.inputs.columns:
             wrong = self.inputs[error_of(key)]
-            kept = [wrong[0] if option is None else None for option in options]
-            yield pl.Series(wrong.name, kept, dtype=wrong.dtype)
+            problems = [wrong[0] if option is None else None for option in options]
+            yield pl.Series(wrong.name, problems, dtype=wrong.dtype)
         if signal_of(key) in self.inputs.columns:
             moment = self.inputs[signal_of(key)]
             moments = [option.moments[0] if option is not None and option.moments else moment[0] for option in options]
@@ -164,11 +164,11 @@ class Subject:
 
 def level_said(outcomes: pl.DataFrame) -> list[int | None]:
     """Give the number of the level that the rules and the floors that hold say, beneath cooldown and override."""
-    said = pl.max_horizontal(COMPUTED, pl.when(pl.col(HELD_FLOOR) > 0).then(HELD_FLOOR))
-    return outcomes.select(pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(said)).to_series().to_list()
+    level = pl.max_horizontal(COMPUTED, pl.when(pl.col(HELD_FLOOR) > 0).then(HELD_FLOOR))
+    return outcomes.select(pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(level)).to_series().to_list()
 
 
-def search(subject: Subject, wish: Wish) -> Found:
+def search(subject: Subject, wish: Wish) -> SearchResult:
     """Find the smallest changes of what a person can change that give a wished level."""
     options = {
         key: options_of(
@@ -181,7 +181,7 @@ def search(subject: Subject, wish: Wish) -> Found:
     pairs, left_out = _as_many_as_allowed(_pairs(options, alone))
     together = _smallest(_granted(subject, wish, pairs))
     none = [one for key, each in options.items() if each.absent is not None for one in variants(((key, each.absent),))]
-    return Found(
+    return SearchResult(
         options=options,
         changes=(*alone, *together),
         by_absence=frozenset(key for ((key, _),) in _granted(subject, wish, none)),
@@ -201,9 +201,9 @@ def variants(change: Change) -> Iterator[Change]:
 def _granted(subject: Subject, wish: Wish, changes: Sequence[Change]) -> list[Change]:
     """Leave out the changes that do not give a wished level, whatever the moment is that they leave to fade from."""
     rows = [(number, variant) for number, change in enumerate(changes) for variant in variants(change)]
-    said = subject.levels([variant for _, variant in rows])
+    levels = subject.levels([variant for _, variant in rows])
     failing = {
-        number for (number, _), level in zip(rows, said, strict=True) if level is None or not wish.granted(level)
+        number for (number, _), level in zip(rows, levels, strict=True) if level is None or not wish.granted(level)
     }
     return [change for number, change in enumerate(changes) if number not in failing]
 
@@ -239,10 +239,10 @@ def _smallest(changes: Iterable[Change]) -> list[Change]:
     """Leave out the changes of which a smaller one of the same inputs is there."""
     by_inputs: dict[tuple[str, ...], list[Change]] = {}
     for change in sorted(changes, key=lambda change: sum(option.rank for _, option in change)):
-        kept = by_inputs.setdefault(tuple(key for key, _ in change), [])
-        if not any(_within(smaller, change) for smaller in kept):
-            kept.append(change)
-    return [change for kept in by_inputs.values() for change in kept]
+        smallest = by_inputs.setdefault(tuple(key for key, _ in change), [])
+        if not any(_within(smaller, change) for smaller in smallest):
+            smallest.append(change)
+    return [change for smallest in by_inputs.values() for change in smallest]
 
 
 def _within(smaller: Change, change: Change) -> bool:

@@ -59,17 +59,17 @@ def variations(subject: Subject, rule: Rule) -> Iterator[Variation]:
         cuts = numbers_compared(rule).get(key, ())
         for option in options.options:
             outcomes = list(_outcomes(subject, rule, ((key, option),)))
-            first, said = outcomes[0]
+            first, number = outcomes[0]
             if any((one.case, one.points, one.floor) != (first.case, first.points, first.floor) for one, _ in outcomes):
                 continue  # it is not certain how far its points would have faded
             _, value = value_texts(options, option, subject.base, cuts)
-            is_certain = said is not None and all(level == said for _, level in outcomes)
-            level = levels[said - 1] if is_certain and said is not None else None
+            is_certain = number is not None and all(level == number for _, level in outcomes)
+            level = levels[number - 1] if is_certain and number is not None else None
             yield Variation(name=input_words(each), side=option.side, value=value, outcome=first, level=level)
 
 
 def _outcomes(subject: Subject, rule: Rule, change: Change) -> Iterator[tuple[RuleOutcome, int | None]]:
     """Give what a rule and all rules say after a change, for every moment that it may leave."""
     inputs, outcomes = subject.assessed(list(variants(change)))
-    for after, said in zip(explained(subject, inputs, outcomes), level_said(outcomes), strict=True):
-        yield next(one for one in after.rules if one.rule == rule.id), said
+    for after, level in zip(explained(subject, inputs, outcomes), level_said(outcomes), strict=True):
+        yield next(one for one in after.rules if one.rule == rule.id), level

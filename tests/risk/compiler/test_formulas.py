@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
-from fivefold.risk.compiler.formulas import TooLargeError, calculations_in_order, exact_value, kept
+from fivefold.risk.compiler.formulas import TooLargeError, calculations_in_order, exact_value, float_of
 from fivefold.risk.language.expressions import DaysSince, FieldInput
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.quantities import MOST_DIGITS
@@ -31,7 +31,7 @@ nearby = st.fractions(-1, 1).flatmap(
 @given(written, nearby)
 def test_a_kept_number_compares_with_a_written_one_as_the_exact_number_does(bound: Decimal, apart: Fraction) -> None:
     exact = Fraction(bound) + apart
-    number, limit = kept(exact), float(bound)
+    number, limit = float_of(exact), float(bound)
     assert (number < limit, number == limit, number > limit) == (exact < bound, exact == bound, exact > bound)
     assert abs(Fraction(number) - exact) <= max(abs(exact) / 2**51, Fraction(5, 10**324))
 
@@ -39,13 +39,13 @@ def test_a_kept_number_compares_with_a_written_one_as_the_exact_number_does(boun
 @given(st.fractions(), st.fractions())
 def test_kept_numbers_stand_in_the_order_of_the_exact_ones(first: Fraction, second: Fraction) -> None:
     low, high = sorted((first, second))
-    assert kept(low) <= kept(high)
+    assert float_of(low) <= float_of(high)
 
 
 def test_what_no_float_holds_is_too_large() -> None:
-    assert kept(Fraction(10**300)) == 1e300
+    assert float_of(Fraction(10**300)) == 1e300
     with pytest.raises(TooLargeError):
-        kept(Fraction(10**309))
+        float_of(Fraction(10**309))
 
 
 @given(st.integers(-(2**50), 60_000 * DAY_US))

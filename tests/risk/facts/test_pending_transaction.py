@@ -17,7 +17,7 @@ from fivefold.risk.facts.inputs import Needs, own_fields, resolve, sources_of
 from fivefold.risk.facts.pending_transaction import pending_facts, pending_inputs
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of
 from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
-from fivefold.risk.facts.single.known import Known
+from fivefold.risk.facts.single.context import EntityContext
 from fivefold.risk.facts.single.plans import plan_for
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.expressions import input_key, word_of
@@ -224,7 +224,7 @@ def test_one_entity_is_decided_on_from_the_same_as_many(
     assert_frame_equal(resolve_inputs(needs, held, sources, {}, entities), columns)
     plan = plan_for(needs, (), "EUR")
     assert plan.batch_only == ()
-    known = Known(plan, held, entities, sources)
+    context = EntityContext(plan, held, entities, sources)
     if "AED" in {one[2] for one in [*([pending] if has_one else []), *history]}:
         return  # money without a rate is for columns to name
-    assert_frame_equal(plan.resolve(known, lambda _: columns), columns)
+    assert_frame_equal(plan.resolve(context, lambda _: columns), columns)

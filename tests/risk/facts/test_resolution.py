@@ -19,7 +19,7 @@ from fivefold.risk.facts.portfolio import Portfolio, members_at
 from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
 from fivefold.risk.facts.single import aggregates
 from fivefold.risk.facts.single.aggregates import plain_aggregate
-from fivefold.risk.facts.single.known import Known
+from fivefold.risk.facts.single.context import EntityContext
 from fivefold.risk.facts.single.plans import plan_for
 from fivefold.risk.facts.single.values import LeftToColumnsError
 from fivefold.risk.language.expressions import Ratio, Sum
@@ -44,7 +44,9 @@ def both(analysed: AnalysedRuleset, held: Portfolio, as_of: int) -> tuple[pl.Dat
     made = resolve_inputs(needs, held, sources, lists, entities)
     plan = plan_for(needs, tuple(sorted(lists.items())), held.rates.base)
     try:
-        plan.resolve(Known(plan, held, entities, sources), lambda left: resolve(left, held, sources(), lists, entities))
+        plan.resolve(
+            EntityContext(plan, held, entities, sources), lambda left: resolve(left, held, sources(), lists, entities)
+        )
     except LeftToColumnsError:
         return made, columns, False
     # Where another entity cannot be read there is a column for that, empty here.

@@ -31,7 +31,7 @@ def read_dmn(content: bytes, source: str, name: str | None = None) -> ForeignTab
         name: of the decision; without it the model must have one that is a table.
 
     Raises:
-        ConfigError: it is no DMN, or the table means something that rules cannot say.
+        ConfigError: it is not DMN, or the table means something that rules cannot say.
     """
     root = _root(content, source)
     space = root.tag[1:].partition("}")[0]
@@ -96,18 +96,18 @@ class _Decision:
         names = [str(each.get("name") or each.get("label") or "") for each in outputs]
         if len(names) == 1 and not names[0]:
             names = [str(self._variable())]
-        for word, found in (("inputs", inputs), ("outputs", names)):
-            if len(set(found)) < len(found) or not all(found):
-                raise self._refused(f"has {word} without a name, or two of one name: {', '.join(found)}")
+        for word, columns in (("inputs", inputs), ("outputs", names)):
+            if len(set(columns)) < len(columns) or not all(columns):
+                raise self._refused(f"has {word} without a name, or two of one name: {', '.join(columns)}")
         rows = [self._row(number, each, inputs, names) for number, each in enumerate(self._all(table, "rule"), 1)]
         default = {name: self._default(each) for name, each in zip(names, outputs, strict=True)}
-        given = {name: text for name, text in default.items() if text}
+        defaults = {name: text for name, text in default.items() if text}
         labels: dict[str, tuple[str, ...]] = {}
         for element, column in zip((*self._all(table, "input"), *outputs), (*inputs, *names), strict=True):
             label = str(element.get("label") or "").strip()
             if label and label != column:
                 labels[label] = (*labels.get(label, ()), column)
-        return ForeignTable(System.DMN, self._name, policy, tuple(inputs), tuple(names), tuple(rows), given, labels)
+        return ForeignTable(System.DMN, self._name, policy, tuple(inputs), tuple(names), tuple(rows), defaults, labels)
 
     def _tag(self, word: str) -> str:
         return f"{{{self._space}}}{word}"
@@ -147,9 +147,9 @@ class _Decision:
 
     def _row(self, number: int, rule: Any, inputs: Sequence[str], outputs: Sequence[str]) -> ForeignRow:
         entries = [[self._text(each) for each in self._all(rule, word)] for word in ("inputEntry", "outputEntry")]
-        for found, expected, what in zip(entries, (inputs, outputs), ("inputs", "outputs"), strict=True):
-            if len(found) != len(expected):
-                raise self._refused(f"has {len(found)} {what} in row {number}, and {len(expected)} columns")
+        for cells, expected, what in zip(entries, (inputs, outputs), ("inputs", "outputs"), strict=True):
+            if len(cells) != len(expected):
+                raise self._refused(f"has {len(cells)} {what} in row {number}, and {len(expected)} columns")
         description = rule.find(self._tag("description"))
         notes = [self._text(each) for each in self._all(rule, "annotationEntry")]
         title = "".join(description.itertext()).strip() if description is not None else next(filter(None, notes), "")

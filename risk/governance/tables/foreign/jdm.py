@@ -22,7 +22,7 @@ def read_jdm(content: bytes, source: str, name: str | None = None) -> ForeignTab
         name: of the table; without it the graph must have one.
 
     Raises:
-        ConfigError: it is no JDM, or the table means something by what stands around it in the graph.
+        ConfigError: it is not JDM, or the table means something by what stands around it in the graph.
     """
     graph = graph_of(content, source)
     nodes = [node for node in listed(graph, "nodes", source) if isinstance(node, dict)]
@@ -32,9 +32,9 @@ def read_jdm(content: bytes, source: str, name: str | None = None) -> ForeignTab
     tables = {_name(node): node for node in nodes if node.get("type") == _TABLE}
     if name is not None and name not in tables:
         raise ConfigError(f"{source} has no decision table {name}; there are {', '.join(tables) or 'none'}")
-    found = [_name(node) for node in nodes if node.get("type") == _TABLE]
-    if len(tables) < len(found):
-        raise ConfigError(f"{source} has several decision tables of one name: {', '.join(found)}; give each its own")
+    names = [_name(node) for node in nodes if node.get("type") == _TABLE]
+    if len(tables) < len(names):
+        raise ConfigError(f"{source} has several decision tables of one name: {', '.join(names)}; give each its own")
     if name is None and len(tables) != 1:
         others = sorted({str(node.get("type")) for node in nodes})
         hint = (
@@ -58,20 +58,20 @@ def graph_of(content: bytes, source: str) -> dict[str, Any]:
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    data: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in data:
             raise ValueError(f"{name} is there twice")
-        found[name] = value
-    return found
+        data[name] = value
+    return data
 
 
 def listed(part: Mapping[str, Any], word: str, source: str) -> list[Any]:
     """Give a list of a part of a graph; ConfigError where it has none."""
-    found = part.get(word)
-    if not isinstance(found, list):
+    items = part.get(word)
+    if not isinstance(items, list):
         raise ConfigError(f"{source} is no JDM: `{word}` must be a list")
-    return found
+    return items
 
 
 def _name(node: Mapping[str, Any]) -> str:
@@ -127,17 +127,17 @@ def table_of(node: Mapping[str, Any], source: str) -> ForeignTable:
 
 def _columns(content: Mapping[str, Any], word: str, name: str, source: str) -> list[tuple[str, str]]:
     """Give the id and the field of each column."""
-    found = []
+    columns = []
     for column in listed(content, word, source):
         if not isinstance(column, dict) or not isinstance(column.get("id"), str):
             raise ConfigError(f"{source}: the table {name} has a column without an id under `{word}`")
         if column.get("defaultValue"):
             raise ConfigError(f"{source}: the table {name}, column {column.get('name')}: a default value is not read")
-        found.append((column["id"], str(column.get("field") or "").strip()))
-    twice = next((field for _, field in found if [each for _, each in found].count(field) > 1), None)
+        columns.append((column["id"], str(column.get("field") or "").strip()))
+    twice = next((field for _, field in columns if [each for _, each in columns].count(field) > 1), None)
     if twice is not None:
         raise ConfigError(f"{source}: the table {name} has two columns of {twice or 'no field'} under `{word}`")
-    return found
+    return columns
 
 
 def _cell(value: Any, place: str) -> str:

@@ -82,10 +82,10 @@ def translate(
     """
     position = position_of(ruleset, identifier)
     translation = _Translation(table, ruleset, position, names)
-    made = translation.cases()
+    cases = translation.cases()
     if translation.findings:
         raise InvalidRulesetError(list(dict.fromkeys(translation.findings)), source)
-    return with_cases(ruleset, position, made, source, translation.where), translation.notes()
+    return with_cases(ruleset, position, cases, source, translation.where), translation.notes()
 
 
 @dataclass(frozen=True)
@@ -108,19 +108,19 @@ class _Translation:
 
     def _by_column(self, names: Mapping[str, str]) -> dict[str, str]:
         """Give what each column is here by its own name, where it is named by that or by its label."""
-        known, labels = [*self._table.inputs, *self._table.outputs], self._table.labels
-        found: dict[str, str] = {}
+        headers, labels = [*self._table.inputs, *self._table.outputs], self._table.labels
+        own_names: dict[str, str] = {}
         for name, ours in names.items():
-            columns = (name,) if name in known else labels.get(name, ())
+            columns = (name,) if name in headers else labels.get(name, ())
             if not columns:
-                near = perhaps(name, [*known, *labels])
-                self._find("--map", f"names {name}, which is no column{near}; there are {', '.join(known)}")
+                near = perhaps(name, [*headers, *labels])
+                self._find("--map", f"names {name}, which is no column{near}; there are {', '.join(headers)}")
             elif len(columns) > 1:
                 problem = f"names {name}, which stands above several columns; name one of {', '.join(columns)}"
                 self._find("--map", problem)
-            elif found.setdefault(columns[0], ours) != ours:
-                self._find("--map", f"says twice what {columns[0]} is: {found[columns[0]]} and {ours}")
-        return found
+            elif own_names.setdefault(columns[0], ours) != ours:
+                self._find("--map", f"says twice what {columns[0]} is: {own_names[columns[0]]} and {ours}")
+        return own_names
 
     def cases(self) -> RuleCases:
         """Give the cases; what cannot be said is kept in `findings`."""
@@ -133,8 +133,8 @@ class _Translation:
         outcomes = [self._outcome(self._place(number), row) for number, row in enumerate(table.rows)]
         default = None
         if table.default:
-            given = tuple(table.default.get(name, "") for name in table.outputs)
-            default = self._outcome("the default output", ForeignRow((), given))
+            outputs = tuple(table.default.get(name, "") for name in table.outputs)
+            default = self._outcome("the default output", ForeignRow((), outputs))
         if not self.findings:
             self._look_at_hits(outcomes)
         if self.findings:
@@ -142,33 +142,35 @@ class _Translation:
         last = len(table.rows) - 1
         if not any(cell is not None for cell in self._cells[last]):
             default = {word: value for word, value in outcomes.pop().items() if word != TITLE}
-        made = [{"when": self._when(number), **outcome} for number, outcome in enumerate(outcomes)]
-        if not made:
+        cases = [{"when": self._when(number), **outcome} for number, outcome in enumerate(outcomes)]
+        if not cases:
             self._find(self._place(0), "holds for everyone; a rule has at least one case that asks something")
         unknown = self._rule.on_unknown
-        said = None if unknown is None else unknown.model_dump(mode="json", exclude_none=True)
-        return RuleCases(tuple(made), default, said)
+        on_unknown = None if unknown is None else unknown.model_dump(mode="json", exclude_none=True)
+        return RuleCases(tuple(cases), default, on_unknown)
 
     def where(self, path: Path) -> str:
         """Name the place of a path that begins at the rule."""
         if path[:1] != ("cases",) or len(path) < 2 or not isinstance(path[1], int):
             return self._table.name
         row = path[1]
-        asked = [number for number, cell in enumerate(self._cells[row]) if cell is not None]
+        condition_columns = [number for number, cell in enumerate(self._cells[row]) if cell is not None]
         if "when" not in path:
             word = next((step for step in path if step in OUTCOMES), "")
             return f"{self._place(row)}, {next((name for name, ours in self._outputs.items() if ours == word), word)}"
         parts = [step for step in path[2:] if isinstance(step, int)]
-        number = asked[parts[0] if len(asked) > 1 and parts and parts[0] < len(asked) else 0]
+        number = condition_columns[
+            parts[0] if len(condition_columns) > 1 and parts and parts[0] < len(condition_columns) else 0
+        ]
         return f"{self._place(row)}, {self._table.inputs[number]}"
 
     def notes(self) -> tuple[str, ...]:
         """Say what a missing value does, which is something else in the other system."""
         system, rule = self._table.system, self._rule
-        given = "otherwise, as there is no on_unknown," if rule.on_unknown is None else "on_unknown"
+        fallback = "otherwise, as there is no on_unknown," if rule.on_unknown is None else "on_unknown"
         missing = (
             f"A missing value: in {system} a row that compares it does not hold, and the rows below decide. Here it is "
-            f"unknown: the cases below are tried as well, and where none holds, {given} says what is given."
+            f"unknown: the cases below are tried as well, and where none holds, {fallback} says what is given."
         )
         notes = [missing]
         denied = [
@@ -194,7 +196,7 @@ class _Translation:
 
     def _named_inputs(self, ruleset: Ruleset) -> list[_Input]:
         words = vocabulary(ruleset)
-        found: list[_Input] = []
+        inputs: list[_Input] = []
         for name in self._table.inputs:
             header = self._names.get(name, name)
             problem = "" if name in self._names or name in words.entity else _unnamed(name, words.entity)
@@ -207,13 +209,13 @@ class _Translation:
                 continue
             own = same_input(rule_input, self._rule.input)
             data = {} if own else rule_input.model_dump(mode="json", by_alias=True, exclude_none=True)
-            if any(each.data == data for each in found):
+            if any(each.data == data for each in inputs):
                 self._find(f"{self._table.name}, input {name}", "is the same input as another column; join the two")
-            found.append(_Input(name, data, kind))
-        return found
+            inputs.append(_Input(name, data, kind))
+        return inputs
 
     def _named_outputs(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        outputs: dict[str, str] = {}
         for name in self._table.outputs:
             ours = self._names.get(name, name)
             if ours not in {*OUTCOMES, LEFT_OUT}:
@@ -222,10 +224,10 @@ class _Translation:
                     f"is none of {', '.join(OUTCOMES)}; say which one it is, as in --map {name}={POINTS}, or leave it "
                     f"out: --map {name}={LEFT_OUT}",
                 )
-            elif ours in found.values() and ours != LEFT_OUT:
+            elif ours in outputs.values() and ours != LEFT_OUT:
                 self._find(f"{self._table.name}, output {name}", f"is {ours} as another one is")
-            found[name] = ours
-        return found
+            outputs[name] = ours
+        return outputs
 
     def _row(self, number: int, row: ForeignRow) -> list[Condition | None]:
         cells: list[Condition | None] = []
@@ -238,22 +240,24 @@ class _Translation:
         return cells
 
     def _outcome(self, place: str, row: ForeignRow) -> dict[str, Any]:
-        found: dict[str, Any] = {TITLE: row.title} if row.title.strip() else {}
+        outcome: dict[str, Any] = {TITLE: row.title} if row.title.strip() else {}
         for (name, ours), text in zip(self._outputs.items(), row.outputs, strict=True):
             if ours == LEFT_OUT or not text.strip():
                 continue
             kind, problem = ValueType.NUMBER if ours == POINTS else ValueType.LEVEL, ""
             try:
-                said = read_unary(text, kind, self._table.system) or {}
+                condition = read_unary(text, kind, self._table.system) or {}
             except CellError as error:
-                said, problem = {}, str(error)
-            if list(said) != ["equals"]:
+                condition, problem = {}, str(error)
+            if list(condition) != ["equals"]:
                 problem = problem or "is no plain value; expressions are not computed here"
                 self._find(f"{place}, {name}", f"{_shown(text)} {problem}")
                 continue
-            value = said["equals"]
-            found[ours] = int(value) if ours != POINTS and isinstance(value, Decimal) and value == int(value) else value
-        return found
+            value = condition["equals"]
+            outcome[ours] = (
+                int(value) if ours != POINTS and isinstance(value, Decimal) and value == int(value) else value
+            )
+        return outcome
 
     def _look_at_hits(self, outcomes: Sequence[Mapping[str, Any]]) -> None:
         """Refuse rows that the hit policy forbids, or that never decide."""

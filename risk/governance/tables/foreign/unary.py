@@ -73,10 +73,10 @@ class _Reader:
         self._at = 0
 
     def condition(self) -> Condition:
-        found = self._alternatives()
+        condition = self._alternatives()
         if self._at < len(self._tokens):
             raise self._strange()
-        return found
+        return condition
 
     def _peek(self, ahead: int = 0) -> tuple[str, str]:
         return self._tokens[self._at + ahead] if self._at + ahead < len(self._tokens) else ("end", "")
@@ -107,26 +107,26 @@ class _Reader:
 
     def _alternatives(self) -> Condition:
         """Read tests of which one must hold."""
-        found = [self._both()]
+        conditions = [self._both()]
         separators = (",", "or") if self._system is System.JDM else (",",)
         while self._take(*separators):
-            found.append(self._both())
-        if len(found) == 1:
-            return found[0]
-        if self._kind in {ValueType.TEXT, ValueType.NUMBER} and all(list(each) == ["equals"] for each in found):
-            return {"in": [each["equals"] for each in found]}
-        return {"any": found}
+            conditions.append(self._both())
+        if len(conditions) == 1:
+            return conditions[0]
+        if self._kind in {ValueType.TEXT, ValueType.NUMBER} and all(list(each) == ["equals"] for each in conditions):
+            return {"in": [each["equals"] for each in conditions]}
+        return {"any": conditions}
 
     def _both(self) -> Condition:
         """Read tests all of which must hold."""
-        found = [self._test()]
+        conditions = [self._test()]
         while self._system is System.JDM and self._take("and"):
-            found.append(self._test())
-        if len(found) == 1:
-            return found[0]
-        words = [word for each in found for word in each]
+            conditions.append(self._test())
+        if len(conditions) == 1:
+            return conditions[0]
+        words = [word for each in conditions for word in each]
         is_flat = len(set(words)) == len(words) and not {"any", "not", "all", "is"} & set(words)
-        return {word: value for each in found for word, value in each.items()} if is_flat else {"all": found}
+        return {word: value for each in conditions for word, value in each.items()} if is_flat else {"all": conditions}
 
     def _test(self) -> Condition:
         if self._system is System.DMN and self._peek()[1] == "not" and self._peek(1)[1] == "(":
@@ -227,14 +227,14 @@ class _Reader:
             raise CellError(f"has the text {text} with a backslash, which zen keeps as it is; write it in rules")
         self._at += 1
         try:
-            found = text[1:-1] if self._system is System.JDM else json.loads(text)
+            content = text[1:-1] if self._system is System.JDM else json.loads(text)
         except ValueError:
             raise CellError(f"has the text {text}, which is not written as FEEL writes texts") from None
-        if not str(found).strip():
+        if not str(content).strip():
             raise CellError(
                 "compares with an empty text, which is a missing value here; write null, or write it in rules"
             )
-        return str(found)
+        return str(content)
 
 
 def _denied(inner: Condition) -> Condition:

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from fivefold.risk.engine.assess import timed_entities
 from fivefold.risk.facts.inputs import Needs, resolve
 from fivefold.risk.facts.resolution import lazy_sources
-from fivefold.risk.facts.single.known import Known
+from fivefold.risk.facts.single.context import EntityContext
 from fivefold.risk.facts.single.plans import plan_for
 from tests.depth import examples
 from tests.risk.facts.moments import test_moments as drawn
@@ -25,7 +25,7 @@ def both(made: Data, history: list[Data], *, cuts: tuple[float, ...] = (1.0,)) -
     needs, entities = Needs.of(analysed), timed_entities(held, drawn.NOW)
     sources, plan = lazy_sources(needs, held), plan_for(needs, (), "EUR")
     assert not plan.batch_only
-    plain = plan.resolve(Known(plan, held, entities, sources), lambda _: pytest.fail("columns were asked"))
+    plain = plan.resolve(EntityContext(plan, held, entities, sources), lambda _: pytest.fail("columns were asked"))
     assert_frame_equal(plain, resolve(needs, held, sources(), {}, entities), check_exact=True)
 
 

@@ -30,7 +30,7 @@ Sources = Callable[[], Mapping[str, LinkedFacts]]
 
 
 @dataclass
-class Known:
+class EntityContext:
     """What is known of one entity, and what was made of it so far.
 
     Attributes:
@@ -74,8 +74,8 @@ class Known:
         if frame is None or frame.schema.get("found") != pl.Boolean:
             raise LeftToColumnsError("found")
         rows = self._recorded("screenings", "screening", "at")
-        found = own_rows(frame, self.entity)["found"].to_list()
-        return [(*row, one) for row, one in zip(rows, found, strict=True)]
+        results = own_rows(frame, self.entity)["found"].to_list()
+        return [(*row, one) for row, one in zip(rows, results, strict=True)]
 
     def _recorded(self, part: str, word: str, *moments: str) -> Sequence[tuple[Any, ...]]:
         frame = getattr(self.portfolio, part)
@@ -138,23 +138,23 @@ class Known:
         return min((at for at in moments if at > self.as_of), default=None)
 
 
-def _tags(known: Known) -> list[dict[str, Any]]:
+def _tags(context: EntityContext) -> list[dict[str, Any]]:
     """Give the tags that have not ended, as `risk.facts.marks` does."""
-    lasting = [each for each in known.tags if each[2] is None or each[2] > known.as_of]
+    lasting = [each for each in context.tags if each[2] is None or each[2] > context.as_of]
     return [{"tag": tag, TIME: FROM_THE_START if begin is None else begin} for tag, begin, _ in lasting]
 
 
-def _screenings(known: Known) -> list[dict[str, Any]]:
+def _screenings(context: EntityContext) -> list[dict[str, Any]]:
     return [
-        {"screening": looked_for, TIME: FROM_THE_START if at is None else at, "found": found}
-        for looked_for, at, found in known.screenings
+        {"screening": looked_for, TIME: FROM_THE_START if at is None else at, "found": result}
+        for looked_for, at, result in context.screenings
     ]
 
 
-_MARKS: Mapping[str, Callable[[Known], list[dict[str, Any]]]] = {"tags": _tags, "screenings": _screenings}
+_MARKS: Mapping[str, Callable[[EntityContext], list[dict[str, Any]]]] = {"tags": _tags, "screenings": _screenings}
 
 
-Step = Callable[[Known], Any]
+Step = Callable[[EntityContext], Any]
 """Makes the value of an input; what it is made of is there. LeftToColumnsError where columns must be asked."""
 
 
@@ -192,16 +192,16 @@ class Plan:
         signals = [each for each in self.needs.signals if input_key(each) in keys]
         return Needs(self.batch_only, signals, self.needs.names)
 
-    def resolve(self, known: Known, rest: Callable[[Needs], pl.DataFrame]) -> pl.DataFrame:
+    def resolve(self, context: EntityContext, rest: Callable[[Needs], pl.DataFrame]) -> pl.DataFrame:
         """Resolve the inputs of one entity; *rest* gives the columns of those that have no plain form."""
-        if any(getattr(known.portfolio, part) is None for part in self.parts):
+        if any(getattr(context.portfolio, part) is None for part in self.parts):
             raise LeftToColumnsError(*self.parts)  # which say what is missing
-        columns, values = dict(self.columns), known.values
-        values[ENTITY], values[AS_OF] = known.entity, known.as_of
+        columns, values = dict(self.columns), context.values
+        values[ENTITY], values[AS_OF] = context.entity, context.as_of
         if self.batch_only:
             frame = rest(self.left)
             values |= frame.row(0, named=True)
             columns |= frame.schema
         for name, step in self.steps.items():
-            values[name] = step(known)
+            values[name] = step(context)
         return pl.from_dicts([{name: values[name] for name in columns}], schema=columns)
