@@ -46,11 +46,11 @@ def passed_before(flow: Flow) -> list[Passed]:
 
 def reached(flow: Flow) -> frozenset[int]:
     """Give the positions of the steps to which some way leads from the first one."""
-    found = {0}
+    positions = {0}
     for position in range(len(flow.steps)):
-        if position in found:
-            found |= set(next_positions(flow, position))
-    return frozenset(found)
+        if position in positions:
+            positions |= set(next_positions(flow, position))
+    return frozenset(positions)
 
 
 def without_person(flow: Flow, end: int, role: PersonRole | None = None) -> tuple[int, ...] | None:

@@ -173,8 +173,8 @@ class _Side:
 
 
 def _side(model: TrainedModel, histories: Histories, when: int) -> _Side:
-    known = known_customers(model, histories, when)
-    return _Side(model, known.user_ids, known.matrix)
+    customers = known_customers(model, histories, when)
+    return _Side(model, customers.user_ids, customers.matrix)
 
 
 def _refuse_incomparable(models: tuple[TrainedModel, TrainedModel], when: int) -> None:
@@ -315,5 +315,5 @@ def _differences(quality: pd.DataFrame, predicted: Mapping[str, Floats], realise
     less = (1.0 - CONFIDENCE) / 2.0
     ends = pd.DataFrame(rows, columns=[*_RESAMPLED]).quantile([less, 1.0 - less]).set_axis(["low", "high"])
     names = [*_RESAMPLED, "calibration_error"]
-    known = quality.loc[CHALLENGER, names] - quality.loc[CHAMPION, names]
-    return pd.DataFrame({"difference": known}).join(ends.T)
+    difference = quality.loc[CHALLENGER, names] - quality.loc[CHAMPION, names]
+    return pd.DataFrame({"difference": difference}).join(ends.T)

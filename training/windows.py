@@ -75,11 +75,11 @@ class Windows:
         refusals: list[str] = []
         warnings: list[str] = []
         busiest, ended = _busiest(quality, self.horizon_days)
-        known, active, rows = (int(counts[-1]) for counts in (self.known, self.active, self.rows))
+        customers, active, rows = (int(counts[-1]) for counts in (self.known, self.active, self.rows))
         test = f"the test window {self.days_text(-1)}"
-        if known < checks.least_customers:
+        if customers < checks.least_customers:
             refusals.append(
-                f"the test as-of {day_text(int(self.as_of[-1]))} has {count_text(known, 'known customer')}; "
+                f"the test as-of {day_text(int(self.as_of[-1]))} has {count_text(customers, 'known customer')}; "
                 f"a percentile needs {checks.least_customers:,} (checks.least_customers)"
             )
         if active < checks.least_active:

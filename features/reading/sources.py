@@ -337,11 +337,11 @@ class SeenCustomers:
 def _first_split(codes: Integers) -> int | None:
     """Find the first row of a customer who was there before, with another between."""
     begins = np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1])
-    seen: set[int] = set()
+    earlier: set[int] = set()
     for row in begins.tolist():
-        if codes[row] in seen:
+        if codes[row] in earlier:
             return int(row)
-        seen.add(int(codes[row]))
+        earlier.add(int(codes[row]))
     return None
 
 
@@ -351,7 +351,7 @@ def readable_histories(
     """Read the rows of a file as `read_histories` does, without customers who have a bad one.
 
     A history with gaps would give wrong values, so such a customer is left out with all rows. Rows without a customer
-    are left out too. A row without a balance, a creation or a channel is no error: indicators that read it are
+    are left out too. A row without a balance, a creation or a channel is not an error: indicators that read it are
     undefined for its customer from then on.
 
     Args:

@@ -2,7 +2,7 @@
 
 The error adds up the distances of the tenths without their signs, so what chance moves in a tenth adds to it more than
 it takes away: a model that is right has an error above 0, and draws of its customers have a larger one. A quantile of
-these draws is no bound. Sources: Kumar, Liang and Ma, "Verified Uncertainty Calibration" (2019), and Roelofs et al.,
+these draws is not a bound. Sources: Kumar, Liang and Ma, "Verified Uncertainty Calibration" (2019), and Roelofs et al.,
 "Mitigating Bias in Calibration Error Estimation" (2022), on how large the error of a right model is; Fang and Santos,
 "Inference on Directionally Differentiable Functions" (2019), on bootstraps of sums of distances.
 """
@@ -74,8 +74,8 @@ def least_difference(model: TenthsOff, rival: TenthsOff, error: float) -> float:
 def _bound(model: TenthsOff, moved: Floats, rival: float, rises: Floats, error: float) -> float:
     """Give the higher bound of the model's error less the *rival* one, which *rises* by so much in each draw."""
     bounds = (
-        seen - float(np.quantile(distance - rises, 1.0 - error / BOUNDS))
-        for seen, distance in (
+        error_of_sample - float(np.quantile(distance - rises, 1.0 - error / BOUNDS))
+        for error_of_sample, distance in (
             (model.error, np.abs(moved).sum(axis=1)),
             (abs(float(model.seen.sum())), np.abs(moved.sum(axis=1))),
         )

@@ -63,8 +63,8 @@ def coverage(model: ValueModel, window: WindowPredictions) -> Coverage | None:
         return None
     ends = table.ends(predicted, window.consistency)
     held = Held(ends, covered(ends, realised), table.held_shares(predicted, window.consistency), realised == 0)
-    known = ~np.isnan(ends.high)
-    width = float((ends.high - ends.low)[known].mean()) if known.any() else float("nan")
+    is_bounded = ~np.isnan(ends.high)
+    width = float((ends.high - ends.low)[is_bounded].mean()) if is_bounded.any() else float("nan")
     category = model.segments_of(model.curve.score(predicted))
     segments = {segment: category == segment for segment in SEGMENTS}
     return Coverage(

@@ -209,9 +209,9 @@ class _ReferenceWork:
     def __call__(self, part: Histories) -> _Predicted:
         moment = np.array([self.dates.test - self.dates.lag_us], dtype=np.int64)
         at = snapshots(part, moment, own=self.own)
-        known = at.seen[:, 0] > 0
-        matrix = select_columns(at.values[known, 0], self.absent, self.own)
-        keys = sampling_keys(part.user_ids.filter(pa.array(known)), self.seed)
+        has_rows = at.seen[:, 0] > 0
+        matrix = select_columns(at.values[has_rows, 0], self.absent, self.own)
+        keys = sampling_keys(part.user_ids.filter(pa.array(has_rows)), self.seed)
         models = {"predicted": self.booster, "by_judged": self.judged}
         return _Predicted(matrix, keys, {name: expected_value(each, matrix) for name, each in models.items()}, {})
 
@@ -233,15 +233,15 @@ class _WindowWork:
         spacing_us = dates.horizon_us // config.horizon_days * config.snapshots.spacing_days
         moments = np.array([dates.test, dates.test - spacing_us], dtype=np.int64) - dates.lag_us
         at_dates = snapshots(part, moments, own=own)
-        known = at_dates.seen[:, 0] > 0
-        matrix, earlier = at_dates.values[known, 0], at_dates.values[known, 1]
+        has_rows = at_dates.seen[:, 0] > 0
+        matrix, earlier = at_dates.values[has_rows, 0], at_dates.values[has_rows, 1]
         windows = np.array([dates.test, dates.test - dates.lag_us - dates.horizon_us], dtype=np.int64)
-        values = realised_values(part, windows, dates.horizon_days, config.value)[known]
+        values = realised_values(part, windows, dates.horizon_days, config.value)[has_rows]
         column = {name: matrix[:, number] for number, name in enumerate(catalogue().names)}
         matrix, earlier = select_columns(matrix, absent, own), select_columns(earlier, absent, own)
         columns = {
             "predicted": expected_value(self.booster, matrix),
-            "before": np.where(at_dates.seen[known, 1] > 0, expected_value(self.booster, earlier), np.nan),
+            "before": np.where(at_dates.seen[has_rows, 1] > 0, expected_value(self.booster, earlier), np.nan),
             "realised": values[:, 0],
             "persistence": values[:, 1],
             **purchases(column)._asdict(),
@@ -249,6 +249,6 @@ class _WindowWork:
         }
         if self.champion is not None:
             columns["champion"] = expected_value(self.champion, matrix)
-        keys = sampling_keys(part.user_ids.filter(pa.array(known)), config.seed)
-        traits = traits_of(part, dates.test - dates.lag_us, known, column, self.codes)
+        keys = sampling_keys(part.user_ids.filter(pa.array(has_rows)), config.seed)
+        traits = traits_of(part, dates.test - dates.lag_us, has_rows, column, self.codes)
         return _Predicted(matrix, keys, columns, traits)

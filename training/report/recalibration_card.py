@@ -140,9 +140,11 @@ def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> Section:
         window_rows=windows.rows[-1],
     )
     code = "Catalogue `{fingerprint}`; fivefold {code_version}."
-    made = say(code, fingerprint=model.fingerprint[:12], code_version=lineage.code)
+    software = say(code, fingerprint=model.fingerprint[:12], code_version=lineage.code)
     doubts = [say("Doubtful: {warning}.", warning=warning) for warning in lineage.warnings]
-    return Section(name="recalibration", title="A recalibration", blocks=(about, items(data, window, made, *doubts)))
+    return Section(
+        name="recalibration", title="A recalibration", blocks=(about, items(data, window, software, *doubts))
+    )
 
 
 def _change(lineage: RecalibrationLineage, change: CurveChange) -> Section:

@@ -102,10 +102,10 @@ class ParquetSource:
                 raise FileFormatError(f"{part.label} has no column {name}, which {other} has")
             for name in set(columns(part)):
                 kind = part.schema.types[part.schema.names.index(name)]
-                known, label = first.setdefault(name, (kind, part.label))
-                if not _can_be_joined(known, kind):
+                former, label = first.setdefault(name, (kind, part.label))
+                if not _can_be_joined(former, kind):
                     raise FileFormatError(
-                        f"{part.label} has the column {name} as {kind}, and {label} as {known}: all files of a folder "
+                        f"{part.label} has the column {name} as {kind}, and {label} as {former}: all files of a folder "
                         "must have their columns in the same types"
                     )
             yield part
