@@ -57,7 +57,7 @@ def without_person(flow: Flow, end: int, role: PersonRole | None = None) -> tupl
     """Find a way to an end that no person decided on, as positions, the end the last; None where there is none.
 
     An answer decides where another answer to the same question keeps the run from that end. That nobody answers in time
-    is no answer. With a *role*, only persons who are asked in it count.
+    is not an answer. With a *role*, only persons who are asked in it count.
     """
     leading = {end}
     for position in range(end, -1, -1):

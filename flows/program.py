@@ -80,7 +80,7 @@ class FlowProgram:
         lists: the members of every list that it, or a policy that it asks, names.
         base: the currency that money is in.
         inputs: the column of every input, by its key.
-        asked: the compiled policies, rulesets and flows that it asks by itself, by the keys of `AnalysedFlow.asked`.
+        programs: the compiled policies, rulesets and flows that it asks by itself, by the keys of `AnalysedFlow.asked`.
         steps: in their order.
         failure_amounts: of the limits that are set after a failure.
     """
@@ -89,7 +89,7 @@ class FlowProgram:
     lists: Mapping[str, Sequence[str]]
     base: str
     inputs: Mapping[str, Column]
-    asked: Mapping[str, AskedProgram]
+    programs: Mapping[str, AskedProgram]
     steps: tuple[CompiledStep, ...]
     failure_amounts: tuple[Amount, ...]
 
@@ -186,7 +186,7 @@ class FlowProgram:
     def _frame_of(self, key: str, row: Mapping[str, Any]) -> pl.DataFrame:
         """Give what something is asked with, of one entity, as a frame."""
         first, _, below = key.partition("/")
-        program = self.asked[first]
+        program = self.programs[first]
         if isinstance(program, FlowProgram) and below:
             return program._frame_of(below, row)  # noqa: SLF001 (another flow's own)
         return frame_of_ruleset(program, row) if isinstance(program, Program) else one_row(row, program.inputs)
@@ -244,7 +244,7 @@ def compile_flow(analysed: AnalysedFlow, lists: Mapping[str, Sequence[str]], bas
         lists=lists,
         base=base,
         inputs=inputs,
-        asked=programs,
+        programs=programs,
         steps=steps,
         failure_amounts=amounts_of(analysed.flow, base, analysed.flow.on_failure),
     )
@@ -269,7 +269,7 @@ class _StepCompiler:
     lists: Mapping[str, Sequence[str]]
     base: str
     inputs: Mapping[str, Column]
-    asked: Mapping[str, AskedProgram]
+    programs: Mapping[str, AskedProgram]
 
     def step(self, position: int) -> CompiledStep:
         """Compile the step at a position."""
@@ -328,7 +328,7 @@ class _StepCompiler:
             return Valuing(**own, sources={name: input_key(each) for name, each in VALUE_INPUTS.items()})
         if isinstance(step, FlowStep):
             key = f"flow {step.flow}"
-            inner = self.asked[key]
+            inner = self.programs[key]
             assert isinstance(inner, FlowProgram)
             keys = {below: f"{key}/{below}" for below in inner.analysed.asked}
             steps = tuple(each.id for each in inner.flow.steps)
@@ -336,11 +336,11 @@ class _StepCompiler:
         assert isinstance(step, RulesStep)
         if isinstance(step.rules, RulesetName):
             key = f"ruleset {step.rules.ruleset}"
-            ruleset = self.asked[key]
+            ruleset = self.programs[key]
             assert isinstance(ruleset, Program)
             leads = (after, *[unknown] * (len(STATUS_CODES) - 1))
             return AskingRuleset(**{**own, "leads": leads}, program=ruleset, key=key)
-        program = self.asked[step.rules.policy]
+        program = self.programs[step.rules.policy]
         assert isinstance(program, PolicyProgram)
         changing = tuple(
             (rule_column(rule.id), place, program.policy.actions.index(rule.action))

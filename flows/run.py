@@ -81,7 +81,7 @@ class Runs:
             for status in STATUSES.values()
         }
 
-    def taken(self) -> dict[str, int]:
+    def action_counts(self) -> dict[str, int]:
         """Count the entities for which each action is taken, in the order in which actions are declared."""
         names = self.table["actions"].str.split(", ").explode().value_counts()
         counts = dict(names.rows())

@@ -184,7 +184,7 @@ class _Shown:
     """What is shown of a choice: the inputs that were looked at, and the condition that decided with its own inputs."""
 
     descriptions: tuple[InputDescription, ...]
-    asked: str
+    condition: str
     keys: frozenset[str]
 
 
@@ -269,7 +269,7 @@ class _Explainer:
         assert isinstance(step, FlowStep)
         if context is None:
             return Why("" if code == 0 else "its run failed", f"flow {step.flow}")
-        inner, within = self._program.asked[compiled.key], compiled.within(context)
+        inner, within = self._program.programs[compiled.key], compiled.within(context)
         assert isinstance(inner, FlowProgram)
         run = explain_run(inner, inner.run_row(context.inputs[compiled.key], within), within)
         missing = run.steps[-1].missing if code else ()
@@ -285,9 +285,11 @@ class _Explainer:
             return Why("otherwise", f"none of {count} holds", inputs_text)
         word = "way" if isinstance(step, RouteStep) else "row"
         if code < count:
-            return Why(f"{word} {decided + 1} holds, as {shown.asked}", shown.asked, inputs_text)
+            return Why(f"{word} {decided + 1} holds, as {shown.condition}", shown.condition, inputs_text)
         missing = tuple(each.name for each in shown.descriptions if each.key in shown.keys and row[each.key] is None)
-        return Why(f"it is not known whether {shown.asked} ({word} {decided + 1})", shown.asked, inputs_text, missing)
+        return Why(
+            f"it is not known whether {shown.condition} ({word} {decided + 1})", shown.condition, inputs_text, missing
+        )
 
     def _shown(self, step: RouteStep | TableStep, decided: int | None) -> "_Shown":
         """Prepare what is shown of a choice that one condition decided, or none, once."""
@@ -300,7 +302,7 @@ class _Explainer:
                 cuts[key] = (*cuts.get(key, ()), *numbers)
             self._choices[step.id, decided] = _Shown(
                 descriptions=describe_inputs(inputs.values(), self._names, self._program.base, cuts),
-                asked="" if decided is None else condition_words(conditions[decided].when),
+                condition="" if decided is None else condition_words(conditions[decided].when),
                 keys=frozenset() if decided is None else frozenset(conditions[decided].inputs),
             )
         return self._choices[step.id, decided]

@@ -37,7 +37,7 @@ _SEED = 1
 _RESAMPLED = ("normalised_gini", "top_decile_capture")
 """Figures whose difference has an interval. A calibration error adds up distances without their sign. A draw of the
 customers moves each tenth, so it makes the distances larger on average, and those of the better model most. The
-quantiles of such draws lie to one side of the difference, and are no interval of it."""
+quantiles of such draws lie to one side of the difference, and are not an interval of it."""
 _SHOWN = ("expected_value", "score", "category")
 
 

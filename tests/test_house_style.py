@@ -53,8 +53,8 @@ ANY_DENIED = re.compile("|".join(DENIED), re.IGNORECASE)
 PARTICIPLES = {
     *("made", "found", "held", "told", "said", "asked", "sent", "kept", "given", "taken", "seen", "known"),
 }
-MOST_PARTICIPLES = 1_181
-MOST_IS_NO = 678
+MOST_PARTICIPLES = 1_162
+MOST_IS_NO = 676
 """How many names and sentences still fall short: new ones are refused. Lower the number with each that goes."""
 IS_NO = re.compile(r"\b(?:is|are|be|was) no\b")
 

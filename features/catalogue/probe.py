@@ -65,7 +65,7 @@ def check_own_indicators(own: OwnIndicators) -> None:
         "gives other numbers compiled than interpreted; use plain loops of numbers",
     )
     _check_currencies(problems, walk, histories, columns, compiled)
-    _check_values(problems, columns, compiled, results.seen == 0)
+    _check_values(problems, columns, compiled, results.row_counts == 0)
     problems.raise_all()
 
 

@@ -231,11 +231,11 @@ def stream_from(
     file: MappedFile,
     reader: TransactionReader,
     place: Place = START,
-    seen: Sequence[npt.NDArray[np.uint64]] = (),
+    earlier_hashes: Sequence[npt.NDArray[np.uint64]] = (),
 ) -> Iterator[StreamPart]:
     """Stream Parquet from a place on: the parts that a stream from its beginning gives after that place.
 
-    *seen* are the hashes of all parts before. Errors are those of `stream_histories`.
+    *earlier_hashes* are those of all parts before. Errors are those of `stream_histories`.
     """
 
     def refuse(user_id: str) -> FileFormatError:
@@ -244,7 +244,7 @@ def stream_from(
             f"first: fivefold sort {shlex.quote(str(file))} --output grouped.parquet"
         )
 
-    customers = SeenCustomers(refuse, seen)
+    customers = SeenCustomers(refuse, earlier_hashes)
     tables = ParquetTables(file, ROWS_A_BATCH, place=place)
     for histories, rows, carried in _histories(tables, reader, customers, place):
         yield StreamPart(histories, Place(tables.file, tables.row, rows, carried), customers.latest)
@@ -296,10 +296,12 @@ def _histories(
 class SeenCustomers:
     """Remembers the customers of a stream as 64-bit hashes, and raises an error for a customer who comes twice."""
 
-    def __init__(self, refusal: Callable[[str], FileFormatError], seen: Sequence[npt.NDArray[np.uint64]] = ()) -> None:
-        """Begin with the hashes of those who were *seen*; *refusal* makes the error for an identifier."""
+    def __init__(
+        self, refusal: Callable[[str], FileFormatError], earlier_hashes: Sequence[npt.NDArray[np.uint64]] = ()
+    ) -> None:
+        """Begin with the hashes of those who were there before; *refusal* makes the error for an identifier."""
         self._refusal = refusal
-        self._hashes = list(seen)
+        self._hashes = list(earlier_hashes)
 
     @property
     def latest(self) -> npt.NDArray[np.uint64]:

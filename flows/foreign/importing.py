@@ -119,7 +119,7 @@ def import_graph(content: bytes, source: str, wanted: Wanted) -> ImportedFlow:
                     "the graph", f"reads {path}, and nothing says what it is; say {wanted.kinds_called} {path}=text"
                 )
             )
-    for path in sorted({*wanted.names, *wanted.kinds} - facts.seen):
+    for path in sorted({*wanted.names, *wanted.kinds} - facts.paths_read):
         called = wanted.names_called if path in wanted.names else wanted.kinds_called
         faults.append(Finding(called, f"names {path}, which the graph does not read"))
     if faults:

@@ -76,7 +76,7 @@ class Facts:
         return self._known[path]
 
     @property
-    def seen(self) -> frozenset[str]:
+    def paths_read(self) -> frozenset[str]:
         """The inputs that are read, or answered as they came."""
         return frozenset(self._known)
 
@@ -112,25 +112,25 @@ class Scope:
 
     Attributes:
         facts: the inputs.
-        given: what nodes before gave, by name.
+        outputs: what nodes before gave, by name.
         inputs: whether the inputs come there too.
         anything: a node before was refused, so nothing is known of what comes.
     """
 
     facts: Facts
-    given: Mapping[str, Origin] = field(default_factory=dict)
+    outputs: Mapping[str, Origin] = field(default_factory=dict)
     inputs: bool = True
     anything: bool = False
 
     @property
     def key(self) -> str:
         """Tell it from others."""
-        return json.dumps([self.inputs, self.anything, {name: each.key for name, each in sorted(self.given.items())}])
+        return json.dumps([self.inputs, self.anything, {name: each.key for name, each in sorted(self.outputs.items())}])
 
     def after(self, gives: Mapping[str, Origin], *, passes: bool) -> "Scope":
         """Give what can be read behind a node that gives something, and perhaps passes on what came to it."""
         if passes:
-            return Scope(self.facts, {**self.given, **gives}, self.inputs, self.anything)
+            return Scope(self.facts, {**self.outputs, **gives}, self.inputs, self.anything)
         return Scope(self.facts, dict(gives), inputs=False, anything=self.anything)
 
     def find(self, name: Name, own: Mapping[str, Origin] | None = None) -> Origin:
@@ -140,11 +140,11 @@ class Scope:
             if own is None or path not in own:
                 raise CellError(f"reads $.{path}, which this node does not give before")
             return own[path]
-        if path in self.given:
-            return self.given[path]
+        if path in self.outputs:
+            return self.outputs[path]
         if self.anything:
             return ANYTHING
-        if head in self.given:
+        if head in self.outputs:
             raise CellError(f"reads {path}, and {head} is given by a node before, which is no object")
         if not self.inputs:
             raise CellError(

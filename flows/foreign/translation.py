@@ -113,7 +113,7 @@ class Translation:
         key = (node.identifier, scope.key)
         if key not in self._built:
             self._built[key] = ""
-            if node.kind != OUTPUT or scope.given:
+            if node.kind != OUTPUT or scope.outputs:
                 self.copies[node.where] = self.copies.get(node.where, 0) + 1
             built: Callable[[Node, Scope], str] = {
                 OUTPUT: self._end,
@@ -158,7 +158,7 @@ class Translation:
 
     def _end(self, node: Node, scope: Scope) -> str:
         identifier = self._id(node.name)
-        self.answers[identifier] = Answers(dict(scope.given), scope.inputs)
+        self.answers[identifier] = Answers(dict(scope.outputs), scope.inputs)
         self._written[identifier] = {**_about(identifier, node), "end": []}
         return identifier
 

@@ -186,7 +186,7 @@ def flow_draft_text(text: str, flow: Flow, changed: Flow, position: int, source:
 
 
 def _rows_of(name: str, table: Table) -> RowsOf:
-    def said(word: str, values: Any) -> Any:
-        return None if values is None else plain_data(table)[word]
+    def plain_value(word: str, value: Any) -> Any:
+        return None if value is None else plain_data(table)[word]
 
-    return RowsOf(name, "rows", table.rows, {OTHERWISE: table.otherwise, ON_UNKNOWN: table.on_unknown}, said)
+    return RowsOf(name, "rows", table.rows, {OTHERWISE: table.otherwise, ON_UNKNOWN: table.on_unknown}, plain_value)

@@ -22,17 +22,17 @@ class TenthsOff:
     """Predicted less realised money of every tenth of the customers, as shares of all realised money.
 
     Attributes:
-        seen: of the customers as they are, one figure for each tenth; NaN where nobody is worth anything.
+        shares: of the customers as they are, one figure for each tenth; NaN where nobody is worth anything.
         drawn: of k draws of the customers, k x tenths; NaN in a draw in which nobody is worth anything.
     """
 
-    seen: Floats
+    shares: Floats
     drawn: Floats
 
     @property
     def error(self) -> float:
         """The calibration error, as `metrics.calibration_error` defines it."""
-        return float(np.abs(self.seen).sum())
+        return float(np.abs(self.shares).sum())
 
 
 def least_error(model: TenthsOff, error: float) -> float:
@@ -50,7 +50,7 @@ def least_error(model: TenthsOff, error: float) -> float:
     drawn = _known(model)
     if not len(drawn):
         return float("nan")
-    return max(0.0, _bound(model, drawn - model.seen, 0.0, np.zeros(len(drawn)), error))
+    return max(0.0, _bound(model, drawn - model.shares, 0.0, np.zeros(len(drawn)), error))
 
 
 def least_difference(model: TenthsOff, rival: TenthsOff, error: float) -> float:
@@ -67,8 +67,8 @@ def least_difference(model: TenthsOff, rival: TenthsOff, error: float) -> float:
     mine, theirs = _known(model), _known(rival)
     if not len(mine):
         return float("nan")
-    rises = (theirs - rival.seen) @ np.sign(rival.seen)
-    return _bound(model, mine - model.seen, rival.error, rises, error)
+    rises = (theirs - rival.shares) @ np.sign(rival.shares)
+    return _bound(model, mine - model.shares, rival.error, rises, error)
 
 
 def _bound(model: TenthsOff, moved: Floats, rival: float, rises: Floats, error: float) -> float:
@@ -77,7 +77,7 @@ def _bound(model: TenthsOff, moved: Floats, rival: float, rises: Floats, error: 
         error_of_sample - float(np.quantile(distance - rises, 1.0 - error / BOUNDS))
         for error_of_sample, distance in (
             (model.error, np.abs(moved).sum(axis=1)),
-            (abs(float(model.seen.sum())), np.abs(moved.sum(axis=1))),
+            (abs(float(model.shares.sum())), np.abs(moved.sum(axis=1))),
         )
     )
     return max(bounds) - rival

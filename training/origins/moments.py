@@ -88,7 +88,7 @@ def _thin(portfolio: TransactionSource, config: TrainingConfig, dates: Dates, mo
     checks = config.checks
     reasons = {}
     for number, moment in enumerate(moments):
-        count, active = int(counts.known[number]), int(counts.active[number])
+        count, active = int(counts.known_customers[number]), int(counts.active[number])
         if count < checks.least_customers:
             reasons[moment] = (
                 f"{count_text(count, 'known customer')}; it needs {checks.least_customers:,} (checks.least_customers)"

@@ -63,7 +63,7 @@ class Choice:
 
     Attributes:
         preset: its name.
-        given: the settings without any preset.
+        settings: those without any preset.
         presets: those that were tried, the simpler first.
         trials: of every preset at every origin; empty where the history is too short.
         reason: a sentence for people.
@@ -71,7 +71,7 @@ class Choice:
     """
 
     preset: str
-    given: TrainingConfig
+    settings: TrainingConfig
     presets: tuple[Preset, ...]
     trials: tuple[Trial, ...]
     reason: str
@@ -80,7 +80,7 @@ class Choice:
     @property
     def config(self) -> TrainingConfig:
         """The settings with the preset."""
-        return next(each for each in self.presets if each.name == self.preset).over(self.given)
+        return next(each for each in self.presets if each.name == self.preset).over(self.settings)
 
     @property
     def origins(self) -> tuple[int, ...]:
@@ -187,7 +187,7 @@ def _can_be_judged(rows: TrainingRows, origin: Origin, config: TrainingConfig) -
     moment, dates = origin
     windows, there = rows.windows, rows.as_of == moment
     number = int(np.flatnonzero(windows.as_of == moment)[0])
-    enough = int(windows.known[number]) >= config.checks.least_customers
+    enough = int(windows.known_customers[number]) >= config.checks.least_customers
     active = int(windows.active[number]) >= config.checks.least_active
     ranked = bool((rows.values[there] > 0).any())  # where nobody of a sample is worth anything, no order is better
     return enough and active and ranked and all(validation_fold(rows, each) is not None for each in dates)

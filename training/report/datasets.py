@@ -78,7 +78,7 @@ def learnt_datasets(source: str, rows: TrainingRows, dates: Dates) -> dict[str, 
 
 def judged_dataset(source: str, dates: Dates, judged: WindowPredictions) -> dict[str, LoggedDataset]:
     """Describe the test window: the values and the last year of every customer, and the indicators of a sample."""
-    digest = _digest(judged.realised, judged.recency, judged.frequency, judged.money, judged.kept, judged.matrix)
+    digest = _digest(judged.realised, judged.recency, judged.frequency, judged.money, judged.positions, judged.matrix)
     moments = np.array([dates.test])
     return {TEST: _of_window(TEST, source, digest, len(judged.realised), moments, dates)}
 

@@ -250,7 +250,7 @@ def _windows(lineage: Lineage) -> list[Sentence]:
             "{window_active_customers:,} active in it, {window_rows:,} rows; training windows have "
             "{training_window_rows_least:,} to {training_window_rows_most:,} rows.",
             window_days=windows.days_text(-1),
-            window_known_customers=windows.known[-1],
+            window_known_customers=windows.known_customers[-1],
             window_active_customers=windows.active[-1],
             window_rows=windows.rows[-1],
             training_window_rows_least=min(windows.rows[:-1]),
