@@ -145,7 +145,7 @@ class FlowProgram:
             empty[step.column] = pl.Int32
             empty |= {column.name: _held(column, step) for column in step.outputs.values()}
             if isinstance(step, Outside):
-                empty |= step.told
+                empty |= step.extra_columns
             if isinstance(step, Ending):
                 empty |= dict.fromkeys((each.column for each in step.amounts), pl.Int64)
         return [_unknown(name, kind, len(facts)) for name, kind in empty.items() if name not in facts.columns]
