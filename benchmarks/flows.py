@@ -19,7 +19,7 @@ import zen
 
 from fivefold.flows.analysis import analyse_flow
 from fivefold.flows.program import FlowProgram, compile_flow
-from fivefold.flows.steps import LAST, Asked, AskedOfRow
+from fivefold.flows.steps import LAST, RowContext, RunContext
 from fivefold.flows.trace import explain_run
 from fivefold.risk.language.expressions import input_key
 
@@ -119,7 +119,7 @@ def main() -> None:
     few = contexts(RUNS)
     amount, kind = (input_key(each) for each in program.analysed.fact_inputs)
     rows = [{amount: each["amount"], kind: each["kind"]} for each in few]
-    asked = AskedOfRow({}, {})
+    asked = RowContext({}, {})
     ends = [program.flow.steps[program.run_row(row, asked)[LAST]].id for row in rows]
     theirs = [engine.evaluate("graph", each)["result"]["end"] for each in few]
     assert ends == theirs, "the two do not come to the same ends"
@@ -129,7 +129,7 @@ def main() -> None:
         "one run": lambda: [program.run_row(row, asked) for row in rows],
         "one run with its why": lambda: [_explained(program, row, asked) for row in rows],
         "zen, one evaluation": lambda: [engine.evaluate("graph", each) for each in few],
-        "replay": lambda: program.run(frame, Asked({}, {})),
+        "replay": lambda: program.run(frame, RunContext({}, {})),
         "zen, one after another": lambda: [engine.evaluate("graph", each) for each in many],
     }
     taken: dict[str, list[float]] = {name: [] for name in works}
@@ -145,7 +145,7 @@ def main() -> None:
     print(f"replay / zen: {medians['zen, one after another'] / medians['replay']:.1f} times as many rows")
 
 
-def _explained(program: FlowProgram, row: dict[str, Any], asked: AskedOfRow) -> object:
+def _explained(program: FlowProgram, row: dict[str, Any], asked: RowContext) -> object:
     return explain_run(program, program.run_row(row, asked))
 
 

@@ -222,10 +222,10 @@ def _release(lock: FileLock, folder: Path) -> None:
 
 
 def _begin(folder: Path, task: Task, *, restart: bool) -> Parts:
-    known = _read_manifest(folder)
+    manifest_there = _read_manifest(folder)
     parts = Parts(folder, task.output)
     if parts.begun_with and not restart:
-        _require_same(task, known, parts.begun_with)
+        _require_same(task, manifest_there, parts.begun_with)
         for each in folder.iterdir():
             if each.suffix == _UNFINISHED or each.stem == _OUTPUT:
                 each.unlink()
@@ -240,11 +240,11 @@ def _begin(folder: Path, task: Task, *, restart: bool) -> Parts:
     return Parts(folder, task.output)
 
 
-def _require_same(task: Task, known: Mapping[str, object], finished: int) -> None:
+def _require_same(task: Task, manifest: Mapping[str, object], finished: int) -> None:
     """Raise ConfigError with every difference between a task and the one that finished parts are of."""
     now = {"the command": task.command, **task.conditions}
-    conditions = known.get("conditions")
-    before = {"the command": known.get("command"), **(conditions if isinstance(conditions, dict) else {})}
+    conditions = manifest.get("conditions")
+    before = {"the command": manifest.get("command"), **(conditions if isinstance(conditions, dict) else {})}
     changes = [
         f"{name} was {before.get(name, 'not given')} and is {now.get(name, 'not given')}"
         for name in dict.fromkeys([*before, *now])
@@ -269,11 +269,11 @@ def _is_final(error: BaseException) -> bool:
     """Tell whether the same run would end with this error again: one of ours that no failure of a device led to."""
     if not isinstance(error, FivefoldError):
         return False
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError):
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError):
             return False
-        seen = seen.__cause__ or seen.__context__
+        cause = cause.__cause__ or cause.__context__
     return True
 
 

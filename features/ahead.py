@@ -22,7 +22,7 @@ def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
         pending = pool.submit(next, iterator, end)
         while (item := pending.result()) is not end:
             pending = pool.submit(next, iterator, end)
-            yield item  # type: ignore[misc]  # the end is no item
+            yield item  # type: ignore[misc]  # the end is not an item
 
 
 def work_ahead(work: Callable[[Item], Made], items: Iterable[Item], threads: int = 0) -> Iterator[Made]:

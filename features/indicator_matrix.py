@@ -35,11 +35,11 @@ class Snapshots:
 
     Attributes:
         values: n x k x F indicators, columns in the order of the whole catalogue; NaN where undefined.
-        seen: n x k, the rows of each customer up to that moment.
+        row_counts: n x k, the rows of each customer up to that moment.
     """
 
     values: npt.NDArray[np.float64]
-    seen: Integers
+    row_counts: Integers
 
 
 def snapshots(
@@ -61,9 +61,9 @@ def snapshots(
             or is infinite.
     """
     as_ofs = np.ascontiguousarray(as_ofs, dtype=np.int64)
-    taken = walk_over(walk or warm(), histories, as_ofs, CATALOGUE, wanted)
+    results = walk_over(walk or warm(), histories, as_ofs, CATALOGUE, wanted)
     if own is None:
-        return taken
+        return results
     try:
         more = walk_over(warm_own(own), histories, as_ofs, own.catalogue)
     except FivefoldError:
@@ -72,7 +72,7 @@ def snapshots(
         raise ModelError(f"{own.name} ended with {type(error).__name__}: {error}{hint_about(error)}") from error
     for name in np.array(own.catalogue.names)[np.isinf(more.values).any(axis=(0, 1))]:
         raise ModelError(f"{own.name}: indicator {name} is infinite for some history; give nan where it is undefined")
-    return Snapshots(np.concatenate([taken.values, more.values], axis=2), taken.seen)
+    return Snapshots(np.concatenate([results.values, more.values], axis=2), results.row_counts)
 
 
 def walk_over(
@@ -88,15 +88,20 @@ def walk_over(
     if wanted is not None:
         mask[:] = [name in wanted for name in columns.names]
         values[..., ~mask] = np.nan
-    seen = np.empty(shape, dtype=np.int64)
+    row_counts = np.empty(shape, dtype=np.int64)
     bounds = _shares(histories)
     if len(bounds) == 2:
-        _walk(walk, histories, (as_ofs, mask), values, seen)
+        _walk(walk, histories, (as_ofs, mask), values, row_counts)
     else:
         with ThreadPoolExecutor(len(bounds) - 1) as pool:
             walks = [
                 pool.submit(
-                    _walk, walk, histories.select(first, last), (as_ofs, mask), values[first:last], seen[first:last]
+                    _walk,
+                    walk,
+                    histories.select(first, last),
+                    (as_ofs, mask),
+                    values[first:last],
+                    row_counts[first:last],
                 )
                 for first, last in pairwise(bounds)
             ]
@@ -104,13 +109,13 @@ def walk_over(
             walk_of_part.result()
     if histories.unknown_from is not None:
         _undefine(values, histories.unknown_from, as_ofs, columns)
-    return Snapshots(values, seen)
+    return Snapshots(values, row_counts)
 
 
 def indicator_matrix(histories: Histories, as_of: int, own: OwnIndicators | None = None) -> tuple[Floats, Integers]:
     """Compute the n x F indicators at one moment (microseconds), and the rows of each customer up to it."""
     at_moment = snapshots(histories, np.array([as_of], dtype=np.int64), own=own)
-    return at_moment.values[:, 0, :], at_moment.seen[:, 0]
+    return at_moment.values[:, 0, :], at_moment.row_counts[:, 0]
 
 
 @lru_cache(maxsize=1)
@@ -173,9 +178,9 @@ def _undefine(values: Floats, unknown_from: Integers, as_ofs: Integers, columns:
 
 
 def _walk(
-    walk: Walk, part: Histories, asked: tuple[Integers, npt.NDArray[np.bool_]], values: Floats, seen: Integers
+    walk: Walk, part: Histories, request: tuple[Integers, npt.NDArray[np.bool_]], values: Floats, row_counts: Integers
 ) -> None:
-    """Walk over some histories; *asked* are the moments, and which indicators are wanted."""
+    """Walk over some histories; *request* has the moments, and which indicators are wanted."""
     walk(
         part.offsets,
         part.time,
@@ -185,9 +190,9 @@ def _walk(
         part.currency,
         part.category,
         part.created,
-        *asked,
+        *request,
         values,
-        seen,
+        row_counts,
     )
 
 

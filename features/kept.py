@@ -46,14 +46,14 @@ def read_kept(path: Path) -> Histories:
     table = read_table(path)
     whole = {name: table[name].combine_chunks() for name in table.column_names}
     lists, unknown = whole[_TRANSACTIONS], whole.get(_UNKNOWN)
-    told = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     rows = {name: _copied(lists.values.field(name)) for name in _ROWS}
     return Histories(
         user_ids=whole[USER_ID],
         offsets=_copied(lists.offsets),
         **rows,
-        base=told[_BASE],
-        absent=tuple(json.loads(told[_ABSENT])),
+        base=metadata[_BASE],
+        absent=tuple(json.loads(metadata[_ABSENT])),
         unknown_from=None if unknown is None else _copied(unknown.values).reshape(-1, len(NULLABLE)),
     )
 

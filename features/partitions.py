@@ -357,11 +357,11 @@ def _raise_refusals(receipts: list[Any], source: str) -> None:
 
 def _require_whole_customers(met: list[pa.Table], source: str) -> None:
     """Raise FileFormatError where the rows of one customer were in two partitions: each saw half a history."""
-    seen = SeenCustomers(lambda user_id: _split(source, user_id))
+    customers = SeenCustomers(lambda user_id: _split(source, user_id))
     columns = [table[c.USER_ID] for table in met if table.num_rows]
     for column in columns:
-        seen.add(column, column.combine_chunks())
-    seen.check(lambda: columns)
+        customers.add(column, column.combine_chunks())
+    customers.check(lambda: columns)
 
 
 def _split(source: str, user_id: str) -> FileFormatError:

@@ -209,14 +209,14 @@ def _rows(
     schema, counts = _one_schema(files, source)
     ours = source.names.rename(schema.names, str(source))
     reader.require_columns([ours.get(name, name) for name in schema.names])
-    known = {ours.get(name, name): name for name in schema.names if ours.get(name, name) in c.COLUMNS}
-    if any(_is_finest(schema.field(name).type) for name in known.values()):
+    name_by_column = {ours.get(name, name): name for name in schema.names if ours.get(name, name) in c.COLUMNS}
+    if any(_is_finest(schema.field(name).type) for name in name_by_column.values()):
         session.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     frame = session.read.parquet(*(_address(file) for file in files))
     columns, ticks = [], {}
-    for own in (name for name in c.COLUMNS if name in known):
-        kind, column = frame.schema[known[own]].dataType, frame[_quoted(known[own])]
-        arrow = schema.field(known[own]).type
+    for own in (name for name in c.COLUMNS if name in name_by_column):
+        kind, column = frame.schema[name_by_column[own]].dataType, frame[_quoted(name_by_column[own])]
+        arrow = schema.field(name_by_column[own]).type
         if isinstance(kind, TimestampType):
             column, ticks[own] = f.unix_micros(column), "us"
         elif isinstance(kind, TimestampNTZType):  # unix_micros would read it in the session's zone

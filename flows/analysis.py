@@ -98,7 +98,7 @@ class AnalysedFlow(Analysed[Flow]):
     @cached_property
     def names(self) -> Vocabulary:
         """The fields, levels, calculations and outputs of steps that conditions may name."""
-        outputs = {step.id: given for step in self.flow.steps if (given := outputs_of(step, self))}
+        outputs = {step.id: step_outputs for step in self.flow.steps if (step_outputs := outputs_of(step, self))}
         return vocabulary(self.flow, outputs)
 
     @cached_property
@@ -186,9 +186,9 @@ class AnalysedFlow(Analysed[Flow]):
     def structural_diagnostics(self) -> tuple[Diagnostic, ...]:
         """What is wrong with steps, actions, and what leads where."""
         units = unit_diagnostics(self.flow.calculate, self.names)
-        found = [*flow_structure_diagnostics(self.flow, self.inputs_with_paths), *asked_diagnostics(self), *units]
-        found += amount_diagnostics(self.flow, self.names)
-        return tuple(replace(each, path=self._in_step(each.path)) for each in found)
+        diagnostics = [*flow_structure_diagnostics(self.flow, self.inputs_with_paths), *asked_diagnostics(self), *units]
+        diagnostics += amount_diagnostics(self.flow, self.names)
+        return tuple(replace(each, path=self._in_step(each.path)) for each in diagnostics)
 
     def purpose_diagnostics(self, sources: Sources) -> Iterator[Diagnostic]:
         """Find what the flow may not read, for one of its actions."""
@@ -213,8 +213,10 @@ def outputs_of(step: Any, analysed: AnalysedFlow) -> dict[str, StepOutput]:
     """Give what a step of a flow gives under names of its own; nothing for what it asks and is not there."""
     if isinstance(step, TableStep):
         table = step.table
-        given = [*(row.give for row in table.rows), table.otherwise, table.on_unknown or {}]
-        texts = {name: tuple(dict.fromkeys(str(one[name]) for one in given if name in one)) for name in table.gives}
+        outputs_by_row = [*(row.give for row in table.rows), table.otherwise, table.on_unknown or {}]
+        texts = {
+            name: tuple(dict.fromkeys(str(one[name]) for one in outputs_by_row if name in one)) for name in table.gives
+        }
         return {
             name: StepOutput(_KINDS[kind], texts[name] if kind == "text" else ()) for name, kind in table.gives.items()
         }
@@ -336,7 +338,7 @@ def with_asked(
     flows: Mapping[str, Flow],
 ) -> AnalysedFlow:
     """Bring a flow together with all that it asks; a flow that asks one which leads back to it has the way there."""
-    known: dict[str, AnalysedFlow] = {}
+    analysed_flows: dict[str, AnalysedFlow] = {}
 
     def joined(one: Flow, way: tuple[str, ...]) -> AnalysedFlow:
         inner, cycles = dict[str, AnalysedFlow](), dict[str, tuple[str, ...]]()
@@ -344,9 +346,9 @@ def with_asked(
             if name in way:
                 cycles[name] = (*way[way.index(name) :], name)
             elif name in flows:
-                if name not in known:
-                    known[name] = joined(flows[name], (*way, name))
-                inner[name] = known[name]
+                if name not in analysed_flows:
+                    analysed_flows[name] = joined(flows[name], (*way, name))
+                inner[name] = analysed_flows[name]
         return AnalysedFlow(one, policies, rulesets, inner, cycles)
 
     return joined(flow, (flow.name,))

@@ -76,11 +76,11 @@ def flow_structure_diagnostics(flow: Flow, inputs: Sequence[tuple[Path, Language
 
 def _model(path: Path, step: ModelStep) -> Iterator[Diagnostic]:
     """Find outputs of a model that are named, and that the step does not give."""
-    asked = step.model
-    for name in asked.outputs:
-        if name not in asked.gives:
-            there = ", ".join(asked.gives)
-            problem = f"{name} is nothing that the step gives; it gives {there}{perhaps(name, asked.gives)}"
+    model = step.model
+    for name in model.outputs:
+        if name not in model.gives:
+            there = ", ".join(model.gives)
+            problem = f"{name} is nothing that the step gives; it gives {there}{perhaps(name, model.gives)}"
             yield Diagnostic((*path, "outputs", name), problem)
 
 
@@ -148,7 +148,7 @@ def group_diagnostics(flow: Flow, groups: Mapping[str, GroupInForce] | None) -> 
 
 
 def amount_diagnostics(flow: Flow, names: Vocabulary) -> Iterator[Diagnostic]:
-    """Find amounts of limits that are no money in the base currency."""
+    """Find amounts of limits that are not money in the base currency."""
     for number, action in enumerate(flow.actions):
         if not isinstance(action, LimitAction) or isinstance(action.amount, Decimal):
             continue
@@ -158,10 +158,10 @@ def amount_diagnostics(flow: Flow, names: Vocabulary) -> Iterator[Diagnostic]:
             continue
         currency = currency_of(action.amount, names)
         if kind is not ValueType.MONEY or currency is not None:
-            found = value_type_phrase(kind) if currency is None else f"money in {currency}"
+            actual = value_type_phrase(kind) if currency is None else f"money in {currency}"
             yield Diagnostic(
                 ("actions", number, "amount"),
-                f"is {found}; a limit is set to money in the base currency: to a number, to a calculation with "
+                f"is {actual}; a limit is set to money in the base currency: to a number, to a calculation with "
                 "unit: money, or to an output of a table that is money",
             )
 
@@ -271,12 +271,12 @@ def _asked(path: Path, word: str, name: str, there: Mapping[str, Any], flow: Flo
         names = "" if word == "flow" else f"; there are {', '.join(there) or 'none'}"
         yield Diagnostic(path, f"there is no {word} {name}{names}{perhaps(name, there)}")
         return
-    asked = there[name].definition
-    if asked.entity_type != flow.entity_type:
-        yield Diagnostic(path, f"{name} is about entities of the type {asked.entity_type} alone")
+    definition = there[name].definition
+    if definition.entity_type != flow.entity_type:
+        yield Diagnostic(path, f"{name} is about entities of the type {definition.entity_type} alone")
     for part in ("fields", "transaction_fields", "case_fields"):
         declared = getattr(flow, part)
-        for field_name, form in getattr(asked, part).items():
+        for field_name, form in getattr(definition, part).items():
             if field_name not in declared and word == "policy":
                 problem = f"{name} reads {field_name}, which must be declared under {part} here as there"
                 yield Diagnostic(path, problem)
@@ -284,8 +284,8 @@ def _asked(path: Path, word: str, name: str, there: Mapping[str, Any], flow: Flo
                 yield Diagnostic(path, f"{name} declares {field_name} otherwise under {part}; both must be the same")
 
 
-def _levels(path: Path, name: str, asked: Definition, flow: Flow) -> Iterator[Diagnostic]:
-    levels: tuple[str, ...] = getattr(asked, "levels")  # noqa: B009 (policies and flows have them, definitions not)
+def _levels(path: Path, name: str, definition: Definition, flow: Flow) -> Iterator[Diagnostic]:
+    levels: tuple[str, ...] = getattr(definition, "levels")  # noqa: B009 (policies and flows have them, definitions not)
     if levels != flow.levels:
         yield Diagnostic(path, f"{name} has the levels {', '.join(levels)}; the flow has other ones")
 
@@ -298,13 +298,13 @@ def _flow_asked(path: Path, name: str, analysed: "AnalysedFlow") -> Iterator[Dia
     yield from _asked(path, "flow", name, analysed.flows, analysed.flow)
     if name not in analysed.flows:
         return
-    asked = analysed.flows[name]
-    yield from _levels(path, name, asked.flow, analysed.flow)
-    waits = [step.id for step in asked.flow.steps if isinstance(step, PersonStep | OutsideStep)]
+    inner = analysed.flows[name]
+    yield from _levels(path, name, inner.flow, analysed.flow)
+    waits = [step.id for step in inner.flow.steps if isinstance(step, PersonStep | OutsideStep)]
     if waits:
         yield Diagnostic(path, f"{name} waits at {', '.join(waits)}; a flow that is asked answers at once")
-    if asked.diagnostics:
-        first = findings([asked.diagnostics[0]], asked.flow)[0]
+    if inner.diagnostics:
+        first = findings([inner.diagnostics[0]], inner.flow)[0]
         yield Diagnostic(path, f"{name} cannot be used: {first.where}: {first.problem}")
 
 
@@ -325,11 +325,11 @@ def _table(path: Path, step: TableStep) -> Iterator[Diagnostic]:
         ((*path, "otherwise"), table.otherwise),
         *([] if table.on_unknown is None else [((*path, "on_unknown"), table.on_unknown)]),
     ]
-    for at, given in places:
-        missing = [name for name in table.gives if name not in given]
+    for at, outputs in places:
+        missing = [name for name in table.gives if name not in outputs]
         if missing:
             yield Diagnostic(at, f"does not give {', '.join(missing)}")
-        for name, value in given.items():
+        for name, value in outputs.items():
             if name not in table.gives:
                 there = ", ".join(table.gives)
                 yield Diagnostic((*at, name), f"is no output; there are {there}{perhaps(name, table.gives)}")

@@ -63,7 +63,7 @@ def lint_flow(
         document: what it was read from; without it the findings have no lines.
         declared: what the data of the entity type and its level are for, beside what the flow says.
         groups: the named groups in force, by name; None where they are not known.
-        notes: include what is no doubt: where a run fails, and what could not be decided.
+        notes: include what is not a doubt: where a run fails, and what could not be decided.
     """
     return findings(flow_diagnostics(analysed, lists, declared, groups=groups, notes=notes), analysed.flow, document)
 
@@ -90,11 +90,11 @@ def flow_diagnostics(
     groups: Mapping[str, GroupInForce] | None = None,
     notes: bool = True,
 ) -> list[Diagnostic]:
-    """Find the same, each with how bad it is: a NOTE is no doubt, and says what a run does or what was not decided."""
+    """Find the same, each with how bad it is: a NOTE is not a doubt: it says what a run does, or what is open."""
     flow, fatal = analysed.flow, analysed.diagnostics
     purposes = None if groups is None else {name: each.purpose for name, each in groups.items()}
     wrong = [*check_flow_examples(analysed.declared), *([] if fatal else check_expected(analysed))]
-    found: dict[str, Iterable[Diagnostic]] = {
+    diagnostics_by_check: dict[str, Iterable[Diagnostic]] = {
         "names-and-types": [*fatal, *group_diagnostics(flow, groups)],
         "lists": list_diagnostics(analysed, lists),
         "purposes": analysed.purpose_diagnostics(purpose_sources(lists, declared, purposes)),
@@ -104,12 +104,17 @@ def flow_diagnostics(
     }
     if not fatal:
         choices = list(_choices(analysed, lint_scope(analysed, lists)))
-        found["doubts"] = (*_amounts(flow), *_answers(analysed), *_never_read(analysed), *_read_on_some_ways(analysed))
-        found["relationships"] = _undecided_relationships(flow)
+        diagnostics_by_check["doubts"] = (
+            *_amounts(flow),
+            *_answers(analysed),
+            *_never_read(analysed),
+            *_read_on_some_ways(analysed),
+        )
+        diagnostics_by_check["relationships"] = _undecided_relationships(flow)
         never = [each for each in choices if each.check != _FAILURES]
-        found["reach"] = (*_never_reached(flow), *_never_taken(flow), *never)
-        found[_FAILURES] = [*(each for each in choices if each.check == _FAILURES), *_failing(flow)]
-    return by_check(found, notes=notes)
+        diagnostics_by_check["reach"] = (*_never_reached(flow), *_never_taken(flow), *never)
+        diagnostics_by_check[_FAILURES] = [*(each for each in choices if each.check == _FAILURES), *_failing(flow)]
+    return by_check(diagnostics_by_check, notes=notes)
 
 
 def _reasons(flow: Flow) -> Iterator[Diagnostic]:
@@ -146,9 +151,9 @@ def _never_reached(flow: Flow) -> Iterator[Diagnostic]:
 def _never_taken(flow: Flow) -> Iterator[Diagnostic]:
     there = reached(flow)
     ends = [step for position, step in enumerate(flow.steps) if isinstance(step, EndStep) and position in there]
-    taken = {*flow.on_failure, *(name for step in ends for name in step.end)}
+    names = {*flow.on_failure, *(name for step in ends for name in step.end)}
     for number, action in enumerate(flow.actions):
-        if action.id not in taken:
+        if action.id not in names:
             yield warning(("actions", number), "is never taken: neither an end that is reached nor on_failure names it")
 
 
@@ -215,7 +220,7 @@ def _never_read(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
     named = [each.calculation for each in elsewhere if isinstance(each, CalculationInput)]
     used = calculations_in_order(named, calculations)
     within = [each for path, each in analysed.inputs_with_paths if "calculate" in path and path[3] in used]
-    given = {(each.step, each.output) for each in (*elsewhere, *within) if isinstance(each, StepInput)}
+    outputs_read = {(each.step, each.output) for each in (*elsewhere, *within) if isinstance(each, StepInput)}
     for position, step in enumerate(flow.steps):
         if isinstance(step, CalculateStep):
             for name in step.calculate:
@@ -223,9 +228,9 @@ def _never_read(analysed: AnalysedFlow) -> Iterator[Diagnostic]:
                     path: Path = ("steps", position, "calculate", name)
                     yield warning(path, "is never read: by no condition, no amount, no calculation that is read")
         for name, at in _given_by(step).items():
-            if (step.id, name) not in given:
+            if (step.id, name) not in outputs_read:
                 yield warning(("steps", position, step.kind, *at), "is never read")
-        if isinstance(step, AskStep) and step.on_unknown is None and step.id not in {name for name, _ in given}:
+        if isinstance(step, AskStep) and step.on_unknown is None and step.id not in {name for name, _ in outputs_read}:
             yield warning(("steps", position), "asks, and nothing reads what it gives")
 
 
@@ -300,21 +305,21 @@ def _never_first(places: Sequence[Location], truths: pl.DataFrame, path: Path, w
     columns = truths.get_columns()
     free = pl.repeat(True, len(truths), dtype=pl.Boolean, eager=True)
     for number, column in enumerate(columns):
-        held = column.fill_null(value=False)
-        if not (free & held).any():
-            yield warning(places[number].path[:-1], _why_never(held, columns[:number], word))
+        truth = column.fill_null(value=False)
+        if not (free & truth).any():
+            yield warning(places[number].path[:-1], _why_never(truth, columns[:number], word))
         free &= ~column.fill_null(value=True)
     if not free.any():
         yield warning((*path, "otherwise"), f"is never needed: some {word} always holds, or is unknown")
 
 
-def _why_never(held: pl.Series, before: Sequence[pl.Series], word: str) -> str:
-    if not held.any():
+def _why_never(truth: pl.Series, before: Sequence[pl.Series], word: str) -> str:
+    if not truth.any():
         return "never holds, whatever the values"
     for number, column in enumerate(before, 1):
-        if not (held & ~column.fill_null(value=False)).any():
+        if not (truth & ~column.fill_null(value=False)).any():
             return f"is never reached: {word} {number} holds whenever it does"
-    rest = held
+    rest = truth
     for column in before:
         rest &= ~column.fill_null(value=False)
     if not rest.any():

@@ -105,17 +105,17 @@ def run_flow_examples(
     flow = analysed.flow
     problems = [*check_flow_examples(analysed.declared), *check_expected(analysed)]
     if problems:
-        found = findings(example_diagnostics(flow.examples, problems), flow, document)
-        raise InvalidRulesetError([replace(each, fatal=True) for each in found], f"the examples of {flow.name}")
+        diagnostics = findings(example_diagnostics(flow.examples, problems), flow, document)
+        raise InvalidRulesetError([replace(each, fatal=True) for each in diagnostics], f"the examples of {flow.name}")
     everyone = portfolio_of_examples(analysed, lists, as_of)
-    results, taken = [], set[str]()
+    results, ways_run = [], set[str]()
     for number, example in enumerate(flow.examples):
         runs = _run_one(analysed, everyone, number, as_of if example.as_of is None else example.as_of)
         explanation = runs.explain(0)
-        taken |= set(_taken(runs))
+        ways_run |= set(_taken(runs))
         other = tuple(differences(example, runs.program, runs.outcomes.row(0, named=True)))
         results.append(FlowExampleResult(example.name, other, explanation))
-    return FlowExamples(results=tuple(results), ways={way: way in taken for way in _ways(flow)})
+    return FlowExamples(results=tuple(results), ways={way: way in ways_run for way in _ways(flow)})
 
 
 def _run_one(analysed: AnalysedFlow, everyone: Portfolio, number: int, as_of: int) -> Runs:
@@ -129,11 +129,11 @@ def _run_one(analysed: AnalysedFlow, everyone: Portfolio, number: int, as_of: in
 _SOURCE = "the example"
 
 
-def outcome_given(given: GivenOutcome, as_of: int, source: str = _SOURCE) -> Outcome:
+def outcome_given(outcome: GivenOutcome, as_of: int, source: str = _SOURCE) -> Outcome:
     """Give what an example, or another *source* of suppositions, says that came back, at its moment."""
-    if isinstance(given, str):
+    if isinstance(outcome, str):
         return failed_outcome(f"{source} says so", source, as_of)
-    return Outcome(values=given, source=source, at_us=as_of)
+    return Outcome(values=outcome, source=source, at_us=as_of)
 
 
 def check_flow_examples(flow: Flow) -> Iterator[Finding]:
@@ -158,18 +158,18 @@ def check_flow_examples(flow: Flow) -> Iterator[Finding]:
                 yield Finding(where, f"expects the action {name}; there are {there}{perhaps(name, actions)}")
 
 
-def strange_answers(where: str, given: Mapping[str, str], flow: Flow) -> Iterator[Finding]:
+def strange_answers(where: str, answers: Mapping[str, str], flow: Flow) -> Iterator[Finding]:
     """Find answers at steps that ask no person, and answers that those steps do not take."""
     persons = {step.id: step for step in flow.steps if isinstance(step, PersonStep)}
-    for step, answer in given.items():
+    for step, answer in answers.items():
         if step not in persons:
             there = ", ".join(persons) or "none"
             yield Finding(
                 where, f"answers at {step}, where no person is asked; there are {there}{perhaps(step, persons)}"
             )
-        elif answer not in (answers := (*persons[step].person.answers, NOBODY)):
+        elif answer not in (choices := (*persons[step].person.answers, NOBODY)):
             yield Finding(
-                where, f"answers {answer} at {step}; there are {', '.join(answers)}{perhaps(answer, answers)}"
+                where, f"answers {answer} at {step}; there are {', '.join(choices)}{perhaps(answer, choices)}"
             )
 
 
@@ -182,11 +182,11 @@ def strange_outcomes(where: str, outcomes: Mapping[str, GivenOutcome], flow: Flo
             yield Finding(where, f"has an outcome at {step}, which asks nobody outside; there are {there}")
             continue
         for name, value in outcome.items() if isinstance(outcome, dict) else ():
-            given = asking[step].get(name)
-            if given is None:
+            output = asking[step].get(name)
+            if output is None:
                 there = ", ".join(asking[step])
                 yield Finding(where, f"{step} gives {name}; it can give {there}{perhaps(name, asking[step])}")
-            elif problem := misfit_of(value, given):
+            elif problem := misfit_of(value, output):
                 yield Finding(where, f"{step}, {name}: {problem}")
 
 
@@ -195,7 +195,7 @@ def portfolio_of_examples(
 ) -> Portfolio:
     """Make a portfolio of what the examples give, each an entity by its position; *more* is read as well.
 
-    Whom they are linked to can be linked to, and is no entity of it.
+    Whom they are linked to can be linked to, and is not an entity of it.
     """
     flow = analysed.declared
     facts = [each for one in (needs_of(analysed), *map(_needs, analysed.asked.values())) for each in one.facts]
@@ -216,25 +216,25 @@ def portfolio_of_examples(
     )
 
 
-def _needs(asked: Analysed[Any]) -> Needs:
-    return needs_of(asked) if isinstance(asked, AnalysedFlow) else Needs.of(asked)
+def _needs(analysed: Analysed[Any]) -> Needs:
+    return needs_of(analysed) if isinstance(analysed, AnalysedFlow) else Needs.of(analysed)
 
 
 def _pending(example: FlowExample, as_of: int) -> dict[str, Any] | None:
     """Give the transaction that an example looks at, in the words of examples; pending, and now, as on the platform."""
-    given = example.given.get("transaction")
-    if given is None:
+    transaction = example.given.get("transaction")
+    if transaction is None:
         return None
     if problems := list(_strange_transaction(example)):
         raise InvalidRulesetError(problems, "an example")
     moment = iso_text(as_of if example.as_of is None else example.as_of)
-    return {"state": "pending", "time": moment, **given}
+    return {"state": "pending", "time": moment, **transaction}
 
 
 def _strange_transaction(example: FlowExample) -> Iterator[Finding]:
-    given = example.given.get("transaction")
-    if given is not None and not isinstance(given, dict):
-        yield _unreadable(example, "transaction", given, "a row such as {amount: -50}")
+    transaction = example.given.get("transaction")
+    if transaction is not None and not isinstance(transaction, dict):
+        yield _unreadable(example, "transaction", transaction, "a row such as {amount: -50}")
 
 
 def levels_given(flow: Any) -> pl.DataFrame:
@@ -252,22 +252,22 @@ def levels_given(flow: Any) -> pl.DataFrame:
 
 def strange_levels(example: GivenExample, levels: Sequence[str]) -> Iterator[Finding]:
     """Find a level that an example of a flow or a group gives, and that is none of the *levels*."""
-    given = _level_given(example)
-    if not isinstance(given, dict) or not set(given) <= set(LEVEL_TYPES):
+    values = _level_given(example)
+    if not isinstance(values, dict) or not set(values) <= set(LEVEL_TYPES):
         right = f"the name of a level, or values by name, of {', '.join(LEVEL_TYPES)}"
-        yield _unreadable(example, "level", given, right)
+        yield _unreadable(example, "level", values, right)
         return
-    for name in sorted(_NAMES_OF_LEVELS & set(given)):
-        if given[name] is not None and given[name] not in levels:
-            yield _unreadable(example, f"level {name}", given[name], f"one of {', '.join(levels)}")
+    for name in sorted(_NAMES_OF_LEVELS & set(values)):
+        if values[name] is not None and values[name] not in levels:
+            yield _unreadable(example, f"level {name}", values[name], f"one of {', '.join(levels)}")
 
 
 _NAMES_OF_LEVELS = {"in_force", "rules"}
 
 
 def _level_given(example: GivenExample) -> Any:
-    given = example.given.get("level", {})
-    return {"in_force": given} if isinstance(given, str) else given
+    level = example.given.get("level", {})
+    return {"in_force": level} if isinstance(level, str) else level
 
 
 def _level(value: Any, name: str, levels: Sequence[str]) -> Any:

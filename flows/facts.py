@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.flows.analysis import AnalysedFlow
-from fivefold.flows.steps import AskedOfRow
+from fivefold.flows.steps import RowContext
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed, AnalysedRuleset
 from fivefold.risk.engine.assess import timed_entities
 from fivefold.risk.facts.inputs import Needs
@@ -31,10 +31,10 @@ class FlowFacts:
     asked: Mapping[str, pl.DataFrame]
     versions: Mapping[str, ListVersion]
 
-    def asked_of(self, position: int, answers: Mapping[str, str | None] | None = None) -> AskedOfRow:
+    def asked_of(self, position: int, answers: Mapping[str, str | None] | None = None) -> RowContext:
         """Give what is asked of one entity, with the answers about it."""
         inputs = {key: frame.row(position, named=True) for key, frame in self.asked.items()}
-        return AskedOfRow(inputs, answers or {})
+        return RowContext(inputs, answers or {})
 
 
 MODEL_COLUMNS: Mapping[str, Any] = {"model": pl.String, "model_version": pl.Int64, "as_of_us": pl.Int64}
@@ -65,17 +65,17 @@ def resolve_facts(analysed: AnalysedFlow, portfolio: Portfolio, as_of: int, need
     entities = timed_entities(portfolio, as_of)
 
     def resolved(one: Analysed[Any]) -> pl.DataFrame:
-        known = portfolio
+        own_portfolio = portfolio
         if isinstance(one, AnalysedRuleset):
-            known = portfolio.with_empty_tables(one.ruleset.optional_tables, one.ruleset.case_fields)
+            own_portfolio = portfolio.with_empty_tables(one.ruleset.optional_tables, one.ruleset.case_fields)
         read = needs_of(one) if isinstance(one, AnalysedFlow) else Needs.of(one)
         read = needs if one is analysed and needs is not None else read
-        found = resolve_inputs(read, known, lazy_sources(read, known), members, entities)
-        assert found[ENTITY].equals(entities[ENTITY])
-        return _with_models(found, known) if isinstance(one, AnalysedFlow) and one.asks_value else found
+        inputs = resolve_inputs(read, own_portfolio, lazy_sources(read, own_portfolio), members, entities)
+        assert inputs[ENTITY].equals(entities[ENTITY])
+        return _with_models(inputs, own_portfolio) if isinstance(one, AnalysedFlow) and one.asks_value else inputs
 
-    asked = {key: resolved(one) for key, one in analysed.asked.items()}
-    return FlowFacts(own=resolved(analysed), asked=asked, versions=versions)
+    inputs_by_key = {key: resolved(one) for key, one in analysed.asked.items()}
+    return FlowFacts(own=resolved(analysed), asked=inputs_by_key, versions=versions)
 
 
 def _with_models(facts: pl.DataFrame, portfolio: Portfolio) -> pl.DataFrame:

@@ -303,9 +303,9 @@ class OutsideStep(Passing):
     @property
     def asks(self) -> Asking:
         """What it asks."""
-        asked = getattr(self, self.kind)
-        assert isinstance(asked, Asking)
-        return asked
+        question = getattr(self, self.kind)
+        assert isinstance(question, Asking)
+        return question
 
 
 class DataStep(OutsideStep):

@@ -46,18 +46,18 @@ def passed_before(flow: Flow) -> list[Passed]:
 
 def reached(flow: Flow) -> frozenset[int]:
     """Give the positions of the steps to which some way leads from the first one."""
-    found = {0}
+    positions = {0}
     for position in range(len(flow.steps)):
-        if position in found:
-            found |= set(next_positions(flow, position))
-    return frozenset(found)
+        if position in positions:
+            positions |= set(next_positions(flow, position))
+    return frozenset(positions)
 
 
 def without_person(flow: Flow, end: int, role: PersonRole | None = None) -> tuple[int, ...] | None:
     """Find a way to an end that no person decided on, as positions, the end the last; None where there is none.
 
     An answer decides where another answer to the same question keeps the run from that end. That nobody answers in time
-    is no answer. With a *role*, only persons who are asked in it count.
+    is not an answer. With a *role*, only persons who are asked in it count.
     """
     leading = {end}
     for position in range(end, -1, -1):

@@ -54,9 +54,9 @@ def flow_of_policy(policy: Policy) -> Flow:
     return read_document(Flow, Document(json.dumps(document), source), source)
 
 
-def _free(word: str, taken: tuple[str, ...]) -> str:
+def _free(word: str, names: tuple[str, ...]) -> str:
     """Give a word that is none of those that are taken."""
-    while word in taken:
+    while word in names:
         word = f"{word}-step"
     return word
 

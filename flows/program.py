@@ -44,12 +44,12 @@ from fivefold.flows.steps import (
     LAST,
     STOP,
     Amount,
-    Asked,
-    AskedOfRow,
     Calculating,
     Choosing,
     CompiledStep,
     Ending,
+    RowContext,
+    RunContext,
     Stop,
     Waiting,
     one_row,
@@ -80,7 +80,7 @@ class FlowProgram:
         lists: the members of every list that it, or a policy that it asks, names.
         base: the currency that money is in.
         inputs: the column of every input, by its key.
-        asked: the compiled policies, rulesets and flows that it asks by itself, by the keys of `AnalysedFlow.asked`.
+        programs: the compiled policies, rulesets and flows that it asks by itself, by the keys of `AnalysedFlow.asked`.
         steps: in their order.
         failure_amounts: of the limits that are set after a failure.
     """
@@ -89,7 +89,7 @@ class FlowProgram:
     lists: Mapping[str, Sequence[str]]
     base: str
     inputs: Mapping[str, Column]
-    asked: Mapping[str, AskedProgram]
+    programs: Mapping[str, AskedProgram]
     steps: tuple[CompiledStep, ...]
     failure_amounts: tuple[Amount, ...]
 
@@ -108,12 +108,12 @@ class FlowProgram:
         """Tell whether every condition has a plain form, so that one row is run without columns."""
         return all(step.tests is not None for step in self.steps if isinstance(step, Choosing))
 
-    def run(self, facts: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+    def run(self, facts: pl.DataFrame, context: RunContext) -> pl.DataFrame:
         """Run the flow for every row.
 
         Args:
             facts: a column for each of `analysed.fact_inputs`, null where unknown or unreadable.
-            asked: the inputs of policies, the answers of people and what came from outside, in the same rows.
+            context: the inputs of policies, the answers of people and what came from outside, in the same rows.
 
         Returns:
             The facts, and beside them the code of each step (Int32, null where it was not passed), its outputs (null
@@ -127,8 +127,10 @@ class FlowProgram:
             if not len(here):
                 continue
             everyone = len(here) == len(frame)
-            rows, asked_here = (frame, asked) if everyone else (_rows(frame, step, here), _asked_of(asked, here))
-            codes, outputs = step.run(rows, asked_here)
+            rows, context_here = (
+                (frame, context) if everyone else (_rows(frame, step, here), _context_of(context, here))
+            )
+            codes, outputs = step.run(rows, context_here)
             columns = [_spread(series, here, frame) for series in (codes.alias(step.column), *outputs)]
             frame = frame.with_columns(columns)
             leads = pl.Series(step.leads, dtype=pl.Int32).gather(codes)
@@ -143,21 +145,21 @@ class FlowProgram:
             empty[step.column] = pl.Int32
             empty |= {column.name: _held(column, step) for column in step.outputs.values()}
             if isinstance(step, Outside):
-                empty |= step.told
+                empty |= step.extra_columns
             if isinstance(step, Ending):
                 empty |= dict.fromkeys((each.column for each in step.amounts), pl.Int64)
         return [_unknown(name, kind, len(facts)) for name, kind in empty.items() if name not in facts.columns]
 
-    def run_row(self, facts: Mapping[str, Any], asked: AskedOfRow) -> dict[str, Any]:
+    def run_row(self, facts: Mapping[str, Any], context: RowContext) -> dict[str, Any]:
         """Run the flow for one entity, as `run` does; the values by the names of its columns."""
         if not self.has_plain_form:
-            return self._run_as_columns(facts, asked)
+            return self._run_as_columns(facts, context)
         row = {**facts, **self._unpassed}
         at = 0
         while at >= 0:
             step = self.steps[at]
             row[LAST] = at
-            code = step.run_row(row, asked)
+            code = step.run_row(row, context)
             row[step.column] = code
             at = step.leads[code]
         row[STOP] = at
@@ -167,14 +169,14 @@ class FlowProgram:
     def _unpassed(self) -> dict[str, None]:
         return {series.name: None for series in self._empty(pl.DataFrame())}
 
-    def _run_as_columns(self, facts: Mapping[str, Any], asked: AskedOfRow) -> dict[str, Any]:
-        inputs = {key: self._frame_of(key, asked.inputs[key]) for key in self.analysed.asked}
-        answers = {step: pl.Series(step, [answer], dtype=pl.String) for step, answer in asked.answers.items()}
-        outcomes = self.outcome_frames({step: [outcome] for step, outcome in asked.outcomes.items()})
-        return self.run(one_row(facts, self.inputs), Asked(inputs, answers, outcomes)).row(0, named=True)
+    def _run_as_columns(self, facts: Mapping[str, Any], context: RowContext) -> dict[str, Any]:
+        inputs = {key: self._frame_of(key, context.inputs[key]) for key in self.analysed.asked}
+        answers = {step: pl.Series(step, [answer], dtype=pl.String) for step, answer in context.answers.items()}
+        outcomes = self.outcome_frames({step: [outcome] for step, outcome in context.outcomes.items()})
+        return self.run(one_row(facts, self.inputs), RunContext(inputs, answers, outcomes)).row(0, named=True)
 
     def outcome_frames(self, outcomes: Mapping[str, Sequence[Outcome | None]]) -> dict[str, pl.DataFrame]:
-        """Give what came from outside, by the step and in the rows of entities, as `Asked` has it."""
+        """Give what came from outside, by the step and in the rows of entities, as `RunContext` has it."""
         return {
             step.identifier: step.frame(outcomes[step.identifier])
             for step in self.steps
@@ -184,7 +186,7 @@ class FlowProgram:
     def _frame_of(self, key: str, row: Mapping[str, Any]) -> pl.DataFrame:
         """Give what something is asked with, of one entity, as a frame."""
         first, _, below = key.partition("/")
-        program = self.asked[first]
+        program = self.programs[first]
         if isinstance(program, FlowProgram) and below:
             return program._frame_of(below, row)  # noqa: SLF001 (another flow's own)
         return frame_of_ruleset(program, row) if isinstance(program, Program) else one_row(row, program.inputs)
@@ -194,11 +196,11 @@ def _held(column: Column, step: CompiledStep) -> Any:
     return pl.Float64 if isinstance(step, Calculating) else DTYPES[column.kind]
 
 
-def _asked_of(asked: Asked, rows: pl.Series) -> Asked:
-    return Asked(
-        {name: frame[rows] for name, frame in asked.inputs.items()},
-        {step: answers.gather(rows) for step, answers in asked.answers.items()},
-        {step: frame[rows] for step, frame in asked.outcomes.items()},
+def _context_of(context: RunContext, rows: pl.Series) -> RunContext:
+    return RunContext(
+        {name: frame[rows] for name, frame in context.inputs.items()},
+        {step: answers.gather(rows) for step, answers in context.answers.items()},
+        {step: frame[rows] for step, frame in context.outcomes.items()},
     )
 
 
@@ -229,33 +231,33 @@ def compile_flow(analysed: AnalysedFlow, lists: Mapping[str, Sequence[str]], bas
         base: the currency that money is in.
     """
     analysed.require_usable()
-    asked = {
+    programs = {
         key: _compiled(one, lists, base)
         for key, one in analysed.asked.items()
         if "/" not in key  # not those of others
     }
     inputs = {input_key(each): column_for(each, analysed.names, base) for each in analysed.inputs}
-    compiled = _StepCompiler(analysed, lists, base, inputs, asked)
+    compiled = _StepCompiler(analysed, lists, base, inputs, programs)
     steps = tuple(compiled.step(position) for position in range(len(analysed.flow.steps)))
     return FlowProgram(
         analysed=analysed,
         lists=lists,
         base=base,
         inputs=inputs,
-        asked=asked,
+        programs=programs,
         steps=steps,
         failure_amounts=amounts_of(analysed.flow, base, analysed.flow.on_failure),
     )
 
 
-def _compiled(asked: Analysed[Any], lists: Mapping[str, Sequence[str]], base: str) -> AskedProgram:
-    if isinstance(asked, AnalysedFlow):
-        return compile_flow(asked, lists, base)
-    if isinstance(asked, AnalysedPolicy):
-        return compile_policy(asked, lists, base)
-    assert isinstance(asked, AnalysedRuleset)
-    asked.require_usable()
-    return compile_ruleset(asked, lists, base)
+def _compiled(analysed: Analysed[Any], lists: Mapping[str, Sequence[str]], base: str) -> AskedProgram:
+    if isinstance(analysed, AnalysedFlow):
+        return compile_flow(analysed, lists, base)
+    if isinstance(analysed, AnalysedPolicy):
+        return compile_policy(analysed, lists, base)
+    assert isinstance(analysed, AnalysedRuleset)
+    analysed.require_usable()
+    return compile_ruleset(analysed, lists, base)
 
 
 flow_program_for = compiled_once(compile_flow)
@@ -267,7 +269,7 @@ class _StepCompiler:
     lists: Mapping[str, Sequence[str]]
     base: str
     inputs: Mapping[str, Column]
-    asked: Mapping[str, AskedProgram]
+    programs: Mapping[str, AskedProgram]
 
     def step(self, position: int) -> CompiledStep:
         """Compile the step at a position."""
@@ -313,7 +315,7 @@ class _StepCompiler:
             answers = tuple(step.person.answers)
             return Waiting(identifier=step.id, leads=(*to, Stop.WAITS), outputs=outputs, answers=answers)
         unknown = self._unknown(step.on_unknown, position)
-        choices = {name: given.choices for name, given in self.analysed.names.outputs[step.id].items()}
+        choices = {name: output.choices for name, output in self.analysed.names.outputs[step.id].items()}
         return Outside(identifier=step.id, leads=(after, unknown, Stop.ASKS), outputs=outputs, choices=choices)
 
     def _unknown(self, to: str | None, position: int) -> int:
@@ -326,7 +328,7 @@ class _StepCompiler:
             return Valuing(**own, sources={name: input_key(each) for name, each in VALUE_INPUTS.items()})
         if isinstance(step, FlowStep):
             key = f"flow {step.flow}"
-            inner = self.asked[key]
+            inner = self.programs[key]
             assert isinstance(inner, FlowProgram)
             keys = {below: f"{key}/{below}" for below in inner.analysed.asked}
             steps = tuple(each.id for each in inner.flow.steps)
@@ -334,11 +336,11 @@ class _StepCompiler:
         assert isinstance(step, RulesStep)
         if isinstance(step.rules, RulesetName):
             key = f"ruleset {step.rules.ruleset}"
-            ruleset = self.asked[key]
+            ruleset = self.programs[key]
             assert isinstance(ruleset, Program)
             leads = (after, *[unknown] * (len(STATUS_CODES) - 1))
             return AskingRuleset(**{**own, "leads": leads}, program=ruleset, key=key)
-        program = self.asked[step.rules.policy]
+        program = self.programs[step.rules.policy]
         assert isinstance(program, PolicyProgram)
         changing = tuple(
             (rule_column(rule.id), place, program.policy.actions.index(rule.action))
@@ -387,9 +389,11 @@ class _StepCompiler:
     def _table(self, step: TableStep, outputs: Mapping[str, Column], after: int) -> Choosing:
         table, whose = step.table, f"flow {self.analysed.flow.name}"
         count = len(table.rows)
-        given = [*(row.give for row in table.rows), table.otherwise, *[table.on_unknown or {}] * count]
+        outputs_by_code = [*(row.give for row in table.rows), table.otherwise, *[table.on_unknown or {}] * count]
         gives = {
-            name: tuple(table_value(one.get(name), column, (whose, f"step {step.id}, {name}")) for one in given)
+            name: tuple(
+                table_value(one.get(name), column, (whose, f"step {step.id}, {name}")) for one in outputs_by_code
+            )
             for name, column in outputs.items()
         }
         unknown = Stop.FAILED if table.on_unknown is None else after

@@ -59,11 +59,11 @@ def flow_purpose_diagnostics(analysed: "AnalysedFlow", sources: Sources) -> Iter
     flow = analysed.flow
     served = _served(flow) or _read_later(flow, sources)
     if served is not None:
-        seen = set[tuple[str, str]]()
+        pairs_reported = set[tuple[str, str]]()
         for reading in _all(analysed, sources):
-            if reading.purpose != "aml" or (reading.chain[0], reading.source) in seen:
+            if reading.purpose != "aml" or (reading.chain[0], reading.source) in pairs_reported:
                 continue
-            seen.add((reading.chain[0], reading.source))
+            pairs_reported.add((reading.chain[0], reading.source))
             alone = f"for aml alone ({reading.hint})" if reading.hint else "for aml alone"
             way = " → ".join((f"flow {flow.name}", *reading.chain, reading.source))
             yield Diagnostic(
@@ -79,11 +79,11 @@ def flow_readings(analysed: "AnalysedFlow", sources: Sources) -> Iterator[Readin
     """Give what the flow reads, with all that it asks: everything once for each way to it, in the order written."""
     flow = analysed.flow
     served = _served(flow) or _read_later(flow, sources)
-    seen = set[tuple[str, ...]]()
+    chains = set[tuple[str, ...]]()
     for each in _all(analysed, sources):
         steps = (f"flow {flow.name}", *each.chain, each.source)
-        if steps not in seen:
-            seen.add(steps)
+        if steps not in chains:
+            chains.add(steps)
             yield Reading(
                 path=each.path,
                 steps=steps,
@@ -122,13 +122,13 @@ def _read_later(flow: Flow, sources: Sources) -> _Served | None:
 
     Who has the tag of a group is its member, so the tag is for what the group is for.
     """
-    said = (flow.purposes if sources.declared is None else sources.declared).tags
+    purpose_by_tag = (flow.purposes if sources.declared is None else sources.declared).tags
     groups = {} if sources.groups is None else sources.groups
     for action in flow.actions:
         if not isinstance(action, GivesTag):
             continue
         tag = action.given_tag
-        if (purpose := said.get(tag, "aml")) != "aml":
+        if (purpose := purpose_by_tag.get(tag, "aml")) != "aml":
             return _Served(f"the tag {tag}, which the action {action.id} gives,", purpose)
         group = tag.removeprefix(GROUP_TAG) if tag.startswith(GROUP_TAG) else ""
         if (purpose := groups.get(group, "aml")) != "aml":
@@ -148,7 +148,7 @@ def _of_triggers(flow: Flow, sources: Sources) -> Iterator[_Reading]:
                 words, purpose = f"the group {group}", sources.groups.get(group, "aml")
                 yield _Reading((*path, "group"), (part,), words, "purpose of the group", purpose)
         else:
-            for source in (source for told in _told(trigger, flow) for source in reader.read(told)):
+            for source in (source for fact in _told(trigger, flow) for source in reader.read(fact)):
                 yield _Reading(path, (part,), source.words, source.hint, source.purpose)
 
 
@@ -190,9 +190,9 @@ def _of_asked(analysed: "AnalysedFlow", asking: tuple[Flow, ...], sources: Sourc
         if isinstance(step, FlowStep) and step.flow in analysed.flows:
             inner = analysed.flows[step.flow]
             strict = _as_strict(inner.flow, asking)
-            found = (*_own(strict, inner, sources), *_of_asked(inner, (*asking, inner.flow), sources))
+            readings = (*_own(strict, inner, sources), *_of_asked(inner, (*asking, inner.flow), sources))
             chain: tuple[str, ...] = (f"step {step.id}", f"flow {step.flow}")
-            yield from (each._replace(path=path, chain=(*chain, *each.chain)) for each in found)
+            yield from (each._replace(path=path, chain=(*chain, *each.chain)) for each in readings)
         if not isinstance(step, RulesStep):
             continue
         rules = step.rules
@@ -218,18 +218,18 @@ def _of_data(flow: Flow) -> Iterator[_Reading]:
 
 
 def _of_rules(
-    asked: "Analysed[Any]", path: Path, steps: tuple[str, ...], asking: tuple[Flow, ...], sources: Sources
+    analysed: "Analysed[Any]", path: Path, steps: tuple[str, ...], asking: tuple[Flow, ...], sources: Sources
 ) -> Iterator[_Reading]:
     """Find what a policy or a ruleset that is asked reads."""
-    if isinstance(asked.definition, Ruleset):
-        yield _Reading(path, steps, f"the level by {asked.definition.name}", "", asked.definition.purpose)
-    reader = SourceReader(_as_strict(asked.definition, asking), sources)
-    for at, rule_input in asked.inputs_with_paths:
+    if isinstance(analysed.definition, Ruleset):
+        yield _Reading(path, steps, f"the level by {analysed.definition.name}", "", analysed.definition.purpose)
+    reader = SourceReader(_as_strict(analysed.definition, asking), sources)
+    for at, rule_input in analysed.inputs_with_paths:
         part: tuple[str, ...] = (f"calculation {at[1]}",) if at[0] == "calculate" else ()
-        part = (f"rule {asked.definition.rules[int(at[1])].id}",) if at[0] == "rules" else part
+        part = (f"rule {analysed.definition.rules[int(at[1])].id}",) if at[0] == "rules" else part
         for source, chain in reader.read(rule_input).items():
             yield _Reading(path, (*steps, *part, *chain), source.words, source.hint, source.purpose)
-    for place in asked.conditions:
+    for place in analysed.conditions:
         for _, source in reader.lists_in(place):
             yield _Reading(path, steps, source.words, source.hint, source.purpose)
 

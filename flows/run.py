@@ -11,7 +11,7 @@ from fivefold.flows.facts import FlowFacts, resolve_facts
 from fivefold.flows.language import EndStep
 from fivefold.flows.outside.outcomes import Outcome
 from fivefold.flows.program import FlowProgram, flow_program_for
-from fivefold.flows.steps import LAST, STOP, Asked, Stop
+from fivefold.flows.steps import LAST, STOP, RunContext, Stop
 from fivefold.flows.trace import STATUSES, RunExplanation, explain_run
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 
@@ -41,7 +41,7 @@ class Runs:
         actions = pl.Series([", ".join(step.end) if isinstance(step, EndStep) else "" for step in flow.steps])
         last = self.outcomes[LAST]
         names = {int(stop): words for stop, words in STATUSES.items()}
-        taken = pl.select(
+        actions_taken = pl.select(
             pl.when(self.outcomes[STOP] == int(Stop.FAILED))
             .then(pl.lit(", ".join(flow.on_failure)))
             .otherwise(actions.gather(last))
@@ -52,7 +52,7 @@ class Runs:
                 self.facts.own[ENTITY],
                 self.outcomes[STOP].replace_strict(names, return_dtype=pl.String).alias("status"),
                 steps.gather(last).alias("at"),
-                taken.alias("actions"),
+                actions_taken.alias("actions"),
                 *(each.alias(f"{each.name.removeprefix('amount ')}_minor") for each in amounts),
             ]
         )
@@ -63,25 +63,25 @@ class Runs:
         after_failure = {each.column: each.within(each.number) for each in self.program.failure_amounts}
         names = [name for name in self.outcomes.columns if name.startswith("amount ")]
         for name in dict.fromkeys((*names, *after_failure)):
-            found = (
+            amounts = (
                 self.outcomes[name]
                 if name in names
                 else pl.repeat(None, len(self), dtype=pl.Int64, eager=True).alias(name)
             )
             if name in after_failure:
-                found = found.set(failed, after_failure[name])
-            yield found
+                amounts = amounts.set(failed, after_failure[name])
+            yield amounts
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count the entities at each step where runs stopped, by status."""
-        found = {(status, at): count for status, at, count in self.table.group_by("status", "at").len().rows()}
+        count_by_place = {(status, at): count for status, at, count in self.table.group_by("status", "at").len().rows()}
         steps = [step.id for step in self.program.flow.steps]
         return {
-            status: {step: found[status, step] for step in steps if (status, step) in found}
+            status: {step: count_by_place[status, step] for step in steps if (status, step) in count_by_place}
             for status in STATUSES.values()
         }
 
-    def taken(self) -> dict[str, int]:
+    def action_counts(self) -> dict[str, int]:
         """Count the entities for which each action is taken, in the order in which actions are declared."""
         names = self.table["actions"].str.split(", ").explode().value_counts()
         counts = dict(names.rows())
@@ -122,5 +122,5 @@ def run_flow(
     """
     facts = resolve_facts(analysed, portfolio, as_of)
     program = flow_program_for(analysed, facts.versions, portfolio.rates.base)
-    asked = Asked(facts.asked, answers or {}, program.outcome_frames(outcomes or {}))
-    return Runs(program=program, facts=facts, outcomes=program.run(facts.own, asked))
+    context = RunContext(facts.asked, answers or {}, program.outcome_frames(outcomes or {}))
+    return Runs(program=program, facts=facts, outcomes=program.run(facts.own, context))

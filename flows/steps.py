@@ -74,21 +74,21 @@ class CompiledStep(ABC):
         return None
 
     @abstractmethod
-    def run(self, frame: pl.DataFrame, asked: "Asked") -> tuple[pl.Series, list[pl.Series]]:
+    def run(self, frame: pl.DataFrame, context: "RunContext") -> tuple[pl.Series, list[pl.Series]]:
         """Give the codes of every row of a frame, and the columns of its outputs.
 
         Args:
             frame: the rows that came to this step: a column for each input, null where unknown.
-            asked: what is known of these rows beside the flow's own inputs.
+            context: what is known of these rows beside the flow's own inputs.
         """
 
     @abstractmethod
-    def run_row(self, row: dict[str, Any], asked: "AskedOfRow") -> int:
+    def run_row(self, row: dict[str, Any], context: "RowContext") -> int:
         """Give the code of one row, and add its outputs to the row."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunContext:
     """What steps ask of others, for the rows of a frame.
 
     Attributes:
@@ -103,7 +103,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class AskedOfRow:
+class RowContext:
     """The same of one row; an outcome is None where none is there yet."""
 
     inputs: Mapping[str, Mapping[str, Any]]
@@ -132,7 +132,7 @@ class Choosing(CompiledStep):
     tests: tuple[PlainTest, ...] | None
     gives: Mapping[str, tuple[Any, ...]]
 
-    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+    def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:
         """Try the conditions of every row, some together, as long as there are rows that none has decided."""
         count = len(self.conditions)
         codes, is_open = np.full(len(frame), count, dtype=np.int32), np.ones(len(frame), dtype=np.bool_)
@@ -158,7 +158,7 @@ class Choosing(CompiledStep):
             for name, column in self.outputs.items()
         ]
 
-    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+    def run_row(self, row: dict[str, Any], context: RowContext) -> int:
         """Try the conditions of one row."""
         code = len(self.conditions)
         assert self.tests is not None
@@ -206,15 +206,15 @@ class Calculating(CompiledStep):
     names: Vocabulary
     base: str
 
-    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+    def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:
         """Calculate for every row."""
         own = {input_key(each) for each in self.calculated}
         needless = [name for name in frame.columns if name in own or name in map(error_of, own)]
         frame = with_calculations(frame.drop(needless), self.calculated, self.names, self.base)
-        found = [frame[name] for key in own for name in (key, error_of(key)) if name in frame.columns]
-        return pl.repeat(0, len(frame), dtype=pl.Int32, eager=True).alias(self.column), found
+        columns = [frame[name] for key in own for name in (key, error_of(key)) if name in frame.columns]
+        return pl.repeat(0, len(frame), dtype=pl.Int32, eager=True).alias(self.column), columns
 
-    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+    def run_row(self, row: dict[str, Any], context: RowContext) -> int:
         """Calculate for one row."""
         exact: dict[str, Fraction | None] = {}
         for each in self._plain:
@@ -242,16 +242,16 @@ class Calculating(CompiledStep):
         return tuple(self._plain_form(CalculationInput(calculation=name)) for name in names)
 
     def _plain_form(self, calculated: CalculationInput) -> "_Plain":
-        made = formula(self.names.calculations[calculated.calculation])
+        compiled = formula(self.names.calculations[calculated.calculation])
         read = [
             part
-            for each in made.inputs
+            for each in compiled.inputs
             for part in (each, *(parts_of_quotient(each) if isinstance(each, QUOTIENTS) else ()))
         ]
         return _Plain(
             key=input_key(calculated),
-            function=made.function,
-            parts=tuple(map(self._part, made.inputs)),
+            function=compiled.function,
+            parts=tuple(map(self._part, compiled.inputs)),
             errors=tuple(error_of(input_key(each)) for each in read),
             units=column_for(calculated, self.names, self.base).units,
         )
@@ -275,16 +275,16 @@ class _Part:
     read: Callable[[Any], Fraction] | None
     quotient: "tuple[_Part, _Part] | None"
 
-    def exact(self, row: Mapping[str, Any], known: dict[str, Fraction | None]) -> Fraction | None:
+    def exact(self, row: Mapping[str, Any], values: dict[str, Fraction | None]) -> Fraction | None:
         """Give its exact value; None where it is unknown, could not be read, or divides by 0."""
-        if self.key not in known:
+        if self.key not in values:
             if self.quotient is not None:
-                total, count = (each.exact(row, known) for each in self.quotient)
-                known[self.key] = total / count if total is not None and count else None
+                total, count = (each.exact(row, values) for each in self.quotient)
+                values[self.key] = total / count if total is not None and count else None
             elif self.read is not None:
                 value = row[self.key]
-                known[self.key] = None if value is None or row.get(self.error) is not None else self.read(value)
-        return known[self.key]
+                values[self.key] = None if value is None or row.get(self.error) is not None else self.read(value)
+        return values[self.key]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -321,10 +321,10 @@ class Waiting(CompiledStep):
 
     answers: tuple[str, ...]
 
-    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+    def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:
         """Look up the answers of every row."""
-        given = asked.answers.get(self.identifier)
-        texts: list[str | None] = [None] * len(frame) if given is None else given.to_list()
+        series = context.answers.get(self.identifier)
+        texts: list[str | None] = [None] * len(frame) if series is None else series.to_list()
         codes = [self._code(text) for text in texts]
         answered = [text if text in self.answers else None for text in texts]
         return (
@@ -332,9 +332,9 @@ class Waiting(CompiledStep):
             [pl.Series(self.outputs["answer"].name, answered, dtype=pl.String)],
         )
 
-    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+    def run_row(self, row: dict[str, Any], context: RowContext) -> int:
         """Look up the answer of one row."""
-        text = asked.answers.get(self.identifier)
+        text = context.answers.get(self.identifier)
         row[self.outputs["answer"].name] = text if text in self.answers else None
         return self._code(text)
 
@@ -389,7 +389,7 @@ class Ending(CompiledStep):
         """The columns of amounts."""
         return tuple(dict.fromkeys(each.source for each in self.amounts if each.source is not None))
 
-    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+    def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:
         """Find the amounts of every row."""
         amounts = [pl.Series(each.column, self._of_rows(each, frame), dtype=pl.Int64) for each in self.amounts]
         unknown = pl.repeat(False, len(frame), dtype=pl.Boolean, eager=True)
@@ -402,7 +402,7 @@ class Ending(CompiledStep):
             return [amount.within(amount.number)] * len(frame)
         return [amount.within(minor) for minor in frame[amount.source].to_list()]
 
-    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+    def run_row(self, row: dict[str, Any], context: RowContext) -> int:
         """Find the amounts of one row."""
         for each in self.amounts:
             row[each.column] = each.within(each.number if each.source is None else row[each.source])

@@ -28,7 +28,7 @@ from fivefold.flows.language import (
 from fivefold.flows.outside.outcomes import read_model_asked
 from fivefold.flows.outside.step import CAME, Outside
 from fivefold.flows.program import FlowProgram, amounts_of
-from fivefold.flows.steps import LAST, STOP, AskedOfRow, Ending, Stop
+from fivefold.flows.steps import LAST, STOP, Ending, RowContext, Stop
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.value_types import Column, inputs_of
 from fivefold.risk.engine.explain.describe import (
@@ -91,10 +91,10 @@ class StepTrace:
     def as_json(self) -> dict[str, Any]:
         """Give it as plain data for JSON."""
         inner = {"inner": [each.as_json() for each in self.inner]} if self.inner else {}
-        asked = {} if self.model is None else {"model": dict(self.model)}
+        model = {} if self.model is None else {"model": dict(self.model)}
         own = {name: value for name, value in vars(self).items() if name not in {"inner", "model"}}
         plain = {"missing": list(self.missing), "gives": dict(self.gives)}
-        return {**own, **plain, "reasons": [dict(each) for each in self.reasons], **inner, **asked}
+        return {**own, **plain, "reasons": [dict(each) for each in self.reasons], **inner, **model}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,17 +152,17 @@ class RunExplanation:
         return {**vars(self), "actions": [each.as_json() for each in self.actions], "steps": steps}
 
 
-def explain_run(program: FlowProgram, row: Mapping[str, Any], asked: AskedOfRow | None = None) -> RunExplanation:
+def explain_run(program: FlowProgram, row: Mapping[str, Any], context: RowContext | None = None) -> RunExplanation:
     """Say why a run came to its end.
 
     Args:
         program: that was run.
         row: what `FlowProgram.run` or `run_row` gave for it.
-        asked: what it was run with; without it, nothing is said of why what it asked came out so.
+        context: what it was run with; without it, nothing is said of why what it asked came out so.
     """
     explainer = _explainer(program)
     passed = [position for position, step in enumerate(program.steps) if row[step.column] is not None]
-    steps = tuple(explainer.step(position, row, asked) for position in passed)
+    steps = tuple(explainer.step(position, row, context) for position in passed)
     stop, last = Stop(row[STOP]), program.flow.steps[row[LAST]]
     actions = tuple(explainer.actions(stop, row))
     return RunExplanation(
@@ -171,12 +171,12 @@ def explain_run(program: FlowProgram, row: Mapping[str, Any], asked: AskedOfRow 
 
 
 def _line(stop: Stop, title: str, steps: tuple[StepTrace, ...], actions: tuple[ActionTaken, ...]) -> str:
-    taken = ", ".join(each.title for each in actions) or "no action"
+    actions_text = ", ".join(each.title for each in actions) or "no action"
     if stop is Stop.WAITS or stop is Stop.ASKS:
         return f"{STATUSES[stop].capitalize()}: {title}"
     if stop is Stop.FAILED:
-        return f"Failed at {title}, as {steps[-1].outcome}: {taken}"
-    return f"{title}: {taken}"
+        return f"Failed at {title}, as {steps[-1].outcome}: {actions_text}"
+    return f"{title}: {actions_text}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +184,7 @@ class _Shown:
     """What is shown of a choice: the inputs that were looked at, and the condition that decided with its own inputs."""
 
     descriptions: tuple[InputDescription, ...]
-    asked: str
+    condition: str
     keys: frozenset[str]
 
 
@@ -212,33 +212,33 @@ class _Explainer:
         self._conditions: dict[str, list[_Condition]] = {}
         self._inputs: dict[str, tuple[InputDescription, ...]] = {}
 
-    def step(self, position: int, row: Mapping[str, Any], asked: AskedOfRow | None) -> StepTrace:
+    def step(self, position: int, row: Mapping[str, Any], context: RowContext | None) -> StepTrace:
         """Explain one step that was passed."""
         step, compiled = self._program.flow.steps[position], self._program.steps[position]
         code: int = row[compiled.column]
         leads = compiled.leads[code]
         gives = {name: self._value(row[column.name], column) for name, column in compiled.outputs.items()}
-        why, told = Why(), dict[str, Any]()
+        why, outside = Why(), dict[str, Any]()
         if isinstance(step, RouteStep | TableStep):
             why = self._choice(step, code, row)
         elif isinstance(step, CalculateStep):
             why = Why(seen=", ".join(each.words(row) for each in self._described(step)))
         elif isinstance(step, AskStep):
-            why = self._asking(step, compiled, code, row, asked)
+            why = self._asking(step, compiled, code, row, context)
         elif isinstance(step, PersonStep):
             answers = (*step.person.answers, NOBODY)
             outcome = f"answered {answers[code]}" if code < len(step.person.answers) else _UNANSWERED[leads < 0]
             why = Why(outcome, step.person.question, ", ".join(each.words(row) for each in self._described(step)))
         elif isinstance(step, OutsideStep):
             assert isinstance(compiled, Outside)
-            told = _told(compiled, row)
-            seen = ", ".join(each.words(row) for each in self._described(step))
-            why = Why(_came(step, compiled, row), step.asks.whom, seen)
+            outside = _told(compiled, row)
+            inputs_text = ", ".join(each.words(row) for each in self._described(step))
+            why = Why(_came(step, compiled, row), step.asks.whom, inputs_text)
         else:
             assert isinstance(step, EndStep)
             why = Why("ended" if leads == Stop.ENDED else "the amount of a limit is unknown")
         to = self._program.flow.steps[leads].id if leads >= 0 else None
-        said = ", ".join(f"{name.replace('_', ' ')} {words}" for name, words in gives.items())
+        outputs_text = ", ".join(f"{name.replace('_', ' ')} {words}" for name, words in gives.items())
         return StepTrace(
             step=step.id,
             title=step.title,
@@ -249,29 +249,29 @@ class _Explainer:
             seen=why.seen,
             missing=why.missing,
             gives=gives,
-            sentence=_sentence(step, why, said if _says_outputs(step, code) else "", to),
+            sentence=_sentence(step, why, outputs_text if _says_outputs(step, code) else "", to),
             inner=why.inner,
-            **told,
+            **outside,
         )
 
     def _asking(
-        self, step: AskStep, compiled: Any, code: int, row: Mapping[str, Any], asked: AskedOfRow | None
+        self, step: AskStep, compiled: Any, code: int, row: Mapping[str, Any], context: RowContext | None
     ) -> "Why":
         """Say what became of asking a policy, a ruleset, the value or another flow."""
         base = self._program.base
         if isinstance(compiled, Valuing):
             return why_of_value(compiled, code, row)
         if isinstance(compiled, AskingRuleset):
-            return why_of_ruleset(compiled, code, base, asked)
+            return why_of_ruleset(compiled, code, base, context)
         if isinstance(compiled, AskingPolicy):
-            return why_of_policy(compiled, code, base, asked)
+            return why_of_policy(compiled, code, base, context)
         assert isinstance(compiled, AskingFlow)
         assert isinstance(step, FlowStep)
-        if asked is None:
+        if context is None:
             return Why("" if code == 0 else "its run failed", f"flow {step.flow}")
-        inner, within = self._program.asked[compiled.key], compiled.within(asked)
+        inner, within = self._program.programs[compiled.key], compiled.within(context)
         assert isinstance(inner, FlowProgram)
-        run = explain_run(inner, inner.run_row(asked.inputs[compiled.key], within), within)
+        run = explain_run(inner, inner.run_row(context.inputs[compiled.key], within), within)
         missing = run.steps[-1].missing if code else ()
         return Why("" if code == 0 else "its run failed", f"flow {step.flow}", run.line, missing, run.steps)
 
@@ -280,14 +280,16 @@ class _Explainer:
         count = len(step.route) if isinstance(step, RouteStep) else len(step.table.rows)
         decided = code if code < count else code - count - 1 if code > count else None
         shown = self._shown(step, decided)
-        seen = ", ".join(each.words(row) for each in shown.descriptions)
+        inputs_text = ", ".join(each.words(row) for each in shown.descriptions)
         if decided is None:
-            return Why("otherwise", f"none of {count} holds", seen)
+            return Why("otherwise", f"none of {count} holds", inputs_text)
         word = "way" if isinstance(step, RouteStep) else "row"
         if code < count:
-            return Why(f"{word} {decided + 1} holds, as {shown.asked}", shown.asked, seen)
+            return Why(f"{word} {decided + 1} holds, as {shown.condition}", shown.condition, inputs_text)
         missing = tuple(each.name for each in shown.descriptions if each.key in shown.keys and row[each.key] is None)
-        return Why(f"it is not known whether {shown.asked} ({word} {decided + 1})", shown.asked, seen, missing)
+        return Why(
+            f"it is not known whether {shown.condition} ({word} {decided + 1})", shown.condition, inputs_text, missing
+        )
 
     def _shown(self, step: RouteStep | TableStep, decided: int | None) -> "_Shown":
         """Prepare what is shown of a choice that one condition decided, or none, once."""
@@ -300,7 +302,7 @@ class _Explainer:
                 cuts[key] = (*cuts.get(key, ()), *numbers)
             self._choices[step.id, decided] = _Shown(
                 descriptions=describe_inputs(inputs.values(), self._names, self._program.base, cuts),
-                asked="" if decided is None else condition_words(conditions[decided].when),
+                condition="" if decided is None else condition_words(conditions[decided].when),
                 keys=frozenset() if decided is None else frozenset(conditions[decided].inputs),
             )
         return self._choices[step.id, decided]
@@ -346,11 +348,11 @@ class _Explainer:
         return [self._action(program.flow.action(name), amounts.get(name), row) for name in last.actions]
 
     def _action(self, action: Action, amount: int | None, row: Mapping[str, Any]) -> ActionTaken:
-        program, asked = self._program, None
+        program, wished = self._program, None
         if isinstance(action, LimitAction) and isinstance(action.amount, LanguageModel):
-            asked = row[input_key(action.amount)]
+            wished = row[input_key(action.amount)]
         agreed = None if action.agreed_by is None else self._agreed(action.agreed_by, row)
-        return _taken(program.flow, program.base, action, amount, asked, agreed)
+        return _taken(program.flow, program.base, action, amount, wished, agreed)
 
     def _agreed(self, role: PersonRole, row: Mapping[str, Any]) -> str:
         """Name the last step at which a person of a role answered: the checks of flows let no run here without one."""
@@ -370,17 +372,22 @@ def actions_after_failure(flow: Flow, base: str) -> list[ActionTaken]:
 
 
 def _taken(
-    flow: Flow, base: str, action: Action, amount: int | None, asked: Any = None, agreed_by: str | None = None
+    flow: Flow,
+    base: str,
+    action: Action,
+    amount: int | None,
+    wished: Any = None,
+    agreed_by: str | None = None,
 ) -> ActionTaken:
-    """Say what an action does; *amount* is what a limit is set to, and *asked* what a step found for it."""
+    """Say what an action does; *amount* is what a limit is set to, and *wished* what a step found for it."""
     sets = str(getattr(action, action.kind))
     if isinstance(action, LimitAction):
         column = Column("", ValueType.MONEY, minor_units(base))
         sets = f"{action.limit} {value_words(amount, column, base)}"
-        asked = action.amount * column.units if isinstance(action.amount, Decimal) else asked
-        if asked is not None and amount is not None and round(asked) != amount:
-            bound = "greatest" if asked > amount else "least"
-            sets += f", the {bound} that may be set, in place of {value_words(round(asked), column, base)}"
+        wished = action.amount * column.units if isinstance(action.amount, Decimal) else wished
+        if wished is not None and amount is not None and round(wished) != amount:
+            bound = "greatest" if wished > amount else "least"
+            sets += f", the {bound} that may be set, in place of {value_words(round(wished), column, base)}"
     return ActionTaken(
         action=action.id,
         title=action.title,
@@ -420,11 +427,11 @@ def _came(step: OutsideStep, compiled: Outside, row: Mapping[str, Any]) -> str:
     if failed is not None:
         return f"nothing that can be used came from {came}: {failed}"
     reasons = json.loads(row[compiled.reasons_column] or "[]")
-    said = " ".join(f"{each['text']} ({', '.join(each['evidence'])})" for each in reasons)
+    explanation = " ".join(f"{each['text']} ({', '.join(each['evidence'])})" for each in reasons)
     model = json.loads(row[compiled.model_column] or "null")
     if model is not None:
-        said = read_model_asked(model).words
-    return f"came from {came}" + (f", as: {said}" if said else "")
+        explanation = read_model_asked(model).words
+    return f"came from {came}" + (f", as: {explanation}" if explanation else "")
 
 
 def _says_outputs(step: Any, code: int) -> bool:
@@ -432,12 +439,14 @@ def _says_outputs(step: Any, code: int) -> bool:
     return isinstance(step, TableStep) or (isinstance(step, AskStep | OutsideStep) and code == CAME)
 
 
-def _sentence(step: Any, why: Why, said: str, to: str | None) -> str:
-    seen, outcome = why.seen, "" if why.is_said else why.outcome
-    begins = f"{seen}. {outcome[:1].upper()}{outcome[1:]}" if seen and outcome else seen or outcome
+def _sentence(step: Any, why: Why, outputs_text: str, to: str | None) -> str:
+    inputs_text, outcome = why.seen, "" if why.is_said else why.outcome
+    begins = f"{inputs_text}. {outcome[:1].upper()}{outcome[1:]}" if inputs_text and outcome else inputs_text or outcome
     parts = [f"{step.title}: {begins}" if begins else step.title]
-    if said:
-        parts.append(f"gives {said}")
-    if to is not None and (isinstance(step, RouteStep | PersonStep) or (isinstance(step, OutsideStep) and not said)):
+    if outputs_text:
+        parts.append(f"gives {outputs_text}")
+    if to is not None and (
+        isinstance(step, RouteStep | PersonStep) or (isinstance(step, OutsideStep) and not outputs_text)
+    ):
         parts.append(f"goes to {to}")
     return "; ".join(parts)

@@ -231,8 +231,8 @@ class ScheduleTrigger(Trigger):
         kinds = {"day" if day == _EVERY_DAY else "weekday" if day in WEEKDAYS else "month" for day in self.every}
         if len(kinds) > 1 or (kinds == {"day"} and len(self.every) > 1):
             raise ValueError("every must be day alone, or weekdays alone, or days of the month alone")
-        for word, given in (("every", self.every), ("at", self.at)):
-            if len(set(given)) < len(given):
+        for word, values in (("every", self.every), ("at", self.at)):
+            if len(set(values)) < len(values):
                 raise ValueError(f"{word} has something twice")
         return self
 

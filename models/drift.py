@@ -15,7 +15,7 @@ BUCKETS = 10
 LEAST_CUSTOMERS = 500
 """With fewer customers the index measures chance rather than drift."""
 STABLE, SHIFTED = 0.1, 0.25
-"""Bounds of the index: below the first is no drift, from the second on it must be investigated."""
+"""Bounds of the index: below the first there is none, from the second on it must be investigated."""
 _LEAST_SHARE = 1e-4
 """Stands in for an empty bucket, whose logarithm would be infinite."""
 _BELOW_ZERO = float(np.nextafter(0.0, -1.0))

@@ -106,8 +106,8 @@ def consistency_sentence(consistency: float) -> str:
     >>> consistency_sentence(0.614)
     'Consistency, how regular and steady the payments are: 0.61 of 1.'
     """
-    said = "not known, for the history is too short or too thin" if isnan(consistency) else f"{consistency:.2f} of 1"
-    return f"Consistency, how regular and steady the payments are: {said}."
+    words = "not known, for the history is too short or too thin" if isnan(consistency) else f"{consistency:.2f} of 1"
+    return f"Consistency, how regular and steady the payments are: {words}."
 
 
 def explanation_content(

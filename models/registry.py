@@ -198,7 +198,7 @@ class Registry:
         """Find a version of this model by MLflow's address.
 
         Raises:
-            ConfigError: it is no address, or one of another model.
+            ConfigError: it is not an address, or is one of another model.
             ModelNotFoundError: there is no such version or alias.
         """
         name, at, rest = parse_model_uri(uri)
@@ -256,7 +256,7 @@ class Registry:
     def load_uri(self, uri: str) -> ValueModel:
         """Load any registered value model by MLflow's address, `models:/name/version` or `models:/name@alias`.
 
-        Errors are those of `load`; ConfigError where it is no address.
+        Errors are those of `load`; ConfigError where it is not an address.
         """
         if not uri.startswith("models:/"):
             raise ConfigError(f"model is {uri!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")

@@ -1,6 +1,6 @@
 """Checks of the text of trees before LightGBM reads it: LightGBM follows the numbers in it unchecked.
 
-A child that is no node ends the process, and a child that leads back to its parent makes an endless loop, as soon as a
+A child that is not a node ends the process, and one that leads back to its parent makes an endless loop, as soon as a
 customer's indicators lead there; a trial run may not find it. A leaf that is not a number gives scores that are not.
 """
 

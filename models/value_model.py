@@ -208,8 +208,8 @@ class ValueModel:
 
     def snapshots(self, histories: Histories, as_ofs: Sequence[int]) -> Snapshots:
         """Compute the n x k x F indicators that the model reads as of each of k moments, each as `matrix` does."""
-        taken = snapshots(histories, np.array(as_ofs, dtype=np.int64) - self.settlement_lag_us, own=self.own)
-        return Snapshots(select_columns(taken.values, self.absent, self.own), taken.seen)
+        results = snapshots(histories, np.array(as_ofs, dtype=np.int64) - self.settlement_lag_us, own=self.own)
+        return Snapshots(select_columns(results.values, self.absent, self.own), results.row_counts)
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -206,17 +206,17 @@ class _Tries:
 
     def _with_row(self, amount: float, kind: int) -> Histories:
         """Add a row at the moment; what else it has is that of the last row."""
-        seen, last = self._seen, len(self._seen.time) - 1
+        histories, last = self._seen, len(self._seen.time) - 1
         row = replace(
-            _rows(seen, np.arange(len(seen.time)) == last),
+            _rows(histories, np.arange(len(histories.time)) == last),
             time=np.array([self._moment], dtype=np.int64),
             amount=np.array([amount]),
-            balance=np.array([seen.balance[last] + amount]),
+            balance=np.array([histories.balance[last] + amount]),
             kind=np.array([kind], dtype=np.int8),
-            currency=np.array([self._model.rates.codes.index(seen.base)], dtype=np.int16),
+            currency=np.array([self._model.rates.codes.index(histories.base)], dtype=np.int16),
         )
         return replace(
-            concatenate([seen, row]), user_ids=seen.user_ids, offsets=np.array([0, last + 2], dtype=np.int64)
+            concatenate([histories, row]), user_ids=histories.user_ids, offsets=np.array([0, last + 2], dtype=np.int64)
         )
 
 

@@ -37,7 +37,7 @@ _SEED = 1
 _RESAMPLED = ("normalised_gini", "top_decile_capture")
 """Figures whose difference has an interval. A calibration error adds up distances without their sign. A draw of the
 customers moves each tenth, so it makes the distances larger on average, and those of the better model most. The
-quantiles of such draws lie to one side of the difference, and are no interval of it."""
+quantiles of such draws lie to one side of the difference, and are not an interval of it."""
 _SHOWN = ("expected_value", "score", "category")
 
 
@@ -173,8 +173,8 @@ class _Side:
 
 
 def _side(model: TrainedModel, histories: Histories, when: int) -> _Side:
-    known = known_customers(model, histories, when)
-    return _Side(model, known.user_ids, known.matrix)
+    customers = known_customers(model, histories, when)
+    return _Side(model, customers.user_ids, customers.matrix)
 
 
 def _refuse_incomparable(models: tuple[TrainedModel, TrainedModel], when: int) -> None:
@@ -315,5 +315,5 @@ def _differences(quality: pd.DataFrame, predicted: Mapping[str, Floats], realise
     less = (1.0 - CONFIDENCE) / 2.0
     ends = pd.DataFrame(rows, columns=[*_RESAMPLED]).quantile([less, 1.0 - less]).set_axis(["low", "high"])
     names = [*_RESAMPLED, "calibration_error"]
-    known = quality.loc[CHALLENGER, names] - quality.loc[CHAMPION, names]
-    return pd.DataFrame({"difference": known}).join(ends.T)
+    difference = quality.loc[CHALLENGER, names] - quality.loc[CHAMPION, names]
+    return pd.DataFrame({"difference": difference}).join(ends.T)

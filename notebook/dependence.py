@@ -125,13 +125,13 @@ class _Served(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
 
 
 def dependence_of(
-    model: TrainedModel, known: KnownCustomers, indicator: str, values: Sequence[float] | None, individuals: int
+    model: TrainedModel, customers: KnownCustomers, indicator: str, values: Sequence[float] | None, individuals: int
 ) -> PartialDependence:
     """Move one indicator for every customer, by `sklearn.inspection.partial_dependence`.
 
     Args:
         model: that predicts.
-        known: the customers.
+        customers: whom the model can score.
         indicator: the name of one that the model reads.
         values: at which; by default quantiles of the customers' own, and none at all where it is undefined for some.
         individuals: for how many customers the single curves are given, at most.
@@ -144,20 +144,20 @@ def dependence_of(
     if indicator not in names:
         raise ConfigError(f"the model reads no indicator {indicator!r}{perhaps(indicator, names)}")
     column = names.index(indicator)
-    own = known.matrix[:, column]
+    own = customers.matrix[:, column]
     grid = _grid(own, indicator, values)
-    shown = _spread_out(model.scores(known.matrix).expected_value, individuals)
+    shown = _spread_out(model.scores(customers.matrix).expected_value, individuals)
     places = np.sort(shown)
     sums, chosen = np.zeros((2, len(grid))), []
     for first in range(0, len(own), CUSTOMERS_AT_ONCE):
-        part = known.matrix[first : first + CUSTOMERS_AT_ONCE]
+        part = customers.matrix[first : first + CUSTOMERS_AT_ONCE]
         (money,) = partial_dependence(
             _Served(model), part, [column], kind="individual", custom_values={column: grid}, method="brute"
         )["individual"]
         sums += money.sum(axis=0), model.curve.score(money).sum(axis=0)
         chosen.append(money[places[(places >= first) & (places < first + len(part))] - first])
     index = pd.Index(grid, name=indicator)
-    individual = pd.DataFrame(np.concatenate(chosen), index=known.user_ids[places], columns=index)
+    individual = pd.DataFrame(np.concatenate(chosen), index=customers.user_ids[places], columns=index)
     what = model.catalogue.indicators[column]
     return PartialDependence(
         indicator,
@@ -169,7 +169,7 @@ def dependence_of(
             {"expected_value": sums[0] / len(own), "score": sums[1] / len(own), "customers": _standing_for(grid, own)},
             index=index,
         ),
-        individual.loc[known.user_ids[shown]],
+        individual.loc[customers.user_ids[shown]],
     )
 
 

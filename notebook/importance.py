@@ -110,10 +110,10 @@ def importance_of(model: TrainedModel, matrix: Floats | None) -> Importance:
 def _rank_correlation(values: Floats, points: Floats) -> float:
     """Correlate values with their points; the customers for whom the indicator is undefined say nothing about it."""
     is_defined = ~np.isnan(values)
-    seen, effect = values[is_defined], points[is_defined]
-    if len(seen) < 2 or not np.ptp(seen) or not np.ptp(effect):
+    defined_values, effect = values[is_defined], points[is_defined]
+    if len(defined_values) < 2 or not np.ptp(defined_values) or not np.ptp(effect):
         return float("nan")
-    return float(stats.spearmanr(seen, effect).statistic)
+    return float(stats.spearmanr(defined_values, effect).statistic)
 
 
 def _direction(correlation: float) -> str:

@@ -27,9 +27,9 @@ class KnownCustomers:
 def known_customers(model: TrainedModel, histories: Histories, as_of: int) -> KnownCustomers:
     """Find the customers whom a model can score as of a moment (microseconds); ConfigError where there are none."""
     matrix, rows = model.matrix(histories, as_of)
-    known = np.flatnonzero((rows > 0) & ~model.unknown(histories, as_of))
-    if not len(known):
+    rows_of_customers = np.flatnonzero((rows > 0) & ~model.unknown(histories, as_of))
+    if not len(rows_of_customers):
         raise ConfigError(f"no customer has a row by {day_text(as_of)}; give a later as_of")
-    names = pd.Index(histories.user_ids.take(known).to_pylist(), name="user_id", dtype="object")
+    names = pd.Index(histories.user_ids.take(rows_of_customers).to_pylist(), name="user_id", dtype="object")
     order = names.argsort()
-    return KnownCustomers(names[order], matrix[known[order]])
+    return KnownCustomers(names[order], matrix[rows_of_customers[order]])

@@ -96,8 +96,8 @@ class Levels:
 
     def __repr__(self) -> str:
         """Say how many have each level."""
-        said = ", ".join(f"{level} {count:,}" for level, count in self.counts().items())
-        return f"<{len(self):,} assessed: {said}>"
+        counts_text = ", ".join(f"{level} {count:,}" for level, count in self.counts().items())
+        return f"<{len(self):,} assessed: {counts_text}>"
 
     def _repr_html_(self) -> str:
         """Show in a notebook how many have each level, and the first entities."""
@@ -186,8 +186,8 @@ class DraftTrial:
 
     def __repr__(self) -> str:
         """Say how many the draft puts where."""
-        said = ", ".join(f"{level} {count:,}" for level, count in self.result.draft.alone.items() if count)
-        return f"<a draft would come to: {said}>"
+        counts_text = ", ".join(f"{level} {count:,}" for level, count in self.result.draft.alone.items() if count)
+        return f"<a draft would come to: {counts_text}>"
 
     def _repr_html_(self) -> str:
         """Show in a notebook the levels, the moves, and what the numbers do not say."""
@@ -201,22 +201,22 @@ _NOT_FILES = frozenset({"lists", "base", "model", "columns"})
 @contextmanager
 def _files(entities: Part, parts: Parts) -> Iterator[PortfolioFiles]:
     """Give a portfolio as files: a data frame is written as Parquet meanwhile, so that both are read by one reader."""
-    given: dict[str, Any] = dict(parts)
-    columns = [f"{theirs}={ours}" for theirs, ours in given.get("columns", {}).items()]
-    lists = given.get("lists")
+    options: dict[str, Any] = dict(parts)
+    columns = [f"{theirs}={ours}" for theirs, ours in options.get("columns", {}).items()]
+    lists = options.get("lists")
     with TemporaryDirectory(prefix="fivefold-") as folder, _tables_named(Path(folder)):
         paths = {
             part: _path(content, part, Path(folder))
-            for part, content in {"entities": entities, **given}.items()
+            for part, content in {"entities": entities, **options}.items()
             if part not in _NOT_FILES and content is not None
         }
         yield PortfolioFiles(
             entities=paths.pop("entities"),
             **paths,
             lists=lists_with(None if lists is None else Path(lists)),
-            base=given.get("base", "EUR"),
+            base=options.get("base", "EUR"),
             names=PortfolioColumns(columns),
-            load_model=partial(load_value_model, read_settings(), given.get("model"), DEFAULT_NAME),
+            load_model=partial(load_value_model, read_settings(), options.get("model"), DEFAULT_NAME),
             warn=lambda text: warnings.warn(text, stacklevel=2),
         )
 

@@ -115,9 +115,9 @@ def train(
     registry = Registry(read_settings(), settings.name)
     source = source_of(transactions, {**settings.columns, **(columns or {})})
     promote_by = _promote if promote_if_better else lambda *_: None
-    asked = preset if preset is not None else preset_by_default(config is not None, tune)
+    preset_name = preset if preset is not None else preset_by_default(config is not None, tune)
     result = retrain(
-        source, settings, registry, tune_trials=tune, preset=asked, refit_after=refit, promote_by=promote_by
+        source, settings, registry, tune_trials=tune, preset=preset_name, refit_after=refit, promote_by=promote_by
     )
     model = ValueModel(result.model, f"models:/{settings.name}/{result.version}")
     return TrainedVersion(model, result.version, result.promoted, tuple(result.verdict.reasons), result)

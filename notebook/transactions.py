@@ -200,7 +200,7 @@ def indicators(
 def indicators_of_histories(histories: Histories, as_of: int, own: OwnIndicators | None = None) -> pd.DataFrame:
     """Give the indicators of those who have a row by *as_of* (microseconds), as `indicators` does."""
     matrix, row_counts = indicator_matrix(histories, as_of, own)
-    known = np.flatnonzero(row_counts > 0)
-    index = pd.Index(histories.user_ids.take(known).to_pylist(), name="user_id", dtype="object")
+    positions = np.flatnonzero(row_counts > 0)
+    index = pd.Index(histories.user_ids.take(positions).to_pylist(), name="user_id", dtype="object")
     names = list(catalogue(histories.absent, own).names)
-    return pd.DataFrame(select_columns(matrix, histories.absent, own)[known], index=index, columns=names)
+    return pd.DataFrame(select_columns(matrix, histories.absent, own)[positions], index=index, columns=names)

@@ -105,8 +105,8 @@ class ValueModel:
             uri = f"models:/{name}/{which}"
         else:
             uri = which if which.startswith("models:/") else f"models:/{name}@{which}"
-        asked = None if which == CHAMPION else uri
-        return cls(load_value_model(read_settings(), asked, name), uri)
+        address = None if which == CHAMPION else uri
+        return cls(load_value_model(read_settings(), address, name), uri)
 
     def __repr__(self) -> str:
         """Say which model it is."""
@@ -140,7 +140,7 @@ class ValueModel:
             writes. An unknown end is NaN.
 
         Raises:
-            ConfigError: the level is no whole number from 1 to 99.
+            ConfigError: the level is not a whole number from 1 to 99.
         """
         _require_level(level_percent)
         when = moment_of(as_of)
@@ -198,8 +198,8 @@ class ValueModel:
         Raises:
             ConfigError: none of them has a row by then.
         """
-        known = None if transactions is None else self._known(transactions, as_of, columns)
-        return importance_of(self.trained, None if known is None else known.matrix)
+        customers = None if transactions is None else self._known(transactions, as_of, columns)
+        return importance_of(self.trained, None if customers is None else customers.matrix)
 
     def partial_dependence(
         self,
@@ -232,8 +232,8 @@ class ValueModel:
         """
         if individuals < 1:
             raise ConfigError(f"individuals is {individuals}, and has to be 1 or more")
-        known = self._known(transactions, as_of, columns)
-        return dependence_of(self.trained, known, indicator, values, individuals)
+        customers = self._known(transactions, as_of, columns)
+        return dependence_of(self.trained, customers, indicator, values, individuals)
 
     def _histories(self, transactions: AnyTransactions, columns: Mapping[str, str] | None) -> Histories:
         return read_histories(source_of(transactions, columns), self.trained.rates, absent=self.trained.absent)

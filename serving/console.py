@@ -198,12 +198,12 @@ class Console:
             _require_own_origin(request)
             form = _fields(await read_body(request, NOBODY, FORM_BYTES))
             next_ = _next_of(form.get("next", ""))
-            known = await _run_in_session_pool(partial(sign_in, self._engine, form.get("token", "").strip()))
+            session = await _run_in_session_pool(partial(sign_in, self._engine, form.get("token", "").strip()))
         except (ApiError, StoreError) as error:
             return _refusal(error)
-        if known is None:
+        if session is None:
             return self._sign_in_page(next_, refused=True)
-        return _signed_in(known[0], next_)
+        return _signed_in(session[0], next_)
 
     async def go_to_provider(self, request: Request) -> Response:
         """Lead to the identity provider, which sends the person back to `RETURN_PATH`."""
@@ -212,11 +212,11 @@ class Console:
             return await _missing(request)
         next_ = _next_of(request.query_params.get("next", ""))
         try:
-            location, kept = await _ask_provider(partial(self._provider.begin, _return_address(request)))
+            location, sealed = await _ask_provider(partial(self._provider.begin, _return_address(request)))
         except IdentityProviderError as error:
             return self._without_identity(next_, error)
         response = RedirectResponse(location, HTTPStatus.SEE_OTHER, dict(HEADERS))
-        attempt = quote(urlencode({"kept": kept, "next": next_}))
+        attempt = quote(urlencode({"kept": sealed, "next": next_}))
         response.set_cookie(
             ATTEMPT_COOKIE, attempt, ATTEMPT_SECONDS, path="/", secure=True, httponly=True, samesite="lax"
         )
@@ -229,9 +229,9 @@ class Console:
             return await _missing(request)
         attempt = dict(parse_qsl(unquote(request.cookies.get(ATTEMPT_COOKIE, ""))))
         next_ = _next_of(attempt.get("next", ""))
-        query, kept = dict(request.query_params), attempt.get("kept", "")
+        query, sealed = dict(request.query_params), attempt.get("kept", "")
         try:
-            identify = partial(self._provider.identify, _return_address(request), query, kept)
+            identify = partial(self._provider.identify, _return_address(request), query, sealed)
             identity = await _ask_provider(identify)
             begin = partial(sign_in_by_identity, self._engine, self._openid, identity)
             secret, session = await _run_in_session_pool(begin)
@@ -359,29 +359,29 @@ def _fields(body: bytes) -> dict[str, str]:
         raise ApiError(422, "The form cannot be read") from None
 
 
-async def _parts(request: Request, body: bytes, kept: str) -> Sent:
-    """Read a form with a file, whose text is its value; ApiError 422 where it is none, or a file is no UTF-8.
+async def _parts(request: Request, body: bytes, file_field: str) -> Sent:
+    """Read a form with a file, whose text is its value; ApiError 422 where it is none, or a file is not UTF-8.
 
-    *kept* names the field whose file is kept apart, and as it is; those of other fields are left out then.
+    *file_field* names the field whose file is kept apart, and as it is; those of other fields are left out then.
     """
 
     async def once() -> AsyncGenerator[bytes, None]:
         yield body
 
     try:
-        sent = await MultiPartParser(request.headers, once(), max_files=MOST_FILES, max_fields=100).parse()
+        parts = await MultiPartParser(request.headers, once(), max_files=MOST_FILES, max_fields=100).parse()
         try:
             form, file = {}, None
-            for name, value in sent.items():
+            for name, value in parts.items():
                 if isinstance(value, str):
                     form[name] = value
-                elif not kept:
+                elif not file_field:
                     form[name] = (await value.read()).decode()
-                elif name == kept and value.filename:  # without a name no file was chosen
+                elif name == file_field and value.filename:  # without a name no file was chosen
                     file = Upload(value.filename, await value.read())
             return form, file
         finally:
-            await sent.close()
+            await parts.close()
     except UnicodeDecodeError:
         raise ApiError(422, "The file is not text in UTF-8") from None
     except MultiPartException:

@@ -14,10 +14,10 @@ MOST_REMEMBERED = 100_000
 class RateLimiter:
     """Counts requests by token in a token bucket: evenly spaced requests are never refused."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic, said: str = TOO_OFTEN) -> None:
-        """Begin with full buckets; *said* is what a refusal says."""
+    def __init__(self, clock: Callable[[], float] = monotonic, refusal: str = TOO_OFTEN) -> None:
+        """Begin with full buckets; *refusal* is what a refusal says."""
         self._clock = clock
-        self._said = said
+        self._refusal = refusal
         self._buckets: dict[int, tuple[float, float]] = {}
         """By token: the requests left, and when they were counted."""
 
@@ -29,7 +29,7 @@ class RateLimiter:
         remaining, since = self._buckets.get(token_id, (float(per_minute), now))
         remaining = min(float(per_minute), remaining + (now - since) * per_minute / 60)
         if remaining < 1:
-            raise ApiError(429, self._said, headers={"Retry-After": str(ceil((1 - remaining) * 60 / per_minute))})
+            raise ApiError(429, self._refusal, headers={"Retry-After": str(ceil((1 - remaining) * 60 / per_minute))})
         if len(self._buckets) >= MOST_REMEMBERED:
             self._buckets.clear()
         self._buckets[token_id] = (remaining - 1, now)

@@ -68,8 +68,8 @@ class SharedLane(Generic[Item, Result]):
         """Answer what waits, up to a number; then other organisations come first."""
         with self._lock:
             queue = self._queues[organisation]
-            taken = [queue.popleft() for _ in range(min(self._most, len(queue)))]
-        wanted = [(item, future) for item, future in taken if future.set_running_or_notify_cancel()]
+            entries = [queue.popleft() for _ in range(min(self._most, len(queue)))]
+        wanted = [(item, future) for item, future in entries if future.set_running_or_notify_cancel()]
         if wanted:
             self._answer(wanted)
         with self._lock:

@@ -293,12 +293,12 @@ class _SnapshotWork:
         if self.share < 1:
             piece = piece.take(np.flatnonzero(sampling_keys(piece.user_ids, self.seed) < self.share))
         at_dates = snapshots(piece, dates.training - dates.lag_us, own=self.own)
-        known = at_dates.seen > 0
+        has_rows = at_dates.row_counts > 0
         values = realised_values(piece, dates.training, dates.horizon_days, self.config.value)
         return _Snapshots(
-            select_columns(at_dates.values[known], self.absent, self.own),
-            values[known],
-            np.broadcast_to(dates.training, known.shape)[known],
+            select_columns(at_dates.values[has_rows], self.absent, self.own),
+            values[has_rows],
+            np.broadcast_to(dates.training, has_rows.shape)[has_rows],
             windows,
         )
 

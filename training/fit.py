@@ -156,7 +156,7 @@ def build_model(
     """Put together everything that travels with the trees."""
     indicators = catalogue(absent, portfolio.own)
     curve = ScoreCurve.of(reference.predicted)
-    scores = curve.score(reference.predicted[reference.kept])
+    scores = curve.score(reference.predicted[reference.positions])
     return ValueModel(
         fitted.booster_,
         fitted.objective,

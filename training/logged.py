@@ -140,7 +140,7 @@ def log_models(model: ValueModel, folder: Path) -> tuple[ModelInfo, ModelInfo]:
     code = copy_shipped_code(folder)
     example = example_transactions(model)
     indicators, _ = model.matrix(frame_histories(model, example), model.test_as_of)
-    given: dict[str, Any] = {
+    shared: dict[str, Any] = {
         "python_model": str(Path(pyfunc_entry.__file__)),
         "artifacts": {"value_model": (folder / "value_model").as_uri()},
         "code_paths": [str(code)],
@@ -152,13 +152,13 @@ def log_models(model: ValueModel, folder: Path) -> tuple[ModelInfo, ModelInfo]:
         model_config={pyfunc_entry.READS: pyfunc_entry.TRANSACTIONS},
         signature=transactions_signature(model),
         input_example=(example, {"as_of": day_text(model.test_as_of)}),
-        **given,
+        **shared,
     )
     of_indicators = mlflow.pyfunc.log_model(
         name=INDICATORS_MODEL,
         model_config={pyfunc_entry.READS: pyfunc_entry.INDICATORS},
         signature=indicators_signature(model),
         input_example=pd.DataFrame(indicators, columns=list(model.indicators)),
-        **given,
+        **shared,
     )
     return of_transactions, of_indicators

@@ -128,7 +128,7 @@ def adapt_config(config: TrainingConfig, absent: tuple[str, ...]) -> TrainingCon
 
 
 def check_monotone(config: TrainingConfig, absent: tuple[str, ...], own: OwnIndicators | None = None) -> None:
-    """Raise ConfigError where a limit on the trees names what is no indicator, or one that the data do not allow."""
+    """Raise ConfigError where a limit on the trees is not on an indicator, or on one that the data do not allow."""
     every, there = catalogue((), own).names, catalogue(absent, own).names
     for name in config.trees.monotone:
         if name not in every:

@@ -114,7 +114,7 @@ def with_new_curve(model: ValueModel, test_window: WindowPredictions, dates: Dat
     """Give the trees of a model another reference portfolio, and measure its intervals on it; all else stays."""
     curve = ScoreCurve.of(test_window.predicted)
     reference = DriftReference.of(
-        model.catalogue.names, test_window.matrix, curve.score(test_window.predicted[test_window.kept])
+        model.catalogue.names, test_window.matrix, curve.score(test_window.predicted[test_window.positions])
     )
     level = DEFAULT_LEVEL_PERCENT if model.intervals is None else model.intervals.level_percent
     intervals = IntervalTable.of(

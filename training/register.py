@@ -217,7 +217,7 @@ def _log_choice(choice: Choice, experiment: str) -> None:
     """Log a run within the run for each preset that was tried: its settings, and its figures by origin."""
     mlflow.set_tags({"preset_reason": choice.reason, "preset_customers_share": f"{choice.share:.4f}"})
     for each in choice.presets if choice.trials else ():
-        config = each.over(choice.given)
+        config = each.over(choice.settings)
         trees, snapshots = config.trees.model_dump(exclude={"rounds"}), config.snapshots.model_dump()
         with mlflow.start_run(
             run_name=f"preset {each.name}", experiment_id=experiment, nested=True, log_system_metrics=False

@@ -207,9 +207,9 @@ def _rolling(
         dates = dates_before(config, summary.period.first, moment)
         unfair = incomparability(rival.version, config, dates, summary.absent, portfolio.own)
         left_out = rival.left_out or unfair or ""
-        known = None if left_out else rival.model
+        comparable = None if left_out else rival.model
         times = times_judged(registry, dates)
-        earlier.append(judge_origin(portfolio, config, summary, dates, trees, known, left_out, times))
+        earlier.append(judge_origin(portfolio, config, summary, dates, trees, comparable, left_out, times))
     return roll((*earlier, last), summary.first_rows, config.gate, config.seed) if earlier else None
 
 

@@ -46,10 +46,10 @@ def tune(
 
     def gini(candidate: TreeSettings) -> float:
         rounds = find_rounds(validation, candidate, seed)
-        found = fold_gini(validation, candidate, seed, rounds)
-        trials_done.append(TuningTrial(candidate.model_copy(update={"rounds": rounds}), found))
+        score = fold_gini(validation, candidate, seed, rounds)
+        trials_done.append(TuningTrial(candidate.model_copy(update={"rounds": rounds}), score))
         note(trials_done[-1])
-        return found
+        return score
 
     gini(trees)  # outside the study, which would refuse values beyond its ranges
     optuna.logging.set_verbosity(logging.WARNING)

@@ -25,14 +25,14 @@ class Windows:
     Attributes:
         as_of: k moments, microseconds.
         horizon_days: length of the windows after them.
-        known: customers with a row that the indicators see.
+        known_customers: those with a row that the indicators see.
         rows: in the window after the moment.
         active: customers who have them.
     """
 
     as_of: Integers
     horizon_days: int
-    known: Integers
+    known_customers: Integers
     rows: Integers
     active: Integers
 
@@ -51,7 +51,7 @@ class Windows:
             return
         for number, moment in enumerate(self.as_of.tolist()):
             within = (part.time > moment) & (part.time <= moment + self.horizon_days * DAY_US)
-            self.known[number] += int((part.time[starts] <= moment - lag_us).sum())
+            self.known_customers[number] += int((part.time[starts] <= moment - lag_us).sum())
             self.rows[number] += int(within.sum())
             self.active[number] += int(np.logical_or.reduceat(within, starts).sum())
 
@@ -75,11 +75,11 @@ class Windows:
         refusals: list[str] = []
         warnings: list[str] = []
         busiest, ended = _busiest(quality, self.horizon_days)
-        known, active, rows = (int(counts[-1]) for counts in (self.known, self.active, self.rows))
+        customers, active, rows = (int(counts[-1]) for counts in (self.known_customers, self.active, self.rows))
         test = f"the test window {self.days_text(-1)}"
-        if known < checks.least_customers:
+        if customers < checks.least_customers:
             refusals.append(
-                f"the test as-of {day_text(int(self.as_of[-1]))} has {count_text(known, 'known customer')}; "
+                f"the test as-of {day_text(int(self.as_of[-1]))} has {count_text(customers, 'known customer')}; "
                 f"a percentile needs {checks.least_customers:,} (checks.least_customers)"
             )
         if active < checks.least_active:

@@ -101,7 +101,7 @@ def _show_counts(runs: "Runs", title: str) -> None:
         for step, count in at.items()
     ]
     show_table(title, ("run", "step", "entities", "share"), rows, left=2)
-    taken = [[name, f"{count:,}", percent(count / total)] for name, count in runs.taken().items()]
+    taken = [[name, f"{count:,}", percent(count / total)] for name, count in runs.action_counts().items()]
     if taken:
         show_table("Actions that would follow", ("action", "entities", "share"), taken)
     failed = sum(counts["failed"].values())

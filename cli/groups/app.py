@@ -56,9 +56,9 @@ def run_group_tests(
     results = run_group_examples(load_group(group), lists_with(lists), moment(as_of, "--as-of"))
     for result in results:
         if not result.passed:
-            echo(f"FAILED  {result.name}: {result.found}, not {result.expected}")
+            echo(f"FAILED  {result.name}: {result.actual}, not {result.expected}")
         elif verbose:
-            echo(f"passed  {result.name}: {result.found}")
+            echo(f"passed  {result.name}: {result.actual}")
     failed = sum(1 for result in results if not result.passed)
     echo(f"{count_text(len(results), 'example')}, {failed} failed")
     passed = bool(results) and not failed

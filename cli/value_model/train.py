@@ -246,7 +246,7 @@ def show_plan(plan: "TrainingPlan") -> None:
         int(windows.rows[:last].argmin()): "thinnest training",
         last - 1: "last training",
     }
-    counts_by_column = (windows.known, windows.active, windows.rows)
+    counts_by_column = (windows.known_customers, windows.active, windows.rows)
     rows = [
         [name, windows.days_text(number), *(f"{counts[number]:,}" for counts in counts_by_column)]
         for number, name in sorted((named_windows | {last: "test"}).items())

@@ -24,7 +24,7 @@ _BUILT_IN = ("abs", "bool", "float", "int", "len", "max", "min", "range")
 
 
 class _OtherFormError(Exception):
-    """A function is no single loop over rows, or more than is understood here."""
+    """A function is not a single loop over rows, or more than is understood here."""
 
 
 @dataclass(frozen=True)
@@ -195,9 +195,9 @@ class _Names(ast.NodeTransformer):
         if isinstance(value, int | float):
             return ast.Constant(value) if math.isfinite(value) else ast.parse(f"float('{value}')", mode="eval").body
         if inspect.isfunction(value):
-            known = f"{value.__module__}.{value.__name__}".replace(".", "_")
-            self._helpers[known] = value
-            return ast.Name(known, ast.Load())
+            helper = f"{value.__module__}.{value.__name__}".replace(".", "_")
+            self._helpers[helper] = value
+            return ast.Name(helper, ast.Load())
         raise _OtherFormError
 
 

@@ -47,7 +47,7 @@ class OwnIndicators:
         """What it declares, in the order of its lines. The text is run when this is first asked for.
 
         Raises:
-            ConfigError: the text is no Python, imports what it may not, cannot be run, or declares something wrong.
+            ConfigError: the text is not Python, imports what it may not, cannot be run, or declares something wrong.
         """
         return _catalogue_of(self)
 
@@ -86,11 +86,11 @@ def _catalogue_of(own: OwnIndicators) -> Catalogue:
         for each in declared.indicators
         if labels.count(each.label) > 1
     ]
-    taken = names_of_walk()
+    reserved = names_of_walk()
     problems += [
         f"the function {name} has a name that the kernel uses itself; call it otherwise"
         for name in dict.fromkeys(each.function.__name__ for each in declared.indicators)
-        if name in taken
+        if name in reserved
     ]
     if problems:
         raise ConfigError("\n".join([f"{own.name} cannot be used:", *(f"  {problem}" for problem in problems)]))

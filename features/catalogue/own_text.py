@@ -64,7 +64,7 @@ def require_closed_text(name: str, text: str) -> None:
     """Refuse a file whose values could depend on anything but its text.
 
     Raises:
-        ConfigError: it is no Python, is read in another encoding than UTF-8, imports or uses what it may not, or does
+        ConfigError: it is not Python, is read in another encoding than UTF-8, imports or uses what it may not, or does
             more at its top than declare. The message names the file and the line.
     """
     _require_utf_8(name, text)
@@ -184,8 +184,8 @@ def _heading(node: ast.FunctionDef, aliases: _Aliases) -> Iterator[tuple[int, st
         if aliases.origin(called) != wanted:
             yield decorator.lineno, f"has another decorator than @indicator(…) or @shared, imported from {PUBLIC}"
         if isinstance(decorator, ast.Call):
-            given = [*decorator.args, *(keyword.value for keyword in decorator.keywords)]
-            for value in given:
+            arguments_of_decorator = [*decorator.args, *(keyword.value for keyword in decorator.keywords)]
+            for value in arguments_of_decorator:
                 if not _holds(value, _OF_CONSTANTS):
                     yield value.lineno, "computes what the decorator gets; give constants"
     arguments = node.args
@@ -203,7 +203,7 @@ def _holds(expression: ast.expr, kinds: tuple[type[ast.AST], ...]) -> bool:
 
 def _uses(tree: ast.Module, aliases: _Aliases) -> Iterator[tuple[int, str]]:
     """Look at every name and attribute, at the top and in functions."""
-    known = _bound(tree) | _BUILT_IN
+    names = _bound(tree) | _BUILT_IN
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     of_module = [node for node in attributes if isinstance(node.value, ast.Name) and node.value.id in aliases.modules]
     for node in of_module:
@@ -221,7 +221,7 @@ def _uses(tree: ast.Module, aliases: _Aliases) -> Iterator[tuple[int, str]]:
             continue
         elif name.id in aliases.modules:
             yield name.lineno, f"uses {name.id} alone; name what it needs of it, such as {name.id}.sqrt"
-        elif name.id not in known or name.id.startswith("__"):
+        elif name.id not in names or name.id.startswith("__"):
             yield name.lineno, f"uses {name.id}; {_ITS_TEXT}"
 
 

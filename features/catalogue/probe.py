@@ -49,10 +49,10 @@ def check_own_indicators(own: OwnIndicators) -> None:
     interpreted = _each(columns, histories, as_ofs, own.name)
     try:
         walk = compile_walk(columns, checked=True)
-        taken = walk_over(walk, histories, as_ofs, columns)
+        results = walk_over(walk, histories, as_ofs, columns)
     except Exception as error:
         raise _first_failure(columns, histories, as_ofs, own.name, error) from error
-    compiled = taken.values
+    compiled = results.values
     problems = _Problems(own.name, columns)
     again = walk_over(walk, histories, as_ofs, columns).values
     problems.add(
@@ -65,7 +65,7 @@ def check_own_indicators(own: OwnIndicators) -> None:
         "gives other numbers compiled than interpreted; use plain loops of numbers",
     )
     _check_currencies(problems, walk, histories, columns, compiled)
-    _check_values(problems, columns, compiled, taken.seen == 0)
+    _check_values(problems, columns, compiled, results.row_counts == 0)
     problems.raise_all()
 
 
@@ -115,15 +115,15 @@ def _first_failure(
 
 
 def _failure(name: str, each: Indicator, error: Exception) -> str:
-    said = f"{name}: indicator {each.name}"
+    label = f"{name}: indicator {each.name}"
     if isinstance(error, NumbaError):
         lines = (line.strip() for line in str(error).splitlines())
         line = next((line for line in lines if line and not line.startswith("Failed in nopython")), "")
         return (
-            f"{said} cannot be compiled: {line} Plain loops and arithmetic can be; a function that it calls is marked "
+            f"{label} cannot be compiled: {line} Plain loops and arithmetic can be; a function that it calls is marked "
             f"with `shared` of {PUBLIC}"
         )
-    return f"{said} ends with {type(error).__name__}: {error}{hint_about(error)}"
+    return f"{label} ends with {type(error).__name__}: {error}{hint_about(error)}"
 
 
 def _check_future(problems: _Problems, walk: Walk, histories: Histories, columns: Catalogue, wanted: Floats) -> None:
@@ -131,9 +131,9 @@ def _check_future(problems: _Problems, walk: Walk, histories: Histories, columns
     for place, as_of in enumerate(_AS_OFS):
         moment = np.array([as_of], dtype=np.int64)
         for other in (_without_future(histories, as_of), _with_other_future(histories, as_of)):
-            found = walk_over(walk, other, moment, columns).values
+            values = walk_over(walk, other, moment, columns).values
             problems.add(
-                _differ(found, wanted[:, place : place + 1]),
+                _differ(values, wanted[:, place : place + 1]),
                 "changes with what comes after the as-of; its rows end there, and it may read no others",
             )
 
@@ -157,9 +157,9 @@ def _check_currencies(
     """Look for values that change with the places of the currencies in the rate table, which another table changes."""
     places = np.random.default_rng(3).permutation(_CURRENCIES).astype(np.int16)
     other = replace(histories, currency=places[histories.currency])
-    found = walk_over(walk, other, np.array(_AS_OFS, dtype=np.int64), columns).values
+    values = walk_over(walk, other, np.array(_AS_OFS, dtype=np.int64), columns).values
     problems.add(
-        _differ(found, wanted) & ~np.isclose(found, wanted, rtol=1e-9, atol=1e-9),
+        _differ(values, wanted) & ~np.isclose(values, wanted, rtol=1e-9, atol=1e-9),
         "changes with the numbers of the currencies, which mean nothing; it may only ask if two are equal",
     )
 
@@ -184,10 +184,10 @@ def _check_values(problems: _Problems, columns: Catalogue, values: Floats, is_em
 
 
 def _check_units(problems: _Problems, columns: Catalogue, values: Floats) -> None:
-    known = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    numbers = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     for unit, (is_wrong, what) in _ALLOWED.items():
         of_unit = np.array([each.unit == unit for each in columns.indicators])
-        problems.add(is_wrong(known) & of_unit, what)
+        problems.add(is_wrong(numbers) & of_unit, what)
 
 
 def check_own_values(own: OwnIndicators, columns: Catalogue, matrix: Floats) -> None:
@@ -207,9 +207,9 @@ def check_own_values(own: OwnIndicators, columns: Catalogue, matrix: Floats) -> 
         problems.raise_all()
 
 
-def _differ(found: Floats, wanted: Floats) -> np.ndarray:
+def _differ(values: Floats, wanted: Floats) -> np.ndarray:
     """Mark where two arrays differ in their bits; undefined is equal to undefined."""
-    return np.asarray((found != wanted) & ~(np.isnan(found) & np.isnan(wanted)))
+    return np.asarray((values != wanted) & ~(np.isnan(values) & np.isnan(wanted)))
 
 
 def _histories(random: np.random.Generator) -> Histories:
@@ -256,11 +256,11 @@ def _contents(random: np.random.Generator, rows: int) -> tuple[np.ndarray, ...]:
 
 def _without_future(histories: Histories, as_of: int) -> Histories:
     """Remove the rows after a moment."""
-    kept = histories.time <= as_of
-    counts = np.add.reduceat(np.append(kept, False), histories.offsets[:-1]) * (np.diff(histories.offsets) > 0)
+    mask = histories.time <= as_of
+    counts = np.add.reduceat(np.append(mask, False), histories.offsets[:-1]) * (np.diff(histories.offsets) > 0)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     columns = ("time", "amount", "balance", "kind", "currency", "category", "created")
-    return replace(histories, offsets=offsets, **{name: getattr(histories, name)[kept] for name in columns})
+    return replace(histories, offsets=offsets, **{name: getattr(histories, name)[mask] for name in columns})
 
 
 def _with_other_future(histories: Histories, as_of: int) -> Histories:

@@ -245,7 +245,7 @@ def _words_allowed(codes: Mapping[str, int], any_case: bool, absent: int | None)
 def view_words(column: Column, words: WordList) -> tuple[Places, Codes] | None:
     """View a dictionary of words without a look at its rows: the place of each, and the code of each place.
 
-    A word that is not of the list has a code below 0. None where the column is no dictionary of text.
+    A word that is not of the list has a code below 0. None where the column is not a dictionary of text.
     """
     if not isinstance(column, pa.DictionaryArray) or not is_text(column.type.value_type):
         return None

@@ -36,12 +36,12 @@ class StringColumn:
 
     def arrow(self) -> pa.Array:
         """Copy the texts to an Arrow array."""
-        known = self.begins >= 0
-        lengths = np.where(known, self.ends - self.begins, 0)
+        is_present = self.begins >= 0
+        lengths = np.where(is_present, self.ends - self.begins, 0)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         out = np.empty(int(offsets[-1]), dtype=np.uint8)
         column_loops().gather_texts(self.data, self.begins, self.ends, offsets, out)
-        valid = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))
+        valid = None if is_present.all() else pa.py_buffer(np.packbits(is_present, bitorder="little"))
         array = pa.LargeStringArray.from_buffers(len(self), pa.py_buffer(offsets), pa.py_buffer(out), valid)
         return array.cast(pa.string()) if len(out) < 1 << 31 else array
 

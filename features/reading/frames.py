@@ -110,9 +110,9 @@ def table_from_frame(source: Frame, errors: ErrorCollector) -> pa.Table:
         return source.to_arrow()
     pandas = sys.modules.get("pandas")  # where pandas was never imported, no value is a pandas frame
     if pandas is not None and isinstance(source, pandas.DataFrame):
-        known = [position for position, name in enumerate(source.columns) if name in c.COLUMNS]
-        names = [str(source.columns[position]) for position in known]
-        return pa.table([_from_series(source.iloc[:, position], errors) for position in known], names)
+        positions = [position for position, name in enumerate(source.columns) if name in c.COLUMNS]
+        names = [str(source.columns[position]) for position in positions]
+        return pa.table([_from_series(source.iloc[:, position], errors) for position in positions], names)
     return source
 
 

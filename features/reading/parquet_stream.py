@@ -77,15 +77,15 @@ def tables_of(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table
     Where Arrow ends a batch depends on the row group at which reading begins.
     """
     waiting: list[pa.RecordBatch] = []
-    held = 0
+    row_count = 0
     for batch in batches:
         rest = batch
-        while held + rest.num_rows >= rows:
-            yield pa.Table.from_batches([*waiting, rest.slice(0, rows - held)])
-            rest, waiting, held = rest.slice(rows - held), [], 0
+        while row_count + rest.num_rows >= rows:
+            yield pa.Table.from_batches([*waiting, rest.slice(0, rows - row_count)])
+            rest, waiting, row_count = rest.slice(rows - row_count), [], 0
         if rest.num_rows:
             waiting.append(rest)
-            held += rest.num_rows
+            row_count += rest.num_rows
     if waiting:
         yield pa.Table.from_batches(waiting)
 

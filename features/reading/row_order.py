@@ -150,10 +150,10 @@ def _candidates(rows: CheckedRows, order: Integers) -> Integers:
     hashes = pl.Series(rows.transaction_id).hash()
     if not rows.transaction_id.null_count and hashes.n_unique() == len(hashes):  # nearly always, and a cheap test
         return np.empty(0, dtype=np.int64)
-    known = np.asarray(rows.transaction_id.is_valid().to_numpy(zero_copy_only=False))
+    is_present = np.asarray(rows.transaction_id.is_valid().to_numpy(zero_copy_only=False))
     encoded = rows.transaction_id if isinstance(rows.transaction_id, pa.DictionaryArray) else None
     codes = (encoded or rows.transaction_id.dictionary_encode()).indices.fill_null(0).to_numpy(zero_copy_only=False)
     pairs = rows.customer * (int(codes.max(initial=0)) + 1) + codes
-    pairs = np.where(known, pairs, -1 - np.arange(len(pairs)))
+    pairs = np.where(is_present, pairs, -1 - np.arange(len(pairs)))
     _, inverse, counts = np.unique(pairs, return_inverse=True, return_counts=True)
     return np.flatnonzero((counts[inverse] > 1)[order])

@@ -52,8 +52,8 @@ def sort_by_customer(source: Path, output: Path, parts: Parts | None = None) -> 
     if parts is None:
         with passing_parts(output) as own:
             return sort_by_customer(source, output, own)
-    found = MappedFile(source)
-    partitioned = _partition(found, parts)
+    file = MappedFile(source)
+    partitioned = _partition(file, parts)
     if not partitioned.rows:
         raise FileFormatError(f"{source} has no rows")
     buckets = range(count_batches(partitioned.files[0]))

@@ -231,11 +231,11 @@ def stream_from(
     file: MappedFile,
     reader: TransactionReader,
     place: Place = START,
-    seen: Sequence[npt.NDArray[np.uint64]] = (),
+    earlier_hashes: Sequence[npt.NDArray[np.uint64]] = (),
 ) -> Iterator[StreamPart]:
     """Stream Parquet from a place on: the parts that a stream from its beginning gives after that place.
 
-    *seen* are the hashes of all parts before. Errors are those of `stream_histories`.
+    *earlier_hashes* are those of all parts before. Errors are those of `stream_histories`.
     """
 
     def refuse(user_id: str) -> FileFormatError:
@@ -244,7 +244,7 @@ def stream_from(
             f"first: fivefold sort {shlex.quote(str(file))} --output grouped.parquet"
         )
 
-    customers = SeenCustomers(refuse, seen)
+    customers = SeenCustomers(refuse, earlier_hashes)
     tables = ParquetTables(file, ROWS_A_BATCH, place=place)
     for histories, rows, carried in _histories(tables, reader, customers, place):
         yield StreamPart(histories, Place(tables.file, tables.row, rows, carried), customers.latest)
@@ -296,10 +296,12 @@ def _histories(
 class SeenCustomers:
     """Remembers the customers of a stream as 64-bit hashes, and raises an error for a customer who comes twice."""
 
-    def __init__(self, refusal: Callable[[str], FileFormatError], seen: Sequence[npt.NDArray[np.uint64]] = ()) -> None:
-        """Begin with the hashes of those who were *seen*; *refusal* makes the error for an identifier."""
+    def __init__(
+        self, refusal: Callable[[str], FileFormatError], earlier_hashes: Sequence[npt.NDArray[np.uint64]] = ()
+    ) -> None:
+        """Begin with the hashes of those who were there before; *refusal* makes the error for an identifier."""
         self._refusal = refusal
-        self._hashes = list(seen)
+        self._hashes = list(earlier_hashes)
 
     @property
     def latest(self) -> npt.NDArray[np.uint64]:
@@ -337,11 +339,11 @@ class SeenCustomers:
 def _first_split(codes: Integers) -> int | None:
     """Find the first row of a customer who was there before, with another between."""
     begins = np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1])
-    seen: set[int] = set()
+    earlier: set[int] = set()
     for row in begins.tolist():
-        if codes[row] in seen:
+        if codes[row] in earlier:
             return int(row)
-        seen.add(int(codes[row]))
+        earlier.add(int(codes[row]))
     return None
 
 
@@ -351,7 +353,7 @@ def readable_histories(
     """Read the rows of a file as `read_histories` does, without customers who have a bad one.
 
     A history with gaps would give wrong values, so such a customer is left out with all rows. Rows without a customer
-    are left out too. A row without a balance, a creation or a channel is no error: indicators that read it are
+    are left out too. A row without a balance, a creation or a channel is not an error: indicators that read it are
     undefined for its customer from then on.
 
     Args:

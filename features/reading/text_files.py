@@ -158,8 +158,8 @@ def suffix_of(path: Path) -> str:
         return ""
     suffix = suffix_of_name(path)
     if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
-        known = f"{', '.join(SUFFIXES)} (text also with {GZIP})"
-        raise FileFormatError(f"{path} ends in {path.suffix!r}; files that can be read end in {known}")
+        endings = f"{', '.join(SUFFIXES)} (text also with {GZIP})"
+        raise FileFormatError(f"{path} ends in {path.suffix!r}; files that can be read end in {endings}")
     return suffix
 
 
@@ -207,10 +207,10 @@ class MappedFile:
 
         FileFormatError where it cannot be read.
         """
-        said = []
+        marks = []
         if self.path.is_file():
             status = self.path.stat()
-            said = [f"{status.st_size:,} bytes, changed {iso_text(status.st_mtime_ns // 1_000)}"]
+            marks = [f"{status.st_size:,} bytes, changed {iso_text(status.st_mtime_ns // 1_000)}"]
         if suffix_of(self.path) in {"", ".parquet"}:
-            said = [*(said or [f"{self.parquet.rows:,} rows"]), f"digest {self.parquet.identity}"]
-        return ", ".join(said)
+            marks = [*(marks or [f"{self.parquet.rows:,} rows"]), f"digest {self.parquet.identity}"]
+        return ", ".join(marks)

@@ -113,10 +113,10 @@ class TransactionReader:
         is_coded = pa.types.is_dictionary(customers.type) and is_text(customers.type.value_type)
         if self.nullable or not table.num_rows or not is_coded or customers.null_count:
             return None
-        known = table.select([name for name in table.column_names if name in c.COLUMNS])
+        columns = table.select([name for name in table.column_names if name in c.COLUMNS])
         batches = [
-            self._columns_read(dict(zip(known.column_names, batch.columns, strict=True)))
-            for batch in customer_batches(known)
+            self._columns_read(dict(zip(columns.column_names, batch.columns, strict=True)))
+            for batch in customer_batches(columns)
         ]
         rules = Rules(
             self.rates,
@@ -192,7 +192,7 @@ class TransactionReader:
         return read_words(chunk[field], field, errors, words.codes, any_case=words.any_case, absent=words.absent)
 
     def _missing(self, chunk: Columns, count: int, errors: ErrorCollector) -> Mask:
-        """Mark, for n rows, the values of `features.schema.NULLABLE` that each lacks; that is no error here."""
+        """Mark, for n rows, the values of `features.schema.NULLABLE` that each lacks; that is not an error here."""
         missing = np.zeros((count, len(c.NULLABLE)), dtype=np.bool_)
         for place, name in enumerate(c.NULLABLE):
             if name in chunk:
@@ -212,8 +212,8 @@ class TransactionReader:
             whose = ~errors.rows_with_error(
                 c.USER_ID, len(rows.time)
             )  # rows without a customer are numbered as the first customer's
-            known = whose & ~errors.rows_with_error(c.DATE, len(rows.time))
-            np.minimum.at(first, rows.customer[known], rows.time[known])
+            is_usable = whose & ~errors.rows_with_error(c.DATE, len(rows.time))
+            np.minimum.at(first, rows.customer[is_usable], rows.time[is_usable])
             late = whose & (rows.created > first[rows.customer] + self.created_slack_us)
             errors.add(late, c.CREATED, lambda _: "is after the user's first transaction", "a time before it")
 
@@ -260,8 +260,8 @@ def _one_chunk(table: pa.Table) -> pa.Table:
     """Keep the known columns, each in one chunk, as the readers of values need them."""
     if table.num_rows and all(column.num_chunks == 1 and column.type in _PLAIN for column in table.itercolumns()):
         return table
-    known = table.select([name for name in table.column_names if name in c.COLUMNS]).unify_dictionaries()
-    one = known.combine_chunks()
+    columns = table.select([name for name in table.column_names if name in c.COLUMNS]).unify_dictionaries()
+    one = columns.combine_chunks()
     if one.num_rows == 0:
         return pa.table({name: pa.chunked_array([pa.array([], one[name].type)]) for name in one.column_names})
     return pa.table({name: _plain_text(one[name].chunk(0), name) for name in one.column_names})
@@ -276,8 +276,8 @@ def _plain_text(column: pa.Array, name: str) -> pa.Array:
 
 def _is_proper(dictionary: pa.Array) -> bool:
     kind = dictionary.type
-    known = is_text(kind) and not pa.types.is_string_view(kind) and not dictionary.null_count
-    return known and len(pc.unique(dictionary)) == len(dictionary)
+    is_plain_text = is_text(kind) and not pa.types.is_string_view(kind) and not dictionary.null_count
+    return is_plain_text and len(pc.unique(dictionary)) == len(dictionary)
 
 
 @lru_cache(maxsize=64)

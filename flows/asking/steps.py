@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from fivefold.flows.steps import LAST, STOP, Asked, AskedOfRow, CompiledStep, Stop, one_row
+from fivefold.flows.steps import LAST, STOP, CompiledStep, RowContext, RunContext, Stop, one_row
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Status
 from fivefold.risk.engine.outcomes import assess_columns
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
@@ -30,16 +30,16 @@ class AskingPolicy(CompiledStep):
     program: PolicyProgram
     changing: tuple[tuple[str, int, int], ...]
 
-    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+    def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:
         """Ask it of every row."""
         policy = self.program.policy
-        outcomes = self.program.run(asked.inputs[policy.name])
+        outcomes = self.program.run(context.inputs[policy.name])
         actions = pl.Series(self.outputs["action"].name, policy.actions, dtype=pl.String)
         rules = pl.Series(self.outputs["decided_by"].name, [rule.id for rule in policy.rules], dtype=pl.String)
         codes = outcomes.select(self._codes().cast(pl.Int32).alias(self.column)).to_series()
         is_decided = codes == 0
-        given = [actions.gather(outcomes[ACTION]), rules.gather(outcomes[DECIDED])]
-        return codes, [each.to_frame().select(pl.when(is_decided).then(pl.first())).to_series() for each in given]
+        outputs = [actions.gather(outcomes[ACTION]), rules.gather(outcomes[DECIDED])]
+        return codes, [each.to_frame().select(pl.when(is_decided).then(pl.first())).to_series() for each in outputs]
 
     def _codes(self) -> pl.Expr:
         """Tell the same as `_code` does, of every row."""
@@ -63,9 +63,9 @@ class AskingPolicy(CompiledStep):
                 return 1
         return 0
 
-    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+    def run_row(self, row: dict[str, Any], context: RowContext) -> int:
         """Ask it of one row."""
-        policy, inputs = self.program.policy, asked.inputs[self.program.policy.name]
+        policy, inputs = self.program.policy, context.inputs[self.program.policy.name]
         single = single_policy(self.program)
         if single is None:
             outcomes = self.program.run(one_row(inputs, self.program.inputs)).row(0, named=True)
@@ -106,24 +106,24 @@ class AskingRuleset(CompiledStep):
         """Nothing of the flow's own columns."""
         return ()
 
-    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+    def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:
         """Ask it of every row."""
-        outcomes = assess_columns(self.program, asked.inputs[self.key])
+        outcomes = assess_columns(self.program, context.inputs[self.key])
         codes = outcomes[STATUS].replace_strict(_CODES, return_dtype=pl.Int32).alias(self.column)
-        given = {
+        expressions = {
             "level": pl.col(COMPUTED).cast(pl.Int64),
             "total": quotient(pl.col(TOTAL).cast(pl.Float64), self.program.total.scale),
         }
         is_known = pl.col(STATUS) == Status.ASSESSED.value
-        columns = [pl.when(is_known).then(given[name]).alias(each.name) for name, each in self.outputs.items()]
+        columns = [pl.when(is_known).then(expressions[name]).alias(each.name) for name, each in self.outputs.items()]
         return codes, outcomes.select(columns).get_columns()
 
-    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+    def run_row(self, row: dict[str, Any], context: RowContext) -> int:
         """Ask it of one row."""
-        outcome = outcome_of_row(self.program, asked.inputs[self.key])
+        outcome = outcome_of_row(self.program, context.inputs[self.key])
         code = _CODES[outcome[STATUS]]
-        given = {"level": outcome[COMPUTED], "total": float(outcome[TOTAL]) / self.program.total.scale}
-        row |= {each.name: None if code else given[name] for name, each in self.outputs.items()}
+        values = {"level": outcome[COMPUTED], "total": float(outcome[TOTAL]) / self.program.total.scale}
+        row |= {each.name: None if code else values[name] for name, each in self.outputs.items()}
         return code
 
 
@@ -155,13 +155,13 @@ class Valuing(CompiledStep):
         """The columns of the value."""
         return tuple(self.sources.values())
 
-    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+    def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:
         """Look up the value of every row."""
         is_known = frame[self.sources["score"]].is_not_null()
-        given = [frame[self.sources[name]].alias(column.name) for name, column in self.outputs.items()]
-        return (~is_known).cast(pl.Int32).alias(self.column), [each.set(~is_known, None) for each in given]
+        outputs = [frame[self.sources[name]].alias(column.name) for name, column in self.outputs.items()]
+        return (~is_known).cast(pl.Int32).alias(self.column), [each.set(~is_known, None) for each in outputs]
 
-    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+    def run_row(self, row: dict[str, Any], context: RowContext) -> int:
         """Look up the value of one row."""
         is_known = row[self.sources["score"]] is not None
         for name, column in self.outputs.items():
@@ -172,10 +172,10 @@ class Valuing(CompiledStep):
 class InnerProgram(Protocol):
     """What a step needs of another compiled flow; `flows.program.FlowProgram` is one."""
 
-    def run(self, facts: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+    def run(self, facts: pl.DataFrame, context: RunContext) -> pl.DataFrame:
         """Run it for every row."""
 
-    def run_row(self, facts: Mapping[str, Any], asked: AskedOfRow) -> dict[str, Any]:
+    def run_row(self, facts: Mapping[str, Any], context: RowContext) -> dict[str, Any]:
         """Run it for one row."""
 
 
@@ -200,21 +200,21 @@ class AskingFlow(CompiledStep):
         """Nothing of the flow's own columns."""
         return ()
 
-    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+    def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:
         """Run it for every row."""
-        within = Asked({own: asked.inputs[key] for own, key in self.keys.items()}, {})
-        outcomes = self.program.run(asked.inputs[self.key], within)
+        within = RunContext({own: context.inputs[key] for own, key in self.keys.items()}, {})
+        outcomes = self.program.run(context.inputs[self.key], within)
         failed = outcomes[STOP] != int(Stop.ENDED)
         ends = pl.Series(self.outputs["ends"].name, self.steps, dtype=pl.String).gather(outcomes[LAST])
         return failed.cast(pl.Int32).alias(self.column), [ends.set(failed, None)]
 
-    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+    def run_row(self, row: dict[str, Any], context: RowContext) -> int:
         """Run it for one row."""
-        outcome = self.program.run_row(asked.inputs[self.key], self.within(asked))
+        outcome = self.program.run_row(context.inputs[self.key], self.within(context))
         failed = outcome[STOP] != Stop.ENDED
         row[self.outputs["ends"].name] = None if failed else self.steps[outcome[LAST]]
         return int(failed)
 
-    def within(self, asked: AskedOfRow) -> AskedOfRow:
+    def within(self, context: RowContext) -> RowContext:
         """Give what the other flow asks of others, of one row."""
-        return AskedOfRow({own: asked.inputs[key] for own, key in self.keys.items()}, {})
+        return RowContext({own: context.inputs[key] for own, key in self.keys.items()}, {})

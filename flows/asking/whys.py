@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fivefold.domain.clock import second_text
 from fivefold.flows.asking.steps import STATUS_CODES, AskingPolicy, AskingRuleset, Valuing, outcome_of_row
-from fivefold.flows.steps import AskedOfRow, one_row
+from fivefold.flows.steps import RowContext, one_row
 from fivefold.risk.engine.assessments import VERSIONS, Status
 from fivefold.risk.engine.explain.breakdown import explain_columns
 from fivefold.risk.engine.explain.policies import OUTCOMES, DecisionExplanation, explain_decisions
@@ -33,13 +33,13 @@ class Why:
     is_said: bool = False
 
 
-def why_of_policy(compiled: AskingPolicy, code: int, base: str, asked: AskedOfRow | None) -> Why:
+def why_of_policy(compiled: AskingPolicy, code: int, base: str, context: RowContext | None) -> Why:
     """Say what a policy decided, or which rules that are unknown could change it."""
     outcome = "asked" if code == 0 else "a rule that is unknown could change the action"
     name = compiled.program.policy.name
-    if asked is None:
+    if context is None:
         return Why(outcome, f"policy {name}")
-    [decision] = explain_decisions(compiled.program, one_row(asked.inputs[name], compiled.program.inputs), base)
+    [decision] = explain_decisions(compiled.program, one_row(context.inputs[name], compiled.program.inputs), base)
     return Why(outcome, f"policy {name}", decision.line, () if code == 0 else _unknown_of(decision))
 
 
@@ -58,12 +58,12 @@ _NO_LEVEL: Mapping[Status, str] = {
 }
 
 
-def why_of_ruleset(compiled: AskingRuleset, code: int, base: str, asked: AskedOfRow | None) -> Why:
+def why_of_ruleset(compiled: AskingRuleset, code: int, base: str, context: RowContext | None) -> Why:
     """Say how the rules add up, or why they give no level."""
     outcome, name = _NO_LEVEL[STATUS_CODES[code]], f"ruleset {compiled.program.ruleset.name}"
-    if asked is None:
+    if context is None:
         return Why(outcome, name)
-    inputs = asked.inputs[compiled.key]
+    inputs = context.inputs[compiled.key]
     values = {**inputs, **outcome_of_row(compiled.program, inputs), VERSIONS: 0}
     columns = {column: [tuple(value) if isinstance(value, list) else value] for column, value in values.items()}
     [explained] = explain_columns(compiled.program, base, [{}], columns)

@@ -85,35 +85,35 @@ def read_graph(content: bytes, source: str) -> Graph:
     raw_nodes, raw_edges = (listed(data, word, source) for word in ("nodes", "edges"))
     if len(raw_nodes) + len(raw_edges) > MOST_NODES:
         raise ConfigError(f"{source} has more than {MOST_NODES} nodes and lines")
-    found: list[Finding] = []
+    findings: list[Finding] = []
     nodes: dict[str, Node] = {}
     for number, raw in enumerate(raw_nodes, 1):
         node = _node(raw)
         if node is None:
-            found.append(Finding(f"node {number}", "must be an object with `id` and `type`"))
+            findings.append(Finding(f"node {number}", "must be an object with `id` and `type`"))
         elif node.identifier in nodes:
-            found.append(Finding(node.where, "is there twice; each node has an id of its own"))
+            findings.append(Finding(node.where, "is there twice; each node has an id of its own"))
         else:
             nodes[node.identifier] = node
-    found += _join(nodes, raw_edges)
+    findings += _join(nodes, raw_edges)
     for node in nodes.values():
-        found += _ways_of(node)
+        findings += _ways_of(node)
     begins, wrong = _beginning(nodes)
-    return Graph(nodes, begins, (*found, *wrong))
+    return Graph(nodes, begins, (*findings, *wrong))
 
 
 def _beginning(nodes: Mapping[str, Node]) -> tuple[Node | None, list[Finding]]:
     """Give the input, where the ways from it can be followed; and what keeps them from that."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     inputs = [node for node in nodes.values() if node.kind == INPUT]
     if len(inputs) != 1:
         names = ", ".join(node.where for node in inputs) or "none"
-        found.append(Finding("the graph", f"must have one input ({INPUT}); there are {names}"))
+        findings.append(Finding("the graph", f"must have one input ({INPUT}); there are {names}"))
     circle = _circle(nodes)
     if circle is not None:
-        found.append(Finding(circle.where, "leads back to itself; a run of a flow goes on to later steps only"))
-    if found:
-        return None, found
+        findings.append(Finding(circle.where, "leads back to itself; a run of a flow goes on to later steps only"))
+    if findings:
+        return None, findings
     reached = _reached(nodes, inputs[0])
     far = [node for node in nodes.values() if node.identifier not in reached]
     return inputs[0], [Finding(node.where, "is not reached from the input; take it out, or join it") for node in far]
@@ -186,13 +186,13 @@ def _circle(nodes: Mapping[str, Node]) -> Node | None:
 
 
 def _reached(nodes: Mapping[str, Node], begins: Node) -> set[str]:
-    found, waiting = {begins.identifier}, [begins.identifier]
+    identifiers, waiting = {begins.identifier}, [begins.identifier]
     while waiting:
         for target in _targets(nodes[waiting.pop()]):
-            if target not in found:
-                found.add(target)
+            if target not in identifiers:
+                identifiers.add(target)
                 waiting.append(target)
-    return found
+    return identifiers
 
 
 def _targets(node: Node) -> list[str]:

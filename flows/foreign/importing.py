@@ -90,7 +90,7 @@ def flow_name_of(file_name: str) -> str:
 
 
 def checked_kinds(kinds: Mapping[str, str], called: str) -> Mapping[str, str]:
-    """Give kinds of inputs as they are; ConfigError, with what they are *called*, where one is no kind of JDM."""
+    """Give kinds of inputs as they are; ConfigError, with what they are *called*, where one is not a kind of JDM."""
     for path, kind in kinds.items():
         if kind not in KINDS:
             raise ConfigError(f"{called} {path} is {kind}; it must be number, text or flag")
@@ -101,7 +101,7 @@ def import_graph(content: bytes, source: str, wanted: Wanted) -> ImportedFlow:
     """Make a flow of a graph of JDM.
 
     Raises:
-        ConfigError: it is no JDM.
+        ConfigError: it is not JDM.
         InvalidRulesetError: flows cannot say exactly what it says; all of that is named, by node, row and cell.
     """
     graph = read_graph(content, source)
@@ -119,7 +119,7 @@ def import_graph(content: bytes, source: str, wanted: Wanted) -> ImportedFlow:
                     "the graph", f"reads {path}, and nothing says what it is; say {wanted.kinds_called} {path}=text"
                 )
             )
-    for path in sorted({*wanted.names, *wanted.kinds} - facts.seen):
+    for path in sorted({*wanted.names, *wanted.kinds} - facts.paths_read):
         called = wanted.names_called if path in wanted.names else wanted.kinds_called
         faults.append(Finding(called, f"names {path}, which the graph does not read"))
     if faults:
@@ -127,8 +127,8 @@ def import_graph(content: bytes, source: str, wanted: Wanted) -> ImportedFlow:
     return _flow_of(done, facts, source, wanted)
 
 
-def _translated(graph: Graph, facts: Facts, taken: frozenset[str], source: str) -> tuple[Translation, list[Origin]]:
-    done = Translation(graph, facts, taken, source)
+def _translated(graph: Graph, facts: Facts, names: frozenset[str], source: str) -> tuple[Translation, list[Origin]]:
+    done = Translation(graph, facts, names, source)
     done.run()
     return done, list(facts.fields.values())
 
@@ -156,7 +156,7 @@ def _mapped(wanted: Wanted, faults: list[Finding]) -> Iterator[tuple[str, Origin
             yield path, Origin({"field": target}, f"the field {target}", wanted.kinds.get(path), path)
             continue
         try:
-            found, kind = read_header(target, names, form)
+            fact, kind = read_header(target, names, form)
         except CellError as error:
             faults.append(Finding(f"{wanted.names_called} {path}", str(error)))
             continue
@@ -165,24 +165,24 @@ def _mapped(wanted: Wanted, faults: list[Finding]) -> Iterator[tuple[str, Origin
                 Finding(f"{wanted.names_called} {path}", f"is {kind.value}, and JDM compares numbers, texts and flags")
             )
             continue
-        data = found.model_dump(mode="json", by_alias=True, exclude_none=True)
+        data = fact.model_dump(mode="json", by_alias=True, exclude_none=True)
         yield path, Origin(data, target, _KINDS[kind])
 
 
 def _schema_kinds(graph: Graph) -> dict[str, str]:
     """Take from the schema of the input what values are, as far as it says that plainly."""
     schema = {} if graph.begins is None else graph.begins.schema
-    found: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     waiting: list[tuple[str, Any]] = [("", schema)]
     while waiting:
         path, part = waiting.pop()
         kind = part.get("type") if isinstance(part, dict) else None
         if isinstance(kind, str) and kind in _SCHEMA and path:
-            found[path] = _SCHEMA[kind]
+            kinds[path] = _SCHEMA[kind]
         below = part.get("properties") if isinstance(part, dict) else None
         for name, each in below.items() if isinstance(below, dict) else ():
             waiting.append((f"{path}.{name}" if path else str(name), each))
-    return found
+    return kinds
 
 
 def _notes(done: Translation, facts: Facts) -> Iterator[str]:
@@ -203,9 +203,9 @@ def _notes(done: Translation, facts: Facts) -> Iterator[str]:
     if copies:
         yield f"Written once for each way on which other values come: {', '.join(copies)}."
     for end, answers in done.answers.items():
-        said = [f"{name} is {origin.words}" for name, origin in answers.values.items()]
-        said += ["what came in"] if answers.inputs else []
-        yield f"The end {end} answers {', '.join(said) or 'nothing'}."
+        parts = [f"{name} is {origin.words}" for name, origin in answers.values.items()]
+        parts += ["what came in"] if answers.inputs else []
+        yield f"The end {end} answers {', '.join(parts) or 'nothing'}."
     yield "JDM answers values; a flow acts. No end has actions: say which follow, and what follows where a run fails."
 
 

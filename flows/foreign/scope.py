@@ -25,7 +25,7 @@ class Origin:
         data: as conditions name it, in plain data; nothing for a constant.
         words: the same in words.
         kind: number, text or flag; None where only its use tells.
-        fact: the name in the graph, where it is no value that a node gives.
+        fact: the name in the graph, where it is not a value that a node gives.
         constant: a value that is always the same.
     """
 
@@ -42,7 +42,7 @@ class Origin:
 
 
 ANYTHING: Final = Origin({"field": "anything"}, "what is not known")
-"""Behind a node that is refused: whatever is read there is no fault by itself."""
+"""Behind a node that is refused: whatever is read there is not a fault by itself."""
 
 
 def kind_of(value: Any) -> str:
@@ -68,15 +68,15 @@ class Facts:
                     raise CellError(f"reads {path}, and {other} is read too; one of the two is no plain value")
             name = path.replace(".", "_")
             plain = Origin({"field": name}, f"the field {name}", self._said.get(path), path)
-            found = self._mapped.get(path, plain)
-            taken = next((other for other, each in self._known.items() if each.data == found.data), None)
-            if taken is not None:
-                raise CellError(f"reads {path}, which is {found.words} here, as {taken} is; say another by --map")
-            self._known[path] = found
+            origin = self._mapped.get(path, plain)
+            twin = next((other for other, each in self._known.items() if each.data == origin.data), None)
+            if twin is not None:
+                raise CellError(f"reads {path}, which is {origin.words} here, as {twin} is; say another by --map")
+            self._known[path] = origin
         return self._known[path]
 
     @property
-    def seen(self) -> frozenset[str]:
+    def paths_read(self) -> frozenset[str]:
         """The inputs that are read, or answered as they came."""
         return frozenset(self._known)
 
@@ -97,12 +97,12 @@ class Facts:
     def use(self, origin: Origin, kind: str) -> None:
         """Say what a value is by its use; CellError where it was used for something else."""
         self.ask(origin)
-        known = self.kind(origin)
-        if known is None and origin.fact is not None:
+        earlier_kind = self.kind(origin)
+        if earlier_kind is None and origin.fact is not None:
             self.kinds[origin.fact] = kind
-        elif known is not None and known != kind and origin is not ANYTHING:
+        elif earlier_kind is not None and earlier_kind != kind and origin is not ANYTHING:
             raise CellError(
-                f"takes {origin.words} for a {kind}, and it is a {known}; zen silently never finds that true"
+                f"takes {origin.words} for a {kind}, and it is a {earlier_kind}; zen silently never finds that true"
             )
 
 
@@ -112,25 +112,25 @@ class Scope:
 
     Attributes:
         facts: the inputs.
-        given: what nodes before gave, by name.
+        outputs: what nodes before gave, by name.
         inputs: whether the inputs come there too.
         anything: a node before was refused, so nothing is known of what comes.
     """
 
     facts: Facts
-    given: Mapping[str, Origin] = field(default_factory=dict)
+    outputs: Mapping[str, Origin] = field(default_factory=dict)
     inputs: bool = True
     anything: bool = False
 
     @property
     def key(self) -> str:
         """Tell it from others."""
-        return json.dumps([self.inputs, self.anything, {name: each.key for name, each in sorted(self.given.items())}])
+        return json.dumps([self.inputs, self.anything, {name: each.key for name, each in sorted(self.outputs.items())}])
 
     def after(self, gives: Mapping[str, Origin], *, passes: bool) -> "Scope":
         """Give what can be read behind a node that gives something, and perhaps passes on what came to it."""
         if passes:
-            return Scope(self.facts, {**self.given, **gives}, self.inputs, self.anything)
+            return Scope(self.facts, {**self.outputs, **gives}, self.inputs, self.anything)
         return Scope(self.facts, dict(gives), inputs=False, anything=self.anything)
 
     def find(self, name: Name, own: Mapping[str, Origin] | None = None) -> Origin:
@@ -140,11 +140,11 @@ class Scope:
             if own is None or path not in own:
                 raise CellError(f"reads $.{path}, which this node does not give before")
             return own[path]
-        if path in self.given:
-            return self.given[path]
+        if path in self.outputs:
+            return self.outputs[path]
         if self.anything:
             return ANYTHING
-        if head in self.given:
+        if head in self.outputs:
             raise CellError(f"reads {path}, and {head} is given by a node before, which is no object")
         if not self.inputs:
             raise CellError(
@@ -168,10 +168,10 @@ class Reader:
 
     def origin(self, name: Name) -> Origin:
         """Find a value that is compared or calculated with; CellError for one that is always the same."""
-        found = self.scope.find(name, self.own)
-        if found.constant is not None:
-            raise CellError(f"reads {name.path}, which is always {shown(found.constant)} here; take it out")
-        return found
+        origin = self.scope.find(name, self.own)
+        if origin.constant is not None:
+            raise CellError(f"reads {name.path}, which is always {shown(origin.constant)} here; take it out")
+        return origin
 
     def condition(self, expression: Expression) -> Condition:
         """Write a condition; CellError where flows cannot say it exactly."""
@@ -238,8 +238,8 @@ class Reader:
         origin, condition = self.origin(among.value), dict(among.condition)
         if among.denied and "in" in condition:
             condition = {"not_in": condition["in"]}
-        found = self.of_cell(condition, origin)
-        return {"not": found} if among.denied and "not_in" not in condition else found
+        translated = self.of_cell(condition, origin)
+        return {"not": translated} if among.denied and "not_in" not in condition else translated
 
     def _require_fact(self, origin: Origin) -> None:
         self.scope.facts.ask(origin)
@@ -276,7 +276,7 @@ def _computed(word: str, numbers: Sequence[Decimal]) -> Decimal:
     """Calculate with plain numbers; calculations of flows read an input at least."""
     with localcontext(Context(prec=MOST_PLACES, traps=[Inexact, InvalidOperation, DivisionByZero])):
         try:
-            found: dict[str, Callable[[], Decimal]] = {
+            operations: dict[str, Callable[[], Decimal]] = {
                 "add": lambda: numbers[0] + numbers[1],
                 "subtract": lambda: numbers[0] - numbers[1],
                 "multiply": lambda: numbers[0] * numbers[1],
@@ -285,7 +285,7 @@ def _computed(word: str, numbers: Sequence[Decimal]) -> Decimal:
                 "min": lambda: min(numbers),
                 "max": lambda: max(numbers),
             }
-            return found[word]()
+            return operations[word]()
         except ArithmeticError:
             raise CellError(f"calculates a number of more than {MOST_PLACES} digits") from None
 

@@ -57,8 +57,8 @@ class Translation:
         copies: how often nodes stand in the flow that do so more than once, by their place.
     """
 
-    def __init__(self, graph: Graph, facts: Facts, taken: frozenset[str], source: str) -> None:
-        self._graph, self._facts, self._taken, self._source = graph, facts, set(taken), source
+    def __init__(self, graph: Graph, facts: Facts, names: frozenset[str], source: str) -> None:
+        self._graph, self._facts, self._taken, self._source = graph, facts, set(names), source
         self._ids: dict[str, None] = {}
         self._built: dict[tuple[str, str], str] = {}
         self._written: dict[str, Data] = {}
@@ -113,7 +113,7 @@ class Translation:
         key = (node.identifier, scope.key)
         if key not in self._built:
             self._built[key] = ""
-            if node.kind != OUTPUT or scope.given:
+            if node.kind != OUTPUT or scope.outputs:
                 self.copies[node.where] = self.copies.get(node.where, 0) + 1
             built: Callable[[Node, Scope], str] = {
                 OUTPUT: self._end,
@@ -152,13 +152,13 @@ class Translation:
             raise TooManyStepsError
         plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60].strip("-")
         plain = plain if plain[:1].isalpha() else f"step-{plain}".strip("-")
-        found = next(each for each in _numbered(plain, "-") if each not in {*self._ids, NOTHING})
-        self._ids[found] = None
-        return found
+        identifier = next(each for each in _numbered(plain, "-") if each not in {*self._ids, NOTHING})
+        self._ids[identifier] = None
+        return identifier
 
     def _end(self, node: Node, scope: Scope) -> str:
         identifier = self._id(node.name)
-        self.answers[identifier] = Answers(dict(scope.given), scope.inputs)
+        self.answers[identifier] = Answers(dict(scope.outputs), scope.inputs)
         self._written[identifier] = {**_about(identifier, node), "end": []}
         return identifier
 
@@ -203,13 +203,13 @@ class Translation:
 
     def _condition(self, where: str, text: str, reader: Reader) -> Condition | None:
         try:
-            found = reader.condition(read_expression(text))
+            condition = reader.condition(read_expression(text))
         except CellError as error:
             self._find(where, f"{text!r} {error}")
             return None
-        if denies(found):
+        if denies(condition):
             self.denied.append(where)
-        return found
+        return condition
 
     def _expressions(self, node: Node, scope: Scope) -> str:
         self._plain_only(node)
@@ -247,9 +247,9 @@ class Translation:
             if any(denies(when) for when, _ in rows):
                 self.denied.append(f"{node.where}, {key}")
             step = self._id(f"{node.name} {key}")
-            given = [{"when": when, "give": {key: value}} for when, value in rows]
+            rows_of_step = [{"when": when, "give": {key: value}} for when, value in rows]
             kind = kinds.pop()
-            table = {"gives": {key: kind}, "rows": given, "otherwise": {key: otherwise}}
+            table = {"gives": {key: kind}, "rows": rows_of_step, "otherwise": {key: otherwise}}
             steps.append({**_about(step, node, key), "table": table})
             self.open.append(step)
             return _output(step, key, kind)
@@ -281,11 +281,11 @@ class Translation:
         reader = Reader(scope)
         columns = [self._column(node, name, reader) for name in table.inputs]
         rows = [list(self._cells(node, number, table, columns, reader)) for number in range(len(table.rows))]
-        given = [self._given(node, number, table) for number in range(len(table.rows))]
-        kinds = self._kinds(node, table, given)
+        outputs = [self._outputs_of_row(node, number, table) for number in range(len(table.rows))]
+        kinds = self._kinds(node, table, outputs)
         self._hits(node, rows)
         if len(rows) == 1:
-            gives = {name: _constant(given[0][name]) for name in kinds if name in given[0]}
+            gives = {name: _constant(outputs[0][name]) for name in kinds if name in outputs[0]}
             return self._next(node, scope.after(gives, passes=node.passes))
         identifier = self._id(node.name)
         step = {
@@ -294,9 +294,9 @@ class Translation:
                 "gives": kinds,
                 "rows": [
                     {"when": cells[0] if len(cells) == 1 else {"all": cells}, "give": gives}
-                    for cells, gives in zip(rows[:-1], given[:-1], strict=True)
+                    for cells, gives in zip(rows[:-1], outputs[:-1], strict=True)
                 ],
-                "otherwise": given[-1] if given else {},
+                "otherwise": outputs[-1] if outputs else {},
             },
         }
         self.open.append(identifier)
@@ -322,11 +322,11 @@ class Translation:
         for name, origin, text in zip(table.inputs, columns, table.rows[number].inputs, strict=True):
             where = f"{node.where}, row {number + 1}, {name or 'condition'}"
             if origin is None and text.strip():
-                found = self._condition(where, text, reader)
+                condition = self._condition(where, text, reader)
             else:
-                found = None if origin is None else self._unary(where, text, origin, reader)
-            if found is not None:
-                yield found
+                condition = None if origin is None else self._unary(where, text, origin, reader)
+            if condition is not None:
+                yield condition
 
     def _unary(self, where: str, text: str, origin: Origin, reader: Reader) -> Condition | None:
         try:
@@ -335,16 +335,16 @@ class Translation:
                 return None
             if reader.scope.facts.kind(origin) == FLAG:
                 read = read_unary(text, ValueType.FLAG, System.JDM) or read
-            found = reader.of_cell(read, origin)
+            condition = reader.of_cell(read, origin)
         except CellError as error:
             self._find(where, f"{text.strip()!r} {error}")
             return None
         if denies(read):
             self.denied.append(where)
-        return found
+        return condition
 
-    def _given(self, node: Node, number: int, table: ForeignTable) -> Data:
-        found: Data = {}
+    def _outputs_of_row(self, node: Node, number: int, table: ForeignTable) -> Data:
+        outputs: Data = {}
         for name, text in zip(table.outputs, table.rows[number].outputs, strict=True):
             where = f"{node.where}, row {number + 1}, {name}"
             if not text.strip():
@@ -358,22 +358,22 @@ class Translation:
             if not isinstance(value, Literal) or value.value is None:
                 self._find(where, f"{text.strip()!r} is no plain value; calculate it in an expression node")
                 continue
-            found[name] = value.value
-        return found
+            outputs[name] = value.value
+        return outputs
 
-    def _kinds(self, node: Node, table: ForeignTable, given: Sequence[Data]) -> dict[str, str]:
-        found: dict[str, str] = {}
+    def _kinds(self, node: Node, table: ForeignTable, outputs: Sequence[Data]) -> dict[str, str]:
+        kind_by_name: dict[str, str] = {}
         for name in table.outputs:
-            kinds = sorted({kind_of(row[name]) for row in given if name in row})
+            kinds = sorted({kind_of(row[name]) for row in outputs if name in row})
             if not _PLAIN.fullmatch(name):
                 problem = f"gives {name!r}; an output has a plain name of letters, digits and _, without dots"
                 self._find(node.where, problem)
             elif len(kinds) > 1:
                 self._find(f"{node.where}, {name}", f"gives values of several kinds ({', '.join(kinds)})")
-            found[name] = kinds[0] if kinds else "number"
+            kind_by_name[name] = kinds[0] if kinds else "number"
         if not table.outputs:
             self._find(node.where, "gives nothing")
-        return found
+        return kind_by_name
 
     def _hits(self, node: Node, rows: Sequence[Sequence[Condition]]) -> None:
         """Find rows that never decide, and a table that does not say what is given where none holds."""

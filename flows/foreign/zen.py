@@ -121,9 +121,9 @@ def read_expression(text: str) -> Expression:
     if len(text) > MOST_LETTERS:
         raise CellError(f"has {len(text):,} signs; read are {MOST_LETTERS:,}")
     reader = _Reader(text)
-    found = reader.choice()
+    expression = reader.choice()
     reader.require_end()
-    return found
+    return expression
 
 
 class _Reader:
@@ -193,29 +193,29 @@ class _Reader:
         if isinstance(left, Denied) and (sign or denied or self._peek() == "in"):
             raise CellError("compares what not stands before; zen denies the first value alone, so set brackets")
         if sign:
-            found: Expression = Comparison(left, sign, self._sum())
+            expression: Expression = Comparison(left, sign, self._sum())
         elif denied or self._peek() == "in":
             self._at += 2 if denied else 1
-            found = Among(left, self._range_or_list(), denied)
+            expression = Among(left, self._range_or_list(), denied)
         else:
             return left
         if self._peek() in {*COMPARED, "in", "not"}:
             raise CellError("compares a comparison; set brackets, and join comparisons by and")
-        return found
+        return expression
 
     def _sum(self) -> Expression:
-        found = self._product()
+        expression = self._product()
         while sign := self._take("+", "-"):
-            found = Operation("add" if sign == "+" else "subtract", (found, self._product()))
-        return found
+            expression = Operation("add" if sign == "+" else "subtract", (expression, self._product()))
+        return expression
 
     def _product(self) -> Expression:
-        found = self._unary()
+        expression = self._unary()
         while sign := self._take("*", "/"):
-            found = Operation("multiply" if sign == "*" else "divide", (found, self._unary()))
+            expression = Operation("multiply" if sign == "*" else "divide", (expression, self._unary()))
         if self._peek() in {"%", "^"}:
             raise self._strange()
-        return found
+        return expression
 
     def _unary(self) -> Expression:
         if self._take("not", "!"):
@@ -231,16 +231,16 @@ class _Reader:
         self._depth += 1
         if self._depth > MOST_DEPTH:
             raise CellError(f"has more than {MOST_DEPTH} signs before each other")
-        found = self._unary()
+        expression = self._unary()
         self._depth -= 1
-        return found
+        return expression
 
     def _one(self) -> Expression:
         if self._take("("):
-            found = self.choice()
+            expression = self.choice()
             if not self._take(")"):
                 raise self._strange()
-            return found
+            return expression
         sort, value = self._tokens[self._at] if self._at < len(self._tokens) else ("end", "")
         if sort == "name" and value not in _WORDS:
             self._at += 1
@@ -268,15 +268,15 @@ class _Reader:
                 raise CellError(f"has the text {value} with a backslash, which zen keeps as it is")
             if not value[1:-1].strip():
                 raise CellError("has an empty text, which is a missing value here")
-            found: Any = value[1:-1]
+            literal: Any = value[1:-1]
         elif sort == "number":
-            found = Decimal(value)
+            literal = Decimal(value)
         elif value in {"true", "false", "null"}:
-            found = {"true": True, "false": False}.get(value)
+            literal = {"true": True, "false": False}.get(value)
         else:
             raise self._strange()
         self._at += 1
-        return found
+        return literal
 
     def _range_or_list(self) -> dict[str, Any]:
         opening = self._take("[", "(")
@@ -303,10 +303,10 @@ class _Reader:
         return {"in": values}
 
     def _value(self) -> Any:
-        found = self._unary()
-        if not isinstance(found, Literal):
+        expression = self._unary()
+        if not isinstance(expression, Literal):
             raise CellError("has a list or a range of what is no plain value; compare with == and join by or")
-        return found.value
+        return expression.value
 
 
 def _name(text: str) -> Name:

@@ -25,7 +25,7 @@ def changes_of_flow(flow: Flow) -> Iterator[Change]:
 
     Conditions, calculations and numbers change as in rulesets. A way, an answer or `then` leads to another step that is
     near; a way or a row is left out, or tried after the one below it; a row gives what another one does; an end, and
-    what follows a failure, takes an action less or one more. Some may be no flow any more.
+    what follows a failure, takes an action less or one more. Some may not be a flow any more.
     """
     data = plain_data(flow)
     for number, action in enumerate(data.get("actions", ())):
@@ -43,14 +43,14 @@ def _of_action(path: Path, action: Plain) -> Iterator[Change]:
         yield from changes_of_number((*path, "between", number), bound)
 
 
-def _of_actions_taken(path: Path, taken: Sequence[str], flow: Flow) -> Iterator[Change]:
+def _of_actions_taken(path: Path, names: Sequence[str], flow: Flow) -> Iterator[Change]:
     """Take one action less, and one more that can be taken beside them."""
-    for name in taken:
-        yield _list(path, taken, [each for each in taken if each != name])
-    subjects = {flow.action(name).subject for name in taken}
+    for name in names:
+        yield _list(path, names, [each for each in names if each != name])
+    subjects = {flow.action(name).subject for name in names}
     more = next((action.id for action in flow.actions if action.subject not in subjects), None)
     if more is not None:
-        yield _list(path, taken, [*taken, more])
+        yield _list(path, names, [*names, more])
 
 
 def _list(path: Path, before: Sequence[str], after: Sequence[str]) -> Change:
@@ -130,20 +130,20 @@ def _of_table(path: Path, table: Plain) -> Iterator[Change]:
     yield from _of_choices((*path, "rows"), table["rows"], "row")
     places = [((*path, "rows", number, "give"), row["give"]) for number, row in enumerate(table["rows"])]
     rest = [((*path, word), table[word]) for word in ("otherwise", "on_unknown") if word in table]
-    given = [give for _, give in (*places, *rest)]
+    outputs_of_rows = [give for _, give in (*places, *rest)]
     for at, give in (*places, *rest):
         for name, value in give.items():
-            yield from _of_given((*at, name), value, [each[name] for each in given])
+            yield from _of_output((*at, name), value, [each[name] for each in outputs_of_rows])
     yield from _of_unknown(path, table, table["otherwise"])
 
 
-def _of_given(path: Path, value: Any, given: Sequence[Any]) -> Iterator[Change]:
+def _of_output(path: Path, value: Any, column: Sequence[Any]) -> Iterator[Change]:
     """Give another flag, a number beside it, or the next other text of the column."""
     if isinstance(value, bool):
         yield other_value(path, value, not value)
     elif isinstance(value, str):
-        begin = given.index(value)
-        others = [each for each in (*given[begin:], *given[:begin]) if each != value]
+        begin = column.index(value)
+        others = [each for each in (*column[begin:], *column[:begin]) if each != value]
         if others:
             yield other_value(path, value, others[0])
     else:

@@ -22,7 +22,7 @@ _CALCULATION: TypeAdapter[Any] = TypeAdapter(PolicyCalculation)
 
 
 def diff_flows(before: Flow, after: Flow) -> DocumentDifference:
-    """Compare two flows; what makes no difference to the content hash is no change.
+    """Compare two flows; what makes no difference to the content hash is not a change.
 
     Beside what is written otherwise it says, of ends that both have, to which a run can come in one of them alone, and
     to which without the answer of a person, as far as that follows from what leads where.
@@ -61,10 +61,10 @@ def _reach(before: Flow, after: Flow) -> Iterator[DocumentChange]:
             yield _changed(f"end {end}", _REACHED, *there)
         elif all(there) and sides[0][end][1] != sides[1][end][1]:
             yield _changed(f"end {end}", _ALONE, sides[0][end][1], sides[1][end][1])
-    taken = [_actions_taken(flow) for flow in (before, after)]
-    for action in (name for name in taken[0] if name in taken[1]):
-        if taken[0][action] != taken[1][action]:
-            yield _changed(f"action {action}", _TAKEN, taken[0][action], taken[1][action])
+    actions_of_sides = [_actions_taken(flow) for flow in (before, after)]
+    for action in (name for name in actions_of_sides[0] if name in actions_of_sides[1]):
+        if actions_of_sides[0][action] != actions_of_sides[1][action]:
+            yield _changed(f"action {action}", _TAKEN, actions_of_sides[0][action], actions_of_sides[1][action])
 
 
 def _changed(where: str, words: tuple[str, str], before: bool, after: bool) -> DocumentChange:
@@ -84,8 +84,8 @@ def _ends(flow: Flow) -> dict[str, tuple[bool, bool]]:
 def _actions_taken(flow: Flow) -> dict[str, bool]:
     there = reached(flow)
     ends = [step for position, step in enumerate(flow.steps) if isinstance(step, EndStep) and position in there]
-    taken = {*flow.on_failure, *(name for step in ends for name in step.end)}
-    return {action.id: action.id in taken for action in flow.actions}
+    names = {*flow.on_failure, *(name for step in ends for name in step.end)}
+    return {action.id: action.id in names for action in flow.actions}
 
 
 # Words.

@@ -50,15 +50,15 @@ def check_expected(analysed: AnalysedFlow) -> Iterator[Finding]:
                 yield Finding(where, problem)
 
 
-def _outputs(step: str, expected: Mapping[str, Any], given: Mapping[str, StepOutput]) -> Iterator[str]:
+def _outputs(step: str, expected: Mapping[str, Any], outputs: Mapping[str, StepOutput]) -> Iterator[str]:
     for name, value in expected.items():
-        if name not in given:
-            yield f"expects {name} of {step}, which gives {', '.join(given)}{perhaps(name, given)}"
+        if name not in outputs:
+            yield f"expects {name} of {step}, which gives {', '.join(outputs)}{perhaps(name, outputs)}"
             continue
-        kind = given[name].kind
+        kind = outputs[name].kind
         if isinstance(value, bool) != (kind is ValueType.FLAG) or not isinstance(value, _FITS[kind]):
             yield f"expects {name} of {step} to be {value!s}; it is {value_type_phrase(kind)}"
-        elif kind is ValueType.LEVEL and value not in (there := given[name].choices):
+        elif kind is ValueType.LEVEL and value not in (there := outputs[name].choices):
             yield f"expects {name} of {step} to be {value}; there are {', '.join(there)}{perhaps(value, there)}"
 
 
@@ -72,16 +72,16 @@ def differences(example: FlowExample, program: FlowProgram, row: Mapping[str, An
     if example.actions is not None and sorted(amounts) != sorted(example.actions):
         yield f"actions are {', '.join(amounts) or 'none'}, not {', '.join(example.actions) or 'none'}"
     for name, expected in example.amounts.items():
-        found, wanted = amounts.get(name), expected * program.units
-        if found != wanted:
-            yield f"{name} sets {_words(found, program)}, not {_words(int(wanted), program)}"
+        result, wanted = amounts.get(name), expected * program.units
+        if result != wanted:
+            yield f"{name} sets {_words(result, program)}, not {_words(int(wanted), program)}"
     for step, outputs in example.outputs.items():
         columns = program.steps[program.flow.positions[step]].outputs
         for name, value in outputs.items():
-            found, wanted = row[columns[name].name], _kept(value, columns[name])
-            if found != wanted:
-                said = (value_words(each, columns[name]) for each in (found, wanted))
-                yield "{} of {} is {}, not {}".format(name.replace("_", " "), step, *said)
+            result, wanted = row[columns[name].name], _kept(value, columns[name])
+            if result != wanted:
+                texts = (value_words(each, columns[name]) for each in (result, wanted))
+                yield "{} of {} is {}, not {}".format(name.replace("_", " "), step, *texts)
 
 
 def _amounts(program: FlowProgram, stop: Stop, row: Mapping[str, Any]) -> dict[str, int | None]:
@@ -92,8 +92,8 @@ def _amounts(program: FlowProgram, stop: Stop, row: Mapping[str, Any]) -> dict[s
     last = program.steps[row[LAST]]
     if not isinstance(last, Ending):  # the run waits
         return {}
-    found = {each.action: row[each.column] for each in last.amounts}
-    return {name: found.get(name) for name in last.actions}
+    amounts = {each.action: row[each.column] for each in last.amounts}
+    return {name: amounts.get(name) for name in last.actions}
 
 
 def _kept(value: Any, column: Column) -> Any:

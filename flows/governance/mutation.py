@@ -21,7 +21,7 @@ from fivefold.flows.governance.expected import check_expected, differences
 from fivefold.flows.language import EndStep, Flow, FlowExample, FlowStep, RouteStep, RulesStep, TableStep, ValueStep
 from fivefold.flows.paths import passed_before, reached
 from fivefold.flows.program import FlowProgram, compile_flow
-from fivefold.flows.steps import AskedOfRow
+from fivefold.flows.steps import RowContext
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import ENTITY, NamedList
 from fivefold.risk.governance.differences import part_words
@@ -107,12 +107,12 @@ class _Mutant:
 def _mutants(analysed: AnalysedFlow) -> Iterator[_Mutant]:
     """Make every change; one after which the flow could not be used, or has the same content, is left out."""
     bare = analysed.flow.model_copy(update={"examples": ()})
-    data, seen = plain_data(bare), {bare.content_hash}
+    data, hashes = plain_data(bare), {bare.content_hash}
     for change in changes_of_flow(bare):
         flow = read_plain(Flow, with_change(data, change.node, change.value))
-        if flow is None or flow.content_hash in seen:
+        if flow is None or flow.content_hash in hashes:
             continue
-        seen.add(flow.content_hash)
+        hashes.add(flow.content_hash)
         mutant = replace(analysed, definition=flow)
         if not mutant.diagnostics:
             yield _Mutant(change, mutant)
@@ -124,7 +124,7 @@ class _Tried:
 
     example: FlowExample
     facts: Mapping[str, Any]
-    asked: AskedOfRow
+    context: RowContext
     members: Mapping[str, Sequence[str]]
 
 
@@ -156,7 +156,7 @@ class _Trial:
             program = programs.get(id(tried.members))
             if program is None:
                 program = programs[id(tried.members)] = compile_flow(analysed, tried.members, self._base)
-            row = program.run_row(tried.facts, tried.asked)
+            row = program.run_row(tried.facts, tried.context)
             if next(differences(tried.example, program, row), None) is not None:
                 return tried.example.name
         return ""
@@ -167,9 +167,9 @@ def _known(analysed: AnalysedFlow, facts: FlowFacts, moment: int) -> Iterator[_T
     members = {name: version.members for name, version in facts.versions.items()}
     for number, row in enumerate(facts.own.iter_rows(named=True)):
         example = analysed.flow.examples[int(row[ENTITY])]
-        outcomes = {step: outcome_given(given, moment) for step, given in example.outcomes.items()}
-        asked = replace(facts.asked_of(number, example.answers), outcomes=outcomes)
-        yield _Tried(example, row, asked, members)
+        outcomes = {step: outcome_given(outcome, moment) for step, outcome in example.outcomes.items()}
+        context = replace(facts.asked_of(number, example.answers), outcomes=outcomes)
+        yield _Tried(example, row, context, members)
 
 
 # Why no example notices a change.
@@ -218,11 +218,11 @@ def _of_choice(before: AnalysedFlow, after: AnalysedFlow, position: int, scope: 
         return Telling()
     truths, count = trial.truths.get_columns(), len(sides[0])
     results = [_results(side.flow.steps[position]) for side in (before, after)]
-    found = [
+    results_of_rows = [
         np.array(result)[_codes(columns)]
         for result, columns in zip(results, (truths[:count], truths[count:]), strict=True)
     ]
-    differ = pl.Series(found[0] != found[1])
+    differ = pl.Series(results_of_rows[0] != results_of_rows[1])
     for key, compared in trial.subjects.items():
         if _is_always_known(compared.rule_input, before.flow, position):
             differ &= trial.values[key].is_not_null()
@@ -231,7 +231,7 @@ def _of_choice(before: AnalysedFlow, after: AnalysedFlow, position: int, scope: 
     plain = plain_values(trial, differ)
     if plain is None:
         return Telling()
-    now, then = (side[plain.row] for side in found)
+    now, then = (side[plain.row] for side in results_of_rows)
     return Telling(inputs=f"{values_words(trial, plain.values)}: {now}, and would be {then}")
 
 
@@ -275,27 +275,27 @@ def _results(step: Any) -> list[str]:
         ways = [way.to for way in step.route]
         return [*ways, step.otherwise, *[step.on_unknown or "the run fails"] * len(ways)]
     table = step.table
-    given = [_given(row.give) for row in table.rows]
+    results = [_given(row.give) for row in table.rows]
     unknown = "the run fails" if table.on_unknown is None else _given(table.on_unknown)
-    return [*given, _given(table.otherwise), *[unknown] * len(given)]
+    return [*results, _given(table.otherwise), *[unknown] * len(results)]
 
 
-def _given(given: Mapping[str, Any]) -> str:
-    plain = {name: json_number(value) if isinstance(value, Decimal) else value for name, value in given.items()}
+def _given(values: Mapping[str, Any]) -> str:
+    plain = {name: json_number(value) if isinstance(value, Decimal) else value for name, value in values.items()}
     return ", ".join(f"{name} {part_words(value)}" for name, value in plain.items())
 
 
 def _of_bound(before: AnalysedFlow, after: AnalysedFlow, number: int) -> Telling:
     """Look whether all amounts that a table gives, or the one that is written, are set as before."""
-    held = []
+    amounts_by_side = []
     for side in (before, after):
         action = side.flow.actions[number]
         assert isinstance(action, LimitAction)
         amounts = _amounts(side, action)
         if amounts is None:
             return Telling()
-        held.append([min(max(amount, action.between[0]), action.between[1]) for amount in amounts])
-    return Telling("the same amounts are set, by the bounds" if held[0] == held[1] else "")
+        amounts_by_side.append([min(max(amount, action.between[0]), action.between[1]) for amount in amounts])
+    return Telling("the same amounts are set, by the bounds" if amounts_by_side[0] == amounts_by_side[1] else "")
 
 
 def _amounts(analysed: AnalysedFlow, action: LimitAction) -> list[Decimal] | None:
@@ -308,5 +308,5 @@ def _amounts(analysed: AnalysedFlow, action: LimitAction) -> list[Decimal] | Non
     if not isinstance(step, TableStep):
         return None
     table, name = step.table, action.amount.output
-    given = (*(row.give for row in table.rows), table.otherwise, table.on_unknown or {})
-    return [value for each in given if isinstance(value := each.get(name), Decimal)]
+    outputs_of_rows = (*(row.give for row in table.rows), table.otherwise, table.on_unknown or {})
+    return [value for each in outputs_of_rows if isinstance(value := each.get(name), Decimal)]

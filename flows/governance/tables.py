@@ -69,8 +69,8 @@ def grid_of_table(table: Table) -> Grid:
     return grid_of((ROW, *form.outcomes), rows, rest, own_words=form.own_words)
 
 
-def _cells(given: Mapping[str, Any], names: Sequence[str]) -> list[Value]:
-    return [_cell(given.get(name)) for name in names]
+def _cells(values: Mapping[str, Any], names: Sequence[str]) -> list[Value]:
+    return [_cell(values.get(name)) for name in names]
 
 
 def _cell(value: Any) -> Value:
@@ -98,9 +98,9 @@ def read_flow_table(grid: Grid, analysed: AnalysedFlow, identifier: str, source:
     table = table_at(analysed.flow, position)
     kinds = {_GIVE + name: kind for name, kind in table.gives.items()}
     reader = TableReader(grid, form_of(table), analysed.names, lambda word, value, of: _given(kinds[word], value, of))
-    made = reader.read()
+    cases = reader.read()
     with in_order_of_cells(source):
-        return fitted(lambda rows: _tried(analysed, position, rows), made, source, reader.where, reader.doubted())
+        return fitted(lambda rows: _tried(analysed, position, rows), cases, source, reader.where, reader.doubted())
 
 
 def _given(kind: str, value: Value, grid: Grid) -> Any:
@@ -115,14 +115,14 @@ def _given(kind: str, value: Value, grid: Grid) -> Any:
     return text == "true"
 
 
-def _tried(analysed: AnalysedFlow, position: int, made: RuleCases) -> tuple[Flow | None, list[tuple[Path, str]]]:
+def _tried(analysed: AnalysedFlow, position: int, cases: RuleCases) -> tuple[Flow | None, list[tuple[Path, str]]]:
     """Put rows into a table; give the flow, or what is wrong with them by its path in the sheet."""
     flow, step = analysed.flow, analysed.flow.steps[position]
-    rows = [{WHEN: row[WHEN], "give": _by_name(row)} for row in made.cases]
+    rows = [{WHEN: row[WHEN], "give": _by_name(row)} for row in cases.cases]
     data: dict[str, Any] = {"gives": plain_data(table_at(flow, position))["gives"], "rows": rows}
     for word in (OTHERWISE, ON_UNKNOWN):
-        said = getattr(made, word)
-        data |= {} if said is None else {word: _by_name(said)}
+        values = getattr(cases, word)
+        data |= {} if values is None else {word: _by_name(values)}
     try:
         table = Table.model_validate(data, by_alias=True, by_name=False, context=WRITTEN)
     except ValidationError as error:
@@ -139,15 +139,15 @@ def _tried(analysed: AnalysedFlow, position: int, made: RuleCases) -> tuple[Flow
         ]
     steps = (*flow.steps[:position], step.model_copy(update={"table": table}), *flow.steps[position + 1 :])
     whole = flow.model_copy(update={"steps": steps})
-    found: list[tuple[Path, str]] = []
+    problems: list[tuple[Path, str]] = []
     for fault in replace(analysed, definition=whole).diagnostics:
         if fault.path[:3] == ("steps", position, "table"):
-            found.append((_in_sheet(fault.path[3:]), fault.problem))
+            problems.append((_in_sheet(fault.path[3:]), fault.problem))
         elif fault not in analysed.diagnostics:
-            found.append(
+            problems.append(
                 ((), f"would leave another part wrong: {where_of(fault.path, flow.named_parts)} {fault.problem}")
             )
-    return (None if found else whole), found
+    return (None if problems else whole), problems
 
 
 def _by_name(row: Mapping[str, Any]) -> dict[str, Any]:

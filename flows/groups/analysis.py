@@ -66,10 +66,10 @@ class AnalysedGroup(Analysed[Group]):
     def purpose_diagnostics(self, sources: Sources) -> Iterator[Diagnostic]:
         """Find what the group reads for commerce that was gathered against money laundering, with the path to it."""
         if self.group.purpose != "aml":
-            seen = set[str]()
+            sources_named = set[str]()
             for each in self.readings(sources):
-                if not each.is_allowed and each.source not in seen:
-                    seen.add(each.source)
+                if not each.is_allowed and each.source not in sources_named:
+                    sources_named.add(each.source)
                     alone = f"for aml alone ({each.hint})" if each.hint else "for aml alone"
                     served = "commerce" if self.group.purpose == "commercial" else "aml and commerce"
                     way = " → ".join(each.steps)
@@ -85,7 +85,7 @@ class AnalysedGroup(Analysed[Group]):
         if self.group.kept_by is not None:
             return
         reader = SourceReader(self.group, sources)
-        found: dict[tuple[str, ...], Reading] = {}
+        readings_by_steps: dict[tuple[str, ...], Reading] = {}
         for place in self.conditions:
             named = [(path, *at) for path, each in inputs_named(place) for at in reader.read(each).items()]
             for path, source, chain in [*named, *((path, source, ()) for path, source in reader.lists_in(place))]:
@@ -99,8 +99,8 @@ class AnalysedGroup(Analysed[Group]):
                     serves=self.group.purpose,
                     hint=source.hint,
                 )
-                found.setdefault(steps, reading)
-        yield from found.values()
+                readings_by_steps.setdefault(steps, reading)
+        yield from readings_by_steps.values()
 
 
 def _is_of_nobody(rule_input: LanguageModel) -> bool:
@@ -133,16 +133,16 @@ def lint_group(
         declared: what the data of the entity type and its level are for, beside what the group says.
     """
     fatal = analysed.diagnostics
-    found = [*fatal, *list_diagnostics(analysed, lists)]
-    found += analysed.purpose_diagnostics(purpose_sources(lists, declared))
+    diagnostics = [*fatal, *list_diagnostics(analysed, lists)]
+    diagnostics += analysed.purpose_diagnostics(purpose_sources(lists, declared))
     if analysed.group.rationale is None:
-        found.append(warning(("group",), "has no written rationale"))
+        diagnostics.append(warning(("group",), "has no written rationale"))
     if not analysed.group.examples and analysed.group.kept_by is None:
-        found.append(warning(("group",), "has no examples, so nobody sees who is a member"))
-    found += [*unused_calculations(analysed), *unused_links(analysed)]
+        diagnostics.append(warning(("group",), "has no examples, so nobody sees who is a member"))
+    diagnostics += [*unused_calculations(analysed), *unused_links(analysed)]
     if not fatal and analysed.group.kept_by is None:
-        found += _always_or_never(analysed, lists)
-    return findings(found, analysed.group, document)
+        diagnostics += _always_or_never(analysed, lists)
+    return findings(diagnostics, analysed.group, document)
 
 
 def _always_or_never(analysed: AnalysedGroup, lists: Lists | None) -> Iterator[Diagnostic]:

@@ -24,12 +24,12 @@ class GroupExampleResult:
 
     name: str
     expected: str
-    found: str
+    actual: str
 
     @property
     def passed(self) -> bool:
         """True where both are the same."""
-        return self.expected == self.found
+        return self.expected == self.actual
 
 
 def run_group_examples(

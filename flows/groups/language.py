@@ -78,9 +78,9 @@ class Group(Definition):
     def _one_of_two(self) -> Self:
         if (self.when is None) is (self.kept_by is None):
             raise ValueError("must have one of the two: when, what holds of a member; or kept_by: flows")
-        said = sorted(self.model_fields_set & _OF_CONDITIONS)
-        if self.kept_by is not None and said:
-            raise ValueError(f"is kept by flows, so it reads nothing; leave out {', '.join(said)}")
+        words = sorted(self.model_fields_set & _OF_CONDITIONS)
+        if self.kept_by is not None and words:
+            raise ValueError(f"is kept by flows, so it reads nothing; leave out {', '.join(words)}")
         if self.kept_by is not None and len(self.name) > MOST_LETTERS_KEPT:
             raise ValueError(f"is kept by flows, so its name has {MOST_LETTERS_KEPT} letters at most")
         return self

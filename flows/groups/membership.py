@@ -79,9 +79,9 @@ def look_at_members(analysed: AnalysedGroup, portfolio: Portfolio, as_of: int, *
     sources = lazy_sources(needs, portfolio)
     inputs = resolve_inputs(needs, portfolio, sources, members, entities)
     program = group_program_for(analysed, versions, portfolio.rates.base)
-    found = inputs.select(ENTITY, program.holds)
+    truths = inputs.select(ENTITY, program.holds)
     moments = entities.select(ENTITY)
     if ahead:
         moments = moments_ahead(analysed, portfolio, sources, members, entities, inputs)
     first = pl.min_horizontal(pl.lit(None, pl.Int64), *moments.columns[1:])
-    return found.hstack(moments.select(pl.col(ENTITY), first.alias(NEXT))[[NEXT]])
+    return truths.hstack(moments.select(pl.col(ENTITY), first.alias(NEXT))[[NEXT]])

@@ -10,9 +10,9 @@ only past something else that could have kept it away:
 - a way of a route whose condition asks something else as well, where a later way or `otherwise` leads away from it; or
   the ways before it, where one asks nothing of the agent and leads away.
 
-That nobody answered is no answer, and that facts did not decide (`on_unknown`) is no rule. What a table, a calculation
-or a source of data makes of an agent's answer counts as the agent's, as does what a step gives that was passed or not
-as the agent answered.
+That nobody answered is not an answer, and that facts did not decide (`on_unknown`) is not a rule. What a table, a
+calculation or a source of data makes of an agent's answer counts as the agent's, as does what a step gives that was
+passed or not as the agent answered.
 """
 
 from collections.abc import Iterator, Sequence

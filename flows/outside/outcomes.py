@@ -211,7 +211,7 @@ def failed_outcome(reason: str, source: str, at_us: int) -> Outcome:
 def read_outcome(content: Mapping[str, Any], columns: Mapping[str, Column]) -> Outcome:
     """Read an outcome from its form as JSON; *columns* are those of the step's outputs.
 
-    ValueError for what is no outcome of that step.
+    ValueError for what is not an outcome of that step.
     """
     values = content.get("values", {})
     reasons = content.get("reasons", ())
@@ -283,10 +283,10 @@ _ANY_UNITS = 10**8
 """Of money whose currency is not known yet: more decimals than any has."""
 
 
-def misfit_of(value: Any, given: StepOutput) -> str | None:
+def misfit_of(value: Any, output: StepOutput) -> str | None:
     """Say why a value is none that a step may give under a name; None where it is one."""
     try:
-        held_value(value, Column("", given.kind, _ANY_UNITS), given.choices)
+        held_value(value, Column("", output.kind, _ANY_UNITS), output.choices)
     except ValueError as error:
         return str(error)
     return None
@@ -323,7 +323,7 @@ def fitted(outcome: Outcome, columns: Mapping[str, Column], choices: Mapping[str
     return outcome
 
 
-def fitted_to(outcome: Outcome, given: Mapping[str, StepOutput]) -> Outcome:
+def fitted_to(outcome: Outcome, outputs: Mapping[str, StepOutput]) -> Outcome:
     """Do the same where the base currency is not known: by what a step declares."""
-    columns = {name: Column("", each.kind, _ANY_UNITS) for name, each in given.items()}
-    return fitted(outcome, columns, {name: each.choices for name, each in given.items()})
+    columns = {name: Column("", each.kind, _ANY_UNITS) for name, each in outputs.items()}
+    return fitted(outcome, columns, {name: each.choices for name, each in outputs.items()})

@@ -9,7 +9,7 @@ from typing import Any
 from fivefold.domain.clock import day_text
 from fivefold.flows.language import ModelStep, OutsideStep
 from fivefold.flows.program import FlowProgram
-from fivefold.flows.steps import LAST, STOP, AskedOfRow, Stop
+from fivefold.flows.steps import LAST, STOP, RowContext, Stop
 from fivefold.flows.trace import explain_run
 from fivefold.risk.compiler.value_types import Column, column_for
 from fivefold.risk.language.fields import ValueType
@@ -60,13 +60,13 @@ def asking_step(program: FlowProgram, row: Mapping[str, Any]) -> OutsideStep | N
     return step
 
 
-def sent_facts(program: FlowProgram, row: Mapping[str, Any], asked: AskedOfRow | None = None) -> SentFacts:
+def sent_facts(program: FlowProgram, row: Mapping[str, Any], context: RowContext | None = None) -> SentFacts:
     """Give what a run that asks sends.
 
     Args:
         program: that was run.
         row: what `FlowProgram.run` or `run_row` gave for it.
-        asked: what it was run with, which says why what it asked before came out so.
+        context: what it was run with, which says why what it asked before came out so.
     """
     step = asking_step(program, row)
     assert step is not None, "the run asks for nothing"
@@ -74,7 +74,7 @@ def sent_facts(program: FlowProgram, row: Mapping[str, Any], asked: AskedOfRow |
     values = {name: _sent(row[column.name], column) for name, column in columns.items()}
     kinds = {name: column.kind for name, column in columns.items()}
     # A model is given no why, and thousands of runs may be asked about at once.
-    passed = () if isinstance(step, ModelStep) else explain_run(program, row, asked).steps[:-1]
+    passed = () if isinstance(step, ModelStep) else explain_run(program, row, context).steps[:-1]
     return SentFacts(values=values, why=tuple((each.step, each.sentence) for each in passed), kinds=kinds)
 
 

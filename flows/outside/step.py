@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.flows.outside.outcomes import Outcome, fitted, held_value
-from fivefold.flows.steps import Asked, AskedOfRow, CompiledStep
+from fivefold.flows.steps import CompiledStep, RowContext, RunContext
 from fivefold.risk.compiler.value_types import DTYPES
 
 CAME, FAILED, ASKS = range(3)
@@ -59,7 +59,7 @@ class Outside(CompiledStep):
         return f"{self.column} model"
 
     @cached_property
-    def told(self) -> Mapping[str, Any]:
+    def extra_columns(self) -> Mapping[str, Any]:
         """The columns beside the outputs, and their types."""
         texts = (self.source_column, self.failed_column, self.reasons_column, self.model_column)
         return {self.at_column: pl.Int64, **dict.fromkeys(texts, pl.String)}
@@ -67,7 +67,10 @@ class Outside(CompiledStep):
     def row(self, outcome: Outcome | None) -> dict[str, Any]:
         """Give an outcome as the columns of one row; all of them null where there is none yet."""
         if outcome is None:
-            return {**dict.fromkeys(column.name for column in self.outputs.values()), **dict.fromkeys(self.told)}
+            return {
+                **dict.fromkeys(column.name for column in self.outputs.values()),
+                **dict.fromkeys(self.extra_columns),
+            }
         outcome = fitted(outcome, self.outputs, self.choices)
         values = {
             column.name: held_value(outcome.values[name], column) if name in outcome.values else None
@@ -84,15 +87,15 @@ class Outside(CompiledStep):
         }
 
     def frame(self, outcomes: Iterable[Outcome | None]) -> pl.DataFrame:
-        """Give the outcomes of rows as columns, for `Asked.outcomes`."""
-        schema = {column.name: DTYPES[column.kind] for column in self.outputs.values()} | dict(self.told)
+        """Give the outcomes of rows as columns, for `RunContext.outcomes`."""
+        schema = {column.name: DTYPES[column.kind] for column in self.outputs.values()} | dict(self.extra_columns)
         return pl.DataFrame([self.row(each) for each in outcomes], schema=schema, orient="row")
 
-    def run(self, frame: pl.DataFrame, asked: Asked) -> tuple[pl.Series, list[pl.Series]]:
+    def run(self, frame: pl.DataFrame, context: RunContext) -> tuple[pl.Series, list[pl.Series]]:
         """Look up the outcomes of every row."""
-        found = asked.outcomes.get(self.identifier)
-        if found is None:
-            found = self.frame([None] * len(frame))
+        outcomes = context.outcomes.get(self.identifier)
+        if outcomes is None:
+            outcomes = self.frame([None] * len(frame))
         code = (
             pl.when(pl.col(self.at_column).is_null())
             .then(ASKS)
@@ -100,13 +103,13 @@ class Outside(CompiledStep):
             .then(FAILED)
             .otherwise(CAME)
         )
-        codes = found.select(code.cast(pl.Int32).alias(self.column)).to_series()
-        return codes, found.get_columns()
+        codes = outcomes.select(code.cast(pl.Int32).alias(self.column)).to_series()
+        return codes, outcomes.get_columns()
 
-    def run_row(self, row: dict[str, Any], asked: AskedOfRow) -> int:
+    def run_row(self, row: dict[str, Any], context: RowContext) -> int:
         """Look up the outcome of one row."""
-        found = self.row(asked.outcomes.get(self.identifier))
-        row |= found
-        if found[self.at_column] is None:
+        values = self.row(context.outcomes.get(self.identifier))
+        row |= values
+        if values[self.at_column] is None:
             return ASKS
-        return CAME if found[self.failed_column] is None else FAILED
+        return CAME if values[self.failed_column] is None else FAILED

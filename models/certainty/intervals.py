@@ -148,8 +148,8 @@ class IntervalTable:
         """
         reach = self._reaches(level_percent)
         within = (self.distances <= reach[:, None]).sum(axis=1) / 100.0
-        held: Floats = np.where(np.isinf(reach), 1.0, within)[self.group_of(predicted, consistency)]
-        return held
+        shares: Floats = np.where(np.isinf(reach), 1.0, within)[self.group_of(predicted, consistency)]
+        return shares
 
     def _reaches(self, level_percent: int | None) -> Floats:
         """Give how far the intervals of each of the c groups reach at a level, in parts of the prediction."""
@@ -211,12 +211,12 @@ def _parted(distance: Floats, consistency: Floats, edges: Floats) -> list[Floats
     if not len(edges):
         return [distance]
     part = _part_of(consistency, edges)
-    *known, unknown = (distance[part == number] for number in range(_groups_of(edges)))
-    return [*known, unknown if len(unknown) >= LEAST_CUSTOMERS else distance]
+    *parts, unknown = (distance[part == number] for number in range(_groups_of(edges)))
+    return [*parts, unknown if len(unknown) >= LEAST_CUSTOMERS else distance]
 
 
 def check_level(level_percent: int) -> int:
-    """Check the level of an interval; ConfigError where it is no whole number from 1 to 99."""
+    """Check the level of an interval; ConfigError where it is not a whole number from 1 to 99."""
     if level_percent not in LEVELS_PERCENT:
         first, last = LEVELS_PERCENT[0], LEVELS_PERCENT[-1]
         raise ConfigError(f"the level of the interval is {level_percent}; it must be a whole number, {first} to {last}")

@@ -51,7 +51,7 @@ class TreeExplainer:
     contributions: Callable[[pd.DataFrame], Sequence[tuple[Floats, Floats]]]
     scale: str
 
-    def explain(self, frame: pd.DataFrame, output: int, given: Sequence[float]) -> list[RowExplanation | None]:
+    def explain(self, frame: pd.DataFrame, output: int, values: Sequence[float]) -> list[RowExplanation | None]:
         """Explain one output; None for a row whose sum does not lead to what was given."""
         parts = self.contributions(frame)
         for base, added in parts if len(parts) == 1 else parts[output : output + 1]:
@@ -61,13 +61,13 @@ class TreeExplainer:
                 )
                 for own, row in zip(base, added.tolist(), strict=True)
             ]
-            return [row if self._leads_to(row, float(value)) else None for row, value in zip(rows, given, strict=True)]
+            return [row if self._leads_to(row, float(value)) else None for row, value in zip(rows, values, strict=True)]
         return [None] * len(frame)
 
-    def _leads_to(self, row: RowExplanation, given: float) -> bool:
+    def _leads_to(self, row: RowExplanation, value: float) -> bool:
         total = math.fsum((row.base, *row.added.values()))
         try:
-            return abs(_LINKS[self.scale](total) - given) <= _CLOSE * max(1.0, abs(given))
+            return abs(_LINKS[self.scale](total) - value) <= _CLOSE * max(1.0, abs(value))
         except OverflowError:
             return False
 
@@ -92,8 +92,8 @@ def _of_booster(booster: lgb.Booster) -> TreeExplainer | str:
     objective = str(booster.dump_model(num_iteration=1).get("objective", "")).split(" ")[0]
 
     def contributions(frame: pd.DataFrame) -> list[tuple[Floats, Floats]]:
-        found = np.asarray(booster.predict(frame, pred_contrib=True), dtype=np.float64)
-        return [(found[:, -1], found[:, :-1])]
+        parts = np.asarray(booster.predict(frame, pred_contrib=True), dtype=np.float64)
+        return [(parts[:, -1], parts[:, :-1])]
 
     return TreeExplainer(contributions, _OBJECTIVES.get(objective, ITSELF))
 
@@ -108,8 +108,8 @@ def _of_other_trees(raw: Any) -> TreeExplainer | str:
         return "it is no model of trees that can be explained"
 
     def contributions(frame: pd.DataFrame) -> list[tuple[Floats, Floats]]:
-        found = np.asarray(explainer.shap_values(frame.astype(np.float64), check_additivity=False), dtype=np.float64)
-        each = [found] if found.ndim == 2 else [found[:, :, place] for place in range(found.shape[2])]
+        parts = np.asarray(explainer.shap_values(frame.astype(np.float64), check_additivity=False), dtype=np.float64)
+        each = [parts] if parts.ndim == 2 else [parts[:, :, place] for place in range(parts.shape[2])]
         return [(np.full(len(frame), base), values) for base, values in zip(expected, each, strict=True)]
 
     is_margin = hasattr(raw, "classes_") and len(expected) == 1

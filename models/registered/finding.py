@@ -107,19 +107,21 @@ def _what_is_there(client: Any, name: str, alias: str) -> str:
     return f"the model {name} has no alias {alias}; its aliases are {', '.join(there) or 'none'}"
 
 
-def read_signature(settings: Settings, found: AliasedModel) -> Signature:
+def read_signature(settings: Settings, reference: AliasedModel) -> Signature:
     """Read what a version takes and gives, without loading it.
 
     Raises:
         ModelNotFoundError: its files are gone.
         ModelError: it has no signature of named columns.
     """
-    Registry(settings, found.name).use()
+    Registry(settings, reference.name).use()
     try:
-        signature = get_model_info(found.uri).signature
+        signature = get_model_info(reference.uri).signature
     except (MlflowException, OSError) as error:
-        raise ModelNotFoundError(f"version {found.version} of {found.name} cannot be read: {one_line(error)}") from None
-    return _signature(signature, f"version {found.version} of {found.name}")
+        raise ModelNotFoundError(
+            f"version {reference.version} of {reference.name} cannot be read: {one_line(error)}"
+        ) from None
+    return _signature(signature, f"version {reference.version} of {reference.name}")
 
 
 def _signature(signature: ModelSignature | None, called: str) -> Signature:
@@ -146,9 +148,9 @@ _OF_ARRAYS = {
 }  # fmt: skip
 
 
-def _outputs(given: Sequence[Any], called: str) -> list[ModelOutput]:
-    if len(given) == 1 and isinstance(given[0], TensorSpec):
-        shape, kind = given[0].shape, given[0].type
+def _outputs(specs: Sequence[Any], called: str) -> list[ModelOutput]:
+    if len(specs) == 1 and isinstance(specs[0], TensorSpec):
+        shape, kind = specs[0].shape, specs[0].type
         name = getattr(kind, "name", str(kind))
         word = _OF_ARRAYS.get("str" if name.startswith("str") else name, name)
         if shape in {(-1,), (-1, 1)}:
@@ -156,9 +158,9 @@ def _outputs(given: Sequence[Any], called: str) -> list[ModelOutput]:
         if len(shape) == 2 and shape[0] == -1 and shape[1] > 0:
             return [ModelOutput(name="", kind=word)] * int(shape[1])
         raise ModelError(f"{called} gives an array of the shape {shape}; one or several columns can be read")
-    if not given or not all(isinstance(each, ColSpec) for each in given):
+    if not specs or not all(isinstance(each, ColSpec) for each in specs):
         raise ModelError(f"{called} gives several arrays; one or several columns can be read")
-    return [ModelOutput(name=str(each.name or ""), kind=_kind(each)) for each in given]
+    return [ModelOutput(name=str(each.name or ""), kind=_kind(each)) for each in specs]
 
 
 def one_line(error: BaseException) -> str:

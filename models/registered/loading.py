@@ -54,19 +54,19 @@ class LoadedModel:
         ModelError where it raises, or gives another shape than its signature says.
         """
         try:
-            given = self.model.predict(frame)
+            outputs = self.model.predict(frame)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (a model is code of others)
             raise ModelError(f"it raised {type(error).__name__}") from None  # its words may name values of customers
-        return self._rows(given, len(frame))
+        return self._rows(outputs, len(frame))
 
-    def _rows(self, given: Any, count: int) -> list[tuple[Any, ...]]:
+    def _rows(self, outputs: Any, count: int) -> list[tuple[Any, ...]]:
         names = [each.name for each in self.signature.outputs]
-        if isinstance(given, pd.DataFrame):
-            is_named = all(names) and set(names) <= set(map(str, given.columns))
-            values = given.set_axis(list(map(str, given.columns)), axis=1)[names] if is_named else given
+        if isinstance(outputs, pd.DataFrame):
+            is_named = all(names) and set(names) <= set(map(str, outputs.columns))
+            values = outputs.set_axis(list(map(str, outputs.columns)), axis=1)[names] if is_named else outputs
             array = values.to_numpy(dtype=object)
         else:
-            array = np.asarray(given, dtype=object)
+            array = np.asarray(outputs, dtype=object)
         array = array.reshape(-1, 1) if array.ndim == 1 else array
         if array.shape != (count, len(names)):
             shape = " × ".join(map(str, array.shape)) or "no"
@@ -78,10 +78,10 @@ class LoadedModel:
         """What explains it, or why nothing does."""
         return tree_explainer(self.model)
 
-    def explain(self, frame: pd.DataFrame, output: int, given: Sequence[float]) -> "list[RowExplanation | None]":
+    def explain(self, frame: pd.DataFrame, output: int, values: Sequence[float]) -> "list[RowExplanation | None]":
         """Say for each row what each column adds to one output; None where it does not add up to what was given."""
         assert not isinstance(self.explainer, str)
-        return self.explainer.explain(frame, output, given)
+        return self.explainer.explain(frame, output, values)
 
 
 def _column(kind: str, name: str, rows: Sequence[Mapping[str, Cell]]) -> "pd.Series[Any]":
@@ -109,36 +109,36 @@ class Models:
         with self._lock:
             return find_aliased(self._settings, name, alias)
 
-    def signature(self, found: AliasedModel) -> Signature:
+    def signature(self, reference: AliasedModel) -> Signature:
         """Give what a version takes and gives; errors as `read_signature`."""
         with self._lock:
-            if found.key not in self._signatures:
-                self._signatures[found.key] = read_signature(self._settings, found)
+            if reference.key not in self._signatures:
+                self._signatures[reference.key] = read_signature(self._settings, reference)
                 _keep(self._signatures, MOST_SIGNATURES)
-            self._signatures.move_to_end(found.key)
-            return self._signatures[found.key]
+            self._signatures.move_to_end(reference.key)
+            return self._signatures[reference.key]
 
-    def load(self, found: AliasedModel) -> LoadedModel:
+    def load(self, reference: AliasedModel) -> LoadedModel:
         """Load a version, once as long as it stays in memory; of many the one that was asked longest ago goes.
 
         ModelError where it cannot be loaded; errors as `read_signature`.
         """
         with self._lock:
-            if found.key not in self._loaded:
-                self._loaded[found.key] = self._load(found)
+            if reference.key not in self._loaded:
+                self._loaded[reference.key] = self._load(reference)
                 _keep(self._loaded, self._most)
-            self._loaded.move_to_end(found.key)
-            return self._loaded[found.key]
+            self._loaded.move_to_end(reference.key)
+            return self._loaded[reference.key]
 
-    def _load(self, found: AliasedModel) -> LoadedModel:
-        signature = self.signature(found)
-        Registry(self._settings, found.name).use()
+    def _load(self, reference: AliasedModel) -> LoadedModel:
+        signature = self.signature(reference)
+        Registry(self._settings, reference.name).use()
         # The embedded registry's files are read in place; a server's files are copied to a folder of their own.
         folder = None if self._settings.embedded else tempfile.TemporaryDirectory(prefix="fivefold-")
         try:
-            path = mlflow.artifacts.download_artifacts(found.uri, dst_path=None if folder is None else folder.name)
+            path = mlflow.artifacts.download_artifacts(reference.uri, dst_path=None if folder is None else folder.name)
         except (MlflowException, OSError) as error:
-            called = f"version {found.version} of {found.name}"
+            called = f"version {reference.version} of {reference.name}"
             raise ModelNotFoundError(f"{called} cannot be read: {one_line(error)}") from None
         digest = digest_of_files(Path(path))
         try:
@@ -148,9 +148,9 @@ class Models:
         return LoadedModel(signature=signature, digest=digest, model=model, folder=folder)
 
 
-def _keep(kept: "OrderedDict[tuple[Any, ...], Any]", most: int) -> None:
-    while len(kept) > most:
-        kept.popitem(last=False)
+def _keep(entries: "OrderedDict[tuple[Any, ...], Any]", most: int) -> None:
+    while len(entries) > most:
+        entries.popitem(last=False)
 
 
 def digest_of_files(folder: Path) -> str:

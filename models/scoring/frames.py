@@ -30,7 +30,7 @@ def optional_columns(model: ValueModel) -> tuple[str, ...]:
     return tuple(name for name in read if name not in needed_columns(model))
 
 
-def read_asked(asked: Mapping[str, Any]) -> Scoring:
+def read_asked(parameters: Mapping[str, Any]) -> Scoring:
     """Read how customers are to be scored: the fields of `Scoring` by name, moments as text; None where not asked for.
 
     The as-of must be given, so that no score depends on a clock without a word of it: `now` is one of its values.
@@ -41,23 +41,25 @@ def read_asked(asked: Mapping[str, Any]) -> Scoring:
     ConfigError names a field that there is not, a moment that is missing or cannot be read, and one to compare with
     that is not before the as-of.
     """
-    known = [field.name for field in fields(Scoring)]
-    unknown = [name for name in asked if name not in known]
+    names = [field.name for field in fields(Scoring)]
+    unknown = [name for name in parameters if name not in names]
     if unknown:
-        raise ConfigError(f"there is no parameter {', '.join(unknown)}; there are {', '.join(known)}")
-    if asked.get("as_of") is None:
+        raise ConfigError(f"there is no parameter {', '.join(unknown)}; there are {', '.join(names)}")
+    if parameters.get("as_of") is None:
         raise ConfigError(
             'as_of is missing: give params={"as_of": "2024-06-30"}, or "now". MLflow leaves out parameters that the '
-            f"signature does not name; it names {', '.join(known)}"
+            f"signature does not name; it names {', '.join(names)}"
         )
     as_of = (
-        now_microseconds() // SECOND_US * SECOND_US if asked["as_of"] == NOW else parse_moment(asked["as_of"], "as_of")
+        now_microseconds() // SECOND_US * SECOND_US
+        if parameters["as_of"] == NOW
+        else parse_moment(parameters["as_of"], "as_of")
     )
-    before = asked.get("compare_as_of")
+    before = parameters.get("compare_as_of")
     before = None if before is None else parse_moment(before, "compare_as_of")
     if before is not None and before >= as_of:
         raise ConfigError(f"compare_as_of is {day_text(before)}; it must be before {day_text(as_of)}, the as_of")
-    explained, level = bool(asked.get("explained")), asked.get("level_percent")
+    explained, level = bool(parameters.get("explained")), parameters.get("level_percent")
     return Scoring(as_of, explained=explained, compare_as_of=before, level_percent=level)
 
 

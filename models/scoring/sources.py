@@ -64,14 +64,14 @@ def score_in_parts(model: ValueModel, source: MappedFile, how: Scoring, parts: P
     if not is_streamed(source):
         yield from score_source(model, source, **vars(how))
         return
-    place, seen = START, list[npt.NDArray[np.uint64]]()
-    while (finished := parts.find(_name(len(seen)))) is not None:
-        kept = msgspec.msgpack.decode(finished.read_bytes(), type=_KeptBatch)
-        place = kept.place()
-        seen.append(np.frombuffer(kept.hashes, dtype=np.uint64))
-        yield kept.batch()
-    begin = len(seen)
-    stream = stream_from(source, file_reader(source, model.rates, absent=model.absent), place, seen)
+    place, hashes_of_parts = START, list[npt.NDArray[np.uint64]]()
+    while (finished := parts.find(_name(len(hashes_of_parts)))) is not None:
+        finished_batch = msgspec.msgpack.decode(finished.read_bytes(), type=_KeptBatch)
+        place = finished_batch.place()
+        hashes_of_parts.append(np.frombuffer(finished_batch.hashes, dtype=np.uint64))
+        yield finished_batch.batch()
+    begin = len(hashes_of_parts)
+    stream = stream_from(source, file_reader(source, model.rates, absent=model.absent), place, hashes_of_parts)
     score = partial(_scored, model, how)
     for number, (part, batch) in enumerate(work_ahead(score, read_ahead(stream), _SCORED_AT_ONCE), begin):
         with parts.writing(_name(number)) as path:
@@ -133,7 +133,7 @@ def score_on_engine(engine: Engine, model: ValueModel, source: MappedFile, how: 
     The model goes by the folder that the workers share.
 
     Raises:
-        FileFormatError: what is no Parquet, or a customer whom two partitions have.
+        FileFormatError: what is not Parquet, or a customer whom two partitions have.
         InvalidDataError: rows with bad values.
     """
     folder = engine.folder / "model"

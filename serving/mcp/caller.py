@@ -103,7 +103,7 @@ class Caller:
         query: Mapping[str, object] | None = None,
         key: str | None = None,
     ) -> Reply:
-        """Ask a route that is no GET; what is None in the body is left out. Under *key* it is carried out once.
+        """Ask a route that is not a GET; what is None in the body is left out. Under *key* it is carried out once.
 
         RefusedCallError where it does not answer well.
         """
@@ -141,12 +141,12 @@ class Caller:
         details: Mapping[str, Any],
         entity: tuple[str, str] | None = None,
         *,
-        asked: Mapping[str, Any] | None = None,
+        arguments: Mapping[str, Any] | None = None,
         why: str | None = None,
     ) -> None:
         """Write a call down in the audit log; RefusedCallError 503 where that is not possible."""
         context = Context(self.dispatcher.engine, credential.actor)
-        entry = partial(record_call, context, action, credential.token_id, details, entity, asked=asked, why=why)
+        entry = partial(record_call, context, action, credential.token_id, details, entity, asked=arguments, why=why)
         try:
             await self.dispatcher.run_quickly(credential, entry)
         except ApiError as error:
@@ -169,8 +169,8 @@ def words_of(content: Any) -> str:
 
 
 def _problem(problem: Mapping[str, Any]) -> list[str]:
-    said = [str(problem[name]) for name in ("field", "problem") if problem.get(name)]
-    return [*said, f"({problem['allowed']})"] if problem.get("allowed") else said
+    parts = [str(problem[name]) for name in ("field", "problem") if problem.get(name)]
+    return [*parts, f"({problem['allowed']})"] if problem.get("allowed") else parts
 
 
 def _request(
@@ -182,12 +182,12 @@ def _request(
     key: str | None,
 ) -> Request:
     path = path_to(route.path, **parts)
-    asked = {name: str(value) for name, value in query.items() if value not in {None, ""}}
+    search = {name: str(value) for name, value in query.items() if value not in {None, ""}}
     headers = [(b"token", secret.encode("latin-1", "replace"))]
     if key is not None:
         headers.append((KEY, f"{KEYS}{key}".encode("ascii")))
-    given = None if body is None else {name: value for name, value in body.items() if value is not None}
-    named = [route.method, path, _without_reason(asked), _without_reason(given or {})]
+    fields = None if body is None else {name: value for name, value in body.items() if value is not None}
+    named = [route.method, path, _without_reason(search), _without_reason(fields or {})]
     scope = {
         "type": "http",
         "http_version": "1.1",
@@ -196,15 +196,15 @@ def _request(
         "path": path,
         "raw_path": path.encode("ascii"),
         "path_params": dict(parts),
-        "query_string": urlencode(asked).encode("ascii"),
+        "query_string": urlencode(search).encode("ascii"),
         "headers": headers,
         ACT: json.dumps(named, sort_keys=True).encode(),
     }
-    return Request(scope, partial(_whole, b"" if given is None else json.dumps(given).encode()))
+    return Request(scope, partial(_whole, b"" if fields is None else json.dumps(fields).encode()))
 
 
-def _without_reason(given: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in given.items() if name != REASON}
+def _without_reason(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if name != REASON}
 
 
 async def _whole(body: bytes) -> Message:
@@ -217,5 +217,5 @@ def _after(link: str) -> str | None:
     >>> _after('</v1/search?type=customer&after=abc>; rel="next"'), _after("")
     ('abc', None)
     """
-    found = parse_qs(urlsplit(link.partition(">")[0].lstrip("<")).query).get("after")
-    return found[0] if found else None
+    places = parse_qs(urlsplit(link.partition(">")[0].lstrip("<")).query).get("after")
+    return places[0] if places else None

@@ -95,71 +95,71 @@ class FlowCalled(OfEntity, Once):
     flow: Text = Field(max_length=200, description="The name of the flow.")
 
 
-async def reassess(caller: Caller, asked: Looked) -> Answer:
+async def reassess(caller: Caller, arguments: Looked) -> Answer:
     """Compute a customer's risk level now, from everything that is known, instead of when it is next due.
 
     The rules decide; nothing can be given to them here.
     """
-    level = (await caller.read(RISK, asked.parts, {"freshness": "now"})).content
+    level = (await caller.read(RISK, arguments.parts, {"freshness": "now"})).content
     return Answer(sentences.level_sentence(level), {"level": level})
 
 
-async def set_tag(caller: Caller, asked: TagGiven) -> Answer:
+async def set_tag(caller: Caller, arguments: TagGiven) -> Answer:
     """Set a tag on a customer, or give it another end: without until it has none any more. end_tag takes it off.
 
     Where a level would fall by it, it is proposed instead, and a person decides; a program is refused.
     """
-    body = {"until": asked.until, "reason": _reason(asked, "set_tag")}
-    reply = await caller.send(SET_TAG, {**asked.parts, "tag": asked.tag}, body, key=asked.key)
-    return _proposed(reply, f"{asked.external_id} has the tag {asked.tag}")
+    body = {"until": arguments.until, "reason": _reason(arguments, "set_tag")}
+    reply = await caller.send(SET_TAG, {**arguments.parts, "tag": arguments.tag}, body, key=arguments.key)
+    return _proposed(reply, f"{arguments.external_id} has the tag {arguments.tag}")
 
 
-async def end_tag(caller: Caller, asked: Tagged) -> Answer:
+async def end_tag(caller: Caller, arguments: Tagged) -> Answer:
     """Take a tag off a customer; set_tag gives it again.
 
     Where a level would fall by it, it is proposed instead, and a person decides; a program is refused.
     """
-    query = {"reason": _reason(asked, "end_tag")}
-    reply = await caller.send(END_TAG, {**asked.parts, "tag": asked.tag}, query=query, key=asked.key)
-    return _proposed(reply, f"{asked.external_id} has the tag {asked.tag} no longer")
+    query = {"reason": _reason(arguments, "end_tag")}
+    reply = await caller.send(END_TAG, {**arguments.parts, "tag": arguments.tag}, query=query, key=arguments.key)
+    return _proposed(reply, f"{arguments.external_id} has the tag {arguments.tag} no longer")
 
 
-async def open_record(caller: Caller, asked: RecordOpened) -> Answer:
+async def open_record(caller: Caller, arguments: RecordOpened) -> Answer:
     """Open a case or an alert about a customer, for people to work on; its number begins with agent-.
 
     It changes none that is there, and closes none: where the number is taken, it is refused.
     """
-    number = f"agent-{asked.key}"
-    body = {"opened_at": asked.opened_at, "reason": _reason(asked, "open_record"), "only_new": True}
-    reply = await caller.send(RECORDS[asked.kind], {**asked.parts, "number": number}, body, key=asked.key)
-    return _proposed(reply, f"The {asked.kind} {number} about {asked.external_id} is open")
+    number = f"agent-{arguments.key}"
+    body = {"opened_at": arguments.opened_at, "reason": _reason(arguments, "open_record"), "only_new": True}
+    reply = await caller.send(RECORDS[arguments.kind], {**arguments.parts, "number": number}, body, key=arguments.key)
+    return _proposed(reply, f"The {arguments.kind} {number} about {arguments.external_id} is open")
 
 
-async def request_override(caller: Caller, asked: LevelAsked) -> Answer:
+async def request_override(caller: Caller, arguments: LevelAsked) -> Answer:
     """Ask for another level of a customer than the rules say; nothing changes until another person approves it."""
-    body = {"level": asked.level, "until": asked.until, "reason": _reason(asked, "request_override")}
-    reply = await caller.send(OVERRIDE, asked.parts, body, key=asked.key)
+    body = {"level": arguments.level, "until": arguments.until, "reason": _reason(arguments, "request_override")}
+    reply = await caller.send(OVERRIDE, arguments.parts, body, key=arguments.key)
     override = reply.content
-    said = sentences.override_sentence(override)
-    return Answer(_once(reply, said), {"override": override}, {"override": override["id"]})
+    sentence = sentences.override_sentence(override)
+    return Answer(_once(reply, sentence), {"override": override}, {"override": override["id"]})
 
 
-async def run_flow(caller: Caller, asked: FlowCalled) -> Answer:
+async def run_flow(caller: Caller, arguments: FlowCalled) -> Answer:
     """Run the active version of a decision flow for a customer, on what is known of them; it does what it comes to.
 
     No transaction can be given. Where the flow asks a person, it waits for one: no tool answers it, and who holds this
     token may not.
     """
     token = (await caller.credential()).token_id  # another token's agent may choose the same key
-    body = {"type": asked.type, "external_id": asked.external_id, "run_key": f"agent:{token}:{asked.key}"}
-    reply = await caller.send(RUN_FLOW, {"flow": asked.flow}, body, key=asked.key)
+    body = {"type": arguments.type, "external_id": arguments.external_id, "run_key": f"agent:{token}:{arguments.key}"}
+    reply = await caller.send(RUN_FLOW, {"flow": arguments.flow}, body, key=arguments.key)
     run = reply.content
     return Answer(_once(reply, sentences.flow_run_sentence(run)), {"run": run}, {"run": run["run"]})
 
 
-def _reason(asked: Explained, tool: str) -> str:
+def _reason(arguments: Explained, tool: str) -> str:
     """Write why for the people who decide or look later: they see that an agent asked."""
-    return f"{asked.why} (asked by an agent, by the tool {tool})"
+    return f"{arguments.why} (asked by an agent, by the tool {tool})"
 
 
 def _proposed(reply: Reply, done: str) -> Answer:
@@ -167,8 +167,8 @@ def _proposed(reply: Reply, done: str) -> Answer:
     proposal: Mapping[str, Any] | None = reply.content
     if proposal is None:
         return Answer(_once(reply, f"{done}."), {"proposal": None})
-    said = sentences.proposal_sentence(proposal)
-    return Answer(_once(reply, said), {"proposal": proposal}, {"proposal": proposal["id"]})
+    sentence = sentences.proposal_sentence(proposal)
+    return Answer(_once(reply, sentence), {"proposal": proposal}, {"proposal": proposal["id"]})
 
 
 def _once(reply: Reply, sentence: str) -> str:

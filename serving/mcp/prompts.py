@@ -32,19 +32,19 @@ class Prompt:
     tools: tuple[str, ...]
     text: str
 
-    def filled(self, given: Mapping[str, str]) -> str:
+    def filled(self, arguments: Mapping[str, str]) -> str:
         """Write the question; KeyError where a required argument is missing."""
-        values = {name: given.get(name) or _DEFAULTS.get(name) for name in self.arguments}
+        values = {name: arguments.get(name) or _DEFAULTS.get(name) for name in self.arguments}
         missing = sorted(name for name in self.required if not values[name])
         if missing:
             raise KeyError(", ".join(missing))
         return self.text.format(**values)
 
-    def entity(self, given: Mapping[str, str]) -> tuple[str, str] | None:
+    def entity(self, arguments: Mapping[str, str]) -> tuple[str, str] | None:
         """Give the type and the identifier of whom the question is about; None where it is about nobody alone."""
         if "external_id" not in self.arguments:
             return None
-        return given.get("type") or _DEFAULTS["type"], given["external_id"]
+        return arguments.get("type") or _DEFAULTS["type"], arguments["external_id"]
 
 
 _OF_ONE = {"external_id": "Your own identifier of the customer.", "type": "The type of entity; customer by default."}

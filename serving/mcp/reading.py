@@ -112,115 +112,117 @@ class During(OfType):
     movers: int = Field(default=10, ge=1, le=100, description="How many of those who moved are named.")
 
 
-async def find_customer(caller: Caller, asked: Searched) -> Answer:
+async def find_customer(caller: Caller, arguments: Searched) -> Answer:
     """Find customers by the beginnings of words of their identifiers or names.
 
     Who may see levels finds them with level and value; others by identifier alone, with the value.
     """
     role = Role((await caller.credential()).role)
     route = SEARCH if role in BY_NAME[SEARCH].roles else SEARCH_VALUES
-    reply = await caller.read(route, query={**asked.page, "type": asked.type, "text": asked.text})
-    return _listed("found", sentences.found_sentence(asked.text, reply.content, reply.after), reply)
+    reply = await caller.read(route, query={**arguments.page, "type": arguments.type, "text": arguments.text})
+    return _listed("found", sentences.found_sentence(arguments.text, reply.content, reply.after), reply)
 
 
-async def read_value(caller: Caller, asked: OfEntity) -> Answer:
+async def read_value(caller: Caller, arguments: OfEntity) -> Answer:
     """Tell what a customer is worth: score, segment, expected value, and what each indicator adds to the score."""
-    value = (await caller.read(VALUE, asked.parts)).content
-    return Answer(sentences.value_sentence(asked.external_id, value), {"value": value})
+    value = (await caller.read(VALUE, arguments.parts)).content
+    return Answer(sentences.value_sentence(arguments.external_id, value), {"value": value})
 
 
-async def read_level(caller: Caller, asked: OfEntity) -> Answer:
+async def read_level(caller: Caller, arguments: OfEntity) -> Answer:
     """Tell a customer's risk level as it is stored, since when, and why.
 
     The reasons are the rules that gave points or a floor; authors of rulesets see the whole breakdown.
     """
-    level = (await caller.read(RISK, asked.parts, {"freshness": "stored"})).content
+    level = (await caller.read(RISK, arguments.parts, {"freshness": "stored"})).content
     return Answer(sentences.level_sentence(level), {"level": level})
 
 
-async def read_level_history(caller: Caller, asked: PagedOfEntity) -> Answer:
+async def read_level_history(caller: Caller, arguments: PagedOfEntity) -> Answer:
     """List the assessments of a customer, the latest first; `reached` marks those that changed the level."""
-    reply = await caller.read(HISTORY, asked.parts, asked.page)
-    return _listed("history", sentences.history_sentence(asked.external_id, reply.content, reply.after), reply)
+    reply = await caller.read(HISTORY, arguments.parts, arguments.page)
+    return _listed("history", sentences.history_sentence(arguments.external_id, reply.content, reply.after), reply)
 
 
-async def read_assessment(caller: Caller, asked: OneAssessment) -> Answer:
+async def read_assessment(caller: Caller, arguments: OneAssessment) -> Answer:
     """Tell the reasons of an earlier assessment, by the number that a history names."""
-    found = (await caller.read(REASONS, {"assessment": asked.assessment})).content
-    return Answer(sentences.reasons_sentence(found), {"assessment": found})
+    assessment = (await caller.read(REASONS, {"assessment": arguments.assessment})).content
+    return Answer(sentences.reasons_sentence(assessment), {"assessment": assessment})
 
 
-async def what_would_change_level(caller: Caller, asked: Moved) -> Answer:
+async def what_would_change_level(caller: Caller, arguments: Moved) -> Answer:
     """Find the smallest changes of one factor, or of two, that would move a customer's level.
 
     From the last assessment. Thresholds are shown to authors of rulesets alone. It says what the rules would say, and
-    is no advice to give a customer.
+    is not advice to give a customer.
     """
-    found = (await caller.read(WHAT_IF, asked.parts, {"direction": asked.direction, "level": asked.level})).content
-    return Answer(sentences.what_if_sentence(asked.external_id, found), {"answer": found})
+    answer = (
+        await caller.read(WHAT_IF, arguments.parts, {"direction": arguments.direction, "level": arguments.level})
+    ).content
+    return Answer(sentences.what_if_sentence(arguments.external_id, answer), {"answer": answer})
 
 
-async def list_decisions(caller: Caller, asked: PagedOfEntity) -> Answer:
+async def list_decisions(caller: Caller, arguments: PagedOfEntity) -> Answer:
     """List the decisions on a customer's transactions, the latest first."""
-    reply = await caller.read(DECISIONS, asked.parts, asked.page)
-    return _listed("decisions", sentences.decisions_sentence(asked.external_id, reply.content, reply.after), reply)
+    reply = await caller.read(DECISIONS, arguments.parts, arguments.page)
+    return _listed("decisions", sentences.decisions_sentence(arguments.external_id, reply.content, reply.after), reply)
 
 
-async def read_decision(caller: Caller, asked: OneDecision) -> Answer:
+async def read_decision(caller: Caller, arguments: OneDecision) -> Answer:
     """Tell a decision on a transaction as it was made, and its reasons."""
-    found = (await caller.read(DECISION, {"decision": str(asked.decision)})).content
-    return Answer(sentences.decision_sentence(found), {"decision": found})
+    decision = (await caller.read(DECISION, {"decision": str(arguments.decision)})).content
+    return Answer(sentences.decision_sentence(decision), {"decision": decision})
 
 
-async def list_flow_runs(caller: Caller, asked: PagedOfEntity) -> Answer:
+async def list_flow_runs(caller: Caller, arguments: PagedOfEntity) -> Answer:
     """List the runs of decision flows for a customer, the latest first: where each ended, failed or waits.
 
     Runs that are not `acting` are of shadows: nothing of what they came to was done.
     """
-    reply = await caller.read(RUNS, query={**asked.parts, **asked.page})
-    return _listed("runs", sentences.flow_runs_sentence(asked.external_id, reply.content, reply.after), reply)
+    reply = await caller.read(RUNS, query={**arguments.parts, **arguments.page})
+    return _listed("runs", sentences.flow_runs_sentence(arguments.external_id, reply.content, reply.after), reply)
 
 
-async def read_flow_run(caller: Caller, asked: OneRun) -> Answer:
+async def read_flow_run(caller: Caller, arguments: OneRun) -> Answer:
     """Tell where a run of a decision flow came to, what it did, and why: each step with what it saw."""
-    found = (await caller.read(RUN, {"run": str(asked.run)})).content
-    return Answer(sentences.flow_run_sentence(found), {"run": found})
+    run = (await caller.read(RUN, {"run": str(arguments.run)})).content
+    return Answer(sentences.flow_run_sentence(run), {"run": run})
 
 
-async def read_flow_actions(caller: Caller, asked: OfEntity) -> Answer:
+async def read_flow_actions(caller: Caller, arguments: OfEntity) -> Answer:
     """Tell what stands about a customer because of decision flows: the status, the limits, the reviews."""
-    found = (await caller.read(STANDING, asked.parts)).content
-    return Answer(sentences.standing_sentence(asked.external_id, found), {"standing": found})
+    standing = (await caller.read(STANDING, arguments.parts)).content
+    return Answer(sentences.standing_sentence(arguments.external_id, standing), {"standing": standing})
 
 
-async def try_flow(caller: Caller, asked: FlowTried) -> Answer:
+async def try_flow(caller: Caller, arguments: FlowTried) -> Answer:
     """Run a customer through a version or the draft of a decision flow, with every step's why.
 
     Nobody is asked, and nothing is done or stored.
     """
-    tried = (await caller.send(TRY, {"flow": asked.flow}, asked.model_dump(exclude={"flow"}))).content
+    tried = (await caller.send(TRY, {"flow": arguments.flow}, arguments.model_dump(exclude={"flow"}))).content
     about = tried["entity_type"], tried["external_id"]
     return Answer(sentences.tried_sentence(tried), {"tried": tried}, entity=about)
 
 
-async def portfolio_levels(caller: Caller, asked: OfType) -> Answer:
+async def portfolio_levels(caller: Caller, arguments: OfType) -> Answer:
     """Count the customers at each level now, by version of the ruleset, overrides apart."""
-    found = (await caller.read(DISTRIBUTION, query={"type": asked.type})).content
-    return Answer(sentences.levels_sentence(found), {"distribution": found})
+    distribution = (await caller.read(DISTRIBUTION, query={"type": arguments.type})).content
+    return Answer(sentences.levels_sentence(distribution), {"distribution": distribution})
 
 
-async def portfolio_changes(caller: Caller, asked: During) -> Answer:
+async def portfolio_changes(caller: Caller, arguments: During) -> Answer:
     """Tell who moved between levels in a time: how many from where to where, and the last of them with why."""
-    of: dict[str, object] = {"type": asked.type, "since": asked.since, "until": asked.until}
-    found = (await caller.read(MIGRATION, query=of)).content
-    movers = (await caller.read(MOVERS, query={**of, "limit": asked.movers})).content
-    return Answer(sentences.changes_sentence(asked.type, found), {"migration": found, "movers": movers})
+    of: dict[str, object] = {"type": arguments.type, "since": arguments.since, "until": arguments.until}
+    migration = (await caller.read(MIGRATION, query=of)).content
+    movers = (await caller.read(MOVERS, query={**of, "limit": arguments.movers})).content
+    return Answer(sentences.changes_sentence(arguments.type, migration), {"migration": migration, "movers": movers})
 
 
-async def portfolio_value(caller: Caller, asked: OfType) -> Answer:
+async def portfolio_value(caller: Caller, arguments: OfType) -> Answer:
     """Count the customers of each value segment, and add up what they are expected to bring."""
-    found = (await caller.read(SEGMENTS, query={"type": asked.type})).content
-    return Answer(sentences.worth_sentence(found), {"segments": found})
+    segments = (await caller.read(SEGMENTS, query={"type": arguments.type})).content
+    return Answer(sentences.worth_sentence(segments), {"segments": segments})
 
 
 def _listed(name: str, sentence: str, reply: Reply) -> Answer:

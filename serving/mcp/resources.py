@@ -19,7 +19,7 @@ MOST_LISTED: Final = 100
 
 
 @dataclass(frozen=True)
-class Found:
+class Resource:
     """A resource that there is."""
 
     uri: str
@@ -56,10 +56,10 @@ class Pattern:
 
     def parts_in(self, uri: str) -> tuple[str, ...] | None:
         """Read the parts of an address; None where it is not of this kind."""
-        mine, given = self.uri.split("/"), uri.split("/")
-        if len(mine) != len(given):
+        mine, theirs = self.uri.split("/"), uri.split("/")
+        if len(mine) != len(theirs):
             return None
-        pairs = list(zip(mine, given, strict=True))
+        pairs = list(zip(mine, theirs, strict=True))
         if any(part != other for part, other in pairs if not part.startswith("{")):
             return None
         return tuple(unquote(other) for part, other in pairs if part.startswith("{"))
@@ -67,15 +67,15 @@ class Pattern:
 
 async def _ruleset(caller: Caller, parts: tuple[str, ...]) -> str:
     family, number = parts
-    found = (await caller.read(VERSION, {"family": family, "number": number})).content
-    return str(found["document"])
+    version = (await caller.read(VERSION, {"family": family, "number": number})).content
+    return str(version["document"])
 
 
 async def _model_card(caller: Caller, parts: tuple[str, ...]) -> str:
-    found = (await caller.read(MODEL, {"version": parts[0]})).content
-    if found["card"] is None:
+    model = (await caller.read(MODEL, {"version": parts[0]})).content
+    if model["card"] is None:
         raise RefusedCallError(404, f"version {parts[0]} has no model card any more")
-    return str(found["card"])
+    return str(model["card"])
 
 
 PATTERNS: Final = (
@@ -89,22 +89,22 @@ def patterns_of(role: Role) -> list[Pattern]:
     return [pattern for pattern in PATTERNS if role in BY_NAME[pattern.route].roles]
 
 
-async def list_resources(caller: Caller, role: Role) -> list[Found]:
+async def list_resources(caller: Caller, role: Role) -> list[Resource]:
     """List what a role may read: the indicators, the rulesets that decide, and the versions of the value model."""
-    found = [Found(INDICATORS, "The indicators", "What each indicator of the value model means.", MARKDOWN)]
+    resources = [Resource(INDICATORS, "The indicators", "What each indicator of the value model means.", MARKDOWN)]
     if role in BY_NAME[FAMILIES].roles:
         for family in (await caller.read(FAMILIES, query={"limit": MOST_LISTED})).content:
             number = family["active"] or family["newest"]
             if number is not None:
                 uri = RULESET_PATTERN.format(family=quote(family["name"], safe=""), number=number)
                 state = "It decides." if family["active"] else "It does not decide."
-                found.append(Found(uri, f"Ruleset {family['name']}, version {number}", state, YAML))
+                resources.append(Resource(uri, f"Ruleset {family['name']}, version {number}", state, YAML))
     if role in BY_NAME[MODELS].roles:
         for model in (await caller.read(MODELS, query={"limit": MOST_LISTED})).content:
             aliases = ", ".join(model["aliases"])
             uri = MODEL_PATTERN.format(version=model["number"])
-            found.append(Found(uri, f"Value model, version {model['number']}", aliases, MARKDOWN))
-    return found
+            resources.append(Resource(uri, f"Value model, version {model['number']}", aliases, MARKDOWN))
+    return resources
 
 
 async def read_resource(caller: Caller, role: Role, uri: str) -> Document:

@@ -15,16 +15,16 @@ def level_sentence(level: Content) -> str:
     who, name = level["external_id"], level["level"]
     if name is None:
         return f"{who} has no level: {level['status']}."
-    said = [f"{who} is {name}" + (f" since {_day(level['since'])}" if level["since"] else "")]
+    parts = [f"{who} is {name}" + (f" since {_day(level['since'])}" if level["since"] else "")]
     if override := level.get("override"):
-        said.append(f"by an override ({override['reason']}); the rules say {level.get('rules_level') or 'nothing'}")
+        parts.append(f"by an override ({override['reason']}); the rules say {level.get('rules_level') or 'nothing'}")
     elif reasons := level.get("reasons"):
-        said.append(reasons["line"])
+        parts.append(reasons["line"])
     if level["may_move_down_on"]:
-        said.append(f"it may move down on {_day(level['may_move_down_on'])}")
+        parts.append(f"it may move down on {_day(level['may_move_down_on'])}")
     if level.get("refreshing"):
-        said.append("something happened since, and it is about to be computed again")
-    return ". ".join(_begun(part) for part in said) + "."
+        parts.append("something happened since, and it is about to be computed again")
+    return ". ".join(_begun(part) for part in parts) + "."
 
 
 def value_sentence(who: str, value: Content | None) -> str:
@@ -37,25 +37,23 @@ def value_sentence(who: str, value: Content | None) -> str:
         return f"The value model knows no value of {who}."
     expected = f"{value['expected_value']:.2f} {value['currency']}"
     days = f" in {value['horizon_days']} days" if value["horizon_days"] else ""
-    said = f"{who} scores {value['score']:.2f} of 5 ({value['segment']}), expected to bring {expected}{days}"
-    said += f", as of {_day(value['as_of'])}."
+    sentence = f"{who} scores {value['score']:.2f} of 5 ({value['segment']}), expected to bring {expected}{days}"
+    sentence += f", as of {_day(value['as_of'])}."
     if value["breakdown"] is None:
-        return f"{said} It cannot be explained: {value['unexplained']}."
+        return f"{sentence} It cannot be explained: {value['unexplained']}."
     parts = sorted(value["breakdown"]["contributions"], key=lambda part: -abs(part["points"]))[:3]
-    return f"{said} Most of it: " + "; ".join(part["sentence"].rstrip(".") for part in parts) + "."
+    return f"{sentence} Most of it: " + "; ".join(part["sentence"].rstrip(".") for part in parts) + "."
 
 
-def found_sentence(text: str, found: Sequence[Content], after: str | None) -> str:
+def found_sentence(text: str, rows: Sequence[Content], after: str | None) -> str:
     """Say how many were found, and who the first ones are.
 
     >>> found_sentence("ann", [], None)
     'Nobody is found by ann.'
     """
-    if not found:
+    if not rows:
         return f"Nobody is found by {text}."
-    return (
-        f"{_number(found, after, 'customer')} found by {text}: {_first([row['external_id'] for row in found], after)}."
-    )
+    return f"{_number(rows, after, 'customer')} found by {text}: {_first([row['external_id'] for row in rows], after)}."
 
 
 def history_sentence(who: str, lines: Sequence[Content], after: str | None) -> str:
@@ -67,8 +65,10 @@ def history_sentence(who: str, lines: Sequence[Content], after: str | None) -> s
     if not lines:
         return f"{who} was never assessed."
     moves = [f"{line['level'] or 'no level'} on {_day(line['at'])}" for line in lines if line["reached"]]
-    said = f"{_number(lines, after, 'assessment')} of {who}, the latest first"
-    return f"{said}. Levels reached: {', '.join(moves)}." if moves else f"{said}; the level did not move in them."
+    sentence = f"{_number(lines, after, 'assessment')} of {who}, the latest first"
+    return (
+        f"{sentence}. Levels reached: {', '.join(moves)}." if moves else f"{sentence}; the level did not move in them."
+    )
 
 
 def reasons_sentence(answer: Content) -> str:
@@ -77,9 +77,9 @@ def reasons_sentence(answer: Content) -> str:
     >>> reasons_sentence({"assessment": "1.1", "reasons": None})
     'Assessment 1.1: its reasons were erased, or no ruleset took part in it.'
     """
-    said = f"Assessment {answer['assessment']}: "
+    beginning = f"Assessment {answer['assessment']}: "
     reasons = answer["reasons"]
-    return said + (
+    return beginning + (
         "its reasons were erased, or no ruleset took part in it." if reasons is None else f"{reasons['line']}."
     )
 
@@ -87,9 +87,9 @@ def reasons_sentence(answer: Content) -> str:
 def decision_sentence(decision: Content) -> str:
     """Say what was decided, by which policy, and why."""
     policy = decision["policy"]
-    said = f"Decision {decision['decision']} on {_day(decision['at'])} by {policy['name']} {policy['version']}"
+    sentence = f"Decision {decision['decision']} on {_day(decision['at'])} by {policy['name']} {policy['version']}"
     reasons = decision.get("reasons")
-    return f"{said}: {decision['action']}." + ("" if reasons is None else f" {reasons['line']}.")
+    return f"{sentence}: {decision['action']}." + ("" if reasons is None else f" {reasons['line']}.")
 
 
 def decisions_sentence(who: str, lines: Sequence[Content], after: str | None) -> str:
@@ -114,8 +114,8 @@ def flow_runs_sentence(who: str, lines: Sequence[Content], after: str | None) ->
         return f"No flow was run for {who}."
     latest = lines[0]
     shadow = "" if latest["acting"] else ", a shadow, which does nothing"
-    said = f"{_number(lines, after, 'run')} of flows for {who}; the latest, of {latest['flow']} {latest['version']}"
-    return f"{said} on {_day(latest['begun_at'])}{shadow}: {_came_to(latest)}."
+    sentence = f"{_number(lines, after, 'run')} of flows for {who}; the latest, of {latest['flow']} {latest['version']}"
+    return f"{sentence} on {_day(latest['begun_at'])}{shadow}: {_came_to(latest)}."
 
 
 def flow_run_sentence(run: Content) -> str:
@@ -127,11 +127,11 @@ def flow_run_sentence(run: Content) -> str:
     >>> flow_run_sentence({**broken, "state": "quarantined", "taken": [{"action": "look"}]})
     'Run 8 of care 1: quarantined (given up, as: ValueError); it did: look.'
     """
-    said = f"Run {run['run']} of {run['flow']} {run['version']}: {_came_to(run)}"
-    taken = ", ".join(action["action"] for action in run["taken"])
+    beginning = f"Run {run['run']} of {run['flow']} {run['version']}: {_came_to(run)}"
+    actions = ", ".join(action["action"] for action in run["taken"])
     why = run.get("why")
-    did = f"it did: {taken}" if taken else "it did nothing"
-    return f"{said}; {did}." + (f" {why['line'].rstrip('.')}." if why else "")
+    did = f"it did: {actions}" if actions else "it did nothing"
+    return f"{beginning}; {did}." + (f" {why['line'].rstrip('.')}." if why else "")
 
 
 def tried_sentence(tried: Content) -> str:
@@ -195,17 +195,17 @@ def what_if_sentence(who: str, answer: Content) -> str:
     >>> what_if_sentence("c1", {"what_if": None})
     'There is no assessment of c1 to look at.'
     """
-    found = answer["what_if"]
-    if found is None:
+    what_if = answer["what_if"]
+    if what_if is None:
         return f"There is no assessment of {who} to look at."
-    if found["wished"] is None:
-        return f"{who} is at {found['level'] or 'no level'}, and there is none {_beyond(found['direction'])}."
-    changes = [" and ".join(_change(each) for each in answer["changes"]) for answer in found["answers"][:3]]
+    if what_if["wished"] is None:
+        return f"{who} is at {what_if['level'] or 'no level'}, and there is none {_beyond(what_if['direction'])}."
+    changes = [" and ".join(_change(each) for each in answer["changes"]) for answer in what_if["answers"][:3]]
     if not changes:
-        return f"No change that can be shown, of one factor or of two, moves {who} to {found['wished']}."
-    more = len(found["answers"]) - len(changes)
+        return f"No change that can be shown, of one factor or of two, moves {who} to {what_if['wished']}."
+    more = len(what_if["answers"]) - len(changes)
     others = f"; there are {more} more" if more else ""
-    return f"{who} would move from {found['level']} to {found['wished']} with: {'; or '.join(changes)}{others}."
+    return f"{who} would move from {what_if['level']} to {what_if['wished']} with: {'; or '.join(changes)}{others}."
 
 
 def levels_sentence(distribution: Content) -> str:
@@ -238,16 +238,16 @@ def changes_sentence(type_: str, migration: Content) -> str:
     rose = sum(cell["entities"] for step, cell in steps if step > 0 and cell["from_level"] is not None)
     fell = sum(cell["entities"] for step, cell in steps if step < 0 and cell["to_level"] is not None)
     lost = sum(cell["entities"] for cell in moved if cell["to_level"] is None)
-    said = f"From {_day(migration['since'])} until before {_day(migration['until'])}, of type {type_}: "
+    sentence = f"From {_day(migration['since'])} until before {_day(migration['until'])}, of type {type_}: "
     if migration["cells"] is None:
-        return f"{said}{migration['moves']} moves of levels, too many to count who stands where."
-    said += f"{rose} stand higher, {fell} lower, {first} reached their first level, {lost} have none any more; "
-    said += f"{migration['moves']} moves in all."
-    known = [cell for cell in moved if cell["from_level"] is not None]
-    if not known:
-        return said
-    most = max(known, key=lambda cell: cell["entities"])
-    return f"{said} Most often from {most['from_level']} to {most['to_level'] or 'no level'}: {most['entities']}."
+        return f"{sentence}{migration['moves']} moves of levels, too many to count who stands where."
+    sentence += f"{rose} stand higher, {fell} lower, {first} reached their first level, {lost} have none any more; "
+    sentence += f"{migration['moves']} moves in all."
+    between_levels = [cell for cell in moved if cell["from_level"] is not None]
+    if not between_levels:
+        return sentence
+    most = max(between_levels, key=lambda cell: cell["entities"])
+    return f"{sentence} Most often from {most['from_level']} to {most['to_level'] or 'no level'}: {most['entities']}."
 
 
 def worth_sentence(value: Content) -> str:

@@ -117,40 +117,51 @@ async def _call_tool(by: _Message, params: types.CallToolRequestParams) -> types
 
     One that changes something is written down before it does, with why: where that cannot be, nothing is changed.
     """
-    known = {tool.name: tool for tool in TOOLS}
-    tool = known.get(params.name)
+    tools = {tool.name: tool for tool in TOOLS}
+    tool = tools.get(params.name)
     if tool is None:
         raise RefusedCallError(HTTPStatus.NOT_FOUND, "there is no such tool")
     if not tool.is_for(by.credential):
         await by.caller.record(by.credential, TOOL_CALLED, {"tool": tool.name, "status": int(HTTPStatus.FORBIDDEN)})
         raise RefusedCallError(HTTPStatus.NOT_FOUND, "there is no such tool")  # as for one that nobody has
     try:
-        asked = tool.given.model_validate(params.arguments or {})
+        arguments = tool.arguments.model_validate(params.arguments or {})
     except ValidationError as error:
         await by.caller.record(by.credential, TOOL_CALLED, {"tool": tool.name, "status": _UNPROCESSABLE})
         return _failed("; ".join(_fault(fault) for fault in error.errors()))
-    called = {"tool": tool.name, **asked.recorded}
+    called = {"tool": tool.name, **arguments.recorded}
     # Numbers of records are kept where there are such: what an agent made up may be anything.
     refused = called if tool.changes else {"tool": tool.name}
-    given = {} if tool.changes else asked.asked  # else the entry before the change has it
+    parameters = {} if tool.changes else arguments.parameters  # else the entry before the change has it
     try:
         if tool.changes:
             by.caller.require_change(by.credential)
-            await by.caller.record(by.credential, TOOL_ASKED, called, asked.entity, asked=asked.asked, why=asked.reason)
-        answer = await tool.answer(by.caller.within(tool.routes), asked)
+            await by.caller.record(
+                by.credential,
+                TOOL_ASKED,
+                called,
+                arguments.entity,
+                arguments=arguments.parameters,
+                why=arguments.reason,
+            )
+        answer = await tool.answer(by.caller.within(tool.routes), arguments)
     except RefusedCallError as refusal:
         status = {"status": refusal.status}
-        await by.caller.record(by.credential, TOOL_CALLED, {**refused, **status}, asked.entity, asked=given)
+        await by.caller.record(
+            by.credential, TOOL_CALLED, {**refused, **status}, arguments.entity, arguments=parameters
+        )
         return _failed(str(refusal))
     except Exception as error:  # noqa: BLE001 (the library would answer, and nothing would have it on record)
         LOG.error(  # noqa: TRY400 (its words may quote what was sent)
             "tool.failed", tool=tool.name, error=type(error).__name__, where=_where(error)
         )
-        await by.caller.record(by.credential, TOOL_CALLED, {**refused, "status": _BROKEN}, asked.entity, asked=given)
+        await by.caller.record(
+            by.credential, TOOL_CALLED, {**refused, "status": _BROKEN}, arguments.entity, arguments=parameters
+        )
         done = "; it may have been done: the same call under the same key tells" if tool.changes else ""
         return _failed(f"the service could not answer; its log says why{done}")
-    told = {**called, **answer.recorded, "status": _OK}
-    await by.caller.record(by.credential, TOOL_CALLED, told, answer.entity or asked.entity, asked=given)
+    outcome = {**called, **answer.recorded, "status": _OK}
+    await by.caller.record(by.credential, TOOL_CALLED, outcome, answer.entity or arguments.entity, arguments=parameters)
     return _answered(answer)
 
 
@@ -177,11 +188,11 @@ def _answered(answer: Answer) -> types.CallToolResult:
 
 
 async def _list_resources(by: _Message, _: Any) -> types.ListResourcesResult:
-    found = await list_resources(by.caller, by.role)
+    resources = await list_resources(by.caller, by.role)
     return types.ListResourcesResult(
         resources=[
             types.Resource(uri=each.uri, name=each.name, description=each.description, mime_type=each.kind)
-            for each in found
+            for each in resources
         ]
     )
 
@@ -201,13 +212,13 @@ async def _read_resource(by: _Message, params: types.ReadResourceRequestParams) 
     """Read a resource; the audit log has of it which kind it was, and that it was read."""
     uri = str(params.uri)
     try:
-        found: Document = await read_resource(by.caller, by.role, uri)
+        document: Document = await read_resource(by.caller, by.role, uri)
     except RefusedCallError as refusal:
         await by.caller.record(by.credential, RESOURCE_READ, {"status": refusal.status})
         raise
-    await by.caller.record(by.credential, RESOURCE_READ, {"resource": found.pattern, "status": _OK})
+    await by.caller.record(by.credential, RESOURCE_READ, {"resource": document.pattern, "status": _OK})
     return types.ReadResourceResult(
-        contents=[types.TextResourceContents(uri=uri, mime_type=found.kind, text=found.text)]
+        contents=[types.TextResourceContents(uri=uri, mime_type=document.kind, text=document.text)]
     )
 
 
@@ -237,12 +248,12 @@ async def _get_prompt(by: _Message, params: types.GetPromptRequestParams) -> typ
     if prompt not in prompts_of(by.role):
         await by.caller.record(by.credential, PROMPT_READ, {**read, "status": int(HTTPStatus.FORBIDDEN)})
         raise RefusedCallError(HTTPStatus.NOT_FOUND, "there is no such prompt")  # as for one that nobody has
-    given = params.arguments or {}
+    arguments = params.arguments or {}
     try:
-        text = prompt.filled(given)
+        text = prompt.filled(arguments)
     except KeyError as missing:
         await by.caller.record(by.credential, PROMPT_READ, {**read, "status": _UNPROCESSABLE})
         raise RefusedCallError(_UNPROCESSABLE, f"{missing.args[0]} is missing") from None
-    await by.caller.record(by.credential, PROMPT_READ, {**read, "status": _OK}, prompt.entity(given))
+    await by.caller.record(by.credential, PROMPT_READ, {**read, "status": _OK}, prompt.entity(arguments))
     message = types.PromptMessage(role="user", content=types.TextContent(text=text))
     return types.GetPromptResult(description=prompt.description, messages=[message])

@@ -30,7 +30,7 @@ class Arguments(BaseModel):
         return {}
 
     @property
-    def asked(self) -> dict[str, object]:
+    def parameters(self) -> dict[str, object]:
         """What was given besides: not about whom, why, or what `recorded` has."""
         elsewhere = {"type", "external_id", "why", "after", *self.recorded}
         return self.model_dump(mode="json", exclude=elsewhere, exclude_unset=True)
@@ -95,7 +95,7 @@ class Tool:
 
     Attributes:
         title: for people.
-        given: the model of its arguments.
+        arguments: the model that reads them.
         answer: asks the routes; its docstring is the description, its name the tool's.
         gives: what follows the sentence: by name the routes whose answer it may be.
         is_list: there may be more, from `after` on.
@@ -105,7 +105,7 @@ class Tool:
     """
 
     title: str
-    given: type[Arguments]
+    arguments: type[Arguments]
     answer: Callable[[Caller, Any], Awaitable[Answer]]
     gives: Mapping[str, tuple[str, ...]]
     is_list: bool = field(default=False, kw_only=True)
@@ -146,7 +146,7 @@ class Tool:
     @cached_property
     def input_schema(self) -> dict[str, Any]:
         """The JSON Schema of its arguments."""
-        written: dict[str, Any] = _short(self.given.model_json_schema())
+        written: dict[str, Any] = _short(self.arguments.model_json_schema())
         return written
 
     @cached_property
@@ -154,10 +154,10 @@ class Tool:
         """The JSON Schema of its structure, of the types that the routes give."""
         fields: dict[str, Any] = {"sentence": (str, ...)}
         for name, routes in self.gives.items():
-            given = BY_NAME[routes[0]].gives
+            answers = BY_NAME[routes[0]].gives
             for route in routes[1:]:
-                given |= BY_NAME[route].gives
-            fields[name] = (given | None, ...)
+                answers |= BY_NAME[route].gives
+            fields[name] = (answers | None, ...)
         if self.is_list:
             fields["after"] = (str | None, ...)
         model: Any = create_model(self.name, **fields)
@@ -171,7 +171,7 @@ def _short(schema: Any) -> Any:
         return [_short(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    kept = {name: _short(value) for name, value in schema.items() if not (name == "title" and isinstance(value, str))}
-    if isinstance(words := kept.get("description"), str):
-        kept["description"] = words.partition("\n\nAttributes:")[0]
-    return kept
+    fields = {name: _short(value) for name, value in schema.items() if not (name == "title" and isinstance(value, str))}
+    if isinstance(words := fields.get("description"), str):
+        fields["description"] = words.partition("\n\nAttributes:")[0]
+    return fields

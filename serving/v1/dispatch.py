@@ -82,7 +82,7 @@ class Dispatcher:
         self._plans = plans or {}
         self._registry = registry
         self._rate_limiter = RateLimiter()
-        self._change_limiter = RateLimiter(said=CHANGES_TOO_OFTEN)
+        self._change_limiter = RateLimiter(refusal=CHANGES_TOO_OFTEN)
         self._body_memory = body_memory()
 
     @property

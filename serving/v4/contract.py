@@ -73,7 +73,7 @@ def form_of(absent: tuple[str, ...]) -> Form:
 
 
 def read_rows(body: bytes, limits: Limits, absent: tuple[str, ...] = ()) -> BodyColumns | list[Row]:
-    """Read a body; ApiError 413 beyond the server's limits, 422 if it is no array of rows.
+    """Read a body; ApiError 413 beyond the server's limits, 422 if it is not an array of rows.
 
     A flat body with every field is decoded into columns; `form_of(absent)` reads any other, and lists its problems.
     """
@@ -98,7 +98,7 @@ def require_shape(body: bytes, most_rows: int | None, rows_worth: int | None = N
 
     Args:
         body: the bytes of the request, perhaps no JSON.
-        most_rows: most elements of the outermost array; None for a body that is no array of rows.
+        most_rows: most elements of the outermost array; None for a body that is not an array of rows.
         rows_worth: bounds the values to those of so many rows; *most_rows* by default.
     """
     shape = measure_body(body)

@@ -59,7 +59,7 @@ def decode_body(body: bytes, most_rows: int) -> BodyColumns | None:
 
 
 def _decode(body: bytes) -> Sequence[_Row]:
-    """Decode rows; none where a body is no array of them. A number too large for a float is infinite."""
+    """Decode rows; none where a body is not an array of them. A number too large for a float is infinite."""
     with suppress(msgspec.DecodeError, ValueError):
         try:
             return _DECODER.decode(body)

@@ -48,7 +48,7 @@ def bits(values: np.ndarray) -> list[int]:
 
 
 def same(one: Snapshots, other: Snapshots) -> bool:
-    return bits(one.values) == bits(other.values) and one.seen.tolist() == other.seen.tolist()
+    return bits(one.values) == bits(other.values) and one.row_counts.tolist() == other.row_counts.tolist()
 
 
 def bits_by_user(ledger: list[Row], as_of: int = AS_OF) -> dict[str, list[int]]:
@@ -83,7 +83,7 @@ def test_one_customer_selected_from_the_batch_is_the_batch_bitwise(ledger: list[
     whole = snapshots(histories, MOMENTS)
     for c in range(histories.customers):
         part = snapshots(histories.select(c, c + 1), MOMENTS)
-        assert same(part, Snapshots(whole.values[c : c + 1], whole.seen[c : c + 1]))
+        assert same(part, Snapshots(whole.values[c : c + 1], whole.row_counts[c : c + 1]))
 
 
 @given(ledgers(AS_OF))
@@ -93,7 +93,7 @@ def test_many_moments_in_one_pass_are_each_alone_bitwise(ledger: list[Row]) -> N
     for s, moment in enumerate(MOMENTS.tolist()):
         values, seen = indicator_matrix(histories, moment)
         assert bits(values) == bits(np.ascontiguousarray(whole.values[:, s]))
-        assert seen.tolist() == whole.seen[:, s].tolist()
+        assert seen.tolist() == whole.row_counts[:, s].tolist()
 
 
 @given(
@@ -150,7 +150,7 @@ def test_the_whole_range_of_time_is_equal_bitwise(walk: str, request: pytest.Fix
     histories = read_histories(ledger, RATES)
     moments = np.array([microseconds(when) for when in ("1900-01-01", "1970-01-01", "2024-02-29", "9999-12-31")])
     taken = snapshots(histories, moments)
-    assert taken.seen.tolist() == [[1, 2, 2, 3]]
+    assert taken.row_counts.tolist() == [[1, 2, 2, 3]]
     assert same(taken, snapshots(histories, moments, request.getfixturevalue(walk)))
 
 
@@ -158,7 +158,7 @@ def test_the_whole_range_of_time_is_equal_bitwise(walk: str, request: pytest.Fix
 def test_no_customer_at_all_gives_an_empty_matrix(walk: str, request: pytest.FixtureRequest) -> None:
     taken = snapshots(read_histories([], RATES), MOMENTS, request.getfixturevalue(walk))
     assert taken.values.shape == (0, len(MOMENTS), len(CATALOGUE.indicators))
-    assert taken.seen.shape == (0, len(MOMENTS))
+    assert taken.row_counts.shape == (0, len(MOMENTS))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

@@ -8,7 +8,7 @@ import pytest
 
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.flows.checks import asked_diagnostics
-from fivefold.flows.steps import Asked, AskedOfRow
+from fivefold.flows.steps import RowContext, RunContext
 from fivefold.flows.trace import explain_run
 from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.purposes import Sources
@@ -83,7 +83,7 @@ def test_a_condition_may_be_nested_and_words_may_be_any() -> None:
         when = {"not": when}
     step = {"id": "r", "title": "Größe → 日本", "route": [{"when": when, "to": "done"}], "otherwise": "nothing"}
     made = program(document(step, END, NOTHING, fields={"city": "text"}))
-    row = made.run_row({'{"field":"city"}': "Zürich"}, AskedOfRow({}, {}))
+    row = made.run_row({'{"field":"city"}': "Zürich"}, RowContext({}, {}))
     assert row["step r"] == 0
     assert explain_run(made, row).steps[0].sentence.startswith("Größe → 日本: city is Zürich")
 
@@ -93,10 +93,10 @@ def test_a_table_of_a_thousand_rows_gives_the_first_that_holds() -> None:
     table = {"gives": {"n": "number"}, "rows": rows, "otherwise": {"n": -1}, "on_unknown": {"n": -2}}
     made = program(document({"id": "t", "table": table}, END))
     incomes = [0.0, 999.0, 1_000.0, None]
-    found = made.run(pl.DataFrame({json.dumps(INCOME, separators=(",", ":")): incomes}), Asked({}, {}))
+    found = made.run(pl.DataFrame({json.dumps(INCOME, separators=(",", ":")): incomes}), RunContext({}, {}))
     output = made.steps[0].outputs["n"].name
     assert found[output].to_list() == [0.0, 999.0, -1.0, -2.0]
-    alone = [made.run_row({'{"field":"income"}': income}, AskedOfRow({}, {}))[output] for income in incomes]
+    alone = [made.run_row({'{"field":"income"}': income}, RowContext({}, {}))[output] for income in incomes]
     assert alone == [0.0, 999.0, -1.0, -2.0]
     assert explain_run(made, found.row(3, named=True)).steps[0].missing == ("income",)
 
@@ -139,7 +139,7 @@ def test_a_run_says_in_which_role_somebody_agreed_and_where() -> None:
     both = program(agreed(("investigator", "nothing"), ("publisher", "nothing")))
     facts = pl.DataFrame({"entity_id": ["a"]})
     answers = {f"p{number}": pl.Series(f"p{number}", ["aye"], dtype=pl.String) for number in range(2)}
-    run = explain_run(both, both.run(facts, Asked({}, answers)).row(0, named=True), AskedOfRow({}, {}))
+    run = explain_run(both, both.run(facts, RunContext({}, answers)).row(0, named=True), RowContext({}, {}))
     assert [(each.action, each.agreed_by) for each in run.actions] == [("raise", "publisher at p1")]
     assert run.as_json()["actions"][0]["agreed_by"] == "publisher at p1"
     assert "agreed_by" not in explain_run(program(document(END)), _ended()).as_json()["actions"][0]
@@ -147,4 +147,4 @@ def test_a_run_says_in_which_role_somebody_agreed_and_where() -> None:
 
 def _ended() -> dict[str, Any]:
     plain = program(document(END))
-    return plain.run(pl.DataFrame({"entity_id": ["a"]}), Asked({}, {})).row(0, named=True)
+    return plain.run(pl.DataFrame({"entity_id": ["a"]}), RunContext({}, {})).row(0, named=True)

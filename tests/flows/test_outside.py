@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fivefold.flows.examples import run_flow_examples
 from fivefold.flows.outside.outcomes import Outcome, Reason, failed_outcome, fitted, read_outcome
-from fivefold.flows.steps import STOP, Asked, AskedOfRow, Stop
+from fivefold.flows.steps import STOP, RowContext, RunContext, Stop
 from fivefold.flows.trace import explain_run
 from fivefold.risk.compiler.purposes import Sources
 from tests.flows.flows_small import ACTIONS, END, NOTHING, analysed, document, program
@@ -48,10 +48,10 @@ FLOW = document({**DATA, "on_unknown": "nothing"}, ROUTE, END, NOTHING)
 def run(outcome: Outcome | None, written: Data = FLOW) -> Data:
     """Run as one row and as columns, which must be the same."""
     made = program(written)
-    row = made.run_row(FACTS, AskedOfRow({}, {}, {"registry": outcome}))
+    row = made.run_row(FACTS, RowContext({}, {}, {"registry": outcome}))
     frames = made.outcome_frames({"registry": [outcome]})
     schema = {COUNTRY: pl.String, '{"sum":"amount"}': pl.Int64}
-    columns = made.run(pl.DataFrame([FACTS], schema=schema), Asked({}, {}, frames)).row(0, named=True)
+    columns = made.run(pl.DataFrame([FACTS], schema=schema), RunContext({}, {}, frames)).row(0, named=True)
     assert columns == row
     return row
 

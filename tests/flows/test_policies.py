@@ -14,7 +14,7 @@ from fivefold.flows.analysis import analyse_flow
 from fivefold.flows.language import EndStep, read_flow
 from fivefold.flows.policies import analysed_policy_flow, flow_of_policy
 from fivefold.flows.program import FlowProgram, flow_program_for
-from fivefold.flows.steps import LAST, STOP, Asked, AskedOfRow, Stop
+from fivefold.flows.steps import LAST, STOP, RowContext, RunContext, Stop
 from fivefold.flows.trace import explain_run
 from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.policy_program import ACTION
@@ -39,12 +39,12 @@ def test_the_decision_of_a_policy_is_the_end_of_its_flow(
     flow = compiled(made)
     ids = [step.id for step in flow.flow.steps]
     outcomes = flow.run(
-        pl.DataFrame({"entity_id": [str(place) for place in range(len(facts))]}), Asked({"small": frame}, {})
+        pl.DataFrame({"entity_id": [str(place) for place in range(len(facts))]}), RunContext({"small": frame}, {})
     )
     assert [ids[place] for place in outcomes[LAST]] == decided
     assert set(outcomes[STOP]) == {int(Stop.ENDED)}
     for row, action in zip(frame.rows(named=True), decided, strict=True):
-        asked = AskedOfRow({"small": row}, {})
+        asked = RowContext({"small": row}, {})
         single = flow.run_row({}, asked)
         assert (ids[single[LAST]], single[STOP]) == (action, Stop.ENDED)
         explanation = explain_run(flow, single, asked)
@@ -109,8 +109,8 @@ def test_a_flow_that_asks_a_policy_otherwise_still_stops_where_a_rule_is_unknown
     analysed = analyse_flow(unsure, policies={"small": analyse_canonical_policy(made.canonical)})
     row = dict.fromkeys(COLUMNS)
     flow = flow_program_for(analysed, {}, "EUR")
-    assert flow.run_row({}, AskedOfRow({"small": row}, {}))[STOP] == Stop.FAILED
-    assert compiled(made).run_row({}, AskedOfRow({"small": row}, {}))[STOP] == Stop.ENDED
+    assert flow.run_row({}, RowContext({"small": row}, {}))[STOP] == Stop.FAILED
+    assert compiled(made).run_row({}, RowContext({"small": row}, {}))[STOP] == Stop.ENDED
 
 
 def test_where_the_policy_decides_in_any_case_nothing_is_said_of_what_is_unknown() -> None:

@@ -14,7 +14,7 @@ from fivefold.flows.language import NOBODY
 from fivefold.flows.outside.outcomes import Outcome, failed_outcome
 from fivefold.flows.outside.step import Outside
 from fivefold.flows.program import FlowProgram
-from fivefold.flows.steps import LAST, STOP, Asked, AskedOfRow, Calculating, Choosing, Ending, Stop, Waiting
+from fivefold.flows.steps import LAST, STOP, Calculating, Choosing, Ending, RowContext, RunContext, Stop, Waiting
 from fivefold.flows.trace import STATUSES
 from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.facts.portfolio import error_of
@@ -63,7 +63,7 @@ def as_columns(made: FlowProgram, rows: list[Row]) -> list[dict[str, Any]]:
     named = facts.with_columns(entity_id=pl.lit("e"), as_of=pl.lit(0, pl.Int64))
     asked = {"small": policies, "flow inner/small": policies, **dict.fromkeys(ASKED, named)}
     came = made.outcome_frames({step: [outcome_of(row.outcomes[step]) for row in rows] for step in rows[0].outcomes})
-    return made.run(facts, Asked(asked, answers, came)).rows(named=True)
+    return made.run(facts, RunContext(asked, answers, came)).rows(named=True)
 
 
 def outcome_of(came: dict[str, Any] | str | None) -> Outcome | None:
@@ -81,11 +81,11 @@ def as_row(made: FlowProgram, row: Row) -> dict[str, Any]:
     return made.run_row(facts_of(row), asked_of(row))
 
 
-def asked_of(row: Row) -> AskedOfRow:
+def asked_of(row: Row) -> RowContext:
     policy_row = dict(zip(POLICY_COLUMNS, row.policy, strict=True))
     named = {**facts_of(row), "entity_id": "e", "as_of": 0}
     asked = {"small": policy_row, "flow inner/small": policy_row, **dict.fromkeys(ASKED, named)}
-    return AskedOfRow(asked, row.answers, {step: outcome_of(each) for step, each in row.outcomes.items()})
+    return RowContext(asked, row.answers, {step: outcome_of(each) for step, each in row.outcomes.items()})
 
 
 def by_the_book(case: Case, row: Row) -> BookRun:
@@ -268,9 +268,9 @@ def test_a_calculation_of_an_earlier_one_is_exact_for_one_entity_too() -> None:
     made = program(document(*THIRDS, END, NOTHING))
     row = Row({**dict.fromkeys(name for name, _ in KEYS.values()), "income": 1.0}, (), {})
     facts = facts_of(Row({**row.facts, "count": 0.0}, (), {}))
-    assert made.run_row(facts, AskedOfRow({}, {}))["step same"] == 0
+    assert made.run_row(facts, RowContext({}, {}))["step same"] == 0
     frame = pl.DataFrame([facts], schema={key: kind for key, (_, kind) in KEYS.items()})
-    assert made.run(frame, Asked({}, {}))["step same"].to_list() == [0]
+    assert made.run(frame, RunContext({}, {}))["step same"].to_list() == [0]
 
 
 def test_where_one_amount_is_unknown_no_limit_is_set() -> None:
@@ -281,9 +281,9 @@ def test_where_one_amount_is_unknown_no_limit_is_set() -> None:
     made = program(document(calculate, {**END, "end": ["known", "unknown"]}, actions=[*ACTIONS, *limits]))
     for total, amounts in ((None, (None, None)), (200, (500, 200))):
         facts = {'{"sum":"amount"}': total}
-        columns = made.run(pl.DataFrame([facts], schema={'{"sum":"amount"}': pl.Int64}), Asked({}, {})).row(
+        columns = made.run(pl.DataFrame([facts], schema={'{"sum":"amount"}': pl.Int64}), RunContext({}, {})).row(
             0, named=True
         )
-        for values in (columns, made.run_row(facts, AskedOfRow({}, {}))):
+        for values in (columns, made.run_row(facts, RowContext({}, {}))):
             assert (values["amount known"], values["amount unknown"]) == amounts
             assert values[STOP] == (Stop.FAILED if total is None else Stop.ENDED)

@@ -37,7 +37,7 @@ def test_a_run_that_fails_sets_the_limit_of_on_failure() -> None:
     assert table["actions"].to_list() == ["high", "", "none"]
     assert table["high_minor"].to_list() == [50_000, None, None]
     assert table["none_minor"].to_list() == [None, None, 0]
-    assert runs.taken() == {"high": 1, "none": 1}
+    assert runs.action_counts() == {"high": 1, "none": 1}
     assert runs.counts() == {"ended": {"rich": 1, "poor": 1}, "failed": {"choice": 1}, "waits": {}, "asks": {}}
     assert [action.amount_minor for action in runs.explain(2).actions] == [0]
 
@@ -47,7 +47,7 @@ def test_without_entities_there_are_no_runs() -> None:
     entities = pl.DataFrame(schema={"entity_id": pl.String, "income": pl.Float64})
     runs = run_flow(flow, Portfolio(entities, RATES), 1_700_000_000_000_000)
     assert len(runs.table) == 0
-    assert runs.taken() == {"high": 0, "none": 0}
+    assert runs.action_counts() == {"high": 0, "none": 0}
 
 
 def test_two_limits_may_be_of_one_amount() -> None:

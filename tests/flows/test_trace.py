@@ -4,7 +4,7 @@ import copy
 
 from hypothesis import given
 
-from fivefold.flows.steps import STOP, AskedOfRow, Stop
+from fivefold.flows.steps import STOP, RowContext, Stop
 from fivefold.flows.trace import explain_run
 from tests.flows.flows_drawn import Case, cases
 from tests.flows.flows_small import ACTIONS, END, document, program
@@ -52,7 +52,7 @@ def test_saying_why_changes_nothing_and_says_the_same_again(case: Case) -> None:
 def test_a_written_amount_beyond_its_bounds_is_said_to_be_held() -> None:
     limit = {"id": "l", "title": "L", "limit": "daily", "amount": 30, "between": [10, 20]}
     made = program(document({**END, "end": ["l"]}, actions=[*ACTIONS, limit]))
-    [action] = explain_run(made, made.run_row({}, AskedOfRow({}, {}))).actions
+    [action] = explain_run(made, made.run_row({}, RowContext({}, {}))).actions
     assert (action.amount_minor, action.sets) == (
         2_000,
         "daily 20.00 EUR, the greatest that may be set, in place of 30.00 EUR",

@@ -50,7 +50,7 @@ def known_matrix() -> Floats:
     """Indicators of thousands of customers: the simulated ones, at ten dates."""
     as_ofs = np.array([to_microseconds(date(2024, month, 1)) for month in range(2, 12)])
     taken = snapshots(simulated(), as_ofs)
-    return taken.values[taken.seen > 0]
+    return taken.values[taken.row_counts > 0]
 
 
 @cache

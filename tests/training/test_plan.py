@@ -159,7 +159,7 @@ def test_the_plan_counts_customers_and_rows_of_every_window(frame: pl.DataFrame,
         within = moments.filter((pl.col("at") > as_of) & (pl.col("at") <= as_of + 90 * DAY_US))
         assert windows.rows[number] == len(within)
         assert windows.active[number] == within["user_id"].n_unique()
-        assert windows.known[number] == moments.filter(pl.col("at") <= as_of)["user_id"].n_unique()
+        assert windows.known_customers[number] == moments.filter(pl.col("at") <= as_of)["user_id"].n_unique()
 
 
 def test_the_plan_is_shown_before_anything_is_fitted(

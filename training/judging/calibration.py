@@ -2,7 +2,7 @@
 
 The error adds up the distances of the tenths without their signs, so what chance moves in a tenth adds to it more than
 it takes away: a model that is right has an error above 0, and draws of its customers have a larger one. A quantile of
-these draws is no bound. Sources: Kumar, Liang and Ma, "Verified Uncertainty Calibration" (2019), and Roelofs et al.,
+these draws is not a bound. Sources: Kumar, Liang and Ma, "Verified Uncertainty Calibration" (2019), and Roelofs et al.,
 "Mitigating Bias in Calibration Error Estimation" (2022), on how large the error of a right model is; Fang and Santos,
 "Inference on Directionally Differentiable Functions" (2019), on bootstraps of sums of distances.
 """
@@ -22,17 +22,17 @@ class TenthsOff:
     """Predicted less realised money of every tenth of the customers, as shares of all realised money.
 
     Attributes:
-        seen: of the customers as they are, one figure for each tenth; NaN where nobody is worth anything.
+        shares: of the customers as they are, one figure for each tenth; NaN where nobody is worth anything.
         drawn: of k draws of the customers, k x tenths; NaN in a draw in which nobody is worth anything.
     """
 
-    seen: Floats
+    shares: Floats
     drawn: Floats
 
     @property
     def error(self) -> float:
         """The calibration error, as `metrics.calibration_error` defines it."""
-        return float(np.abs(self.seen).sum())
+        return float(np.abs(self.shares).sum())
 
 
 def least_error(model: TenthsOff, error: float) -> float:
@@ -50,7 +50,7 @@ def least_error(model: TenthsOff, error: float) -> float:
     drawn = _known(model)
     if not len(drawn):
         return float("nan")
-    return max(0.0, _bound(model, drawn - model.seen, 0.0, np.zeros(len(drawn)), error))
+    return max(0.0, _bound(model, drawn - model.shares, 0.0, np.zeros(len(drawn)), error))
 
 
 def least_difference(model: TenthsOff, rival: TenthsOff, error: float) -> float:
@@ -67,17 +67,17 @@ def least_difference(model: TenthsOff, rival: TenthsOff, error: float) -> float:
     mine, theirs = _known(model), _known(rival)
     if not len(mine):
         return float("nan")
-    rises = (theirs - rival.seen) @ np.sign(rival.seen)
-    return _bound(model, mine - model.seen, rival.error, rises, error)
+    rises = (theirs - rival.shares) @ np.sign(rival.shares)
+    return _bound(model, mine - model.shares, rival.error, rises, error)
 
 
 def _bound(model: TenthsOff, moved: Floats, rival: float, rises: Floats, error: float) -> float:
     """Give the higher bound of the model's error less the *rival* one, which *rises* by so much in each draw."""
     bounds = (
-        seen - float(np.quantile(distance - rises, 1.0 - error / BOUNDS))
-        for seen, distance in (
+        error_of_sample - float(np.quantile(distance - rises, 1.0 - error / BOUNDS))
+        for error_of_sample, distance in (
             (model.error, np.abs(moved).sum(axis=1)),
-            (abs(float(model.seen.sum())), np.abs(moved.sum(axis=1))),
+            (abs(float(model.shares.sum())), np.abs(moved.sum(axis=1))),
         )
     )
     return max(bounds) - rival

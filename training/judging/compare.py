@@ -102,8 +102,8 @@ def compare_with_rivals(
 
 def _low(drawn: Floats, error: float) -> float:
     """Give the quantile of the draws at the error probability; NaN where no draw has a value."""
-    known = drawn[~np.isnan(drawn)]
-    return float(np.quantile(known, error)) if len(known) else float("nan")
+    values = drawn[~np.isnan(drawn)]
+    return float(np.quantile(values, error)) if len(values) else float("nan")
 
 
 def times_judged(registry: Registry, dates: Dates) -> int:

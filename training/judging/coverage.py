@@ -62,20 +62,20 @@ def coverage(model: ValueModel, window: WindowPredictions) -> Coverage | None:
     if table is None:
         return None
     ends = table.ends(predicted, window.consistency)
-    held = Held(ends, covered(ends, realised), table.held_shares(predicted, window.consistency), realised == 0)
-    known = ~np.isnan(ends.high)
-    width = float((ends.high - ends.low)[known].mean()) if known.any() else float("nan")
+    hits = IntervalHits(ends, covered(ends, realised), table.held_shares(predicted, window.consistency), realised == 0)
+    is_bounded = ~np.isnan(ends.high)
+    width = float((ends.high - ends.low)[is_bounded].mean()) if is_bounded.any() else float("nan")
     category = model.segments_of(model.curve.score(predicted))
     segments = {segment: category == segment for segment in SEGMENTS}
     return Coverage(
         table.level_percent,
         table.as_ofs,
-        float(held.covered.mean()),
-        float(held.expected.mean()),
+        float(hits.covered.mean()),
+        float(hits.expected.mean()),
         width,
-        held.by("segment", segments),
-        held.by("decile", dict(tenths(predicted))),
-        held.by("fifth", dict(consistency_fifths(window.consistency))),
+        hits.by("segment", segments),
+        hits.by("decile", dict(tenths(predicted))),
+        hits.by("fifth", dict(consistency_fifths(window.consistency))),
     )
 
 
@@ -98,7 +98,7 @@ def _equal_groups(order: Integers, customers: int, groups: int) -> Iterator[tupl
 
 
 @dataclass(frozen=True)
-class Held:
+class IntervalHits:
     """Which of n values lay in their intervals.
 
     Attributes:

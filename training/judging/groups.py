@@ -36,14 +36,14 @@ class Trait(NamedTuple):
 
 
 def traits_of(
-    part: Histories, moment: int, known: npt.NDArray[np.bool_], column: Mapping[str, Floats], codes: Sequence[str]
+    part: Histories, moment: int, has_rows: npt.NDArray[np.bool_], column: Mapping[str, Floats], codes: Sequence[str]
 ) -> dict[str, Trait]:
     """Give by what the customers of a part are grouped, as of a moment; without what the data lack.
 
     Args:
         part: histories of n customers.
         moment: microseconds; nothing after it is looked at.
-        known: n, who had a row by then.
+        has_rows: n, who had a row by then.
         column: indicators of those who had, by their names.
         codes: of the currencies, as positions in `part.currency` name them.
     """
@@ -54,7 +54,7 @@ def traits_of(
         latest = np.nan_to_num(column["channel_web"], nan=len(CATEGORIES))
         traits["channel"] = Trait((*CATEGORIES, "unknown"), latest.astype(np.int64))
     if CURRENCY not in part.absent:
-        traits["currency"] = Trait(tuple(codes), main_currency(part, moment)[known])
+        traits["currency"] = Trait(tuple(codes), main_currency(part, moment)[has_rows])
     return traits
 
 

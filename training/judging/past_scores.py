@@ -77,11 +77,11 @@ def _read(path: Path, as_of: int | None, model_hash: str | None) -> pl.DataFrame
 
 def _typed(table: pl.DataFrame, path: Path, as_of: int | None, model_hash: str | None) -> pl.DataFrame:
     """Give every column its type; what a file does not have is null, or what was given for it."""
-    for name, given, option in (("as_of", as_of, "--as-of"), ("model_hash", model_hash, "--model")):
-        if name not in table.columns and given is None:
+    for name, value, option in (("as_of", as_of, "--as-of"), ("model_hash", model_hash, "--model")):
+        if name not in table.columns and value is None:
             raise ConfigError(f"{path} has no column {name}: say it by {option}")
-    for name, given, option in (("as_of", as_of, "--as-of"), ("model_hash", model_hash, "--model")):
-        if name in table.columns and given is not None:
+    for name, value, option in (("as_of", as_of, "--as-of"), ("model_hash", model_hash, "--model")):
+        if name in table.columns and value is not None:
             raise ConfigError(f"{path} has the column {name}, so {option} must not be given")
     if "as_of" in table.columns:
         if table.schema["as_of"] != pl.String:

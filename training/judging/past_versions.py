@@ -74,7 +74,7 @@ def judge_versions(
         except (ModelError, FileFormatError) as error:
             left_out.append(f"{len(part):,} predictions are by version {version.number}, which is not judged: {error}")
             unread += [error] if isinstance(error, FileFormatError) else []
-    if unread and not judged:  # the file is no good, or lacks what the only version reads
+    if unread and not judged:  # the file is unusable, or lacks what the only version reads
         raise unread[0]
     return sorted(judged, key=lambda each: each.number), left_out
 

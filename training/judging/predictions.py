@@ -56,7 +56,7 @@ class WindowPredictions:
         recency, frequency, money: days, count and sum over the last year, for RFM.
         consistency: how regular and steady the payments are, 0 to 1; NaN where it is not known.
         matrix: indicators of a sample of the customers, at most `KEPT_CUSTOMERS` x F.
-        kept: their positions among all customers of the other arrays.
+        positions: those of the sample among all customers of the other arrays.
         traits: by what the customers are grouped, see `groups.group_table`.
     """
 
@@ -71,7 +71,7 @@ class WindowPredictions:
     money: Floats
     consistency: Floats
     matrix: Floats
-    kept: Integers
+    positions: Integers
     traits: Mapping[str, Trait]
 
 
@@ -83,13 +83,13 @@ class Reference:
         predicted: by the model.
         by_judged: by the model that was judged.
         matrix: indicators of a sample of the customers, at most `KEPT_CUSTOMERS` x F.
-        kept: their positions among all customers of the other arrays.
+        positions: those of the sample among all customers of the other arrays.
     """
 
     predicted: Floats
     by_judged: Floats
     matrix: Floats
-    kept: Integers
+    positions: Integers
 
 
 def predict_reference(
@@ -152,7 +152,7 @@ def predict_test_window(
         money=joined["money"],
         consistency=joined["consistency"],
         matrix=sample.matrix,
-        kept=sample.positions,
+        positions=sample.positions,
         traits={
             by: Trait(trait.names, np.concatenate([part[by].codes for part in traits]))
             for by, trait in traits[0].items()
@@ -209,9 +209,9 @@ class _ReferenceWork:
     def __call__(self, part: Histories) -> _Predicted:
         moment = np.array([self.dates.test - self.dates.lag_us], dtype=np.int64)
         at = snapshots(part, moment, own=self.own)
-        known = at.seen[:, 0] > 0
-        matrix = select_columns(at.values[known, 0], self.absent, self.own)
-        keys = sampling_keys(part.user_ids.filter(pa.array(known)), self.seed)
+        has_rows = at.row_counts[:, 0] > 0
+        matrix = select_columns(at.values[has_rows, 0], self.absent, self.own)
+        keys = sampling_keys(part.user_ids.filter(pa.array(has_rows)), self.seed)
         models = {"predicted": self.booster, "by_judged": self.judged}
         return _Predicted(matrix, keys, {name: expected_value(each, matrix) for name, each in models.items()}, {})
 
@@ -233,15 +233,15 @@ class _WindowWork:
         spacing_us = dates.horizon_us // config.horizon_days * config.snapshots.spacing_days
         moments = np.array([dates.test, dates.test - spacing_us], dtype=np.int64) - dates.lag_us
         at_dates = snapshots(part, moments, own=own)
-        known = at_dates.seen[:, 0] > 0
-        matrix, earlier = at_dates.values[known, 0], at_dates.values[known, 1]
+        has_rows = at_dates.row_counts[:, 0] > 0
+        matrix, earlier = at_dates.values[has_rows, 0], at_dates.values[has_rows, 1]
         windows = np.array([dates.test, dates.test - dates.lag_us - dates.horizon_us], dtype=np.int64)
-        values = realised_values(part, windows, dates.horizon_days, config.value)[known]
+        values = realised_values(part, windows, dates.horizon_days, config.value)[has_rows]
         column = {name: matrix[:, number] for number, name in enumerate(catalogue().names)}
         matrix, earlier = select_columns(matrix, absent, own), select_columns(earlier, absent, own)
         columns = {
             "predicted": expected_value(self.booster, matrix),
-            "before": np.where(at_dates.seen[known, 1] > 0, expected_value(self.booster, earlier), np.nan),
+            "before": np.where(at_dates.row_counts[has_rows, 1] > 0, expected_value(self.booster, earlier), np.nan),
             "realised": values[:, 0],
             "persistence": values[:, 1],
             **purchases(column)._asdict(),
@@ -249,6 +249,6 @@ class _WindowWork:
         }
         if self.champion is not None:
             columns["champion"] = expected_value(self.champion, matrix)
-        keys = sampling_keys(part.user_ids.filter(pa.array(known)), config.seed)
-        traits = traits_of(part, dates.test - dates.lag_us, known, column, self.codes)
+        keys = sampling_keys(part.user_ids.filter(pa.array(has_rows)), config.seed)
+        traits = traits_of(part, dates.test - dates.lag_us, has_rows, column, self.codes)
         return _Predicted(matrix, keys, columns, traits)

@@ -128,8 +128,8 @@ def _values(
     yield pl.DataFrame(schema={"user_id": pl.String, "as_of": pl.Int64, "realised": pl.Float64})
     for part in portfolio.pieces("what customers were worth", len(moments), _COLUMNS_AT_ONCE):
         values = floor_at_zero(realised_values(part, moments, config.horizon_days, config.value))
-        known = part.time[part.offsets[:-1], None] <= moments - lag_us
-        customers, places = np.nonzero(known)
+        has_rows = part.time[part.offsets[:-1], None] <= moments - lag_us
+        customers, places = np.nonzero(has_rows)
         user_ids = pl.Series("user_id", part.user_ids, dtype=pl.String)
         yield pl.DataFrame(
             {"user_id": user_ids.gather(customers), "as_of": moments[places], "realised": values[customers, places]}

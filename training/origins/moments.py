@@ -48,11 +48,11 @@ def origin_refusals(
         return []
     possible = sum(1 for moment in earlier if moment > max(reasons)) + 1
     named = [f"  {day_text(moment)}: {reasons[moment]}" for moment in sorted(reasons)]
-    asked = (
+    request = (
         f"{count_text(config.origins, 'origin')} were asked for, {config.horizon_days} days after each other, and "
         f"the data allow {possible}"
     )
-    return ["\n".join([f"{asked} (--origins {possible}, or origins: {possible}):", *named])]
+    return ["\n".join([f"{request} (--origins {possible}, or origins: {possible}):", *named])]
 
 
 def tuning_refusals(config: TrainingConfig, first: int, test: int) -> list[str]:
@@ -86,23 +86,23 @@ def _thin(portfolio: TransactionSource, config: TrainingConfig, dates: Dates, mo
     """Give the moments (microseconds) that have too few customers to be judged on, or nothing to learn, and why."""
     counts, worth = _counts(portfolio, config, dates, np.array(moments, dtype=np.int64))
     checks = config.checks
-    found = {}
+    reasons = {}
     for number, moment in enumerate(moments):
-        known, active = int(counts.known[number]), int(counts.active[number])
-        if known < checks.least_customers:
-            found[moment] = (
-                f"{count_text(known, 'known customer')}; it needs {checks.least_customers:,} (checks.least_customers)"
+        count, active = int(counts.known_customers[number]), int(counts.active[number])
+        if count < checks.least_customers:
+            reasons[moment] = (
+                f"{count_text(count, 'known customer')}; it needs {checks.least_customers:,} (checks.least_customers)"
             )
         elif active < checks.least_active:
-            found[moment] = (
+            reasons[moment] = (
                 f"{count_text(active, 'customer')} with a row in the window after it; it needs "
                 f"{checks.least_active:,} (checks.least_active)"
             )
         elif not worth[number, 1]:
-            found[moment] = "no customer is worth anything in the window after it"
+            reasons[moment] = "no customer is worth anything in the window after it"
         elif not worth[number, 0]:
-            found[moment] = "no customer is worth anything in the window before it, so there is nothing to learn"
-    return found
+            reasons[moment] = "no customer is worth anything in the window before it, so there is nothing to learn"
+    return reasons
 
 
 def _counts(
@@ -118,6 +118,6 @@ def _counts(
     for part in portfolio.batches("counting at the origins"):
         counts.add(part, dates.lag_us)
         values = realised_values(part, starts.ravel(), dates.horizon_days, config.value)
-        known = part.time[part.offsets[:-1]][:, None] <= starts.ravel() - dates.lag_us
-        worth |= ((values > 0) & known).any(axis=0).reshape(starts.shape)
+        is_known = part.time[part.offsets[:-1]][:, None] <= starts.ravel() - dates.lag_us
+        worth |= ((values > 0) & is_known).any(axis=0).reshape(starts.shape)
     return counts, worth

@@ -60,10 +60,10 @@ class Rolling:
 
     def values(self, name: str, figure: str) -> dict[int, float]:
         """Give a figure by its origin; where it is undefined the origin is left out."""
-        found = {
+        value_by_moment = {
             each.moment: float(getattr(each.by_name[name], figure)) for each in self.origins if name in each.by_name
         }
-        return {moment: value for moment, value in found.items() if np.isfinite(value)}
+        return {moment: value for moment, value in value_by_moment.items() if np.isfinite(value)}
 
     def mean(self, name: str, figure: str) -> float:
         """Give the mean over the origins that have the figure; NaN where none has."""
@@ -82,24 +82,24 @@ class Rolling:
 
     def figures(self) -> dict[str, float]:
         """Give means, spreads and worst figures by their names in the registry; undefined ones are left out."""
-        found = {"origins": float(len(self.origins))}
+        figures = {"origins": float(len(self.origins))}
         for name in self.names:
             for figure in FIGURES:
                 values = list(self.values(name, figure).values())
-                found[f"origins_{name}_{figure}_mean"] = _mean(values)
-                found[f"origins_{name}_{figure}_spread"] = self.spread(name, figure)
-                found[f"origins_{name}_{figure}_worst"] = min(values, default=float("nan"))
-        found["origins_calibration_error_mean"] = _mean([each.calibration_error for each in self.origins])
-        found["origins_calibration_error_worst"] = max(each.calibration_error for each in self.origins)
+                figures[f"origins_{name}_{figure}_mean"] = _mean(values)
+                figures[f"origins_{name}_{figure}_spread"] = self.spread(name, figure)
+                figures[f"origins_{name}_{figure}_worst"] = min(values, default=float("nan"))
+        figures["origins_calibration_error_mean"] = _mean([each.calibration_error for each in self.origins])
+        figures["origins_calibration_error_worst"] = max(each.calibration_error for each in self.origins)
         for one in self.differences:
             if one.moment is None:
                 name = f"origins_{one.figure}_over_{one.rival}"
-                found |= {f"{name}_mean": one.estimate, f"{name}_low": one.low, f"{name}_high": one.high}
-        return {name: value for name, value in found.items() if np.isfinite(value)}
+                figures |= {f"{name}_mean": one.estimate, f"{name}_low": one.low, f"{name}_high": one.high}
+        return {name: value for name, value in figures.items() if np.isfinite(value)}
 
     def figures_at(self, origin: JudgedOrigin) -> dict[str, float]:
         """Give the figures of one origin by their names in the registry; undefined ones are left out."""
-        found = {
+        figures = {
             "calibration_error": origin.calibration_error,
             "test_customers": float(origin.customers),
             "rows": float(origin.rows),
@@ -107,12 +107,12 @@ class Rolling:
             "window_times_judged": float(origin.times_judged),
         }
         for name, metrics in origin.by_name.items():
-            found |= metrics.with_prefix(name)
+            figures |= metrics.with_prefix(name)
         for one in self.differences:
             if one.moment == origin.moment:
                 name = f"{one.figure}_over_{one.rival}"
-                found |= {name: one.estimate, f"{name}_low": one.low, f"{name}_high": one.high}
-        return {name: value for name, value in found.items() if np.isfinite(value)}
+                figures |= {name: one.estimate, f"{name}_low": one.low, f"{name}_high": one.high}
+        return {name: value for name, value in figures.items() if np.isfinite(value)}
 
     def write_csv(self) -> str:
         """Write a line for each figure of each prediction, at each origin and over all of them."""
@@ -152,8 +152,8 @@ def roll(origins: Sequence[JudgedOrigin], first_rows: Integers, gate: GateSettin
     drawn: dict[tuple[int, str, str], list[float]] = {}
     placed = [(each, first_rows <= each.moment - each.dates.lag_us, _rankings(each)) for each in origins]
     for times in draws(len(first_rows), seed, gate.resamples):
-        for origin, known, rankings in placed:
-            for name, figure, value in _drawn_figures(rankings, times[known]):
+        for origin, is_known, rankings in placed:
+            for name, figure, value in _drawn_figures(rankings, times[is_known]):
                 drawn.setdefault((origin.moment, name, figure), []).append(value)
     arrays = {key: np.array(values) for key, values in drawn.items()}
     return Rolling(tuple(origins), tuple(_differences(origins, arrays, gate.confidence)), gate.confidence)
@@ -199,10 +199,10 @@ def _differences(
 
 
 def _ends(drawn: Floats, confidence: float) -> tuple[float, float]:
-    known = drawn[~np.isnan(drawn)]
-    if not len(known):
+    numbers = drawn[~np.isnan(drawn)]
+    if not len(numbers):
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(numbers, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 

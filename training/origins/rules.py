@@ -19,10 +19,10 @@ def with_origins(verdict: GateVerdict, rolling: Rolling | None, gate: GateSettin
     """
     if rolling is None:
         return verdict
-    found = [*(_beats(rolling, name, gate) for name in BASELINES), _worst(rolling, gate), _champion(rolling, gate)]
-    reasons = tuple(text for _, text in found if text)
+    checks = [*(_beats(rolling, name, gate) for name in BASELINES), _worst(rolling, gate), _champion(rolling, gate)]
+    reasons = tuple(text for _, text in checks if text)
     return GateVerdict(
-        verdict.promote and all(passed for passed, _ in found),
+        verdict.promote and all(passed for passed, _ in checks),
         verdict.comparable,
         (*verdict.reasons, *reasons, *_times(rolling)),
     )

@@ -63,7 +63,7 @@ class Choice:
 
     Attributes:
         preset: its name.
-        given: the settings without any preset.
+        settings: those without any preset.
         presets: those that were tried, the simpler first.
         trials: of every preset at every origin; empty where the history is too short.
         reason: a sentence for people.
@@ -71,7 +71,7 @@ class Choice:
     """
 
     preset: str
-    given: TrainingConfig
+    settings: TrainingConfig
     presets: tuple[Preset, ...]
     trials: tuple[Trial, ...]
     reason: str
@@ -80,7 +80,7 @@ class Choice:
     @property
     def config(self) -> TrainingConfig:
         """The settings with the preset."""
-        return next(each for each in self.presets if each.name == self.preset).over(self.given)
+        return next(each for each in self.presets if each.name == self.preset).over(self.settings)
 
     @property
     def origins(self) -> tuple[int, ...]:
@@ -146,22 +146,22 @@ Origin = tuple[int, tuple[Dates, ...]]
 
 def _different(presets: Sequence[Preset], config: TrainingConfig) -> list[Preset]:
     """Leave out presets that come to the settings of a simpler one."""
-    found: dict[str, Preset] = {}
+    preset_by_settings: dict[str, Preset] = {}
     for each in presets:
-        found.setdefault(each.over(config).model_dump_json(), each)
-    return list(found.values())
+        preset_by_settings.setdefault(each.over(config).model_dump_json(), each)
+    return list(preset_by_settings.values())
 
 
 def _origins(config: TrainingConfig, summary: SourceSummary, test: int, presets: Sequence[Preset]) -> list[Origin]:
     """Give the origins whose history lets every preset find its number of rounds, the latest first."""
-    found: list[Origin] = []
+    origins: list[Origin] = []
     for number in range(1, ORIGINS + 1):
         origin = test - number * config.horizon_days * DAY_US
         dates = tuple(dates_before(each.over(config), summary.period.first, origin) for each in presets)
         if any(not len(each.training) or not len(each.before_validation) for each in dates):
             break
-        found.append((origin, dates))
-    return found
+        origins.append((origin, dates))
+    return origins
 
 
 def _rows(
@@ -187,7 +187,7 @@ def _can_be_judged(rows: TrainingRows, origin: Origin, config: TrainingConfig) -
     moment, dates = origin
     windows, there = rows.windows, rows.as_of == moment
     number = int(np.flatnonzero(windows.as_of == moment)[0])
-    enough = int(windows.known[number]) >= config.checks.least_customers
+    enough = int(windows.known_customers[number]) >= config.checks.least_customers
     active = int(windows.active[number]) >= config.checks.least_active
     ranked = bool((rows.values[there] > 0).any())  # where nobody of a sample is worth anything, no order is better
     return enough and active and ranked and all(validation_fold(rows, each) is not None for each in dates)
@@ -197,15 +197,15 @@ def _trials(
     rows: TrainingRows, origins: Sequence[Origin], config: TrainingConfig, presets: Sequence[Preset]
 ) -> Iterator[Trial]:
     """Try every preset at every origin; what comes to the same dates and trees as another is not fitted again."""
-    known: dict[tuple[int, bytes, str], Trial] = {}
+    trial_by_settings: dict[tuple[int, bytes, str], Trial] = {}
     with tqdm(desc="trying presets", total=len(origins) * len(presets), disable=None, leave=False) as bar:
         for moment, dates in origins:
             for each, learnt in zip(presets, dates, strict=True):
                 settings = each.over(config)
                 key = (moment, learnt.training.tobytes(), settings.trees.model_dump_json())
-                if key not in known:
-                    known[key] = _trial(rows, moment, learnt, settings, each.name)
-                yield replace(known[key], preset=each.name)
+                if key not in trial_by_settings:
+                    trial_by_settings[key] = _trial(rows, moment, learnt, settings, each.name)
+                yield replace(trial_by_settings[key], preset=each.name)
                 bar.update()
 
 

@@ -78,10 +78,10 @@ def preset_by_default(configured: bool, tune_trials: int) -> str:
     return "" if configured or tune_trials else CHOOSE
 
 
-def asked_presets(asked: str) -> tuple[Preset, ...]:
+def asked_presets(option: str) -> tuple[Preset, ...]:
     """Give the presets that an option asks for: all for `choose`, one by its name, the default where it is empty.
 
     >>> [each.name for each in asked_presets("")]
     ['standard']
     """
-    return PRESETS if asked == CHOOSE else (preset(asked) if asked else PRESETS[0],)
+    return PRESETS if option == CHOOSE else (preset(option) if option else PRESETS[0],)

@@ -67,18 +67,18 @@ def learnt_datasets(source: str, rows: TrainingRows, dates: Dates) -> dict[str, 
     The rows of the validation date are learnt from too, once the number of rounds is found. A window without rows is
     left out.
     """
-    found = {}
+    datasets = {}
     for window, moments in ((TRAINING, dates.training), (VALIDATION, dates.training[-1:])):
         chosen = np.isin(rows.as_of, moments)
         if chosen.any():
             digest = _digest(rows.as_of, rows.values, rows.matrix, chosen=chosen)
-            found[window] = _of_window(window, source, digest, int(chosen.sum()), moments, dates)
-    return found
+            datasets[window] = _of_window(window, source, digest, int(chosen.sum()), moments, dates)
+    return datasets
 
 
 def judged_dataset(source: str, dates: Dates, judged: WindowPredictions) -> dict[str, LoggedDataset]:
     """Describe the test window: the values and the last year of every customer, and the indicators of a sample."""
-    digest = _digest(judged.realised, judged.recency, judged.frequency, judged.money, judged.kept, judged.matrix)
+    digest = _digest(judged.realised, judged.recency, judged.frequency, judged.money, judged.positions, judged.matrix)
     moments = np.array([dates.test])
     return {TEST: _of_window(TEST, source, digest, len(judged.realised), moments, dates)}
 
@@ -98,9 +98,9 @@ def _digest(*arrays: np.ndarray, chosen: Mask | None = None) -> str:
     """Give the digest of arrays, or of their *chosen* rows, a block at a time: the matrix is most of a run's memory."""
     content = blake2b(digest_size=DIGEST_BYTES)
     for array in arrays:
-        kept = np.ones(len(array), dtype=bool) if chosen is None else chosen
-        content.update(repr((array.dtype.str, (int(kept.sum()), *array.shape[1:]))).encode())
+        mask = np.ones(len(array), dtype=bool) if chosen is None else chosen
+        content.update(repr((array.dtype.str, (int(mask.sum()), *array.shape[1:]))).encode())
         for start in range(0, len(array), ROWS_A_BLOCK):
             block = slice(start, start + ROWS_A_BLOCK)
-            content.update(array[block][kept[block]].tobytes())
+            content.update(array[block][mask[block]].tobytes())
     return content.hexdigest()

@@ -244,13 +244,13 @@ def _own(model: ValueModel) -> list[Item]:
 def _windows(lineage: Lineage) -> list[Sentence]:
     windows = lineage.rows.windows
     lag = lineage.dates.lag_days
-    said = [
+    sentences = [
         say(
             "Test window {window_days}: {window_known_customers:,} customers known before it, "
             "{window_active_customers:,} active in it, {window_rows:,} rows; training windows have "
             "{training_window_rows_least:,} to {training_window_rows_most:,} rows.",
             window_days=windows.days_text(-1),
-            window_known_customers=windows.known[-1],
+            window_known_customers=windows.known_customers[-1],
             window_active_customers=windows.active[-1],
             window_rows=windows.rows[-1],
             training_window_rows_least=min(windows.rows[:-1]),
@@ -258,9 +258,9 @@ def _windows(lineage: Lineage) -> list[Sentence]:
         )
     ]
     if lag:
-        seen = "Settlement lag: indicators see nothing of the {settlement_lag_days} days before their as-of."
-        said.append(say(seen, settlement_lag_days=lag))
-    return said + [say("Doubtful: {warning}.", warning=warning) for warning in lineage.warnings]
+        text = "Settlement lag: indicators see nothing of the {settlement_lag_days} days before their as-of."
+        sentences.append(say(text, settlement_lag_days=lag))
+    return sentences + [say("Doubtful: {warning}.", warning=warning) for warning in lineage.warnings]
 
 
 def exchange_rates(model: ValueModel) -> Section:
@@ -290,7 +290,7 @@ def looks(model: ValueModel) -> Section:
             "gain_share": [float(share) for share, _ in shares[:INDICATORS_SHOWN]],
         }
     )
-    said = paragraph(
+    intro = paragraph(
         "The share of what all splits of the trees gained in training, by indicator: the first {shown_indicators} of "
         "{indicators}. What an indicator does to the scores of given customers, and in which direction, is another "
         "question: `ValueModel.importance` answers it in a notebook.",
@@ -299,13 +299,13 @@ def looks(model: ValueModel) -> Section:
     )
     labels, forms = {"gain_share": "share of the gain"}, {"gain_share": PERCENT}
     shown = frame_table(table, "Indicators by their share of the gain", labels, forms)
-    return Section(name="indicators", title="What it looks at", blocks=(said, shown))
+    return Section(name="indicators", title="What it looks at", blocks=(intro, shown))
 
 
 def limits(model: ValueModel, evaluation: Evaluation) -> Section:
     """Write what a model must not be used for."""
-    known = {BALANCE: "balances", CURRENCY: "currencies", CATEGORY: "channel", CREATED: "account age"}
-    read = ["deposits", "withdrawals", *(word for name, word in known.items() if name not in model.absent)]
+    word_by_column = {BALANCE: "balances", CURRENCY: "currencies", CATEGORY: "channel", CREATED: "account age"}
+    read = ["deposits", "withdrawals", *(word for name, word in word_by_column.items() if name not in model.absent)]
     floored = "Values below 0 count as 0: {floored_share:percent} of the customers in the test window."
     sentences = [
         say(floored, floored_share=evaluation.floored_share),

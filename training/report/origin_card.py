@@ -102,9 +102,9 @@ def _pair(values: Sequence[float]) -> str:
     return " / ".join(f"{value:.4f}" if isfinite(value) else NONE for value in values)
 
 
-def _interval(found: Difference | None) -> str:
-    if found is None:
+def _interval(difference: Difference | None) -> str:
+    if difference is None:
         return NONE
-    if not isfinite(found.low):
-        return f"{found.estimate:+.4f}"
-    return f"{found.estimate:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
+    if not isfinite(difference.low):
+        return f"{difference.estimate:+.4f}"
+    return f"{difference.estimate:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"

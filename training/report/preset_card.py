@@ -51,8 +51,8 @@ def preset_sections(name: str, choice: Choice | None, *, tuned: bool = False) ->
         blocks.append(paragraph(searched, preset=name))
     about = preset(name).about
     if choice is None:
-        asked = "The preset {preset} ({about}), which was asked for by name."
-        blocks.append(paragraph(asked, preset=name, about=about))
+        text = "The preset {preset} ({about}), which was asked for by name."
+        blocks.append(paragraph(text, preset=name, about=about))
     elif not choice.trials:
         blocks.append(
             paragraph("The preset {preset} ({about}): {reason}.", preset=name, about=about, reason=choice.reason)

@@ -75,8 +75,8 @@ def _metrics(evaluation: Evaluation) -> Table:
 
 def _money(evaluation: Evaluation) -> list[Paragraph]:
     """Write how far predicted money is off, and at least is; nothing where nobody is worth anything."""
-    seen, compared = calibration_error(evaluation.calibration), evaluation.comparisons
-    if not (isfinite(seen) and isfinite(compared.calibration)):
+    error, compared = calibration_error(evaluation.calibration), evaluation.comparisons
+    if not (isfinite(error) and isfinite(compared.calibration)):
         return []
     return [
         paragraph(
@@ -84,7 +84,7 @@ def _money(evaluation: Evaluation) -> list[Paragraph]:
             "and by at least {calibration_error_least_share:percent} with {confidence_percent:.3g} % confidence. "
             "Chance alone adds to the first of these figures, also where the model is right; from the second it is "
             "taken away.",
-            calibration_error_share=seen,
+            calibration_error_share=error,
             calibration_error_least_share=compared.calibration,
             confidence_percent=100 * compared.confidence,
         )
@@ -130,7 +130,7 @@ def _seen(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[
         if refitted or table is None or judged.as_ofs != table.as_ofs
         else ""
     )
-    seen = paragraph(
+    intro = paragraph(
         "Of the {customers:,} values of the window above, {covered_share:percent} lay in intervals "
         f"of {{judged_level_percent}} %{earlier}, which are {{width_mean:,.2f}} {{currency}} wide on average. "
         "Of the customers that they were measured on they held {expected_share:percent}: where more than "
@@ -144,7 +144,7 @@ def _seen(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[
         currency=model.currency,
     )
     return [
-        seen,
+        intro,
         _covered(judged.segments, "predicted segment"),
         _covered(judged.tenths, "predicted tenth"),
         _covered(judged.fifths, "fifth of those whose consistency is known, least consistent first"),

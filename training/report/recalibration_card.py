@@ -135,14 +135,16 @@ def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> Section:
         "Window {window_days}: {window_known_customers:,} customers known before it, "
         "{window_active_customers:,} active in it, {window_rows:,} rows.",
         window_days=windows.days_text(-1),
-        window_known_customers=windows.known[-1],
+        window_known_customers=windows.known_customers[-1],
         window_active_customers=windows.active[-1],
         window_rows=windows.rows[-1],
     )
     code = "Catalogue `{fingerprint}`; fivefold {code_version}."
-    made = say(code, fingerprint=model.fingerprint[:12], code_version=lineage.code)
+    software = say(code, fingerprint=model.fingerprint[:12], code_version=lineage.code)
     doubts = [say("Doubtful: {warning}.", warning=warning) for warning in lineage.warnings]
-    return Section(name="recalibration", title="A recalibration", blocks=(about, items(data, window, made, *doubts)))
+    return Section(
+        name="recalibration", title="A recalibration", blocks=(about, items(data, window, software, *doubts))
+    )
 
 
 def _change(lineage: RecalibrationLineage, change: CurveChange) -> Section:

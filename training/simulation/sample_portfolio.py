@@ -110,18 +110,18 @@ def write_sample(folder: Path, customers: int = 300, seed: int = 1, end: date | 
     people = _people(rows)
     stories = dict(zip(PROMPTED, people["entity_id"].filter(people["kind"] == "person"), strict=False))
     ordinary = people.filter(pl.col("kind") == "person", pl.col("entity_id").is_in(list(stories.values())).not_())
-    known = _particulars(people, rng, last, {*stories.values(), ordinary["entity_id"][0]})
+    customer_table = _particulars(people, rng, last, {*stories.values(), ordinary["entity_id"][0]})
     tables = {
-        "customers": known,
-        "transactions": _transactions(rows, known, rng, stories["structuring"], last),
-        "screenings": _screenings(known, rng, stories, last),
+        "customers": customer_table,
+        "transactions": _transactions(rows, customer_table, rng, stories["structuring"], last),
+        "screenings": _screenings(customer_table, rng, stories, last),
         "tags": _tags(stories, last),
         "cases": _records("case", [stories["confirmed-case"]], last),
         "alerts": _records("alert", [stories["watched"], stories["structuring"]], last),
     }
     paths = {name: _write(table, folder / f"{name}.parquet") for name, table in tables.items()}
     with replacing(folder / "confirmed.csv") as unfinished:
-        _labels(known, stories, rng, last).write_csv(unfinished, datetime_format="%Y-%m-%dT%H:%M:%SZ")
+        _labels(customer_table, stories, rng, last).write_csv(unfinished, datetime_format="%Y-%m-%dT%H:%M:%SZ")
     (folder / "my-lists").mkdir(exist_ok=True)
     for name, text in texts.items():
         with replacing(folder / name) as unfinished:

@@ -145,7 +145,7 @@ def _examples(analysed: AnalysedGroup, around: OrganisationContext, now_us: int)
     except InvalidRulesetError as wrong:
         return list(wrong.findings)
     return [
-        Finding(f"example {each.name}", f"is {each.found}, not {each.expected}") for each in results if not each.passed
+        Finding(f"example {each.name}", f"is {each.actual}, not {each.expected}") for each in results if not each.passed
     ]
 
 

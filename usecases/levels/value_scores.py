@@ -148,7 +148,7 @@ def moments_of_year(as_of_us: int) -> tuple[int, ...]:
 def indicator_year(model: ValueModel, taken: Snapshots, moments_us: Sequence[int]) -> IndicatorYear:
     """Lay out the indicators of one customer, *taken* by the model at each of the moments."""
     medians = model.reference.medians
-    seen = taken.seen[0].tolist()
+    seen = taken.row_counts[0].tolist()
     before_first = sum(not count for count in seen)
     columns = taken.values[0, before_first:].T.tolist()
     return IndicatorYear(
@@ -270,7 +270,7 @@ def _explained(
     whose = loading.fact_owners(session, [row.entity_id])
     transactions = read_transactions(session, whose, row.as_of_us, for_value=True)
     taken = model.snapshots(stored_histories(transactions, model.rates, model.absent), moments)
-    if not len(taken.seen) or not taken.seen[0, -1]:
+    if not len(taken.row_counts) or not taken.row_counts[0, -1]:
         return None
     parts = breakdown(explain(model, taken.values[:1, -1]), 0, model.currency)
     if row.score is None or abs(parts.total - row.score) > SAME:

@@ -38,8 +38,8 @@ class Address:
     @property
     def base(self) -> str:
         """The place, or the folder that a pattern begins with."""
-        found = _SIGNS.search(self.place) if self.is_pattern else None
-        return self.place[: found.start()].rpartition("/")[0] if found else self.place
+        sign = _SIGNS.search(self.place) if self.is_pattern else None
+        return self.place[: sign.start()].rpartition("/")[0] if sign else self.place
 
     @property
     def is_catalog(self) -> bool:

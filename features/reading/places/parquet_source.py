@@ -102,10 +102,10 @@ class ParquetSource:
                 raise FileFormatError(f"{part.label} has no column {name}, which {other} has")
             for name in set(columns(part)):
                 kind = part.schema.types[part.schema.names.index(name)]
-                known, label = first.setdefault(name, (kind, part.label))
-                if not _can_be_joined(known, kind):
+                former, label = first.setdefault(name, (kind, part.label))
+                if not _can_be_joined(former, kind):
                     raise FileFormatError(
-                        f"{part.label} has the column {name} as {kind}, and {label} as {known}: all files of a folder "
+                        f"{part.label} has the column {name} as {kind}, and {label} as {former}: all files of a folder "
                         "must have their columns in the same types"
                     )
             yield part
@@ -149,7 +149,7 @@ class ParquetPart:
         opened: opens a file of an object store.
         constants: what its folder or its table gives to every row.
         columns: of its table, in which it may lack some; None where the file itself says which it has.
-        kept: which rows were not deleted; None for all.
+        row_mask: which rows were not deleted; None for all.
     """
 
     label: str
@@ -157,7 +157,7 @@ class ParquetPart:
     opened: Callable[[], IO[bytes]] | None = None
     constants: Mapping[str, pa.Scalar] = field(default_factory=dict)
     columns: pa.Schema | None = None
-    kept: npt.NDArray[np.bool_] | None = None
+    row_mask: npt.NDArray[np.bool_] | None = None
 
     @cached_property
     def _footer(self) -> pyarrow.parquet.FileMetaData:
@@ -179,13 +179,13 @@ class ParquetPart:
     @property
     def rows(self) -> int:
         """How many rows it has."""
-        return int(self._footer.num_rows if self.kept is None else self.kept.sum())
+        return int(self._footer.num_rows if self.row_mask is None else self.row_mask.sum())
 
     @property
     def identity(self) -> str:
         """Its row groups, and the folder and the table that it is of."""
         groups = [self._footer.row_group(number) for number in range(self._footer.num_row_groups)]
-        deleted = "" if self.kept is None else hashlib.blake2b(self.kept.tobytes()).hexdigest()
+        deleted = "" if self.row_mask is None else hashlib.blake2b(self.row_mask.tobytes()).hexdigest()
         return repr(([(one.num_rows, one.total_byte_size) for one in groups], sorted(self.constants.items()), deleted))
 
     def batches(
@@ -198,7 +198,7 @@ class ParquetPart:
     def _groups_from(self, first_row: int) -> tuple[list[int], int]:
         """Give the row groups that have rows from a place on, and how many rows stand before them."""
         sizes = [self._footer.row_group(number).num_rows for number in range(self._footer.num_row_groups)]
-        if self.kept is not None:  # places are those of the rows that were not deleted
+        if self.row_mask is not None:  # places are those of the rows that were not deleted
             return list(range(len(sizes))), 0
         before = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         begin = max(0, int(np.searchsorted(before, first_row, side="right")) - 1)
@@ -213,12 +213,14 @@ class ParquetPart:
         first = 0
         with self._errors(), self._open([name for name in dictionaries if name in own]) as parquet:
             for batch in parquet.iter_batches(rows, row_groups=groups, columns=read):
-                if not columns or (list(columns) == batch.schema.names and not self.constants and self.kept is None):
+                if not columns or (
+                    list(columns) == batch.schema.names and not self.constants and self.row_mask is None
+                ):
                     yield batch
                     continue
                 table = pa.table([self._column(name, batch, dictionaries) for name in columns], list(columns))
-                if self.kept is not None:
-                    table = table.filter(pa.array(self.kept[first : first + batch.num_rows]))
+                if self.row_mask is not None:
+                    table = table.filter(pa.array(self.row_mask[first : first + batch.num_rows]))
                 first += batch.num_rows
                 yield from table.combine_chunks().to_batches()
 

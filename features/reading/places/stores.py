@@ -46,8 +46,8 @@ def open_parquet(path: Path) -> ParquetSource:
     if address.version is not None:
         raise FileFormatError(f"{address} is no table of Delta or Iceberg, so there is no version {address.version}")
     _require_no_table(address, store)
-    found = _files(address, store)
-    parts = tuple(_part(address, store, file) for file in found)
+    files = _files(address, store)
+    parts = tuple(_part(address, store, file) for file in files)
     _require_same_folders(parts)
     return ParquetSource(str(address), parts, lambda: _stamps(address, store), is_plain=not address.scheme)
 
@@ -59,9 +59,11 @@ def plain_files(source: ParquetSource) -> list[Path]:
         FileFormatError: they are not all there is to read, or lie in an object store.
     """
     parts = [part for part in source.parts if isinstance(part, ParquetPart) and part.file is not None]
-    known = sorted({name for part in parts for name in part.constants if name in COLUMNS})
-    if not source.is_plain or known:
-        what = f"has the column {known[0]} in the names of folders" if known else "is a table, or in an object store"
+    columns = sorted({name for part in parts for name in part.constants if name in COLUMNS})
+    if not source.is_plain or columns:
+        what = (
+            f"has the column {columns[0]} in the names of folders" if columns else "is a table, or in an object store"
+        )
         raise FileFormatError(f"{source.address} {what}, which Spark does not read here: leave out --engine spark")
     return [Path(str(part.file)).resolve() for part in parts]
 
@@ -148,7 +150,7 @@ def _files(address: Address, store: _Store) -> list[str]:
     try:
         pattern = address.place.removeprefix(address.base).lstrip("/")
         places = store.matches(address.base, pattern) if address.is_pattern else [address.place]
-        found = {
+        there = {
             file
             for place in places
             for file in (store.below(place) if store.is_folder(place) else [place] if store.exists(place) else [])
@@ -156,9 +158,9 @@ def _files(address: Address, store: _Store) -> list[str]:
     except (OSError, ValueError, NotImplementedError) as error:
         raise FileFormatError(f"{address} cannot be read: {type(error).__name__}: {error}") from None
     base = address.base
-    _require_plain(address, found, base)
-    shown = sorted(file for file in found if not _is_hidden(_relative(file, base)))
-    one = not address.is_pattern and found == {address.place}
+    _require_plain(address, there, base)
+    shown = sorted(file for file in there if not _is_hidden(_relative(file, base)))
+    one = not address.is_pattern and there == {address.place}
     files = [file for file in shown if one or file.lower().endswith(PARQUET)]
     if address.is_pattern and len(files) < len(shown):
         other = next(file for file in shown if file not in files)
@@ -166,7 +168,7 @@ def _files(address: Address, store: _Store) -> list[str]:
     if not files and address.is_pattern:
         raise FileFormatError(f"no file is called as {address} says")
     if not files:
-        is_there = bool(found) or store.exists(address.place)
+        is_there = bool(there) or store.exists(address.place)
         what = f"is a folder without a file ending in {PARQUET}" if is_there else "does not exist"
         raise FileFormatError(f"{address} {what}")
     return files
@@ -185,9 +187,9 @@ def _is_hidden(names: tuple[str, ...]) -> bool:
     return any(name.startswith(".") or (name.startswith("_") and "=" not in name) for name in names)
 
 
-def _require_plain(address: Address, found: set[str], base: str) -> None:
+def _require_plain(address: Address, files: set[str], base: str) -> None:
     """Raise FileFormatError where a table lies below an address: its files are not all rows of today."""
-    for file in sorted(found):
+    for file in sorted(files):
         names = _relative(file, base)
         if DELTA_LOG in names[:-1]:
             table = _under(base, "/".join(names[: names.index(DELTA_LOG)]))

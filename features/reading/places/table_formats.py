@@ -67,8 +67,8 @@ def _deleted(table: Any) -> dict[str, npt.NDArray[np.bool_]]:
     """Give which rows are kept, by the name of the file; names have a random part, and no two are the same."""
     vectors = pa.table(table.deletion_vectors())
     return {
-        _tail(file): np.asarray(kept, dtype=np.bool_)
-        for file, kept in zip(vectors["filepath"].to_pylist(), vectors["selection_vector"].to_pylist(), strict=True)
+        _tail(file): np.asarray(mask, dtype=np.bool_)
+        for file, mask in zip(vectors["filepath"].to_pylist(), vectors["selection_vector"].to_pylist(), strict=True)
     }
 
 

@@ -117,7 +117,7 @@ class History:
         if self.events is None or not moments:
             return [None] * len(moments)
         snapshot = snapshots(self.events, np.array(moments, dtype=np.int64), wanted=[name])
-        column = np.where(snapshot.seen[0] > 0, snapshot.values[0, :, _place_of(name)], np.nan).tolist()
+        column = np.where(snapshot.row_counts[0] > 0, snapshot.values[0, :, _place_of(name)], np.nan).tolist()
         return [None if value != value else value for value in column]  # noqa: PLR0124 (NaN is not itself)
 
 

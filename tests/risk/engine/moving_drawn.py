@@ -132,5 +132,5 @@ def indicators_at(histories: Histories, name: str, moments: list[int]) -> list[l
     taken = snapshots(histories.select(place, place + 1), np.array(moments))
     return [
         [None if np.isnan(value) or not seen else float(value) for value in values]
-        for values, seen in zip(taken.values[0], taken.seen[0], strict=True)
+        for values, seen in zip(taken.values[0], taken.row_counts[0], strict=True)
     ]

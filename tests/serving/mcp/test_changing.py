@@ -317,7 +317,7 @@ def test_changes_in_a_minute_are_bounded_by_the_plan(place: Place, monkeypatch: 
     plan = Plan(**{**vars(dispatcher._plans["unlimited"]), "changes_per_minute": 2})
     monkeypatch.setattr(dispatcher, "_plans", {**dispatcher._plans, "unlimited": plan})
     monkeypatch.setattr(
-        dispatcher, "_change_limiter", RateLimiter(said=CHANGES_TOO_OFTEN)
+        dispatcher, "_change_limiter", RateLimiter(refusal=CHANGES_TOO_OFTEN)
     )  # other tests go on as if this had not been
     token, _ = changing_token(place, "investigator")
     tags = [("set_tag", of_one(tag=f"tag-{number}", key=f"key-{number}-long")) for number in range(3)]

@@ -50,7 +50,7 @@ def test_another_organisation_finds_nothing_of_ours(place: Place) -> None:
         return {name: await client.call_tool(name, await arguments_of(client, name)) for name in names}
 
     results = of_role(place, "publisher", talk, THEIRS)
-    about_one = {tool.name for tool in READING if set(tool.given.model_fields) & set(ABOUT_ONE)}
+    about_one = {tool.name for tool in READING if set(tool.arguments.model_fields) & set(ABOUT_ONE)}
     assert {name for name, result in results.items() if result.is_error} >= about_one
     assert results["find_customer"].is_error or results["find_customer"].structured_content["found"] == []
     for word in ("340", "Country of residence", "medium since"):

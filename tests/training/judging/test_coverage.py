@@ -31,7 +31,7 @@ def window_of(predicted: Floats, realised: Floats, consistency: Floats) -> Windo
         money=nothing,
         consistency=consistency,
         matrix=np.empty((0, 0)),
-        kept=np.empty(0, dtype=np.int64),
+        positions=np.empty(0, dtype=np.int64),
         traits={},
     )
 

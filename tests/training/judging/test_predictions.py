@@ -42,8 +42,8 @@ def test_everybody_known_at_the_test_as_of_is_judged(
     assert 0 < known.sum() < histories.customers
     assert judged.predicted.tobytes() == expected_value(runs.first.model.booster, matrix[known]).tobytes()
     places_of_known = sampling_keys(histories.user_ids.filter(pa.array(known)), config.seed)
-    assert judged.kept.tolist() == np.argsort(places_of_known, kind="stable").tolist()
-    assert judged.matrix.tobytes() == matrix[known][judged.kept].tobytes()
+    assert judged.positions.tolist() == np.argsort(places_of_known, kind="stable").tolist()
+    assert judged.matrix.tobytes() == matrix[known][judged.positions].tobytes()
     values = realised_values(histories, np.array([dates.test, dates.test - dates.horizon_us]), 90, config.value)
     assert judged.realised.tobytes() == np.maximum(values[known, 0], 0).tobytes()
     assert judged.persistence.tobytes() == values[known, 1].tobytes()

@@ -24,7 +24,7 @@ def judged(recency: list[float], frequency: list[float], money: list[float]) -> 
         money=np.array(money),
         consistency=nothing,
         matrix=np.empty((0, 0)),
-        kept=np.empty(0, dtype=np.int64),
+        positions=np.empty(0, dtype=np.int64),
         traits={},
     )
 

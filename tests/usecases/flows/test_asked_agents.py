@@ -10,7 +10,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import AgentSettings
 from fivefold.flows.outside.outcomes import Outcome, Reason, read_outcome
 from fivefold.flows.outside.question import asking_step, sent_facts
-from fivefold.flows.steps import AskedOfRow
+from fivefold.flows.steps import RowContext
 from fivefold.flows.trace import explain_run
 from fivefold.usecases.flows.agents import MOST_BYTES, require_agent
 from fivefold.usecases.flows.outside import Outside, ask
@@ -66,7 +66,7 @@ def completion(content: Any, **parts: Any) -> Said:
 def asked(server: Server, **parts: Any) -> Outcome:
     agent = AgentSettings(f"http://127.0.0.1:{server.port}/v1", "small", KEY, **{"limit_seconds": 2, **parts})
     outside = Outside("acme", {}, agent=agent, clock=lambda: NOW, wait=lambda _: None)
-    row = MADE.run_row(FACTS, AskedOfRow({}, {}))
+    row = MADE.run_row(FACTS, RowContext({}, {}))
     step = asking_step(MADE, row)
     assert step is not None
     return ask(outside, step, sent_facts(MADE, row))
@@ -100,7 +100,7 @@ def test_what_it_said_is_in_the_trace_and_replays() -> None:
         outcome = asked(server)
     kept = read_outcome(json.loads(outcome.canonical), MADE.steps[1].outputs)
     assert kept == outcome
-    row = MADE.run_row(FACTS, AskedOfRow({}, {}, {"a": kept}))
+    row = MADE.run_row(FACTS, RowContext({}, {}, {"a": kept}))
     said = explain_run(MADE, row)
     assert [each.action for each in said.actions] == ["watch"]
     assert said.steps[1].reasons == (REASON,)
@@ -156,7 +156,7 @@ def test_what_has_another_form_is_no_answer(answer: Callable[[Got], Said], part:
     assert part in (outcome.failed or "")
     assert (outcome.values, outcome.reasons) == ({}, ())
     assert KEY not in outcome.canonical
-    row = MADE.run_row(FACTS, AskedOfRow({}, {}, {"a": outcome}))
+    row = MADE.run_row(FACTS, RowContext({}, {}, {"a": outcome}))
     assert explain_run(MADE, row).at == "nothing"
 
 
@@ -206,7 +206,7 @@ def test_an_agent_on_the_public_internet_is_asked_by_https_alone(monkeypatch: py
 
 
 def test_without_an_agent_the_step_failed_and_lint_says_so() -> None:
-    row = MADE.run_row(FACTS, AskedOfRow({}, {}))
+    row = MADE.run_row(FACTS, RowContext({}, {}))
     step = asking_step(MADE, row)
     assert step is not None
     outcome = ask(Outside("acme", {}, clock=lambda: NOW), step, sent_facts(MADE, row))

@@ -13,7 +13,7 @@ import pytest
 
 from fivefold.flows.outside.outcomes import Outcome, read_outcome
 from fivefold.flows.outside.question import SentFacts, asking_step, sent_facts
-from fivefold.flows.steps import STOP, AskedOfRow, Stop
+from fivefold.flows.steps import STOP, RowContext, Stop
 from fivefold.usecases.flows.outside import DAY_US, MOST_KEPT, Kept, KeptAnswers, Outside, ask
 from fivefold.usecases.flows.sources import Source, Sources, source_diagnostics
 from fivefold.usecases.shared import connections
@@ -58,7 +58,7 @@ def source(port: int = 443, **parts: Any) -> Source:
 def asked(own: Source, data: Data = DATA, facts: Data = FACTS, outside: Outside | None = None) -> Outcome:
     """Run a flow to the step that asks, ask, and give what came of it."""
     made = program(document({**STEP, "data": data}, END, NOTHING))
-    row = made.run_row(facts, AskedOfRow({}, {}))
+    row = made.run_row(facts, RowContext({}, {}))
     step = asking_step(made, row)
     assert step is not None
     return ask(outside or outside_with(own), step, sent_facts(made, row))
@@ -101,7 +101,7 @@ def test_what_a_source_answers_becomes_an_outcome_that_replays(tls: ssl.SSLConte
     again = read_outcome(json.loads(outcome.canonical), made.steps[0].outputs)
     assert again == outcome
     assert SECRET not in outcome.canonical
-    assert made.run_row(FACTS, AskedOfRow({}, {}, {"d": again}))[STOP] == Stop.ENDED
+    assert made.run_row(FACTS, RowContext({}, {}, {"d": again}))[STOP] == Stop.ENDED
 
 
 def test_a_post_sends_the_facts_as_json_and_is_not_repeated(tls: ssl.SSLContext) -> None:
@@ -136,7 +136,7 @@ def test_what_it_cost_is_kept_beside_the_outcome_and_changes_nothing_of_the_run(
     again = read_outcome(asked_twice.as_json(), program(document(STEP, END, NOTHING)).steps[0].outputs)
     assert again.cost == asked_twice.cost
     made = program(document(STEP, END, NOTHING))
-    rows = [made.run_row(FACTS, AskedOfRow({}, {}, {"d": replace(again, cost=cost)})) for cost in (None, again.cost)]
+    rows = [made.run_row(FACTS, RowContext({}, {}, {"d": replace(again, cost=cost)})) for cost in (None, again.cost)]
     assert rows[0] == rows[1]
     unknown = asked(own, DATA, dict.fromkeys(FACTS))
     assert (unknown.failed is None, unknown.cost) == (False, None)
@@ -316,7 +316,7 @@ def test_facts_are_sent_in_their_own_form() -> None:
         '{"field":"income"}': 0.1,
         '{"tag":"vip"}': False,
     }
-    sent = sent_facts(made, made.run_row(facts, AskedOfRow({}, {})))
+    sent = sent_facts(made, made.run_row(facts, RowContext({}, {})))
     assert sent == SentFacts(
         values={
             "born": "1970-01-02",

@@ -12,7 +12,7 @@ from fivefold.flows.language import Flow, ModelStep
 from fivefold.flows.outside.outcomes import Outcome
 from fivefold.flows.outside.question import asking_step, sent_facts
 from fivefold.flows.run import Runs
-from fivefold.flows.steps import STOP, Asked, Stop
+from fivefold.flows.steps import STOP, RunContext, Stop
 from fivefold.usecases.flows.models.permitted import ModelsPermitted
 from fivefold.usecases.flows.sources import ModelRegistration
 
@@ -53,7 +53,7 @@ def with_models(
             own = came.setdefault(step.id, [None] * len(runs))
             for place, outcome in zip(positions, answers_of_model(permitted, step, facts, clock), strict=True):
                 own[place] = outcome
-        asked = Asked(runs.facts.asked, answers, runs.program.outcome_frames(came))
+        asked = RunContext(runs.facts.asked, answers, runs.program.outcome_frames(came))
         runs = replace(runs, outcomes=runs.program.run(runs.facts.own, asked))
     return runs
 

@@ -14,7 +14,7 @@ from fivefold.flows.language import GivenOutcome
 from fivefold.flows.outside.outcomes import fitted
 from fivefold.flows.outside.step import Outside
 from fivefold.flows.program import FlowProgram, flow_program_for
-from fivefold.flows.steps import AskedOfRow
+from fivefold.flows.steps import RowContext
 from fivefold.flows.trace import explain_run
 from fivefold.risk.language.documents import Document
 from fivefold.store.flows.flows import flow_named
@@ -162,7 +162,7 @@ def _tried(session: Session, context: Context, through: _Tried, external_id: str
     asked, there = answers.asked(program, read, {entity.id: (entity.id, "")})
     row = program.run(read.facts.own, asked).row(0, named=True)
     inputs = {key: frame.row(0, named=True) for key, frame in read.facts.asked.items()}
-    why = explain_run(program, row, AskedOfRow(inputs, {}))
+    why = explain_run(program, row, RowContext(inputs, {}))
     passed, given = {step.step for step in why.steps}, {each.step for each in supposed}
     return FlowTried(
         flow=analysed.flow.name,

@@ -12,7 +12,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.flows.outside.outcomes import Outcome, read_outcome
 from fivefold.flows.outside.step import Outside
 from fivefold.flows.program import FlowProgram
-from fivefold.flows.steps import Asked
+from fivefold.flows.steps import RunContext
 from fivefold.risk.facts.portfolio import ENTITY, INTERVAL_ENDS
 from fivefold.store.flows.history import StoredAnswer, levels_at, values_at
 from fivefold.usecases.decisions.inputs import levels_of_rows
@@ -65,7 +65,7 @@ class AnswersKept:
 
     def asked(
         self, program: FlowProgram, read: FactsRead, keys: Mapping[int, tuple[int, str]]
-    ) -> tuple[Asked, dict[str, pl.Series]]:
+    ) -> tuple[RunContext, dict[str, pl.Series]]:
         """Give what a program is run with, and by step for which rows something is there.
 
         Args:
@@ -86,7 +86,7 @@ class AnswersKept:
                 given = [None if each is None else json.loads(each.outcome)["answer"] for each in kept]
                 answers[name] = pl.Series(name, given, dtype=pl.String)
             there[name] = pl.Series([each is not None for each in kept])
-        return Asked(read.facts.asked, answers, program.outcome_frames(outcomes)), there
+        return RunContext(read.facts.asked, answers, program.outcome_frames(outcomes)), there
 
     def _by_step(
         self, canonical: str, entities: Sequence[int], keys: Mapping[int, tuple[int, str]]

@@ -16,7 +16,7 @@ from fivefold.domain.settings import read_settings
 from fivefold.flows.language import ModelStep, OutsideStep
 from fivefold.flows.outside.outcomes import Outcome, failed_outcome
 from fivefold.flows.outside.question import SentFacts, sent_facts
-from fivefold.flows.steps import AskedOfRow
+from fivefold.flows.steps import RowContext
 from fivefold.store.flows import runs as stored
 from fivefold.store.flows.runs import RunBatch
 from fivefold.store.ingest.entities import lock_entities
@@ -231,7 +231,7 @@ def _question_of(
     lists = list_versions_used(session, run.organisation_id, kept["lists"])
     assert run.as_of_us is not None  # it is stored with the facts
     program, row, inputs = row_kept(runnable, kept, lists, steps, (run.entity_id, run.as_of_us))
-    asked = AskedOfRow({key: frame.row(0, named=True) for key, frame in inputs.items()}, {})
+    asked = RowContext({key: frame.row(0, named=True) for key, frame in inputs.items()}, {})
     organisation = session.get_one(Organisation, run.organisation_id).name
     return _Question(run.id, run.entity_id, organisation, at, sent_facts(program, row, asked))
 

@@ -17,7 +17,7 @@ from fivefold.domain.clock import SECOND_US, now_microseconds
 from fivefold.domain.errors import StoreError
 from fivefold.flows.language import NOBODY, PersonStep
 from fivefold.flows.program import flow_program_for
-from fivefold.flows.steps import Asked, AskedOfRow
+from fivefold.flows.steps import RowContext, RunContext
 from fivefold.store.audit.bound_rows import digests, merge_digests
 from fivefold.store.flows import runs as stored
 from fivefold.store.flows.runs import RunBatch
@@ -142,9 +142,9 @@ def begin_of(session: Session, runnable: RunnableVersion, runs: Sequence[FlowRun
     facts, program = read.facts, flow_program_for(runnable.analysed, read.facts.versions, read.base)
     if len(runs) == 1:  # one row is run without columns, in less time
         inputs = {key: frame.row(0, named=True) for key, frame in facts.asked.items()}
-        outcomes = [program.run_row(facts.own.row(0, named=True), AskedOfRow(inputs, {}))]
+        outcomes = [program.run_row(facts.own.row(0, named=True), RowContext(inputs, {}))]
     else:
-        outcomes = program.run(facts.own, Asked(facts.asked, {})).to_dicts()
+        outcomes = program.run(facts.own, RunContext(facts.asked, {})).to_dicts()
     places = {int(entity): place for place, entity in enumerate(facts.own["entity_id"])}
     reached = []
     for run in runs:

@@ -15,7 +15,7 @@ from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.outside.outcomes import read_outcome
 from fivefold.flows.outside.step import Outside
 from fivefold.flows.program import FlowProgram, flow_program_for
-from fivefold.flows.steps import Asked, AskedOfRow
+from fivefold.flows.steps import RowContext, RunContext
 from fivefold.flows.trace import RunExplanation, explain_run
 from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.store.flows.runs import version_and_flow
@@ -141,7 +141,7 @@ def row_kept(
     return program, row, inputs
 
 
-def _asked(program: FlowProgram, inputs: Mapping[str, pl.DataFrame], steps: Mapping[str, FlowStep]) -> Asked:
+def _asked(program: FlowProgram, inputs: Mapping[str, pl.DataFrame], steps: Mapping[str, FlowStep]) -> RunContext:
     """Give what was asked of others, and came back, in the form in which one row is run."""
     contents = {name: json.loads(step.outcome) for name, step in steps.items()}
     answers = {
@@ -154,7 +154,7 @@ def _asked(program: FlowProgram, inputs: Mapping[str, pl.DataFrame], steps: Mapp
         for step in program.steps
         if isinstance(step, Outside) and step.identifier in contents
     }
-    return Asked(inputs, answers, outcomes)
+    return RunContext(inputs, answers, outcomes)
 
 
 def conclude(
@@ -166,7 +166,7 @@ def conclude(
 ) -> RunOutcome:
     """Explain one row of a program's run; *asked* has the facts of that row alone, by the keys of what it asks."""
     inputs = {key: frame.row(0, named=True) for key, frame in asked.items()}
-    explanation = explain_run(program, row, AskedOfRow(inputs, {}))
+    explanation = explain_run(program, row, RowContext(inputs, {}))
     answer = {
         "engine": ENGINE,
         "as_of": iso_text(as_of_us),
