@@ -57,7 +57,7 @@ class Windows:
 
     def include(self, other: "Windows") -> None:
         """Add the counts of other customers, in place."""
-        for counts in ("known", "rows", "active"):
+        for counts in ("known_customers", "rows", "active"):
             np.add(getattr(self, counts), getattr(other, counts), out=getattr(self, counts))
 
     def days_text(self, number: int) -> str:
