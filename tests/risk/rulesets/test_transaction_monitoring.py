@@ -56,5 +56,5 @@ def test_what_is_placed_among_peers_is_what_the_payments_come_to() -> None:
     portfolio = Portfolio(pl.DataFrame({ENTITY: ["a"]}), rates, transactions=rows)
     ruleset = AnalysedRuleset(bundled_ruleset("transaction-monitoring"))
     numbers = peer_numbers(ruleset, peers_wanted(ruleset), portfolio, AS_OF).row(0, named=True)
-    found = {rule.id: numbers[input_key(peers_in(rule.input).of)] for rule in ruleset.ruleset.rules}
-    assert found == {name: pytest.approx(number) for name, number in EXPECTED.items()}
+    placed_numbers = {rule.id: numbers[input_key(peers_in(rule.input).of)] for rule in ruleset.ruleset.rules}
+    assert placed_numbers == {name: pytest.approx(number) for name, number in EXPECTED.items()}
