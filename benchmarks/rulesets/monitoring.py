@@ -34,15 +34,17 @@ def main() -> None:
 def judged(payments: Payments) -> str:
     """Give the table: the whole ruleset, and each rule's own number, as they rank everyone; and the levels."""
     ruleset = AnalysedRuleset(bundled_ruleset("transaction-monitoring"))
-    found = assessed(ruleset, payments)
+    assessments = assessed(ruleset, payments)
     lines = ["| score | Gini |", "| --- | --- |"]
-    lines.append(f"| **the ruleset** | {_words(rank(found.outcomes[TOTAL].to_numpy(), payments.confirmed).gini)} |")
-    keys = zip(ruleset.ruleset.rules, found.program.inputs, strict=True)
+    lines.append(
+        f"| **the ruleset** | {_words(rank(assessments.outcomes[TOTAL].to_numpy(), payments.confirmed).gini)} |"
+    )
+    keys = zip(ruleset.ruleset.rules, assessments.program.inputs, strict=True)
     for rule, key in keys:
-        places = found.inputs[key].fill_null(0).to_numpy()
+        places = assessments.inputs[key].fill_null(0).to_numpy()
         lines.append(f"| `{rule.id}` alone | {_words(rank(places, payments.confirmed).gini)} |")
-    shares = found.outcomes.group_by("level").len().sort("level")
-    named = shares.with_columns(share=pl.col("len") / len(found) * 100)
+    shares = assessments.outcomes.group_by("level").len().sort("level")
+    named = shares.with_columns(share=pl.col("len") / len(assessments) * 100)
     rows = [f"{ruleset.ruleset.levels[level - 1]} {share:.1f} %" for level, _, share in named.iter_rows()]
     return "\n".join([*lines, "", f"Levels: {', '.join(rows)}"])
 

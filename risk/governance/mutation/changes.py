@@ -94,9 +94,9 @@ def changes_of(ruleset: Ruleset) -> Iterator[Change]:
         yield from _of_duration(("cooldown",), data["cooldown"])
     if "applies_to" in data:
         yield from changes_of_condition(("applies_to",), data["applies_to"])
-    placed = _placed_alone(data)
+    among_peers = _placed_alone(data)
     for name, calculation in data.get("calculate", {}).items():
-        if name not in placed:
+        if name not in among_peers:
             yield from changes_of_calculation(("calculate", name), calculation)
     for position, rule in enumerate(data["rules"]):
         yield from _of_rule(("rules", position), rule, ruleset)
@@ -106,8 +106,8 @@ def _placed_alone(data: Mapping[str, Any]) -> set[str]:
     """Name the calculations that are placed among peers, perhaps as parts of others, and read nowhere else."""
     bodies = data.get("calculate", {})
     reading = {word: below for word, below in data.items() if word not in ("calculate", "examples")}
-    read = _with_parts(_calculations_in(reading, among_peers=False), bodies)
-    return _with_parts(_calculations_in(reading, among_peers=True), bodies) - read
+    elsewhere = _with_parts(_calculations_in(reading, among_peers=False), bodies)
+    return _with_parts(_calculations_in(reading, among_peers=True), bodies) - elsewhere
 
 
 def _calculations_in(node: Any, *, among_peers: bool) -> set[str]:
@@ -116,20 +116,22 @@ def _calculations_in(node: Any, *, among_peers: bool) -> set[str]:
         return {name for each in node for name in _calculations_in(each, among_peers=among_peers)}
     if not isinstance(node, dict):
         return set()
-    found = {node["calculation"]} if isinstance(node.get("calculation"), str) else set()
+    names = {node["calculation"]} if isinstance(node.get("calculation"), str) else set()
     for word, below in node.items():
         if among_peers or word not in _PLACES:
-            found |= _calculations_in(below, among_peers=among_peers)
-    return found
+            names |= _calculations_in(below, among_peers=among_peers)
+    return names
 
 
 def _with_parts(names: set[str], bodies: Mapping[str, Any]) -> set[str]:
     """Add the calculations that these are made of."""
-    found: set[str] = set()
-    while names - found:
-        found |= names
-        names = {part for name in found if name in bodies for part in _calculations_in(bodies[name], among_peers=True)}
-    return found
+    everything: set[str] = set()
+    while names - everything:
+        everything |= names
+        names = {
+            part for name in everything if name in bodies for part in _calculations_in(bodies[name], among_peers=True)
+        }
+    return everything
 
 
 def with_change(data: Any, path: Path, value: Any) -> Any:

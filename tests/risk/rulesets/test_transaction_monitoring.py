@@ -1,0 +1,60 @@
+"""What `transaction-monitoring` places among peers, counted by hand for one customer: examples give places alone."""
+
+from datetime import datetime
+
+import polars as pl
+import pytest
+
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.money import base_only
+from fivefold.features.schema import AMOUNT, CURRENCY, DATE, USER_ID
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.facts.peers.columns import peers_in
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.language.expressions import input_key
+from fivefold.usecases.portfolio_files.bundled import bundled_ruleset
+from fivefold.usecases.portfolio_files.reference import peer_numbers, peers_wanted
+
+CENTS = 100
+"""Money is in whole minor units."""
+
+AS_OF = parse_moment("2025-01-01", "as of")
+PAYMENTS = (
+    ("2023-12-31", "long-ago", 5000.0),  # before the year
+    ("2024-02-10", "employer", 1000.0),
+    ("2024-02-20", "landlord", -700.0),
+    ("2024-03-05", "passing", -50.0),
+    ("2024-11-10", "employer", 1000.0),
+    ("2024-12-03", "mule-1", 400.0),
+    ("2024-12-04", "mule-2", 400.0),
+    ("2024-12-05", "mule-3", -780.0),
+    ("2024-12-20", "landlord", -700.0),
+)
+EXPECTED = {
+    "counterparties": 6,
+    "payers": 3,
+    "payees": 3,
+    "new-counterparties": 3,
+    "passing-counterparties": 4,
+    "gather-scatter": 3,
+    "busiest-days": 8,
+    "busiest-month-transactions": 12 * 4 - 8,
+    "passed-on": (700 + 800) * CENTS,
+    "busiest-month": (2280 - 5030 / 12) * CENTS,
+    "largest-amount": (1000 - 700) * CENTS,
+}
+
+
+def test_what_is_placed_among_peers_is_what_the_payments_come_to() -> None:
+    days = [datetime.fromisoformat(f"{day}T12:00:00") for day, _, _ in PAYMENTS]
+    rows = pl.DataFrame({DATE: days, "counterparty_id": [who for _, who, _ in PAYMENTS]}).with_columns(
+        pl.Series(AMOUNT, [amount for _, _, amount in PAYMENTS]),
+        pl.lit("a").alias(USER_ID),
+        pl.lit("EUR").alias(CURRENCY),
+    )
+    rates = base_only("EUR", datetime(2024, 12, 31).date())  # noqa: DTZ001 (a day)
+    portfolio = Portfolio(pl.DataFrame({ENTITY: ["a"]}), rates, transactions=rows)
+    ruleset = AnalysedRuleset(bundled_ruleset("transaction-monitoring"))
+    numbers = peer_numbers(ruleset, peers_wanted(ruleset), portfolio, AS_OF).row(0, named=True)
+    placed_numbers = {rule.id: numbers[input_key(peers_in(rule.input).of)] for rule in ruleset.ruleset.rules}
+    assert placed_numbers == {name: pytest.approx(number) for name, number in EXPECTED.items()}
