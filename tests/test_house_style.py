@@ -53,7 +53,7 @@ ANY_DENIED = re.compile("|".join(DENIED), re.IGNORECASE)
 PARTICIPLES = {
     *("made", "found", "held", "told", "said", "asked", "sent", "kept", "given", "taken", "seen", "known"),
 }
-MOST_PARTICIPLES = 809
+MOST_PARTICIPLES = 804
 MOST_IS_NO = 628
 """How many names and sentences still fall short: new ones are refused. Lower the number with each that goes."""
 IS_NO = re.compile(r"\b(?:is|are|be|was) no\b")
