@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Final
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -82,23 +82,18 @@ def _problems_of_name(number: int, name: Any) -> list[Problem]:
     return []
 
 
-DOTS: Final = (".", "..")
-"""Clients and servers take these parts of a path for a folder, so what has such a name is never found."""
-
-
 def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[Problem]:
-    """Name new identifiers, by their rows, that have a control character or are `.` or `..`, which no path can hold.
-
-    Existing ones must still be found.
-    """
-    problems = []
-    for number, name in names:
-        if character := control_in(name):
-            message = f"is {short_text(name)}, with the control character {character}"
-            problems.append(Problem(number, field, message, "text without such characters"))
-        elif name in DOTS:
-            problems.append(Problem(number, field, f"is {name!r}, which no path can hold", "a name, or no row"))
-    return problems
+    """Name new identifiers, by their rows, that have a control character; existing ones must still be found."""
+    return [
+        Problem(
+            number,
+            field,
+            f"is {short_text(name)}, with the control character {character}",
+            "text without such characters",
+        )
+        for number, name in names
+        if (character := control_in(name))
+    ]
 
 
 def storable(text: str) -> bool:

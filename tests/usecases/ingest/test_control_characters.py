@@ -66,14 +66,6 @@ def test_a_name_with_a_control_character_is_refused_and_the_character_is_named(
     GIVEN[what](bank, "Müller\u200d 漢")  # joins letters in some scripts, and steers nothing
 
 
-@pytest.mark.parametrize("name", [".", ".."])
-@pytest.mark.parametrize("what", ["an entity", "alerts"])
-def test_a_name_that_no_path_can_hold_is_refused(bank: Bank, what: str, name: str) -> None:
-    """A client turns `/v1/entities/customer/.` into the list of all customers."""
-    with pytest.raises(InvalidDataError, match="which no path can hold"):
-        GIVEN[what](bank, name)
-
-
 def test_what_was_stored_before_is_still_read_and_changed(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     assert bank.put(FORGED, country="NO").changed == 1
     assert bank.pay(1, FORGED).new == 1
