@@ -47,7 +47,7 @@ def assert_same_run(one_: TrainingResult, many: TrainingResult) -> None:
     assert ours.summary.sampling_keys.tobytes() == theirs.summary.sampling_keys.tobytes()
     for name in ("matrix", "values", "as_of"):
         assert getattr(ours.rows, name).tobytes() == getattr(theirs.rows, name).tobytes(), name
-    for name in ("known", "rows", "active"):
+    for name in ("known_customers", "rows", "active"):
         assert getattr(ours.rows.windows, name).tolist() == getattr(theirs.rows.windows, name).tolist()
     assert (ours.rows.share, ours.warnings, ours.source) == (theirs.rows.share, theirs.warnings, theirs.source)
     assert many.evaluation.by_name == one_.evaluation.by_name
