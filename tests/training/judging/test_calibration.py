@@ -16,7 +16,7 @@ from tests.depth import DEPTH
 
 FULL = DEPTH != "quick"
 SIZES = (1_000, 300, 5_000, 20_000) if FULL else (1_000,)
-PORTFOLIOS = 200 if FULL else 40
+PORTFOLIOS = {"quick": 40, "full": 100, "soak": 200}[DEPTH]
 DRAWS = 200
 TAIL = 1.75
 """Standard deviation of the logarithm of what a customer is worth, about what is known of them: the tails are heavy."""
