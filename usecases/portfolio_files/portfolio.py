@@ -1,6 +1,5 @@
 """A portfolio from files: entities and everything linked to them, as rulesets read it."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ import polars as pl
 
 from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
-from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.domain.money import RateTable, ecb_rates, is_currency_code
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import Analysed
@@ -137,7 +136,7 @@ def read_with_warnings(files: PortfolioFiles, rulesets: Sequence[Analysed[Any]],
 
 
 def _rates(files: PortfolioFiles, as_of: int) -> RateTable:
-    if not re.fullmatch("[A-Z]{3}", files.base):
+    if not is_currency_code(files.base):
         raise ConfigError(f"--base is {files.base!r}; it must be three capital letters, ISO 4217, such as EUR")
     day = from_microseconds(as_of).date()
     return read_rates(files.rates, files.base, day) if files.rates else ecb_rates(files.base, day)
