@@ -8,6 +8,18 @@ from sqlalchemy import Engine, event
 
 Statement = tuple[str, Any]
 
+# The planner asks pg_statistic how many rows have a value, and pg_class how many rows there are. PostgreSQL writes both
+# by itself, at a moment that no test knows, of whatever rows a test has then.
+FORGET_STATISTICS = """
+DELETE FROM pg_statistic WHERE starelid IN (
+    SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND NOT relname = ANY(%(analysed)s)
+)
+"""
+FORGET_SIZES = """
+UPDATE pg_class SET relpages = 0, reltuples = -1
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i') AND NOT relname = ANY(%(analysed)s)
+"""
+
 
 @contextmanager
 def statements(engine: Engine) -> Iterator[list[Statement]]:
@@ -28,7 +40,8 @@ def statements(engine: Engine) -> Iterator[list[Statement]]:
 def plan_of(engine: Engine, statement: Statement, *analysed: str) -> str:
     """Give the plan of a statement; PostgreSQL's as it would be where tables are large and sorting is dear.
 
-    Tables that are *analysed* are known as they are now, whatever another test had in them.
+    Tables that are *analysed* are known as they are now, and of the others the planner knows nothing: so the plan does
+    not depend on when PostgreSQL last looked at them. What it knew is there again afterwards.
     """
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
@@ -37,6 +50,8 @@ def plan_of(engine: Engine, statement: Statement, *analysed: str) -> str:
             )
         for table in analysed:
             connection.exec_driver_sql(f"ANALYZE {table}")
+        for forget in (FORGET_STATISTICS, FORGET_SIZES):
+            connection.exec_driver_sql(forget, {"analysed": list(analysed)})
         for name in ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin"):
             connection.exec_driver_sql(f"SET LOCAL enable_{name} = off")
         return "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement[0]}", statement[1]))
