@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fivefold.charts.steps import MOST_STEPS, Row, waterfall_plot
+from fivefold.charts.steps import MOST_STEPS, WaterfallRow, waterfall_plot
 from fivefold.charts.text.numbers import typeset
 from fivefold.domain.breakdown import Breakdown, TotalInterval
 
@@ -113,7 +113,7 @@ def waterfall_bars(
         interval=interval,
     )
 
-    def bar(row: Row) -> Bar:
+    def bar(row: WaterfallRow) -> Bar:
         start, end = PLOT_WIDTH * plot.place(row.start), PLOT_WIDTH * plot.place(row.end)
         return Bar(
             label=row.label,
@@ -162,7 +162,7 @@ def floor_path(steps: Sequence[LevelStep], score_level: str, floor: str) -> str:
 
 
 @dataclass(frozen=True)
-class Line:
+class StepCurve:
     """A line that holds each value until the next one comes.
 
     Attributes:
@@ -178,7 +178,7 @@ class Line:
     highest: float
 
 
-def step_line(points: Sequence[tuple[int, float]], first: int, last: int) -> Line | None:
+def step_line(points: Sequence[tuple[int, float]], first: int, last: int) -> StepCurve | None:
     """Draw values over days, from the *first* to the *last* day, each held until the next; None without any.
 
     >>> step_line([(0, 1.0), (5, 3.0)], 0, 10)
@@ -199,4 +199,4 @@ def step_line(points: Sequence[tuple[int, float]], first: int, last: int) -> Lin
     for day, value in points[1:]:
         path += f" H{across(day)} V{down(value):.1f}"
     zero = down(0.0) if lowest < 0 < highest else None
-    return Line(f"{path} H{across(last)}", zero, lowest, highest)
+    return StepCurve(f"{path} H{across(last)}", zero, lowest, highest)

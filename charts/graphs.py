@@ -56,7 +56,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Way:
+class Edge:
     """A way from one node to another, with its label."""
 
     source: str
@@ -105,7 +105,7 @@ class Label:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class EdgePath:
     """A part of a line, as the path of an SVG; several ways may share it.
 
     Attributes:
@@ -132,7 +132,7 @@ class GraphPlot:
     height: float
     boxes: tuple[Box, ...]
     labels: tuple[Label, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[EdgePath, ...]
 
 
 _Key = tuple[str, str, str | int]
@@ -152,7 +152,7 @@ class _Place:
 
 
 @lru_cache(maxsize=64)
-def layered_graph(nodes: tuple[Node, ...], ways: tuple[Way, ...]) -> GraphPlot:
+def layered_graph(nodes: tuple[Node, ...], ways: tuple[Edge, ...]) -> GraphPlot:
     """Lay a graph out.
 
     Args:
@@ -186,7 +186,7 @@ def layered_graph(nodes: tuple[Node, ...], ways: tuple[Way, ...]) -> GraphPlot:
     )
 
 
-def _ways_by_pair(nodes: Sequence[Node], ways: Sequence[Way]) -> dict[Pair, list[str]]:
+def _ways_by_pair(nodes: Sequence[Node], ways: Sequence[Edge]) -> dict[Pair, list[str]]:
     """Join the ways between the same two nodes, with their labels in order, each once."""
     positions = {node.id: position for position, node in enumerate(nodes)}
     by_pair: dict[Pair, list[str]] = {}
@@ -387,7 +387,9 @@ def _label(place: _Place, tops: Sequence[float], bottoms: Sequence[float]) -> La
     )
 
 
-def _line(above: _Place, below: _Place, of: frozenset[Pair], tops: Sequence[float], bottoms: Sequence[float]) -> Line:
+def _line(
+    above: _Place, below: _Place, of: frozenset[Pair], tops: Sequence[float], bottoms: Sequence[float]
+) -> EdgePath:
     """Draw from the lower edge of one place to the upper edge of the next; a line passes a layer to its end."""
     begins = {
         "box": tops[above.layer] + above.height,
@@ -398,4 +400,4 @@ def _line(above: _Place, below: _Place, of: frozenset[Pair], tops: Sequence[floa
         "label": (tops[below.layer] + bottoms[below.layer] - below.height) / 2,
     }.get(below.key[0], bottoms[below.layer])
     points = ((above.x, begins), (above.x, bottoms[above.layer]), (below.x, tops[below.layer]), (below.x, ends))
-    return Line(of=of, points=points)
+    return EdgePath(of=of, points=points)

@@ -18,7 +18,7 @@ MOST_STEPS = 12
 
 
 @dataclass(frozen=True)
-class Step:
+class WaterfallBar:
     """One bar of a waterfall.
 
     Attributes:
@@ -37,7 +37,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class WaterfallRow:
     """One row of a waterfall.
 
     Attributes:
@@ -68,13 +68,13 @@ class WaterfallPlot:
         interval: of the total, below it; None where there is none.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[WaterfallRow, ...]
     lowest: float
     highest: float
-    interval: Row | None = None
+    interval: WaterfallRow | None = None
 
     @property
-    def drawn(self) -> tuple[Row, ...]:
+    def drawn(self) -> tuple[WaterfallRow, ...]:
         """Every row, from the top."""
         return self.rows if self.interval is None else (*self.rows, self.interval)
 
@@ -115,13 +115,13 @@ def waterfall_plot(
     decimals = decimals_of(breakdown)
     begin = axis[0] if origin is None else origin
 
-    def whole(label: str, points: float) -> Row:
+    def whole(label: str, points: float) -> WaterfallRow:
         number = f"{points:,.{decimals}f}"
-        return Row(label=one_line(label), seen="", number=number, start=begin, end=points, kind="whole")
+        return WaterfallRow(label=one_line(label), seen="", number=number, start=begin, end=points, kind="whole")
 
     rows = [whole(base_label, breakdown.base)]
     rows += [
-        Row(
+        WaterfallRow(
             label=step.label,
             seen=step.seen,
             number=signed_points(step.points, decimals),
@@ -145,10 +145,10 @@ def _ends(interval: TotalInterval | None) -> tuple[float, ...]:
     return (interval.low,) if interval.high is None else (interval.low, interval.high)
 
 
-def _interval_row(interval: TotalInterval, highest: float, decimals: int) -> Row:
+def _interval_row(interval: TotalInterval, highest: float, decimals: int) -> WaterfallRow:
     """Lay an interval out; one whose high end is not known reaches to the end of the axis."""
     low = f"{interval.low:,.{decimals}f}"
-    return Row(
+    return WaterfallRow(
         label=f"interval, {interval.level_percent} % sure",
         seen="",
         number=f"{low} or more" if interval.high is None else f"{low} to {interval.high:,.{decimals}f}",
@@ -159,7 +159,7 @@ def _interval_row(interval: TotalInterval, highest: float, decimals: int) -> Row
     )
 
 
-def waterfall_steps(breakdown: Breakdown, most: int = MOST_STEPS) -> list[Step]:
+def waterfall_steps(breakdown: Breakdown, most: int = MOST_STEPS) -> list[WaterfallBar]:
     """Walk from the base to the total: the largest effects first, the rest summed in one last step.
 
     Each step starts exactly where the one before ended, and the last ends exactly at the total, since
@@ -185,7 +185,7 @@ def waterfall_steps(breakdown: Breakdown, most: int = MOST_STEPS) -> list[Step]:
     ends = [fsum((breakdown.base, *(part.points for part in by_effect[:count]))) for count in _counts(by_effect, most)]
     starts = [breakdown.base, *ends]
     steps = [
-        Step(_label(part), start, end, part.points, value_text(part))
+        WaterfallBar(_label(part), start, end, part.points, value_text(part))
         for part, start, end in zip(by_effect[:most], starts, ends, strict=False)
     ]
     rest = by_effect[most:]
@@ -194,7 +194,7 @@ def waterfall_steps(breakdown: Breakdown, most: int = MOST_STEPS) -> list[Step]:
     return steps
 
 
-def axis_around(base: float, steps: list[Step], axis: tuple[float, float]) -> tuple[float, float]:
+def axis_around(base: float, steps: list[WaterfallBar], axis: tuple[float, float]) -> tuple[float, float]:
     """Widen *axis* where a step lies outside: a total within 1-5 may be reached by way of 5.3.
 
     >>> axis_around(4.5, [Step("a", 4.5, 5.3, 0.8)], SCORE_AXIS)
@@ -224,6 +224,6 @@ def _label(part: Contribution) -> str:
     return one_line(part.label) or one_line(part.name)
 
 
-def _others(rest: tuple[Contribution, ...], start: float, end: float) -> Step:
+def _others(rest: tuple[Contribution, ...], start: float, end: float) -> WaterfallBar:
     label = f"{len(rest)} {'other' if len(rest) == 1 else 'others'}"
-    return Step(label, start, end, fsum(part.points for part in rest))
+    return WaterfallBar(label, start, end, fsum(part.points for part in rest))

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import altair as alt
 
-from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Row, waterfall_plot
+from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, WaterfallRow, waterfall_plot
 from fivefold.charts.style import INK, MUTED, NEGATIVE, POSITIVE, WHOLE, rimmed, styled
 from fivefold.charts.text.numbers import cut_end, one_line, typeset, wrapped_lines
 from fivefold.domain.breakdown import Breakdown, TotalInterval
@@ -74,7 +74,7 @@ def _label_place(rows: list[dict[str, Any]]) -> float:
     return 30 + SIGN_WIDTH * max(len(row["seen"]) for row in rows)
 
 
-def _altair_row(row: Row) -> dict[str, Any]:
+def _altair_row(row: WaterfallRow) -> dict[str, Any]:
     """A row as Altair data: its place is in points, on an axis that has the ends of the plot."""
     return {
         "label": wrapped_lines(row.label, LABEL_SIGNS, MOST_LABEL_LINES),

@@ -35,9 +35,9 @@ def is_enough(tried: "Mutations", least: float | None) -> bool:
 
 def show_changes(path: str, tried: "Mutations") -> None:
     """Write the changes that no example notices, as editors read them, then those that none can, then the counts."""
-    from fivefold.risk.governance.mutation.run import Verdict
+    from fivefold.risk.governance.mutation.run import MutantVerdict
 
-    unnoticed, no_effect = tried.of(Verdict.UNNOTICED), tried.of(Verdict.NO_EFFECT)
+    unnoticed, no_effect = tried.of(MutantVerdict.UNNOTICED), tried.of(MutantVerdict.NO_EFFECT)
     for change in unnoticed:
         echo(f"{_place(path, change)}: no example notices")
         if change.inputs:

@@ -24,7 +24,7 @@ SHOWN_AGAIN = (409, 422)
 
 
 @dataclass(frozen=True)
-class Document:
+class ConsoleResponse:
     """What is sent: a page, where to go instead, or a file."""
 
     status: int
@@ -41,7 +41,7 @@ class ErrorPage:
     reason: str
 
 
-def answer(view: View, visit: Visit) -> Document:
+def answer(view: View, visit: Visit) -> ConsoleResponse:
     """Answer a visit; raises what is a fault of the program itself."""
     if view.right is not None and not visit.may(view.right):
         return error_document(visit, 403, text("Your role, {role}, does not see this.", role=visit.role))
@@ -55,7 +55,7 @@ def answer(view: View, visit: Visit) -> Document:
         return _refusal(view, visit, error)
 
 
-def _refusal(view: View, visit: Visit, error: FivefoldError) -> Document:
+def _refusal(view: View, visit: Visit, error: FivefoldError) -> ConsoleResponse:
     status = http_status(error)
     if status is None:
         raise error
@@ -79,22 +79,22 @@ def _stale(reason: str) -> str:
     return text("{reason}. The page shows what holds now.", reason=reason.rstrip("."))
 
 
-def _document(visit: Visit, outcome: Answer) -> Document:
+def _document(visit: Visit, outcome: Answer) -> ConsoleResponse:
     if isinstance(outcome, Download):
-        return Document(HTTPStatus.OK, file=outcome)
+        return ConsoleResponse(HTTPStatus.OK, file=outcome)
     if isinstance(outcome, Redirect):
-        return Document(HTTPStatus.SEE_OTHER, location=outcome.location(visit.form_token))
-    return Document(outcome.status, html=render(visit, outcome))
+        return ConsoleResponse(HTTPStatus.SEE_OTHER, location=outcome.location(visit.form_token))
+    return ConsoleResponse(outcome.status, html=render(visit, outcome))
 
 
-def error_document(visit: Visit, status: int, reason: str) -> Document:
+def error_document(visit: Visit, status: int, reason: str) -> ConsoleResponse:
     """Write the page of an error."""
-    return Document(status, html=render(visit, _error_page(status, reason)))
+    return ConsoleResponse(status, html=render(visit, _error_page(status, reason)))
 
 
-def error_alone(status: int, reason: str) -> Document:
+def error_alone(status: int, reason: str) -> ConsoleResponse:
     """Write the page of an error for a request without a session."""
-    return Document(status, html=render_alone(_error_page(status, reason)))
+    return ConsoleResponse(status, html=render_alone(_error_page(status, reason)))
 
 
 def _error_page(status: int, reason: str) -> Rendered:

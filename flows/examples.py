@@ -24,7 +24,7 @@ from fivefold.flows.language import (
     RouteStep,
     TableStep,
 )
-from fivefold.flows.outside.outcomes import Outcome, failed_outcome, misfit_of
+from fivefold.flows.outside.outcomes import OutsideOutcome, failed_outcome, misfit_of
 from fivefold.flows.run import Runs, run_flow
 from fivefold.flows.steps import Stop
 from fivefold.flows.trace import RunExplanation
@@ -129,11 +129,11 @@ def _run_one(analysed: AnalysedFlow, everyone: Portfolio, number: int, as_of: in
 _SOURCE = "the example"
 
 
-def outcome_given(outcome: GivenOutcome, as_of: int, source: str = _SOURCE) -> Outcome:
+def outcome_given(outcome: GivenOutcome, as_of: int, source: str = _SOURCE) -> OutsideOutcome:
     """Give what an example, or another *source* of suppositions, says that came back, at its moment."""
     if isinstance(outcome, str):
         return failed_outcome(f"{source} says so", source, as_of)
-    return Outcome(values=outcome, source=source, at_us=as_of)
+    return OutsideOutcome(values=outcome, source=source, at_us=as_of)
 
 
 def check_flow_examples(flow: Flow) -> Iterator[Finding]:

@@ -59,7 +59,7 @@ class Step(LanguageModel):
         return str(word_of(self, STEP_KINDS))
 
 
-class Passing(Step):
+class ContinuingStep(Step):
     """A step after which one other comes.
 
     Attributes:
@@ -69,7 +69,7 @@ class Passing(Step):
     then: StepName | None = None
 
 
-class CalculateStep(Passing):
+class CalculateStep(ContinuingStep):
     """Calculates named numbers, which conditions and calculations of later steps read by their names.
 
     Attributes:
@@ -79,7 +79,7 @@ class CalculateStep(Passing):
     calculate: Annotated[dict[Name, PolicyCalculation], Field(min_length=1, max_length=MOST_CALCULATIONS), InOrder]
 
 
-class Route(LanguageModel):
+class RouteBranch(LanguageModel):
     """One way to go.
 
     Attributes:
@@ -101,7 +101,7 @@ class RouteStep(Step):
             fails then. What is unknown is never taken for a condition that does not hold.
     """
 
-    route: Annotated[tuple[Route, ...], Field(min_length=1, max_length=MOST_ROWS)]
+    route: Annotated[tuple[RouteBranch, ...], Field(min_length=1, max_length=MOST_ROWS)]
     otherwise: StepName
     on_unknown: StepName | None = None
 
@@ -110,7 +110,7 @@ Given = dict[Name, Scalar]
 """What a table gives, by the names of its outputs."""
 
 
-class Row(LanguageModel):
+class TableRow(LanguageModel):
     """A row of a table.
 
     Attributes:
@@ -134,12 +134,12 @@ class Table(LanguageModel):
     """
 
     gives: Annotated[dict[Name, OutputKind], Field(min_length=1, max_length=MOST_OUTPUTS), InOrder]
-    rows: Annotated[tuple[Row, ...], Field(min_length=1, max_length=MOST_ROWS)]
+    rows: Annotated[tuple[TableRow, ...], Field(min_length=1, max_length=MOST_ROWS)]
     otherwise: Given
     on_unknown: Given | None = None
 
 
-class TableStep(Passing):
+class TableStep(ContinuingStep):
     """Looks up what a decision table gives."""
 
     table: Table
@@ -181,7 +181,7 @@ RulesName = Annotated[
 """What a step asks of rules."""
 
 
-class AskStep(Passing):
+class AskStep(ContinuingStep):
     """A step that asks what may not be known.
 
     Attributes:
@@ -290,7 +290,7 @@ class PersonStep(Step):
     person: Question
 
 
-class OutsideStep(Passing):
+class OutsideStep(ContinuingStep):
     """A step whose outcome comes from outside; as long as it is not there, the run stops and asks for it.
 
     Attributes:
@@ -485,7 +485,7 @@ def ways_from(flow: Flow, position: int) -> Iterator[tuple[Path, str | None]]:
         for answer, to in step.person.answers.items():
             yield (*at, "person", "answers", answer), to
         yield (*at, "person", "otherwise"), step.person.otherwise
-    elif isinstance(step, Passing):
+    elif isinstance(step, ContinuingStep):
         yield (*at, "then"), step.then
         if isinstance(step, AskStep | OutsideStep) and step.on_unknown is not None:
             yield (*at, "on_unknown"), step.on_unknown

@@ -27,10 +27,10 @@ from fivefold.flows.asking.steps import (
 from fivefold.flows.language import (
     AskStep,
     CalculateStep,
+    ContinuingStep,
     Flow,
     FlowStep,
     OutsideStep,
-    Passing,
     PersonStep,
     RouteStep,
     RulesetName,
@@ -38,8 +38,8 @@ from fivefold.flows.language import (
     TableStep,
     ValueStep,
 )
-from fivefold.flows.outside.outcomes import Outcome
-from fivefold.flows.outside.step import Outside
+from fivefold.flows.outside.outcomes import OutsideOutcome
+from fivefold.flows.outside.step import CompiledOutsideStep
 from fivefold.flows.steps import (
     LAST,
     STOP,
@@ -59,7 +59,7 @@ from fivefold.risk.compiler.analysis import Analysed, AnalysedPolicy, AnalysedRu
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest
-from fivefold.risk.compiler.value_types import DTYPES, Column, column_for
+from fivefold.risk.compiler.value_types import DTYPES, InputColumn, column_for
 from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import PolicyProgram, compile_policy
 from fivefold.risk.engine.program import Program, compile_ruleset, compiled_once
@@ -88,7 +88,7 @@ class FlowProgram:
     analysed: AnalysedFlow
     lists: Mapping[str, Sequence[str]]
     base: str
-    inputs: Mapping[str, Column]
+    inputs: Mapping[str, InputColumn]
     programs: Mapping[str, AskedProgram]
     steps: tuple[CompiledStep, ...]
     failure_amounts: tuple[Amount, ...]
@@ -144,7 +144,7 @@ class FlowProgram:
         for step in self.steps:
             empty[step.column] = pl.Int32
             empty |= {column.name: _held(column, step) for column in step.outputs.values()}
-            if isinstance(step, Outside):
+            if isinstance(step, CompiledOutsideStep):
                 empty |= step.extra_columns
             if isinstance(step, Ending):
                 empty |= dict.fromkeys((each.column for each in step.amounts), pl.Int64)
@@ -175,12 +175,12 @@ class FlowProgram:
         outcomes = self.outcome_frames({step: [outcome] for step, outcome in context.outcomes.items()})
         return self.run(one_row(facts, self.inputs), RunContext(inputs, answers, outcomes)).row(0, named=True)
 
-    def outcome_frames(self, outcomes: Mapping[str, Sequence[Outcome | None]]) -> dict[str, pl.DataFrame]:
+    def outcome_frames(self, outcomes: Mapping[str, Sequence[OutsideOutcome | None]]) -> dict[str, pl.DataFrame]:
         """Give what came from outside, by the step and in the rows of entities, as `RunContext` has it."""
         return {
             step.identifier: step.frame(outcomes[step.identifier])
             for step in self.steps
-            if isinstance(step, Outside) and step.identifier in outcomes
+            if isinstance(step, CompiledOutsideStep) and step.identifier in outcomes
         }
 
     def _frame_of(self, key: str, row: Mapping[str, Any]) -> pl.DataFrame:
@@ -192,7 +192,7 @@ class FlowProgram:
         return frame_of_ruleset(program, row) if isinstance(program, Program) else one_row(row, program.inputs)
 
 
-def _held(column: Column, step: CompiledStep) -> Any:
+def _held(column: InputColumn, step: CompiledStep) -> Any:
     return pl.Float64 if isinstance(step, Calculating) else DTYPES[column.kind]
 
 
@@ -268,7 +268,7 @@ class _StepCompiler:
     analysed: AnalysedFlow
     lists: Mapping[str, Sequence[str]]
     base: str
-    inputs: Mapping[str, Column]
+    inputs: Mapping[str, InputColumn]
     programs: Mapping[str, AskedProgram]
 
     def step(self, position: int) -> CompiledStep:
@@ -278,7 +278,7 @@ class _StepCompiler:
             name: column_for(StepInput(step=step.id, output=name), self.analysed.names, self.base)
             for name in self.analysed.names.outputs.get(step.id, {})
         }
-        after = self._place(step.then, position) if isinstance(step, Passing) else Stop.ENDED
+        after = self._place(step.then, position) if isinstance(step, ContinuingStep) else Stop.ENDED
         if isinstance(step, RouteStep):
             ways = [self._place(way.to, position) for way in step.route]
             unknown = self._unknown(step.on_unknown, position)
@@ -307,7 +307,7 @@ class _StepCompiler:
         return Ending(identifier=step.id, leads=leads, outputs={}, actions=step.end, amounts=amounts)
 
     def _waiting(
-        self, step: PersonStep | OutsideStep, position: int, outputs: Mapping[str, Column], after: int
+        self, step: PersonStep | OutsideStep, position: int, outputs: Mapping[str, InputColumn], after: int
     ) -> CompiledStep:
         """Compile a step that waits for a person or for the outside."""
         if isinstance(step, PersonStep):
@@ -316,12 +316,14 @@ class _StepCompiler:
             return Waiting(identifier=step.id, leads=(*to, Stop.WAITS), outputs=outputs, answers=answers)
         unknown = self._unknown(step.on_unknown, position)
         choices = {name: output.choices for name, output in self.analysed.names.outputs[step.id].items()}
-        return Outside(identifier=step.id, leads=(after, unknown, Stop.ASKS), outputs=outputs, choices=choices)
+        return CompiledOutsideStep(
+            identifier=step.id, leads=(after, unknown, Stop.ASKS), outputs=outputs, choices=choices
+        )
 
     def _unknown(self, to: str | None, position: int) -> int:
         return Stop.FAILED if to is None else self._place(to, position)
 
-    def _asking(self, step: AskStep, outputs: Mapping[str, Column], after: int, unknown: int) -> CompiledStep:
+    def _asking(self, step: AskStep, outputs: Mapping[str, InputColumn], after: int, unknown: int) -> CompiledStep:
         """Compile a step that asks a policy, a ruleset, the value or another flow."""
         own: dict[str, Any] = {"identifier": step.id, "leads": (after, unknown), "outputs": outputs}
         if isinstance(step, ValueStep):
@@ -356,7 +358,7 @@ class _StepCompiler:
         names = self.analysed.names.calculations
         return calculations_in_order(names, names)
 
-    def _calculation(self, name: str) -> Column:
+    def _calculation(self, name: str) -> InputColumn:
         return column_for(CalculationInput(calculation=name), self.analysed.names, self.base)
 
     def _choosing(
@@ -364,7 +366,7 @@ class _StepCompiler:
         identifier: str,
         conditions: Sequence[Any],
         leads: tuple[int, ...],
-        outputs: Mapping[str, Column] | None = None,
+        outputs: Mapping[str, InputColumn] | None = None,
         gives: Mapping[str, tuple[Any, ...]] | None = None,
     ) -> Choosing:
         return Choosing(
@@ -383,10 +385,10 @@ class _StepCompiler:
         except NoPlainFormError:
             return None
 
-    def _resolve(self, rule_input: LanguageModel) -> Column:
+    def _resolve(self, rule_input: LanguageModel) -> InputColumn:
         return self.inputs[input_key(rule_input)]
 
-    def _table(self, step: TableStep, outputs: Mapping[str, Column], after: int) -> Choosing:
+    def _table(self, step: TableStep, outputs: Mapping[str, InputColumn], after: int) -> Choosing:
         table, whose = step.table, f"flow {self.analysed.flow.name}"
         count = len(table.rows)
         outputs_by_code = [*(row.give for row in table.rows), table.otherwise, *[table.on_unknown or {}] * count]

@@ -9,7 +9,7 @@ import polars as pl
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.facts import FlowFacts, resolve_facts
 from fivefold.flows.language import EndStep
-from fivefold.flows.outside.outcomes import Outcome
+from fivefold.flows.outside.outcomes import OutsideOutcome
 from fivefold.flows.program import FlowProgram, flow_program_for
 from fivefold.flows.steps import LAST, STOP, RunContext, Stop
 from fivefold.flows.trace import STATUSES, RunExplanation, explain_run
@@ -106,7 +106,7 @@ def run_flow(
     portfolio: Portfolio,
     as_of: int,
     answers: Mapping[str, pl.Series] | None = None,
-    outcomes: Mapping[str, Sequence[Outcome | None]] | None = None,
+    outcomes: Mapping[str, Sequence[OutsideOutcome | None]] | None = None,
 ) -> Runs:
     """Run a flow for every entity of a portfolio.
 

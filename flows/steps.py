@@ -18,7 +18,7 @@ import polars as pl
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.flows.language import NOBODY
-from fivefold.flows.outside.outcomes import Outcome
+from fivefold.flows.outside.outcomes import OutsideOutcome
 from fivefold.risk.compiler.formulas import (
     QUOTIENTS,
     Function,
@@ -30,7 +30,7 @@ from fivefold.risk.compiler.formulas import (
     parts_of_quotient,
 )
 from fivefold.risk.compiler.plain_conditions import PlainTest
-from fivefold.risk.compiler.value_types import DTYPES, Column, Vocabulary, column_for
+from fivefold.risk.compiler.value_types import DTYPES, InputColumn, Vocabulary, column_for
 from fivefold.risk.facts.calculated import TOO_LARGE, with_calculations
 from fivefold.risk.facts.portfolio import error_of
 from fivefold.risk.language.expressions import CalculationInput, input_key
@@ -61,7 +61,7 @@ class CompiledStep(ABC):
 
     identifier: str
     leads: tuple[int, ...]
-    outputs: Mapping[str, Column]
+    outputs: Mapping[str, InputColumn]
 
     @property
     def column(self) -> str:
@@ -108,7 +108,7 @@ class RowContext:
 
     inputs: Mapping[str, Mapping[str, Any]]
     answers: Mapping[str, str | None]
-    outcomes: Mapping[str, Outcome | None] = field(default_factory=dict)
+    outcomes: Mapping[str, OutsideOutcome | None] = field(default_factory=dict)
 
 
 TRIED_TOGETHER = 64
@@ -172,11 +172,11 @@ class Choosing(CompiledStep):
         return code
 
 
-def _dtype(column: Column) -> Any:
+def _dtype(column: InputColumn) -> Any:
     return DTYPES[column.kind]
 
 
-def table_value(value: Any, column: Column, where: tuple[str, str]) -> Any:
+def table_value(value: Any, column: InputColumn, where: tuple[str, str]) -> Any:
     """Give a value of a table as its column holds it; *where* are the flow and the place in it.
 
     InvalidRulesetError for a part of the smallest unit of money.
@@ -298,7 +298,7 @@ class _Plain:
     units: int
 
 
-def one_row(row: Mapping[str, Any], inputs: Mapping[str, Column]) -> pl.DataFrame:
+def one_row(row: Mapping[str, Any], inputs: Mapping[str, InputColumn]) -> pl.DataFrame:
     """Give one row as a frame whose columns have the types of *inputs*; money that is a mean is a float."""
     kinds = {
         name: pl.Float64 if isinstance(row[name], float) else DTYPES[column.kind]

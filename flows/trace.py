@@ -12,7 +12,7 @@ from fivefold.domain.money import minor_units
 from fivefold.flows.actions import Action, LimitAction, PersonRole, is_reversible
 from fivefold.flows.analysis import inputs_of_step
 from fivefold.flows.asking.steps import AskingFlow, AskingPolicy, AskingRuleset, Valuing
-from fivefold.flows.asking.whys import Why, why_of_policy, why_of_ruleset, why_of_value
+from fivefold.flows.asking.whys import StepReason, why_of_policy, why_of_ruleset, why_of_value
 from fivefold.flows.language import (
     NOBODY,
     AskStep,
@@ -26,11 +26,11 @@ from fivefold.flows.language import (
     TableStep,
 )
 from fivefold.flows.outside.outcomes import read_model_asked
-from fivefold.flows.outside.step import CAME, Outside
+from fivefold.flows.outside.step import CAME, CompiledOutsideStep
 from fivefold.flows.program import FlowProgram, amounts_of
 from fivefold.flows.steps import LAST, STOP, Ending, RowContext, Stop
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
-from fivefold.risk.compiler.value_types import Column, inputs_of
+from fivefold.risk.compiler.value_types import InputColumn, inputs_of
 from fivefold.risk.engine.explain.describe import (
     Cuts,
     InputDescription,
@@ -218,25 +218,27 @@ class _Explainer:
         code: int = row[compiled.column]
         leads = compiled.leads[code]
         gives = {name: self._value(row[column.name], column) for name, column in compiled.outputs.items()}
-        why, outside = Why(), dict[str, Any]()
+        why, outside = StepReason(), dict[str, Any]()
         if isinstance(step, RouteStep | TableStep):
             why = self._choice(step, code, row)
         elif isinstance(step, CalculateStep):
-            why = Why(seen=", ".join(each.words(row) for each in self._described(step)))
+            why = StepReason(seen=", ".join(each.words(row) for each in self._described(step)))
         elif isinstance(step, AskStep):
             why = self._asking(step, compiled, code, row, context)
         elif isinstance(step, PersonStep):
             answers = (*step.person.answers, NOBODY)
             outcome = f"answered {answers[code]}" if code < len(step.person.answers) else _UNANSWERED[leads < 0]
-            why = Why(outcome, step.person.question, ", ".join(each.words(row) for each in self._described(step)))
+            why = StepReason(
+                outcome, step.person.question, ", ".join(each.words(row) for each in self._described(step))
+            )
         elif isinstance(step, OutsideStep):
-            assert isinstance(compiled, Outside)
+            assert isinstance(compiled, CompiledOutsideStep)
             outside = _told(compiled, row)
             inputs_text = ", ".join(each.words(row) for each in self._described(step))
-            why = Why(_came(step, compiled, row), step.asks.whom, inputs_text)
+            why = StepReason(_came(step, compiled, row), step.asks.whom, inputs_text)
         else:
             assert isinstance(step, EndStep)
-            why = Why("ended" if leads == Stop.ENDED else "the amount of a limit is unknown")
+            why = StepReason("ended" if leads == Stop.ENDED else "the amount of a limit is unknown")
         to = self._program.flow.steps[leads].id if leads >= 0 else None
         outputs_text = ", ".join(f"{name.replace('_', ' ')} {words}" for name, words in gives.items())
         return StepTrace(
@@ -256,7 +258,7 @@ class _Explainer:
 
     def _asking(
         self, step: AskStep, compiled: Any, code: int, row: Mapping[str, Any], context: RowContext | None
-    ) -> "Why":
+    ) -> "StepReason":
         """Say what became of asking a policy, a ruleset, the value or another flow."""
         base = self._program.base
         if isinstance(compiled, Valuing):
@@ -268,26 +270,26 @@ class _Explainer:
         assert isinstance(compiled, AskingFlow)
         assert isinstance(step, FlowStep)
         if context is None:
-            return Why("" if code == 0 else "its run failed", f"flow {step.flow}")
+            return StepReason("" if code == 0 else "its run failed", f"flow {step.flow}")
         inner, within = self._program.programs[compiled.key], compiled.within(context)
         assert isinstance(inner, FlowProgram)
         run = explain_run(inner, inner.run_row(context.inputs[compiled.key], within), within)
         missing = run.steps[-1].missing if code else ()
-        return Why("" if code == 0 else "its run failed", f"flow {step.flow}", run.line, missing, run.steps)
+        return StepReason("" if code == 0 else "its run failed", f"flow {step.flow}", run.line, missing, run.steps)
 
-    def _choice(self, step: RouteStep | TableStep, code: int, row: Mapping[str, Any]) -> "Why":
+    def _choice(self, step: RouteStep | TableStep, code: int, row: Mapping[str, Any]) -> "StepReason":
         """Say which condition decided, what was seen for it, and what was missing."""
         count = len(step.route) if isinstance(step, RouteStep) else len(step.table.rows)
         decided = code if code < count else code - count - 1 if code > count else None
         shown = self._shown(step, decided)
         inputs_text = ", ".join(each.words(row) for each in shown.descriptions)
         if decided is None:
-            return Why("otherwise", f"none of {count} holds", inputs_text)
+            return StepReason("otherwise", f"none of {count} holds", inputs_text)
         word = "way" if isinstance(step, RouteStep) else "row"
         if code < count:
-            return Why(f"{word} {decided + 1} holds, as {shown.condition}", shown.condition, inputs_text)
+            return StepReason(f"{word} {decided + 1} holds, as {shown.condition}", shown.condition, inputs_text)
         missing = tuple(each.name for each in shown.descriptions if each.key in shown.keys and row[each.key] is None)
-        return Why(
+        return StepReason(
             f"it is not known whether {shown.condition} ({word} {decided + 1})", shown.condition, inputs_text, missing
         )
 
@@ -332,7 +334,7 @@ class _Explainer:
             self._inputs[step.id] = describe_inputs(inputs, self._names, self._program.base)
         return self._inputs[step.id]
 
-    def _value(self, value: Any, column: Column) -> str:
+    def _value(self, value: Any, column: InputColumn) -> str:
         return value_words(value, column, self._program.base if column.kind is ValueType.MONEY else "")
 
     def actions(self, stop: Stop, row: Mapping[str, Any]) -> list[ActionTaken]:
@@ -382,7 +384,7 @@ def _taken(
     """Say what an action does; *amount* is what a limit is set to, and *wished* what a step found for it."""
     sets = str(getattr(action, action.kind))
     if isinstance(action, LimitAction):
-        column = Column("", ValueType.MONEY, minor_units(base))
+        column = InputColumn("", ValueType.MONEY, minor_units(base))
         sets = f"{action.limit} {value_words(amount, column, base)}"
         wished = action.amount * column.units if isinstance(action.amount, Decimal) else wished
         if wished is not None and amount is not None and round(wished) != amount:
@@ -404,7 +406,7 @@ def _taken(
 _UNANSWERED: Mapping[bool, str] = {True: "waits for an answer", False: "nobody answered in time"}
 
 
-def _told(compiled: Outside, row: Mapping[str, Any]) -> dict[str, Any]:
+def _told(compiled: CompiledOutsideStep, row: Mapping[str, Any]) -> dict[str, Any]:
     """Give from where and when an outcome came, and an agent's reasons; nothing as long as there is none."""
     if row[compiled.at_column] is None:
         return {}
@@ -417,7 +419,7 @@ def _told(compiled: Outside, row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _came(step: OutsideStep, compiled: Outside, row: Mapping[str, Any]) -> str:
+def _came(step: OutsideStep, compiled: CompiledOutsideStep, row: Mapping[str, Any]) -> str:
     """Say what came back, from where and when."""
     at = row[compiled.at_column]
     if at is None:
@@ -439,7 +441,7 @@ def _says_outputs(step: Any, code: int) -> bool:
     return isinstance(step, TableStep) or (isinstance(step, AskStep | OutsideStep) and code == CAME)
 
 
-def _sentence(step: Any, why: Why, outputs_text: str, to: str | None) -> str:
+def _sentence(step: Any, why: StepReason, outputs_text: str, to: str | None) -> str:
     inputs_text, outcome = why.seen, "" if why.is_said else why.outcome
     begins = f"{inputs_text}. {outcome[:1].upper()}{outcome[1:]}" if inputs_text and outcome else inputs_text or outcome
     parts = [f"{step.title}: {begins}" if begins else step.title]

@@ -86,7 +86,7 @@ class Advantage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
+class VersionSide:
     """One version on the window."""
 
     version: int | None
@@ -130,8 +130,8 @@ class VersionComparison:
     confidence: float
     times_judged: int
     lift: Mapping[str, Sequence[float]]
-    version: Side
-    rival: Side | None
+    version: VersionSide
+    rival: VersionSide | None
     moves: Sequence[SegmentMove]
     effects: Sequence[IndicatorEffect]
     promote: bool
@@ -164,8 +164,8 @@ class VersionComparison:
             raise ModelError(f"{FILE} is damaged: {type(error).__name__}: {error}") from None
 
 
-def _side(content: Mapping[str, Any]) -> Side:
-    return Side(
+def _side(content: Mapping[str, Any]) -> VersionSide:
+    return VersionSide(
         version=content["version"],
         calibration=[CalibrationGroup(**each) for each in content["calibration"]],
         calibration_error=content["calibration_error"],

@@ -23,7 +23,7 @@ DAYS = (7, 14, 30, 60, 90, 180, 365)
 """The lengths of time that are tried."""
 
 
-class Event(StrEnum):
+class ValueEvent(StrEnum):
     """What could be."""
 
     DEPOSIT = "one more deposit"
@@ -33,7 +33,7 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EventOutcome:
     """What one event comes to.
 
     Attributes:
@@ -45,7 +45,7 @@ class Outcome:
         expected_value: money in the base currency.
     """
 
-    event: Event
+    event: ValueEvent
     size: float
     score: float
     change: float
@@ -55,7 +55,7 @@ class Outcome:
     @property
     def is_money(self) -> bool:
         """Tell whether the size is a sum, and no number of days."""
-        return self.event in {Event.DEPOSIT, Event.WITHDRAWAL}
+        return self.event in {ValueEvent.DEPOSIT, ValueEvent.WITHDRAWAL}
 
     def words(self, currency: str) -> str:
         """Write the event.
@@ -69,7 +69,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class WhatIf:
+class ValueWhatIf:
     """What would move a customer's segment.
 
     Attributes:
@@ -81,11 +81,11 @@ class WhatIf:
 
     score: float
     category: str
-    tried: tuple[Outcome, ...]
-    smallest: tuple[Outcome, ...]
+    tried: tuple[EventOutcome, ...]
+    smallest: tuple[EventOutcome, ...]
 
     @property
-    def farthest(self) -> tuple[Outcome, ...]:
+    def farthest(self) -> tuple[EventOutcome, ...]:
         """Give of each kind that moves no segment the event that moves the score farthest."""
         moving = {outcome.event for outcome in self.smallest}
         kinds = dict.fromkeys(outcome.event for outcome in self.tried if outcome.event not in moving)
@@ -94,7 +94,7 @@ class WhatIf:
         )
 
 
-def what_if(model: ValueModel, history: Histories, as_of: int) -> WhatIf:
+def what_if(model: ValueModel, history: Histories, as_of: int) -> ValueWhatIf:
     """Try what could be of one customer.
 
     Args:
@@ -104,10 +104,10 @@ def what_if(model: ValueModel, history: Histories, as_of: int) -> WhatIf:
     """
     tries = _Tries(model, history, as_of)
     grid = {
-        Event.DEPOSIT: AMOUNTS,
-        Event.WITHDRAWAL: tuple(amount for amount in AMOUNTS if amount <= tries.balance),
-        Event.NO_WITHDRAWAL: tuple(float(days) for days in tries.days_with_withdrawals()),
-        Event.QUIET: tuple(map(float, DAYS)),
+        ValueEvent.DEPOSIT: AMOUNTS,
+        ValueEvent.WITHDRAWAL: tuple(amount for amount in AMOUNTS if amount <= tries.balance),
+        ValueEvent.NO_WITHDRAWAL: tuple(float(days) for days in tries.days_with_withdrawals()),
+        ValueEvent.QUIET: tuple(map(float, DAYS)),
     }
     tried = {event: tries.outcomes(event, sizes) for event, sizes in grid.items()}
     smallest = [
@@ -117,14 +117,14 @@ def what_if(model: ValueModel, history: Histories, as_of: int) -> WhatIf:
         if any(map(moves, outcomes))
     ]
     flat = tuple(outcome for outcomes in tried.values() for outcome in outcomes)
-    return WhatIf(tries.score, tries.category, flat, tuple(smallest))
+    return ValueWhatIf(tries.score, tries.category, flat, tuple(smallest))
 
 
-def _above(category: str) -> Callable[[Outcome], bool]:
+def _above(category: str) -> Callable[[EventOutcome], bool]:
     return lambda outcome: SEGMENTS.index(outcome.category) > SEGMENTS.index(category)
 
 
-def _below(category: str) -> Callable[[Outcome], bool]:
+def _below(category: str) -> Callable[[EventOutcome], bool]:
     return lambda outcome: SEGMENTS.index(outcome.category) < SEGMENTS.index(category)
 
 
@@ -148,14 +148,14 @@ class _Tries:
                 yield days
             before = count
 
-    def outcomes(self, event: Event, sizes: Sequence[float]) -> list[Outcome]:
+    def outcomes(self, event: ValueEvent, sizes: Sequence[float]) -> list[EventOutcome]:
         """Score the history with each of some events."""
         if not sizes:
             return []
         histories = [self._changed(event, size) for size in sizes]
-        moments = [self._as_of + int(size) * DAY_US if event is Event.QUIET else self._as_of for size in sizes]
+        moments = [self._as_of + int(size) * DAY_US if event is ValueEvent.QUIET else self._as_of for size in sizes]
         return [
-            Outcome(
+            EventOutcome(
                 event,
                 size,
                 float(scores.score[0]),
@@ -166,7 +166,7 @@ class _Tries:
             for size, scores in zip(sizes, self._scores(histories, moments), strict=True)
         ]
 
-    def narrowed(self, outcomes: Sequence[Outcome], moves: Callable[[Outcome], bool]) -> Outcome:
+    def narrowed(self, outcomes: Sequence[EventOutcome], moves: Callable[[EventOutcome], bool]) -> EventOutcome:
         """Narrow the least size that moves the segment: sums to a whole unit of money, days as they were tried."""
         place = next(number for number, outcome in enumerate(outcomes) if moves(outcome))
         least = outcomes[place]
@@ -194,14 +194,14 @@ class _Tries:
         recent = self._seen.time > self._moment - int(days) * DAY_US
         return np.asarray(recent & (self._seen.kind == WITHDRAWAL))
 
-    def _changed(self, event: Event, size: float) -> Histories:
-        if event is Event.QUIET:
+    def _changed(self, event: ValueEvent, size: float) -> Histories:
+        if event is ValueEvent.QUIET:
             return self._seen
-        if event is Event.NO_WITHDRAWAL:
+        if event is ValueEvent.NO_WITHDRAWAL:
             gone = self._withdrawn(size)
             given_back = np.cumsum(np.where(gone, -self._seen.amount, 0.0))
             return _rows(replace(self._seen, balance=self._seen.balance + given_back), ~gone)
-        is_deposit = event is Event.DEPOSIT
+        is_deposit = event is ValueEvent.DEPOSIT
         return self._with_row(size if is_deposit else -size, DEPOSIT if is_deposit else WITHDRAWAL)
 
     def _with_row(self, amount: float, kind: int) -> Histories:

@@ -21,7 +21,7 @@ from fivefold.notebook.transactions import AnyTransactions, Moment, frame_html, 
 from fivefold.notebook.value import ValueModel
 from fivefold.training.config import TrainingConfig, ValueSettings
 from fivefold.training.dates import DataPeriod, is_window_covered
-from fivefold.training.judging.bootstrap import Ranking, draws
+from fivefold.training.judging.bootstrap import PredictedOrder, draws
 from fivefold.training.judging.metrics import calibration_error, calibration_table, lift_curve, rank_metrics
 from fivefold.training.target import floor_at_zero, realised_values
 
@@ -305,8 +305,8 @@ def _judged(customers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.Dat
 
 def _differences(quality: pd.DataFrame, predicted: Mapping[str, Floats], realised: Floats) -> pd.DataFrame:
     """Judge both models on the same draws of the customers, as the gate does, and say between what they differ."""
-    best = Ranking(realised, realised)
-    ranked = [Ranking(predicted[side], realised) for side in SIDES]
+    best = PredictedOrder(realised, realised)
+    ranked = [PredictedOrder(predicted[side], realised) for side in SIDES]
     rows = []
     for times in draws(len(realised), _SEED):
         gini, top = best.gini(times), best.top_value(times)

@@ -21,19 +21,19 @@ from fivefold.domain.text import html_table
 from fivefold.models.embedded import load_value_model
 from fivefold.notebook.transactions import Frame, Moment, frame_html, moment_of, require_frame
 from fivefold.risk.engine.explain.breakdown import Explanation
-from fivefold.risk.governance.backtest.run import Backtest
+from fivefold.risk.governance.backtest.run import BacktestResult
 from fivefold.training.config import DEFAULT_NAME
 from fivefold.usecases.portfolio_files.assess import AssessedFamilies, assess_files, explain_entity
 from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
-from fivefold.usecases.portfolio_files.governance import Draw, Standing, backtest_files
+from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels, backtest_files
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 Part: TypeAlias = Path | str | Frame
 """A part of a portfolio: a file, or a data frame of pandas, Polars or Arrow."""
 
 
-class Parts(TypedDict, total=False):
+class PortfolioParts(TypedDict, total=False):
     """What may stand beside the entities of a portfolio.
 
     Attributes:
@@ -105,7 +105,7 @@ class Levels:
         return html_table(f"{len(self):,} assessed", ["level", "entities"], rows) + frame_html(self.table())
 
 
-def assess(ruleset: str | Path, entities: Part, *, as_of: Moment = None, **parts: Unpack[Parts]) -> Levels:
+def assess(ruleset: str | Path, entities: Part, *, as_of: Moment = None, **parts: Unpack[PortfolioParts]) -> Levels:
     """Assess every entity of a portfolio, as `fivefold rules assess` does.
 
     Args:
@@ -131,7 +131,7 @@ def backtest(
     as_of: Moment = None,
     sample: int | None = None,
     seed: int = 0,
-    **parts: Unpack[Parts],
+    **parts: Unpack[PortfolioParts],
 ) -> "DraftTrial":
     """Compare a draft with the ruleset that decides now, as `fivefold rules backtest` does; nothing is changed.
 
@@ -150,7 +150,7 @@ def backtest(
     """
     rulesets = load_ruleset(str(draft)), None if present is None else load_ruleset(str(present))
     with _files(entities, parts) as files:
-        return DraftTrial(backtest_files(*rulesets, files, moment_of(as_of), Standing(), Draw(sample, seed)))
+        return DraftTrial(backtest_files(*rulesets, files, moment_of(as_of), StandingLevels(), Draw(sample, seed)))
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class DraftTrial:
         result: all of it.
     """
 
-    result: Backtest
+    result: BacktestResult
 
     def moves(self) -> pd.DataFrame:
         """Give from which level (rows) to which (columns) how many would move, by the rules alone."""
@@ -199,7 +199,7 @@ _NOT_FILES = frozenset({"lists", "base", "model", "columns"})
 
 
 @contextmanager
-def _files(entities: Part, parts: Parts) -> Iterator[PortfolioFiles]:
+def _files(entities: Part, parts: PortfolioParts) -> Iterator[PortfolioFiles]:
     """Give a portfolio as files: a data frame is written as Parquet meanwhile, so that both are read by one reader."""
     options: dict[str, Any] = dict(parts)
     columns = [f"{theirs}={ours}" for theirs, ours in options.get("columns", {}).items()]

@@ -25,7 +25,7 @@ from starlette.types import Scope
 
 from fivefold import console
 from fivefold.console.accounts.sign_in import sign_in_page
-from fivefold.console.answering import MAY_BE_DONE, OUT_OF_REACH, Document, answer, error_alone
+from fivefold.console.answering import MAY_BE_DONE, OUT_OF_REACH, ConsoleResponse, answer, error_alone
 from fivefold.console.table import VIEWS
 from fivefold.console.visit import Rights, Upload, View, Visit
 from fivefold.domain.errors import (
@@ -429,7 +429,7 @@ def _refusal(error: ApiError | StoreError) -> Response:
     return response
 
 
-def _response(document: Document, *, sign_out: bool = False, nonce: str = "") -> Response:
+def _response(document: ConsoleResponse, *, sign_out: bool = False, nonce: str = "") -> Response:
     headers = dict(HEADERS)
     if nonce:
         policy = f"{_POLICY.format(types='htmx')}; script-src 'nonce-{nonce}'; connect-src 'self'"

@@ -23,7 +23,7 @@ from fivefold.training.config import IntervalSettings, TrainingConfig, TreeSetti
 from fivefold.training.data import TrainingRows, TransactionSource
 from fivefold.training.dates import Dates
 from fivefold.training.judging.metrics import normalised_gini
-from fivefold.training.judging.predictions import Reference, WindowPredictions
+from fivefold.training.judging.predictions import ReferencePredictions, WindowPredictions
 from fivefold.training.target import floor_at_zero
 
 PATIENCE_ROUNDS = 50
@@ -146,7 +146,7 @@ def fit(rows: TrainingRows, trees: TreeSettings, seed: int, rounds: int) -> Valu
 
 def build_model(
     fitted: ValueRegressor,
-    reference: WindowPredictions | Reference,
+    reference: WindowPredictions | ReferencePredictions,
     portfolio: TransactionSource,
     config: TrainingConfig,
     dates: Dates,

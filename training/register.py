@@ -30,7 +30,7 @@ from fivefold.training.judging.predictions import WindowPredictions
 from fivefold.training.logged import log_models
 from fivefold.training.origins.judge import JudgedOrigin
 from fivefold.training.origins.rolling import Rolling
-from fivefold.training.presets.choose import Choice
+from fivefold.training.presets.choose import PresetChoice
 from fivefold.training.refit import Refit
 from fivefold.training.report.card import ModelCard
 from fivefold.training.report.card_page import card_page
@@ -147,7 +147,7 @@ class RunRecord:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     comparison: VersionComparison
-    choice: Choice | None = None
+    choice: PresetChoice | None = None
     judged: ValueModel | None = None
     refit: Mapping[str, float] = field(default_factory=dict)
     rolling: Rolling | None = None
@@ -213,7 +213,7 @@ def _refit_figures(lineage: Lineage) -> dict[str, float]:
     }
 
 
-def _log_choice(choice: Choice, experiment: str) -> None:
+def _log_choice(choice: PresetChoice, experiment: str) -> None:
     """Log a run within the run for each preset that was tried: its settings, and its figures by origin."""
     mlflow.set_tags({"preset_reason": choice.reason, "preset_customers_share": f"{choice.share:.4f}"})
     for each in choice.presets if choice.trials else ():

@@ -29,7 +29,7 @@ from fivefold.training.origins.judge import JudgedOrigin, judge_origin, last_ori
 from fivefold.training.origins.rolling import Rolling, roll
 from fivefold.training.origins.rules import with_origins
 from fivefold.training.plan import TrainingPlan, make_plan, with_settings
-from fivefold.training.presets.choose import Choice, choose_preset
+from fivefold.training.presets.choose import PresetChoice, choose_preset
 from fivefold.training.presets.named import Preset, asked_presets
 from fivefold.training.refit import refit
 from fivefold.training.register import log_refused_refit, register
@@ -66,7 +66,7 @@ def retrain(
     preset: str = "",
     refit_after: bool = False,
     show: Callable[[TrainingPlan], None] | None = None,
-    show_choice: Callable[[Choice], None] | None = None,
+    show_choice: Callable[[PresetChoice], None] | None = None,
     promote_by: Callable[[Registry, int], Promotion | None] = promote,
     now: int | None = None,
 ) -> TrainingResult:
@@ -142,7 +142,7 @@ def _portfolio(source: Source | EngineFile, config: TrainingConfig, now: int | N
     return TransactionSource(source, rates, now, own=own)
 
 
-def _nothing(_: TrainingPlan | Choice) -> None:
+def _nothing(_: TrainingPlan | PresetChoice) -> None:
     """Show nothing."""
 
 
@@ -218,8 +218,8 @@ def _chosen(
     portfolio: TransactionSource,
     presets: Sequence[Preset],
     show: Callable[[TrainingPlan], None],
-    show_choice: Callable[[Choice], None],
-) -> tuple[TrainingPlan, Choice | None]:
+    show_choice: Callable[[PresetChoice], None],
+) -> tuple[TrainingPlan, PresetChoice | None]:
     """Choose among two presets or more, and give the plan with the settings of the one that was chosen.
 
     The choice is made before the first origin: on a window that is judged nothing is chosen.

@@ -38,7 +38,7 @@ class ScoredRows:
 
 
 @dataclass(frozen=True)
-class CheckedRows:
+class RequestRows:
     """The rows of a request, checked and in order: nothing behind this can be wrong with them.
 
     Attributes:
@@ -62,7 +62,7 @@ def score_rows(
 
 def check_rows(
     model: ValueModel, rows: BodyColumns | Sequence[Mapping[str, Any]], *, as_of: int | None, now: int
-) -> CheckedRows:
+) -> RequestRows:
     """Check the rows of a request, which takes a small part of the time that scoring them does.
 
     Without *as_of* it is now (microseconds): rows dated up to a day ahead count as now, later ones are refused.
@@ -86,10 +86,10 @@ def check_rows(
     unseen = histories.time[histories.offsets[:-1]] > moment - model.settlement_lag_us
     if unseen.any():
         raise _unseen(rows, histories, unseen, moment, model.settlement_lag_us)
-    return CheckedRows(histories, moment)
+    return RequestRows(histories, moment)
 
 
-def score_checked(model: ValueModel, checked: CheckedRows, *, explained: bool) -> ScoredRows:
+def score_checked(model: ValueModel, checked: RequestRows, *, explained: bool) -> ScoredRows:
     """Score the customers of a request whose rows were checked."""
     matrix, _ = model.matrix(checked.histories, checked.moment)
     user_ids: list[str] = checked.histories.user_ids.to_pylist()

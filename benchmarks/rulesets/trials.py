@@ -22,7 +22,7 @@ from fivefold.risk.engine.program import TOTAL, compile_ruleset
 from fivefold.risk.governance.validate.factors import StabilityIndex, stability_indices
 from fivefold.risk.governance.validate.labels import refuse_leaks
 from fivefold.risk.governance.validate.ranking import Marks, Paired, compare_rankings
-from fivefold.risk.governance.validate.run import Options, Validation, validate
+from fivefold.risk.governance.validate.run import Validation, ValidationOptions, validate
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
@@ -127,7 +127,7 @@ class Trials:
     def splits(self) -> Iterator[Split]:
         """Judge the ruleset of every split on its judged half: `assess`, then `validate`."""
         for number, (judged, ruleset) in enumerate(zip(self.judged, self.rulesets, strict=True)):
-            yield self.split(judged, ruleset, Options().resamples if number == 0 else FEW_RESAMPLES)
+            yield self.split(judged, ruleset, ValidationOptions().resamples if number == 0 else FEW_RESAMPLES)
 
     def split(self, judged: Marks, ruleset: Ruleset, resamples: int) -> Split:
         """Judge one split."""
@@ -136,7 +136,7 @@ class Trials:
             part_of(self.trial.judging, judged),
             self.trial.judging_as_of.filter(pl.Series(judged)),
         )
-        options = Options(banned=self.trial.banned, undated_are_later=True, resamples=resamples)
+        options = ValidationOptions(banned=self.trial.banned, undated_are_later=True, resamples=resamples)
         labels = self.trial.labels().filter(pl.Series(judged))
         total = found.outcomes[TOTAL].to_numpy()
         against = compare_rankings(total, self.alone[judged], self.trial.confirmed[judged], resamples=resamples)

@@ -11,7 +11,7 @@ import polars as pl
 
 from benchmarks.yardstick.protocol import Prediction
 from fivefold.features.histories import Floats
-from fivefold.training.judging.bootstrap import Ranking, Tenths
+from fivefold.training.judging.bootstrap import PredictedOrder, Tenths
 from fivefold.training.judging.metrics import calibration_error, calibration_table, rank_metrics
 
 CONFIDENCE = 0.95
@@ -28,8 +28,8 @@ Drawn = Mapping[tuple[str, str], Floats]
 def figures_of(predictions: Mapping[str, Prediction], realised: Floats, draws: Iterable[Floats]) -> Drawn:
     """Judge the methods that have an answer on the customers as they are, and on each draw."""
     judged = {name: one for name, one in predictions.items() if not one.reasons}
-    best = Ranking(realised, realised)
-    ranked = {name: Ranking(one.values, realised) for name, one in judged.items()}
+    best = PredictedOrder(realised, realised)
+    ranked = {name: PredictedOrder(one.values, realised) for name, one in judged.items()}
     tenths = {name: Tenths(one.values, realised) for name, one in judged.items() if one.money}
     found: dict[tuple[str, str], list[float]] = {}
     for name, one in judged.items():

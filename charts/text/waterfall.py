@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Row, WaterfallPlot, waterfall_plot
+from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, WaterfallPlot, WaterfallRow, waterfall_plot
 from fivefold.charts.text.numbers import cut_end, wrapped_lines
 from fivefold.domain.breakdown import Breakdown, TotalInterval
 
@@ -129,7 +129,7 @@ def _guides(ruler: _Ruler) -> list[str]:
     return line
 
 
-def _bar(row: Row, ruler: _Ruler) -> str:
+def _bar(row: WaterfallRow, ruler: _Ruler) -> str:
     """A bar from where the row starts to where it ends; a step that is not zero shows at least one column."""
     line = _guides(ruler)
     first, after = sorted((ruler.column(row.start), ruler.column(row.end)))

@@ -36,14 +36,14 @@ def import_graph_file(
     replace: Annotated[bool, typer.Option("--replace", help="Take the place of a draft that is there.")] = False,
 ) -> None:
     """Write the draft of a flow that decides as a graph of JDM does, or say all that flows cannot say exactly."""
-    from fivefold.flows.foreign.importing import Wanted, checked_kinds, flow_name_of, import_graph
+    from fivefold.flows.foreign.importing import ImportOptions, checked_kinds, flow_name_of, import_graph
     from fivefold.usecases.portfolio_files.decision_tables import content_of
     from fivefold.usecases.portfolio_files.sent_tables import column_pair
 
     refuse_the_same(graph, output, "the graph itself")
     if output.exists() and not replace:
         raise ConfigError(f"{output} is there already; --replace takes its place")
-    wanted = Wanted(
+    wanted = ImportOptions(
         name=flow_name_of(graph.name) if name is None else name,
         entity_type=entity_type,
         levels=tuple(each.strip() for each in levels.split(",")),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from fivefold.serving.metrics.worker import WorkerPages
-    from fivefold.usecases.levels.worker import Tally
+    from fivefold.usecases.levels.worker import WorkerTally
     from fivefold.usecases.levels.worker_loop import PeriodicTask
 
 
@@ -73,14 +73,14 @@ def _work(
 ) -> None:
     """Run the tasks until nothing is left, or until a signal stops the worker."""
     from fivefold.serving.metrics.worker import WorkerPages, serving
-    from fivefold.usecases.levels.worker import PARALLEL_BATCHES, Tally
+    from fivefold.usecases.levels.worker import PARALLEL_BATCHES, WorkerTally
     from fivefold.usecases.levels.worker_loop import LoopHealth, PeriodicTask, drain, run_forever
     from fivefold.usecases.monitoring.operations import noted
     from fivefold.usecases.rulesets.activate import has_waiting_backfills
     from fivefold.usecases.rulesets.markings import has_open_markings
     from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering
 
-    tally = Tally()
+    tally = WorkerTally()
     stop = Event()
     pages = WorkerPages(engine, LoopHealth())
     tasks = _tasks(engine, clock, batch, tally, stop, pages)
@@ -107,7 +107,7 @@ def _work(
     echo(f"The worker has ended: {_summary(tally)}.")
 
 
-def _summary(tally: "Tally") -> str:
+def _summary(tally: "WorkerTally") -> str:
     return f"{tally.assessed:,} assessed ({tally.with_level:,} with a level), {tally.failed:,} failed"
 
 
@@ -115,7 +115,7 @@ def _tasks(
     engine: "Engine",
     clock: "Callable[[], int]",
     batch: int | None,
-    tally: "Tally",
+    tally: "WorkerTally",
     stop: Event,
     pages: "WorkerPages",
 ) -> "list[PeriodicTask]":

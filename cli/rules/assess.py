@@ -136,12 +136,12 @@ def _assess_on_spark(
     written: _Written,
 ) -> "Assessed":
     """Read all but the transactions here, and have workers do the rest."""
-    from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts, Wanted
+    from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts, AssessmentOutputs
     from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
 
     texts = [RulesetText.read(source) for source in sources]
     assessment = AssessmentByParts.read(texts, files, at, previous=previous, overrides=overrides)
-    wanted = Wanted(written.breakdowns is not None, SHOWN if written.failures is None else None)
+    wanted = AssessmentOutputs(written.breakdowns is not None, SHOWN if written.failures is None else None)
     with engine.opened(written.levels) as workers:
         return assessment.on(workers, wanted)
 

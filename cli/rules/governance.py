@@ -27,8 +27,8 @@ from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from fivefold.risk.governance.backtest.run import Backtest
-    from fivefold.usecases.portfolio_files.governance import Draw, Standing
+    from fivefold.risk.governance.backtest.run import BacktestResult
+    from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
     from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 RulesetsArgument = Annotated[
@@ -75,7 +75,7 @@ def print_backtest(
     from fivefold.risk.governance.reports.families import families_backtest_page
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
     from fivefold.usecases.portfolio_files.families import backtest_families_of_files
-    from fivefold.usecases.portfolio_files.governance import Draw, Standing, backtest_files
+    from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels, backtest_files
 
     _check_standing(rulesets, standing)
     require_folders(html, json)
@@ -87,7 +87,7 @@ def print_backtest(
     first, then = ([load_ruleset(source) for source in sources or ()] for sources in (standing.first, standing.then))
     at = past_moment(as_of)
     files = portfolio_files(data, parts, value)
-    before = Standing(standing.previous, _since(standing.entered, at))
+    before = StandingLevels(standing.previous, _since(standing.entered, at))
     if engine.is_spark:
         by_parts = _backtest_on_spark(rulesets, files, at, before, Draw(sample, seed), engine, json)
         show_evidence("backtest", by_parts, backtest_page(by_parts), html, json)
@@ -106,11 +106,11 @@ def _backtest_on_spark(
     rulesets: list[str],
     files: "PortfolioFiles",
     at: int,
-    before: "Standing",
+    before: "StandingLevels",
     drawn: "Draw",
     engine: EngineOptions,
     json: Path | None,
-) -> "Backtest":
+) -> "BacktestResult":
     """Read all but the transactions here, and have workers do the rest."""
     from fivefold.usecases.portfolio_files.by_parts.backtest import BacktestByParts
     from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText

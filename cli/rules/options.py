@@ -26,7 +26,7 @@ from fivefold.training.config import DEFAULT_NAME
 if TYPE_CHECKING:
     from fivefold.features.partitions import Engine
     from fivefold.risk.governance.beside import Beside
-    from fivefold.risk.governance.validate.run import Options
+    from fivefold.risk.governance.validate.run import ValidationOptions
     from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 RulesetArgument = Annotated[
@@ -162,12 +162,12 @@ class LabelOptions:
     ] = False
 
 
-def validation_options(known: LabelOptions, as_of: int, seed: int, resamples: int) -> "Options":
+def validation_options(known: LabelOptions, as_of: int, seed: int, resamples: int) -> "ValidationOptions":
     """Give the options of a validation; ConfigError where the horizon is not after as-of."""
     from fivefold.risk.governance.validate.labels import LABELS_ARE
-    from fivefold.risk.governance.validate.run import Options
+    from fivefold.risk.governance.validate.run import ValidationOptions
 
-    return Options(
+    return ValidationOptions(
         banned=tuple(known.banned or ()),
         made_of=() if known.elsewhere else LABELS_ARE,
         until=None if known.until is None else _after(known.until, as_of),

@@ -10,7 +10,7 @@ from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, war
 from fivefold.domain.clock import day_text
 
 if TYPE_CHECKING:
-    from fivefold.risk.governance.what_if.answers import Answer, FactorChange, WhatIf
+    from fivefold.risk.governance.what_if.answers import FactorChange, SmallestChange, WhatIf
 
 SHOWN = 20
 """So many answers are shown; the rest is counted."""
@@ -39,14 +39,14 @@ def print_what_if(
     With --first and --then the ruleset that decides on the entity is asked.
     """
     from fivefold.risk.governance.beside import Beside
-    from fivefold.risk.governance.what_if.search import Direction
+    from fivefold.risk.governance.what_if.search import WantedDirection
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
     from fivefold.usecases.portfolio_files.what_if import what_if_of_file
 
     at = past_moment(as_of)
     files = portfolio_files(entities, parts, value)
     ruleset = load_ruleset(path)
-    direction = Direction.UP if up else Direction.DOWN
+    direction = WantedDirection.UP if up else WantedDirection.DOWN
     others = beside.load()
     found, decides = what_if_of_file(
         ruleset, files, at, entity, direction, level, previous=previous, overrides=overrides, beside=others
@@ -97,7 +97,7 @@ def _wish(found: "WhatIf") -> str:
     return f"{found.wished}{found.beyond}"
 
 
-def _lines(answer: "Answer") -> list[str]:
+def _lines(answer: "SmallestChange") -> list[str]:
     changes = [f"{' and '.join(one.rules.values())}: {one.now} → {one.then}" for one in answer.changes]
     held = (
         ""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fivefold.features.reading.text_files import MappedFile
     from fivefold.models.reach import HistoryReach
     from fivefold.models.value_model import ValueModel
-    from fivefold.models.what_if import WhatIf
+    from fivefold.models.what_if import ValueWhatIf
 
 
 def add_to(app: typer.Typer) -> None:
@@ -135,7 +135,7 @@ def _print(headline: str, breakdown: "Breakdown", most: int, interval: "TotalInt
     echo(f"By family: {families}")
 
 
-def _print_events(found: "WhatIf", currency: str) -> None:
+def _print_events(found: "ValueWhatIf", currency: str) -> None:
     """Print the least events that move the segment, and of kinds that do not the one that moves the score farthest."""
     rows = [
         [one.words(currency), f"{one.score:.2f}", signed_points(one.change), one.category]

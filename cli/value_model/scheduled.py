@@ -33,7 +33,7 @@ class When(StrEnum):
     ALWAYS = "always"
 
 
-class Outcome(IntEnum):
+class ScheduledOutcome(IntEnum):
     """What a scheduled run came to; the number is its exit code. A refused command ends with 2."""
 
     NOTHING_DUE = 0
@@ -63,7 +63,7 @@ class Report:
         due: why the champion is due for training, or not.
     """
 
-    outcome: Outcome
+    outcome: ScheduledOutcome
     text: str
     version: int | None = None
     promoted: bool = False
@@ -110,7 +110,7 @@ def run_scheduled(when: When, scores: list[Path], source: "MappedFile", config: 
         with _only_run(config.name):
             report = _run(when, scores, source, config, run)
     except Timeout:
-        report = Report(Outcome.ANOTHER_RUNS, f"another scheduled training of {config.name} is under way")
+        report = Report(ScheduledOutcome.ANOTHER_RUNS, f"another scheduled training of {config.name} is under way")
     echo(report.line(config.name))
     raise typer.Exit(int(report.outcome))
 
@@ -130,20 +130,20 @@ def _run(when: When, scores: list[Path], source: "MappedFile", config: "Training
         verdict = _verdict(when, scores, source, config)
         due = verdict.reasons
         if verdict.state != "due":
-            outcome = Outcome.NOT_ENOUGH_DATA if verdict.state == "unknown" else Outcome.NOTHING_DUE
+            outcome = ScheduledOutcome.NOT_ENOUGH_DATA if verdict.state == "unknown" else ScheduledOutcome.NOTHING_DUE
             return Report(outcome, f"the champion: {verdict}", due=due)
         result = run(_refuse_same_data)
     except SameDataError as same:
-        return Report(Outcome.SAME_DATA, str(same), same.version, due=due)
+        return Report(ScheduledOutcome.SAME_DATA, str(same), same.version, due=due)
     except NotEnoughDataError as error:
-        return Report(Outcome.NOT_ENOUGH_DATA, str(error), due=due)
+        return Report(ScheduledOutcome.NOT_ENOUGH_DATA, str(error), due=due)
     except PromotionRefusedError as error:
         number = _newest(config.name)
         if number == newest:  # of a refit, before it was registered
-            return Report(Outcome.REFUSED, str(error), due=due)
+            return Report(ScheduledOutcome.REFUSED, str(error), due=due)
         text = f"version {number} is registered and passed the gate; it is not the champion: {error}"
-        return Report(Outcome.PASSED, text, number, due=due)
-    outcome = Outcome.PASSED if result.verdict.promote else Outcome.REFUSED
+        return Report(ScheduledOutcome.PASSED, text, number, due=due)
+    outcome = ScheduledOutcome.PASSED if result.verdict.promote else ScheduledOutcome.REFUSED
     text = f"version {result.version} is registered; the gate: {result.verdict}"
     return Report(outcome, text, result.version, promoted=result.promoted, due=due)
 

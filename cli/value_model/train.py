@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from fivefold.training.on_engine import EngineFile
     from fivefold.training.origins.rolling import Rolling
     from fivefold.training.plan import TrainingPlan
-    from fivefold.training.presets.choose import Choice
+    from fivefold.training.presets.choose import PresetChoice
     from fivefold.training.retrain import TrainingResult
     from fivefold.usecases.shared.context import Context
 
@@ -257,7 +257,7 @@ def show_plan(plan: "TrainingPlan") -> None:
         warn(text)
 
 
-def show_choice(choice: "Choice") -> None:
+def show_choice(choice: "PresetChoice") -> None:
     """Print which preset was chosen, why, and how each did on earlier windows."""
     from fivefold.training.report.preset_card import choice_columns, choice_rows, sampled_text
 

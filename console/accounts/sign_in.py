@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from fivefold.console.answering import Document
+from fivefold.console.answering import ConsoleResponse
 from fivefold.console.rendering import render_alone
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit
@@ -45,11 +45,11 @@ def sign_in_page(
     identity_path: str = "",
     problem: str = "",
     status: int = HTTPStatus.OK,
-) -> Document:
+) -> ConsoleResponse:
     """Show the form; the arguments are those of `SignInPage`."""
     page = SignInPage(next=next_address, refused=refused, ended=ended, identity_path=identity_path, problem=problem)
     answer = Rendered(template="accounts/sign_in.html", title=text("Sign in"), page=page)
-    return Document(HTTPStatus.FORBIDDEN if refused else status, html=render_alone(answer))
+    return ConsoleResponse(HTTPStatus.FORBIDDEN if refused else status, html=render_alone(answer))
 
 
 def sign_out(visit: Visit) -> Answer:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fivefold.console.queue.place import QueueBar, queue_bar
-from fivefold.console.rulesets.matrix import Matrix, matrix_of
+from fivefold.console.rulesets.matrix import MoveMatrix, matrix_of
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number
 from fivefold.domain.errors import ConfigError
@@ -46,8 +46,8 @@ class Moves:
 
     backtest: int
     entity_type: str
-    matrix: Matrix
-    later: Matrix | None
+    matrix: MoveMatrix
+    later: MoveMatrix | None
 
 
 @dataclass(frozen=True, kw_only=True)

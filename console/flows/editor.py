@@ -40,7 +40,7 @@ COMMAND: Final = "fivefold flows mutate"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class EditorOutcome:
     """What an action leaves to be shown beside the text.
 
     Attributes:
@@ -56,7 +56,7 @@ class Outcome:
     graph: GraphRead | None = None
 
 
-NOTHING: Final = Outcome()
+NOTHING: Final = EditorOutcome()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class FlowEditorPage:
     picture: FlowPicture | None
     outline: FlowOutline
     form: FormShown | None
-    outcome: Outcome
+    outcome: EditorOutcome
     starts: tuple[str, ...]
     types: tuple[str, ...]
 
@@ -113,7 +113,7 @@ class FlowEditorPage:
         return tuple(each for each in self.outline.parts["steps"] if each.kind == "table")
 
 
-def show_editor(visit: Visit, outcome: Outcome = NOTHING) -> Rendered:
+def show_editor(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
     """Show the draft of a flow, or the version that a new one begins with; what was typed is kept, and checked."""
     name = visit.parts["flow"]
     flow = read_flow_line(visit, name)
@@ -125,7 +125,7 @@ def show_editor(visit: Visit, outcome: Outcome = NOTHING) -> Rendered:
     return _page(visit, flow, began if saved is None else saved.document, saved)
 
 
-def show_new(visit: Visit, outcome: Outcome = NOTHING) -> Rendered:
+def show_new(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
     """Show the text that a new flow begins with: one of those that ship, or nothing."""
     start = visit.choice("start", ("", *bundled_flows()))
     return _page(visit, None, _typed(visit) or (flow_text(start) if start else ""), None, outcome)
@@ -144,7 +144,7 @@ def _page(
     flow: FlowLine | None,
     document: str,
     saved: FlowDraftShown | None,
-    outcome: Outcome = NOTHING,
+    outcome: EditorOutcome = NOTHING,
 ) -> Rendered:
     typed = "document" in visit.form
     checked = check_flow(visit, document) if typed and document.strip() else None
@@ -178,7 +178,7 @@ def _compared(visit: Visit, flow: FlowLine | None, document: str, checked: FlowC
     return line_changes(read_flow_version(visit, flow.name, checked.compared_with).document, document)
 
 
-def _shown(visit: Visit, outcome: Outcome = NOTHING) -> Rendered:
+def _shown(visit: Visit, outcome: EditorOutcome = NOTHING) -> Rendered:
     return show_editor(visit, outcome) if "flow" in visit.parts else show_new(visit, outcome)
 
 
@@ -205,10 +205,10 @@ def write(visit: Visit) -> Answer:
     form = None
     match act:
         case "open":
-            return _shown(visit, Outcome(form=checked_form(visit, document, form_of(document, part, name))))
+            return _shown(visit, EditorOutcome(form=checked_form(visit, document, form_of(document, part, name))))
         case "begin":
             kind, after = visit.typed(f"new_kind_{part}", text("Kind")), visit.form.get(f"new_after_{part}", "")
-            return _shown(visit, Outcome(form=form_shown(document, new_form(part, kind, after))))
+            return _shown(visit, EditorOutcome(form=form_shown(document, new_form(part, kind, after))))
         case "put":
             document, form, said = _put(visit, document)
         case "up" | "down":
@@ -221,17 +221,17 @@ def write(visit: Visit) -> Answer:
             said = text("{name} is taken out of the text. Nothing is saved yet.", name=name)
         case _:
             raise ConfigError(text("{act} is nothing that forms do", act=repr(act[:40])))
-    return _shown(with_document(visit, document), Outcome(form=form, written=said))
+    return _shown(with_document(visit, document), EditorOutcome(form=form, written=said))
 
 
 def take_table(visit: Visit) -> Answer:
     """Read a file with the rows of a step into the text, and show what that changes; nothing is stored."""
-    return TABLES.read_file(visit, lambda done, read: _shown(done, Outcome(table=read)))
+    return TABLES.read_file(visit, lambda done, read: _shown(done, EditorOutcome(table=read)))
 
 
 def take_graph(visit: Visit) -> Answer:
     """Read a graph of JDM as the text, and show it; nothing is stored."""
-    return read_graph(visit, lambda done, read: _shown(done, Outcome(graph=read)))
+    return read_graph(visit, lambda done, read: _shown(done, EditorOutcome(graph=read)))
 
 
 def _shown_part(document: str, part: str, named: str) -> str:

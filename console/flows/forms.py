@@ -15,7 +15,7 @@ _FIELD: Final = "field-"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class FormInput:
     """One thing to type or to choose.
 
     Attributes:
@@ -42,8 +42,8 @@ class FieldShown:
     """
 
     field: FormField
-    cell: Cell | None = None
-    rows: tuple[tuple[Cell, ...], ...] = ()
+    cell: FormInput | None = None
+    rows: tuple[tuple[FormInput, ...], ...] = ()
     ticks: tuple[tuple[str, str, bool], ...] = ()
 
 
@@ -111,12 +111,12 @@ def _field_shown(outline: FlowOutline, form: PartForm, field: FormField) -> Fiel
     return FieldShown(field=field, rows=rows)
 
 
-def _cell(outline: FlowOutline, form: PartForm, field: FormField, name: str) -> Cell:
+def _cell(outline: FlowOutline, form: PartForm, field: FormField, name: str) -> FormInput:
     value = form.typed.get(name, "")
     options = _options(outline, form, field)
-    cell = Cell(name=name, field=field, value=value, options=options)
+    cell = FormInput(name=name, field=field, value=value, options=options)
     if value and cell.is_chosen and value not in {option for option, _ in options}:
-        return Cell(name=name, field=field, value=value, options=(*options, (value, value)))
+        return FormInput(name=name, field=field, value=value, options=(*options, (value, value)))
     return cell
 
 

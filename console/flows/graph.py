@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fivefold.charts.graphs import Box, GraphPlot, Label, Line, Node, Pair, Way, layered_graph
+from fivefold.charts.graphs import Box, Edge, EdgePath, GraphPlot, Label, Node, Pair, layered_graph
 from fivefold.console.texts import text
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.flows.language import EndStep, Flow, RouteStep, read_flow, ways_from
@@ -53,7 +53,7 @@ class FlowPicture:
             return ""
         return "lit stopped" if box.id == self.stopped else "lit" if box.id in self.passed else "dim"
 
-    def look_of_line(self, line: Line) -> str:
+    def look_of_line(self, line: EdgePath) -> str:
         """Give the class of a part of a line."""
         return self._look(bool(line.of & self.taken))
 
@@ -120,7 +120,7 @@ def picture_of(
         for place, step in enumerate(flow.steps)
     }
     steps = tuple(_steps(flow, leads))
-    ways = tuple(Way(step, to, label) for step, led in leads.items() for label, to in led)
+    ways = tuple(Edge(step, to, label) for step, led in leads.items() for label, to in led)
     plot = layered_graph(_nodes(steps), ways)
     if run is None:
         return FlowPicture(plot=plot, steps=steps)

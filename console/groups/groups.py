@@ -20,9 +20,9 @@ from fivefold.domain.paging import Page, Part
 from fivefold.usecases.groups import versions
 from fivefold.usecases.groups.members import (
     DaySize,
+    GroupMemberLine,
     GroupMove,
     GroupNow,
-    Member,
     groups_now,
     list_members,
     list_moves,
@@ -60,7 +60,7 @@ class GroupPage:
     address: str
     line: Sparkline | None
     days: tuple[DaySize, ...]
-    members: Page[Member]
+    members: Page[GroupMemberLine]
     next: str | None
     moves: Page[GroupMove]
     versions: Page[GroupLine]

@@ -13,7 +13,7 @@ from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Page, Part
-from fivefold.usecases.accounts.readings import Reading, note_opened, readings_of
+from fivefold.usecases.accounts.readings import ReadRecord, note_opened, readings_of
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import asks, facts
 from fivefold.usecases.changes.proposals import ChangeOutcome
@@ -79,7 +79,7 @@ class CustomerPage:
     groups: tuple[EntityGroup, ...]
     levels: tuple[str, ...]
     overrides: Page[OverrideLine]
-    readings: dict[int, list[Reading]]
+    readings: dict[int, list[ReadRecord]]
     links: Page[LinkLine]
     tags: Page[TagLine]
     screenings: Page[ScreeningLine]

@@ -14,7 +14,7 @@ SHADES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class LevelCount:
+class LevelShare:
     """How many of a type are at a level, and the share of all of them."""
 
     level: str
@@ -54,7 +54,7 @@ class PortfolioPage:
     types: tuple[str, ...]
     type: str
     matrix: Matrix
-    counts: tuple[LevelCount, ...]
+    counts: tuple[LevelShare, ...]
     rows: tuple[tuple[str | None, tuple[MatrixField, ...]], ...]
     segments: tuple[str | None, ...]
     level: str | None
@@ -90,7 +90,7 @@ def show_portfolio(visit: Visit) -> Rendered:
         type=kind,
         matrix=matrix,
         counts=tuple(
-            LevelCount(level=name, entities=entities, share=entities / matrix.entities if matrix.entities else 0.0)
+            LevelShare(level=name, entities=entities, share=entities / matrix.entities if matrix.entities else 0.0)
             for name, entities in matrix.by_level().items()
         ),
         rows=_rows(matrix, segments, (level, segment)),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fivefold.charts.bars import Line, step_line
+from fivefold.charts.bars import StepCurve, step_line
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address
 from fivefold.domain.clock import DAY_US, day_text, parse_moment
@@ -19,7 +19,7 @@ class BalanceChart:
     """The balance in one currency over the range, with its first and its last value."""
 
     currency: str
-    line: Line
+    line: StepCurve
     first: float
     last: float
 

@@ -13,7 +13,7 @@ from fivefold.usecases.levels.value_scores import IndicatorYear, ValueView, read
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class IndicatorSeries:
     """One indicator over the year.
 
     Attributes:
@@ -44,7 +44,7 @@ class ValueYearPage:
     customer: str
     half: ValueHalf | None
     moments: tuple[str, ...]
-    families: tuple[tuple[str, tuple[Course, ...]], ...]
+    families: tuple[tuple[str, tuple[IndicatorSeries, ...]], ...]
 
 
 def show_value_year(visit: Visit) -> Rendered:
@@ -71,7 +71,7 @@ def value_year(external_id: str, customer: str, value: ValueView | None) -> Valu
     return ValueYearPage(external_id=external_id, customer=customer, half=half, moments=moments, families=families)
 
 
-def _course(row: IndicatorRow, year: IndicatorYear, moments: tuple[str, ...], currency: str) -> Course:
+def _course(row: IndicatorRow, year: IndicatorYear, moments: tuple[str, ...], currency: str) -> IndicatorSeries:
     of = year.lines[row.part.name]
 
     def shown(value: float | None) -> str:
@@ -90,4 +90,4 @@ def _course(row: IndicatorRow, year: IndicatorYear, moments: tuple[str, ...], cu
             lowest=shown(line.lowest),
             highest=shown(line.highest),
         )
-    return Course(row=row, line=line, description=description, months=months)
+    return IndicatorSeries(row=row, line=line, description=description, months=months)

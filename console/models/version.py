@@ -65,7 +65,7 @@ class ComparisonHalf:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VersionPage:
+class ModelVersionPage:
     """One version; `serving` is the one that serves, None where none does."""
 
     version: ModelVersionView
@@ -77,7 +77,7 @@ def show_version(visit: Visit) -> Rendered:
     """Show a version as training stored it; nothing is computed of models or customers."""
     version = read_version(visit.registry, row_number(visit.parts["version"], text("version")))
     stored, latest = version.comparison, list_promotions(visit.registry, Part(1))
-    page = VersionPage(
+    page = ModelVersionPage(
         version=version,
         serving=latest[0].version if latest else None,
         comparison=None if stored is None else _half(stored, _own_title(version)),

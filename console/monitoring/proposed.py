@@ -12,17 +12,17 @@ SHOWN = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proposed:
+class ProposedChanges:
     """Points and thresholds that were proposed, or are under way; the latest first."""
 
     points: Sequence[PointsJobLine]
     thresholds: Sequence[RecentReview]
 
 
-def proposed(visit: Visit, rulesets: Sequence[str] | None = None) -> Proposed | None:
+def proposed(visit: Visit, rulesets: Sequence[str] | None = None) -> ProposedChanges | None:
     """Read what was proposed for some rulesets, or for all; None for a person who does not see rulesets."""
     if not visit.may("GET /v1/rulesets/{family}/points"):
         return None
-    return Proposed(
+    return ProposedChanges(
         points=list_recent_points(visit, SHOWN, rulesets), thresholds=list_recent_reviews(visit, SHOWN, rulesets)
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.charts.series import SeriesFigure, SeriesPlot, series_plot
-from fivefold.console.monitoring.proposed import Proposed, proposed
+from fivefold.console.monitoring.proposed import ProposedChanges, proposed
 from fivefold.console.repeats import once
 from fivefold.console.rulesets.tables import sent_file
 from fivefold.console.texts import text
@@ -24,7 +24,7 @@ from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.peers import AttachedPeer, attach_peer, list_peers
 from fivefold.usecases.monitoring.people import WorkFigures, read_work_figures
-from fivefold.usecases.monitoring.revalidation import ChangeLine, Trigger
+from fivefold.usecases.monitoring.revalidation import ChangeLine, RevalidationTrigger
 from fivefold.usecases.monitoring.series import ValidationPoint, read_point, sign_off_validation, validation_series
 from fivefold.usecases.monitoring.validate import read_validation
 from fivefold.usecases.monitoring.validate import revalidation as triggers_of
@@ -79,8 +79,8 @@ class ValidationPage:
         proposed: points and thresholds of every ruleset; None for those who do not see rulesets.
     """
 
-    triggers: Sequence[Trigger]
-    reached: Sequence[Trigger]
+    triggers: Sequence[RevalidationTrigger]
+    reached: Sequence[RevalidationTrigger]
     points: Page[ValidationPoint]
     figures: tuple[FigureSeries, ...]
     least: int
@@ -91,7 +91,7 @@ class ValidationPage:
     under_way: Sequence[ValidationJobLine]
     evidence: Sequence[EvidenceJobLine]
     work: WorkFigures
-    proposed: Proposed | None
+    proposed: ProposedChanges | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ class FoundPage:
     found: ReportPage
     work: WorkFigures
     peers: Sequence[AttachedPeer]
-    proposed: Proposed | None
+    proposed: ProposedChanges | None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fivefold.console.levels.customer import READS_THRESHOLDS
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address
-from fivefold.risk.governance.what_if.search import Direction
+from fivefold.risk.governance.what_if.search import WantedDirection
 from fivefold.usecases.recourse.what_if import WhatIfShown, read_what_if
 
 
@@ -29,7 +29,7 @@ class WhatIfPage:
 
 def show_what_if(visit: Visit) -> Rendered:
     """Show what would move a customer's level, down or up."""
-    direction = Direction(visit.choice("direction", tuple(each.value for each in Direction)))
+    direction = WantedDirection(visit.choice("direction", tuple(each.value for each in WantedDirection)))
     of = visit.parts["type"], visit.parts["external_id"]
     sees = visit.may(READS_THRESHOLDS)
     page = WhatIfPage(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fivefold.console.rulesets.matrix import Matrix, matrix_of
+from fivefold.console.rulesets.matrix import MoveMatrix, matrix_of
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number
 from fivefold.domain.paging import Page
@@ -36,8 +36,8 @@ class BacktestPage:
 
     number: int
     report: Mapping[str, Any]
-    alone: Matrix | None
-    later: Matrix | None
+    alone: MoveMatrix | None
+    later: MoveMatrix | None
     subject: BacktestSubject
     on_examples: bool
     level_before: str | None

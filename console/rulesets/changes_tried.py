@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fivefold.console.texts import text
 from fivefold.console.visit import Visit
 from fivefold.domain.errors import InvalidRulesetError, NotFoundError
-from fivefold.risk.governance.mutation.run import ChangeTried, Mutations, Verdict
+from fivefold.risk.governance.mutation.run import ChangeTried, MutantVerdict, Mutations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +26,12 @@ class ChangesTried:
     @property
     def unnoticed(self) -> tuple[ChangeTried, ...]:
         """Those that no example notices."""
-        return () if self.mutations is None else self.mutations.of(Verdict.UNNOTICED)
+        return () if self.mutations is None else self.mutations.of(MutantVerdict.UNNOTICED)
 
     @property
     def no_effect(self) -> tuple[ChangeTried, ...]:
         """Those that no example can notice."""
-        return () if self.mutations is None else self.mutations.of(Verdict.NO_EFFECT)
+        return () if self.mutations is None else self.mutations.of(MutantVerdict.NO_EFFECT)
 
     @property
     def noticed_percent(self) -> str:

@@ -8,7 +8,7 @@ Move = Literal["up", "down", "stay", "other"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatrixCell:
+class MoveCell:
     """How many go from one place to another; `move` says whether that is up or down."""
 
     before: str
@@ -18,7 +18,7 @@ class MatrixCell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matrix:
+class MoveMatrix:
     """Places before, each with its cells in the order of `columns`.
 
     Attributes:
@@ -28,14 +28,14 @@ class Matrix:
     """
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[MatrixCell, ...]], ...]
+    rows: tuple[tuple[str, tuple[MoveCell, ...]], ...]
     moved: int
     entities: int
     up: int
     down: int
 
 
-def matrix_of(report: Mapping[str, Any], levels: tuple[str, ...], which: str = "alone") -> Matrix | None:
+def matrix_of(report: Mapping[str, Any], levels: tuple[str, ...], which: str = "alone") -> MoveMatrix | None:
     """Read the matrix of a report, by the rules `alone` or `later`, after the cooldown; None where there is none.
 
     *levels*: those of the organisation, the lowest first.
@@ -50,7 +50,7 @@ def matrix_of(report: Mapping[str, Any], levels: tuple[str, ...], which: str = "
         for before in reversed(_in_order(levels, [before for before, _ in cells]))
     )
     every = [cell for _, row in rows for cell in row]
-    return Matrix(
+    return MoveMatrix(
         columns=columns,
         rows=rows,
         moved=sum(cell.entities for cell in every if cell.move != "stay"),
@@ -64,8 +64,8 @@ def _in_order(levels: tuple[str, ...], places: list[str]) -> tuple[str, ...]:
     return (*levels, *(place for place in dict.fromkeys(places) if place not in levels))
 
 
-def _cell(before: str, after: str, entities: int, levels: tuple[str, ...]) -> MatrixCell:
+def _cell(before: str, after: str, entities: int, levels: tuple[str, ...]) -> MoveCell:
     move: Move = "stay" if before == after else "other"
     if before in levels and after in levels and before != after:
         move = "up" if levels.index(after) > levels.index(before) else "down"
-    return MatrixCell(before=before, after=after, entities=entities, move=move)
+    return MoveCell(before=before, after=after, entities=entities, move=move)

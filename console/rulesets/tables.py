@@ -11,7 +11,13 @@ from fivefold.console.visit import Answer, Download, Rendered, Upload, Visit
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.risk.governance.differences import DocumentChange
 from fivefold.usecases.portfolio_files.decision_tables import TableDraft
-from fivefold.usecases.portfolio_files.sent_tables import TableFile, TableSent, export_table, foreign_of, import_table
+from fivefold.usecases.portfolio_files.sent_tables import (
+    CaseTableFile,
+    TableSent,
+    export_table,
+    foreign_of,
+    import_table,
+)
 from fivefold.usecases.rulesets.overview import read_ruleset
 
 ACTIONS: Final = ("table-csv", "table-xlsx", "table-import")
@@ -50,7 +56,7 @@ class EditorTables:
     """
 
     require: Callable[[Visit], object]
-    export: Callable[[str, str, str], TableFile]
+    export: Callable[[str, str, str], CaseTableFile]
     take: Callable[[Visit, str, str, TableSent], TableDraft]
 
     def csv(self, visit: Visit) -> Answer:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fivefold.console.rulesets.matrix import Matrix, matrix_of
+from fivefold.console.rulesets.matrix import MoveMatrix, matrix_of
 from fivefold.console.rulesets.text import TextLine, numbered_lines
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
@@ -18,7 +18,7 @@ from fivefold.usecases.rulesets.read import VersionView, compare_versions, read_
 
 
 @dataclass(frozen=True, kw_only=True)
-class VersionPage:
+class RulesetVersionPage:
     """One version.
 
     Attributes:
@@ -38,7 +38,7 @@ class VersionPage:
     against: int | None
     others: tuple[int, ...]
     difference: DocumentDifference | None
-    matrix: Matrix | None
+    matrix: MoveMatrix | None
     hindrances: tuple[str, ...] | None
 
     @property
@@ -56,7 +56,7 @@ def show_version(visit: Visit) -> Rendered:
     others = tuple(dict.fromkeys(each for each in (active, number - 1) if each and each != number))
     against = visit.query.get("against", "")
     chosen = existing_number(against, text("version")) if against else next(iter(others), None)
-    page = VersionPage(
+    page = RulesetVersionPage(
         ruleset=ruleset,
         address=address("rulesets", family, "versions", str(number)),
         state=state,
@@ -72,7 +72,7 @@ def show_version(visit: Visit) -> Rendered:
     return Rendered(template="rulesets/version.html", title=title, page=page)
 
 
-def _matrix(visit: Visit, state: VersionState) -> Matrix | None:
+def _matrix(visit: Visit, state: VersionState) -> MoveMatrix | None:
     if state.backtest is None or state.backtest.state != "done":
         return None
     return matrix_of(report_of(visit, state.backtest.id), read_settings(visit).levels)

@@ -9,13 +9,13 @@ import pyarrow as pa
 from fivefold.domain.errors import FileFormatError
 from fivefold.features import schema as c
 from fivefold.features.reading.frames import codes_of
-from fivefold.features.reading.places.parquet_source import Part
+from fivefold.features.reading.places.parquet_source import SourceFile
 from fivefold.features.reading.text_files import MappedFile
 from fivefold.features.reading.validate import FEW_VALUES
 
 
 @dataclass(frozen=True)
-class Place:
+class StreamPosition:
     """Where a stream of whole customers stands, between two of its parts.
 
     Attributes:
@@ -31,7 +31,7 @@ class Place:
     carried: pa.Table | None = None
 
 
-START = Place()
+START = StreamPosition()
 
 
 class ParquetTables:
@@ -42,7 +42,7 @@ class ParquetTables:
     """
 
     def __init__(
-        self, source: MappedFile, rows: int, columns: tuple[str, ...] | None = c.COLUMNS, place: Place = START
+        self, source: MappedFile, rows: int, columns: tuple[str, ...] | None = c.COLUMNS, place: StreamPosition = START
     ) -> None:
         """Read nothing yet. A table has at most so many *rows*, of one file, under our names.
 
@@ -65,7 +65,7 @@ class ParquetTables:
                 self.row += table.num_rows
                 yield table.rename_columns([ours.get(name, name) for name in table.column_names])
 
-    def _known(self, part: Part) -> list[str]:
+    def _known(self, part: SourceFile) -> list[str]:
         names = self._source.names.rename(part.schema.names, part.label)
         every: list[str] = part.schema.names
         return every if self._columns is None else [name for name in every if names.get(name, name) in self._columns]

@@ -27,7 +27,7 @@ from fivefold.features.arrow_files import count_batches, read_batch, read_schema
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector, read_numbers
 from fivefold.features.reading.csv_file import csv_parts
 from fivefold.features.reading.json_lines import read_json_lines
-from fivefold.features.reading.parquet_stream import START, ParquetTables, Place, tables_of
+from fivefold.features.reading.parquet_stream import START, ParquetTables, StreamPosition, tables_of
 from fivefold.features.reading.tables import read_json
 from fivefold.features.reading.text_files import MappedFile, TornRow, suffix_of
 
@@ -90,7 +90,7 @@ class _Piece:
 
     number: int
     rows: pa.Table
-    place: Place
+    place: StreamPosition
 
 
 def _partition(source: MappedFile, parts: Parts) -> _Partitioned:
@@ -147,9 +147,9 @@ def _write_piece(piece: _Piece, is_last: bool, *, parts: Parts, buckets: int, to
     return parts.require(name), table.num_rows
 
 
-def _read_note(file: Path) -> tuple[int, bool, Place]:
+def _read_note(file: Path) -> tuple[int, bool, StreamPosition]:
     note = json.loads((read_schema(file).metadata or {})[_NOTE])
-    return note["total"], note["is_last"], Place(*note["place"])
+    return note["total"], note["is_last"], StreamPosition(*note["place"])
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
@@ -170,19 +170,19 @@ def _sorted_bucket(files: Sequence[Path], parts: Parts, bucket: int) -> pa.Table
     return table
 
 
-def _pieces(source: MappedFile, number: int, place: Place) -> Iterator[_Piece]:
+def _pieces(source: MappedFile, number: int, place: StreamPosition) -> Iterator[_Piece]:
     """Read the source on from a place; text is read from its beginning, and what was kept of it left out."""
     if suffix_of(source.path) in {"", ".parquet"}:
         tables = ParquetTables(source, ROWS_A_PART, None, place)
         rows = place.rows
         for piece, table in enumerate(tables, number):
             rows += table.num_rows
-            yield _Piece(piece, table, Place(tables.file, tables.row, rows))
+            yield _Piece(piece, table, StreamPosition(tables.file, tables.row, rows))
         return
     rows = place.rows
     for piece, table in enumerate(islice(tables_of(_text_batches(source), ROWS_A_PART), number, None), number):
         rows += table.num_rows
-        yield _Piece(piece, table, Place(rows=rows))
+        yield _Piece(piece, table, StreamPosition(rows=rows))
 
 
 def _checked(pieces: Iterable[_Piece], source: MappedFile, schema: pa.Schema | None) -> Iterator[_Piece]:

@@ -19,7 +19,7 @@ from fivefold.features.histories import Histories, Integers, concatenate
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector
 from fivefold.features.reading.frames import codes_of, count_runs, histories_in_memory, is_grouped, table_from_rows
 from fivefold.features.reading.json_lines import read_json_lines
-from fivefold.features.reading.parquet_stream import START, ParquetTables, Place, whole_customers
+from fivefold.features.reading.parquet_stream import START, ParquetTables, StreamPosition, whole_customers
 from fivefold.features.reading.tables import (
     Source,
     read_csv,
@@ -218,7 +218,7 @@ class StreamPart:
     """
 
     histories: Histories
-    place: Place
+    place: StreamPosition
     hashes: npt.NDArray[np.uint64]
 
 
@@ -230,7 +230,7 @@ def is_streamed(file: MappedFile) -> bool:
 def stream_from(
     file: MappedFile,
     reader: TransactionReader,
-    place: Place = START,
+    place: StreamPosition = START,
     earlier_hashes: Sequence[npt.NDArray[np.uint64]] = (),
 ) -> Iterator[StreamPart]:
     """Stream Parquet from a place on: the parts that a stream from its beginning gives after that place.
@@ -247,7 +247,7 @@ def stream_from(
     customers = SeenCustomers(refuse, earlier_hashes)
     tables = ParquetTables(file, ROWS_A_BATCH, place=place)
     for histories, rows, carried in _histories(tables, reader, customers, place):
-        yield StreamPart(histories, Place(tables.file, tables.row, rows, carried), customers.latest)
+        yield StreamPart(histories, StreamPosition(tables.file, tables.row, rows, carried), customers.latest)
     again = ParquetTables(file, ROWS_A_BATCH, (c.USER_ID,))
     customers.check(lambda: (table[c.USER_ID] for table, _ in whole_customers(again)))
 
@@ -268,7 +268,7 @@ def stream_tables(
 
 
 def _histories(
-    tables: Iterable[pa.Table], reader: TransactionReader, customers: "SeenCustomers", place: Place
+    tables: Iterable[pa.Table], reader: TransactionReader, customers: "SeenCustomers", place: StreamPosition
 ) -> Iterator[tuple[Histories, int, pa.Table | None]]:
     """Read as `stream_tables` says, from a place on; also give the rows until then, and those that are carried on."""
     problems: list[Problem] = []

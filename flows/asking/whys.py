@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Why:
+class StepReason:
     """Why a step came to what it did; the attributes are those of `flows.trace.StepTrace`.
 
     Attributes:
@@ -33,14 +33,14 @@ class Why:
     is_said: bool = False
 
 
-def why_of_policy(compiled: AskingPolicy, code: int, base: str, context: RowContext | None) -> Why:
+def why_of_policy(compiled: AskingPolicy, code: int, base: str, context: RowContext | None) -> StepReason:
     """Say what a policy decided, or which rules that are unknown could change it."""
     outcome = "asked" if code == 0 else "a rule that is unknown could change the action"
     name = compiled.program.policy.name
     if context is None:
-        return Why(outcome, f"policy {name}")
+        return StepReason(outcome, f"policy {name}")
     [decision] = explain_decisions(compiled.program, one_row(context.inputs[name], compiled.program.inputs), base)
-    return Why(outcome, f"policy {name}", decision.line, () if code == 0 else _unknown_of(decision))
+    return StepReason(outcome, f"policy {name}", decision.line, () if code == 0 else _unknown_of(decision))
 
 
 def _unknown_of(decision: DecisionExplanation) -> tuple[str, ...]:
@@ -58,24 +58,26 @@ _NO_LEVEL: Mapping[Status, str] = {
 }
 
 
-def why_of_ruleset(compiled: AskingRuleset, code: int, base: str, context: RowContext | None) -> Why:
+def why_of_ruleset(compiled: AskingRuleset, code: int, base: str, context: RowContext | None) -> StepReason:
     """Say how the rules add up, or why they give no level."""
     outcome, name = _NO_LEVEL[STATUS_CODES[code]], f"ruleset {compiled.program.ruleset.name}"
     if context is None:
-        return Why(outcome, name)
+        return StepReason(outcome, name)
     inputs = context.inputs[compiled.key]
     values = {**inputs, **outcome_of_row(compiled.program, inputs), VERSIONS: 0}
     columns = {column: [tuple(value) if isinstance(value, list) else value] for column, value in values.items()}
     [explained] = explain_columns(compiled.program, base, [{}], columns)
-    return Why(outcome, name, explained.line, explained.failures if code else (), is_said=True)
+    return StepReason(outcome, name, explained.line, explained.failures if code else (), is_said=True)
 
 
-def why_of_value(compiled: Valuing, code: int, row: Mapping[str, Any]) -> Why:
+def why_of_value(compiled: Valuing, code: int, row: Mapping[str, Any]) -> StepReason:
     """Say which model gave the value, in which version and as of when, as far as that is known."""
     if code:
         problem = next((row[name] for name in map(error_of, compiled.reads) if row.get(name) is not None), None)
-        return Why("there is no value" if problem is None else f"there is no value: {problem}", "value", "", ("value",))
+        return StepReason(
+            "there is no value" if problem is None else f"there is no value: {problem}", "value", "", ("value",)
+        )
     model, version, as_of = (row.get(f"value {name}") for name in ("model", "model_version", "as_of_us"))
     parts = [f"by {model}" if model else "", f"version {version}" if version is not None else ""]
     parts += [f"as of {second_text(as_of)}" if as_of is not None else ""]
-    return Why("", "value", " ".join(part for part in parts if part))
+    return StepReason("", "value", " ".join(part for part in parts if part))

@@ -24,7 +24,7 @@ _INSTEAD: Final = {
 
 
 @dataclass(frozen=True)
-class Node:
+class ForeignNode:
     """A node.
 
     Attributes:
@@ -74,8 +74,8 @@ class Graph:
         findings: what is wrong with how they are joined.
     """
 
-    nodes: Mapping[str, Node]
-    begins: Node | None
+    nodes: Mapping[str, ForeignNode]
+    begins: ForeignNode | None
     findings: tuple[Finding, ...]
 
 
@@ -86,7 +86,7 @@ def read_graph(content: bytes, source: str) -> Graph:
     if len(raw_nodes) + len(raw_edges) > MOST_NODES:
         raise ConfigError(f"{source} has more than {MOST_NODES} nodes and lines")
     findings: list[Finding] = []
-    nodes: dict[str, Node] = {}
+    nodes: dict[str, ForeignNode] = {}
     for number, raw in enumerate(raw_nodes, 1):
         node = _node(raw)
         if node is None:
@@ -102,7 +102,7 @@ def read_graph(content: bytes, source: str) -> Graph:
     return Graph(nodes, begins, (*findings, *wrong))
 
 
-def _beginning(nodes: Mapping[str, Node]) -> tuple[Node | None, list[Finding]]:
+def _beginning(nodes: Mapping[str, ForeignNode]) -> tuple[ForeignNode | None, list[Finding]]:
     """Give the input, where the ways from it can be followed; and what keeps them from that."""
     findings: list[Finding] = []
     inputs = [node for node in nodes.values() if node.kind == INPUT]
@@ -119,12 +119,12 @@ def _beginning(nodes: Mapping[str, Node]) -> tuple[Node | None, list[Finding]]:
     return inputs[0], [Finding(node.where, "is not reached from the input; take it out, or join it") for node in far]
 
 
-def _node(raw: Any) -> Node | None:
+def _node(raw: Any) -> ForeignNode | None:
     if not isinstance(raw, dict) or not all(isinstance(raw.get(word), str) and raw[word] for word in ("id", "type")):
         return None
     content = raw.get("content")
     name, description = raw.get("name"), raw.get("description")
-    return Node(
+    return ForeignNode(
         raw["id"],
         name if isinstance(name, str) and name.strip() else raw["id"],
         raw["type"],
@@ -135,7 +135,7 @@ def _node(raw: Any) -> Node | None:
     )
 
 
-def _join(nodes: Mapping[str, Node], edges: Sequence[Any]) -> Iterator[Finding]:
+def _join(nodes: Mapping[str, ForeignNode], edges: Sequence[Any]) -> Iterator[Finding]:
     """Write the ways into the nodes; find lines that join nothing."""
     for number, edge in enumerate(edges, 1):
         joins = edge if isinstance(edge, dict) else {}
@@ -148,7 +148,7 @@ def _join(nodes: Mapping[str, Node], edges: Sequence[Any]) -> Iterator[Finding]:
         node.ways.setdefault(handle, []).append(ends[1])
 
 
-def _ways_of(node: Node) -> Iterator[Finding]:
+def _ways_of(node: ForeignNode) -> Iterator[Finding]:
     """Find a node that leads to nothing, or to several at once."""
     for targets in node.ways.values():
         if len(targets) > 1:
@@ -163,7 +163,7 @@ def _ways_of(node: Node) -> Iterator[Finding]:
         yield Finding(node.where, f"leads nowhere; join it to an output ({OUTPUT})")
 
 
-def _circle(nodes: Mapping[str, Node]) -> Node | None:
+def _circle(nodes: Mapping[str, ForeignNode]) -> ForeignNode | None:
     """Find a node from which a way leads back to it."""
     done: set[str] = set()
     for first in nodes:
@@ -185,7 +185,7 @@ def _circle(nodes: Mapping[str, Node]) -> Node | None:
     return None
 
 
-def _reached(nodes: Mapping[str, Node], begins: Node) -> set[str]:
+def _reached(nodes: Mapping[str, ForeignNode], begins: ForeignNode) -> set[str]:
     identifiers, waiting = {begins.identifier}, [begins.identifier]
     while waiting:
         for target in _targets(nodes[waiting.pop()]):
@@ -195,5 +195,5 @@ def _reached(nodes: Mapping[str, Node], begins: Node) -> set[str]:
     return identifiers
 
 
-def _targets(node: Node) -> list[str]:
+def _targets(node: ForeignNode) -> list[str]:
     return [target for targets in node.ways.values() for target in targets]

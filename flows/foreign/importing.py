@@ -13,7 +13,7 @@ from fivefold.domain.text import count_text
 from fivefold.flows.analysis import AnalysedFlow, analyse_flow
 from fivefold.flows.doubts import lint_flow
 from fivefold.flows.foreign.graph import Graph, read_graph
-from fivefold.flows.foreign.scope import Facts, Origin
+from fivefold.flows.foreign.scope import Facts, ValueOrigin
 from fivefold.flows.foreign.translation import Answers, Translation
 from fivefold.flows.language import read_flow
 from fivefold.flows.outside.language import Fact
@@ -37,7 +37,7 @@ _LINE: Final = 110
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class ImportOptions:
     """What a graph does not say of the flow that it becomes.
 
     Attributes:
@@ -97,7 +97,7 @@ def checked_kinds(kinds: Mapping[str, str], called: str) -> Mapping[str, str]:
     return kinds
 
 
-def import_graph(content: bytes, source: str, wanted: Wanted) -> ImportedFlow:
+def import_graph(content: bytes, source: str, wanted: ImportOptions) -> ImportedFlow:
     """Make a flow of a graph of JDM.
 
     Raises:
@@ -127,13 +127,15 @@ def import_graph(content: bytes, source: str, wanted: Wanted) -> ImportedFlow:
     return _flow_of(done, facts, source, wanted)
 
 
-def _translated(graph: Graph, facts: Facts, names: frozenset[str], source: str) -> tuple[Translation, list[Origin]]:
+def _translated(
+    graph: Graph, facts: Facts, names: frozenset[str], source: str
+) -> tuple[Translation, list[ValueOrigin]]:
     done = Translation(graph, facts, names, source)
     done.run()
     return done, list(facts.fields.values())
 
 
-def _flow_of(done: Translation, facts: Facts, source: str, wanted: Wanted) -> ImportedFlow:
+def _flow_of(done: Translation, facts: Facts, source: str, wanted: ImportOptions) -> ImportedFlow:
     fields = {str(each.data["field"]): facts.kind(each) for each in facts.fields.values()}
     steps = done.steps
     notes = tuple(_notes(done, facts))
@@ -146,14 +148,14 @@ def _flow_of(done: Translation, facts: Facts, source: str, wanted: Wanted) -> Im
     return ImportedFlow(text, analysed, notes, left, done.answers, inputs)
 
 
-def _mapped(wanted: Wanted, faults: list[Finding]) -> Iterator[tuple[str, Origin]]:
+def _mapped(wanted: ImportOptions, faults: list[Finding]) -> Iterator[tuple[str, ValueOrigin]]:
     """Give what inputs are here that a person names."""
     base = {"flow": wanted.name, "title": "T", "entity_type": wanted.entity_type, "levels": list(wanted.levels)}
     names = vocabulary(read_flow(_lines({**base, "steps": [{"id": "end", "title": "End", "end": []}]}), "the flow"))
     form = TableForm("graph", "row", (), (), (), TypeAdapter(Fact), 0)
     for path, target in wanted.names.items():
         if _FIELD.fullmatch(target):
-            yield path, Origin({"field": target}, f"the field {target}", wanted.kinds.get(path), path)
+            yield path, ValueOrigin({"field": target}, f"the field {target}", wanted.kinds.get(path), path)
             continue
         try:
             fact, kind = read_header(target, names, form)
@@ -166,7 +168,7 @@ def _mapped(wanted: Wanted, faults: list[Finding]) -> Iterator[tuple[str, Origin
             )
             continue
         data = fact.model_dump(mode="json", by_alias=True, exclude_none=True)
-        yield path, Origin(data, target, _KINDS[kind])
+        yield path, ValueOrigin(data, target, _KINDS[kind])
 
 
 def _schema_kinds(graph: Graph) -> dict[str, str]:
@@ -210,7 +212,7 @@ def _notes(done: Translation, facts: Facts) -> Iterator[str]:
 
 
 def _written(
-    wanted: Wanted, source: str, fields: Mapping[str, str], steps: Sequence[Data], notes: Sequence[str]
+    wanted: ImportOptions, source: str, fields: Mapping[str, str], steps: Sequence[Data], notes: Sequence[str]
 ) -> str:
     """Write the draft, with what is to be known above it."""
     head: Data = {

@@ -18,7 +18,7 @@ _NUMERIC: Final = {"min": "least_of", "max": "greatest_of"}
 
 
 @dataclass(frozen=True)
-class Origin:
+class ValueOrigin:
     """Where a value comes from.
 
     Attributes:
@@ -41,7 +41,7 @@ class Origin:
         return json.dumps([dict(self.data), self.fact, str(self.constant)], sort_keys=True, default=str)
 
 
-ANYTHING: Final = Origin({"field": "anything"}, "what is not known")
+ANYTHING: Final = ValueOrigin({"field": "anything"}, "what is not known")
 """Behind a node that is refused: whatever is read there is not a fault by itself."""
 
 
@@ -53,21 +53,21 @@ def kind_of(value: Any) -> str:
 class Facts:
     """The inputs of a graph, and what each is here."""
 
-    def __init__(self, mapped: Mapping[str, Origin], kinds: Mapping[str, str]) -> None:
+    def __init__(self, mapped: Mapping[str, ValueOrigin], kinds: Mapping[str, str]) -> None:
         self._mapped = mapped
-        self._known: dict[str, Origin] = {}
+        self._known: dict[str, ValueOrigin] = {}
         self.kinds: dict[str, str] = {}
         self.asked: set[str] = set()
         self._said = kinds
 
-    def fact(self, path: str) -> Origin:
+    def fact(self, path: str) -> ValueOrigin:
         """Give what an input is here; CellError where it is part of another one that is read too."""
         if path not in self._known:
             for other in self._known:
                 if other.startswith(f"{path}.") or path.startswith(f"{other}."):
                     raise CellError(f"reads {path}, and {other} is read too; one of the two is no plain value")
             name = path.replace(".", "_")
-            plain = Origin({"field": name}, f"the field {name}", self._said.get(path), path)
+            plain = ValueOrigin({"field": name}, f"the field {name}", self._said.get(path), path)
             origin = self._mapped.get(path, plain)
             twin = next((other for other, each in self._known.items() if each.data == origin.data), None)
             if twin is not None:
@@ -81,20 +81,20 @@ class Facts:
         return frozenset(self._known)
 
     @property
-    def fields(self) -> dict[str, Origin]:
+    def fields(self) -> dict[str, ValueOrigin]:
         """The inputs that are fields of the flow and are compared or calculated with, by their names in the graph."""
         return {path: each for path, each in self._known.items() if each.fact in self.asked}
 
-    def kind(self, origin: Origin) -> str | None:
+    def kind(self, origin: ValueOrigin) -> str | None:
         """Tell what a value is, as far as that is known."""
         return origin.kind or (self.kinds.get(origin.fact) if origin.fact else None)
 
-    def ask(self, origin: Origin) -> None:
+    def ask(self, origin: ValueOrigin) -> None:
         """Say that a value is compared or calculated with."""
         if origin.fact is not None:
             self.asked.add(origin.fact)
 
-    def use(self, origin: Origin, kind: str) -> None:
+    def use(self, origin: ValueOrigin, kind: str) -> None:
         """Say what a value is by its use; CellError where it was used for something else."""
         self.ask(origin)
         earlier_kind = self.kind(origin)
@@ -107,7 +107,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Scope:
+class NodeScope:
     """What can be read at a node.
 
     Attributes:
@@ -118,7 +118,7 @@ class Scope:
     """
 
     facts: Facts
-    outputs: Mapping[str, Origin] = field(default_factory=dict)
+    outputs: Mapping[str, ValueOrigin] = field(default_factory=dict)
     inputs: bool = True
     anything: bool = False
 
@@ -127,13 +127,13 @@ class Scope:
         """Tell it from others."""
         return json.dumps([self.inputs, self.anything, {name: each.key for name, each in sorted(self.outputs.items())}])
 
-    def after(self, gives: Mapping[str, Origin], *, passes: bool) -> "Scope":
+    def after(self, gives: Mapping[str, ValueOrigin], *, passes: bool) -> "NodeScope":
         """Give what can be read behind a node that gives something, and perhaps passes on what came to it."""
         if passes:
-            return Scope(self.facts, {**self.outputs, **gives}, self.inputs, self.anything)
-        return Scope(self.facts, dict(gives), inputs=False, anything=self.anything)
+            return NodeScope(self.facts, {**self.outputs, **gives}, self.inputs, self.anything)
+        return NodeScope(self.facts, dict(gives), inputs=False, anything=self.anything)
 
-    def find(self, name: Name, own: Mapping[str, Origin] | None = None) -> Origin:
+    def find(self, name: Name, own: Mapping[str, ValueOrigin] | None = None) -> ValueOrigin:
         """Find what a name stands for; CellError where nothing of that name comes there."""
         path, head = name.path, name.path.partition(".")[0]
         if name.own:
@@ -163,10 +163,10 @@ class Reader:
         own: what the node itself gave before.
     """
 
-    scope: Scope
-    own: Mapping[str, Origin] = field(default_factory=dict)
+    scope: NodeScope
+    own: Mapping[str, ValueOrigin] = field(default_factory=dict)
 
-    def origin(self, name: Name) -> Origin:
+    def origin(self, name: Name) -> ValueOrigin:
         """Find a value that is compared or calculated with; CellError for one that is always the same."""
         origin = self.scope.find(name, self.own)
         if origin.constant is not None:
@@ -191,7 +191,7 @@ class Reader:
             raise CellError(f"is always {shown(expression.value)}; it asks nothing")
         raise CellError("calculates or chooses where a condition is to stand; do that in an expression node before")
 
-    def of_cell(self, condition: Condition, origin: Origin) -> Condition:
+    def of_cell(self, condition: Condition, origin: ValueOrigin) -> Condition:
         """Say of which value the conditions of a cell are; CellError where it is of another kind."""
         for word in ("any", "all"):
             if word in condition:
@@ -241,7 +241,7 @@ class Reader:
         translated = self.of_cell(condition, origin)
         return {"not": translated} if among.denied and "not_in" not in condition else translated
 
-    def _require_fact(self, origin: Origin) -> None:
+    def _require_fact(self, origin: ValueOrigin) -> None:
         self.scope.facts.ask(origin)
         if {"step", "calculation"} & set(origin.data):
             raise CellError(f"compares {origin.words} with null, and it is always there")

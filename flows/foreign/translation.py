@@ -10,8 +10,18 @@ from typing import Any, Final
 
 from fivefold.domain.errors import ConfigError, Finding
 from fivefold.flows.foreign import zen
-from fivefold.flows.foreign.graph import EXPRESSION, INPUT, OUTPUT, SWITCH, TABLE, Graph, Node
-from fivefold.flows.foreign.scope import ANYTHING, FLAG, Condition, Facts, Origin, Reader, Scope, kind_of, shown
+from fivefold.flows.foreign.graph import EXPRESSION, INPUT, OUTPUT, SWITCH, TABLE, ForeignNode, Graph
+from fivefold.flows.foreign.scope import (
+    ANYTHING,
+    FLAG,
+    Condition,
+    Facts,
+    NodeScope,
+    Reader,
+    ValueOrigin,
+    kind_of,
+    shown,
+)
 from fivefold.flows.foreign.zen import Expression, Literal, Name, read_expression
 from fivefold.flows.language import MOST_STEPS
 from fivefold.risk.governance.tables.cells import CellError
@@ -37,7 +47,7 @@ class Answers:
         inputs: whether all that came in is answered too, where no value of that name is.
     """
 
-    values: Mapping[str, Origin]
+    values: Mapping[str, ValueOrigin]
     inputs: bool
 
 
@@ -73,14 +83,14 @@ class Translation:
         """Translate it; what is wrong is in `findings`."""
         try:
             if self._graph.begins is not None:
-                self._build(self._graph.begins, Scope(self._facts))
+                self._build(self._graph.begins, NodeScope(self._facts))
         except TooManyStepsError:
             self._find("the graph", f"has more than {MOST_STEPS} steps, each way by itself; a flow has fewer")
         self._follows = False
         reached = {identifier for identifier, _ in self._built}
         for node in self._graph.nodes.values():
             if node.identifier not in reached:
-                self._build(node, Scope(self._facts, anything=True))
+                self._build(node, NodeScope(self._facts, anything=True))
 
     @property
     def steps(self) -> list[Data]:
@@ -108,14 +118,14 @@ class Translation:
     def _find(self, where: str, problem: str) -> None:
         self.findings.append(Finding(where, problem))
 
-    def _build(self, node: Node, scope: Scope) -> str:
+    def _build(self, node: ForeignNode, scope: NodeScope) -> str:
         """Give the id of the step with which a node begins; one that is reached in one scope twice is one step."""
         key = (node.identifier, scope.key)
         if key not in self._built:
             self._built[key] = ""
             if node.kind != OUTPUT or scope.outputs:
                 self.copies[node.where] = self.copies.get(node.where, 0) + 1
-            built: Callable[[Node, Scope], str] = {
+            built: Callable[[ForeignNode, NodeScope], str] = {
                 OUTPUT: self._end,
                 TABLE: self._table,
                 EXPRESSION: self._expressions,
@@ -125,11 +135,11 @@ class Translation:
             self._built[key] = built(node, scope)
         return self._built[key]
 
-    def _refused(self, node: Node, _: Scope) -> str:
+    def _refused(self, node: ForeignNode, _: NodeScope) -> str:
         """Go on behind a node that was refused."""
-        return self._next(node, Scope(self._facts, anything=True))
+        return self._next(node, NodeScope(self._facts, anything=True))
 
-    def _next(self, node: Node, scope: Scope, statement: str = "") -> str:
+    def _next(self, node: ForeignNode, scope: NodeScope, statement: str = "") -> str:
         targets = node.ways.get(statement, [])
         if not self._follows or not targets:
             return self._nothing()
@@ -156,13 +166,13 @@ class Translation:
         self._ids[identifier] = None
         return identifier
 
-    def _end(self, node: Node, scope: Scope) -> str:
+    def _end(self, node: ForeignNode, scope: NodeScope) -> str:
         identifier = self._id(node.name)
         self.answers[identifier] = Answers(dict(scope.outputs), scope.inputs)
         self._written[identifier] = {**_about(identifier, node), "end": []}
         return identifier
 
-    def _in_line(self, node: Node, steps: Sequence[Data], scope: Scope) -> str:
+    def _in_line(self, node: ForeignNode, steps: Sequence[Data], scope: NodeScope) -> str:
         """Set steps one behind the other, before what follows the node."""
         following = self._next(node, scope)
         for step in reversed(steps):
@@ -170,7 +180,7 @@ class Translation:
             following = step["id"]
         return following
 
-    def _switch(self, node: Node, scope: Scope) -> str:
+    def _switch(self, node: ForeignNode, scope: NodeScope) -> str:
         policy = node.content.get("hitPolicy", "first")
         if policy != "first":
             self._find(node.where, f"has the hit policy {policy}, which goes several ways at once; a flow goes one")
@@ -211,9 +221,9 @@ class Translation:
             self.denied.append(where)
         return condition
 
-    def _expressions(self, node: Node, scope: Scope) -> str:
+    def _expressions(self, node: ForeignNode, scope: NodeScope) -> str:
         self._plain_only(node)
-        own: dict[str, Origin] = {}
+        own: dict[str, ValueOrigin] = {}
         steps: list[Data] = []
         for number, each in enumerate(_list(node.content.get("expressions")), 1):
             pair = each if isinstance(each, dict) else {}
@@ -230,10 +240,12 @@ class Translation:
                     own[key] = self._value(key, read_expression(text), Reader(scope, own), node, steps)
                 except CellError as error:
                     self._find(where, f"{text!r} {error}")
-                    own[key] = Origin({"field": key}, key)
+                    own[key] = ValueOrigin({"field": key}, key)
         return self._in_line(node, steps, scope.after(own, passes=node.passes))
 
-    def _value(self, key: str, expression: Expression, reader: Reader, node: Node, steps: list[Data]) -> Origin:
+    def _value(
+        self, key: str, expression: Expression, reader: Reader, node: ForeignNode, steps: list[Data]
+    ) -> ValueOrigin:
         """Give where a value of an expression node comes from, and add the steps that make it."""
         if isinstance(expression, Name):
             return reader.scope.find(expression, reader.own)
@@ -263,21 +275,21 @@ class Translation:
         if not steps or "calculate" not in steps[-1]:
             steps.append({**_about(self._id(node.name), node), "calculate": {}})
         steps[-1]["calculate"][name] = {"unit": "ratio", **operand}
-        return Origin({"calculation": name}, f"the calculation {name}", "number")
+        return ValueOrigin({"calculation": name}, f"the calculation {name}", "number")
 
-    def _plain_only(self, node: Node) -> None:
+    def _plain_only(self, node: ForeignNode) -> None:
         for word, plain in (("inputField", ""), ("outputPath", ""), ("executionMode", "single")):
             if (node.content.get(word) or plain) != plain:
                 problem = f"has {word} {node.content[word]!r}: it works on a part of what comes, or on many at once"
                 self._find(node.where, f"{problem}; a step of a flow works on the whole")
 
-    def _table(self, node: Node, scope: Scope) -> str:
+    def _table(self, node: ForeignNode, scope: NodeScope) -> str:
         self._plain_only(node)
         try:
             table = table_of({**node.raw, "content": {**node.content, "inputField": None, "executionMode": None}}, "")
         except ConfigError as error:
             self._find(node.where, str(error).removeprefix(": "))
-            return self._next(node, Scope(self._facts, anything=True))
+            return self._next(node, NodeScope(self._facts, anything=True))
         reader = Reader(scope)
         columns = [self._column(node, name, reader) for name in table.inputs]
         rows = [list(self._cells(node, number, table, columns, reader)) for number in range(len(table.rows))]
@@ -303,7 +315,7 @@ class Translation:
         gives = {name: _output(identifier, name, kind) for name, kind in kinds.items()}
         return self._in_line(node, [step], scope.after(gives, passes=node.passes))
 
-    def _column(self, node: Node, name: str, reader: Reader) -> Origin | None:
+    def _column(self, node: ForeignNode, name: str, reader: Reader) -> ValueOrigin | None:
         """Find what a column compares; None where its cells are whole expressions, or it is refused."""
         if not name:
             return None
@@ -317,7 +329,7 @@ class Translation:
         return ANYTHING
 
     def _cells(
-        self, node: Node, number: int, table: ForeignTable, columns: Sequence[Origin | None], reader: Reader
+        self, node: ForeignNode, number: int, table: ForeignTable, columns: Sequence[ValueOrigin | None], reader: Reader
     ) -> Iterator[Condition]:
         for name, origin, text in zip(table.inputs, columns, table.rows[number].inputs, strict=True):
             where = f"{node.where}, row {number + 1}, {name or 'condition'}"
@@ -328,7 +340,7 @@ class Translation:
             if condition is not None:
                 yield condition
 
-    def _unary(self, where: str, text: str, origin: Origin, reader: Reader) -> Condition | None:
+    def _unary(self, where: str, text: str, origin: ValueOrigin, reader: Reader) -> Condition | None:
         try:
             read = read_unary(text, ValueType.NUMBER, System.JDM)
             if read is None:
@@ -343,7 +355,7 @@ class Translation:
             self.denied.append(where)
         return condition
 
-    def _outputs_of_row(self, node: Node, number: int, table: ForeignTable) -> Data:
+    def _outputs_of_row(self, node: ForeignNode, number: int, table: ForeignTable) -> Data:
         outputs: Data = {}
         for name, text in zip(table.outputs, table.rows[number].outputs, strict=True):
             where = f"{node.where}, row {number + 1}, {name}"
@@ -361,7 +373,7 @@ class Translation:
             outputs[name] = value.value
         return outputs
 
-    def _kinds(self, node: Node, table: ForeignTable, outputs: Sequence[Data]) -> dict[str, str]:
+    def _kinds(self, node: ForeignNode, table: ForeignTable, outputs: Sequence[Data]) -> dict[str, str]:
         kind_by_name: dict[str, str] = {}
         for name in table.outputs:
             kinds = sorted({kind_of(row[name]) for row in outputs if name in row})
@@ -375,7 +387,7 @@ class Translation:
             self._find(node.where, "gives nothing")
         return kind_by_name
 
-    def _hits(self, node: Node, rows: Sequence[Sequence[Condition]]) -> None:
+    def _hits(self, node: ForeignNode, rows: Sequence[Sequence[Condition]]) -> None:
         """Find rows that never decide, and a table that does not say what is given where none holds."""
         bad = {each.where for each in self.findings}
         empty = [
@@ -402,11 +414,11 @@ def _leads(step: Data) -> list[str]:
 
 def _rows_of(expression: Expression, reader: Reader) -> tuple[list[tuple[Condition, Any]], Any]:
     """Give the rows of a choice between plain values, or of a condition, and what is given otherwise."""
-    if not isinstance(expression, zen.Choice):
+    if not isinstance(expression, zen.Conditional):
         return [(reader.condition(expression), True)], False
     rows: list[tuple[Condition, Any]] = []
     rest: Expression = expression
-    while isinstance(rest, zen.Choice):
+    while isinstance(rest, zen.Conditional):
         rows.append((reader.condition(rest.when), _plain(rest.then)))
         rest = rest.otherwise
     return rows, _plain(rest)
@@ -418,17 +430,17 @@ def _plain(expression: Expression) -> Any:
     return expression.value
 
 
-def _constant(value: Decimal | str | bool | None) -> Origin:
+def _constant(value: Decimal | str | bool | None) -> ValueOrigin:
     if value is None:
         raise CellError("is null, which a flow has no value for; leave it out")
-    return Origin({}, shown(value), kind_of(value), constant=value)
+    return ValueOrigin({}, shown(value), kind_of(value), constant=value)
 
 
-def _output(step: str, name: str, kind: str) -> Origin:
-    return Origin({"step": step, "output": name}, f"the output {name} of the step {step}", kind)
+def _output(step: str, name: str, kind: str) -> ValueOrigin:
+    return ValueOrigin({"step": step, "output": name}, f"the output {name} of the step {step}", kind)
 
 
-def _about(identifier: str, node: Node, key: str = "") -> Data:
+def _about(identifier: str, node: ForeignNode, key: str = "") -> Data:
     """Give what each step has."""
     title = " ".join(f"{node.name}: {key}".split() if key else node.name.split())
     reason = {"rationale": node.description.strip()} if node.description.strip() else {}

@@ -98,7 +98,7 @@ class Denied:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Conditional:
     """One of two values, by a condition."""
 
     when: "Expression"
@@ -106,7 +106,7 @@ class Choice:
     otherwise: "Expression"
 
 
-Expression: TypeAlias = Literal | Name | Operation | Comparison | Among | Joined | Denied | Choice
+Expression: TypeAlias = Literal | Name | Operation | Comparison | Among | Joined | Denied | Conditional
 
 
 def read_expression(text: str) -> Expression:
@@ -170,7 +170,7 @@ class _Reader:
             then = self.choice()
             if not self._take(":"):
                 raise self._strange()
-            when = Choice(when, then, self.choice())
+            when = Conditional(when, then, self.choice())
         self._depth -= 1
         return when
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fivefold.flows.language import Flow
 from fivefold.risk.governance.mutation.changes import (
-    Change,
+    StepChange,
     changes_of_calculation,
     changes_of_condition,
     changes_of_number,
@@ -20,7 +20,7 @@ NOTHING_SAID = "nothing said"
 """What a change writes in place of `on_unknown` where it takes that away."""
 
 
-def changes_of_flow(flow: Flow) -> Iterator[Change]:
+def changes_of_flow(flow: Flow) -> Iterator[StepChange]:
     """Give every change by one step, in the order of actions, what follows a failure, and steps.
 
     Conditions, calculations and numbers change as in rulesets. A way, an answer or `then` leads to another step that is
@@ -35,7 +35,7 @@ def changes_of_flow(flow: Flow) -> Iterator[Change]:
         yield from _of_step(("steps", number), step, flow, number)
 
 
-def _of_action(path: Path, action: Plain) -> Iterator[Change]:
+def _of_action(path: Path, action: Plain) -> Iterator[StepChange]:
     """Move the amount of a limit, and its bounds; what other actions do is not seen in a run."""
     if isinstance(action.get("amount"), int | Decimal):
         yield from changes_of_number((*path, "amount"), action["amount"])
@@ -43,7 +43,7 @@ def _of_action(path: Path, action: Plain) -> Iterator[Change]:
         yield from changes_of_number((*path, "between", number), bound)
 
 
-def _of_actions_taken(path: Path, names: Sequence[str], flow: Flow) -> Iterator[Change]:
+def _of_actions_taken(path: Path, names: Sequence[str], flow: Flow) -> Iterator[StepChange]:
     """Take one action less, and one more that can be taken beside them."""
     for name in names:
         yield _list(path, names, [each for each in names if each != name])
@@ -53,12 +53,12 @@ def _of_actions_taken(path: Path, names: Sequence[str], flow: Flow) -> Iterator[
         yield _list(path, names, [*names, more])
 
 
-def _list(path: Path, before: Sequence[str], after: Sequence[str]) -> Change:
+def _list(path: Path, before: Sequence[str], after: Sequence[str]) -> StepChange:
     words = [", ".join(side) or "none" for side in (before, after)]
-    return Change(path, words[0], words[1], path, list(after))
+    return StepChange(path, words[0], words[1], path, list(after))
 
 
-def _of_step(path: Path, step: Plain, flow: Flow, position: int) -> Iterator[Change]:
+def _of_step(path: Path, step: Plain, flow: Flow, position: int) -> Iterator[StepChange]:
     for name, calculation in step.get("calculate", {}).items():
         yield from changes_of_calculation((*path, "calculate", name), calculation)
     if "end" in step:
@@ -81,7 +81,7 @@ def _of_step(path: Path, step: Plain, flow: Flow, position: int) -> Iterator[Cha
         yield from _after(path, step, flow, position)
 
 
-def _elsewhere(path: Path, to: str, near: Sequence[str], flow: Flow, position: int) -> Iterator[Change]:
+def _elsewhere(path: Path, to: str, near: Sequence[str], flow: Flow, position: int) -> Iterator[StepChange]:
     """Lead to the next other step that is led to beside it, else to the one that follows in the document."""
     begin = near.index(to)
     others = [each for each in (*near[begin:], *near[:begin]) if each != to]
@@ -90,7 +90,7 @@ def _elsewhere(path: Path, to: str, near: Sequence[str], flow: Flow, position: i
         yield other_value(path, to, others[0])
 
 
-def _after(path: Path, step: Plain, flow: Flow, position: int) -> Iterator[Change]:
+def _after(path: Path, step: Plain, flow: Flow, position: int) -> Iterator[StepChange]:
     """Lead from a step to the one after that to which it leads, else to the one before that."""
     later = [each.id for each in flow.steps[position + 1 :]]
     to = step.get("then", later[0] if later else None)
@@ -98,12 +98,12 @@ def _after(path: Path, step: Plain, flow: Flow, position: int) -> Iterator[Chang
         return
     place = later.index(to)
     other = later[place + 1] if place + 1 < len(later) else later[place - 1]
-    yield Change((*path, "then") if "then" in step else path, to, other, path, {**step, "then": other})
+    yield StepChange((*path, "then") if "then" in step else path, to, other, path, {**step, "then": other})
     if "on_unknown" in step and {"rules", "data", "model", "agent"} & set(step):
         yield from _of_unknown(path, step, to)
 
 
-def _of_unknown(path: Path, step: Plain, instead: Any) -> Iterator[Change]:
+def _of_unknown(path: Path, step: Plain, instead: Any) -> Iterator[StepChange]:
     """Do where facts do not decide what is done where nothing holds; and say nothing, so that the run fails."""
     if "on_unknown" not in step:
         return
@@ -111,22 +111,22 @@ def _of_unknown(path: Path, step: Plain, instead: Any) -> Iterator[Change]:
     if instead != before:
         yield other_value(at, before, instead)
     rest = {word: part for word, part in step.items() if word != "on_unknown"}
-    yield Change(at, other_value(at, before, before).before, NOTHING_SAID, path, rest)
+    yield StepChange(at, other_value(at, before, before).before, NOTHING_SAID, path, rest)
 
 
-def _of_choices(path: Path, items: Sequence[Plain], word: str) -> Iterator[Change]:
+def _of_choices(path: Path, items: Sequence[Plain], word: str) -> Iterator[StepChange]:
     """Change the conditions of ways or rows; leave one out, and try one after the one below it."""
     for number, item in enumerate(items):
         yield from changes_of_condition((*path, number, "when"), item["when"])
         if len(items) > 1:
             rest = [*items[:number], *items[number + 1 :]]
-            yield Change((*path, number), f"{word} {number + 1}", "left out", path, rest)
+            yield StepChange((*path, number), f"{word} {number + 1}", "left out", path, rest)
         if number + 1 < len(items):
             turned = [*items[:number], items[number + 1], item, *items[number + 2 :]]
-            yield Change((*path, number), f"{word} {number + 1}", f"tried after {word} {number + 2}", path, turned)
+            yield StepChange((*path, number), f"{word} {number + 1}", f"tried after {word} {number + 2}", path, turned)
 
 
-def _of_table(path: Path, table: Plain) -> Iterator[Change]:
+def _of_table(path: Path, table: Plain) -> Iterator[StepChange]:
     yield from _of_choices((*path, "rows"), table["rows"], "row")
     places = [((*path, "rows", number, "give"), row["give"]) for number, row in enumerate(table["rows"])]
     rest = [((*path, word), table[word]) for word in ("otherwise", "on_unknown") if word in table]
@@ -137,7 +137,7 @@ def _of_table(path: Path, table: Plain) -> Iterator[Change]:
     yield from _of_unknown(path, table, table["otherwise"])
 
 
-def _of_output(path: Path, value: Any, column: Sequence[Any]) -> Iterator[Change]:
+def _of_output(path: Path, value: Any, column: Sequence[Any]) -> Iterator[StepChange]:
     """Give another flag, a number beside it, or the next other text of the column."""
     if isinstance(value, bool):
         yield other_value(path, value, not value)

@@ -11,7 +11,7 @@ from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.language import FlowExample
 from fivefold.flows.program import FlowProgram
 from fivefold.flows.steps import LAST, STOP, Ending, Stop
-from fivefold.risk.compiler.value_types import Column, value_type_phrase
+from fivefold.risk.compiler.value_types import InputColumn, value_type_phrase
 from fivefold.risk.engine.explain.describe import value_words
 from fivefold.risk.language.fields import StepOutput, ValueType
 
@@ -96,7 +96,7 @@ def _amounts(program: FlowProgram, stop: Stop, row: Mapping[str, Any]) -> dict[s
     return {name: amounts.get(name) for name in last.actions}
 
 
-def _kept(value: Any, column: Column) -> Any:
+def _kept(value: Any, column: InputColumn) -> Any:
     """Give a value as its column holds it."""
     if column.kind is ValueType.MONEY:
         return value * column.units
@@ -106,4 +106,8 @@ def _kept(value: Any, column: Column) -> Any:
 
 
 def _words(minor: int | None, program: FlowProgram) -> str:
-    return "nothing" if minor is None else value_words(minor, Column("", ValueType.MONEY, program.units), program.base)
+    return (
+        "nothing"
+        if minor is None
+        else value_words(minor, InputColumn("", ValueType.MONEY, program.units), program.base)
+    )

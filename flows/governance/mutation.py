@@ -27,9 +27,9 @@ from fivefold.risk.facts.portfolio import ENTITY, NamedList
 from fivefold.risk.governance.differences import part_words
 from fivefold.risk.governance.lint.reachability import LintScope, try_conditions
 from fivefold.risk.governance.lint.ruleset import lint_scope
-from fivefold.risk.governance.mutation.changes import Change, plain_data, with_change
+from fivefold.risk.governance.mutation.changes import StepChange, plain_data, with_change
 from fivefold.risk.governance.mutation.plain_values import plain_values, values_words
-from fivefold.risk.governance.mutation.run import ChangeTried, Mutations, Verdict
+from fivefold.risk.governance.mutation.run import ChangeTried, MutantVerdict, Mutations
 from fivefold.risk.governance.mutation.telling_inputs import Telling
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Document
@@ -73,12 +73,12 @@ def mutate_flow(
         raise InvalidRulesetError([Finding(f"example {failing}", "fails as the flow is")], f"flow {flow.name}")
     scope, tried = lint_scope(analysed, lists), []
     for mutant in mutants:
-        verdict, noticed_by, telling = Verdict.NOT_TRIED, "", Telling()
+        verdict, noticed_by, telling = MutantVerdict.NOT_TRIED, "", Telling()
         if not is_over():
             noticed_by = trial.noticed_by(mutant.analysed)
             telling = Telling() if noticed_by else telling_of(mutant.change, analysed, mutant.analysed, scope)
-            unnoticed = Verdict.NO_EFFECT if telling.no_effect else Verdict.UNNOTICED
-            verdict = Verdict.NOTICED if noticed_by else unnoticed
+            unnoticed = MutantVerdict.NO_EFFECT if telling.no_effect else MutantVerdict.UNNOTICED
+            verdict = MutantVerdict.NOTICED if noticed_by else unnoticed
         change = mutant.change
         line = None if document is None else document.line(change.path)
         where = where_of(change.path, flow.named_parts)
@@ -100,7 +100,7 @@ def mutate_flow(
 class _Mutant:
     """A change that leaves a usable flow."""
 
-    change: Change
+    change: StepChange
     analysed: AnalysedFlow
 
 
@@ -175,7 +175,7 @@ def _known(analysed: AnalysedFlow, facts: FlowFacts, moment: int) -> Iterator[_T
 # Why no example notices a change.
 
 
-def telling_of(change: Change, before: AnalysedFlow, after: AnalysedFlow, scope: LintScope) -> Telling:
+def telling_of(change: StepChange, before: AnalysedFlow, after: AnalysedFlow, scope: LintScope) -> Telling:
     """Find what would notice a change, or why nothing can."""
     if change.path[0] == "actions":
         return _of_bound(before, after, int(change.path[1]))

@@ -8,7 +8,7 @@ import polars as pl
 
 from fivefold.flows.groups.analysis import AnalysedGroup
 from fivefold.risk.compiler.conditions import Compiler
-from fivefold.risk.compiler.value_types import Column, column_for
+from fivefold.risk.compiler.value_types import InputColumn, column_for
 from fivefold.risk.engine.assess import timed_entities
 from fivefold.risk.engine.program import compiled_once
 from fivefold.risk.facts.inputs import Needs
@@ -48,7 +48,7 @@ def compile_group(analysed: AnalysedGroup, lists: Mapping[str, Sequence[str]], b
     analysed.require_usable()
     inputs = {input_key(each): column_for(each, analysed.names, base) for each in analysed.inputs}
 
-    def resolve(rule_input: LanguageModel) -> Column:
+    def resolve(rule_input: LanguageModel) -> InputColumn:
         return inputs[input_key(rule_input)]
 
     return GroupProgram(analysed, Compiler(resolve, lists).condition(analysed.group.condition).alias(HOLDS))

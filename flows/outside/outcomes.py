@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.compiler.value_types import InputColumn
 from fivefold.risk.language.fields import StepOutput, ValueType
 from fivefold.risk.language.quantities import exact, quoted_value
 
@@ -19,7 +19,7 @@ MOST_REASON_CHARACTERS = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reason:
+class AgentReason:
     """Why an agent answers so.
 
     Attributes:
@@ -157,7 +157,7 @@ def _read_cost(content: Any) -> Cost | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class OutsideOutcome:
     """What came back.
 
     Attributes:
@@ -176,7 +176,7 @@ class Outcome:
     failed: str | None = None
     source: str
     at_us: int
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[AgentReason, ...] = ()
     digest: str = ""
     registration: str = ""
     model: ModelAsked | None = None
@@ -203,12 +203,12 @@ class Outcome:
         return canonical_json(self.as_json())
 
 
-def failed_outcome(reason: str, source: str, at_us: int) -> Outcome:
+def failed_outcome(reason: str, source: str, at_us: int) -> OutsideOutcome:
     """Make the outcome of a question that nothing came of."""
-    return Outcome(failed=reason[:MOST_REASON_CHARACTERS], source=source, at_us=at_us)
+    return OutsideOutcome(failed=reason[:MOST_REASON_CHARACTERS], source=source, at_us=at_us)
 
 
-def read_outcome(content: Mapping[str, Any], columns: Mapping[str, Column]) -> Outcome:
+def read_outcome(content: Mapping[str, Any], columns: Mapping[str, InputColumn]) -> OutsideOutcome:
     """Read an outcome from its form as JSON; *columns* are those of the step's outputs.
 
     ValueError for what is not an outcome of that step.
@@ -223,12 +223,12 @@ def read_outcome(content: Mapping[str, Any], columns: Mapping[str, Column]) -> O
         read = {name: _read(value, columns[name]) for name, value in values.items() if value is not None}
     except KeyError as error:
         raise ValueError(f"gives {error.args[0]}, which the step does not; it gives {', '.join(columns)}") from None
-    return Outcome(
+    return OutsideOutcome(
         values=read,
         failed=content.get("failed"),
         source=content["source"],
         at_us=content["at_us"],
-        reasons=tuple(Reason(text=each["text"], evidence=tuple(each["evidence"])) for each in reasons),
+        reasons=tuple(AgentReason(text=each["text"], evidence=tuple(each["evidence"])) for each in reasons),
         digest=content.get("digest", ""),
         registration=content.get("registration", ""),
         model=read_model_asked(content["model"]) if content.get("model") is not None else None,
@@ -244,7 +244,7 @@ def _require(holds: bool, words: str) -> None:
 _NUMBERS = frozenset({ValueType.NUMBER, ValueType.MONEY})
 
 
-def _read(value: Any, column: Column) -> Any:
+def _read(value: Any, column: InputColumn) -> Any:
     if column.kind in _NUMBERS and isinstance(value, str):
         try:
             return Decimal(value)
@@ -253,7 +253,7 @@ def _read(value: Any, column: Column) -> Any:
     return value
 
 
-def held_value(value: Any, column: Column, choices: tuple[str, ...] = ()) -> Any:
+def held_value(value: Any, column: InputColumn, choices: tuple[str, ...] = ()) -> Any:
     """Give a value as its column holds it: money in minor units, a number as the nearest float.
 
     ValueError says why it is none that the step may give.
@@ -286,7 +286,7 @@ _ANY_UNITS = 10**8
 def misfit_of(value: Any, output: StepOutput) -> str | None:
     """Say why a value is none that a step may give under a name; None where it is one."""
     try:
-        held_value(value, Column("", output.kind, _ANY_UNITS), output.choices)
+        held_value(value, InputColumn("", output.kind, _ANY_UNITS), output.choices)
     except ValueError as error:
         return str(error)
     return None
@@ -303,7 +303,9 @@ def is_plain_text(text: str) -> bool:
     )
 
 
-def fitted(outcome: Outcome, columns: Mapping[str, Column], choices: Mapping[str, tuple[str, ...]]) -> Outcome:
+def fitted(
+    outcome: OutsideOutcome, columns: Mapping[str, InputColumn], choices: Mapping[str, tuple[str, ...]]
+) -> OutsideOutcome:
     """Give an outcome whose values are what the step declares; it failed where one of them is not.
 
     Args:
@@ -323,7 +325,7 @@ def fitted(outcome: Outcome, columns: Mapping[str, Column], choices: Mapping[str
     return outcome
 
 
-def fitted_to(outcome: Outcome, outputs: Mapping[str, StepOutput]) -> Outcome:
+def fitted_to(outcome: OutsideOutcome, outputs: Mapping[str, StepOutput]) -> OutsideOutcome:
     """Do the same where the base currency is not known: by what a step declares."""
-    columns = {name: Column("", each.kind, _ANY_UNITS) for name, each in outputs.items()}
+    columns = {name: InputColumn("", each.kind, _ANY_UNITS) for name, each in outputs.items()}
     return fitted(outcome, columns, {name: each.choices for name, each in outputs.items()})

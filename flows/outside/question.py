@@ -11,7 +11,7 @@ from fivefold.flows.language import ModelStep, OutsideStep
 from fivefold.flows.program import FlowProgram
 from fivefold.flows.steps import LAST, STOP, RowContext, Stop
 from fivefold.flows.trace import explain_run
-from fivefold.risk.compiler.value_types import Column, column_for
+from fivefold.risk.compiler.value_types import InputColumn, column_for
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.quantities import json_number
 
@@ -78,7 +78,7 @@ def sent_facts(program: FlowProgram, row: Mapping[str, Any], context: RowContext
     return SentFacts(values=values, why=tuple((each.step, each.sentence) for each in passed), kinds=kinds)
 
 
-def _sent(value: Any, column: Column) -> SentValue:
+def _sent(value: Any, column: InputColumn) -> SentValue:
     if value is None:
         return None
     if column.kind in {ValueType.NUMBER, ValueType.FINDING}:

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.flows.outside.outcomes import Outcome, fitted, held_value
+from fivefold.flows.outside.outcomes import OutsideOutcome, fitted, held_value
 from fivefold.flows.steps import CompiledStep, RowContext, RunContext
 from fivefold.risk.compiler.value_types import DTYPES
 
@@ -17,7 +17,7 @@ CAME, FAILED, ASKS = range(3)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Outside(CompiledStep):
+class CompiledOutsideStep(CompiledStep):
     """A step that asks the outside.
 
     Its code is 0 where an outcome came, 1 where it failed, and 2 as long as it is not there.
@@ -64,7 +64,7 @@ class Outside(CompiledStep):
         texts = (self.source_column, self.failed_column, self.reasons_column, self.model_column)
         return {self.at_column: pl.Int64, **dict.fromkeys(texts, pl.String)}
 
-    def row(self, outcome: Outcome | None) -> dict[str, Any]:
+    def row(self, outcome: OutsideOutcome | None) -> dict[str, Any]:
         """Give an outcome as the columns of one row; all of them null where there is none yet."""
         if outcome is None:
             return {
@@ -86,7 +86,7 @@ class Outside(CompiledStep):
             self.model_column: None if outcome.model is None else canonical_json(outcome.model.as_json()),
         }
 
-    def frame(self, outcomes: Iterable[Outcome | None]) -> pl.DataFrame:
+    def frame(self, outcomes: Iterable[OutsideOutcome | None]) -> pl.DataFrame:
         """Give the outcomes of rows as columns, for `RunContext.outcomes`."""
         schema = {column.name: DTYPES[column.kind] for column in self.outputs.values()} | dict(self.extra_columns)
         return pl.DataFrame([self.row(each) for each in outcomes], schema=schema, orient="row")

@@ -16,7 +16,7 @@ from fivefold.features.ahead import read_ahead, work_ahead
 from fivefold.features.arrow_files import as_bytes, of_bytes
 from fivefold.features.histories import Histories
 from fivefold.features.partitions import Engine, Result
-from fivefold.features.reading.parquet_stream import START, Place
+from fivefold.features.reading.parquet_stream import START, StreamPosition
 from fivefold.features.reading.sources import StreamPart, file_reader, is_streamed, stream_from, stream_histories
 from fivefold.features.reading.tables import Source
 from fivefold.features.reading.text_files import MappedFile
@@ -112,15 +112,15 @@ class _KeptBatch(msgspec.Struct, frozen=True):
     hashes: bytes
 
     @classmethod
-    def of(cls, batch: ScoredBatch, place: Place, hashes: npt.NDArray[np.uint64]) -> Self:
+    def of(cls, batch: ScoredBatch, place: StreamPosition, hashes: npt.NDArray[np.uint64]) -> Self:
         """Keep a batch."""
         carried = None if place.carried is None else as_bytes(place.carried)
         table = as_bytes(batch.table.to_arrow(compat_level=pl.CompatLevel.oldest()))
         return cls(table, _note_of(batch), place.file, place.row, place.rows, carried, hashes.tobytes())
 
-    def place(self) -> Place:
+    def place(self) -> StreamPosition:
         """Give the place after the batch."""
-        return Place(self.file, self.row, self.rows, None if self.carried is None else of_bytes(self.carried))
+        return StreamPosition(self.file, self.row, self.rows, None if self.carried is None else of_bytes(self.carried))
 
     def batch(self) -> ScoredBatch:
         """Give the batch."""

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.risk.compiler.likeness import Targets
-from fivefold.risk.compiler.value_types import Column, level_number, literal
+from fivefold.risk.compiler.value_types import InputColumn, level_number, literal
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, input_of_test, inputs_compared
 from fivefold.risk.language.fields import ValueType
@@ -41,7 +41,7 @@ Lists = Mapping[str, Sequence[str]]
 """Members of the named lists."""
 
 
-def comparison(operator: str, column: Column, value: Any, lists: Lists) -> pl.Expr:
+def comparison(operator: str, column: InputColumn, value: Any, lists: Lists) -> pl.Expr:
     """Build the expression of one operator; its kind was checked before."""
     if operator in {"in_list", "not_in_list"}:
         value = tuple(lists[value])
@@ -50,7 +50,7 @@ def comparison(operator: str, column: Column, value: Any, lists: Lists) -> pl.Ex
     return _BUILDERS[operator](column, value)
 
 
-def _present(column: Column, value: str) -> pl.Expr:
+def _present(column: InputColumn, value: str) -> pl.Expr:
     if column.kind is ValueType.MARK:
         there = column.expr
     elif column.kind is ValueType.FINDING:
@@ -60,11 +60,11 @@ def _present(column: Column, value: str) -> pl.Expr:
     return there if value == "present" else ~there
 
 
-def _between(column: Column, ends: Sequence[Any]) -> pl.Expr:
+def _between(column: InputColumn, ends: Sequence[Any]) -> pl.Expr:
     return (column.expr >= literal(column, ends[0])) & (column.expr <= literal(column, ends[1]))
 
 
-def _among(column: Column, values: Sequence[Any]) -> pl.Expr:
+def _among(column: InputColumn, values: Sequence[Any]) -> pl.Expr:
     """True where the value, or one of a list of values, is among *values*."""
     if column.kind is ValueType.TEXTS:
         return _any_element(column, pl.element().is_in(pl.Series(values, dtype=pl.String).implode()))
@@ -75,24 +75,24 @@ def _among(column: Column, values: Sequence[Any]) -> pl.Expr:
     return column.expr.is_in(typed.implode())
 
 
-def _any_element(column: Column, test: pl.Expr) -> pl.Expr:
+def _any_element(column: InputColumn, test: pl.Expr) -> pl.Expr:
     """True if the test is true of one element: no element is false, no list is unknown."""
     return column.expr.list.eval(test, parallel=False).list.any()
 
 
-def _contains(column: Column, value: str) -> pl.Expr:
+def _contains(column: InputColumn, value: str) -> pl.Expr:
     if column.kind is ValueType.TEXTS:
         return column.expr.list.contains(pl.lit(value), nulls_equal=False)
     return column.expr.str.contains(value, literal=True)
 
 
-def _contains_any(column: Column, values: Sequence[str]) -> pl.Expr:
+def _contains_any(column: InputColumn, values: Sequence[str]) -> pl.Expr:
     if column.kind is ValueType.TEXTS:
         return _among(column, values)
     return pl.any_horizontal([_contains(column, value) for value in values])
 
 
-def _fuzzy(column: Column, value: tuple[Fuzzy, Sequence[str]]) -> pl.Expr:
+def _fuzzy(column: InputColumn, value: tuple[Fuzzy, Sequence[str]]) -> pl.Expr:
     how, targets = value
     test = nearly(targets, how.scorer, how.at_least)
     if column.kind is ValueType.TEXTS:
@@ -100,11 +100,11 @@ def _fuzzy(column: Column, value: tuple[Fuzzy, Sequence[str]]) -> pl.Expr:
     return test(column.expr)
 
 
-def _not(build: Callable[[Column, Any], pl.Expr]) -> Callable[[Column, Any], pl.Expr]:
+def _not(build: Callable[[InputColumn, Any], pl.Expr]) -> Callable[[InputColumn, Any], pl.Expr]:
     return lambda column, value: ~build(column, value)
 
 
-_BUILDERS: dict[str, Callable[[Column, Any], pl.Expr]] = {
+_BUILDERS: dict[str, Callable[[InputColumn, Any], pl.Expr]] = {
     "is": _present,
     "equals": lambda column, value: column.expr == literal(column, value),
     "not_equals": lambda column, value: column.expr != literal(column, value),
@@ -135,7 +135,7 @@ _SIGNS: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
     "at_most": le,
 }
 
-Resolve = Callable[[LanguageModel], Column]
+Resolve = Callable[[LanguageModel], InputColumn]
 """Finds the column of an input."""
 
 
@@ -152,7 +152,7 @@ class Compiler:
 
     resolve: Resolve
     lists: Lists
-    own: Column | None = None
+    own: InputColumn | None = None
     reads: dict[str, None] = field(default_factory=dict)
 
     def condition(self, condition: Any) -> pl.Expr:
@@ -179,7 +179,7 @@ class Compiler:
         ]
         return reduce(and_, parts)
 
-    def _between_inputs(self, operator: str, column: Column, other: LanguageModel) -> pl.Expr:
+    def _between_inputs(self, operator: str, column: InputColumn, other: LanguageModel) -> pl.Expr:
         """Compare two columns: lint sees that they are of one kind and unit, and were not rounded."""
         compared = self.resolve(other)
         self.reads[compared.name] = None

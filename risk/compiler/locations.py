@@ -11,8 +11,8 @@ from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import (
     All,
     Any_,
-    Group,
     Linked,
+    LinkedGroup,
     Not,
     OwnTest,
     Ratio,
@@ -120,7 +120,7 @@ def wheres_in(path: Path, rule_input: Any) -> Iterator[Location]:
         )
 
 
-def _conditions_on_linked(path: Path, group: Group) -> Iterator[Location]:
+def _conditions_on_linked(path: Path, group: LinkedGroup) -> Iterator[Location]:
     """Give what is asked of linked entities, and the conditions on their facts."""
     for at, each in inputs_with_paths_of_group(path, group):
         yield from wheres_in(at, each)
@@ -129,7 +129,7 @@ def _conditions_on_linked(path: Path, group: Group) -> Iterator[Location]:
             yield Location((*path, word), condition)
 
 
-def inputs_with_paths_of_group(path: Path, group: Group) -> Iterator[tuple[Path, LanguageModel]]:
+def inputs_with_paths_of_group(path: Path, group: LinkedGroup) -> Iterator[tuple[Path, LanguageModel]]:
     """Give every input that is read of linked entities, with its path; *path* leads to the group."""
     if group.part is not None:
         yield (*path, group.word), group.part

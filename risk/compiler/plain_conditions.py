@@ -13,7 +13,7 @@ from typing import Any
 
 from fivefold.risk.compiler.conditions import Lists, Resolve
 from fivefold.risk.compiler.likeness import Targets
-from fivefold.risk.compiler.value_types import NUMERIC_TYPES, Column, level_number, ordinal
+from fivefold.risk.compiler.value_types import NUMERIC_TYPES, InputColumn, level_number, ordinal
 from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, input_of_test, inputs_compared
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Fuzzy, Operators
@@ -35,7 +35,7 @@ class NoPlainFormError(LookupError):
     """A condition has no plain form, so that its columns must be asked."""
 
 
-def plain_comparison(operator: str, column: Column, value: Any, lists: Lists) -> PlainTest:
+def plain_comparison(operator: str, column: InputColumn, value: Any, lists: Lists) -> PlainTest:
     """Build the function of one operator; its kind was checked before.
 
     Raises:
@@ -59,7 +59,7 @@ def plain_comparison(operator: str, column: Column, value: Any, lists: Lists) ->
     return test
 
 
-def _present(column: Column, *, is_wanted: bool) -> PlainTest:
+def _present(column: InputColumn, *, is_wanted: bool) -> PlainTest:
     name = column.name
     if column.kind is ValueType.MARK:
         return lambda row: None if row[name] is None else row[name] is is_wanted
@@ -68,7 +68,7 @@ def _present(column: Column, *, is_wanted: bool) -> PlainTest:
     return lambda row: (row[name] is not None) is is_wanted
 
 
-def _bound(column: Column, value: Any) -> Any:
+def _bound(column: InputColumn, value: Any) -> Any:
     """Give what `risk.compiler.value_types.literal` gives, as a plain value."""
     if column.kind is ValueType.MONEY:
         minor = value * column.units
@@ -78,8 +78,8 @@ def _bound(column: Column, value: Any) -> Any:
     return float(value) if column.kind in NUMERIC_TYPES else value
 
 
-def _compared(compare: Callable[[Any, Any], bool]) -> Callable[[Column, Any], Holds]:
-    def build(column: Column, value: Any) -> Holds:
+def _compared(compare: Callable[[Any, Any], bool]) -> Callable[[InputColumn, Any], Holds]:
+    def build(column: InputColumn, value: Any) -> Holds:
         bound = _bound(column, value)
         if isinstance(bound, float):
             return lambda subject: compare(float(subject), bound)
@@ -91,12 +91,12 @@ def _compared(compare: Callable[[Any, Any], bool]) -> Callable[[Column, Any], Ho
     return build
 
 
-def _between(column: Column, ends: Sequence[Any]) -> Holds:
+def _between(column: InputColumn, ends: Sequence[Any]) -> Holds:
     least, most = _compared(ge)(column, ends[0]), _compared(le)(column, ends[1])
     return lambda subject: least(subject) and most(subject)
 
 
-def _among(column: Column, values: Sequence[Any]) -> Holds:
+def _among(column: InputColumn, values: Sequence[Any]) -> Holds:
     if column.kind is ValueType.TEXTS:
         words = frozenset(values)
         return lambda subject: any(word in words for word in subject if word is not None)
@@ -108,17 +108,17 @@ def _among(column: Column, values: Sequence[Any]) -> Holds:
     return lambda subject: subject in members
 
 
-def _contains(_column: Column, value: str) -> Holds:
+def _contains(_column: InputColumn, value: str) -> Holds:
     return lambda subject: value in subject  # a word of a list, or a part of a text
 
 
-def _contains_any(column: Column, values: Sequence[str]) -> Holds:
+def _contains_any(column: InputColumn, values: Sequence[str]) -> Holds:
     if column.kind is ValueType.TEXTS:
         return _among(column, values)
     return lambda subject: any(value in subject for value in values)
 
 
-def _fuzzy(column: Column, value: tuple[Fuzzy, Sequence[str]]) -> Holds:
+def _fuzzy(column: InputColumn, value: tuple[Fuzzy, Sequence[str]]) -> Holds:
     how, targets = value
     near = Targets(targets, how.scorer)
 
@@ -131,8 +131,8 @@ def _fuzzy(column: Column, value: tuple[Fuzzy, Sequence[str]]) -> Holds:
     return is_near
 
 
-def _not(build: Callable[[Column, Any], Holds]) -> Callable[[Column, Any], Holds]:
-    def negated(column: Column, value: Any) -> Holds:
+def _not(build: Callable[[InputColumn, Any], Holds]) -> Callable[[InputColumn, Any], Holds]:
+    def negated(column: InputColumn, value: Any) -> Holds:
         holds = build(column, value)
         return lambda subject: not holds(subject)
 
@@ -147,7 +147,7 @@ _SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
     "below": lt,
     "at_most": le,
 }
-_BUILDERS: Mapping[str, Callable[[Column, Any], Holds]] = {
+_BUILDERS: Mapping[str, Callable[[InputColumn, Any], Holds]] = {
     **{name: _compared(compare) for name, compare in _SIGNS.items()},
     "between": _between,
     "outside": _not(_between),
@@ -175,7 +175,7 @@ class PlainCompiler:
 
     resolve: Resolve
     lists: Lists
-    own: Column | None = None
+    own: InputColumn | None = None
 
     def condition(self, condition: Any) -> PlainTest:
         """Compile a condition.
@@ -210,7 +210,7 @@ class PlainCompiler:
         )
 
 
-def _between_inputs(operator: str, column: Column, other: Column) -> PlainTest:
+def _between_inputs(operator: str, column: InputColumn, other: InputColumn) -> PlainTest:
     compare, one, two = _SIGNS[operator], column.name, other.name
 
     def test(row: Row) -> bool | None:

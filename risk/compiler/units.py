@@ -31,8 +31,8 @@ from fivefold.risk.language.expressions import (
     Count,
     DaysSince,
     Distinct,
-    Group,
     Linked,
+    LinkedGroup,
     Mean,
     Median,
     New,
@@ -117,7 +117,7 @@ def unit_of_input(rule_input: Any, names: Vocabulary) -> Unit:
     return DAYS if is_days else RATIO
 
 
-def _unit_of_group(group: Group, names: Vocabulary) -> Unit:
+def _unit_of_group(group: LinkedGroup, names: Vocabulary) -> Unit:
     """Give the unit of a number over those linked: that of theirs, but a mean of counts is a ratio."""
     if group.part is None:
         return COUNT

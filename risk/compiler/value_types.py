@@ -19,9 +19,9 @@ from fivefold.risk.language.expressions import (
     DaysSince,
     Distinct,
     FieldInput,
-    Group,
     IndicatorInput,
     Linked,
+    LinkedGroup,
     Mean,
     Median,
     New,
@@ -74,7 +74,7 @@ DTYPES: Mapping[ValueType, Any] = {
 
 
 @dataclass(frozen=True)
-class Column:
+class InputColumn:
     """A column that conditions read.
 
     Attributes:
@@ -156,7 +156,7 @@ def level_number(level: Any, levels: Sequence[str]) -> int | None:
     return int(level) if is_number else None
 
 
-def literal(column: Column, value: Any) -> pl.Expr:
+def literal(column: InputColumn, value: Any) -> pl.Expr:
     """Make the literal that *value* is for a column.
 
     Money is compared in minor units: a bound between two of them is a fraction, which 64-bit floats hold exactly
@@ -282,7 +282,7 @@ def step_output(rule_input: StepInput, names: Vocabulary) -> StepOutput:
     return steps[step][output]
 
 
-def inputs_of_group(group: Group) -> Iterator[LanguageModel]:
+def inputs_of_group(group: LinkedGroup) -> Iterator[LanguageModel]:
     """Give every input that is read of linked entities."""
     if group.part is not None:
         yield group.part
@@ -294,7 +294,7 @@ def inputs_of_group(group: Group) -> Iterator[LanguageModel]:
 _READ_OF_LINKED = (FieldInput, Window, TagInput, ScreeningInput, Ratio)
 
 
-def _value_type_of_group(group: Group, names: Vocabulary) -> ValueType:
+def _value_type_of_group(group: LinkedGroup, names: Vocabulary) -> ValueType:
     if group.by not in names.links:
         there = ", ".join(names.links) or "none"
         raise UnknownNameError(
@@ -398,7 +398,7 @@ def _value_type_of_field(rule_input: FieldInput | TransactionInput, names: Vocab
     return kind
 
 
-def column_for(rule_input: Any, names: Vocabulary, base: str) -> Column:
+def column_for(rule_input: Any, names: Vocabulary, base: str) -> InputColumn:
     """Give the column of an input; *base* is the currency of money where the input names none.
 
     Raises:
@@ -407,7 +407,7 @@ def column_for(rule_input: Any, names: Vocabulary, base: str) -> Column:
     kind = value_type_of_input(rule_input, names)
     units = minor_units(currency_of(rule_input, names) or base) if kind is ValueType.MONEY else 1
     levels = step_output(rule_input, names).choices if isinstance(rule_input, StepInput) else names.levels
-    return Column(input_key(rule_input), kind, units, levels if kind is ValueType.LEVEL else ())
+    return InputColumn(input_key(rule_input), kind, units, levels if kind is ValueType.LEVEL else ())
 
 
 def _declared(name: str, fields: Mapping[str, FieldType], whose: str, also: Sequence[str] = ()) -> ValueType:

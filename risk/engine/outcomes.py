@@ -32,7 +32,7 @@ from fivefold.risk.engine.program import (
     UNDETERMINED,
     Program,
 )
-from fivefold.risk.engine.single.levels import NOBODY, Before, assess_row
+from fivefold.risk.engine.single.levels import NOBODY, PriorLevel, assess_row
 from fivefold.risk.engine.single.rules import single_program
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 
@@ -90,7 +90,7 @@ def assess_columns(
     return outcomes[[ENTITY, AS_OF, STATUS, COMPUTED, *LEVELS, *program.outputs]]
 
 
-def _before(entity: str, previous: pl.DataFrame | None, overrides: pl.DataFrame | None) -> Before | None:
+def _before(entity: str, previous: pl.DataFrame | None, overrides: pl.DataFrame | None) -> PriorLevel | None:
     """Give what was held of an entity; None where it stands there twice, which joining the frames refuses."""
     standing, override = _of(entity, previous), _of(entity, overrides)
     if standing is None or override is None:
@@ -98,7 +98,7 @@ def _before(entity: str, previous: pl.DataFrame | None, overrides: pl.DataFrame 
     if not standing and not override:
         return NOBODY
     floor = (standing["floor"], standing.get("hard_floor")) if standing.get("floor") is not None else None
-    return Before(
+    return PriorLevel(
         level=standing.get("level"),
         entered=standing.get("entered"),
         floor=floor,

@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.conditions import Compiler
-from fivefold.risk.compiler.value_types import Column, column_for
+from fivefold.risk.compiler.value_types import InputColumn, column_for
 from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.program import compiled_once
 from fivefold.risk.language.base import LanguageModel
@@ -49,7 +49,7 @@ class PolicyProgram:
 
     analysed: AnalysedPolicy
     lists: Mapping[str, Sequence[str]]
-    inputs: Mapping[str, Column]
+    inputs: Mapping[str, InputColumn]
     outcomes: tuple[pl.Expr, ...]
     rule_actions: tuple[pl.Expr, ...]
     decision: tuple[pl.Expr, pl.Expr]
@@ -85,7 +85,7 @@ def compile_policy(analysed: AnalysedPolicy, lists: Mapping[str, Sequence[str]],
     policy = analysed.policy
     inputs = {input_key(each): column_for(each, analysed.names, base) for each in analysed.inputs}
 
-    def resolve(rule_input: LanguageModel) -> Column:
+    def resolve(rule_input: LanguageModel) -> InputColumn:
         return inputs[input_key(rule_input)]
 
     compiler = Compiler(resolve, lists)

@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed, AnalysedRuleset, signal_of_rule
 from fivefold.risk.compiler.conditions import Compiler
-from fivefold.risk.compiler.value_types import Column, column_for
+from fivefold.risk.compiler.value_types import InputColumn, column_for
 from fivefold.risk.engine.levels import POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR
 from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.rules import CompiledRule, compile_rule
@@ -53,7 +53,7 @@ class Program:
     """
 
     analysed: AnalysedRuleset
-    inputs: Mapping[str, Column]
+    inputs: Mapping[str, InputColumn]
     signals: Mapping[str, str]
     rules: tuple[CompiledRule, ...]
     total: Total
@@ -211,9 +211,9 @@ def compile_ruleset(analysed: AnalysedRuleset, lists: Mapping[str, Sequence[str]
         base: the currency that money is in.
     """
     ruleset, names = analysed.ruleset, analysed.names
-    inputs: dict[str, Column] = {}
+    inputs: dict[str, InputColumn] = {}
 
-    def resolve(rule_input: LanguageModel) -> Column:
+    def resolve(rule_input: LanguageModel) -> InputColumn:
         key = input_key(rule_input)
         if key not in inputs:
             inputs[key] = column_for(rule_input, names, base)

@@ -14,7 +14,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.compiler.formulas import parts_of_share
-from fivefold.risk.compiler.value_types import Column, linked_source
+from fivefold.risk.compiler.value_types import InputColumn, linked_source
 from fivefold.risk.facts.linked import FROM_THE_START, LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.ordered import of_values
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
@@ -100,7 +100,7 @@ class Partials:
             return pl.when(whole != 0).then(part / whole)
         return quotient(pl.col(AS_OF) - pl.col(self._part("latest", TIME, self.masks.of(window))), DAY_US)
 
-    def _over(self, key: str, window: Window, column: Column) -> pl.Expr:  # noqa: PLR0911 (one for each kind)
+    def _over(self, key: str, window: Window, column: InputColumn) -> pl.Expr:  # noqa: PLR0911 (one for each kind)
         """Make an aggregate of a field's values."""
         match window:
             case Sum():
@@ -122,14 +122,14 @@ class Partials:
                 how = "min" if isinstance(window, Least) else "max"
                 return pl.col(self._part(how, column.name, self.masks.of(window)))
 
-    def _share(self, share: Share, column: Column) -> pl.Expr:
+    def _share(self, share: Share, column: InputColumn) -> pl.Expr:
         part, whole = (self._total(each, column).fill_null(0) for each in parts_of_share(share))
         return pl.when(whole != 0).then(part / whole)
 
-    def _different(self, column: Column, mask: str) -> pl.Expr:
+    def _different(self, column: InputColumn, mask: str) -> pl.Expr:
         return pl.col(self._part("distinct", column.name, mask)).fill_null(0)
 
-    def _in_order(self, key: str, window: Window, column: Column) -> pl.Expr:
+    def _in_order(self, key: str, window: Window, column: InputColumn) -> pl.Expr:
         """Make an aggregate of all the values that a window holds, each by itself."""
         values = pl.col(self._part("each", column.name, self.masks.of(window, column.name)))
         result = of_values(window, values, is_money=column.kind is ValueType.MONEY)
@@ -138,21 +138,21 @@ class Partials:
         self._totals[key] = result
         return result.cast(pl.Int64, strict=False)
 
-    def _sum(self, key: str, window: Window, column: Column) -> pl.Expr:
+    def _sum(self, key: str, window: Window, column: InputColumn) -> pl.Expr:
         total = self._total(window, column).fill_null(0)
         if column.kind is not ValueType.MONEY:
             return in_numbers(total)
         self._totals[key] = total
         return total.cast(pl.Int64, strict=False)
 
-    def _count(self, window: Window, column: Column | None) -> pl.Expr:
+    def _count(self, window: Window, column: InputColumn | None) -> pl.Expr:
         return pl.col(self._part("count", TIME, self._known_mask(window, column))).fill_null(0).cast(pl.Float64)
 
-    def _total(self, window: Window, column: Column) -> pl.Expr:
+    def _total(self, window: Window, column: InputColumn) -> pl.Expr:
         how = "money" if column.kind is ValueType.MONEY else "number"
         return pl.col(self._part(how, column.name, self.masks.of(window)))
 
-    def _known_mask(self, window: Window, column: Column | None) -> str:
+    def _known_mask(self, window: Window, column: InputColumn | None) -> str:
         """Name the mask of facts whose value is known; an amount always is."""
         return self.masks.of(window, None if column is None or column.kind is ValueType.MONEY else column.name)
 
@@ -199,7 +199,7 @@ def billionths(value: pl.Expr) -> pl.Expr:
     return pl.when(value.abs() < 10.0**SMALL_DIGITS).then(small).otherwise(exact)
 
 
-def _units(column: Column) -> int:
+def _units(column: InputColumn) -> int:
     return 1 if column.kind is ValueType.MONEY else NUMBER_UNITS
 
 

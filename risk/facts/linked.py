@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.money import minor_units
-from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.compiler.value_types import InputColumn
 from fivefold.risk.language.fields import MONEY_FIELDS, FieldType, ValueType, value_type_of
 
 LINKED_ENTITY = "entity"
@@ -76,12 +76,12 @@ class LinkedFacts:
         """Name everything that cannot be read, in the form of `PROBLEM_SCHEMA`."""
         return self.found_problems.select(*PROBLEM_SCHEMA)
 
-    def column(self, name: str, currency: str | None = None) -> Column:
+    def column(self, name: str, currency: str | None = None) -> InputColumn:
         """Give the column of a field; with a *currency*, money is the original amount in it."""
         if self.base is None or name not in MONEY_FIELDS:
-            return Column(name, value_type_of(self.fields[name]))
+            return InputColumn(name, value_type_of(self.fields[name]))
         column = name if currency is None else original_of(name)
-        return Column(column, ValueType.MONEY, minor_units(currency or self.base))
+        return InputColumn(column, ValueType.MONEY, minor_units(currency or self.base))
 
 
 def original_of(name: str) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.risk.compiler.conditions import Compiler, Lists
 from fivefold.risk.compiler.formulas import parts_of_share
-from fivefold.risk.compiler.value_types import Column, column_of, inputs_of
+from fivefold.risk.compiler.value_types import InputColumn, column_of, inputs_of
 from fivefold.risk.facts.linked import TIME, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF
 from fivefold.risk.language.base import LanguageModel
@@ -108,7 +108,7 @@ class Masks:
         They may meet its `where` by what they found, which is taken for unknown here.
         """
 
-        def resolve(read: LanguageModel) -> Column:
+        def resolve(read: LanguageModel) -> InputColumn:
             column = self._resolve(read, window)
             return replace(column, name=NOT_FOUND_YET) if column.name == "found" else column
 
@@ -156,7 +156,7 @@ class Masks:
         resolve = partial(self._resolve, window=window)
         return f"@where {name}", Compiler(resolve, self.lists).condition(window.where)
 
-    def _resolve(self, read: LanguageModel, window: Window) -> Column:
+    def _resolve(self, read: LanguageModel, window: Window) -> InputColumn:
         assert isinstance(read, FieldInput)  # lint refuses every other input inside `where`
         return self.facts.column(read.field, window.in_currency)
 
@@ -184,7 +184,7 @@ def is_of_screenings(window: Window) -> bool:
     return isinstance(window, Count) and window.count == "screenings"
 
 
-def value_column(window: Window, facts: LinkedFacts) -> Column | None:
+def value_column(window: Window, facts: LinkedFacts) -> InputColumn | None:
     """Find the column of the field that an aggregate computes with; None for a count and for days since."""
     name = column_of(window)
     return None if name is None else facts.column(name, window.in_currency)

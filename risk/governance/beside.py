@@ -9,7 +9,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.backtest.compositions import NOBODY, Before, Composition, deciding_assessments
+from fivefold.risk.governance.backtest.compositions import NOBODY, Composition, PriorState, deciding_assessments
 from fivefold.risk.language.ruleset import Ruleset
 
 
@@ -65,7 +65,7 @@ def assess_decided(ruleset: AnalysedRuleset, beside: Beside, portfolio: Portfoli
     if beside == ALONE:
         return DecidedOn(assess(ruleset, portfolio, as_of))
     name = ruleset.ruleset.name
-    parts = dict(deciding_assessments(composed(beside.around(ruleset)), portfolio, as_of, Before()))
+    parts = dict(deciding_assessments(composed(beside.around(ruleset)), portfolio, as_of, PriorState()))
     everyone, counts = portfolio.entities[ENTITY].n_unique(), {each: len(part) for each, part in parts.items()}
     if name not in parts:
         raise NotEnoughDataError(f"of {everyone:,} entities {name} decides on nobody beside the other rulesets")

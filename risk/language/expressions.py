@@ -171,7 +171,7 @@ Way = Literal["to", "from", "both"]
 """Which way links are followed: to what they lead to, to what they come from, or both."""
 
 
-class Group(LanguageModel):
+class LinkedGroup(LanguageModel):
     """The entities that an entity is linked to, each once, and one number or answer made of them.
 
     Attributes:
@@ -225,7 +225,7 @@ class Linked(LanguageModel):
     Unknown too where what it is made of is unknown of one of them, and where there are too many.
     """
 
-    linked: Group
+    linked: LinkedGroup
 
 
 PLAIN_INPUTS: dict[str, type[LanguageModel]] = {
@@ -428,7 +428,7 @@ _RECURSIVE: tuple[type[LanguageModel], ...] = (
     Ratio,
     Peers,
     PeerFact,
-    Group,
+    LinkedGroup,
     *PLAIN_INPUTS.values(),
 )
 _TESTS: tuple[type[LanguageModel], ...] = (Operators, OwnTest, *TESTS.values())

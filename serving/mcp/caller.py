@@ -44,7 +44,7 @@ class RefusedCallError(Exception):
 
 
 @dataclass(frozen=True)
-class Reply:
+class RouteAnswer:
     """What a route answered.
 
     Attributes:
@@ -87,7 +87,7 @@ class Caller:
 
     async def read(
         self, name: str, parts: Mapping[str, str] | None = None, query: Mapping[str, object] | None = None
-    ) -> Reply:
+    ) -> RouteAnswer:
         """Ask a route such as `GET /v1/search`; what is None or empty in the query is left out.
 
         RefusedCallError where it does not answer well.
@@ -102,7 +102,7 @@ class Caller:
         *,
         query: Mapping[str, object] | None = None,
         key: str | None = None,
-    ) -> Reply:
+    ) -> RouteAnswer:
         """Ask a route that is not a GET; what is None in the body is left out. Under *key* it is carried out once.
 
         RefusedCallError where it does not answer well.
@@ -116,7 +116,7 @@ class Caller:
         query: Mapping[str, object],
         body: Mapping[str, object] | None = None,
         key: str | None = None,
-    ) -> Reply:
+    ) -> RouteAnswer:
         if self.reach is not None and name not in self.reach:
             raise LookupError(f"{name} is not among the routes of this tool")
         request = _request(BY_NAME[name], parts, query, self.secret, body, key)
@@ -125,7 +125,7 @@ class Caller:
         if response.status_code >= 400:
             raise RefusedCallError(response.status_code, words_of(content))
         repeated = response.headers.get(REPLAYED) is not None
-        return Reply(content, _after(response.headers.get(LINK, "")), repeated)
+        return RouteAnswer(content, _after(response.headers.get(LINK, "")), repeated)
 
     def require_change(self, credential: Credential) -> None:
         """Count a call that is to change something; RefusedCallError 429 where that is too often for the plan."""

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from fivefold.serving.mcp import sentences
-from fivefold.serving.mcp.caller import Caller, Reply
+from fivefold.serving.mcp.caller import Caller, RouteAnswer
 from fivefold.serving.mcp.reading import RISK
-from fivefold.serving.mcp.tool import Answer, Arguments, Effect, OfEntity, Tool
+from fivefold.serving.mcp.tool import Arguments, Effect, OfEntity, Tool, ToolAnswer
 from fivefold.serving.v1.schemas import Text
 
 _ENTITY = "/v1/entities/{type}/{external_id}"
@@ -29,7 +29,7 @@ Reason = Annotated[
 Until = Annotated[str | None, Field(max_length=40, description="When it ends, as ISO 8601; without an end by default.")]
 
 
-class Explained(Arguments):
+class ChangeArguments(Arguments):
     """What is to be changed, and why."""
 
     why: Reason = Field(description="Why, in your words for the people who read it later.")
@@ -40,7 +40,7 @@ class Explained(Arguments):
         return self.why
 
 
-class Once(Explained):
+class Once(ChangeArguments):
     """A change that happens once."""
 
     key: str = Field(
@@ -54,7 +54,7 @@ class Once(Explained):
         return {"key": self.key}
 
 
-class Looked(OfEntity, Explained):
+class LevelArguments(OfEntity, ChangeArguments):
     """Whose level is computed."""
 
 
@@ -64,7 +64,7 @@ class Tagged(OfEntity, Once):
     tag: Text = Field(min_length=1, max_length=100, description="The tag, as the organisation calls it.")
 
 
-class TagGiven(Tagged):
+class TagArguments(Tagged):
     """Which tag, and until when."""
 
     until: Until = None
@@ -89,22 +89,22 @@ class LevelAsked(OfEntity, Once):
     until: Until = None
 
 
-class FlowCalled(OfEntity, Once):
+class FlowRunArguments(OfEntity, Once):
     """Which flow is run for whom."""
 
     flow: Text = Field(max_length=200, description="The name of the flow.")
 
 
-async def reassess(caller: Caller, arguments: Looked) -> Answer:
+async def reassess(caller: Caller, arguments: LevelArguments) -> ToolAnswer:
     """Compute a customer's risk level now, from everything that is known, instead of when it is next due.
 
     The rules decide; nothing can be given to them here.
     """
     level = (await caller.read(RISK, arguments.parts, {"freshness": "now"})).content
-    return Answer(sentences.level_sentence(level), {"level": level})
+    return ToolAnswer(sentences.level_sentence(level), {"level": level})
 
 
-async def set_tag(caller: Caller, arguments: TagGiven) -> Answer:
+async def set_tag(caller: Caller, arguments: TagArguments) -> ToolAnswer:
     """Set a tag on a customer, or give it another end: without until it has none any more. end_tag takes it off.
 
     Where a level would fall by it, it is proposed instead, and a person decides; a program is refused.
@@ -114,7 +114,7 @@ async def set_tag(caller: Caller, arguments: TagGiven) -> Answer:
     return _proposed(reply, f"{arguments.external_id} has the tag {arguments.tag}")
 
 
-async def end_tag(caller: Caller, arguments: Tagged) -> Answer:
+async def end_tag(caller: Caller, arguments: Tagged) -> ToolAnswer:
     """Take a tag off a customer; set_tag gives it again.
 
     Where a level would fall by it, it is proposed instead, and a person decides; a program is refused.
@@ -124,7 +124,7 @@ async def end_tag(caller: Caller, arguments: Tagged) -> Answer:
     return _proposed(reply, f"{arguments.external_id} has the tag {arguments.tag} no longer")
 
 
-async def open_record(caller: Caller, arguments: RecordOpened) -> Answer:
+async def open_record(caller: Caller, arguments: RecordOpened) -> ToolAnswer:
     """Open a case or an alert about a customer, for people to work on; its number begins with agent-.
 
     It changes none that is there, and closes none: where the number is taken, it is refused.
@@ -135,16 +135,16 @@ async def open_record(caller: Caller, arguments: RecordOpened) -> Answer:
     return _proposed(reply, f"The {arguments.kind} {number} about {arguments.external_id} is open")
 
 
-async def request_override(caller: Caller, arguments: LevelAsked) -> Answer:
+async def request_override(caller: Caller, arguments: LevelAsked) -> ToolAnswer:
     """Ask for another level of a customer than the rules say; nothing changes until another person approves it."""
     body = {"level": arguments.level, "until": arguments.until, "reason": _reason(arguments, "request_override")}
     reply = await caller.send(OVERRIDE, arguments.parts, body, key=arguments.key)
     override = reply.content
     sentence = sentences.override_sentence(override)
-    return Answer(_once(reply, sentence), {"override": override}, {"override": override["id"]})
+    return ToolAnswer(_once(reply, sentence), {"override": override}, {"override": override["id"]})
 
 
-async def run_flow(caller: Caller, arguments: FlowCalled) -> Answer:
+async def run_flow(caller: Caller, arguments: FlowRunArguments) -> ToolAnswer:
     """Run the active version of a decision flow for a customer, on what is known of them; it does what it comes to.
 
     No transaction can be given. Where the flow asks a person, it waits for one: no tool answers it, and who holds this
@@ -154,32 +154,38 @@ async def run_flow(caller: Caller, arguments: FlowCalled) -> Answer:
     body = {"type": arguments.type, "external_id": arguments.external_id, "run_key": f"agent:{token}:{arguments.key}"}
     reply = await caller.send(RUN_FLOW, {"flow": arguments.flow}, body, key=arguments.key)
     run = reply.content
-    return Answer(_once(reply, sentences.flow_run_sentence(run)), {"run": run}, {"run": run["run"]})
+    return ToolAnswer(_once(reply, sentences.flow_run_sentence(run)), {"run": run}, {"run": run["run"]})
 
 
-def _reason(arguments: Explained, tool: str) -> str:
+def _reason(arguments: ChangeArguments, tool: str) -> str:
     """Write why for the people who decide or look later: they see that an agent asked."""
     return f"{arguments.why} (asked by an agent, by the tool {tool})"
 
 
-def _proposed(reply: Reply, done: str) -> Answer:
+def _proposed(reply: RouteAnswer, done: str) -> ToolAnswer:
     """Answer what a route did at once, or proposed."""
     proposal: Mapping[str, Any] | None = reply.content
     if proposal is None:
-        return Answer(_once(reply, f"{done}."), {"proposal": None})
+        return ToolAnswer(_once(reply, f"{done}."), {"proposal": None})
     sentence = sentences.proposal_sentence(proposal)
-    return Answer(_once(reply, sentence), {"proposal": proposal}, {"proposal": proposal["id"]})
+    return ToolAnswer(_once(reply, sentence), {"proposal": proposal}, {"proposal": proposal["id"]})
 
 
-def _once(reply: Reply, sentence: str) -> str:
+def _once(reply: RouteAnswer, sentence: str) -> str:
     return f"Done before under this key, and not again: {sentence}" if reply.repeated else sentence
 
 
 CHANGING: tuple[Tool, ...] = (
     Tool(
-        "Compute a level now", Looked, reassess, {"level": (RISK,)}, effect=Effect.ADDS, repeats=True, reaches_out=True
+        "Compute a level now",
+        LevelArguments,
+        reassess,
+        {"level": (RISK,)},
+        effect=Effect.ADDS,
+        repeats=True,
+        reaches_out=True,
     ),
-    Tool("Set a tag", TagGiven, set_tag, {"proposal": (SET_TAG,)}, effect=Effect.REPLACES, reaches_out=True),
+    Tool("Set a tag", TagArguments, set_tag, {"proposal": (SET_TAG,)}, effect=Effect.REPLACES, reaches_out=True),
     Tool("Take a tag off", Tagged, end_tag, {"proposal": (END_TAG,)}, effect=Effect.REPLACES, reaches_out=True),
     Tool(
         "Open a case or an alert",
@@ -190,5 +196,5 @@ CHANGING: tuple[Tool, ...] = (
         reaches_out=True,
     ),
     Tool("Ask for an override", LevelAsked, request_override, {"override": (OVERRIDE,)}, effect=Effect.ADDS),
-    Tool("Run a flow", FlowCalled, run_flow, {"run": (RUN_FLOW,)}, effect=Effect.REPLACES, reaches_out=True),
+    Tool("Run a flow", FlowRunArguments, run_flow, {"run": (RUN_FLOW,)}, effect=Effect.REPLACES, reaches_out=True),
 )

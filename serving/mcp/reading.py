@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from fivefold.serving.mcp import sentences
-from fivefold.serving.mcp.caller import BY_NAME, Caller, Reply
-from fivefold.serving.mcp.tool import Answer, Arguments, OfEntity, OfType, Tool
+from fivefold.serving.mcp.caller import BY_NAME, Caller, RouteAnswer
+from fivefold.serving.mcp.tool import Arguments, OfEntity, Tool, ToolAnswer, TypeArguments
 from fivefold.serving.v1.schemas import LARGEST, LARGEST_BIG
 from fivefold.usecases.shared.actors import Role
 
@@ -22,7 +22,7 @@ TRY = "POST /v1/flows/{flow}/try"
 """Reads, though it is a POST: nobody is asked, and nothing is done or stored."""
 
 
-class Paged(OfType):
+class Paged(TypeArguments):
     """Which part of a list."""
 
     limit: int = Field(default=20, ge=1, le=100, description="Rows of one answer.")
@@ -79,7 +79,7 @@ class OneRun(Arguments):
         return {"run": self.run}
 
 
-class FlowTried(Arguments):
+class FlowTrialArguments(Arguments):
     """Which flow is tried on whom."""
 
     flow: str = Field(max_length=200, description="The name of the flow.")
@@ -104,7 +104,7 @@ class Moved(OfEntity):
     level: str | None = Field(default=None, description="To which level; by default one step.")
 
 
-class During(OfType):
+class During(TypeArguments):
     """A time, in whole days of UTC; by default the last 30 days."""
 
     since: str | None = Field(default=None, description="The first day, such as 2026-10-01.")
@@ -112,7 +112,7 @@ class During(OfType):
     movers: int = Field(default=10, ge=1, le=100, description="How many of those who moved are named.")
 
 
-async def find_customer(caller: Caller, arguments: Searched) -> Answer:
+async def find_customer(caller: Caller, arguments: Searched) -> ToolAnswer:
     """Find customers by the beginnings of words of their identifiers or names.
 
     Who may see levels finds them with level and value; others by identifier alone, with the value.
@@ -123,34 +123,34 @@ async def find_customer(caller: Caller, arguments: Searched) -> Answer:
     return _listed("found", sentences.found_sentence(arguments.text, reply.content, reply.after), reply)
 
 
-async def read_value(caller: Caller, arguments: OfEntity) -> Answer:
+async def read_value(caller: Caller, arguments: OfEntity) -> ToolAnswer:
     """Tell what a customer is worth: score, segment, expected value, and what each indicator adds to the score."""
     value = (await caller.read(VALUE, arguments.parts)).content
-    return Answer(sentences.value_sentence(arguments.external_id, value), {"value": value})
+    return ToolAnswer(sentences.value_sentence(arguments.external_id, value), {"value": value})
 
 
-async def read_level(caller: Caller, arguments: OfEntity) -> Answer:
+async def read_level(caller: Caller, arguments: OfEntity) -> ToolAnswer:
     """Tell a customer's risk level as it is stored, since when, and why.
 
     The reasons are the rules that gave points or a floor; authors of rulesets see the whole breakdown.
     """
     level = (await caller.read(RISK, arguments.parts, {"freshness": "stored"})).content
-    return Answer(sentences.level_sentence(level), {"level": level})
+    return ToolAnswer(sentences.level_sentence(level), {"level": level})
 
 
-async def read_level_history(caller: Caller, arguments: PagedOfEntity) -> Answer:
+async def read_level_history(caller: Caller, arguments: PagedOfEntity) -> ToolAnswer:
     """List the assessments of a customer, the latest first; `reached` marks those that changed the level."""
     reply = await caller.read(HISTORY, arguments.parts, arguments.page)
     return _listed("history", sentences.history_sentence(arguments.external_id, reply.content, reply.after), reply)
 
 
-async def read_assessment(caller: Caller, arguments: OneAssessment) -> Answer:
+async def read_assessment(caller: Caller, arguments: OneAssessment) -> ToolAnswer:
     """Tell the reasons of an earlier assessment, by the number that a history names."""
     assessment = (await caller.read(REASONS, {"assessment": arguments.assessment})).content
-    return Answer(sentences.reasons_sentence(assessment), {"assessment": assessment})
+    return ToolAnswer(sentences.reasons_sentence(assessment), {"assessment": assessment})
 
 
-async def what_would_change_level(caller: Caller, arguments: Moved) -> Answer:
+async def what_would_change_level(caller: Caller, arguments: Moved) -> ToolAnswer:
     """Find the smallest changes of one factor, or of two, that would move a customer's level.
 
     From the last assessment. Thresholds are shown to authors of rulesets alone. It says what the rules would say, and
@@ -159,22 +159,22 @@ async def what_would_change_level(caller: Caller, arguments: Moved) -> Answer:
     answer = (
         await caller.read(WHAT_IF, arguments.parts, {"direction": arguments.direction, "level": arguments.level})
     ).content
-    return Answer(sentences.what_if_sentence(arguments.external_id, answer), {"answer": answer})
+    return ToolAnswer(sentences.what_if_sentence(arguments.external_id, answer), {"answer": answer})
 
 
-async def list_decisions(caller: Caller, arguments: PagedOfEntity) -> Answer:
+async def list_decisions(caller: Caller, arguments: PagedOfEntity) -> ToolAnswer:
     """List the decisions on a customer's transactions, the latest first."""
     reply = await caller.read(DECISIONS, arguments.parts, arguments.page)
     return _listed("decisions", sentences.decisions_sentence(arguments.external_id, reply.content, reply.after), reply)
 
 
-async def read_decision(caller: Caller, arguments: OneDecision) -> Answer:
+async def read_decision(caller: Caller, arguments: OneDecision) -> ToolAnswer:
     """Tell a decision on a transaction as it was made, and its reasons."""
     decision = (await caller.read(DECISION, {"decision": str(arguments.decision)})).content
-    return Answer(sentences.decision_sentence(decision), {"decision": decision})
+    return ToolAnswer(sentences.decision_sentence(decision), {"decision": decision})
 
 
-async def list_flow_runs(caller: Caller, arguments: PagedOfEntity) -> Answer:
+async def list_flow_runs(caller: Caller, arguments: PagedOfEntity) -> ToolAnswer:
     """List the runs of decision flows for a customer, the latest first: where each ended, failed or waits.
 
     Runs that are not `acting` are of shadows: nothing of what they came to was done.
@@ -183,50 +183,50 @@ async def list_flow_runs(caller: Caller, arguments: PagedOfEntity) -> Answer:
     return _listed("runs", sentences.flow_runs_sentence(arguments.external_id, reply.content, reply.after), reply)
 
 
-async def read_flow_run(caller: Caller, arguments: OneRun) -> Answer:
+async def read_flow_run(caller: Caller, arguments: OneRun) -> ToolAnswer:
     """Tell where a run of a decision flow came to, what it did, and why: each step with what it saw."""
     run = (await caller.read(RUN, {"run": str(arguments.run)})).content
-    return Answer(sentences.flow_run_sentence(run), {"run": run})
+    return ToolAnswer(sentences.flow_run_sentence(run), {"run": run})
 
 
-async def read_flow_actions(caller: Caller, arguments: OfEntity) -> Answer:
+async def read_flow_actions(caller: Caller, arguments: OfEntity) -> ToolAnswer:
     """Tell what stands about a customer because of decision flows: the status, the limits, the reviews."""
     standing = (await caller.read(STANDING, arguments.parts)).content
-    return Answer(sentences.standing_sentence(arguments.external_id, standing), {"standing": standing})
+    return ToolAnswer(sentences.standing_sentence(arguments.external_id, standing), {"standing": standing})
 
 
-async def try_flow(caller: Caller, arguments: FlowTried) -> Answer:
+async def try_flow(caller: Caller, arguments: FlowTrialArguments) -> ToolAnswer:
     """Run a customer through a version or the draft of a decision flow, with every step's why.
 
     Nobody is asked, and nothing is done or stored.
     """
     tried = (await caller.send(TRY, {"flow": arguments.flow}, arguments.model_dump(exclude={"flow"}))).content
     about = tried["entity_type"], tried["external_id"]
-    return Answer(sentences.tried_sentence(tried), {"tried": tried}, entity=about)
+    return ToolAnswer(sentences.tried_sentence(tried), {"tried": tried}, entity=about)
 
 
-async def portfolio_levels(caller: Caller, arguments: OfType) -> Answer:
+async def portfolio_levels(caller: Caller, arguments: TypeArguments) -> ToolAnswer:
     """Count the customers at each level now, by version of the ruleset, overrides apart."""
     distribution = (await caller.read(DISTRIBUTION, query={"type": arguments.type})).content
-    return Answer(sentences.levels_sentence(distribution), {"distribution": distribution})
+    return ToolAnswer(sentences.levels_sentence(distribution), {"distribution": distribution})
 
 
-async def portfolio_changes(caller: Caller, arguments: During) -> Answer:
+async def portfolio_changes(caller: Caller, arguments: During) -> ToolAnswer:
     """Tell who moved between levels in a time: how many from where to where, and the last of them with why."""
     of: dict[str, object] = {"type": arguments.type, "since": arguments.since, "until": arguments.until}
     migration = (await caller.read(MIGRATION, query=of)).content
     movers = (await caller.read(MOVERS, query={**of, "limit": arguments.movers})).content
-    return Answer(sentences.changes_sentence(arguments.type, migration), {"migration": migration, "movers": movers})
+    return ToolAnswer(sentences.changes_sentence(arguments.type, migration), {"migration": migration, "movers": movers})
 
 
-async def portfolio_value(caller: Caller, arguments: OfType) -> Answer:
+async def portfolio_value(caller: Caller, arguments: TypeArguments) -> ToolAnswer:
     """Count the customers of each value segment, and add up what they are expected to bring."""
     segments = (await caller.read(SEGMENTS, query={"type": arguments.type})).content
-    return Answer(sentences.worth_sentence(segments), {"segments": segments})
+    return ToolAnswer(sentences.worth_sentence(segments), {"segments": segments})
 
 
-def _listed(name: str, sentence: str, reply: Reply) -> Answer:
-    return Answer(sentence, {name: reply.content, "after": reply.after})
+def _listed(name: str, sentence: str, reply: RouteAnswer) -> ToolAnswer:
+    return ToolAnswer(sentence, {name: reply.content, "after": reply.after})
 
 
 READING: tuple[Tool, ...] = (
@@ -241,8 +241,8 @@ READING: tuple[Tool, ...] = (
     Tool("Runs of flows for a customer", PagedOfEntity, list_flow_runs, {"runs": (RUNS,)}, is_list=True),
     Tool("Why a flow came to its end", OneRun, read_flow_run, {"run": (RUN,)}),
     Tool("What stands because of flows", OfEntity, read_flow_actions, {"standing": (STANDING,)}),
-    Tool("Try a flow", FlowTried, try_flow, {"tried": (TRY,)}),
-    Tool("Levels of the portfolio", OfType, portfolio_levels, {"distribution": (DISTRIBUTION,)}),
+    Tool("Try a flow", FlowTrialArguments, try_flow, {"tried": (TRY,)}),
+    Tool("Levels of the portfolio", TypeArguments, portfolio_levels, {"distribution": (DISTRIBUTION,)}),
     Tool("Changes in the portfolio", During, portfolio_changes, {"migration": (MIGRATION,), "movers": (MOVERS,)}),
-    Tool("Value of the portfolio", OfType, portfolio_value, {"segments": (SEGMENTS,)}),
+    Tool("Value of the portfolio", TypeArguments, portfolio_value, {"segments": (SEGMENTS,)}),
 )

@@ -29,7 +29,7 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class Document:
+class ResourceText:
     """A resource that was read; *pattern* is what the audit log has of it."""
 
     pattern: str
@@ -107,14 +107,14 @@ async def list_resources(caller: Caller, role: Role) -> list[Resource]:
     return resources
 
 
-async def read_resource(caller: Caller, role: Role, uri: str) -> Document:
+async def read_resource(caller: Caller, role: Role, uri: str) -> ResourceText:
     """Read one; RefusedCallError 404 where there is none for this role."""
     if uri == INDICATORS:
         from fivefold.features.catalogue_page import catalogue_markdown  # noqa: PLC0415 (asked for seldom)
 
-        return Document(INDICATORS, MARKDOWN, catalogue_markdown())
+        return ResourceText(INDICATORS, MARKDOWN, catalogue_markdown())
     for pattern in patterns_of(role):
         parts = pattern.parts_in(uri)
         if parts is not None:
-            return Document(pattern.uri, pattern.kind, await pattern.read(caller, parts))
+            return ResourceText(pattern.uri, pattern.kind, await pattern.read(caller, parts))
     raise RefusedCallError(404, f"there is no resource {json.dumps(uri)}")

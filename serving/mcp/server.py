@@ -22,8 +22,8 @@ from pydantic import ValidationError
 from fivefold.domain.provenance import release
 from fivefold.serving.mcp.caller import Caller, RefusedCallError
 from fivefold.serving.mcp.prompts import PROMPTS, prompts_of
-from fivefold.serving.mcp.resources import Document, list_resources, patterns_of, read_resource
-from fivefold.serving.mcp.tool import Answer, Effect, Tool
+from fivefold.serving.mcp.resources import ResourceText, list_resources, patterns_of, read_resource
+from fivefold.serving.mcp.tool import Effect, Tool, ToolAnswer
 from fivefold.serving.mcp.tools import TOOLS, tools_of
 from fivefold.usecases.accounts.credentials import Credential
 from fivefold.usecases.audit.tool_calls import PROMPT_READ, RESOURCE_READ, TOOL_ASKED, TOOL_CALLED
@@ -180,7 +180,7 @@ def _failed(text: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=text)], is_error=True)
 
 
-def _answered(answer: Answer) -> types.CallToolResult:
+def _answered(answer: ToolAnswer) -> types.CallToolResult:
     structure = {"sentence": answer.sentence, **answer.structure}
     written = json.dumps(answer.structure, ensure_ascii=False, indent=1)
     content: list[Any] = [types.TextContent(text=answer.sentence), types.TextContent(text=written)]
@@ -212,7 +212,7 @@ async def _read_resource(by: _Message, params: types.ReadResourceRequestParams) 
     """Read a resource; the audit log has of it which kind it was, and that it was read."""
     uri = str(params.uri)
     try:
-        document: Document = await read_resource(by.caller, by.role, uri)
+        document: ResourceText = await read_resource(by.caller, by.role, uri)
     except RefusedCallError as refusal:
         await by.caller.record(by.credential, RESOURCE_READ, {"status": refusal.status})
         raise

@@ -41,13 +41,13 @@ class Arguments(BaseModel):
         return None
 
 
-class OfType(Arguments):
+class TypeArguments(Arguments):
     """About everybody of a type."""
 
     type: str = Field(default="customer", description="The type of entity.")
 
 
-class OfEntity(OfType):
+class OfEntity(TypeArguments):
     """About one."""
 
     external_id: str = Field(description="Your own identifier of the customer.")
@@ -64,7 +64,7 @@ class OfEntity(OfType):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ToolAnswer:
     """The sentence that comes first, then the structure, by the names that the tool declares.
 
     Attributes:
@@ -106,7 +106,7 @@ class Tool:
 
     title: str
     arguments: type[Arguments]
-    answer: Callable[[Caller, Any], Awaitable[Answer]]
+    answer: Callable[[Caller, Any], Awaitable[ToolAnswer]]
     gives: Mapping[str, tuple[str, ...]]
     is_list: bool = field(default=False, kw_only=True)
     effect: Effect = field(default=Effect.READS, kw_only=True)

@@ -25,7 +25,7 @@ from fivefold.serving.v4.contract import read_rows, response_rows
 from fivefold.store.accounts.plans import Plan
 from fivefold.store.accounts.tokens import Allowance, Charge
 from fivefold.usecases.accounts.credentials import Credential, month_of, seconds_to_next_month, within_allowance
-from fivefold.usecases.scoring import CheckedRows, ScoredRows, check_rows, score_checked
+from fivefold.usecases.scoring import RequestRows, ScoredRows, check_rows, score_checked
 
 ROWS_IN_LOOP = 2_000
 """Larger requests are computed in a thread, so that they do not delay the others."""
@@ -168,7 +168,7 @@ def _cost(credential: Credential, plan: Plan, users: int, now: int) -> Charge:
     return Charge(token_id=credential.token_id, month=month_of(now), users=users, allowance=allowance, at_us=now)
 
 
-def _compute(served: ServedModel, checked: CheckedRows, query: ScoringQuery) -> tuple[bytes, ScoredRows]:
+def _compute(served: ServedModel, checked: RequestRows, query: ScoringQuery) -> tuple[bytes, ScoredRows]:
     answer = score_checked(served.model, checked, explained=query.explained)
     description = served.description() if query.explained else {}
     return to_json(response_rows(answer, served.model, description)), answer

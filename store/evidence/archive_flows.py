@@ -17,8 +17,8 @@ from fivefold.store.tables.flows import (
     FlowReplay,
     FlowRow,
     FlowRun,
-    FlowStep,
     FlowVersion,
+    StepOutcome,
 )
 from fivefold.store.tables.groups import GroupMove, GroupSize, GroupVersion, NamedGroup
 
@@ -26,7 +26,7 @@ Period = tuple[int, int]
 """From the first moment until before the second, microseconds."""
 Row = Mapping[str, Any]
 _PERSON = "person"
-_STEPS = cast("Table", FlowStep.__table__)
+_STEPS = cast("Table", StepOutcome.__table__)
 
 
 def flow_versions(session: Session, organisation_id: int) -> Sequence[tuple[FlowVersion, FlowRow]]:
@@ -88,8 +88,15 @@ def runs_after(session: Session, organisation_id: int, period: Period, after_id:
 
 def steps_of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, list[Row]]:
     """List the steps of runs that asked, in the order in which they were answered."""
-    columns = (FlowStep.run_id, FlowStep.step, FlowStep.kind, FlowStep.outcome, FlowStep.actor, FlowStep.at_us)
-    return _by_run(session, columns, run_ids, FlowStep.at_us, FlowStep.step)
+    columns = (
+        StepOutcome.run_id,
+        StepOutcome.step,
+        StepOutcome.kind,
+        StepOutcome.outcome,
+        StepOutcome.actor,
+        StepOutcome.at_us,
+    )
+    return _by_run(session, columns, run_ids, StepOutcome.at_us, StepOutcome.step)
 
 
 def actions_of_runs(session: Session, run_ids: Sequence[int]) -> dict[int, list[Row]]:
@@ -113,14 +120,14 @@ def outcomes_counted(session: Session, organisation_id: int, period: Period) -> 
     Outcomes that the retention policy removed are left out, and so are shadows, which use the outcomes of the acting
     runs.
     """
-    by = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), FlowStep.step, FlowStep.kind)
-    is_gone = FlowStep.outcome == EMPTIED_OUTCOME
-    is_failed = case((is_gone | FlowStep.outcome.like('%"failed":null%'), 0), else_=1)
+    by = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), StepOutcome.step, StepOutcome.kind)
+    is_gone = StepOutcome.outcome == EMPTIED_OUTCOME
+    is_failed = case((is_gone | StepOutcome.outcome.like('%"failed":null%'), 0), else_=1)
     counts = (func.sum(is_failed).label("failed"), func.sum(case((is_gone, 1), else_=0)).label("removed_by_retention"))
     statement = (
-        _of_runs(select(*by, func.count().label("outcomes"), *counts), FlowStep.run_id)
-        .where(FlowRun.organisation_id == organisation_id, FlowRun.acting, FlowStep.kind != _PERSON)
-        .where(*_within(FlowStep.at_us, period))
+        _of_runs(select(*by, func.count().label("outcomes"), *counts), StepOutcome.run_id)
+        .where(FlowRun.organisation_id == organisation_id, FlowRun.acting, StepOutcome.kind != _PERSON)
+        .where(*_within(StepOutcome.at_us, period))
         .group_by(*by)
         .order_by(*by)
     )
@@ -131,10 +138,10 @@ def answers_in(connection: Connection, organisation_id: int, period: Period) -> 
     """Stream people's answers in a period, in the order of time; the answers that shadows took over are left out."""
     columns = (FlowRow.name.label("flow"), FlowVersion.number.label("version"), *_STEPS.c)
     statement = (
-        _of_runs(select(*columns), FlowStep.run_id)
-        .where(FlowRun.organisation_id == organisation_id, FlowRun.acting, FlowStep.kind == _PERSON)
-        .where(*_within(FlowStep.at_us, period))
-        .order_by(FlowStep.at_us, FlowStep.run_id, FlowStep.step)
+        _of_runs(select(*columns), StepOutcome.run_id)
+        .where(FlowRun.organisation_id == organisation_id, FlowRun.acting, StepOutcome.kind == _PERSON)
+        .where(*_within(StepOutcome.at_us, period))
+        .order_by(StepOutcome.at_us, StepOutcome.run_id, StepOutcome.step)
     )
     with connection.execute(statement, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
         yield from cast("Iterator[Row]", rows.mappings())

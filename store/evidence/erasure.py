@@ -39,7 +39,7 @@ from fivefold.store.tables.entities import (
     ValueScore,
 )
 from fivefold.store.tables.events import Decision, Delivery, OutboxEvent
-from fivefold.store.tables.flows import FlowAction, FlowMark, FlowReplayPerson, FlowRun, FlowStep
+from fivefold.store.tables.flows import FlowAction, FlowMark, FlowReplayPerson, FlowRun, StepOutcome
 from fivefold.store.tables.groups import GroupMember, GroupMove
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, Opening, OverrideRow, Standing
 from fivefold.store.tables.predictions import Prediction
@@ -49,7 +49,7 @@ from fivefold.store.tables.rulesets import BacktestMover, Proposal
 
 _DELETED: tuple[type[Any], ...] = (
     *(DueMark, Attributes, Transaction, Correction, TagEnd, Tag, Screening, Record, ValueScore, SearchWord, QueueWork),
-    *(SummaryTransaction, TransactionBlock, BacktestMover, Opening, Challenge, FlowStep, FlowAction, FlowRun),
+    *(SummaryTransaction, TransactionBlock, BacktestMover, Opening, Challenge, StepOutcome, FlowAction, FlowRun),
     *(FlowMark, GroupMember, GroupMove, FlowReplayPerson, Prediction),
 )
 """Rows only about the person. Due marks come first, so that a worker with their lease stores nothing any more."""

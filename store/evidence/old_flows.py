@@ -19,7 +19,7 @@ from fivefold.store.evidence.old_rows import (
     OldRows,
     RemovedRows,
     ResumePoint,
-    Scope,
+    RetentionScope,
     delete_rows,
     free_once_locked,
     without_held,
@@ -35,7 +35,7 @@ from fivefold.store.tables.flows import (
     FlowReplayPerson,
     FlowRow,
     FlowRun,
-    FlowStep,
+    StepOutcome,
 )
 from fivefold.store.tables.groups import GroupMove, NamedGroup
 
@@ -46,7 +46,7 @@ _REPLAYS_AT_A_TIME: Final = 10
 """For each it is checked whether it has a held entity, and it may have as many entities as there are customers."""
 
 
-def look_at_flows(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
+def look_at_flows(session: Session, scope: RetentionScope, position: ResumePoint, most: int) -> OldRows:
     """Look at ended runs, then at moves of groups, at entities of replays, and at replays."""
     begin = position or (_RUNS,)
     for place, look in enumerate((_look_at_runs, _look_at_moves, _look_at_people, _look_at_replays)):
@@ -58,7 +58,7 @@ def look_at_flows(session: Session, scope: Scope, position: ResumePoint, most: i
     return NOTHING
 
 
-def remove_flows(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
+def remove_flows(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> RemovedRows:
     """Empty runs, and delete the rest; no new reference to them is possible until the transaction ends."""
     free = free_once_locked(session, scope, rows)
     at: list[list[OldRow]] = [[row._replace(key=row.key[1:]) for row in free if row.key[0] == n] for n in range(4)]
@@ -73,7 +73,7 @@ def remove_flows(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Remo
     return RemovedRows(removed_rows, bound=run_digests)
 
 
-def _look_at_runs(session: Session, scope: Scope, behind: tuple[Any, ...], most: int) -> OldRows:
+def _look_at_runs(session: Session, scope: RetentionScope, behind: tuple[Any, ...], most: int) -> OldRows:
     """Look at runs by the moments of their facts, only those that are whole; a run's actions may still be in force.
 
     A waiting shadow counts as ended, as nobody is asked for it; meanwhile the acting run holds its customer.
@@ -109,7 +109,7 @@ def _empty_runs(session: Session, numbers: Sequence[int], by: int) -> Any:
     for run in runs:
         run.about = {name: value for name, value in run.about.items() if name != "transaction"}
         run.inputs, run.answer, run.error, run.removed_by, run.salt = None, None, None, by, new_salt()
-    steps = session.scalars(select(FlowStep).where(among(session, FlowStep.run_id, sorted(numbers)))).all()
+    steps = session.scalars(select(StepOutcome).where(among(session, StepOutcome.run_id, sorted(numbers)))).all()
     for step in steps:
         step.outcome, step.salt = EMPTIED_OUTCOME, new_salt()
     session.flush()
@@ -118,7 +118,7 @@ def _empty_runs(session: Session, numbers: Sequence[int], by: int) -> Any:
     )
 
 
-def _look_at_moves(session: Session, scope: Scope, behind: tuple[Any, ...], most: int) -> OldRows:
+def _look_at_moves(session: Session, scope: RetentionScope, behind: tuple[Any, ...], most: int) -> OldRows:
     """Look at entries into and exits from groups, group by group; the newest move of each entity is kept."""
     groups = select(NamedGroup.id).where(NamedGroup.organisation_id == scope.organisation_id).order_by(NamedGroup.id)
     later = aliased(GroupMove)
@@ -145,7 +145,7 @@ def _look_at_moves(session: Session, scope: Scope, behind: tuple[Any, ...], most
     return NOTHING
 
 
-def _is_old(scope: Scope) -> tuple[ColumnElement[bool], ...]:
+def _is_old(scope: RetentionScope) -> tuple[ColumnElement[bool], ...]:
     over = (FlowReplay.state.not_in(OPEN), FlowReplay.finished_us < scope.before_us)
     return (FlowReplay.organisation_id == scope.organisation_id, *over)
 
@@ -157,7 +157,7 @@ def _is_in_force() -> ColumnElement[bool]:
     return or_(acts, exists().where(FlowActivation.replay_id == FlowReplay.id))
 
 
-def _look_at_people(session: Session, scope: Scope, behind: tuple[Any, ...], most: int) -> OldRows:
+def _look_at_people(session: Session, scope: RetentionScope, behind: tuple[Any, ...], most: int) -> OldRows:
     """Look at the entities of replays; those of a version in force are kept."""
     key = (FlowReplayPerson.replay_id, FlowReplayPerson.entity_id, FlowReplayPerson.number)
     statement = (
@@ -172,7 +172,7 @@ def _look_at_people(session: Session, scope: Scope, behind: tuple[Any, ...], mos
     return without_held(session, scope, free, [_PEOPLE, *rows[-1][:3]], len(rows) - len(free))
 
 
-def _look_at_replays(session: Session, scope: Scope, behind: tuple[Any, ...], most: int) -> OldRows:
+def _look_at_replays(session: Session, scope: RetentionScope, behind: tuple[Any, ...], most: int) -> OldRows:
     """Look at replays; a replay is kept as long as it has a held entity, which is kept in it."""
     statement = (
         select(FlowReplay.id, FlowReplay.finished_us, _is_in_force().label("in_force"))
@@ -191,7 +191,7 @@ def _look_at_replays(session: Session, scope: Scope, behind: tuple[Any, ...], mo
     return OldRows(free, len(rows) - len(free), [_REPLAYS, rows[-1].id])
 
 
-def _has_held(session: Session, scope: Scope, replay_id: int, most: int) -> bool:
+def _has_held(session: Session, scope: RetentionScope, replay_id: int, most: int) -> bool:
     """Return whether a replay has a held entity; *most* of its entities are checked at a time."""
     behind = 0
     while True:

@@ -14,7 +14,7 @@ ResumePoint = Sequence[Any] | None
 """The row after which the next part begins, in a form for JSON; None for the first part, and after the last one."""
 
 
-class Scope(NamedTuple):
+class RetentionScope(NamedTuple):
     """Which rows are old, and the current time.
 
     Attributes:
@@ -76,8 +76,8 @@ class Removal(NamedTuple):
         remove: removes rows of such a part.
     """
 
-    look: Callable[[Session, Scope, ResumePoint, int], OldRows]
-    remove: Callable[[Session, Scope, Sequence[OldRow]], RemovedRows]
+    look: Callable[[Session, RetentionScope, ResumePoint, int], OldRows]
+    remove: Callable[[Session, RetentionScope, Sequence[OldRow]], RemovedRows]
 
 
 NOTHING: Final = OldRows((), 0, None)
@@ -86,7 +86,7 @@ UNSEEN: Final = {"synchronize_session": False}
 
 
 def without_held(
-    session: Session, scope: Scope, rows: Sequence[OldRow], position: ResumePoint, kept: int = 0
+    session: Session, scope: RetentionScope, rows: Sequence[OldRow], position: ResumePoint, kept: int = 0
 ) -> OldRows:
     """Leave out the rows of held entities."""
     held_ids = held_entities(session, _concerned(rows), scope.now_us) if rows else set()
@@ -94,7 +94,7 @@ def without_held(
     return OldRows(removable, kept + len(rows) - len(removable), position)
 
 
-def free_once_locked(session: Session, scope: Scope, rows: Sequence[OldRow]) -> list[OldRow]:
+def free_once_locked(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> list[OldRow]:
     """Lock the entities of rows, and return the rows of those still not held; the next run takes the others."""
     locked = lock_related(session, _concerned(rows))
     mine = [row for row in rows if row.entity_id is None or row.entity_id in locked]

@@ -19,7 +19,7 @@ from fivefold.store.evidence.old_rows import (
     Removal,
     RemovedRows,
     ResumePoint,
-    Scope,
+    RetentionScope,
     delete_rows,
     free_once_locked,
     without_held,
@@ -44,7 +44,7 @@ from fivefold.store.webhooks.deliveries import is_in
 from fivefold.store.webhooks.outbox import NOBODY, settled_number
 
 
-def _look_at_events(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
+def _look_at_events(session: Session, scope: RetentionScope, position: ResumePoint, most: int) -> OldRows:
     """Look at events by their numbers, which follow time, up to the first part without an old event.
 
     A clock that was ahead may have dated some too late: a part with such an event does not end the search. An event is
@@ -75,7 +75,7 @@ def _about(row: Any, *key: int) -> OldRow:
     return OldRow(key, row.at_us, None if row.entity_id == NOBODY else row.entity_id)
 
 
-def _remove_events(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
+def _remove_events(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> RemovedRows:
     return delete_rows(session, OutboxEvent, [OutboxEvent.id], free_once_locked(session, scope, rows))
 
 
@@ -83,7 +83,7 @@ _ENDED: Final = {"dead": Delivery.next_us, "delivered": Delivery.delivered_us}
 """The states in which a delivery may be removed, and the column with the time of that state."""
 
 
-def _look_at_deliveries(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
+def _look_at_deliveries(session: Session, scope: RetentionScope, position: ResumePoint, most: int) -> OldRows:
     """Look at delivered and abandoned deliveries: endpoint by endpoint, one state after the other."""
     of = select(Endpoint.id).where(Endpoint.organisation_id == scope.organisation_id).order_by(Endpoint.id)
     begin = position or (0, "", 0, 0)
@@ -105,7 +105,7 @@ def _look_at_deliveries(session: Session, scope: Scope, position: ResumePoint, m
     return NOTHING
 
 
-def _remove_deliveries(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
+def _remove_deliveries(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> RemovedRows:
     """Remove deliveries, except those sent again since they were looked at: these wait, and are kept."""
     free = free_once_locked(session, scope, rows)
     return delete_rows(
@@ -120,7 +120,7 @@ _MOVERS: Final = len(_JOBS)
 """The place after them stands for customers whom a backtest would move."""
 
 
-def _look_at_reports(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
+def _look_at_reports(session: Session, scope: RetentionScope, position: ResumePoint, most: int) -> OldRows:
     """Look at ended jobs, and then at the customers whom backtests would move; keys begin with a place."""
     begin = position or (0, 0, 0)
     for place, table in enumerate(_JOBS):
@@ -147,7 +147,7 @@ def _is_smoothed_with() -> ColumnElement[bool]:
     return and_(ThresholdReview.thresholds.is_not(None), number < EARLIER_REVIEWS)
 
 
-def _look_at_movers(session: Session, scope: Scope, behind: Sequence[int], most: int) -> OldRows:
+def _look_at_movers(session: Session, scope: RetentionScope, behind: Sequence[int], most: int) -> OldRows:
     """Look at customers whom backtests would move, except if an open proposal or the active version needs them."""
     active = exists().where(
         Family.active_version_id == RulesetVersion.id, RulesetVersion.content_hash == Backtest.content_hash
@@ -166,7 +166,7 @@ def _look_at_movers(session: Session, scope: Scope, behind: Sequence[int], most:
     return without_held(session, scope, free, [_MOVERS, rows[-1].id, rows[-1].entity_id], len(rows) - len(free))
 
 
-def _remove_reports(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
+def _remove_reports(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> RemovedRows:
     """Remove jobs and movers; a backtest that lost its movers records when."""
     free = free_once_locked(session, scope, rows)
     for place, table in enumerate(_JOBS):

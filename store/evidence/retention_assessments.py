@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.audit.removals import line_of_removed
 from fivefold.store.evidence.holds import held_entities, lock_related
-from fivefold.store.evidence.old_rows import NOTHING, UNSEEN, OldRow, OldRows, RemovedRows, ResumePoint, Scope
+from fivefold.store.evidence.old_rows import NOTHING, UNSEEN, OldRow, OldRows, RemovedRows, ResumePoint, RetentionScope
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.events import Decision
@@ -35,7 +35,7 @@ Name = tuple[int, int]
 """The numbers of an entity and of one of its assessments."""
 
 
-def look_at_assessments(session: Session, scope: Scope, position: ResumePoint, most: int) -> OldRows:
+def look_at_assessments(session: Session, scope: RetentionScope, position: ResumePoint, most: int) -> OldRows:
     """Look at assessments by their moments, only those that are whole; a part may end anywhere within a batch."""
     behind = tuple(position or (-(1 << 62), 0, 0))
     statement = select(Assessment.as_of_us, *_KEY).where(
@@ -56,7 +56,7 @@ def look_at_assessments(session: Session, scope: Scope, position: ResumePoint, m
     return OldRows(removable, len(rows) - len(removable), goes_on)
 
 
-def remove_assessments(session: Session, scope: Scope, rows: Sequence[OldRow]) -> RemovedRows:
+def remove_assessments(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> RemovedRows:
     """Empty assessments, except those that are needed by now; no new reference is possible until the transaction ends.
 
     Entities that another transaction has locked are left to the next run, so that no part waits.
@@ -80,7 +80,7 @@ def remove_assessments(session: Session, scope: Scope, rows: Sequence[OldRow]) -
     return RemovedRows(emptied_rows, [line_of_removed(*name, hashes[name]) for name in names])
 
 
-def _find_needed(session: Session, scope: Scope, moments: Mapping[Name, int]) -> set[Name]:
+def _find_needed(session: Session, scope: RetentionScope, moments: Mapping[Name, int]) -> set[Name]:
     """Find the assessments that are still needed, of those given with their moments."""
     ids = sorted({entity for entity, _ in moments})
     held_ids = held_entities(session, ids, scope.now_us) if ids else set()
@@ -106,7 +106,7 @@ def _holds_up(standing: Standing | None, number: int, at_us: int, now_us: int) -
     return at_us == standing.entered_us or (at_us > standing.entered_us and (is_held or cooling))
 
 
-def _find_referenced(session: Session, scope: Scope, ids: Sequence[int]) -> Iterator[Name]:
+def _find_referenced(session: Session, scope: RetentionScope, ids: Sequence[int]) -> Iterator[Name]:
     """Yield the assessments that decisions, challenges, overrides, statements or levels refer to."""
     latest_transitions = select(Transition.entity_id, func.max(Transition.number)).group_by(Transition.entity_id)
     yield from _pairs(session, latest_transitions.where(among(session, Transition.entity_id, ids)))

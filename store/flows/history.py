@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased
 from fivefold.store.ingest.tag_ends import lasts_on
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import Attributes, Record, Screening, Tag, Transaction, ValueScore
-from fivefold.store.tables.flows import FlowRun, FlowStep, FlowVersion
+from fivefold.store.tables.flows import FlowRun, FlowVersion, StepOutcome
 from fivefold.store.tables.groups import GroupMove, NamedGroup
 from fivefold.store.tables.levels import Assessment, Standing, Transition
 
@@ -201,7 +201,7 @@ def values_at(session: Session, entity_ids: Sequence[int], at_us: int) -> list[V
     return list(session.scalars(select(ValueScore).join(last, same)))
 
 
-class StoredAnswer(NamedTuple):
+class RecordedAnswer(NamedTuple):
     """An answer at a step of an acting run, by a person or from outside.
 
     Attributes:
@@ -219,19 +219,26 @@ class StoredAnswer(NamedTuple):
 
 def answers_of(
     session: Session, flow_id: int, entity_ids: Sequence[int], until_us: int | None = None
-) -> Iterator[StoredAnswer]:
+) -> Iterator[RecordedAnswer]:
     """Yield the answers in the acting runs of a flow about entities by a moment, the earliest first.
 
     Answers that the retention policy removed are left out.
     """
-    columns = (FlowRun.entity_id, FlowRun.cause, FlowStep.step, FlowStep.kind, FlowStep.outcome, FlowVersion.canonical)
+    columns = (
+        FlowRun.entity_id,
+        FlowRun.cause,
+        StepOutcome.step,
+        StepOutcome.kind,
+        StepOutcome.outcome,
+        FlowVersion.canonical,
+    )
     statement = (
         select(*columns)
-        .join(FlowRun, FlowRun.id == FlowStep.run_id)
+        .join(FlowRun, FlowRun.id == StepOutcome.run_id)
         .join(FlowVersion, FlowVersion.id == FlowRun.version_id)
         .where(FlowRun.flow_id == flow_id, FlowRun.acting, FlowRun.removed_by.is_(None))
-        .where(among(session, FlowStep.entity_id, list(entity_ids)))
+        .where(among(session, StepOutcome.entity_id, list(entity_ids)))
     )
     if until_us is not None:
-        statement = statement.where(FlowStep.at_us <= until_us)
-    return (StoredAnswer(*row) for row in session.execute(statement.order_by(FlowStep.at_us, FlowStep.run_id)))
+        statement = statement.where(StepOutcome.at_us <= until_us)
+    return (RecordedAnswer(*row) for row in session.execute(statement.order_by(StepOutcome.at_us, StepOutcome.run_id)))

@@ -18,13 +18,13 @@ from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.sql.arrays import among_parameter
 from fivefold.store.sql.clocks import lease_is_over
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.flows import FlowRow, FlowRun, FlowStep, FlowVersion
+from fivefold.store.tables.flows import FlowRow, FlowRun, FlowVersion, StepOutcome
 
 QUEUED, RUNNING, WAITING, ENDED, FAILED, QUARANTINED = "queued", "running", "waiting", "ended", "failed", "quarantined"
 """The states of a run; the last three are final."""
 EMPTIED_OUTCOME: Final = "{}"
 """Replaces the outcome of a step once the retention policy removed it."""
-_RUNS, _STEPS, _ENTITIES = (cast("Table", table.__table__) for table in (FlowRun, FlowStep, Entity))
+_RUNS, _STEPS, _ENTITIES = (cast("Table", table.__table__) for table in (FlowRun, StepOutcome, Entity))
 
 
 class Listener(NamedTuple):
@@ -212,16 +212,16 @@ def present_entities(session: Session, entity_ids: Iterable[int]) -> dict[int, s
 
 
 _OUTCOMES: Final = {
-    dialect: select(FlowStep).where(among_parameter(dialect, FlowStep.run_id, "ids"))
+    dialect: select(StepOutcome).where(among_parameter(dialect, StepOutcome.run_id, "ids"))
     for dialect in ("sqlite", "postgresql")
 }
 
 
-def outcomes_of(session: Session, run_ids: Collection[int]) -> dict[int, dict[str, FlowStep]]:
+def outcomes_of(session: Session, run_ids: Collection[int]) -> dict[int, dict[str, StepOutcome]]:
     """Return the finished steps of runs that asked a person, by run and step."""
     if not run_ids:
         return {}
-    by_run: dict[int, dict[str, FlowStep]] = {}
+    by_run: dict[int, dict[str, StepOutcome]] = {}
     for row in session.scalars(_OUTCOMES[session.get_bind().dialect.name], {"ids": sorted(run_ids)}):
         by_run.setdefault(row.run_id, {})[row.step] = row
     return by_run

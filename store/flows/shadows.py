@@ -11,7 +11,7 @@ from fivefold.store.flows.runs import ENDED, FAILED, WAITING
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.store.tables.flows import FlowRow, FlowRun, FlowStep, FlowVersion
+from fivefold.store.tables.flows import FlowRow, FlowRun, FlowVersion, StepOutcome
 
 _ACTING, _SHADOW = aliased(FlowRun, name="acting_run"), aliased(FlowRun, name="shadow_run")
 _STOPPED = (ENDED, FAILED, WAITING)
@@ -55,7 +55,7 @@ def _pairs(statement: Select[*tuple[Any, ...]], flow: FlowRow) -> Select[*tuple[
     )
 
 
-_PASSED = exists().where(FlowStep.run_id == _ACTING.id, FlowStep.step == _SHADOW.stopped_at)
+_PASSED = exists().where(StepOutcome.run_id == _ACTING.id, StepOutcome.step == _SHADOW.stopped_at)
 _COMPARABLE = not_(and_(_SHADOW.state == WAITING, _PASSED))
 """If the acting run was never at the step at which the shadow waits, then waiting there is itself the difference."""
 
@@ -98,7 +98,7 @@ def pairs_that_differ(
 class OutcomeOfPartner(NamedTuple):
     """The outcome of a step of the acting run, and the canonical text of its version."""
 
-    step: FlowStep
+    step: StepOutcome
     canonical: str
 
 
@@ -109,13 +109,13 @@ def outcomes_of_partners(session: Session, shadow_ids: Iterable[int]) -> dict[in
     """
     same = (_ACTING.entity_id == _SHADOW.entity_id, _ACTING.cause == _SHADOW.cause, _ACTING.acting)
     statement = (
-        select(_SHADOW.id, FlowStep, FlowVersion.canonical)
+        select(_SHADOW.id, StepOutcome, FlowVersion.canonical)
         .join(FlowRow, FlowRow.id == _SHADOW.flow_id)
         .join(_ACTING, and_(_ACTING.version_id == FlowRow.active_version_id, *same))
         .join(FlowVersion, FlowVersion.id == _ACTING.version_id)
-        .join(FlowStep, FlowStep.run_id == _ACTING.id)
+        .join(StepOutcome, StepOutcome.run_id == _ACTING.id)
         .where(among(session, _SHADOW.id, sorted(shadow_ids)))
-        .order_by(_SHADOW.id, FlowStep.step)
+        .order_by(_SHADOW.id, StepOutcome.step)
     )
     outcomes: dict[int, list[OutcomeOfPartner]] = {}
     for run_id, step, canonical in session.execute(statement):

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.store.levels import bulk_reads
 from fivefold.store.levels.bulk_reads import IN_ORDER, read_rows, transaction_columns
-from fivefold.store.levels.leases import Batch
+from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.levels.summaries import BEFORE_ALL, unchanged_entities
 from fivefold.store.sql.arrays import array_text
 from fivefold.store.sql.bulk import write_rows
@@ -166,7 +166,7 @@ def _content(rows: pl.DataFrame) -> bytes:
     return content.getvalue()
 
 
-def store_blocks(session: Session, batch: Batch, made: Sequence[NewBlocks]) -> None:
+def store_blocks(session: Session, batch: LeasedBatch, made: Sequence[NewBlocks]) -> None:
     """Store new blocks of leased entities after the existing ones, only for those to which nothing happened since.
 
     Blocks that are no longer read, and those of the same time, are deleted.

@@ -119,7 +119,7 @@ def entities_of_type(
     return rows_of(session, statement, (Standing.entity_id,), part)
 
 
-class StoredRecord(NamedTuple):
+class StoredCase(NamedTuple):
     """A stored case or alert: its row, its entity, and its columns from opened to content."""
 
     id: int
@@ -149,7 +149,7 @@ def screenings(session: Session, entity_ids: Sequence[int]) -> list[tuple[int, s
     return frame.rows()
 
 
-def records(session: Session, organisation_id: int, kind: str, numbers: Sequence[str]) -> dict[str, StoredRecord]:
+def records(session: Session, organisation_id: int, kind: str, numbers: Sequence[str]) -> dict[str, StoredCase]:
     """Return cases or alerts by their numbers; *kind* is case or alert."""
     frame = read_rows(
         session,
@@ -167,4 +167,4 @@ def records(session: Session, organisation_id: int, kind: str, numbers: Sequence
             "content": pl.String,
         },
     )
-    return {row[0]: StoredRecord(row[1], row[2], row[3:]) for row in frame.iter_rows()}
+    return {row[0]: StoredCase(row[1], row[2], row[3:]) for row in frame.iter_rows()}

@@ -55,7 +55,7 @@ class LeasedEntity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
+class LeasedBatch:
     """Entities of one organisation and type, leased together.
 
     Attributes:
@@ -149,7 +149,7 @@ def queues(session: Session, now_us: int) -> list[Queue]:
 
 def claim(
     session: Session, lease: str, now_us: int, until_us: int, most: int, most_left: int, order: Order = sorted
-) -> Batch | None:
+) -> LeasedBatch | None:
     """Lease up to *most* due entities of one organisation and type; None if none is due.
 
     The queues are tried in *order*: by default urgent ones first. A batch that the first queue does not fill is filled
@@ -169,7 +169,7 @@ def claim(
 
 def _claim_of(
     session: Session, queue: Queue, lease: str, moments: tuple[int, int], most: int, most_left: int
-) -> Batch | None:
+) -> LeasedBatch | None:
     """Claim from one queue; first quarantine entities at its head that were abandoned too often."""
     now_us, until_us = moments
     parameters = {"now_us": now_us, "organisation": queue.organisation_id, "of_priority": queue.priority}
@@ -188,7 +188,7 @@ def _claim_of(
         if not first and not more:
             return None
         claims = tuple(sorted(first + more, key=lambda claim: claim.entity_id))
-        return Batch(
+        return LeasedBatch(
             organisation_id=queue.organisation_id,
             type_id=head.type_id,
             lease=lease,
@@ -206,12 +206,12 @@ def select_waiting(type_id: int, attempts: int | None, most: int) -> Any:
     return select(_MARKS.c.entity_id).where(*of).order_by(_MARKS.c.due_us).limit(most)
 
 
-def claim_one(session: Session, subject: Subject, lease: str, now_us: int, until_us: int) -> Batch | None:
+def claim_one(session: Session, subject: Subject, lease: str, now_us: int, until_us: int) -> LeasedBatch | None:
     """Lease one entity, due or not; None if another worker holds its lease, or it has no mark."""
     statement = select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == subject.entity_id, _OPEN)
     claims = _lease(session, statement, lease, until_us, {"now_us": now_us})
     return (
-        Batch(organisation_id=subject.organisation_id, type_id=subject.type_id, lease=lease, claims=claims)
+        LeasedBatch(organisation_id=subject.organisation_id, type_id=subject.type_id, lease=lease, claims=claims)
         if claims
         else None
     )
@@ -263,7 +263,7 @@ _LOCK_LEASED = {
 }
 
 
-def lock_leased(session: Session, batch: Batch) -> set[int]:
+def lock_leased(session: Session, batch: LeasedBatch) -> set[int]:
     """Lock the marks that a batch's lease still holds, and return their entities: only their results are stored."""
     ids = [claim.entity_id for claim in batch.claims]
     statement = _LOCK_LEASED[session.get_bind().dialect.name]
@@ -304,7 +304,7 @@ _CLEAR = {
 }
 
 
-def clear(session: Session, batch: Batch, following: Mapping[int, tuple[int | None, Reason]]) -> None:
+def clear(session: Session, batch: LeasedBatch, following: Mapping[int, tuple[int | None, Reason]]) -> None:
     """Return the leases of assessed entities.
 
     Each is due again according to *following*, or at once if something happened to it since it was claimed.
@@ -341,7 +341,9 @@ _PUT_BACK = update(_MARKS).where(*_OF_LEASE).values(**_GIVEN_BACK)
 _LEAVE = update(_MARKS).where(*_OF_LEASE).values(lease=None, lease_until_us=None, claimed=None)
 
 
-def fail(session: Session, batch: Batch, errors: Mapping[int, str], next_us: Mapping[int, int], most: int) -> None:
+def fail(
+    session: Session, batch: LeasedBatch, errors: Mapping[int, str], next_us: Mapping[int, int], most: int
+) -> None:
     """Return the leases of entities that failed, with the error; after *most* failures they are quarantined."""
     rows = [
         {"of": entity_id, "held": batch.lease, "next_us": next_us[entity_id], "said": error, "most": most}
@@ -351,14 +353,14 @@ def fail(session: Session, batch: Batch, errors: Mapping[int, str], next_us: Map
         session.connection().execute(_FAIL, rows)
 
 
-def return_leases(session: Session, batch: Batch, errors: Mapping[int, str]) -> None:
+def return_leases(session: Session, batch: LeasedBatch, errors: Mapping[int, str]) -> None:
     """Return the leases of entities that failed on request; such a failure does not count as a worker's attempt."""
     rows = [{"of": entity_id, "held": batch.lease, "said": error} for entity_id, error in sorted(errors.items())]
     if rows:
         session.connection().execute(_PUT_BACK, rows)
 
 
-def put_back(session: Session, batch: Batch, entity_ids: Iterable[int]) -> None:
+def put_back(session: Session, batch: LeasedBatch, entity_ids: Iterable[int]) -> None:
     """Return leases of entities that were not assessed: they are due as before, without a failure."""
     rows = [{"of": entity_id, "held": batch.lease} for entity_id in sorted(entity_ids)]
     if rows:

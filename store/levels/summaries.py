@@ -13,7 +13,7 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels.bulk_reads import read_rows, transaction_columns
-from fivefold.store.levels.leases import Batch
+from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.sql.arrays import array_text
 from fivefold.store.sql.bulk import delete_rows, write_rows
 
@@ -48,7 +48,7 @@ def summary_transactions(session: Session, ids: Sequence[int], *, for_value: boo
     return read_rows(session, query, ids, schema)
 
 
-def store_summaries(session: Session, batch: Batch, chosen: pl.DataFrame) -> None:
+def store_summaries(session: Session, batch: LeasedBatch, chosen: pl.DataFrame) -> None:
     """Replace summaries of leased entities with new ones, only for entities to which nothing happened since.
 
     Args:
@@ -69,7 +69,7 @@ def store_summaries(session: Session, batch: Batch, chosen: pl.DataFrame) -> Non
     write_rows(session, "summary_transactions", _COLUMNS, rows)
 
 
-def unchanged_entities(session: Session, batch: Batch, ids: Sequence[int]) -> set[int]:
+def unchanged_entities(session: Session, batch: LeasedBatch, ids: Sequence[int]) -> set[int]:
     """Return those of some entities to which nothing happened since they were claimed; their marks are locked."""
     query = "SELECT entity_id, revision FROM due_marks WHERE entity_id IN :ids"
     now = dict(read_rows(session, query, ids, _REVISIONS).iter_rows()) if ids else {}

@@ -57,7 +57,7 @@ class Clock(StrEnum):
     KNOWN = "known"
 
 
-class Event(StrEnum):
+class EventKind(StrEnum):
     """The kinds of events about an entity."""
 
     ATTRIBUTES = "attributes"
@@ -112,7 +112,7 @@ class EventRow(NamedTuple):
 
 
 class _Source(NamedTuple):
-    kind: Event
+    kind: EventKind
     number: Any
     happened: Any
     known: Any
@@ -120,7 +120,7 @@ class _Source(NamedTuple):
 
 
 def events_of(
-    session: Session, entity_id: int, kinds: Sequence[Event], clock: Clock, now_us: int, part: Part
+    session: Session, entity_id: int, kinds: Sequence[EventKind], clock: Clock, now_us: int, part: Part
 ) -> Page[EventRow]:
     """List the events about an entity up to now, the latest by a clock first.
 
@@ -141,7 +141,7 @@ def events_of(
 
 
 @lru_cache(maxsize=128)
-def _statement(kinds: frozenset[Event], clock: Clock, place: int | None, is_cut: bool) -> CompoundSelect[Any]:
+def _statement(kinds: frozenset[EventKind], clock: Clock, place: int | None, is_cut: bool) -> CompoundSelect[Any]:
     """Select the events of some kinds; cached, as building it takes several times as long as running it.
 
     Args:
@@ -173,11 +173,11 @@ _NUMBER: Final[Any] = bindparam("number", type_=BigInteger)
 
 def _key(row: EventRow, clock: Clock) -> Key:
     moment_us = row.happened_us if row.known_us is None else row.known_us
-    return (row.happened_us if clock is Clock.HAPPENED else moment_us, _place(Event(row.kind)), row.number)
+    return (row.happened_us if clock is Clock.HAPPENED else moment_us, _place(EventKind(row.kind)), row.number)
 
 
-def _place(kind: Event) -> int:
-    return list(Event).index(kind)
+def _place(kind: EventKind) -> int:
+    return list(EventKind).index(kind)
 
 
 def _behind(source: _Source, at: Any, place: int) -> Any:
@@ -187,7 +187,7 @@ def _behind(source: _Source, at: Any, place: int) -> Any:
     return at <= _MOMENT if _place(source.kind) < place else at < _MOMENT
 
 
-def _source(kind: Event, number: Any, clocks: tuple[Any, Any], *details: Any) -> _Source:
+def _source(kind: EventKind, number: Any, clocks: tuple[Any, Any], *details: Any) -> _Source:
     """Select about, before, after, reason, by and content of a kind as text; missing ones are null."""
     happened_at, known_at = clocks
     columns = [*details, *[null()] * (6 - len(details))]
@@ -206,33 +206,36 @@ def _facts() -> list[_Source]:
     """The sources of stored facts: attributes, tags, screenings, cases, ownerships, corrections."""
     before = aliased(Attributes)
     attributes = _source(
-        Event.ATTRIBUTES, Attributes.number, (Attributes.known_us,) * 2, null(), before.content, Attributes.content
+        EventKind.ATTRIBUTES, Attributes.number, (Attributes.known_us,) * 2, null(), before.content, Attributes.content
     )
     earlier = and_(before.entity_id == Attributes.entity_id, before.number == Attributes.number - 1)
     screening = (Screening.at_us, Screening.recorded_us)
     ownership_events = [
         _source(kind, Ownership.id, (at, null()), Entity.external_id, Ownership.owner_id)
-        for kind, at in ((Event.OWNED, Ownership.from_us), (Event.SOLD, Ownership.until_us))
+        for kind, at in ((EventKind.OWNED, Ownership.from_us), (EventKind.SOLD, Ownership.until_us))
     ]
     other = case((Ownership.owner_id == _ENTITY, Ownership.entity_id), else_=Ownership.owner_id)
     ours = or_(Ownership.owner_id == _ENTITY, Ownership.entity_id == _ENTITY)
-    tag_set = _source(Event.TAG_SET, Tag.id, (Tag.from_us, null()), Tag.tag, null(), null(), null(), Tag.set_by)
-    opened_source = _source(Event.OPENED, Record.id, (Record.opened_us, null()), Record.external_id, Record.kind)
+    tag_set = _source(EventKind.TAG_SET, Tag.id, (Tag.from_us, null()), Tag.tag, null(), null(), null(), Tag.set_by)
+    opened_source = _source(EventKind.OPENED, Record.id, (Record.opened_us, null()), Record.external_id, Record.kind)
     closed_columns = (Record.external_id, Record.kind, Record.outcome)
     corrected = (Correction.transaction_id, null(), Correction.kind, Correction.reason, Correction.actor)
     return [
         _of(attributes, Attributes.entity_id == _ENTITY, lambda rows: rows.outerjoin(before, earlier)),
         _of(tag_set, Tag.entity_id == _ENTITY),
-        _of(_source(Event.TAG_ENDED, Tag.id, (Tag.until_us, null()), Tag.tag), Tag.entity_id == _ENTITY),
+        _of(_source(EventKind.TAG_ENDED, Tag.id, (Tag.until_us, null()), Tag.tag), Tag.entity_id == _ENTITY),
         _of(
-            _source(Event.SCREENING, Screening.id, screening, Screening.screening, null(), Screening.found),
+            _source(EventKind.SCREENING, Screening.id, screening, Screening.screening, null(), Screening.found),
             Screening.entity_id == _ENTITY,
         ),
         _of(opened_source, Record.entity_id == _ENTITY),
-        _of(_source(Event.CLOSED, Record.id, (Record.closed_us, null()), *closed_columns), Record.entity_id == _ENTITY),
+        _of(
+            _source(EventKind.CLOSED, Record.id, (Record.closed_us, null()), *closed_columns),
+            Record.entity_id == _ENTITY,
+        ),
         *(_of(each, ours, lambda rows: rows.join(Entity, Entity.id == other)) for each in ownership_events),
         _of(
-            _source(Event.CORRECTION, Correction.id, (Correction.known_us, Correction.recorded_us), *corrected),
+            _source(EventKind.CORRECTION, Correction.id, (Correction.known_us, Correction.recorded_us), *corrected),
             Correction.entity_id == _ENTITY,
         ),
     ]
@@ -253,9 +256,9 @@ def _links() -> list[_Source]:
     ours = or_(Link.entity_id == _ENTITY, Link.other_id == _ENTITY)
     never_held = and_(Link.from_us.is_not(None), Link.until_us <= Link.from_us)
     each = (
-        (_source(Event.LINKED, Link.id, (began, Link.recorded_us), *what, Link.set_by), ours),
-        (_source(Event.UNLINKED, Link.id, (Link.until_us, null()), *what), and_(ours, not_(never_held))),
-        (_source(Event.TAKEN_BACK, Link.id, (Link.until_us, null()), *what), and_(ours, never_held)),
+        (_source(EventKind.LINKED, Link.id, (began, Link.recorded_us), *what, Link.set_by), ours),
+        (_source(EventKind.UNLINKED, Link.id, (Link.until_us, null()), *what), and_(ours, not_(never_held))),
+        (_source(EventKind.TAKEN_BACK, Link.id, (Link.until_us, null()), *what), and_(ours, never_held)),
     )
     return [_of(source, which, lambda rows: rows.outerjoin(other, other.id == at_other_end)) for source, which in each]
 
@@ -271,12 +274,12 @@ def _assessed() -> list[_Source]:
     value = (ValueScore.model, null(), ValueScore.score, ValueScore.segment)
     return [
         _of(
-            _source(Event.LEVEL, Transition.number, (Transition.at_us,) * 2, *level),
+            _source(EventKind.LEVEL, Transition.number, (Transition.at_us,) * 2, *level),
             Transition.entity_id == _ENTITY,
             lambda rows: rows.outerjoin(Assessment, same).outerjoin(AssessmentInputs, inputs),
         ),
         _of(
-            _source(Event.VALUE, ValueScore.as_of_us, (ValueScore.as_of_us,) * 2, *value),
+            _source(EventKind.VALUE, ValueScore.as_of_us, (ValueScore.as_of_us,) * 2, *value),
             ValueScore.entity_id == _ENTITY,
         ),
     ]
@@ -291,13 +294,20 @@ def _by_people() -> list[_Source]:
     return [
         _of(
             _source(
-                Event.ASKED, row.id, (row.requested_us,) * 2, null(), null(), row.level, row.reason, row.requested_by
+                EventKind.ASKED,
+                row.id,
+                (row.requested_us,) * 2,
+                null(),
+                null(),
+                row.level,
+                row.reason,
+                row.requested_by,
             ),
             of,
         ),
         _of(
             _source(
-                Event.DECIDED,
+                EventKind.DECIDED,
                 row.id,
                 (row.decided_us,) * 2,
                 *(row.state, null(), row.level, row.decision_reason, row.decided_by),
@@ -306,7 +316,7 @@ def _by_people() -> list[_Source]:
         ),
         _of(
             _source(
-                Event.REVOKED,
+                EventKind.REVOKED,
                 row.id,
                 (row.revoked_us,) * 2,
                 *(null(), null(), row.level, row.revocation_reason, row.revoked_by),
@@ -314,12 +324,12 @@ def _by_people() -> list[_Source]:
             of,
         ),
         _of(
-            _source(Event.DECISION, Decision.id, (Decision.at_us,) * 2, *decision),
+            _source(EventKind.DECISION, Decision.id, (Decision.at_us,) * 2, *decision),
             Decision.entity_id == _ENTITY,
             lambda rows: rows.join(Policy, Policy.id == Decision.policy_id),
         ),
         _of(
-            _source(Event.WORK, QueueWork.changed_us, (QueueWork.changed_us,) * 2, *work),
+            _source(EventKind.WORK, QueueWork.changed_us, (QueueWork.changed_us,) * 2, *work),
             QueueWork.entity_id == _ENTITY,
         ),
     ]
@@ -337,10 +347,10 @@ def _contested() -> list[_Source]:
     words = (row.id, null(), null(), row.words, row.opened_by)
     settled = (row.id, null(), row.state, row.reason, row.settled_by)
     return [
-        _of(_source(Event.CONTESTED, row.id, (row.received_us, row.opened_us), *words), of),
-        _of(_source(Event.SETTLED, row.id, (row.settled_us,) * 2, *settled), of),
+        _of(_source(EventKind.CONTESTED, row.id, (row.received_us, row.opened_us), *words), of),
+        _of(_source(EventKind.SETTLED, row.id, (row.settled_us,) * 2, *settled), of),
         _of(
-            _source(Event.ANSWERED, reply.number, (reply.at_us,) * 2, row.id, null(), null(), null(), reply.actor),
+            _source(EventKind.ANSWERED, reply.number, (reply.at_us,) * 2, row.id, null(), null(), null(), reply.actor),
             of,
             lambda rows: rows.join(row, is_reply),
         ),
@@ -352,22 +362,36 @@ def _of(source: _Source, condition: Any, join: Any = None) -> _Source:
     return source._replace(statement=statement.where(condition))
 
 
-LABELS: Final[Mapping[str, frozenset[Event]]] = {
+LABELS: Final[Mapping[str, frozenset[EventKind]]] = {
     "facts": frozenset(
         {
-            *(Event.ATTRIBUTES, Event.TAG_SET, Event.TAG_ENDED, Event.SCREENING, Event.OPENED, Event.CLOSED),
-            *(Event.OWNED, Event.SOLD, Event.CORRECTION, Event.LINKED, Event.UNLINKED, Event.TAKEN_BACK),
+            *(
+                EventKind.ATTRIBUTES,
+                EventKind.TAG_SET,
+                EventKind.TAG_ENDED,
+                EventKind.SCREENING,
+                EventKind.OPENED,
+                EventKind.CLOSED,
+            ),
+            *(
+                EventKind.OWNED,
+                EventKind.SOLD,
+                EventKind.CORRECTION,
+                EventKind.LINKED,
+                EventKind.UNLINKED,
+                EventKind.TAKEN_BACK,
+            ),
         }
     ),
-    "levels": frozenset({Event.LEVEL}),
-    "scores": frozenset({Event.VALUE}),
-    "overrides": frozenset({Event.ASKED, Event.DECIDED, Event.REVOKED}),
-    "decisions": frozenset({Event.DECISION}),
-    "challenges": frozenset({Event.CONTESTED, Event.SETTLED, Event.ANSWERED}),
+    "levels": frozenset({EventKind.LEVEL}),
+    "scores": frozenset({EventKind.VALUE}),
+    "overrides": frozenset({EventKind.ASKED, EventKind.DECIDED, EventKind.REVOKED}),
+    "decisions": frozenset({EventKind.DECISION}),
+    "challenges": frozenset({EventKind.CONTESTED, EventKind.SETTLED, EventKind.ANSWERED}),
     "people": frozenset(
         {
-            *(Event.WORK, Event.ASKED, Event.DECIDED, Event.REVOKED, Event.TAG_SET),
-            *(Event.CONTESTED, Event.SETTLED, Event.ANSWERED),
+            *(EventKind.WORK, EventKind.ASKED, EventKind.DECIDED, EventKind.REVOKED, EventKind.TAG_SET),
+            *(EventKind.CONTESTED, EventKind.SETTLED, EventKind.ANSWERED),
         }
     ),
 }

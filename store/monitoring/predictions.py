@@ -232,14 +232,14 @@ def type_name(session: Session, type_id: int) -> str:
     return session.get_one(EntityType, type_id).name
 
 
-class DayRow(NamedTuple):
+class PredictionDayRow(NamedTuple):
     """A day of predictions, and the name of the type."""
 
     day: PredictionDay
     entity_type: str
 
 
-def days_of(session: Session, organisation_id: int, version: int, part: Part) -> Page[DayRow]:
+def days_of(session: Session, organisation_id: int, version: int, part: Part) -> Page[PredictionDayRow]:
     """List the days on which a version of the model in use made predictions for an organisation, the latest first."""
     day = PredictionDay
     statement = (
@@ -247,7 +247,9 @@ def days_of(session: Session, organisation_id: int, version: int, part: Part) ->
         .join(EntityType, EntityType.id == day.type_id)
         .where(day.organisation_id == organisation_id, day.model_version == version, _is_of_model_in_use())
     )
-    return rows_of(session, statement, (day.as_of_us, day.id), part, descending=True).map(lambda row: DayRow(*row))
+    return rows_of(session, statement, (day.as_of_us, day.id), part, descending=True).map(
+        lambda row: PredictionDayRow(*row)
+    )
 
 
 class DecidingDay(NamedTuple):

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.paging import Page, Part
 from fivefold.store.levels.value_scores import superseded_by
-from fivefold.store.portfolio.words import Place, end_of, words_of_entity
+from fivefold.store.portfolio.words import WordPlace, end_of, words_of_entity
 from fivefold.store.sql.bulk import delete_rows, write_rows
 from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import Entity, EntityType, Ownership, SearchWord, Tag
@@ -62,7 +62,7 @@ class EntityFilter:
     levels: Sequence[int] = ()
     segments: Sequence[str] = ()
     statuses: Sequence[str] = ()
-    places: Sequence[Place] = tuple(Place)
+    places: Sequence[WordPlace] = tuple(WordPlace)
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _having(entity_filter: EntityFilter, word: str, others: Sequence[str]) -> Se
 
 
 def _by_word(
-    entity_filter: EntityFilter, place: Place, word: str, others: Sequence[str], part: Part
+    entity_filter: EntityFilter, place: WordPlace, word: str, others: Sequence[str], part: Part
 ) -> Select[*tuple[Any, ...]]:
     """Select the first rows of a word in a place; an entity is listed only at its first match."""
     other = aliased(SearchWord)
@@ -252,7 +252,7 @@ def _stands(words: type[SearchWord], beginning: str, entity_filter: EntityFilter
     begins = _begins(words.word, beginning)
     return (
         begins
-        if len(entity_filter.places) == len(Place)
+        if len(entity_filter.places) == len(WordPlace)
         else and_(words.place.in_([*map(int, entity_filter.places)]), begins)
     )
 

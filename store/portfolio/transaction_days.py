@@ -10,7 +10,7 @@ from fivefold.store.ingest.facts import counted_transactions
 from fivefold.store.tables.entities import Transaction
 
 
-class DayRow(NamedTuple):
+class TransactionDayRow(NamedTuple):
     """A day (whole days since 1970, UTC) in one currency: both sums are positive."""
 
     day: int
@@ -31,7 +31,7 @@ class BalanceRow(NamedTuple):
 
 def sums_by_day(
     session: Session, entity_id: int, since_us: int, until_us: int, settled: tuple[str, ...]
-) -> list[DayRow]:
+) -> list[TransactionDayRow]:
     """Sum the settled transactions that count for an entity, by day and currency, the earliest first."""
     rows = counted_transactions(entity_id, since_us, until_us).subquery()
     amount, start = rows.c.amount, rows.c.at_us - rows.c.at_us % DAY_US
@@ -43,7 +43,7 @@ def sums_by_day(
     )
     statement = select(start, rows.c.currency, *sides)
     rows_found = session.execute(statement.group_by(start, rows.c.currency).order_by(start, rows.c.currency))
-    return [DayRow(int(at) // DAY_US, currency, *sums) for at, currency, *sums in rows_found]
+    return [TransactionDayRow(int(at) // DAY_US, currency, *sums) for at, currency, *sums in rows_found]
 
 
 def balances_by_day(session: Session, entity_id: int, since_us: int, until_us: int) -> list[BalanceRow]:

@@ -20,7 +20,7 @@ _SURROGATES: Final = range(0xD800, 0xE000)
 """Code points that are not characters."""
 
 
-class Place(IntEnum):
+class WordPlace(IntEnum):
     """The place of a word; matches in a smaller place are listed first."""
 
     IDENTIFIER = 0
@@ -50,7 +50,7 @@ def is_name(field: str) -> bool:
 
 def words_of_entity(
     external_id: str, attributes: Mapping[str, Any], fields: Mapping[str, Any]
-) -> list[tuple[Place, str]]:
+) -> list[tuple[WordPlace, str]]:
     """Return the words of an entity with their places, each once in a place.
 
     Args:
@@ -62,12 +62,14 @@ def words_of_entity(
     return list(islice(words, MOST_WORDS))
 
 
-def _words(external_id: str, attributes: Mapping[str, Any], fields: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
-    yield from ((Place.IDENTIFIER, word) for word in words_in(external_id))
+def _words(
+    external_id: str, attributes: Mapping[str, Any], fields: Mapping[str, Any]
+) -> Iterator[tuple[WordPlace, str]]:
+    yield from ((WordPlace.IDENTIFIER, word) for word in words_in(external_id))
     texts = {name: value for name, value in attributes.items() if fields.get(name) == "text" and isinstance(value, str)}
-    for place in (Place.NAME, Place.OTHER):
+    for place in (WordPlace.NAME, WordPlace.OTHER):
         for name, value in sorted(texts.items()):
-            if is_name(name) == (place is Place.NAME):
+            if is_name(name) == (place is WordPlace.NAME):
                 yield from ((place, word) for word in words_in(value))
 
 

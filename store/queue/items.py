@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Key, Page, Part, first_page
-from fivefold.store.queue.sources import REVIEW_US, RISES_US, SOURCES, Kind, Source, number_parameter
+from fivefold.store.queue.sources import REVIEW_US, RISES_US, SOURCES, ItemSource, Kind, number_parameter
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.flows import FlowAction, FlowRun
@@ -292,24 +292,24 @@ def _count_in_source(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
     return select(literal(place, Integer), *sums, func.count(some.c.since_us))
 
 
-def _moment_of(source: Source, order: QueueOrder) -> Any:
+def _moment_of(source: ItemSource, order: QueueOrder) -> Any:
     """Return the column by which a source is ordered: its items' own dates, or when they arrived."""
     return source.since if source.due is None or order is QueueOrder.NEWEST else source.due
 
 
-def _of_entity(statement: Select[*tuple[Any, ...]], source: Source) -> Select[*tuple[Any, ...]]:
+def _of_entity(statement: Select[*tuple[Any, ...]], source: ItemSource) -> Select[*tuple[Any, ...]]:
     """Leave out the items of erased entities; a change may be about no single entity."""
     outer = source.kind is Kind.CHANGE
     return statement.join(Entity, Entity.id == source.columns[3], isouter=outer).where(Entity.erased_us.is_(None))
 
 
-def _with_level(statement: Select[*tuple[Any, ...]], source: Source) -> Select[*tuple[Any, ...]]:
+def _with_level(statement: Select[*tuple[Any, ...]], source: ItemSource) -> Select[*tuple[Any, ...]]:
     if source.table is Standing:
         return statement
     return statement.outerjoin(Standing, Standing.entity_id == source.columns[3])
 
 
-def _with_work(statement: Select[*tuple[Any, ...]], source: Source) -> Select[*tuple[Any, ...]]:
+def _with_work(statement: Select[*tuple[Any, ...]], source: ItemSource) -> Select[*tuple[Any, ...]]:
     of_item = and_(
         QueueWork.organisation_id == bindparam("organisation_id"),
         QueueWork.kind == source.kind.value,
@@ -319,7 +319,7 @@ def _with_work(statement: Select[*tuple[Any, ...]], source: Source) -> Select[*t
     return statement.outerjoin(QueueWork, of_item)
 
 
-def _narrowed(statement: Select[*tuple[Any, ...]], source: Source, shape: _Shape) -> Select[*tuple[Any, ...]]:
+def _narrowed(statement: Select[*tuple[Any, ...]], source: ItemSource, shape: _Shape) -> Select[*tuple[Any, ...]]:
     """Select the waiting items that match the conditions."""
     conditions = [*source.conditions, source.table.organisation_id == bindparam("organisation_id")]
     if shape.named:
@@ -343,7 +343,7 @@ def _narrowed(statement: Select[*tuple[Any, ...]], source: Source, shape: _Shape
     return statement.where(*conditions)
 
 
-def _behind(source: Source, order: QueueOrder, kind: Kind) -> Any:
+def _behind(source: ItemSource, order: QueueOrder, kind: Kind) -> Any:
     """Select the items after one of the merged list, in terms of the source's own columns."""
     place, present, edge = list(Kind).index(source.kind), list(Kind).index(kind), number_parameter("edge_us")
     newest, moment = order is QueueOrder.NEWEST, _moment_of(source, order)

@@ -34,7 +34,7 @@ REVIEW_US: Final = DAY_US
 """A level that was to be recomputed at a moment is overdue after this long."""
 
 
-class Source(NamedTuple):
+class ItemSource(NamedTuple):
     """The source of items of a kind.
 
     Attributes:
@@ -85,34 +85,34 @@ def number_parameter(name: str) -> BindParameter[int]:
     return bindparam(name, type_=BigInteger)
 
 
-def _override_source() -> Source:
+def _override_source() -> ItemSource:
     row = OverrideRow
     columns = (
         *(row.id, literal(0, BigInteger), row.requested_us, row.entity_id),
         *(null(), row.level, row.reason, null(), row.requested_by, *_NO_RUN),
     )
-    return Source(Kind.OVERRIDE, columns, (row.state == "requested",))
+    return ItemSource(Kind.OVERRIDE, columns, (row.state == "requested",))
 
 
-def _change_source() -> Source:
+def _change_source() -> ItemSource:
     row = Proposal
     columns = (
         *(row.id, literal(0, BigInteger), row.proposed_us, row.entity_id),
         *(null(), null(), row.reason, row.kind + ": " + row.subject, row.proposed_by, *_NO_RUN),
     )
-    return Source(Kind.CHANGE, columns, (row.state == "proposed",))
+    return ItemSource(Kind.CHANGE, columns, (row.state == "proposed",))
 
 
-def _challenge_source() -> Source:
+def _challenge_source() -> ItemSource:
     row = Challenge
     columns = (
         *(row.id, literal(0, BigInteger), row.opened_us, row.entity_id),
         *(null(), null(), row.words, null(), row.opened_by, *_NO_RUN),
     )
-    return Source(Kind.CHALLENGE, columns, (row.state == "open",), due=row.due_us)
+    return ItemSource(Kind.CHALLENGE, columns, (row.state == "open",), due=row.due_us)
 
 
-def _question_sources() -> tuple[Source, ...]:
+def _question_sources() -> tuple[ItemSource, ...]:
     """The sources of waiting runs, of flows that are not off; answered and expired questions are left out."""
     row = FlowRun
     flow = select(FlowRow.name).where(FlowRow.id == row.flow_id, FlowRow.active_version_id.is_not(None))
@@ -123,12 +123,12 @@ def _question_sources() -> tuple[Source, ...]:
     )
     open_still = (row.state == WAITING, row.due_us > number_parameter("now_us"), flow.exists())
     return tuple(
-        Source(Kind.QUESTION, columns, (row.asks == role, *open_still), due=row.due_us, asks=role)
+        ItemSource(Kind.QUESTION, columns, (row.asks == role, *open_still), due=row.due_us, asks=role)
         for role in ASKED_ROLES
     )
 
 
-def _flow_review_source() -> Source:
+def _flow_review_source() -> ItemSource:
     """Reviews that flows requested, from the moment at which they enter the queue."""
     row = FlowAction
     flow = select(FlowRow.name).where(FlowRow.id == row.flow_id).scalar_subquery()
@@ -138,10 +138,10 @@ def _flow_review_source() -> Source:
         *(null(), null(), row.action, flow, null(), row.run_id, version),
     )
     is_open = (row.waits_us.is_not(None), row.taken_back_us.is_(None), row.done_us.is_(None))
-    return Source(Kind.FLOW_REVIEW, columns, (*is_open, row.waits_us <= number_parameter("now_us")), due=row.due_us)
+    return ItemSource(Kind.FLOW_REVIEW, columns, (*is_open, row.waits_us <= number_parameter("now_us")), due=row.due_us)
 
 
-def _failure_sources() -> tuple[Source, Source]:
+def _failure_sources() -> tuple[ItemSource, ItemSource]:
     """The sources of assessments without a full level, and of those dated after now."""
     row = Standing
     columns = (
@@ -151,30 +151,32 @@ def _failure_sources() -> tuple[Source, Source]:
     ahead = (*columns[:7], literal("ahead"), *columns[8:])
     failed = row.status.in_(("failed", "unclassified", "undetermined"))
     return (
-        Source(Kind.FAILURE, columns, (IS_FAILED,)),
-        Source(Kind.FAILURE, ahead, (row.assessed_us > number_parameter("latest_us"), ~failed)),
+        ItemSource(Kind.FAILURE, columns, (IS_FAILED,)),
+        ItemSource(Kind.FAILURE, ahead, (row.assessed_us > number_parameter("latest_us"), ~failed)),
     )
 
 
-def _quarantine_source() -> Source:
+def _quarantine_source() -> ItemSource:
     row = DueMark
     columns = (
         *(row.entity_id, row.revision, func.coalesce(row.due_us, 0), row.entity_id),
         *(null(), null(), row.error, null(), null(), *_NO_RUN),
     )
-    return Source(Kind.QUARANTINE, columns, (row.quarantined,))
+    return ItemSource(Kind.QUARANTINE, columns, (row.quarantined,))
 
 
-def _rise_source() -> Source:
+def _rise_source() -> ItemSource:
     columns = (
         *(Transition.entity_id, Transition.number, Transition.at_us, Transition.entity_id),
         *(Transition.from_level, Transition.to_level, null(), Assessment.status, null(), *_NO_RUN),
     )
     same = and_(Assessment.entity_id == Transition.entity_id, Assessment.number == Transition.number)
-    return Source(Kind.RISE, columns, (IS_RISE, Transition.at_us > number_parameter("rises_us")), (Assessment, same))
+    return ItemSource(
+        Kind.RISE, columns, (IS_RISE, Transition.at_us > number_parameter("rises_us")), (Assessment, same)
+    )
 
 
-def _review_sources() -> tuple[Source, ...]:
+def _review_sources() -> tuple[ItemSource, ...]:
     """The sources of overdue reviews, one for each priority: an index has them in the order of their due dates."""
     row = DueMark
     columns = (
@@ -182,7 +184,7 @@ def _review_sources() -> tuple[Source, ...]:
         *(null(), null(), null(), null(), null(), *_NO_RUN),
     )
     late = (~row.quarantined, row.due_us <= number_parameter("late_us"))
-    return tuple(Source(Kind.REVIEW, columns, (*late, row.priority == priority)) for priority in (EVENT, BULK))
+    return tuple(ItemSource(Kind.REVIEW, columns, (*late, row.priority == priority)) for priority in (EVENT, BULK))
 
 
 SOURCES: Final = (

@@ -23,7 +23,7 @@ from fivefold.store.tables.rulesets import Backtest, BacktestMover
 _BACKTESTS = cast("Table", Backtest.__table__)
 
 
-class MoverRow(NamedTuple):
+class BacktestMoverRow(NamedTuple):
     """An entity whose level a backtest would change."""
 
     external_id: str
@@ -159,7 +159,9 @@ def forget_movers(session: Session, number: int) -> None:
     session.execute(delete(BacktestMover).where(BacktestMover.backtest_id == number))
 
 
-def movers_of(session: Session, number: int, before: str | None, after: str | None, part: Part) -> Page[MoverRow]:
+def movers_of(
+    session: Session, number: int, before: str | None, after: str | None, part: Part
+) -> Page[BacktestMoverRow]:
     """List the entities whose level a backtest would change, all or from one level or to one, by their numbers."""
     columns = (Entity.external_id, BacktestMover.before, BacktestMover.after, BacktestMover.later)
     statement = (
@@ -171,4 +173,4 @@ def movers_of(session: Session, number: int, before: str | None, after: str | No
         statement = statement.where(BacktestMover.before == before)
     if after is not None:
         statement = statement.where(BacktestMover.after == after)
-    return rows_of(session, statement, (BacktestMover.entity_id,), part).map(lambda row: MoverRow(*row))
+    return rows_of(session, statement, (BacktestMover.entity_id,), part).map(lambda row: BacktestMoverRow(*row))

@@ -8,7 +8,7 @@ from sqlalchemy import ClauseElement, Engine
 from fivefold.store.sql.database import BUSY_SECONDS, raise_if_out_of_reach, reachable
 
 
-class Statement:
+class CompiledStatement:
     """A statement of SQLAlchemy, compiled for this database's driver."""
 
     def __init__(self, engine: Engine, statement: ClauseElement) -> None:
@@ -42,7 +42,7 @@ class PreparedStatements:
         self._connection: Any = None
         on_sqlite = engine.dialect.name == "sqlite"
         self._begins = "BEGIN IMMEDIATE" if on_sqlite else f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'"
-        self._statements: dict[int, tuple[ClauseElement, Statement]] = {}
+        self._statements: dict[int, tuple[ClauseElement, CompiledStatement]] = {}
 
     def transaction(self) -> Self:
         """Return the context manager of a transaction: it commits at the end of `with`, or rolls back after an error.
@@ -87,7 +87,7 @@ class PreparedStatements:
     def _executed(self, statement: ClauseElement, values: Mapping[str, Any]) -> Any:
         _, compiled = self._statements.get(id(statement), (None, None))
         if compiled is None:
-            compiled = Statement(self.engine, statement)
+            compiled = CompiledStatement(self.engine, statement)
             self._statements[id(statement)] = (statement, compiled)  # kept alive, so that its id stays unique
         return self._connection.execute(compiled.text, compiled.bind(values))
 

@@ -243,7 +243,7 @@ class FlowRun(Base):
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
-class FlowStep(Base):
+class StepOutcome(Base):
     """The outcome of a step that asks a person or another system; written once, before the next step begins.
 
     Attributes:

@@ -8,7 +8,7 @@ import yaml
 from mcp import Client
 from mcp.types import CallToolResult
 
-from fivefold.flows.outside.outcomes import Cost, Outcome
+from fivefold.flows.outside.outcomes import Cost, OutsideOutcome
 from fivefold.usecases.flows.activate import activate_flow
 from fivefold.usecases.flows.commit import commit_flow
 from fivefold.usecases.flows.drafts import save_flow_draft
@@ -37,8 +37,8 @@ def run(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     draft = save_flow_draft(author, flow_document("costly", [STEP, BY_LIVE], examples=EXAMPLES))
     activate_flow(other, "costly", commit_flow(author, "costly", draft.revision, WHY).number, WHY)
 
-    def said(_: Any, clock: Any) -> Outcome:
-        return Outcome(values={"live": True}, source="register", at_us=clock(), digest="0" * 64, cost=COST)
+    def said(_: Any, clock: Any) -> OutsideOutcome:
+        return OutsideOutcome(values={"live": True}, source="register", at_us=clock(), digest="0" * 64, cost=COST)
 
     monkeypatch.setattr(asking, "ask_of", said)
     return call_flow(author, "costly", "customer", CUSTOMER).number

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.flows.outside.checks import is_adverse
-from fivefold.flows.outside.outcomes import Outcome
+from fivefold.flows.outside.outcomes import OutsideOutcome
 from fivefold.flows.steps import RowContext, Stop
 from tests.flows.flows_small import ACTIONS, END, HIGH, NOTHING, analysed, document, program
 
@@ -191,6 +191,6 @@ def test_of_whom_nothing_is_known_but_the_answer_comes_to_no_adverse_end(routes:
     if problems(*steps):
         return
     made = program(document(*steps, actions=[*ACTIONS[:3], *OTHERS], on_failure=["look"]))
-    came = {"a": Outcome(values={"answer": answer}, source="a", at_us=0)}
+    came = {"a": OutsideOutcome(values={"answer": answer}, source="a", at_us=0)}
     row = made.run_row(dict.fromkeys(('{"field":"income"}', '{"level":"in_force"}')), RowContext({}, {}, came))
     assert (row["stop"], made.flow.steps[row["last step"]].id) == (Stop.ENDED, "nothing")

@@ -6,7 +6,7 @@ from fivefold.domain.errors import InvalidRulesetError
 from fivefold.flows.analysis import analyse_flow
 from fivefold.flows.examples import run_flow_examples
 from fivefold.flows.governance.mutation import mutate_flow
-from fivefold.risk.governance.mutation.run import Verdict
+from fivefold.risk.governance.mutation.run import MutantVerdict
 
 NOW = 1_740_787_200_000_000
 FLOW = """
@@ -55,7 +55,7 @@ def test_whom_an_example_is_linked_to_is_read() -> None:
 
 def test_changes_of_what_is_linked_are_noticed() -> None:
     tried = mutate_flow(analyse_flow(FLOW), {}, NOW)
-    noticed = {f"{each.where}: {each.before} → {each.after}" for each in tried.of(Verdict.NOTICED)}
+    noticed = {f"{each.where}: {each.before} → {each.after}" for each in tried.of(MutantVerdict.NOTICED)}
     assert "step rich, way 1, when, above: 100 → 101" in noticed
 
 

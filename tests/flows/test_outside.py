@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.flows.examples import run_flow_examples
-from fivefold.flows.outside.outcomes import Outcome, Reason, failed_outcome, fitted, read_outcome
+from fivefold.flows.outside.outcomes import AgentReason, OutsideOutcome, failed_outcome, fitted, read_outcome
 from fivefold.flows.steps import STOP, RowContext, RunContext, Stop
 from fivefold.flows.trace import explain_run
 from fivefold.risk.compiler.purposes import Sources
@@ -41,11 +41,11 @@ VALUES: Data = {
     "listed": False,
     "town": "Köln",
 }
-CAME = Outcome(values=VALUES, source="a book", at_us=1_700_000_000_000_000)
+CAME = OutsideOutcome(values=VALUES, source="a book", at_us=1_700_000_000_000_000)
 FLOW = document({**DATA, "on_unknown": "nothing"}, ROUTE, END, NOTHING)
 
 
-def run(outcome: Outcome | None, written: Data = FLOW) -> Data:
+def run(outcome: OutsideOutcome | None, written: Data = FLOW) -> Data:
     """Run as one row and as columns, which must be the same."""
     made = program(written)
     row = made.run_row(FACTS, RowContext({}, {}, {"registry": outcome}))
@@ -105,14 +105,14 @@ def test_what_failed_goes_to_on_unknown_or_fails_the_run_and_says_why() -> None:
     ],
 )
 def test_a_value_of_another_kind_is_a_failure_and_not_a_value(values: Data, part: str) -> None:
-    row = run(Outcome(values={"listed": True, **values}, source="a book", at_us=0))
+    row = run(OutsideOutcome(values={"listed": True, **values}, source="a book", at_us=0))
     assert part in row["step registry failed"]
     assert row['{"output":"listed","step":"registry"}'] is None
     assert row["step r"] is None
 
 
 def test_what_does_not_come_back_is_unknown() -> None:
-    row = run(Outcome(values={"employees": Decimal(3)}, source="a book", at_us=0))
+    row = run(OutsideOutcome(values={"employees": Decimal(3)}, source="a book", at_us=0))
     assert row["step registry"] == 0
     assert explain_run(program(FLOW), row).steps[1].missing == ("status of registry",)
 
@@ -125,8 +125,8 @@ def test_what_does_not_come_back_is_unknown() -> None:
 def test_an_outcome_is_read_back_from_its_canonical_form(lacking: Data, failed: str | None, reasons: list[str]) -> None:
     columns = program(FLOW).steps[0].outputs
     values = {} if failed else {name: value for name, value in VALUES.items() if name not in lacking}
-    told = tuple(Reason(text=text, evidence=("country",)) for text in reasons)
-    outcome = Outcome(values=values, failed=failed, source="s", at_us=5, reasons=told, digest="00")
+    told = tuple(AgentReason(text=text, evidence=("country",)) for text in reasons)
+    outcome = OutsideOutcome(values=values, failed=failed, source="s", at_us=5, reasons=told, digest="00")
     assert read_outcome(outcome.as_json(), columns) == outcome
     assert fitted(outcome, columns, {}) == outcome
 

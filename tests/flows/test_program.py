@@ -11,8 +11,8 @@ from hypothesis import given
 
 from fivefold.flows.asking.steps import AskingFlow, AskingPolicy, AskingRuleset, Valuing
 from fivefold.flows.language import NOBODY
-from fivefold.flows.outside.outcomes import Outcome, failed_outcome
-from fivefold.flows.outside.step import Outside
+from fivefold.flows.outside.outcomes import OutsideOutcome, failed_outcome
+from fivefold.flows.outside.step import CompiledOutsideStep
 from fivefold.flows.program import FlowProgram
 from fivefold.flows.steps import LAST, STOP, Calculating, Choosing, Ending, RowContext, RunContext, Stop, Waiting
 from fivefold.flows.trace import STATUSES
@@ -66,14 +66,14 @@ def as_columns(made: FlowProgram, rows: list[Row]) -> list[dict[str, Any]]:
     return made.run(facts, RunContext(asked, answers, came)).rows(named=True)
 
 
-def outcome_of(came: dict[str, Any] | str | None) -> Outcome | None:
+def outcome_of(came: dict[str, Any] | str | None) -> OutsideOutcome | None:
     """Make the outcome that is drawn: values, that it failed, or nothing yet."""
     if came is None:
         return None
     return (
         failed_outcome("it is down", "a book", 7)
         if came == "failed"
-        else Outcome(values=came, source="a book", at_us=7)
+        else OutsideOutcome(values=came, source="a book", at_us=7)
     )
 
 
@@ -106,7 +106,7 @@ WORDS: dict[type, tuple[str, ...]] = {
     AskingRuleset: ("a level", "failed", "unclassified", "undetermined", "not applicable"),
     Valuing: ("worth", "no value"),
     AskingFlow: ("came", "failed"),
-    Outside: ("came", "nothing came", "asks"),
+    CompiledOutsideStep: ("came", "nothing came", "asks"),
 }
 
 

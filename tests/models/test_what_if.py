@@ -13,7 +13,7 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.value_model import ValueModel
-from fivefold.models.what_if import AMOUNTS, Event, Outcome, what_if
+from fivefold.models.what_if import AMOUNTS, EventOutcome, ValueEvent, what_if
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.models.making import AS_OF, RATES
 
@@ -33,16 +33,16 @@ def histories(rows: list[dict[str, Any]]) -> Histories:
     return read_histories(pa.Table.from_pylist(rows), RATES)
 
 
-def with_event(rows: list[dict[str, Any]], outcome: Outcome) -> list[dict[str, Any]]:
+def with_event(rows: list[dict[str, Any]], outcome: EventOutcome) -> list[dict[str, Any]]:
     """Give the rows of a customer as they would have come with an event."""
     rows = sorted(rows, key=lambda row: row["transaction_date"])
-    if outcome.event in {Event.DEPOSIT, Event.WITHDRAWAL}:
-        amount = outcome.size if outcome.event is Event.DEPOSIT else -outcome.size
+    if outcome.event in {ValueEvent.DEPOSIT, ValueEvent.WITHDRAWAL}:
+        amount = outcome.size if outcome.event is ValueEvent.DEPOSIT else -outcome.size
         last = rows[-1]
         more = {"transaction_amount": amount, "user_balance": last["user_balance"] + amount, "transaction_date": DAY}
         more |= {"transaction_state": "COMPLETED", "transaction_id": "one more"}
         return [*rows, {**last, **more}]
-    if outcome.event is Event.NO_WITHDRAWAL:
+    if outcome.event is ValueEvent.NO_WITHDRAWAL:
         kept, given_back = [], 0.0
         for row in rows:
             is_settled = row.get("transaction_state") in {None, "SUCCEEDED", "COMPLETED"}
@@ -65,14 +65,14 @@ def test_each_outcome_is_what_the_rows_with_that_event_are_scored(
         found = what_if(model, histories(own), AS_OF)
         moved += len(found.smallest)
         for outcome in (*found.smallest, *found.tried[:: max(len(found.tried) // 8, 1)]):
-            later = int(outcome.size) * DAY_US if outcome.event is Event.QUIET else 0
+            later = int(outcome.size) * DAY_US if outcome.event is ValueEvent.QUIET else 0
             matrix, _ = model.matrix(histories(with_event(own, outcome)), AS_OF + later)
             scores = model.scores(matrix)
             assert outcome.score == pytest.approx(scores.score[0], abs=1e-9), (user, outcome)
             assert outcome.category == scores.category[0]
             assert outcome.change == outcome.score - found.score
             kinds.add(outcome.event)
-    assert kinds == set(Event)
+    assert kinds == set(ValueEvent)
     assert moved
 
 
@@ -102,7 +102,7 @@ def test_nothing_after_the_moment_and_no_more_than_the_balance(model: ValueModel
     found = what_if(model, histories(own), AS_OF)
     assert what_if(model, histories([*own, later]), AS_OF) == found
     poor = [{**row, "user_balance": 60.0} for row in own]
-    sums = [one.size for one in what_if(model, histories(poor), AS_OF).tried if one.event is Event.WITHDRAWAL]
+    sums = [one.size for one in what_if(model, histories(poor), AS_OF).tried if one.event is ValueEvent.WITHDRAWAL]
     assert sums == [10.0, 20.0, 50.0]
 
 
@@ -112,4 +112,4 @@ def test_rows_that_do_not_count_yet_are_left_out(model: ValueModel, rows: list[d
     found = what_if(lagging, own, AS_OF)
     matrix, _ = lagging.matrix(own, AS_OF)
     assert found.score == lagging.scores(matrix).score[0]
-    assert any(one.change for one in found.tried if one.event is Event.DEPOSIT)
+    assert any(one.change for one in found.tried if one.event is ValueEvent.DEPOSIT)

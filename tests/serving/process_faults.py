@@ -11,7 +11,7 @@ from fivefold.models.value_model import ValueModel
 from fivefold.serving.champion import loader
 from fivefold.serving.service import Fivefold
 from fivefold.serving.v4 import endpoint as scoring
-from fivefold.usecases.scoring import CheckedRows
+from fivefold.usecases.scoring import RequestRows
 from tests.serving.process_rows import told
 from tests.serving.process_service import BREAKS, DIES, SLEEPS
 
@@ -23,7 +23,7 @@ loader.POLL_SECONDS = 1.0
 _sound = scoring.check_rows
 
 
-def check_rows(model: ValueModel, rows: BodyColumns | Sequence[Mapping[str, Any]], **more: Any) -> CheckedRows:
+def check_rows(model: ValueModel, rows: BodyColumns | Sequence[Mapping[str, Any]], **more: Any) -> RequestRows:
     """Check, unless the first user asks for something else."""
     seen = told(rows) if isinstance(rows, BodyColumns) else rows
     asked = str(seen[0]["user_id"]) if seen else ""

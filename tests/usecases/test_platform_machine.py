@@ -28,7 +28,7 @@ from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.ingest.entities import subject_of
 from fivefold.store.levels import leases as claiming
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.levels.leases import Batch
+from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.sql.database import writing
 from fivefold.store.tables import entities as entity_tables
 from fivefold.store.tables.entities import OrganisationSettings
@@ -94,7 +94,7 @@ class Machine(RuleBasedStateMachine):
         self.versions: dict[int, tuple[str, int]] = {}
         self.before: set[tuple[str, int]] = set()
         self.backfill: tuple[int, int] | None = None
-        self.slow: list[tuple[Batch, AssessmentResult, dict[str, tuple[int, Outcome]]]] = []
+        self.slow: list[tuple[LeasedBatch, AssessmentResult, dict[str, tuple[int, Outcome]]]] = []
         self.numbers = iter(range(1, 10_000))
         self._write_rulesets()
 
@@ -475,7 +475,7 @@ class Machine(RuleBasedStateMachine):
             rows = connection.execute(text("SELECT external_id, number FROM standings JOIN entities ON id = entity_id"))
             return dict(tuple(row) for row in rows)
 
-    def _claim(self, name: str | None) -> Iterator[tuple[Batch, dict[str, tuple[int, Reason]]]]:
+    def _claim(self, name: str | None) -> Iterator[tuple[LeasedBatch, dict[str, tuple[int, Reason]]]]:
         """Claim one, whether due or not, or everybody who is due; nobody who is claimed already."""
         names = {one.id: one.name for one in self.model.entities.values()}
         while True:

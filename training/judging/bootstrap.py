@@ -52,8 +52,8 @@ def resample(
         drawn: how often each customer was drawn, an array of n for each resample.
         money: names of predictions in money, whose calibration is judged too.
     """
-    best = Ranking(realised, realised)
-    ranked = {name: Ranking(predicted, realised) for name, predicted in predictions.items()}
+    best = PredictedOrder(realised, realised)
+    ranked = {name: PredictedOrder(predicted, realised) for name, predicted in predictions.items()}
     tenths = {name: Tenths(predictions[name], realised) for name in money}
 
     def judge(times: Floats) -> tuple[list[float], list[Floats]]:
@@ -72,7 +72,7 @@ def resample(
     )
 
 
-class Ranking:
+class PredictedOrder:
     """Customers in predicted order, highest first; equal predictions share their value evenly."""
 
     def __init__(self, predicted: Floats, realised: Floats) -> None:

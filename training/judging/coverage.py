@@ -19,7 +19,7 @@ Marks = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Coverage:
+class IntervalCoverage:
     """What the intervals of a model held of a window.
 
     Attributes:
@@ -56,7 +56,7 @@ class Coverage:
         }
 
 
-def coverage(model: ValueModel, window: WindowPredictions) -> Coverage | None:
+def coverage(model: ValueModel, window: WindowPredictions) -> IntervalCoverage | None:
     """Judge a model's intervals, which were measured on earlier customers, on a window; None where it keeps none."""
     table, predicted, realised = model.intervals, window.predicted, window.realised
     if table is None:
@@ -67,7 +67,7 @@ def coverage(model: ValueModel, window: WindowPredictions) -> Coverage | None:
     width = float((ends.high - ends.low)[is_bounded].mean()) if is_bounded.any() else float("nan")
     category = model.segments_of(model.curve.score(predicted))
     segments = {segment: category == segment for segment in SEGMENTS}
-    return Coverage(
+    return IntervalCoverage(
         table.level_percent,
         table.as_ofs,
         float(hits.covered.mean()),

@@ -10,7 +10,7 @@ from fivefold.features.histories import Floats
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig
 from fivefold.training.judging.compare import Comparisons, compare_with_rivals
-from fivefold.training.judging.coverage import Coverage, coverage
+from fivefold.training.judging.coverage import IntervalCoverage, coverage
 from fivefold.training.judging.groups import group_table
 from fivefold.training.judging.metrics import (
     Metrics,
@@ -64,7 +64,7 @@ class Evaluation:
     customers: int
     floored_share: float
     comparisons: Comparisons
-    coverage: Coverage | None = None
+    coverage: IntervalCoverage | None = None
 
     @property
     def segments_rise(self) -> bool:

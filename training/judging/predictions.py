@@ -76,7 +76,7 @@ class WindowPredictions:
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferencePredictions:
     """Predictions of money for every customer known at a moment after which nothing is known yet; parallel arrays.
 
     Attributes:
@@ -99,7 +99,7 @@ def predict_reference(
     booster: lightgbm.Booster,
     judged: lightgbm.Booster,
     absent: tuple[str, ...] = (),
-) -> Reference:
+) -> ReferencePredictions:
     """Predict for every customer known at the last of the dates, by a model and by the one that was judged."""
     predicted, by_judged = [], []
     own = portfolio.own
@@ -109,7 +109,7 @@ def predict_reference(
         predicted.append(part.columns["predicted"])
         by_judged.append(part.columns["by_judged"])
         sample.add(part.matrix, part.keys)
-    return Reference(np.concatenate(predicted), np.concatenate(by_judged), sample.matrix, sample.positions)
+    return ReferencePredictions(np.concatenate(predicted), np.concatenate(by_judged), sample.matrix, sample.positions)
 
 
 def predict_test_window(

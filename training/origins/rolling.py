@@ -9,7 +9,7 @@ import polars as pl
 from fivefold.domain.clock import day_text
 from fivefold.features.histories import Floats, Integers
 from fivefold.training.config import GateSettings
-from fivefold.training.judging.bootstrap import Ranking, draws
+from fivefold.training.judging.bootstrap import PredictedOrder, draws
 from fivefold.training.judging.evaluate import MODEL
 from fivefold.training.origins.judge import JudgedOrigin
 
@@ -18,7 +18,7 @@ FIGURES = (GINI, CAPTURE)
 
 
 @dataclass(frozen=True)
-class Difference:
+class FigureDifference:
     """A figure of the model less that of a rival, with the interval that drawing the customers again gives it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Rolling:
     """
 
     origins: tuple[JudgedOrigin, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[FigureDifference, ...]
     confidence: float
 
     @property
@@ -74,7 +74,7 @@ class Rolling:
         values = list(self.values(name, figure).values())
         return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
-    def difference(self, rival: str, figure: str, moment: int | None = None) -> Difference | None:
+    def difference(self, rival: str, figure: str, moment: int | None = None) -> FigureDifference | None:
         """Give one difference, by default its mean; None where no origin has both figures."""
         return next(
             (one for one in self.differences if (one.rival, one.figure, one.moment) == (rival, figure, moment)), None
@@ -163,12 +163,12 @@ _BEST = ""
 """The ranking by what the customers were worth."""
 
 
-def _rankings(origin: JudgedOrigin) -> dict[str, Ranking]:
+def _rankings(origin: JudgedOrigin) -> dict[str, PredictedOrder]:
     predictions = {_BEST: origin.realised, **origin.predictions}
-    return {name: Ranking(predicted, origin.realised) for name, predicted in predictions.items()}
+    return {name: PredictedOrder(predicted, origin.realised) for name, predicted in predictions.items()}
 
 
-def _drawn_figures(rankings: dict[str, Ranking], times: Floats) -> Iterator[tuple[str, str, float]]:
+def _drawn_figures(rankings: dict[str, PredictedOrder], times: Floats) -> Iterator[tuple[str, str, float]]:
     best_gini, best_value = rankings[_BEST].gini(times), rankings[_BEST].top_value(times)
     for name, ranking in rankings.items():
         if name != _BEST:
@@ -178,7 +178,7 @@ def _drawn_figures(rankings: dict[str, Ranking], times: Floats) -> Iterator[tupl
 
 def _differences(
     origins: Sequence[JudgedOrigin], drawn: dict[tuple[int, str, str], Floats], confidence: float
-) -> Iterator[Difference]:
+) -> Iterator[FigureDifference]:
     rivals = tuple(dict.fromkeys(name for origin in origins[::-1] for name in origin.by_name if name != MODEL))
     for rival in rivals:
         for figure in FIGURES:
@@ -192,10 +192,10 @@ def _differences(
                 less = drawn[origin.moment, MODEL, figure] - drawn[origin.moment, rival, figure]
                 estimates.append(estimate)
                 draws_of.append(less)
-                yield Difference(rival, figure, origin.moment, 1, estimate, *_ends(less, confidence))
+                yield FigureDifference(rival, figure, origin.moment, 1, estimate, *_ends(less, confidence))
             if estimates:
                 ends = _ends(np.mean(draws_of, axis=0), confidence)
-                yield Difference(rival, figure, None, len(estimates), _mean(estimates), *ends)
+                yield FigureDifference(rival, figure, None, len(estimates), _mean(estimates), *ends)
 
 
 def _ends(drawn: Floats, confidence: float) -> tuple[float, float]:

@@ -27,7 +27,7 @@ TIE = 0.002
 
 
 @dataclass(frozen=True)
-class Trial:
+class PresetTrial:
     """What one preset did as of one moment.
 
     Attributes:
@@ -58,7 +58,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Choice:
+class PresetChoice:
     """The preset of a run, and what it was chosen by.
 
     Attributes:
@@ -73,7 +73,7 @@ class Choice:
     preset: str
     settings: TrainingConfig
     presets: tuple[Preset, ...]
-    trials: tuple[Trial, ...]
+    trials: tuple[PresetTrial, ...]
     reason: str
     share: float = 1.0
 
@@ -87,7 +87,7 @@ class Choice:
         """The moments (microseconds) as of which the presets were tried, the earliest first."""
         return tuple(sorted({trial.origin for trial in self.trials}))
 
-    def of(self, name: str) -> tuple[Trial, ...]:
+    def of(self, name: str) -> tuple[PresetTrial, ...]:
         """Give the trials of one preset, the earliest origin first."""
         return tuple(sorted((each for each in self.trials if each.preset == name), key=lambda each: each.origin))
 
@@ -111,7 +111,7 @@ def choose_preset(
     summary: SourceSummary,
     test: int,
     presets: Sequence[Preset],
-) -> Choice:
+) -> PresetChoice:
     """Try every preset as of moments before the test as-of, and take the simplest that is as good as any later one.
 
     Nothing after *test* is read: the windows of the origins lie one horizon after the other and end there or before.
@@ -131,11 +131,11 @@ def choose_preset(
             if len(tried) == 1
             else _too_short(config, test)
         )
-        return Choice(tried[0].name, config, tuple(tried), (), reason)
+        return PresetChoice(tried[0].name, config, tuple(tried), (), reason)
     rows = _rows(portfolio, config, summary, origins)
     usable = [each for each in origins if _can_be_judged(rows, each, config)]
     if not usable:
-        return Choice(tried[0].name, config, tuple(tried), (), _too_few(config, test))
+        return PresetChoice(tried[0].name, config, tuple(tried), (), _too_few(config, test))
     trials = tuple(_trials(rows, usable, config, tried))
     return replace(_best(config, tuple(tried), trials), share=rows.share)
 
@@ -195,9 +195,9 @@ def _can_be_judged(rows: TrainingRows, origin: Origin, config: TrainingConfig) -
 
 def _trials(
     rows: TrainingRows, origins: Sequence[Origin], config: TrainingConfig, presets: Sequence[Preset]
-) -> Iterator[Trial]:
+) -> Iterator[PresetTrial]:
     """Try every preset at every origin; what comes to the same dates and trees as another is not fitted again."""
-    trial_by_settings: dict[tuple[int, bytes, str], Trial] = {}
+    trial_by_settings: dict[tuple[int, bytes, str], PresetTrial] = {}
     with tqdm(desc="trying presets", total=len(origins) * len(presets), disable=None, leave=False) as bar:
         for moment, dates in origins:
             for each, learnt in zip(presets, dates, strict=True):
@@ -209,14 +209,14 @@ def _trials(
                 bar.update()
 
 
-def _trial(rows: TrainingRows, moment: int, dates: Dates, config: TrainingConfig, name: str) -> Trial:
+def _trial(rows: TrainingRows, moment: int, dates: Dates, config: TrainingConfig, name: str) -> PresetTrial:
     """Learn as of a moment as a run does as of its test as-of, and judge the predictions for the window after it."""
     rounds = find_rounds(validation_fold(rows, dates), config.trees, config.seed)
     learnt = _at(rows, dates.training)
     fitted = fit(learnt, config.trees, config.seed, rounds)
     judged = _at(rows, np.array([moment], dtype=np.int64))
     predicted, realised = expected_value(fitted.booster_, judged.matrix), floor_at_zero(judged.values)
-    return Trial(
+    return PresetTrial(
         name,
         moment,
         len(realised),
@@ -233,9 +233,9 @@ def _at(rows: TrainingRows, moments: Integers) -> TrainingRows:
     return replace(rows, matrix=rows.matrix[there], values=rows.values[there], as_of=rows.as_of[there])
 
 
-def _best(config: TrainingConfig, presets: tuple[Preset, ...], trials: tuple[Trial, ...]) -> Choice:
+def _best(config: TrainingConfig, presets: tuple[Preset, ...], trials: tuple[PresetTrial, ...]) -> PresetChoice:
     """Take the simplest preset that no later one beats by more than a tie."""
-    unchosen = Choice(presets[0].name, config, presets, trials, "")
+    unchosen = PresetChoice(presets[0].name, config, presets, trials, "")
     marks = [unchosen.mark(each.name) for each in presets]
     best = next(
         each

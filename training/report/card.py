@@ -122,7 +122,7 @@ class Items(_Part):
         ]
 
 
-class Column(_Part):
+class TableColumn(_Part):
     """A column of a table."""
 
     name: str
@@ -133,12 +133,12 @@ class Column(_Part):
     """How its figures are written: see `Sentence.text`."""
 
 
-class Table(_Part):
+class CardTable(_Part):
     """Figures in rows; the first column says what a row is of."""
 
     kind: Literal["table"] = "table"
     caption: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[tuple[Figure, ...], ...]
 
     @model_validator(mode="after")
@@ -161,10 +161,10 @@ class Table(_Part):
         return [f"|{head}", "|" + "---|" * len(self.columns), *(f"| {' | '.join(row)} |" for row in self.cells())]
 
 
-Block = Annotated[Paragraph | Items | Table, Field(discriminator="kind")]
+Block = Annotated[Paragraph | Items | CardTable, Field(discriminator="kind")]
 
 
-class Section(_Part):
+class CardSection(_Part):
     """A part of the card."""
 
     name: str
@@ -194,7 +194,7 @@ class ModelCard(_Part):
     """SHA-256 of the model."""
     title: str
     caution: str
-    sections: tuple[Section, ...]
+    sections: tuple[CardSection, ...]
 
     def markdown(self) -> str:
         """Write the card in Markdown."""
@@ -218,7 +218,7 @@ def items(*sentences: Sentence | Item) -> Items:
 
 def frame_table(
     table: pl.DataFrame, caption: str, labels: Mapping[str, str] | None = None, forms: Mapping[str, str] | None = None
-) -> Table:
+) -> CardTable:
     """Make a table of a small frame.
 
     Args:
@@ -232,17 +232,17 @@ def frame_table(
     """
     labels, forms = labels or {}, forms or {}
     columns = tuple(
-        Column(
+        TableColumn(
             name=name,
             label=labels.get(name, name),
             form=forms.get(name, MONEY if table.schema[name].is_float() else ""),
         )
         for name in table.columns
     )
-    return Table(caption=caption, columns=columns, rows=tuple(table.iter_rows()))
+    return CardTable(caption=caption, columns=columns, rows=tuple(table.iter_rows()))
 
 
-def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> Table:
+def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> CardTable:
     """Make a table of texts."""
-    named = tuple(Column(name=column, label=column) for column in columns)
-    return Table(caption=caption, columns=named, rows=tuple(map(tuple, rows)))
+    named = tuple(TableColumn(name=column, label=column) for column in columns)
+    return CardTable(caption=caption, columns=named, rows=tuple(map(tuple, rows)))

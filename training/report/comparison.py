@@ -15,8 +15,8 @@ from fivefold.models.comparison import (
     RankQuality,
     SegmentGroup,
     SegmentMove,
-    Side,
     VersionComparison,
+    VersionSide,
 )
 from fivefold.models.explain import explain
 from fivefold.models.value_model import ValueModel
@@ -84,8 +84,8 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not isfinite(value) else value
 
 
-def _side(number: int | None, calibration: pl.DataFrame, segments: pl.DataFrame) -> Side:
-    return Side(
+def _side(number: int | None, calibration: pl.DataFrame, segments: pl.DataFrame) -> VersionSide:
+    return VersionSide(
         version=number,
         calibration=[CalibrationGroup(**row) for row in calibration.to_dicts()],
         calibration_error=_finite(calibration_error(calibration)),
@@ -93,7 +93,7 @@ def _side(number: int | None, calibration: pl.DataFrame, segments: pl.DataFrame)
     )
 
 
-def _rival_side(rival: Rival, test_window: WindowPredictions) -> Side:
+def _rival_side(rival: Rival, test_window: WindowPredictions) -> VersionSide:
     by_rival = rival.model.segments_of(rival.model.curve.score(rival.predicted))
     return _side(
         rival.number,

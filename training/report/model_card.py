@@ -15,14 +15,14 @@ from fivefold.training.dates import Dates
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.origins.rolling import Rolling
-from fivefold.training.presets.choose import Choice
+from fivefold.training.presets.choose import PresetChoice
 from fivefold.training.refit import Refit
 from fivefold.training.report.card import (
     PERCENT,
+    CardSection,
     Item,
     ModelCard,
     Paragraph,
-    Section,
     Sentence,
     frame_table,
     items,
@@ -69,7 +69,7 @@ class Lineage:
     warnings: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
     preset: str = ""
-    choice: Choice | None = None
+    choice: PresetChoice | None = None
     refit: Refit | None = None
     rolling: Rolling | None = None
     trials: tuple[TuningTrial, ...] = ()
@@ -112,7 +112,7 @@ def model_card(model: ValueModel, evaluation: Evaluation, lineage: Lineage, verd
     )
 
 
-def refit_sections(refit: Refit | None, gate: GateSettings) -> list[Section]:
+def refit_sections(refit: Refit | None, gate: GateSettings) -> list[CardSection]:
     """Write which figures of a card are of the judged model and which of the refitted one; nothing without a refit."""
     if refit is None:
         return []
@@ -152,10 +152,10 @@ def refit_sections(refit: Refit | None, gate: GateSettings) -> list[Section]:
         curve_distance=refit.curve_distance,
         reference_distance=refit.reference_distance,
     )
-    return [Section(name="refit", title="Refit", blocks=(about, items(of_judged, of_served, moved)))]
+    return [CardSection(name="refit", title="Refit", blocks=(about, items(of_judged, of_served, moved)))]
 
 
-def purpose(model: ValueModel, value: ValueSettings) -> Section:
+def purpose(model: ValueModel, value: ValueSettings) -> CardSection:
     """Write what a model predicts, and what its score means."""
     predicted = paragraph(
         "The value of a customer over the next {horizon_days} days in {currency}: "
@@ -174,10 +174,10 @@ def purpose(model: ValueModel, value: ValueSettings) -> Section:
         reference_as_of=day_text(model.test_as_of),
         cut_points=model.cut_points,
     )
-    return Section(name="purpose", title="What it says", blocks=(predicted, score))
+    return CardSection(name="purpose", title="What it says", blocks=(predicted, score))
 
 
-def _data(model: ValueModel, lineage: Lineage) -> Section:
+def _data(model: ValueModel, lineage: Lineage) -> CardSection:
     summary, dates = lineage.summary, lineage.dates
     sampled = "" if lineage.rows.share >= 1 else ", {customers_share:percent} of the customers"
     data = say(
@@ -204,7 +204,7 @@ def _data(model: ValueModel, lineage: Lineage) -> Section:
         fingerprint=model.fingerprint[:12],
     )
     absent = [say("Absent: {absent}.", absent=assumption) for assumption in lineage.assumptions]
-    return Section(
+    return CardSection(
         name="data",
         title="What it was learnt from",
         blocks=(items(data, learnt, *_windows(lineage), catalogue, *_own(model), *absent, _trees(lineage)),),
@@ -263,7 +263,7 @@ def _windows(lineage: Lineage) -> list[Sentence]:
     return sentences + [say("Doubtful: {warning}.", warning=warning) for warning in lineage.warnings]
 
 
-def exchange_rates(model: ValueModel) -> Section:
+def exchange_rates(model: ValueModel) -> CardSection:
     """Write at which rates money was converted."""
     rates, stale = model.rates, model.rates.stale()
     lines = [
@@ -278,10 +278,10 @@ def exchange_rates(model: ValueModel) -> Section:
     ]
     if stale:
         lines.append(say("**Stale** (last known more than a year before): {stale}.", stale=tuple(stale)))
-    return Section(name="exchange_rates", title="Exchange rates", blocks=(Paragraph(lines=tuple(lines)),))
+    return CardSection(name="exchange_rates", title="Exchange rates", blocks=(Paragraph(lines=tuple(lines)),))
 
 
-def looks(model: ValueModel) -> Section:
+def looks(model: ValueModel) -> CardSection:
     """Write which indicators gained most in training."""
     shares = sorted(zip(gain_shares(model), model.catalogue.indicators, strict=True), key=lambda pair: -pair[0])
     table = pl.DataFrame(
@@ -299,10 +299,10 @@ def looks(model: ValueModel) -> Section:
     )
     labels, forms = {"gain_share": "share of the gain"}, {"gain_share": PERCENT}
     shown = frame_table(table, "Indicators by their share of the gain", labels, forms)
-    return Section(name="indicators", title="What it looks at", blocks=(intro, shown))
+    return CardSection(name="indicators", title="What it looks at", blocks=(intro, shown))
 
 
-def limits(model: ValueModel, evaluation: Evaluation) -> Section:
+def limits(model: ValueModel, evaluation: Evaluation) -> CardSection:
     """Write what a model must not be used for."""
     word_by_column = {BALANCE: "balances", CURRENCY: "currencies", CATEGORY: "channel", CREATED: "account age"}
     read = ["deposits", "withdrawals", *(word for name, word in word_by_column.items() if name not in model.absent)]
@@ -313,4 +313,4 @@ def limits(model: ValueModel, evaluation: Evaluation) -> Section:
         say("A customer unlike any in the reference portfolio is placed at its edge."),
         say("It says what a customer may be worth, not how risky the customer is."),
     ]
-    return Section(name="limits", title="Limits", blocks=(items(*sentences),))
+    return CardSection(name="limits", title="Limits", blocks=(items(*sentences),))

@@ -6,8 +6,8 @@ from math import isfinite
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import percent
 from fivefold.training.origins.judge import JudgedOrigin
-from fivefold.training.origins.rolling import CAPTURE, FIGURES, GINI, Difference, Rolling
-from fivefold.training.report.card import Section, paragraph, text_table
+from fivefold.training.origins.rolling import CAPTURE, FIGURES, GINI, FigureDifference, Rolling
+from fivefold.training.report.card import CardSection, paragraph, text_table
 
 NONE = "-"
 """In place of a figure that is not defined, or of a champion that is not judged."""
@@ -63,7 +63,7 @@ def left_out_lines(rolling: Rolling) -> list[str]:
     ]
 
 
-def origin_sections(rolling: Rolling | None, *, refitted: bool = False) -> list[Section]:
+def origin_sections(rolling: Rolling | None, *, refitted: bool = False) -> list[CardSection]:
     """Write, for a model card, how the settings did at every origin; nothing where there is one alone."""
     if rolling is None:
         return []
@@ -89,7 +89,7 @@ def origin_sections(rolling: Rolling | None, *, refitted: bool = False) -> list[
         intervals,
         *(paragraph("{left_out}", left_out=line) for line in left_out_lines(rolling)),
     )
-    return [Section(name="origins", title="At other origins", blocks=blocks)]
+    return [CardSection(name="origins", title="At other origins", blocks=blocks)]
 
 
 def _at(origin: JudgedOrigin, name: str) -> str:
@@ -102,7 +102,7 @@ def _pair(values: Sequence[float]) -> str:
     return " / ".join(f"{value:.4f}" if isfinite(value) else NONE for value in values)
 
 
-def _interval(difference: Difference | None) -> str:
+def _interval(difference: FigureDifference | None) -> str:
     if difference is None:
         return NONE
     if not isfinite(difference.low):

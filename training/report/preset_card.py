@@ -2,19 +2,19 @@
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import percent
-from fivefold.training.presets.choose import Choice
+from fivefold.training.presets.choose import PresetChoice
 from fivefold.training.presets.named import preset
-from fivefold.training.report.card import Block, Section, paragraph, text_table
+from fivefold.training.report.card import Block, CardSection, paragraph, text_table
 
 CRITERION = "the mean of normalised Gini and top-decile capture"
 
 
-def choice_columns(choice: Choice) -> list[str]:
+def choice_columns(choice: PresetChoice) -> list[str]:
     """Give the head of the table of a choice."""
     return ["preset", *(f"from {day_text(origin)}" for origin in choice.origins), "mean", "what it sets"]
 
 
-def choice_rows(choice: Choice) -> list[list[str]]:
+def choice_rows(choice: PresetChoice) -> list[list[str]]:
     """Give a line for each preset: Gini and capture in each window, and the mean mark; the one in use has a `*`."""
     return [
         [
@@ -27,12 +27,12 @@ def choice_rows(choice: Choice) -> list[list[str]]:
     ]
 
 
-def sampled_text(choice: Choice) -> str:
+def sampled_text(choice: PresetChoice) -> str:
     """Say on what share of the customers presets were tried; nothing where it was all of them."""
     return "" if choice.share >= 1 else f", a sample of {percent(choice.share)} of all"
 
 
-def preset_sections(name: str, choice: Choice | None, *, tuned: bool = False) -> list[Section]:
+def preset_sections(name: str, choice: PresetChoice | None, *, tuned: bool = False) -> list[CardSection]:
     """Write, for a model card, which preset was used and why; nothing where the settings are a person's own.
 
     Args:
@@ -59,10 +59,10 @@ def preset_sections(name: str, choice: Choice | None, *, tuned: bool = False) ->
         )
     else:
         blocks += _chosen(choice)
-    return [Section(name="settings", title="Its settings", blocks=tuple(blocks))]
+    return [CardSection(name="settings", title="Its settings", blocks=tuple(blocks))]
 
 
-def _chosen(choice: Choice) -> list[Block]:
+def _chosen(choice: PresetChoice) -> list[Block]:
     """Write what the presets that were tried did."""
     counts = [trial.customers for trial in choice.trials]
     low, high = min(counts), max(counts)

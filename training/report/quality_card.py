@@ -14,10 +14,10 @@ from fivefold.training.report.card import (
     MONEY,
     PERCENT,
     Block,
-    Column,
+    CardSection,
+    CardTable,
     Paragraph,
-    Section,
-    Table,
+    TableColumn,
     frame_table,
     paragraph,
     say,
@@ -26,7 +26,7 @@ from fivefold.training.report.card import (
 
 def quality(
     model: ValueModel, evaluation: Evaluation, verdict: GateVerdict, served: ValueModel | None = None
-) -> list[Section]:
+) -> list[CardSection]:
     """Write what was measured on the test window, and the verdict on it.
 
     *served* is the model that is registered; *model* itself by default.
@@ -52,20 +52,20 @@ def quality(
         paragraph("The gate: {gate_reasons}.", gate_reasons=str(verdict), gate_promote=verdict.promote),
     ]
     return [
-        Section(name="quality", title="How well it does", blocks=tuple(blocks)),
+        CardSection(name="quality", title="How well it does", blocks=tuple(blocks)),
         interval(served or model, evaluation, refitted=served is not None and served is not model),
         _differences(evaluation),
         *_groups(evaluation),
     ]
 
 
-def _metrics(evaluation: Evaluation) -> Table:
+def _metrics(evaluation: Evaluation) -> CardTable:
     named = {"normalised_gini": "normalised Gini", "top_decile_capture": "top-decile capture", "spearman": "Spearman"}
-    return Table(
+    return CardTable(
         caption="Ranking of the customers on the test window, by the model and by others",
         columns=(
-            Column(name="predictor", label=""),
-            *(Column(name=name, label=label, form=".4f") for name, label in named.items()),
+            TableColumn(name="predictor", label=""),
+            *(TableColumn(name=name, label=label, form=".4f") for name, label in named.items()),
         ),
         rows=tuple(
             (name, *(getattr(metrics, figure) for figure in named)) for name, metrics in evaluation.by_name.items()
@@ -91,7 +91,7 @@ def _money(evaluation: Evaluation) -> list[Paragraph]:
     ]
 
 
-def interval(model: ValueModel, evaluation: Evaluation, *, refitted: bool = False) -> Section:
+def interval(model: ValueModel, evaluation: Evaluation, *, refitted: bool = False) -> CardSection:
     """Write where the intervals come from, and how many values of the window were in them.
 
     Args:
@@ -116,7 +116,9 @@ def interval(model: ValueModel, evaluation: Evaluation, *, refitted: bool = Fals
             groups=len(table.customers),
         )
         blocks = [measured, *([unseen] if refitted or judged is None else [])]
-    return Section(name="interval", title="Interval", blocks=(*blocks, *_seen(model, evaluation, refitted=refitted)))
+    return CardSection(
+        name="interval", title="Interval", blocks=(*blocks, *_seen(model, evaluation, refitted=refitted))
+    )
 
 
 def _seen(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[Block]:
@@ -151,7 +153,7 @@ def _seen(model: ValueModel, evaluation: Evaluation, *, refitted: bool) -> list[
     ]
 
 
-def _covered(table: pl.DataFrame, of: str) -> Table:
+def _covered(table: pl.DataFrame, of: str) -> CardTable:
     """Write who was in the interval, of segments, tenths or fifths."""
     named = {"covered_share": "in the interval", "expected_share": "to be expected", "zero_share": "worth nothing",
              "low_mean": "mean low end", "high_mean": "mean high end"}  # fmt: skip
@@ -163,14 +165,14 @@ def _covered(table: pl.DataFrame, of: str) -> Table:
     )
 
 
-def _groups(evaluation: Evaluation) -> list[Section]:
+def _groups(evaluation: Evaluation) -> list[CardSection]:
     """Write the figures of groups of customers; nothing where all customers are alike."""
     groups = evaluation.groups
     if groups.is_empty():
         return []
     figures = groups.columns[3:]
     columns = [
-        Column(
+        TableColumn(
             name=name,
             label=name.replace("_percent", ", %").replace("_", " "),
             form="" if name not in figures else ".1f" if name == "off_by_percent" else MONEY,
@@ -196,19 +198,19 @@ def _groups(evaluation: Evaluation) -> list[Section]:
         others=OTHERS,
     )
     caption = "Money and segments, by group of customers"
-    table = Table(caption=caption, columns=tuple(columns), rows=tuple(rows))
-    return [Section(name="groups", title="By groups of customers", blocks=(about, table))]
+    table = CardTable(caption=caption, columns=tuple(columns), rows=tuple(rows))
+    return [CardSection(name="groups", title="By groups of customers", blocks=(about, table))]
 
 
-def _differences(evaluation: Evaluation) -> Section:
+def _differences(evaluation: Evaluation) -> CardSection:
     compared = evaluation.comparisons
     percents = 100 * compared.confidence
-    table = Table(
+    table = CardTable(
         caption="The model's normalised Gini less that of others",
         columns=(
-            Column(name="other", label="normalised Gini less that of"),
-            Column(name="difference", label="difference", form="+.4f"),
-            Column(name="difference_least", label=f"at least, with {percents:.3g} % confidence", form="+.4f"),
+            TableColumn(name="other", label="normalised Gini less that of"),
+            TableColumn(name="difference", label="difference", form="+.4f"),
+            TableColumn(name="difference_least", label=f"at least, with {percents:.3g} % confidence", form="+.4f"),
         ),
         rows=tuple((name, one.difference, one.low) for name, one in compared.gini.items()),
     )
@@ -219,4 +221,4 @@ def _differences(evaluation: Evaluation) -> Section:
         times_judged=compared.times_judged,
         confidence_percent=percents,
     )
-    return Section(name="differences", title="", blocks=(table, Paragraph(lines=(tries,))))
+    return CardSection(name="differences", title="", blocks=(table, Paragraph(lines=(tries,))))

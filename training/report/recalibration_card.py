@@ -10,7 +10,17 @@ from fivefold.training.config import TrainingConfig
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
-from fivefold.training.report.card import MONEY, Column, ModelCard, Section, Sentence, Table, items, paragraph, say
+from fivefold.training.report.card import (
+    MONEY,
+    CardSection,
+    CardTable,
+    ModelCard,
+    Sentence,
+    TableColumn,
+    items,
+    paragraph,
+    say,
+)
 from fivefold.training.report.model_card import CAUTION, exchange_rates, limits, purpose
 from fivefold.training.report.quality_card import quality
 from fivefold.training.windows import Windows
@@ -109,7 +119,7 @@ def recalibration_card(
     )
 
 
-def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> Section:
+def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> CardSection:
     summary, windows = lineage.summary, lineage.windows
     about = paragraph(
         "This is version {parent} (`{parent_hash}`) with a new score curve and a new drift "
@@ -142,17 +152,17 @@ def _what_it_is(model: ValueModel, lineage: RecalibrationLineage) -> Section:
     code = "Catalogue `{fingerprint}`; fivefold {code_version}."
     software = say(code, fingerprint=model.fingerprint[:12], code_version=lineage.code)
     doubts = [say("Doubtful: {warning}.", warning=warning) for warning in lineage.warnings]
-    return Section(
+    return CardSection(
         name="recalibration", title="A recalibration", blocks=(about, items(data, window, software, *doubts))
     )
 
 
-def _change(lineage: RecalibrationLineage, change: CurveChange) -> Section:
-    shares = [Column(name=name, label=name.replace("_", " "), form=".1%") for name in _SHARES]
-    values = [Column(name=name, label=f"mean {name.replace('_', ' ')}", form=MONEY) for name in _VALUES]
-    table = Table(
+def _change(lineage: RecalibrationLineage, change: CurveChange) -> CardSection:
+    shares = [TableColumn(name=name, label=name.replace("_", " "), form=".1%") for name in _SHARES]
+    values = [TableColumn(name=name, label=f"mean {name.replace('_', ' ')}", form=MONEY) for name in _VALUES]
+    table = CardTable(
         caption="Segments by the earlier curve and by the new one",
-        columns=(Column(name="segment", label="segment"), *shares, *values),
+        columns=(TableColumn(name="segment", label="segment"), *shares, *values),
         rows=tuple(
             (
                 row["segment"],
@@ -162,7 +172,7 @@ def _change(lineage: RecalibrationLineage, change: CurveChange) -> Section:
             for row in change.segments.to_dicts()
         ),
     )
-    return Section(name="changes", title="What changes", blocks=(items(*_changes(lineage, change)), table))
+    return CardSection(name="changes", title="What changes", blocks=(items(*_changes(lineage, change)), table))
 
 
 def change_sentences(lineage: RecalibrationLineage, change: CurveChange) -> list[str]:

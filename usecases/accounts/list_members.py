@@ -14,7 +14,7 @@ from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 
-class Change(StrEnum):
+class MemberChangeKind(StrEnum):
     """The kind of a difference between two versions: a changed member is the same one in another spelling."""
 
     ADDED = "added"
@@ -41,7 +41,7 @@ class MemberChange:
         before: as in the earlier version; None if it was added or removed.
     """
 
-    change: Change
+    change: MemberChangeKind
     member: str
     before: str | None = None
 
@@ -153,14 +153,14 @@ def difference(before: ListContent | None, after: ListContent, part: Part = WHOL
     """Return the differences between two versions."""
     olds = () if before is None else before.members
     changes = member_changes(olds, after.members)
-    counts = {kind: sum(change.change is kind for change in changes) for kind in Change}
+    counts = {kind: sum(change.change is kind for change in changes) for kind in MemberChangeKind}
     return ListDifference(
         since_us=None if before is None else before.since_us,
         title_before=None if before is None or before.title == after.title else before.title,
         source_before=None if before is None or before.source == after.source else before.source,
-        added=counts[Change.ADDED],
-        changed=counts[Change.CHANGED],
-        removed=counts[Change.REMOVED],
+        added=counts[MemberChangeKind.ADDED],
+        changed=counts[MemberChangeKind.CHANGED],
+        removed=counts[MemberChangeKind.REMOVED],
         same=len({*olds} & {*after.members}),
         changes=page_among(changes, lambda change: (change.change.value, change.member), part),
     )
@@ -181,10 +181,12 @@ def member_changes(before: Sequence[str], after: Sequence[str]) -> list[MemberCh
     changes, respelt = [], set[str]()
     for member in only_after:
         was = spelled.pop(_letters(member), None)
-        kind = Change.ADDED if was is None else Change.CHANGED
+        kind = MemberChangeKind.ADDED if was is None else MemberChangeKind.CHANGED
         changes.append(MemberChange(change=kind, member=member, before=was))
         respelt |= {was} if was is not None else set()
-    changes += [MemberChange(change=Change.REMOVED, member=member) for member in only_before if member not in respelt]
+    changes += [
+        MemberChange(change=MemberChangeKind.REMOVED, member=member) for member in only_before if member not in respelt
+    ]
     return sorted(changes, key=lambda change: (change.change.value, change.member))
 
 

@@ -19,7 +19,7 @@ from fivefold.usecases.shared.context import Context
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ReadRecord:
     """What a person had read when they acted.
 
     Attributes:
@@ -69,9 +69,9 @@ def keep_reading(
     return {"assessment": _assessment(override.entity_id, row.number), "seconds": row.seconds}
 
 
-def readings_of(context: Context, overrides: Sequence[int]) -> dict[int, list[Reading]]:
+def readings_of(context: Context, overrides: Sequence[int]) -> dict[int, list[ReadRecord]]:
     """Return what was read, by the numbers of overrides; those requested or decided by programs have no reading."""
-    readings: dict[int, list[Reading]] = {}
+    readings: dict[int, list[ReadRecord]] = {}
     if not overrides:
         return readings
     with context.reading() as session:
@@ -82,7 +82,7 @@ def readings_of(context: Context, overrides: Sequence[int]) -> dict[int, list[Re
             .order_by(OverrideReading.override_id, OverrideReading.act.desc())
         )
         for row, entity_id in session.execute(statement):
-            reading = Reading(
+            reading = ReadRecord(
                 act=row.act,
                 actor=row.actor,
                 assessment=_assessment(entity_id, row.number),

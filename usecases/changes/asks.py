@@ -19,7 +19,7 @@ from fivefold.usecases.accounts.settings import SettingsChange, check_values, re
 from fivefold.usecases.changes.contents import (
     ListVersionsAdded,
     OverrideRevoked,
-    PolicyRetired,
+    PolicyRetirement,
     RatesReplaced,
     RulesetRolledBack,
     RulesetsOrdered,
@@ -160,7 +160,7 @@ def retire_policy(context: Context, name: str, number: int, reason: str) -> Chan
         NotFoundError: there is no such version.
         ConflictError: it is not active; or the actor is not a member.
     """
-    return request_change(context, PolicyRetired(name, number), checked_reason(reason))
+    return request_change(context, PolicyRetirement(name, number), checked_reason(reason))
 
 
 def change_settings(

@@ -91,7 +91,7 @@ class RatesReplaced:
 
 
 @dataclass(frozen=True)
-class PolicyRetired:
+class PolicyRetirement:
     """A version of a policy that is to be retired."""
 
     kind: ClassVar[str] = "policy.retire"
@@ -221,7 +221,7 @@ Content = (
     | RulesetRolledBack
     | ListVersionsAdded
     | RatesReplaced
-    | PolicyRetired
+    | PolicyRetirement
     | SettingsChanged
     | OverrideRevoked
     | ModelPromoted
@@ -236,7 +236,7 @@ KINDS: Mapping[str, type[Content]] = {
         RulesetRolledBack,
         ListVersionsAdded,
         RatesReplaced,
-        PolicyRetired,
+        PolicyRetirement,
         SettingsChanged,
         OverrideRevoked,
         ModelPromoted,

@@ -20,7 +20,7 @@ from fivefold.usecases.changes.contents import (
     ListVersionsAdded,
     ModelPromoted,
     OverrideRevoked,
-    PolicyRetired,
+    PolicyRetirement,
     RatesReplaced,
     RecordChanged,
     RulesetRolledBack,
@@ -35,7 +35,7 @@ from fivefold.usecases.decisions.policies import PolicyLine, retire_policy_in
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening_in, end_tag_in, put_record_in, set_tag_in
 from fivefold.usecases.levels.overrides import revoke_override_in
 from fivefold.usecases.rulesets.activate import roll_back_in
-from fivefold.usecases.rulesets.deciding import Deciding, Reached, deciding
+from fivefold.usecases.rulesets.deciding import Deciding, DecidingChange, deciding
 from fivefold.usecases.rulesets.drafts import order_families_in, switch_family_in
 from fivefold.usecases.shared.context import Context
 
@@ -91,7 +91,7 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
             return list_put
         case RatesReplaced():
             return put_rates_in(session, context, content.base, content.source, content.rates, now_us, marks=marks)
-        case PolicyRetired():
+        case PolicyRetirement():
             return retire_policy_in(session, context, content.policy, content.number, why)
         case SettingsChanged():
             return change_settings_in(session, context, SettingsChange(**asdict(content)))
@@ -156,7 +156,7 @@ def _apply_fact(session: Session, context: Context, content: Fact, now_us: int) 
 
 def rehearse(
     session: Session, context: Context, content: Content, why: str, now_us: int, champions: Champions | None = None
-) -> dict[int, Reached]:
+) -> dict[int, DecidingChange]:
     """Carry out a change, read what decides then, and roll it back.
 
     Returns the types for which something else decides afterwards. Errors are those of the change. The registry of
@@ -174,7 +174,7 @@ def rehearse(
         nested.rollback()
         session.expire_all()
     pairs = {
-        type_id: Reached(before.get(type_id, Deciding()), after.get(type_id, Deciding()))
+        type_id: DecidingChange(before.get(type_id, Deciding()), after.get(type_id, Deciding()))
         for type_id in {*before, *after}
     }
     return {
@@ -184,7 +184,7 @@ def rehearse(
     }
 
 
-def _withdrawn_version(content: Content, pair: Reached) -> int | None:
+def _withdrawn_version(content: Content, pair: DecidingChange) -> int | None:
     """Return the version whose raises a roll-back releases."""
     if not isinstance(content, RulesetRolledBack) or not content.release:
         return None

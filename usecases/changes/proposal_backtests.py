@@ -11,9 +11,9 @@ from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.facts.portfolio import NamedList, Portfolio
 from fivefold.risk.governance.backtest.compositions import (
-    Before,
     Composition,
     CompositionComparison,
+    PriorState,
     compare_compositions,
     joined_comparisons,
 )
@@ -29,7 +29,7 @@ from fivefold.usecases.changes.effects import rehearse
 from fivefold.usecases.changes.releasing import Releases, forget_releases, keep_releases, releases_of
 from fivefold.usecases.levels.assess import held_before, with_releases
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
-from fivefold.usecases.rulesets.deciding import Deciding, Reached
+from fivefold.usecases.rulesets.deciding import Deciding, DecidingChange
 from fivefold.usecases.rulesets.run_backtest import Keep, Progress, parts_of_type, validity
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
@@ -47,7 +47,7 @@ class ProposalSetting:
     backtest_id: int
     organisation_id: int
     type_id: int
-    reached: Reached
+    reached: DecidingChange
     customers: int
     until_id: int
     as_of_us: int
@@ -140,7 +140,7 @@ def _releases(
     return None if version is None else releases_of(session, ids, version, after, portfolio, setting.as_of_us)
 
 
-def _going_on(session: Session, ids: Sequence[int], standing: Before, rows: pl.DataFrame) -> Before:
+def _going_on(session: Session, ids: Sequence[int], standing: PriorState, rows: pl.DataFrame) -> PriorState:
     return replace(standing, standing=held_before(with_releases(loading.current_levels(session, ids), rows)))
 
 
@@ -148,7 +148,7 @@ def _composition(what: Deciding) -> Composition:
     return Composition({version.family: analyse_canonical(version.canonical) for version in what.versions})
 
 
-def before_of(session: Session, ids: Sequence[int]) -> Before:
+def before_of(session: Session, ids: Sequence[int]) -> PriorState:
     """Read the standings, and which family decided on each entity."""
     rows = loading.current_levels(session, ids)
     versions = rows["version_id"].drop_nulls().unique().to_list()
@@ -159,7 +159,7 @@ def before_of(session: Session, ids: Sequence[int]) -> Before:
     )
     names = dict(session.execute(versions_query).all())
     version_rows = rows.select("entity", "version_id").drop_nulls().iter_rows()
-    return Before(held_before(rows), {str(entity): names[version] for entity, version in version_rows})
+    return PriorState(held_before(rows), {str(entity): names[version] for entity, version in version_rows})
 
 
 def _in_force(setting: ProposalSetting, present: Mapping[str, NamedList]) -> dict[str, NamedList]:

@@ -44,7 +44,7 @@ from fivefold.usecases.changes.effects import Champions, Result, apply_content, 
 from fivefold.usecases.changes.reach import reach_of
 from fivefold.usecases.changes.releasing import activate_releases
 from fivefold.usecases.levels.overrides import raises_without
-from fivefold.usecases.rulesets.deciding import Reached
+from fivefold.usecases.rulesets.deciding import DecidingChange
 from fivefold.usecases.rulesets.run_backtest import refuse_outdated
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
@@ -185,7 +185,7 @@ def _one_person_suffices(session: Session, context: Context, content: Content) -
 
 
 def _request_backtests(
-    session: Session, context: Context, row: Proposal, rehearsed: Mapping[int, Reached], now: int
+    session: Session, context: Context, row: Proposal, rehearsed: Mapping[int, DecidingChange], now: int
 ) -> None:
     """Request backtests for the types of a change that have none under way."""
     types_under_way = {
@@ -307,7 +307,7 @@ def kinds_seen_by(role: Role) -> tuple[str, ...] | None:
     return _SEEN.get(role, ())
 
 
-def _tests(session: Session, row: Proposal, rehearsed: Mapping[int, Reached], now_us: int) -> list[int]:
+def _tests(session: Session, row: Proposal, rehearsed: Mapping[int, DecidingChange], now_us: int) -> list[int]:
     """Return the backtests that count; ConflictError if a type of the change has none."""
     newest: dict[int, Backtest] = {}
     for backtest in _done(session, row):  # the newest first

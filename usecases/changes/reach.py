@@ -14,19 +14,19 @@ from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.settings import settings_of
-from fivefold.usecases.changes.contents import Content, OverrideRevoked, PolicyRetired, SettingsChanged
+from fivefold.usecases.changes.contents import Content, OverrideRevoked, PolicyRetirement, SettingsChanged
 from fivefold.usecases.levels.overrides import levels_without
-from fivefold.usecases.rulesets.deciding import Reached
+from fivefold.usecases.rulesets.deciding import DecidingChange
 from fivefold.usecases.shared.context import Context
 
 LOOKED_BACK_DAYS = 90
 
 
 def reach_of(
-    session: Session, context: Context, content: Content, rehearsed: dict[int, Reached], now_us: int
+    session: Session, context: Context, content: Content, rehearsed: dict[int, DecidingChange], now_us: int
 ) -> dict[str, Any]:
     """Count the entities that a change would reach: plain data, by what is counted."""
-    if isinstance(content, PolicyRetired):
+    if isinstance(content, PolicyRetirement):
         return _of_policy(session, context, content, now_us)
     if isinstance(content, SettingsChanged):
         return _of_settings(session, context, content, now_us)
@@ -36,7 +36,7 @@ def reach_of(
     return {"entities": {names[type_id]: count_of_type(session, type_id) for type_id in rehearsed}}
 
 
-def _of_policy(session: Session, context: Context, content: PolicyRetired, now_us: int) -> dict[str, Any]:
+def _of_policy(session: Session, context: Context, content: PolicyRetirement, now_us: int) -> dict[str, Any]:
     """Count the version's recent decisions: they would have been without a decision."""
     row = policy_numbered(session, context.organisation_id, content.policy, content.number)
     types_query = (

@@ -24,7 +24,7 @@ from fivefold.risk.engine.levels import (
     as_text,
 )
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.backtest.compositions import Before, Composition, deciding_assessments
+from fivefold.risk.governance.backtest.compositions import Composition, PriorState, deciding_assessments
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.tables.levels import LevelRelease
 from fivefold.usecases.levels.assess import held_before
@@ -111,7 +111,7 @@ def _through(
         as_of = pl.Series("as_of", [now[entity] for entity in entities[ENTITY]], dtype=pl.Int64)
         parts = [state.filter(~pl.col(ENTITY).is_in(list(now)))]
         for _, assessments in deciding_assessments(
-            after, replace(portfolio, entities=entities), as_of, Before(state, families)
+            after, replace(portfolio, entities=entities), as_of, PriorState(state, families)
         ):
             with_level = assessments.outcomes.filter(pl.col(RULES_LEVEL).is_not_null()).select(
                 ENTITY,

@@ -17,7 +17,7 @@ from fivefold.domain.errors import ConflictError
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.removals import BEGUN, EMPTIED, REMOVED
 from fivefold.store.evidence import retention_runs as runs
-from fivefold.store.evidence.old_rows import ResumePoint, Scope
+from fivefold.store.evidence.old_rows import ResumePoint, RetentionScope
 from fivefold.store.evidence.retention import REMOVALS
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.operations import RetentionRun
@@ -114,7 +114,7 @@ def _line(session: Session, organisation_id: int, kind: str, days: int, now_us: 
     position: ResumePoint = None
     goes_on = before is not None
     while before is not None and goes_on and row_count < MOST_LOOKED_ROWS:
-        part = REMOVALS[kind].look(session, Scope(organisation_id, before, now_us), position, PART_ROWS)
+        part = REMOVALS[kind].look(session, RetentionScope(organisation_id, before, now_us), position, PART_ROWS)
         removable, kept, position = removable + len(part.removable), kept + part.kept, part.reached
         row_count += len(part.removable) + part.kept or PART_ROWS  # rows that are dated ahead are neither
         moments = [row.at_us for row in part.removable]
@@ -224,7 +224,7 @@ def _remove_part(session: Session, run: RetentionRun, days: int, now_us: int) ->
         return 0
     # By the time that the run believes in: a fast clock ends no hold and no override either.
     believed = min(now_us, run.before_us + run.days * DAY_US)
-    removal, scope = REMOVALS[run.kind], Scope(run.organisation_id, run.before_us, believed, run.id)
+    removal, scope = REMOVALS[run.kind], RetentionScope(run.organisation_id, run.before_us, believed, run.id)
     part = removal.look(session, scope, runs.resume_point_of(run), PART_ROWS)
     result = removal.remove(session, scope, part.removable)
     if result.bound:  # the new digests of these rows

@@ -53,14 +53,14 @@ def rulesets_part(session: Session, organisation_id: int, quarter: Quarter) -> A
     return ArchiveSection(files, {"rulesets": len(lines), "activations": len(in_quarter), "backtests": len(backtests)})
 
 
-class Change(Protocol):
+class VersionChange(Protocol):
     """A change of which version decides, from a moment on; none of them where the version is None."""
 
     version_id: Any
     at_us: Any
 
 
-Changed = TypeVar("Changed", bound=Change)
+Changed = TypeVar("Changed", bound=VersionChange)
 
 
 def in_force(activations: Sequence[Changed], quarter: Quarter, of: Callable[[Changed], int]) -> Iterator[InForce]:

@@ -19,11 +19,11 @@ from referencing import Registry
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import AgentSettings
 from fivefold.flows.outside.language import AgentQuestion
-from fivefold.flows.outside.outcomes import Cost, Outcome, Reason, failed_outcome, is_plain_text
+from fivefold.flows.outside.outcomes import AgentReason, Cost, OutsideOutcome, failed_outcome, is_plain_text
 from fivefold.flows.outside.question import SentFacts
 from fivefold.usecases.flows.answers import read_json, require_fit, require_without
 from fivefold.usecases.shared.addresses import checked_url
-from fivefold.usecases.shared.connections import NotAnsweredError, Question, answer_after_tries
+from fivefold.usecases.shared.connections import NotAnsweredError, OutgoingRequest, answer_after_tries
 
 MOST_BYTES = 262_144
 MOST_TOKENS = 2_000
@@ -57,7 +57,7 @@ def answer_of_agent(
     facts: SentFacts,
     clock: Callable[[], int],
     wait: Callable[[float], None] = time.sleep,
-) -> Outcome:
+) -> OutsideOutcome:
     """Ask the agent; the outcome failed, with the reason, where no answer in the right form came.
 
     Args:
@@ -83,7 +83,9 @@ def answer_of_agent(
         tried = replace(cost, tries=error.tries or cost.tries)
         return replace(failed_outcome(words, label, clock()), cost=tried)
     digest = hashlib.sha256(body).hexdigest()
-    return Outcome(values={"answer": answer}, source=label, at_us=clock(), reasons=reasons, digest=digest, cost=cost)
+    return OutsideOutcome(
+        values={"answer": answer}, source=label, at_us=clock(), reasons=reasons, digest=digest, cost=cost
+    )
 
 
 def evidence_ids(facts: SentFacts) -> list[str]:
@@ -118,7 +120,7 @@ def answer_schema(asked: AgentQuestion, facts: SentFacts) -> dict[str, Any]:
     }
 
 
-def _question(agent: AgentSettings, asked: AgentQuestion, facts: SentFacts) -> Question:
+def _question(agent: AgentSettings, asked: AgentQuestion, facts: SentFacts) -> OutgoingRequest:
     told = {
         "question": asked.question,
         "answers": list(asked.answers),
@@ -139,7 +141,7 @@ def _question(agent: AgentSettings, asked: AgentQuestion, facts: SentFacts) -> Q
     headers = {"Content-Type": "application/json"}
     if agent.key:
         headers["Authorization"] = f"Bearer {agent.key}"
-    return Question(
+    return OutgoingRequest(
         method="POST",
         url=httpx.URL(f"{agent.url}/chat/completions"),
         headers=headers,
@@ -157,12 +159,12 @@ def _tokens(completion: Any) -> int | None:
     return tokens if type(tokens) is int and 0 <= tokens <= MOST_TOKENS_SAID else None
 
 
-def _read(completion: Any, schema: dict[str, Any]) -> tuple[str, tuple[Reason, ...]]:
+def _read(completion: Any, schema: dict[str, Any]) -> tuple[str, tuple[AgentReason, ...]]:
     """Read what came back: the answer and its reasons; NotAnsweredError where it has another form."""
     said = read_json(_content(completion))
     require_fit(said, Draft202012Validator(schema, registry=Registry()))
     reasons = tuple(
-        Reason(text=" ".join(each["text"].split()), evidence=tuple(dict.fromkeys(each["evidence"])))
+        AgentReason(text=" ".join(each["text"].split()), evidence=tuple(dict.fromkeys(each["evidence"])))
         for each in said["reasons"]
     )
     if not all(each.text and is_plain_text(each.text) for each in reasons):

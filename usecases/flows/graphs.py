@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fivefold.domain.errors import ConfigError
-from fivefold.flows.foreign.importing import Wanted, import_graph
+from fivefold.flows.foreign.importing import ImportOptions, import_graph
 from fivefold.usecases.flows.review import context_of_text
 from fivefold.usecases.shared.context import Context
 
@@ -60,7 +60,7 @@ def import_flow_graph(context: Context, sent: GraphSent) -> GraphTaken:
     """
     if not sent.content:
         raise ConfigError(f"{sent.name} is empty")
-    wanted = Wanted(
+    wanted = ImportOptions(
         name=sent.flow,
         entity_type=sent.entity_type,
         levels=context_of_text(context, sent.entity_type).around.levels,

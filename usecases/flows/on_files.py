@@ -22,7 +22,7 @@ from fivefold.risk.engine.assessments import STATUS, Status
 from fivefold.risk.engine.levels import LEVEL, OVERRIDDEN, RULES_LEVEL
 from fivefold.risk.facts.inputs import LEVEL_TYPES
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
-from fivefold.risk.governance.backtest.compositions import Before
+from fivefold.risk.governance.backtest.compositions import PriorState
 from fivefold.risk.governance.lint.ruleset import unread
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.policy import LevelInput, Policy, TransactionInput
@@ -134,7 +134,7 @@ def _refuse(read: Sequence[Analysed[Any]], rulesets: Sequence[AnalysedRuleset]) 
 
 def _levels(rulesets: Sequence[AnalysedRuleset], portfolio: Portfolio, as_of: int) -> pl.DataFrame:
     """Assess everyone, and give the levels as flows read them; computed at this moment, so of no age."""
-    parts = assess_portfolio(rulesets, portfolio, as_of, Before()).parts
+    parts = assess_portfolio(rulesets, portfolio, as_of, PriorState()).parts
     in_force = pl.when(pl.col(STATUS) != Status.NOT_APPLICABLE.value).then(pl.col(LEVEL))
     rows = [
         part.outcomes.select(

@@ -12,13 +12,15 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import perhaps
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.language import OutsideStep
-from fivefold.flows.outside.outcomes import Outcome, fitted, read_outcome
-from fivefold.risk.compiler.value_types import Column, column_for
+from fivefold.flows.outside.outcomes import OutsideOutcome, fitted, read_outcome
+from fivefold.risk.compiler.value_types import InputColumn, column_for
 from fivefold.risk.language.policy import StepInput
 from fivefold.usecases.portfolio_files.bundled import text_of
 
 
-def read_outcomes(flow: AnalysedFlow, path: Path, entities: pl.Series, base: str) -> dict[str, list[Outcome | None]]:
+def read_outcomes(
+    flow: AnalysedFlow, path: Path, entities: pl.Series, base: str
+) -> dict[str, list[OutsideOutcome | None]]:
     """Read what came from outside, by the step and in the rows of entities.
 
     Each line is a JSON object: `entity_id`, `step`, and `values` by the name of the output or `failed` with the reason;
@@ -28,7 +30,7 @@ def read_outcomes(flow: AnalysedFlow, path: Path, entities: pl.Series, base: str
     """
     columns = _columns(flow, base)
     rows = {entity: number for number, entity in enumerate(entities)}
-    found: dict[str, list[Outcome | None]] = {step: [None] * len(entities) for step in columns}
+    found: dict[str, list[OutsideOutcome | None]] = {step: [None] * len(entities) for step in columns}
     for number, line in enumerate(text_of(path, str(path)).splitlines(), 1):
         if not line.strip():
             continue
@@ -48,7 +50,7 @@ def read_outcomes(flow: AnalysedFlow, path: Path, entities: pl.Series, base: str
     return found
 
 
-def _columns(flow: AnalysedFlow, base: str) -> dict[str, dict[str, Column]]:
+def _columns(flow: AnalysedFlow, base: str) -> dict[str, dict[str, InputColumn]]:
     return {
         step.id: {name: column_for(StepInput(step=step.id, output=name), flow.names, base) for name in step.asks.given}
         for step in flow.flow.steps
@@ -66,7 +68,9 @@ def _object(line: str, where: str) -> dict[str, Any]:
     return content
 
 
-def _outcome(content: Mapping[str, Any], flow: AnalysedFlow, columns: Mapping[str, Column], where: str) -> Outcome:
+def _outcome(
+    content: Mapping[str, Any], flow: AnalysedFlow, columns: Mapping[str, InputColumn], where: str
+) -> OutsideOutcome:
     step = content["step"]
     choices = {name: given.choices for name, given in flow.names.outputs[step].items()}
     try:

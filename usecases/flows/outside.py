@@ -13,13 +13,13 @@ from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.settings import AgentSettings, Settings
 from fivefold.flows.analysis import outside_outputs
 from fivefold.flows.language import AgentStep, DataStep, ModelStep, OutsideStep
-from fivefold.flows.outside.outcomes import Cost, Outcome, failed_outcome, fitted_to
+from fivefold.flows.outside.outcomes import Cost, OutsideOutcome, failed_outcome, fitted_to
 from fivefold.flows.outside.question import SentFacts, SentValue
 from fivefold.usecases.flows.agents import answer_of_agent, require_agent
 from fivefold.usecases.flows.answers import at_pointer, read_json, require_fit, require_without
 from fivefold.usecases.flows.models.permitted import ModelsPermitted
-from fivefold.usecases.flows.sources import Source, problems_of_step, read_sources
-from fivefold.usecases.shared.connections import NotAnsweredError, Question, answer_after_tries
+from fivefold.usecases.flows.sources import DataSource, problems_of_step, read_sources
+from fivefold.usecases.shared.connections import NotAnsweredError, OutgoingRequest, answer_after_tries
 
 MOST_KEPT = 1_000
 LONGEST_KEPT_US = DAY_US
@@ -64,7 +64,7 @@ def _note_nothing() -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Outside:
+class OutsideAccess:
     """What an organisation may ask, and how.
 
     Attributes:
@@ -82,7 +82,7 @@ class Outside:
     """
 
     organisation: str
-    sources: Mapping[str, Source]
+    sources: Mapping[str, DataSource]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     agent: AgentSettings | None = None
     models: ModelsPermitted = field(default_factory=ModelsPermitted, repr=False)
@@ -92,17 +92,17 @@ class Outside:
     kept: KeptAnswers = field(default_factory=KeptAnswers, repr=False)
 
 
-def outside_of(settings: Settings, organisation: str, clock: Callable[[], int] = now_microseconds) -> Outside:
+def outside_of(settings: Settings, organisation: str, clock: Callable[[], int] = now_microseconds) -> OutsideAccess:
     """Give what an organisation may ask; ConfigError where the operator's file of sources cannot be used."""
     require_agent(settings.agent)
     sources = read_sources(settings.sources_file, settings.secrets)
     models = ModelsPermitted(sources.allowed_models(organisation), settings)
-    return Outside(
+    return OutsideAccess(
         organisation, sources.allowed(organisation), settings.secrets, settings.agent, models=models, clock=clock
     )
 
 
-def ask_together(outside: Outside, step: OutsideStep, facts: Sequence[SentFacts]) -> list[Outcome]:
+def ask_together(outside: OutsideAccess, step: OutsideStep, facts: Sequence[SentFacts]) -> list[OutsideOutcome]:
     """Ask for the outcomes of one step for some runs: a model at once for all, others one after another."""
     if isinstance(step, ModelStep):
         from fivefold.usecases.flows.models.ask import answers_of_model  # noqa: PLC0415 (imports MLflow)
@@ -113,7 +113,7 @@ def ask_together(outside: Outside, step: OutsideStep, facts: Sequence[SentFacts]
     return [ask(outside, step, each) for each in facts]
 
 
-def ask(outside: Outside, step: OutsideStep, facts: SentFacts) -> Outcome:
+def ask(outside: OutsideAccess, step: OutsideStep, facts: SentFacts) -> OutsideOutcome:
     """Ask the outside for the outcome of a step.
 
     Whatever the outside does, there is an outcome: it failed, with the reason, where nothing that can be used came.
@@ -132,7 +132,7 @@ def ask(outside: Outside, step: OutsideStep, facts: SentFacts) -> Outcome:
     return _timed(answer_of_agent(outside.agent, step.agent, facts, outside.clock, outside.wait), begun)
 
 
-def _timed(outcome: Outcome, begun: float, together: int = 1) -> Outcome:
+def _timed(outcome: OutsideOutcome, begun: float, together: int = 1) -> OutsideOutcome:
     """Say how long it took to ask, since *begun* of the monotonic clock; nothing where nobody was asked."""
     if outcome.cost is None:
         return outcome
@@ -140,7 +140,7 @@ def _timed(outcome: Outcome, begun: float, together: int = 1) -> Outcome:
     return replace(outcome, cost=replace(outcome.cost, milliseconds=milliseconds, together=together))
 
 
-def _of_source(outside: Outside, step: DataStep, facts: SentFacts) -> Outcome:
+def _of_source(outside: OutsideAccess, step: DataStep, facts: SentFacts) -> OutsideOutcome:
     asked, now_us = step.data, outside.clock()
     source = outside.sources.get(asked.source)
     label = asked.source if source is None else f"{asked.source} ({source.host})"
@@ -156,7 +156,9 @@ def _of_source(outside: Outside, step: DataStep, facts: SentFacts) -> Outcome:
     return replace(outcome, registration=source.digest)
 
 
-def _answered(outside: Outside, source: Source, step: DataStep, facts: SentFacts, label: str) -> Outcome:
+def _answered(
+    outside: OutsideAccess, source: DataSource, step: DataStep, facts: SentFacts, label: str
+) -> OutsideOutcome:
     asked, now_us = step.data, outside.clock()
     key = (outside.organisation, asked.source, repr(source), facts.text)
     age = asked.no_older_than
@@ -171,7 +173,7 @@ def _answered(outside: Outside, source: Source, step: DataStep, facts: SentFacts
         outside.kept.put(key, found)
     values = {name: _exact(found.values[name]) for name in asked.gives if found.values.get(name) is not None}
     cost = Cost(tries=tries)
-    outcome = Outcome(values=values, source=label, at_us=found.at_us, digest=found.digest, cost=cost)
+    outcome = OutsideOutcome(values=values, source=label, at_us=found.at_us, digest=found.digest, cost=cost)
     return fitted_to(outcome, outside_outputs(step))
 
 
@@ -179,7 +181,7 @@ def _exact(value: Any) -> Any:
     return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _asked(outside: Outside, source: Source, facts: SentFacts) -> tuple[Kept, int]:
+def _asked(outside: OutsideAccess, source: DataSource, facts: SentFacts) -> tuple[Kept, int]:
     """Ask a source, and again where it may answer a moment later; NotAnsweredError where it does not.
 
     Returns:
@@ -200,7 +202,7 @@ def _asked(outside: Outside, source: Source, facts: SentFacts) -> tuple[Kept, in
     return Kept(values, outside.clock(), hashlib.sha256(body).hexdigest()), tries
 
 
-def _question(outside: Outside, source: Source, facts: SentFacts) -> Question:
+def _question(outside: OutsideAccess, source: DataSource, facts: SentFacts) -> OutgoingRequest:
     try:
         url = source.address({name: _text(value) for name, value in facts.values.items()})
     except ValueError as error:
@@ -211,7 +213,7 @@ def _question(outside: Outside, source: Source, facts: SentFacts) -> Question:
     body = None
     if source.method == "POST":
         headers["Content-Type"], body = "application/json", facts.text.encode()
-    return Question(
+    return OutgoingRequest(
         method=source.method,
         url=url,
         headers=headers,
@@ -230,10 +232,10 @@ def _text(value: SentValue) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _secret(outside: Outside, source: Source) -> str:
+def _secret(outside: OutsideAccess, source: DataSource) -> str:
     return "" if source.secret is None else outside.secrets[source.secret.name]
 
 
-def _without_secret(words: str, outside: Outside, source: Source) -> str:
+def _without_secret(words: str, outside: OutsideAccess, source: DataSource) -> str:
     secret = _secret(outside, source)
     return words.replace(secret, "…") if secret else words

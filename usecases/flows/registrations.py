@@ -15,7 +15,7 @@ from fivefold.store.flows.versions import flow_version_numbered
 from fivefold.store.sql.database import reading
 from fivefold.store.tables.accounts import Organisation
 from fivefold.usecases.flows.models.permitted import problems_of_permission
-from fivefold.usecases.flows.outside import Outside, outside_of
+from fivefold.usecases.flows.outside import OutsideAccess, outside_of
 from fivefold.usecases.flows.sources import source_diagnostics
 from fivefold.usecases.shared.context import Context
 
@@ -37,7 +37,7 @@ def outside_diagnostics(organisation: str, analysed: AnalysedFlow) -> list[Diagn
     return found or list(_of_registry(outside, analysed))
 
 
-def _registered(outside: Outside, flow: Flow) -> Iterator[Diagnostic]:
+def _registered(outside: OutsideAccess, flow: Flow) -> Iterator[Diagnostic]:
     """Find what the operator's settings do not have."""
     yield from source_diagnostics(flow, outside.sources, has_agent=outside.agent is not None)
     for position, step in enumerate(flow.steps):
@@ -46,7 +46,7 @@ def _registered(outside: Outside, flow: Flow) -> Iterator[Diagnostic]:
                 yield Diagnostic(("steps", position, "model"), problem)
 
 
-def _of_registry(outside: Outside, analysed: AnalysedFlow) -> Iterator[Diagnostic]:
+def _of_registry(outside: OutsideAccess, analysed: AnalysedFlow) -> Iterator[Diagnostic]:
     """Find models that are not in the registry, or do not fit their steps."""
     for position, step in enumerate(analysed.flow.steps):
         if not isinstance(step, ModelStep) or analysed.errors:
@@ -80,7 +80,9 @@ def refuse_unregistered(engine: Engine, settings: Settings) -> None:
     """
     with reading(engine) as session:
         acting = acting_versions(session)
-    known: Mapping[str, Outside] = {name: outside_of(settings, name) for name in {each.organisation for each in acting}}
+    known: Mapping[str, OutsideAccess] = {
+        name: outside_of(settings, name) for name in {each.organisation for each in acting}
+    }
     wrong = []
     for each in acting:
         flow = analyse_canonical_flow(each.canonical).flow

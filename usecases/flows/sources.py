@@ -56,7 +56,7 @@ class SourceSecret(_Part):
     form: str = "Bearer {secret}"
 
 
-class Source(_Part):
+class DataSource(_Part):
     """A source of data.
 
     Attributes:
@@ -170,7 +170,7 @@ class Allowed(_Part):
     models: tuple[str, ...] = ()
 
 
-class Sources(_Part):
+class DataSources(_Part):
     """The operator's file.
 
     Attributes:
@@ -180,7 +180,7 @@ class Sources(_Part):
     """
 
     organisations: dict[str, Allowed] = Field(default_factory=dict)
-    sources: dict[Identifier, Source] = Field(default_factory=dict)
+    sources: dict[Identifier, DataSource] = Field(default_factory=dict)
     models: dict[RegisteredName, ModelRegistration] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -197,14 +197,14 @@ class Sources(_Part):
         there = self.organisations.get(organisation)
         return {} if there is None else {name: self.models[name] for name in there.models}
 
-    def allowed(self, organisation: str) -> dict[str, Source]:
+    def allowed(self, organisation: str) -> dict[str, DataSource]:
         """Give the sources that an organisation may ask, by name."""
         there = self.organisations.get(organisation)
         hosts = {host.lower() for host in there.hosts} if there is not None else set()
         return {name: source for name, source in self.sources.items() if source.host.lower() in hosts}
 
 
-def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> Sources:
+def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> DataSources:
     """Read the operator's file of sources; there are none where no file is named.
 
     Args:
@@ -215,10 +215,10 @@ def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> Sources:
         ConfigError: what is wrong, and where.
     """
     if path is None:
-        return Sources()
+        return DataSources()
     try:
         content = yaml.safe_load(path.read_text("utf-8")) or {}
-        read = Sources.model_validate(content)
+        read = DataSources.model_validate(content)
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}, the file of sources, cannot be read: {error}") from None
     except ValidationError as error:
@@ -231,7 +231,7 @@ def read_sources(path: FilePath | None, secrets: Mapping[str, str]) -> Sources:
     return read
 
 
-def _problems(source: Source, secrets: Mapping[str, str]) -> Iterator[str]:
+def _problems(source: DataSource, secrets: Mapping[str, str]) -> Iterator[str]:
     """Find what is wrong with a source beside its form."""
     start, _, rest = source.url.partition("://")
     if start != "https":
@@ -256,7 +256,7 @@ def _problems(source: Source, secrets: Mapping[str, str]) -> Iterator[str]:
             yield f"FIVEFOLD_SECRET_{secret.name} must be set, to text that a header can have"
 
 
-def source_diagnostics(flow: Flow, sources: Mapping[str, Source], *, has_agent: bool) -> Iterator[Diagnostic]:
+def source_diagnostics(flow: Flow, sources: Mapping[str, DataSource], *, has_agent: bool) -> Iterator[Diagnostic]:
     """Find what a flow asks of the outside, and cannot.
 
     Args:
@@ -272,7 +272,7 @@ def source_diagnostics(flow: Flow, sources: Mapping[str, Source], *, has_agent: 
             yield Diagnostic(path, "asks an agent, and none is set up (FIVEFOLD_AGENT_URL)")
 
 
-def problems_of_step(step: DataStep, sources: Mapping[str, Source]) -> Iterator[str]:
+def problems_of_step(step: DataStep, sources: Mapping[str, DataSource]) -> Iterator[str]:
     """Find why the sources that may be asked cannot answer a step, as they are registered now."""
     asked = step.data
     source = sources.get(asked.source)

@@ -26,7 +26,7 @@ from fivefold.usecases.portfolio_files.decision_tables import (
     grid_bytes,
     read_grid,
 )
-from fivefold.usecases.portfolio_files.sent_tables import MEDIA_TYPES, TableFile, TableSent, extra_named, source_of
+from fivefold.usecases.portfolio_files.sent_tables import MEDIA_TYPES, CaseTableFile, TableSent, extra_named, source_of
 from fivefold.usecases.shared.context import Context
 
 
@@ -70,7 +70,9 @@ def flow_draft_from_table(
     return _draft(text, analysed, identifier, read_grid(content_of(path), path.name, format_, _MOST_LINES), path.name)
 
 
-def export_flow_table(context: Context, flow: str, step: str, format_: str, document: str | None = None) -> TableFile:
+def export_flow_table(
+    context: Context, flow: str, step: str, format_: str, document: str | None = None
+) -> CaseTableFile:
     """Write the rows of a decision table of a flow's text, or of its draft, as a CSV or a workbook.
 
     Raises:
@@ -99,7 +101,7 @@ def import_flow_table(
     return import_text_table(context, text, step, sent)
 
 
-def export_text_table(text: str, step: str, format_: str) -> TableFile:
+def export_text_table(text: str, step: str, format_: str) -> CaseTableFile:
     """Write the rows of a decision table of a text, which may be of a flow that is not saved yet.
 
     Raises:
@@ -109,7 +111,7 @@ def export_text_table(text: str, step: str, format_: str) -> TableFile:
     read = read_flow(text, _TEXT)
     with extra_named():
         content = flow_table_bytes(read, step, format_)
-    return TableFile(f"{step}.{format_}", MEDIA_TYPES[format_], content)
+    return CaseTableFile(f"{step}.{format_}", MEDIA_TYPES[format_], content)
 
 
 def import_text_table(context: Context, text: str, step: str, sent: TableSent) -> TableDraft:

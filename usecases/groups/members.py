@@ -23,7 +23,7 @@ MOST_COUNTED = 50
 
 @schema("MemberOfGroup")
 @dataclass(frozen=True)
-class Member:
+class GroupMemberLine:
     """A member of a group: since when; `unknown`, where the facts do not decide now whether it still is one."""
 
     external_id: str
@@ -89,7 +89,7 @@ class EntityGroup:
     is_unknown: Annotated[bool, shown_as("unknown")]
 
 
-def list_members(context: Context, name: str, part: Part, *, with_aml: bool) -> Page[Member]:
+def list_members(context: Context, name: str, part: Part, *, with_aml: bool) -> Page[GroupMemberLine]:
     """List the members of a group, in the order in which they were added to the platform.
 
     NotFoundError where there is no such group, or it is for `aml` alone and that may not be seen.
@@ -97,7 +97,7 @@ def list_members(context: Context, name: str, part: Part, *, with_aml: bool) -> 
     with context.reading() as session:
         group = visible_group(session, context, name, with_aml=with_aml)
         rows = stored.members_of(session, group.id, part)
-        return rows.map(lambda row: Member(row.external_id, row.since_us, row.is_unknown))
+        return rows.map(lambda row: GroupMemberLine(row.external_id, row.since_us, row.is_unknown))
 
 
 def list_moves(context: Context, name: str, part: Part, *, with_aml: bool) -> Page[GroupMove]:

@@ -32,7 +32,7 @@ from fivefold.usecases.shared.entity_checks import (
     problems_of_new_names,
     storable,
 )
-from fivefold.usecases.shared.flow_triggers import Event, note
+from fivefold.usecases.shared.flow_triggers import TriggerEvent, note
 
 MOMENT = "a moment that is not after now"
 WORD = f"text of 1 to {MOST_WORD_CHARACTERS} characters, none of them NUL"
@@ -259,7 +259,7 @@ def _finish(
     record_activity(session, touched_ids, now)
     mark_with_owners(session, subjects, reason, now, BULK if len(subjects) > AT_ONCE else EVENT)
     cause = f"import:{written_rows[0]}-{min(written_rows[1])}.{now}"
-    events = [Event(subject.entity_id, cause, {}) for subject in subjects]
+    events = [TriggerEvent(subject.entity_id, cause, {}) for subject in subjects]
     note(session, kind.organisation_id, kind.id, "import", events, now)
     rows = digests(session, *written_rows)
     context.record(
@@ -292,7 +292,7 @@ def _refuse_falls(watch: LoweringGuard, entities: _RowEntities, rows: Sequence[A
 
 
 def _refuse_others(
-    rows: Sequence[RecordRow], kind: str, numbers: Mapping[str, int], there: Mapping[str, facts.StoredRecord]
+    rows: Sequence[RecordRow], kind: str, numbers: Mapping[str, int], there: Mapping[str, facts.StoredCase]
 ) -> None:
     """Refuse rows whose number belongs to another entity."""
     problems = [

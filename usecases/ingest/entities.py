@@ -33,7 +33,7 @@ from fivefold.usecases.ingest.ownerships import OwnerChanges, OwnersRow, change_
 from fivefold.usecases.levels.groups.reach import mark_linked
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, EntityRow, problems_of_new_names, refuse_bad_rows
-from fivefold.usecases.shared.flow_triggers import Event, field_cause, note
+from fivefold.usecases.shared.flow_triggers import TriggerEvent, field_cause, note
 
 AT_ONCE = 20
 """The most entities of a call that counts as an event; a larger one waits behind events."""
@@ -253,10 +253,10 @@ def _change(
     return entity.id, number + 1
 
 
-def _import_events(table: str, entity_ids: Collection[int], now: int) -> Iterator[Event]:
+def _import_events(table: str, entity_ids: Collection[int], now: int) -> Iterator[TriggerEvent]:
     """Yield one event of a file's part for each entity that it changes."""
     cause = f"import:{table}-{min(entity_ids, default=0)}.{now}"
-    return (Event(entity, cause, {}) for entity in entity_ids)
+    return (TriggerEvent(entity, cause, {}) for entity in entity_ids)
 
 
 def _field_events(
@@ -264,12 +264,12 @@ def _field_events(
     put_attributes: Sequence[tuple[int, Mapping[str, Any]]],
     attributes: Mapping[int, tuple[int, dict[str, Any]]],
     versions: Mapping[int, int],
-) -> Iterator[Event]:
+) -> Iterator[TriggerEvent]:
     """Yield the changed fields of entities; *versions* are those of the new attributes."""
     for entity, new_attributes in put_attributes:
         before = attributes.get(entity, (0, {}))[1]
         fields = changed_fields(before, {**before, **new_attributes})
-        yield Event(entity, field_cause(versions[entity]), {"fields": fields, "by": context.actor.name})
+        yield TriggerEvent(entity, field_cause(versions[entity]), {"fields": fields, "by": context.actor.name})
 
 
 def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from fivefold.usecases.ingest.tag_ends import announce_ended_before
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
-from fivefold.usecases.shared.flow_triggers import ENDED, GIVEN, Event, note, tag_end_cause
+from fivefold.usecases.shared.flow_triggers import ENDED, GIVEN, TriggerEvent, note, tag_end_cause
 from fivefold.usecases.shared.inputs import LATEST_US
 
 MOST_WORD_CHARACTERS = 100
@@ -372,7 +372,7 @@ def _mark(session: Session, entity: Entity, reason: Reason, now: int) -> None:
 
 
 def _note(session: Session, entity: Entity, kind: str, cause: str, about: Mapping[str, Any], now: int) -> None:
-    note(session, entity.organisation_id, entity.type_id, kind, [Event(entity.id, cause, about)], now)
+    note(session, entity.organisation_id, entity.type_id, kind, [TriggerEvent(entity.id, cause, about)], now)
 
 
 def _record(

@@ -11,7 +11,7 @@ from fivefold.domain.clock import resolve_now
 from fivefold.store.ingest.tag_ends import EndedTag, take_ended, take_ended_of
 from fivefold.store.levels.assessment_queue import NO_FLOW
 from fivefold.store.sql.database import writing
-from fivefold.usecases.shared.flow_triggers import ENDED, Event, caused_by, note, tag_end_cause
+from fivefold.usecases.shared.flow_triggers import ENDED, TriggerEvent, caused_by, note, tag_end_cause
 
 PART: Final = 2_000
 """Tags that one transaction takes."""
@@ -42,7 +42,7 @@ def announce_ended_before(session: Session, entity_ids: Collection[int], now_us:
 def _announce(session: Session, ended_tags: Sequence[EndedTag], now_us: int) -> None:
     for (organisation_id, type_id), those in groupby(sorted(ended_tags, key=_owner), _owner):
         events = [
-            Event(each.entity_id, tag_end_cause(each.tag_id, each.until_us), {"tag": each.tag, "change": ENDED})
+            TriggerEvent(each.entity_id, tag_end_cause(each.tag_id, each.until_us), {"tag": each.tag, "change": ENDED})
             for each in those
             if each.is_last
         ]

@@ -28,7 +28,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.correction_columns import Rows, read_corrections, split_corrections
 from fivefold.usecases.shared.entity_checks import FIELDS
-from fivefold.usecases.shared.flow_triggers import Event, note, transaction_events
+from fivefold.usecases.shared.flow_triggers import TriggerEvent, note, transaction_events
 from fivefold.usecases.shared.rates import rates_for
 from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
 
@@ -146,7 +146,7 @@ def _note(call: _Call, result: transactions.AddedTransactions) -> None:
     """Begin runs of flows that listen to new transactions, or to files."""
     of = (call.session, call.kind.organisation_id, call.kind.id)
     if call.from_file:
-        note(*of, "import", [Event(entity, f"import:{result.batch}", {}) for entity in result.touched], call.now)
+        note(*of, "import", [TriggerEvent(entity, f"import:{result.batch}", {}) for entity in result.touched], call.now)
     elif result.new:
         note(*of, "transaction", transaction_events(result.added, repeat(call.actor.name)), call.now)
 

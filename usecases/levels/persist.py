@@ -17,7 +17,7 @@ from fivefold.store.ingest.blocks import store_blocks
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import NO_FLOW, Origin, Reason, caused_by_flows
 from fivefold.store.levels.layouts import add_layouts
-from fivefold.store.levels.leases import Batch
+from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.levels.summaries import store_summaries
 from fivefold.store.sql.bulk import delete_rows, write_rows
 from fivefold.store.tables.entities import Entity, EntityType, ValueScore
@@ -30,7 +30,7 @@ from fivefold.usecases.levels.memberships.persist import store_looks
 from fivefold.usecases.levels.records import AssessmentRecord, CurrentValue
 from fivefold.usecases.levels.value_scores import EntityScores
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.flow_triggers import Event, note
+from fivefold.usecases.shared.flow_triggers import TriggerEvent, note
 
 ENGINE = "2"
 """Of the engine that assesses: another one where the same inputs could come to something else.
@@ -95,7 +95,7 @@ class StoredLevels:
         return sum(self.levels.values())
 
 
-def store_result(session: Session, batch: Batch, result: AssessmentResult, actor: str) -> StoredLevels:
+def store_result(session: Session, batch: LeasedBatch, result: AssessmentResult, actor: str) -> StoredLevels:
     """Store the assessments of those whose lease is still held, all in one transaction; count them.
 
     Entities whose lease was lost are skipped, so no event or history row is written twice.
@@ -187,7 +187,7 @@ def _changed_values(values: Iterable[EntityScores]) -> dict[int, CurrentValue]:
 
 
 def _store_standings(
-    session: Session, batch: Batch, assessments: Sequence[AssessmentRecord], values: Mapping[int, CurrentValue]
+    session: Session, batch: LeasedBatch, assessments: Sequence[AssessmentRecord], values: Mapping[int, CurrentValue]
 ) -> None:
     delete_rows(
         session, "standings", "entity_id", [each.entity_id for each in assessments if each.number > 1 or each.same]
@@ -239,7 +239,7 @@ def _transition(assessment: AssessmentRecord, organisation_id: int) -> tuple[Any
     )
 
 
-def _events(session: Session, batch: Batch, moved: Sequence[AssessmentRecord]) -> Iterable[NewEvent]:
+def _events(session: Session, batch: LeasedBatch, moved: Sequence[AssessmentRecord]) -> Iterable[NewEvent]:
     """Say who reached which level: once for each transition, since an event's name is that of its assessment."""
     if not moved:
         return []
@@ -275,7 +275,7 @@ def _events(session: Session, batch: Batch, moved: Sequence[AssessmentRecord]) -
 
 def _note(
     session: Session,
-    batch: Batch,
+    batch: LeasedBatch,
     records: Sequence[AssessmentRecord],
     result: AssessmentResult,
     origins: Mapping[int, Origin],
@@ -294,7 +294,7 @@ def _note(
     values = _changed_values(result.values)
     other = [each for each in records if each.entity_id in values]
     segments = [
-        Event(
+        TriggerEvent(
             each.entity_id,
             f"segment:{each.as_of_us}",
             {"from": each.value.segment, "to": new.segment},
@@ -307,7 +307,7 @@ def _note(
         note(*of, "segment", segments, other[0].as_of_us)
 
 
-def _level_event(moved: AssessmentRecord, names: Sequence[str | None], origin: Origin) -> Event:
+def _level_event(moved: AssessmentRecord, names: Sequence[str | None], origin: Origin) -> TriggerEvent:
     """Tell how a level moved: one that is reached for the first time rose, and one that is gone did neither."""
     before, after = moved.level_before or 0, moved.level or 0
     about = {
@@ -315,7 +315,7 @@ def _level_event(moved: AssessmentRecord, names: Sequence[str | None], origin: O
         "from": names[before],
         "to": names[after],
     }
-    return Event(moved.entity_id, f"level:{moved.entity_id}.{moved.number}", about, origin)
+    return TriggerEvent(moved.entity_id, f"level:{moved.entity_id}.{moved.number}", about, origin)
 
 
 def _rulesets(session: Session, version_ids: Iterable[int]) -> dict[int, dict[str, Any]]:

@@ -14,7 +14,7 @@ from fivefold.domain.clock import SECOND_US, now_microseconds
 from fivefold.domain.errors import InvalidRulesetError, ModelError, StoreError
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Subject
-from fivefold.store.levels.leases import Batch, Queue
+from fivefold.store.levels.leases import LeasedBatch, Queue
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.failures import failure_text
 from fivefold.usecases.levels.assess import assess_entities, rows_to_read
@@ -49,7 +49,7 @@ class Turns:
         with self._lock:
             return sorted(queues, key=lambda queue: (self._begins(queue.organisation_id, queue.priority), queue))
 
-    def charge(self, batch: Batch) -> None:
+    def charge(self, batch: LeasedBatch) -> None:
         """Charge the queues of an organisation with what was claimed of them."""
         if batch.queue is None:
             return
@@ -101,7 +101,7 @@ class BatchResult:
     levels: Mapping[int, bool | None] = field(default_factory=dict, compare=False)
 
 
-class Tally:
+class WorkerTally:
     """The latest outcome of each entity over many batches: one that is assessed twice counts once.
 
     It keeps a byte for each number of an entity, whatever many batches there are.
@@ -181,7 +181,7 @@ def run_batch(
     return done
 
 
-def _bounded(engine: Engine, batch: Batch, now: int, valuer: EntityScorer | None) -> Batch:
+def _bounded(engine: Engine, batch: LeasedBatch, now: int, valuer: EntityScorer | None) -> LeasedBatch:
     """Leave out of a batch, and return to the queue, those with whom it would read too many transactions.
 
     Who is due for longest stays in it, whatever that one has: so everybody's turn comes.
@@ -232,7 +232,7 @@ def assess_now(
 
 def process_batch(
     engine: Engine,
-    batch: Batch,
+    batch: LeasedBatch,
     *,
     clock: Callable[[], int] = now_microseconds,
     valuer: EntityScorer | None = None,
@@ -261,7 +261,7 @@ class _BatchWork:
     """What is the same for all of a batch."""
 
     engine: Engine
-    batch: Batch
+    batch: LeasedBatch
     now: int
     valuer: EntityScorer | None
     actor: str
@@ -296,7 +296,7 @@ class _BatchWork:
             return store_result(session, self.batch, result, self.actor), dict(result.ahead)
 
 
-def _reschedule(engine: Engine, batch: Batch, errors: Mapping[int, str], now: int) -> None:
+def _reschedule(engine: Engine, batch: LeasedBatch, errors: Mapping[int, str], now: int) -> None:
     attempts = {claim.entity_id: claim.attempts + 1 for claim in batch.claims}
     later = {entity: now + back_off_us(attempts[entity]) for entity in errors}
     with writing(engine) as session:

@@ -5,7 +5,7 @@ from typing import Any
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.text import percent
-from fivefold.risk.governance.reports.page import ReportPage, Section, Table
+from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
 from fivefold.risk.governance.reports.validation import peer_section
 from fivefold.risk.governance.validate.measures import MEASURED
 from fivefold.risk.governance.validate.peers import PeerComparison
@@ -70,7 +70,7 @@ def _left_aside(overall: Plain) -> Iterator[str]:
         yield f"{caught['known']:,} were confirmed before that time already, and again in it, and count nowhere."
 
 
-def _sections(report: Plain, peers: Sequence[PeerComparison]) -> Iterator[Section]:
+def _sections(report: Plain, peers: Sequence[PeerComparison]) -> Iterator[ReportSection]:
     yield _triggers(report["triggers"])
     yield _groups(report["groups"])
     yield from map(peer_section, peers)
@@ -80,10 +80,12 @@ def _sections(report: Plain, peers: Sequence[PeerComparison]) -> Iterator[Sectio
     yield _overrides(report["overrides"])
     now = report["now"]
     oldest = "" if now["oldest_due_seconds"] is None else f", the first of them for {now['oldest_due_seconds']:,} s"
-    yield Section("What waited when this was made", f"{now['due']:,} due{oldest}; {now['quarantined']:,} quarantined.")
+    yield ReportSection(
+        "What waited when this was made", f"{now['due']:,} due{oldest}; {now['quarantined']:,} quarantined."
+    )
 
 
-def _triggers(triggers: Sequence[Plain]) -> Section:
+def _triggers(triggers: Sequence[Plain]) -> ReportSection:
     rows = [
         [
             trigger["name"],
@@ -96,14 +98,14 @@ def _triggers(triggers: Sequence[Plain]) -> Section:
         for trigger in triggers
     ]
     columns = ["trigger", "of", "answer", "reached by", "found", "source of the limit"]
-    return Section("What asks for a revalidation", "", Table(columns, rows, words=6))
+    return ReportSection("What asks for a revalidation", "", ReportTable(columns, rows, words=6))
 
 
 def _name(group: Plain) -> str:
     return "all" if group["version"] is None else f"{group['ruleset']} {group['version']}"
 
 
-def _groups(groups: Sequence[Plain]) -> Section:
+def _groups(groups: Sequence[Plain]) -> ReportSection:
     rows = []
     for group in groups:
         ranked, caught, drift = group["ranked"], group["caught"], group["drift"]
@@ -131,10 +133,10 @@ def _groups(groups: Sequence[Plain]) -> Section:
         "opened after that; that of the level is of the levels that they led to, floors included. Captured: in the "
         "upper levels just before the case was opened, whenever that was."
     )
-    return Section("What the levels were worth", words, Table(columns, rows))
+    return ReportSection("What the levels were worth", words, ReportTable(columns, rows))
 
 
-def _levels(group: Plain) -> Section:
+def _levels(group: Plain) -> ReportSection:
     rows = [
         [
             level["level"],
@@ -151,7 +153,7 @@ def _levels(group: Plain) -> Section:
     ]  # fmt: skip
     statuses = ", ".join(f"{count:,} {status}" for status, count in group["statuses"].items())
     words = f"Levels are those of the rules, overrides apart. At the end: {statuses or 'nobody'}."
-    return Section(f"Levels and alerts, {_name(group)}", words, Table(columns, rows))
+    return ReportSection(f"Levels and alerts, {_name(group)}", words, ReportTable(columns, rows))
 
 
 def _measure(measure: Plain, *, percent: bool = False) -> str:
@@ -162,14 +164,14 @@ def _measure(measure: Plain, *, percent: bool = False) -> str:
     return f"{one}{' %' if percent else ''} ({low} to {high})"
 
 
-def _transitions(transitions: Sequence[Plain]) -> Section:
+def _transitions(transitions: Sequence[Plain]) -> ReportSection:
     rows = [
         [each["from"] or "none", each["to"] or "none", each["source"], f"{each['entities']:,}"] for each in transitions
     ]
-    return Section("Levels reached", "", Table(["from", "to", "by", "times"], rows, words=3))
+    return ReportSection("Levels reached", "", ReportTable(["from", "to", "by", "times"], rows, words=3))
 
 
-def _overrides(figures: Plain) -> Section:
+def _overrides(figures: Plain) -> ReportSection:
     counted = ("requested", "approved", "refused", "revoked", "expired", "live", "downward")
     rows = [[name, f"{figures[name]:,}"] for name in counted]
     shares = ["none" if figures[name] is None else percent(figures[name]) for name in ("live_share", "downward_share")]
@@ -178,4 +180,4 @@ def _overrides(figures: Plain) -> Section:
         f"At the end {shares[0]} of the {figures['with_level']:,} entities with a level were overridden{age}; "
         f"{shares[1]} below what the rules said, of {figures['cap_percent']} % that may be."
     )
-    return Section("Overrides", words, Table(["", "overrides"], rows))
+    return ReportSection("Overrides", words, ReportTable(["", "overrides"], rows))

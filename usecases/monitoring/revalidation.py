@@ -36,7 +36,7 @@ EVERYTHING = "overall"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trigger:
+class RevalidationTrigger:
     """What asks for a revalidation: the figure, the limit, where that comes from, and whether it is reached.
 
     `about` is overall, or a ruleset and its version; `sure`: the whole interval says the same.
@@ -62,9 +62,9 @@ class Trigger:
     sure: bool
 
 
-def measured_triggers(groups: Iterable[VersionGroup], overrides: OverrideFigures) -> list[Trigger]:
+def measured_triggers(groups: Iterable[VersionGroup], overrides: OverrideFigures) -> list[RevalidationTrigger]:
     """Compare measures with their limits; of versions those by which an entity had its level at the end."""
-    triggers: list[Trigger] = []
+    triggers: list[RevalidationTrigger] = []
     floors = AcceptanceLimits()
     for group in groups:
         if group.version is not None and not group.drift.ended:
@@ -77,7 +77,7 @@ def measured_triggers(groups: Iterable[VersionGroup], overrides: OverrideFigures
         triggers += [
             _measure_trigger(GINI, of, group.ranked.gini, floors.recalibrate, below),
             _measure_trigger(MISSES, of, group.caught.missed, floors.misses, above),
-            Trigger(
+            RevalidationTrigger(
                 name=DRIFT,
                 about=of,
                 figure=index,
@@ -91,14 +91,14 @@ def measured_triggers(groups: Iterable[VersionGroup], overrides: OverrideFigures
     return [*triggers, _overrides(overrides)]
 
 
-def _measure_trigger(name: str, of: str, measure: Measure, limit: float, rule: str) -> Trigger:
+def _measure_trigger(name: str, of: str, measure: Measure, limit: float, rule: str) -> RevalidationTrigger:
     interval = measure.interval
     if interval is None:
-        return Trigger(
+        return RevalidationTrigger(
             name=name, about=of, figure=None, limit=limit, rule=rule, source=GUIDE, answer=UNKNOWN, sure=True
         )
     beyond, sure = answer_by_interval(interval, lambda value: value < limit if name == GINI else value > limit)
-    return Trigger(
+    return RevalidationTrigger(
         name=name,
         about=of,
         figure=interval.estimate,
@@ -110,12 +110,12 @@ def _measure_trigger(name: str, of: str, measure: Measure, limit: float, rule: s
     )
 
 
-def _overrides(figures: OverrideFigures) -> Trigger:
+def _overrides(figures: OverrideFigures) -> RevalidationTrigger:
     rule = f"more than {figures.cap_percent} % of the portfolio overridden downwards"
     has_levels = figures.downward_share is not None
     beyond = above_cap(figures.downward, figures.with_level, figures.cap_percent) if has_levels else None
     limit = figures.cap_percent / 100
-    return Trigger(
+    return RevalidationTrigger(
         name=OVERRIDES,
         about=EVERYTHING,
         figure=figures.downward_share,
@@ -127,7 +127,7 @@ def _overrides(figures: OverrideFigures) -> Trigger:
     )
 
 
-def triggers_now(reviews: Reviews, open_changes: int, now_us: int) -> list[Trigger]:
+def triggers_now(reviews: Reviews, open_changes: int, now_us: int) -> list[RevalidationTrigger]:
     """Give the triggers that need no measures: the review of the last quarter, and open material changes.
 
     The figure of the review is how many days ago the latest time ended whose validation was signed off; its limit is
@@ -138,7 +138,7 @@ def triggers_now(reviews: Reviews, open_changes: int, now_us: int) -> list[Trigg
     is_missing = (reviews.begins_us if signed_us is None else signed_us) < ended_us
     changed = "a material change that nobody signed off"
     return [
-        Trigger(
+        RevalidationTrigger(
             name=REVIEW,
             about=EVERYTHING,
             figure=None if signed_us is None else (now_us - signed_us) / DAY_US,
@@ -148,7 +148,7 @@ def triggers_now(reviews: Reviews, open_changes: int, now_us: int) -> list[Trigg
             answer=_answer(is_missing),
             sure=True,
         ),
-        Trigger(
+        RevalidationTrigger(
             name=CHANGE,
             about=EVERYTHING,
             figure=open_changes,
@@ -165,12 +165,12 @@ def _answer(beyond: bool | None) -> str:
     return UNKNOWN if beyond is None else REACHED if beyond else NOT_REACHED
 
 
-def still_measured(report: Mapping[str, Any]) -> list[Trigger]:
+def still_measured(report: Mapping[str, Any]) -> list[RevalidationTrigger]:
     """Give the triggers that a validation measured, from its report: these hold until the next one."""
-    return [Trigger(**each) for each in report["triggers"] if each["name"] not in {REVIEW, CHANGE}]
+    return [RevalidationTrigger(**each) for each in report["triggers"] if each["name"] not in {REVIEW, CHANGE}]
 
 
-def worst(triggers: Sequence[Trigger], name: str) -> bool | None:
+def worst(triggers: Sequence[RevalidationTrigger], name: str) -> bool | None:
     """Tell whether a trigger is reached by anything that it is about; None where it is unknown."""
     answers = {trigger.answer for trigger in triggers if trigger.name == name}
     return True if REACHED in answers else False if NOT_REACHED in answers else None

@@ -31,7 +31,12 @@ from fivefold.usecases.monitoring.history import (
     read_level_histories,
 )
 from fivefold.usecases.monitoring.people import override_figures
-from fivefold.usecases.monitoring.revalidation import Trigger, measured_triggers, still_measured, triggers_now
+from fivefold.usecases.monitoring.revalidation import (
+    RevalidationTrigger,
+    measured_triggers,
+    still_measured,
+    triggers_now,
+)
 from fivefold.usecases.monitoring.version_groups import VersionGroup, version_group
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
@@ -251,7 +256,7 @@ def _validated(row: ValidationRun) -> Validated:
     )
 
 
-def revalidation(context: Context) -> list[Trigger]:
+def revalidation(context: Context) -> list[RevalidationTrigger]:
     """Tell what asks for a revalidation now: what the last validation measured, the review, and material changes."""
     now = context.now()
     with context.reading() as session:
@@ -260,6 +265,6 @@ def revalidation(context: Context) -> list[Trigger]:
         return [*measured, *_triggers_now(session, context.organisation_id, now)]
 
 
-def _triggers_now(session: Session, organisation_id: int, now_us: int) -> list[Trigger]:
+def _triggers_now(session: Session, organisation_id: int, now_us: int) -> list[RevalidationTrigger]:
     reviews = reviews_of(session, organisation_id)
     return triggers_now(reviews, count_open_changes(session, organisation_id), now_us)

@@ -12,7 +12,7 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.portfolio.search import MOST_COUNTED, EntityFilter, FoundRow, count_found, entities_found
-from fivefold.store.portfolio.words import Place, is_name, words_in
+from fivefold.store.portfolio.words import WordPlace, is_name, words_in
 from fivefold.usecases.ingest.entities import latest_attributes
 from fivefold.usecases.portfolio.current_levels import STATUSES, level_numbers, require_known
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -142,7 +142,7 @@ def _entity_found(row: FoundRow, names: Sequence[str | None], name: str, entity_
     """Describe a found entity with its standing."""
     standing = row.standing
     named = {"external_id": row.entity.external_id, "name": name}
-    found_in = Place(row.place).name.lower() if entity_filter.words else None
+    found_in = WordPlace(row.place).name.lower() if entity_filter.words else None
     if standing is None:
         nothing = dict.fromkeys(EntityFound.__dataclass_fields__.keys() - {*named, "found_in"})
         return EntityFound(**named, found_in=found_in, **nothing)  # type: ignore[arg-type]  # all of them may be None

@@ -9,17 +9,17 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.levels.timeline import LABELS, Clock, Event, EventRow, events_of
-from fivefold.usecases.levels.content.breakdowns import Name, StoredRecord, lines_of_records
+from fivefold.store.levels.timeline import LABELS, Clock, EventKind, EventRow, events_of
+from fivefold.usecases.levels.content.breakdowns import Name, StoredAssessment, lines_of_records
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
-KINDS: Final = (*(kind.value for kind in Event), *LABELS)
+KINDS: Final = (*(kind.value for kind in EventKind), *LABELS)
 """Kinds of events, and groups of them."""
 _TRUE: Final = frozenset({"1", "true"})
 """As the databases write it."""
-_OF_LEVELS: Final = frozenset({Event.LEVEL, Event.ASKED, Event.DECIDED, Event.REVOKED})
+_OF_LEVELS: Final = frozenset({EventKind.LEVEL, EventKind.ASKED, EventKind.DECIDED, EventKind.REVOKED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,19 +80,19 @@ def list_events(
 
     NotFoundError if there is no such entity; ConfigError if there is no such kind.
     """
-    event_kinds: set[Event] = set()
+    event_kinds: set[EventKind] = set()
     for kind in kinds or LABELS:
         if kind not in KINDS:
             raise ConfigError(f"there is no kind of event {kind!r}; there are {', '.join(KINDS)}")
-        event_kinds |= LABELS.get(kind) or {Event(kind)}
+        event_kinds |= LABELS.get(kind) or {EventKind(kind)}
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         names = (None, *levels_of(session, context.organisation_id))
         rows = events_of(session, entity.id, sorted(event_kinds), clock, context.now(), part)
         records = [
-            StoredRecord(entity.id, row.number, row.happened_us, row.about or "", row.reason, row.content)
+            StoredAssessment(entity.id, row.number, row.happened_us, row.about or "", row.reason, row.content)
             for row in rows
-            if row.kind == Event.LEVEL
+            if row.kind == EventKind.LEVEL
         ]
         lines = lines_of_records(session, context.organisation_id, records)
         return rows.map(lambda row: _timeline_event(row, entity.id, names, lines))
@@ -102,24 +102,24 @@ def _timeline_event(
     row: EventRow, entity_id: int, names: Sequence[str | None], lines: Mapping[Name, str]
 ) -> TimelineEvent:
     """Describe an event; levels are named, and the reason of a level is the line of its assessment."""
-    kind = Event(row.kind)
+    kind = EventKind(row.kind)
     before, after, about, reason = row.before, row.after, row.about, row.reason
     changes: tuple[AttributeChange, ...] = ()
     if kind in _OF_LEVELS:
         before, after = names[int(before or 0)], names[int(after or 0)]
-    if kind is Event.ATTRIBUTES:
+    if kind is EventKind.ATTRIBUTES:
         changes, before, after = _changes(before, after), None, None
-    elif kind is Event.LEVEL:
+    elif kind is EventKind.LEVEL:
         line = lines.get((entity_id, row.number))
         reason = "" if line is None else shown_line(about or "", line)
         about = None
-    elif kind is Event.VALUE:
+    elif kind is EventKind.VALUE:
         after = None if after is None else f"{float(after):.2f}"
-    elif kind is Event.SCREENING:
+    elif kind is EventKind.SCREENING:
         after = "hit" if after in _TRUE else "clean"
-    elif kind is Event.WORK:
+    elif kind is EventKind.WORK:
         after = "put away" if after is not None else "assigned"
-    elif kind in {Event.OWNED, Event.SOLD}:
+    elif kind in {EventKind.OWNED, EventKind.SOLD}:
         before = "owner" if before != str(entity_id) else "owned"
     return TimelineEvent(
         kind=row.kind,
@@ -130,7 +130,7 @@ def _timeline_event(
         after=after,
         reason=reason or "",
         by=row.by,
-        assessment=f"{entity_id}.{row.number}" if kind is Event.LEVEL else None,
+        assessment=f"{entity_id}.{row.number}" if kind is EventKind.LEVEL else None,
         changes=changes,
     )
 

@@ -22,7 +22,7 @@ from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.counts import counted_cells
 from fivefold.store.portfolio.search import MOST_COUNTED, EntityFilter, FoundRow, count_found, entities_found
 from fivefold.store.portfolio.values import ValueRow, since_when, values_of
-from fivefold.store.portfolio.words import Place, words_in
+from fivefold.store.portfolio.words import WordPlace, words_in
 from fivefold.usecases.levels.value_scores import EntityScorer, ValueView, read_value
 from fivefold.usecases.portfolio.current_levels import require_known
 from fivefold.usecases.portfolio.matrix import Money
@@ -156,7 +156,7 @@ def _identifier_filter(session: Session, context: Context, type_name: str, text:
         type_id=kind.id,
         now_us=context.now(),
         words=words,
-        places=(Place.IDENTIFIER,),
+        places=(WordPlace.IDENTIFIER,),
     )
 
 

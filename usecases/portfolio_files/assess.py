@@ -14,7 +14,7 @@ from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.explain.breakdown import Explanation, as_json_text, explain, explain_all
 from fivefold.risk.engine.explain.rules import signed
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.backtest.compositions import Before, deciding_assessments
+from fivefold.risk.governance.backtest.compositions import PriorState, deciding_assessments
 from fivefold.risk.governance.backtest.moves import failures
 from fivefold.risk.governance.beside import composed
 from fivefold.usecases.portfolio_files.levels import RULESET, read_deciding_rulesets, read_held_levels, read_overrides
@@ -133,7 +133,7 @@ def assess_files(
 
 
 def assess_portfolio(
-    rulesets: Sequence[AnalysedRuleset], portfolio: Portfolio, as_of: int, before: Before
+    rulesets: Sequence[AnalysedRuleset], portfolio: Portfolio, as_of: int, before: PriorState
 ) -> AssessedFamilies:
     """Assess what was read, as `assess_files` does.
 
@@ -163,10 +163,10 @@ def before_of(
     as_of: int,
     previous: Path | None,
     overrides: Path | None,
-) -> Before:
+) -> PriorState:
     """Read the levels until now, what decided, and what people set; *portfolio* is what was read before."""
     held_levels, set_by_hand = _read_levels(rulesets, files, portfolio, as_of, previous, overrides)
-    return Before(held_levels, {} if previous is None else read_deciding_rulesets(previous), set_by_hand)
+    return PriorState(held_levels, {} if previous is None else read_deciding_rulesets(previous), set_by_hand)
 
 
 def _read_levels(

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.portfolio import Portfolio
-from fivefold.risk.governance.backtest.compositions import Before, Composition, Decisions, decide
+from fivefold.risk.governance.backtest.compositions import Composition, Decisions, PriorState, decide
 from fivefold.risk.governance.backtest.families import FamiliesBacktest, backtest_families
 from fivefold.risk.governance.beside import composed, require_same_kind
 from fivefold.risk.governance.validate.families import FamiliesValidation, validate_families
-from fivefold.risk.governance.validate.run import Options
-from fivefold.usecases.portfolio_files.governance import Draw, Standing
+from fivefold.risk.governance.validate.run import ValidationOptions
+from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
 from fivefold.usecases.portfolio_files.labels import LabelledFile
 from fivefold.usecases.portfolio_files.levels import read_deciding_rulesets
 from fivefold.usecases.portfolio_files.portfolio import (
@@ -29,7 +29,7 @@ def backtest_families_of_files(
     then: Sequence[AnalysedRuleset],
     files: PortfolioFiles,
     as_of: int,
-    standing: Standing,
+    standing: StandingLevels,
     drawn: Draw,
 ) -> FamiliesBacktest:
     """Compare families that decide now with the same ones and a draft in the place of one, or beside them.
@@ -68,7 +68,7 @@ def validate_families_of_files(
     files: PortfolioFiles,
     labels: Path,
     as_of: int,
-    options: Options,
+    options: ValidationOptions,
     *,
     reference: int | None = None,
     undated_known: bool = False,
@@ -107,4 +107,4 @@ def validate_families_of_files(
 
 
 def _decide(what: Composition, portfolio: Portfolio, as_of: int) -> Decisions:
-    return decide(what, portfolio, as_of, Before())
+    return decide(what, portfolio, as_of, PriorState())

@@ -11,7 +11,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest
+from fivefold.risk.governance.backtest.run import BacktestResult, HeldLevels, backtest
 from fivefold.risk.governance.beside import ALONE, Beside, assess_decided
 from fivefold.risk.governance.points.draft import draft_text as points_draft
 from fivefold.risk.governance.points.propose import PointsProposal, propose_points
@@ -19,7 +19,7 @@ from fivefold.risk.governance.thresholds.cuts import present_cuts
 from fivefold.risk.governance.thresholds.draft import draft_text
 from fivefold.risk.governance.thresholds.propose import ThresholdProposal, movers, propose_thresholds
 from fivefold.risk.governance.validate.labels import match_labels
-from fivefold.risk.governance.validate.run import Options, Validation, validate
+from fivefold.risk.governance.validate.run import Validation, ValidationOptions, validate
 from fivefold.risk.language.quantities import POINT_UNITS
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.usecases.portfolio_files.bundled import ruleset_text
@@ -35,7 +35,7 @@ from fivefold.usecases.portfolio_files.tables import read_labels
 
 
 @dataclass(frozen=True)
-class Standing:
+class StandingLevels:
     """The levels that stand before a draft decides.
 
     Attributes:
@@ -66,9 +66,9 @@ def backtest_files(
     present: AnalysedRuleset | None,
     files: PortfolioFiles,
     as_of: int,
-    standing: Standing,
+    standing: StandingLevels,
     drawn: Draw,
-) -> Backtest:
+) -> BacktestResult:
     """Compare a draft with the ruleset in force."""
     rulesets = [draft] if present is None else [draft, present]
     portfolio = read_with_warnings(files, rulesets, as_of)
@@ -95,7 +95,7 @@ def propose_from_files(
     within: float | None = None,
     earlier: Sequence[Path] = (),
     labels: Path | None = None,
-    options: Options | None = None,
+    options: ValidationOptions | None = None,
     beside: Beside = ALONE,
 ) -> ThresholdDraft:
     """Propose thresholds for a ruleset's *text* that bring its levels to *shares*, of those on whom it decides.
@@ -113,7 +113,7 @@ def propose_from_files(
         beside: the rulesets that decide beside it.
     """
     _refuse_twice(earlier)
-    ruleset, options = analyse_text(text, name), options or Options()
+    ruleset, options = analyse_text(text, name), options or ValidationOptions()
     portfolio = read_with_warnings(files, beside.around(ruleset), as_of)
     decided = assess_decided(ruleset, beside, portfolio, as_of)
     found = decided.assessments
@@ -150,7 +150,7 @@ def validate_files(
     files: PortfolioFiles,
     labels: Path,
     as_of: int,
-    options: Options,
+    options: ValidationOptions,
     *,
     reference: int | None = None,
     undated_known: bool = False,
@@ -178,7 +178,7 @@ def propose_points_from_files(
     files: PortfolioFiles,
     labels: Path,
     as_of: int,
-    options: Options,
+    options: ValidationOptions,
     *,
     learn_as_of: int | None = None,
     undated_known: bool = False,

@@ -35,7 +35,7 @@ _TEXT: Final = "the text"
 
 
 @dataclass(frozen=True)
-class TableFile:
+class CaseTableFile:
     """The cases of a rule as a file: its name, which is plain ASCII, its type, and its bytes."""
 
     name: str
@@ -60,7 +60,7 @@ class TableSent:
     foreign: Foreign = field(default_factory=Foreign)
 
 
-def export_table(document: str, rule: str, format_: str) -> TableFile:
+def export_table(document: str, rule: str, format_: str) -> CaseTableFile:
     """Write the cases of a rule of a ruleset's text as a CSV or a workbook.
 
     Raises:
@@ -71,7 +71,7 @@ def export_table(document: str, rule: str, format_: str) -> TableFile:
     analysed.require_usable()
     with extra_named():
         content = table_bytes(analysed.ruleset, rule, format_)
-    return TableFile(f"{rule}.{format_}", MEDIA_TYPES[format_], content)
+    return CaseTableFile(f"{rule}.{format_}", MEDIA_TYPES[format_], content)
 
 
 def import_table(document: str, rule: str, sent: TableSent) -> TableDraft:

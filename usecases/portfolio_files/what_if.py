@@ -9,7 +9,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.governance.beside import ALONE, Beside
 from fivefold.risk.governance.what_if.answers import WhatIf, what_if
-from fivefold.risk.governance.what_if.search import Direction, Subject
+from fivefold.risk.governance.what_if.search import ChangedAssessment, WantedDirection
 from fivefold.usecases.portfolio_files.assess import assess_portfolio, before_of
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
 
@@ -19,7 +19,7 @@ def what_if_of_file(
     files: PortfolioFiles,
     as_of: int,
     entity: str,
-    direction: Direction,
+    direction: WantedDirection,
     level: str | None = None,
     *,
     previous: Path | None = None,
@@ -40,7 +40,7 @@ def what_if_of_file(
     if alone.is_empty():
         raise ConfigError(f"there is no entity {entity} among the {len(portfolio.entities):,} that were read")
     (assessments,) = assess_portfolio(rulesets, replace(portfolio, entities=alone), as_of, before).parts
-    subject = Subject.of(assessments, 0, before.standing, before.overrides)
+    subject = ChangedAssessment.of(assessments, 0, before.standing, before.overrides)
     decides = assessments.program.ruleset
     wished = None if level is None else level_wished(level, decides.levels)
     return what_if(subject, direction, wished), decides.name

@@ -19,7 +19,7 @@ from fivefold.risk.engine.explain.describe import describe_inputs, numbers_compa
 from fivefold.risk.engine.explain.rules import RuleOutcome
 from fivefold.risk.governance.disclosure import is_disclosable, is_whole
 from fivefold.risk.governance.what_if.answers import explained
-from fivefold.risk.governance.what_if.search import Subject
+from fivefold.risk.governance.what_if.search import ChangedAssessment
 from fivefold.risk.governance.what_if.variations import variations
 from fivefold.risk.language.quantities import point_units
 from fivefold.risk.language.ruleset import Rule
@@ -129,7 +129,9 @@ def give_statement(context: Context, assessment: str, form: Form) -> Statement:
     return statement
 
 
-def _statement(subject: Subject, assessment: str, entity_type: str, external_id: str, as_of_us: int) -> Statement:
+def _statement(
+    subject: ChangedAssessment, assessment: str, entity_type: str, external_id: str, as_of_us: int
+) -> Statement:
     """Make the statement; level, total and points only if every deciding rule may be disclosed."""
     analysed = subject.program.analysed
     whole = is_whole(analysed)
@@ -156,7 +158,7 @@ def _rules_level(now: Explanation, levels: tuple[str, ...]) -> str:
     return max((now.score_level, now.floor), key=lambda name: levels.index(name) if name else -1)
 
 
-def _factor(subject: Subject, rule: Rule, outcome: RuleOutcome, *, whole: bool) -> FactorStated:
+def _factor(subject: ChangedAssessment, rule: Rule, outcome: RuleOutcome, *, whole: bool) -> FactorStated:
     """Describe a disclosable factor with its data, its effect and its variations."""
     return FactorStated(
         title=rule.title,
@@ -170,7 +172,7 @@ def _factor(subject: Subject, rule: Rule, outcome: RuleOutcome, *, whole: bool) 
     )
 
 
-def _data(subject: Subject, rule: Rule) -> Iterator[DataStated]:
+def _data(subject: ChangedAssessment, rule: Rule) -> Iterator[DataStated]:
     signal = None if rule.decay is None else rule.decay.signal
     inputs = [each for each in inputs_of_rule(rule) if each is not signal]
     row = subject.inputs.row(0, named=True)
@@ -192,7 +194,9 @@ def _effect(rule: Rule, outcome: RuleOutcome) -> Effect:
     return "lowers the risk" if points < 0 else "has no effect"
 
 
-def _variations(subject: Subject, rule: Rule, outcome: RuleOutcome, *, whole: bool) -> Iterator[VariationStated]:
+def _variations(
+    subject: ChangedAssessment, rule: Rule, outcome: RuleOutcome, *, whole: bool
+) -> Iterator[VariationStated]:
     """Yield, on each side of each value, the nearest one that changes the factor's own outcome."""
 
     def effect_of(each: RuleOutcome) -> tuple[object, ...]:

@@ -18,8 +18,8 @@ from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.engine.program import program_for
-from fivefold.risk.governance.what_if.answers import Answer, InputChange, WhatIf, what_if
-from fivefold.risk.governance.what_if.search import Direction, Subject
+from fivefold.risk.governance.what_if.answers import InputChange, SmallestChange, WhatIf, what_if
+from fivefold.risk.governance.what_if.search import ChangedAssessment, WantedDirection
 from fivefold.risk.language.expressions import input_key
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels import levels
@@ -138,7 +138,7 @@ def read_what_if(
     context: Context,
     type_name: str,
     external_id: str,
-    direction: Direction = Direction.DOWN,
+    direction: WantedDirection = WantedDirection.DOWN,
     level: str | None = None,
     *,
     with_thresholds: bool,
@@ -167,7 +167,7 @@ def read_what_if(
     return view.of(f"{row.entity_id}.{row.number}", result)
 
 
-def subject_of_assessment(session: Session, row: Assessment) -> Subject | None:
+def subject_of_assessment(session: Session, row: Assessment) -> ChangedAssessment | None:
     """Return the inputs of an assessment, ready to be changed; None if no ruleset took part, or they were erased."""
     inputs = inputs_of(session, row)
     if inputs is None or row.breakdown is None or row.version_id is None:
@@ -175,7 +175,7 @@ def subject_of_assessment(session: Session, row: Assessment) -> Subject | None:
     analysed = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical)
     entity = str(row.entity_id)
     versions = list_versions_used(session, row.organisation_id, inputs["lists"])
-    return Subject(
+    return ChangedAssessment(
         program_for(analysed, versions, inputs["base"]),
         versions,
         inputs["base"],
@@ -188,7 +188,7 @@ def subject_of_assessment(session: Session, row: Assessment) -> Subject | None:
 class _View:
     """The part of an answer that a reader may see."""
 
-    def __init__(self, subject: Subject, now: Explanation, *, with_thresholds: bool) -> None:
+    def __init__(self, subject: ChangedAssessment, now: Explanation, *, with_thresholds: bool) -> None:
         self._ruleset = subject.program.ruleset
         self._base = subject.base
         self._inputs = subject.inputs.row(0, named=True)
@@ -215,7 +215,7 @@ class _View:
             pairs_left_out=result.pairs_left_out if self._whole else None,
         )
 
-    def _may_see(self, answer: Answer) -> bool:
+    def _may_see(self, answer: SmallestChange) -> bool:
         """Return whether an answer only changes factors that gave something, and makes no other one give something."""
         return self._whole or (
             all(each.rule in self._fired for each in answer.factors)
@@ -225,7 +225,7 @@ class _View:
             )
         )
 
-    def _answer(self, answer: Answer) -> AnswerShown:
+    def _answer(self, answer: SmallestChange) -> AnswerShown:
         """Describe an answer; score and cases only with thresholds."""
         cases = tuple(
             CaseShown(
@@ -257,7 +257,7 @@ class _View:
             then=change.then if self._whole else None,
         )
 
-    def _without(self, result: WhatIf, visible: Sequence[Answer]) -> Iterator[FactorShown]:
+    def _without(self, result: WhatIf, visible: Sequence[SmallestChange]) -> Iterator[FactorShown]:
         """Yield the factors without an answer; without thresholds, nothing may reveal factors that gave nothing."""
         if self._whole:
             yield from (FactorShown(one.title, one.why, one.gives) for one in result.without)

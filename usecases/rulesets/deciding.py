@@ -59,7 +59,7 @@ def _read_by(versions: Sequence[ActiveVersion], lists: Mapping[str, NamedList]) 
 
 
 @dataclass(frozen=True)
-class Reached:
+class DecidingChange:
     """What decides on a type before and after a change.
 
     Attributes:
@@ -76,7 +76,7 @@ class Reached:
         return digest_of([{"before": self.before.digest, "after": self.after.digest, "releases": self.releases}])
 
 
-def reached_by(session: Session, family: Family, canonical: str) -> Reached:
+def reached_by(session: Session, family: Family, canonical: str) -> DecidingChange:
     """Tell what decides on the type of a family now, and with a content of that family as what decides in it."""
     before = deciding(session, family.organisation_id).get(family.type_id, Deciding())
     tried = {version.family: version for version in before.versions} | {
@@ -84,4 +84,4 @@ def reached_by(session: Session, family: Family, canonical: str) -> Reached:
     }
     order = [other.name for other in families_of(session, family.organisation_id, family.type_id)]
     after = tuple(tried[name] for name in order if name in tried)
-    return Reached(before, Deciding(after, _read_by(after, named_lists(session, family.organisation_id))))
+    return DecidingChange(before, Deciding(after, _read_by(after, named_lists(session, family.organisation_id))))

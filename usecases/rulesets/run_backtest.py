@@ -23,8 +23,8 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Status
 from fivefold.risk.facts.portfolio import ENTITY, ListVersion, NamedList, Portfolio
-from fivefold.risk.governance.backtest.moves import Cell
-from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest, joined_backtests
+from fivefold.risk.governance.backtest.moves import MoveCount
+from fivefold.risk.governance.backtest.run import BacktestResult, HeldLevels, backtest, joined_backtests
 from fivefold.risk.governance.examples.facts import example_portfolio, previous_levels
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.levels import bulk_reads as loading
@@ -40,7 +40,7 @@ from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.levels.assess import held_before
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
-from fivefold.usecases.rulesets.deciding import Reached, reached_by
+from fivefold.usecases.rulesets.deciding import DecidingChange, reached_by
 
 MOST_DAYS = 30
 """A backtest counts for so long: what is known about customers changes every day."""
@@ -48,12 +48,12 @@ LEAST_PERCENT = 90
 """A backtest counts while it looked at so many of those who are there: a portfolio grows by some every day."""
 
 
-def validity(reached: Reached, until_id: int) -> dict[str, Any]:
+def validity(reached: DecidingChange, until_id: int) -> dict[str, Any]:
     """Give what the report of a backtest keeps for `refuse_outdated`: what decided, and the last entity there was."""
     return {"fingerprint": reached.fingerprint, "until_id": until_id}
 
 
-def refuse_outdated(session: Session, backtest: BacktestRow, reached: Reached, called: str, now_us: int) -> None:
+def refuse_outdated(session: Session, backtest: BacktestRow, reached: DecidingChange, called: str, now_us: int) -> None:
     """Raise ConflictError where a backtest that is done says too little about a change as it would be now.
 
     *reached*: what decides before and after the change, as it is now. *called*: of what the backtest is, for people.
@@ -66,7 +66,7 @@ def refuse_outdated(session: Session, backtest: BacktestRow, reached: Reached, c
 
 
 def _why_outdated(
-    session: Session, backtest: BacktestRow, reached: Reached, called: str, now_us: int, there: int
+    session: Session, backtest: BacktestRow, reached: DecidingChange, called: str, now_us: int, there: int
 ) -> str | None:
     report, type_name = json.loads(backtest.report or "{}"), session.get_one(EntityType, backtest.type_id).name
     validity_kept = report.get("validity")  # there is none in a report that an older version wrote
@@ -88,7 +88,7 @@ def _why_outdated(
     return None
 
 
-def _lists_of(session: Session, organisation_id: int, reached: Reached) -> Iterator[tuple[str, ListVersion]]:
+def _lists_of(session: Session, organisation_id: int, reached: DecidingChange) -> Iterator[tuple[str, ListVersion]]:
     """Go through the versions, as they are now, of every list that is read before or after a change."""
     lists = named_lists(session, organisation_id)
     for name in sorted({*reached.before.lists, *reached.after.lists} & {*lists}):
@@ -124,7 +124,7 @@ class Setting:
     organisation_id: int
     type_id: int
     draft: AnalysedRuleset
-    reached: Reached
+    reached: DecidingChange
     present: RulesetVersion | None
     before: tuple[tuple[str, AnalysedRuleset], ...]
     lists: dict[str, NamedList]
@@ -194,14 +194,14 @@ def run_backtest(engine: Engine, setting: Setting, progress: Progress, keep: Kee
     return report_json(report)
 
 
-def _changed(cells: tuple[Cell, ...]) -> int:
+def _changed(cells: tuple[MoveCount, ...]) -> int:
     return sum(cell.entities for cell in cells if cell.before != cell.after)
 
 
 def _on_customers(
     engine: Engine, setting: Setting, progress: Progress, keep: Keep | None
-) -> tuple[Backtest | None, dict[str, int]]:
-    result: Backtest | None = None
+) -> tuple[BacktestResult | None, dict[str, int]]:
+    result: BacktestResult | None = None
     decided = dict.fromkeys((name for name, _ in setting.before), 0)
     present = None if setting.present is None else analyse_canonical(setting.present.canonical)
     rulesets = [setting.draft, *([] if present is None else [present])]
@@ -296,7 +296,7 @@ def _without_decided(portfolio: Portfolio, setting: Setting, decided: dict[str, 
     return portfolio
 
 
-def _on_examples(setting: Setting) -> Backtest:
+def _on_examples(setting: Setting) -> BacktestResult:
     draft = setting.draft.ruleset
     if not draft.examples:
         raise NotEnoughDataError(f"{draft.name} reaches no customer, and has no examples to run on; give it some")

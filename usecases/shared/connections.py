@@ -67,7 +67,7 @@ class NotAnsweredError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class OutgoingRequest:
     """An outgoing request.
 
     Attributes:
@@ -93,7 +93,7 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same question may be answered a moment later."""
 
 
-async def answer_to(question: Question) -> bytes:
+async def answer_to(question: OutgoingRequest) -> bytes:
     """Ask once; return the whole body of an answer of status 200.
 
     NotAnsweredError if there is none within the limit, or it is too long.
@@ -116,7 +116,7 @@ async def answer_to(question: Question) -> bytes:
         raise NotAnsweredError(f"the connection failed, {words}", is_passing=True) from None
 
 
-def answer_after_tries(question: Question, most_tries: int, wait: Callable[[float], None]) -> tuple[bytes, int]:
+def answer_after_tries(question: OutgoingRequest, most_tries: int, wait: Callable[[float], None]) -> tuple[bytes, int]:
     """Ask, and ask again if it may be answered a moment later; NotAnsweredError if it is not.
 
     Args:
@@ -140,7 +140,9 @@ def answer_after_tries(question: Question, most_tries: int, wait: Callable[[floa
         number += 1
 
 
-async def _first_answer(transport: httpx.AsyncHTTPTransport, question: Question, addresses: Sequence[str]) -> bytes:
+async def _first_answer(
+    transport: httpx.AsyncHTTPTransport, question: OutgoingRequest, addresses: Sequence[str]
+) -> bytes:
     for address in addresses[:-1]:
         try:
             return await _answer_of(transport, question, address)
@@ -149,7 +151,7 @@ async def _first_answer(transport: httpx.AsyncHTTPTransport, question: Question,
     return await _answer_of(transport, question, addresses[-1])
 
 
-async def _answer_of(transport: httpx.AsyncHTTPTransport, question: Question, address: str) -> bytes:
+async def _answer_of(transport: httpx.AsyncHTTPTransport, question: OutgoingRequest, address: str) -> bytes:
     """Ask one address; NotAnsweredError for any status but 200, and for a compressed or too long answer."""
     headers = {
         "Accept": "application/json",

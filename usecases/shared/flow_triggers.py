@@ -24,7 +24,7 @@ from fivefold.store.tables.flows import CAUSE_CHARACTERS, FlowVersion
 from fivefold.usecases.shared.actors import SYSTEM
 
 
-class Event(NamedTuple):
+class TriggerEvent(NamedTuple):
     """An event of an entity.
 
     Attributes:
@@ -40,7 +40,9 @@ class Event(NamedTuple):
     origin: Origin = NO_FLOW
 
 
-def note(session: Session, organisation_id: int, type_id: int, kind: str, events: Iterable[Event], now_us: int) -> None:
+def note(
+    session: Session, organisation_id: int, type_id: int, kind: str, events: Iterable[TriggerEvent], now_us: int
+) -> None:
     """Begin the runs of flows that listen to events; without listeners this is one look-up.
 
     Args:
@@ -99,11 +101,11 @@ def schedule_cause(moment_us: int) -> str:
     return f"schedule:{iso_text(moment_us)}"
 
 
-def transaction_events(rows: pl.DataFrame, senders: Iterable[str]) -> list[Event]:
+def transaction_events(rows: pl.DataFrame, senders: Iterable[str]) -> list[TriggerEvent]:
     """Return the events of transactions, `entity_id` and `transaction_id`, each with who sent it."""
     pairs = zip(rows.select("entity_id", "transaction_id").iter_rows(), senders, strict=False)
     return [
-        Event(entity, f"transaction:{number}", {"transaction_id": number, "by": sender})
+        TriggerEvent(entity, f"transaction:{number}", {"transaction_id": number, "by": sender})
         for (entity, number), sender in pairs
     ]
 
@@ -122,7 +124,7 @@ _TRIGGERS: dict[str, tuple[Trigger, ...]] = {}
 
 
 def _run(
-    organisation_id: int, listener: Listener, kind: str, event: Event, origin: Origin, now_us: int
+    organisation_id: int, listener: Listener, kind: str, event: TriggerEvent, origin: Origin, now_us: int
 ) -> dict[str, Any]:
     """The columns of a new run."""
     return {

@@ -18,8 +18,8 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.shared.connections import open_transport
 from fivefold.usecases.webhooks.plan import (
-    Batch,
     DeliveryAttempt,
+    DeliveryBatch,
     claim_deliveries,
     endpoints_to_serve,
     plan_deliveries,
@@ -135,13 +135,13 @@ class _Dispatcher:
             finally:
                 await _end([*flying, *lookups.going_on])
 
-    async def _claim(self, endpoint_id: int, most: int) -> Batch | None:
+    async def _claim(self, endpoint_id: int, most: int) -> DeliveryBatch | None:
         if self._stop.is_set() or most == 0:
             return None
         return await self.query(claim_deliveries, self._engine, endpoint_id, self._clock(), most)
 
     def _begin(
-        self, transport: httpx.AsyncBaseTransport, lookups: "_Lookups", batch: Batch | None
+        self, transport: httpx.AsyncBaseTransport, lookups: "_Lookups", batch: DeliveryBatch | None
     ) -> set[asyncio.Task[DeliveryAttempt | None]]:
         """Start an attempt for each delivery of a batch."""
         if batch is None:

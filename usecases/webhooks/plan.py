@@ -82,7 +82,7 @@ def _next_backlogs(engine: Engine, settled: int) -> list[PlanningBacklog]:
 
 
 @dataclass(frozen=True)
-class Batch:
+class DeliveryBatch:
     """Deliveries to one endpoint that may be sent at once, each of another entity."""
 
     destination: Destination
@@ -95,7 +95,7 @@ def endpoints_to_serve(engine: Engine, now_us: int) -> Sequence[int]:
         return deliveries.endpoints_with_work(session, now_us)
 
 
-def claim_deliveries(engine: Engine, endpoint_id: int, now_us: int, most: int) -> Batch | None:
+def claim_deliveries(engine: Engine, endpoint_id: int, now_us: int, most: int) -> DeliveryBatch | None:
     """Lease up to *most* deliveries that may be sent now; None if there are none."""
     lease, until_us = uuid.uuid4().hex, now_us + LEASE_SECONDS * SECOND_US
     with writing(engine) as session:
@@ -104,7 +104,7 @@ def claim_deliveries(engine: Engine, endpoint_id: int, now_us: int, most: int) -
         if endpoint is None:
             return None
         secrets = live_secrets(read_secrets(endpoint.secrets), now_us)
-        return Batch(Destination(httpx.URL(endpoint.url), endpoint.private_allowed, secrets), tuple(claims))
+        return DeliveryBatch(Destination(httpx.URL(endpoint.url), endpoint.private_allowed, secrets), tuple(claims))
 
 
 @dataclass(frozen=True)

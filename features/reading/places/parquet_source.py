@@ -20,7 +20,7 @@ import pyarrow.parquet
 from fivefold.domain.errors import FileFormatError
 
 
-class Part(Protocol):
+class SourceFile(Protocol):
     """One file of a source: its rows, in their order."""
 
     @property
@@ -60,7 +60,7 @@ class ParquetSource:
     """
 
     address: str
-    parts: tuple[Part, ...]
+    parts: tuple[SourceFile, ...]
     stamps: Callable[[], object] | None = None
     is_plain: bool = False
     _found: list[object] = field(default_factory=list, repr=False)
@@ -87,7 +87,7 @@ class ParquetSource:
         """Tell whether any file has a column."""
         return any(column in part.schema.names for part in self.parts)
 
-    def once_through(self, columns: Callable[[Part], Sequence[str]]) -> Iterator[Part]:
+    def once_through(self, columns: Callable[[SourceFile], Sequence[str]]) -> Iterator[SourceFile]:
         """Give the files for one pass, in which *columns* are read.
 
         Raises:

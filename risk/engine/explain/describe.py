@@ -13,7 +13,7 @@ from fivefold.domain.clock import day_text
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.value_types import (
     SOURCES,
-    Column,
+    InputColumn,
     Vocabulary,
     column_for,
     column_of,
@@ -223,7 +223,7 @@ def _literal_words(value: Any) -> str:
     return f"{json_number(value):,}"
 
 
-def value_words(value: Any, column: Column, currency: str = "", cuts: Sequence[Decimal] = ()) -> str:
+def value_words(value: Any, column: InputColumn, currency: str = "", cuts: Sequence[Decimal] = ()) -> str:
     """Write a value as people read it; `unknown` where there is none.
 
     Numbers are rounded, but never across one of *cuts*, or it would seem that a comparison came out wrong.
@@ -310,7 +310,7 @@ class InputDescription:
     error: str
     name: str
     _: KW_ONLY
-    column: Column
+    column: InputColumn
     currency: str
     cuts: tuple[Decimal, ...]
     formula: FormulaDescription | PeerDescription | None = None

@@ -16,7 +16,7 @@ from fivefold.risk.compiler.formulas import (
     parts_of_calculation,
     zero_divisor,
 )
-from fivefold.risk.compiler.value_types import Column, Vocabulary, column_for, currency_of
+from fivefold.risk.compiler.value_types import InputColumn, Vocabulary, column_for, currency_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.calculations import (
     Absolute,
@@ -149,7 +149,7 @@ class FormulaDescription:
     vocabulary: Vocabulary
     base: str
     named: Callable[[Any], str]
-    valued: Callable[[Any, Column, str, Sequence[Decimal]], str]
+    valued: Callable[[Any, InputColumn, str, Sequence[Decimal]], str]
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -231,7 +231,7 @@ class FormulaDescription:
         value, units = row.get(input_key(rule_input)), minor_units(self.base)
         minor = None if value is None else Decimal(repr(value)) * units
         return self._valued(
-            None if minor is None else _plain(minor), Column("", ValueType.MONEY, units), self.base, digits
+            None if minor is None else _plain(minor), InputColumn("", ValueType.MONEY, units), self.base, digits
         )
 
     def _name(self, operand: Any) -> str:
@@ -242,7 +242,7 @@ class FormulaDescription:
         currency = currency_of(rule_input, self.vocabulary) or self.base
         return self._valued(row.get(input_key(rule_input)), column, currency, digits)
 
-    def _valued(self, value: Any, column: Column, currency: str, digits: int | None) -> str:
+    def _valued(self, value: Any, column: InputColumn, currency: str, digits: int | None) -> str:
         if digits is None or not isinstance(value, float):
             return self.valued(value, column, currency, ())
         rounded = float(f"{value:.{digits - 1}e}")

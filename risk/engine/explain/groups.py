@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fivefold.risk.facts.groups.links import MOST_LINKED, NOTHING_KNOWN, TOO_MANY, UNREADABLE
-from fivefold.risk.language.expressions import Group
+from fivefold.risk.language.expressions import LinkedGroup
 
 _MADE: Mapping[str, str] = {"sum": "sum", "mean": "mean", "min": "least", "max": "greatest"}
 
@@ -18,7 +18,7 @@ _WHY: Mapping[str, str] = {
 Words = Callable[[Any], str]
 
 
-def group_words(group: Group, named: Words, condition_words: Words) -> str:
+def group_words(group: LinkedGroup, named: Words, condition_words: Words) -> str:
     """Name what a group comes to.
 
     Args:
@@ -36,7 +36,7 @@ def group_words(group: Group, named: Words, condition_words: Words) -> str:
     return f"{_MADE[group.word]} over {whom} of {named(group.part)}"
 
 
-def _whom(group: Group) -> str:
+def _whom(group: LinkedGroup) -> str:
     by = group.by.replace("_", " ")
     whom = {"to": f"those to whom {by} leads", "from": f"those from whom {by} leads"}.get(
         str(group.way), f"those linked by {by}"

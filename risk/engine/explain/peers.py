@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from fivefold.domain.clock import day_text
-from fivefold.risk.compiler.value_types import Column, Vocabulary, column_for, currency_of
+from fivefold.risk.compiler.value_types import InputColumn, Vocabulary, column_for, currency_of
 from fivefold.risk.facts.peers.columns import parts_of_peers, peers_in
 from fivefold.risk.facts.peers.reference import FEWEST_PEERS
 from fivefold.risk.language.expressions import input_key
@@ -42,7 +42,7 @@ class PeerDescription:
     vocabulary: Vocabulary
     base: str
     named: Callable[[Any], str]
-    valued: Callable[[Any, Column, str, Sequence[Decimal]], str]
+    valued: Callable[[Any, InputColumn, str, Sequence[Decimal]], str]
 
     @property
     def _peers(self) -> Peers:

@@ -27,7 +27,7 @@ from fivefold.risk.language.quantities import Duration
 
 
 @dataclass(frozen=True)
-class Before:
+class PriorLevel:
     """What was held of an entity until now; a moment is in microseconds.
 
     Attributes:
@@ -47,7 +47,7 @@ class Before:
     until: int | None = None
 
 
-NOBODY = Before()
+NOBODY = PriorLevel()
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class _Floor:
     end: int | None = None
 
 
-def assess_row(single: SingleProgram, row: Row, before: Before) -> dict[str, Any]:
+def assess_row(single: SingleProgram, row: Row, before: PriorLevel) -> dict[str, Any]:
     """Assess an entity whose inputs are in its row; the values of `Assessments.outcomes` by their columns."""
     outcome = single.run(row)
     applies, total_level = outcome[APPLIES], outcome[TOTAL_LEVEL]
@@ -99,7 +99,7 @@ def _status(outcome: Mapping[str, Any]) -> Status:
 
 
 def _floors(
-    single: SingleProgram, row: Row, outcome: Mapping[str, Any], before: Before, *, keeps: bool
+    single: SingleProgram, row: Row, outcome: Mapping[str, Any], before: PriorLevel, *, keeps: bool
 ) -> tuple[_Floor, _Floor]:
     """Keep the floors that were held before; see `risk.engine.levels.floor_stages`."""
     assert before.floor is not None
@@ -129,7 +129,7 @@ def _levels(
     cooldown: Duration | None,
     as_of: int,
     computed: int | None,
-    before: Before,
+    before: PriorLevel,
     floor: _Floor,
     hard_floor: _Floor,
     held_before: int | None,

@@ -10,7 +10,7 @@ from typing import Any
 
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
-from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.compiler.value_types import InputColumn
 from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
 from fivefold.risk.language.base import LanguageModel
@@ -77,7 +77,7 @@ def single_policy(program: PolicyProgram) -> SinglePolicy | None:
     """Compile a policy for one entity, once for each program; None where a condition has no plain form."""
     policy = program.policy
 
-    def resolve(rule_input: LanguageModel) -> Column:
+    def resolve(rule_input: LanguageModel) -> InputColumn:
         return program.inputs[input_key(rule_input)]
 
     compiler = PlainCompiler(resolve, program.lists)

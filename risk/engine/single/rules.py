@@ -14,7 +14,7 @@ import polars as pl
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.conditions import Resolve
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
-from fivefold.risk.compiler.value_types import DTYPES, Column
+from fivefold.risk.compiler.value_types import DTYPES, InputColumn
 from fivefold.risk.engine.outcome_codes import SLOTS, points_of
 from fivefold.risk.engine.program import (
     APPLIES,
@@ -163,10 +163,10 @@ def single_program(program: Program) -> SingleProgram:
     ruleset = program.ruleset
     batch_only: list[str] = []
 
-    def resolve(rule_input: LanguageModel) -> Column:
+    def resolve(rule_input: LanguageModel) -> InputColumn:
         return program.inputs[input_key(rule_input)]
 
-    def plain(where: str, condition: Any, expression: pl.Expr, own: Column | None = None) -> PlainTest:
+    def plain(where: str, condition: Any, expression: pl.Expr, own: InputColumn | None = None) -> PlainTest:
         try:
             return PlainCompiler(resolve, program.lists, own).condition(condition)
         except NoPlainFormError:

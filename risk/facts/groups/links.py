@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.risk.facts.portfolio import NOT_READ
 from fivefold.risk.facts.reading import read_field, refuse_link, refuse_missing
-from fivefold.risk.language.expressions import Group
+from fivefold.risk.language.expressions import LinkedGroup
 from fivefold.risk.language.ruleset import LinkType
 
 MOST_LINKED: Final = 1_000
@@ -129,7 +129,7 @@ class Links:
     def _neighbourhoods(self) -> dict[Any, Neighbourhood]:
         return {}
 
-    def neighbourhood(self, entity: str, as_of: int, group: Group, declared: LinkType) -> Neighbourhood:
+    def neighbourhood(self, entity: str, as_of: int, group: LinkedGroup, declared: LinkType) -> Neighbourhood:
         """Tell whom an entity is linked to at a moment, as a group asks; the same is looked for once."""
         key = (entity, as_of, group.by, group.way, group.steps, declared)
         if key not in self._neighbourhoods:
@@ -142,7 +142,7 @@ class Links:
         """Who shares something at a moment, None where they are too many."""
         return {}
 
-    def next_change(self, entity: str, as_of: int, group: Group, declared: LinkType) -> int | None:
+    def next_change(self, entity: str, as_of: int, group: LinkedGroup, declared: LinkType) -> int | None:
         """Give the first later moment at which a link begins or ends that may change whom an entity is linked to."""
         ends = self._of_type(group.by)
         later: list[int] = []
@@ -179,7 +179,7 @@ def _moments(frame: pl.DataFrame, name: str) -> tuple[list[int | None], list[boo
     return moments.to_list(), [False] * len(frame) if wrong is None else wrong.is_not_null().to_list()
 
 
-def _sides(ends: _Ends, group: Group, declared: LinkType) -> list[Mapping[str, list[_Link]]]:
+def _sides(ends: _Ends, group: LinkedGroup, declared: LinkType) -> list[Mapping[str, list[_Link]]]:
     """Give the links that a group follows, by where it comes from."""
     if declared.kind == "shared":
         return [ends.forward]
@@ -194,7 +194,7 @@ class _Search:
     ends: _Ends
     torn: frozenset[str]
     as_of: int
-    group: Group
+    group: LinkedGroup
     declared: LinkType
     shared: dict[Any, list[str] | None]
 

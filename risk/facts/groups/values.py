@@ -11,7 +11,7 @@ import polars as pl
 from fivefold.risk.compiler.conditions import Compiler, Lists
 from fivefold.risk.compiler.formulas import TooLargeError, exact_value, float_of
 from fivefold.risk.compiler.value_types import (
-    Column,
+    InputColumn,
     Vocabulary,
     column_for,
     inputs_of_group,
@@ -21,7 +21,7 @@ from fivefold.risk.facts.groups.links import Neighbourhood
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, path_of
 from fivefold.risk.facts.records import known_entities
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import Group, Linked, distinct, input_key
+from fivefold.risk.language.expressions import Linked, LinkedGroup, distinct, input_key
 from fivefold.risk.language.fields import ValueType
 
 SHOWN: Final = 5
@@ -116,7 +116,7 @@ class GroupReader:
         rows, place = self._rows(inputs, list(needed)) if inputs else (pl.DataFrame(), dict[Moment, int]())
         return moments, neighbourhoods, rows, place
 
-    def _neighbourhood(self, moment: Moment, group: Group) -> Neighbourhood:
+    def _neighbourhood(self, moment: Moment, group: LinkedGroup) -> Neighbourhood:
         links = self.portfolio.links
         assert links is not None  # what is read is there
         return links.neighbourhood(*moment, group, self.names.links[group.by])
@@ -152,7 +152,7 @@ class GroupReader:
             paths.append(_path(there, unknown))
         return {key: self._column(each, values), path_of(key): pl.Series(paths, dtype=pl.String)}
 
-    def _member(self, group: Group, rows: pl.DataFrame) -> "_Member":
+    def _member(self, group: LinkedGroup, rows: pl.DataFrame) -> "_Member":
         return _Member(self._truths(group.where, rows), self._truths(group.any, rows), self._numbers(group, rows))
 
     def _column(self, each: Linked, values: Sequence[Fraction | bool | None]) -> pl.Series:
@@ -171,10 +171,10 @@ class GroupReader:
         compiled = Compiler(self._resolved, self.lists).condition(condition)
         return _readable(rows, condition_inputs(condition)).select(compiled).to_series().to_list() if len(rows) else []
 
-    def _resolved(self, rule_input: LanguageModel) -> Column:
+    def _resolved(self, rule_input: LanguageModel) -> InputColumn:
         return column_for(rule_input, self.names, self.portfolio.rates.base)
 
-    def _numbers(self, group: Group, rows: pl.DataFrame) -> list[Fraction | None] | None:
+    def _numbers(self, group: LinkedGroup, rows: pl.DataFrame) -> list[Fraction | None] | None:
         """Give the exact number of every row that a group is made of; None where it is made of none."""
         if group.part is None:
             return None
@@ -190,7 +190,7 @@ class GroupReader:
 
 def condition_inputs(condition: Any) -> list[LanguageModel]:
     """List what a condition reads."""
-    return list(inputs_of_group(Group.model_construct(by="", any=condition)))
+    return list(inputs_of_group(LinkedGroup.model_construct(by="", any=condition)))
 
 
 def _readable(rows: pl.DataFrame, inputs: Iterable[LanguageModel]) -> pl.DataFrame:
@@ -201,7 +201,7 @@ def _readable(rows: pl.DataFrame, inputs: Iterable[LanguageModel]) -> pl.DataFra
     )
 
 
-def in_group(group: Group, entity: str, neighbourhood: Neighbourhood) -> tuple[str, ...]:
+def in_group(group: LinkedGroup, entity: str, neighbourhood: Neighbourhood) -> tuple[str, ...]:
     """Give the entities that a value is made of."""
     if neighbourhood.unknown:
         return ()
@@ -230,13 +230,13 @@ _Answers = Sequence[tuple[str, tuple[bool | None, Any]]]
 
 
 def _answers(
-    group: Group, moment: Moment, neighbourhood: Neighbourhood, member: _Member, place: Mapping[Moment, int]
+    group: LinkedGroup, moment: Moment, neighbourhood: Neighbourhood, member: _Member, place: Mapping[Moment, int]
 ) -> _Answers:
     entity, as_of = moment
     return [(one, member.at(place.get((one, as_of)))) for one in in_group(group, entity, neighbourhood)]
 
 
-def _value(group: Group, members: _Answers) -> tuple[Fraction | bool | None, list[str]]:
+def _value(group: LinkedGroup, members: _Answers) -> tuple[Fraction | bool | None, list[str]]:
     """Give the result of a group, None where unknown, and of whom something is unknown where that is why."""
     if group.count is not None:
         unknown = [one for one, (counts, _) in members if counts is None]

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.compiler.value_types import InputColumn
 from fivefold.risk.facts.aggregates import NUMBER_UNITS, ROW, billionths, in_numbers
 from fivefold.risk.facts.moments.steps import AT, VALUE, FactsAhead, newer, stepwise
 from fivefold.risk.facts.windows import value_column
@@ -27,32 +27,32 @@ def last_leaves(facts: FactsAhead, window: Window) -> pl.LazyFrame:
     return facts.counted(window, *conditions).group_by(ROW).agg(pl.col(AT).max())
 
 
-def _value_conditions(column: Column | None) -> list[pl.Expr]:
+def _value_conditions(column: InputColumn | None) -> list[pl.Expr]:
     """Ask for a value where one can be missing; an amount always is there."""
     return [] if column is None or column.kind is ValueType.MONEY else [pl.col(column.name).is_not_null()]
 
 
-def _count(_: Column | None = None) -> pl.Expr:
+def _count(_: InputColumn | None = None) -> pl.Expr:
     return newer(pl.int_range(1, pl.len() + 1).over(ROW)).fill_null(0)
 
 
-def _total(column: Column) -> pl.Expr:
+def _total(column: InputColumn) -> pl.Expr:
     value = pl.col(column.name)
     units = value.cast(pl.Int128) if column.kind is ValueType.MONEY else billionths(value)
     return newer(units.fill_null(0).cum_sum().over(ROW)).fill_null(0)
 
 
-def _sum(column: Column) -> pl.Expr:
+def _sum(column: InputColumn) -> pl.Expr:
     return _total(column).cast(pl.Int64, strict=False) if column.kind is ValueType.MONEY else in_numbers(_total(column))
 
 
-def _mean(column: Column) -> pl.Expr:
+def _mean(column: InputColumn) -> pl.Expr:
     units = 1 if column.kind is ValueType.MONEY else NUMBER_UNITS
     count = _count().cast(pl.Float64)
     return pl.when(count > 0).then(_total(column) / (count * units))
 
 
-def _distinct(column: Column) -> pl.Expr:
+def _distinct(column: InputColumn) -> pl.Expr:
     first = pl.struct(ROW, column.name).is_first_distinct()
     return newer(first.cast(pl.Int64).cum_sum().over(ROW)).fill_null(0).cast(pl.Float64)
 

@@ -11,7 +11,7 @@ import polars as pl
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
 from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.compiler.plain_conditions import PlainTest, plain_comparison
-from fivefold.risk.compiler.value_types import Column, Vocabulary, column_for, literal
+from fivefold.risk.compiler.value_types import InputColumn, Vocabulary, column_for, literal
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key, input_of_test, inputs_compared
 from fivefold.risk.language.fields import ValueType
@@ -31,7 +31,7 @@ class Cuts:
         at: the cuts, each once.
     """
 
-    column: Column
+    column: InputColumn
     at: tuple[Cut, ...] = ()
 
     def place(self, value: pl.Expr) -> pl.Expr:
@@ -61,10 +61,10 @@ class Cuts:
         return [plain_comparison(word, self.column, bound, {}) for word, bound in words]
 
 
-ANY: Final = Cuts(Column("", ValueType.NUMBER))
+ANY: Final = Cuts(InputColumn("", ValueType.NUMBER))
 """The cuts of what is compared with nothing: known and unknown."""
 
-SIDES: Final = Cuts(Column("@side", ValueType.NUMBER), ((Decimal(0), False), (Decimal(0), True)))
+SIDES: Final = Cuts(InputColumn("@side", ValueType.NUMBER), ((Decimal(0), False), (Decimal(0), True)))
 """The cuts of the side on which an input lies of another one that it is compared with."""
 
 
@@ -125,7 +125,7 @@ def pairs_at(places: Iterable[Location], names: Vocabulary, base: str) -> list[P
     return list(pairs.values())
 
 
-def _cuts_in(comparisons: Iterable[tuple[str, Any]], column: Column) -> Iterator[Cut]:
+def _cuts_in(comparisons: Iterable[tuple[str, Any]], column: InputColumn) -> Iterator[Cut]:
     for operator, value in comparisons:
         if isinstance(value, LanguageModel):
             continue  # compared with another input: see `compared_pairs`

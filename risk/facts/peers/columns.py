@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.risk.compiler.conditions import Lists
-from fivefold.risk.facts.peers.reference import FEWEST_PEERS, Distribution, Reference, read_reference
+from fivefold.risk.facts.peers.reference import FEWEST_PEERS, PeerDistribution, Reference, read_reference
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.peers import PeerFact, PeerPercentile, Peers, peers_of
@@ -83,7 +83,7 @@ def _column(each: Any, frame: pl.DataFrame, reference: Reference | None) -> pl.S
     return column
 
 
-def placed(each: Any, distribution: Distribution, values: pl.Series) -> pl.Series:
+def placed(each: Any, distribution: PeerDistribution, values: pl.Series) -> pl.Series:
     """Place numbers, none of them null, among those of one group."""
     if isinstance(each, PeerPercentile):
         return pl.Series(distribution.percentiles_of(values.to_numpy()), dtype=pl.Float64)
@@ -104,7 +104,7 @@ def _fact_column(each: PeerFact, frame: pl.DataFrame, reference: Reference, kind
 
 def _rows_by_group(
     peers: Peers, frame: pl.DataFrame, reference: Reference
-) -> list[tuple[Distribution | None, pl.Series]]:
+) -> list[tuple[PeerDistribution | None, pl.Series]]:
     """Give the positions of the rows of each group; who is in none is in none of them."""
     if peers.group is None:
         return [(reference.distribution(peers, None), pl.int_range(len(frame), eager=True))]

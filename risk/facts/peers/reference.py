@@ -32,7 +32,7 @@ _FORM = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Distribution:
+class PeerDistribution:
     """The numbers of one peer group.
 
     Attributes:
@@ -108,7 +108,7 @@ class Distribution:
         return cls(int(line["count"]), (low, high), values, up_to)
 
 
-def distribution_of(numbers: pl.Series) -> Distribution | None:
+def distribution_of(numbers: pl.Series) -> PeerDistribution | None:
     """Keep the numbers of peers, null where one has none: at most `MOST_VALUES` different ones; None for no number.
 
     With more, those that stand at evenly spaced ranks are kept (the nearest rank of k ÷ `MOST_VALUES` for each k).
@@ -124,7 +124,7 @@ def distribution_of(numbers: pl.Series) -> Distribution | None:
         places = np.unique(np.searchsorted(up_to, ranks, side="left"))
         different, up_to = different[places], up_to[places]
     middle = float(values[(len(values) - 1) // 2]), float(values[len(values) // 2])
-    return Distribution(len(values), middle, (different + 0.0).tolist(), up_to.tolist())
+    return PeerDistribution(len(values), middle, (different + 0.0).tolist(), up_to.tolist())
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,9 +139,9 @@ class Reference:
 
     as_of: int
     base: str
-    distributions: Mapping[tuple[str, str, str | None], Distribution]
+    distributions: Mapping[tuple[str, str, str | None], PeerDistribution]
 
-    def distribution(self, peers: Peers, group: str | None) -> Distribution | None:
+    def distribution(self, peers: Peers, group: str | None) -> PeerDistribution | None:
         """Find the numbers of a peer group; None where there are none."""
         return self.distributions.get((*key_of(peers), group))
 
@@ -184,10 +184,10 @@ def read_reference(members: tuple[str, ...]) -> Reference | None:
         return None
 
 
-def _entry(row: Any) -> tuple[tuple[str, str, str | None], Distribution]:
+def _entry(row: Any) -> tuple[tuple[str, str, str | None], PeerDistribution]:
     of = json.dumps(row["of"], sort_keys=True, separators=(",", ":"))
     group = None if row["group"] is None else str(row["group"])
-    return (of, str(row["among"]), group), Distribution.of_line(row)
+    return (of, str(row["among"]), group), PeerDistribution.of_line(row)
 
 
 def made_reference(wanted: Sequence[Peers], inputs: pl.DataFrame, as_of: int, base: str) -> Reference:
@@ -199,7 +199,7 @@ def made_reference(wanted: Sequence[Peers], inputs: pl.DataFrame, as_of: int, ba
         as_of: the moment that they are of.
         base: the currency that money is in.
     """
-    distributions: dict[tuple[str, str, str | None], Distribution] = {}
+    distributions: dict[tuple[str, str, str | None], PeerDistribution] = {}
     for peers in wanted:
         for group, numbers in _groups(peers, inputs):
             distribution = distribution_of(numbers)

@@ -8,7 +8,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.compiler.formulas import parts_of_share
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
-from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.compiler.value_types import InputColumn
 from fivefold.risk.facts.aggregates import EXACT, NUMBER_DIGITS, NUMBER_UNITS, SMALL_DIGITS
 from fivefold.risk.facts.linked import FROM_THE_START, MOST_MINOR, TIME, LinkedFacts
 from fivefold.risk.facts.ordered import of_plain_values
@@ -176,7 +176,7 @@ def _tests(window: Window, facts: LinkedFacts, lists: Lists) -> NamedTests:
         tests.append((window.in_currency, _is_in(window.in_currency)))
     if window.where is not None:
 
-        def resolve(read: LanguageModel) -> Column:
+        def resolve(read: LanguageModel) -> InputColumn:
             assert isinstance(read, FieldInput)  # lint refuses every other input inside `where`
             return facts.column(read.field, window.in_currency)
 
@@ -193,11 +193,11 @@ Value = Callable[[Sequence[Row], int], Any]
 """From the facts that count, in order of time, and as-of."""
 
 
-def _count(_: Column | None) -> Value:
+def _count(_: InputColumn | None) -> Value:
     return lambda rows, _: float(len(rows))
 
 
-def _sum(column: Column) -> Value:
+def _sum(column: InputColumn) -> Value:
     name = column.name
     if column.kind is not ValueType.MONEY:
         return lambda rows, _: in_numbers(sum(billionths(row[name]) for row in rows))
@@ -211,7 +211,7 @@ def _sum(column: Column) -> Value:
     return total
 
 
-def _mean(column: Column) -> Value:
+def _mean(column: InputColumn) -> Value:
     name = column.name
     if column.kind is ValueType.MONEY:
         return lambda rows, _: float(sum(row[name] for row in rows)) / len(rows) if rows else None
@@ -220,22 +220,22 @@ def _mean(column: Column) -> Value:
     )
 
 
-def _least(column: Column) -> Value:
+def _least(column: InputColumn) -> Value:
     name = column.name
     return lambda rows, _: min((row[name] for row in rows), default=None)
 
 
-def _most(column: Column) -> Value:
+def _most(column: InputColumn) -> Value:
     name = column.name
     return lambda rows, _: max((row[name] for row in rows), default=None)
 
 
-def _distinct(column: Column) -> Value:
+def _distinct(column: InputColumn) -> Value:
     name = column.name
     return lambda rows, _: float(len({row[name] for row in rows}))
 
 
-def _days_since(_: Column | None) -> Value:
+def _days_since(_: InputColumn | None) -> Value:
     def value(rows: Sequence[Row], as_of: int) -> float | None:
         latest = _latest(rows)
         return None if latest is None else float(as_of - latest) / float(DAY_US)

@@ -8,7 +8,7 @@ from typing import Any
 
 from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, Row
-from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.compiler.value_types import InputColumn
 from fivefold.risk.facts.aggregates import NUMBER_UNITS
 from fivefold.risk.facts.linked import TIME, LinkedFacts
 from fivefold.risk.facts.moments.leaving import leaves_at
@@ -95,7 +95,7 @@ def plain_window(
     )
 
 
-def _count(_: Column | None) -> Running:
+def _count(_: InputColumn | None) -> Running:
     def begin() -> tuple[Callable[[Row], None], Callable[[], Any]]:
         there: list[Row] = []
         return there.append, lambda: float(len(there))
@@ -103,7 +103,7 @@ def _count(_: Column | None) -> Running:
     return begin
 
 
-def _total(column: Column, value_of: Callable[[int, int], Any]) -> Running:
+def _total(column: InputColumn, value_of: Callable[[int, int], Any]) -> Running:
     """Run a sum, in minor units or billionths, beside the count."""
     name, is_money = column.name, column.kind is ValueType.MONEY
 
@@ -119,19 +119,19 @@ def _total(column: Column, value_of: Callable[[int, int], Any]) -> Running:
     return begin
 
 
-def _sum(column: Column) -> Running:
+def _sum(column: InputColumn) -> Running:
     if column.kind is ValueType.MONEY:
         return _total(column, lambda total, _: total if abs(total) <= _MOST else None)
     return _total(column, lambda total, _: in_numbers(total))
 
 
-def _mean(column: Column) -> Running:
+def _mean(column: InputColumn) -> Running:
     units = 1 if column.kind is ValueType.MONEY else NUMBER_UNITS
     return _total(column, lambda total, count: float(total) / (float(count) * units) if count else None)
 
 
-def _extreme(choose: Callable[[Any, Any], Any]) -> Callable[[Column], Running]:
-    def of(column: Column) -> Running:
+def _extreme(choose: Callable[[Any, Any], Any]) -> Callable[[InputColumn], Running]:
+    def of(column: InputColumn) -> Running:
         def begin() -> tuple[Callable[[Row], None], Callable[[], Any]]:
             there: list[Any] = []
 
@@ -145,7 +145,7 @@ def _extreme(choose: Callable[[Any, Any], Any]) -> Callable[[Column], Running]:
     return of
 
 
-def _distinct(column: Column) -> Running:
+def _distinct(column: InputColumn) -> Running:
     return _different(column.name, float)
 
 

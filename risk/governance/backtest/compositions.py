@@ -12,7 +12,7 @@ from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Stat
 from fivefold.risk.engine.deciding import DECIDES, deciders
 from fivefold.risk.engine.levels import RULES_LEVEL
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.backtest.moves import ALONE, LATER, Cell, FailedAssessment, failures, level_or_status
+from fivefold.risk.governance.backtest.moves import ALONE, LATER, FailedAssessment, MoveCount, failures, level_or_status
 from fivefold.risk.governance.backtest.run import MOVERS, sum_cells, sum_counts
 
 NOBODY = "(no ruleset)"
@@ -27,7 +27,7 @@ class Composition:
 
 
 @dataclass(frozen=True)
-class Before:
+class PriorState:
     """What stands before a change.
 
     Attributes:
@@ -84,8 +84,8 @@ class CompositionComparison:
     entities: int
     present: CompositionSide
     draft: CompositionSide
-    alone: tuple[Cell, ...]
-    later: tuple[Cell, ...]
+    alone: tuple[MoveCount, ...]
+    later: tuple[MoveCount, ...]
     movers: tuple[EntityMoved, ...]
 
 
@@ -95,8 +95,8 @@ def compare_compositions(
     portfolio: Portfolio,
     lists_after: Portfolio,
     as_of: int,
-    standing: Before,
-    standing_after: Before | None = None,
+    standing: PriorState,
+    standing_after: PriorState | None = None,
     keep: Callable[[pl.DataFrame], None] | None = None,
 ) -> CompositionComparison:
     """Assess entities by what decides before and after a change.
@@ -170,7 +170,7 @@ def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
     return dict(frame[column].value_counts().sort(column).iter_rows())
 
 
-def decide(what: Composition, portfolio: Portfolio, as_of: int | pl.Series, before: Before) -> Decisions:
+def decide(what: Composition, portfolio: Portfolio, as_of: int | pl.Series, before: PriorState) -> Decisions:
     """Let each entity be decided on as it is every day: by the first ruleset that applies (`risk.engine.deciding`)."""
     parts, failed, broken = [_nowhere(portfolio.entities)], 0, list[FailedAssessment]()
     deciding = dict(deciding_assessments(what, portfolio, as_of, before))
@@ -188,7 +188,7 @@ def decide(what: Composition, portfolio: Portfolio, as_of: int | pl.Series, befo
 
 
 def deciding_assessments(
-    what: Composition, portfolio: Portfolio, as_of: int | pl.Series, before: Before
+    what: Composition, portfolio: Portfolio, as_of: int | pl.Series, before: PriorState
 ) -> Iterator[tuple[str, Assessments]]:
     """Give for each family the assessments of the entities on which it decides."""
     names = list(what.rulesets)
@@ -236,9 +236,9 @@ def _places(assessments: Assessments, family: str) -> pl.DataFrame:
     )
 
 
-def _matrix(table: pl.DataFrame, which: str) -> tuple[Cell, ...]:
+def _matrix(table: pl.DataFrame, which: str) -> tuple[MoveCount, ...]:
     counts = table.group_by(which, f"{which}_after", maintain_order=True).len()
-    return tuple(Cell(*row) for row in counts.iter_rows())
+    return tuple(MoveCount(*row) for row in counts.iter_rows())
 
 
 def _movers(table: pl.DataFrame) -> tuple[EntityMoved, ...]:

@@ -13,15 +13,15 @@ from fivefold.risk.engine.levels import ENTERED, RULES_LEVEL
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.compositions import (
     NOBODY,
-    Before,
     Composition,
     CompositionSide,
     Decisions,
     EntityMoved,
+    PriorState,
     compare_decisions,
     decide,
 )
-from fivefold.risk.governance.backtest.moves import CaseHits, Cell, case_hits, reasons, score_changes, total_text
+from fivefold.risk.governance.backtest.moves import CaseHits, MoveCount, case_hits, reasons, score_changes, total_text
 from fivefold.risk.governance.backtest.run import HeldLevels, Progress, check_levels, draw, list_days
 
 NO_REACH = (
@@ -94,9 +94,9 @@ class FamiliesBacktest:
     present_side: CompositionSide
     draft_side: CompositionSide
     standing: str
-    deciders: tuple[Cell, ...]
-    alone: tuple[Cell, ...]
-    later: tuple[Cell, ...] | None
+    deciders: tuple[MoveCount, ...]
+    alone: tuple[MoveCount, ...]
+    later: tuple[MoveCount, ...] | None
     movers: tuple[FamilyMover, ...]
     cautions: tuple[str, ...]
 
@@ -140,7 +140,7 @@ def backtest_families(
     part = draw(portfolio, as_of, size, seed)
     report, steps = progress or (lambda *_: None), 2 * part.size
     report(0, steps)
-    now = decide(before, part.portfolio, as_of, before_draft := Before(standing.levels, decided or {}))
+    now = decide(before, part.portfolio, as_of, before_draft := PriorState(standing.levels, decided or {}))
     report(part.size, steps)
     going_on, source, cautions = _standing(standing, now, before_draft)
     then = decide(after, part.portfolio, as_of, going_on)
@@ -167,7 +167,7 @@ def backtest_families(
     )
 
 
-def _standing(standing: HeldLevels, now: Decisions, before: Before) -> tuple[Before, str, list[str]]:
+def _standing(standing: HeldLevels, now: Decisions, before: PriorState) -> tuple[PriorState, str, list[str]]:
     """Find the levels that are held before the draft, their source in words, and cautions about them."""
     if standing.levels is not None:
         return before, "the levels that were given", []
@@ -182,7 +182,7 @@ def _standing(standing: HeldLevels, now: Decisions, before: Before) -> tuple[Bef
         for part in now.parts.values()
     ]
     since = f"those of the rulesets in force, taken to stand since {day_text(standing.entered)}"
-    return Before(pl.concat(levels) if levels else None, decided), since, []
+    return PriorState(pl.concat(levels) if levels else None, decided), since, []
 
 
 def _families(what: Composition, decisions: Decisions) -> tuple[FamilyHits, ...]:
@@ -200,12 +200,12 @@ def _family(name: str, analysed: AnalysedRuleset, part: Assessments | None) -> F
     )
 
 
-def _deciders(now: Decisions, then: Decisions) -> tuple[Cell, ...]:
+def _deciders(now: Decisions, then: Decisions) -> tuple[MoveCount, ...]:
     table = now.frame.select(ENTITY, "family").join(
         then.frame.select(ENTITY, after="family"), on=ENTITY, maintain_order="left"
     )
     counts = table.group_by("family", "after", maintain_order=True).len()
-    return tuple(Cell(*row) for row in counts.iter_rows())
+    return tuple(MoveCount(*row) for row in counts.iter_rows())
 
 
 def _mover(moved: EntityMoved, now: Decisions, then: Decisions) -> FamilyMover:

@@ -26,7 +26,7 @@ NEW = "(no level before)"
 
 
 @dataclass(frozen=True)
-class Cell:
+class MoveCount:
     """How many entities are in one place before and in one after."""
 
     before: str
@@ -35,7 +35,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mover:
+class MovedEntity:
     """An entity that would be elsewhere, or there for other reasons.
 
     Attributes:
@@ -108,11 +108,11 @@ def _standing(after: Assessments, standing: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def matrix(table: pl.DataFrame, which: str) -> tuple[Cell, ...]:
+def matrix(table: pl.DataFrame, which: str) -> tuple[MoveCount, ...]:
     """Count entities by their level before and after; empty cells are left out."""
     sides = f"before_{which}", f"after_{which}"
     counts = table.group_by(*sides, maintain_order=True).len()
-    return tuple(Cell(*row) for row in counts.iter_rows())
+    return tuple(MoveCount(*row) for row in counts.iter_rows())
 
 
 MOVED: Final[Mapping[str, Any]] = {
@@ -129,7 +129,7 @@ def moved(table: pl.DataFrame) -> pl.DataFrame:
     return table.filter(stood).select(ENTITY, before="before_alone", after="after_alone", later="after_later")
 
 
-def movers(table: pl.DataFrame, after: Assessments, before: Assessments | None, most: int) -> tuple[Mover, ...]:
+def movers(table: pl.DataFrame, after: Assessments, before: Assessments | None, most: int) -> tuple[MovedEntity, ...]:
     """Name the entities that change most: by levels, then by points, then in the order of their names."""
     of_the_score = () if before is None else score_changes(before.program.ruleset, after.program.ruleset)
     return tuple(_mover(row, after, before, of_the_score) for row in furthest(table, most).iter_rows(named=True))
@@ -158,8 +158,10 @@ def score_changes(before: Ruleset, after: Ruleset) -> tuple[str, ...]:
     )
 
 
-def _mover(row: dict[str, Any], after: Assessments, before: Assessments | None, of_the_score: tuple[str, ...]) -> Mover:
-    return Mover(
+def _mover(
+    row: dict[str, Any], after: Assessments, before: Assessments | None, of_the_score: tuple[str, ...]
+) -> MovedEntity:
+    return MovedEntity(
         entity=row[ENTITY],
         before=row["before_alone"],
         after=row["after_alone"],

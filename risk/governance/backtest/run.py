@@ -23,9 +23,9 @@ from fivefold.risk.governance.backtest.moves import (
     ALONE,
     LATER,
     CaseHits,
-    Cell,
     FailedAssessment,
-    Mover,
+    MoveCount,
+    MovedEntity,
     case_hits,
     failures,
     furthest,
@@ -97,7 +97,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
+class BacktestSide:
     """What one ruleset makes of the portfolio.
 
     Attributes:
@@ -126,7 +126,7 @@ class Side:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Backtest:
+class BacktestResult:
     """A draft against what decides now.
 
     Attributes:
@@ -147,12 +147,12 @@ class Backtest:
     entities: int
     drawn: int
     seed: int
-    draft: Side
-    present: Side | None
+    draft: BacktestSide
+    present: BacktestSide | None
     standing: str
-    alone: tuple[Cell, ...]
-    later: tuple[Cell, ...] | None
-    movers: tuple[Mover, ...]
+    alone: tuple[MoveCount, ...]
+    later: tuple[MoveCount, ...] | None
+    movers: tuple[MovedEntity, ...]
     cautions: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def backtest(
     progress: Progress | None = None,
     keep: Callable[[pl.DataFrame], None] | None = None,
     keep_furthest: Callable[[pl.DataFrame], None] | None = None,
-) -> Backtest:
+) -> BacktestResult:
     """Assess a portfolio, or a sample of it, by a draft and by what decides now.
 
     Args:
@@ -218,7 +218,7 @@ def backtest(
     has_standing = levels is not None
     table = positions(after, before, levels)
     _hand_over(table, keep, keep_furthest)
-    return Backtest(
+    return BacktestResult(
         as_of=moments_words(after),
         entities=part.entities,
         drawn=part.size,
@@ -284,12 +284,12 @@ def _cautions(after: Assessments, before: Assessments | None) -> list[str]:
     return []
 
 
-def _side(assessments: Assessments, has_standing: bool) -> Side:
+def _side(assessments: Assessments, has_standing: bool) -> BacktestSide:
     ruleset = assessments.program.ruleset
     failed = assessments.outcomes[STATUS].is_in(
         [Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value]
     )
-    return Side(
+    return BacktestSide(
         ruleset=ruleset.name,
         content_hash=ruleset.content_hash,
         levels=ruleset.levels,
@@ -329,7 +329,7 @@ def moments_words(assessments: Assessments) -> str:
     return first if first == last else f"{first} to {last}, by entity"
 
 
-def joined_backtests(parts: Sequence[Backtest]) -> Backtest:
+def joined_backtests(parts: Sequence[BacktestResult]) -> BacktestResult:
     """Put backtests together that are of the same rulesets and moment, each of other entities.
 
     Args:
@@ -352,7 +352,7 @@ def joined_backtests(parts: Sequence[Backtest]) -> Backtest:
     )
 
 
-def _sides(sides: Sequence[Side]) -> Side:
+def _sides(sides: Sequence[BacktestSide]) -> BacktestSide:
     first = sides[0]
     return replace(
         first,
@@ -373,13 +373,13 @@ def sum_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return total
 
 
-def sum_cells(parts: Iterable[tuple[Cell, ...]]) -> tuple[Cell, ...]:
+def sum_cells(parts: Iterable[tuple[MoveCount, ...]]) -> tuple[MoveCount, ...]:
     """Add up the moves of parts, from level to level."""
     counts: dict[tuple[str, str], int] = {}
     for part in parts:
         for cell in part:
             counts[cell.before, cell.after] = counts.get((cell.before, cell.after), 0) + cell.entities
-    return tuple(Cell(before, after, entities) for (before, after), entities in counts.items())
+    return tuple(MoveCount(before, after, entities) for (before, after), entities in counts.items())
 
 
 def _hits(parts: Sequence[tuple[CaseHits, ...]]) -> tuple[CaseHits, ...]:
@@ -401,7 +401,7 @@ def _first_failures(failures: Sequence[FailedAssessment]) -> tuple[FailedAssessm
     return tuple(failure for failure in failures if failure.entity in listed)
 
 
-def _furthest(mover: Mover) -> tuple[int, Decimal, str]:
+def _furthest(mover: MovedEntity) -> tuple[int, Decimal, str]:
     """Order by the size of the change: by levels, then by points, then by name."""
     points = [mover.points_before, mover.points_after]
     moved = abs(Decimal(points[1]) - Decimal(points[0])) if all(points) else Decimal(0)

@@ -15,7 +15,7 @@ from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, warning
 from fivefold.risk.compiler.formulas import float_of
 from fivefold.risk.compiler.locations import Location, tests_at
-from fivefold.risk.compiler.value_types import Column, Vocabulary, currency_of
+from fivefold.risk.compiler.value_types import InputColumn, Vocabulary, currency_of
 from fivefold.risk.governance.lint.ranges import ANY, Range, ranges_of
 from fivefold.risk.governance.lint.representative_values import FRESH, ComparedInput, Domain, Members, domain_of
 from fivefold.risk.language.base import LanguageModel
@@ -54,7 +54,7 @@ class LintScope:
 
 
 @dataclass(frozen=True)
-class Trial:
+class ReachabilityTrial:
     """Conditions, tried on values that stand for all others.
 
     Attributes:
@@ -85,7 +85,7 @@ def subjects_of(place: Location, scope: LintScope) -> dict[str, ComparedInput]:
         kind = value_type_at(subject, place, scope.names)
         currency = place.currency or currency_of(subject, scope.names)
         units = (minor_units(currency) if currency else _UNITS) if kind is ValueType.MONEY else 1
-        column = Column(key, kind, units, scope.names.levels if kind is ValueType.LEVEL else ())
+        column = InputColumn(key, kind, units, scope.names.levels if kind is ValueType.LEVEL else ())
         ends = _ends(subject, scope, units)
         subjects.setdefault(key, ComparedInput(subject, column, type_of(subject, place, scope.names), ends))
     return subjects
@@ -108,7 +108,7 @@ def _ends(subject: LanguageModel, scope: LintScope, units: int) -> tuple[float |
     return None if low is None else float_of(low * units), None if high is None else float_of(high * units)
 
 
-def try_conditions(places: Sequence[Location], scope: LintScope) -> Trial | None:
+def try_conditions(places: Sequence[Location], scope: LintScope) -> ReachabilityTrial | None:
     """Try conditions together, on every combination of values; None where there are too many."""
     subjects: dict[str, ComparedInput] = {}
     for place in places:
@@ -119,7 +119,7 @@ def try_conditions(places: Sequence[Location], scope: LintScope) -> Trial | None
     frame = _combined(domains)
     compiled = [_compiled(place, subjects, scope).alias(str(number)) for number, place in enumerate(places)]
     exact = all(domain.exact for domain in domains.values())
-    return Trial(frame.select(compiled), exact, frame, subjects, compiled)
+    return ReachabilityTrial(frame.select(compiled), exact, frame, subjects, compiled)
 
 
 def _domain(key: str, subject: ComparedInput, places: Sequence[Location], scope: LintScope) -> Domain:
@@ -164,7 +164,7 @@ def _combined(domains: Mapping[str, Domain]) -> pl.DataFrame:
 
 
 def _compiled(place: Location, subjects: Mapping[str, ComparedInput], scope: LintScope) -> pl.Expr:
-    def resolve(rule_input: LanguageModel) -> Column:
+    def resolve(rule_input: LanguageModel) -> InputColumn:
         return subjects[input_key(rule_input)].column
 
     own = None if place.own is None or input_key(place.own) not in subjects else resolve(place.own)
@@ -198,7 +198,7 @@ def order_diagnostics(places: Sequence[Location], scope: LintScope, what: str) -
             always = number
 
 
-def _problem(trial: Trial, before: Sequence[int], what: str) -> str | None:
+def _problem(trial: ReachabilityTrial, before: Sequence[int], what: str) -> str | None:
     *earlier, own = trial.truths.fill_null(value=False).get_columns()
     if not own.any():
         return "never holds, whatever the values"

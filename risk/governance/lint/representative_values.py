@@ -16,7 +16,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.risk.compiler.value_types import (
     SCORES,
     SOURCES,
-    Column,
+    InputColumn,
     column_of,
     is_money_in_fractions,
     linked_source,
@@ -27,10 +27,10 @@ from fivefold.risk.language.expressions import (
     DaysSince,
     Distinct,
     FieldInput,
-    Group,
     Largest,
     Least,
     Linked,
+    LinkedGroup,
     Mean,
     Median,
     Most,
@@ -71,7 +71,7 @@ class ComparedInput:
     """
 
     rule_input: Any
-    column: Column
+    column: InputColumn
     declared: FieldType | None
     ends: tuple[float | None, float | None] = (None, None)
 
@@ -182,7 +182,7 @@ def _is_whole(subject: ComparedInput) -> bool:
     return _is_whole_money(subject) or isinstance(rule_input, Count | Distinct | New) or is_count
 
 
-def _counts(group: Group) -> bool:
+def _counts(group: LinkedGroup) -> bool:
     """Tell whether a group comes to a whole number."""
     is_counted = isinstance(group.part, Count | Distinct | New)
     return group.count is not None or (is_counted and group.word != "mean")

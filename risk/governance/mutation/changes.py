@@ -53,7 +53,7 @@ _WORDS = {"present": "absent", "absent": "present"}
 
 
 @dataclass(frozen=True)
-class Change:
+class StepChange:
     """One thing in a ruleset or a flow that is moved by one step.
 
     Attributes:
@@ -81,7 +81,7 @@ def plain_data(ruleset: ContentHashed) -> dict[str, Any]:
     return data
 
 
-def changes_of(ruleset: Ruleset) -> Iterator[Change]:
+def changes_of(ruleset: Ruleset) -> Iterator[StepChange]:
     """Give every change by one step, in the order of score, predicate, rules; some may not be rulesets any more.
 
     Numbers move by one of their last written digit (31 to 30 and 32, 0.5 to 0.4 and 0.6), durations by one of their
@@ -147,9 +147,9 @@ def with_change(data: Any, path: Path, value: Any) -> Any:
     return copied
 
 
-def other_value(path: Path, before: Any, after: Any) -> Change:
+def other_value(path: Path, before: Any, after: Any) -> StepChange:
     """Write another value in the place of one."""
-    return Change(path, _text(before), _text(after), path, after)
+    return StepChange(path, _text(before), _text(after), path, after)
 
 
 def _text(value: Any) -> str:
@@ -160,11 +160,11 @@ def _text(value: Any) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
-def _renamed(path: Path, node: Mapping[str, Any], word: str, other: str) -> Change:
+def _renamed(path: Path, node: Mapping[str, Any], word: str, other: str) -> StepChange:
     """Write another word for one of a mapping; what follows it stays."""
     value = {other if name == word else name: below for name, below in node.items()}
     shown = "" if word in _JOINS else f" {_text(node[word])}"
-    return Change((*path, word), f"{word}{shown}", f"{other}{shown}", path, value)
+    return StepChange((*path, word), f"{word}{shown}", f"{other}{shown}", path, value)
 
 
 def steps_around(number: int | Decimal) -> tuple[int | Decimal, int | Decimal]:
@@ -179,20 +179,20 @@ def steps_around(number: int | Decimal) -> tuple[int | Decimal, int | Decimal]:
     return number - step, number + step
 
 
-def changes_of_number(path: Path, number: Any) -> Iterator[Change]:
+def changes_of_number(path: Path, number: Any) -> Iterator[StepChange]:
     """Move a number by one step down and up."""
     for other in steps_around(number):
         yield other_value(path, number, other)
 
 
-def _of_duration(path: Path, text: str) -> Iterator[Change]:
+def _of_duration(path: Path, text: str) -> Iterator[StepChange]:
     length = parse_duration(text)
     for count in (length.count - 1, length.count + 1):
         if count:
             yield other_value(path, text, f"{count} {length.unit}{'' if count == 1 else 's'}")
 
 
-def _of_share(path: Path, text: str) -> Iterator[Change]:
+def _of_share(path: Path, text: str) -> Iterator[StepChange]:
     for other in steps_around(exact(Decimal(text.removesuffix("%")))):
         yield other_value(path, text, f"{other:f}%")
 
@@ -200,7 +200,7 @@ def _of_share(path: Path, text: str) -> Iterator[Change]:
 # The score: cuts, tiers and weights.
 
 
-def _of_score(path: Path, score: Mapping[str, Any]) -> Iterator[Change]:
+def _of_score(path: Path, score: Mapping[str, Any]) -> Iterator[StepChange]:
     if "points" in score:
         yield from _of_cuts((*path, "points", "thresholds"), score["points"]["thresholds"])
     for number, tier in enumerate(score.get("tiers", ())):
@@ -217,22 +217,22 @@ def _of_score(path: Path, score: Mapping[str, Any]) -> Iterator[Change]:
                 yield from changes_of_condition((*at, "weights_by", number, "when"), choice["when"])
 
 
-def _of_cuts(path: Path, cuts: Sequence[Any]) -> Iterator[Change]:
+def _of_cuts(path: Path, cuts: Sequence[Any]) -> Iterator[StepChange]:
     for number, cut in enumerate(cuts):
         yield from changes_of_number((*path, number), cut)
 
 
-def _of_weights(path: Path, weights: Mapping[str, Any]) -> Iterator[Change]:
+def _of_weights(path: Path, weights: Mapping[str, Any]) -> Iterator[StepChange]:
     """Move one percent from each factor to the one after it, and from the last to the first."""
     names = list(weights)
     for giver, taker in zip(names, [*names[1:], *names[:1]], strict=True):
         if giver != taker:
             value = {**weights, giver: weights[giver] - 1, taker: weights[taker] + 1}
             before, after = (f"{giver} {side[giver]}, {taker} {side[taker]}" for side in (weights, value))
-            yield Change((*path, giver), before, after, path, value)
+            yield StepChange((*path, giver), before, after, path, value)
 
 
-def changes_of_calculation(path: Path, node: Any) -> Iterator[Change]:
+def changes_of_calculation(path: Path, node: Any) -> Iterator[StepChange]:
     """Change the numbers of a calculation, the ends of a range, the decimals, and what its inputs count."""
     if not isinstance(node, dict):
         yield from changes_of_number(path, node)
@@ -252,7 +252,7 @@ def changes_of_calculation(path: Path, node: Any) -> Iterator[Change]:
 # Rules: what they read, their cases and what these give.
 
 
-def _of_rule(path: Path, rule: Mapping[str, Any], ruleset: Ruleset) -> Iterator[Change]:
+def _of_rule(path: Path, rule: Mapping[str, Any], ruleset: Ruleset) -> Iterator[StepChange]:
     if "input" in rule:
         yield from _of_input((*path, "input"), rule["input"])
     for number, case in enumerate(rule["cases"]):
@@ -268,7 +268,7 @@ def _of_rule(path: Path, rule: Mapping[str, Any], ruleset: Ruleset) -> Iterator[
         yield from _of_input((*path, "decay", "signal"), decay["signal"])
 
 
-def _of_outcome(path: Path, outcome: Mapping[str, Any], ruleset: Ruleset) -> Iterator[Change]:
+def _of_outcome(path: Path, outcome: Mapping[str, Any], ruleset: Ruleset) -> Iterator[StepChange]:
     if "points" in outcome:
         yield from changes_of_number((*path, "points"), outcome["points"])
     if "floor" in outcome:
@@ -278,7 +278,7 @@ def _of_outcome(path: Path, outcome: Mapping[str, Any], ruleset: Ruleset) -> Ite
                 yield other_value((*path, "floor"), ruleset.levels[floor - 1], ruleset.levels[other - 1])
 
 
-def _of_input(path: Path, node: Mapping[str, Any]) -> Iterator[Change]:
+def _of_input(path: Path, node: Mapping[str, Any]) -> Iterator[StepChange]:
     for word in _WINDOWS:
         if word in node:
             yield from _of_duration((*path, word), node[word])
@@ -295,7 +295,7 @@ def _of_input(path: Path, node: Mapping[str, Any]) -> Iterator[Change]:
             yield from change((*path, word), node[word])
 
 
-def _of_group(path: Path, group: Mapping[str, Any]) -> Iterator[Change]:
+def _of_group(path: Path, group: Mapping[str, Any]) -> Iterator[StepChange]:
     """Change over how many links is looked, and what is asked and read of those linked."""
     if "steps" in group:
         yield from changes_of_number((*path, "steps"), group["steps"])
@@ -307,7 +307,7 @@ def _of_group(path: Path, group: Mapping[str, Any]) -> Iterator[Change]:
             yield from _of_input((*path, word), group[word])
 
 
-def _of_aggregate(path: Path, node: Mapping[str, Any]) -> Iterator[Change]:
+def _of_aggregate(path: Path, node: Mapping[str, Any]) -> Iterator[StepChange]:
     """Move the end of a window, which percentile it is, and how many are the largest."""
     if "ending" in node:
         for moved in _of_duration((*path, "ending"), node["ending"].removesuffix(_AGO)):
@@ -317,7 +317,7 @@ def _of_aggregate(path: Path, node: Mapping[str, Any]) -> Iterator[Change]:
             yield from changes_of_number((*path, word), node[word])
 
 
-def changes_of_condition(path: Path, node: Any) -> Iterator[Change]:
+def changes_of_condition(path: Path, node: Any) -> Iterator[StepChange]:
     """Change the operators, bounds, joins and inputs of a condition."""
     if isinstance(node, str):
         yield other_value(path, node, _WORDS[node])
@@ -330,7 +330,7 @@ def changes_of_condition(path: Path, node: Any) -> Iterator[Change]:
                 yield from changes_of_condition((*path, word, number), part)
             return
     if "not" in node:
-        yield Change((*path, "not"), "not", "without not", path, node["not"])
+        yield StepChange((*path, "not"), "not", "without not", path, node["not"])
         yield from changes_of_condition((*path, "not"), node["not"])
         return
     for word in OPERATOR_KINDS:
@@ -339,7 +339,7 @@ def changes_of_condition(path: Path, node: Any) -> Iterator[Change]:
     yield from _of_input(path, node)
 
 
-def _of_comparison(path: Path, node: Mapping[str, Any], word: str) -> Iterator[Change]:
+def _of_comparison(path: Path, node: Mapping[str, Any], word: str) -> Iterator[StepChange]:
     at, value = (*path, word), node[word]
     if word == "is":
         yield other_value(at, value, _WORDS[value])
@@ -354,7 +354,7 @@ def _of_comparison(path: Path, node: Mapping[str, Any], word: str) -> Iterator[C
         yield from _of_bound(at, value)
 
 
-def _of_bound(path: Path, bound: Any) -> Iterator[Change]:
+def _of_bound(path: Path, bound: Any) -> Iterator[StepChange]:
     """Move a number or a date, or what another input counts; other text, words and flags have no neighbour."""
     if isinstance(bound, dict):
         yield from _of_input(path, bound)

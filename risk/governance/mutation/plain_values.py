@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.clock import DAY_US, day_text
-from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.compiler.value_types import InputColumn
 from fivefold.risk.engine.explain.describe import input_words, value_words
-from fivefold.risk.governance.lint.reachability import Trial
+from fivefold.risk.governance.lint.reachability import ReachabilityTrial
 from fivefold.risk.governance.lint.representative_values import FRESH
 from fivefold.risk.language.expressions import FieldInput, IndicatorInput, ScreeningInput, TagInput, ValueInput
 from fivefold.risk.language.fields import ValueType
@@ -45,7 +45,7 @@ class Plain:
     values: Mapping[str, Any]
 
 
-def plain_values(trial: Trial, mask: pl.Series) -> Plain | None:
+def plain_values(trial: ReachabilityTrial, mask: pl.Series) -> Plain | None:
     """Find, among the combinations of a mask, one that is written in few words and has little that is unknown.
 
     None where none of them can be written so that the conditions come out the same.
@@ -61,7 +61,7 @@ def plain_values(trial: Trial, mask: pl.Series) -> Plain | None:
     return None
 
 
-def _written(trial: Trial, values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _written(trial: ReachabilityTrial, values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Write a combination in plain values, with other words each time where text in it stands for all other text."""
     plain = {key: _plain(value, trial.values[key], trial.subjects[key].column) for key, value in values.items()}
     if any(plain[key] is None and value is not None for key, value in values.items()):
@@ -86,7 +86,7 @@ def _named(value: Any, words: Sequence[str], joint: str) -> Any:
     return joint.join(words[0] if piece.startswith(FRESH) else piece for piece in pieces)
 
 
-def _plain(value: Any, tried: pl.Series, column: Column) -> Any:
+def _plain(value: Any, tried: pl.Series, column: InputColumn) -> Any:
     """Write a number in few digits, and a moment as a day, so that no bound lies between that and what was tried."""
     is_moment = column.kind is ValueType.MOMENT
     if value is None or not (is_moment or isinstance(value, float)):
@@ -134,7 +134,7 @@ def _short_between(low: float | None, high: float | None, value: float) -> float
 # What is shown of values.
 
 
-def values_words(trial: Trial, values: Mapping[str, Any]) -> str:
+def values_words(trial: ReachabilityTrial, values: Mapping[str, Any]) -> str:
     """Write values in words, exactly: `income = 0.5, country = unknown`."""
     return ", ".join(
         f"{input_words(subject.rule_input)} = {_value_words(values[key], subject.column)}"
@@ -142,12 +142,12 @@ def values_words(trial: Trial, values: Mapping[str, Any]) -> str:
     )
 
 
-def _value_words(value: Any, column: Column) -> str:
+def _value_words(value: Any, column: InputColumn) -> str:
     exact = (Decimal(repr(value)) / column.units,) if isinstance(value, float) else ()
     return value_words(value, column, cuts=exact)  # which no number is rounded across
 
 
-def given_words(trial: Trial, values: Mapping[str, Any]) -> dict[str, Any] | None:
+def given_words(trial: ReachabilityTrial, values: Mapping[str, Any]) -> dict[str, Any] | None:
     """Write values as an example gives them; None where some are computed from transactions, cases or dates."""
     facts: dict[str, Any] = {}
     for key, subject in trial.subjects.items():

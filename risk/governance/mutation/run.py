@@ -33,7 +33,7 @@ from fivefold.risk.governance.examples.facts import (
     previous_levels,
 )
 from fivefold.risk.governance.lint.reachability import LintScope
-from fivefold.risk.governance.mutation.changes import Change, changes_of, plain_data, with_change
+from fivefold.risk.governance.mutation.changes import StepChange, changes_of, plain_data, with_change
 from fivefold.risk.governance.mutation.telling_inputs import Telling, telling_inputs
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.expressions import distinct
@@ -41,7 +41,7 @@ from fivefold.risk.language.reading import read_plain, where_of
 from fivefold.risk.language.ruleset import Example, Rule, Ruleset
 
 
-class Verdict(StrEnum):
+class MutantVerdict(StrEnum):
     """What became of a change: some example noticed it, none did, none ever could, or time was over before."""
 
     NOTICED = "noticed"
@@ -70,7 +70,7 @@ class ChangeTried:
     line: int | None
     before: str
     after: str
-    verdict: Verdict
+    verdict: MutantVerdict
     noticed_by: str = ""
     no_effect: str = ""
     inputs: str = ""
@@ -105,19 +105,19 @@ class Mutations:
     changes: tuple[ChangeTried, ...]
     word: str = Ruleset.word
 
-    def of(self, verdict: Verdict) -> tuple[ChangeTried, ...]:
+    def of(self, verdict: MutantVerdict) -> tuple[ChangeTried, ...]:
         """Give the changes with a verdict."""
         return tuple(change for change in self.changes if change.verdict is verdict)
 
     @cached_property
     def counts(self) -> dict[str, int]:
         """How many changes have each verdict."""
-        return {verdict.value: len(self.of(verdict)) for verdict in Verdict}
+        return {verdict.value: len(self.of(verdict)) for verdict in MutantVerdict}
 
     @property
     def noticed_percent(self) -> float:
         """Percent of the changes that could be noticed, and were tried, that some example notices."""
-        noticed, missed = len(self.of(Verdict.NOTICED)), len(self.of(Verdict.UNNOTICED))
+        noticed, missed = len(self.of(MutantVerdict.NOTICED)), len(self.of(MutantVerdict.UNNOTICED))
         return 100 * noticed / (noticed + missed) if noticed + missed else 100.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def mutate(
     if trial.failing:
         findings = [Finding(f"example {ruleset.examples[at].name}", "fails as the ruleset is") for at in trial.failing]
         raise InvalidRulesetError(findings, f"ruleset {ruleset.name}")
-    trials = [(Verdict.NOT_TRIED, "", Telling()) if is_over() else trial.outcome_of(mutant) for mutant in mutants]
+    trials = [(MutantVerdict.NOT_TRIED, "", Telling()) if is_over() else trial.outcome_of(mutant) for mutant in mutants]
     tellings = _proved(analysed, lists, as_of, list(zip(mutants, (telling for *_, telling in trials), strict=True)))
     names = {"rules": [{"id": rule.id} for rule in ruleset.rules]}
     tried = [
@@ -192,7 +192,7 @@ class _Mutant:
         position: of that rule.
     """
 
-    change: Change
+    change: StepChange
     analysed: AnalysedRuleset
     rule: AnalysedRuleset | None = None
     position: int = -1
@@ -217,7 +217,7 @@ def _is_unusable(mutant: _Mutant) -> bool:
     return bool(mutant.analysed.structural_diagnostics) or any(True for _ in wrong)
 
 
-def _of_rule(bare: Ruleset, data: Mapping[str, Any], change: Change) -> _Mutant | None:
+def _of_rule(bare: Ruleset, data: Mapping[str, Any], change: StepChange) -> _Mutant | None:
     """Read the changed rule alone: the others are as they were."""
     position = change.path[1]
     assert isinstance(position, int)
@@ -229,7 +229,7 @@ def _of_rule(bare: Ruleset, data: Mapping[str, Any], change: Change) -> _Mutant 
     return _Mutant(change, changed, alone, position)
 
 
-def _of_rest(data: Any, change: Change) -> _Mutant | None:
+def _of_rest(data: Any, change: StepChange) -> _Mutant | None:
     ruleset = read_plain(Ruleset, with_change(data, change.node, change.value))
     return None if ruleset is None else _Mutant(change, AnalysedRuleset(ruleset))
 
@@ -287,12 +287,12 @@ class _Trial:
         """The ruleset as it is, compiled."""
         return self._parts[0].program
 
-    def outcome_of(self, mutant: _Mutant) -> tuple[Verdict, str, Telling]:
+    def outcome_of(self, mutant: _Mutant) -> tuple[MutantVerdict, str, Telling]:
         """Tell what becomes of a change: the verdict, what notices it, and what is known where nothing does."""
         noticed_by = self.noticed_by(mutant)
         telling = Telling() if noticed_by else self.telling(mutant)
-        unnoticed = Verdict.NO_EFFECT if telling.no_effect else Verdict.UNNOTICED
-        return Verdict.NOTICED if noticed_by else unnoticed, noticed_by, telling
+        unnoticed = MutantVerdict.NO_EFFECT if telling.no_effect else MutantVerdict.UNNOTICED
+        return MutantVerdict.NOTICED if noticed_by else unnoticed, noticed_by, telling
 
     def telling(self, mutant: _Mutant) -> Telling:
         """Find what would notice a changed form, or why nothing can: nothing by any of the lists' versions."""

@@ -12,8 +12,8 @@ import polars as pl
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.locations import Location, wheres_in
 from fivefold.risk.engine.program import Program
-from fivefold.risk.governance.lint.reachability import LintScope, Trial, try_conditions
-from fivefold.risk.governance.mutation.changes import Change
+from fivefold.risk.governance.lint.reachability import LintScope, ReachabilityTrial, try_conditions
+from fivefold.risk.governance.mutation.changes import StepChange
 from fivefold.risk.governance.mutation.plain_values import given_words, plain_values, values_words
 from fivefold.risk.governance.mutation.reachable_totals import points_given, reachable_totals
 from fivefold.risk.language.documents import Path
@@ -38,7 +38,7 @@ class Telling:
     example: Mapping[str, Any] | None = field(default=None)
 
 
-def telling_inputs(change: Change, before: Program, after: Program, scope: LintScope) -> Telling:
+def telling_inputs(change: StepChange, before: Program, after: Program, scope: LintScope) -> Telling:
     """Find what would notice a change, or why nothing can.
 
     Args:
@@ -59,7 +59,7 @@ def telling_inputs(change: Change, before: Program, after: Program, scope: LintS
     return _of_weights(change.path, before.analysed) if "weights" in change.path else _of_cuts(before, after)
 
 
-def _in_rule(change: Change, before: Program, new: AnalysedRuleset, scope: LintScope) -> Telling:
+def _in_rule(change: StepChange, before: Program, new: AnalysedRuleset, scope: LintScope) -> Telling:
     path, word, position, old = change.path, change.path[-1], change.path[1], before.analysed
     assert isinstance(position, int)
     rule = old.ruleset.rules[position]
@@ -78,7 +78,7 @@ _LENGTHS = ("half_life", "over", "active", "dormant", "within")
 """Words whose value is a length of time."""
 
 
-def _at_the_end(window: str, change: Change) -> str:
+def _at_the_end(window: str, change: StepChange) -> str:
     if window == "half_life":
         return f"a signal {change.before} old, where the total is expected"
     longer = int(change.after.split()[0]) > int(change.before.split()[0])
@@ -136,7 +136,7 @@ def _case_words(rule: Rule, slot: int) -> str:
     return f"case {name}" if isinstance(name, int) else name
 
 
-def _case_example(trial: Trial, values: Mapping[str, Any], rule: Rule, slots: tuple[Any, ...]) -> Telling:
+def _case_example(trial: ReachabilityTrial, values: Mapping[str, Any], rule: Rule, slots: tuple[Any, ...]) -> Telling:
     now, then = (_case_words(rule, slot) for slot in slots)
     facts = given_words(trial, values)
     expect = {"cases": {rule.id: _case_name(rule, slots[0])}}
@@ -189,7 +189,7 @@ def _truth_words(truth: bool | None) -> str:
 # Points and floors: whether their case is ever given.
 
 
-def _of_outcome(change: Change, before: Program, scope: LintScope) -> Telling:
+def _of_outcome(change: StepChange, before: Program, scope: LintScope) -> Telling:
     path, old = change.path, before.analysed
     assert isinstance(path[1], int)
     rule = old.ruleset.rules[path[1]]
@@ -215,7 +215,7 @@ def _of_outcome(change: Change, before: Program, scope: LintScope) -> Telling:
     )
 
 
-def _beside_floor(change: Change, before: Program, slot: int) -> str:
+def _beside_floor(change: StepChange, before: Program, slot: int) -> str:
     """Say what else an example of a floor needs: points that do not come to that level by themselves."""
     ruleset, position = before.ruleset, change.path[1]
     assert isinstance(position, int)

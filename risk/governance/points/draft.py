@@ -7,7 +7,7 @@ from fivefold.domain.text import count_text, percent
 from fivefold.risk.engine.program import Program
 from fivefold.risk.governance.drafts import NOTHING_IN_FORCE, Path, with_numbers, with_reasons, without_reasons
 from fivefold.risk.governance.points.outcomes import place_of, written_outcomes
-from fivefold.risk.governance.points.propose import PointChange, PointsProposal, Verdict
+from fivefold.risk.governance.points.propose import DraftVerdict, PointChange, PointsProposal
 from fivefold.risk.governance.validate.ranking import Paired
 from fivefold.risk.governance.validate.verdicts import interval_words
 from fivefold.risk.language.quantities import POINT_UNITS, point_units, text_of
@@ -68,7 +68,7 @@ def _who(proposal: PointsProposal) -> str:
     return f"Learnt from {learnt}, as of {proposal.learnt_as_of}; judged by {judged}, as of {proposal.as_of}."
 
 
-def _captures(verdict: Verdict) -> str:
+def _captures(verdict: DraftVerdict) -> str:
     then, now = (
         f"{interval_words(side.captured, percent=True)} of the confirmed with {percent(side.top_share)} of the judged"
         for side in (verdict.capture, verdict.present_capture)

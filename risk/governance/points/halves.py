@@ -8,7 +8,7 @@ from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.governance.validate.labels import match_labels
 from fivefold.risk.governance.validate.ranking import Marks
-from fivefold.risk.governance.validate.run import Options
+from fivefold.risk.governance.validate.run import ValidationOptions
 
 LEAST_LABELS = 20
 """Confirmed customers, and others, on either side: with fewer a fifth of them, whose losses choose the penalty, holds
@@ -23,7 +23,9 @@ class Halves:
         judging: the same of those who judge. Nobody is in both.
     """
 
-    def __init__(self, judging: Assessments, learning: Assessments, labels: pl.DataFrame, options: Options) -> None:
+    def __init__(
+        self, judging: Assessments, learning: Assessments, labels: pl.DataFrame, options: ValidationOptions
+    ) -> None:
         later = {"undated_are_later": options.undated_are_later}
         end = options.until
         if learning is not judging:

@@ -30,7 +30,7 @@ from fivefold.risk.governance.thresholds.cuts import CutProposal, levels_by, nea
 from fivefold.risk.governance.validate.labels import refuse_leaks
 from fivefold.risk.governance.validate.measures import Capture, captured_share
 from fivefold.risk.governance.validate.ranking import Marks, Paired, compare_rankings
-from fivefold.risk.governance.validate.run import Options
+from fivefold.risk.governance.validate.run import ValidationOptions
 from fivefold.risk.language.quantities import POINT_UNITS, text_of
 from fivefold.risk.language.ruleset import PointsScore, Ruleset
 
@@ -68,7 +68,7 @@ class PointChange:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class DraftVerdict:
     """What the draft is worth on customers who were not learnt from.
 
     Attributes:
@@ -131,7 +131,7 @@ class PointsProposal:
     doubling: float
     changes: tuple[PointChange, ...]
     cuts: tuple[CutProposal, ...]
-    verdict: Verdict
+    verdict: DraftVerdict
     cautions: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -140,7 +140,10 @@ class PointsProposal:
 
 
 def propose_points(
-    judging: Assessments, labels: pl.DataFrame, options: Options | None = None, learning: Assessments | None = None
+    judging: Assessments,
+    labels: pl.DataFrame,
+    options: ValidationOptions | None = None,
+    learning: Assessments | None = None,
 ) -> tuple[PointsProposal, Ruleset]:
     """Learn points from half of the customers, and judge them on the other half.
 
@@ -160,7 +163,7 @@ def propose_points(
         FileFormatError: the labels cannot be read.
         NotEnoughDataError: too few are confirmed, or too few are not.
     """
-    options = options or Options()
+    options = options or ValidationOptions()
     program = judging.program
     ruleset = program.ruleset
     require_points(ruleset)
@@ -268,7 +271,7 @@ class _Judged:
         level = levels_by(without, self.floors, self.cuts)
         return self.captured(self.level).captured.estimate - self.captured(level).captured.estimate
 
-    def verdict(self, options: Options) -> Verdict:
+    def verdict(self, options: ValidationOptions) -> DraftVerdict:
         """Compare both."""
         draws = self.confirmed, options.seed, options.resamples
         total = compare_rankings(self.new, self.present, *draws)
@@ -283,7 +286,7 @@ class _Judged:
             because = "its total ranks better, but its levels rank worse than those of the ruleset as it is"
         else:
             because = "it ranks better than the ruleset as it is, by more than chance"
-        return Verdict(
+        return DraftVerdict(
             judged=len(self.confirmed),
             confirmed=int(self.confirmed.sum()),
             total=total,
@@ -352,7 +355,7 @@ def _cautions(
     learning: Assessments | None,
     learnt: LearntPoints,
     rows: Sequence[PointChange],
-    options: Options,
+    options: ValidationOptions,
 ) -> list[str]:
     cautions = list(options.cautions)
     if learning is None:

@@ -7,12 +7,12 @@ import polars as pl
 from fivefold.charts.backtests import levels, migration
 from fivefold.domain.text import percent
 from fivefold.risk.governance.backtest.families import FamilyMover
-from fivefold.risk.governance.backtest.moves import NEW, CaseHits, Cell, FailedAssessment, Mover
-from fivefold.risk.governance.backtest.run import Backtest, Side
-from fivefold.risk.governance.reports.page import ReportPage, Section, Table
+from fivefold.risk.governance.backtest.moves import NEW, CaseHits, FailedAssessment, MoveCount, MovedEntity
+from fivefold.risk.governance.backtest.run import BacktestResult, BacktestSide
+from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
 
 
-def backtest_page(result: Backtest) -> ReportPage:
+def backtest_page(result: BacktestResult) -> ReportPage:
     """Lay out a backtest for people: distribution, migration, who moves, hits and failures."""
     lists = result.draft.lists if result.present is None else result.present.lists | result.draft.lists
     facts = [
@@ -26,7 +26,7 @@ def backtest_page(result: Backtest) -> ReportPage:
     return ReportPage(f"Backtest of {result.draft.ruleset}", facts, result.cautions, list(_sections(result)))
 
 
-def _entities(result: Backtest) -> str:
+def _entities(result: BacktestResult) -> str:
     if result.drawn == result.entities:
         return f"all {result.entities:,}"
     share = percent(result.drawn / result.entities)
@@ -38,14 +38,14 @@ def lists_words(lists: Mapping[str, Sequence[str]]) -> str:
     return "; ".join(f"{name} of {', '.join(days)}" for name, days in lists.items()) or "none"
 
 
-def _sections(result: Backtest) -> Iterator[Section]:
+def _sections(result: BacktestResult) -> Iterator[ReportSection]:
     yield _distribution(result)
     if result.alone:
         yield _migration("From where to where, by the rules alone", result.alone, result)
     if result.later is not None and differs(result.alone, result.later):
         yield _migration("From where to where, after the cooldown", result.later, result)
     elif result.later is not None:
-        yield Section(
+        yield ReportSection(
             "After the cooldown", "The cooldown keeps nobody at a higher level: all is as by the rules alone."
         )
     if result.movers:
@@ -54,12 +54,12 @@ def _sections(result: Backtest) -> Iterator[Section]:
     yield from _failures(result)
 
 
-def differs(alone: Sequence[Cell], later: Sequence[Cell]) -> bool:
+def differs(alone: Sequence[MoveCount], later: Sequence[MoveCount]) -> bool:
     """Tell whether the cooldown makes another matrix."""
     return sorted(map(str, later)) != sorted(map(str, alone))
 
 
-def _distribution(result: Backtest) -> Section:
+def _distribution(result: BacktestResult) -> ReportSection:
     sides = [(name, side.alone, side.later) for name, side in _named_sides(result)]
     withheld = f" The cooldown keeps {result.draft.withheld:,} at a higher level." if result.draft.withheld else ""
     return distribution(sides, result.drawn, withheld)
@@ -67,7 +67,7 @@ def _distribution(result: Backtest) -> Section:
 
 def distribution(
     sides: Sequence[tuple[str, dict[str, int], dict[str, int] | None]], drawn: int, remark: str = ""
-) -> Section:
+) -> ReportSection:
     """Show how many of all those drawn are where: by name of the side by the rules alone, and after the cooldown."""
     series = []
     for name, alone, later in sides:
@@ -83,27 +83,27 @@ def distribution(
         [group, *(f"{counts.get(group, 0):,} ({percent(counts.get(group, 0) / drawn)})" for _, counts in series)]
         for group in groups
     ]
-    return Section(
+    return ReportSection(
         "Who would be where",
         f"Everyone is counted once; what could not be assessed has a line of its own.{remark}",
-        Table(["", *(name for name, _ in series)], cells),
+        ReportTable(["", *(name for name, _ in series)], cells),
         levels(pl.DataFrame(rows)),
     )
 
 
-def _named_sides(result: Backtest) -> list[tuple[str, Side]]:
+def _named_sides(result: BacktestResult) -> list[tuple[str, BacktestSide]]:
     draft = ("draft", result.draft)
     return [draft] if result.present is None else [("in force", result.present), draft]
 
 
-def _migration(title: str, cells: Sequence[Cell], result: Backtest) -> Section:
+def _migration(title: str, cells: Sequence[MoveCount], result: BacktestResult) -> ReportSection:
     order = [*(result.present or result.draft).alone, NEW]
     return migration_section(title, cells, order, list(result.draft.alone), result.drawn)
 
 
 def migration_section(
-    title: str, cells: Sequence[Cell], order_before: Sequence[str], order_after: Sequence[str], drawn: int
-) -> Section:
+    title: str, cells: Sequence[MoveCount], order_before: Sequence[str], order_after: Sequence[str], drawn: int
+) -> ReportSection:
     """Show from where to where: names of places in their order before and after."""
     before = [name for name in order_before if any(cell.before == name for cell in cells)]
     after = [name for name in order_after if any(cell.after == name for cell in cells)]
@@ -112,27 +112,27 @@ def migration_section(
     table = pl.DataFrame([{"before": old, "after": new, "entities": count} for (old, new), count in counts.items()])
     stay = sum(count for (old, new), count in counts.items() if old == new)
     words = f"{stay:,} of {drawn:,} stay where they are. Rows: before; columns: after."
-    return Section(title, words, Table(["before \\ after", *after], rows), migration(table, before, after))
+    return ReportSection(title, words, ReportTable(["before \\ after", *after], rows), migration(table, before, after))
 
 
-def _movers(result: Backtest) -> Section:
+def _movers(result: BacktestResult) -> ReportSection:
     rows = [
         [mover.entity, mover.before, mover.after, mover.later, "; ".join(mover.reasons), *moved_numbers(mover)]
         for mover in result.movers
     ]
     columns = ["entity", "before", "after, rules alone", "after cooldown", "why", *MOVED_NUMBERS]
-    return Section("Who changes most", "By levels, then by points.", Table(columns, rows, words=5))
+    return ReportSection("Who changes most", "By levels, then by points.", ReportTable(columns, rows, words=5))
 
 
 MOVED_NUMBERS = ("levels", "points before", "after")
 
 
-def moved_numbers(mover: Mover | FamilyMover) -> list[str]:
+def moved_numbers(mover: MovedEntity | FamilyMover) -> list[str]:
     """Write the columns `MOVED_NUMBERS` of one who would be elsewhere."""
     return ["" if mover.steps is None else f"{mover.steps:+d}", mover.points_before, mover.points_after]
 
 
-def hits_section(title: str, named: Sequence[tuple[str, Sequence[CaseHits]]]) -> Section:
+def hits_section(title: str, named: Sequence[tuple[str, Sequence[CaseHits]]]) -> ReportSection:
     """Show how often every outcome was given, by name of the side; the draft is the last."""
     sides = [{(hit.rule, hit.case): hit for hit in hits} for _, hits in named]
     rules = list(dict.fromkeys(key[0] for side in reversed(sides) for key in side))  # the draft's, then what it lacks
@@ -144,10 +144,10 @@ def hits_section(title: str, named: Sequence[tuple[str, Sequence[CaseHits]]]) ->
         if any(hit is not None and (hit.entities or isinstance(hit.case, int)) for hit in hits)
     ]
     columns = ["rule", "case", "asks", "gives", *(f"hits, {name}" for name, _ in named)]
-    return Section(
+    return ReportSection(
         title,
         "Of the entities to which the ruleset applies. A case that nobody reaches stays in the list.",
-        Table(columns, rows, words=4),
+        ReportTable(columns, rows, words=4),
     )
 
 
@@ -168,15 +168,17 @@ def _hit(hit: CaseHits | None) -> str:
     return "not there" if hit is None else f"{hit.entities:,} ({percent(hit.share)})"
 
 
-def _failures(result: Backtest) -> Iterator[Section]:
+def _failures(result: BacktestResult) -> Iterator[ReportSection]:
     for name, side in _named_sides(result):
         yield from failures_section(name, side.failed, side.failures)
 
 
-def failures_section(name: str, failed: int, failures: Sequence[FailedAssessment]) -> Iterator[Section]:
+def failures_section(name: str, failed: int, failures: Sequence[FailedAssessment]) -> Iterator[ReportSection]:
     """Show who could not be assessed in full on one side; nothing where everybody was."""
     if failed:
         rows = [[failure.entity, failure.rule, failure.problem] for failure in failures]
         listed = len({failure.entity for failure in failures})
         words = f"{failed:,} entities; {listed:,} of them are listed. Floors may still hold; nothing lowers them."
-        yield Section(f"Not assessed in full, {name}", words, Table(["entity", "rule", "problem"], rows, words=3))
+        yield ReportSection(
+            f"Not assessed in full, {name}", words, ReportTable(["entity", "rule", "problem"], rows, words=3)
+        )

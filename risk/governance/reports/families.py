@@ -17,7 +17,7 @@ from fivefold.risk.governance.reports.backtest import (
     migration_section,
     moved_numbers,
 )
-from fivefold.risk.governance.reports.page import ReportPage, Section, Table
+from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
 from fivefold.risk.governance.reports.validation import (
     compared_section,
     levels_section,
@@ -53,7 +53,7 @@ def _names(families: tuple[FamilyHits, ...]) -> str:
     return "; then ".join(f"{each.ruleset} {each.content_hash}" for each in families)
 
 
-def _backtest_sections(result: FamiliesBacktest) -> Iterator[Section]:
+def _backtest_sections(result: FamiliesBacktest) -> Iterator[ReportSection]:
     places = [*result.levels, *(f"({status.value})" for status in Status if status != Status.ASSESSED), NOBODY]
     families = [*dict.fromkeys(each.family for each in (*result.present, *result.draft)), NOBODY]
     yield migration_section("Which ruleset decides", result.deciders, families, families, result.drawn)
@@ -73,7 +73,7 @@ def _backtest_sections(result: FamiliesBacktest) -> Iterator[Section]:
         yield migration_section("From where to where, after the cooldown", result.later, places, places, result.drawn)
     elif result.later is not None:
         words = "The cooldown keeps nobody at a higher level: all is as by the rules alone."
-        yield Section("After the cooldown", words)
+        yield ReportSection("After the cooldown", words)
     if result.movers:
         yield _movers(result)
     present = {each.family: each.hits for each in result.present}
@@ -85,7 +85,7 @@ def _backtest_sections(result: FamiliesBacktest) -> Iterator[Section]:
         yield from failures_section(name, side.failed, side.failures)
 
 
-def _movers(result: FamiliesBacktest) -> Section:
+def _movers(result: FamiliesBacktest) -> ReportSection:
     rows = [
         [
             mover.entity,
@@ -99,7 +99,7 @@ def _movers(result: FamiliesBacktest) -> Section:
         for mover in result.movers
     ]
     columns = ["entity", "before", "after, rules alone", "after cooldown", "decided by", "why", *MOVED_NUMBERS]
-    return Section("Who changes most", "By levels.", Table(columns, rows, words=6))
+    return ReportSection("Who changes most", "By levels.", ReportTable(columns, rows, words=6))
 
 
 def families_validation_page(result: FamiliesValidation) -> ReportPage:
@@ -124,7 +124,7 @@ def families_validation_page(result: FamiliesValidation) -> ReportPage:
     return ReportPage(title, facts, result.cautions, list(_validation_sections(result)))
 
 
-def _validation_sections(result: FamiliesValidation) -> Iterator[Section]:
+def _validation_sections(result: FamiliesValidation) -> Iterator[ReportSection]:
     yield verdicts_section(result.verdicts)
     yield _ginis(result)
     yield levels_section(result.levels, result.capture, result.confirmed / max(1, result.judged))
@@ -137,12 +137,12 @@ def _validation_sections(result: FamiliesValidation) -> Iterator[Section]:
     for each in result.families:
         if each.validation is not None:
             facts = f"{each.family} {each.validation.content_hash}; lists: {lists_words(each.validation.lists)}"
-            yield Section(f"{each.family} by itself", facts)
+            yield ReportSection(f"{each.family} by itself", facts)
             for section in sections(each.validation):
                 yield replace(section, title=f"{each.family}: {section.title}")
 
 
-def _ginis(result: FamiliesValidation) -> Section:
+def _ginis(result: FamiliesValidation) -> ReportSection:
     everybody = result.level_ranking
     rows = [
         [
@@ -172,4 +172,4 @@ def _ginis(result: FamiliesValidation) -> Section:
         "Each ruleset on those on whom it decides. Totals of different rulesets are different numbers, so everybody is "
         "ranked by the level alone."
     )
-    return Section("How well each ruleset ranks", words, Table(columns, rows))
+    return ReportSection("How well each ruleset ranks", words, ReportTable(columns, rows))

@@ -14,7 +14,7 @@ from fivefold.charts.text.numbers import one_line
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table: the first *words* columns are words, the others numbers."""
 
     columns: Sequence[str]
@@ -23,7 +23,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """A part of a page.
 
     Attributes:
@@ -35,7 +35,7 @@ class Section:
 
     title: str
     words: str = ""
-    table: Table | None = None
+    table: ReportTable | None = None
     picture: alt.TopLevelMixin | None = None
 
 
@@ -53,7 +53,7 @@ class ReportPage:
     title: str
     facts: Sequence[tuple[str, str]]
     cautions: Sequence[str]
-    sections: Sequence[Section]
+    sections: Sequence[ReportSection]
 
 
 def as_html(page: ReportPage) -> str:
@@ -62,7 +62,7 @@ def as_html(page: ReportPage) -> str:
     return _TEMPLATE.render(page=page, sections=list(zip(page.sections, pictures, strict=True)))
 
 
-def _inline(section: Section, number: int) -> str:
+def _inline(section: ReportSection, number: int) -> str:
     """Draw a picture whose names (of clips and gradients) do not meet those of the other pictures of the page."""
     assert section.picture is not None
     picture = svg(section.picture)

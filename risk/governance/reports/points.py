@@ -1,9 +1,9 @@
 """The page of proposed points."""
 
 from fivefold.domain.text import percent
-from fivefold.risk.governance.points.propose import ALIKE, IN_ORDER, LEARNT, PointsProposal, Verdict
+from fivefold.risk.governance.points.propose import ALIKE, IN_ORDER, LEARNT, DraftVerdict, PointsProposal
 from fivefold.risk.governance.reports.backtest import lists_words
-from fivefold.risk.governance.reports.page import ReportPage, Section, Table
+from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
 from fivefold.risk.governance.validate.ranking import CONFIDENCE, Paired
 from fivefold.risk.governance.validate.verdicts import interval_words
 
@@ -26,7 +26,7 @@ def points_page(result: PointsProposal) -> ReportPage:
     return ReportPage(f"Proposed points of {result.ruleset}", facts, result.cautions, sections)
 
 
-def _verdict(verdict: Verdict) -> Section:
+def _verdict(verdict: DraftVerdict) -> ReportSection:
     rows = [
         ["Gini of the total", *_paired(verdict.total)],
         ["Gini of the level", *_paired(verdict.level)],
@@ -44,14 +44,14 @@ def _verdict(verdict: Verdict) -> Section:
         ],
     ]
     words = f"{'Recommended for review' if verdict.recommended else 'Not recommended'}: {verdict.because}."
-    return Section("Verdict", words, Table(["on those who judge", "draft", "as it is", "difference"], rows))
+    return ReportSection("Verdict", words, ReportTable(["on those who judge", "draft", "as it is", "difference"], rows))
 
 
 def _paired(paired: Paired) -> list[str]:
     return [f"{paired.first:.3f}", f"{paired.second:.3f}", interval_words(paired.difference)]
 
 
-def _changes(result: PointsProposal) -> Section:
+def _changes(result: PointsProposal) -> ReportSection:
     rows = [
         [
             change.rule,
@@ -70,14 +70,14 @@ def _changes(result: PointsProposal) -> Section:
         "Too few: not learnt; whole, and in the order of the rule's others."
     )
     columns = ["rule", "case", "now", "draft", "confirmed", "capture", ""]
-    return Section("Other points", words, Table(columns, rows, words=2))
+    return ReportSection("Other points", words, ReportTable(columns, rows, words=2))
 
 
-def _cuts(result: PointsProposal) -> Section:
+def _cuts(result: PointsProposal) -> ReportSection:
     rows = [
         [cut.level, cut.present, cut.proposed, percent(cut.target_below), percent(cut.reached_below)]
         for cut in result.cuts
     ]
     words = "Moved so that the levels of those who were learnt from hold what they hold now, as near as totals admit."
     columns = ["level begins at", "now", "draft", "below it now", "by the draft"]
-    return Section("Thresholds", words, Table(columns, rows))
+    return ReportSection("Thresholds", words, ReportTable(columns, rows))

@@ -10,7 +10,7 @@ from fivefold.domain.text import count_text, percent
 from fivefold.models.drift import SHIFTED, STABLE
 from fivefold.risk.governance.backtest.moves import FailedAssessment
 from fivefold.risk.governance.reports.backtest import lists_words
-from fivefold.risk.governance.reports.page import ReportPage, Section, Table
+from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable
 from fivefold.risk.governance.validate.measures import Capture, LevelRow
 from fivefold.risk.governance.validate.peers import PeerComparison
 from fivefold.risk.governance.validate.ranking import CONFIDENCE, ConfidenceInterval, Paired
@@ -44,7 +44,7 @@ def validation_page(result: Validation) -> ReportPage:
     return ReportPage(f"Validation of {result.ruleset}", facts, result.cautions, list(sections(result)))
 
 
-def sections(result: Validation) -> Iterator[Section]:
+def sections(result: Validation) -> Iterator[ReportSection]:
     """Lay out what the verdicts of one ruleset rest on."""
     yield verdicts_section(result.verdicts)
     if result.ranking is not None:
@@ -75,7 +75,7 @@ def sections(result: Validation) -> Iterator[Section]:
         yield _failures(result.failures)
 
 
-def verdicts_section(verdicts: Sequence[LimitVerdict]) -> Section:
+def verdicts_section(verdicts: Sequence[LimitVerdict]) -> ReportSection:
     """Show the verdicts against the floors."""
     rows = [
         [
@@ -91,25 +91,27 @@ def verdicts_section(verdicts: Sequence[LimitVerdict]) -> Section:
         ]
         for verdict in verdicts
     ]
-    return Section("Verdicts", "", Table(["what", "verdict", "asked", "measured", "remarks"], rows, words=5))
+    return ReportSection(
+        "Verdicts", "", ReportTable(["what", "verdict", "asked", "measured", "remarks"], rows, words=5)
+    )
 
 
-def _ranking(result: Validation) -> Section:
+def _ranking(result: Validation) -> ReportSection:
     assert result.ranking is not None
     ranking = result.ranking
     rows = [["Gini of the total", interval_words(ranking.gini)], ["AUC of the total", interval_words(ranking.auc)]]
     if result.level_ranking is not None:
         rows.append(["Gini of the level", interval_words(result.level_ranking.gini)])
-    return Section(
+    return ReportSection(
         "How well the total and the level rank",
         "Gini = 2 × AUC − 1: 0 is chance, 1 is perfect. Equal totals count as halves. The level is "
         "that by the rules, floors included, of the same entities: what floors catch shows there alone.",
-        Table(["", "estimate (interval)"], rows),
+        ReportTable(["", "estimate (interval)"], rows),
         capture(f"total of {result.ruleset}", result.curve, ranking.confirmed / ranking.entities),
     )
 
 
-def levels_section(levels: Sequence[LevelRow], top: Capture | None, prevalence: float) -> Section:
+def levels_section(levels: Sequence[LevelRow], top: Capture | None, prevalence: float) -> ReportSection:
     """Show how many are at each level, how many of them are confirmed, and what the top levels hold."""
     rows = [
         [
@@ -137,10 +139,10 @@ def levels_section(levels: Sequence[LevelRow], top: Capture | None, prevalence: 
         f"arithmetic allows at most {percent(top.possible)}."
     )
     columns = ["level", "entities", "share", "confirmed", "confirmed share (interval)"]
-    return Section("Levels", words, Table(columns, rows), confirmed(table, prevalence))
+    return ReportSection("Levels", words, ReportTable(columns, rows), confirmed(table, prevalence))
 
 
-def _lifts(result: Validation) -> Section:
+def _lifts(result: Validation) -> ReportSection:
     rows = [
         [
             lift.rule,
@@ -155,7 +157,7 @@ def _lifts(result: Validation) -> Section:
     ]
     columns = ["rule", "case", "asks", "entities", "confirmed", "of all confirmed", "lift (interval)"]
     words = "Lift: how many times as often those who get a case are confirmed as everyone. 1 is no difference."
-    return Section("Lift of every rule and case", words, Table(columns, rows, words=3))
+    return ReportSection("Lift of every rule and case", words, ReportTable(columns, rows, words=3))
 
 
 def _multiplicity(result: Validation) -> str:
@@ -169,7 +171,7 @@ def _multiplicity(result: Validation) -> str:
     )
 
 
-def peer_section(peer: PeerComparison) -> Section:
+def peer_section(peer: PeerComparison) -> ReportSection:
     """Show each figure that both have beside the peer's."""
     rows = [
         [
@@ -183,8 +185,8 @@ def peer_section(peer: PeerComparison) -> Section:
         "The peer's figures rest on other customers, other labels and another horizon, so a difference is no verdict "
         "on the ruleset. Its interval follows from both intervals (Newcombe's method)."
     )
-    return Section(
-        f"Beside the figures of {peer.name}", words, Table(["", "here", "peer", "difference (interval)"], rows)
+    return ReportSection(
+        f"Beside the figures of {peer.name}", words, ReportTable(["", "here", "peer", "difference (interval)"], rows)
     )
 
 
@@ -211,7 +213,7 @@ def compared_section(
     adjusted: Mapping[str, float] | None = None,
     *,
     of: str = "total",
-) -> Section:
+) -> ReportSection:
     """Show paired differences of one Gini and others, each by its name."""
     rows = [
         [
@@ -226,10 +228,10 @@ def compared_section(
     ]
     columns = ["", f"Gini of the {of}", other, "difference (interval)", "resamples above"]
     columns += [] if adjusted is None else ["p (Holm)"]
-    return Section(title, words, Table(columns, rows))
+    return ReportSection(title, words, ReportTable(columns, rows))
 
 
-def _singles(result: Validation) -> Section:
+def _singles(result: Validation) -> ReportSection:
     return compared_section(
         "Beside single inputs",
         "Each column as if it were the whole model, in the direction that suits it, known only with hindsight. A "
@@ -243,7 +245,7 @@ def _singles(result: Validation) -> Section:
     )
 
 
-def _stability(result: Validation) -> Section:
+def _stability(result: Validation) -> ReportSection:
     rows = [
         [line.factor, line.sort, line.verdict, "" if line.index is None else f"{line.index:.3f}"]
         for line in result.stability
@@ -253,15 +255,17 @@ def _stability(result: Validation) -> Section:
         [{"factor": line.factor, "index": line.index, "verdict": line.verdict} for line in pictured],
         schema_overrides={"index": pl.Float64},
     )
-    return Section(
+    return ReportSection(
         "Drift since the reference period",
         f"Population stability index: below {STABLE:g} stable, above {SHIFTED:g} to be looked into. Rules by the case "
         "that came, inputs and the total by tenths of the reference.",
-        Table(["factor", "sort", "verdict", "PSI"], rows, words=3),
+        ReportTable(["factor", "sort", "verdict", "PSI"], rows, words=3),
         stability(table, (STABLE, SHIFTED)),
     )
 
 
-def _failures(failures: tuple[FailedAssessment, ...]) -> Section:
+def _failures(failures: tuple[FailedAssessment, ...]) -> ReportSection:
     rows = [[failure.entity, failure.rule, failure.problem] for failure in failures]
-    return Section("Not assessed in full", "The first of them.", Table(["entity", "rule", "problem"], rows, words=3))
+    return ReportSection(
+        "Not assessed in full", "The first of them.", ReportTable(["entity", "rule", "problem"], rows, words=3)
+    )

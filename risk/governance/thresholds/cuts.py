@@ -15,7 +15,7 @@ from fivefold.risk.language.ruleset import PointsScore, Ruleset, Tier, TiersScor
 
 
 @dataclass(frozen=True)
-class Cuts:
+class LevelThresholds:
     """The thresholds of a ruleset.
 
     Attributes:
@@ -27,16 +27,16 @@ class Cuts:
     tiers: tuple[int, ...] = ()
 
 
-def present_cuts(ruleset: Ruleset) -> Cuts:
+def present_cuts(ruleset: Ruleset) -> LevelThresholds:
     """Read the thresholds; ConfigError where tiers are not exactly one for each level, in order and without overlap."""
     if isinstance(ruleset.score, TiersScore):
         return _of_tiers(ruleset, ruleset.score.tiers)
     points = isinstance(ruleset.score, PointsScore)
     values = ruleset.score.points.thresholds if points else ruleset.score.weighted.bands  # type: ignore[union-attr]  # checked above
-    return Cuts(tuple(point_units(value) for value in values))
+    return LevelThresholds(tuple(point_units(value) for value in values))
 
 
-def _of_tiers(ruleset: Ruleset, tiers: Sequence[Tier]) -> Cuts:
+def _of_tiers(ruleset: Ruleset, tiers: Sequence[Tier]) -> LevelThresholds:
     levels = [ruleset.level_number(tier.level) for tier in tiers]
     order = sorted(range(len(tiers)), key=lambda number: levels[number])
     ordered = [tiers[number] for number in order]
@@ -48,7 +48,7 @@ def _of_tiers(ruleset: Ruleset, tiers: Sequence[Tier]) -> Cuts:
     units = tuple(point_units(begin) for begin in begins if begin is not None)
     if any(higher <= lower for lower, higher in pairwise(units)):
         raise ConfigError(f"the tiers of {ruleset.name} do not rise with their levels, so none can be proposed")
-    return Cuts(units, tuple(order))
+    return LevelThresholds(units, tuple(order))
 
 
 def whole_points(ruleset: Ruleset) -> bool:

@@ -17,7 +17,7 @@ from fivefold.risk.governance.validate.labels import match_labels, refuse_leaks
 from fivefold.risk.governance.validate.measures import Capture, LevelRow, captured_share, level_rows
 from fivefold.risk.governance.validate.peers import PeerComparison, compare_with_peer
 from fivefold.risk.governance.validate.ranking import Marks, Paired, Ranking, compare_rankings, rank
-from fivefold.risk.governance.validate.run import Options, Validation, levels_by_rules, validate
+from fivefold.risk.governance.validate.run import Validation, ValidationOptions, levels_by_rules, validate
 from fivefold.risk.governance.validate.verdicts import LimitVerdict, verdicts
 
 
@@ -96,7 +96,7 @@ def validate_families(
     decisions: Decisions,
     labels: pl.DataFrame,
     as_of: int,
-    options: Options,
+    options: ValidationOptions,
     reference: Decisions | None = None,
     other: tuple[str, Decisions] | None = None,
 ) -> FamiliesValidation:
@@ -173,14 +173,14 @@ def _outcomes(decisions: Decisions, as_of: int) -> pl.DataFrame:
     return joined.with_columns(pl.col(APPLIES).fill_null(False), pl.col(STATUS).fill_null(Status.NOT_APPLICABLE.value))
 
 
-def _ranking(level: np.ndarray[Any, Any], confirmed: Marks, options: Options) -> Ranking | None:
+def _ranking(level: np.ndarray[Any, Any], confirmed: Marks, options: ValidationOptions) -> Ranking | None:
     if not confirmed.any() or confirmed.all():
         return None
     return rank(level, confirmed, options.seed, options.resamples)
 
 
 def _family(
-    name: str, decisions: Decisions, labels: pl.DataFrame, options: Options, reference: Decisions | None
+    name: str, decisions: Decisions, labels: pl.DataFrame, options: ValidationOptions, reference: Decisions | None
 ) -> JudgedFamily:
     """Validate one ruleset on those on whom it decides; labels of others are not strangers to it."""
     part = decisions.parts.get(name)
@@ -201,7 +201,7 @@ def _compared(
     as_of: int,
     ranked: Marks,
     confirmed: Marks,
-    options: Options,
+    options: ValidationOptions,
 ) -> tuple[str, Paired]:
     name, decisions = other
     theirs = _outcomes(decisions, as_of)
@@ -210,7 +210,7 @@ def _compared(
     return name, compare_rankings(*sides, confirmed[both], options.seed, options.resamples)
 
 
-def _cautions(options: Options, undecided_confirmed: int, strangers: int) -> tuple[str, ...]:
+def _cautions(options: ValidationOptions, undecided_confirmed: int, strangers: int) -> tuple[str, ...]:
     cautions = list(options.cautions)
     if undecided_confirmed:
         cautions.append(

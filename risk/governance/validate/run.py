@@ -129,7 +129,7 @@ class Validation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class ValidationOptions:
     """How to validate.
 
     Attributes:
@@ -158,7 +158,7 @@ class Options:
 def validate(
     assessments: Assessments,
     labels: pl.DataFrame,
-    options: Options | None = None,
+    options: ValidationOptions | None = None,
     reference: Assessments | None = None,
     other: Assessments | None = None,
 ) -> Validation:
@@ -176,7 +176,7 @@ def validate(
         FileFormatError: the labels cannot be read.
         NotEnoughDataError: no entity is judged, or the other assessments are of other entities.
     """
-    options = options or Options()
+    options = options or ValidationOptions()
     refuse_leaks(assessments.program.analysed, options.banned, options.made_of)
     marked = match_labels(labels, assessments.outcomes, options.until, undated_are_later=options.undated_are_later)
     included = assessments.outcomes[APPLIES].to_numpy() & ~marked.known_before
@@ -220,7 +220,7 @@ def validate(
 class _Measured:
     """All that ranks totals; nothing where there are not both kinds of entities."""
 
-    def __init__(self, assessments: Assessments, included: Marks, confirmed: Marks, options: Options) -> None:
+    def __init__(self, assessments: Assessments, included: Marks, confirmed: Marks, options: ValidationOptions) -> None:
         self.ranking: Ranking | None = None
         self.level_ranking: Ranking | None = None
         self.curve: tuple[tuple[float, float], ...] = ()
@@ -266,7 +266,7 @@ def _population(assessments: Assessments, marked: LabelledEntities, included: Ma
 
 
 def _compared(
-    assessments: Assessments, other: Assessments, ranked: Marks, confirmed: Marks, options: Options
+    assessments: Assessments, other: Assessments, ranked: Marks, confirmed: Marks, options: ValidationOptions
 ) -> tuple[str, Paired]:
     same = other.outcomes.select(ENTITY, AS_OF).equals(assessments.outcomes.select(ENTITY, AS_OF))
     if not same:
@@ -280,7 +280,7 @@ def _compared(
 
 
 def _cautions(
-    assessments: Assessments, population: Population, alone: tuple[Single, ...], options: Options
+    assessments: Assessments, population: Population, alone: tuple[Single, ...], options: ValidationOptions
 ) -> list[str]:
     cautions = [*options.cautions, *doubts_about_banned(assessments.program.analysed, options.banned)]
     cautions += [

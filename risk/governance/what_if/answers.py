@@ -15,9 +15,16 @@ from fivefold.risk.engine.explain.rules import RuleOutcome
 from fivefold.risk.engine.levels import MAY_MOVE_DOWN_ON, OVERRIDDEN, WITHHELD
 from fivefold.risk.governance.lint.representative_values import FRESH
 from fivefold.risk.governance.what_if.changeable import linked_inputs
-from fivefold.risk.governance.what_if.moments import Side
-from fivefold.risk.governance.what_if.options import Option, Options
-from fivefold.risk.governance.what_if.search import Direction, SearchResult, Subject, Wish, level_said, search
+from fivefold.risk.governance.what_if.moments import ValueShift
+from fivefold.risk.governance.what_if.options import ChangeOptions, Option
+from fivefold.risk.governance.what_if.search import (
+    ChangedAssessment,
+    SearchResult,
+    WantedDirection,
+    Wish,
+    level_said,
+    search,
+)
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.ruleset import Rule, Ruleset
@@ -52,7 +59,7 @@ class InputChange:
     rule_input: Any
     before: Any
     cuts: tuple[Decimal, ...]
-    side: Side
+    side: ValueShift
     now: str
     then: str
 
@@ -68,7 +75,7 @@ class FactorChange:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class SmallestChange:
     """A smallest change that moves the level.
 
     Attributes:
@@ -118,13 +125,13 @@ class WhatIf:
         pairs_left_out: so many pairs were not tried, as there are too many.
     """
 
-    direction: Direction
+    direction: WantedDirection
     levels: tuple[str, ...]
     level: str | None
     wished: str | None
     now: Explanation
     overridden: bool
-    answers: tuple[Answer, ...]
+    answers: tuple[SmallestChange, ...]
     without: tuple[FactorWithout, ...]
     pairs_left_out: int
 
@@ -132,11 +139,17 @@ class WhatIf:
     def beyond(self) -> str:
         """The words after the wished level where levels beyond it would do as well; empty where there are none."""
         levels = self.levels
-        last = levels[0] if self.direction is Direction.DOWN else levels[-1]
-        return "" if self.wished in {None, last} else " or below" if self.direction is Direction.DOWN else " or above"
+        last = levels[0] if self.direction is WantedDirection.DOWN else levels[-1]
+        return (
+            ""
+            if self.wished in {None, last}
+            else " or below"
+            if self.direction is WantedDirection.DOWN
+            else " or above"
+        )
 
 
-def what_if(subject: Subject, direction: Direction, level: int | None = None) -> WhatIf:
+def what_if(subject: ChangedAssessment, direction: WantedDirection, level: int | None = None) -> WhatIf:
     """Find what would move the level of one entity.
 
     Args:
@@ -149,7 +162,7 @@ def what_if(subject: Subject, direction: Direction, level: int | None = None) ->
     subject = subject.going_on(outcomes)
     names = subject.program.ruleset.levels
     (present,) = level_said(outcomes)
-    step = -1 if direction is Direction.DOWN else 1
+    step = -1 if direction is WantedDirection.DOWN else 1
     wished = None if present is None else (present + step if level is None else level)
     reachable = wished is not None and present is not None and 1 <= wished <= len(names)
     if not reachable or (wished - present) * step <= 0:  # type: ignore[operator]  # both are numbers where reachable
@@ -168,13 +181,13 @@ def what_if(subject: Subject, direction: Direction, level: int | None = None) ->
     )
 
 
-def explained(subject: Subject, inputs: pl.DataFrame, outcomes: pl.DataFrame) -> Iterator[Explanation]:
+def explained(subject: ChangedAssessment, inputs: pl.DataFrame, outcomes: pl.DataFrame) -> Iterator[Explanation]:
     """Explain changed rows as any other assessment."""
     outcomes = outcomes.with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
     return explain_all(Assessments(subject.program, inputs, outcomes, versions=(subject.versions,), base=subject.base))
 
 
-def _answers(subject: Subject, now: Explanation, result: SearchResult) -> Iterator[Answer]:
+def _answers(subject: ChangedAssessment, now: Explanation, result: SearchResult) -> Iterator[SmallestChange]:
     if not result.changes:
         return
     inputs, outcomes = subject.assessed(result.changes)
@@ -189,7 +202,7 @@ def _answers(subject: Subject, now: Explanation, result: SearchResult) -> Iterat
     )
     for change, after, level, withheld, may_move_down in rows:
         assert level is not None  # the search took those alone that are assessed in full
-        yield Answer(
+        yield SmallestChange(
             changes=tuple(_input_change(subject, result.options[key], option) for key, option in change),
             factors=tuple(_factors(now, after)),
             level=names[level - 1],
@@ -198,7 +211,7 @@ def _answers(subject: Subject, now: Explanation, result: SearchResult) -> Iterat
         )
 
 
-def _input_change(subject: Subject, options: Options, option: Option) -> InputChange:
+def _input_change(subject: ChangedAssessment, options: ChangeOptions, option: Option) -> InputChange:
     rule_input = options.changeable.rule_input
     cuts = _cuts(subject.program.ruleset, rule_input)
     now, then = value_texts(options, option, subject.base, cuts)
@@ -214,7 +227,7 @@ def _input_change(subject: Subject, options: Options, option: Option) -> InputCh
     )
 
 
-def value_texts(options: Options, option: Option, base: str, cuts: Sequence[Decimal]) -> tuple[str, str]:
+def value_texts(options: ChangeOptions, option: Option, base: str, cuts: Sequence[Decimal]) -> tuple[str, str]:
     """Write the present value of an input, and what it is to be: below 10,000.00 EUR."""
     currency = getattr(options.changeable.rule_input, "in_currency", None) or base
 
@@ -227,7 +240,7 @@ def value_texts(options: Options, option: Option, base: str, cuts: Sequence[Deci
         such_as = "something else, such as " if options.column.kind is ValueType.TEXT else ""
         return words(options.before), f"{such_as}{words(option.value)}"
     bound = int(option.bound) if option.bound == option.bound.to_integral_value() else float(option.bound)
-    return words(options.before), f"{'below' if option.side is Side.LOWER else 'above'} {words(bound)}"
+    return words(options.before), f"{'below' if option.side is ValueShift.LOWER else 'above'} {words(bound)}"
 
 
 def _pieces(value: Any) -> str:
@@ -251,7 +264,7 @@ def _factors(now: Explanation, after: Explanation) -> Iterator[FactorChange]:
             yield FactorChange(rule=before.rule, title=before.title, before=before, after=then)
 
 
-def _without(subject: Subject, now: Explanation, result: SearchResult) -> Iterator[FactorWithout]:
+def _without(subject: ChangedAssessment, now: Explanation, result: SearchResult) -> Iterator[FactorWithout]:
     """Name the factors that no change of their own input alone helps, and why."""
     alone = {change[0][0] for change in result.changes if len(change) == 1}
     paired = {key for change in result.changes if len(change) > 1 for key, _ in change}

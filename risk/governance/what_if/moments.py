@@ -35,7 +35,7 @@ from fivefold.risk.language.expressions import (
 )
 
 
-class Side(StrEnum):
+class ValueShift(StrEnum):
     """Where a value is from the one that it takes the place of. OTHER: neither lower nor higher, as of text."""
 
     LOWER = "lower"
@@ -130,7 +130,7 @@ class Moments:
         elapsed = max(self.as_of - moment, 0)
         return tuple(min(elapsed // length, MOST_HALVINGS) for length in self.half_lives)
 
-    def after(self, value: Any, side: Side) -> tuple[int | None, ...]:
+    def after(self, value: Any, side: ValueShift) -> tuple[int | None, ...]:
         """Give every moment that the latest fact may have once the input has a value: one for each that differs.
 
         A person brings about more by a fact of the day. Where there is less, some facts were not made, perhaps the
@@ -142,11 +142,15 @@ class Moments:
             return (None,)
         is_sum_of_sizes = isinstance(self.rule_input, Sum | Largest) and column_of(self.rule_input) == "amount"
         grows = is_sum_of_sizes or isinstance(self.rule_input, Count | Distinct | New | Most)
-        more = Side.HIGHER if grows else Side.LOWER if isinstance(self.rule_input, Least) else None
-        less = {Side.HIGHER: Side.LOWER, Side.LOWER: Side.HIGHER}.get(more) if more is not None else None
+        more = ValueShift.HIGHER if grows else ValueShift.LOWER if isinstance(self.rule_input, Least) else None
+        less = (
+            {ValueShift.HIGHER: ValueShift.LOWER, ValueShift.LOWER: ValueShift.HIGHER}.get(more)
+            if more is not None
+            else None
+        )
         if (
             value is not None
-            and side in {more, Side.KNOWN}
+            and side in {more, ValueShift.KNOWN}
             and (more is not None or isinstance(self.rule_input, Window))
         ):
             return (self.as_of,)

@@ -16,12 +16,12 @@ import polars as pl
 from fivefold.risk.compiler.checks import type_of
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.locations import Location
-from fivefold.risk.compiler.value_types import Column, ordinal
+from fivefold.risk.compiler.value_types import InputColumn, ordinal
 from fivefold.risk.engine.program import Program
 from fivefold.risk.governance.lint.reachability import tests_about
 from fivefold.risk.governance.lint.representative_values import ComparedInput, Members, domain_of
 from fivefold.risk.governance.what_if.changeable import Changeable
-from fivefold.risk.governance.what_if.moments import Moments, Side
+from fivefold.risk.governance.what_if.moments import Moments, ValueShift
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Operators
@@ -44,7 +44,7 @@ class Option:
     """
 
     value: Any
-    side: Side
+    side: ValueShift
     rank: int
     bound: Decimal | None = None
     moments: tuple[int | None, ...] = ()
@@ -53,11 +53,13 @@ class Option:
         """Tell whether this is not a greater change than another one of the same input."""
         if self.side is not other.side:
             return False
-        return self.rank <= other.rank if self.side in {Side.LOWER, Side.HIGHER} else self.rank == other.rank
+        return (
+            self.rank <= other.rank if self.side in {ValueShift.LOWER, ValueShift.HIGHER} else self.rank == other.rank
+        )
 
 
 @dataclass(frozen=True)
-class Options:
+class ChangeOptions:
     """What an input may be changed to.
 
     Attributes:
@@ -72,7 +74,7 @@ class Options:
     """
 
     changeable: Changeable
-    column: Column
+    column: InputColumn
     before: Any
     options: Sequence[Option]
     absent: Option | None
@@ -87,7 +89,7 @@ def options_of(
     places: Sequence[Location] | None = None,
     *,
     moments: Moments | None,
-) -> Options:
+) -> ChangeOptions:
     """Find what an input may be changed to.
 
     Args:
@@ -125,37 +127,37 @@ def options_of(
     bounds = sorted({*_bounds(comparisons, column), *(() if moments is None else moments.bounds)})
     whole = present.dtype.is_integer()
     options = [replace(each, bound=_beyond(each, bounds, whole=whole)) for each in choices]
-    absent = Option(None, Side.OTHER, 1) if before is not None and domain.values.null_count() else None
+    absent = Option(None, ValueShift.OTHER, 1) if before is not None and domain.values.null_count() else None
     if moments is not None:
         options = [replace(each, moments=moments.after(each.value, each.side)) for each in options]
-        absent = absent and replace(absent, moments=moments.after(None, Side.OTHER))
+        absent = absent and replace(absent, moments=moments.after(None, ValueShift.OTHER))
     exact = domain.exact and (moments is None or moments.are_certain)
-    return Options(changeable, column, before, options, absent, exact)
+    return ChangeOptions(changeable, column, before, options, absent, exact)
 
 
-def _compiled(test: Operators, column: Column, members: Mapping[str, Sequence[str]]) -> pl.Expr:
+def _compiled(test: Operators, column: InputColumn, members: Mapping[str, Sequence[str]]) -> pl.Expr:
     return Compiler(lambda _: column, members, column).condition(test)
 
 
 def _nearest(alike: Mapping[Any, Sequence[Any]], before: Any, way: str | None) -> Iterator[Option]:
     """Give the nearest value of each kind on each side that a person can move to."""
-    sides: tuple[tuple[str, Side, Callable[[Any], bool], Callable[[Sequence[Any]], Any]], ...] = (
-        ("down", Side.LOWER, lambda value: value < before, max),
-        ("up", Side.HIGHER, lambda value: value > before, min),
+    sides: tuple[tuple[str, ValueShift, Callable[[Any], bool], Callable[[Sequence[Any]], Any]], ...] = (
+        ("down", ValueShift.LOWER, lambda value: value < before, max),
+        ("up", ValueShift.HIGHER, lambda value: value > before, min),
     )
     for name, side, is_there, nearest_of in sides:
         if way in {name, "either"}:
             there = [[value for value in values if is_there(value)] for values in alike.values()]
-            nearest = sorted((nearest_of(values) for values in there if values), reverse=side is Side.LOWER)
+            nearest = sorted((nearest_of(values) for values in there if values), reverse=side is ValueShift.LOWER)
             yield from (Option(value, side, rank) for rank, value in enumerate(nearest, 1))
 
 
 def _any_of(alike: Mapping[Any, Sequence[Any]], before: Any) -> Iterator[Option]:
-    side = Side.KNOWN if before is None else Side.OTHER
+    side = ValueShift.KNOWN if before is None else ValueShift.OTHER
     yield from (Option(values[0], side, rank) for rank, values in enumerate(alike.values(), 1))
 
 
-def _bounds(comparisons: Sequence[tuple[str, Any]], column: Column) -> list[Decimal]:
+def _bounds(comparisons: Sequence[tuple[str, Any]], column: InputColumn) -> list[Decimal]:
     """Give the numbers that the input is compared with, in the units of its column."""
     if column.kind not in _ORDERED:
         return []
@@ -170,11 +172,11 @@ def _bounds(comparisons: Sequence[tuple[str, Any]], column: Column) -> list[Deci
 
 def _beyond(option: Option, bounds: Sequence[Decimal], *, whole: bool) -> Decimal | None:
     """Give the number of a comparison beside which a value is, on the far side from the present one."""
-    if option.side not in {Side.LOWER, Side.HIGHER} or option.value in map(float, bounds):
+    if option.side not in {ValueShift.LOWER, ValueShift.HIGHER} or option.value in map(float, bounds):
         return None
     for bound in bounds:
         step: Any = 1 if whole else None
-        if option.side is Side.LOWER:
+        if option.side is ValueShift.LOWER:
             beside = math.ceil(bound) - step if whole else math.nextafter(float(bound), -math.inf)
         else:
             beside = math.floor(bound) + step if whole else math.nextafter(float(bound), math.inf)

@@ -16,7 +16,7 @@ from fivefold.risk.engine.program import Program, program_for
 from fivefold.risk.facts.portfolio import ENTITY, ListVersion, error_of, signal_of
 from fivefold.risk.governance.what_if.changeable import changeable_inputs
 from fivefold.risk.governance.what_if.moments import Moments
-from fivefold.risk.governance.what_if.options import Option, Options, options_of
+from fivefold.risk.governance.what_if.options import ChangeOptions, Option, options_of
 
 MOST_PAIRS = 100_000
 """So many pairs of changes are tried at most, each for every moment that it may leave; others are counted."""
@@ -25,7 +25,7 @@ _AT_ONCE = 10_000
 """So many changed rows are assessed together."""
 
 
-class Direction(StrEnum):
+class WantedDirection(StrEnum):
     """Where a level is to move."""
 
     DOWN = "down"
@@ -45,12 +45,12 @@ class Wish:
         level: its number from 1, or one beyond it in that direction.
     """
 
-    direction: Direction
+    direction: WantedDirection
     level: int
 
     def granted(self, level: int) -> bool:
         """Tell whether a level is good enough."""
-        return level <= self.level if self.direction is Direction.DOWN else level >= self.level
+        return level <= self.level if self.direction is WantedDirection.DOWN else level >= self.level
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +64,14 @@ class SearchResult:
         pairs_left_out: so many pairs were not tried.
     """
 
-    options: Mapping[str, Options]
+    options: Mapping[str, ChangeOptions]
     changes: tuple[Change, ...]
     by_absence: frozenset[str]
     pairs_left_out: int
 
 
 @dataclass(frozen=True)
-class Subject:
+class ChangedAssessment:
     """One assessment whose inputs are changed.
 
     Attributes:
@@ -97,13 +97,13 @@ class Subject:
         position: int,
         previous: pl.DataFrame | None = None,
         overrides: pl.DataFrame | None = None,
-    ) -> "Subject":
+    ) -> "ChangedAssessment":
         """Take one row of assessments."""
         versions = assessments.versions[assessments.outcomes[VERSIONS][position]]
         program = program_for(assessments.program.analysed, versions, assessments.base)
         return cls(program, versions, assessments.base, assessments.inputs[[position]], previous, overrides)
 
-    def going_on(self, outcomes: pl.DataFrame) -> "Subject":
+    def going_on(self, outcomes: pl.DataFrame) -> "ChangedAssessment":
         """Give the same from the level that its assessment came to: a change comes after it, so the cooldown runs."""
         previous = outcomes.select(
             ENTITY,
@@ -168,7 +168,7 @@ def level_said(outcomes: pl.DataFrame) -> list[int | None]:
     return outcomes.select(pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(level)).to_series().to_list()
 
 
-def search(subject: Subject, wish: Wish) -> SearchResult:
+def search(subject: ChangedAssessment, wish: Wish) -> SearchResult:
     """Find the smallest changes of what a person can change that give a wished level."""
     options = {
         key: options_of(
@@ -198,7 +198,7 @@ def variants(change: Change) -> Iterator[Change]:
     yield from product(*each_way)
 
 
-def _granted(subject: Subject, wish: Wish, changes: Sequence[Change]) -> list[Change]:
+def _granted(subject: ChangedAssessment, wish: Wish, changes: Sequence[Change]) -> list[Change]:
     """Leave out the changes that do not give a wished level, whatever the moment is that they leave to fade from."""
     rows = [(number, variant) for number, change in enumerate(changes) for variant in variants(change)]
     levels = subject.levels([variant for _, variant in rows])
@@ -221,7 +221,7 @@ def _as_many_as_allowed(pairs: Iterable[Change]) -> tuple[list[Change], int]:
     return tried, left_out
 
 
-def _pairs(options: Mapping[str, Options], alone: Sequence[Change]) -> Iterator[Change]:
+def _pairs(options: Mapping[str, ChangeOptions], alone: Sequence[Change]) -> Iterator[Change]:
     """Give the pairs of changes of which neither is enough alone."""
     enough: dict[str, list[Option]] = {key: [] for key in options}
     for ((key, option),) in alone:

@@ -9,9 +9,9 @@ from fivefold.risk.engine.explain.describe import input_words, numbers_compared
 from fivefold.risk.engine.explain.rules import RuleOutcome
 from fivefold.risk.governance.what_if.answers import explained, value_texts
 from fivefold.risk.governance.what_if.changeable import Changeable, compared_with_each_other
-from fivefold.risk.governance.what_if.moments import Side
+from fivefold.risk.governance.what_if.moments import ValueShift
 from fivefold.risk.governance.what_if.options import options_of
-from fivefold.risk.governance.what_if.search import Change, Subject, level_said, variants
+from fivefold.risk.governance.what_if.search import Change, ChangedAssessment, level_said, variants
 from fivefold.risk.language.expressions import distinct, input_key
 from fivefold.risk.language.ruleset import Rule
 
@@ -29,13 +29,13 @@ class Variation:
     """
 
     name: str
-    side: Side
+    side: ValueShift
     value: str
     outcome: RuleOutcome
     level: str | None
 
 
-def variations(subject: Subject, rule: Rule) -> Iterator[Variation]:
+def variations(subject: ChangedAssessment, rule: Rule) -> Iterator[Variation]:
     """Give for each input of a rule other values, the nearest on each side first.
 
     They are distinguished by the rule's own conditions alone, so that they say nothing of what other rules ask.
@@ -68,7 +68,7 @@ def variations(subject: Subject, rule: Rule) -> Iterator[Variation]:
             yield Variation(name=input_words(each), side=option.side, value=value, outcome=first, level=level)
 
 
-def _outcomes(subject: Subject, rule: Rule, change: Change) -> Iterator[tuple[RuleOutcome, int | None]]:
+def _outcomes(subject: ChangedAssessment, rule: Rule, change: Change) -> Iterator[tuple[RuleOutcome, int | None]]:
     """Give what a rule and all rules say after a change, for every moment that it may leave."""
     inputs, outcomes = subject.assessed(list(variants(change)))
     for after, level in zip(explained(subject, inputs, outcomes), level_said(outcomes), strict=True):

@@ -10,12 +10,12 @@ from fivefold.flows.language import MOST_STEPS, GivenOutcome
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.rulesets.rulesets import (
-    Change,
     CommitGiven,
     ComparedWith,
     Difference,
     DraftGiven,
     OfType,
+    RulesetChange,
     TextPlace,
 )
 from fivefold.serving.v1.schemas import LARGEST, WHOLE, Number, Reason, RequestModel, ResponseModel, Text
@@ -49,7 +49,7 @@ class FlowReview(ResponseModel):
     not_taken: list[str]
     pinned: Mapping[str, Mapping[str, AskedVersion]]
     compared_with: int | None
-    changes: list[Change]
+    changes: list[RulesetChange]
 
 
 class DraftSeen(RequestModel):

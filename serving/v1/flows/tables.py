@@ -7,7 +7,7 @@ from pydantic import Field
 
 from fivefold.serving.v1.flows.flows import FlowReview, StepName
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.rulesets.rulesets import Change, TextPlace
+from fivefold.serving.v1.rulesets.rulesets import RulesetChange, TextPlace
 from fivefold.serving.v1.rulesets.tables import ColumnName, Written, content_given, content_told
 from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
 from fivefold.usecases.flows.graphs import GraphSent, import_flow_graph
@@ -56,7 +56,7 @@ class FlowTableTaken(ResponseModel):
     is_same: bool
     before_hash: str
     after_hash: str
-    changes: list[Change]
+    changes: list[RulesetChange]
 
 
 class GraphGiven(RequestModel):
@@ -130,5 +130,5 @@ def read_flow_table(context: RequestContext, flow: Text, body: FlowTableGiven) -
         is_same=made.is_same,
         before_hash=made.changes.before_hash,
         after_hash=made.changes.after_hash,
-        changes=[Change.of(change) for change in made.changes.changes],
+        changes=[RulesetChange.of(change) for change in made.changes.changes],
     )

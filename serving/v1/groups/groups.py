@@ -11,7 +11,7 @@ from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import Number, Reason, ReasonIfAny, RequestModel, ResponseModel, Text
 from fivefold.usecases.groups import members, versions
-from fivefold.usecases.groups.members import DaySize, EntityGroup, GroupMove, GroupNow, Member
+from fivefold.usecases.groups.members import DaySize, EntityGroup, GroupMemberLine, GroupMove, GroupNow
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment
 
@@ -98,7 +98,7 @@ def retire_group(context: RequestContext, group: Text, number: Number, body: Why
     return GroupVersion.of(versions.retire_group(context, group, number, body.reason))
 
 
-def list_group_members(context: RequestContext, group: Text, query: PageQuery) -> Page[Member]:
+def list_group_members(context: RequestContext, group: Text, query: PageQuery) -> Page[GroupMemberLine]:
     """List the members of a group, in the order in which they came to the platform."""
     return members.list_members(context, group, query.part, with_aml=_with_aml(context))
 

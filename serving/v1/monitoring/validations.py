@@ -13,7 +13,7 @@ from fivefold.usecases.monitoring import validate as validation
 from fivefold.usecases.monitoring.history import CONFIRMED
 from fivefold.usecases.monitoring.peers import AttachedPeer
 from fivefold.usecases.monitoring.people import WorkFigures, read_work_figures
-from fivefold.usecases.monitoring.revalidation import REACHED, Trigger
+from fivefold.usecases.monitoring.revalidation import REACHED, RevalidationTrigger
 from fivefold.usecases.monitoring.series import ValidationPoint, sign_off_validation, validation_series
 from fivefold.usecases.monitoring.validate import Validated
 from fivefold.usecases.shared.api_fields import Moment
@@ -72,7 +72,7 @@ class PeerGiven(RequestModel):
     content: Text
 
 
-class Change(ResponseModel):
+class MaterialChangeLine(ResponseModel):
     """A material change; open until another person signed it off."""
 
     id: int
@@ -138,29 +138,29 @@ def sign_validation(context: RequestContext, validation_: Number, body: Conclusi
     return sign_off_validation(context, validation_, body.conclusion)
 
 
-def read_revalidation(context: RequestContext, query: PageQuery) -> Page[Trigger]:
+def read_revalidation(context: RequestContext, query: PageQuery) -> Page[RevalidationTrigger]:
     """List the triggers of a revalidation, reached or not, by subject."""
     triggers = sorted(validation.revalidation(context), key=_place)
     return page_among(triggers, _place, query.part)
 
 
-def _place(trigger: Trigger) -> Key:
+def _place(trigger: RevalidationTrigger) -> Key:
     return trigger.about, trigger.name
 
 
-def list_changes(context: RequestContext, query: PageQuery) -> Page[Change]:
+def list_changes(context: RequestContext, query: PageQuery) -> Page[MaterialChangeLine]:
     """List material changes, the newest first."""
-    return revalidation.list_changes(context, query.part).map(Change.of)
+    return revalidation.list_changes(context, query.part).map(MaterialChangeLine.of)
 
 
-def register_change(context: RequestContext, body: ChangeGiven) -> Change:
+def register_change(context: RequestContext, body: ChangeGiven) -> MaterialChangeLine:
     """Register a material change: a revalidation is due until another person signs it off."""
-    return Change.of(revalidation.register_change(context, body.kind, body.description))
+    return MaterialChangeLine.of(revalidation.register_change(context, body.kind, body.description))
 
 
-def sign_off(context: RequestContext, change: Number, body: SignOffGiven) -> Change:
+def sign_off(context: RequestContext, change: Number, body: SignOffGiven) -> MaterialChangeLine:
     """Close a material change that another person registered, with a validation made after it."""
-    return Change.of(revalidation.sign_off(context, change, body.validation, body.conclusion))
+    return MaterialChangeLine.of(revalidation.sign_off(context, change, body.validation, body.conclusion))
 
 
 def _with_report(result: Validated) -> Validation:

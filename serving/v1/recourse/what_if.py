@@ -1,6 +1,6 @@
 """What would move a level."""
 
-from fivefold.risk.governance.what_if.search import Direction
+from fivefold.risk.governance.what_if.search import WantedDirection
 from fivefold.serving.v1.levels.levels import SEE_EVERYTHING
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
@@ -11,7 +11,7 @@ from fivefold.usecases.recourse.what_if import WhatIfShown
 class WhatIfAsked(RequestModel):
     """Where the level is to move, and to which one; by default one step from the present."""
 
-    direction: Direction = Direction.DOWN
+    direction: WantedDirection = WantedDirection.DOWN
     level: Text | None = None
 
 

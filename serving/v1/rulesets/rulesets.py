@@ -96,7 +96,7 @@ class TextReview(ResponseModel):
     cases_percent: str
     not_reached: list[str]
     compared_with: int | None
-    changes: list["Change"]
+    changes: list["RulesetChange"]
 
 
 class TryGiven(RequestModel):
@@ -119,7 +119,7 @@ class ComparedWith(RequestModel):
     before: Number
 
 
-class Change(ResponseModel):
+class RulesetChange(ResponseModel):
     """One thing that differs, in words."""
 
     where: str
@@ -133,7 +133,7 @@ class Difference(ResponseModel):
 
     before_hash: str
     after_hash: str
-    changes: list[Change]
+    changes: list[RulesetChange]
 
 
 class OrderGiven(RequestModel):

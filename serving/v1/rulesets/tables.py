@@ -7,10 +7,16 @@ from pydantic import Field
 
 from fivefold.domain.errors import ConfigError
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.rulesets.rulesets import Change
+from fivefold.serving.v1.rulesets.rulesets import RulesetChange
 from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
 from fivefold.usecases.portfolio_files.decision_tables import Foreign
-from fivefold.usecases.portfolio_files.sent_tables import MOST_PAIRS, TableFile, TableSent, export_table, import_table
+from fivefold.usecases.portfolio_files.sent_tables import (
+    MOST_PAIRS,
+    CaseTableFile,
+    TableSent,
+    export_table,
+    import_table,
+)
 from fivefold.usecases.rulesets.overview import read_ruleset
 from fivefold.usecases.rulesets.read import read_draft
 
@@ -61,7 +67,7 @@ class TableTaken(ResponseModel):
     is_same: bool
     before_hash: str
     after_hash: str
-    changes: list[Change]
+    changes: list[RulesetChange]
     notes: list[str]
 
 
@@ -83,7 +89,7 @@ def read_table(context: RequestContext, family: Text, body: TableGiven) -> Table
         is_same=made.is_same,
         before_hash=made.changes.before_hash,
         after_hash=made.changes.after_hash,
-        changes=[Change.of(change) for change in made.changes.changes],
+        changes=[RulesetChange.of(change) for change in made.changes.changes],
         notes=list(made.notes),
     )
 
@@ -95,7 +101,7 @@ def _document(context: RequestContext, family: str, document: str | None) -> str
     return document
 
 
-def content_told(made: TableFile, format_: str) -> str:
+def content_told(made: CaseTableFile, format_: str) -> str:
     """Write a table's file as text; a workbook as its bytes in Base64."""
     return made.content.decode("utf-8-sig") if format_ == "csv" else base64.b64encode(made.content).decode()
 

@@ -6,7 +6,7 @@ import pytest
 
 from fivefold.cli.rules.evidence import show, write_evidence
 from fivefold.domain.errors import ConfigError
-from fivefold.risk.governance.reports.page import ReportPage, Section
+from fivefold.risk.governance.reports.page import ReportPage, ReportSection
 
 
 class Nothing:
@@ -22,7 +22,7 @@ def test_evidence_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_words_without_a_table_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    show(ReportPage("Title", [("fact", "value")], ["Beware."], [Section("Part", "said")]))
+    show(ReportPage("Title", [("fact", "value")], ["Beware."], [ReportSection("Part", "said")]))
     said = capsys.readouterr()
     assert said.out == "Title\n  fact: value\nPart: said\n"
     assert said.err == "warning: Beware.\n"

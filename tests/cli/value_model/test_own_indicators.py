@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from fivefold.cli.value_model.scheduled import Outcome
+from fivefold.cli.value_model.scheduled import ScheduledOutcome
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.settings import Settings, read_settings
 from fivefold.features.indicator_matrix import catalogue
@@ -99,14 +99,14 @@ def test_a_clock_that_finds_the_same_rows_and_the_same_text_does_not_train_again
         return line
 
     first = night()
-    assert (first["exit_code"], first["version"]) == (Outcome.REFUSED, 2), first
+    assert (first["exit_code"], first["version"]) == (ScheduledOutcome.REFUSED, 2), first
     assert any("realised money is" in reason for reason in first["due"])
     second = night()
-    assert (second["exit_code"], second["version"]) == (Outcome.SAME_DATA, 2), second
+    assert (second["exit_code"], second["version"]) == (ScheduledOutcome.SAME_DATA, 2), second
     assert "version 2 was learnt from these data already; it was refused by the gate" in second["text"]
     assert second["due"] == first["due"]
     # Another line of the text makes other indicators, so it is another training.
     (config.parent / "bank.py").write_text(f"{example().text}\n# reviewed\n", encoding="utf-8")
     third = night()
-    assert (third["exit_code"], third["version"]) == (Outcome.REFUSED, 3), third
+    assert (third["exit_code"], third["version"]) == (ScheduledOutcome.REFUSED, 3), third
     assert [version.number for version in opened(var).versions()] == [3, 2, 1]

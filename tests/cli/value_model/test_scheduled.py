@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from filelock import FileLock
 
-from fivefold.cli.value_model.scheduled import Outcome
+from fivefold.cli.value_model.scheduled import ScheduledOutcome
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ModelError, PromotionRefusedError, RegistryError
 from fivefold.domain.settings import Settings
@@ -56,7 +56,7 @@ def said(done: Done) -> dict[str, Any]:
     """Read the last line, and compare it with the exit code."""
     line: dict[str, Any] = json.loads(done.out.splitlines()[-1])
     assert line["exit_code"] == done.code, done
-    assert Outcome[line["outcome"].upper()] == done.code
+    assert ScheduledOutcome[line["outcome"].upper()] == done.code
     return line
 
 
@@ -76,7 +76,7 @@ def test_a_champion_that_holds_is_left_alone(registry: Path, home: Home, scores:
 def test_too_few_customers_say_nothing(registry: Path, home: Home, scores: Path, tmp_path: Path) -> None:
     config = configured(tmp_path, "")
     done = run(registry, "train", "--data", home.rows, "--config", config, "--when", "due", "--scores", scores)
-    assert done.code == Outcome.NOT_ENOUGH_DATA
+    assert done.code == ScheduledOutcome.NOT_ENOUGH_DATA
     assert "below 500 chance alone moves the figures" in said(done)["text"]
     assert len(versions(registry)) == 2
 
@@ -86,19 +86,19 @@ def test_a_champion_that_is_due_is_trained_once(registry: Path, scores: Path, ri
     options = ("--data", richer, "--config", configured(tmp_path, bounds), "--when", "due", "--scores", scores)
     done = run(registry, "train", *options)
     line = said(done)
-    assert done.code in {Outcome.PASSED, Outcome.REFUSED}
+    assert done.code in {ScheduledOutcome.PASSED, ScheduledOutcome.REFUSED}
     assert line["version"] == 3
     assert any("realised money is" in reason for reason in line["due"])
-    assert line["promoted"] == (versions(registry)["3"] == "champion") == (done.code == Outcome.PASSED)
-    assert ("Not promoted: version 3 is the challenger" in done.out) == (done.code == Outcome.REFUSED)
-    if done.code == Outcome.REFUSED:  # so the champion is due still, and the data are the same
-        assert run(registry, "train", *options).code == Outcome.SAME_DATA
+    assert line["promoted"] == (versions(registry)["3"] == "champion") == (done.code == ScheduledOutcome.PASSED)
+    assert ("Not promoted: version 3 is the challenger" in done.out) == (done.code == ScheduledOutcome.REFUSED)
+    if done.code == ScheduledOutcome.REFUSED:  # so the champion is due still, and the data are the same
+        assert run(registry, "train", *options).code == ScheduledOutcome.SAME_DATA
     assert len(versions(registry)) == 3
 
 
 def test_the_same_data_are_not_learnt_from_twice(registry: Path, home: Home) -> None:
     done = run(registry, "train", "--data", home.rows, "--config", home.config, "--when", "always")
-    assert done.code == Outcome.SAME_DATA
+    assert done.code == ScheduledOutcome.SAME_DATA
     assert said(done)["version"] == 2
     assert "was learnt from these data already" in said(done)["text"]
     assert versions(registry) == {"1": "champion", "2": "challenger"}
@@ -109,8 +109,8 @@ def test_the_same_data_without_balances_are_not_learnt_from_twice(registry: Path
     """Without them a run has other settings than those that were given."""
     home.table.drop("user_balance").write_parquet(tmp_path / "bare.parquet")
     options = ("--data", tmp_path / "bare.parquet", "--config", home.config, "--when", "always")
-    assert run(registry, "train", *options).code in {Outcome.PASSED, Outcome.REFUSED}
-    assert run(registry, "train", *options).code == Outcome.SAME_DATA
+    assert run(registry, "train", *options).code in {ScheduledOutcome.PASSED, ScheduledOutcome.REFUSED}
+    assert run(registry, "train", *options).code == ScheduledOutcome.SAME_DATA
     assert len(versions(registry)) == 3
 
 
@@ -154,7 +154,7 @@ def test_a_version_that_passed_and_is_not_promoted_is_named(
     monkeypatch.setattr("fivefold.usecases.changes.promotions.promote_where_one_may", refuse)
     done = run(registry, "train", "--data", richer, "--config", home.config, "--when", "always")
     line = said(done)
-    assert (done.code, line["version"], line["promoted"]) == (Outcome.PASSED, 3, False)
+    assert (done.code, line["version"], line["promoted"]) == (ScheduledOutcome.PASSED, 3, False)
     assert "another version is the champion now" in line["text"]
 
 
@@ -162,9 +162,9 @@ def test_the_second_of_two_at_once_ends(registry: Path, home: Home) -> None:
     options = ("--data", home.rows, "--config", home.config, "--when", "always")
     with FileLock(registry / "train-fivefold-value.lock"):
         done = run(registry, "train", *options)
-        assert done.code == Outcome.ANOTHER_RUNS
+        assert done.code == ScheduledOutcome.ANOTHER_RUNS
         assert "under way" in said(done)["text"]
-    assert run(registry, "train", *options).code == Outcome.SAME_DATA
+    assert run(registry, "train", *options).code == ScheduledOutcome.SAME_DATA
 
 
 @pytest.mark.full
@@ -177,7 +177,7 @@ def test_a_run_that_dies_before_its_version_has_an_alias_is_finished_by_the_next
         assert run(registry, "train", *options).code == 137
     assert versions(registry) == {"1": "champion", "2": "challenger", "3": ""}
     done = run(registry, "train", *options)
-    assert (done.code, said(done)["version"]) == (Outcome.SAME_DATA, 3)
+    assert (done.code, said(done)["version"]) == (ScheduledOutcome.SAME_DATA, 3)
     assert versions(registry) == {"1": "champion", "2": "", "3": CHALLENGER}
 
 
@@ -190,7 +190,7 @@ def test_a_run_that_dies_before_it_registers_leaves_nothing_and_is_repeated(
         assert run(registry, "train", *options).code == 137
     assert versions(registry) == {"1": "champion", "2": "challenger"}
     done = run(registry, "train", *options)
-    assert (done.code in {Outcome.PASSED, Outcome.REFUSED}, said(done)["version"]) == (True, 3)
+    assert (done.code in {ScheduledOutcome.PASSED, ScheduledOutcome.REFUSED}, said(done)["version"]) == (True, 3)
 
 
 def test_data_whose_refit_was_refused_are_not_judged_again_until_there_are_later_ones(
@@ -218,10 +218,10 @@ def test_data_whose_refit_was_refused_are_not_judged_again_until_there_are_later
     with monkeypatch.context() as patch:
         patch.setattr("fivefold.training.retrain.refit", refuse)
         first, line = night(richer)
-        assert (first.code, line["version"]) == (Outcome.REFUSED, None)
+        assert (first.code, line["version"]) == (ScheduledOutcome.REFUSED, None)
         assert len(judged()) == before + 1
         second, line = night(richer)
-        assert (second.code, line["version"], line["promoted"]) == (Outcome.SAME_DATA, None, False)
+        assert (second.code, line["version"], line["promoted"]) == (ScheduledOutcome.SAME_DATA, None, False)
         assert (
             "an earlier run on these data was refused, and has no version: the refitted model is too far"
             in line["text"]
@@ -229,10 +229,10 @@ def test_data_whose_refit_was_refused_are_not_judged_again_until_there_are_later
         assert line["text"].endswith("Nothing was learnt: give later data, or train without --when")
         assert len(judged()) == before + 1
     third, line = night(later)
-    assert (third.code, line["version"]) == (Outcome.PASSED, 3)
+    assert (third.code, line["version"]) == (ScheduledOutcome.PASSED, 3)
     assert len(judged()) == before + 2
     assert len(set(judged())) == 3
-    assert night(richer)[0].code == Outcome.SAME_DATA
+    assert night(richer)[0].code == ScheduledOutcome.SAME_DATA
 
 
 @pytest.mark.full
@@ -246,11 +246,11 @@ def test_a_refusal_of_other_settings_or_another_release_is_no_refusal_of_this_ru
     monkeypatch.setattr("fivefold.training.retrain.gate_verdict", lambda *_: passes)
     monkeypatch.setattr("fivefold.training.retrain.refit", refuse)
     options = ("--data", richer, "--config", home.config, "--when", "always", "--refit")
-    assert run(registry, "train", *options).code == Outcome.REFUSED
+    assert run(registry, "train", *options).code == ScheduledOutcome.REFUSED
     with monkeypatch.context() as patch:
         patch.setattr("fivefold.domain.provenance.release", lambda: "9.9.9")
-        assert run(registry, "train", *options).code == Outcome.REFUSED
-    assert run(registry, "train", *options).code == Outcome.SAME_DATA
+        assert run(registry, "train", *options).code == ScheduledOutcome.REFUSED
+    assert run(registry, "train", *options).code == ScheduledOutcome.SAME_DATA
     # A person who trains without a clock is not held up.
     assert run(registry, "train", "--data", richer, "--config", home.config).code == 0
 
@@ -274,11 +274,11 @@ def test_the_platform_says_if_the_champion_is_due(
 
 def test_a_platform_without_predictions_says_nothing(registry: Path, home: Home) -> None:
     done = run(registry, "train", "--data", home.rows, "--config", home.config, "--when", "due", "--platform")
-    assert done.code == Outcome.NOT_ENOUGH_DATA
+    assert done.code == ScheduledOutcome.NOT_ENOUGH_DATA
     assert "the workers of the platform kept no predictions by this version 1" in said(done)["text"]
 
 
 def test_every_exit_code_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "realised.md").read_text(encoding="utf-8")
     documented = {int(code): name for code, name in re.findall(r"^\| (\d+) \| `(\w+)` \|", page, re.MULTILINE)}
-    assert documented == {int(outcome): outcome.name.lower() for outcome in Outcome}
+    assert documented == {int(outcome): outcome.name.lower() for outcome in ScheduledOutcome}

@@ -150,17 +150,17 @@ def test_an_unknown_preset_is_refused_with_the_names_of_all(home: Home, asked: d
 def test_the_choice_is_shown_as_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from fivefold.cli.value_model.train import show_choice
     from fivefold.training.config import TrainingConfig
-    from fivefold.training.presets.choose import Choice, Trial
+    from fivefold.training.presets.choose import PresetChoice, PresetTrial
     from fivefold.training.presets.named import PRESETS
 
     monkeypatch.delenv("COLUMNS", raising=False)
     two = PRESETS[:2]
     trials = tuple(
-        Trial(each.name, number * 90 * 86_400_000_000, 100, 500, 9, 0.5 + number / 10, 0.6)
+        PresetTrial(each.name, number * 90 * 86_400_000_000, 100, 500, 9, 0.5 + number / 10, 0.6)
         for number in (1, 2)
         for each in two
     )
-    show_choice(Choice("small-trees", TrainingConfig(), two, trials, "small-trees: ahead"))
+    show_choice(PresetChoice("small-trees", TrainingConfig(), two, trials, "small-trees: ahead"))
     rows = capsys.readouterr().out.splitlines()
     assert rows[0] == "Presets on earlier windows: normalised Gini / top-decile capture"
     assert rows[1].split("  ")[0] == "preset"
@@ -168,7 +168,7 @@ def test_the_choice_is_shown_as_a_table(capsys: pytest.CaptureFixture[str], monk
     assert "0.6000 / 0.6000" in rows[3]
     assert rows[3].startswith("small-trees *")
     assert rows[-1] == "Preset small-trees: ahead."
-    show_choice(Choice("standard", TrainingConfig(), two, (), "too short"))
+    show_choice(PresetChoice("standard", TrainingConfig(), two, (), "too short"))
     assert capsys.readouterr().out == "Preset standard: too short.\n"
 
 

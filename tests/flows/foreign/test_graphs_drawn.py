@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.domain.money import base_only
-from fivefold.flows.foreign.importing import ImportedFlow, Wanted, import_graph
-from fivefold.flows.foreign.scope import Origin
+from fivefold.flows.foreign.importing import ImportedFlow, ImportOptions, import_graph
+from fivefold.flows.foreign.scope import ValueOrigin
 from fivefold.flows.run import run_flow
 from fivefold.flows.steps import LAST, STOP, Stop
 from fivefold.risk.facts.portfolio import Portfolio
@@ -152,7 +152,7 @@ def imported(drawn: Data) -> ImportedFlow:
 
 def _tried(drawn: Data) -> ImportedFlow | None:
     try:
-        return import_graph(json.dumps(drawn).encode(), "drawn.json", Wanted(name="drawn"))
+        return import_graph(json.dumps(drawn).encode(), "drawn.json", ImportOptions(name="drawn"))
     except InvalidRulesetError as refused:
         strange = [str(each) for each in refused.findings if not any(word in str(each) for word in EXPECTED)]
     if strange:
@@ -181,7 +181,7 @@ def answered(flow: ImportedFlow, row: Data, entity: Data) -> Data:
     return {**(entity if answers.inputs else {}), **given}
 
 
-def value_of(flow: ImportedFlow, origin: Origin, row: Data, entity: Data) -> Any:
+def value_of(flow: ImportedFlow, origin: ValueOrigin, row: Data, entity: Data) -> Any:
     if origin.constant is not None:
         return origin.constant
     if "calculation" in origin.data:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
-from fivefold.flows.foreign.importing import ImportedFlow, Wanted, import_graph
+from fivefold.flows.foreign.importing import ImportedFlow, ImportOptions, import_graph
 from tests.flows.foreign.graphs import INPUT, OUTPUT, Data, expressions, graph, node, switch, table
 
 ROWS = [({"n": "> 5"}, {"p": "'big'"}), ({}, {"p": "'small'"})]
@@ -15,7 +15,7 @@ SIZE = table("size", ["n"], ["p"], ROWS)
 
 
 def imported(nodes: list[Data], ways: list[Any], **wanted: Any) -> ImportedFlow:
-    return import_graph(json.dumps(graph(nodes, ways)).encode(), "g.json", Wanted(name="drawn", **wanted))
+    return import_graph(json.dumps(graph(nodes, ways)).encode(), "g.json", ImportOptions(name="drawn", **wanted))
 
 
 def through(*between: Data, **wanted: Any) -> ImportedFlow:
@@ -143,7 +143,7 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
 )
 def test_what_is_no_graph_is_refused(content: bytes) -> None:
     with pytest.raises(ConfigError, match=r"g\.json"):
-        import_graph(content, "g.json", Wanted(name="drawn"))
+        import_graph(content, "g.json", ImportOptions(name="drawn"))
 
 
 def test_inputs_are_what_a_person_says_they_are() -> None:

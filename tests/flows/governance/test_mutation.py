@@ -16,7 +16,7 @@ from fivefold.flows.program import FlowProgram, compile_flow
 from fivefold.flows.steps import LAST, STOP, Ending, Stop
 from fivefold.risk.governance.lint.ruleset import lint_scope
 from fivefold.risk.governance.mutation.changes import plain_data, with_change
-from fivefold.risk.governance.mutation.run import Mutations, Verdict
+from fivefold.risk.governance.mutation.run import MutantVerdict, Mutations
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.reading import read_plain
@@ -52,14 +52,16 @@ def _under(path: list[Any]) -> list[Any]:
 
 def test_a_change_that_no_example_notices_is_named_with_its_line_and_what_would() -> None:
     found = tried(BASE + GOOD)
-    unnoticed = {f"{each.where}: {each.before} → {each.after}": each for each in found.of(Verdict.UNNOTICED)}
+    unnoticed = {f"{each.where}: {each.before} → {each.after}": each for each in found.of(MutantVerdict.UNNOTICED)}
     bound = unnoticed["step by-risk, way 2, when, above: 9000 → 8999"]
     line = 1 + BASE.splitlines().index("      - {when: {field: income, above: 9000}, to: limited}")
     assert (bound.line, bound.inputs) == (
         line,
         "level = low, income = 9,000: room, and would be limited",
     )
-    noticed = {f"{each.where}: {each.before} → {each.after}": each.noticed_by for each in found.of(Verdict.NOTICED)}
+    noticed = {
+        f"{each.where}: {each.before} → {each.after}": each.noticed_by for each in found.of(MutantVerdict.NOTICED)
+    }
     assert noticed["step room, table, row 2, give, amount: 300 → 299"] == "low"
     assert noticed["step by-risk, way 1, to: ask → limited"] == "high"
 
@@ -69,17 +71,19 @@ def test_what_an_example_expects_besides_the_end_is_what_notices() -> None:
     outputs = tried(BASE + GOOD.replace("amounts: {set: 300}", "outputs: {room: {amount: 300}}"))
     where = "step room, table, row 2, give, amount"
     verdicts = [[each.verdict for each in found.changes if each.where == where] for found in (bare, outputs)]
-    assert verdicts == [[Verdict.UNNOTICED] * 2, [Verdict.NOTICED] * 2]
+    assert verdicts == [[MutantVerdict.UNNOTICED] * 2, [MutantVerdict.NOTICED] * 2]
 
 
 def test_what_no_example_can_notice_is_said() -> None:
-    found = {f"{each.where}: {each.after}": each.no_effect for each in tried(BASE + GOOD).of(Verdict.NO_EFFECT)}
+    found = {f"{each.where}: {each.after}": each.no_effect for each in tried(BASE + GOOD).of(MutantVerdict.NO_EFFECT)}
     assert found["action set, between 2: 501"] == "the same amounts are set, by the bounds"
     seen = BASE.replace("actions:\n", "actions:\n  - {id: seen, title: Seen, tag: seen}\n")
-    assert tried(seen).of(Verdict.NO_EFFECT)[-1].where != "on_failure"  # the table has no on_unknown: a run may fail
+    assert (
+        tried(seen).of(MutantVerdict.NO_EFFECT)[-1].where != "on_failure"
+    )  # the table has no on_unknown: a run may fail
     sure = seen.replace("above: 9000}, to: limited}", "above: 9000}, to: room}")
     sure = sure.replace("otherwise: {amount: 100}\n", "otherwise: {amount: 100}\n      on_unknown: {amount: 1}\n")
-    found = {f"{each.where}: {each.after}": each.no_effect for each in tried(sure).of(Verdict.NO_EFFECT)}
+    found = {f"{each.where}: {each.after}": each.no_effect for each in tried(sure).of(MutantVerdict.NO_EFFECT)}
     assert found["on_failure: look, seen"] == "no run fails"
 
 
@@ -147,8 +151,8 @@ UNNOTICEABLE = {"onboarding": ["step register, on_unknown: identity"]}
 @pytest.mark.parametrize("name", ["escalation", "limits", "onboarding", "payment", "reactivation", "review"])
 def test_examples_of_flows_that_ship_notice_every_change_that_can_be(name: str) -> None:
     found = mutate_flow(load_flow(name), bundled_lists(), NOW)
-    assert [f"{each.where}: {each.after}" for each in found.of(Verdict.UNNOTICED)] == UNNOTICEABLE.get(name, [])
-    assert len(found.of(Verdict.NOTICED)) >= 20
+    assert [f"{each.where}: {each.after}" for each in found.of(MutantVerdict.UNNOTICED)] == UNNOTICEABLE.get(name, [])
+    assert len(found.of(MutantVerdict.NOTICED)) >= 20
 
 
 @pytest.mark.parametrize("written", [{"then": "done"}, {}])

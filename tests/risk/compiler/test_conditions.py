@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from fivefold.risk.compiler.conditions import Compiler, comparison, nearly
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, plain_comparison
-from fivefold.risk.compiler.value_types import DTYPES, Column, misfit
+from fivefold.risk.compiler.value_types import DTYPES, InputColumn, misfit
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import Condition, input_key
 from fivefold.risk.language.fields import ValueType
@@ -21,12 +21,12 @@ from tests.risk.compiler.kleene import LEVELS, compared, holds, likeness
 condition = TypeAdapter[Any](Condition)
 
 
-def compiler(own: Column | None = None) -> Compiler:
+def compiler(own: InputColumn | None = None) -> Compiler:
     return Compiler(resolve, {}, own)
 
 
-def resolve(made: LanguageModel) -> Column:
-    return Column(input_key(made), ValueType.NUMBER)
+def resolve(made: LanguageModel) -> InputColumn:
+    return InputColumn(input_key(made), ValueType.NUMBER)
 
 
 A, B = '{"field":"a"}', '{"field":"b"}'
@@ -46,7 +46,7 @@ FRAME = pl.DataFrame({A: [1.0, 1.0, None], B: [None, 2.0, 2.0], "own": [5.0, Non
     ],
 )
 def test_a_condition_reads_what_it_names(data: Any, truths: list[bool | None], reads: list[str]) -> None:
-    made = compiler(Column("own", ValueType.NUMBER))
+    made = compiler(InputColumn("own", ValueType.NUMBER))
     found = FRAME.select(made.condition(condition.validate_python(data)).alias("it"))["it"].to_list()
     assert (found, list(made.reads)) == (truths, reads)
 
@@ -121,8 +121,8 @@ def units_of(kind: ValueType) -> int:
     return 100 if kind is ValueType.MONEY else 1
 
 
-def column_of(kind: ValueType) -> Column:
-    return Column("it", kind, units_of(kind), LEVELS if kind is ValueType.LEVEL else ())
+def column_of(kind: ValueType) -> InputColumn:
+    return InputColumn("it", kind, units_of(kind), LEVELS if kind is ValueType.LEVEL else ())
 
 
 @pytest.mark.parametrize(("word", "kind"), PAIRS, ids=str)
@@ -178,7 +178,7 @@ def test_conditions_are_kleenes(kind: ValueType, data: st.DataObject) -> None:
 
 
 def test_a_mean_of_money_is_compared_with_its_fractions() -> None:
-    column = Column("it", ValueType.MONEY, 100)
+    column = InputColumn("it", ValueType.MONEY, 100)
     frame = pl.DataFrame({"it": [1234.5, 1234.0, None]})
     assert frame.select(comparison("at_least", column, Decimal("12.345"), {})).to_series().to_list() == [
         True,
@@ -194,7 +194,7 @@ LARGE = [2**53 + 1, 2**53, 12_345, -1]
 
 @given(st.sampled_from(["above", "at_least", "equals"]), bounds, st.sampled_from([*LARGE, 1234.5, 12345.0]))
 def test_a_plain_amount_is_compared_as_a_column_is(word: str, bound: Decimal, value: float) -> None:
-    column = Column("it", ValueType.MONEY, 100)
+    column = InputColumn("it", ValueType.MONEY, 100)
     found = pl.DataFrame({"it": [value]}).select(comparison(word, column, bound, {})).item()
     assert plain_comparison(word, column, bound, {})({"it": value}) is found
 
@@ -215,7 +215,7 @@ def test_what_has_no_plain_form_says_so() -> None:
 
 def test_an_empty_element_of_a_list_is_no_element() -> None:
     frame = pl.DataFrame({"it": [[None], [None, "a"]]}, schema={"it": pl.List(pl.String)})
-    column = Column("it", ValueType.TEXTS)
+    column = InputColumn("it", ValueType.TEXTS)
     assert frame.select(comparison("contains", column, "a", {})).to_series().to_list() == [False, True]
 
 

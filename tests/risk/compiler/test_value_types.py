@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.compiler.value_types import (
-    Column,
+    InputColumn,
     UnknownNameError,
     column_for,
     column_of,
@@ -104,20 +104,20 @@ def test_every_input_of_a_policy_is_of_a_kind(data: Any, kind: ValueType) -> Non
 @pytest.mark.parametrize(
     ("data", "column"),
     [
-        ({"level": "in_force"}, Column('{"level":"in_force"}', ValueType.LEVEL, 1, ("low", "medium", "high"))),
-        ({"transaction": "amount"}, Column('{"transaction":"amount"}', ValueType.MONEY, 100)),
+        ({"level": "in_force"}, InputColumn('{"level":"in_force"}', ValueType.LEVEL, 1, ("low", "medium", "high"))),
+        ({"transaction": "amount"}, InputColumn('{"transaction":"amount"}', ValueType.MONEY, 100)),
         (
             {"transaction": "amount", "in_currency": "JPY"},
-            Column('{"in_currency":"JPY","transaction":"amount"}', ValueType.MONEY, 1),
+            InputColumn('{"in_currency":"JPY","transaction":"amount"}', ValueType.MONEY, 1),
         ),
         (
             {"sum": "amount", "in_currency": "KWD"},
-            Column('{"in_currency":"KWD","sum":"amount"}', ValueType.MONEY, 1000),
+            InputColumn('{"in_currency":"KWD","sum":"amount"}', ValueType.MONEY, 1000),
         ),
-        ({"field": "income"}, Column('{"field":"income"}', ValueType.NUMBER)),
+        ({"field": "income"}, InputColumn('{"field":"income"}', ValueType.NUMBER)),
     ],
 )
-def test_an_input_has_a_column(data: Any, column: Column) -> None:
+def test_an_input_has_a_column(data: Any, column: InputColumn) -> None:
     assert column_for(of_policy(data), NAMES, "EUR") == column
 
 
@@ -167,20 +167,20 @@ def test_only_values_of_its_kind_fit(kind: ValueType) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "made"),
     [
-        (Column("it", ValueType.MONEY, 100), Decimal("10.5"), 1050),
-        (Column("it", ValueType.MONEY, 1), Decimal("10.5"), 10.5),
-        (Column("it", ValueType.MONEY, 1000), Decimal("0.0005"), 0.5),
-        (Column("it", ValueType.MOMENT), "1970-01-02", DAY_US),
-        (Column("it", ValueType.NUMBER), Decimal("0.1"), 0.1),
-        (Column("it", ValueType.FINDING), Decimal(3), 3.0),
-        (Column("it", ValueType.TEXT), "NO", "NO"),
-        (Column("it", ValueType.FLAG), True, True),
-        (Column("it", ValueType.LEVEL, levels=("low", "high")), "high", 2),
-        (Column("it", ValueType.LEVEL, levels=("low", "high")), Decimal(1), 1),
-        (Column("it", ValueType.LEVEL, levels=("3", "2", "1")), "1", 3),
+        (InputColumn("it", ValueType.MONEY, 100), Decimal("10.5"), 1050),
+        (InputColumn("it", ValueType.MONEY, 1), Decimal("10.5"), 10.5),
+        (InputColumn("it", ValueType.MONEY, 1000), Decimal("0.0005"), 0.5),
+        (InputColumn("it", ValueType.MOMENT), "1970-01-02", DAY_US),
+        (InputColumn("it", ValueType.NUMBER), Decimal("0.1"), 0.1),
+        (InputColumn("it", ValueType.FINDING), Decimal(3), 3.0),
+        (InputColumn("it", ValueType.TEXT), "NO", "NO"),
+        (InputColumn("it", ValueType.FLAG), True, True),
+        (InputColumn("it", ValueType.LEVEL, levels=("low", "high")), "high", 2),
+        (InputColumn("it", ValueType.LEVEL, levels=("low", "high")), Decimal(1), 1),
+        (InputColumn("it", ValueType.LEVEL, levels=("3", "2", "1")), "1", 3),
     ],
 )
-def test_a_literal_has_the_form_of_its_column(column: Column, value: Any, made: Any) -> None:
+def test_a_literal_has_the_form_of_its_column(column: InputColumn, value: Any, made: Any) -> None:
     found = pl.select(literal(column, value)).item()
     assert found == made
     assert type(found) is type(made)

@@ -15,8 +15,8 @@ from fivefold.models.comparison import (
     RankQuality,
     SegmentGroup,
     SegmentMove,
-    Side,
     VersionComparison,
+    VersionSide,
 )
 from fivefold.models.promotions import PROMOTE, Promotion, apply_promotion
 from fivefold.models.registry import Registry
@@ -27,13 +27,13 @@ CARD = "# fivefold-value\n\n> Weigh it with <b>other</b> checks.\n"
 KEPT, ALLOWED = "the champion stays: +0.0001 is not above 0", "normalised Gini 0.9120 beats champion 0.9010"
 
 
-def side(version: int | None, shift: float) -> Side:
+def side(version: int | None, shift: float) -> VersionSide:
     groups = [CalibrationGroup(decile=n, customers=10, predicted_mean=n + shift, realised_mean=n) for n in range(1, 11)]
     segments = [
         SegmentGroup(segment=name, customers=25, value_mean=value, value_share=0.25)
         for name, value in (("low", 1.0), ("medium", 3.0), ("high", 6.0))
     ]
-    return Side(version=version, calibration=groups, calibration_error=abs(shift) / 10, segments=segments)
+    return VersionSide(version=version, calibration=groups, calibration_error=abs(shift) / 10, segments=segments)
 
 
 def comparison(**changes: Any) -> VersionComparison:

@@ -18,7 +18,7 @@ from fivefold.store.ingest.transactions import add_transactions
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import bulk_reads, leases
 from fivefold.store.levels.assessment_queue import Reason, Subject
-from fivefold.store.levels.leases import Batch
+from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import EntityType
 from tests.store import databases
@@ -98,7 +98,7 @@ def at(*moments: int) -> list[dict[str, Any]]:
     return [{**dict.fromkeys(SCHEMA), "at_us": each, "amount": 1.0, "currency": "EUR"} for each in moments]
 
 
-def claimed(engine: Engine, subjects: list[Subject]) -> Batch:
+def claimed(engine: Engine, subjects: list[Subject]) -> LeasedBatch:
     with Session(engine) as session, session.begin():
         due.mark(session, subjects, Reason.NEW, 1)
     with Session(engine) as session, session.begin():

@@ -13,7 +13,7 @@ from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.levels.failures import assessment_failures
-from fivefold.store.levels.leases import Batch, LeasedEntity
+from fivefold.store.levels.leases import LeasedBatch, LeasedEntity
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import DueMark
 from tests.store.filling import filled_once
@@ -49,28 +49,28 @@ def mark(engine: Engine, subjects: list[Subject], reason: Reason, due_us: int = 
         due.mark(session, subjects, reason, due_us, priority)
 
 
-def claim(engine: Engine, lease: str, now_us: int = NOW, most: int = 100, length_us: int = 60) -> Batch | None:
+def claim(engine: Engine, lease: str, now_us: int = NOW, most: int = 100, length_us: int = 60) -> LeasedBatch | None:
     with Session(engine) as session, session.begin():
         return claims.claim(session, lease, now_us, now_us + length_us, most, MOST)
 
 
-def claimed(engine: Engine, lease: str, now_us: int = NOW, most: int = 100) -> Batch:
+def claimed(engine: Engine, lease: str, now_us: int = NOW, most: int = 100) -> LeasedBatch:
     batch = claim(engine, lease, now_us, most)
     assert batch is not None
     return batch
 
 
-def held(engine: Engine, batch: Batch) -> set[int]:
+def held(engine: Engine, batch: LeasedBatch) -> set[int]:
     with Session(engine) as session, session.begin():
         return claims.lock_leased(session, batch)
 
 
-def clear(engine: Engine, batch: Batch, next_us: int | None = None, reason: Reason = NOTHING) -> None:
+def clear(engine: Engine, batch: LeasedBatch, next_us: int | None = None, reason: Reason = NOTHING) -> None:
     with Session(engine) as session, session.begin():
         claims.clear(session, batch, {one.entity_id: (next_us, reason) for one in batch.claims})
 
 
-def fail(engine: Engine, batch: Batch, next_us: int) -> None:
+def fail(engine: Engine, batch: LeasedBatch, next_us: int) -> None:
     ids = [one.entity_id for one in batch.claims]
     with Session(engine) as session, session.begin():
         claims.fail(session, batch, dict.fromkeys(ids, "it broke"), dict.fromkeys(ids, next_us), MOST)
@@ -82,7 +82,7 @@ def row(engine: Engine, subject: Subject) -> dict[str, Any]:
         return {column.name: getattr(found, column.name) for column in DueMark.__table__.columns}
 
 
-def numbers(batch: Batch | None) -> list[int]:
+def numbers(batch: LeasedBatch | None) -> list[int]:
     return [] if batch is None else [one.entity_id for one in batch.claims]
 
 
@@ -214,12 +214,12 @@ def test_who_fails_is_put_off_then_quarantined(engine: Engine, subjects: list[Su
         assert assessment_failures(session, of + 1, 2**62, WHOLE) == []
 
 
-def held_batch(engine: Engine, subject: Subject, lease: str, attempts: int) -> Batch:
+def held_batch(engine: Engine, subject: Subject, lease: str, attempts: int) -> LeasedBatch:
     """The batch that a lease holds."""
     found = row(engine, subject)
     assert found["lease"] == lease
     claims = (LeasedEntity(subject.entity_id, found["revision"], found["reasons"], attempts),)
-    return Batch(organisation_id=subject.organisation_id, type_id=subject.type_id, lease=lease, claims=claims)
+    return LeasedBatch(organisation_id=subject.organisation_id, type_id=subject.type_id, lease=lease, claims=claims)
 
 
 def quarantine(engine: Engine, subject: Subject) -> None:
@@ -309,7 +309,7 @@ def test_a_batch_is_of_one_organisation_and_type(engine: Engine, subjects: list[
 
 
 def test_one_entity_is_leased_whether_it_is_due_or_not(engine: Engine, subjects: list[Subject]) -> None:
-    def one(lease: str, now_us: int) -> Batch | None:
+    def one(lease: str, now_us: int) -> LeasedBatch | None:
         with Session(engine) as session, session.begin():
             return claims.claim_one(session, subjects[0], lease, now_us, now_us + 60)
 

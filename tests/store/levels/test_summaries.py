@@ -11,7 +11,7 @@ from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import bulk_reads, leases
 from fivefold.store.levels import summaries as stored
 from fivefold.store.levels.assessment_queue import Reason, Subject
-from fivefold.store.levels.leases import Batch
+from fivefold.store.levels.leases import LeasedBatch
 from tests.store.stored import entity_of, type_of
 
 MANY = {
@@ -32,7 +32,7 @@ def subjects(engine: Engine) -> list[Subject]:
     return made
 
 
-def claimed(engine: Engine) -> Batch:
+def claimed(engine: Engine) -> LeasedBatch:
     with Session(engine) as session, session.begin():
         batch = leases.claim(session, "mine", 10, 10_000, 10, 3)
     assert batch is not None

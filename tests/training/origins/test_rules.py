@@ -15,7 +15,7 @@ from fivefold.training.dates import Dates
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.metrics import Metrics, rank_metrics
 from fivefold.training.origins.judge import JudgedOrigin
-from fivefold.training.origins.rolling import GINI, Difference, Rolling, roll
+from fivefold.training.origins.rolling import GINI, FigureDifference, Rolling, roll
 from fivefold.training.origins.rules import with_origins
 
 PASSED = GateVerdict(True, True, ("the last origin passed",))
@@ -36,9 +36,11 @@ def rolling(*origins: JudgedOrigin) -> Rolling:
     """Give the means that the rules read, without any draws."""
     both = [each for each in origins if "champion" in each.by_name]
     less = [each.by_name["model"].normalised_gini - each.by_name["champion"].normalised_gini for each in both]
-    parts = [Difference("champion", GINI, each.moment, 1, one, one, one) for each, one in zip(both, less, strict=True)]
+    parts = [
+        FigureDifference("champion", GINI, each.moment, 1, one, one, one) for each, one in zip(both, less, strict=True)
+    ]
     if less:
-        parts.append(Difference("champion", GINI, None, len(less), float(np.mean(less)), nan, nan))
+        parts.append(FigureDifference("champion", GINI, None, len(less), float(np.mean(less)), nan, nan))
     return Rolling(origins, tuple(parts), 0.95)
 
 

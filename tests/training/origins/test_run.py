@@ -16,7 +16,7 @@ from fivefold.training.config import CheckSettings, SnapshotSettings, TreeSettin
 from fivefold.training.judging.evaluate import MODEL
 from fivefold.training.origins.judge import JudgedOrigin
 from fivefold.training.origins.rolling import Rolling
-from fivefold.training.presets.choose import Choice
+from fivefold.training.presets.choose import PresetChoice
 from fivefold.training.presets.named import PRESETS
 from fivefold.training.report.model_card import model_card
 from fivefold.training.retrain import TrainingResult
@@ -132,7 +132,7 @@ FEW = TreeSettings(threads=1, min_rows_in_leaf=20, most_rounds=5)
 def test_no_preset_is_chosen_on_a_window_that_is_judged(
     learn: Learn, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    choices: list[Choice] = []
+    choices: list[PresetChoice] = []
     choose = retraining.choose_preset
     monkeypatch.setattr(retraining, "choose_preset", lambda *given: choices.append(choose(*given)) or choices[-1])
     monkeypatch.setattr(retraining, "asked_presets", lambda _: PRESETS[:2])

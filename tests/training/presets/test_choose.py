@@ -14,7 +14,7 @@ from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
 from fivefold.domain.text import percent
 from fivefold.training.config import CheckSettings, SnapshotSettings, TrainingConfig, TreeSettings
 from fivefold.training.data import TransactionSource
-from fivefold.training.presets.choose import TIE, Choice, Trial, choose_preset
+from fivefold.training.presets.choose import TIE, PresetChoice, PresetTrial, choose_preset
 from fivefold.training.presets.named import PRESETS, Preset
 from fivefold.training.report.preset_card import sampled_text
 from tests.depth import examples
@@ -27,7 +27,7 @@ FEW = (
 )
 LEARNT = CheckSettings(least_customers=20, least_active=10)
 
-Chosen = Callable[..., Choice]
+Chosen = Callable[..., PresetChoice]
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +43,20 @@ def small(config: TrainingConfig) -> TrainingConfig:
     return config.model_copy(update={"trees": trees, "snapshots": SnapshotSettings(), "checks": LEARNT})
 
 
-def chosen(frame: pl.DataFrame, config: TrainingConfig, presets: tuple[Preset, ...] = FEW, test: int = TEST) -> Choice:
+def chosen(
+    frame: pl.DataFrame, config: TrainingConfig, presets: tuple[Preset, ...] = FEW, test: int = TEST
+) -> PresetChoice:
     source = TransactionSource(frame, config.rate_table())
     return choose_preset(source, config, source.summary(config.seed), test, presets)
 
 
 @pytest.fixture(scope="module")
-def whole(frame: pl.DataFrame, small: TrainingConfig) -> Choice:
+def whole(frame: pl.DataFrame, small: TrainingConfig) -> PresetChoice:
     return chosen(frame, small)
 
 
 def test_every_preset_is_tried_on_the_same_windows_which_end_by_the_test_as_of(
-    whole: Choice, small: TrainingConfig
+    whole: PresetChoice, small: TrainingConfig
 ) -> None:
     horizon = small.horizon_days * DAY_US
     assert whole.origins == (TEST - 3 * horizon, TEST - 2 * horizon, TEST - horizon)
@@ -77,7 +79,7 @@ def test_every_preset_is_tried_on_the_same_windows_which_end_by_the_test_as_of(
 def test_nothing_after_the_test_as_of_changes_the_choice(
     frame: pl.DataFrame,
     small: TrainingConfig,
-    whole: Choice,
+    whole: PresetChoice,
     kept: int,
     factor: float,
     newcomers: int,
@@ -98,7 +100,7 @@ def test_nothing_after_the_test_as_of_changes_the_choice(
 
 
 def test_a_row_just_before_the_test_as_of_does_change_what_was_found(
-    frame: pl.DataFrame, small: TrainingConfig, whole: Choice
+    frame: pl.DataFrame, small: TrainingConfig, whole: PresetChoice
 ) -> None:
     """The property above could hold of a choice that reads nothing: this one shows that it reads up to the as-of."""
     at = from_microseconds(TEST).replace(tzinfo=None)
@@ -111,13 +113,13 @@ def test_a_row_just_before_the_test_as_of_does_change_what_was_found(
     assert found.of("standard")[:-1] == whole.of("standard")[:-1]
 
 
-def test_the_choice_is_the_same_each_time(frame: pl.DataFrame, small: TrainingConfig, whole: Choice) -> None:
+def test_the_choice_is_the_same_each_time(frame: pl.DataFrame, small: TrainingConfig, whole: PresetChoice) -> None:
     assert chosen(frame, small) == whole
     assert chosen(frame, small).config == whole.config
 
 
 def test_the_rows_of_a_choice_are_bounded_and_the_sample_is_the_same_each_time(
-    frame: pl.DataFrame, small: TrainingConfig, whole: Choice, monkeypatch: pytest.MonkeyPatch
+    frame: pl.DataFrame, small: TrainingConfig, whole: PresetChoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(choosing, "MOST_ROWS", 600)
     found = chosen(frame, small)
@@ -129,7 +131,7 @@ def test_the_rows_of_a_choice_are_bounded_and_the_sample_is_the_same_each_time(
 
 
 def test_a_window_has_as_many_customers_as_there_are_not_as_many_as_were_sampled(
-    frame: pl.DataFrame, small: TrainingConfig, whole: Choice, monkeypatch: pytest.MonkeyPatch
+    frame: pl.DataFrame, small: TrainingConfig, whole: PresetChoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(choosing, "MOST_ROWS", 600)
     known, active = [], []
@@ -150,10 +152,10 @@ def test_a_window_has_as_many_customers_as_there_are_not_as_many_as_were_sampled
         assert len(less.origins) < len(whole.origins)
 
 
-def trials_of(**marks: list[float]) -> Callable[..., list[Trial]]:
-    def trials(*_: object) -> list[Trial]:
+def trials_of(**marks: list[float]) -> Callable[..., list[PresetTrial]]:
+    def trials(*_: object) -> list[PresetTrial]:
         return [
-            Trial(name, number, 100, 1000, 7, mark, mark)
+            PresetTrial(name, number, 100, 1000, 7, mark, mark)
             for name, found in marks.items()
             for number, mark in enumerate(found)
         ]

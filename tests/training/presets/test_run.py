@@ -14,10 +14,10 @@ from fivefold.domain.errors import ConfigError
 from fivefold.models.registry import Registry
 from fivefold.training.config import CheckSettings, SnapshotSettings, TrainingConfig, TreeSettings
 from fivefold.training.plan import TrainingPlan
-from fivefold.training.presets.choose import Choice
+from fivefold.training.presets.choose import PresetChoice
 from fivefold.training.presets.named import CHOOSE, PRESETS, preset
 from fivefold.training.register import run_parameters
-from fivefold.training.report.card import Section
+from fivefold.training.report.card import CardSection
 from fivefold.training.report.model_card import model_card
 from fivefold.training.report.preset_card import preset_sections
 from fivefold.training.retrain import TrainingResult, retrain
@@ -28,7 +28,7 @@ NOWHERE: Any = NoRegistry()
 QUICK = TreeSettings(threads=1, rounds=6, min_rows_in_leaf=20)
 
 
-def _markdown(sections: list[Section]) -> str:
+def _markdown(sections: list[CardSection]) -> str:
     return "\n".join(line for section in sections for line in section.markdown())
 
 
@@ -179,7 +179,7 @@ def test_an_unknown_preset_is_refused_before_anything_is_read(open_config: Train
 def test_without_history_to_try_the_default_is_used_and_the_card_says_why(
     file: Path, open_config: TrainingConfig
 ) -> None:
-    shown: list[Choice] = []
+    shown: list[PresetChoice] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fivefold.training.retrain.register", lambda *_: 1)
         patch.setattr("fivefold.training.retrain.times_judged", lambda *_: 1)

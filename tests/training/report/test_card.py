@@ -14,13 +14,13 @@ from pydantic import ValidationError
 from fivefold.domain.text import percent, visible_line
 from fivefold.training.report.card import (
     PERCENT,
-    Column,
+    CardSection,
+    CardTable,
     Item,
     ModelCard,
     Paragraph,
-    Section,
     Sentence,
-    Table,
+    TableColumn,
     items,
     paragraph,
     say,
@@ -45,18 +45,20 @@ FACTS = st.one_of(
 )
 
 
-def a_card(*sections: Section, title: str = "a name") -> ModelCard:
+def a_card(*sections: CardSection, title: str = "a name") -> ModelCard:
     return ModelCard(
         name=title, kind="trained", content_hash="0" * 64, title=title, caution="Take care.", sections=sections
     )
 
 
 def nasty() -> ModelCard:
-    table = Table(
-        caption=NASTY, columns=(Column(name="a", label=NASTY), Column(name="b", label="b")), rows=((NASTY, NASTY),)
+    table = CardTable(
+        caption=NASTY,
+        columns=(TableColumn(name="a", label=NASTY), TableColumn(name="b", label="b")),
+        rows=((NASTY, NASTY),),
     )
     item = Item(sentence=say("Model `{name}`", name=NASTY), under=(say("{name}", name=NASTY),))
-    part = Section(name="quality", title=NASTY, blocks=(paragraph("It: {name}", name=NASTY), items(item), table))
+    part = CardSection(name="quality", title=NASTY, blocks=(paragraph("It: {name}", name=NASTY), items(item), table))
     return a_card(part, title=NASTY)
 
 
@@ -82,9 +84,9 @@ def test_the_card_comes_back_from_its_data_and_gives_the_same_forms(card: ModelC
 def test_any_figures_come_back_and_are_written_alike(facts: dict[str, Any]) -> None:
     text = " ".join(f"{{{name}}}" for name in facts)
     cells = tuple(None if isinstance(fact, tuple) else fact for fact in facts.values())
-    columns = tuple(Column(name=name, label=name) for name in facts)
-    table = Table(caption="figures", columns=columns, rows=(cells,))
-    made = a_card(Section(name="one", title="One", blocks=(Paragraph(lines=(say(text, **facts),)), table)))
+    columns = tuple(TableColumn(name=name, label=name) for name in facts)
+    table = CardTable(caption="figures", columns=columns, rows=(cells,))
+    made = a_card(CardSection(name="one", title="One", blocks=(Paragraph(lines=(say(text, **facts),)), table)))
     again = ModelCard.model_validate_json(made.to_json())
     assert again == made
     assert again.markdown() == made.markdown()
@@ -108,7 +110,7 @@ def test_a_sentence_names_nothing_that_its_facts_lack() -> None:
     with pytest.raises(ValidationError, match=r"the sentence names b\.c, which its facts lack"):
         Sentence(text="{a} {b.c}", facts={"a": 1, "b": "x"})
     with pytest.raises(ValidationError, match="a row that is not of 1 cells"):
-        Table(caption="t", columns=(Column(name="a", label="a"),), rows=((1, 2),))
+        CardTable(caption="t", columns=(TableColumn(name="a", label="a"),), rows=((1, 2),))
 
 
 def test_the_figures_of_the_data_are_those_of_the_run(card: ModelCard, runs: Runs) -> None:
@@ -122,14 +124,14 @@ def test_the_figures_of_the_data_are_those_of_the_run(card: ModelCard, runs: Run
     assert facts["data"]["learning_rate"] == runs.first.lineage.trees.learning_rate
     assert facts["quality"]["customers"] == evaluation.customers
     assert facts["quality"]["calibration_error_share"] == evaluation.registered_metrics()["calibration_error"]
-    ranking, segments, tenths = (block for block in parts["quality"].blocks if isinstance(block, Table))
+    ranking, segments, tenths = (block for block in parts["quality"].blocks if isinstance(block, CardTable))
     assert ranking.rows[0][1] == evaluation.by_name["model"].normalised_gini, "not rounded"
     assert segments.rows == tuple(evaluation.segments.iter_rows())
     assert tenths.rows == tuple(evaluation.calibration.iter_rows())
     assert card.content_hash == model.content_hash
 
 
-def _facts(section: Section) -> dict[str, Any]:
+def _facts(section: CardSection) -> dict[str, Any]:
     lines = [line for block in section.blocks if isinstance(block, Paragraph) for line in block.lines]
     lines += [item.sentence for block in section.blocks if block.kind == "items" for item in block.items]
     return {name: fact for line in lines for name, fact in line.facts.items()}
@@ -163,7 +165,7 @@ def test_the_page_can_be_heard(card: ModelCard, page: str) -> None:
     assert '<html lang="en">' in page
     assert (tree.tags.count("h1"), tree.tags.count("main")) == (1, 1)
     assert tree.tags.count("h2") == sum(bool(section.title) for section in card.sections)
-    tables = [block for section in card.sections for block in section.blocks if isinstance(block, Table)]
+    tables = [block for section in card.sections for block in section.blocks if isinstance(block, CardTable)]
     assert tree.tags.count("table") == tree.tags.count("caption") == len(tables) == 9
     assert page.count('<th scope="row">') == sum(len(table.rows) for table in tables)
     assert page.count('<th scope="col"') == sum(bool(column.label) for table in tables for column in table.columns)

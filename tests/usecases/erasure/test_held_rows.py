@@ -12,7 +12,7 @@ from fivefold.flows.analysis import analyse_flow
 from fivefold.risk.facts.groups import links as groups
 from fivefold.store.evidence import holds
 from fivefold.store.evidence import retention as removing
-from fivefold.store.evidence.old_rows import OldRows, ResumePoint, Scope
+from fivefold.store.evidence.old_rows import OldRows, ResumePoint, RetentionScope
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.flows import FlowRow, FlowRun, FlowVersion
 from fivefold.usecases.accounts.entity_types import define_type
@@ -50,7 +50,7 @@ def _meanwhile(bank: Bank, kind: str, monkeypatch: pytest.MonkeyPatch, happens: 
         happens()
         return
 
-    def look(session: Session, scope: Scope, reached: ResumePoint, most: int) -> OldRows:
+    def look(session: Session, scope: RetentionScope, reached: ResumePoint, most: int) -> OldRows:
         found = whole.look(session, scope, reached, most)
         if found.removable:
             happens()

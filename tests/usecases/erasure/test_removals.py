@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
 from fivefold.store.evidence import retention as removing
-from fivefold.store.evidence.retention import OldRow, Scope
+from fivefold.store.evidence.retention import OldRow, RetentionScope
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import Delivery, Endpoint, EvidenceJob, OutboxEvent, ValidationJob
@@ -304,7 +304,7 @@ def test_who_is_killed_in_the_middle_of_a_part_has_removed_nothing_of_it(
     assert remove(bank, most_parts=1) == {"outbox": 99}, "and the one of today stays"
     whole = removing.REMOVALS["outbox"]
 
-    def dies(session: Session, scope: Scope, rows: Sequence[OldRow]) -> None:
+    def dies(session: Session, scope: RetentionScope, rows: Sequence[OldRow]) -> None:
         whole.remove(session, scope, rows)
         raise KeyboardInterrupt
 

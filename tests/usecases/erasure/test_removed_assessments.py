@@ -12,7 +12,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import Part
 from fivefold.store.evidence import retention as removing
-from fivefold.store.evidence.old_rows import Scope
+from fivefold.store.evidence.old_rows import RetentionScope
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, OverrideReading
@@ -180,7 +180,7 @@ def test_the_one_that_something_rests_on_stays(bank: Bank, tmp_path: Path, what:
 
 
 def _is_removable(bank: Bank, number: int) -> bool:
-    scope = Scope(bank.of, bank.now - DAYS * DAY_US, bank.now)
+    scope = RetentionScope(bank.of, bank.now - DAYS * DAY_US, bank.now)
     with Session(bank.engine) as session:
         part = removing.REMOVALS["assessments"].look(session, scope, None, 1_000)
     return (bank.id_of("a"), number) in {row.key for row in part.removable}
@@ -196,7 +196,7 @@ def test_a_hold_that_comes_between_looking_and_removing_keeps_everything(
     if bank.engine.dialect.name == "sqlite":
         set_legal_hold(bank.context, "customer", "a", bank.now + DAY_US, "Court.", tmp_path / "register")
 
-    def look(session: Session, scope: Scope, reached: object, most: int) -> object:
+    def look(session: Session, scope: RetentionScope, reached: object, most: int) -> object:
         part = of.look(session, scope, reached, most)  # type: ignore[arg-type]  # as it was given
         if bank.engine.dialect.name == "postgresql" and part.removable:
             set_legal_hold(bank.context, "customer", "a", bank.now + DAY_US, "Court.", tmp_path / "register")

@@ -13,7 +13,7 @@ from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import ConflictError
 from fivefold.store.flows.history import answers_of
 from fivefold.store.flows.runs import QUARANTINED
-from fivefold.store.tables.flows import FlowReplay, FlowReplayPerson, FlowRun, FlowStep
+from fivefold.store.tables.flows import FlowReplay, FlowReplayPerson, FlowRun, StepOutcome
 from fivefold.store.tables.groups import GroupMove, NamedGroup
 from fivefold.store.tables.operations import RetentionRun
 from fivefold.usecases.accounts.settings import SettingsChange
@@ -224,7 +224,7 @@ def test_an_answer_that_was_removed_is_no_answer(engine: Engine) -> None:
     remove(bank)
     with Session(engine) as session:
         assert list(answers_of(session, bank.runs()[0].flow_id, [bank.id_of("a")])) == []
-        assert session.scalars(select(FlowStep.outcome)).all() == ["{}"]
+        assert session.scalars(select(StepOutcome.outcome)).all() == ["{}"]
 
 
 def test_a_dry_run_counts_what_the_run_does_whatever_there_is(engine: Engine) -> None:

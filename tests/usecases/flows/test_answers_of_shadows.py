@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from fivefold.usecases.flows.outside import Outside
+from fivefold.usecases.flows.outside import OutsideAccess
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.answering import answer_run
 from fivefold.usecases.flows.runs.execute import run_flows
 from fivefold.usecases.flows.runs.replay import replay_record
 from fivefold.usecases.flows.runs.shadows import compare_shadow, list_shadow_pairs
-from fivefold.usecases.flows.sources import Source
+from fivefold.usecases.flows.sources import DataSource
 from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed
@@ -114,8 +114,8 @@ def test_a_source_is_asked_once_and_the_shadow_goes_on_by_its_answer(
             "answer": {},
             "private": True,
         }
-        source = Source.model_validate(register)
-        monkeypatch.setattr(asking, "_outside", lambda name: Outside(name, {"register": source}))
+        source = DataSource.model_validate(register)
+        monkeypatch.setattr(asking, "_outside", lambda name: OutsideAccess(name, {"register": source}))
         bank.post(1, 500)
         bank.work()
     assert got == ["/?amount=500"]

@@ -8,12 +8,12 @@ import pytest
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import AgentSettings
-from fivefold.flows.outside.outcomes import Outcome, Reason, read_outcome
+from fivefold.flows.outside.outcomes import AgentReason, OutsideOutcome, read_outcome
 from fivefold.flows.outside.question import asking_step, sent_facts
 from fivefold.flows.steps import RowContext
 from fivefold.flows.trace import explain_run
 from fivefold.usecases.flows.agents import MOST_BYTES, require_agent
-from fivefold.usecases.flows.outside import Outside, ask
+from fivefold.usecases.flows.outside import OutsideAccess, ask
 from fivefold.usecases.flows.sources import source_diagnostics
 from fivefold.usecases.shared import connections
 from tests.flows.flows_small import HIGH, NOTHING, analysed, document, program
@@ -63,9 +63,9 @@ def completion(content: Any, **parts: Any) -> Said:
     return Said(json.dumps(body).encode(), headers={"Content-Type": "application/json"})
 
 
-def asked(server: Server, **parts: Any) -> Outcome:
+def asked(server: Server, **parts: Any) -> OutsideOutcome:
     agent = AgentSettings(f"http://127.0.0.1:{server.port}/v1", "small", KEY, **{"limit_seconds": 2, **parts})
-    outside = Outside("acme", {}, agent=agent, clock=lambda: NOW, wait=lambda _: None)
+    outside = OutsideAccess("acme", {}, agent=agent, clock=lambda: NOW, wait=lambda _: None)
     row = MADE.run_row(FACTS, RowContext({}, {}))
     step = asking_step(MADE, row)
     assert step is not None
@@ -77,7 +77,7 @@ def test_an_agent_is_told_named_facts_and_the_why_as_data() -> None:
         outcome = asked(server)
     assert outcome.failed is None
     assert outcome.values == {"answer": "implausible"}
-    assert outcome.reasons == (Reason(text=REASON["text"], evidence=("remark", "step first")),)  # type: ignore[arg-type]  # text
+    assert outcome.reasons == (AgentReason(text=REASON["text"], evidence=("remark", "step first")),)  # type: ignore[arg-type]  # text
     assert outcome.source == "agent small (127.0.0.1)"
     [got] = server.got
     assert (got.method, got.path) == ("POST", "/v1/chat/completions")
@@ -209,7 +209,7 @@ def test_without_an_agent_the_step_failed_and_lint_says_so() -> None:
     row = MADE.run_row(FACTS, RowContext({}, {}))
     step = asking_step(MADE, row)
     assert step is not None
-    outcome = ask(Outside("acme", {}, clock=lambda: NOW), step, sent_facts(MADE, row))
+    outcome = ask(OutsideAccess("acme", {}, clock=lambda: NOW), step, sent_facts(MADE, row))
     assert (outcome.failed, outcome.source) == ("no agent is set up", "no agent")
     flow = analysed(document(ROUTE, AGENT, READS, WATCHED, NOTHING)).flow
     assert [len(list(source_diagnostics(flow, {}, has_agent=has_agent))) for has_agent in (True, False)] == [0, 1]

@@ -13,14 +13,14 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.tables.flows import FlowRun
 from fivefold.usecases.flows import outside
-from fivefold.usecases.flows.outside import Outside
+from fivefold.usecases.flows.outside import OutsideAccess
 from fivefold.usecases.flows.runs import asking
 from fivefold.usecases.flows.runs.answering import retry_run
 from fivefold.usecases.flows.runs.asking import PERHAPS_ASKED
 from fivefold.usecases.flows.runs.execute import LEASE_US, run_flows
 from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.flows.runs.replay import replay_record
-from fivefold.usecases.flows.sources import Source
+from fivefold.usecases.flows.sources import DataSource
 from fivefold.usecases.levels.worker import MAX_ABANDONED_LEASES
 from tests.usecases.certificates import certified
 from tests.usecases.flows.flowing import FlowBank
@@ -54,7 +54,7 @@ def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
                 "answer": {},
                 "private": True,
             }
-            asked = Outside("bank", {"register": Source.model_validate(about | words)})
+            asked = OutsideAccess("bank", {"register": DataSource.model_validate(about | words)})
             monkeypatch.setattr(asking, "_outside", lambda _: asked)
             return server
 

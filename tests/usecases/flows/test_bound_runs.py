@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.tables.flows import FlowStep
+from fivefold.store.tables.flows import StepOutcome
 from fivefold.usecases.audit.verify import verify_picture
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.runs import asking
@@ -100,7 +100,7 @@ def test_an_answer_that_was_changed_is_not_made_good_by_the_run_that_goes_on(eng
     bank.work()
     bank.now += 5 * HOUR_US
     with forged(engine) as connection:
-        nobody = FlowStep(run_id=1, step="ask", entity_id=1, kind="person", at_us=bank.now, actor="member:2")
+        nobody = StepOutcome(run_id=1, step="ask", entity_id=1, kind="person", at_us=bank.now, actor="member:2")
         row = {**{key: value for key, value in vars(nobody).items() if not key.startswith("_")}, "salt": "00" * 16}
         columns = ", ".join(row)
         values = ", ".join(f":{name}" for name in row)

@@ -15,12 +15,12 @@ from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.flows.asked_files import flow_text
-from fivefold.usecases.flows.outside import Outside
+from fivefold.usecases.flows.outside import OutsideAccess
 from fivefold.usecases.flows.runs import actions, asking
 from fivefold.usecases.flows.runs.execute import LEASE_US, carry_on, run_flows
 from fivefold.usecases.flows.runs.reading import view_run
 from fivefold.usecases.flows.runs.replay import replay_record
-from fivefold.usecases.flows.sources import Source
+from fivefold.usecases.flows.sources import DataSource
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.worker import MAX_ATTEMPTS
@@ -401,8 +401,8 @@ def test_what_a_source_answers_is_stored_with_the_run_and_made_again_from_there(
             "answer": {},
             "private": True,
         }
-        source = Source.model_validate(register)
-        monkeypatch.setattr(asking, "_outside", lambda name: Outside(name, {"register": source}))
+        source = DataSource.model_validate(register)
+        monkeypatch.setattr(asking, "_outside", lambda name: OutsideAccess(name, {"register": source}))
         bank.post(1, 500)
         bank.work()
     assert told == ["/?amount=500"]
@@ -452,7 +452,7 @@ def test_what_an_agent_answers_is_kept_for_the_run_and_its_shadow_until_the_cust
     bank.add_flow(OPINES.replace("title: Known", "title: Known better"), shadow=True)
     with serving(lambda _: completion(content)) as server:
         agent = AgentSettings(f"http://127.0.0.1:{server.port}/v1", "small", "key-of-the-agent")
-        monkeypatch.setattr(asking, "_outside", lambda name: Outside(name, {}, agent=agent))
+        monkeypatch.setattr(asking, "_outside", lambda name: OutsideAccess(name, {}, agent=agent))
         bank.post(1, 500)
         bank.work()
     (got,) = server.got
@@ -480,7 +480,7 @@ def test_what_an_agent_answers_is_kept_for_the_run_and_its_shadow_until_the_cust
 
 
 def test_settings_that_are_wrong_hold_no_run_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(_: str) -> Outside:
+    def wrong(_: str) -> OutsideAccess:
         raise ConfigError("no such file")
 
     monkeypatch.setattr(asking, "_outside", wrong)

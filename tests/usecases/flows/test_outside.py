@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from fivefold.flows.outside.outcomes import Outcome, read_outcome
+from fivefold.flows.outside.outcomes import OutsideOutcome, read_outcome
 from fivefold.flows.outside.question import SentFacts, asking_step, sent_facts
 from fivefold.flows.steps import STOP, RowContext, Stop
-from fivefold.usecases.flows.outside import DAY_US, MOST_KEPT, Kept, KeptAnswers, Outside, ask
-from fivefold.usecases.flows.sources import Source, Sources, source_diagnostics
+from fivefold.usecases.flows.outside import DAY_US, MOST_KEPT, Kept, KeptAnswers, OutsideAccess, ask
+from fivefold.usecases.flows.sources import DataSource, DataSources, source_diagnostics
 from fivefold.usecases.shared import connections
 from tests.flows.flows_small import END, HIGH, NOTHING, analysed, document, program
 from tests.usecases.certificates import certified
@@ -41,7 +41,7 @@ FACTS = {'{"field":"country"}': "DE/../x", '{"sum":"amount"}': 12_345}
 WELL = {"status": "active", "staff": {"count": 12}, "capital": 10.5}
 
 
-def source(port: int = 443, **parts: Any) -> Source:
+def source(port: int = 443, **parts: Any) -> DataSource:
     plain = {
         "title": "Companies",
         "url": f"https://localhost:{port}/of/{{country}}?v=1",
@@ -52,10 +52,12 @@ def source(port: int = 443, **parts: Any) -> Source:
         "seconds": 2,
         "secret": {"header": "X-Key", "name": "COMPANIES", "form": "Key {secret}"},
     }
-    return Source.model_validate({**plain, **parts})
+    return DataSource.model_validate({**plain, **parts})
 
 
-def asked(own: Source, data: Data = DATA, facts: Data = FACTS, outside: Outside | None = None) -> Outcome:
+def asked(
+    own: DataSource, data: Data = DATA, facts: Data = FACTS, outside: OutsideAccess | None = None
+) -> OutsideOutcome:
     """Run a flow to the step that asks, ask, and give what came of it."""
     made = program(document({**STEP, "data": data}, END, NOTHING))
     row = made.run_row(facts, RowContext({}, {}))
@@ -64,9 +66,11 @@ def asked(own: Source, data: Data = DATA, facts: Data = FACTS, outside: Outside 
     return ask(outside or outside_with(own), step, sent_facts(made, row))
 
 
-def outside_with(own: Source, now: Callable[[], int] = lambda: NOW, waits: list[float] | None = None) -> Outside:
+def outside_with(
+    own: DataSource, now: Callable[[], int] = lambda: NOW, waits: list[float] | None = None
+) -> OutsideAccess:
     waited = [] if waits is None else waits
-    return Outside("acme", {"companies": own}, {"COMPANIES": SECRET}, clock=now, wait=waited.append)
+    return OutsideAccess("acme", {"companies": own}, {"COMPANIES": SECRET}, clock=now, wait=waited.append)
 
 
 def says(content: Any = WELL, **parts: Any) -> Callable[[Got], Said]:
@@ -81,7 +85,7 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLCont
 
 
 @contextmanager
-def register(tls: ssl.SSLContext, answer: Callable[[Got], Said]) -> Iterator[tuple[Server, Source]]:
+def register(tls: ssl.SSLContext, answer: Callable[[Got], Said]) -> Iterator[tuple[Server, DataSource]]:
     with serving(answer, tls) as server:
         yield server, source(server.port)
 
@@ -291,7 +295,7 @@ def test_a_source_may_be_for_more_than_a_flow_says_and_never_for_less() -> None:
 
 def test_who_may_not_ask_a_host_has_no_such_source() -> None:
     allowed = {"acme": {"hosts": ["LOCALHOST"]}, "other": {"hosts": ["example.com"]}}
-    sources = Sources.model_validate({"organisations": allowed, "sources": {"companies": source().model_dump()}})
+    sources = DataSources.model_validate({"organisations": allowed, "sources": {"companies": source().model_dump()}})
     assert [list(sources.allowed(name)) for name in ("acme", "other", "nobody")] == [["companies"], [], []]
     [found] = source_diagnostics(analysed(FLOW).flow, sources.allowed("other"), has_agent=False)
     assert found.problem == "there is no source companies that may be asked; there are none"

@@ -12,7 +12,7 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Part
-from fivefold.flows.outside.outcomes import Outcome, failed_outcome
+from fivefold.flows.outside.outcomes import OutsideOutcome, failed_outcome
 from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.flows import FlowVersion
 from fivefold.usecases.erasure.erase import erase_entity
@@ -173,12 +173,12 @@ def test_what_came_from_outside_then_comes_in_the_replay_and_nothing_is_asked(
     values: dict[str, Any] = {"answer": "gone"} if kind == "agent" else {"live": True}
     asked = list[int]()
 
-    def answer(questions: Any, clock: Any) -> list[Outcome]:
+    def answer(questions: Any, clock: Any) -> list[OutsideOutcome]:
         """Answer about a, and be out of reach for b."""
         asked.extend(question.run_id for question in questions)
         at_us = clock()
         return [
-            Outcome(values=values, source="outside", at_us=at_us)
+            OutsideOutcome(values=values, source="outside", at_us=at_us)
             if question.entity_id == bank.id_of("a")
             else failed_outcome("no answer within 5 s", "outside", at_us)
             for question in questions

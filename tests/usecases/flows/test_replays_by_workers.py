@@ -86,7 +86,7 @@ def test_what_was_found_is_stored_after_so_many_causes_and_moments(
     monkeypatch.setattr(replaying, bound, most)
     kept, stored = replaying._kept, []
 
-    def counted(number: int, about: Any, found: tally.Tally, affected: Any) -> Any:
+    def counted(number: int, about: Any, found: tally.ReplayTally, affected: Any) -> Any:
         stored.append(found.entities)
         return kept(number, about, found, affected)
 

@@ -14,7 +14,7 @@ from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import Record
 from fivefold.store.tables.flows import FlowRow
 from fivefold.usecases.erasure.erase import erase_entity
-from fivefold.usecases.flows.outside import Outside
+from fivefold.usecases.flows.outside import OutsideAccess
 from fivefold.usecases.flows.runs import asking, execute, outcomes
 from fivefold.usecases.flows.runs.answering import answer_run, take_back_action
 from fivefold.usecases.flows.runs.calling import call_flow
@@ -172,9 +172,9 @@ def test_a_shadow_asks_nobody_outside(engine: Engine, monkeypatch: pytest.Monkey
     bank.add_flow(ASKS, shadow=True)
     asked = list[str]()
 
-    def outside(name: str) -> Outside:
+    def outside(name: str) -> OutsideAccess:
         asked.append(name)
-        return Outside(name, {})
+        return OutsideAccess(name, {})
 
     monkeypatch.setattr(asking, "_outside", outside)
     bank.post(1, 500)

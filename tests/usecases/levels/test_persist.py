@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds
 from fivefold.store.levels import leases as claims
-from fivefold.store.levels.leases import Batch
+from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.sql.database import writing
 from fivefold.usecases.levels import persist as storing
 from fivefold.usecases.levels.assess import AssessmentResult, assess_entities
@@ -27,7 +27,7 @@ def bank(engine: Engine) -> Bank:
     return made
 
 
-def computed(bank: Bank) -> tuple[Batch, AssessmentResult]:
+def computed(bank: Bank) -> tuple[LeasedBatch, AssessmentResult]:
     with writing(bank.engine) as session:
         batch = claims.claim(session, "lease", bank.now, bank.now + LEASE_US, 100, MAX_ABANDONED_LEASES)
     assert batch is not None
@@ -36,7 +36,7 @@ def computed(bank: Bank) -> tuple[Batch, AssessmentResult]:
         return batch, assess_entities(session, bank.of, batch.type_id, reasons, bank.now)
 
 
-def store(bank: Bank, batch: Batch, result: AssessmentResult) -> int:
+def store(bank: Bank, batch: LeasedBatch, result: AssessmentResult) -> int:
     with writing(bank.engine) as session:
         return store_result(session, batch, result, "system").assessed
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.ingest.entities import subject_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason
-from fivefold.store.levels.leases import Batch, LeasedEntity, Queue
+from fivefold.store.levels.leases import LeasedBatch, LeasedEntity, Queue
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.levels.worker import Turns, run_batch
@@ -85,9 +85,9 @@ def test_two_portfolios_are_assessed_side_by_side(bank: Bank, other: Bank) -> No
     assert (waits(bank), waits(other)) == (2, 20)
 
 
-def batch(organisation: int, priority: int, entities: int, more: int = 0) -> Batch:
+def batch(organisation: int, priority: int, entities: int, more: int = 0) -> LeasedBatch:
     claims = tuple(LeasedEntity(number, 1, 1, 0) for number in range(entities + more))
-    return Batch(
+    return LeasedBatch(
         organisation_id=organisation,
         type_id=1,
         lease="l",

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import StoreError
 from fivefold.store.ingest.entities import subject_of
 from fivefold.store.levels import leases as claims
-from fivefold.store.levels.leases import Batch
+from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.audit.verify import AuditFinding, verify
@@ -28,7 +28,7 @@ from fivefold.usecases.levels.worker import (
     MAX_ABANDONED_LEASES,
     MAX_ATTEMPTS,
     BatchResult,
-    Tally,
+    WorkerTally,
     assess_now,
     back_off_us,
     process_batch,
@@ -55,7 +55,7 @@ def bank(engine: Engine) -> Bank:
     return made
 
 
-def claimed(bank: Bank, lease: str) -> Batch:
+def claimed(bank: Bank, lease: str) -> LeasedBatch:
     """What a worker claimed that then was slow, or died."""
     with writing(bank.engine) as session:
         batch = claims.claim(session, lease, bank.now, bank.now + LEASE_US, 100, MAX_ABANDONED_LEASES)
@@ -83,7 +83,7 @@ def test_one_batch_is_as_large_as_asked(bank: Bank) -> None:
 
 def test_who_is_assessed_twice_is_counted_once(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     """The customers come, and then their transactions: each is due twice, and one fails at first."""
-    tally = Tally()
+    tally = WorkerTally()
     poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
     done = bank.run()
     assert done is not None
@@ -126,7 +126,7 @@ def test_whatever_goes_wrong_with_one_ends_no_worker(
 def test_one_that_cannot_be_stored_holds_up_nobody(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     number = bank.id_of("c")
 
-    def store(session: Session, batch: Batch, result: AssessmentResult, actor: str) -> storing.StoredLevels:
+    def store(session: Session, batch: LeasedBatch, result: AssessmentResult, actor: str) -> storing.StoredLevels:
         if any(made.entity_id == number for made in result.records):
             raise ArithmeticError("out of range")
         return storing.store_result(session, batch, result, actor)

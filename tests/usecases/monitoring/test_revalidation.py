@@ -32,7 +32,7 @@ from fivefold.usecases.monitoring.revalidation import (  # fmt: skip
     TRIGGERS,
     UNKNOWN,
     ChangeLine,
-    Trigger,
+    RevalidationTrigger,
     list_changes,
     measured_triggers,
     register_change,
@@ -95,7 +95,7 @@ def group(gini: Measure = FEW, missed: Measure = FEW, index: float | None = None
     )
 
 
-def found(name: str, *groups: VersionGroup, overrides: OverrideFigures = NONE) -> Trigger:
+def found(name: str, *groups: VersionGroup, overrides: OverrideFigures = NONE) -> RevalidationTrigger:
     (trigger,) = [each for each in measured_triggers(groups or [group()], overrides) if each.name == name]
     return trigger
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, update
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.risk.governance.what_if import search
-from fivefold.risk.governance.what_if.search import Direction
+from fivefold.risk.governance.what_if.search import WantedDirection
 from fivefold.store.tables.levels import AssessmentInputs
 from fivefold.usecases.recourse.what_if import ChangeShown, read_what_if
 from tests.store.audits import forged
@@ -28,7 +28,9 @@ def bank(engine: Engine) -> Bank:
     return Bank(engine)
 
 
-def asked(bank: Bank, direction: Direction = Direction.DOWN, level: str | None = None, *, whole: bool = True) -> Any:
+def asked(
+    bank: Bank, direction: WantedDirection = WantedDirection.DOWN, level: str | None = None, *, whole: bool = True
+) -> Any:
     return read_what_if(bank.context, "customer", "a", direction, level, with_thresholds=whole)
 
 
@@ -76,7 +78,7 @@ def test_an_investigator_sees_no_threshold_and_no_factor_that_gave_nothing(bank:
         None,
     )
     assert {one.factor for one in found.without} == {"Country"}
-    above, whole = asked(bank, Direction.UP, whole=False), asked(bank, Direction.UP)
+    above, whole = asked(bank, WantedDirection.UP, whole=False), asked(bank, WantedDirection.UP)
     assert [[change.factors for change in answer.changes] for answer in whole.answers] == [
         [("Exposed",)],
         [("Country",)],
@@ -92,7 +94,7 @@ def test_a_level_can_be_asked_for(bank: Bank) -> None:
     bank.activate(banks.document({"income": INCOME, "watch": banks.WATCH}))
     bank.put("a", income=1234.5)
     bank.settle()
-    assert asked(bank, Direction.UP, "high").answers == ()
+    assert asked(bank, WantedDirection.UP, "high").answers == ()
     with pytest.raises(ConfigError):
         asked(bank, level="lowest")
 
@@ -113,7 +115,7 @@ def test_who_was_never_assessed_or_is_erased(bank: Bank) -> None:
     assert asked(bank) is None
 
 
-def shown_to_investigator(bank: Bank, direction: Direction, level: str | None = None) -> Any:
+def shown_to_investigator(bank: Bank, direction: WantedDirection, level: str | None = None) -> Any:
     return asked(bank, direction, level, whole=False)
 
 
@@ -124,8 +126,8 @@ def test_a_factor_that_gave_nothing_is_not_told_by_an_input_that_another_one_rea
     bank.activate(banks.document({"income": own, "secret": secret}))
     bank.put("a", income=500)
     bank.settle()
-    assert len(asked(bank, Direction.UP, "high").answers) == 1
-    found = shown_to_investigator(bank, Direction.UP, "high")
+    assert len(asked(bank, WantedDirection.UP, "high").answers) == 1
+    found = shown_to_investigator(bank, WantedDirection.UP, "high")
     assert (found.answers, found.answers_not_shown) == ((), 1)
     assert [(one.factor, one.why) for one in found.without] == [("Income", "not shown")]
 
@@ -136,7 +138,7 @@ def test_an_input_that_the_case_did_not_look_at_is_not_told(bank: Bank) -> None:
     bank.put("a", income=1234.5, pep=True)
     bank.settle()
     assert len(asked(bank).answers) == 1
-    found = shown_to_investigator(bank, Direction.DOWN)
+    found = shown_to_investigator(bank, WantedDirection.DOWN)
     assert (found.answers, found.answers_not_shown) == ((), 1)
 
 
@@ -145,7 +147,7 @@ def test_the_value_shown_tells_nothing_of_what_other_factors_ask(bank: Bank) -> 
     bank.activate(banks.document({"income": INCOME, "secret": secret}))
     bank.put("a", income=777_776.9999)
     bank.settle()
-    (change,) = shown_to_investigator(bank, Direction.DOWN).answers[0].changes
+    (change,) = shown_to_investigator(bank, WantedDirection.DOWN).answers[0].changes
     assert change.now == "777,777"
     assert asked(bank).answers[0].changes[0].now == "777,776.9999"
 
@@ -177,7 +179,7 @@ def test_what_investigators_are_told_does_not_depend_on_factors_that_gave_nothin
         bank.put("a", income=1234.5, country="RU", pep=False)
         bank.mark("a")
         bank.settle()
-        found = shown_to_investigator(bank, Direction.DOWN, "low")
+        found = shown_to_investigator(bank, WantedDirection.DOWN, "low")
         told.append([{one.why for one in found.without} - {"not changeable"}, found.pairs_left_out])
         assert asked(bank, level="low").pairs_left_out
     assert told == [[{"not shown"}, None]] * 2

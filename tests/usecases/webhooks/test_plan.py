@@ -25,8 +25,8 @@ from fivefold.usecases.webhooks.plan import (
     LEASE_SECONDS,
     MOST_ATTEMPTS,
     MOST_WAIT_SECONDS,
-    Batch,
     DeliveryAttempt,
+    DeliveryBatch,
     claim_deliveries,
     endpoints_to_serve,
     plan_deliveries,
@@ -47,15 +47,15 @@ def planned(engine: Engine, endpoint_id: int) -> list[str]:
         return list(session.scalars(events.where(Delivery.endpoint_id == endpoint_id).order_by(Delivery.event_number)))
 
 
-def claimed(engine: Engine, endpoint_id: int, now_us: int = NOW, most: int = 10) -> Batch | None:
+def claimed(engine: Engine, endpoint_id: int, now_us: int = NOW, most: int = 10) -> DeliveryBatch | None:
     return claim_deliveries(engine, endpoint_id, now_us, most)
 
 
-def names(batch: Batch | None) -> list[str]:
+def names(batch: DeliveryBatch | None) -> list[str]:
     return [claim.event_id for claim in batch.claims] if batch else []
 
 
-def arrive(engine: Engine, batch: Batch | None, now_us: int = NOW, error: str | None = None) -> None:
+def arrive(engine: Engine, batch: DeliveryBatch | None, now_us: int = NOW, error: str | None = None) -> None:
     assert batch
     record_attempts(engine, [DeliveryAttempt(claim, error) for claim in batch.claims], now_us)
 

@@ -16,8 +16,8 @@ from fivefold.usecases.webhooks.endpoints import replay_dead_letters, set_enable
 from fivefold.usecases.webhooks.plan import (
     LEASE_SECONDS,
     MOST_ATTEMPTS,
-    Batch,
     DeliveryAttempt,
+    DeliveryBatch,
     claim_deliveries,
     plan_deliveries,
     record_attempts,
@@ -51,7 +51,7 @@ class Held:
     """What a worker claimed, with the name of its lease."""
 
     lease: str
-    batch: Batch
+    batch: DeliveryBatch
     numbers: list[int] = field(default_factory=list)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from fivefold.domain.errors import ModelError
 from fivefold.flows.analysis import outside_outputs
 from fivefold.flows.language import ModelStep
-from fivefold.flows.outside.outcomes import Contributions, Cost, ModelAsked, Outcome, failed_outcome, fitted_to
+from fivefold.flows.outside.outcomes import Contributions, Cost, ModelAsked, OutsideOutcome, failed_outcome, fitted_to
 from fivefold.flows.outside.question import SentFacts, SentValue
 from fivefold.models.registered.explaining import RowExplanation
 from fivefold.models.registered.finding import AliasedModel, ModelColumn, Signature
@@ -32,7 +32,7 @@ _SHOWN = 6
 
 def answers_of_model(
     permitted: ModelsPermitted, step: ModelStep, facts: Sequence[SentFacts], clock: Callable[[], int]
-) -> list[Outcome]:
+) -> list[OutsideOutcome]:
     """Ask a model for some runs at once; whatever happens, each has an outcome.
 
     Args:
@@ -159,7 +159,7 @@ class _Asking:
                 return _Given(failed=f"it gave {error} as {name}")
         return _Given(values=values, explained=explained)
 
-    def outcome(self, given: _Given, now_us: int) -> Outcome:
+    def outcome(self, given: _Given, now_us: int) -> OutsideOutcome:
         """Give what became of one run's question."""
         if given.failed is not None:
             return replace(failed_outcome(given.failed, self.label, now_us), model=self.named, cost=Cost())
@@ -169,7 +169,7 @@ class _Asking:
             model = replace(model, contributions=_contributions(given.explained, self._explains))
         elif self._explains is not None:
             model = replace(model, unexplained=explainer if isinstance(explainer, str) else "its trees give otherwise")
-        outcome = Outcome(values=given.values, source=self.label, at_us=now_us, model=model, cost=Cost())
+        outcome = OutsideOutcome(values=given.values, source=self.label, at_us=now_us, model=model, cost=Cost())
         return fitted_to(outcome, outside_outputs(self.step))
 
 

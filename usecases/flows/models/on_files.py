@@ -9,7 +9,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import Settings
 from fivefold.domain.text import perhaps
 from fivefold.flows.language import Flow, ModelStep
-from fivefold.flows.outside.outcomes import Outcome
+from fivefold.flows.outside.outcomes import OutsideOutcome
 from fivefold.flows.outside.question import asking_step, sent_facts
 from fivefold.flows.run import Runs
 from fivefold.flows.steps import STOP, RunContext, Stop
@@ -31,7 +31,7 @@ def models_named(flow: Flow, names: Sequence[str], settings: Settings) -> Models
 def with_models(
     runs: Runs,
     answers: Mapping[str, pl.Series],
-    outcomes: Mapping[str, Sequence[Outcome | None]],
+    outcomes: Mapping[str, Sequence[OutsideOutcome | None]],
     permitted: ModelsPermitted,
     clock: Callable[[], int],
 ) -> Runs:

@@ -12,13 +12,13 @@ from fivefold.flows.analysis import AnalysedFlow, analyse_flow
 from fivefold.flows.examples import outcome_given, strange_answers, strange_outcomes
 from fivefold.flows.language import GivenOutcome
 from fivefold.flows.outside.outcomes import fitted
-from fivefold.flows.outside.step import Outside
+from fivefold.flows.outside.step import CompiledOutsideStep
 from fivefold.flows.program import FlowProgram, flow_program_for
 from fivefold.flows.steps import RowContext
 from fivefold.flows.trace import explain_run
 from fivefold.risk.language.documents import Document
 from fivefold.store.flows.flows import flow_named
-from fivefold.store.flows.history import StoredAnswer, answers_of
+from fivefold.store.flows.history import RecordedAnswer, answers_of
 from fivefold.store.flows.versions import flow_version_numbered
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import EntityType
@@ -187,20 +187,20 @@ def _refuse_strange(supposed: Supposed, analysed: AnalysedFlow) -> None:
         raise InvalidRulesetError(found, _SOURCE)
 
 
-def _supposed(supposed: Supposed, program: FlowProgram, entity_id: int, now_us: int) -> Iterator[StoredAnswer]:
+def _supposed(supposed: Supposed, program: FlowProgram, entity_id: int, now_us: int) -> Iterator[RecordedAnswer]:
     """Give what is supposed in the form of what is kept, as answered to these steps.
 
     InvalidRulesetError where a value does not fit the base currency.
     """
     about, canonical = (entity_id, ""), program.flow.canonical
     for step, answer in supposed.answers.items():
-        yield StoredAnswer(*about, step, "person", canonical_json({"answer": answer}), canonical)
+        yield RecordedAnswer(*about, step, "person", canonical_json({"answer": answer}), canonical)
     for step, given in supposed.outcomes.items():
         position = program.flow.positions[step]
         compiled = program.steps[position]
-        assert isinstance(compiled, Outside)
+        assert isinstance(compiled, CompiledOutsideStep)
         outcome = outcome_given(given, now_us, _SOURCE)
         made = fitted(outcome, compiled.outputs, {})
         if made.failed != outcome.failed:
             raise InvalidRulesetError([Finding(f"outcomes, {step}", str(made.failed))], _SOURCE)
-        yield StoredAnswer(*about, step, program.flow.steps[position].kind, outcome.canonical, canonical)
+        yield RecordedAnswer(*about, step, program.flow.steps[position].kind, outcome.canonical, canonical)

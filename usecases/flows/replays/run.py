@@ -29,7 +29,7 @@ from fivefold.usecases.flows.replays.happenings import (
     members_run_for,
 )
 from fivefold.usecases.flows.replays.members import notes_of_members
-from fivefold.usecases.flows.replays.tally import ROW, Tally, ends_of
+from fivefold.usecases.flows.replays.tally import ROW, ReplayTally, ends_of
 from fivefold.usecases.flows.replays.then import THEN, AnswersKept, answers_kept
 from fivefold.usecases.flows.runs.facts import LookedAt, read_facts
 from fivefold.usecases.flows.runs.outcomes import ENGINE, RunnableVersion, version_now
@@ -113,15 +113,15 @@ class _Replay:
             few = replace(part, ids=ids, done=part.done + first)
             yield from _divided(few, causes_in(session, self.listening, ids), *bounds)
 
-    def _begin(self) -> Tally:
+    def _begin(self) -> ReplayTally:
         """Go on from what an earlier worker stored of the same versions; else forget it."""
         if self.wanted.reached is not None:
             reached = json.loads(self.wanted.reached)
             if reached["about"] == json.loads(canonical_json(self._about)):
-                return Tally.read(reached["tally"])
+                return ReplayTally.read(reached["tally"])
             with self.lease.who.writing() as session:
                 forget_people(session, self.lease.number)
-        return Tally()
+        return ReplayTally()
 
     @cached_property
     def listening(self) -> Listening:
@@ -134,7 +134,7 @@ class _Replay:
             period=self.wanted.period,
         )
 
-    def _report(self, session: Session, tally: Tally) -> dict[str, Any]:
+    def _report(self, session: Session, tally: ReplayTally) -> dict[str, Any]:
         of, found = self.listening, tally.as_json()
         groups = [set[str]() if of.period else members_run_for(flow) or set() for flow in of.flows]
         del found["after_id"]  # a number that means nothing outside
@@ -153,7 +153,7 @@ class _Replay:
         return {"report": report, "report_hash": sha256(report.encode()).hexdigest(), "reached": None}
 
     def _part(
-        self, session: Session, part: EntitiesTogether, about: Causes, tally: Tally, total: int
+        self, session: Session, part: EntitiesTogether, about: Causes, tally: ReplayTally, total: int
     ) -> list[dict[str, Any]]:
         """Replay a part; count it, and give those whom the versions treat otherwise."""
         causes = about.found
@@ -181,7 +181,7 @@ class _Replay:
         version: RunnableVersion,
         causes: Sequence[ReplayedCause],
         answers: AnswersKept,
-        tally: Tally | None,
+        tally: ReplayTally | None,
     ) -> pl.DataFrame:
         """Run a version for causes of one moment, each of another entity; count the answers that it went on by."""
         if not causes:
@@ -289,7 +289,7 @@ def _people(rows: pl.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _kept(number: int, about: Mapping[str, Any], tally: Tally, people: list[dict[str, Any]]) -> Any:
+def _kept(number: int, about: Mapping[str, Any], tally: ReplayTally, people: list[dict[str, Any]]) -> Any:
     reached = canonical_json({"about": about, "tally": tally.as_json()})
 
     def write(session: Session) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def _words(row: Mapping[str, Any], base: str) -> str:
 
 
 @dataclass
-class Tally:
+class ReplayTally:
     """What was found so far.
 
     Attributes:
@@ -123,7 +123,7 @@ class Tally:
         }
 
     @classmethod
-    def read(cls, content: Mapping[str, Any]) -> "Tally":
+    def read(cls, content: Mapping[str, Any]) -> "ReplayTally":
         """Read it back from `as_json`."""
         numbers = {name: content[name] for name in ("after_id", "entities", "people", "different")}
         named: dict[str, Any] = {name: Counter(dict(content.get(name, ()))) for name in _NAMED}

@@ -9,12 +9,12 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.flows.outside.outcomes import Outcome, read_outcome
-from fivefold.flows.outside.step import Outside
+from fivefold.flows.outside.outcomes import OutsideOutcome, read_outcome
+from fivefold.flows.outside.step import CompiledOutsideStep
 from fivefold.flows.program import FlowProgram
 from fivefold.flows.steps import RunContext
 from fivefold.risk.facts.portfolio import ENTITY, INTERVAL_ENDS
-from fivefold.store.flows.history import StoredAnswer, levels_at, values_at
+from fivefold.store.flows.history import RecordedAnswer, levels_at, values_at
 from fivefold.usecases.decisions.inputs import levels_of_rows
 from fivefold.usecases.flows.runs.answers_of_shadows import asks_the_same
 from fivefold.usecases.flows.runs.facts import FactsRead, Standings
@@ -61,7 +61,7 @@ THEN: Final = Standings(_levels, _values)
 class AnswersKept:
     """What was answered before, by entity and cause, and by step."""
 
-    found: Mapping[tuple[int, str], Mapping[str, StoredAnswer]]
+    found: Mapping[tuple[int, str], Mapping[str, RecordedAnswer]]
 
     def asked(
         self, program: FlowProgram, read: FactsRead, keys: Mapping[int, tuple[int, str]]
@@ -77,8 +77,8 @@ class AnswersKept:
         answers, outcomes, there = {}, {}, {}
         for name, kept in self._by_step(program.flow.canonical, entities, keys).items():
             step = program.steps[program.flow.positions[name]]
-            if isinstance(step, Outside):
-                came: list[Outcome | None] = [
+            if isinstance(step, CompiledOutsideStep):
+                came: list[OutsideOutcome | None] = [
                     None if each is None else read_outcome(json.loads(each.outcome), step.outputs) for each in kept
                 ]
                 outcomes[name] = came
@@ -90,9 +90,9 @@ class AnswersKept:
 
     def _by_step(
         self, canonical: str, entities: Sequence[int], keys: Mapping[int, tuple[int, str]]
-    ) -> dict[str, list[StoredAnswer | None]]:
+    ) -> dict[str, list[RecordedAnswer | None]]:
         """Give the answers in the rows of entities, for steps at which the same was asked as is asked now."""
-        found: dict[str, list[StoredAnswer | None]] = {}
+        found: dict[str, list[RecordedAnswer | None]] = {}
         for row, entity in enumerate(entities):
             for name, each in self.found.get(keys[entity], {}).items():
                 if asks_the_same(name, canonical, each.canonical):
@@ -100,9 +100,9 @@ class AnswersKept:
         return found
 
 
-def answers_kept(answers: Iterable[StoredAnswer], *, by_cause: bool) -> AnswersKept:
+def answers_kept(answers: Iterable[RecordedAnswer], *, by_cause: bool) -> AnswersKept:
     """Arrange answers by entity, and *by_cause*; of several at one step the last one counts."""
-    found: dict[tuple[int, str], dict[str, StoredAnswer]] = {}
+    found: dict[tuple[int, str], dict[str, RecordedAnswer]] = {}
     for each in answers:
         found.setdefault((each.entity_id, each.cause if by_cause else ""), {})[each.step] = each
     return AnswersKept(found)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConfigError, StoreError
 from fivefold.domain.settings import read_settings
 from fivefold.flows.language import ModelStep, OutsideStep
-from fivefold.flows.outside.outcomes import Outcome, failed_outcome
+from fivefold.flows.outside.outcomes import OutsideOutcome, failed_outcome
 from fivefold.flows.outside.question import SentFacts, sent_facts
 from fivefold.flows.steps import RowContext
 from fivefold.store.flows import runs as stored
@@ -23,8 +23,8 @@ from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.failures import failure_text
 from fivefold.store.tables.accounts import Organisation
-from fivefold.store.tables.flows import FlowRun, FlowStep
-from fivefold.usecases.flows.outside import Outside, ask_together, outside_of
+from fivefold.store.tables.flows import FlowRun, StepOutcome
+from fivefold.usecases.flows.outside import OutsideAccess, ask_together, outside_of
 from fivefold.usecases.flows.runs.answers_of_shadows import pass_on
 from fivefold.usecases.flows.runs.outcomes import row_kept, version_kept
 from fivefold.usecases.levels.replay import list_versions_used
@@ -60,17 +60,17 @@ class _LeaseLostError(Exception):
 
 
 @cache
-def _outside(organisation: str) -> Outside:
+def _outside(organisation: str) -> OutsideAccess:
     """Read what an organisation may ask, once in a process: a change of the operator's file needs a new start."""
     return outside_of(read_settings(), organisation)
 
 
-def ask_of(question: _Question, clock: Callable[[], int]) -> Outcome:
+def ask_of(question: _Question, clock: Callable[[], int]) -> OutsideOutcome:
     """Ask the outside for a step of a run; a call without an answer is recorded as an outcome too."""
     return ask_of_all([question], clock)[0]
 
 
-def ask_of_all(questions: Sequence[_Question], clock: Callable[[], int]) -> list[Outcome]:
+def ask_of_all(questions: Sequence[_Question], clock: Callable[[], int]) -> list[OutsideOutcome]:
     """Do the same for questions of one step."""
     try:
         outside = replace(_outside(questions[0].organisation), clock=clock)
@@ -183,14 +183,14 @@ def _note_asking(engine: Engine, batch: RunBatch, run_id: int, clock: Callable[[
         held[0].asked_us = clock()
 
 
-def _store(engine: Engine, answered: Sequence[tuple[_Question, Outcome]]) -> None:
+def _store(engine: Engine, answered: Sequence[tuple[_Question, OutsideOutcome]]) -> None:
     with writing(engine) as session:
         lock_entities(session, {question.entity_id for question, _ in answered})
         for question, outcome in answered:
             _add(session, question, outcome)
 
 
-def _add(session: Session, question: _Question, outcome: Outcome) -> None:
+def _add(session: Session, question: _Question, outcome: OutsideOutcome) -> None:
     run = session.get(FlowRun, question.run_id)
     if run is None or run.ended_us is not None:  # erased with its entity meanwhile, or ended as its flow is off
         return
@@ -219,7 +219,7 @@ def _add(session: Session, question: _Question, outcome: Outcome) -> None:
 
 
 def _question_of(
-    session: Session, run: FlowRun, steps: Mapping[str, FlowStep], kind: type[OutsideStep] = OutsideStep
+    session: Session, run: FlowRun, steps: Mapping[str, StepOutcome], kind: type[OutsideStep] = OutsideStep
 ) -> _Question | None:
     """Give what a run asks at a step of a kind; None where it does not ask, or has its outcome."""
     kept = kept_of(run)

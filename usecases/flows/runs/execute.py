@@ -25,7 +25,7 @@ from fivefold.store.ingest.entities import lock_entities
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.failures import failure_text
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.flows import FlowRun, FlowStep
+from fivefold.store.tables.flows import FlowRun, StepOutcome
 from fivefold.store.webhooks.outbox import add_events
 from fivefold.usecases.audit.record import bulk_of
 from fivefold.usecases.flows.runs.actions import FLOW_ACTOR, Doing, Done, carry_out
@@ -114,13 +114,13 @@ def _with_each_entity_once(batch: RunBatch, left: set[int]) -> Iterator[list[int
 
 
 @dataclass(frozen=True)
-class Reached:
+class ReachedStep:
     """The step a run reached, and its columns not stored yet; `answered` names who answered it."""
 
     outcome: RunOutcome
     runnable: RunnableVersion
     facts: Mapping[str, Any]
-    nobody: FlowStep | None
+    nobody: StepOutcome | None
     answered: frozenset[str] = frozenset()
 
     def doing(self, context: Context, now: int) -> Doing:
@@ -134,7 +134,7 @@ class Reached:
         return {**self.facts, **_state(run, self, now), **(_stopped(now) if off and run.acting else {})}
 
 
-def begin_of(session: Session, runnable: RunnableVersion, runs: Sequence[FlowRun], now: int) -> list[Reached]:
+def begin_of(session: Session, runnable: RunnableVersion, runs: Sequence[FlowRun], now: int) -> list[ReachedStep]:
     """Read the facts of runs that begin, no entity twice, and come to where they lead, in the same order."""
     flow = runnable.flow
     looked_at = {run.entity_id: transaction_about(run) for run in runs}
@@ -152,14 +152,14 @@ def begin_of(session: Session, runnable: RunnableVersion, runs: Sequence[FlowRun
         kept = {**read.kept(place), "flow": dict(runnable.about), "cause": run.cause}
         asked = {key: frame[place] for key, frame in facts.asked.items()}
         outcome = conclude(program, kept, asked, outcomes[place], now)
-        reached.append(Reached(outcome, runnable, {"inputs": facts_text(kept), "as_of_us": now}, None))
+        reached.append(ReachedStep(outcome, runnable, {"inputs": facts_text(kept), "as_of_us": now}, None))
     return reached
 
 
 def act_and_record(
     session: Session,
     engine: Engine,
-    stored_runs: Mapping[int, tuple[FlowRun, Reached, Mapping[str, Any]]],
+    stored_runs: Mapping[int, tuple[FlowRun, ReachedStep, Mapping[str, Any]]],
     now: int,
     written: Iterable[tuple[int, str]] = (),
 ) -> None:
@@ -237,7 +237,7 @@ class _Work:
     def _held(self, session: Session, numbers: Iterable[int]) -> list[FlowRun]:
         return stored.runs_held(session, self.batch, numbers)
 
-    def _reached(self, session: Session, numbers: Sequence[int], now: int) -> dict[int, Reached]:
+    def _reached(self, session: Session, numbers: Sequence[int], now: int) -> dict[int, ReachedStep]:
         """Come to where runs lead: those that begin as columns, and those that go on each from its own facts."""
         held = self._held(session, numbers)
         there = stored.present_entities(session, [run.entity_id for run in held])
@@ -249,27 +249,27 @@ class _Work:
             reached[run.id] = self._go_on(session, run, steps.get(run.id, {}), now)
         return reached
 
-    def _begin(self, session: Session, runs: Sequence[FlowRun], now: int) -> dict[int, Reached]:
+    def _begin(self, session: Session, runs: Sequence[FlowRun], now: int) -> dict[int, ReachedStep]:
         if not runs:
             return {}
         reached = begin_of(session, version_now(session, self.batch.version_id), runs, now)
         return {run.id: this for run, this in zip(runs, reached, strict=True)}
 
-    def _go_on(self, session: Session, run: FlowRun, steps: dict[str, FlowStep], now: int) -> Reached:
+    def _go_on(self, session: Session, run: FlowRun, steps: dict[str, StepOutcome], now: int) -> ReachedStep:
         """Come to where a run leads that waited; a person who did not come in time is nobody."""
         kept, nobody = kept_of(run), None
         runnable = version_kept(session, run.version_id, kept)
         late = run.acting and run.stopped_at not in steps and (run.due_us or 0) <= now
         if late and _waits_for_person(runnable, run):
             assert run.stopped_at is not None  # there it waits
-            nobody = FlowStep(**_nobody(run, run.stopped_at, now))
+            nobody = StepOutcome(**_nobody(run, run.stopped_at, now))
             steps = {**steps, nobody.step: nobody}
         lists = list_versions_used(session, run.organisation_id, kept["lists"])
         assert run.as_of_us is not None  # it is stored with the facts
         outcome = outcome_kept(runnable, kept, lists, steps, (run.entity_id, run.as_of_us))
-        return Reached(outcome, runnable, {}, nobody, people_who_answered(steps.values()))
+        return ReachedStep(outcome, runnable, {}, nobody, people_who_answered(steps.values()))
 
-    def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, Reached], now: int) -> None:
+    def _store(self, session: Session, runs: Sequence[FlowRun], reached: Mapping[int, ReachedStep], now: int) -> None:
         """Store where runs came to, and do what follows."""
         off, written = stored.is_off(session, self.batch.flow_id, locked=True), []
         for run in runs:
@@ -308,7 +308,7 @@ def _stopped(now: int) -> dict[str, Any]:
     return {"state": stored.FAILED, "error": OFF, "does": "", "due_us": None, "ended_us": now, **nobody}
 
 
-def _state(run: FlowRun, reached: Reached, now: int) -> dict[str, Any]:
+def _state(run: FlowRun, reached: ReachedStep, now: int) -> dict[str, Any]:
     """Give the columns that say where a run stands; nobody is asked for a shadow: it waits for the run that acts."""
     explanation = reached.outcome.explanation
     values = {

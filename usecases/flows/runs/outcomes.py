@@ -13,13 +13,13 @@ from fivefold.domain.clock import iso_text
 from fivefold.domain.money import minor_units
 from fivefold.flows.analysis import AnalysedFlow
 from fivefold.flows.outside.outcomes import read_outcome
-from fivefold.flows.outside.step import Outside
+from fivefold.flows.outside.step import CompiledOutsideStep
 from fivefold.flows.program import FlowProgram, flow_program_for
 from fivefold.flows.steps import RowContext, RunContext
 from fivefold.flows.trace import RunExplanation, explain_run
 from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.store.flows.runs import version_and_flow
-from fivefold.store.tables.flows import FlowRow, FlowStep, FlowVersion
+from fivefold.store.tables.flows import FlowRow, FlowVersion, StepOutcome
 from fivefold.usecases.accounts.flows_in_force import StandingFlow, flow_as_asked, flow_of_version
 from fivefold.usecases.flows.runs.facts import facts_kept
 from fivefold.usecases.shared.actors import SYSTEM
@@ -101,7 +101,7 @@ def _amount(minor: int, units: int) -> str:
     return f"{whole}.{rest:0{len(str(units)) - 1}}" if rest else str(whole)
 
 
-def people_who_answered(steps: Iterable[FlowStep]) -> frozenset[str]:
+def people_who_answered(steps: Iterable[StepOutcome]) -> frozenset[str]:
     """Name who answered at steps that asked a person, as the audit log does; nobody's answer is none."""
     return frozenset(step.actor for step in steps if step.kind == PERSON and step.actor != SYSTEM)
 
@@ -110,7 +110,7 @@ def outcome_kept(
     runnable: RunnableVersion,
     kept: Mapping[str, Any],
     versions: Mapping[str, ListVersion],
-    steps: Mapping[str, FlowStep],
+    steps: Mapping[str, StepOutcome],
     of: tuple[int, int],
 ) -> RunOutcome:
     """Compute a run's outcome from its stored facts.
@@ -130,7 +130,7 @@ def row_kept(
     runnable: RunnableVersion,
     kept: Mapping[str, Any],
     versions: Mapping[str, ListVersion],
-    steps: Mapping[str, FlowStep],
+    steps: Mapping[str, StepOutcome],
     of: tuple[int, int],
 ) -> tuple[FlowProgram, dict[str, Any], dict[str, pl.DataFrame]]:
     """Run what is kept of a run, as `outcome_kept` says: the program, its row, and what else that was run with."""
@@ -141,7 +141,7 @@ def row_kept(
     return program, row, inputs
 
 
-def _asked(program: FlowProgram, inputs: Mapping[str, pl.DataFrame], steps: Mapping[str, FlowStep]) -> RunContext:
+def _asked(program: FlowProgram, inputs: Mapping[str, pl.DataFrame], steps: Mapping[str, StepOutcome]) -> RunContext:
     """Give what was asked of others, and came back, in the form in which one row is run."""
     contents = {name: json.loads(step.outcome) for name, step in steps.items()}
     answers = {
@@ -152,7 +152,7 @@ def _asked(program: FlowProgram, inputs: Mapping[str, pl.DataFrame], steps: Mapp
     outcomes = {
         step.identifier: step.frame([read_outcome(contents[step.identifier], step.outputs)])
         for step in program.steps
-        if isinstance(step, Outside) and step.identifier in contents
+        if isinstance(step, CompiledOutsideStep) and step.identifier in contents
     }
     return RunContext(inputs, answers, outcomes)
 

@@ -77,7 +77,7 @@ def _removal_words(run: RetentionRun) -> str:
     return f"was removed by the retention policy on {day_text(run.finished_us or run.started_us)[:10]}"
 
 
-class StoredRecord(NamedTuple):
+class StoredAssessment(NamedTuple):
     """An assessment as it was read: what a line is written from."""
 
     entity_id: int
@@ -94,15 +94,15 @@ def lines_of(session: Session, organisation_id: int, names: Iterable[Name]) -> d
     return lines_of_records(session, organisation_id, [stored_record(row, content) for row, content in found])
 
 
-def stored_record(row: Assessment, content: str | None) -> StoredRecord:
+def stored_record(row: Assessment, content: str | None) -> StoredAssessment:
     """Put an assessment together with what it was made from."""
-    return StoredRecord(row.entity_id, row.number, row.as_of_us, row.status, row.breakdown, content)
+    return StoredAssessment(row.entity_id, row.number, row.as_of_us, row.status, row.breakdown, content)
 
 
-def lines_of_records(session: Session, organisation_id: int, records: Iterable[StoredRecord]) -> dict[Name, str]:
+def lines_of_records(session: Session, organisation_id: int, records: Iterable[StoredAssessment]) -> dict[Name, str]:
     """Write the lines of assessments that were read already; those that were erased are left out."""
     lines: dict[Name, str] = {}
-    coded: list[tuple[StoredRecord, str, str]] = []
+    coded: list[tuple[StoredAssessment, str, str]] = []
     for row in records:
         if row.breakdown is not None and _is_text(row.breakdown):
             lines[row.entity_id, row.number] = json.loads(row.breakdown)["line"]
@@ -129,7 +129,7 @@ def _is_text(breakdown: str) -> bool:
 
 
 def _explained(
-    row: Assessment | StoredRecord, codes: str, kept: Mapping[str, Any], ruleset: AnalysedRuleset
+    row: Assessment | StoredAssessment, codes: str, kept: Mapping[str, Any], ruleset: AnalysedRuleset
 ) -> Explanation:
     outcome = StoredOutcome(
         entity=str(row.entity_id),

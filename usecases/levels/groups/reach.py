@@ -33,7 +33,7 @@ TIMES_AS_MANY: Final = 10
 
 
 @dataclass
-class Reached:
+class AffectedEntities:
     """Who has to be looked at again.
 
     Attributes:
@@ -44,7 +44,7 @@ class Reached:
     others: set[int] = field(default_factory=set)
     types: set[int] = field(default_factory=set)
 
-    def add(self, more: "Reached") -> None:
+    def add(self, more: "AffectedEntities") -> None:
         """Take in those of another one."""
         self.others |= more.others
         self.types |= more.types
@@ -62,7 +62,7 @@ def mark_linked(
     reason: Reason,
     due_us: int,
     priority: int = EVENT,
-    before: Reached | None = None,
+    before: AffectedEntities | None = None,
 ) -> None:
     """Mark entities due, and those in whose groups they are.
 
@@ -82,7 +82,7 @@ def mark_linked(
         later.mark(session, (), reason, due_us, priority)
 
 
-def reached_by(session: Session, concerned: Iterable[Subject], now_us: int) -> Reached:
+def reached_by(session: Session, concerned: Iterable[Subject], now_us: int) -> AffectedEntities:
     """Find those whose groups an entity is in, directly or over several steps.
 
     A group that is unknown, as too many share something, stays so whatever happens to one of them: these are left out.
@@ -96,7 +96,7 @@ def reached_by(session: Session, concerned: Iterable[Subject], now_us: int) -> R
     by_type: dict[int, list[Subject]] = {}
     for subject in concerned:
         by_type.setdefault(subject.type_id, []).append(subject)
-    reached = Reached()
+    reached = AffectedEntities()
     ids = [subject.entity_id for those in by_type.values() for subject in those]
     touched = set(touched_by_links(session, ids)) if ids else set()
     for type_id, those in sorted(by_type.items()):
@@ -109,16 +109,16 @@ def reached_by(session: Session, concerned: Iterable[Subject], now_us: int) -> R
 
 def _reached_in(
     session: Session, organisation_id: int, type_id: int, begin: Collection[int], about: int, now_us: int
-) -> Reached:
+) -> AffectedEntities:
     _hold_what_decides(session, type_id)
     rulesets = [analyse_canonical(version.canonical) for version in active_versions(session, organisation_id, type_id)]
     named = [analyse_canonical_group(canonical) for canonical in canonicals_of_type(session, type_id)]
-    reached = Reached()
+    reached = AffectedEntities()
     for way in followed_by([*rulesets, *named]):
         search = _Search(session, type_id, way, now_us, max(MOST_MARKED, TIMES_AS_MANY * about))
         found = search.follow(begin)
         if found is None:
-            return Reached(types={type_id})
+            return AffectedEntities(types={type_id})
         reached.others |= found
     return reached
 

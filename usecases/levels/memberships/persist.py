@@ -10,11 +10,11 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import iso_text
 from fivefold.store.groups.members import Membership, Move, memberships_of, store_memberships, store_moves
 from fivefold.store.levels.assessment_queue import NO_FLOW, Origin
-from fivefold.store.levels.leases import Batch
+from fivefold.store.levels.leases import LeasedBatch
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.levels.memberships.look import GroupLook
-from fivefold.usecases.shared.flow_triggers import Event, about_move, group_cause, note
+from fivefold.usecases.shared.flow_triggers import TriggerEvent, about_move, group_cause, note
 
 ENTERED, LEFT = "group.entered", "group.left"
 """The kinds of events."""
@@ -24,7 +24,7 @@ _BECOMES: Final = {"in": True, "out": False}
 
 def store_looks(
     session: Session,
-    batch: Batch,
+    batch: LeasedBatch,
     looks: Sequence[GroupLook],
     leased: set[int],
     origins: Mapping[int, Origin],
@@ -66,9 +66,9 @@ def store_looks(
     return len(moves)
 
 
-def _told_to_flows(move: Move, name: str, origin: Origin) -> Event:
+def _told_to_flows(move: Move, name: str, origin: Origin) -> TriggerEvent:
     about = about_move(name, move.number, entered=move.entered)
-    return Event(move.entity_id, group_cause(name, move.number), about, origin)
+    return TriggerEvent(move.entity_id, group_cause(name, move.number), about, origin)
 
 
 def _now(look: GroupLook, entity: int, was: Membership | None, holds: bool | None) -> Membership:

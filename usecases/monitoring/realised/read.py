@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.monitoring import predictions as store
-from fivefold.store.monitoring.predictions import DayRow, days_of, deciding_days
+from fivefold.store.monitoring.predictions import PredictionDayRow, days_of, deciding_days
 from fivefold.store.sql.database import reading
 from fivefold.usecases.models.read import OpenRegistry, require_version
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
@@ -143,7 +143,7 @@ def verdicts_on(context: Context, version: int) -> tuple[RealisedVerdict, ...]:
         days = deciding_days(session, context.organisation_id, version)
         return tuple(
             RealisedVerdict(
-                line=_line(DayRow(row.day, row.entity_type)),
+                line=_line(PredictionDayRow(row.day, row.entity_type)),
                 unknown_from_us=None if row.unknown_from is None else row.unknown_from * DAY_US,
             )
             for row in days
@@ -179,7 +179,7 @@ def verdict_of_all(engine: Engine, model: str, version: int, content_hash: str) 
     )
 
 
-def _line(row: DayRow) -> RealisedLine:
+def _line(row: PredictionDayRow) -> RealisedLine:
     day, figures = row.day, row.day.figures
     return RealisedLine(
         model=day.model,

@@ -12,7 +12,7 @@ import pyarrow as pa
 from fivefold.features.partitions import Engine, Result
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.backtest.compositions import Before
+from fivefold.risk.governance.backtest.compositions import PriorState
 from fivefold.risk.governance.beside import composed
 from fivefold.usecases.portfolio_files.assess import (
     assess_portfolio,
@@ -25,8 +25,8 @@ from fivefold.usecases.portfolio_files.assess import (
 )
 from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     ENTITIES_A_PART,
+    LocalPortfolio,
     RulesetText,
-    Whole,
     read_columns_alone,
     refuse_what_is_missing,
     refuse_what_needs_all,
@@ -47,7 +47,7 @@ class _OfRuleset(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class AssessmentOutputs:
     """What is wanted beside the levels.
 
     Attributes:
@@ -106,9 +106,9 @@ class _AssessPart:
 
     rulesets: Sequence[RulesetText]
     as_of: int
-    wanted: Wanted
+    wanted: AssessmentOutputs
 
-    def __call__(self, portfolio: Portfolio, before: Before) -> Iterator[Result]:
+    def __call__(self, portfolio: Portfolio, before: PriorState) -> Iterator[Result]:
         rulesets = [each.analysed() for each in self.rulesets]
         names = [each.ruleset.name for each in rulesets]
         for each in assess_portfolio(rulesets, portfolio, self.as_of, before).parts:
@@ -136,7 +136,7 @@ class AssessmentByParts:
         warnings: about what people set, which come after those about the portfolio.
     """
 
-    whole: Whole
+    whole: LocalPortfolio
     rulesets: Sequence[RulesetText]
     as_of: int
     warnings: Sequence[str]
@@ -162,11 +162,11 @@ class AssessmentByParts:
         portfolio = read_columns_alone(files, rulesets, as_of)
         warnings: list[str] = []
         later = replace(files, warn=warnings.append)
-        whole = Whole(files, portfolio, before_of(rulesets, later, portfolio, as_of, previous, overrides))
+        whole = LocalPortfolio(files, portfolio, before_of(rulesets, later, portfolio, as_of, previous, overrides))
         refuse_what_is_missing(whole, rulesets[0], as_of)
         return cls(whole, texts, as_of, warnings)
 
-    def on(self, engine: Engine, wanted: Wanted, entities_a_part: int = ENTITIES_A_PART) -> AssessedParts:
+    def on(self, engine: Engine, wanted: AssessmentOutputs, entities_a_part: int = ENTITIES_A_PART) -> AssessedParts:
         """Assess on the workers of an engine, and warn of the portfolio as one process does."""
         work = _AssessPart(self.rulesets, self.as_of, wanted)
         entities = self.whole.portfolio.entities

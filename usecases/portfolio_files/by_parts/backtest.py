@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from fivefold.features.partitions import Engine, Result
 from fivefold.risk.facts.portfolio import Portfolio
-from fivefold.risk.governance.backtest.compositions import Before
+from fivefold.risk.governance.backtest.compositions import PriorState
 from fivefold.risk.governance.backtest.run import (
     MOVERS,
-    Backtest,
+    BacktestResult,
     HeldLevels,
     backtest,
     check_levels,
@@ -22,14 +22,14 @@ from fivefold.risk.governance.backtest.run import (
 )
 from fivefold.usecases.portfolio_files.by_parts.portfolio import (
     ENTITIES_A_PART,
+    LocalPortfolio,
     RulesetText,
-    Whole,
     read_columns_alone,
     refuse_what_is_missing,
     refuse_what_needs_all,
     work_by_parts,
 )
-from fivefold.usecases.portfolio_files.governance import Draw, Standing
+from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, warn_about_portfolio
 
 _MADE: Final = "made"
@@ -38,7 +38,7 @@ _MADE: Final = "made"
 class _Made(NamedTuple):
     """The backtest of a part, and how far each of its movers goes: what evidence shows of them is rounded."""
 
-    backtest: Backtest
+    backtest: BacktestResult
     order: list[tuple[int, float]]
 
 
@@ -52,7 +52,7 @@ class _BacktestPart:
     entered: int | None
     seed: int
 
-    def __call__(self, portfolio: Portfolio, before: Before) -> Iterator[Result]:
+    def __call__(self, portfolio: Portfolio, before: PriorState) -> Iterator[Result]:
         present = None if self.present is None else self.present.analysed()
         held = HeldLevels(before.standing, self.entered)
         order: list[pl.DataFrame] = []
@@ -74,7 +74,7 @@ class BacktestByParts:
         entities: how many the whole has.
     """
 
-    whole: Whole
+    whole: LocalPortfolio
     work: _BacktestPart
     drawn: pl.DataFrame
     entities: int
@@ -86,7 +86,7 @@ class BacktestByParts:
         present: RulesetText | None,
         files: PortfolioFiles,
         as_of: int,
-        standing: Standing,
+        standing: StandingLevels,
         drawn: Draw,
     ) -> "BacktestByParts":
         """Read what this machine reads, and draw the sample; arguments and errors are those of `backtest_files`.
@@ -100,7 +100,7 @@ class BacktestByParts:
         portfolio = read_columns_alone(files, rulesets, as_of)
         held = standing.held(rulesets[0].ruleset.levels, as_of)
         check_levels(held, [each.ruleset for each in rulesets])
-        whole = Whole(files, portfolio, Before(held.levels))
+        whole = LocalPortfolio(files, portfolio, PriorState(held.levels))
         sample = draw(portfolio, as_of, drawn.size, drawn.seed)
         assessed = replace(whole, portfolio=sample.portfolio)
         for each in reversed(rulesets):
@@ -108,7 +108,7 @@ class BacktestByParts:
         work = _BacktestPart(draft, present, as_of, held.entered, drawn.seed)
         return cls(whole, work, sample.portfolio.entities, sample.entities)
 
-    def on(self, engine: Engine, entities_a_part: int = ENTITIES_A_PART) -> Backtest:
+    def on(self, engine: Engine, entities_a_part: int = ENTITIES_A_PART) -> BacktestResult:
         """Assess on the workers of an engine, and warn of the portfolio as one process does."""
         tables, unknown = work_by_parts(engine, self.whole, self.drawn, self.work, entities_a_part)
         rulesets = [each.analysed() for each in (self.work.draft, self.work.present) if each is not None]

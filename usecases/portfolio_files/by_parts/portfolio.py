@@ -19,7 +19,7 @@ from fivefold.features.partitions import Engine, Result
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess, timed_entities
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.backtest.compositions import Before
+from fivefold.risk.governance.backtest.compositions import PriorState
 from fivefold.risk.language.expressions import IndicatorInput, ValueInput
 from fivefold.usecases.portfolio_files.bundled import ruleset_text
 from fivefold.usecases.portfolio_files.by_parts.rows import PART, PartRows, Piece, cut_rows, read_pieces
@@ -29,7 +29,7 @@ from fivefold.usecases.portfolio_files.tables import SHOWN, read_slice, without_
 ENTITIES_A_PART: Final = 10_000
 _TABLES: Final = ("entities", "cases", "alerts", "tags", "screenings")
 
-PartWork = Callable[[Portfolio, Before], Iterator[Result]]
+PartWork = Callable[[Portfolio, PriorState], Iterator[Result]]
 """On a part, which has an entity unless the whole has none; it can be pickled."""
 
 
@@ -61,7 +61,7 @@ def _analysed(text: str, source: str) -> AnalysedRuleset:
 
 
 @dataclass(frozen=True)
-class Whole:
+class LocalPortfolio:
     """A portfolio as this machine has it.
 
     Attributes:
@@ -72,7 +72,7 @@ class Whole:
 
     files: PortfolioFiles
     portfolio: Portfolio
-    before: Before
+    before: PriorState
 
 
 def refuse_what_needs_all(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset]) -> None:
@@ -94,7 +94,7 @@ def read_columns_alone(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset
     return read_portfolio(files, rulesets, as_of, partial(read_slice, first=0, rows=0))
 
 
-def refuse_what_is_missing(whole: Whole, ruleset: AnalysedRuleset, as_of: int) -> None:
+def refuse_what_is_missing(whole: LocalPortfolio, ruleset: AnalysedRuleset, as_of: int) -> None:
     """Raise what an assessment raises that is about no entity, before workers do; and what is wrong with entities."""
     timed_entities(whole.portfolio, as_of)
     nobody = replace(whole.portfolio, entities=whole.portfolio.entities.clear())
@@ -113,7 +113,7 @@ class _Part:
     """
 
     tables: Mapping[str, pl.DataFrame | None]
-    before: Before
+    before: PriorState
     pieces: Sequence[Piece]
     is_worked_on: bool
 
@@ -165,7 +165,7 @@ def _unknown(read: PartRows, rows: pl.DataFrame, is_known: pl.Series) -> _Unknow
 
 
 def work_by_parts(
-    engine: Engine, whole: Whole, drawn: pl.DataFrame, work: PartWork, entities_a_part: int = ENTITIES_A_PART
+    engine: Engine, whole: LocalPortfolio, drawn: pl.DataFrame, work: PartWork, entities_a_part: int = ENTITIES_A_PART
 ) -> tuple[list[pa.Table], UnknownRows]:
     """Do the work on every part of the entities, and give the tables of its results in their order.
 
@@ -205,7 +205,7 @@ def work_by_parts(
 
 
 def _write_parts(
-    folder: Path, portfolio: Portfolio, before: Before, places: pl.DataFrame, pieces: Sequence[Sequence[Piece]]
+    folder: Path, portfolio: Portfolio, before: PriorState, places: pl.DataFrame, pieces: Sequence[Sequence[Piece]]
 ) -> list[Path]:
     """Write a file for each part, which its worker reads."""
     tables = {name: _split(getattr(portfolio, name), places, len(pieces)) for name in _TABLES}
@@ -217,7 +217,7 @@ def _write_parts(
         families = {name: before.families[name] for name in of_part[ENTITY] if name in before.families}
         part = _Part(
             {name: split[number] for name, split in tables.items()},
-            Before(standing[number], families, overrides[number]),
+            PriorState(standing[number], families, overrides[number]),
             own,
             is_worked_on=number == 0 or len(of_part) > 0,
         )

@@ -19,7 +19,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.governance.points.draft import draft_text
 from fivefold.risk.governance.points.propose import PointsProposal, propose_points, require_points
 from fivefold.risk.governance.validate.labels import refuse_leaks
-from fivefold.risk.governance.validate.run import Options
+from fivefold.risk.governance.validate.run import ValidationOptions
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.rulesets.points_jobs import PointsOfVersion, latest_points_jobs, open_points_job, points_jobs_of
@@ -198,7 +198,7 @@ def _begin(job: PointsJob) -> Callable[[Lease], None]:
         if learn_as_of_us is not None:
             learning = assessed_together(lease, replace(setting, as_of_us=learn_as_of_us))
         lease.progress(setting.customers, setting.customers, "points, and what they are worth")
-        proposal, made = propose_points(judging, labels, Options(until=until_us), learning)
+        proposal, made = propose_points(judging, labels, ValidationOptions(until=until_us), learning)
         text = draft_text(document, judging.program, made, proposal)
 
         def write(session: Session) -> dict[str, Any]:

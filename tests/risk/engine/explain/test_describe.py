@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.compiler.value_types import InputColumn
 from fivefold.risk.engine.explain.describe import condition_words, input_words, value_words
 from fivefold.risk.language.expressions import Condition, Input, word_of
 from fivefold.risk.language.fields import ValueType
@@ -26,18 +26,22 @@ def test_input() -> None:
 
 
 def test_a_level_goes_by_its_name() -> None:
-    assert value_words(2, Column("it", ValueType.LEVEL, levels=("low", "high"))) == "high"
+    assert value_words(2, InputColumn("it", ValueType.LEVEL, levels=("low", "high"))) == "high"
 
 
 def test_condition() -> None:
     compare("conditions", lambda when: condition_words(TypeAdapter(Condition).validate_python(when)))
 
 
-MONEY, YEN, NUMBER = Column("m", ValueType.MONEY, 100), Column("y", ValueType.MONEY), Column("n", ValueType.NUMBER)
+MONEY, YEN, NUMBER = (
+    InputColumn("m", ValueType.MONEY, 100),
+    InputColumn("y", ValueType.MONEY),
+    InputColumn("n", ValueType.NUMBER),
+)
 
 
 def test_value() -> None:
-    compare("values", lambda row: value_words(of_json(row[0]), Column("it", ValueType(row[1]), row[2]), "EUR"))
+    compare("values", lambda row: value_words(of_json(row[0]), InputColumn("it", ValueType(row[1]), row[2]), "EUR"))
 
 
 def of_json(value: Any) -> Any:
@@ -48,14 +52,14 @@ near = st.floats(-0.01, 0.01, allow_subnormal=False)
 
 
 @given(st.sampled_from([0, 1, 31, 100, 10000]), near, st.sampled_from([MONEY, NUMBER]))
-def test_value_is_shown_on_its_own_side_of_a_cut(cut: int, beside: float, column: Column) -> None:
+def test_value_is_shown_on_its_own_side_of_a_cut(cut: int, beside: float, column: InputColumn) -> None:
     value = (cut + beside) * column.units
     shown = value_words(value, column, cuts=(Decimal(cut),)).replace(",", "")
     exact = Decimal(str(value)) / column.units
     assert Decimal(shown).compare(Decimal(cut)) == exact.compare(Decimal(cut))
 
 
-def words_slowly(value: float, column: Column, cuts: list[Decimal]) -> str:
+def words_slowly(value: float, column: InputColumn, cuts: list[Decimal]) -> str:
     """Write a number as it reads: rounded, more finely as long as that would put it elsewhere beside a cut."""
     exact = Decimal(str(value)) / column.units
     money, size = column.kind is ValueType.MONEY, exact.adjusted()
@@ -71,13 +75,13 @@ def words_slowly(value: float, column: Column, cuts: list[Decimal]) -> str:
 
 all_cuts = st.lists(st.decimals(-1000, 1000, places=4), max_size=3)
 numbers = st.one_of(st.floats(-1e17, 1e17), st.floats(-2, 2), st.integers(-(10**17), 10**17), st.integers(-1000, 1000))
-COLUMNS = [MONEY, YEN, Column("l", ValueType.MONEY, 10_000), NUMBER, Column("f", ValueType.FINDING)]
+COLUMNS = [MONEY, YEN, InputColumn("l", ValueType.MONEY, 10_000), NUMBER, InputColumn("f", ValueType.FINDING)]
 
 
 @settings(max_examples=examples(250))
 @given(numbers, all_cuts, st.sampled_from(COLUMNS), st.sampled_from([0, 1e-9, -1e-6, 0.004, -0.5]), st.booleans())
 def test_number_is_what_it_reads_as(
-    value: float, cuts: list[Decimal], column: Column, beside: float, near: bool
+    value: float, cuts: list[Decimal], column: InputColumn, beside: float, near: bool
 ) -> None:
     if near and cuts:
         value = (float(cuts[0]) + beside) * column.units

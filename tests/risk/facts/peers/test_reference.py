@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fivefold.risk.facts.peers.reference import (
     FEWEST_PEERS,
     MOST_VALUES,
-    Distribution,
+    PeerDistribution,
     Reference,
     distribution_of,
     made_reference,
@@ -27,7 +27,7 @@ COUNT = Peers.model_validate({"of": {"count": "transactions"}, "among": {"field"
 INCOME = Peers.model_validate({"of": {"field": "income"}, "among": "everyone"})
 
 
-def kept(numbers: list[Any]) -> Distribution | None:
+def kept(numbers: list[Any]) -> PeerDistribution | None:
     return distribution_of(pl.Series(numbers, dtype=pl.Float64, strict=False))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.compiler.value_types import InputColumn
 from fivefold.risk.engine.assess import timed_entities
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.moments import ANYTHING, MOST_STEPS, next_moments
@@ -183,7 +183,7 @@ def test_days_cross_a_bound_as_in_columns(elapsed: list[int | None], bounds: lis
     days = [None if each is None else float(each) / float(DAY_US) for each in elapsed]
     frame = pl.DataFrame({"days": days, AS_OF: [drawn.NOW] * len(days)}, schema={"days": pl.Float64, AS_OF: pl.Int64})
     cuts = Cuts(
-        Column("days", ValueType.NUMBER), tuple((bound, beyond) for bound in bounds for beyond in (False, True))
+        InputColumn("days", ValueType.NUMBER), tuple((bound, beyond) for bound in bounds for beyond in (False, True))
     )
     columns = frame.select(back=elapsed_of(pl.col("days"))).to_series()
     assert [elapsed_at(each) for each in days] == columns.to_list()

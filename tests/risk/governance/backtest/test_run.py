@@ -15,7 +15,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.facts.portfolio import ENTITY
-from fivefold.risk.governance.backtest.run import NO_REACH, Backtest, HeldLevels, backtest, draw, joined_backtests
+from fivefold.risk.governance.backtest.run import NO_REACH, BacktestResult, HeldLevels, backtest, draw, joined_backtests
 from tests.depth import examples
 from tests.risk.conftest import Refusal
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, portfolio, ruleset
@@ -217,7 +217,7 @@ STANDING = pl.DataFrame(
 )
 
 
-def run(begin: int, end: int, standing: pl.DataFrame | None, *, compared: bool) -> Backtest:
+def run(begin: int, end: int, standing: pl.DataFrame | None, *, compared: bool) -> BacktestResult:
     part = replace(EVERYONE, entities=EVERYONE.entities[begin:end])
     before = analysed() if compared else None
     return backtest(analysed(DRAFT), part, AS_OF, before, HeldLevels(standing))

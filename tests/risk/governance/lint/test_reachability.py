@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.diagnostics import Severity
 from fivefold.risk.compiler.locations import Location
-from fivefold.risk.compiler.value_types import Column, Vocabulary
+from fivefold.risk.compiler.value_types import InputColumn, Vocabulary
 from fivefold.risk.governance.lint.reachability import (
     LintScope,
     order_diagnostics,
@@ -59,7 +59,7 @@ def faults(*made: Any) -> list[tuple[Any, str, Severity]]:
 def test_a_case_is_told_as_never_reached_when_no_value_reaches_it(made: list[Any]) -> None:
     """Against every quarter from -1 to 4, and unknown."""
     frame = pl.DataFrame({input_key(OWN): [*np.arange(-1, 4.25, 0.25).tolist(), None]})
-    compiler = Compiler(lambda _: Column("", ValueType.NUMBER), {}, Column(input_key(OWN), ValueType.NUMBER))
+    compiler = Compiler(lambda _: InputColumn("", ValueType.NUMBER), {}, InputColumn(input_key(OWN), ValueType.NUMBER))
     first: list[int | None] = [None] * len(frame)
     for number, place in enumerate(places(made)):
         holds = frame.select(compiler.condition(place.condition)).to_series()

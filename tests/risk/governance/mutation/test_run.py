@@ -12,7 +12,7 @@ from fivefold.risk.engine.program import compile_ruleset
 from fivefold.risk.governance.examples.run import run_examples
 from fivefold.risk.governance.lint.reachability import LintScope
 from fivefold.risk.governance.mutation.changes import changes_of, plain_data, with_change
-from fivefold.risk.governance.mutation.run import ChangeTried, Mutations, Verdict, mutate
+from fivefold.risk.governance.mutation.run import ChangeTried, MutantVerdict, Mutations, mutate
 from fivefold.risk.governance.mutation.telling_inputs import telling_inputs
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_plain
@@ -48,7 +48,7 @@ def test_a_change_is_noticed_by_an_example_that_comes_out_otherwise() -> None:
 
 def test_a_change_that_none_notices_has_its_line_and_an_example_that_would() -> None:
     found = of(tried(TEXT + EXAMPLES), "rule income, case 2, when", "above 100")
-    assert (found.verdict, found.before) == (Verdict.UNNOTICED, "at_least 100")
+    assert (found.verdict, found.before) == (MutantVerdict.UNNOTICED, "at_least 100")
     assert found.line == 1 + (TEXT + EXAMPLES).splitlines().index("      - {when: {at_least: 100}, points: 10.5}")
     assert found.example == {"given": {"income": 100}, "expect": {"cases": {"income": 2}}}
 
@@ -59,27 +59,27 @@ def test_a_change_in_a_calculation_is_noticed_though_its_name_stays() -> None:
     asked = EXAMPLES.replace("income: 1000", "income: 2000").replace("income: 999", "income: 1998")
     found = tried(text + asked)
     assert of(found, "calculate, part, multiply 2", "0.4").noticed_by == "at the bound"
-    assert of(found, "calculate, part, multiply 1, to", "5001").verdict is Verdict.UNNOTICED
+    assert of(found, "calculate, part, multiply 1, to", "5001").verdict is MutantVerdict.UNNOTICED
 
 
 def test_a_threshold_between_the_totals_that_there_can_be_is_never_noticed() -> None:
     even = TEXT.replace("points: 10.5", "points: 10").replace("thresholds: [20, 40, 60]", "thresholds: [22, 40, 60]")
     found = tried(even + EXAMPLES.replace("level: medium, ", ""))
-    assert of(found, "score, points, threshold 1", "21").verdict is Verdict.NO_EFFECT
-    assert of(found, "score, points, threshold 2", "41").verdict is Verdict.UNNOTICED
+    assert of(found, "score, points, threshold 1", "21").verdict is MutantVerdict.NO_EFFECT
+    assert of(found, "score, points, threshold 2", "41").verdict is MutantVerdict.UNNOTICED
 
 
 def test_points_of_a_case_that_is_never_reached_are_never_noticed() -> None:
     text = TEXT.replace("{when: {at_least: 100}, points: 10.5}", "{when: {at_least: 2000}, points: 10.5}")
     found = tried(text + EXAMPLES.replace("income: 2", "income: otherwise"))
-    assert of(found, "rule income, case 2, points", "10.6").verdict is Verdict.NO_EFFECT
+    assert of(found, "rule income, case 2, points", "10.6").verdict is MutantVerdict.NO_EFFECT
 
 
 def test_a_column_of_weights_that_nobody_uses_is_never_noticed() -> None:
     spare = WEIGHTED_TEXT.replace("weights: {all:", "weights: {spare: {country: 50, income: 50}, all:")
     found = tried(spare + EXAMPLES.replace("level: medium, total: 20", "cases: {income: 1}"))
     other = [change for change in found.changes if change.where == "score, weighted, weights, spare"]
-    assert [change.verdict for change in other] == [Verdict.NO_EFFECT] * 2
+    assert [change.verdict for change in other] == [MutantVerdict.NO_EFFECT] * 2
 
 
 def test_points_of_the_unknown_are_given_where_a_decaying_case_has_no_signal() -> None:
@@ -90,7 +90,7 @@ def test_points_of_the_unknown_are_given_where_a_decaying_case_has_no_signal() -
     text = text.replace("input: {field: income}", "input: {count: cases}").replace("income: 999", "income: 5")
     examples = "examples:\n  - {name: one, given: {kind: person, country: ZM}, expect: {cases: {income: otherwise}}}\n"
     found = tried(text.replace("rules:", "optional_tables: [cases]\nrules:", 1) + examples)
-    assert of(found, "rule income, on_unknown, points", "8").verdict is Verdict.UNNOTICED
+    assert of(found, "rule income, on_unknown, points", "8").verdict is MutantVerdict.UNNOTICED
 
 
 def test_what_is_over_is_not_tried() -> None:

@@ -5,7 +5,7 @@ import pytest
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.facts.portfolio import NamedList
-from fivefold.risk.governance.mutation.run import ChangeTried, Verdict, mutate
+from fivefold.risk.governance.mutation.run import ChangeTried, MutantVerdict, mutate
 from fivefold.risk.language.documents import Document
 from tests.risk.governance.making import AS_OF
 
@@ -28,7 +28,7 @@ def rule(rule_id: str, parts: str) -> str:
 
 
 def unnoticed(text: str) -> list[ChangeTried]:
-    return list(mutate(analyse_text(text), {}, AS_OF, Document(text)).of(Verdict.UNNOTICED))
+    return list(mutate(analyse_text(text), {}, AS_OF, Document(text)).of(MutantVerdict.UNNOTICED))
 
 
 def inputs_of(rules: str, where: str) -> list[str]:
@@ -78,7 +78,7 @@ def test_an_example_that_would_not_notice_is_not_shown(monkeypatch: pytest.Monke
 def test_an_example_that_cannot_be_read_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     from fivefold.risk.governance.mutation import plain_values, telling_inputs
 
-    def spoilt(trial: plain_values.Trial, values: dict[str, object]) -> object:
+    def spoilt(trial: plain_values.ReachabilityTrial, values: dict[str, object]) -> object:
         given = plain_values.given_words(trial, values)
         return {"nobody": 1} if given == {"wealth": 8} else given
 
@@ -98,7 +98,7 @@ def test_a_mean_is_shown_as_exactly_as_it_is_compared() -> None:
 
 def test_a_score_that_no_value_has_is_refused_so_that_what_is_proved_holds() -> None:
     text = HEAD + rule("a", "input: {value: score}, cases: [{when: {at_least: 1}, points: 5}]") + EXAMPLES
-    found = mutate(analyse_text(text), {}, AS_OF).of(Verdict.NO_EFFECT)
+    found = mutate(analyse_text(text), {}, AS_OF).of(MutantVerdict.NO_EFFECT)
     assert "0" in {change.after for change in found if change.where == "rule a, case 1, when, at_least"}
     with pytest.raises(InvalidRulesetError, match=r"scores are from 1 to 5"):
         unnoticed(text.replace("transactions: []", "value: {score: 0.5}"))
@@ -140,7 +140,7 @@ def test_an_example_has_a_moment_at_which_the_lists_are_as_it_needs() -> None:
     places = NamedList.model_validate({"list": "places", "title": "Places", "source": "Ours", "versions": versions})
     parts = "input: {field: occupation}, cases: [{when: {in_list: places}, points: 5}]"
     text = HEAD + rule("a", parts) + EXAMPLES.replace("2024-07-01", "2024-01-01")
-    found = mutate(analyse_text(text), {"places": places}, AS_OF).of(Verdict.UNNOTICED)
+    found = mutate(analyse_text(text), {"places": places}, AS_OF).of(MutantVerdict.UNNOTICED)
     (change,) = (each for each in found if each.where == "rule a, case 1, when")
     assert change.example is not None
     assert change.example["as_of"] == "2024-01-01"

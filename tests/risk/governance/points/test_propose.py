@@ -19,7 +19,7 @@ from fivefold.risk.governance.points.draft import draft_text
 from fivefold.risk.governance.points.learning import LEAST_GOT, learn_points
 from fivefold.risk.governance.points.outcomes import slots_of, with_cuts, written_points
 from fivefold.risk.governance.points.propose import ALIKE, IN_ORDER, LEARNT, PointsProposal, propose_points
-from fivefold.risk.governance.validate.run import Options
+from fivefold.risk.governance.validate.run import ValidationOptions
 from fivefold.risk.language.quantities import POINT_UNITS
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
@@ -51,7 +51,7 @@ max_recompute_interval: 30 days
 rationale: Ours.
 rules:
 """
-QUICK = Options(resamples=100)
+QUICK = ValidationOptions(resamples=100)
 
 
 def text_of(a: list[float], b: list[float], *, unknown: float = 3, otherwise: float = 0) -> str:
@@ -89,7 +89,9 @@ def labels_of(who: Portfolio, seed: int = 2, weight: float = 1.2, day: str = "20
     return who.entities.select("entity_id", confirmed=pl.Series(hits), at=pl.lit(day))
 
 
-def proposed(text: str, who: Portfolio | None = None, options: Options = QUICK) -> tuple[PointsProposal, Ruleset]:
+def proposed(
+    text: str, who: Portfolio | None = None, options: ValidationOptions = QUICK
+) -> tuple[PointsProposal, Ruleset]:
     who = who or customers()
     return propose_points(found_by(text, who), labels_of(who), options)
 
@@ -126,7 +128,7 @@ def test_the_same_seed_gives_the_same_draft_whatever_the_order_of_the_customers(
     order = np.random.default_rng(seed).permutation(COUNT).tolist()
     mixed_up = replace(who, entities=who.entities[order])
     labels = labels_of(who)[list(reversed(order))]
-    options = Options(seed=seed, resamples=100)
+    options = ValidationOptions(seed=seed, resamples=100)
     one = propose_points(found_by(text, who), labels_of(who), options)
     two = propose_points(found_by(text, mixed_up), labels, options)
     assert one[1].canonical == two[1].canonical
@@ -135,7 +137,9 @@ def test_the_same_seed_gives_the_same_draft_whatever_the_order_of_the_customers(
 
 
 def test_another_seed_learns_from_others() -> None:
-    first, second = (proposed(text_of([8, 5, 2], [6, 4]), options=Options(seed=seed, resamples=100)) for seed in (0, 1))
+    first, second = (
+        proposed(text_of([8, 5, 2], [6, 4]), options=ValidationOptions(seed=seed, resamples=100)) for seed in (0, 1)
+    )
     assert first[0].changes != second[0].changes
 
 
@@ -217,7 +221,9 @@ def test_nothing_is_recommended_that_may_be_chance() -> None:
     who = customers()
     labels = labels_of(who, weight=0.0)
     try:
-        proposal, _ = propose_points(found_by(text_of([8, 5, 2], [6, 4]), who), labels, Options(resamples=300))
+        proposal, _ = propose_points(
+            found_by(text_of([8, 5, 2], [6, 4]), who), labels, ValidationOptions(resamples=300)
+        )
     except NotEnoughDataError:
         return
     assert not proposal.verdict.recommended
@@ -271,7 +277,7 @@ def test_other_scores_are_refused(refusal: Refusal) -> None:
 
 def test_inputs_that_give_the_label_away_are_refused(refusal: Refusal) -> None:
     with refusal(InvalidRulesetError):
-        proposed(text_of([3, 2], [3, 2]), options=Options(banned=("a",)))
+        proposed(text_of([3, 2], [3, 2]), options=ValidationOptions(banned=("a",)))
 
 
 def test_who_fails_is_neither_learnt_from_nor_judges() -> None:

@@ -4,13 +4,13 @@ import pytest
 
 from fivefold.risk.governance.backtest.run import HeldLevels, backtest
 from fivefold.risk.governance.reports.backtest import backtest_page
-from fivefold.risk.governance.reports.page import Section, as_html
+from fivefold.risk.governance.reports.page import ReportSection, as_html
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, ruleset
 
 DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("{equals: ZW}, points: 25}", "{equals: ZM}, points: 22}")
 
 
-def section(sections: list[Section], title: str) -> list[list[str]]:
+def section(sections: list[ReportSection], title: str) -> list[list[str]]:
     found = next(each for each in sections if each.title == title)
     assert found.table is not None
     return [list(row) for row in found.table.rows]

@@ -9,7 +9,7 @@ import pytest
 
 from fivefold.charts.backtests import levels
 from fivefold.risk.governance.reports.json_text import report_json
-from fivefold.risk.governance.reports.page import ReportPage, Section, Table, as_html
+from fivefold.risk.governance.reports.page import ReportPage, ReportSection, ReportTable, as_html
 from tests.pages import read
 
 NASTY = '<script>alert("1")</script> & \x00\x1b[31m "quoted" {{ 7 * 7 }}'
@@ -20,8 +20,12 @@ def picture() -> Any:
 
 
 def page() -> ReportPage:
-    table = Table(["name", NASTY], [[NASTY, "1"], ["b", "2"]])
-    sections = [Section(NASTY, NASTY, table, picture()), Section("second", picture=picture()), Section("third")]
+    table = ReportTable(["name", NASTY], [[NASTY, "1"], ["b", "2"]])
+    sections = [
+        ReportSection(NASTY, NASTY, table, picture()),
+        ReportSection("second", picture=picture()),
+        ReportSection("third"),
+    ]
     return ReportPage(f"Title {NASTY}", [("fact", NASTY)], [NASTY], sections)
 
 
@@ -49,7 +53,7 @@ def test_pictures_of_one_page_do_not_share_names() -> None:
 
 
 def test_what_was_left_out_is_not_there() -> None:
-    tree = read(as_html(ReportPage("t", [], [], [Section("only", "words")])))
+    tree = read(as_html(ReportPage("t", [], [], [ReportSection("only", "words")])))
     assert not {"table", "svg"} & set(tree.tags)
     assert "To be known beforehand" not in tree.text
 

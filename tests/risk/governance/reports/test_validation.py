@@ -7,7 +7,7 @@ import polars as pl
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.governance.reports.page import as_html
 from fivefold.risk.governance.reports.validation import validation_page
-from fivefold.risk.governance.validate.run import Options, validate
+from fivefold.risk.governance.validate.run import ValidationOptions, validate
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed
 
 
@@ -20,7 +20,7 @@ def labels(size: int) -> pl.DataFrame:
 def test_everything_that_was_found_is_there() -> None:
     side, other = (assess(analysed(text), mixed(600), AS_OF) for text in (TEXT, TEXT.replace("10.5", "11")))
     earlier = assess(analysed(), mixed(700), AS_OF - 90 * DAY)
-    made = validate(side, labels(600), Options(resamples=100, until=AS_OF + 365 * DAY), earlier, other)
+    made = validate(side, labels(600), ValidationOptions(resamples=100, until=AS_OF + 365 * DAY), earlier, other)
     page = validation_page(made)
     assert [section.title for section in page.sections] == [
         "Verdicts",
@@ -44,7 +44,7 @@ def test_everything_that_was_found_is_there() -> None:
 
 def test_without_labels_the_page_says_too_few() -> None:
     none = labels(600).filter(pl.col("entity_id") == "nobody")
-    made = validate(assess(analysed(), mixed(600), AS_OF), none, Options(resamples=100))
+    made = validate(assess(analysed(), mixed(600), AS_OF), none, ValidationOptions(resamples=100))
     page = validation_page(made)
     assert [section.title for section in page.sections] == [
         "Verdicts",

@@ -14,7 +14,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.governance.thresholds import propose as thresholds
-from fivefold.risk.governance.thresholds.cuts import Cuts, present_cuts, whole_points
+from fivefold.risk.governance.thresholds.cuts import LevelThresholds, present_cuts, whole_points
 from fivefold.risk.governance.thresholds.propose import (
     LEAST_ENTITIES,
     PortfolioTotals,
@@ -192,9 +192,9 @@ def test_a_draft_that_is_further_from_the_targets_than_what_is_says_so() -> None
 
 
 def test_every_form_of_score_has_its_thresholds() -> None:
-    assert present_cuts(ruleset()) == Cuts((2000, 4000, 6000))
-    assert present_cuts(ruleset(WEIGHTED_TEXT)) == Cuts((3100, 6100, 8600))
-    assert present_cuts(ruleset(TIERED_TEXT)) == Cuts((2000, 4000, 6000), (0, 1, 2, 3))
+    assert present_cuts(ruleset()) == LevelThresholds((2000, 4000, 6000))
+    assert present_cuts(ruleset(WEIGHTED_TEXT)) == LevelThresholds((3100, 6100, 8600))
+    assert present_cuts(ruleset(TIERED_TEXT)) == LevelThresholds((2000, 4000, 6000), (0, 1, 2, 3))
 
 
 def test_tiers_may_stand_in_any_order() -> None:

@@ -13,7 +13,7 @@ from fivefold.domain.errors import InvalidRulesetError, NotEnoughDataError
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.governance.validate.ranking import rank
-from fivefold.risk.governance.validate.run import Options, Validation, validate
+from fivefold.risk.governance.validate.run import Validation, ValidationOptions, validate
 from fivefold.risk.governance.validate.verdicts import VerdictAnswer
 from tests.risk.conftest import Refusal
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, ruleset
@@ -33,7 +33,7 @@ def labels(size: int = SIZE, at: date | None = date(2024, 9, 1)) -> pl.DataFrame
 
 
 def validated(**changes: Any) -> Validation:
-    return validate(found(), labels(), Options(resamples=200, **changes))
+    return validate(found(), labels(), ValidationOptions(resamples=200, **changes))
 
 
 def test_everyone_is_counted() -> None:
@@ -62,7 +62,7 @@ def test_a_ruleset_of_floors_alone_ranks_by_its_levels() -> None:
     floors = text.replace("{when: {at_least: 1000}, points: 20}", "{when: {at_least: 1000}, floor: critical}")
     floors = floors.replace("points: 10.5", "floor: medium").replace("    otherwise: {points: -5}\n", "")
     side = found(floors)
-    made = validate(side, labels(), Options(resamples=200))
+    made = validate(side, labels(), ValidationOptions(resamples=200))
     full = (side.outcomes["status"] == "assessed").to_numpy()
     marks, levels = labels()["confirmed"].to_numpy()[full], side.outcomes["computed"].cast(pl.Int64).to_numpy()[full]
     assert made.ranking is not None
@@ -85,12 +85,12 @@ def test_verdicts_follow_from_what_was_measured() -> None:
     answers = {verdict.what: verdict.answer for verdict in validated().verdicts}
     assert answers["Confirmed in high and critical"] == VerdictAnswer.MET
     assert answers["Portfolio in low"] == VerdictAnswer.NOT_MET
-    few = validate(found(size=50), labels(50), Options(resamples=200))
+    few = validate(found(size=50), labels(50), ValidationOptions(resamples=200))
     assert {verdict.answer for verdict in few.verdicts[:3]} == {VerdictAnswer.TOO_FEW}
 
 
 def test_who_was_confirmed_before_is_not_predicted_again() -> None:
-    made = validate(found(), labels(at=date(2024, 6, 1)), Options(resamples=200))
+    made = validate(found(), labels(at=date(2024, 6, 1)), ValidationOptions(resamples=200))
     assert (made.population.known, made.population.confirmed) == (144, 0)
     assert (made.ranking, made.capture, made.additions, made.singles, made.curve) == (None, None, (), (), ())
     assert made.verdicts[0].answer == VerdictAnswer.TOO_FEW
@@ -98,7 +98,7 @@ def test_who_was_confirmed_before_is_not_predicted_again() -> None:
 
 
 def test_labels_after_the_horizon_do_not_count_yet() -> None:
-    made = validate(found(), labels(), Options(until=AS_OF + 30 * DAY, resamples=200))
+    made = validate(found(), labels(), ValidationOptions(until=AS_OF + 30 * DAY, resamples=200))
     assert made.population.confirmed == 0
     assert made.population.later == 156
     assert made.horizon == "2024-07-31"
@@ -112,7 +112,9 @@ def test_what_the_label_was_made_of_is_refused() -> None:
 def test_doubts_are_told() -> None:
     one = pl.DataFrame({"entity_id": ["nobody"], "confirmed": [True], "at": [date(2024, 9, 1)]})
     undated = labels(at=None)
-    made = validate(found(), pl.concat([undated, one]), Options(undated_are_later=True, made_of=(), resamples=200))
+    made = validate(
+        found(), pl.concat([undated, one]), ValidationOptions(undated_are_later=True, made_of=(), resamples=200)
+    )
     assert made.population.undated == 156
     assert made.population.strangers == ("nobody",)
     for line, start in zip(
@@ -134,13 +136,13 @@ def test_a_leak_is_told_first() -> None:
     leaked = pl.DataFrame(
         {"entity_id": side.outcomes["entity_id"], "confirmed": marks, "at": [date(2024, 9, 1)] * SIZE}
     )
-    made = validate(side, leaked, Options(resamples=200))
+    made = validate(side, leaked, ValidationOptions(resamples=200))
     assert made.cautions[0].startswith("income alone has an AUC of 1.000: it was probably made from the label")
 
 
 def test_another_ruleset_is_compared_on_whom_both_assess(refusal: Refusal) -> None:
     other = found(TEXT.replace("points: 25", "points: 1"))
-    made = validate(found(), labels(), Options(resamples=200), other=other)
+    made = validate(found(), labels(), ValidationOptions(resamples=200), other=other)
     assert made.other is not None
     name, paired = made.other
     assert name == "retail"
@@ -152,7 +154,7 @@ def test_another_ruleset_is_compared_on_whom_both_assess(refusal: Refusal) -> No
 
 
 def test_a_reference_period_gives_drift() -> None:
-    made = validate(found(), labels(), Options(resamples=200), reference=found(size=800))
+    made = validate(found(), labels(), ValidationOptions(resamples=200), reference=found(size=800))
     assert {line.sort for line in made.stability} == {"rule", "input", "total", "level"}
     assert validated().stability == ()
 
@@ -160,7 +162,7 @@ def test_a_reference_period_gives_drift() -> None:
 def test_every_entity_may_have_its_own_moment() -> None:
     moments = pl.Series([AS_OF + number % 2 * 100 * DAY for number in range(SIZE)])
     side = assess(analysed(), mixed(SIZE), moments)
-    made = validate(side, labels(), Options(resamples=200))
+    made = validate(side, labels(), ValidationOptions(resamples=200))
     assert made.population.known == sum(
         labels()["confirmed"][number] and number % 10 != 7 for number in range(1, SIZE, 2)
     )
@@ -177,4 +179,4 @@ def test_it_is_plain_data() -> None:
 def test_nobody_who_could_be_judged_is_an_answer_in_words(refusal: Refusal) -> None:
     everyone = labels(at=date(2024, 6, 1)).with_columns(confirmed=pl.lit(True))
     with refusal(NotEnoughDataError):
-        validate(found(), everyone, Options(resamples=200))
+        validate(found(), everyone, ValidationOptions(resamples=200))

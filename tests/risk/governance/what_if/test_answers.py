@@ -14,9 +14,9 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.governance.what_if import search
-from fivefold.risk.governance.what_if.answers import Answer, WhatIf, what_if
-from fivefold.risk.governance.what_if.moments import Side
-from fivefold.risk.governance.what_if.search import Direction, Subject
+from fivefold.risk.governance.what_if.answers import SmallestChange, WhatIf, what_if
+from fivefold.risk.governance.what_if.moments import ValueShift
+from fivefold.risk.governance.what_if.search import ChangedAssessment, WantedDirection
 from fivefold.risk.governance.what_if.variations import variations
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Rule
@@ -53,12 +53,12 @@ def document(*rules: Data, **more: Any) -> Data:
 
 
 def ask(
-    made: Data, person: Data, direction: Direction = Direction.DOWN, level: int | None = None, **held: Any
+    made: Data, person: Data, direction: WantedDirection = WantedDirection.DOWN, level: int | None = None, **held: Any
 ) -> WhatIf:
     return what_if(subject(made, person, **held), direction, level)
 
 
-def subject(made: Data, person: Data, **held: Any) -> Subject:
+def subject(made: Data, person: Data, **held: Any) -> ChangedAssessment:
     analysed = AnalysedRuleset(read_ruleset(json.dumps(made)))
     fields = {name: [person.get(name)] for name in ("income", "verified", "occupation", "born")}
     entities = pl.DataFrame({"entity_id": ["a"], **fields}, strict=False)
@@ -74,14 +74,14 @@ def subject(made: Data, person: Data, **held: Any) -> Subject:
     tags = pl.DataFrame({"entity_id": ["a"] * len(person.get("tags", ())), "tag": person.get("tags", [])}, strict=False)
     tags = tags.cast({"entity_id": pl.String, "tag": pl.String})
     portfolio = Portfolio(entities, base_only("EUR", date(2024, 7, 1)), moments, tags=tags)
-    return Subject.of(assess(analysed, portfolio, AS_OF, **held), 0, **held)
+    return ChangedAssessment.of(assess(analysed, portfolio, AS_OF, **held), 0, **held)
 
 
 def rules_of(made: Data) -> Sequence[Rule]:
     return read_ruleset(json.dumps(made)).rules
 
 
-def shown(answer: Answer) -> list[tuple[str, str]]:
+def shown(answer: SmallestChange) -> list[tuple[str, str]]:
     return [(change.now, change.then) for change in answer.changes]
 
 
@@ -142,9 +142,9 @@ def test_a_floor_of_what_nobody_can_change_holds() -> None:
 
 def test_only_the_way_that_is_declared_is_gone() -> None:
     made = document(CASH_RULE)
-    assert ask(made, {"cash": [(12400, 5)]}, Direction.UP).answers == ()
+    assert ask(made, {"cash": [(12400, 5)]}, WantedDirection.UP).answers == ()
     less = {**CASH_RULE, "changeable": "up", "cases": [case({"at_least": 10000}, 40)]}
-    (answer,) = ask(document(less), {"cash": [(5000, 5)]}, Direction.UP).answers
+    (answer,) = ask(document(less), {"cash": [(5000, 5)]}, WantedDirection.UP).answers
     assert (shown(answer), answer.level) == ([("5,000.00 EUR", "10,000.00 EUR")], "high")
     opposed = [{**less, "id": "other", "changeable": "down"}, {**less, "cases": [case({"below": 10000}, 40)]}]
     assert ask(document(*opposed), {"cash": [(5000, 5)]}).answers == ()
@@ -154,7 +154,7 @@ def test_what_is_unknown_may_become_known() -> None:
     made = document({**VERIFIED, "on_unknown": {"points": 10}})
     (answer,) = ask(made, {}).answers
     (change,) = answer.changes
-    assert (change.side, change.now, change.then, answer.level) == (Side.KNOWN, "unknown", "true", "low")
+    assert (change.side, change.now, change.then, answer.level) == (ValueShift.KNOWN, "unknown", "true", "low")
 
 
 def test_the_cooldown_is_told() -> None:
@@ -183,7 +183,7 @@ def test_points_that_fade_do_not_come_back_where_there_is_less() -> None:
     (answer,) = ask(made, {"cash": [(60000, 31)]}).answers
     assert shown(answer) == [("60,000.00 EUR", "below 10,000.00 EUR")]  # below 50,000 it is 20, halved once: medium
     more = {**fading, "changeable": "up", "cases": [case({"at_least": 50000}, 40)], "decay": {"half_life": "30 days"}}
-    (answer,) = ask(document(more), {"cash": [(20000, 100)]}, Direction.UP).answers
+    (answer,) = ask(document(more), {"cash": [(20000, 100)]}, WantedDirection.UP).answers
     assert answer.after.score == "40"  # a fact of today
 
 
@@ -191,7 +191,7 @@ def test_one_word_stands_for_all_that_are_treated_alike() -> None:
     own = rule("work", {"field": "occupation"}, case({"in": ["dealer", "broker"]}, 10), changeable="either")
     (answer,) = ask(document(own), {"occupation": "dealer"}).answers
     assert shown(answer) == [("dealer", "something else")]
-    (answer,) = ask(document(own), {"occupation": "teacher"}, Direction.UP).answers
+    (answer,) = ask(document(own), {"occupation": "teacher"}, WantedDirection.UP).answers
     assert shown(answer) == [("teacher", "something else, such as dealer")]
 
 
@@ -303,7 +303,7 @@ def test_what_would_not_help_if_it_were_absent_either() -> None:
 def test_text_of_several_conditions_is_shown_by_an_example() -> None:
     asked = [{"field": "occupation", "starts_with": "ab"}, {"field": "occupation", "ends_with": "bc"}]
     made = document(rule("own", {"field": "occupation"}, case({"all": asked}, 12), changeable="either"))
-    (answer,) = ask(made, {"occupation": "zz"}, Direction.UP).answers
+    (answer,) = ask(made, {"occupation": "zz"}, WantedDirection.UP).answers
     assert shown(answer) == [("zz", "something else, such as ab…bc")]
     (plain, *others) = [shown(answer)[0][1] for answer in ask(made, {"occupation": "abbc"}).answers]
     assert plain == "something else"

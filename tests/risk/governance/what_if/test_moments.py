@@ -17,9 +17,9 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.governance.what_if.answers import WhatIf, what_if
-from fivefold.risk.governance.what_if.moments import Side
+from fivefold.risk.governance.what_if.moments import ValueShift
 from fivefold.risk.governance.what_if.options import Option
-from fivefold.risk.governance.what_if.search import Direction, Subject, Wish, level_said, search
+from fivefold.risk.governance.what_if.search import ChangedAssessment, WantedDirection, Wish, level_said, search
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.reading import read_ruleset
 from tests.depth import examples
@@ -102,18 +102,18 @@ class World:
         self.key = input_key(analysed.ruleset.rules[0].input)  # type: ignore[arg-type]  # it has one
         self.values = self.assessments.inputs[self.key].to_list()
 
-    def found(self, direction: Direction) -> tuple[Wish | None, list[Option]]:
+    def found(self, direction: WantedDirection) -> tuple[Wish | None, list[Option]]:
         """What is found of the first one, of whom there is a level beyond the present one."""
         present = self.levels[0]
         assert present is not None
-        wished = present + (1 if direction is Direction.UP else -1)
+        wished = present + (1 if direction is WantedDirection.UP else -1)
         if not 1 <= wished <= 3:
             return None, []
         wish = Wish(direction, wished)
-        return wish, [change[0][1] for change in search(Subject.of(self.assessments, 0), wish).changes]
+        return wish, [change[0][1] for change in search(ChangedAssessment.of(self.assessments, 0), wish).changes]
 
-    def asked(self, direction: Direction) -> WhatIf:
-        return what_if(Subject.of(self.assessments, 0), direction)
+    def asked(self, direction: WantedDirection) -> WhatIf:
+        return what_if(ChangedAssessment.of(self.assessments, 0), direction)
 
 
 def fewer(facts: Facts) -> Iterator[Facts]:
@@ -128,18 +128,18 @@ def more(facts: Facts) -> Iterator[Facts]:
             yield (*facts, *((amount, 0.0) for amount in amounts))
 
 
-def reached(name: str, side: Side, facts: Facts) -> list[Facts]:
+def reached(name: str, side: ValueShift, facts: Facts) -> list[Facts]:
     """Give what there may be instead, where the input goes to a side."""
     if name in GROWING | SHRINKING | {"declared"}:
-        grows = (side is Side.HIGHER) == (name not in SHRINKING)
-        return list(more(facts) if grows or side is Side.KNOWN else fewer(facts))
+        grows = (side is ValueShift.HIGHER) == (name not in SHRINKING)
+        return list(more(facts) if grows or side is ValueShift.KNOWN else fewer(facts))
     return [*fewer(facts), *more(facts), *(each for part in fewer(facts) for each in more(part))]
 
 
-def side_of(value: float | None, present: float | None) -> Side | None:
+def side_of(value: float | None, present: float | None) -> ValueShift | None:
     if value is None or value == present:
         return None
-    return Side.KNOWN if present is None else Side.LOWER if value < present else Side.HIGHER
+    return ValueShift.KNOWN if present is None else ValueShift.LOWER if value < present else ValueShift.HIGHER
 
 
 names = st.sampled_from([name for name in INPUTS if name not in {"days", "last"}])
@@ -155,13 +155,13 @@ def cases(draw: Any, name: str) -> list[Data]:
     return [{"when": {"at_least": bound}, "points": draw(points)} for bound in sorted(bounds, reverse=True)]
 
 
-@given(st.data(), names, facts, st.sampled_from(Direction))
+@given(st.data(), names, facts, st.sampled_from(WantedDirection))
 @settings(max_examples=examples(60))
 def test_an_answer_is_one_whichever_facts_bring_it_about(
-    data: st.DataObject, name: str, facts: Facts, direction: Direction
+    data: st.DataObject, name: str, facts: Facts, direction: WantedDirection
 ) -> None:
     made = document(name, data.draw(cases(name)), on_unknown={"points": data.draw(points)})
-    reachable = {side: reached(name, side, facts) for side in (Side.LOWER, Side.HIGHER, Side.KNOWN)}
+    reachable = {side: reached(name, side, facts) for side in (ValueShift.LOWER, ValueShift.HIGHER, ValueShift.KNOWN)}
     people = [facts, *(each for several in reachable.values() for each in several)]
     world = World(made, people)
     wish, options = world.found(direction)
@@ -180,10 +180,10 @@ def test_an_answer_is_one_whichever_facts_bring_it_about(
                 assert wish.granted(level)
 
 
-@given(st.data(), st.sampled_from(["days", "last"]), st.integers(0, 130), st.sampled_from(Direction))
+@given(st.data(), st.sampled_from(["days", "last"]), st.integers(0, 130), st.sampled_from(WantedDirection))
 @settings(max_examples=examples(60))
 def test_of_dates_and_days_the_nearest_are_found(
-    data: st.DataObject, name: str, days: int, direction: Direction
+    data: st.DataObject, name: str, days: int, direction: WantedDirection
 ) -> None:
     if name == "days":
         chosen = data.draw(cases(name))
@@ -214,9 +214,9 @@ def option_moment(option: Option) -> int:
     return moment
 
 
-@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize("direction", WantedDirection)
 @pytest.mark.parametrize("name", [name for name in INPUTS if name not in {"days", "last"}])
-def test_where_the_value_does_not_give_the_moment_it_is_not_decided(name: str, direction: Direction) -> None:
+def test_where_the_value_does_not_give_the_moment_it_is_not_decided(name: str, direction: WantedDirection) -> None:
     made = document(name, [{"when": {"at_least": INPUTS[name][1][0]}, "points": 12}, {"when": "present", "points": 12}])
     found = World(made, [((20.0, 1.0),)]).asked(direction)
     assert {one.why for one in found.without} <= {"not decided"}
@@ -225,7 +225,9 @@ def test_where_the_value_does_not_give_the_moment_it_is_not_decided(name: str, d
 
 def test_a_sum_of_what_may_be_negative_does_not_say_of_when_it_is() -> None:
     made = document("signed", [{"when": {"at_least": -5}, "points": 15}])
-    found = World(made, [((-10.0, 95.0),)]).asked(Direction.UP)  # a deposit of today would do, less withdrawn would not
+    found = World(made, [((-10.0, 95.0),)]).asked(
+        WantedDirection.UP
+    )  # a deposit of today would do, less withdrawn would not
     assert (found.answers, found.without[0].why) == ((), "not decided")
 
 
@@ -234,13 +236,13 @@ def test_a_sum_of_zero_may_be_of_nothing() -> None:
     made["rules"][0]["otherwise"]["points"] = 15
     world = World(made, [((20.0, 1.0),), ()])
     assert world.levels == [2, 3]
-    assert world.asked(Direction.DOWN).answers == ()
+    assert world.asked(WantedDirection.DOWN).answers == ()
 
 
 def test_no_transactions_at_all_are_a_value_of_their_own() -> None:
     made = document("count", [{"when": {"at_most": 2}, "points": 16}], on_unknown={"points": 11})
     made["rules"][0]["otherwise"]["points"] = 3
     world = World(made, [tuple((5.0, float(day)) for day in (60, 70, 80, 90)), ((5.0, 60.0),), ()])
-    _, (option,) = world.found(Direction.UP)
+    _, (option,) = world.found(WantedDirection.UP)
     assert world.levels == [1, 1, 2]
     assert (option.value, option.moments) == (0, (None,))

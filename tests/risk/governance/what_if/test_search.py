@@ -16,7 +16,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.governance.what_if.options import Option
-from fivefold.risk.governance.what_if.search import Direction, Subject, Wish, level_said, search
+from fivefold.risk.governance.what_if.search import ChangedAssessment, WantedDirection, Wish, level_said, search
 from fivefold.risk.language.expressions import Condition, Input, input_key
 from fivefold.risk.language.reading import read_ruleset
 from tests.depth import examples
@@ -128,8 +128,8 @@ def said(analysed: AnalysedRuleset, people: list[Data]) -> list[int | None]:
     return level_said(assess(analysed, portfolio(people), AS_OF).outcomes) if people else []
 
 
-def subject_of(analysed: AnalysedRuleset, person: Data) -> Subject:
-    return Subject.of(assess(analysed, portfolio([person]), AS_OF), 0)
+def subject_of(analysed: AnalysedRuleset, person: Data) -> ChangedAssessment:
+    return ChangedAssessment.of(assess(analysed, portfolio([person]), AS_OF), 0)
 
 
 def ways(document: Data) -> dict[str, set[str]]:
@@ -175,13 +175,13 @@ def plain(change: tuple[tuple[str, Option], ...], names: Mapping[str, str]) -> D
 NAMES = {input_key(_INPUT.validate_python(made)): name for name, made in INPUTS.items()}
 
 
-@given(documents(), customers, st.sampled_from(Direction))
+@given(documents(), customers, st.sampled_from(WantedDirection))
 @settings(max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
-def test_the_smallest_changes_are_found_and_no_others(document: Data, person: Data, direction: Direction) -> None:
+def test_the_smallest_changes_are_found_and_no_others(document: Data, person: Data, direction: WantedDirection) -> None:
     analysed = read(document)
     (present,) = said(analysed, [person])
     assert present is not None
-    wish = Wish(direction, present + (1 if direction is Direction.UP else -1))
+    wish = Wish(direction, present + (1 if direction is WantedDirection.UP else -1))
     found = [plain(change, NAMES) for change in search(subject_of(analysed, person), wish).changes]
     allowed = ways(document)
     # Each answer moves the level where a customer has these values.

@@ -24,7 +24,7 @@ from sqlalchemy.exc import OperationalError
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError, FivefoldError, NotFoundError
-from fivefold.flows.outside.outcomes import Outcome, failed_outcome
+from fivefold.flows.outside.outcomes import OutsideOutcome, failed_outcome
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.flows import FlowRow, FlowRun
 from fivefold.usecases.audit.verify import AuditFinding, verify
@@ -127,13 +127,13 @@ class Machine(RuleBasedStateMachine):
         patched.setenv("FIVEFOLD_SOURCES_FILE", str(self.folder / "sources.yaml"))
         patched.setattr(asking, "ask_of", lambda *_: self.said())
 
-    def said(self) -> Outcome:
+    def said(self) -> OutsideOutcome:
         """Say what the source says."""
         if self.model.source == "breaks":
             raise RuntimeError("a fault")
         if self.model.source == "fails":
             return failed_outcome("no answer within 5 s", "register", self.now)
-        return Outcome(values={"state": self.model.source}, source="register", at_us=self.now, digest="0" * 64)
+        return OutsideOutcome(values={"state": self.model.source}, source="register", at_us=self.now, digest="0" * 64)
 
     @property
     def now(self) -> int:

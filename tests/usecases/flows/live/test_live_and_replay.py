@@ -18,7 +18,7 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.domain.schedules import next_moment
 from fivefold.flows.analysis import analyse_flow
-from fivefold.flows.outside.outcomes import Outcome, failed_outcome
+from fivefold.flows.outside.outcomes import OutsideOutcome, failed_outcome
 from fivefold.flows.triggers import ScheduleTrigger
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.flows import FlowRow
@@ -195,12 +195,12 @@ class Lived:
         self.open: dict[tuple[str, str], RecordGiven] = {}
         self.live: bool | None = True
 
-    def said(self, questions: Any, clock: Any) -> list[Outcome]:
+    def said(self, questions: Any, clock: Any) -> list[OutsideOutcome]:
         """Say what the register says now; nothing where it cannot be reached."""
         at_us = clock()
         if self.live is None:
             return [failed_outcome("no answer within 5 s", "register", at_us) for _ in questions]
-        return [Outcome(values={"live": self.live}, source="register", at_us=at_us) for _ in questions]
+        return [OutsideOutcome(values={"live": self.live}, source="register", at_us=at_us) for _ in questions]
 
     def settle(self) -> None:
         """Carry out all that follows, at the moment at which it stands."""

@@ -11,7 +11,7 @@ import pytest
 from mlflow.models import infer_signature
 
 from fivefold.flows.language import ModelStep
-from fivefold.flows.outside.outcomes import Outcome, read_outcome
+from fivefold.flows.outside.outcomes import OutsideOutcome, read_outcome
 from fivefold.flows.outside.question import SentFacts
 from fivefold.models.registered.loading import Models
 from fivefold.risk.language.fields import ValueType
@@ -68,7 +68,7 @@ def facts(kinds: Data | None = None, **values: Any) -> SentFacts:
     return SentFacts(values=values, why=(), kinds=kinds or KINDS)
 
 
-def asks(shelf: Shelf, sent: list[SentFacts], **parts: Any) -> list[Outcome]:
+def asks(shelf: Shelf, sent: list[SentFacts], **parts: Any) -> list[OutsideOutcome]:
     own = step(**parts)
     permitted = ModelsPermitted({own.model.name: ModelRegistration(title="M", purpose="aml")}, shelf.settings)
     return answers_of_model(permitted, own, sent, lambda: NOW)

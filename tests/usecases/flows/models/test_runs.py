@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError
 from fivefold.domain.settings import read_settings
 from fivefold.models.registered.loading import LoadedModel, Models
-from fivefold.store.tables.flows import FlowStep
+from fivefold.store.tables.flows import StepOutcome
 from fivefold.usecases.flows.activate import activate_flow
 from fivefold.usecases.flows.registrations import refuse_unregistered
 from fivefold.usecases.flows.runs import asking
@@ -203,7 +203,7 @@ def test_a_worker_that_dies_after_the_outcome_is_followed_by_one_that_takes_it(
     assert outcome_of(bank, 1) == before
     assert bank.states()[0][1] == "ended"
     assert bank.count("flow_steps") == 1
-    assert FlowStep.__tablename__ == "flow_steps"
+    assert StepOutcome.__tablename__ == "flow_steps"
 
 
 # Committing and activating.

@@ -14,7 +14,7 @@ from fivefold.usecases.portfolio_files.assess import Assessed, assess_files
 from fivefold.usecases.portfolio_files.bundled import load_ruleset
 from fivefold.usecases.portfolio_files.by_parts import portfolio as by_portfolio
 from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
-from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts, Wanted
+from fivefold.usecases.portfolio_files.by_parts.assess import AssessmentByParts, AssessmentOutputs
 from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
@@ -44,7 +44,7 @@ def assert_same(
     alone = assess_files([load_ruleset(each) for each in sources(world, names)], files, as_of, **levels)
     expected, world.warnings[:] = list(world.warnings), []
     split = split_of(world, names, world.files(**more, names=PortfolioColumns(mapped)), as_of, **levels)
-    assessed = split.on(SplitEngine(world.folder / "shared"), Wanted(breakdowns=True, failures=None), size)
+    assessed = split.on(SplitEngine(world.folder / "shared"), AssessmentOutputs(breakdowns=True, failures=None), size)
     assert world.warnings == expected
     assert_frame_equal(assessed.table(), alone.table(), check_exact=True)
     assert everything(assessed) == everything(alone)
@@ -234,7 +234,7 @@ def test_a_ruleset_that_lacks_a_list_is_refused_by_the_worker_that_first_reads_i
         assess_files([load_ruleset(each) for each in sources(world, names)], world.files(), AS_OF)
     split = split_of(world, names, world.files())
     with pytest.raises(FivefoldError) as by_worker:
-        split.on(SplitEngine(world.folder / "shared"), Wanted(breakdowns=False, failures=20), 7)
+        split.on(SplitEngine(world.folder / "shared"), AssessmentOutputs(breakdowns=False, failures=20), 7)
     assert str(by_worker.value) == str(alone.value)
 
 
@@ -242,7 +242,7 @@ def test_rows_that_change_meanwhile_are_an_error(world: World, monkeypatch: pyte
     split = split_of(world, ["people"], world.files())
     monkeypatch.setattr(by_rows, "count_rows", lambda _: 10_000_000)
     with pytest.raises(FivefoldError, match="has other rows than at the start: was it changed meanwhile"):
-        split.on(SplitEngine(world.folder / "shared"), Wanted(breakdowns=False, failures=20))
+        split.on(SplitEngine(world.folder / "shared"), AssessmentOutputs(breakdowns=False, failures=20))
 
 
 def test_rows_that_come_meanwhile_are_an_error(world: World) -> None:
@@ -261,13 +261,13 @@ def test_rows_that_come_meanwhile_are_an_error(world: World) -> None:
             rows[:350].write_parquet(files / "0.parquet")
 
     with pytest.raises(FivefoldError, match="has other rows than at the start: was it changed meanwhile"):
-        split.on(Grows(world.folder / "shared"), Wanted(breakdowns=False, failures=20))
+        split.on(Grows(world.folder / "shared"), AssessmentOutputs(breakdowns=False, failures=20))
 
 
 def test_failures_are_those_of_the_first_entities_of_each_ruleset(world: World) -> None:
     names = ["people", "companies"]
     alone = assess_files([load_ruleset(each) for each in sources(world, names)], world.files(), AS_OF)
     split = split_of(world, names, world.files())
-    few = split.on(SplitEngine(world.folder / "shared"), Wanted(breakdowns=False, failures=2), 7)
+    few = split.on(SplitEngine(world.folder / "shared"), AssessmentOutputs(breakdowns=False, failures=2), 7)
     assert few.failures(2).rows() == alone.failures(2).rows()
     assert list(few.breakdown_lines()) == []

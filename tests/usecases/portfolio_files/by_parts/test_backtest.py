@@ -13,7 +13,7 @@ from fivefold.usecases.portfolio_files.bundled import load_ruleset
 from fivefold.usecases.portfolio_files.by_parts import rows as by_rows
 from fivefold.usecases.portfolio_files.by_parts.backtest import BacktestByParts
 from fivefold.usecases.portfolio_files.by_parts.portfolio import RulesetText
-from fivefold.usecases.portfolio_files.governance import Draw, Standing, backtest_files
+from fivefold.usecases.portfolio_files.governance import Draw, StandingLevels, backtest_files
 from tests.features.split_engine import SplitEngine
 from tests.usecases.portfolio_files.by_parts.conftest import AS_OF, PEOPLE, World
 
@@ -36,7 +36,7 @@ def assert_same(world: World, size: int, *, alone: bool = False, standing: Any =
     world.warnings.clear()
     draft, now = (str(world.folder / f"{name}.yaml") for name in ("draft", "people"))
     present = None if alone else now
-    before, sample = standing or Standing(), drawn or Draw()
+    before, sample = standing or StandingLevels(), drawn or Draw()
     in_force = None if present is None else load_ruleset(present)
     expected = backtest_files(load_ruleset(draft), in_force, world.files(), AS_OF, before, sample)
     warned, world.warnings[:] = list(world.warnings), []
@@ -51,7 +51,7 @@ def assert_same(world: World, size: int, *, alone: bool = False, standing: Any =
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_the_evidence_is_that_of_one_process(size: int, drafted: World) -> None:
-    found = assert_same(drafted, size, standing=Standing(entered=AS_OF - 10 * DAY_US))
+    found = assert_same(drafted, size, standing=StandingLevels(entered=AS_OF - 10 * DAY_US))
     assert found.draft.failed
     assert found.draft.withheld
     assert found.movers
@@ -66,8 +66,8 @@ def test_the_levels_that_stand_go_with_their_entities(drafted: World) -> None:
     now = load_ruleset(str(drafted.folder / "people.yaml"))
     before = assess_files([now], drafted.files(), AS_OF - 10 * DAY_US).table()
     before.with_columns(rules_level=pl.col("rules_level").replace("low", "high")).write_parquet(levels)
-    assert assert_same(drafted, 7, standing=Standing(levels)).draft.withheld
-    assert_same(drafted, 7, alone=True, standing=Standing(levels))
+    assert assert_same(drafted, 7, standing=StandingLevels(levels)).draft.withheld
+    assert_same(drafted, 7, alone=True, standing=StandingLevels(levels))
 
 
 @pytest.mark.parametrize(("size", "rows"), [(1, 1 << 22), (7, 1 << 22), (1000, 100)])
@@ -81,14 +81,14 @@ def test_a_sample_is_that_of_one_process(size: int, rows: int, drafted: World, m
 def test_nobody_is_refused_as_in_one_process(drafted: World) -> None:
     drafted.change("entities", lambda rows: rows.clear())
     with pytest.raises(FivefoldError, match="the portfolio has no entities"):
-        BacktestByParts.read(text_of(drafted.folder), None, drafted.files(), AS_OF, Standing(), Draw())
+        BacktestByParts.read(text_of(drafted.folder), None, drafted.files(), AS_OF, StandingLevels(), Draw())
 
 
 def test_levels_that_a_ruleset_lacks_are_refused_before_workers_start(drafted: World) -> None:
     levels = drafted.folder / "levels.csv"
     levels.write_text("entity_id,rules_level,entered\na,extreme,2024-01-01\n")
     with pytest.raises(FivefoldError, match="has the level extreme; there are low, medium, high"):
-        BacktestByParts.read(text_of(drafted.folder), None, drafted.files(), AS_OF, Standing(levels), Draw())
+        BacktestByParts.read(text_of(drafted.folder), None, drafted.files(), AS_OF, StandingLevels(levels), Draw())
 
 
 def text_of(folder: Path) -> RulesetText:
