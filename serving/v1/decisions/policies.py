@@ -27,7 +27,7 @@ class PolicyProposed(PolicyGiven):
     accept_warnings: ReasonIfAny = ""
 
 
-class Why(RequestModel):
+class RetirementReason(RequestModel):
     """Why."""
 
     reason: Reason
@@ -88,12 +88,12 @@ def read_policy(context: RequestContext, policy: Text, number: Number) -> Policy
     return Policy.of(policies.show_policy(context, policy, number))
 
 
-def approve_policy(context: RequestContext, policy: Text, number: Number, body: Why) -> PolicyLine:
+def approve_policy(context: RequestContext, policy: Text, number: Number, body: RetirementReason) -> PolicyLine:
     """Activate a version that another person proposed, in place of the one before."""
     return PolicyLine.of(policies.approve_policy(context, policy, number, body.reason))
 
 
-def retire_policy(context: RequestContext, policy: Text, number: Number, body: Why) -> PolicyRetired:
+def retire_policy(context: RequestContext, policy: Text, number: Number, body: RetirementReason) -> PolicyRetired:
     """Refuse a proposed version, or propose that an active one decides no more."""
     policy_shown = policies.show_policy(context, policy, number)
     if policy_shown.state != ACTIVE:
