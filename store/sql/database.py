@@ -189,8 +189,11 @@ def _readable_errors() -> Iterator[None]:
         raise StoreError(f"the database cannot be used: {error.orig}") from error
     except PoolTimeout as error:  # all connections are waiting for it
         raise StoreError("the database cannot be used: it does not answer") from error
-    except CommandError as error:  # a newer program's schema
-        raise StoreError(f"the database has a schema that this program does not know: {error}") from error
+    except CommandError as error:
+        raise StoreError(
+            f"the database has a schema that this program does not know: {error}; it is that of a newer program, or of"
+            " one from before the first release, whose databases are made anew"
+        ) from error
 
 
 @contextmanager

@@ -1,77 +1,20 @@
-"""The first tables of the schema: organisations and who acts for them, webhooks, and the audit log."""
+"""The first tables of organisations, and who acts for them."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from fivefold.store.migrations.initial.columns import BIG
-
 
 def create() -> None:
     """Create them."""
-    _organisations()
-    _members()
-    _tokens()
-    _usage()
     _counted()
+    _organisations()
     _idempotency_keys()
-    _organisation_settings()
+    _members()
     _rate_tables()
-    _endpoints()
-    _audit_entries()
-    _audit_values()
-    _audit_heads()
-
-
-def _organisations() -> None:
-    op.create_table(
-        "organisations",
-        sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("name", sa.String(200), nullable=False, unique=True),
-        sa.Column("created_us", sa.BigInteger, nullable=False),
-    )
-
-
-def _members() -> None:
-    op.create_table(
-        "members",
-        sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("organisation_id", sa.Integer, sa.ForeignKey("organisations.id"), nullable=False),
-        sa.Column("name", sa.String(200), nullable=False),
-        sa.Column("roles", sa.Text, nullable=False),
-        sa.Column("created_us", sa.BigInteger, nullable=False),
-        sa.Column("left_us", sa.BigInteger),
-        sa.UniqueConstraint("organisation_id", "name"),
-    )
-
-
-def _tokens() -> None:
-    op.create_table(
-        "tokens",
-        sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("organisation_id", sa.Integer, sa.ForeignKey("organisations.id"), nullable=False, index=True),
-        sa.Column("sha256", sa.String(64), nullable=False, unique=True),
-        sa.Column("label", sa.String(200), nullable=False),
-        sa.Column("role", sa.String(20), nullable=False),
-        sa.Column("member_id", sa.Integer),
-        sa.Column("plan", sa.String(100), nullable=False),
-        sa.Column("created_us", sa.BigInteger, nullable=False),
-        sa.Column("expires_us", sa.BigInteger),
-        sa.Column("revoked_us", sa.BigInteger),
-        sa.Column("last_used_us", sa.BigInteger),
-        sa.CheckConstraint("role IN ('app', 'investigator', 'approver', 'publisher', 'admin')", name="role"),
-    )
-
-
-def _usage() -> None:
-    op.create_table(
-        "usage",
-        sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("token_id", sa.Integer, sa.ForeignKey("tokens.id"), nullable=False),
-        sa.Column("month", sa.String(7), nullable=False),
-        sa.Column("calls", sa.BigInteger, nullable=False),
-        sa.Column("users", sa.BigInteger, nullable=False),
-        sa.UniqueConstraint("token_id", "month"),
-    )
+    _tokens()
+    _console_sessions()
+    _token_requests()
+    _usage()
 
 
 def _counted() -> None:
@@ -79,114 +22,136 @@ def _counted() -> None:
         "counted",
         sa.Column("worker", sa.String(32), primary_key=True),
         sa.Column("model", sa.String(200), primary_key=True),
-        sa.Column("version", sa.Integer, primary_key=True),
+        sa.Column("version", sa.Integer(), primary_key=True),
         sa.Column("day", sa.String(10), primary_key=True),
-        sa.Column("counts", sa.Text, nullable=False),
+        sa.Column("counts", sa.Text(), nullable=False),
+    )
+
+
+def _organisations() -> None:
+    op.create_table(
+        "organisations",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.UniqueConstraint("name"),
     )
 
 
 def _idempotency_keys() -> None:
     op.create_table(
         "idempotency_keys",
-        sa.Column("token_id", sa.Integer, primary_key=True),
+        sa.Column("token_id", sa.Integer(), primary_key=True),
         sa.Column("key", sa.String(200), primary_key=True),
-        sa.Column("organisation_id", sa.Integer, sa.ForeignKey("organisations.id"), nullable=False, index=True),
+        sa.Column("organisation_id", sa.Integer(), sa.ForeignKey("organisations.id"), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("attempt", sa.String(32), nullable=False),
         sa.Column("state", sa.String(8), nullable=False),
-        sa.Column("begun_us", sa.BigInteger, nullable=False, index=True),
-        sa.Column("status", sa.SmallInteger),
-        sa.Column("answer", sa.Text),
+        sa.Column("begun_us", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.SmallInteger()),
+        sa.Column("answer", sa.Text()),
     )
+    op.create_index("ix_idempotency_keys_begun_us", "idempotency_keys", ["begun_us"])
+    op.create_index("ix_idempotency_keys_organisation_id", "idempotency_keys", ["organisation_id"])
 
 
-def _organisation_settings() -> None:
+def _members() -> None:
     op.create_table(
-        "organisation_settings",
-        sa.Column("organisation_id", sa.Integer, sa.ForeignKey("organisations.id"), primary_key=True),
-        sa.Column("levels", sa.Text, nullable=False),
-        sa.Column("locked_us", sa.BigInteger),
-        sa.Column("base_currency", sa.String(3), nullable=False),
-        sa.Column("override_cap_percent", sa.Integer, nullable=False),
-        sa.Column("retention_days", sa.Integer, nullable=False),
-        sa.Column("minimum_coverage_percent", sa.Integer, nullable=False),
-        sa.Column("programs_lower_levels", sa.Boolean, nullable=False, server_default=sa.false()),
-        sa.Column("two_people_promote", sa.Boolean, nullable=False, server_default=sa.false()),
-        sa.Column("sole_operator_us", sa.BigInteger),
-        sa.Column("salt", sa.String(32)),
+        "members",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("organisation_id", sa.Integer(), sa.ForeignKey("organisations.id"), nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("roles", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("left_us", sa.BigInteger()),
+        sa.Column("zone", sa.String(200)),
+        sa.Column("account", sa.Text()),
+        sa.UniqueConstraint("organisation_id", "name"),
     )
+    op.create_index("ix_members_organisation_id_account", "members", ["organisation_id", "account"], unique=True)
 
 
 def _rate_tables() -> None:
     op.create_table(
         "rate_tables",
-        sa.Column("organisation_id", sa.Integer, sa.ForeignKey("organisations.id"), primary_key=True),
-        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("organisation_id", sa.Integer(), sa.ForeignKey("organisations.id"), primary_key=True),
+        sa.Column("number", sa.Integer(), primary_key=True),
         sa.Column("base_currency", sa.String(3), nullable=False),
-        sa.Column("source", sa.Text, nullable=False),
-        sa.Column("content", sa.Text, nullable=False),
-        sa.Column("created_us", sa.BigInteger, nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
     )
 
 
-def _endpoints() -> None:
+def _tokens() -> None:
     op.create_table(
-        "endpoints",
-        sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("organisation_id", sa.Integer, sa.ForeignKey("organisations.id"), nullable=False, index=True),
-        sa.Column("url", sa.Text, nullable=False),
-        sa.Column("kinds", sa.Text, nullable=False),
-        sa.Column("secrets", sa.Text, nullable=False),
-        sa.Column("enabled", sa.Boolean, nullable=False),
-        sa.Column("private_allowed", sa.Boolean, nullable=False),
-        sa.Column("planned_id", BIG, nullable=False),
-        sa.Column("created_us", sa.BigInteger, nullable=False),
-    )
-
-
-def _audit_entries() -> None:
-    op.create_table(
-        "audit_entries",
-        sa.Column("organisation_id", sa.Integer, sa.ForeignKey("organisations.id"), primary_key=True),
-        sa.Column("number", sa.BigInteger, primary_key=True),
-        sa.Column("at_us", sa.BigInteger, nullable=False),
-        sa.Column("actor", sa.Text, nullable=False),
-        sa.Column("action", sa.String(100), nullable=False),
-        sa.Column("subject_kind", sa.String(100), nullable=False),
-        sa.Column("subject_id", sa.Text),
-        sa.Column("details", sa.Text, nullable=False),
-        sa.Column("bulk_count", sa.BigInteger),
-        sa.Column("bulk_digest", sa.String(64)),
-        sa.Column("before_hash", sa.String(64)),
-        sa.Column("after_hash", sa.String(64)),
-        sa.Column("previous_hash", sa.String(64), nullable=False),
-        sa.Column("hash", sa.String(64), nullable=False),
-        sa.CheckConstraint("number > 0", name="number"),
-        sqlite_with_rowid=False,
-    )
-
-
-def _audit_values() -> None:
-    op.create_table(
-        "audit_values",
-        sa.Column("organisation_id", sa.Integer, primary_key=True),
-        sa.Column("number", sa.BigInteger, primary_key=True),
-        sa.Column("salt", sa.String(64)),
-        sa.Column("before", sa.Text),
-        sa.Column("after", sa.Text),
-        sa.Column("erased_us", sa.BigInteger),
-        sa.ForeignKeyConstraint(
-            ["organisation_id", "number"], ["audit_entries.organisation_id", "audit_entries.number"]
+        "tokens",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("organisation_id", sa.Integer(), sa.ForeignKey("organisations.id"), nullable=False),
+        sa.Column("sha256", sa.String(64), nullable=False),
+        sa.Column("label", sa.String(200), nullable=False),
+        sa.Column("role", sa.String(20), nullable=False),
+        sa.Column("member_id", sa.Integer()),
+        sa.Column("plan", sa.String(100), nullable=False),
+        sa.Column("mcp_changes", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("expires_us", sa.BigInteger()),
+        sa.Column("revoked_us", sa.BigInteger()),
+        sa.Column("last_used_us", sa.BigInteger()),
+        sa.CheckConstraint(
+            "role IN ('app', 'commercial', 'investigator', 'approver', 'publisher', 'admin')", name="role"
         ),
-        sqlite_with_rowid=False,
+        sa.UniqueConstraint("sha256"),
     )
+    op.create_index("ix_tokens_organisation_id", "tokens", ["organisation_id"])
 
 
-def _audit_heads() -> None:
+def _console_sessions() -> None:
     op.create_table(
-        "audit_heads",
-        sa.Column("organisation_id", sa.Integer, sa.ForeignKey("organisations.id"), primary_key=True),
-        sa.Column("number", sa.BigInteger, nullable=False),
-        sa.Column("hash", sa.String(64), nullable=False),
-        sqlite_with_rowid=False,
+        "console_sessions",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("token_id", sa.Integer(), sa.ForeignKey("tokens.id"), nullable=False),
+        sa.Column("member_id", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(64), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("last_used_us", sa.BigInteger(), nullable=False),
+        sa.Column("ended_us", sa.BigInteger()),
+        sa.Column("subject", sa.Text()),
+        sa.UniqueConstraint("sha256"),
+    )
+    op.create_index("ix_console_sessions_member_id", "console_sessions", ["member_id"])
+
+
+def _token_requests() -> None:
+    op.create_table(
+        "token_requests",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("organisation_id", sa.Integer(), sa.ForeignKey("organisations.id"), nullable=False),
+        sa.Column("member_id", sa.Integer()),
+        sa.Column("role", sa.String(20), nullable=False),
+        sa.Column("plan", sa.String(100), nullable=False),
+        sa.Column("label", sa.String(200), nullable=False),
+        sa.Column("expires_days", sa.Integer()),
+        sa.Column("mcp_changes", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("half_sha256", sa.String(64), nullable=False),
+        sa.Column("state", sa.String(10), nullable=False),
+        sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("asked_us", sa.BigInteger(), nullable=False),
+        sa.Column("decided_by", sa.Text()),
+        sa.Column("decided_us", sa.BigInteger()),
+        sa.Column("token_id", sa.Integer(), sa.ForeignKey("tokens.id")),
+        sa.CheckConstraint("state IN ('asked', 'made', 'refused')", name="state"),
+    )
+    op.create_index("ix_token_requests_organisation_id_id", "token_requests", ["organisation_id", "id"])
+
+
+def _usage() -> None:
+    op.create_table(
+        "usage",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("token_id", sa.Integer(), sa.ForeignKey("tokens.id"), nullable=False),
+        sa.Column("month", sa.String(7), nullable=False),
+        sa.Column("calls", sa.BigInteger(), nullable=False),
+        sa.Column("users", sa.BigInteger(), nullable=False),
+        sa.UniqueConstraint("token_id", "month"),
     )

@@ -7,14 +7,17 @@ from collections.abc import Iterable
 
 from alembic import op
 
-_UNCHANGEABLE = ("audit_entries", "ruleset_versions", "list_versions")
+_UNCHANGEABLE = (
+    "audit_entries", "ruleset_versions", "list_versions", "input_layouts", "flow_versions", "flow_activations",
+)  # fmt: skip
 """Tables whose rows are neither changed nor deleted."""
 _NEVER_DELETED = (
     "audit_values", "audit_heads", "assessments", "assessment_inputs", "transitions", "decisions", "overrides",
-    "proposals", "entities", "activations",
+    "proposals", "entities", "activations", "group_versions",
 )  # fmt: skip
 _DELETED_WITH_THE_ENTITY = (
-    "transactions", "corrections", "attributes", "screenings", "tags", "records", "ownerships",
+    "transactions", "corrections", "attributes", "screenings", "tags", "records", "ownerships", "links", "challenges",
+    "flow_runs", "flow_steps", "flow_actions",
 )  # fmt: skip
 _FIXED = {
     "transitions": ("entity_id", "number", "organisation_id", "at_us", "from_level", "to_level", "source"),
@@ -24,9 +27,24 @@ _FIXED = {
     "tags": ("id", "organisation_id", "entity_id", "tag", "set_by", "salt"),
     "records": ("id", "organisation_id", "kind", "external_id", "entity_id", "salt"),
     "ownerships": ("id", "entity_id", "owner_id", "salt"),
+    "links": (
+        "id", "organisation_id", "type_id", "entity_id", "link", "other_id", "thing", "recorded_us", "set_by", "salt",
+    ),
+    "group_versions": (
+        "id", "group_id", "organisation_id", "number", "document", "canonical", "content_hash", "written_by",
+        "written_us",
+    ),
     "transactions": (
         "organisation_id", "transaction_id", "entity_id", "at_us", "amount", "currency", "balance", "category",
         "account_created_us", "content", "batch",
+    ),
+    "challenges": (
+        "id", "organisation_id", "entity_id", "number", "words", "received_us", "opened_us", "opened_by", "due_us",
+        "record_sha256", "salt",
+    ),
+    "flow_actions": (
+        "id", "organisation_id", "flow_id", "run_id", "entity_id", "cause", "action", "kind", "subject", "content",
+        "at_us", "due_us", "waits_us",
     ),
     # The moment of recording is moved back after a clock that was ahead.
     "corrections": (
@@ -44,6 +62,10 @@ _ALSO = {
         "OLD.state = NEW.state OR (OLD.state = 'requested' AND NEW.state IN ('approved', 'refused'))"
         " OR (OLD.state = 'approved' AND NEW.state = 'revoked')"
     ),
+    "challenges": (
+        "OLD.state = 'open' AND NEW.state <> 'open' AND NEW.settled_by IS NOT NULL AND NEW.reason IS NOT NULL"
+    ),
+    "flow_actions": "OLD.taken_back_us IS NULL AND OLD.done_us IS NULL",
 }
 """What else must hold of an UPDATE."""
 _FIXED_WHERE_NAMED = {
@@ -63,14 +85,6 @@ _OR_ERASURE = {
 }
 """What an UPDATE of them may be besides."""
 _EMPTIED = {
-    "assessments": (
-        ("breakdown",),
-        (
-            "entity_id", "number", "organisation_id", "as_of_us", "version_id", "source", "status", "level",
-            "rules_level", "floor", "score", "engine", "batch",
-        ),
-    ),
-    "assessment_inputs": (("content", "salt"), ("entity_id", "number", "sha256")),
     "decisions": (
         ("inputs", "answer", "decision_key"),
         (
@@ -91,6 +105,7 @@ _DECIDED = ("decided_by", "decided_us", "result")
 ENTITY_IS_ERASED = "EXISTS (SELECT 1 FROM entities WHERE id = OLD.entity_id AND erased_us IS NOT NULL)"
 _IS_ERASED = {
     "ownerships": "EXISTS (SELECT 1 FROM entities WHERE id IN (OLD.entity_id, OLD.owner_id) AND erased_us IS NOT NULL)",
+    "links": "EXISTS (SELECT 1 FROM entities WHERE id IN (OLD.entity_id, OLD.other_id) AND erased_us IS NOT NULL)",
     # A proposal about several entities is of none, but one that would revoke an override.
     "proposals": ENTITY_IS_ERASED  # noqa: S608 (our own words)
     + " OR (OLD.kind = 'override.revoke' AND EXISTS (SELECT 1 FROM overrides o"
@@ -99,9 +114,6 @@ _IS_ERASED = {
 }
 """What tells, of a table's row, that the entity is erased; of the others their `entity_id` does."""
 
-
-LINK_IS_ERASED = "EXISTS (SELECT 1 FROM entities WHERE id IN (OLD.entity_id, OLD.other_id) AND erased_us IS NOT NULL)"
-"""What tells of a link that one of its ends is erased."""
 _UNLESS_ERASED = "is history, ", " is refused unless the entity is erased"
 
 
@@ -197,28 +209,20 @@ def refuse(table: str, statement: str, when: str = "TRUE", of: Iterable[str] = (
     op.execute(f"CREATE TRIGGER {name} BEFORE {what} ON {table} FOR EACH {rows} EXECUTE FUNCTION audit_refuse()")
 
 
-def refuse_unless_erased(table: str, statement: str, when: str = "TRUE", is_erased: str | None = None) -> None:
-    """Refuse a statement for rows of a condition whose entity is not marked as erased.
-
-    *is_erased* tells that of a table that came later, whose `entity_id` alone does not.
-    """
+def refuse_unless_erased(table: str, statement: str, when: str = "TRUE") -> None:
+    """Refuse a statement for rows of a condition whose entity is not marked as erased."""
     name = f"{table}_erased_{statement.lower()}"
     if not _on_postgresql():
-        is_erased = is_erased or _IS_ERASED.get(table, ENTITY_IS_ERASED)
+        is_erased = _IS_ERASED.get(table, ENTITY_IS_ERASED)
         op.execute(
             f"CREATE TRIGGER {name} BEFORE {statement} ON {table} WHEN ({when}) AND NOT ({is_erased})"
             f" BEGIN SELECT RAISE(ABORT, '{table} is history, {statement} is refused unless the entity is erased'); END"
         )
         return
-    if is_erased is not None:
-        _create_function(f"{table}_refuse_unless_erased", is_erased, *_UNLESS_ERASED)
-    function = f"{table if is_erased is not None or table in _IS_ERASED else 'history'}_refuse_unless_erased"
+    function = f"{table if table in _IS_ERASED else 'history'}_refuse_unless_erased"
     rows = "" if when == "TRUE" else f" WHEN ({when})"
     op.execute(f"CREATE TRIGGER {name} BEFORE {statement} ON {table} FOR EACH ROW{rows} EXECUTE FUNCTION {function}()")
-    if statement == "DELETE":
-        op.execute(
-            f"CREATE TRIGGER {name}_all BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
-        )
+    _refuse_truncating(table, statement)
 
 
 def refuse_unless(table: str, statement: str, when: str, allowed: str) -> None:
@@ -235,13 +239,16 @@ def refuse_unless(table: str, statement: str, when: str, allowed: str) -> None:
         f"CREATE TRIGGER {name} BEFORE {statement} ON {table} FOR EACH ROW WHEN ({when})"
         f" EXECUTE FUNCTION {table}_refuse_unless()"
     )
+    _refuse_truncating(table, statement)
 
 
-def drop_guards(table: str, statement: str) -> None:
-    """Take away what `refuse` and `refuse_unless_erased` made, to put others in their place."""
-    of = f" ON {table}" if _on_postgresql() else ""
-    for kind in ("history", "erased"):
-        op.execute(f"DROP TRIGGER {table}_{kind}_{statement.lower()}{of}")
+def _refuse_truncating(table: str, statement: str) -> None:
+    """Where rows are not deleted one by one, nor are all of them at once: a trigger of rows is not asked then."""
+    if statement == "DELETE":
+        name = f"{table}_erased_delete_all"
+        op.execute(
+            f"CREATE TRIGGER {name} BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
+        )
 
 
 def _create_function(name: str, allowed: str, before: str, after: str) -> None:

@@ -6,17 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
 
-import pytest
-from alembic import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, column, func, insert, inspect, select, table, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, column, func, insert, select, table
 from sqlalchemy.orm import Session
 
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.tokens import Allowance, Charge
-from fivefold.store.sql.database import _alembic, upgrade
 from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.tables.accounts import Organisation, Token, Usage
 from tests.depth import examples
@@ -223,29 +219,3 @@ def test_a_token_that_ended_is_neither_live_nor_noted_as_used(engine: Engine) ->
         assert [accounts.record_use(statements, token, 100) for token in ended] == [False, False, False]
     with Session(engine) as session:
         assert [session.get_one(Token, token).last_used_us for token in ended[:2]] == [None, None]
-
-
-@pytest.mark.full
-def test_tokens_of_before_stay_with_what_refers_to_them_once_there_is_another_role(blank: Engine) -> None:
-    with blank.begin() as connection:
-        config = _alembic()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0023")
-    number = add_token(blank, role="publisher", label="kept", revoked_us=7)
-    with Session(blank) as session, session.begin():
-        session.add(Usage(token_id=number, month=MONTH, calls=3, users=4))
-    with pytest.raises(IntegrityError):
-        add_token(blank, role="commercial")
-    indexes = inspect(blank).get_indexes("tokens")
-    upgrade(blank)
-    with Session(blank) as session:
-        token = session.get_one(Token, number)
-        assert (token.role, token.label, token.revoked_us) == ("publisher", "kept", 7)
-        assert session.scalar(select(Usage.calls).where(Usage.token_id == number)) == 3
-    assert add_token(blank, role="commercial") > number
-    for wrong in ({"role": "king"}, {"sha256": token.sha256}, {"organisation_id": 99}):
-        with pytest.raises(IntegrityError):
-            add_token(blank, **wrong)
-    with pytest.raises(IntegrityError), blank.begin() as connection:
-        connection.execute(text("DELETE FROM tokens"))
-    assert inspect(blank).get_indexes("tokens") == indexes

@@ -8,7 +8,6 @@ from sqlalchemy import Boolean, Column, Engine, Integer, LargeBinary, Table, ins
 from fivefold.store.sql.json_text import JSONText
 from fivefold.store.tables.accounts import Base
 from tests.depth import some
-from tests.store.migrating import migrate_again, numbered_as_before
 
 pytestmark = pytest.mark.postgresql
 
@@ -119,72 +118,3 @@ def test_the_number_of_the_newest_row_names_no_other_one_once_it_is_gone(engine:
     first = add(engine, table)
     remove(engine, table, first)
     assert add(engine, table) > first
-
-
-SINCE_0057 = sorted({*COUNTED} - {"flow_runs", "flow_actions"})
-ENTRY = """INSERT INTO audit_entries
-    (organisation_id, number, at_us, actor, action, subject_kind, subject_id, details, previous_hash, hash)
-    VALUES (1, 1, 1, 'x', 'challenge.opened', '{kind}', '{number}', '{{}}', '', '')"""
-HASHED = """INSERT INTO audit_values (organisation_id, number, salt, after)
-    VALUES (1, 1, '', '{{"rows":{{"{table}":{{"3.40":"ab"}}}}}}')"""
-ACTIVATED = "UPDATE flow_activations SET replay_id = 40"
-TOLD = """UPDATE outbox SET body = '{{"about":{{"tag":"a"}},"cause":"{cause}","run":"f:99"}}'"""
-CAME = "UPDATE flow_runs SET cause = '{cause}'"
-
-
-@pytest.mark.parametrize(
-    ("table", "saying"),
-    [
-        *(
-            ("challenges", each)
-            for each in (ENTRY.format(kind="challenge", number=40), HASHED.format(table="challenges"))
-        ),
-        ("endpoints", ENTRY.format(kind="endpoint", number=40)),
-        ("queue_views", ENTRY.format(kind="queue_view", number=40)),
-        ("flow_replays", ACTIVATED),
-        *((table, HASHED.format(table=table)) for table in ("tags", "screenings", "records")),
-        *(
-            (table, saying.format(cause=cause))
-            for saying in (TOLD, CAME)
-            for table, cause in (
-                ("tags", "tag:40"),
-                ("tags", "tag-end:40.1795176000000000"),
-                ("screenings", "screening:40"),
-                ("records", "case:40.1795176000000000"),
-                ("records", "alert:40.1795176000000000"),
-            )
-        ),
-    ],
-)
-def test_a_file_of_before_goes_on_behind_all_that_it_knows(engine: Engine, table: str, saying: str) -> None:
-    if engine.dialect.name != "sqlite":
-        return
-    for each in (table, "flow_runs", "outbox", "flow_activations"):
-        assert add(engine, each) == 1
-    without_guards(engine)
-    numbered_as_before(engine, *SINCE_0057)
-    with engine.begin() as connection:
-        if saying.startswith("INSERT INTO audit_values"):
-            connection.exec_driver_sql(ENTRY.format(kind="entity", number=3))
-        connection.exec_driver_sql(saying)
-    migrate_again(engine, "0056", "0057")
-    engine.dispose()
-    assert add(engine, table, 2) == 41
-
-
-def test_a_file_of_before_keeps_its_rows_guards_and_indexes_and_counts_on_behind_its_rows(engine: Engine) -> None:
-    if engine.dialect.name != "sqlite":
-        return
-    kept = {table: (add(engine, table), add(engine, table, 2)) for table in SINCE_0057}
-    belongs = text("SELECT type, name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') ORDER BY name")
-    rows = text("SELECT count(*) FROM tags")
-    with engine.connect() as connection:
-        expected = connection.execute(belongs).all()
-    numbered_as_before(engine, *SINCE_0057)
-    migrate_again(engine, "0056", "0057")
-    engine.dispose()
-    with engine.connect() as connection:
-        assert connection.execute(belongs).all() == expected
-        assert connection.execute(rows).scalar() == 2
-    for table, (_, last) in kept.items():
-        assert add(engine, table, 3) == last + 1

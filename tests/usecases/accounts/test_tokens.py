@@ -44,7 +44,6 @@ from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.context import Context
 from tests.depth import examples
 from tests.store import databases
-from tests.store.migrating import migrate_again
 
 PLANS = read_plans(None)
 MONTH = "2026-11"
@@ -138,32 +137,6 @@ def test_a_token_changes_nothing_over_mcp_unless_it_is_told_so_and_the_audit_log
         entries = session.scalars(select(AuditEntry).where(AuditEntry.action == "token.created")).all()
         told = {int(entry.subject_id or 0): json.loads(entry.details)["mcp_changes"] for entry in entries}
     assert told == numbers
-
-
-def test_tokens_of_before_change_nothing_over_mcp(engine: Engine) -> None:
-    """The migration, where a token and a request are there, and the release before goes on making them."""
-    number, secret = add(engine)
-    columns = "organisation_id, sha256, label, role, plan, created_us"
-    with engine.begin() as connection:
-        for table in ("tokens", "token_requests"):
-            connection.execute(text(f"ALTER TABLE {table} DROP COLUMN mcp_changes"))
-        asked = "organisation_id, role, plan, label, half_sha256, state, asked_by, asked_us"
-        connection.execute(
-            text(f"INSERT INTO token_requests ({asked}) VALUES (1, 'app', 'trial', '', 'x', 'asked', 'member:1', 1)")
-        )
-    migrate_again(engine, "0055", "0056")
-    with engine.begin() as connection:
-        values = f"SELECT organisation_id, '{hash_of('of the release before')}', label, role, plan, created_us"
-        connection.execute(text(f"INSERT INTO tokens ({columns}) {values} FROM tokens WHERE id = {number}"))
-        marks = [
-            connection.execute(text(f"SELECT mcp_changes FROM {table}")).scalars().all()
-            for table in ("tokens", "token_requests")
-        ]
-    assert [list(map(bool, each)) for each in marks] == [[False, False], [False]]
-    for each in (secret, "of the release before"):
-        found = find_credential(engine, each)
-        assert found is not None
-        assert not found.mcp_changes
 
 
 def test_an_admins_token_that_is_older_than_members_goes_on(engine: Engine) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 from sqlalchemy import Engine, event, text
 
-from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.ingest import tag_ends as stored
 from fivefold.usecases.erasure.erase import erase_entity
@@ -22,7 +22,6 @@ from fivefold.usecases.ingest.tag_ends import announce_ended_tags
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
-from tests.store.migrating import migrate_again
 from tests.usecases.flows.flowing import HOUR_US, LARGE, FlowBank
 from tests.usecases.flows.test_killed import DiedError
 from tests.usecases.flows.test_replays import made, report
@@ -346,21 +345,6 @@ def test_a_process_of_the_release_before_may_change_the_end_and_erase_the_tag(en
     told(bank)
     assert [run.entity_id for run in bank.runs()] == [bank.id_of("e"), bank.id_of("c")]
     assert bank.count("tag_ends") == 0
-
-
-@pytest.mark.postgresql
-def test_ends_that_are_past_when_the_release_comes_begin_no_runs(engine: Engine) -> None:
-    bank = listening(engine, ENDS)
-    now = now_microseconds()
-    for name, until_us in (("a", now - DAY_US), ("b", now + DAY_US)):
-        put_tags(bank.context, "customer", [TagRow(name, "watch", bank.now - DAY_US, until_us)])
-    set_tag(bank.context, "customer", "a", "other")
-    with engine.begin() as connection:
-        connection.execute(text("DROP TABLE tag_ends"))
-    migrate_again(engine, "0053", "0054")
-    with engine.connect() as connection:
-        planned = connection.execute(text("SELECT entity_id, due_us FROM tag_ends")).all()
-    assert [tuple(row) for row in planned] == [(bank.id_of("b"), now + DAY_US)]
 
 
 @pytest.mark.postgresql

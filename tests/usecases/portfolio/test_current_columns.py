@@ -6,20 +6,17 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, delete, inspect, text, update
+from sqlalchemy import Engine, text, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.models.value_model import ValueModel
-from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.levels.clock_repair import repair_dates
 from fivefold.usecases.levels.value_scores import EntityScorer
 from tests.models.making import value_model
-from tests.store.migrating import migrate_again
-from tests.store.portfolio.counting import assert_counted
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
@@ -161,39 +158,3 @@ def test_after_a_clock_that_was_ahead_the_value_of_before_holds(bank: Bank) -> N
     values = {entity: row[2:] for entity, row in columns(bank).items()}
     assert values == {entity: row[2:] for entity, row in by_history(bank).items()}
     assert values == {entity: row[2:] for entity, row in whole.items()}
-
-
-@pytest.mark.postgresql
-def test_a_database_of_before_is_filled_from_its_history(bank: Bank) -> None:
-    with Session(bank.engine) as session, session.begin():  # one value that ended, and one of nobody assessed
-        session.add(
-            ValueScore(
-                entity_id=bank.id_of("b"),
-                as_of_us=bank.now + 1,
-                currency="EUR",
-                model="m",
-                model_version=1,
-                fingerprint="f",
-            )
-        )
-    whole = by_history(bank)
-    with bank.engine.begin() as connection:
-        for change in ("insert", "update", "delete"):
-            on_sqlite = connection.dialect.name == "sqlite"
-            what = f"TRIGGER standings_counted_{change}" if on_sqlite else f"FUNCTION standings_count_{change} CASCADE"
-            connection.execute(text(f"DROP {what}"))
-        connection.execute(text("DROP TABLE portfolio_counts"))
-        for index in inspect(connection).get_indexes("standings"):
-            if index["name"] not in {"ix_standings_level", "ix_standings_failed", "ix_standings_assessed"}:
-                connection.execute(text(f"DROP INDEX {index['name']}"))
-        for name in COLUMNS:
-            connection.execute(text(f"ALTER TABLE standings DROP COLUMN {name}"))
-    migrate_again(bank.engine, "0001", "0002")
-    assert columns(bank) == whole
-    migrate_again(bank.engine, "0014", "0015")
-    with bank.engine.connect() as connection:
-        assert connection.execute(text("SELECT sum(entities) FROM portfolio_counts")).scalar_one() == len(whole)
-        assert_counted(connection)
-    migrate_again(bank.engine, "0023", "0024")  # an index of these columns, which later tests of this database look for
-    with Session(bank.engine) as session, session.begin():
-        session.execute(delete(ValueScore).where(ValueScore.model == "m"))

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
@@ -22,7 +22,6 @@ from fivefold.usecases.portfolio.migration import Every, levels_over_time, list_
 from fivefold.usecases.shared.context import Context
 from tests.depth import examples
 from tests.store.filling import filled_once
-from tests.store.migrating import migrate_again
 from tests.store.plans import plan_of, statements
 from tests.usecases import platforms
 from tests.usecases.portfolio.two_banks import entities_of_two, organisations_of_two
@@ -142,19 +141,7 @@ def test_a_series_has_who_stood_where_at_each_end(context: Context, every: Every
 
 
 @pytest.mark.postgresql
-def test_counters_are_the_transitions_by_day_in_a_database_of_before_too(context: Context) -> None:
-    assert_counted(context)
-    with context.engine.begin() as connection:
-        on_sqlite = connection.dialect.name == "sqlite"
-        what = "TRIGGER transitions_counted" if on_sqlite else "FUNCTION transitions_count CASCADE"
-        connection.execute(text(f"DROP {what}"))
-        connection.execute(text("DROP TABLE level_move_counts"))
-    migrate_again(context.engine, "0018", "0019")
-    assert_counted(context)
-
-
-def assert_counted(context: Context) -> None:
-    """Compare the counters with a count of the transitions."""
+def test_counters_are_the_transitions_by_day(context: Context) -> None:
     with Session(context.engine) as session:
         counted: Counter[tuple[int, ...]] = Counter()
         for row in session.scalars(select(LevelMoveCount)):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, inspect, select, text, update
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
@@ -24,7 +24,6 @@ from fivefold.usecases.portfolio.search import Search, count_entities, search_en
 from fivefold.usecases.shared.context import Context
 from tests.depth import examples
 from tests.store.filling import filled_once
-from tests.store.migrating import migrate_again
 from tests.store.plans import plan_of, statements
 from tests.usecases import platforms
 from tests.usecases.banks import Bank
@@ -240,29 +239,6 @@ def test_a_page_is_read_from_an_index_by_as_many_statements_as_any_other(
     for table in ("search_words", "entities", "tags", "ownerships"):
         assert f"SCAN {table}" not in plan, plan
         assert f"Seq Scan on {table}" not in plan, plan
-
-
-def stored(engine: Engine) -> list[Any]:
-    with engine.connect() as connection:
-        rows = connection.execute(text("SELECT type_id, place, word, entity_id FROM search_words"))
-        return sorted(map(tuple, rows))
-
-
-@pytest.mark.postgresql
-def test_a_database_of_before_is_filled_from_its_entities(bank: Bank) -> None:
-    with Session(bank.engine) as session, session.begin():
-        session.execute(update(Entity).where(Entity.external_id == "p-9").values(noted_us=bank.now))
-    words = stored(bank.engine)
-    assert len(words) > 150
-    with bank.engine.begin() as connection:
-        connection.execute(text("DROP TABLE search_words"))
-        connection.execute(text("DROP INDEX ix_tags_tag"))
-        connection.execute(text("DROP INDEX ix_ownerships_owner_id_entity_id"))
-    migrate_again(bank.engine, "0004", "0005")
-    assert stored(bank.engine) == words
-    assert {index["name"] for index in inspect(bank.engine).get_indexes("search_words")} == {
-        "ix_search_words_entity_id"
-    }
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)

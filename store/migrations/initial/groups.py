@@ -1,33 +1,21 @@
-"""Named groups: their versions, members, who entered and left, and how many they were each day."""
+"""The first tables of named groups."""
 
 import sqlalchemy as sa
 from alembic import op
 
 from fivefold.store.migrations.initial.columns import BIG, only_where
-from fivefold.store.migrations.initial.guards import refuse, refuse_unless_erased, unchanged
-
-revision = "0044"
-down_revision = "0043"
-branch_labels = None
-depends_on = None
-
-_WRITTEN = (
-    "id", "group_id", "organisation_id", "number", "document", "canonical", "content_hash", "written_by", "written_us",
-)  # fmt: skip
-"""What nothing changes once a version is proposed."""
 
 
-def upgrade() -> None:
-    """Create the tables, with guards of what was written and of who entered and left."""
-    _create_versions()
-    _create_members()
-    refuse("group_versions", "UPDATE", f"NOT ({unchanged(_WRITTEN)})")
-    refuse("group_versions", "DELETE")
-    refuse("group_moves", "UPDATE")
-    refuse_unless_erased("group_moves", "DELETE")
+def create() -> None:
+    """Create them."""
+    _named_groups()
+    _group_members()
+    _group_moves()
+    _group_sizes()
+    _group_versions()
 
 
-def _create_versions() -> None:
+def _named_groups() -> None:
     op.create_table(
         "named_groups",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -39,6 +27,49 @@ def _create_versions() -> None:
         sa.UniqueConstraint("organisation_id", "name"),
     )
     op.create_index("ix_named_groups_type_id", "named_groups", ["type_id"])
+
+
+def _group_members() -> None:
+    op.create_table(
+        "group_members",
+        sa.Column("group_id", sa.Integer(), sa.ForeignKey("named_groups.id"), primary_key=True),
+        sa.Column("entity_id", BIG, primary_key=True),
+        sa.Column("is_member", sa.Boolean(), nullable=False),
+        sa.Column("is_unknown", sa.Boolean(), nullable=False),
+        sa.Column("since_us", sa.BigInteger(), nullable=False),
+        sa.Column("moves", sa.Integer(), nullable=False),
+    )
+    op.create_index("ix_group_members_entity_id", "group_members", ["entity_id"])
+    op.create_index("ix_group_members_in", "group_members", ["group_id", "entity_id"], **only_where("is_member"))
+
+
+def _group_moves() -> None:
+    op.create_table(
+        "group_moves",
+        sa.Column("group_id", sa.Integer(), sa.ForeignKey("named_groups.id"), primary_key=True),
+        sa.Column("entity_id", BIG, primary_key=True),
+        sa.Column("number", sa.Integer(), primary_key=True),
+        sa.Column("version_id", sa.Integer()),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("entered", sa.Boolean(), nullable=False),
+        sa.Column("is_unknown", sa.Boolean(), nullable=False),
+    )
+    op.create_index("ix_group_moves_by_at", "group_moves", ["group_id", "at_us", "entity_id", "number"])
+    op.create_index("ix_group_moves_entity_id", "group_moves", ["entity_id", "at_us"])
+
+
+def _group_sizes() -> None:
+    op.create_table(
+        "group_sizes",
+        sa.Column("group_id", sa.Integer(), sa.ForeignKey("named_groups.id"), primary_key=True),
+        sa.Column("day", sa.Integer(), primary_key=True),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("members", sa.BigInteger(), nullable=False),
+        sa.Column("unknown", sa.BigInteger(), nullable=False),
+    )
+
+
+def _group_versions() -> None:
     op.create_table(
         "group_versions",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -53,44 +84,6 @@ def _create_versions() -> None:
         sa.Column("written_us", sa.BigInteger(), nullable=False),
         sa.Column("approved_by", sa.Text()),
         sa.Column("approved_us", sa.BigInteger()),
-        sa.UniqueConstraint("group_id", "number"),
         sa.CheckConstraint("state IN ('proposed', 'active', 'retired')", name="state"),
+        sa.UniqueConstraint("group_id", "number"),
     )
-
-
-def _create_members() -> None:
-    op.create_table(
-        "group_members",
-        sa.Column("group_id", sa.Integer(), sa.ForeignKey("named_groups.id"), primary_key=True),
-        sa.Column("entity_id", BIG, primary_key=True),
-        sa.Column("is_member", sa.Boolean(), nullable=False),
-        sa.Column("is_unknown", sa.Boolean(), nullable=False),
-        sa.Column("since_us", sa.BigInteger(), nullable=False),
-        sa.Column("moves", sa.Integer(), nullable=False),
-    )
-    op.create_index("ix_group_members_entity_id", "group_members", ["entity_id"])
-    op.create_index("ix_group_members_in", "group_members", ["group_id", "entity_id"], **only_where("is_member"))
-    op.create_table(
-        "group_moves",
-        sa.Column("group_id", sa.Integer(), sa.ForeignKey("named_groups.id"), primary_key=True),
-        sa.Column("entity_id", BIG, primary_key=True),
-        sa.Column("number", sa.Integer(), primary_key=True),
-        sa.Column("version_id", sa.Integer()),
-        sa.Column("at_us", sa.BigInteger(), nullable=False),
-        sa.Column("entered", sa.Boolean(), nullable=False),
-        sa.Column("is_unknown", sa.Boolean(), nullable=False),
-    )
-    op.create_index("ix_group_moves_entity_id", "group_moves", ["entity_id", "at_us"])
-    op.create_index("ix_group_moves_by_at", "group_moves", ["group_id", "at_us", "entity_id", "number"])
-    op.create_table(
-        "group_sizes",
-        sa.Column("group_id", sa.Integer(), sa.ForeignKey("named_groups.id"), primary_key=True),
-        sa.Column("day", sa.Integer(), primary_key=True),
-        sa.Column("at_us", sa.BigInteger(), nullable=False),
-        sa.Column("members", sa.BigInteger(), nullable=False),
-        sa.Column("unknown", sa.BigInteger(), nullable=False),
-    )
-
-
-def downgrade() -> None:
-    """Forward only."""
