@@ -156,21 +156,16 @@ class Caller:
 
 
 def words_of(content: Any) -> str:
-    """Write an error of `/v1` as text: what it says, and each problem.
+    """Write an error of `/v1` as text: what it says, and each problem with its place in the request.
 
-    >>> words_of([{"detail": "Unprocessable", "errors": [{"field": "type", "problem": "is missing"}]}])
-    'Unprocessable: type is missing'
+    >>> words_of([{"detail": "Unprocessable", "errors": [{"where": "body.until", "problem": "is over"}]}])
+    'Unprocessable: body.until: is over'
     """
     lines = []
     for error in content:
-        problems = "; ".join(" ".join(_problem(each)) for each in error.get("errors", ()))
+        problems = "; ".join(f"{each['where']}: {each['problem']}" for each in error.get("errors", ()))
         lines.append(f"{error['detail']}: {problems}" if problems else error["detail"])
     return "\n".join(lines)
-
-
-def _problem(problem: Mapping[str, Any]) -> list[str]:
-    parts = [str(problem[name]) for name in ("field", "problem") if problem.get(name)]
-    return [*parts, f"({problem['allowed']})"] if problem.get("allowed") else parts
 
 
 def _request(

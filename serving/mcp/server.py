@@ -173,7 +173,8 @@ def _where(error: Exception) -> str:
 
 def _fault(fault: Any) -> str:
     place = ".".join(str(part) for part in fault["loc"]) or "arguments"
-    return f"{place}: {fault['msg']}"
+    text = fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {text[:1].lower()}{text[1:]}"
 
 
 def _failed(text: str) -> types.CallToolResult:

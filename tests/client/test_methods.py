@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.client import parts
+from fivefold.client.client import Client
 from fivefold.serving.v1.permissions import ROUTES
 from tests.client.test_openapi import CALLS
 
@@ -57,3 +58,13 @@ def test_every_call_is_that_of_a_method(name: str) -> None:
     module, _, constant = name.partition(".")
     written = Path(str(importlib.import_module(f"{parts.__name__}.{module}").__file__)).read_text()
     assert len(re.findall(rf"\b{constant}\b", written.partition("\nclass ")[2])) == 1
+
+
+def test_the_page_lists_the_methods_of_every_part() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "client.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (`.*) \|$", page, re.MULTILINE))
+    with Client("https://scores.example.com", token="t") as client:
+        offered = {name: part for name, part in vars(client).items() if not name.startswith("_")}
+    for name, part in offered.items():
+        methods = {each for each in dir(part) if not each.startswith("_")}
+        assert set(re.findall(r"`(\w+)`", rows[name])) == methods, name

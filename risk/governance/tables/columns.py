@@ -103,11 +103,11 @@ def read_header(text: str, names: Vocabulary, form: TableForm = RULE_FORM) -> tu
     """
     if text.isidentifier():
         if text not in names.entity:
-            there = ", ".join(names.entity) or "none"
+            fields = f"the fields are {', '.join(names.entity)}" if names.entity else "no fields are declared"
             near = perhaps(text, [*form.own_words, *names.entity])
             raise CellError(
                 f"is the column {text}, which is neither a field nor one of {', '.join(form.own_words)}{near}; "
-                f"the fields are {there}"
+                f"{fields}; other inputs are written as in conditions, such as value: score"
             )
         data: Any = {"field": text}
     else:

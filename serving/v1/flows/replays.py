@@ -44,7 +44,7 @@ class OfReplayPeople(PageQuery):
 def request_flow_replay(context: RequestContext, flow: Text, body: FlowReplayGiven) -> FlowReplayLine:
     """Ask for a replay of a version over history, which a worker makes; nothing acts by that.
 
-    One of the version that waits or runs is given instead of another one.
+    Where the same is asked for already, the one that waits or runs is given; another one of the version is refused.
     """
     asked = ReplayAsked(
         version=body.version,

@@ -100,6 +100,8 @@ def test_a_row_that_changed_is_written_anew_and_the_others_keep_their_remarks() 
             [["row", "land", *HEADER[2:]], OTHERWISE],
             "is the column land, which is neither a field nor one of row, when, give",
         ),
+        ([["row", "land", *HEADER[2:]], OTHERWISE], "the fields are "),
+        ([["row", "land", *HEADER[2:]], OTHERWISE], "other inputs are written as in conditions, such as value: score"),
         ([["row", "step: end, output: x", *HEADER[2:]], OTHERWISE], "end"),
     ],
 )

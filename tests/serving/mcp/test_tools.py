@@ -114,6 +114,7 @@ def test_what_cannot_be_answered_is_told_in_the_words_of_v1(place: Place) -> Non
     assert told[0] == there
     assert told[1].startswith("external_id: ")
     assert told[2].startswith("limit: ")
+    assert told[3].startswith("Unprocessable Entity: query.since: "), "the place is named"
     assert "ISO 8601" in told[3]
 
 

@@ -439,7 +439,7 @@ def flowing(place: Place, maker: str) -> None:
     place.good("POST", "/v1/flow-runs/4/answer", {"answer": "nay", "reason": WHY}, role="investigator")
     place.good("POST", "/v1/flows/care/replays", {"version": 3}, role="publisher")
     assert run_next_replay(place.engine)
-    place.good("POST", "/v1/flows/care/replays", {"version": 1}, role="publisher")
+    place.good("POST", "/v1/flows/care/replays", {"version": 1, "as_of": "2026-01-01"}, role="publisher")
 
 
 def validated(place: Place) -> None:

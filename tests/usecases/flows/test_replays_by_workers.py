@@ -159,7 +159,12 @@ def test_one_is_cancelled_and_one_that_ends_workers_is_quarantined(engine: Engin
     bank = FlowBank(engine)
     bank.add_flow(LARGE)
     line, _ = request_flow_replay(bank.context, "large", PERIOD)
-    assert request_flow_replay(bank.context, "large", ReplayAsked(version=1, from_us=1, until_us=2)) == (line, False)
+    assert request_flow_replay(bank.context, "large", PERIOD) == (line, False)
+    bank.add_flow(STRICTER, acting=False)
+    days = {"from_us": PERIOD.from_us, "until_us": PERIOD.until_us}
+    for other in ({"from_us": 1, "until_us": 2}, {}, {"base_version": 2, **days}):
+        with pytest.raises(ConflictError, match=f"replay {line.id} of this version"):
+            request_flow_replay(bank.context, "large", ReplayAsked(version=1, **other))
     with pytest.raises(NotFoundError):
         list_replay_people(bank.context, line.id)
     with pytest.raises(ConfigError):

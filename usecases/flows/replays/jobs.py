@@ -112,14 +112,15 @@ class ReplayPerson:
 
 
 def request_flow_replay(context: Context, flow: str, asked: ReplayAsked) -> tuple[FlowReplayLine, bool]:
-    """Ask for a replay of a version; give the job, and whether it is new: one that waits or runs is given instead.
+    """Ask for a replay of a version; give the job, and whether it is new: one of the same that waits or runs is given.
 
     Raises:
         NotFoundError: there is no such flow or version.
         ConfigError: the moments are not in their order or still to come; or the version looks at a transaction, and no
             period is given; or a period is, and nothing that is kept runs the version by itself, or its schedules have
             more moments than are replayed.
-        ConflictError: no version is committed, or the version could not run with what it asks now.
+        ConflictError: no version is committed, the version could not run with what it asks now, or a replay of it that
+            asks something else waits or runs.
     """
     now = context.now()
     moments = _moments(asked, now)
@@ -129,10 +130,11 @@ def request_flow_replay(context: Context, flow: str, asked: ReplayAsked) -> tupl
         settings_row(session, context.organisation_id, locked=True)
         row = flow_named(session, context.organisation_id, flow)
         version = _version(session, row, asked.version)
+        base_id = None if asked.alone else _base_id(session, row, version, asked.base_version)
         running = open_replay(session, version.id)
         if running is not None:
+            _refuse_another(running, asked, base_id)
             return _line(replay_numbered(session, context.organisation_id, running.id)), False
-        base_id = None if asked.alone else _base_id(session, row, version, asked.base_version)
         for version_id in (version.id, base_id):
             if version_id is not None:
                 _refuse_unfit(flow_of_version(session, version_id).analysed, asked)
@@ -145,6 +147,16 @@ def request_flow_replay(context: Context, flow: str, asked: ReplayAsked) -> tupl
         details = {"flow": flow, "version": version.number, "content_hash": version.content_hash, **moments}
         context.record(session, "flow_replay.requested", ("flow", row.id), details=details)
         return _line(replay_numbered(session, context.organisation_id, job.id)), True
+
+
+def _refuse_another(running: FlowReplay, wish: ReplayAsked, base_id: int | None) -> None:
+    """ConflictError where the replay that waits or runs is for other moments, or beside another version."""
+    is_same = (running.from_us, running.until_us, running.base_version_id) == (wish.from_us, wish.until_us, base_id)
+    if not is_same or wish.as_of_us not in {None, running.as_of_us}:
+        raise ConflictError(
+            f"replay {running.id} of this version, for other moments or beside another version, is {running.state}:"
+            " wait until it is done, or cancel it"
+        )
 
 
 def _moments(asked: ReplayAsked, now_us: int) -> dict[str, int | None]:
