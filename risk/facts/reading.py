@@ -348,7 +348,7 @@ def refuse_missing(
     rest = optional if what == "transactions" else ""
     for name in declared:
         if name not in schema:
-            near = nearest(name, schema.names())
+            near = nearest(name, [column for column in schema.names() if column not in declared])
             hint = f"; perhaps {near} is meant: --map {near}={name}" if near else rest
             findings.append(Finding(f"field {name} of {what}", f"is missing; there are {there}{hint}"))
     if findings:

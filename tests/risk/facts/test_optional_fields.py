@@ -82,6 +82,12 @@ def test_what_is_not_optional_is_refused_with_the_ways_out() -> None:
         assess(fields, portfolio(transactions(Wallet=["own", "own"])), AS_OF)
 
 
+def test_a_column_of_another_declared_field_is_not_suggested() -> None:
+    text = (RULE % ("", SHARE)).replace("note: text", "wallets: text")
+    with pytest.raises(InvalidRulesetError, match="optional_transaction_fields, and then it is unknown"):
+        assess(analyse_text(text), portfolio(transactions(wallets=["x", "y"])), AS_OF)
+
+
 def test_a_field_that_is_not_declared_is_refused_with_the_nearest() -> None:
     diagnostics = ruleset(SHARE, "optional_transaction_fields: [walet]").diagnostics
     assert [each.problem for each in diagnostics] == [
