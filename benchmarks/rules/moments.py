@@ -219,9 +219,8 @@ def main() -> None:
         portfolio = read_portfolio(options.data, options.customers)
         without, with_time = cost(analysed, portfolio, options.rounds)
         more = 100 * (with_time / without - 1)
-        print(
-            f"{name}: {len(portfolio.entities):,} customers {without:.2f} s, with time {with_time:.2f} s ({more:+.0f} %)"
-        )
+        count = len(portfolio.entities)
+        print(f"{name}: {count:,} customers {without:.2f} s, with time {with_time:.2f} s ({more:+.0f} %)")
         if options.year:
             year = year_of(analysed, read_portfolio(options.data, options.year))
             by_time, customers = year.by_time, len(year.by_time)

@@ -1,10 +1,10 @@
 """Members of lists: those of a version, and the differences between two versions or from an unsaved one."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part, page_among
@@ -110,10 +110,8 @@ def list_members(
         if since_us is not None:
             row = list_row_since(session, of, name, since_us)
         else:
-            row = list_row_at(session, of, name, now) or list_row_at(session, of, name, first=True)
-            if row is None:
-                near = perhaps(name, list_purposes(session, of))
-                raise NotFoundError(f"there is no list {name!r}{near}")
+            version = list_row_at(session, of, name, now) or list_row_at(session, of, name, first=True)
+            row = version or _refuse(name, list_purposes(session, of))
     needle = _plain(text.strip())
     matches = sorted(member for member in row.members if needle in _plain(member)) if needle else sorted(row.members)
     members = page_among(matches, lambda member: (member,), part)
@@ -190,6 +188,10 @@ def member_changes(before: Sequence[str], after: Sequence[str]) -> list[MemberCh
         respelt |= {was} if was is not None else set()
     changes += [MemberChange(change=Change.REMOVED, member=member) for member in only_before if member not in respelt]
     return sorted(changes, key=lambda change: (change.change.value, change.member))
+
+
+def _refuse(name: str, names: Iterable[str]) -> NoReturn:
+    raise NotFoundError(f"there is no list {name!r}{perhaps(name, names)}")
 
 
 def _plain(text: str) -> str:
