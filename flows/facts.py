@@ -67,7 +67,7 @@ def resolve_facts(analysed: AnalysedFlow, portfolio: Portfolio, as_of: int, need
     def resolved(one: Analysed[Any]) -> pl.DataFrame:
         own_portfolio = portfolio
         if isinstance(one, AnalysedRuleset):
-            own_portfolio = portfolio.with_empty_tables(one.ruleset.optional_tables, one.ruleset.case_fields)
+            own_portfolio = portfolio.with_optional_parts(one.ruleset)
         read = needs_of(one) if isinstance(one, AnalysedFlow) else Needs.of(one)
         read = needs if one is analysed and needs is not None else read
         inputs = resolve_inputs(read, own_portfolio, lazy_sources(read, own_portfolio), members, entities)

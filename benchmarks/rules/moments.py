@@ -2,6 +2,7 @@
 
 `python -m benchmarks.rules.moments --data FOLDER` takes customers of Berka (28 years later, so that today's lists are
 in force) through a year, by rulesets that ship: each is assessed when a transaction comes, and when time was announced.
+Without `--data` they are the customers of `fivefold sample`.
 """
 
 import argparse
@@ -12,13 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
 from tqdm import tqdm
 
 from fivefold.domain.clock import DAY_US, to_microseconds
-from fivefold.domain.money import base_only
+from fivefold.domain.money import base_only, ecb_rates
 from fivefold.features.indicator_matrix import catalogue, snapshots
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.schema import CREATED, DATE, USER_ID
@@ -27,6 +29,7 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.time_changes import NEVER, next_by_time
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.training.simulation.sample_portfolio import write_sample
 from fivefold.usecases.portfolio_files.bundled import bundled_lists, bundled_ruleset
 
 LATER = pl.duration(days=10_227)
@@ -37,7 +40,41 @@ INDICATORS = ("account_age", "regularity_365d")
 """Those that the rulesets read."""
 
 
-def read_portfolio(data: Path, customers: int) -> Portfolio:
+def simulated(customers: int) -> Portfolio:
+    """Give the persons of a sample portfolio, with the fields that `eu-bank-weighted` reads beside the sample's own."""
+    with TemporaryDirectory() as folder:
+        sample = write_sample(Path(folder), customers, end=datetime.fromtimestamp(END / 1e6, UTC).date())
+        everyone, rows, screenings, tags, cases, alerts = map(pl.read_parquet, sample.paths)
+    entities = everyone.filter(pl.col("kind") == "person").with_columns(
+        resident=pl.lit(value=True),
+        industry=pl.lit(None, pl.String),
+        ownership_layers=pl.lit(0.0),
+        nominee_shareholders=pl.lit(value=False),
+        expected_turnover="declared_turnover",
+    )
+    rows = rows.filter(pl.col(USER_ID).is_in(entities[ENTITY].implode()))
+    paid = entities[ENTITY].is_in(rows[USER_ID].implode())
+    rates = ecb_rates("EUR", date(2026, 7, 1))
+    own = ("operation", "purpose", "counterparty_id", "counterparty_country")
+    return Portfolio(
+        entities.filter(paid),
+        rates,
+        transactions=rows,
+        histories=read_histories(rows.drop(own).sort(USER_ID, DATE), rates),
+        screenings=screenings,
+        tags=tags,
+        cases=cases,
+        alerts=alerts,
+        lists={named.name: named for named in bundled_lists().values()},
+    )
+
+
+def read_portfolio(data: Path | None, customers: int) -> Portfolio:
+    """Give customers of a data set, or simulated ones."""
+    return simulated(customers) if data is None else of_berka(data, customers)
+
+
+def of_berka(data: Path, customers: int) -> Portfolio:
     """Give customers of Berka with the fields that the rulesets read."""
     folder = data / "berka"
     accounts = pl.read_parquet(folder / "accounts.parquet").sort(USER_ID).sample(customers, seed=1)
@@ -172,16 +209,18 @@ def cost(analysed: AnalysedRuleset, portfolio: Portfolio, rounds: int) -> tuple[
 def main() -> None:
     """Print what it costs, and how often customers are looked at again."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the folder of the data sets")
+    parser.add_argument("--data", type=Path, help="the folder of the data sets; without it customers are simulated")
     parser.add_argument("--customers", type=int, default=4500, help="for what it costs")
     parser.add_argument("--year", type=int, default=300, help="customers that are taken through a year")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     for name in RULESETS:
         analysed = AnalysedRuleset(bundled_ruleset(name))
-        without, with_time = cost(analysed, read_portfolio(options.data, options.customers), options.rounds)
+        portfolio = read_portfolio(options.data, options.customers)
+        without, with_time = cost(analysed, portfolio, options.rounds)
         more = 100 * (with_time / without - 1)
-        print(f"{name}: {options.customers:,} customers {without:.2f} s, with time {with_time:.2f} s ({more:+.0f} %)")
+        count = len(portfolio.entities)
+        print(f"{name}: {count:,} customers {without:.2f} s, with time {with_time:.2f} s ({more:+.0f} %)")
         if options.year:
             year = year_of(analysed, read_portfolio(options.data, options.year))
             by_time, customers = year.by_time, len(year.by_time)

@@ -72,6 +72,8 @@ def customer(transactions: int) -> Portfolio:
             "purpose": words("salary", "rent", "food"),
             "counterparty_id": words(*(f"p{number}" for number in range(30))),
             "counterparty_country": words("DE", "FR", "NO", "US"),
+            "transfer_information": words("complete", "incomplete"),
+            "counterparty_wallet": words("hosted", "self-hosted"),
         }
     )
     stored = rows.select(

@@ -244,6 +244,7 @@ def structure_diagnostics(ruleset: Ruleset, names: Vocabulary) -> Iterator[Diagn
     yield from taken_names(ruleset)
     yield from twice(("rules",), [rule.id for rule in ruleset.rules], "rule")
     yield from twice(("levels",), ruleset.levels, "level")
+    yield from _optional_fields(ruleset)
     if isinstance(ruleset.score, PointsScore):
         yield from _cuts(("score", "points", "thresholds"), ruleset.score.points.thresholds, ruleset)
     elif isinstance(ruleset.score, TiersScore):
@@ -254,6 +255,15 @@ def structure_diagnostics(ruleset: Ruleset, names: Vocabulary) -> Iterator[Diagn
         yield from _floors(("rules", position), rule, ruleset)
         yield from _signal(("rules", position), rule, names)
         yield from _changeable(("rules", position), rule, names)
+
+
+def _optional_fields(ruleset: Ruleset) -> Iterator[Diagnostic]:
+    """Find fields that may be absent and that no transaction has by the ruleset's own words."""
+    declared = ruleset.transaction_fields
+    for number, name in enumerate(ruleset.optional_transaction_fields):
+        if name not in declared:
+            problem = f"{name} is not under transaction_fields; there are {', '.join(declared) or 'none'}"
+            yield Diagnostic(("optional_transaction_fields", number), f"{problem}{perhaps(name, declared)}")
 
 
 def policy_structure_diagnostics(policy: Policy) -> Iterator[Diagnostic]:

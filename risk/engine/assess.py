@@ -160,7 +160,7 @@ def resolved_parts(
     Raises:
         InvalidRulesetError: something that is read (a list, a frame, a column) is missing.
     """
-    portfolio = portfolio.with_empty_tables(analysed.ruleset.optional_tables, analysed.ruleset.case_fields)
+    portfolio = portfolio.with_optional_parts(analysed.ruleset)
     parts = list(_parts(entities, portfolio.lists, analysed))
     sources = lazy_sources(needs, portfolio)
     for part, versions in parts:

@@ -20,6 +20,7 @@ from fivefold.risk.language.reading import validate_document
 if TYPE_CHECKING:
     from fivefold.features.histories import Histories
     from fivefold.risk.facts.groups.links import Links
+    from fivefold.risk.language.ruleset import Ruleset
 
 
 class ListVersion(LanguageModel):
@@ -158,6 +159,16 @@ class Portfolio:
     everyone: pl.DataFrame | None = None
     peers: pl.DataFrame | None = None
     stored: bool = False
+
+    def with_optional_parts(self, ruleset: "Ruleset") -> "Portfolio":
+        """Give the portfolio with what the ruleset says may be absent: tables without rows, columns without values."""
+        portfolio = self.with_empty_tables(ruleset.optional_tables, ruleset.case_fields)
+        if portfolio.transactions is None or not ruleset.optional_transaction_fields:
+            return portfolio
+        there = portfolio.transactions.lazy().collect_schema()
+        absent = [name for name in ruleset.optional_transaction_fields if name not in there]
+        unknown = [pl.lit(None, pl.String).alias(name) for name in absent]
+        return replace(portfolio, transactions=portfolio.transactions.with_columns(unknown)) if absent else portfolio
 
     def with_empty_tables(self, tables: Iterable[str], case_fields: Iterable[str]) -> "Portfolio":
         """Give the portfolio with an empty table in place of each of *tables* (cases, alerts, tags) that is absent."""

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError, Finding, InvalidRulesetError
+from fivefold.domain.text import nearest
 from fivefold.features.reading.columns import ErrorCollector, read_times
 from fivefold.features.schema import LARGEST_MAGNITUDE
 from fivefold.risk.facts.portfolio import ENTITY, error_of
@@ -343,8 +344,12 @@ def refuse_missing(
         for name in declared
         if name in reserved
     ]
-    findings += [
-        Finding(f"field {name} of {what}", f"is missing; there are {there}") for name in declared if name not in schema
-    ]
+    optional = "; a ruleset may name it under optional_transaction_fields, and then it is unknown where it is absent"
+    rest = optional if what == "transactions" else ""
+    for name in declared:
+        if name not in schema:
+            near = nearest(name, [column for column in schema.names() if column not in declared])
+            hint = f"; perhaps {near} is meant: --map {near}={name}" if near else rest
+            findings.append(Finding(f"field {name} of {what}", f"is missing; there are {there}{hint}"))
     if findings:
         raise InvalidRulesetError(findings, "the data")

@@ -286,6 +286,7 @@ class Ruleset(Definition):
         reference: the name of the reference portfolio, a list, in which peers are looked up.
         calculate: named numbers, made of what is known of the entity.
         optional_tables: tables that the rules read and that may be absent; an absent one then counts as empty.
+        optional_transaction_fields: those of `transaction_fields` that a table may lack; they are unknown then.
         applies_to: entities for which it is not true, unknown included, get no level from this ruleset.
         levels: names, lowest first.
         max_recompute_interval: the longest that a level stands without being computed again.
@@ -299,6 +300,7 @@ class Ruleset(Definition):
     links: Annotated[dict[Name, LinkType], Field(default_factory=dict, max_length=MOST_LINK_TYPES)]
     calculate: Annotated[dict[Name, Calculation], Field(default_factory=dict, max_length=MOST_CALCULATIONS)]
     optional_tables: tuple[OptionalTable, ...] = ()
+    optional_transaction_fields: tuple[Name, ...] = ()
     applies_to: Condition | None = None
     levels: LevelNames
     score: Annotated[

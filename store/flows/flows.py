@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.text import perhaps
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import EntityType
@@ -27,7 +28,8 @@ def flow_named(session: Session, organisation_id: int, name: str) -> FlowRow:
     """Find a flow by its name; NotFoundError if the organisation has none of that name."""
     row = flow_or_none(session, organisation_id, name)
     if row is None:
-        raise NotFoundError(f"there is no flow {name!r}")
+        names = session.scalars(select(FlowRow.name).where(FlowRow.organisation_id == organisation_id))
+        raise NotFoundError(f"there is no flow {name!r}{perhaps(name, names)}")
     return row
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Table, and_, bindparam, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
+from fivefold.domain.text import perhaps
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among, among_parameter
@@ -58,7 +59,8 @@ def type_named(
         statement = statement.with_for_update(key_share=True, read=stays)
     row = session.scalar(statement)
     if row is None:
-        raise NotFoundError(f"there is no entity type {name!r}")
+        names = session.scalars(select(EntityType.name).where(EntityType.organisation_id == organisation_id))
+        raise NotFoundError(f"there is no entity type {name!r}{perhaps(name, names)}")
     return row
 
 

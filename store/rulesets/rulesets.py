@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.text import perhaps
 from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Activation, Draft, Family, RulesetVersion
@@ -78,7 +79,8 @@ def family_named(session: Session, organisation_id: int, name: str) -> Family:
     """Find a family by the name of its rulesets; NotFoundError if the organisation has none of that name."""
     row = family_or_none(session, organisation_id, name)
     if row is None:
-        raise NotFoundError(f"there is no ruleset {name!r}")
+        names = session.scalars(select(Family.name).where(Family.organisation_id == organisation_id))
+        raise NotFoundError(f"there is no ruleset {name!r}{perhaps(name, names)}")
     return row
 
 

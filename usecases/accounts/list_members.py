@@ -1,14 +1,15 @@
 """Members of lists: those of a version, and the differences between two versions or from an unsaved one."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part, page_among
-from fivefold.store.accounts.lists import list_row_at, list_row_since
+from fivefold.domain.text import perhaps
+from fivefold.store.accounts.lists import list_purposes, list_row_at, list_row_since
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -109,7 +110,8 @@ def list_members(
         if since_us is not None:
             row = list_row_since(session, of, name, since_us)
         else:
-            row = list_row_at(session, of, name, now) or _require_list(list_row_at(session, of, name, first=True), name)
+            version = list_row_at(session, of, name, now) or list_row_at(session, of, name, first=True)
+            row = version or _refuse(name, list_purposes(session, of))
     needle = _plain(text.strip())
     matches = sorted(member for member in row.members if needle in _plain(member)) if needle else sorted(row.members)
     members = page_among(matches, lambda member: (member,), part)
@@ -190,10 +192,8 @@ def member_changes(before: Sequence[str], after: Sequence[str]) -> list[MemberCh
     return sorted(changes, key=lambda change: (change.change.value, change.member))
 
 
-def _require_list(row: ListVersionRow | None, name: str) -> ListVersionRow:
-    if row is None:
-        raise NotFoundError(f"there is no list {name!r}")
-    return row
+def _refuse(name: str, names: Iterable[str]) -> NoReturn:
+    raise NotFoundError(f"there is no list {name!r}{perhaps(name, names)}")
 
 
 def _plain(text: str) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import analyse_canonical, analyse_canonical_policy
 from fivefold.risk.facts.portfolio import read_list
 from fivefold.store.accounts.lists import (
@@ -173,7 +174,8 @@ def waiting_versions(context: Context, name: str) -> tuple[WaitingVersion, ...]:
 def _row(session: Session, context: Context, name: str) -> ListRow:
     rows = list_states(session, context.organisation_id, context.now(), name=name)
     if not rows:
-        raise NotFoundError(f"there is no list {name!r}")
+        names = [row.name for row in list_states(session, context.organisation_id, context.now())]
+        raise NotFoundError(f"there is no list {name!r}{perhaps(name, names)}")
     return rows[0]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.text import perhaps
 from fivefold.flows.analysis import AnalysedFlow, with_asked
 from fivefold.flows.language import Flow, read_flow
 from fivefold.risk.compiler.analysis import AnalysedPolicy, AnalysedRuleset
@@ -33,7 +34,8 @@ def flow_text(source: str) -> str:
     if source in bundled_flows() and not path.exists():
         return (package_files("fivefold.flows") / "shipped" / f"{source}.yaml").read_text("utf-8")
     if not path.is_file():
-        raise ConfigError(f"{source} is neither a file nor a bundled flow ({', '.join(bundled_flows())})")
+        names = bundled_flows()
+        raise ConfigError(f"{source} is neither a file nor a bundled flow ({', '.join(names)}){perhaps(source, names)}")
     return text_of(path, source)
 
 

@@ -5,6 +5,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
+from fivefold.domain.text import perhaps
 from fivefold.flows.groups.analysis import AnalysedGroup, lint_group
 from fivefold.flows.groups.language import Group, read_group
 from fivefold.risk.facts.portfolio import NamedList
@@ -29,7 +30,9 @@ def group_text(source: str) -> str:
     if source in bundled_groups() and not path.exists():
         return (package_files("fivefold.flows.groups") / "shipped" / f"{source}.yaml").read_text("utf-8")
     if not path.is_file():
-        raise ConfigError(f"{source} is neither a file nor a bundled group ({', '.join(bundled_groups())})")
+        names = bundled_groups()
+        near = perhaps(source, names)
+        raise ConfigError(f"{source} is neither a file nor a bundled group ({', '.join(names)}){near}")
     return text_of(path, source)
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.text import perhaps
 from fivefold.flows.groups.analysis import AnalysedGroup, analyse_canonical_group, lint_group
 from fivefold.flows.groups.examples import run_group_examples
 from fivefold.flows.groups.language import Group, tag_of_group
@@ -300,9 +301,11 @@ def show_group(context: Context, name: str, number: int) -> GroupView:
 
 def visible_group(session: Session, context: Context, name: str, *, with_aml: bool) -> NamedGroup:
     """Find a group; NotFoundError where there is none, or it is for `aml` alone and that may not be seen."""
-    row = stored.group_named(session, context.organisation_id, name)
-    if not with_aml and row.purpose == "aml":
-        raise NotFoundError(f"there is no group {name!r}")
+    row = stored.find_group(session, context.organisation_id, name)
+    if row is None or (not with_aml and row.purpose == "aml"):
+        groups = stored.groups_of_organisation(session, context.organisation_id)
+        names = [group.name for group in groups if with_aml or group.purpose != "aml"]
+        raise NotFoundError(f"there is no group {name!r}{perhaps(name, names)}")
     return row
 
 

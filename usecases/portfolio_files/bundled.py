@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
+from fivefold.domain.text import perhaps
 from fivefold.risk.facts.portfolio import NamedList, read_list
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.policy import Policy
@@ -50,7 +51,8 @@ def bundled_ruleset(name: str) -> Ruleset:
 def bundled_text(name: str) -> str:
     """Give the text of a ruleset that ships; ConfigError where none has that name."""
     if name not in bundled_rulesets():
-        raise ConfigError(f"no ruleset named {name} ships; there are {', '.join(bundled_rulesets())}")
+        names = bundled_rulesets()
+        raise ConfigError(f"no ruleset named {name} ships; there are {', '.join(names)}{perhaps(name, names)}")
     return (files("fivefold.risk") / "rulesets" / f"{name}.yaml").read_text("utf-8")
 
 
@@ -63,7 +65,9 @@ def ruleset_text(source: str) -> str:
     if source in bundled_rulesets() and not path.exists():
         return bundled_text(source)
     if not path.is_file():
-        raise ConfigError(f"{source} is neither a file nor a bundled ruleset ({', '.join(bundled_rulesets())})")
+        names = bundled_rulesets()
+        near = perhaps(source, names)
+        raise ConfigError(f"{source} is neither a file nor a bundled ruleset ({', '.join(names)}){near}")
     return text_of(path, source)
 
 

@@ -20,6 +20,7 @@ from fivefold.risk.governance.disclosure import disclosure_diagnostics
 from fivefold.risk.governance.examples.facts import check_examples
 from fivefold.risk.governance.lint.doubts import doubt_diagnostics
 from fivefold.risk.governance.lint.levels import level_diagnostics
+from fivefold.risk.governance.lint.optional_fields import optional_field_diagnostics
 from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, rest_diagnostics
 from fivefold.risk.governance.what_if.changeable import compared_with_each_other, is_opposed, linked_inputs
 from fivefold.risk.language.documents import Document, Path
@@ -195,7 +196,7 @@ def _diagnostics(
         "purposes": purpose_diagnostics(ruleset, purpose_sources(lists, declared)),
         "lists": list_diagnostics(analysed, lists),
         "reasons": (*style_diagnostics(analysed), *unused_calculations(analysed)),
-        "doubts": doubt_diagnostics(ruleset, members),
+        "doubts": (*doubt_diagnostics(ruleset, members), *optional_field_diagnostics(analysed)),
         "examples": example_diagnostics(ruleset.examples, check_examples(ruleset)),
         "levels": () if analysed.structural_diagnostics else level_diagnostics(ruleset),
         "history": history_diagnostics(analysed),

@@ -207,6 +207,7 @@ rulesets: st.SearchStrategy[Data] = both(
         transaction_fields=st.dictionaries(names, types, max_size=2),
         undisclosed=optional(lists=st.just(["hot"]), inputs=st.just([{"field": "income"}])),
         optional_tables=st.lists(st.sampled_from(["cases", "alerts", "tags"]), max_size=2, unique=True),
+        optional_transaction_fields=st.lists(names, max_size=2),
         links=st.dictionaries(
             names,
             both(one("kind", st.sampled_from(["shared", "directed"])), optional(complete=st.booleans())),

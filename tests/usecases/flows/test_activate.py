@@ -105,8 +105,10 @@ def test_only_what_is_there_acts(desk: Desk, engine: Engine) -> None:
     for end in (switch_flow_off, end_flow_shadow):
         with pytest.raises(ConflictError, match="no version of the flow care"):
             end(as_(desk, desk.ben), "care", WHY)
-        with pytest.raises(NotFoundError, match="there is no flow 'care'"):
+        with pytest.raises(NotFoundError, match=r"there is no flow 'care'$"):
             end(as_(other, other.ben), "care", WHY)
+        with pytest.raises(NotFoundError, match=r"there is no flow 'crae'; perhaps care was meant$"):
+            end(as_(desk, desk.ben), "crae", WHY)
 
 
 def test_the_life_of_versions(desk: Desk) -> None:

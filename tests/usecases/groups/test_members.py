@@ -206,3 +206,10 @@ def test_who_may_see_no_levels_sees_no_group_that_was_made_against_money_launder
             ask(context, "watched", WHOLE, with_aml=False)
     with pytest.raises(NotFoundError):
         sizes_of(context, "watched", with_aml=False)
+    for name, with_aml, why in (
+        ("wroth", False, "there is no group 'wroth'; perhaps worth was meant"),
+        ("wacthed", False, "there is no group 'wacthed'"),
+        ("wacthed", True, "there is no group 'wacthed'; perhaps watched was meant"),
+    ):
+        with pytest.raises(NotFoundError, match=f"^{why}$"):
+            sizes_of(context, name, with_aml=with_aml)

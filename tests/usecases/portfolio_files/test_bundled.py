@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from fivefold.usecases.flows.asked_files import flow_text
+from fivefold.usecases.groups.on_files import group_text
 from fivefold.usecases.portfolio_files.bundled import (
     bundled_lists,
     bundled_ruleset,
@@ -32,6 +34,17 @@ def test_a_ruleset_goes_by_the_name_of_its_file() -> None:
 def test_an_unknown_name_is_answered_with_those_that_there_are() -> None:
     with pytest.raises(ConfigError, match=r"no ruleset named fatf ships; there are eu-bank-weighted, fatf-retail"):
         bundled_text("fatf")
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"\(eu-bank-weighted, .*\); perhaps fatf-retail was meant$"):
+        load_ruleset("fatf-retial")
+    with pytest.raises(ConfigError, match=r"; perhaps fatf-retail was meant$"):
+        bundled_text("fatf_retail")
+    with pytest.raises(ConfigError, match=r"; perhaps limits was meant$"):
+        flow_text("limts")
+    with pytest.raises(ConfigError, match=r"; perhaps watched-closely was meant$"):
+        group_text("watched-closly")
 
 
 def test_a_list_goes_by_the_name_inside() -> None:

@@ -52,6 +52,12 @@ def test_another_organisations_rulesets_are_not_there(engine: Engine) -> None:
             read_version(Context(engine, other), name, 1)
         with pytest.raises(NotFoundError, match=f"^there is no ruleset '{name}'$"):
             compare_versions(Context(engine, other), name, 2, 1)
+    with pytest.raises(NotFoundError, match=r"^there is no ruleset 'retial'; perhaps retail was meant$"):
+        read_draft(Context(engine, ana), "retial")
+    with pytest.raises(NotFoundError, match=r"^there is no ruleset 'retial'$"):
+        read_draft(Context(engine, other), "retial")  # whose name it is no business of another organisation
+    with pytest.raises(NotFoundError, match=r"^there is no entity type 'custmer'; perhaps customer was meant$"):
+        list_families(Context(engine, ana), "custmer")
     with pytest.raises(NotFoundError, match=r"^there is no version 1 of retail$"):
         read_version(Context(engine, ana), "retail", 1)
     with pytest.raises(NotFoundError, match=r"^there is no entity type 'company'$"):

@@ -37,7 +37,7 @@ Data = dict[str, Any]
 
 def both(analysed: AnalysedRuleset, held: Portfolio, as_of: int) -> tuple[Data, Data]:
     """Tell the moments in both ways; what says nothing is left out."""
-    held = held.with_empty_tables(analysed.ruleset.optional_tables, analysed.ruleset.case_fields)
+    held = held.with_optional_parts(analysed.ruleset)
     needs, entities = Needs.of(analysed), timed_entities(held, as_of)
     lists = {name: version.members for name, version in members_at(held.lists, analysed.lists, as_of).items()}
     sources = lazy_sources(needs, held)

@@ -119,6 +119,9 @@ def test_members_and_changes_are_told_on_both_databases(on_postgresql: Place) ->
         "kept/changes?since=2023-01-01",
     ):
         assert place.ask("GET", f"/v1/lists/{path}", role="publisher").status_code == 404, path
+    for path in ("kpet/members", "kpet/versions"):
+        answer = place.ask("GET", f"/v1/lists/{path}", role="publisher")
+        assert answer.json() == [{"detail": "there is no list 'kpet'; perhaps kept was meant"}]
 
 
 def test_before_anything_decides_it_is_added_at_once(furnished: Place, tmp_path: Path) -> None:
