@@ -334,9 +334,10 @@ def _dated_after(portfolio: Portfolio, moments: Sequence[pl.DataFrame | None], a
         if frame is not None:
             entity = pl.col(ENTITY).cast(pl.Int64).alias("entity")
             dated += [frame.select(entity, pl.col(column).cast(pl.Int64).alias("at")) for column in columns]
-    if not dated:
+    later = [each.filter(pl.col("at") > as_of) for each in dated]
+    if not later:
         return {}
-    first = pl.concat(dated).filter(pl.col("at") > as_of).group_by("entity").agg(pl.col("at").min())
+    first = pl.concat(later).group_by("entity").agg(pl.col("at").min())
     return dict(first.iter_rows())
 
 
