@@ -83,6 +83,23 @@ def test_rulesets_that_ship_have_moments_in_plain_form(name: str) -> None:
     assert not moment_plan_for(analysed, tuple((each, ()) for each in sorted(analysed.lists)), "EUR").left
 
 
+def test_of_very_many_transactions_only_what_reads_them_is_left() -> None:
+    analysed = AnalysedRuleset(bundled_ruleset("fatf-retail"))
+    members = tuple((each, ()) for each in sorted(analysed.lists))
+    plan = moment_plan_for(analysed, members, "EUR", frozenset({"transactions"}))
+    assert plan.by_columns == {"transactions"}
+    assert "transactions" not in plan.sources
+    read = {name for name in {*plan.left, *plan.moments} if '"180 days"' in name or '"pattern"' in name}
+    assert plan.left == {*read, ANYTHING}
+    assert '{"days_since":"last_review"}' in plan.moments
+
+
+def test_a_ruleset_without_transactions_leaves_nothing_where_there_are_very_many() -> None:
+    analysed = drawn.ruleset_of({"days_since": "opened_on"}, [3.0])
+    plan = moment_plan_for(analysed, (), "EUR", frozenset({"transactions"}))
+    assert (plan.left, plan.by_columns) == (frozenset(), frozenset())
+
+
 RECENT = {"count": "transactions", "over": "10 days"}
 STORIES: list[tuple[Data, list[float], list[Data]]] = [
     *(
