@@ -328,16 +328,16 @@ def _dated_after(portfolio: Portfolio, moments: Sequence[pl.DataFrame | None], a
     Mostly these are ends of tags, and transactions dated ahead; the clock of who stored anything else may be ahead too.
     *moments* have `entity` and `at_us`.
     """
-    dated = [each.select("entity", at="at_us") for each in moments if each is not None]
+    some = [each for each in moments if each is not None and (each["at_us"] > as_of).any()]
+    dated = [each.select("entity", at="at_us") for each in some]
     for part, columns in _MOMENTS.items():
         frame = getattr(portfolio, part)
         if frame is not None:
             entity = pl.col(ENTITY).cast(pl.Int64).alias("entity")
             dated += [frame.select(entity, pl.col(column).cast(pl.Int64).alias("at")) for column in columns]
-    later = [each.filter(pl.col("at") > as_of) for each in dated]
-    if not later:
+    if not dated:
         return {}
-    first = pl.concat(later).group_by("entity").agg(pl.col("at").min())
+    first = pl.concat(dated).filter(pl.col("at") > as_of).group_by("entity").agg(pl.col("at").min())
     return dict(first.iter_rows())
 
 
