@@ -154,7 +154,7 @@ def measure(
 
 def steps(engine: Engine, context: Context, sizes: Sequence[int], rounds: int) -> Iterator[str]:
     """Let events happen in turn as `measure` does; write a line of the table for each step, and for all of them."""
-    taken: dict[tuple[str, int], list[float]] = {}
+    times_by_step: dict[tuple[str, int], list[float]] = {}
     for number in range(WARM_UP + rounds):
         for size in sizes:
             seconds = dict.fromkeys(STEPS, 0.0)
@@ -164,16 +164,16 @@ def steps(engine: Engine, context: Context, sizes: Sequence[int], rounds: int) -
                     patched.enter_context(patch(place.replace(":", "."), timed))
                 (measured,) = measure(engine, context, [size], 1, server=False, first=number, warm_up=0)
             for step, took in {**{step: 1e3 * took for step, took in seconds.items()}, WHOLE: measured.middle}.items():
-                taken.setdefault((step, size), []).extend([took] if number >= WARM_UP else [])
+                times_by_step.setdefault((step, size), []).extend([took] if number >= WARM_UP else [])
     for step in (*STEPS, WHOLE):
-        yield f"| {step} | {' | '.join(f'{median(taken[step, size]):.1f}' for size in sizes)} |"
+        yield f"| {step} | {' | '.join(f'{median(times_by_step[step, size]):.1f}' for size in sizes)} |"
 
 
 def _timed(function: Callable[..., Any], seconds: dict[str, float], step: str) -> Callable[..., Any]:
-    def timed(*given: Any, **named: Any) -> Any:
+    def timed(*arguments: Any, **options: Any) -> Any:
         began = time.process_time()
         try:
-            return function(*given, **named)
+            return function(*arguments, **options)
         finally:
             seconds[step] += time.process_time() - began
 

@@ -75,9 +75,9 @@ def moments_ahead(
     row = inputs.row(0, named=True) if len(entities) == 1 else {}
     if row and _is_readable(row):
         members = tuple((name, tuple(lists[name])) for name in sorted(lists))
-        given = (members, portfolio.rates.base, _many_in(portfolio))
-        plan = moment_plan_for(analysed, *given)
-        context = EntityContext(plan_for(Needs.of(analysed), *given), portfolio, entities, sources)
+        setting = (members, portfolio.rates.base, _many_in(portfolio))
+        plan = moment_plan_for(analysed, *setting)
+        context = EntityContext(plan_for(Needs.of(analysed), *setting), portfolio, entities, sources)
         try:
             moments = plan.next_moments(context, row)
         except (LeftToColumnsError, ValueError, OverflowError):
@@ -85,8 +85,8 @@ def moments_ahead(
         else:
             frame = entities.select(ENTITY)
             if plan.left:
-                asked = (plan.left, plan.by_columns)
-                frame = next_moments(analysed, portfolio, sources, lists, entities, inputs, *asked)
+                only = (plan.left, plan.by_columns)
+                frame = next_moments(analysed, portfolio, sources, lists, entities, inputs, *only)
             return _beside(frame, moments)
     return next_moments(analysed, portfolio, sources, lists, entities, inputs)
 

@@ -110,10 +110,10 @@ def read_ahead(
         engine="in-memory" if len(numbered) == 1 else "streaming"
     )
     enters = read.group_by(ROW).agg(pl.col(_ENTERS).min().alias(AT)).drop_nulls()
-    known = read.lazy().filter(pl.col(TIME) <= pl.col(AS_OF)).with_columns(*facts.as_known)
+    facts_by_now = read.lazy().filter(pl.col(TIME) <= pl.col(AS_OF)).with_columns(*facts.as_known)
     fields = {column.name for each in windows if (column := value_column(each, facts)) is not None}
     fields |= {name for names in others.values() for name in names}
-    past = known.select(ROW, AS_OF, TIME, *sorted(fields - {TIME}), **conditions)
+    past = facts_by_now.select(ROW, AS_OF, TIME, *sorted(fields - {TIME}), **conditions)
     wrong = facts.problems if read[UNREADABLE].any() else nothing_wrong()
     unreadable = wrong.select(LINKED_ENTITY, TIME).drop_nulls().unique().join(numbered, on=LINKED_ENTITY, how="inner")
     facts_so_far = past.collect()
