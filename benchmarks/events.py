@@ -4,7 +4,7 @@
 own, SQLite in a file, and lets each of the rulesets that ship decide about them in turn. Then one transaction arrives
 for each customer, in turns: it is stored and marked, claimed, read, assessed and written. Processor time of the
 program, medians, and how many times that of the customer with the fewest. `--postgresql` takes a server of its own,
-and counts the server's processor time too.
+and counts the server's processor time too. `--steps RULESET` tells of one ruleset where the time goes instead.
 """
 
 import argparse
@@ -12,13 +12,16 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from pkgutil import resolve_name
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from sqlalchemy import Engine
@@ -42,6 +45,16 @@ RULESETS = ("fatf-retail", "eu-bank-weighted")
 SIZES = (100, 1_000, 10_000, 100_000)
 WARM_UP = 2
 """Events of each customer that are not counted; what is made once for a customer is made in the first."""
+
+STEPS = {
+    "the transaction is checked, stored and marked": f"{__name__}:add_transactions",
+    "transactions are read": "fivefold.usecases.levels.assess:transactions_for",
+    "they are laid out, indicators computed, other facts read": "fivefold.usecases.levels.assess:read_stored_portfolio",
+    "what the rules read": "fivefold.risk.engine.assess:resolve_inputs",
+    "when time alone changes it": "fivefold.risk.engine.assess:moments_ahead",
+}
+"""Functions of an event, none of which calls another one of them."""
+WHOLE = "together"
 
 
 @dataclass(frozen=True)
@@ -113,10 +126,19 @@ def prepared(engine: Engine, ruleset_name: str, sizes: Sequence[int], days: floa
     return context
 
 
-def measure(engine: Engine, context: Context, sizes: Sequence[int], rounds: int, *, server: bool) -> list[Measured]:
-    """Let one transaction arrive for each customer in turn, and wait for its level."""
+def measure(
+    engine: Engine,
+    context: Context,
+    sizes: Sequence[int],
+    rounds: int,
+    *,
+    server: bool,
+    first: int = 0,
+    warm_up: int = WARM_UP,
+) -> list[Measured]:
+    """Let one transaction arrive for each customer in turn, and wait for its level; their numbers begin at *first*."""
     taken: dict[int, list[float]] = {size: [] for size in sizes}
-    for number in range(WARM_UP + rounds):
+    for number in range(first, first + warm_up + rounds):
         for size in sizes:
             (row,) = transactions(f"c{size}", 1, 0.0, first=size + number)
 
@@ -125,9 +147,37 @@ def measure(engine: Engine, context: Context, sizes: Sequence[int], rounds: int,
                 assert run_batch(engine) is not None
 
             took = clocked(event, engine if server else None)
-            if number >= WARM_UP:
+            if number >= first + warm_up:
                 taken[size].append(1e3 * took[1])
     return [Measured(size, times) for size, times in taken.items()]
+
+
+def steps(engine: Engine, context: Context, sizes: Sequence[int], rounds: int) -> Iterator[str]:
+    """Let events happen in turn as `measure` does; write a line of the table for each step, and for all of them."""
+    times_by_step: dict[tuple[str, int], list[float]] = {}
+    for number in range(WARM_UP + rounds):
+        for size in sizes:
+            seconds = dict.fromkeys(STEPS, 0.0)
+            with ExitStack() as patched:
+                for step, place in STEPS.items():
+                    timed = _timed(resolve_name(place), seconds, step)
+                    patched.enter_context(patch(place.replace(":", "."), timed))
+                (measured,) = measure(engine, context, [size], 1, server=False, first=number, warm_up=0)
+            for step, took in {**{step: 1e3 * took for step, took in seconds.items()}, WHOLE: measured.middle}.items():
+                times_by_step.setdefault((step, size), []).extend([took] if number >= WARM_UP else [])
+    for step in (*STEPS, WHOLE):
+        yield f"| {step} | {' | '.join(f'{median(times_by_step[step, size]):.1f}' for size in sizes)} |"
+
+
+def _timed(function: Callable[..., Any], seconds: dict[str, float], step: str) -> Callable[..., Any]:
+    def timed(*arguments: Any, **options: Any) -> Any:
+        began = time.process_time()
+        try:
+            return function(*arguments, **options)
+        finally:
+            seconds[step] += time.process_time() - began
+
+    return timed
 
 
 def lines(ruleset_name: str, measured: Sequence[Measured]) -> Iterator[str]:
@@ -147,8 +197,16 @@ def main() -> None:
     arguments.add_argument("--years", type=float, default=5.0, help="over which the transactions are spread")
     arguments.add_argument("--sizes", type=int, nargs="+", default=[*SIZES])
     arguments.add_argument("--postgresql", action="store_true")
+    arguments.add_argument("--steps", choices=RULESETS, help="of which ruleset to tell where the time goes")
     given = arguments.parse_args()
     before = os.getloadavg()[0]
+    if given.steps is not None:
+        with sqlite() as engine:
+            context = prepared(engine, given.steps, given.sizes, 365.25 * given.years)
+            table = [f"| step | {' | '.join(f'{size:,} stored, ms' for size in given.sizes)} |"]
+            table += ["|---|" + "---:|" * len(given.sizes), *steps(engine, context, given.sizes, given.rounds)]
+        sys.stdout.write("\n".join([*table, f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after", ""]))
+        return
     found: list[str] = []
     for ruleset_name in RULESETS:
         with postgresql() if given.postgresql else sqlite() as engine:

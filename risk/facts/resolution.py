@@ -1,4 +1,7 @@
-"""What is read of entities: by queries over columns, or for one entity by plain functions. The choice is made here."""
+"""What is read of entities: by queries over columns, or for one entity by plain functions. The choice is made here.
+
+Of one entity with very many transactions those are read by columns, and all else by plain functions.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -21,8 +24,8 @@ Sources = Callable[[], Mapping[str, LinkedFacts]]
 """Prepares the linked facts as columns, once."""
 
 
-MOST_PLAIN_ROWS: Final = 4_000
-"""With more transactions queries are faster: by `fatf-retail` 4,000 take as long by either, 9,800 take half."""
+MOST_PLAIN_ROWS: Final = 3_000
+"""With more transactions queries are faster: by `fatf-retail` 3,000 take as long by either, 6,000 take 0.6 of it."""
 
 
 def lazy_sources(needs: Needs, portfolio: Portfolio) -> Sources:
@@ -45,9 +48,9 @@ def resolve_inputs(
         lists: the members of the named lists.
         entities: `entity_id` (no two alike), `as_of` and the attributes as known then.
     """
-    if len(entities) == 1 and not _are_many(portfolio.transactions):
+    if len(entities) == 1:
         members = tuple((name, tuple(lists[name])) for name in sorted(lists))
-        plan = plan_for(needs, members, portfolio.rates.base)
+        plan = plan_for(needs, members, portfolio.rates.base, _many_in(portfolio))
         context = EntityContext(plan, portfolio, entities, sources)
         try:
             return plan.resolve(context, lambda left: resolve(left, portfolio, sources(), lists, entities))
@@ -69,13 +72,12 @@ def moments_ahead(
     What has no plain form, or is not as plain reading expects it, is asked of the columns. The arguments are those of
     `next_moments`; of one entity, columns at which nothing comes are left out.
     """
-    row = inputs.row(0, named=True) if len(entities) == 1 and not _are_many(portfolio.transactions) else {}
+    row = inputs.row(0, named=True) if len(entities) == 1 else {}
     if row and _is_readable(row):
         members = tuple((name, tuple(lists[name])) for name in sorted(lists))
-        plan = moment_plan_for(analysed, members, portfolio.rates.base)
-        context = EntityContext(
-            plan_for(Needs.of(analysed), members, portfolio.rates.base), portfolio, entities, sources
-        )
+        setting = (members, portfolio.rates.base, _many_in(portfolio))
+        plan = moment_plan_for(analysed, *setting)
+        context = EntityContext(plan_for(Needs.of(analysed), *setting), portfolio, entities, sources)
         try:
             moments = plan.next_moments(context, row)
         except (LeftToColumnsError, ValueError, OverflowError):
@@ -83,9 +85,17 @@ def moments_ahead(
         else:
             frame = entities.select(ENTITY)
             if plan.left:
-                frame = next_moments(analysed, portfolio, sources, lists, entities, inputs, plan.left)
-            return frame.hstack([pl.Series(name, [moment], pl.Int64) for name, moment in moments.items()])
+                only = (plan.left, plan.by_columns)
+                frame = next_moments(analysed, portfolio, sources, lists, entities, inputs, *only)
+            return _beside(frame, moments)
     return next_moments(analysed, portfolio, sources, lists, entities, inputs)
+
+
+def _beside(frame: pl.DataFrame, moments: Mapping[str, int]) -> pl.DataFrame:
+    """Put moments beside those of the columns; of what both tell of, the first."""
+    there = {name: moment for name, moment in frame.row(0, named=True).items() if moment is not None}
+    firsts = {name: min(moment, there.get(name, moment)) for name, moment in moments.items()}
+    return frame.with_columns(**{name: pl.lit(moment, pl.Int64) for name, moment in firsts.items()})
 
 
 def _is_readable(row: Mapping[str, Any]) -> bool:
@@ -95,5 +105,7 @@ def _is_readable(row: Mapping[str, Any]) -> bool:
     )
 
 
-def _are_many(transactions: pl.DataFrame | pl.LazyFrame | None) -> bool:
-    return isinstance(transactions, pl.DataFrame) and len(transactions) > MOST_PLAIN_ROWS
+def _many_in(portfolio: Portfolio) -> frozenset[str]:
+    """Name the sources with so many facts that queries read them faster."""
+    rows = portfolio.transactions
+    return frozenset({"transactions"} if isinstance(rows, pl.DataFrame) and len(rows) > MOST_PLAIN_ROWS else ())

@@ -92,6 +92,7 @@ class Masks:
     lists: Lists
     parts: dict[str, pl.Expr] = field(default_factory=dict)
     wholes: dict[str, pl.Expr] = field(default_factory=dict)
+    _compiled: dict[str, pl.Expr] = field(default_factory=dict)
 
     def of(self, window: Window, column: str | None = None) -> str:
         """Name the mask of the facts that count; with a *column*, of those whose value there is known."""
@@ -153,8 +154,10 @@ class Masks:
 
     def _condition(self, window: Window) -> tuple[str, pl.Expr]:
         name = input_key(Window(where=window.where, in_currency=window.in_currency))
-        resolve = partial(self._resolve, window=window)
-        return f"@where {name}", Compiler(resolve, self.lists).condition(window.where)
+        if name not in self._compiled:
+            resolve = partial(self._resolve, window=window)
+            self._compiled[name] = Compiler(resolve, self.lists).condition(window.where)
+        return f"@where {name}", self._compiled[name]
 
     def _resolve(self, read: LanguageModel, window: Window) -> InputColumn:
         assert isinstance(read, FieldInput)  # lint refuses every other input inside `where`

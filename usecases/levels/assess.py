@@ -328,7 +328,8 @@ def _dated_after(portfolio: Portfolio, moments: Sequence[pl.DataFrame | None], a
     Mostly these are ends of tags, and transactions dated ahead; the clock of who stored anything else may be ahead too.
     *moments* have `entity` and `at_us`.
     """
-    dated = [each.select("entity", at="at_us") for each in moments if each is not None]
+    some = [each for each in moments if each is not None and (each["at_us"] > as_of).any()]
+    dated = [each.select("entity", at="at_us") for each in some]
     for part, columns in _MOMENTS.items():
         frame = getattr(portfolio, part)
         if frame is not None:

@@ -318,9 +318,10 @@ def _new_summaries(
 
     What was ever corrected is read in any case, and is in no summary.
     """
-    before = stored.filter(pl.col("at_us") <= until_us)
-    if len(before) < FEWEST:
+    is_before = stored["at_us"] <= until_us
+    if is_before.sum() < FEWEST:
         return None
+    before = stored.filter(is_before)
     uncorrected = before.join(corrections, on=["entity", "transaction_id"], how="anti")
     early = uncorrected.join(own, on="entity")
     new = early.filter(pl.col("until_us").is_null() | (pl.col("at_us") > pl.col("until_us")))

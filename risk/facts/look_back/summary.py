@@ -34,9 +34,9 @@ def summary_of(rows: pl.DataFrame, until_us: int) -> pl.DataFrame:
     Returns:
         `entity` and `transaction_id`, each once. Entities with an amount that is too large are left out.
     """
-    early = rows.filter(pl.col(_AT) <= until_us)
+    early, _ = _cut(rows, until_us)
     large = early.filter(~(pl.col("amount").abs() <= LARGEST_AMOUNT))["entity"].unique()
-    early = early.filter(~pl.col(_ENTITY).is_in(large.implode()))
+    early = early.filter(~pl.col(_ENTITY).is_in(large.implode())) if len(large) else early
     size, name = pl.col("amount").abs(), pl.col("transaction_id")
     groups = early.group_by(_ENTITY, "state", "currency", pl.col("amount").sign().alias("direction"))
     ends = groups.agg(
@@ -54,6 +54,15 @@ def summary_of(rows: pl.DataFrame, until_us: int) -> pl.DataFrame:
     return pl.concat(choices).drop_nulls().unique().sort(_ENTITY, "transaction_id")
 
 
+def _cut(rows: pl.DataFrame, until_us: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Give what came up to a moment, and what came later; rows in the order of time are not copied."""
+    at = rows[_AT]
+    if at.is_sorted():
+        place = at.search_sorted(until_us, side="right")
+        return rows.head(place), rows.slice(place)
+    return rows.filter(at <= until_us), rows.filter(at > until_us)
+
+
 def with_summary(rows: pl.DataFrame, until_us: int, *, needed: bool) -> pl.DataFrame:
     """Let a summary stand for what came up to a moment, in the order of time; nothing where none is *needed*.
 
@@ -66,15 +75,15 @@ def with_summary(rows: pl.DataFrame, until_us: int, *, needed: bool) -> pl.DataF
     """
     if len(rows) < FEWEST:
         return rows
-    early = rows.filter(pl.col(_AT) <= until_us)
+    early, later = _cut(rows, until_us)
     if len(early) < FEWEST:
         return rows
-    later = rows.filter(pl.col(_AT) > until_us)
     if not needed:
         return later
     chosen = summary_of(early, until_us)
-    summary = early.join(chosen, on=[_ENTITY, "transaction_id"], how="semi", maintain_order="left")
     if rows[_ENTITY][0] == rows[_ENTITY][-1]:  # rows of one entity are in order as they come
-        return pl.concat([summary if len(chosen) else early, later])
+        is_chosen = early["transaction_id"].is_in(chosen["transaction_id"].implode())
+        return pl.concat([early.filter(is_chosen) if len(chosen) else early, later])
+    summary = early.join(chosen, on=[_ENTITY, "transaction_id"], how="semi", maintain_order="left")
     whole = early.filter(~pl.col(_ENTITY).is_in(chosen[_ENTITY].unique().implode()))
     return pl.concat([summary, whole, later]).sort(_ENTITY, _AT, "transaction_id")

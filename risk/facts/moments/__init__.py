@@ -33,7 +33,7 @@ from fivefold.risk.facts.moments.indicators import (
     steps_of,
     way_of,
 )
-from fivefold.risk.facts.moments.patterns import Looked, pattern_steps
+from fivefold.risk.facts.moments.patterns import Looked, fields_of_pattern, pattern_steps
 from fivefold.risk.facts.moments.steps import AT, VALUE, FactsAhead, read_ahead
 from fivefold.risk.facts.moments.wholes import of_calculation, of_peers, of_ratio, of_sides, placed_number
 from fivefold.risk.facts.peers.columns import peers_in, reference_in, with_peers
@@ -109,15 +109,15 @@ class Ahead:
     inputs: pl.DataFrame
     cuts: Mapping[str, Cuts]
     _anew: dict[str, Anew] = field(default_factory=dict)
+    _facts: dict[str, FactsAhead] = field(default_factory=dict)
 
-    @cached_property
-    def facts(self) -> dict[str, FactsAhead]:
-        """The linked facts that time may bring or take, by their source."""
-        moments = self.entities.select(ENTITY, AS_OF)
-        return {
-            source: read_ahead(moments, facts, self._windows(source), self._patterns(source), self.lists)
-            for source, facts in self.sources.items()
-        }
+    def facts(self, source: str) -> FactsAhead:
+        """Give the linked facts of a source that time may bring or take; read once."""
+        if source not in self._facts:
+            moments, windows = self.entities.select(ENTITY, AS_OF), self._windows(source)
+            read = read_ahead(moments, self.sources[source], windows, self._patterns(source), self.lists)
+            self._facts[source] = read
+        return self._facts[source]
 
     @cached_property
     def histories(self) -> list[History]:
@@ -139,23 +139,27 @@ class Ahead:
         if key not in self._anew:
             source = str(part_of(window))
             moments = self.entities.select(ENTITY, AS_OF)
-            self._anew[key] = made_anew(self.facts[source], window, (source, self.read[source]), moments)
+            self._anew[key] = made_anew(self.facts(source), window, (source, self.read[source]), moments)
         return self._anew[key]
 
     def _windows(self, source: str) -> list[Window]:
         everything = self.needs.everything()
         return [each for each in everything if isinstance(each, Window) and part_of(each) == source]
 
-    def _patterns(self, source: str) -> list[Duration]:
-        patterns = [each for each in self.needs.everything() if hasattr(each, "pattern")]
-        return [_length(each) for each in patterns] if source == "transactions" else []
+    def _patterns(self, source: str) -> dict[Duration, set[str]]:
+        """Give the windows of patterns, and the fields of facts that are read in them."""
+        lengths: dict[Duration, set[str]] = {}
+        for each in self.needs.everything():
+            if hasattr(each, "pattern") and source == "transactions":
+                lengths.setdefault(_length(each), set()).update(fields_of_pattern(each))
+        return lengths
 
-    def disturbances(self) -> list[pl.LazyFrame]:
-        """Give `@row` and `@at` of what may change any input."""
+    def disturbances(self, sources: Collection[str]) -> list[pl.LazyFrame]:
+        """Give `@row` and `@at` of what may change any input: of attributes, and of the facts of some sources."""
         attribute_changes = _by_row(next_known(self.portfolio.entities, self.entities))
         frames = [attribute_changes]
-        for source, facts in self.facts.items():
-            windows = self._windows(source)
+        for source in sources:
+            facts, windows = self.facts(source), self._windows(source)
             lengths = {each.over for each in windows if each.over is not None and not is_made_anew(each)}
             frames += facts.disturbances(sorted({*lengths, *self._patterns(source)}, key=str))
             frames += [turns_of(facts.unreadable.lazy(), each) for each in windows if is_made_anew(each)]
@@ -188,7 +192,7 @@ def _window(ahead: Ahead, window: Window) -> Movement:
         return Movement(anew.steps.select(ROW, AT, VALUE), moments=[anew.later])
     if window.over is None:
         return Movement()
-    return Movement(aggregate_steps(ahead.facts[str(part_of(window))], window))
+    return Movement(aggregate_steps(ahead.facts(str(part_of(window))), window))
 
 
 def _days_since(ahead: Ahead, each: DaysSince) -> Movement:
@@ -230,7 +234,7 @@ def _screening(ahead: Ahead, each: ScreeningInput) -> Movement:
 def _pattern(ahead: Ahead, pattern: Any) -> Movement:
     units = minor_units(ahead.portfolio.rates.base)
     looked = Looked(ahead.inputs, ahead.inputs[input_key(pattern)], units)
-    return Movement(pattern_steps(ahead.facts["transactions"], pattern, looked))
+    return Movement(pattern_steps(ahead.facts("transactions"), pattern, looked))
 
 
 def _parts(ahead: Ahead, inputs: Sequence[LanguageModel]) -> list[tuple[LanguageModel, Movement]]:
@@ -306,7 +310,7 @@ def _first_moves(ahead: Ahead, each: Linked, entities: pl.DataFrame) -> pl.DataF
     numbered = resolved.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW))
     cuts = cuts_at(places, inputs, names, base)
     of_linked = Ahead(needs, everyone, ahead.sources, ahead.lists, entities, numbered, cuts)
-    frames = of_linked.disturbances()
+    frames = of_linked.disturbances(ahead.sources)
     for rule_input in distinct(one for place in places for one in inputs_of(place.condition)):
         frames += movement_of(of_linked, rule_input).turns(numbered, rule_input, cuts.get(input_key(rule_input), ANY))
     for subject, other in pairs_at(places, names, base):
@@ -380,6 +384,7 @@ def next_moments(
     entities: pl.DataFrame,
     inputs: pl.DataFrame,
     only: Collection[str] | None = None,
+    disturbing: Collection[str] | None = None,
 ) -> pl.DataFrame:
     """Tell when time alone may next change what each input says.
 
@@ -391,6 +396,7 @@ def next_moments(
         entities: `entity_id`, `as_of` and the attributes.
         inputs: as `risk.facts.inputs.resolve` gives them for these.
         only: the columns that are asked for; all where nothing is said.
+        disturbing: the sources whose facts `ANYTHING` is about; all where nothing is said.
 
     Returns:
         The rows of *entities*: `entity_id`; a column for each input that may change, by its key, and `signal_of` it
@@ -415,7 +421,7 @@ def next_moments(
         if isinstance(each, Window) and is_asked(signal_of(input_key(each))):
             frames_by_column[signal_of(input_key(each))] = _signal_turns(ahead, each)
     if is_asked(ANYTHING):
-        frames_by_column[ANYTHING] = ahead.disturbances()
+        frames_by_column[ANYTHING] = ahead.disturbances(ahead.sources if disturbing is None else disturbing)
     return _columns(entities, frames_by_column)
 
 
@@ -425,7 +431,7 @@ def _signal_turns(ahead: Ahead, window: Window) -> list[pl.LazyFrame]:
         anew, now = ahead.anew(window), ahead.inputs.lazy().select(ROW, signal_of(input_key(window)))
         turned = pl.col(SIGNAL).ne_missing(pl.col(signal_of(input_key(window))))
         return [anew.steps.join(now, on=ROW).filter(turned).select(ROW, AT), anew.later]
-    return [] if window.over is None else [last_leaves(ahead.facts[str(part_of(window))], window)]
+    return [] if window.over is None else [last_leaves(ahead.facts(str(part_of(window))), window)]
 
 
 _FEW_ROWS = 100

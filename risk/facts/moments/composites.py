@@ -144,15 +144,18 @@ def _readable(values: dict[str, Any]) -> dict[str, Any]:
 def _first_step(whole: Whole, inputs: pl.DataFrame, key: str, cuts: Cuts) -> pl.LazyFrame:
     """Find the first step of any part that takes the value elsewhere."""
     names = [input_key(each) for each, _ in whole.parts]
-    moving = [steps.select(ROW, AT, pl.col(VALUE).alias(name), _set(name)) for name, steps in whole.stepping.items()]
+    steps_by_name = {name: steps.select(ROW, AT, VALUE).collect().lazy() for name, steps in whole.stepping.items()}
+    moving = [steps.rename({VALUE: name}).with_columns(_set(name)) for name, steps in steps_by_name.items()]
     touched = pl.concat([each.select(ROW) for each in moving]).unique()
     now = inputs.lazy().select(ROW, pl.col(AS_OF).alias(AT), *names, *map(_set, names))
-    events = pl.concat([now.join(touched, on=ROW, how="semi"), *moving], how="diagonal_relaxed").sort(ROW, AT)
+    events = pl.concat([now.join(touched, on=ROW, how="semi"), *moving], how="diagonal_relaxed")
+    events = events.sort(AT) if len(inputs) == 1 else events.sort(ROW, AT)  # by one column it takes a fifth
     # A part is what it was set to last, which may be unknown.
     last_set = (pl.when(f"@set {name}").then(pl.int_range(pl.len())).forward_fill() for name in names)
+    is_last_of_moment = pl.any_horizontal(pl.col(name) != pl.col(name).shift(-1) for name in (ROW, AT))
     filled = events.with_columns(
         pl.col(name).gather(place) for name, place in zip(names, last_set, strict=True)
-    ).unique([ROW, AT], keep="last", maintain_order=True)
+    ).filter(is_last_of_moment.fill_null(value=True))
     number = pl.int_range(pl.len()).over(ROW)
     most = pl.len() if whole.most_steps is None else pl.lit(whole.most_steps)
     steps = filled.with_columns(number.alias(_NUMBER)).filter(pl.col(_NUMBER) <= most).collect()

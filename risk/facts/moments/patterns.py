@@ -52,6 +52,12 @@ class Looked:
         return everybody.filter((self.numbers > 0).fill_null(value=False))
 
 
+def fields_of_pattern(pattern: Any) -> set[str]:
+    """Name the fields of transactions that the steps of a pattern read."""
+    own = {getattr(pattern, word, None) for word in ("counterparty", "transaction_field")}
+    return {AMOUNT, DIRECTION, "state", *filter(None, own)}
+
+
 def pattern_steps(facts: FactsAhead, pattern: Any, looked: Looked) -> pl.LazyFrame:
     """Give the steps of a pattern; where it is not known what it comes to then, the value is unknown."""
     return _STEPS[type(pattern)](facts, pattern, looked)

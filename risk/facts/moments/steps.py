@@ -1,6 +1,6 @@
 """Values that change in steps: what each fact leaves behind when it goes, and the first step that passes a cut."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -11,7 +11,7 @@ from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFa
 from fivefold.risk.facts.moments.cuts import Cuts
 from fivefold.risk.facts.moments.leaving import is_on_the_calendar, leaves, returns
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
-from fivefold.risk.facts.windows import Masks, closes, looked_at, opens
+from fivefold.risk.facts.windows import Masks, closes, looked_at, opens, value_column
 from fivefold.risk.language.expressions import Window
 from fivefold.risk.language.quantities import Duration
 
@@ -29,7 +29,8 @@ class FactsAhead:
 
     Attributes:
         rows: those up to as-of that lie in the longest window, newest first for each entity, as known at as-of: `@row`,
-            `as_of`, the fields, and a column for each condition that an aggregate asks for.
+            `as_of`, `time`, the fields that are computed with, and a column for each condition that an aggregate
+            asks for.
         enters: for each row of the entities the first moment after as-of at which a fact is there, or is another one.
         masks: of the aggregates.
         unreadable: the moments of what could not be read, `@row`, `as_of` and `time`; it spoils what it may belong to.
@@ -66,7 +67,11 @@ class FactsAhead:
 
 
 def read_ahead(
-    entities: pl.DataFrame, facts: LinkedFacts, windows: Sequence[Window], others: Sequence[Duration], lists: Lists
+    entities: pl.DataFrame,
+    facts: LinkedFacts,
+    windows: Sequence[Window],
+    others: Mapping[Duration, Collection[str]],
+    lists: Lists,
 ) -> FactsAhead:
     """Read what time may bring or take.
 
@@ -74,7 +79,7 @@ def read_ahead(
         entities: `entity_id` and `as_of`.
         facts: of one source.
         windows: the aggregates over them.
-        others: the lengths of further windows over them.
+        others: the lengths of further windows over them, and the fields that are read in these.
         lists: members of the named lists.
     """
     numbered = entities.select(
@@ -94,14 +99,21 @@ def read_ahead(
     moves = pl.any_horizontal([pl.col(name) > numbered[AS_OF].min() for name in facts.moves]) | pl.col(TIME).is_null()
     recent = pl.lit(value=False) if first is None else pl.lit(value=True) if facts.as_known else pl.col(TIME) > first
     later = [pl.when(pl.col(name) > pl.col(AS_OF)).then(pl.col(name)) for name in facts.moves]
-    read = (
-        rows.filter(recent | moves)
-        .join(numbered.lazy(), on=LINKED_ENTITY, how="inner")
-        .with_columns(pl.min_horizontal(later).alias(_ENTERS))
-        .collect(engine="in-memory" if len(numbered) == 1 else "streaming")
+    near = rows.filter(recent | moves)
+    if len(numbered) == 1:  # a join reads the name of every fact, which takes most of the time
+        placed = near.with_columns(
+            pl.lit(numbered[name][0], numbered.schema[name]).alias(name) for name in (ROW, AS_OF)
+        )
+    else:
+        placed = near.join(numbered.lazy(), on=LINKED_ENTITY, how="inner")
+    read = placed.with_columns(pl.min_horizontal(later).alias(_ENTERS)).collect(
+        engine="in-memory" if len(numbered) == 1 else "streaming"
     )
     enters = read.group_by(ROW).agg(pl.col(_ENTERS).min().alias(AT)).drop_nulls()
-    past = read.lazy().filter(pl.col(TIME) <= pl.col(AS_OF)).with_columns(*facts.as_known).with_columns(**conditions)
+    facts_by_now = read.lazy().filter(pl.col(TIME) <= pl.col(AS_OF)).with_columns(*facts.as_known)
+    fields = {column.name for each in windows if (column := value_column(each, facts)) is not None}
+    fields |= {name for names in others.values() for name in names}
+    past = facts_by_now.select(ROW, AS_OF, TIME, *sorted(fields - {TIME}), **conditions)
     wrong = facts.problems if read[UNREADABLE].any() else nothing_wrong()
     unreadable = wrong.select(LINKED_ENTITY, TIME).drop_nulls().unique().join(numbered, on=LINKED_ENTITY, how="inner")
     facts_so_far = past.collect()

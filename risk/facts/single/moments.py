@@ -149,12 +149,14 @@ class MomentPlan:
         left: the columns that have no plain form.
         sources: the linked facts that are read.
         lengths: of windows on the calendar, by their source.
+        by_columns: the linked facts of which columns tell when any input may change.
     """
 
     moments: Mapping[str, Callable[[EntityContext, Row], Iterator[int]]]
     left: frozenset[str]
     sources: Sequence[str]
     lengths: Mapping[str, Sequence[Duration]]
+    by_columns: frozenset[str]
 
     def next_moments(self, context: EntityContext, values: Row) -> dict[str, int]:
         """Give the first moment of each column that has a plain form; without those at which nothing comes.
@@ -183,9 +185,14 @@ class MomentPlan:
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
-def moment_plan_for(analysed: Analysed[Any], members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> MomentPlan:
-    """Make the plan, once for the same members of lists and base currency."""
-    maker = _Maker(analysed, dict(members), base)
+def moment_plan_for(
+    analysed: Analysed[Any],
+    members: tuple[tuple[str, tuple[str, ...]], ...],
+    base: str,
+    by_columns: frozenset[str] = frozenset(),
+) -> MomentPlan:
+    """Make the plan, once for the same members of lists and base currency; the sources *by_columns* are left."""
+    maker = _Maker(analysed, dict(members), base, by_columns)
     moments: dict[str, list[Callable[[EntityContext, Row], Iterator[int]]]] = {}
     left = set()
     for each in analysed.inputs:
@@ -206,7 +213,8 @@ def moment_plan_for(analysed: Analysed[Any], members: tuple[tuple[str, tuple[str
             except NoPlainFormError:
                 left.add(signal_of(input_key(each)))
     moments_by_column = {name: _together(tellers) for name, tellers in moments.items() if name not in left}
-    return MomentPlan(moments_by_column, frozenset(left), maker.sources, maker.lengths)
+    left |= {ANYTHING} if maker.by_columns else set()
+    return MomentPlan(moments_by_column, frozenset(left), maker.sources, maker.lengths, maker.by_columns)
 
 
 def _together(
@@ -218,7 +226,9 @@ def _together(
 class _Maker:
     """Makes the functions of inputs; NoPlainFormError where one has none."""
 
-    def __init__(self, analysed: Analysed[Any], lists: Mapping[str, Sequence[str]], base: str) -> None:
+    def __init__(
+        self, analysed: Analysed[Any], lists: Mapping[str, Sequence[str]], base: str, by_columns: frozenset[str]
+    ) -> None:
         self.needs, self.names = Needs.of(analysed), analysed.names
         self.lists, self.base = lists, base
         self.cuts = cuts_of(analysed, base)
@@ -226,7 +236,8 @@ class _Maker:
         windows = [each for each in self.needs.everything() if isinstance(each, Window) and part_of(each) in SOURCES]
         patterns = [each for each in self.needs.everything() if hasattr(each, "pattern")]
         read = {str(part_of(each)) for each in windows} | ({"transactions"} if patterns else set())
-        self.sources = [source for source in SOURCES if source in read]
+        self.by_columns = by_columns & read
+        self.sources = [source for source in SOURCES if source in read - by_columns]
         lengths = [(str(part_of(each)), each.over) for each in windows if not is_made_anew(each)]
         lengths += [("transactions", _length(each)) for each in patterns]
         months = {(source, over) for source, over in lengths if over is not None and is_on_the_calendar(over)}
@@ -248,7 +259,7 @@ class _Maker:
 
     def signal(self, window: Window) -> Callable[[EntityContext, Row], Iterator[int]]:
         """Tell when the latest fact that counts is no longer there."""
-        if is_made_anew(window):
+        if is_made_anew(window) or part_of(window) in self.by_columns:
             raise NoPlainFormError(input_key(window))
         source, over = str(part_of(window)), window.over
         if over is None:
@@ -263,6 +274,8 @@ class _Maker:
 
     def mover(self, each: Any) -> Mover:
         """Tell how an input moves."""
+        if part_of(each) in self.by_columns:
+            raise NoPlainFormError(input_key(each))
         if isinstance(each, Window) and part_of(each) is not None:
             return self._window(each)
         if hasattr(each, "pattern"):

@@ -55,9 +55,14 @@ from fivefold.risk.language.policy import LevelInput, PolicyRatio, TransactionIn
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
-def plan_for(needs: Needs, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> Plan:
-    """Make the plan, once for the same members of lists and base currency."""
-    return _Planner(needs, dict(members), base).plan()
+def plan_for(
+    needs: Needs, members: tuple[tuple[str, tuple[str, ...]], ...], base: str, by_columns: frozenset[str] = frozenset()
+) -> Plan:
+    """Make the plan, once for the same members of lists and base currency.
+
+    What reads the sources *by_columns*, and what is made of it, stands among what the columns are asked for.
+    """
+    return _Planner(needs, dict(members), base, by_columns).plan()
 
 
 def fields_of(source: str, names: Vocabulary, base: str) -> LinkedFacts:
@@ -80,6 +85,7 @@ class _Planner:
     needs: Needs
     lists: Lists
     base: str
+    by_columns: frozenset[str] = frozenset()
     left: dict[str, LanguageModel] = field(default_factory=dict)
 
     def plan(self) -> Plan:
@@ -104,6 +110,8 @@ class _Planner:
     def _step(self, each: Any) -> Step:
         """Make the step of an input; NoPlainFormError where it has no plain form, or something that it is made of."""
         key = input_key(each)
+        if part_of(each) in self.by_columns:
+            raise NoPlainFormError(key)
         if any(input_key(part) in self.left for part in parts_of(each, self.needs.names)):
             raise NoPlainFormError(key)
         if isinstance(each, Window) and part_of(each) in SOURCES:

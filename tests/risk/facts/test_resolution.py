@@ -6,6 +6,7 @@ from unittest.mock import patch
 import polars as pl
 import pytest
 from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from fivefold.domain.clock import to_microseconds
@@ -35,6 +36,10 @@ QUICK = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 """All but to explain: that takes minutes for rulesets."""
 
 
+MANY_OR_FEW = st.sampled_from([-1, resolution.MOST_PLAIN_ROWS])
+"""Up to how many transactions of one entity are read by plain functions."""
+
+
 def both(analysed: AnalysedRuleset, held: Portfolio, as_of: int) -> tuple[pl.DataFrame, pl.DataFrame, bool]:
     """Resolve in both ways; and tell whether plain Python did it alone."""
     needs, entities = Needs.of(analysed), timed_entities(held, as_of)
@@ -54,13 +59,14 @@ def both(analysed: AnalysedRuleset, held: Portfolio, as_of: int) -> tuple[pl.Dat
 
 
 @settings(max_examples=examples(100), phases=QUICK)
-@given(rulesets(), worlds(), people_drawn)
-def test_one_entity_is_read_as_columns_are(ruleset_data: Data, world: World, people: list[Data]) -> None:
+@given(rulesets(), worlds(), people_drawn, MANY_OR_FEW)
+def test_one_entity_is_read_as_columns_are(ruleset_data: Data, world: World, people: list[Data], most: int) -> None:
     made = read(ruleset_data)
     analysed = AnalysedRuleset(made)
     for person in people:
         held = portfolio_of(world, [person], made)
-        plain, columns, _ = both(analysed, held, to_microseconds(person["as_of"]))
+        with patch.object(resolution, "MOST_PLAIN_ROWS", most):
+            plain, columns, _ = both(analysed, held, to_microseconds(person["as_of"]))
         assert_frame_equal(plain, columns, check_column_order=False)  # what could not be read may stand behind
 
 
@@ -103,14 +109,19 @@ def test_what_has_no_plain_form_is_asked_of_the_columns(monkeypatch: pytest.Monk
 def test_very_many_transactions_are_asked_of_the_columns(
     monkeypatch: pytest.MonkeyPatch, most: int, plainly: bool
 ) -> None:
-    """There queries are faster, and say the same."""
+    """There queries are faster, and say the same; what reads no transactions is not asked of them."""
     held = portfolio([{"income": 1}], transactions=pl.DataFrame(ROWS))
     asked = list[str]()
+
+    def noted(needs: Needs, *given: Any) -> pl.DataFrame:
+        asked.extend(type(each).__name__ for each in needs.inputs)
+        return resolve(needs, *given)
+
     with monkeypatch.context() as patched:
         patched.setattr(resolution, "MOST_PLAIN_ROWS", most)
-        patched.setattr(resolution, "plan_for", lambda *given: (asked.append("plan"), plan_for(*given))[1])
+        patched.setattr(resolution, "resolve", noted)
         made, columns, _ = both(AnalysedRuleset(ASKING), held, DAY)
-    assert bool(asked) is plainly
+    assert asked == ([] if plainly else ["Sum", "Count", "Ratio"])
     assert_frame_equal(made, columns)
 
 

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -13,6 +14,7 @@ from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.value_types import InputColumn
 from fivefold.risk.engine.assess import timed_entities
+from fivefold.risk.facts import resolution
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.moments import ANYTHING, MOST_STEPS, next_moments
 from fivefold.risk.facts.moments.cuts import Cuts
@@ -31,6 +33,7 @@ from tests.risk.engine.rulesets_drawn import read, rulesets
 from tests.risk.engine.test_assess import QUICK
 from tests.risk.engine.worlds import people_drawn, portfolio_of, worlds
 from tests.risk.facts.moments import test_moments as drawn
+from tests.risk.facts.test_resolution import MANY_OR_FEW
 
 Data = dict[str, Any]
 
@@ -52,21 +55,25 @@ def said(moments: pl.DataFrame) -> Data:
 
 
 @settings(max_examples=examples(200), deadline=None)
-@given(st.one_of(drawn.inputs_drawn, drawn.early_patterns), drawn.drawn_cuts, drawn.histories, drawn.persons)
+@given(
+    st.one_of(drawn.inputs_drawn, drawn.early_patterns), drawn.drawn_cuts, drawn.histories, drawn.persons, MANY_OR_FEW
+)
 def test_each_kind_of_input_moves_as_its_column_does(
-    made: Data, cuts: list[float], history: list[Data], person: Data
+    made: Data, cuts: list[float], history: list[Data], person: Data, most: int
 ) -> None:
-    plain, columns = both(drawn.ruleset_of(made, cuts), drawn.portfolio_of(history, person), drawn.NOW)
+    with patch.object(resolution, "MOST_PLAIN_ROWS", most):
+        plain, columns = both(drawn.ruleset_of(made, cuts), drawn.portfolio_of(history, person), drawn.NOW)
     assert plain == columns
 
 
 @settings(max_examples=examples(100), phases=QUICK, deadline=None)
-@given(rulesets(), worlds(), people_drawn)
-def test_rulesets_move_as_their_columns_do(ruleset: Data, world: World, people: list[Data]) -> None:
+@given(rulesets(), worlds(), people_drawn, MANY_OR_FEW)
+def test_rulesets_move_as_their_columns_do(ruleset: Data, world: World, people: list[Data], most: int) -> None:
     made = read(ruleset)
     for person in people[:1]:
         held = portfolio_of(world, [person], made)
-        plain, columns = both(AnalysedRuleset(made), held, to_microseconds(person["as_of"]))
+        with patch.object(resolution, "MOST_PLAIN_ROWS", most):
+            plain, columns = both(AnalysedRuleset(made), held, to_microseconds(person["as_of"]))
         assert plain == columns
 
 
@@ -74,6 +81,23 @@ def test_rulesets_move_as_their_columns_do(ruleset: Data, world: World, people: 
 def test_rulesets_that_ship_have_moments_in_plain_form(name: str) -> None:
     analysed = AnalysedRuleset(bundled_ruleset(name))
     assert not moment_plan_for(analysed, tuple((each, ()) for each in sorted(analysed.lists)), "EUR").left
+
+
+def test_of_very_many_transactions_only_what_reads_them_is_left() -> None:
+    analysed = AnalysedRuleset(bundled_ruleset("fatf-retail"))
+    members = tuple((each, ()) for each in sorted(analysed.lists))
+    plan = moment_plan_for(analysed, members, "EUR", frozenset({"transactions"}))
+    assert plan.by_columns == {"transactions"}
+    assert "transactions" not in plan.sources
+    read = {name for name in {*plan.left, *plan.moments} if '"180 days"' in name or '"pattern"' in name}
+    assert plan.left == {*read, ANYTHING}
+    assert '{"days_since":"last_review"}' in plan.moments
+
+
+def test_a_ruleset_without_transactions_leaves_nothing_where_there_are_very_many() -> None:
+    analysed = drawn.ruleset_of({"days_since": "opened_on"}, [3.0])
+    plan = moment_plan_for(analysed, (), "EUR", frozenset({"transactions"}))
+    assert (plan.left, plan.by_columns) == (frozenset(), frozenset())
 
 
 RECENT = {"count": "transactions", "over": "10 days"}
