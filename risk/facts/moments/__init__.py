@@ -27,7 +27,7 @@ from fivefold.risk.facts.moments.groups import group_moments
 from fivefold.risk.facts.moments.indicators import (
     AGES,
     Going,
-    History,
+    IndicatorHistory,
     histories_of,
     require_histories,
     steps_of,
@@ -120,7 +120,7 @@ class Ahead:
         return self._facts[source]
 
     @cached_property
-    def histories(self) -> list[History]:
+    def histories(self) -> list[IndicatorHistory]:
         """What the indicators of each entity are computed from."""
         return histories_of(self.portfolio, self.entities)
 

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.risk.facts.aggregates import ROW
-from fivefold.risk.facts.moments.courses import Course, Passing, Reading
+from fivefold.risk.facts.moments.courses import Course, Passing, ReadAs
 from fivefold.risk.facts.moments.cuts import Cuts
 from fivefold.risk.facts.moments.elapsed import crossing
 from fivefold.risk.facts.moments.steps import AT, VALUE, first_turn
@@ -57,7 +57,7 @@ class Movement:
         if self.elapsed is not None:
             frames.append(inputs.lazy().select(ROW, crossing(pl.col(key), self.elapsed, cuts).alias(AT)).drop_nulls())
         if self.courses is not None:
-            reading = Reading.COMPARED if isinstance(each, Linked) else Reading.FLOAT
+            reading = ReadAs.COMPARED if isinstance(each, Linked) else ReadAs.FLOAT
             frames.append(_searched(itself(each, cuts, reading), inputs, {key: self.courses}))
         return frames
 

@@ -18,7 +18,7 @@ _COARSEST: Final = Fraction(4 * COARSEST_US, DAY_US)
 """What days may be off that are too many for a float to tell each microsecond."""
 
 
-class Reading(Enum):
+class ReadAs(Enum):
     """What reads a number: a comparison with a bound, a calculation, or what takes its column for a float."""
 
     COMPARED = "compared"
@@ -39,7 +39,7 @@ class Course(Protocol):
     def until(self, first: int, /) -> int:
         """Give the last moment up to which it goes on smoothly from one that is so many microseconds ahead."""
 
-    def enclosed(self, first: int, last: int, reading: Reading) -> Enclosed:
+    def enclosed(self, first: int, last: int, reading: ReadAs) -> Enclosed:
         """Enclose it from one moment ahead to another, up to which it goes on smoothly."""
 
 
@@ -68,12 +68,12 @@ class Passing:
         """They pass for ever."""
         return self.end
 
-    def enclosed(self, first: int, last: int, reading: Reading) -> Enclosed:
+    def enclosed(self, first: int, last: int, reading: ReadAs) -> Enclosed:
         """Enclose them: they are a line, but for what is rounded."""
         begin = Fraction(self.elapsed + first, DAY_US)
         most = max(abs(begin), abs(begin + Fraction(last - first, DAY_US)))
         line = Enclosure(last - first, begin, Fraction(1, DAY_US))
-        if most < EXACT_DAYS and reading is Reading.CALCULATED and self.counts_exactly:
+        if most < EXACT_DAYS and reading is ReadAs.CALCULATED and self.counts_exactly:
             return line
         off = most * _ROUNDED + (0 if most < EXACT_DAYS else _COARSEST)
         return line.off_by(off, ("days", self.elapsed))
@@ -104,13 +104,13 @@ class DaysOfLinked:
         """They pass for ever."""
         return self.end
 
-    def enclosed(self, first: int, last: int, reading: Reading) -> Enclosed:
+    def enclosed(self, first: int, last: int, reading: ReadAs) -> Enclosed:
         """Enclose it: days pass for all of them alike, so whose are the least or the most stays the same."""
         begin, end = self._exact(first), self._exact(last)
         width = last - first
         line = Enclosure(width, begin, (end - begin) / width if width else Fraction(0))
         off = len(self.days) * _COARSEST if max(map(abs, self.days)) + last // DAY_US + 1 > EXACT_DAYS else Fraction(0)
-        if reading is not Reading.COMPARED:
+        if reading is not ReadAs.COMPARED:
             off += max(abs(begin), abs(end)) * _ROUNDED
         return line.off_by(off, ("linked", id(self))) if off else line
 

@@ -21,7 +21,7 @@ from fivefold.features.histories import Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, snapshots
 from fivefold.risk.compiler.formulas import written_number
 from fivefold.risk.facts.moments.anew import MOST_MOMENTS
-from fivefold.risk.facts.moments.courses import Reading
+from fivefold.risk.facts.moments.courses import ReadAs
 from fivefold.risk.facts.moments.enclosures import Absence, Enclosed, between
 from fivefold.risk.facts.moments.search import HORIZON_US
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
@@ -74,7 +74,7 @@ def _place_of(name: str) -> int:
 
 
 @dataclass(frozen=True)
-class History:
+class IndicatorHistory:
     """What indicators of one entity are computed from.
 
     Attributes:
@@ -121,16 +121,16 @@ class History:
         return [None if value != value else value for value in column]  # noqa: PLR0124 (NaN is not itself)
 
 
-def histories_of(portfolio: Portfolio, entities: pl.DataFrame) -> list[History]:
+def histories_of(portfolio: Portfolio, entities: pl.DataFrame) -> list[IndicatorHistory]:
     """Give the history of each of some entities, in their order; *entities* has `entity_id` and `as_of`."""
     names, as_ofs = entities[ENTITY].to_list(), entities[AS_OF].to_list()
     whole = portfolio.histories
     if whole is None:
-        return [History(None, as_of) for as_of in as_ofs]
+        return [IndicatorHistory(None, as_of) for as_of in as_ofs]
     places = dict(zip(whole.user_ids.to_pylist(), range(whole.customers), strict=True)) if len(names) > 1 else {}
     positions = [places.get(name) if places else whole.position(name) for name in names]
     parts = [None if place is None else whole.select(place, place + 1) for place in positions]
-    return [History(part, as_of) for part, as_of in zip(parts, as_ofs, strict=True)]
+    return [IndicatorHistory(part, as_of) for part, as_of in zip(parts, as_ofs, strict=True)]
 
 
 def require_histories(portfolio: Portfolio, name: str) -> None:
@@ -140,7 +140,7 @@ def require_histories(portfolio: Portfolio, name: str) -> None:
         raise InvalidRulesetError([Finding(f"indicator {name}", problem)], "the inputs")
 
 
-def steps_of(history: History, name: str) -> tuple[list[tuple[int, float | None]], int | None]:
+def steps_of(history: IndicatorHistory, name: str) -> tuple[list[tuple[int, float | None]], int | None]:
     """Give what an indicator comes to that stays in between: moments and values; and the last of many moments."""
     moments = history.jumps(name)
     steps = list(zip(moments, history.values(name, moments), strict=True))
@@ -156,7 +156,7 @@ class Going:
         name: the indicator.
     """
 
-    history: History
+    history: IndicatorHistory
     name: str
     _values: dict[int, float | None] = field(default_factory=dict)
 
@@ -180,11 +180,11 @@ class Going:
             self._values[ahead] = self.history.values(self.name, [self.history.as_of + ahead])[0]
         return self._values[ahead]
 
-    def enclosed(self, first: int, last: int, reading: Reading) -> Enclosed:
+    def enclosed(self, first: int, last: int, reading: ReadAs) -> Enclosed:
         """Enclose it between its values at both ends, as it only rises or only falls."""
         ends = [value for value in map(self.at, (first, last)) if value is not None]
         if len(ends) < 2:
             return Absence.PERHAPS if ends else Absence.THROUGHOUT
-        low, high = sorted(map(written_number if reading is Reading.CALCULATED else Fraction, ends))
+        low, high = sorted(map(written_number if reading is ReadAs.CALCULATED else Fraction, ends))
         off = max(-low, high) * _ROUNDED
         return between(last - first, low - off, high + off)

@@ -15,7 +15,7 @@ from fivefold.risk.compiler.value_types import Vocabulary, column_for
 from fivefold.risk.facts.groups.values import float_or_none
 from fivefold.risk.facts.inputs import units_of_ratio
 from fivefold.risk.facts.moments import enclosures
-from fivefold.risk.facts.moments.courses import Course, Reading
+from fivefold.risk.facts.moments.courses import Course, ReadAs
 from fivefold.risk.facts.moments.cuts import ANY, SIDES, Cuts
 from fivefold.risk.facts.moments.enclosures import Absence, Enclosed, Enclosure
 from fivefold.risk.facts.moments.search import HORIZON_US, Region, first_elsewhere
@@ -67,7 +67,7 @@ class Number:
     enclose: Callable[[Row], Make]
     place: Callable[[Any], int]
     region: Callable[[Row, Any], Region | None]
-    reading: Reading
+    reading: ReadAs
     units: int = 1
 
     def turns(self, row: Row, courses: Mapping[str, Course]) -> int | None:
@@ -117,10 +117,10 @@ def region_among(cuts: Cuts, value: Any, exactly: Callable[[Any], Fraction]) -> 
     )
 
 
-def itself(rule_input: LanguageModel, cuts: Cuts, reading: Reading = Reading.COMPARED) -> Number:
+def itself(rule_input: LanguageModel, cuts: Cuts, reading: ReadAs = ReadAs.COMPARED) -> Number:
     """Take an input for itself: *reading* tells whether its column stands for an exact number."""
     key = input_key(rule_input)
-    exactly = _written if reading is Reading.COMPARED else _as_float
+    exactly = _written if reading is ReadAs.COMPARED else _as_float
 
     def enclose(_: Row) -> Make:
         return lambda moving, _: moving[key]
@@ -165,7 +165,7 @@ def of_calculation(calculated: CalculationInput, names: Vocabulary, base: str, c
         enclose=enclose,
         place=cuts.place_of,
         region=lambda _, number: region_among(cuts, number, _written),
-        reading=Reading.CALCULATED,
+        reading=ReadAs.CALCULATED,
         units=units,
     )
 
@@ -201,7 +201,7 @@ def of_ratio(ratio: Ratio, names: Vocabulary, base: str, cuts: Cuts) -> Number:
         enclose=enclose,
         place=cuts.place_of,
         region=lambda _, quotient: region_among(cuts, quotient, _as_float),
-        reading=Reading.FLOAT,
+        reading=ReadAs.FLOAT,
     )
 
 
@@ -231,7 +231,7 @@ def of_sides(subject: LanguageModel, other: LanguageModel) -> Number:
         enclose=enclose,
         place=SIDES.place_of,
         region=lambda _, side: region_among(SIDES, side, _as_float),
-        reading=Reading.FLOAT,
+        reading=ReadAs.FLOAT,
     )
 
 
@@ -239,7 +239,7 @@ def placed_number(placed: Any, names: Vocabulary, base: str) -> Number:
     """Make the number that is placed among peers."""
     if isinstance(placed, CalculationInput):
         return of_calculation(placed, names, base, ANY)
-    return of_ratio(placed, names, base, ANY) if isinstance(placed, Ratio) else itself(placed, ANY, Reading.FLOAT)
+    return of_ratio(placed, names, base, ANY) if isinstance(placed, Ratio) else itself(placed, ANY, ReadAs.FLOAT)
 
 
 def of_peers(each: Any, placed: Number, reference: Reference | None, cuts: Cuts) -> Number:

@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.risk.facts.inputs import Needs, own_fields, part_of
 from fivefold.risk.facts.linked import FROM_THE_START, TIME, LinkedFacts
-from fivefold.risk.facts.moments.indicators import History, histories_of
+from fivefold.risk.facts.moments.indicators import IndicatorHistory, histories_of
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.risk.facts.records import CLOSED, OPENED
 from fivefold.risk.facts.single.facts import (
@@ -41,7 +41,7 @@ class EntityContext:
         values: by the names of columns.
     """
 
-    plan: "Plan"
+    plan: "InputPlan"
     portfolio: Portfolio
     entities: pl.DataFrame
     sources: Sources
@@ -58,7 +58,7 @@ class EntityContext:
         return int(self.entities[AS_OF][0])
 
     @cached_property
-    def history(self) -> History:
+    def history(self) -> IndicatorHistory:
         """What its indicators are computed from."""
         return histories_of(self.portfolio, self.entities)[0]
 
@@ -159,7 +159,7 @@ Step = Callable[[EntityContext], Any]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Plan:
+class InputPlan:
     """How the inputs of one entity are made, in their order.
 
     Attributes:

@@ -17,7 +17,7 @@ from fivefold.risk.facts.inputs import Needs, part_of
 from fivefold.risk.facts.linked import TIME
 from fivefold.risk.facts.moments import ANYTHING, MOST_STEPS, made_of
 from fivefold.risk.facts.moments.anew import is_made_anew
-from fivefold.risk.facts.moments.courses import Course, Passing, Reading
+from fivefold.risk.facts.moments.courses import Course, Passing, ReadAs
 from fivefold.risk.facts.moments.cuts import ANY, Cuts, compared_pairs, cuts_of
 from fivefold.risk.facts.moments.elapsed import crossing_at, elapsed_at
 from fivefold.risk.facts.moments.indicators import AGES, Going, require_histories, steps_of, way_of
@@ -249,7 +249,7 @@ class _Maker:
         """Tell when an input turns."""
         key, move = input_key(each), self.mover(each)
         cuts = self.cuts.get(key, ANY)
-        number = itself(each, cuts, Reading.FLOAT)
+        number = itself(each, cuts, ReadAs.FLOAT)
         return lambda context, values: _turns(move(context, values), number, cuts, context, values)
 
     def compared(self, subject: LanguageModel, other: LanguageModel) -> Callable[[EntityContext, Row], Iterator[int]]:

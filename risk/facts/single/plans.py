@@ -26,7 +26,7 @@ from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.peers.columns import plain_peers, reference_in
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, INTERVAL_ENDS, error_of, path_of, signal_of
 from fivefold.risk.facts.single.aggregates import plain_aggregate
-from fivefold.risk.facts.single.context import EntityContext, Plan, Step
+from fivefold.risk.facts.single.context import EntityContext, InputPlan, Step
 from fivefold.risk.facts.single.patterns import plain_pattern
 from fivefold.risk.facts.single.values import LeftToColumnsError, own_rows, read_plain
 from fivefold.risk.language.base import LanguageModel
@@ -57,7 +57,7 @@ from fivefold.risk.language.policy import LevelInput, PolicyRatio, TransactionIn
 @lru_cache(maxsize=VERSIONS_KEPT)
 def plan_for(
     needs: Needs, members: tuple[tuple[str, tuple[str, ...]], ...], base: str, by_columns: frozenset[str] = frozenset()
-) -> Plan:
+) -> InputPlan:
     """Make the plan, once for the same members of lists and base currency.
 
     What reads the sources *by_columns*, and what is made of it, stands among what the columns are asked for.
@@ -88,7 +88,7 @@ class _Planner:
     by_columns: frozenset[str] = frozenset()
     left: dict[str, LanguageModel] = field(default_factory=dict)
 
-    def plan(self) -> Plan:
+    def plan(self) -> InputPlan:
         """Make a step of every input that has a plain form."""
         steps: dict[str, Step] = {}
         everything = self.needs.everything()
@@ -101,7 +101,7 @@ class _Planner:
         for each in sorted(everything, key=self._place):
             columns |= self._columns(each)
         columns |= {signal_of(input_key(each)): pl.Int64 for each in self.needs.signals if isinstance(each, FieldInput)}
-        return Plan(needs=self.needs, steps=steps, columns=columns, batch_only=tuple(self.left.values()))
+        return InputPlan(needs=self.needs, steps=steps, columns=columns, batch_only=tuple(self.left.values()))
 
     @cached_property
     def _signals(self) -> frozenset[str]:
